@@ -1,5 +1,7 @@
 //! wgrnn: a training engine for recurrent networks.
 #![warn(missing_docs)]
 
-/// A source of counter-based random numbers.
+pub mod error;
 pub mod rng;
+
+pub use error::{Error, Kind, Result};
