@@ -1,6 +1,7 @@
 //! wgrnn: a training engine for recurrent networks.
 #![warn(missing_docs)]
 
+pub mod cell;
 pub mod error;
 pub mod rng;
 

@@ -1,0 +1,163 @@
+//! The expression graph of a cell: nodes made once however often they are written, with obvious terms folded away.
+
+use std::collections::HashMap;
+
+use super::operator::{Binary, Unary};
+
+/// A node's index. Operands always have smaller indices, so the order of indices is an order of evaluation.
+pub type Id = usize;
+
+/// One value of a step, for one row of the minibatch and one unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Node {
+    /// The input x itself, which then must be as wide as the hidden state.
+    Input,
+    /// The previous step's value of a state.
+    Previous(usize),
+    /// One gate's share of a matrix product: see [`super::Lane`].
+    Lane(usize),
+    /// A learned vector (bias or peephole): see [`super::Vector`].
+    Vector(usize),
+    /// A constant, as the bits of an f64 so that nodes can be hashed.
+    Constant(u64),
+    /// An operator with one operand.
+    Unary(Unary, Id),
+    /// An operator with two operands.
+    Binary(Binary, Id, Id),
+    /// Backward: the gradient of the loss with respect to the cell's output, from the layer above.
+    Upstream,
+    /// Backward: the adjoint that the next step's elementwise part sends to a state.
+    Carry(usize),
+    /// Backward: the adjoint that comes back through the products of one source: see [`super::Source`].
+    Back(usize),
+}
+
+/// Nodes in an order of evaluation.
+#[derive(Clone, Debug, Default)]
+pub struct Graph {
+    nodes: Vec<Node>,
+    known: HashMap<Node, Id>,
+}
+
+impl Graph {
+    /// The node at `id`.
+    pub fn node(&self, id: Id) -> Node {
+        self.nodes[id]
+    }
+
+    /// How many nodes there are.
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Whether there is no node yet.
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+
+    /// A leaf, or any node as it stands, made once.
+    pub fn leaf(&mut self, node: Node) -> Id {
+        *self.known.entry(node).or_insert_with(|| {
+            self.nodes.push(node);
+            self.nodes.len() - 1
+        })
+    }
+
+    /// A constant.
+    pub fn constant(&mut self, value: f64) -> Id {
+        // 0 and -0 are one constant.
+        self.leaf(Node::Constant((value + 0.0).to_bits()))
+    }
+
+    /// The value of a constant node.
+    pub fn value(&self, id: Id) -> Option<f64> {
+        match self.node(id) {
+            Node::Constant(bits) => Some(f64::from_bits(bits)),
+            _ => None,
+        }
+    }
+
+    /// Applies a unary operator.
+    pub fn unary(&mut self, op: Unary, a: Id) -> Id {
+        if let Some(a) = self.value(a) {
+            let mut out = [0.0];
+            op.rows(&mut out, [&[a]]);
+            return self.constant(out[0]);
+        }
+        match (op, self.node(a)) {
+            (Unary::Neg, Node::Unary(Unary::Neg, inner)) => inner,
+            _ => self.leaf(Node::Unary(op, a)),
+        }
+    }
+
+    /// Applies a binary operator; sums and products are stored with the smaller index first.
+    pub fn binary(&mut self, op: Binary, a: Id, b: Id) -> Id {
+        let (va, vb) = (self.value(a), self.value(b));
+        if let (Some(a), Some(b)) = (va, vb) {
+            let mut out = [0.0];
+            op.rows(&mut out, [&[a], &[b]]);
+            return self.constant(out[0]);
+        }
+        match op {
+            Binary::Add if va == Some(0.0) => return b,
+            Binary::Add | Binary::Sub if vb == Some(0.0) => return a,
+            Binary::Sub if va == Some(0.0) => return self.unary(Unary::Neg, b),
+            Binary::Mul if va == Some(1.0) => return b,
+            Binary::Mul | Binary::Div if vb == Some(1.0) => return a,
+            Binary::Mul if va == Some(0.0) || vb == Some(0.0) => return self.constant(0.0),
+            Binary::Add => {
+                if let Node::Unary(Unary::Neg, inner) = self.node(b) {
+                    return self.binary(Binary::Sub, a, inner);
+                }
+                if let Node::Unary(Unary::Neg, inner) = self.node(a) {
+                    return self.binary(Binary::Sub, b, inner);
+                }
+            }
+            _ => {}
+        }
+        let commutes = matches!(op, Binary::Add | Binary::Mul);
+        let (a, b) = if commutes && b < a { (b, a) } else { (a, b) };
+        self.leaf(Node::Binary(op, a, b))
+    }
+
+    /// a + b.
+    pub fn add(&mut self, a: Id, b: Id) -> Id {
+        self.binary(Binary::Add, a, b)
+    }
+
+    /// a - b.
+    pub fn sub(&mut self, a: Id, b: Id) -> Id {
+        self.binary(Binary::Sub, a, b)
+    }
+
+    /// a * b.
+    pub fn mul(&mut self, a: Id, b: Id) -> Id {
+        self.binary(Binary::Mul, a, b)
+    }
+
+    /// The operands of a node.
+    pub fn operands(&self, id: Id) -> impl Iterator<Item = Id> + use<> {
+        let (a, b) = match self.node(id) {
+            Node::Unary(_, a) => (Some(a), None),
+            Node::Binary(_, a, b) => (Some(a), Some(b)),
+            _ => (None, None),
+        };
+        a.into_iter().chain(b)
+    }
+
+    /// Marks every node that the roots depend on, themselves included.
+    pub fn reachable(&self, roots: impl IntoIterator<Item = Id>) -> Vec<bool> {
+        let mut reached = vec![false; self.len()];
+        for root in roots {
+            reached[root] = true;
+        }
+        for id in (0..self.len()).rev() {
+            if reached[id] {
+                for operand in self.operands(id) {
+                    reached[operand] = true;
+                }
+            }
+        }
+        reached
+    }
+}

@@ -1,0 +1,42 @@
+//! The cells that the program brings, and where a cell's name leads.
+
+use std::path::Path;
+
+use super::Cell;
+use crate::error::{Error, Result, nearest};
+
+macro_rules! cells {
+    ($($name:literal),+ $(,)?) => {
+        &[$(($name, include_str!(concat!("../../assets/cells/", $name, ".cell")))),+]
+    };
+}
+
+/// Name and text of every built-in cell.
+pub const CELLS: &[(&str, &str)] = cells!["rnn", "elman", "lstm", "gru", "gru-cho"];
+
+/// The names of the built-in cells.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    CELLS.iter().map(|c| c.0)
+}
+
+/// The built-in cell `name`.
+///
+/// # Errors
+/// Usage, with the nearest name, when there is none.
+pub fn builtin(name: &str) -> Result<Cell> {
+    if let Some((name, text)) = CELLS.iter().find(|c| c.0 == name) {
+        return Cell::parse(name, text);
+    }
+    let hint = nearest(name, names()).map_or(String::new(), |n| format!("; did you mean `{n}`?"));
+    let known: Vec<&str> = names().collect();
+    Err(Error::usage(format!(
+        "unknown cell `{name}`{hint} (known: {}, or a file that ends in .cell)",
+        known.join(", ")
+    )))
+}
+
+/// The name that a cell file gives to its cell: the file's name without the ending.
+pub fn name_of(path: &Path) -> String {
+    let stem = path.file_stem().unwrap_or_default();
+    stem.to_string_lossy().into_owned()
+}

@@ -1,0 +1,336 @@
+//! From definitions to a cell: names become values, `linear` becomes lanes and a bias.
+
+use std::collections::HashMap;
+
+use super::graph::{Graph, Id, Node};
+use super::operator::{Binary, Unary};
+use super::parse::{Definition, Expr, Place, Program, fault};
+use super::{Cell, Lane, Source, SourceKind, Vector, VectorKind};
+use crate::error::{Error, Result, nearest};
+
+/// The names that an equation cannot give to a variable.
+const RESERVED: [&str; 7] = ["x", "linear", "peep", "state", "output", "bias", "const"];
+
+struct Lowering<'a> {
+    cell: &'a str,
+    program: &'a Program,
+    graph: Graph,
+    names: HashMap<&'a str, Id>,
+    sources: Vec<(SourceKind, Vec<usize>)>,
+    lanes: Vec<Lane>,
+    vectors: Vec<Vector>,
+    raw_input: bool,
+}
+
+pub(super) fn lower(name: &str, text: &str, program: &Program) -> Result<Cell> {
+    if program.states.is_empty() {
+        return Err(Error::data(format!(
+            "{name}: a cell needs a line `state NAME`: what it hands to its next step"
+        )));
+    }
+    let mut this = Lowering {
+        cell: name,
+        program,
+        graph: Graph::default(),
+        names: HashMap::new(),
+        sources: Vec::new(),
+        lanes: Vec::new(),
+        vectors: Vec::new(),
+        raw_input: false,
+    };
+    this.declare()?;
+    let mut made: HashMap<&str, Id> = HashMap::new();
+    for definition in &program.definitions {
+        let name = definition.name.as_str();
+        if RESERVED.contains(&name) {
+            return Err(this.fault(definition.place, format!("`{name}` is a reserved word")));
+        }
+        if made.contains_key(name) || program.constants.iter().any(|c| c.0 == name) {
+            return Err(this.fault(definition.place, format!("`{name}` is made a second time")));
+        }
+        let id = this.expression(definition, &definition.expr)?;
+        this.names.insert(name, id);
+        made.insert(name, id);
+    }
+    this.finish(text, &made)
+}
+
+impl<'a> Lowering<'a> {
+    fn fault(&self, place: Place, message: impl std::fmt::Display) -> Error {
+        fault(self.cell, place, message)
+    }
+
+    fn declare(&mut self) -> Result<()> {
+        let program = self.program;
+        for (k, (state, place)) in program.states.iter().enumerate() {
+            if RESERVED.contains(&state.as_str()) {
+                return Err(self.fault(*place, format!("`{state}` is a reserved word")));
+            }
+            let id = self.graph.leaf(Node::Previous(k));
+            if self.names.insert(state, id).is_some() {
+                return Err(self.fault(*place, format!("state `{state}` is declared twice")));
+            }
+        }
+        for (constant, value, place) in &program.constants {
+            let id = self.graph.constant(*value);
+            if self.names.insert(constant, id).is_some() {
+                return Err(self.fault(*place, format!("`{constant}` is declared twice")));
+            }
+        }
+        for (variable, _, place) in &program.biases {
+            if !program.definitions.iter().any(|d| d.name == *variable) {
+                return Err(self.fault(*place, format!("no equation makes `{variable}`")));
+            }
+        }
+        Ok(())
+    }
+
+    fn expression(&mut self, definition: &'a Definition, expr: &'a Expr) -> Result<Id> {
+        match expr {
+            Expr::Number(value) => Ok(self.graph.constant(*value)),
+            Expr::Name(name, _) if name == "x" => {
+                self.raw_input = true;
+                Ok(self.graph.leaf(Node::Input))
+            }
+            Expr::Name(name, place) => match self.names.get(name.as_str()) {
+                Some(id) => Ok(*id),
+                None => Err(self.unknown(name, *place)),
+            },
+            Expr::Call(name, operands, place) => match name.as_str() {
+                "linear" => self.linear(definition, operands, *place),
+                "peep" => {
+                    self.arity(name, 1, operands.len(), *place)?;
+                    let value = self.expression(definition, &operands[0])?;
+                    let vector = self.vector(definition, VectorKind::Peep);
+                    Ok(self.graph.mul(vector, value))
+                }
+                _ => self.operator(definition, name, operands, *place),
+            },
+        }
+    }
+
+    fn unknown(&self, name: &str, place: Place) -> Error {
+        if let Some(later) = self.program.definitions.iter().find(|d| d.name == name) {
+            let message = format!(
+                "`{name}` is used before line {} makes it; declare it with `state` to use its previous value",
+                later.place.line
+            );
+            return self.fault(place, message);
+        }
+        let known = self.names.keys().copied().chain(["x"]);
+        let hint = nearest(name, known).map_or(String::new(), |n| format!("; did you mean `{n}`?"));
+        self.fault(place, format!("unknown name `{name}`{hint}"))
+    }
+
+    fn arity(&self, name: &str, expected: usize, came: usize, place: Place) -> Result<()> {
+        if expected == came {
+            return Ok(());
+        }
+        let message = format!("`{name}` expects {expected} operands, found {came}");
+        Err(self.fault(place, message))
+    }
+
+    fn operator(
+        &mut self,
+        definition: &'a Definition,
+        name: &str,
+        operands: &'a [Expr],
+        place: Place,
+    ) -> Result<Id> {
+        if let Some(op) = Unary::ALL.iter().find(|op| op.name() == name) {
+            self.arity(name, 1, operands.len(), place)?;
+            let a = self.expression(definition, &operands[0])?;
+            return Ok(self.graph.unary(*op, a));
+        }
+        if let Some(op) = Binary::ALL.iter().find(|op| op.name() == name) {
+            self.arity(name, 2, operands.len(), place)?;
+            let a = self.expression(definition, &operands[0])?;
+            let b = self.expression(definition, &operands[1])?;
+            return Ok(self.graph.binary(*op, a, b));
+        }
+        let known = Unary::ALL.iter().map(|op| op.name());
+        let known = known
+            .chain(Binary::ALL.iter().map(|op| op.name()))
+            .chain(["linear", "peep"]);
+        let hint = nearest(name, known).map_or(String::new(), |n| format!("; did you mean `{n}`?"));
+        Err(self.fault(place, format!("unknown function `{name}`{hint}")))
+    }
+
+    /// linear(a, b) = W_a a + W_b b + bias, named after the variable whose equation it stands in.
+    fn linear(
+        &mut self,
+        definition: &'a Definition,
+        operands: &'a [Expr],
+        place: Place,
+    ) -> Result<Id> {
+        let mut sum = None;
+        let mut input = false;
+        for operand in operands {
+            let kind = match operand {
+                Expr::Name(name, _) if name == "x" => {
+                    input = true;
+                    SourceKind::Input
+                }
+                _ => {
+                    let id = self.expression(definition, operand)?;
+                    self.source_kind(id)
+                }
+            };
+            if matches!(kind, SourceKind::Made { node, .. } if self.graph.value(node).is_some()) {
+                return Err(self.fault(place, "`linear` of a constant is a bias: leave it out"));
+            }
+            let lane = self.lane(definition, kind);
+            let product = self.graph.leaf(Node::Lane(lane));
+            sum = Some(match sum {
+                None => product,
+                Some(sum) => self.graph.add(sum, product),
+            });
+        }
+        let start = self.program.biases.iter();
+        let start = start
+            .filter(|b| b.0 == definition.name)
+            .map(|b| b.1)
+            .next_back();
+        let bias = self.vector(definition, VectorKind::Bias { input, start });
+        let Some(sum) = sum else {
+            return Err(self.fault(place, "`linear` needs an operand"));
+        };
+        Ok(self.graph.add(sum, bias))
+    }
+
+    fn source_kind(&self, id: Id) -> SourceKind {
+        if let Node::Previous(k) = self.graph.node(id) {
+            return SourceKind::Previous(k);
+        }
+        let mut made = 0;
+        for (kind, _) in &self.sources {
+            if let SourceKind::Made { node, .. } = kind {
+                if *node == id {
+                    return *kind;
+                }
+                made += 1;
+            }
+        }
+        SourceKind::Made {
+            slot: made,
+            node: id,
+        }
+    }
+
+    fn lane(&mut self, definition: &Definition, kind: SourceKind) -> usize {
+        let lane = self.lanes.len();
+        let known = self.sources.iter().position(|(k, _)| *k == kind);
+        let source = known.unwrap_or_else(|| {
+            self.sources.push((kind, Vec::new()));
+            self.sources.len() - 1
+        });
+        self.sources[source].1.push(lane);
+        self.lanes.push(Lane {
+            variable: definition.name.clone(),
+            source,
+            block: self.sources[source].1.len() - 1,
+        });
+        lane
+    }
+
+    fn vector(&mut self, definition: &Definition, kind: VectorKind) -> Id {
+        let index = self.vectors.len();
+        self.vectors.push(Vector {
+            variable: definition.name.clone(),
+            kind,
+        });
+        self.graph.leaf(Node::Vector(index))
+    }
+
+    fn finish(self, text: &str, made: &HashMap<&str, Id>) -> Result<Cell> {
+        let mut new_states = Vec::new();
+        for (state, place) in &self.program.states {
+            match made.get(state.as_str()) {
+                Some(id) => new_states.push(*id),
+                None => {
+                    let message = format!("state `{state}` is never made; add `{state} = ...`");
+                    return Err(self.fault(*place, message));
+                }
+            }
+        }
+        let output = match &self.program.output {
+            None => 0,
+            Some((name, place)) => {
+                let found = self.program.states.iter().position(|s| s.0 == *name);
+                found.ok_or_else(|| {
+                    self.fault(*place, format!("the output `{name}` must be a state"))
+                })?
+            }
+        };
+        let mut roots = new_states.clone();
+        for (kind, _) in &self.sources {
+            if let SourceKind::Made { node, .. } = kind {
+                roots.push(*node);
+            }
+        }
+        let used = self.graph.reachable(roots);
+        for definition in &self.program.definitions {
+            let name = definition.name.as_str();
+            if !used[made[name]] {
+                return Err(
+                    self.fault(definition.place, format!("`{name}` is made and never used"))
+                );
+            }
+        }
+        for (k, (state, place)) in self.program.states.iter().enumerate() {
+            // The states' previous values were the first nodes.
+            let product = |s: &(SourceKind, _)| s.0 == SourceKind::Previous(k);
+            if k != output && !used[k] && !self.sources.iter().any(product) {
+                let message = format!(
+                    "no equation uses the previous value of state `{state}`: drop it from the `state` line"
+                );
+                return Err(self.fault(*place, message));
+            }
+        }
+        let sources = self.sources.iter().enumerate().map(|(i, (kind, lanes))| {
+            let weight = match kind {
+                SourceKind::Input => "weight_ih".to_string(),
+                SourceKind::Previous(k) if *k == output => "weight_hh".to_string(),
+                SourceKind::Previous(k) => format!("weight_{}h", self.program.states[*k].0),
+                SourceKind::Made { .. } => format!(
+                    "weight_{}{}",
+                    self.lanes[lanes[0]].variable,
+                    self.duplicate(i)
+                ),
+            };
+            Source {
+                kind: *kind,
+                weight,
+                lanes: lanes.clone(),
+            }
+        });
+        Ok(Cell {
+            name: self.cell.to_string(),
+            text: text.to_string(),
+            states: self.program.states.iter().map(|s| s.0.clone()).collect(),
+            output,
+            new_states,
+            sources: sources.collect(),
+            lanes: self.lanes.clone(),
+            vectors: self.vectors.clone(),
+            raw_input: self.raw_input,
+            graph: self.graph,
+        })
+    }
+
+    /// A number that tells apart made sources whose first lanes belong to one variable.
+    fn duplicate(&self, source: usize) -> String {
+        let variable =
+            |s: &(SourceKind, Vec<usize>)| -> String { self.lanes[s.1[0]].variable.clone() };
+        let mine = variable(&self.sources[source]);
+        let earlier = self.sources[..source]
+            .iter()
+            .filter(|s| matches!(s.0, SourceKind::Made { .. }) && variable(s) == mine)
+            .count();
+        if earlier == 0 {
+            String::new()
+        } else {
+            format!("_{}", earlier + 1)
+        }
+    }
+}

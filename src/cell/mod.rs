@@ -1,0 +1,165 @@
+//! Recurrent cells: from a few lines of equations to everything that training needs.
+//!
+//! [`parse`](Cell::parse) turns a text into a [`Cell`]: a [`graph`] of pointwise nodes whose leaves are products, learned
+//! vectors and previous states. [`Cell::compile`] differentiates it (`derive`), cuts both directions into [`Stage`]s
+//! (`stage`), and `wgsl` and `eval` give the same stages to the GPU and the CPU. Nothing here knows of tensors or devices.
+
+mod derive;
+pub mod eval;
+pub mod graph;
+pub mod library;
+mod lower;
+pub mod operator;
+pub mod parse;
+mod print;
+pub mod real;
+pub mod stage;
+pub mod wgsl;
+
+use graph::{Graph, Id};
+pub use stage::{Compiled, Stage};
+
+/// What a product multiplies: a vector that belongs to a whole row, so it must be complete before any unit's product.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Source {
+    /// Which vector.
+    pub kind: SourceKind,
+    /// The parameter's name without its layer: `weight_ih`, `weight_hh`, `weight_n`.
+    pub weight: String,
+    /// The lanes that it feeds, in the order of their blocks in the weight.
+    pub lanes: Vec<usize>,
+}
+
+/// Which vector a [`Source`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SourceKind {
+    /// The input x [D].
+    Input,
+    /// A state of the previous step [H].
+    Previous(usize),
+    /// A value made within the step [H], such as r * h: the `slot`-th of them, at this node.
+    Made {
+        /// Its place among the made sources.
+        slot: usize,
+        /// The node that is the value.
+        node: Id,
+    },
+}
+
+/// One block of H columns of a product: the share that one source gives to one `linear`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Lane {
+    /// The variable whose equation holds the `linear`.
+    pub variable: String,
+    /// The index of its source.
+    pub source: usize,
+    /// Its block of H columns in the source's weight.
+    pub block: usize,
+}
+
+/// A learned vector [H].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Vector {
+    /// The variable whose equation holds it.
+    pub variable: String,
+    /// What it is for.
+    pub kind: VectorKind,
+}
+
+/// What a learned vector is for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum VectorKind {
+    /// The bias of a `linear`.
+    Bias {
+        /// Whether the input is among the arguments of that `linear`.
+        input: bool,
+        /// The initial value that the cell's `bias` line asks for.
+        start: Option<f64>,
+    },
+    /// A peephole: multiplies a value elementwise.
+    Peep,
+}
+
+impl Vector {
+    /// The parameter that holds it, without its layer: `bias_ih`, `bias_hh`, `peep`.
+    pub fn parameter(&self) -> &'static str {
+        match self.kind {
+            VectorKind::Bias { input: true, .. } => "bias_ih",
+            VectorKind::Bias { input: false, .. } => "bias_hh",
+            VectorKind::Peep => "peep",
+        }
+    }
+}
+
+/// A cell: the equations of one step.
+#[derive(Clone, Debug)]
+pub struct Cell {
+    /// Its name: that of its file without the ending.
+    pub name: String,
+    /// The text that it was made from.
+    pub text: String,
+    /// The states' names.
+    pub states: Vec<String>,
+    /// The state that is the output.
+    pub output: usize,
+    /// The nodes of one step.
+    pub graph: Graph,
+    /// The new value of each state.
+    pub new_states: Vec<Id>,
+    /// What products multiply.
+    pub sources: Vec<Source>,
+    /// The blocks of the products, in the order of the equations.
+    pub lanes: Vec<Lane>,
+    /// The learned vectors, in the order of the equations.
+    pub vectors: Vec<Vector>,
+    /// Whether an equation uses x elementwise, so that D must equal H.
+    pub raw_input: bool,
+}
+
+impl Cell {
+    /// Reads the text of the cell `name`.
+    ///
+    /// # Errors
+    /// Whatever is wrong with the text, with line and column.
+    pub fn parse(name: &str, text: &str) -> crate::Result<Cell> {
+        lower::lower(name, text, &parse::parse(name, text)?)
+    }
+
+    /// Differentiates the cell and cuts both directions into stages.
+    pub fn compile(&self) -> Compiled {
+        derive::compile(self, true)
+    }
+
+    /// The forward stages alone, keeping nothing for a backward pass.
+    pub fn compile_inference(&self) -> Compiled {
+        derive::compile(self, false)
+    }
+
+    /// The source that is the input, when a product has it.
+    pub fn input_source(&self) -> Option<usize> {
+        self.sources
+            .iter()
+            .position(|s| s.kind == SourceKind::Input)
+    }
+
+    /// How many sources are made within the step.
+    pub fn made(&self) -> usize {
+        self.sources
+            .iter()
+            .filter(|s| matches!(s.kind, SourceKind::Made { .. }))
+            .count()
+    }
+
+    /// Learned numbers of a layer of this cell with input width `d` and hidden size `h`.
+    pub fn parameters(&self, d: usize, h: usize) -> usize {
+        let products: usize = self
+            .sources
+            .iter()
+            .map(|s| {
+                let rows = if s.kind == SourceKind::Input { d } else { h };
+                rows * s.lanes.len() * h
+            })
+            .sum();
+        products + self.vectors.len() * h
+    }
+}

@@ -1,0 +1,145 @@
+//! A compiled cell in words: the equations of both directions, for `cells show`.
+
+use std::fmt::Write;
+
+use super::stage::{Instr, Load, Operand, Program, Stage, Store};
+use super::{Cell, Compiled};
+
+impl Cell {
+    /// The stages of one direction as equations: sums of products first, then the elementwise part.
+    pub fn equations(&self, stages: &[Stage]) -> String {
+        let mut text = String::new();
+        for (s, stage) in stages.iter().enumerate() {
+            let _ = writeln!(text, "stage {s}");
+            for (i, sum) in stage.sums.iter().enumerate() {
+                let terms = sum.terms.iter().map(|term| {
+                    let source = &self.sources[term.source];
+                    let lane = &self.lanes[source.lanes[term.block]];
+                    let transposed = if sum.transposed { "^T" } else { "" };
+                    format!(
+                        "{}[{}]{transposed} {}",
+                        source.weight,
+                        lane.variable,
+                        self.operand(term.operand)
+                    )
+                });
+                let terms: Vec<String> = terms.collect();
+                let _ = writeln!(text, "  sum{i} = {}", terms.join(" + "));
+            }
+            text.push_str(&self.program(&stage.program));
+        }
+        text
+    }
+
+    fn operand(&self, operand: Operand) -> String {
+        match operand {
+            Operand::Previous(k) => format!("{}'", self.states[k]),
+            Operand::Made(i) => format!("made{i}"),
+            Operand::Delta(i) => format!("delta{i}"),
+            Operand::NextDelta(i) => format!("delta{i}[t+1]"),
+        }
+    }
+
+    /// What a loaded value is called in equations.
+    pub fn load_name(&self, load: Load) -> String {
+        match load {
+            Load::Sum(i) => format!("sum{i}"),
+            Load::Hoisted(block) => {
+                let source = self.input_source().map(|s| &self.sources[s]);
+                let lane = source.map(|s| &self.lanes[s.lanes[block]].variable);
+                format!("weight_ih[{}] x", lane.map_or("?", |l| l))
+            }
+            Load::Input => "x".into(),
+            Load::Previous(k) => format!("{}'", self.states[k]),
+            Load::New(k) => self.states[k].clone(),
+            Load::Made(i) => format!("made{i}"),
+            Load::Vector(v) => {
+                let vector = &self.vectors[v];
+                format!("{}[{}]", vector.parameter(), vector.variable)
+            }
+            Load::Saved(i) => format!("saved{i}"),
+            Load::Upstream => format!("d{}_above", self.states[self.output]),
+            Load::Carry(k) => format!("d{}_next", self.states[k]),
+            Load::Scratch(i) => format!("scratch{i}"),
+        }
+    }
+
+    /// What a stored value is called in equations.
+    pub fn store_name(&self, store: Store) -> String {
+        match store {
+            Store::New(k) => self.states[k].clone(),
+            Store::Made(i) => format!("made{i}"),
+            Store::Saved(i) => format!("saved{i}"),
+            Store::Delta(i) => format!("delta{i}"),
+            Store::Carry(k) => format!("d{}'", self.states[k]),
+            Store::Scratch(i) => format!("scratch{i}"),
+            Store::Initial(k) => format!("d{}[0]", self.states[k]),
+        }
+    }
+
+    /// Straight-line code as equations; a value used once is written where it is used.
+    fn program(&self, program: &Program) -> String {
+        let mut uses = vec![0usize; program.instrs.len()];
+        for instr in &program.instrs {
+            match *instr {
+                Instr::Unary(_, a) => uses[a] += 1,
+                Instr::Binary(_, a, b) => {
+                    uses[a] += 1;
+                    uses[b] += 1;
+                }
+                _ => {}
+            }
+        }
+        let mut text = String::new();
+        let mut written: Vec<String> = Vec::new();
+        for (i, instr) in program.instrs.iter().enumerate() {
+            let (value, leaf) = match *instr {
+                Instr::Load(load) => (self.load_name(load), true),
+                Instr::Constant(value) => (value.to_string(), true),
+                Instr::Unary(op, a) if op.name() == "neg" => (format!("-{}", written[a]), false),
+                Instr::Unary(op, a) => {
+                    let inner = written[a].trim_start_matches('(').trim_end_matches(')');
+                    let balanced = inner.len() + 2 == written[a].len();
+                    let inner = if balanced { inner } else { &written[a] };
+                    (format!("{}({inner})", op.name()), false)
+                }
+                Instr::Binary(op, a, b) if op.name().chars().all(char::is_alphabetic) => (
+                    format!("{}({}, {})", op.name(), written[a], written[b]),
+                    false,
+                ),
+                Instr::Binary(op, a, b) => (
+                    format!("({} {} {})", written[a], op.name(), written[b]),
+                    false,
+                ),
+            };
+            let stored = program.stores.iter().find(|s| s.1 == i);
+            if !leaf && (uses[i] > 1 || (uses[i] > 0 && stored.is_some())) {
+                let name = stored.map_or(format!("v{i}"), |s| self.store_name(s.0));
+                let _ = writeln!(text, "  {name} = {value}");
+                written.push(name);
+            } else {
+                written.push(value);
+            }
+        }
+        for (store, register) in &program.stores {
+            let name = self.store_name(*store);
+            if written[*register] != name {
+                let _ = writeln!(text, "  {name} = {}", written[*register]);
+            }
+        }
+        text
+    }
+
+    /// One line for a list: states, parameters per unit, stages.
+    pub fn summary(&self, compiled: &Compiled) -> String {
+        format!(
+            "states {}; {} products and {} vectors of H; {} stage{} forward, {} backward",
+            self.states.join(", "),
+            self.lanes.len(),
+            self.vectors.len(),
+            compiled.forward.len(),
+            if compiled.forward.len() == 1 { "" } else { "s" },
+            compiled.backward.len(),
+        )
+    }
+}

@@ -1,0 +1,251 @@
+//! Stages: what one kernel does for one step. Sums of products first, then a straight-line program on them.
+
+use super::graph::{Graph, Id, Node};
+use super::operator::{Binary, Unary};
+
+/// Where a value comes from when a stage's program starts. All are [B, H] at the step in hand unless said otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Load {
+    /// The n-th sum of this stage.
+    Sum(usize),
+    /// The hoisted product of the input, in this block of columns of the input source's weight.
+    Hoisted(usize),
+    /// The input x, D = H.
+    Input,
+    /// A state of the previous step.
+    Previous(usize),
+    /// A state of this step.
+    New(usize),
+    /// A value made for a product within this step.
+    Made(usize),
+    /// A learned vector [H].
+    Vector(usize),
+    /// A value that the forward pass kept.
+    Saved(usize),
+    /// The gradient with respect to the output, from the layer above.
+    Upstream,
+    /// The adjoint of a state that the next step's elementwise part left.
+    Carry(usize),
+    /// A value that an earlier backward stage of this step left.
+    Scratch(usize),
+}
+
+/// Where a stage's program leaves a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Store {
+    /// A state of this step.
+    New(usize),
+    /// A value made for a product within this step.
+    Made(usize),
+    /// A value kept for later stages and the backward pass.
+    Saved(usize),
+    /// The adjoint of lanes, vectors or the input's elementwise uses.
+    Delta(usize),
+    /// The adjoint that this step's elementwise part sends to the previous step's state.
+    Carry(usize),
+    /// A value for a later backward stage of this step.
+    Scratch(usize),
+    /// The gradient with respect to a state before the first step.
+    Initial(usize),
+}
+
+/// An instruction; operands are indices of earlier instructions.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Instr {
+    /// Reads a value.
+    Load(Load),
+    /// A constant.
+    Constant(f64),
+    /// An operator with one operand.
+    Unary(Unary, usize),
+    /// An operator with two operands.
+    Binary(Binary, usize, usize),
+}
+
+/// Straight-line code for one row and unit.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Program {
+    /// The instructions, each making one value.
+    pub instrs: Vec<Instr>,
+    /// What is stored, in this order, after all loads.
+    pub stores: Vec<(Store, usize)>,
+}
+
+/// The vector [B, H] that a term multiplies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Operand {
+    /// A state of the previous step.
+    Previous(usize),
+    /// A value made within this step.
+    Made(usize),
+    /// A delta of this step.
+    Delta(usize),
+    /// A delta of the next step.
+    NextDelta(usize),
+}
+
+/// One product of a sum: an operand times H rows or columns of a source's weight [H, lanes * H].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Term {
+    /// What is multiplied.
+    pub operand: Operand,
+    /// The index of the source whose weight it is.
+    pub source: usize,
+    /// The block of H columns of that weight.
+    pub block: usize,
+}
+
+/// A sum of products for every unit: forward over the weight's rows, backward over its columns.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sum {
+    /// Its products.
+    pub terms: Vec<Term>,
+    /// Whether the weights are used transposed, as the backward pass does.
+    pub transposed: bool,
+}
+
+/// One kernel's work for one step.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Stage {
+    /// The sums of products that the program reads with [`Load::Sum`].
+    pub sums: Vec<Sum>,
+    /// The elementwise part.
+    pub program: Program,
+}
+
+/// A cell ready to run: stages for both directions and the sizes of what they keep.
+#[derive(Clone, Debug)]
+pub struct Compiled {
+    /// The stages of a step, forward.
+    pub forward: Vec<Stage>,
+    /// The stages of a step, backward.
+    pub backward: Vec<Stage>,
+    /// After the last backward step: the gradients with respect to the initial states.
+    pub initial: Stage,
+    /// How many values [H] per row and step the forward pass keeps.
+    pub saved: usize,
+    /// How many distinct adjoints [H] per row and step the backward pass leaves.
+    pub deltas: usize,
+    /// Whether each state has an elementwise adjoint to carry.
+    pub carries: Vec<bool>,
+    /// How many values [H] per row the backward stages of one step hand on.
+    pub scratch: usize,
+    /// For every lane, which delta is its adjoint (absent where the loss does not depend on it).
+    pub lane_delta: Vec<Option<usize>>,
+    /// For every vector, which delta is its adjoint.
+    pub vector_delta: Vec<Option<usize>>,
+    /// Which delta is the adjoint of an elementwise use of the input.
+    pub input_delta: Option<usize>,
+}
+
+/// How to cut a graph into stages: what can be loaded where, and where values that cross stages are parked.
+pub(super) struct Cut<'a> {
+    pub graph: &'a Graph,
+    /// The first stage in which each node can be known.
+    pub level: &'a [usize],
+    /// How a node is loaded in a stage, if it can be.
+    pub load: &'a dyn Fn(Id, usize) -> Option<Load>,
+    /// The place for the n-th value that crosses stages.
+    pub park: &'a dyn Fn(usize) -> Store,
+    /// The load that matches `park`.
+    pub unpark: &'a dyn Fn(usize) -> Load,
+}
+
+impl Cut<'_> {
+    /// Programs for `stages` stages that leave every output in its place; parks from number `parked` on and returns how
+    /// many places are taken at the end.
+    pub fn programs(
+        &self,
+        stages: usize,
+        outputs: &[(Store, Id)],
+        mut parked: usize,
+    ) -> (Vec<Program>, usize) {
+        let mut wanted: Vec<Vec<(Store, Id)>> = vec![Vec::new(); stages];
+        for (store, id) in outputs {
+            wanted[self.level[*id]].push((*store, *id));
+        }
+        let mut parking: Vec<(Id, usize)> = Vec::new();
+        // From the last stage to the first: what a stage lacks becomes an output of an earlier one.
+        for stage in (0..stages).rev() {
+            let mut open: Vec<Id> = wanted[stage].iter().map(|w| w.1).collect();
+            let mut seen = vec![false; self.graph.len()];
+            while let Some(id) = open.pop() {
+                if std::mem::replace(&mut seen[id], true) || (self.load)(id, stage).is_some() {
+                    continue;
+                }
+                if self.level[id] < stage && !self.computable(id, stage) {
+                    if parking.iter().all(|p| p.0 != id) {
+                        parking.push((id, parked));
+                        wanted[self.level[id]].push(((self.park)(parked), id));
+                        parked += 1;
+                    }
+                    continue;
+                }
+                open.extend(self.graph.operands(id));
+            }
+        }
+        let programs = wanted.iter().enumerate().map(|(stage, outputs)| {
+            let mut emit = Emit {
+                cut: self,
+                stage,
+                parking: &parking,
+                register: vec![None; self.graph.len()],
+                program: Program::default(),
+            };
+            for (store, id) in outputs {
+                let register = emit.value(*id);
+                emit.program.stores.push((*store, register));
+            }
+            emit.program
+        });
+        (programs.collect(), parked)
+    }
+
+    /// Whether a node can be made in `stage` from what is loadable there.
+    fn computable(&self, id: Id, stage: usize) -> bool {
+        (self.load)(id, stage).is_some()
+            || match self.graph.node(id) {
+                Node::Constant(_) => true,
+                Node::Unary(..) | Node::Binary(..) => {
+                    self.graph.operands(id).all(|o| self.computable(o, stage))
+                }
+                _ => false,
+            }
+    }
+}
+
+struct Emit<'a> {
+    cut: &'a Cut<'a>,
+    stage: usize,
+    parking: &'a [(Id, usize)],
+    register: Vec<Option<usize>>,
+    program: Program,
+}
+
+impl Emit<'_> {
+    fn value(&mut self, id: Id) -> usize {
+        if let Some(register) = self.register[id] {
+            return register;
+        }
+        let parked = self.parking.iter().find(|p| p.0 == id).map(|p| p.1);
+        let instr = match (self.cut.load)(id, self.stage) {
+            Some(load) => Instr::Load(load),
+            None => match (parked, self.cut.graph.node(id)) {
+                (Some(place), _) if self.cut.level[id] < self.stage => {
+                    Instr::Load((self.cut.unpark)(place))
+                }
+                (_, Node::Constant(bits)) => Instr::Constant(f64::from_bits(bits)),
+                (_, Node::Unary(op, a)) => Instr::Unary(op, self.value(a)),
+                (_, Node::Binary(op, a, b)) => {
+                    let a = self.value(a);
+                    Instr::Binary(op, a, self.value(b))
+                }
+                (_, leaf) => unreachable!("leaf {leaf:?} cannot be loaded in its own stage"),
+            },
+        };
+        self.program.instrs.push(instr);
+        let register = self.program.instrs.len() - 1;
+        self.register[id] = Some(register);
+        register
+    }
+}
