@@ -3,6 +3,7 @@
 
 pub mod cell;
 pub mod error;
+pub mod op;
 pub mod rng;
 
 pub use error::{Error, Kind, Result};

@@ -261,15 +261,10 @@ fn backward(cell: &Cell, compiled: &mut Compiled) -> Vec<Id> {
     for (i, id) in deltas.iter().enumerate() {
         outputs.push((Store::Delta(i), *id));
     }
-    for (k, carries) in carries.iter().enumerate() {
-        // The previous state's node is node k; without any path to the loss its adjoint is zero.
-        if *carries {
-            if let Some(id) =
-                adjoints.of[k].or_else(|| find(graph, |g, id| g.value(id) == Some(0.0)))
-            {
-                outputs.push((Store::Carry(k), id));
-            }
-        }
+    // The previous state's node is node k; without any path to the loss its adjoint is zero.
+    let zero = find(graph, |g, id| g.value(id) == Some(0.0));
+    for k in (0..carries.len()).filter(|k| carries[*k]) {
+        outputs.extend(adjoints.of[k].or(zero).map(|id| (Store::Carry(k), id)));
     }
 
     let saved = choose_saved(cell, graph, outputs.iter().map(|o| o.1), forward);

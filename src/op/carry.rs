@@ -1,0 +1,74 @@
+//! The first step of every state: zero after a reset, else the last step of the run before.
+
+use super::{Cost, Matrix, SlotId, bytes};
+use crate::cell::real::Real;
+
+/// state[s, 0] = reset ? 0 : state[s, T], for a slot [S, T+1, B, H].
+#[derive(Clone, Debug)]
+pub struct Carry {
+    /// The name in the plan.
+    pub name: String,
+    /// The slot of control words, which holds `reset`.
+    pub control: SlotId,
+    /// The states' slot.
+    pub state: SlotId,
+    /// S.
+    pub states: usize,
+    /// T.
+    pub steps: usize,
+    /// Elements of one step: B * H.
+    pub width: usize,
+}
+
+impl Carry {
+    pub(super) const KIND: &'static str = "carry";
+
+    fn whole(&self) -> Matrix {
+        let cols = (self.steps + 1) * self.width;
+        Matrix {
+            slot: self.state,
+            offset: 0,
+            rows: self.states,
+            cols,
+            stride: cols,
+        }
+    }
+
+    pub(super) fn reads(&self) -> Vec<Matrix> {
+        vec![
+            self.whole(),
+            super::gather::words(self.control, super::Control::WORDS),
+        ]
+    }
+
+    pub(super) fn writes(&self) -> Vec<Matrix> {
+        vec![self.whole().columns(0, self.width)]
+    }
+
+    pub(super) fn cost(&self) -> Cost {
+        Cost {
+            flops: 0.0,
+            bytes: bytes(2 * self.states * self.width),
+        }
+    }
+
+    pub(super) fn check(&self) -> Result<(), String> {
+        Ok(())
+    }
+
+    pub(super) fn shape(&self) -> String {
+        format!("{} x {}", self.states, self.width)
+    }
+
+    /// The plain code.
+    pub fn plain<F: Real>(&self, reset: bool, state: &mut [F]) {
+        let plane = (self.steps + 1) * self.width;
+        for plane in state.chunks_mut(plane) {
+            if reset {
+                plane[..self.width].fill(F::ZERO);
+            } else {
+                plane.copy_within(self.steps * self.width.., 0);
+            }
+        }
+    }
+}

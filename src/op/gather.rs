@@ -1,0 +1,71 @@
+//! Rows of a table by token id: an embedding, or the hoisted product of a one-hot input.
+
+use super::{Cost, Matrix, SlotId, area, bytes, same};
+use crate::cell::real::Real;
+
+/// out [R, D] = table [V, D] at ids [R].
+#[derive(Clone, Debug)]
+pub struct Gather {
+    /// The name in the plan.
+    pub name: String,
+    /// The ids, a slot of words whose first R are used.
+    pub ids: SlotId,
+    /// The table.
+    pub table: Matrix,
+    /// The rows.
+    pub out: Matrix,
+}
+
+impl Gather {
+    pub(super) const KIND: &'static str = "gather";
+
+    pub(super) fn reads(&self) -> Vec<Matrix> {
+        vec![self.table, words(self.ids, self.out.rows)]
+    }
+
+    pub(super) fn writes(&self) -> Vec<Matrix> {
+        vec![self.out]
+    }
+
+    pub(super) fn cost(&self) -> Cost {
+        Cost {
+            flops: 0.0,
+            bytes: bytes(2 * area(&self.out)),
+        }
+    }
+
+    pub(super) fn check(&self) -> Result<(), String> {
+        same(
+            "result",
+            (self.out.rows, self.table.cols),
+            (self.out.rows, self.out.cols),
+        )
+    }
+
+    pub(super) fn shape(&self) -> String {
+        format!(
+            "{} of {} x {}",
+            self.out.rows, self.table.rows, self.table.cols
+        )
+    }
+
+    /// The plain code.
+    pub fn plain<F: Real>(&self, ids: &[u32], table: &[F], out: &mut [F]) {
+        for (r, id) in ids.iter().enumerate().take(self.out.rows) {
+            let row = *id as usize * self.table.stride;
+            let to = r * self.out.stride;
+            out[to..to + self.out.cols].copy_from_slice(&table[row..row + self.out.cols]);
+        }
+    }
+}
+
+/// The first `count` words of a slot, as a matrix.
+pub(super) fn words(slot: SlotId, count: usize) -> Matrix {
+    Matrix {
+        slot,
+        offset: 0,
+        rows: 1,
+        cols: count,
+        stride: count,
+    }
+}

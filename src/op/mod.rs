@@ -1,0 +1,124 @@
+//! The primitive operations, one file each: what they compute, their plain CPU code, their cost.
+//!
+//! The plain code is the reference that the executors are compared with; it is written to be read. Parameters'
+//! gradients are either written or, with `accumulate`, added to; activations are always written.
+
+pub mod carry;
+pub mod column_sum;
+pub mod dropout;
+
+pub mod gather;
+pub mod matmul;
+pub mod norm;
+pub mod optimizer;
+mod plan;
+pub mod scan;
+pub mod scatter;
+pub mod softmax_xent;
+pub mod transpose;
+pub mod zero;
+
+pub use carry::Carry;
+pub use column_sum::ColumnSum;
+pub use dropout::Dropout;
+pub use gather::Gather;
+pub use matmul::MatMul;
+pub use norm::Norm;
+pub use optimizer::{Optimizer, Rule};
+pub use plan::{Control, Fill, Hyper, Io, Matrix, Parameter, Plan, Report, Role, Slot, SlotId};
+pub use scan::{Direction, Scan};
+pub use scatter::Scatter;
+pub use softmax_xent::SoftmaxXent;
+pub use transpose::Transpose;
+pub use zero::Zero;
+
+/// What an operation costs at least, for rates and shares of a machine's limits.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Cost {
+    /// Floating point operations, a multiply-add counting as two.
+    pub flops: f64,
+    /// Bytes that must be read and written once, with 4-byte numbers.
+    pub bytes: f64,
+}
+
+macro_rules! ops {
+    ($($variant:ident: $doc:literal),+ $(,)?) => {
+        /// One operation of a plan.
+        #[derive(Clone, Debug)]
+        pub enum Op { $(#[doc = $doc] $variant($variant)),+ }
+
+        impl Op {
+            /// Its kind: the name of its file here and of its shader.
+            pub fn kind(&self) -> &'static str {
+                match self { $(Op::$variant(_) => $variant::KIND),+ }
+            }
+
+            /// Its own name in the plan, such as `forward.l0`.
+            pub fn name(&self) -> &str {
+                match self { $(Op::$variant(op) => &op.name),+ }
+            }
+
+            /// What it reads.
+            pub fn reads(&self) -> Vec<Matrix> {
+                match self { $(Op::$variant(op) => op.reads()),+ }
+            }
+
+            /// What it writes (and, where it adds to it, reads).
+            pub fn writes(&self) -> Vec<Matrix> {
+                match self { $(Op::$variant(op) => op.writes()),+ }
+            }
+
+            /// What it costs.
+            pub fn cost(&self) -> Cost {
+                match self { $(Op::$variant(op) => op.cost()),+ }
+            }
+
+            /// Whether its shapes fit together.
+            pub fn check(&self) -> Result<(), String> {
+                match self { $(Op::$variant(op) => op.check()),+ }
+            }
+
+            /// Its sizes in words, for tables.
+            pub fn shape(&self) -> String {
+                match self { $(Op::$variant(op) => op.shape()),+ }
+            }
+        }
+    };
+}
+
+ops! {
+    Carry: "Each state's first step: zero, or the last step of the run before.",
+    Zero: "Zeroes a matrix.",
+    Gather: "Rows of a table by token id.",
+    MatMul: "A matrix product.",
+    Transpose: "A transposed copy.",
+    Scan: "A recurrent layer over a range of steps, forward or backward.",
+    Dropout: "Zeroes random elements and scales the rest; the same mask both ways.",
+    SoftmaxXent: "Softmax, cross-entropy and its gradient in place.",
+    ColumnSum: "Sums of columns: the gradient of a bias.",
+    Scatter: "Sums rows by token id: the gradient of a table.",
+    Norm: "The gradient's norm and whether all is finite.",
+    Optimizer: "Clips the gradient and updates the parameters.",
+}
+
+/// Bytes of `elements` 4-byte numbers.
+fn bytes(elements: usize) -> f64 {
+    4.0 * elements as f64
+}
+
+/// Elements of a matrix, as its cost counts them.
+fn area(m: &Matrix) -> usize {
+    m.rows * m.cols
+}
+
+/// An error of shapes that should be equal.
+fn same(what: &str, expected: (usize, usize), found: (usize, usize)) -> Result<(), String> {
+    if expected == found {
+        Ok(())
+    } else {
+        Err(format!(
+            "{what}: expected [{}, {}], found [{}, {}]",
+            expected.0, expected.1, found.0, found.1
+        ))
+    }
+}

@@ -1,0 +1,96 @@
+//! The report of a training step: the sum of the losses, the gradient's norm, and whether both are finite.
+
+use super::gather::words;
+use super::{Cost, Matrix, SlotId, area, bytes};
+use crate::cell::real::Real;
+
+/// report = [sum of losses, sqrt(sum of squares of the gradients), 1 if both are finite, 0].
+#[derive(Clone, Debug)]
+pub struct Norm {
+    /// The name in the plan.
+    pub name: String,
+    /// The losses of all rows.
+    pub losses: Matrix,
+    /// The flat gradients; absent in a plan without training.
+    pub gradients: Option<Matrix>,
+    /// Partial sums: one per [`Norm::CHUNK`] elements of losses, then of gradients.
+    pub partials: SlotId,
+    /// The report's slot.
+    pub report: SlotId,
+}
+
+impl Norm {
+    pub(super) const KIND: &'static str = "norm";
+    /// Elements that one partial sum covers; the partial sums are then added in order, so the result is deterministic.
+    pub const CHUNK: usize = 4096;
+
+    /// How many partial sums `elements` elements make.
+    pub fn chunks(elements: usize) -> usize {
+        elements.div_ceil(Self::CHUNK)
+    }
+
+    pub(super) fn reads(&self) -> Vec<Matrix> {
+        [self.losses].into_iter().chain(self.gradients).collect()
+    }
+
+    pub(super) fn writes(&self) -> Vec<Matrix> {
+        let gradients = self.gradients.map_or(0, |g| Self::chunks(g.cols));
+        vec![
+            words(self.partials, Self::chunks(self.losses.cols) + gradients),
+            words(self.report, super::Report::NUMBERS),
+        ]
+    }
+
+    pub(super) fn cost(&self) -> Cost {
+        let elements = area(&self.losses) + self.gradients.as_ref().map_or(0, area);
+        Cost {
+            flops: 2.0 * elements as f64,
+            bytes: bytes(elements),
+        }
+    }
+
+    pub(super) fn check(&self) -> Result<(), String> {
+        Ok(())
+    }
+
+    pub(super) fn shape(&self) -> String {
+        let gradients = self.gradients.as_ref().map_or(0, area);
+        format!("{} + {gradients}", self.losses.cols)
+    }
+
+    /// The plain code.
+    pub fn plain<F: Real>(
+        &self,
+        losses: &[F],
+        gradients: Option<&[F]>,
+        partials: &mut [F],
+        report: &mut [F],
+    ) {
+        let mut at = 0;
+        let mut reduce = |values: &[F], f: fn(F) -> F| {
+            let mut sum = F::ZERO;
+            for chunk in values.chunks(Self::CHUNK) {
+                // Sixteen running sums, so that the loop becomes vector code.
+                let mut lanes = [F::ZERO; 16];
+                for part in chunk.chunks(16) {
+                    for (lane, x) in lanes.iter_mut().zip(part) {
+                        *lane += f(*x);
+                    }
+                }
+                let mut partial = F::ZERO;
+                for lane in lanes {
+                    partial += lane;
+                }
+                partials[at] = partial;
+                at += 1;
+                sum += partial;
+            }
+            sum
+        };
+        let loss = reduce(losses, |x| x);
+        let square = gradients.map_or(F::ZERO, |g| reduce(g, |x| x * x));
+        let norm = square.sqrt();
+        let finite = loss.f64().is_finite() && norm.f64().is_finite();
+        report.copy_from_slice(&[loss, norm, if finite { F::ONE } else { F::ZERO }, F::ZERO]);
+    }
+}

@@ -1,0 +1,266 @@
+//! Clipping and the optimisers, over the flat arenas. A step whose report is not finite changes nothing.
+
+use super::gather::words;
+use super::{Cost, Matrix, SlotId, bytes};
+use crate::cell::real::Real;
+
+/// An update rule. Names and defaults of the hyper-parameters are PyTorch's.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Rule {
+    /// b = momentum b + g; p -= lr (g + momentum b) with Nesterov, else p -= lr b.
+    Sgd {
+        /// The share of the buffer that stays; 0 keeps no buffer.
+        momentum: f64,
+        /// Nesterov's look ahead.
+        nesterov: bool,
+        /// Added to the gradient, times the parameter.
+        weight_decay: f64,
+    },
+    /// s += g^2; p -= lr g / (sqrt(s) + eps). Duchi 2011.
+    Adagrad {
+        /// Added to the root.
+        eps: f64,
+        /// Added to the gradient, times the parameter.
+        weight_decay: f64,
+    },
+    /// s = alpha s + (1 - alpha) g^2; p -= lr g / (sqrt(s) + eps), through a momentum buffer where momentum > 0.
+    /// Tieleman and Hinton 2012.
+    RmsProp {
+        /// The share of the running mean that stays.
+        alpha: f64,
+        /// Added to the root.
+        eps: f64,
+        /// The share of the buffer that stays; 0 keeps no buffer.
+        momentum: f64,
+        /// Added to the gradient, times the parameter.
+        weight_decay: f64,
+    },
+    /// Kingma and Ba 2015; with `decoupled` decay, Loshchilov and Hutter 2019.
+    Adam {
+        /// The share of the first moment that stays.
+        beta1: f64,
+        /// The share of the second moment that stays.
+        beta2: f64,
+        /// Added to the root.
+        eps: f64,
+        /// Added to the gradient (Adam), or taken from the parameter (AdamW), times the parameter.
+        weight_decay: f64,
+        /// AdamW: the decay acts on the parameter.
+        decoupled: bool,
+    },
+}
+
+impl Rule {
+    /// The flat arenas that the rule keeps, by PyTorch's names.
+    pub fn arenas(&self) -> &'static [&'static str] {
+        match self {
+            Rule::Sgd { momentum: 0.0, .. } => &[],
+            Rule::Sgd { .. } => &["momentum_buffer"],
+            Rule::Adagrad { .. } => &["sum"],
+            Rule::RmsProp { momentum: 0.0, .. } => &["square_avg"],
+            Rule::RmsProp { .. } => &["square_avg", "momentum_buffer"],
+            Rule::Adam { .. } => &["exp_avg", "exp_avg_sq"],
+        }
+    }
+
+    /// 1 - beta1^update and 1 - beta2^update for Adam, else 1 and 1.
+    pub fn corrections(&self, update: u64) -> (f64, f64) {
+        match self {
+            Rule::Adam { beta1, beta2, .. } => (
+                1.0 - beta1.powf(update as f64),
+                1.0 - beta2.powf(update as f64),
+            ),
+            _ => (1.0, 1.0),
+        }
+    }
+}
+
+/// Clips the gradient by value, then by norm, and applies the rule.
+#[derive(Clone, Debug)]
+pub struct Optimizer {
+    /// The name in the plan.
+    pub name: String,
+    /// The rule.
+    pub rule: Rule,
+    /// Gradients are scaled so that their norm is at most this; 0 leaves them. The norm is the one before any clipping.
+    pub clip_norm: f64,
+    /// Every element of the gradient is clamped to [-v, v]; 0 leaves it.
+    pub clip_value: f64,
+    /// The flat parameters.
+    pub parameters: Matrix,
+    /// The flat gradients, which stay as they were.
+    pub gradients: Matrix,
+    /// The rule's arenas, in its order.
+    pub arenas: Vec<Matrix>,
+    /// The slot of hyper-parameters.
+    pub hyper: SlotId,
+    /// The report of this step.
+    pub report: SlotId,
+}
+
+impl Optimizer {
+    pub(super) const KIND: &'static str = "optimizer";
+
+    pub(super) fn reads(&self) -> Vec<Matrix> {
+        vec![
+            self.gradients,
+            words(self.hyper, super::Hyper::NUMBERS),
+            words(self.report, super::Report::NUMBERS),
+        ]
+    }
+
+    pub(super) fn writes(&self) -> Vec<Matrix> {
+        let mut writes = vec![self.parameters];
+        writes.extend(&self.arenas);
+        writes
+    }
+
+    pub(super) fn cost(&self) -> Cost {
+        let n = self.parameters.cols;
+        Cost {
+            flops: 10.0 * n as f64,
+            bytes: bytes(n * (3 + 2 * self.arenas.len())),
+        }
+    }
+
+    pub(super) fn check(&self) -> Result<(), String> {
+        if self.arenas.len() != self.rule.arenas().len() {
+            return Err(format!(
+                "expected {} arenas, found {}",
+                self.rule.arenas().len(),
+                self.arenas.len()
+            ));
+        }
+        Ok(())
+    }
+
+    pub(super) fn shape(&self) -> String {
+        format!("{}", self.parameters.cols)
+    }
+
+    /// What the gradient is multiplied by for its norm to be at most `clip_norm`; PyTorch's formula.
+    #[inline(always)]
+    fn norm_scale<F: Real>(&self, norm: F) -> F {
+        let scale = F::of(self.clip_norm) / (norm + F::of(1e-6));
+        if self.clip_norm > 0.0 && scale < F::ONE {
+            scale
+        } else {
+            F::ONE
+        }
+    }
+
+    /// The plain code over a run of elements; `arenas` are the rule's, cut to the same run; `hyper` and `report` are the
+    /// slots' contents.
+    #[inline(always)]
+    pub fn plain<F: Real>(
+        &self,
+        p: &mut [F],
+        g: &[F],
+        arenas: [&mut [F]; 2],
+        hyper: &[F],
+        report: &[F],
+    ) {
+        if report[2] != F::ONE {
+            return;
+        }
+        let lr = hyper[0];
+        let (c1, c2) = (hyper[3], hyper[4]);
+        let clip = Clip {
+            value: F::of(self.clip_value),
+            scale: self.norm_scale(report[1]),
+        };
+        let [a, b] = arenas;
+        let decay = |wd: f64, g: F, p: F| {
+            if wd == 0.0 { g } else { g + F::of(wd) * p }
+        };
+        match self.rule {
+            Rule::Sgd {
+                momentum,
+                nesterov,
+                weight_decay,
+            } => {
+                let mu = F::of(momentum);
+                for (i, (p, g)) in p.iter_mut().zip(g).enumerate() {
+                    let g = decay(weight_decay, clip.apply(*g), *p);
+                    let step = if momentum == 0.0 {
+                        g
+                    } else {
+                        // PyTorch's buffer starts as the first gradient, which is what 0 momentum + g gives.
+                        a[i] = mu * a[i] + g;
+                        if nesterov { g + mu * a[i] } else { a[i] }
+                    };
+                    *p = *p - lr * step;
+                }
+            }
+            Rule::Adagrad { eps, weight_decay } => {
+                let eps = F::of(eps);
+                for ((p, g), s) in p.iter_mut().zip(g).zip(a) {
+                    let g = decay(weight_decay, clip.apply(*g), *p);
+                    *s += g * g;
+                    *p = *p - lr * g / (s.sqrt() + eps);
+                }
+            }
+            Rule::RmsProp {
+                alpha,
+                eps,
+                momentum,
+                weight_decay,
+            } => {
+                let (alpha, eps, mu) = (F::of(alpha), F::of(eps), F::of(momentum));
+                for (i, ((p, g), s)) in p.iter_mut().zip(g).zip(a).enumerate() {
+                    let g = decay(weight_decay, clip.apply(*g), *p);
+                    *s = alpha * *s + (F::ONE - alpha) * g * g;
+                    let mut step = g / (s.sqrt() + eps);
+                    if momentum > 0.0 {
+                        b[i] = mu * b[i] + step;
+                        step = b[i];
+                    }
+                    *p = *p - lr * step;
+                }
+            }
+            Rule::Adam {
+                beta1,
+                beta2,
+                eps,
+                weight_decay,
+                decoupled,
+            } => {
+                let (b1, b2, eps) = (F::of(beta1), F::of(beta2), F::of(eps));
+                let (rate, root) = (lr / c1, c2.sqrt());
+                let keep = F::ONE - lr * F::of(weight_decay);
+                for (((p, g), m), v) in p.iter_mut().zip(g).zip(a).zip(b) {
+                    let mut g = clip.apply(*g);
+                    if decoupled {
+                        *p = *p * keep;
+                    } else {
+                        g = decay(weight_decay, g, *p);
+                    }
+                    *m = b1 * *m + (F::ONE - b1) * g;
+                    *v = b2 * *v + (F::ONE - b2) * g * g;
+                    *p = *p - rate * *m / (v.sqrt() / root + eps);
+                }
+            }
+        }
+    }
+}
+
+struct Clip<F> {
+    value: F,
+    scale: F,
+}
+
+impl<F: Real> Clip<F> {
+    #[inline(always)]
+    fn apply(&self, g: F) -> F {
+        let mut g = g;
+        if self.value > F::ZERO {
+            if g > self.value {
+                g = self.value;
+            }
+            if g < -self.value {
+                g = -self.value;
+            }
+        }
+        g * self.scale
+    }
+}

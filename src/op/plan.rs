@@ -1,0 +1,315 @@
+//! A plan: operations over named slots, pure data that can be printed, counted and compared.
+
+use super::Op;
+
+/// A slot of a plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SlotId(pub usize);
+
+/// What a slot holds, which decides who fills it and how long it lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// All parameters, one flat arena; see [`Plan::parameters`] for the names inside.
+    Parameters,
+    /// Their gradients, laid out like the parameters.
+    Gradients,
+    /// A flat arena of the optimiser, laid out like the parameters.
+    Optimizer,
+    /// 32-bit whole numbers that the host writes before a run: token ids, orders, control words.
+    Words,
+    /// Numbers that the host writes before a run: hyper-parameters, weights of positions.
+    Numbers,
+    /// What operations leave for one another within a run.
+    Activation,
+    /// States, whose last step is the next minibatch's first; kept between runs.
+    State,
+    /// A few numbers that the host reads after a run.
+    Results,
+}
+
+/// A named array.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Slot {
+    /// Its name, as in the equations: `state.l0`.
+    pub name: String,
+    /// Its shape, the last axis contiguous.
+    pub shape: Vec<usize>,
+    /// What it holds.
+    pub role: Role,
+}
+
+impl Slot {
+    /// How many elements it has; every element takes 4 bytes on the GPU.
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Whether it has no element.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// A matrix within a slot: `rows` rows of `cols` elements, `stride` elements apart, from element `offset` on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Matrix {
+    /// The slot.
+    pub slot: SlotId,
+    /// Its first element.
+    pub offset: usize,
+    /// Rows.
+    pub rows: usize,
+    /// Columns.
+    pub cols: usize,
+    /// Elements from one row to the next, at least `cols`.
+    pub stride: usize,
+}
+
+impl Matrix {
+    /// Columns `from .. from + cols` of this matrix.
+    pub fn columns(self, from: usize, cols: usize) -> Matrix {
+        debug_assert!(from + cols <= self.cols);
+        Matrix {
+            offset: self.offset + from,
+            cols,
+            ..self
+        }
+    }
+
+    /// One past the last element that it touches.
+    pub fn end(&self) -> usize {
+        self.offset + self.rows.saturating_sub(1) * self.stride + self.cols
+    }
+}
+
+/// How a parameter starts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Fill {
+    /// A weight of the input with this many inputs (rows) in its product; drawn as the settings say.
+    Weight,
+    /// A recurrent weight, one H x H block a lane; may be orthogonal.
+    Recurrent,
+    /// A bias, drawn or zero as the settings say.
+    Bias,
+    /// A bias that starts at a value of its own.
+    Value(f64),
+}
+
+/// One parameter: a matrix [rows, cols] in the flat arena, blocks of columns with their own names and start.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parameter {
+    /// The name in files, PyTorch's where PyTorch has one: `rnn.weight_ih_l0`.
+    pub name: String,
+    /// Where it lies in the arena.
+    pub matrix: Matrix,
+    /// Whether files hold it transposed, as PyTorch's weights [out, in].
+    pub transposed: bool,
+    /// The shape in files: [out, in], or [n] for a vector.
+    pub file_shape: Vec<usize>,
+    /// How equal blocks of columns start; one entry for a parameter of a single block.
+    pub fill: Vec<Fill>,
+}
+
+/// A program for one minibatch.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    /// The slots.
+    pub slots: Vec<Slot>,
+    /// The operations, in order.
+    pub ops: Vec<Op>,
+    /// What the parameter arena holds.
+    pub parameters: Vec<Parameter>,
+    /// The length of each of the flat arenas, padding included.
+    pub arena: usize,
+    /// The slots that callers must know.
+    pub io: Io,
+}
+
+/// The slots that callers of a plan must know; absent where the plan has no such thing.
+#[derive(Clone, Debug, Default)]
+pub struct Io {
+    /// The flat parameters.
+    pub parameters: Option<SlotId>,
+    /// The flat gradients.
+    pub gradients: Option<SlotId>,
+    /// The optimiser's flat arenas, in the order in which its rule names them.
+    pub optimizer: Vec<SlotId>,
+    /// Token ids [T+1, B]: row t is the input of step t and the target of step t - 1.
+    pub ids: Option<SlotId>,
+    /// For the rows of `ids` [T * B]: row numbers sorted by token id, then where each id's run starts [V + 1].
+    pub index: Option<SlotId>,
+    /// Weights of the positions [T, B] in the loss.
+    pub weights: Option<SlotId>,
+    /// Control words, see [`Control`].
+    pub control: Option<SlotId>,
+    /// Numbers set for every run, see [`Hyper`].
+    pub hyper: Option<SlotId>,
+    /// What a run reports, see [`Report`].
+    pub report: Option<SlotId>,
+    /// The loss of every position [T, B], in nats.
+    pub losses: Option<SlotId>,
+    /// Scores of every symbol [T, B, V] (training turns them into their gradient).
+    pub logits: Option<SlotId>,
+    /// The states of the recurrent layers.
+    pub states: Vec<SlotId>,
+    /// Gradients with respect to the initial states [S, B, H], by layer: a part of a slot.
+    pub initial: Vec<Matrix>,
+}
+
+/// Control words: a slot of [`Control::WORDS`] 32-bit words.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Control {
+    /// The key of the dropout stream (seed and purpose).
+    pub key: [u32; 2],
+    /// The training step, for random numbers.
+    pub step: [u32; 2],
+    /// 1: the states start at zero instead of where the last run left them.
+    pub reset: u32,
+}
+
+impl Control {
+    /// The words in a control slot.
+    pub const WORDS: usize = 8;
+
+    /// The slot's contents.
+    pub fn words(&self) -> [u32; Self::WORDS] {
+        let [k0, k1] = self.key;
+        let [s0, s1] = self.step;
+        [k0, k1, s0, s1, self.reset, 0, 0, 0]
+    }
+}
+
+/// Numbers that change from run to run: a slot of [`Hyper::NUMBERS`].
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Hyper {
+    /// The learning rate.
+    pub lr: f64,
+    /// What each position's gradient is multiplied by: 1 / (sum of the weights of the positions).
+    pub scale: f64,
+    /// The number of the update, counted from 1.
+    pub update: f64,
+    /// Adam: 1 - beta1^update.
+    pub correction1: f64,
+    /// Adam: 1 - beta2^update.
+    pub correction2: f64,
+}
+
+impl Hyper {
+    /// The numbers in a slot.
+    pub const NUMBERS: usize = 8;
+
+    /// The slot's contents.
+    pub fn numbers(&self) -> [f64; Self::NUMBERS] {
+        [
+            self.lr,
+            self.scale,
+            self.update,
+            self.correction1,
+            self.correction2,
+            0.0,
+            0.0,
+            0.0,
+        ]
+    }
+}
+
+/// What a run reports: a slot of [`Report::NUMBERS`] numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Report {
+    /// The sum of the weighted losses of all positions, in nats.
+    pub loss: f64,
+    /// The norm of the gradient before clipping.
+    pub norm: f64,
+    /// Whether loss and gradient were finite: only then were the parameters updated.
+    pub finite: bool,
+}
+
+impl Report {
+    /// The numbers in a slot: loss, norm, and 1 for finite.
+    pub const NUMBERS: usize = 4;
+
+    /// Reads a slot.
+    pub fn from_numbers(numbers: &[f64]) -> Report {
+        Report {
+            loss: numbers[0],
+            norm: numbers[1],
+            finite: numbers[2] == 1.0,
+        }
+    }
+}
+
+impl Plan {
+    /// A slot.
+    pub fn slot(&self, id: SlotId) -> &Slot {
+        &self.slots[id.0]
+    }
+
+    /// The slot called `name`.
+    pub fn find(&self, name: &str) -> Option<SlotId> {
+        self.slots.iter().position(|s| s.name == name).map(SlotId)
+    }
+
+    /// Learned numbers, without padding.
+    pub fn parameter_count(&self) -> usize {
+        self.parameters
+            .iter()
+            .map(|p| p.matrix.rows * p.matrix.cols)
+            .sum()
+    }
+
+    /// Bytes of all slots on a device with 4-byte numbers.
+    pub fn bytes(&self) -> u64 {
+        self.slots.iter().map(|s| 4 * s.len() as u64).sum()
+    }
+
+    /// Adds a slot.
+    pub fn add(&mut self, name: impl Into<String>, shape: &[usize], role: Role) -> SlotId {
+        let name = name.into();
+        debug_assert!(self.find(&name).is_none(), "slot {name} exists");
+        self.slots.push(Slot {
+            name,
+            shape: shape.to_vec(),
+            role,
+        });
+        SlotId(self.slots.len() - 1)
+    }
+
+    /// A whole slot as a matrix whose columns are its last axis.
+    pub fn matrix(&self, slot: SlotId) -> Matrix {
+        let shape = &self.slot(slot).shape;
+        let cols = shape.last().copied().unwrap_or(1);
+        Matrix {
+            slot,
+            offset: 0,
+            rows: self.slot(slot).len() / cols.max(1),
+            cols,
+            stride: cols,
+        }
+    }
+
+    /// Every fault of the plan: matrices beyond their slots, shapes that do not fit, slots written while they are read.
+    pub fn faults(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        for op in &self.ops {
+            for matrix in op.reads().into_iter().chain(op.writes()) {
+                let slot = self.slot(matrix.slot);
+                if matrix.end() > slot.len() || matrix.stride < matrix.cols {
+                    faults.push(format!(
+                        "{}: [{}, {}] from {} by {} lies outside {} {:?}",
+                        op.name(),
+                        matrix.rows,
+                        matrix.cols,
+                        matrix.offset,
+                        matrix.stride,
+                        slot.name,
+                        slot.shape
+                    ));
+                }
+            }
+            if let Err(message) = op.check() {
+                faults.push(format!("{}: {message}", op.name()));
+            }
+        }
+        faults
+    }
+}

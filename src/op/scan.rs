@@ -1,0 +1,399 @@
+//! A recurrent layer over a range of steps: for every step, each of the cell's stages for all rows and units.
+//!
+//! Forward, step t reads states at t and writes them at t + 1, counting from the carried state at 0. Backward runs from
+//! the last step to the first; deltas have one step more than there are, which stays zero, so that the last step needs
+//! no case of its own.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::gather::words;
+use super::{Cost, Matrix, SlotId, bytes};
+use crate::cell::real::Real;
+use crate::cell::stage::{Load, Operand, Stage, Store};
+use crate::cell::{Cell, Compiled, eval};
+
+/// Which way a scan runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// From the first step to the last, through the forward stages.
+    Forward,
+    /// From the last step to the first, through the backward stages.
+    Backward,
+}
+
+/// Where a layer's hoisted product of the input comes from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Hoisted {
+    /// The cell has no product of the input.
+    Nothing,
+    /// One row for every position: [T * B, lanes * H].
+    Rows(Matrix),
+    /// A row of a table [V, lanes * H] by the position's token id.
+    Table {
+        /// The table.
+        table: Matrix,
+        /// The slot of token ids.
+        ids: SlotId,
+    },
+}
+
+/// A recurrent layer's steps. Slots: state [S, T+1, B, H]; kept [T, B, K, H], the saved values, then the made ones;
+/// delta [T+1, B, D, H]; work [S + scratch + S, B, H], the carried adjoints, scratch, the initial states' gradients.
+#[derive(Clone, Debug)]
+pub struct Scan {
+    /// The name in the plan, such as `forward.l0`.
+    pub name: String,
+    /// The cell.
+    pub cell: Arc<Cell>,
+    /// Its stages.
+    pub compiled: Arc<Compiled>,
+    /// Which way it runs.
+    pub direction: Direction,
+    /// The steps that it covers.
+    pub range: Range<usize>,
+    /// T.
+    pub steps: usize,
+    /// B.
+    pub batch: usize,
+    /// H.
+    pub hidden: usize,
+    /// The hoisted product (forward).
+    pub hoisted: Hoisted,
+    /// The input itself [T * B, H], where the cell uses it elementwise.
+    pub input: Option<Matrix>,
+    /// For every source but the input: its weight, forward [H, lanes * H], backward transposed [lanes * H, H].
+    pub weights: Vec<Option<Matrix>>,
+    /// The learned vectors, each [1, H].
+    pub vectors: Vec<Matrix>,
+    /// The states.
+    pub state: SlotId,
+    /// What the forward pass keeps; absent when it keeps nothing.
+    pub kept: Option<SlotId>,
+    /// The gradient with respect to the output [T * B, H] (backward).
+    pub upstream: Option<Matrix>,
+    /// The deltas (backward).
+    pub delta: Option<SlotId>,
+    /// Carried adjoints, scratch and initial gradients (backward).
+    pub work: Option<SlotId>,
+    /// Whether the gradients with respect to the initial states are made after the last step (backward).
+    pub initial: bool,
+}
+
+/// The contents of a scan's slots, for code that runs it. Parts that a direction does not use are empty.
+pub struct Slices<'a, F> {
+    /// The hoisted product's rows or table, from the matrix's first element on.
+    pub hoisted: &'a [F],
+    /// The token ids.
+    pub ids: &'a [u32],
+    /// The input, from the matrix's first element on.
+    pub input: &'a [F],
+    /// The weights, each from its matrix's first element on.
+    pub weights: Vec<&'a [F]>,
+    /// The learned vectors.
+    pub vectors: Vec<&'a [F]>,
+    /// The states' slot.
+    pub state: &'a mut [F],
+    /// The kept values' slot.
+    pub kept: &'a mut [F],
+    /// The gradient from above, from the matrix's first element on.
+    pub upstream: &'a [F],
+    /// The deltas' slot.
+    pub delta: &'a mut [F],
+    /// The work slot.
+    pub work: &'a mut [F],
+}
+
+impl Scan {
+    pub(super) const KIND: &'static str = "scan";
+
+    /// The stages that one step runs, in order.
+    pub fn stages(&self) -> &[Stage] {
+        match self.direction {
+            Direction::Forward => &self.compiled.forward,
+            Direction::Backward => &self.compiled.backward,
+        }
+    }
+
+    /// Values kept per row and step.
+    pub fn kept_values(&self) -> usize {
+        self.compiled.saved + self.cell.made()
+    }
+
+    /// Planes [B, H] of the work slot.
+    pub fn work_planes(&self) -> usize {
+        2 * self.cell.states.len() + self.compiled.scratch
+    }
+
+    /// The plane of the work slot with the gradient of an initial state.
+    pub fn initial_plane(&self, state: usize) -> usize {
+        self.cell.states.len() + self.compiled.scratch + state
+    }
+
+    /// The same scan over other steps.
+    pub fn over(&self, range: Range<usize>) -> Scan {
+        let initial = self.initial && range.start == 0;
+        Scan {
+            range,
+            initial,
+            ..self.clone()
+        }
+    }
+
+    /// The first element of a state's row at a step, counted from 0 for the carried one.
+    pub fn state_row(&self, state: usize, step: usize, row: usize) -> usize {
+        ((state * (self.steps + 1) + step) * self.batch + row) * self.hidden
+    }
+
+    /// The first element of a kept value's row.
+    pub fn kept_row(&self, value: usize, step: usize, row: usize) -> usize {
+        ((step * self.batch + row) * self.kept_values() + value) * self.hidden
+    }
+
+    /// The first element of a delta's row.
+    pub fn delta_row(&self, delta: usize, step: usize, row: usize) -> usize {
+        ((step * self.batch + row) * self.compiled.deltas + delta) * self.hidden
+    }
+
+    /// The first element of a row of a work plane.
+    pub fn work_row(&self, plane: usize, row: usize) -> usize {
+        (plane * self.batch + row) * self.hidden
+    }
+
+    fn whole(&self, slot: SlotId, elements: usize) -> Matrix {
+        words(slot, elements)
+    }
+
+    fn state_matrix(&self) -> Matrix {
+        let states = self.cell.states.len();
+        self.whole(
+            self.state,
+            states * (self.steps + 1) * self.batch * self.hidden,
+        )
+    }
+
+    fn kept_matrix(&self) -> Option<Matrix> {
+        let elements = self.steps * self.batch * self.kept_values() * self.hidden;
+        self.kept.map(|k| self.whole(k, elements))
+    }
+
+    pub(super) fn reads(&self) -> Vec<Matrix> {
+        let mut reads: Vec<Matrix> = self.weights.iter().flatten().copied().collect();
+        reads.extend(&self.vectors);
+        reads.extend(self.input);
+        reads.extend(self.upstream);
+        match self.hoisted {
+            Hoisted::Nothing => {}
+            Hoisted::Rows(rows) => reads.push(rows),
+            Hoisted::Table { table, ids } => {
+                reads.push(table);
+                reads.push(words(ids, self.steps * self.batch));
+            }
+        }
+        if self.direction == Direction::Backward {
+            reads.push(self.state_matrix());
+            reads.extend(self.kept_matrix());
+        }
+        reads
+    }
+
+    pub(super) fn writes(&self) -> Vec<Matrix> {
+        let (steps, batch, hidden) = (self.steps, self.batch, self.hidden);
+        let mut writes = Vec::new();
+        match self.direction {
+            Direction::Forward => {
+                writes.push(self.state_matrix());
+                writes.extend(self.kept_matrix());
+            }
+            Direction::Backward => {
+                let delta = (steps + 1) * batch * self.compiled.deltas * hidden;
+                writes.extend(self.delta.map(|d| self.whole(d, delta)));
+                let work = self.work_planes() * batch * hidden;
+                writes.extend(self.work.map(|w| self.whole(w, work)));
+            }
+        }
+        writes
+    }
+
+    pub(super) fn cost(&self) -> Cost {
+        let steps = self.range.len() as f64;
+        let rows = steps * (self.batch * self.hidden) as f64;
+        let mut cost = Cost::default();
+        for stage in self.stages() {
+            let terms: usize = stage.sums.iter().map(|s| s.terms.len()).sum();
+            let loads = stage.program.instrs.iter();
+            let loads = loads
+                .filter(|i| matches!(i, crate::cell::stage::Instr::Load(_)))
+                .count();
+            cost.flops += rows * (2 * terms * self.hidden) as f64;
+            cost.flops += rows * (stage.program.instrs.len() - loads) as f64;
+            cost.bytes += bytes(1) * rows * (loads + stage.program.stores.len()) as f64;
+            cost.bytes += steps * bytes(terms * self.hidden * self.hidden);
+        }
+        cost
+    }
+
+    pub(super) fn check(&self) -> Result<(), String> {
+        if self.range.end > self.steps {
+            return Err(format!(
+                "steps {:?} lie outside 0..{}",
+                self.range, self.steps
+            ));
+        }
+        for (s, source) in self.cell.sources.iter().enumerate() {
+            if let Some(weight) = self.weights[s] {
+                let wide = source.lanes.len() * self.hidden;
+                let expected = match self.direction {
+                    Direction::Forward => (self.hidden, wide),
+                    Direction::Backward => (wide, self.hidden),
+                };
+                super::same(&source.weight, expected, (weight.rows, weight.cols))?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn shape(&self) -> String {
+        format!(
+            "{} T {} B {} H {}",
+            self.cell.name,
+            self.range.len(),
+            self.batch,
+            self.hidden
+        )
+    }
+
+    /// The plain code: steps, stages, rows, units, one after another.
+    pub fn plain<F: Real>(&self, slices: &mut Slices<'_, F>) {
+        match self.direction {
+            Direction::Forward => {
+                for t in self.range.clone() {
+                    for stage in self.stages() {
+                        self.plain_stage(stage, t, slices);
+                    }
+                }
+            }
+            Direction::Backward => {
+                for t in self.range.clone().rev() {
+                    for stage in self.stages() {
+                        self.plain_stage(stage, t, slices);
+                    }
+                }
+                if self.initial {
+                    // The deltas of "the next step" are then those of step 0.
+                    self.plain_stage(&self.compiled.initial, usize::MAX, slices);
+                }
+            }
+        }
+    }
+
+    /// One stage of step `t` (of the step before the first for `usize::MAX`).
+    fn plain_stage<F: Real>(&self, stage: &Stage, t: usize, slices: &mut Slices<'_, F>) {
+        let h = self.hidden;
+        let mut registers = eval::Registers::new(&stage.program, h);
+        let mut sums = vec![F::ZERO; stage.sums.len() * h];
+        // A stage's rows are independent of one another; a row's loads all come before its stores.
+        for b in 0..self.batch {
+            for (s, sum) in stage.sums.iter().enumerate() {
+                for j in 0..h {
+                    let mut total = F::ZERO;
+                    for term in &sum.terms {
+                        let (values, from) = self.operand(term.operand, t, b, slices);
+                        let weight = slices.weights[term.source];
+                        let stride = self.weights[term.source].map_or(0, |w| w.stride);
+                        for k in 0..h {
+                            let w = if sum.transposed {
+                                weight[(term.block * h + k) * stride + j]
+                            } else {
+                                weight[k * stride + term.block * h + j]
+                            };
+                            total = values[from + k].mul_add(w, total);
+                        }
+                    }
+                    sums[s * h + j] = total;
+                }
+            }
+            let mut stored: Vec<(Store, Vec<F>)> = Vec::new();
+            eval::run(
+                &stage.program,
+                &mut registers,
+                h,
+                |load| match load {
+                    Load::Sum(s) => &sums[s * h..],
+                    _ => self.load_row(load, t, b, slices),
+                },
+                |store, row| stored.push((store, row.to_vec())),
+            );
+            for (store, row) in stored {
+                self.store_row(store, t, b, slices)[..h].copy_from_slice(&row);
+            }
+        }
+    }
+
+    fn operand<'a, F>(
+        &self,
+        operand: Operand,
+        t: usize,
+        b: usize,
+        slices: &'a Slices<'_, F>,
+    ) -> (&'a [F], usize) {
+        match operand {
+            Operand::Previous(k) => (slices.state, self.state_row(k, t, b)),
+            Operand::Made(i) => (slices.kept, self.kept_row(self.compiled.saved + i, t, b)),
+            Operand::Delta(d) => (slices.delta, self.delta_row(d, t, b)),
+            Operand::NextDelta(d) => (slices.delta, self.delta_row(d, t.wrapping_add(1), b)),
+        }
+    }
+
+    /// The row [H] that a load reads at step `t` and row `b`; sums are not here.
+    pub fn load_row<'a, F>(
+        &self,
+        load: Load,
+        t: usize,
+        b: usize,
+        slices: &'a Slices<'_, F>,
+    ) -> &'a [F] {
+        let position = t.wrapping_mul(self.batch).wrapping_add(b);
+        let states = self.cell.states.len();
+        match load {
+            Load::Sum(_) => &[],
+            Load::Hoisted(block) => {
+                let row = match self.hoisted {
+                    Hoisted::Nothing => 0,
+                    Hoisted::Rows(rows) => position * rows.stride,
+                    Hoisted::Table { table, .. } => slices.ids[position] as usize * table.stride,
+                };
+                &slices.hoisted[row + block * self.hidden..]
+            }
+            Load::Input => &slices.input[position * self.input.map_or(0, |m| m.stride)..],
+            Load::Previous(k) => &slices.state[self.state_row(k, t, b)..],
+            Load::New(k) => &slices.state[self.state_row(k, t + 1, b)..],
+            Load::Made(i) => &slices.kept[self.kept_row(self.compiled.saved + i, t, b)..],
+            Load::Saved(i) => &slices.kept[self.kept_row(i, t, b)..],
+            Load::Vector(v) => slices.vectors[v],
+            Load::Upstream => &slices.upstream[position * self.upstream.map_or(0, |m| m.stride)..],
+            Load::Carry(k) => &slices.work[self.work_row(k, b)..],
+            Load::Scratch(i) => &slices.work[self.work_row(states + i, b)..],
+        }
+    }
+
+    /// The row [H] that a store fills.
+    pub fn store_row<'a, F>(
+        &self,
+        store: Store,
+        t: usize,
+        b: usize,
+        slices: &'a mut Slices<'_, F>,
+    ) -> &'a mut [F] {
+        let states = self.cell.states.len();
+        match store {
+            Store::New(k) => &mut slices.state[self.state_row(k, t + 1, b)..],
+            Store::Made(i) => &mut slices.kept[self.kept_row(self.compiled.saved + i, t, b)..],
+            Store::Saved(i) => &mut slices.kept[self.kept_row(i, t, b)..],
+            Store::Delta(d) => &mut slices.delta[self.delta_row(d, t, b)..],
+            Store::Carry(k) => &mut slices.work[self.work_row(k, b)..],
+            Store::Scratch(i) => &mut slices.work[self.work_row(states + i, b)..],
+            Store::Initial(k) => &mut slices.work[self.work_row(self.initial_plane(k), b)..],
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! A transposed copy, so that the backward products read their weights along memory.
+
+use super::{Cost, Matrix, area, bytes, same};
+use crate::cell::real::Real;
+
+/// to [N, M] = from [M, N] transposed.
+#[derive(Clone, Debug)]
+pub struct Transpose {
+    /// The name in the plan.
+    pub name: String,
+    /// The matrix [M, N].
+    pub from: Matrix,
+    /// Its transpose [N, M].
+    pub to: Matrix,
+}
+
+impl Transpose {
+    pub(super) const KIND: &'static str = "transpose";
+
+    pub(super) fn reads(&self) -> Vec<Matrix> {
+        vec![self.from]
+    }
+
+    pub(super) fn writes(&self) -> Vec<Matrix> {
+        vec![self.to]
+    }
+
+    pub(super) fn cost(&self) -> Cost {
+        Cost {
+            flops: 0.0,
+            bytes: bytes(2 * area(&self.from)),
+        }
+    }
+
+    pub(super) fn check(&self) -> Result<(), String> {
+        same(
+            "result",
+            (self.from.cols, self.from.rows),
+            (self.to.rows, self.to.cols),
+        )
+    }
+
+    pub(super) fn shape(&self) -> String {
+        format!("{} x {}", self.from.rows, self.from.cols)
+    }
+
+    /// The plain code.
+    pub fn plain<F: Real>(&self, from: &[F], to: &mut [F]) {
+        for i in 0..self.from.rows {
+            for j in 0..self.from.cols {
+                to[j * self.to.stride + i] = from[i * self.from.stride + j];
+            }
+        }
+    }
+}
