@@ -63,8 +63,8 @@ impl GruCho {
                 let xt = &x[row * d..][..d];
                 let h_old = hs[row * h..][..h].to_vec();
                 let gate = &mut gates[row * 3 * h..][..3 * h];
-                for j in 0..2 * h {
-                    gate[j] = sigmoid(self.linear(j, xt, &h_old));
+                for (j, value) in gate[..2 * h].iter_mut().enumerate() {
+                    *value = sigmoid(self.linear(j, xt, &h_old));
                 }
                 // r * h'
                 let reset: Vec<f64> = (0..h).map(|k| gate[k] * h_old[k]).collect();
