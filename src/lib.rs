@@ -4,5 +4,6 @@
 pub mod cell;
 pub mod error;
 pub mod rng;
+pub mod train;
 
 pub use error::{Error, Kind, Result};
