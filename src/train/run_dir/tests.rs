@@ -167,9 +167,12 @@ fn metrics_end_at_the_step_that_is_resumed() {
     }
     let path = writer.run().metrics_path();
     let text = fs::read_to_string(&path).unwrap();
-    fs::write(&path, format!("{text}{{\"step\":")).unwrap();
-    writer.rewind(9).unwrap();
-    assert_eq!(fs::read_to_string(&path).unwrap(), text);
+    // Torn within the object, and just before its end of line.
+    for torn in ["{\"step\":", "{\"step\":5}"] {
+        fs::write(&path, format!("{text}{torn}")).unwrap();
+        writer.rewind(9).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), text);
+    }
     writer.rewind(2).unwrap();
     assert_eq!(
         fs::read_to_string(&path).unwrap(),

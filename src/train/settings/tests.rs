@@ -156,6 +156,9 @@ fn another_optimiser_brings_its_own_numbers() {
     let file = Some((Path::new("my.toml"), "lr = 0.3"));
     let s = resolve(file, flags(&[("optimizer", "sgd")]), CELLS).unwrap();
     assert_eq!(s.lr, 0.3);
+    let file = Some((Path::new("my.toml"), "preset = \"char-rnn\"\nlr = 0.3"));
+    let s = resolve(file, flags(&[("optimizer", "sgd")]), CELLS).unwrap();
+    assert_eq!((s.lr, s.alpha), (0.3, 0.99));
     // The same choice again takes nothing away.
     let s = from_flags(&[("preset", "char-rnn"), ("optimizer", "rmsprop")]).unwrap();
     assert_eq!(s.alpha, 0.95);
