@@ -5,5 +5,6 @@ pub mod cell;
 pub mod error;
 pub mod op;
 pub mod rng;
+pub mod train;
 
 pub use error::{Error, Kind, Result};

@@ -1,0 +1,194 @@
+//! Ranges: every fault of a set of values, at once.
+
+use super::{OptimizerName, ScheduleName, Settings};
+use crate::error::{Error, Result, nearest};
+
+/// One fault: the keys that it lies in, the first of them leading, and what was expected and came.
+#[derive(Clone, Debug)]
+pub(super) struct Fault {
+    pub keys: Vec<String>,
+    pub text: String,
+}
+
+impl Settings {
+    /// Reports every bad value at once, one line each.
+    ///
+    /// `cells` are the names of cells that exist; none skips that question, and a name that ends in `.cell` is a file.
+    /// The error's kind is `Data`.
+    pub fn check(&self, cells: &[&str]) -> Result<()> {
+        let lines: Vec<String> = self
+            .faults(cells)
+            .into_iter()
+            .map(|fault| format!("{}: {}", fault.keys[0], fault.text))
+            .collect();
+        match lines.is_empty() {
+            true => Ok(()),
+            false => Err(Error::data(lines.join("\n"))),
+        }
+    }
+
+    pub(super) fn faults(&self, cells: &[&str]) -> Vec<Fault> {
+        let mut found = Found(Vec::new());
+
+        found.number("val", self.val, "0 to 0.9", |v| (0.0..=0.9).contains(&v));
+        found.whole("min-count", self.min_count, 1, u64::MAX);
+
+        found.whole("hidden", self.hidden as u64, 1, 65536);
+        found.whole("layers", self.layers as u64, 1, 64);
+        found.whole("embed", self.embed as u64, 0, 65536);
+        found.number("dropout", self.dropout, "0 to below 1", fraction);
+        found.cell(&self.cell, cells);
+        if self.tie && self.embed != self.hidden {
+            let (embed, hidden) = (self.embed, self.hidden);
+            found.add(
+                &["tie", "embed", "hidden"],
+                format!(
+                    "expected embed = hidden for tied weights, got embed {embed}, hidden {hidden}"
+                ),
+            );
+        }
+
+        found.number("init-scale", self.init_scale, "a number above 0", positive);
+        found.number("forget-bias", self.forget_bias, "a finite number", finite);
+
+        found.whole("seq-len", self.seq_len as u64, 1, 65536);
+        found.whole("batch", self.batch as u64, 1, 65536);
+
+        found.number("lr", self.lr, "a number above 0", positive);
+        found.number("momentum", self.momentum, "0 to below 1", fraction);
+        found.number("weight-decay", self.weight_decay, "0 or more", not_negative);
+        found.number("alpha", self.alpha, "0 to below 1", fraction);
+        found.number("beta1", self.beta1, "0 to below 1", fraction);
+        found.number("beta2", self.beta2, "0 to below 1", fraction);
+        found.number("eps", self.eps, "a number above 0", positive);
+        found.number("clip-norm", self.clip_norm, "0 or more", not_negative);
+        found.number("clip-value", self.clip_value, "0 or more", not_negative);
+        let rule = self.optimizer;
+        if self.momentum > 0.0 && !matches!(rule, OptimizerName::Sgd | OptimizerName::RmsProp) {
+            let text = format!(
+                "expected 0, as {rule} has no momentum, got {}",
+                self.momentum
+            );
+            found.add(&["momentum", "optimizer"], text);
+        }
+        if self.nesterov && (rule != OptimizerName::Sgd || self.momentum == 0.0) {
+            let text = format!(
+                "expected optimizer sgd with a momentum above 0, got {rule} with momentum {}",
+                self.momentum
+            );
+            found.add(&["nesterov", "optimizer", "momentum"], text);
+        }
+
+        found.number("lr-decay", self.lr_decay, "above 0 to 1", factor);
+        found.whole("decay-every", self.decay_every, 1, u64::MAX);
+        found.whole("step-size", self.step_size, 1, u64::MAX);
+        found.number("gamma", self.gamma, "above 0 to 1", factor);
+        found.number("lr-min", self.lr_min, "0 or more", not_negative);
+        found.number(
+            "plateau-factor",
+            self.plateau_factor,
+            "above 0 to 1",
+            factor,
+        );
+        if positive(self.lr) && self.lr_min > self.lr {
+            let text = format!("expected at most lr = {}, got {}", self.lr, self.lr_min);
+            found.add(&["lr-min", "lr"], text);
+        }
+        if self.warmup > 0 && self.schedule != ScheduleName::Cosine {
+            let text = format!("expected schedule cosine, got {}", self.schedule);
+            found.add(&["warmup", "schedule"], text);
+        }
+        if self.schedule == ScheduleName::Plateau && self.val == 0.0 {
+            let text = "expected a validation text (val above 0) for schedule plateau, got val 0";
+            found.add(&["schedule", "val"], text.to_string());
+        }
+
+        if let Some(epochs) = self.epochs {
+            found.whole("epochs", epochs, 1, 1_000_000_000);
+        }
+        if let Some(steps) = self.steps {
+            found.whole("steps", steps, 1, 1_000_000_000_000);
+        }
+        if let Some(minutes) = self.minutes {
+            found.number("minutes", minutes, "above 0 to 1000000", |v| {
+                v > 0.0 && v <= 1e6
+            });
+        }
+        let given: Vec<&str> = [
+            ("epochs", self.epochs.is_some()),
+            ("steps", self.steps.is_some()),
+            ("minutes", self.minutes.is_some()),
+        ]
+        .into_iter()
+        .filter_map(|(name, given)| given.then_some(name))
+        .collect();
+        if given.len() > 1 {
+            let text = format!(
+                "expected one of epochs, steps and minutes, got {}",
+                given.join(" and ")
+            );
+            found.add(&given, text);
+        }
+        found.whole("keep", self.keep as u64, 1, u64::MAX);
+        found.0
+    }
+}
+
+// Numbers are judged as the f32 that the device will see: 1e-60 is 0 there, 1e60 infinite. NaN fails every one of these.
+fn finite(v: f64) -> bool {
+    (v as f32).is_finite()
+}
+fn positive(v: f64) -> bool {
+    finite(v) && v as f32 > 0.0
+}
+fn not_negative(v: f64) -> bool {
+    finite(v) && v >= 0.0
+}
+fn fraction(v: f64) -> bool {
+    v >= 0.0 && (v as f32) < 1.0
+}
+fn factor(v: f64) -> bool {
+    v as f32 > 0.0 && v <= 1.0
+}
+
+struct Found(Vec<Fault>);
+
+impl Found {
+    fn add(&mut self, keys: &[&str], text: String) {
+        let keys = keys.iter().map(|key| key.to_string()).collect();
+        self.0.push(Fault { keys, text });
+    }
+
+    fn number(&mut self, key: &str, value: f64, expected: &str, fits: impl Fn(f64) -> bool) {
+        if !fits(value) {
+            self.add(&[key], format!("expected {expected}, got {value}"));
+        }
+    }
+
+    fn whole(&mut self, key: &str, value: u64, least: u64, most: u64) {
+        if !(least..=most).contains(&value) {
+            let expected = match most {
+                u64::MAX => format!("{least} or more"),
+                _ => format!("{least} to {most}"),
+            };
+            self.add(&[key], format!("expected {expected}, got {value}"));
+        }
+    }
+
+    fn cell(&mut self, name: &str, cells: &[&str]) {
+        if name.ends_with(".cell") || cells.is_empty() || cells.contains(&name) {
+            return;
+        }
+        let hint = did_you_mean(name, cells);
+        let text =
+            format!("expected a known cell or a file that ends in .cell, got {name:?}{hint}");
+        self.add(&["cell"], text);
+    }
+}
+
+/// ", did you mean x?" where a candidate is near, else nothing.
+pub(super) fn did_you_mean(name: &str, candidates: &[&str]) -> String {
+    nearest(name, candidates.iter().copied())
+        .map(|near| format!("; did you mean {near}?"))
+        .unwrap_or_default()
+}

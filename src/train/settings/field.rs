@@ -1,0 +1,210 @@
+//! What a single setting is: its key, its help, the values that it takes.
+
+use toml::Value;
+
+/// One setting, as the command line, a settings file and `to_toml` share it.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// The key in a file; `--` and the key is the flag.
+    pub name: &'static str,
+    /// The section under which `to_toml` and a help text list it.
+    pub section: &'static str,
+    /// One line for a help text.
+    pub help: &'static str,
+    /// What kind of value it takes, in words.
+    pub expected: fn() -> String,
+    /// The names that it takes where it is a choice, else empty.
+    pub names: &'static [&'static str],
+    /// Whether the value's type fits; its range is the business of `Settings::check`.
+    pub accepts: fn(&Value) -> bool,
+    parse: fn(&str) -> Option<Value>,
+}
+
+impl Key {
+    pub(super) const fn new<T: Field>(
+        name: &'static str,
+        section: &'static str,
+        help: &'static str,
+    ) -> Self {
+        Key {
+            name,
+            section,
+            help,
+            expected: T::expected,
+            names: T::NAMES,
+            accepts: T::accepts,
+            parse: T::parse,
+        }
+    }
+
+    /// The value that `text`, an argument of the command line, stands for.
+    ///
+    /// A text of the wrong type stays a string, so that `resolve` reports it together with all other faults.
+    pub fn value(&self, text: &str) -> Value {
+        (self.parse)(text).unwrap_or_else(|| Value::String(text.to_string()))
+    }
+}
+
+/// A type that a setting may have.
+pub(super) trait Field {
+    /// The names of a choice.
+    const NAMES: &'static [&'static str] = &[];
+    fn expected() -> String;
+    fn parse(text: &str) -> Option<Value>;
+    fn accepts(value: &Value) -> bool;
+}
+
+macro_rules! whole {
+    ($($type:ty),*) => {$(
+        impl Field for $type {
+            fn expected() -> String {
+                "a whole number".to_string()
+            }
+            fn parse(text: &str) -> Option<Value> {
+                text.parse().ok().map(Value::Integer)
+            }
+            fn accepts(value: &Value) -> bool {
+                value.as_integer().is_some_and(|v| <$type>::try_from(v).is_ok())
+            }
+        }
+    )*};
+}
+whole!(usize, u64);
+
+impl Field for f64 {
+    fn expected() -> String {
+        "a number".to_string()
+    }
+    fn parse(text: &str) -> Option<Value> {
+        text.parse().ok().map(Value::Float)
+    }
+    fn accepts(value: &Value) -> bool {
+        value.is_float() || value.is_integer()
+    }
+}
+
+impl Field for bool {
+    fn expected() -> String {
+        "true or false".to_string()
+    }
+    fn parse(text: &str) -> Option<Value> {
+        text.parse().ok().map(Value::Boolean)
+    }
+    fn accepts(value: &Value) -> bool {
+        value.is_bool()
+    }
+}
+
+impl Field for String {
+    fn expected() -> String {
+        "a string".to_string()
+    }
+    fn parse(text: &str) -> Option<Value> {
+        Some(Value::String(text.to_string()))
+    }
+    fn accepts(value: &Value) -> bool {
+        value.is_str()
+    }
+}
+
+impl<T: Field> Field for Option<T> {
+    const NAMES: &'static [&'static str] = T::NAMES;
+    fn expected() -> String {
+        T::expected()
+    }
+    fn parse(text: &str) -> Option<Value> {
+        T::parse(text)
+    }
+    fn accepts(value: &Value) -> bool {
+        T::accepts(value)
+    }
+}
+
+/// "a, b or c".
+pub(super) fn either(names: &[&str]) -> String {
+    match names {
+        [] => String::new(),
+        [one] => one.to_string(),
+        [head @ .., last] => format!("{} or {last}", head.join(", ")),
+    }
+}
+
+/// An enum whose variants have names: in files, on the command line, in errors.
+macro_rules! choice {
+    ($(#[doc = $doc:literal])* $type:ident { $($(#[doc = $help:literal])* $variant:ident = $name:literal,)+ }) => {
+        $(#[doc = $doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+        pub enum $type {
+            $($(#[doc = $help])* #[serde(rename = $name)] $variant,)+
+        }
+
+        impl $type {
+            /// All names, in the order of the declaration.
+            pub const NAMES: &'static [&'static str] = &[$($name),+];
+
+            /// The name in a settings file.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $($type::$variant => $name,)+
+                }
+            }
+        }
+
+        impl std::fmt::Display for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.name())
+            }
+        }
+
+        impl $crate::train::settings::field::Field for $type {
+            const NAMES: &'static [&'static str] = $type::NAMES;
+            fn expected() -> String {
+                $crate::train::settings::field::either($type::NAMES)
+            }
+            fn parse(text: &str) -> Option<toml::Value> {
+                Some(toml::Value::String(text.to_string()))
+            }
+            fn accepts(value: &toml::Value) -> bool {
+                value.as_str().is_some_and(|v| $type::NAMES.contains(&v))
+            }
+        }
+    };
+}
+
+/// A struct of settings: each field is stated once, with its help, type and default, and everything else (keys, flags,
+/// sections, the table of keys) follows. A field's key is its name with `-` for `_`.
+macro_rules! settings {
+    (
+        $(#[$meta:meta])* $type:ident
+        $($section:literal { $(#[doc = $help:literal] $field:ident: $kind:ty = $default:expr,)+ })+
+    ) => {
+        $(#[$meta])*
+        #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+        #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+        pub struct $type {
+            $($(#[doc = $help] pub $field: $kind,)+)+
+        }
+
+        impl Default for $type {
+            fn default() -> Self {
+                $type { $($($field: $default,)+)+ }
+            }
+        }
+
+        impl $type {
+            /// The keys of all settings, section by section.
+            pub fn keys() -> &'static [Key] {
+                static KEYS: std::sync::LazyLock<Vec<Key>> = std::sync::LazyLock::new(|| {
+                    vec![$($(Key::new::<$kind>(
+                        String::leak(stringify!($field).replace('_', "-")),
+                        $section,
+                        $help.trim_ascii(),
+                    ),)+)+]
+                });
+                &KEYS
+            }
+        }
+    };
+}
+
+pub(super) use {choice, settings};

@@ -1,0 +1,246 @@
+//! The settings of a run. Each is stated once, here; files, flags, help and errors follow from this list.
+//!
+//! A key in a settings file, the command line's long flag and a preset's key are the same word. Layers are tables:
+//! defaults < preset < settings file < command line, see [`resolve`].
+
+mod check;
+mod field;
+mod layers;
+mod preset;
+
+use crate::error::{Error, Result};
+use field::{choice, settings};
+
+pub use field::Key;
+pub use layers::resolve;
+pub use preset::Preset;
+
+choice! {
+    /// What one token of the text is.
+    Vocab {
+        /// A Unicode character of the text.
+        Char = "char",
+        /// A byte: any file, V = 256.
+        Byte = "byte",
+    }
+}
+
+choice! {
+    /// How weights start; biases start at 0 unless said otherwise.
+    Init {
+        /// Uniform in +-init-scale, biases too, as PyTorch's recurrent layers do.
+        Uniform = "uniform",
+        /// Glorot and Bengio 2010: uniform in +-init-scale * sqrt(6 / (fan_in + fan_out)).
+        Xavier = "xavier",
+        /// Recurrent matrices orthogonal times init-scale (Saxe 2013), the others as Xavier.
+        Orthogonal = "orthogonal",
+        /// Normal with standard deviation init-scale.
+        Normal = "normal",
+    }
+}
+
+choice! {
+    /// The rule by which gradients change parameters.
+    OptimizerName {
+        /// Stochastic gradient descent, with momentum if given.
+        Sgd = "sgd",
+        /// Duchi 2011.
+        Adagrad = "adagrad",
+        /// Tieleman and Hinton 2012.
+        RmsProp = "rmsprop",
+        /// Kingma and Ba 2014.
+        Adam = "adam",
+        /// Adam with decoupled weight decay, Loshchilov and Hutter 2017.
+        AdamW = "adamw",
+    }
+}
+
+choice! {
+    /// How the learning rate changes during a run.
+    ScheduleName {
+        /// It stays.
+        Constant = "constant",
+        /// Times lr-decay after decay-after epochs and every decay-every epochs from then on.
+        Decay = "decay",
+        /// Times gamma every step-size steps.
+        Step = "step",
+        /// Linear over the warmup steps, then half a cosine down to lr-min at the run's end (Loshchilov 2016).
+        Cosine = "cosine",
+        /// Times plateau-factor after more than patience evaluations without progress.
+        Plateau = "plateau",
+    }
+}
+
+settings! {
+    /// All settings of a training run, with values.
+    Settings
+
+    "preset" {
+        /// A named set of settings: min-char-rnn, char-rnn or torch-rnn
+        preset: Option<Preset> = None,
+    }
+    "data" {
+        /// A token is a character (char) or a byte (byte)
+        vocab: Vocab = Vocab::Char,
+        /// Characters seen fewer times than this fold into one unknown symbol
+        min_count: u64 = 1,
+        /// Fraction of the text, at its end, that is held out for validation
+        val: f64 = 0.05,
+    }
+    "model" {
+        /// The recurrent cell: a name that `cells` lists, or a file that ends in .cell
+        cell: String = "lstm".to_string(),
+        /// Width H of a layer's hidden state
+        hidden: usize = 128,
+        /// Number of recurrent layers
+        layers: usize = 1,
+        /// Width of the embedding; 0 feeds one-hot vectors
+        embed: usize = 0,
+        /// Probability with which a value between layers is dropped
+        dropout: f64 = 0.0,
+        /// The head uses the embedding's matrix; needs embed = hidden
+        tie: bool = false,
+    }
+    "initial weights" {
+        /// How weights start: uniform, xavier, orthogonal or normal
+        init: Init = Init::Uniform,
+        /// Half-width for uniform (default 1/sqrt(H)), deviation for normal (0.01), factor for the others (1)
+        init_scale: f64 = layers::default_init_scale(Init::Uniform, 128),
+        /// What the bias of a forget gate starts at
+        forget_bias: f64 = 1.0,
+    }
+    "minibatches" {
+        /// Steps T of truncated backpropagation through time
+        seq_len: usize = 50,
+        /// Streams B that are read side by side
+        batch: usize = 32,
+    }
+    "optimiser" {
+        /// The rule: sgd, adagrad, rmsprop, adam or adamw
+        optimizer: OptimizerName = OptimizerName::Adam,
+        /// Learning rate (default: sgd 0.5, adagrad 0.05, the others 0.002)
+        lr: f64 = layers::default_lr(OptimizerName::Adam),
+        /// Momentum of sgd and rmsprop
+        momentum: f64 = 0.0,
+        /// Nesterov's momentum, sgd only
+        nesterov: bool = false,
+        /// Weight decay: an L2 term, for adamw decoupled (default: adamw 0.01, the others 0)
+        weight_decay: f64 = layers::default_weight_decay(OptimizerName::Adam),
+        /// Smoothing of rmsprop's mean square
+        alpha: f64 = 0.99,
+        /// Smoothing of adam's mean
+        beta1: f64 = 0.9,
+        /// Smoothing of adam's mean square
+        beta2: f64 = 0.999,
+        /// Added to the denominator (default: adagrad 1e-10, the others 1e-8)
+        eps: f64 = layers::default_eps(OptimizerName::Adam),
+        /// Gradients longer than this norm are scaled down to it; 0 is off
+        clip_norm: f64 = 0.0,
+        /// Every element of a gradient is cut to +- this; 0 is off
+        clip_value: f64 = 0.0,
+    }
+    "learning rate's schedule" {
+        /// The schedule: constant, decay, step, cosine or plateau
+        schedule: ScheduleName = ScheduleName::Constant,
+        /// decay: the factor
+        lr_decay: f64 = 0.97,
+        /// decay: epochs before the first decay
+        decay_after: u64 = 10,
+        /// decay: epochs between decays
+        decay_every: u64 = 1,
+        /// step: steps between changes
+        step_size: u64 = 1000,
+        /// step: the factor
+        gamma: f64 = 0.5,
+        /// cosine: steps in which the rate rises to lr
+        warmup: u64 = 0,
+        /// cosine, plateau: the lowest rate
+        lr_min: f64 = 0.0,
+        /// plateau: the factor
+        plateau_factor: f64 = 0.5,
+        /// plateau: evaluations without progress that are borne
+        patience: u64 = 2,
+    }
+    "length" {
+        /// Length of the run in passes over the text (default 10 for a text of your own)
+        epochs: Option<u64> = None,
+        /// Length of the run in steps (minibatches)
+        steps: Option<u64> = None,
+        /// Length of the run in minutes (default 2 for the built-in corpus)
+        minutes: Option<f64> = None,
+    }
+    "run" {
+        /// Seed of every random number
+        seed: u64 = 1,
+        /// Steps between samples of text; 0 is off
+        sample_every: u64 = 500,
+        /// Steps between evaluations on the validation text; 0 evaluates at the end of each epoch
+        eval_every: u64 = 500,
+        /// Steps between checkpoints; 0 saves at the end of each epoch
+        save_every: u64 = 500,
+        /// Checkpoints that are kept besides the best one
+        keep: usize = 3,
+    }
+}
+
+/// How long a run is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Length {
+    /// Passes over the training text.
+    Epochs(u64),
+    /// Minibatches.
+    Steps(u64),
+    /// Minutes of training.
+    Minutes(f64),
+}
+
+impl Settings {
+    /// How long the run is: what was set, else 2 minutes on the built-in corpus, else 10 epochs.
+    pub fn length(&self, built_in_corpus: bool) -> Length {
+        match (self.epochs, self.steps, self.minutes) {
+            (Some(epochs), _, _) => Length::Epochs(epochs),
+            (_, Some(steps), _) => Length::Steps(steps),
+            (_, _, Some(minutes)) => Length::Minutes(minutes),
+            _ if built_in_corpus => Length::Minutes(2.0),
+            _ => Length::Epochs(10),
+        }
+    }
+
+    /// Fixes the length, so that `to_toml` states it.
+    pub fn set_length(&mut self, length: Length) {
+        (self.epochs, self.steps, self.minutes) = match length {
+            Length::Epochs(epochs) => (Some(epochs), None, None),
+            Length::Steps(steps) => (None, Some(steps), None),
+            Length::Minutes(minutes) => (None, None, Some(minutes)),
+        };
+    }
+
+    /// The settings as a table of their keys.
+    pub fn to_table(&self) -> Result<toml::Table> {
+        toml::Table::try_from(self)
+            .map_err(|e| Error::internal(format!("settings cannot be written as TOML: {e}")))
+    }
+
+    /// The settings as a commented settings file, from which [`resolve`] gives the same settings.
+    pub fn to_toml(&self) -> Result<String> {
+        let table = self.to_table()?;
+        let mut text = String::new();
+        let mut section = "";
+        for key in Settings::keys() {
+            if key.section != section {
+                section = key.section;
+                let gap = if text.is_empty() { "" } else { "\n" };
+                text.push_str(&format!("{gap}# ---- {section} ----\n"));
+            }
+            text.push_str(&format!("# {}\n", key.help));
+            match table.get(key.name) {
+                Some(value) => text.push_str(&format!("{} = {value}\n", key.name)),
+                None => text.push_str(&format!("# {} is not set\n", key.name)),
+            }
+        }
+        Ok(text)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,29 @@
+//! Presets: settings files that are part of the program.
+
+use super::field::choice;
+
+choice! {
+    /// A named set of settings.
+    Preset {
+        /// Karpathy's min-char-rnn: one Elman layer, Adagrad.
+        MinCharRnn = "min-char-rnn",
+        /// Karpathy's char-rnn: two LSTM layers on one-hot characters, RMSprop.
+        CharRnn = "char-rnn",
+        /// Johnson's torch-rnn: two LSTM layers on an embedding, Adam.
+        TorchRnn = "torch-rnn",
+    }
+}
+
+impl Preset {
+    /// All presets.
+    pub const ALL: [Preset; 3] = [Preset::MinCharRnn, Preset::CharRnn, Preset::TorchRnn];
+
+    /// The preset's settings file.
+    pub fn text(self) -> &'static str {
+        match self {
+            Preset::MinCharRnn => include_str!("../../../assets/presets/min-char-rnn.toml"),
+            Preset::CharRnn => include_str!("../../../assets/presets/char-rnn.toml"),
+            Preset::TorchRnn => include_str!("../../../assets/presets/torch-rnn.toml"),
+        }
+    }
+}

@@ -1,0 +1,391 @@
+use std::path::Path;
+
+use proptest::prelude::*;
+use toml::{Table, Value};
+
+use super::*;
+use crate::error::Kind;
+
+const CELLS: &[&str] = &["lstm", "rnn", "elman", "gru", "gru-cho"];
+
+fn from_file(text: &str) -> Result<Settings> {
+    resolve(Some((Path::new("my.toml"), text)), Table::new(), CELLS)
+}
+
+/// Flags as the command line gives them: texts.
+fn flags(pairs: &[(&str, &str)]) -> Table {
+    let key = |name| Settings::keys().iter().find(|key| key.name == name);
+    let value = |name, text: &str| key(name).map_or(Value::String(text.into()), |k| k.value(text));
+    pairs
+        .iter()
+        .map(|(name, text)| (name.to_string(), value(*name, text)))
+        .collect()
+}
+
+fn from_flags(pairs: &[(&str, &str)]) -> Result<Settings> {
+    resolve(None, flags(pairs), CELLS)
+}
+
+#[test]
+fn nothing_given_is_the_default() {
+    assert_eq!(from_file("").unwrap(), Settings::default());
+    assert_eq!(
+        resolve(None, Table::new(), CELLS).unwrap(),
+        Settings::default()
+    );
+    Settings::default().check(CELLS).unwrap();
+    assert_eq!(Settings::default().lr, 2e-3);
+    assert_eq!(Settings::default().init_scale, 1.0 / 128f64.sqrt());
+}
+
+#[test]
+fn a_key_is_a_field_and_a_flag() {
+    let table = Settings::default().to_table().unwrap();
+    let names: Vec<&str> = Settings::keys().iter().map(|key| key.name).collect();
+    for name in table.keys() {
+        assert!(names.contains(&name.as_str()), "{name}");
+    }
+    for key in Settings::keys() {
+        assert!(
+            !key.help.is_empty() && !key.help.starts_with(' '),
+            "{}",
+            key.name
+        );
+        let unset = ["preset", "epochs", "steps", "minutes"].contains(&key.name);
+        assert_eq!(table.contains_key(key.name), !unset, "{}", key.name);
+    }
+}
+
+#[test]
+fn presets_hold_what_they_are_named_after() {
+    let of = |name| from_flags(&[("preset", name)]).unwrap();
+
+    let s = of("min-char-rnn");
+    assert_eq!(
+        (s.cell.as_str(), s.hidden, s.layers, s.embed),
+        ("elman", 100, 1, 0)
+    );
+    assert_eq!((s.seq_len, s.batch), (25, 1));
+    assert_eq!(
+        (s.optimizer, s.lr, s.eps),
+        (OptimizerName::Adagrad, 0.1, 1e-8)
+    );
+    assert_eq!((s.clip_value, s.clip_norm), (5.0, 0.0));
+    assert_eq!(
+        (s.init, s.init_scale, s.forget_bias),
+        (Init::Normal, 0.01, 0.0)
+    );
+
+    let s = of("char-rnn");
+    assert_eq!(
+        (s.cell.as_str(), s.hidden, s.layers, s.embed),
+        ("lstm", 128, 2, 0)
+    );
+    assert_eq!((s.seq_len, s.batch, s.val), (50, 50, 0.05));
+    assert_eq!(
+        (s.optimizer, s.lr, s.alpha, s.eps),
+        (OptimizerName::RmsProp, 2e-3, 0.95, 1e-8)
+    );
+    assert_eq!((s.clip_value, s.dropout), (5.0, 0.0));
+    assert_eq!(
+        (s.init, s.init_scale, s.forget_bias),
+        (Init::Uniform, 0.08, 1.0)
+    );
+    assert_eq!(
+        (s.schedule, s.lr_decay, s.decay_after, s.decay_every),
+        (ScheduleName::Decay, 0.97, 10, 1)
+    );
+    assert_eq!(s.length(true), Length::Epochs(50));
+
+    let s = of("torch-rnn");
+    assert_eq!(
+        (s.cell.as_str(), s.hidden, s.layers, s.embed),
+        ("lstm", 128, 2, 64)
+    );
+    assert_eq!((s.seq_len, s.batch, s.val), (50, 50, 0.1));
+    assert_eq!(
+        (s.optimizer, s.lr, s.clip_value),
+        (OptimizerName::Adam, 2e-3, 5.0)
+    );
+    assert_eq!(
+        (s.schedule, s.lr_decay, s.decay_after, s.decay_every),
+        (ScheduleName::Decay, 0.5, 5, 5)
+    );
+
+    assert_eq!(Preset::ALL.map(Preset::name), Preset::NAMES);
+}
+
+#[test]
+fn a_higher_layer_wins() {
+    let text = "preset = \"char-rnn\"\nhidden = 256\nlayers = 3\n";
+    let s = resolve(
+        Some((Path::new("my.toml"), text)),
+        flags(&[("hidden", "37")]),
+        CELLS,
+    )
+    .unwrap();
+    assert_eq!((s.hidden, s.layers, s.batch), (37, 3, 50));
+    assert_eq!(s.preset, Some(Preset::CharRnn));
+    let s = resolve(
+        Some((Path::new("my.toml"), text)),
+        flags(&[("preset", "torch-rnn")]),
+        CELLS,
+    )
+    .unwrap();
+    assert_eq!((s.hidden, s.layers, s.embed), (256, 3, 64));
+    assert_eq!(s.preset, Some(Preset::TorchRnn));
+}
+
+#[test]
+fn a_higher_layers_length_replaces_a_lower_ones() {
+    let s = from_flags(&[("preset", "char-rnn"), ("steps", "200")]).unwrap();
+    assert_eq!(s.length(false), Length::Steps(200));
+    assert_eq!((s.epochs, s.minutes), (None, None));
+    assert_eq!(Settings::default().length(true), Length::Minutes(2.0));
+    assert_eq!(Settings::default().length(false), Length::Epochs(10));
+    let e = from_flags(&[("epochs", "2"), ("steps", "200")]).unwrap_err();
+    assert_eq!(e.kind, Kind::Usage);
+    assert!(e.message.contains("epochs and steps"), "{e}");
+}
+
+#[test]
+fn another_optimiser_brings_its_own_numbers() {
+    let s = from_flags(&[("preset", "char-rnn"), ("optimizer", "adagrad")]).unwrap();
+    assert_eq!((s.lr, s.eps, s.alpha), (0.05, 1e-10, 0.99));
+    // A rate that no choice of optimiser came with stays.
+    let file = Some((Path::new("my.toml"), "lr = 0.3"));
+    let s = resolve(file, flags(&[("optimizer", "sgd")]), CELLS).unwrap();
+    assert_eq!(s.lr, 0.3);
+    let file = Some((Path::new("my.toml"), "preset = \"char-rnn\"\nlr = 0.3"));
+    let s = resolve(file, flags(&[("optimizer", "sgd")]), CELLS).unwrap();
+    assert_eq!((s.lr, s.alpha), (0.3, 0.99));
+    // The same choice again takes nothing away.
+    let s = from_flags(&[("preset", "char-rnn"), ("optimizer", "rmsprop")]).unwrap();
+    assert_eq!(s.alpha, 0.95);
+    let s = from_flags(&[("optimizer", "adamw")]).unwrap();
+    assert_eq!((s.lr, s.eps, s.weight_decay), (2e-3, 1e-8, 0.01));
+    assert_eq!(from_flags(&[("optimizer", "sgd")]).unwrap().lr, 0.5);
+    let s = from_flags(&[("preset", "char-rnn"), ("init", "normal")]).unwrap();
+    assert_eq!(s.init_scale, 0.01);
+    assert_eq!(from_flags(&[("hidden", "64")]).unwrap().init_scale, 0.125);
+}
+
+#[test]
+fn every_bad_value_is_refused_by_name() {
+    let cases = [
+        ("hidden", "0"),
+        ("hidden", "1000000000"),
+        ("hidden", "-1"),
+        ("hidden", "2.5"),
+        ("hidden", "many"),
+        ("hidden", "99999999999999999999"),
+        ("layers", "0"),
+        ("layers", "65"),
+        ("embed", "65537"),
+        ("dropout", "1"),
+        ("dropout", "0.99999999999"),
+        ("dropout", "-0.1"),
+        ("dropout", "nan"),
+        ("cell", "lstmm"),
+        ("cell", ""),
+        ("tie", "true"),
+        ("tie", "yes"),
+        ("lr", "nan"),
+        ("lr", "inf"),
+        ("lr", "-1"),
+        ("lr", "0"),
+        ("lr", "1e39"),
+        ("lr", "1e-60"),
+        ("momentum", "1"),
+        ("momentum", "0.5"),
+        ("nesterov", "true"),
+        ("weight-decay", "-1"),
+        ("weight-decay", "inf"),
+        ("alpha", "1"),
+        ("beta1", "nan"),
+        ("beta2", "1"),
+        ("eps", "0"),
+        ("clip-norm", "-1"),
+        ("clip-value", "nan"),
+        ("optimizer", "adma"),
+        ("schedule", "cosin"),
+        ("init", "zeros"),
+        ("init-scale", "0"),
+        ("forget-bias", "inf"),
+        ("vocab", "word"),
+        ("min-count", "0"),
+        ("val", "0.91"),
+        ("val", "nan"),
+        ("seq-len", "0"),
+        ("batch", "0"),
+        ("batch", "65537"),
+        ("lr-decay", "0"),
+        ("lr-decay", "1.1"),
+        ("decay-every", "0"),
+        ("step-size", "0"),
+        ("gamma", "nan"),
+        ("warmup", "5"),
+        ("lr-min", "1"),
+        ("plateau-factor", "0"),
+        ("patience", "-1"),
+        ("epochs", "0"),
+        ("steps", "0"),
+        ("minutes", "0"),
+        ("minutes", "nan"),
+        ("keep", "0"),
+        ("seed", "-1"),
+        ("preset", "charrnn"),
+        ("hiden", "3"),
+    ];
+    for (name, text) in cases {
+        let e = from_flags(&[(name, text)]).unwrap_err();
+        assert_eq!(e.kind, Kind::Usage, "{name} {text}");
+        assert_eq!(e.message.lines().count(), 1, "{name} {text}: {e}");
+        assert!(
+            e.message.starts_with(&format!("--{name}: ")),
+            "{name} {text}: {e}"
+        );
+        assert!(
+            e.message.contains("got ") || name == "hiden",
+            "{name} {text}: {e}"
+        );
+    }
+}
+
+#[test]
+fn good_edges_are_taken() {
+    for (name, text) in [
+        ("hidden", "1"),
+        ("hidden", "65536"),
+        ("dropout", "0.9"),
+        ("lr", "1"),
+        ("val", "0"),
+        ("cell", "mine.cell"),
+        ("seed", "9223372036854775807"),
+        ("minutes", "0.05"),
+        ("sample-every", "0"),
+    ] {
+        let s = from_flags(&[(name, text)]).unwrap_or_else(|e| panic!("{name} {text}: {e}"));
+        let got = &s.to_table().unwrap()[name];
+        assert_eq!(
+            got.to_string().trim_matches('"').trim_end_matches(".0"),
+            text,
+            "{name}"
+        );
+    }
+    from_flags(&[("tie", "true"), ("embed", "128")]).unwrap();
+    from_flags(&[
+        ("optimizer", "sgd"),
+        ("momentum", "0.9"),
+        ("nesterov", "true"),
+    ])
+    .unwrap();
+    from_flags(&[("schedule", "cosine"), ("warmup", "5"), ("lr-min", "1e-4")]).unwrap();
+}
+
+#[test]
+fn all_faults_are_reported_at_once_with_line_and_nearest_name() {
+    let text = "# mine\nhiden = 3\nlayers = 0\n\n\"optimizer\" = \"adma\"\nlr = \"fast\"\n[model]\nhidden = 3\n";
+    let e = from_file(text).unwrap_err();
+    assert_eq!(e.kind, Kind::Data);
+    let mut lines: Vec<&str> = e.message.lines().collect();
+    lines.sort();
+    assert_eq!(
+        lines,
+        [
+            "my.toml:2: hiden: no such setting; did you mean hidden?",
+            "my.toml:3: layers: expected 1 to 64, got 0",
+            "my.toml:5: optimizer: expected sgd, adagrad, rmsprop, adam or adamw, got \"adma\"; did you mean adam?",
+            "my.toml:6: lr: expected a number, got \"fast\"",
+            "my.toml:7: model: settings have no sections, expected key = value",
+        ]
+    );
+}
+
+#[test]
+fn a_fault_in_a_flag_makes_it_a_fault_of_usage() {
+    let file = Some((Path::new("my.toml"), "layers = 0\nembed = 64\n"));
+    let e = resolve(file, flags(&[("tie", "true")]), CELLS).unwrap_err();
+    assert_eq!(e.kind, Kind::Usage);
+    assert_eq!(
+        e.message,
+        "my.toml:1: layers: expected 1 to 64, got 0\n\
+         --tie: expected embed = hidden for tied weights, got embed 64, hidden 128"
+    );
+    // A flag heals what a file has wrong.
+    resolve(file, flags(&[("layers", "1")]), CELLS).unwrap();
+}
+
+#[test]
+fn a_fault_is_one_line_whatever_it_quotes() {
+    let long = "x".repeat(1000);
+    let text = format!(
+        "hidden = \"a\\nb\"\n\"c\\nd\" = 1\ncell = \"e\\nf\"\nlr = [1,\n2]\nbatch = \"{long}\"\n"
+    );
+    let e = from_file(&text).unwrap_err();
+    assert_eq!(e.message.lines().count(), 5, "{e}");
+    assert!(e.message.lines().all(|line| line.len() < 160), "{e}");
+}
+
+#[test]
+fn a_fault_brings_no_others_with_it() {
+    let e = from_flags(&[("tie", "true"), ("embed", "wide")]).unwrap_err();
+    assert_eq!(e.message, "--embed: expected a whole number, got \"wide\"");
+}
+
+#[test]
+fn what_is_no_toml_is_refused_with_its_line() {
+    for (text, line) in [
+        ("hidden = 3\nlayers = = 2\n", 2),
+        ("a b", 1),
+        ("hidden = 1\nhidden = 2\n", 2),
+    ] {
+        let e = from_file(text).unwrap_err();
+        assert_eq!(e.kind, Kind::Data);
+        assert_eq!(e.message.lines().count(), 1, "{e}");
+        assert!(
+            e.message
+                .starts_with(&format!("my.toml:{line}: no valid TOML: ")),
+            "{e}"
+        );
+    }
+}
+
+#[test]
+fn a_written_file_is_commented_and_comes_back() {
+    for preset in Preset::NAMES {
+        let pairs = [("preset", *preset), ("steps", "7"), ("optimizer", "adamw")];
+        let mut s = from_flags(&pairs).unwrap();
+        s.set_length(Length::Minutes(0.1));
+        let text = s.to_toml().unwrap();
+        assert!(text.contains("# ---- model ----\n"));
+        assert!(text.contains("\n# Width H of a layer's hidden state\nhidden = "));
+        assert_eq!(from_file(&text).unwrap(), s, "{text}");
+    }
+    let quoted = Settings {
+        cell: "a \"b\"\n.cell".to_string(),
+        ..Settings::default()
+    };
+    assert_eq!(from_file(&quoted.to_toml().unwrap()).unwrap(), quoted);
+}
+
+proptest! {
+    #[test]
+    fn any_numbers_come_back_to_the_bit(lr in 1e-30f64..1e30, eps in 1e-30f64..1.0, hidden in 1usize..=65536, seed in 0u64..1 << 63) {
+        let s = Settings { lr, eps, hidden, seed, ..Settings::default() };
+        prop_assert_eq!(from_file(&s.to_toml().unwrap()).unwrap(), s);
+    }
+
+    #[test]
+    fn no_text_makes_it_panic(text in "\\PC{0,60}") {
+        let _ = from_file(&text);
+    }
+
+    #[test]
+    fn no_value_makes_it_panic(place in any::<proptest::sample::Index>(), text in "\\PC{0,8}|-?[0-9]{1,25}(\\.[0-9]+)?(e-?[0-9]{1,4})?") {
+        let key = place.get(Settings::keys());
+        if let Err(e) = from_flags(&[(key.name, &text)]) {
+            prop_assert_eq!(e.kind, Kind::Usage);
+        }
+    }
+}
