@@ -3,6 +3,9 @@
 
 pub mod cell;
 pub mod error;
+pub mod exec;
+pub mod layer;
+pub mod model;
 pub mod op;
 pub mod rng;
 pub mod train;

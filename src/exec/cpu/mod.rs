@@ -1,0 +1,366 @@
+//! The CPU executor: runs a plan in f32, which people without a GPU train on, or in f64 for finite differences.
+//!
+//! Every operation has its plain code in `op`; the two that take the time, products and scans, have fast twins here.
+
+mod matmul;
+mod parallel;
+mod scan;
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::{Inputs, Outcome, Timings};
+use crate::cell::real::Real;
+use crate::error::{Error, Result};
+use crate::op::scan::{Hoisted, Slices};
+use crate::op::{Matrix, Op, Plan, Report, Role, Scan, SlotId, scatter};
+
+/// A plan and its slots in memory.
+#[derive(Debug)]
+pub struct Cpu<F> {
+    plan: Arc<Plan>,
+    reals: Vec<Vec<F>>,
+    words: Vec<Vec<u32>>,
+    runs: u64,
+    plain: bool,
+    scratch: scan::Scratch<F>,
+}
+
+impl<F: Real> Cpu<F> {
+    /// The executor of `plan`, every slot zero.
+    pub fn new(plan: Arc<Plan>) -> Cpu<F> {
+        let sized = |role: bool, len: usize| if role { len } else { 0 };
+        let slots = plan.slots.iter();
+        let reals = slots
+            .clone()
+            .map(|s| vec![F::ZERO; sized(s.role != Role::Words, s.len())]);
+        let words = slots.map(|s| vec![0; sized(s.role == Role::Words, s.len())]);
+        Cpu {
+            reals: reals.collect(),
+            words: words.collect(),
+            plan,
+            runs: 0,
+            plain: false,
+            scratch: scan::Scratch::default(),
+        }
+    }
+
+    /// The same with the plain code of every operation: slow, and made to be compared with.
+    pub fn plain(plan: Arc<Plan>) -> Cpu<F> {
+        Cpu {
+            plain: true,
+            ..Cpu::new(plan)
+        }
+    }
+
+    /// The plan.
+    pub fn plan(&self) -> &Arc<Plan> {
+        &self.plan
+    }
+
+    /// Runs the whole plan on one minibatch.
+    ///
+    /// # Errors
+    /// Inputs of the wrong size, or a token id beyond the vocabulary.
+    pub fn run(&mut self, inputs: &Inputs<'_>) -> Result<Outcome> {
+        self.set(inputs)?;
+        for op in 0..self.plan.ops.len() {
+            self.run_op(op)?;
+        }
+        Ok(self.outcome())
+    }
+
+    /// Runs the whole plan and adds each operation's time to `timings`.
+    ///
+    /// # Errors
+    /// As [`Cpu::run`].
+    pub fn run_timed(&mut self, inputs: &Inputs<'_>, timings: &mut Timings) -> Result<Outcome> {
+        self.set(inputs)?;
+        for op in 0..self.plan.ops.len() {
+            let start = Instant::now();
+            self.run_op(op)?;
+            timings.seconds[op] += start.elapsed().as_secs_f64();
+            timings.calls[op] += 1;
+        }
+        Ok(self.outcome())
+    }
+
+    /// Writes a run's inputs without running anything.
+    ///
+    /// # Errors
+    /// As [`Cpu::run`].
+    pub fn set(&mut self, inputs: &Inputs<'_>) -> Result<()> {
+        let io = self.plan.io.clone();
+        super::check_inputs(&self.plan, inputs)?;
+        if let Some(slot) = io.ids {
+            self.words[slot.0].copy_from_slice(inputs.ids);
+        }
+        if let Some(slot) = io.index {
+            let (rows, vocab) = super::index_size(&self.plan, slot);
+            self.words[slot.0] = scatter::index(&inputs.ids[..rows], vocab);
+        }
+        if let Some(slot) = io.control {
+            self.words[slot.0].copy_from_slice(&inputs.control.words());
+        }
+        if let Some(slot) = io.hyper {
+            let numbers = inputs.hyper.numbers().map(F::of);
+            self.reals[slot.0].copy_from_slice(&numbers);
+        }
+        if let Some(slot) = io.weights {
+            let weights = &mut self.reals[slot.0];
+            match inputs.weights {
+                None => weights.fill(F::ONE),
+                Some(given) => {
+                    for (to, from) in weights.iter_mut().zip(given) {
+                        *to = F::of(f64::from(*from));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn outcome(&mut self) -> Outcome {
+        let report = self.plan.io.report.map_or(
+            Report {
+                finite: true,
+                ..Report::default()
+            },
+            |slot| {
+                let numbers: Vec<f64> = self.reals[slot.0].iter().map(|x| x.f64()).collect();
+                Report::from_numbers(&numbers)
+            },
+        );
+        self.runs += 1;
+        Outcome {
+            run: self.runs - 1,
+            report,
+        }
+    }
+
+    /// A slot of numbers.
+    pub fn read(&self, slot: SlotId) -> &[F] {
+        &self.reals[slot.0]
+    }
+
+    /// A slot of numbers, to be changed.
+    pub fn write(&mut self, slot: SlotId) -> &mut [F] {
+        &mut self.reals[slot.0]
+    }
+
+    /// A slot of words.
+    pub fn read_words(&self, slot: SlotId) -> &[u32] {
+        &self.words[slot.0]
+    }
+
+    /// Runs one operation of the plan.
+    ///
+    /// # Errors
+    /// An operation that does not exist.
+    pub fn run_op(&mut self, op: usize) -> Result<()> {
+        let plan = self.plan.clone();
+        let Some(op) = plan.ops.get(op) else {
+            return Err(Error::internal(format!("no operation {op} in the plan")));
+        };
+        self.execute(op);
+        Ok(())
+    }
+
+    /// Runs an operation on this executor's slots; it need not be one of the plan's, but must fit them.
+    pub fn execute(&mut self, op: &Op) {
+        match op {
+            Op::Carry(op) => {
+                let reset = self.words[op.control.0][4] == 1;
+                op.plain(reset, &mut self.reals[op.state.0]);
+            }
+            Op::Zero(op) => {
+                let to = op.to;
+                for row in 0..to.rows {
+                    let at = to.offset + row * to.stride;
+                    self.reals[to.slot.0][at..at + to.cols].fill(F::ZERO);
+                }
+            }
+            Op::Gather(op) => self.with(op.out.slot, |this, out| {
+                let ids = &this.words[op.ids.0];
+                op.plain(ids, this.part(op.table), &mut out[op.out.offset..]);
+            }),
+            Op::MatMul(op) => self.with(op.c.slot, |this, c| {
+                let (a, b) = (this.part(op.a), this.part(op.b));
+                let bias = op.bias.map(|bias| this.part(bias));
+                let c = &mut c[op.c.offset..];
+                if this.plain {
+                    op.plain(a, b, bias, c);
+                } else {
+                    matmul::run(op, a, b, bias, c);
+                }
+            }),
+            Op::Transpose(op) => self.with(op.to.slot, |this, to| {
+                op.plain(this.part(op.from), &mut to[op.to.offset..]);
+            }),
+            Op::Scan(op) => self.scan(op),
+            Op::Dropout(op) => {
+                let mut to = std::mem::take(&mut self.reals[op.to.slot.0]);
+                let control = &self.words[op.control.0];
+                if op.from == op.to {
+                    // In place: each element is read before it is written.
+                    let rows = op.to.rows;
+                    parallel::rows(&mut to[op.to.offset..], op.to.stride, rows, |range, to| {
+                        let before = to.to_vec();
+                        let first = range.start * op.from.stride;
+                        op.plain(control, range, |i| before[i - first], to);
+                    });
+                } else {
+                    let from = self.part(op.from);
+                    let rows = op.to.rows;
+                    parallel::rows(&mut to[op.to.offset..], op.to.stride, rows, |range, to| {
+                        op.plain(control, range, |i| from[i], to);
+                    });
+                }
+                self.reals[op.to.slot.0] = to;
+            }
+            Op::SoftmaxXent(op) => {
+                let mut logits = std::mem::take(&mut self.reals[op.logits.slot.0]);
+                let mut losses = std::mem::take(&mut self.reals[op.losses.slot.0]);
+                let scale = self.reals[op.hyper.0][1];
+                let targets = &self.words[op.ids.0][op.first..];
+                let weights = op.weights.map(|w| self.reals[w.0].as_slice());
+                let (stride, cols) = (op.logits.stride, op.logits.cols);
+                parallel::rows2(
+                    (&mut logits[op.logits.offset..], stride),
+                    (&mut losses[op.losses.offset..], 1),
+                    op.logits.rows,
+                    |range, logits, losses| {
+                        crate::exec::cpu::simd(|| {
+                            for r in range.clone() {
+                                let at = (r - range.start) * stride;
+                                let row = &mut logits[at..at + cols];
+                                let weight = weights.map_or(F::ONE, |w| w[r]);
+                                let target = targets[r] as usize;
+                                losses[r - range.start] = op.plain_row(row, target, weight, scale);
+                            }
+                        });
+                    },
+                );
+                self.reals[op.logits.slot.0] = logits;
+                self.reals[op.losses.slot.0] = losses;
+            }
+            Op::ColumnSum(op) => self.with(op.into.slot, |this, into| {
+                let from = this.part(op.from);
+                let into = &mut into[op.into.offset..];
+                simd(|| op.plain(from, into));
+            }),
+            Op::Scatter(op) => self.with(op.into.slot, |this, into| {
+                let index = &this.words[op.index.0];
+                let from = this.part(op.from);
+                let into = &mut into[op.into.offset..];
+                parallel::rows(into, op.into.stride, op.into.rows, |ids, into| {
+                    simd(|| op.plain(index, ids.clone(), from, into));
+                });
+            }),
+            Op::Norm(op) => {
+                let mut partials = std::mem::take(&mut self.reals[op.partials.0]);
+                let mut report = std::mem::take(&mut self.reals[op.report.0]);
+                let losses = &self.part(op.losses)[..op.losses.cols];
+                let gradients = op.gradients.map(|g| &self.part(g)[..g.cols]);
+                simd(|| op.plain(losses, gradients, &mut partials, &mut report));
+                self.reals[op.partials.0] = partials;
+                self.reals[op.report.0] = report;
+            }
+            Op::Optimizer(op) => self.with(op.parameters.slot, |this, p| {
+                let mut arenas: Vec<Vec<F>> = op
+                    .arenas
+                    .iter()
+                    .map(|a| std::mem::take(&mut this.reals[a.slot.0]))
+                    .collect();
+                let (hyper, report) = (&this.reals[op.hyper.0], &this.reals[op.report.0]);
+                let g = this.part(op.gradients);
+                let mut arenas_mut = arenas.iter_mut().map(Vec::as_mut_slice);
+                let first = arenas_mut.next().unwrap_or(&mut []);
+                let second = arenas_mut.next().unwrap_or(&mut []);
+                parallel::flat(p, first, second, |range, p, a, b| {
+                    simd(|| op.plain(p, &g[range.clone()], [a, b], hyper, report));
+                });
+                for (arena, values) in op.arenas.iter().zip(arenas) {
+                    this.reals[arena.slot.0] = values;
+                }
+            }),
+        }
+    }
+
+    /// A matrix's elements from its first one on.
+    fn part(&self, matrix: Matrix) -> &[F] {
+        &self.reals[matrix.slot.0][matrix.offset..]
+    }
+
+    /// Hands out one slot to be written while the others can be read.
+    fn with(&mut self, slot: SlotId, f: impl FnOnce(&mut Self, &mut [F])) {
+        let mut values = std::mem::take(&mut self.reals[slot.0]);
+        f(self, &mut values);
+        self.reals[slot.0] = values;
+    }
+
+    fn scan(&mut self, op: &Scan) {
+        let mut take = |slot: Option<SlotId>| {
+            slot.map_or(Vec::new(), |s| std::mem::take(&mut self.reals[s.0]))
+        };
+        let mut state = take(Some(op.state));
+        let (mut kept, mut delta, mut work) = (take(op.kept), take(op.delta), take(op.work));
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let (hoisted, ids): (&[F], &[u32]) = match op.hoisted {
+            Hoisted::Nothing => (&[], &[]),
+            Hoisted::Rows(rows) => (self.part(rows), &[]),
+            Hoisted::Table { table, ids } => (self.part(table), &self.words[ids.0]),
+        };
+        let weights = op.weights.iter();
+        // The output of the layer below or the gradient from above may share a slot with nothing that is taken.
+        let mut slices = Slices {
+            hoisted,
+            ids,
+            input: op.input.map_or(&[], |m| self.part(m)),
+            weights: weights
+                .map(|w| w.map_or(&[][..], |m| self.part(m)))
+                .collect(),
+            vectors: op.vectors.iter().map(|m| self.part(*m)).collect(),
+            state: &mut state,
+            kept: &mut kept,
+            upstream: op.upstream.map_or(&[], |m| self.part(m)),
+            delta: &mut delta,
+            work: &mut work,
+        };
+        if self.plain {
+            op.plain(&mut slices);
+        } else {
+            scan::run(op, &mut slices, &mut scratch);
+        }
+        self.scratch = scratch;
+        self.reals[op.state.0] = state;
+        for (slot, values) in [(op.kept, kept), (op.delta, delta), (op.work, work)] {
+            if let Some(slot) = slot {
+                self.reals[slot.0] = values;
+            }
+        }
+    }
+}
+
+/// Runs `f` with the widest vector instructions that this CPU has.
+#[inline(always)]
+fn simd(f: impl FnOnce()) {
+    struct Run<F>(F);
+    impl<F: FnOnce()> pulp::NullaryFnOnce for Run<F> {
+        type Output = ();
+        #[inline(always)]
+        fn call(self) {
+            self.0();
+        }
+    }
+    pulp::Arch::new().dispatch(Run(f));
+}
+
+/// A range's length in rows, for splitting work.
+fn halves(rows: usize, parts: usize) -> impl Iterator<Item = Range<usize>> {
+    let each = rows.div_ceil(parts.max(1));
+    (0..parts)
+        .map(move |p| (p * each).min(rows)..((p + 1) * each).min(rows))
+        .filter(|r| !r.is_empty())
+}

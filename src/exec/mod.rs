@@ -1,0 +1,82 @@
+//! Executors: they replay a plan, on the CPU or on a GPU, minibatch after minibatch.
+
+pub mod cpu;
+
+use crate::error::{Error, Result};
+use crate::op::{Control, Hyper, Plan, Report, SlotId};
+
+/// What a run of a plan needs from the host.
+#[derive(Clone, Debug)]
+pub struct Inputs<'a> {
+    /// Token ids [T+1, B].
+    pub ids: &'a [u32],
+    /// Weights of the positions [T, B]; all 1 where absent.
+    pub weights: Option<&'a [f32]>,
+    /// Random key and step, and whether the states start at zero.
+    pub control: Control,
+    /// Learning rate and scale.
+    pub hyper: Hyper,
+}
+
+/// The figures of one run, by the number that the run was given.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Outcome {
+    /// The number of the run, counted from 0 per executor.
+    pub run: u64,
+    /// What it reported.
+    pub report: Report,
+}
+
+/// How a plan's operations are timed: seconds and calls of each, in the plan's order.
+#[derive(Clone, Debug, Default)]
+pub struct Timings {
+    /// Seconds of each operation, all calls together.
+    pub seconds: Vec<f64>,
+    /// Calls of each operation.
+    pub calls: Vec<u64>,
+}
+
+impl Timings {
+    /// No time yet, for a plan.
+    pub fn new(plan: &Plan) -> Timings {
+        Timings {
+            seconds: vec![0.0; plan.ops.len()],
+            calls: vec![0; plan.ops.len()],
+        }
+    }
+}
+
+/// Whether inputs fit a plan: their sizes, and every token id within the vocabulary.
+///
+/// # Errors
+/// Internal, naming the input: callers make minibatches that fit.
+fn check_inputs(plan: &Plan, inputs: &Inputs<'_>) -> Result<()> {
+    let io = &plan.io;
+    let expect = |what: &str, slot: Option<SlotId>, found: usize| match slot {
+        Some(slot) if plan.slot(slot).len() != found => Err(Error::internal(format!(
+            "{what}: expected {:?}, found {found} elements",
+            plan.slot(slot).shape
+        ))),
+        _ => Ok(()),
+    };
+    expect("ids", io.ids, inputs.ids.len())?;
+    if let Some(weights) = inputs.weights {
+        expect("weights", io.weights, weights.len())?;
+    }
+    let vocab = io.logits.map_or(usize::MAX, |l| plan.matrix(l).cols);
+    match inputs.ids.iter().find(|id| **id as usize >= vocab) {
+        Some(id) => Err(Error::internal(format!(
+            "token id {id} in a vocabulary of {vocab}"
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// How many rows and symbols the index slot of a plan covers.
+fn index_size(plan: &Plan, index: SlotId) -> (usize, usize) {
+    let ids = plan.io.ids.map_or(0, |ids| {
+        let shape = &plan.slot(ids).shape;
+        (shape[0] - 1) * shape[1]
+    });
+    (ids, plan.slot(index).len() - ids - 1)
+}

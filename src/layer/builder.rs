@@ -1,0 +1,234 @@
+//! Writes a plan: slots, parameters and the law of accumulation.
+
+use std::collections::HashSet;
+
+use super::{Param, Signal};
+use crate::op::{
+    Control, Fill, Gather, Hyper, Matrix, Op, Parameter, Plan, Report, Role, Scatter, SlotId,
+};
+
+/// Parameters start at multiples of this many elements, so that a kernel can read four at once.
+const ALIGN: usize = 4;
+
+/// A plan in the making, for minibatches of T steps and B rows.
+#[derive(Debug)]
+pub struct Builder {
+    /// The plan so far.
+    pub plan: Plan,
+    /// T.
+    pub steps: usize,
+    /// B.
+    pub batch: usize,
+    /// Whether the backward pass will be written.
+    pub training: bool,
+    /// Whether the gradients with respect to the initial states are wanted.
+    pub initial: bool,
+    /// The token ids.
+    pub ids: SlotId,
+    /// The control words.
+    pub control: SlotId,
+    /// The hyper-parameters.
+    pub hyper: SlotId,
+    parameters: SlotId,
+    gradients: SlotId,
+    written: HashSet<(usize, usize)>,
+    streams: u32,
+}
+
+impl Builder {
+    /// An empty plan with the slots that every model has.
+    pub fn new(steps: usize, batch: usize, training: bool) -> Builder {
+        let mut plan = Plan::default();
+        let parameters = plan.add("parameters", &[1, 0], Role::Parameters);
+        let gradients = plan.add(
+            "gradients",
+            &[1, 0],
+            if training {
+                Role::Gradients
+            } else {
+                Role::Activation
+            },
+        );
+        let ids = plan.add("ids", &[steps + 1, batch], Role::Words);
+        let control = plan.add("control", &[1, Control::WORDS], Role::Words);
+        let hyper = plan.add("hyper", &[1, Hyper::NUMBERS], Role::Numbers);
+        plan.io.parameters = Some(parameters);
+        plan.io.gradients = training.then_some(gradients);
+        plan.io.ids = Some(ids);
+        plan.io.control = Some(control);
+        plan.io.hyper = Some(hyper);
+        Builder {
+            plan,
+            steps,
+            batch,
+            training,
+            initial: false,
+            ids,
+            control,
+            hyper,
+            parameters,
+            gradients,
+            written: HashSet::new(),
+            streams: 0,
+        }
+    }
+
+    /// Rows of an activation: T * B.
+    pub fn rows(&self) -> usize {
+        self.steps * self.batch
+    }
+
+    /// Declares a parameter [rows, cols] that files hold as `file_shape`, transposed or not.
+    pub fn parameter(
+        &mut self,
+        name: impl Into<String>,
+        [rows, cols]: [usize; 2],
+        file_shape: &[usize],
+        transposed: bool,
+        fill: Vec<Fill>,
+    ) -> Param {
+        let offset = self.plan.arena;
+        self.plan.arena += (rows * cols).next_multiple_of(ALIGN);
+        let value = Matrix {
+            slot: self.parameters,
+            offset,
+            rows,
+            cols,
+            stride: cols,
+        };
+        self.plan.parameters.push(Parameter {
+            name: name.into(),
+            matrix: value,
+            transposed,
+            file_shape: file_shape.to_vec(),
+            fill,
+        });
+        Param {
+            value,
+            grad: Matrix {
+                slot: self.gradients,
+                ..value
+            },
+        }
+    }
+
+    /// Adds an activation [T * B, cols].
+    pub fn activation(&mut self, name: impl Into<String>, cols: usize) -> Matrix {
+        let shape = [self.steps, self.batch, cols];
+        let slot = self.plan.add(name, &shape, Role::Activation);
+        self.plan.matrix(slot)
+    }
+
+    /// Adds a matrix of an activation slot of its own.
+    pub fn scratch(&mut self, name: impl Into<String>, rows: usize, cols: usize) -> Matrix {
+        let slot = self.plan.add(name, &[rows, cols], Role::Activation);
+        self.plan.matrix(slot)
+    }
+
+    /// Appends an operation.
+    pub fn push(&mut self, op: Op) {
+        self.plan.ops.push(op);
+    }
+
+    /// Whether a gradient must be added to what is there: yes from the second writer of the same place on.
+    pub fn accumulate(&mut self, grad: Matrix) -> bool {
+        debug_assert!(grad.slot == self.gradients);
+        !self.written.insert((grad.offset, grad.rows))
+    }
+
+    /// The number of a new dropout mask.
+    pub fn stream(&mut self) -> u32 {
+        self.streams += 1;
+        self.streams
+    }
+
+    /// The slot with the index of the token ids, for sums by id over a table of V rows.
+    pub fn index(&mut self, vocab: usize) -> SlotId {
+        if let Some(slot) = self.plan.io.index {
+            return slot;
+        }
+        let words = self.rows() + vocab + 1;
+        let slot = self.plan.add("index", &[1, words], Role::Words);
+        self.plan.io.index = Some(slot);
+        slot
+    }
+
+    /// Embedded ids as rows; other signals must be rows already.
+    pub fn as_rows(&mut self, name: &str, signal: Signal) -> Option<Matrix> {
+        match signal {
+            Signal::OneHot { .. } => None,
+            Signal::Rows(rows) => Some(rows),
+            Signal::Embedded(table) => {
+                let out = self.activation(format!("embedded.{name}"), table.value.cols);
+                self.push(Op::Gather(Gather {
+                    name: format!("embed.{name}"),
+                    ids: self.ids,
+                    table: table.value,
+                    out,
+                }));
+                Some(out)
+            }
+        }
+    }
+
+    /// Sends the gradient of rows made by [`Builder::as_rows`] on: to the table that they came from, or to the caller.
+    pub fn rows_backward(&mut self, name: &str, signal: Signal, grad: Matrix) -> Option<Matrix> {
+        match signal {
+            Signal::Embedded(table) => {
+                self.scatter(format!("embed.{name}.backward"), grad, table.grad);
+                None
+            }
+            Signal::OneHot { .. } => None,
+            Signal::Rows(_) => Some(grad),
+        }
+    }
+
+    /// Sums rows by token id into the gradient of a table.
+    pub fn scatter(&mut self, name: String, from: Matrix, into: Matrix) {
+        let op = Scatter {
+            name,
+            index: self.index(into.rows),
+            from,
+            into,
+            accumulate: self.accumulate_if_gradient(into),
+        };
+        self.push(Op::Scatter(op));
+    }
+
+    fn accumulate_if_gradient(&mut self, into: Matrix) -> bool {
+        into.slot == self.gradients && self.accumulate(into)
+    }
+
+    /// Ends the plan: the arenas take their final size.
+    pub fn finish(mut self) -> Plan {
+        let arena = self.plan.arena;
+        self.plan.slots[self.parameters.0].shape = vec![1, arena];
+        self.plan.slots[self.gradients.0].shape = vec![1, if self.training { arena } else { 0 }];
+        self.plan
+    }
+
+    /// The report's slot, made when first asked for.
+    pub fn report(&mut self) -> SlotId {
+        if let Some(slot) = self.plan.io.report {
+            return slot;
+        }
+        let slot = self
+            .plan
+            .add("report", &[1, Report::NUMBERS], Role::Results);
+        self.plan.io.report = Some(slot);
+        slot
+    }
+
+    /// The flat parameters and gradients as rows, once every parameter is declared.
+    pub fn arenas(&self) -> (Matrix, Matrix) {
+        let cols = self.plan.arena;
+        let row = |slot| Matrix {
+            slot,
+            offset: 0,
+            rows: 1,
+            cols,
+            stride: cols,
+        };
+        (row(self.parameters), row(self.gradients))
+    }
+}

@@ -1,0 +1,115 @@
+//! A linear layer: scores = x W^T + bias, with a weight of its own or one that an embedding shares.
+
+use super::{Builder, Layer, Param, Signal};
+use crate::error::{Error, Result};
+use crate::op::{ColumnSum, Fill, MatMul, Matrix, Op};
+
+/// A linear layer to `out` values.
+#[derive(Debug)]
+pub struct Linear {
+    name: String,
+    out: usize,
+    shared: Option<Param>,
+    weight: Option<Param>,
+    bias: Option<Param>,
+    input: Option<Signal>,
+    rows: Option<Matrix>,
+}
+
+impl Linear {
+    /// A layer to `out` values whose weight [out, D] is its own, or `shared`.
+    pub fn new(name: impl Into<String>, out: usize, shared: Option<Param>) -> Linear {
+        Linear {
+            name: name.into(),
+            out,
+            shared,
+            weight: None,
+            bias: None,
+            input: None,
+            rows: None,
+        }
+    }
+}
+
+impl Layer for Linear {
+    fn forward(&mut self, builder: &mut Builder, input: Signal) -> Result<Signal> {
+        let (name, out) = (self.name.clone(), self.out);
+        let Some(rows) = builder.as_rows(&name, input) else {
+            return Err(Error::internal("a linear layer of one-hot ids"));
+        };
+        let wide = rows.cols;
+        let weight = match self.shared {
+            Some(weight) => weight,
+            None => builder.parameter(
+                format!("{name}.weight"),
+                [out, wide],
+                &[out, wide],
+                false,
+                vec![Fill::Weight],
+            ),
+        };
+        if (weight.value.rows, weight.value.cols) != (out, wide) {
+            return Err(Error::usage(format!(
+                "tied weights: the embedding is [{}, {}], the output layer needs [{out}, {wide}]",
+                weight.value.rows, weight.value.cols
+            )));
+        }
+        let bias = builder.parameter(
+            format!("{name}.bias"),
+            [1, out],
+            &[out],
+            false,
+            vec![Fill::Bias],
+        );
+        let c = builder.activation("logits", out);
+        builder.push(Op::MatMul(MatMul {
+            name: format!("{name}.forward"),
+            a: rows,
+            b: weight.value,
+            c,
+            transpose_a: false,
+            transpose_b: true,
+            bias: Some(bias.value),
+            accumulate: false,
+        }));
+        (self.weight, self.bias) = (Some(weight), Some(bias));
+        (self.input, self.rows) = (Some(input), Some(rows));
+        Ok(Signal::Rows(c))
+    }
+
+    fn backward(&mut self, builder: &mut Builder, upstream: Matrix) -> Option<Matrix> {
+        let (weight, bias) = (self.weight?, self.bias?);
+        let (input, rows) = (self.input?, self.rows?);
+        let name = &self.name;
+        let op = MatMul {
+            name: format!("{name}.weight.backward"),
+            a: upstream,
+            b: rows,
+            c: weight.grad,
+            transpose_a: true,
+            transpose_b: false,
+            bias: None,
+            accumulate: builder.accumulate(weight.grad),
+        };
+        builder.push(Op::MatMul(op));
+        let op = ColumnSum {
+            name: format!("{name}.bias.backward"),
+            from: upstream,
+            into: bias.grad,
+            accumulate: builder.accumulate(bias.grad),
+        };
+        builder.push(Op::ColumnSum(op));
+        let grad = builder.activation(format!("d.{name}.input"), rows.cols);
+        builder.push(Op::MatMul(MatMul {
+            name: format!("{name}.input.backward"),
+            a: upstream,
+            b: weight.value,
+            c: grad,
+            transpose_a: false,
+            transpose_b: false,
+            bias: None,
+            accumulate: false,
+        }));
+        builder.rows_backward(name, input, grad)
+    }
+}

@@ -1,0 +1,49 @@
+//! The loss of a language model: softmax and cross-entropy against the next token.
+
+use super::{Builder, Signal};
+use crate::error::{Error, Result};
+use crate::op::{self, Matrix, Op, Role};
+
+/// Softmax and cross-entropy.
+#[derive(Debug)]
+pub struct SoftmaxXent {
+    /// Whether positions have weights of their own.
+    pub weighted: bool,
+}
+
+impl SoftmaxXent {
+    /// Writes the loss of the scores in `input`; their gradient takes their place when training.
+    ///
+    /// # Errors
+    /// The scores are not rows.
+    pub fn write(&self, builder: &mut Builder, input: Signal) -> Result<Matrix> {
+        let Signal::Rows(logits) = input else {
+            return Err(Error::internal("the loss needs rows of scores"));
+        };
+        let shape = [builder.steps, builder.batch];
+        let slot = builder.plan.add("losses", &shape, Role::Activation);
+        builder.plan.io.losses = Some(slot);
+        if self.weighted {
+            builder.plan.io.weights = Some(builder.plan.add("weights", &shape, Role::Numbers));
+        }
+        let rows = builder.rows();
+        let losses = Matrix {
+            slot,
+            offset: 0,
+            rows: 1,
+            cols: rows,
+            stride: rows,
+        };
+        builder.push(Op::SoftmaxXent(op::SoftmaxXent {
+            name: "loss".into(),
+            logits,
+            ids: builder.ids,
+            first: builder.batch,
+            weights: builder.plan.io.weights,
+            hyper: builder.hyper,
+            losses,
+            gradient: builder.training,
+        }));
+        Ok(losses)
+    }
+}

@@ -1,0 +1,165 @@
+//! Models: a specification becomes layers, and layers become a plan; how parameters start and how files name them.
+
+mod init;
+mod weights;
+
+use std::sync::Arc;
+
+pub use init::{Init, Scheme, initialize};
+pub use weights::{Tensor, export, import};
+
+use crate::cell::Cell;
+use crate::error::{Error, Result};
+use crate::layer::{Builder, Dropout, Layer, Linear, Recurrent, Signal, SoftmaxXent};
+use crate::op::{Fill, Norm, Op, Optimizer, Plan, Role, Rule};
+
+/// A language model: token ids, recurrent layers, scores of the next token.
+#[derive(Clone, Debug)]
+pub struct Spec {
+    /// Symbols in the vocabulary, V.
+    pub vocab: usize,
+    /// The cell of every layer.
+    pub cell: Arc<Cell>,
+    /// The hidden size, H.
+    pub hidden: usize,
+    /// How many recurrent layers.
+    pub layers: usize,
+    /// The width of the embedding; 0 feeds one-hot vectors.
+    pub embed: usize,
+    /// The rate of dropout after every recurrent layer.
+    pub dropout: f64,
+    /// Whether the output layer shares the embedding's weight.
+    pub tie: bool,
+}
+
+/// The size of a minibatch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dims {
+    /// Steps, T.
+    pub steps: usize,
+    /// Rows, B.
+    pub batch: usize,
+}
+
+/// What a plan is for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Mode {
+    /// Forward, backward, clipping and update.
+    Train(Update),
+    /// Forward and backward, with the gradients of the initial states; for tests.
+    Gradients,
+    /// Forward and the loss of every position, each with a weight of its own.
+    Evaluate,
+    /// Forward to the scores.
+    Scores,
+}
+
+/// How parameters are updated.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Update {
+    /// The rule.
+    pub rule: Rule,
+    /// The largest norm of the gradient; 0 for no limit.
+    pub clip_norm: f64,
+    /// The largest magnitude of an element; 0 for no limit.
+    pub clip_value: f64,
+}
+
+impl Spec {
+    /// The plan of this model for minibatches of the given size.
+    ///
+    /// # Errors
+    /// Sizes that do not fit together, such as a tied embedding of another width than H.
+    pub fn plan(&self, dims: Dims, mode: Mode) -> Result<Plan> {
+        let training = matches!(mode, Mode::Train(_) | Mode::Gradients);
+        let mut builder = Builder::new(dims.steps, dims.batch, training);
+        builder.initial = mode == Mode::Gradients;
+        let compiled = Arc::new(if training {
+            self.cell.compile()
+        } else {
+            self.cell.compile_inference()
+        });
+
+        let embedding = (self.embed > 0).then(|| {
+            let shape = [self.vocab, self.embed];
+            builder.parameter("embedding.weight", shape, &shape, false, vec![Fill::Weight])
+        });
+        let mut signal = match embedding {
+            Some(table) => Signal::Embedded(table),
+            None => Signal::OneHot { vocab: self.vocab },
+        };
+        let mut layers: Vec<Box<dyn Layer>> = Vec::new();
+        for l in 0..self.layers {
+            let recurrent = Recurrent::new(self.cell.clone(), compiled.clone(), self.hidden, l);
+            layers.push(Box::new(recurrent));
+            layers.push(Box::new(Dropout::new(format!("l{l}"), self.dropout)));
+        }
+        let shared = embedding.filter(|_| self.tie);
+        layers.push(Box::new(Linear::new("head", self.vocab, shared)));
+        for layer in &mut layers {
+            signal = layer.forward(&mut builder, signal)?;
+        }
+        let Signal::Rows(logits) = signal else {
+            return Err(Error::internal("the last layer gives no rows"));
+        };
+        builder.plan.io.logits = Some(logits.slot);
+        if mode == Mode::Scores {
+            return sound(builder.finish());
+        }
+        let weighted = mode == Mode::Evaluate;
+        let losses = SoftmaxXent { weighted }.write(&mut builder, signal)?;
+        if training {
+            let mut upstream = Some(logits);
+            for layer in layers.iter_mut().rev() {
+                upstream = upstream.and_then(|u| layer.backward(&mut builder, u));
+            }
+        }
+        let (parameters, gradients) = builder.arenas();
+        let gradients_part = training.then_some(gradients);
+        let partials =
+            Norm::chunks(losses.cols) + gradients_part.map_or(0, |g| Norm::chunks(g.cols));
+        let partials = builder
+            .plan
+            .add("norm.partials", &[1, partials], Role::Activation);
+        let report = builder.report();
+        builder.push(Op::Norm(Norm {
+            name: "norm".into(),
+            losses,
+            gradients: gradients_part,
+            partials,
+            report,
+        }));
+        if let Mode::Train(update) = mode {
+            let mut arenas = Vec::new();
+            for name in update.rule.arenas() {
+                let shape = [1, parameters.cols];
+                let slot = builder
+                    .plan
+                    .add(format!("optimizer.{name}"), &shape, Role::Optimizer);
+                builder.plan.io.optimizer.push(slot);
+                arenas.push(builder.plan.matrix(slot));
+            }
+            builder.push(Op::Optimizer(Optimizer {
+                name: "update".into(),
+                rule: update.rule,
+                clip_norm: update.clip_norm,
+                clip_value: update.clip_value,
+                parameters,
+                gradients,
+                arenas,
+                hyper: builder.hyper,
+                report,
+            }));
+        }
+        sound(builder.finish())
+    }
+}
+
+fn sound(plan: Plan) -> Result<Plan> {
+    let faults = plan.faults();
+    if faults.is_empty() {
+        Ok(plan)
+    } else {
+        Err(Error::internal(faults.join("\n")))
+    }
+}

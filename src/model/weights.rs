@@ -1,0 +1,81 @@
+//! Parameters under the names, in the gate order and in the layout of PyTorch.
+
+use std::collections::BTreeMap;
+
+use crate::error::{Error, Result, nearest};
+use crate::op::{Parameter, Plan};
+
+/// A named tensor's shape and values, in row order.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tensor {
+    /// The shape.
+    pub shape: Vec<usize>,
+    /// The values.
+    pub data: Vec<f32>,
+}
+
+/// Where each element of a parameter, in the file's order, lies in the flat arena.
+fn places(parameter: &Parameter) -> impl Iterator<Item = usize> + '_ {
+    let m = parameter.matrix;
+    let (outer, inner) = if parameter.transposed {
+        (m.cols, m.rows)
+    } else {
+        (m.rows, m.cols)
+    };
+    (0..outer).flat_map(move |o| {
+        (0..inner).map(move |i| {
+            let (row, col) = if parameter.transposed { (i, o) } else { (o, i) };
+            m.offset + row * m.stride + col
+        })
+    })
+}
+
+/// A flat arena (parameters, gradients or an optimiser's) as named tensors.
+pub fn export(plan: &Plan, flat: &[f32]) -> BTreeMap<String, Tensor> {
+    let tensors = plan.parameters.iter().map(|p| {
+        let tensor = Tensor {
+            shape: p.file_shape.clone(),
+            data: places(p).map(|at| flat[at]).collect(),
+        };
+        (p.name.clone(), tensor)
+    });
+    tensors.collect()
+}
+
+/// The flat arena that named tensors make: the inverse of [`export`].
+///
+/// # Errors
+/// Checkpoint: every missing tensor, unknown tensor and wrong shape, all at once.
+pub fn import<'a>(
+    plan: &Plan,
+    tensors: impl IntoIterator<Item = (&'a str, &'a [usize], &'a [f32])>,
+) -> Result<Vec<f32>> {
+    let mut flat = vec![0.0; plan.arena];
+    let mut missing: Vec<&str> = plan.parameters.iter().map(|p| p.name.as_str()).collect();
+    let mut faults = Vec::new();
+    for (name, shape, data) in tensors {
+        let Some(parameter) = plan.parameters.iter().find(|p| p.name == name) else {
+            let names = plan.parameters.iter().map(|p| p.name.as_str());
+            let hint = nearest(name, names).map_or(String::new(), |n| format!("; is it {n}?"));
+            faults.push(format!("{name}: not a parameter of this model{hint}"));
+            continue;
+        };
+        missing.retain(|m| *m != name);
+        if shape != parameter.file_shape || data.len() != shape.iter().product::<usize>() {
+            faults.push(format!(
+                "{name}: expected {:?}, found {shape:?}",
+                parameter.file_shape
+            ));
+            continue;
+        }
+        for (at, value) in places(parameter).zip(data) {
+            flat[at] = *value;
+        }
+    }
+    faults.extend(missing.iter().map(|m| format!("{m}: missing")));
+    if faults.is_empty() {
+        Ok(flat)
+    } else {
+        Err(Error::checkpoint(faults.join("\n")))
+    }
+}
