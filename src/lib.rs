@@ -2,6 +2,7 @@
 #![warn(missing_docs)]
 
 pub mod cell;
+pub mod data;
 pub mod error;
 pub mod exec;
 pub mod layer;

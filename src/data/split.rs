@@ -1,0 +1,102 @@
+//! Training and validation parts: the tail of the text is held out.
+
+use std::ops::Range;
+
+use crate::error::{Error, Result};
+
+/// The two parts of a text, as ranges of token positions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Split {
+    /// What is trained on: the beginning.
+    pub train: Range<usize>,
+    /// What is held out: the tail; empty when the fraction is 0.
+    pub validation: Range<usize>,
+}
+
+/// Splits `tokens` positions so that the last `fraction` of them is held out; training gets floor(tokens (1 - fraction)).
+///
+/// # Errors
+/// `Kind::Usage` when the fraction is not in [0, 1); `Kind::Data` when a part would have nothing to predict.
+pub fn split(tokens: usize, fraction: f64) -> Result<Split> {
+    if !(0.0..1.0).contains(&fraction) {
+        return Err(Error::usage(format!(
+            "--val: expected a fraction from 0 to below 1, found {fraction}"
+        )));
+    }
+    // The nudge keeps a product that is whole on paper, such as 10 * (1 - 0.9), from falling below it in binary.
+    let kept = (tokens as f64 * (1.0 - fraction) * (1.0 + 1e-12)).floor() as usize;
+    let kept = if fraction == 0.0 {
+        tokens
+    } else {
+        kept.min(tokens)
+    };
+    // One prediction takes two tokens.
+    if fraction > 0.0 && tokens - kept < 2 {
+        return Err(Error::data(format!(
+            "--val {fraction}: the last part of {tokens} tokens has {}, expected at least 2; raise --val, or give --val 0 \
+             for no validation",
+            tokens - kept
+        )));
+    }
+    if kept < 2 {
+        return Err(Error::data(format!(
+            "--val {fraction}: {kept} of {tokens} tokens are left for training, expected at least 2; lower --val or give \
+             more text"
+        )));
+    }
+    Ok(Split {
+        train: 0..kept,
+        validation: kept..tokens,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Kind;
+    use proptest::prelude::*;
+
+    #[test]
+    fn five_percent_of_tinyshakespeare() {
+        let s = split(1_115_394, 0.05).unwrap();
+        assert_eq!(s.train, 0..1_059_624);
+        assert_eq!(s.validation.len(), 55_770);
+    }
+
+    #[test]
+    fn zero_means_no_validation() {
+        let s = split(7, 0.0).unwrap();
+        assert_eq!((s.train, s.validation), (0..7, 7..7));
+    }
+
+    #[test]
+    fn whole_products_stay_whole() {
+        assert_eq!(split(100, 0.9).unwrap().train.len(), 10);
+        assert_eq!(split(1000, 0.1).unwrap().train.len(), 900);
+    }
+
+    #[test]
+    fn bad_fractions_and_short_texts_are_refused() {
+        for fraction in [-0.1, 1.0, 2.0, f64::NAN, f64::INFINITY] {
+            let e = split(100, fraction).unwrap_err();
+            assert_eq!(e.kind, Kind::Usage, "{fraction}");
+        }
+        assert_eq!(split(10, 0.05).unwrap_err().kind, Kind::Data);
+        assert_eq!(split(10, 0.95).unwrap_err().kind, Kind::Data);
+        assert_eq!(split(1, 0.0).unwrap_err().kind, Kind::Data);
+        assert_eq!(split(0, 0.0).unwrap_err().kind, Kind::Data);
+    }
+
+    proptest! {
+        #[test]
+        fn the_parts_make_the_whole(tokens in 0usize..5_000_000, fraction in 0.0f64..1.0) {
+            if let Ok(s) = split(tokens, fraction) {
+                prop_assert_eq!(s.train.start, 0);
+                prop_assert_eq!(s.train.end, s.validation.start);
+                prop_assert_eq!(s.validation.end, tokens);
+                let want = tokens as f64 * (1.0 - fraction);
+                prop_assert!((s.train.len() as f64 - want).abs() <= 1.0 + 1e-5);
+            }
+        }
+    }
+}
