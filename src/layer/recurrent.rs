@@ -6,7 +6,7 @@ use super::{Builder, Layer, Param, Signal};
 use crate::cell::{Cell, Compiled, SourceKind, VectorKind};
 use crate::error::{Error, Result};
 use crate::op::scan::{Direction, Hoisted, Scan};
-use crate::op::{Carry, ColumnSum, Fill, MatMul, Matrix, Op, Role, Transpose, Zero};
+use crate::op::{Add, Carry, ColumnSum, Fill, MatMul, Matrix, Op, Role, Transpose, Zero};
 
 /// A run of neighbouring blocks of H columns, in a weight and in the deltas alike.
 struct Run {
@@ -197,49 +197,64 @@ impl Recurrent {
         built: &Built,
         delta: Matrix,
     ) -> Option<Matrix> {
-        let source = self.cell.input_source()?;
-        let (way, weight) = (built.way?, built.weights[source]);
         let (h, label) = (self.hidden, &self.label);
-        let runs = self.source_runs(source);
+        let product = match (self.cell.input_source(), built.way) {
+            (Some(source), Some(way)) => {
+                Some((self.source_runs(source), built.weights[source], way))
+            }
+            _ => None,
+        };
         let blocks = |run: &Run| delta.columns(run.delta * h, run.len * h);
-        match way {
-            Way::Weight => {
-                for run in &runs {
+        let rows = match &product {
+            Some((runs, weight, Way::Weight)) => {
+                for run in runs {
                     let into = weight.grad.columns(run.block * h, run.len * h);
                     builder.scatter(format!("weight_ih.{label}.backward"), blocks(run), into);
                 }
-                None
+                return None;
             }
-            Way::Table { grad } => {
-                let (grad, Signal::Embedded(embedding)) = (grad?, built.input) else {
+            Some((runs, weight, Way::Table { grad })) => {
+                let (grad, Signal::Embedded(embedding)) = ((*grad)?, built.input) else {
                     return None;
                 };
-                for run in &runs {
+                for run in runs {
                     let into = grad.columns(run.block * h, run.len * h);
                     builder.scatter(format!("table.{label}.backward"), blocks(run), into);
                 }
-                self.product_backward(builder, embedding.value, grad, weight, embedding.grad);
-                None
+                self.product_backward(builder, embedding.value, grad, *weight, embedding.grad);
+                return None;
             }
-            Way::Rows(rows) => {
-                let input = builder.activation(format!("d.input.{label}"), rows.cols);
-                for (n, run) in runs.iter().enumerate() {
-                    let part = weight.columns(run.block * h, run.len * h);
-                    self.weight_backward(builder, "weight_ih", rows, blocks(run), part.grad);
-                    builder.push(Op::MatMul(MatMul {
-                        name: format!("input.{label}.backward"),
-                        a: blocks(run),
-                        b: part.value,
-                        c: input,
-                        transpose_a: false,
-                        transpose_b: true,
-                        bias: None,
-                        accumulate: n > 0,
-                    }));
-                }
-                builder.rows_backward(label, built.input, input)
+            Some((_, _, Way::Rows(rows))) => *rows,
+            None => built.scan.input?,
+        };
+        let input = builder.activation(format!("d.input.{label}"), rows.cols);
+        let mut accumulate = false;
+        for (runs, weight, _) in &product {
+            for run in runs {
+                let part = weight.columns(run.block * h, run.len * h);
+                self.weight_backward(builder, "weight_ih", rows, blocks(run), part.grad);
+                builder.push(Op::MatMul(MatMul {
+                    name: format!("input.{label}.backward"),
+                    a: blocks(run),
+                    b: part.value,
+                    c: input,
+                    transpose_a: false,
+                    transpose_b: true,
+                    bias: None,
+                    accumulate,
+                }));
+                accumulate = true;
             }
         }
+        if let Some(elementwise) = self.compiled.input_delta {
+            builder.push(Op::Add(Add {
+                name: format!("input.{label}.elementwise.backward"),
+                from: delta.columns(elementwise * h, h),
+                to: input,
+                accumulate,
+            }));
+        }
+        builder.rows_backward(label, built.input, input)
     }
 
     /// dW = A^T D and dA = D W^T for the product of a whole table.

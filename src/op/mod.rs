@@ -3,6 +3,7 @@
 //! The plain code is the reference that the executors are compared with; it is written to be read. Parameters'
 //! gradients are either written or, with `accumulate`, added to; activations are always written.
 
+pub mod add;
 pub mod carry;
 pub mod column_sum;
 pub mod dropout;
@@ -18,6 +19,7 @@ pub mod softmax_xent;
 pub mod transpose;
 pub mod zero;
 
+pub use add::Add;
 pub use carry::Carry;
 pub use column_sum::ColumnSum;
 pub use dropout::Dropout;
@@ -89,6 +91,7 @@ macro_rules! ops {
 ops! {
     Carry: "Each state's first step: zero, or the last step of the run before.",
     Zero: "Zeroes a matrix.",
+    Add: "Adds a matrix to another, or copies it.",
     Gather: "Rows of a table by token id.",
     MatMul: "A matrix product.",
     Transpose: "A transposed copy.",

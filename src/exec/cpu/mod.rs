@@ -181,6 +181,9 @@ impl<F: Real> Cpu<F> {
                     self.reals[to.slot.0][at..at + to.cols].fill(F::ZERO);
                 }
             }
+            Op::Add(op) => self.with(op.to.slot, |this, to| {
+                op.plain(this.part(op.from), &mut to[op.to.offset..]);
+            }),
             Op::Gather(op) => self.with(op.out.slot, |this, out| {
                 let ids = &this.words[op.ids.0];
                 op.plain(ids, this.part(op.table), &mut out[op.out.offset..]);
