@@ -229,7 +229,7 @@ impl Recurrent {
         };
         let input = builder.activation(format!("d.input.{label}"), rows.cols);
         let mut accumulate = false;
-        for (runs, weight, _) in &product {
+        if let Some((runs, weight, _)) = &product {
             for run in runs {
                 let part = weight.columns(run.block * h, run.len * h);
                 self.weight_backward(builder, "weight_ih", rows, blocks(run), part.grad);
