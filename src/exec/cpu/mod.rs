@@ -4,6 +4,7 @@
 
 mod matmul;
 mod parallel;
+mod product;
 mod scan;
 
 use std::ops::Range;
@@ -24,7 +25,6 @@ pub struct Cpu<F> {
     words: Vec<Vec<u32>>,
     runs: u64,
     plain: bool,
-    scratch: scan::Scratch<F>,
 }
 
 impl<F: Real> Cpu<F> {
@@ -42,7 +42,6 @@ impl<F: Real> Cpu<F> {
             plan,
             runs: 0,
             plain: false,
-            scratch: scan::Scratch::default(),
         }
     }
 
@@ -309,7 +308,6 @@ impl<F: Real> Cpu<F> {
         };
         let mut state = take(Some(op.state));
         let (mut kept, mut delta, mut work) = (take(op.kept), take(op.delta), take(op.work));
-        let mut scratch = std::mem::take(&mut self.scratch);
         let (hoisted, ids): (&[F], &[u32]) = match op.hoisted {
             Hoisted::Nothing => (&[], &[]),
             Hoisted::Rows(rows) => (self.part(rows), &[]),
@@ -334,9 +332,8 @@ impl<F: Real> Cpu<F> {
         if self.plain {
             op.plain(&mut slices);
         } else {
-            scan::run(op, &mut slices, &mut scratch);
+            scan::run(op, &mut slices);
         }
-        self.scratch = scratch;
         self.reals[op.state.0] = state;
         for (slot, values) in [(op.kept, kept), (op.delta, delta), (op.work, work)] {
             if let Some(slot) = slot {
