@@ -233,15 +233,19 @@ impl<F: Real> Cpu<F> {
                     (&mut losses[op.losses.offset..], 1),
                     op.logits.rows,
                     |range, logits, losses| {
-                        crate::exec::cpu::simd(|| {
-                            for r in range.clone() {
-                                let at = (r - range.start) * stride;
-                                let row = &mut logits[at..at + cols];
-                                let weight = weights.map_or(F::ONE, |w| w[r]);
-                                let target = targets[r] as usize;
-                                losses[r - range.start] = op.plain_row(row, target, weight, scale);
-                            }
-                        });
+                        simd(
+                            #[inline(always)]
+                            || {
+                                for r in range.clone() {
+                                    let at = (r - range.start) * stride;
+                                    let row = &mut logits[at..at + cols];
+                                    let weight = weights.map_or(F::ONE, |w| w[r]);
+                                    let target = targets[r] as usize;
+                                    losses[r - range.start] =
+                                        op.plain_row(row, target, weight, scale);
+                                }
+                            },
+                        );
                     },
                 );
                 self.reals[op.logits.slot.0] = logits;
@@ -250,14 +254,20 @@ impl<F: Real> Cpu<F> {
             Op::ColumnSum(op) => self.with(op.into.slot, |this, into| {
                 let from = this.part(op.from);
                 let into = &mut into[op.into.offset..];
-                simd(|| op.plain(from, into));
+                simd(
+                    #[inline(always)]
+                    || op.plain(from, into),
+                );
             }),
             Op::Scatter(op) => self.with(op.into.slot, |this, into| {
                 let index = &this.words[op.index.0];
                 let from = this.part(op.from);
                 let into = &mut into[op.into.offset..];
                 parallel::rows(into, op.into.stride, op.into.rows, |ids, into| {
-                    simd(|| op.plain(index, ids.clone(), from, into));
+                    simd(
+                        #[inline(always)]
+                        || op.plain(index, ids.clone(), from, into),
+                    );
                 });
             }),
             Op::Norm(op) => {
@@ -265,7 +275,10 @@ impl<F: Real> Cpu<F> {
                 let mut report = std::mem::take(&mut self.reals[op.report.0]);
                 let losses = &self.part(op.losses)[..op.losses.cols];
                 let gradients = op.gradients.map(|g| &self.part(g)[..g.cols]);
-                simd(|| op.plain(losses, gradients, &mut partials, &mut report));
+                simd(
+                    #[inline(always)]
+                    || op.plain(losses, gradients, &mut partials, &mut report),
+                );
                 self.reals[op.partials.0] = partials;
                 self.reals[op.report.0] = report;
             }
@@ -281,7 +294,10 @@ impl<F: Real> Cpu<F> {
                 let first = arenas_mut.next().unwrap_or(&mut []);
                 let second = arenas_mut.next().unwrap_or(&mut []);
                 parallel::flat(p, first, second, |range, p, a, b| {
-                    simd(|| op.plain(p, &g[range.clone()], [a, b], hyper, report));
+                    simd(
+                        #[inline(always)]
+                        || op.plain(p, &g[range.clone()], [a, b], hyper, report),
+                    );
                 });
                 for (arena, values) in op.arenas.iter().zip(arenas) {
                     this.reals[arena.slot.0] = values;

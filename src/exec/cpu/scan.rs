@@ -269,28 +269,33 @@ impl<F: Real> Shared<'_, F> {
                 false,
             );
         }
-        simd(|| {
-            for b in 0..rows.count {
-                let mut context = Context {
-                    shared: self,
-                    rows,
-                    sums,
-                    width,
-                    t,
-                    b,
-                };
-                stage.evaluator.run(
-                    registers,
-                    h,
-                    &mut context,
-                    |context, what| context.load(what),
-                    |context, what, from, values| {
-                        let row = context.store(what);
-                        row[from..from + values.len()].copy_from_slice(values);
-                    },
-                );
-            }
-        });
+        simd(
+            #[inline(always)]
+            || {
+                for b in 0..rows.count {
+                    let mut context = Context {
+                        shared: self,
+                        rows,
+                        sums,
+                        width,
+                        t,
+                        b,
+                    };
+                    stage.evaluator.run(
+                        registers,
+                        h,
+                        &mut context,
+                        #[inline(always)]
+                        |context, what| context.load(what),
+                        #[inline(always)]
+                        |context, what, from, values| {
+                            let row = context.store(what);
+                            row[from..from + values.len()].copy_from_slice(values);
+                        },
+                    );
+                }
+            },
+        );
     }
 }
 
