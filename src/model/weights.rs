@@ -2,16 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use crate::cell::real::Real;
 use crate::error::{Error, Result, nearest};
 use crate::op::{Parameter, Plan};
 
-/// A named tensor's shape and values, in row order.
+/// A named tensor's shape and values, in row order; f32 as files hold them unless a test wants every digit of f64.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Tensor {
+pub struct Tensor<F = f32> {
     /// The shape.
     pub shape: Vec<usize>,
     /// The values.
-    pub data: Vec<f32>,
+    pub data: Vec<F>,
 }
 
 /// Where each element of a parameter, in the file's order, lies in the flat arena.
@@ -31,7 +32,7 @@ fn places(parameter: &Parameter) -> impl Iterator<Item = usize> + '_ {
 }
 
 /// A flat arena (parameters, gradients or an optimiser's) as named tensors.
-pub fn export(plan: &Plan, flat: &[f32]) -> BTreeMap<String, Tensor> {
+pub fn export<F: Real>(plan: &Plan, flat: &[F]) -> BTreeMap<String, Tensor<F>> {
     let tensors = plan.parameters.iter().map(|p| {
         let tensor = Tensor {
             shape: p.file_shape.clone(),
@@ -46,11 +47,11 @@ pub fn export(plan: &Plan, flat: &[f32]) -> BTreeMap<String, Tensor> {
 ///
 /// # Errors
 /// Checkpoint: every missing tensor, unknown tensor and wrong shape, all at once.
-pub fn import<'a>(
+pub fn import<'a, F: Real>(
     plan: &Plan,
-    tensors: impl IntoIterator<Item = (&'a str, &'a [usize], &'a [f32])>,
-) -> Result<Vec<f32>> {
-    let mut flat = vec![0.0; plan.arena];
+    tensors: impl IntoIterator<Item = (&'a str, &'a [usize], &'a [F])>,
+) -> Result<Vec<F>> {
+    let mut flat = vec![F::ZERO; plan.arena];
     let mut missing: Vec<&str> = plan.parameters.iter().map(|p| p.name.as_str()).collect();
     let mut faults = Vec::new();
     for (name, shape, data) in tensors {

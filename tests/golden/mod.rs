@@ -128,21 +128,17 @@ impl Golden {
         names
     }
 
-    /// Panics unless `got` is tensor `name` to `tolerance` (see [`assert_close`]).
-    pub fn assert_close(&self, name: &str, got: &[f64], tolerance: f64) {
-        assert_close(
-            &format!("{}: {name}", self.name),
-            got,
-            self.get(name),
-            tolerance,
-        );
+    /// Panics unless `got` is tensor `name` to `tolerance`; gives the worst error (see [`assert_close`]).
+    pub fn assert_close(&self, name: &str, got: &[f64], tolerance: f64) -> f64 {
+        let what = format!("{}: {name}", self.name);
+        assert_close(&what, got, self.get(name), tolerance)
     }
 }
 
 /// Panics unless every |got - want| <= tolerance * max(|want|, the root mean square of all of `want`), naming the first
 /// five elements that are off. An element far below its tensor's size is held to the size: it came out of a
-/// cancellation of terms that large. A NaN fails.
-pub fn assert_close(what: &str, got: &[f64], want: &[f64], tolerance: f64) {
+/// cancellation of terms that large. A NaN fails. Gives the largest error, as a share of what `tolerance` multiplies.
+pub fn assert_close(what: &str, got: &[f64], want: &[f64], tolerance: f64) -> f64 {
     assert_eq!(got.len(), want.len(), "{what}: number of elements");
     let scale = (want.iter().map(|w| w * w).sum::<f64>() / want.len().max(1) as f64).sqrt();
     let close = |g: f64, w: f64| (g - w).abs() <= tolerance * w.abs().max(scale);
@@ -158,4 +154,14 @@ pub fn assert_close(what: &str, got: &[f64], want: &[f64], tolerance: f64) {
             wrong[..wrong.len().min(5)].join("\n")
         );
     }
+    let error = |(g, w): (&f64, &f64)| {
+        let off = (g - w).abs();
+        // Where both are zero there is nothing to be a share of.
+        if off == 0.0 {
+            0.0
+        } else {
+            off / w.abs().max(scale)
+        }
+    };
+    got.iter().zip(want).map(error).fold(0.0, f64::max)
 }
