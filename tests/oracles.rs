@@ -5,7 +5,7 @@ mod golden;
 mod oracle;
 
 use golden::{Golden, assert_close};
-use oracle::{gru_cho::GruCho, lstm::Lstm};
+use oracle::{gru_cho::GruCho, head::head, lstm::Lstm};
 use wgrnn::rng::{Purpose, Stream};
 
 /// (D, H, B, T), odd and degenerate.
@@ -201,39 +201,17 @@ fn lstm_agrees_with(golden: &Golden) {
     golden.assert_close("hn", &hn, TOLERANCE);
     golden.assert_close("cn", &cn, TOLERANCE);
 
-    // logits = W y + b; d logits = (softmax - target) / (T B)
-    let head = golden.get(if golden.tied() {
+    let weight = golden.get(if golden.tied() {
         "embedding.weight"
     } else {
         "head.weight"
     });
-    let bias = golden.get("head.bias");
-    let (mut logits, mut logprob) = (vec![0.0; t * b * v], vec![0.0; t * b]);
-    let mut dlogits = vec![0.0; t * b * v];
-    let mut dhead = vec![0.0; v * h];
-    let mut dbias = vec![0.0; v];
-    let mut dy = vec![0.0; t * b * h];
-    for row in 0..t * b {
-        let y = &x[row * h..][..h];
-        let target = ids[row + b] as usize;
-        for k in 0..v {
-            logits[row * v + k] = oracle::row_dot(head, k, y) + bias[k];
-        }
-        let sum: f64 = logits[row * v..][..v].iter().map(|l| l.exp()).sum();
-        logprob[row] = logits[row * v + target] - sum.ln();
-        for k in 0..v {
-            let p = logits[row * v + k].exp() / sum;
-            let d = (p - f64::from(u8::from(k == target))) / (t * b) as f64;
-            dlogits[row * v + k] = d;
-            dbias[k] += d;
-            oracle::row_dot_backward(d, head, k, y, &mut dhead, &mut dy[row * h..][..h]);
-        }
-    }
-    golden.assert_close("logits", &logits, TOLERANCE);
-    golden.assert_close("logprob", &logprob, TOLERANCE);
-    let loss = -logprob.iter().sum::<f64>() / (t * b) as f64;
-    golden.assert_close("loss", &[loss], TOLERANCE);
-    golden.assert_close("grad.head.bias", &dbias, TOLERANCE);
+    let end = head(weight, golden.get("head.bias"), &x, &ids[b..]);
+    golden.assert_close("logits", &end.logits, TOLERANCE);
+    golden.assert_close("logprob", &end.logprob, TOLERANCE);
+    golden.assert_close("loss", &[end.loss()], TOLERANCE);
+    golden.assert_close("grad.head.bias", &end.db, TOLERANCE);
+    let (mut dy, dhead) = (end.dy, end.dw);
 
     let (mut dh0, mut dc0) = (vec![0.0; layers * b * h], vec![0.0; layers * b * h]);
     for layer in (0..layers).rev() {

@@ -7,6 +7,7 @@
 #![allow(dead_code)]
 
 pub mod gru_cho;
+pub mod head;
 pub mod lstm;
 
 /// 1 / (1 + e^-a).

@@ -1,0 +1,290 @@
+//! The engine against the plain-Rust oracles (tests/oracle) in f64: a stack of lstm or gru-cho layers in a language
+//! model, at odd shapes and random values: outputs, final states, losses, and every gradient.
+//!
+//! dx of the first layer is seen through the embedding: a token's row gets the sum of the dx of its places.
+
+mod golden;
+mod oracle;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use golden::assert_close;
+use oracle::{gru_cho::GruCho, head::head, lstm::Lstm};
+use wgrnn::cell::library;
+use wgrnn::exec::Inputs;
+use wgrnn::exec::cpu::Cpu;
+use wgrnn::model::{self, Dims, Mode, Spec, Tensor};
+use wgrnn::op::{Control, Hyper};
+use wgrnn::rng::{Purpose, Stream};
+
+/// Sums of a few dozen terms in another order, through at most 19 steps.
+const TOLERANCE: f64 = 1e-12;
+
+/// What every layer and the whole model make: name -> values.
+type Values = BTreeMap<String, Vec<f64>>;
+type Parameters = BTreeMap<String, Tensor<f64>>;
+
+#[derive(Clone, Copy, Debug)]
+struct Shape {
+    layers: usize,
+    vocab: usize,
+    embed: usize,
+    hidden: usize,
+    batch: usize,
+    steps: usize,
+}
+
+/// With 21 symbols and 6 rows the engine gathers embedded rows, with few symbols it multiplies the whole table.
+const SHAPES: [Shape; 5] = [
+    shape(1, 5, 3, 7, 3, 4),
+    shape(2, 21, 5, 3, 2, 3),
+    shape(3, 4, 2, 5, 1, 9),
+    shape(1, 2, 1, 1, 1, 1),
+    shape(2, 7, 9, 13, 5, 19),
+];
+
+const fn shape(
+    layers: usize,
+    vocab: usize,
+    embed: usize,
+    hidden: usize,
+    batch: usize,
+    steps: usize,
+) -> Shape {
+    Shape {
+        layers,
+        vocab,
+        embed,
+        hidden,
+        batch,
+        steps,
+    }
+}
+
+/// One oracle layer after its forward pass.
+enum Layer {
+    Lstm(Lstm, oracle::lstm::Run),
+    GruCho(GruCho, oracle::gru_cho::Run),
+}
+
+impl Layer {
+    /// Runs layer `l` of cell `cell` over x [T, B, D] from its initial states.
+    fn forward(
+        cell: &str,
+        l: usize,
+        shape: Shape,
+        values: &Parameters,
+        x: &[f64],
+        initial: &[Vec<f64>],
+    ) -> Layer {
+        let get = |part: &str| values[&format!("rnn.{part}_l{l}")].data.clone();
+        let (h, b, t) = (shape.hidden, shape.batch, shape.steps);
+        let d = x.len() / (t * b);
+        if cell == "lstm" {
+            let lstm = Lstm {
+                d,
+                h,
+                w_ih: get("weight_ih"),
+                w_hh: get("weight_hh"),
+                b_ih: get("bias_ih"),
+                b_hh: get("bias_hh"),
+            };
+            let run = lstm.forward(x, t, b, &initial[0], &initial[1]);
+            Layer::Lstm(lstm, run)
+        } else {
+            // The oracle's U holds r, z and n; the engine's n multiplies r * h', so it is a weight of its own.
+            let u = [get("weight_hh"), get("weight_n")].concat();
+            let gru = GruCho {
+                d,
+                h,
+                w: get("weight_ih"),
+                u,
+                bias: get("bias_ih"),
+            };
+            let run = gru.forward(x, t, b, &initial[0]);
+            Layer::GruCho(gru, run)
+        }
+    }
+
+    /// The outputs [T, B, H] and the last states.
+    fn outputs(&self) -> (&[f64], Vec<&[f64]>) {
+        match self {
+            Layer::Lstm(_, run) => (&run.y, vec![&run.hn, &run.cn]),
+            Layer::GruCho(_, run) => (&run.y, vec![&run.hn]),
+        }
+    }
+
+    /// Puts the gradients into `out` and gives dx.
+    fn backward(&self, l: usize, dy: &[f64], out: &mut Values) -> Vec<f64> {
+        let mut put = |name: String, values: Vec<f64>| out.insert(format!("grad.{name}"), values);
+        match self {
+            Layer::Lstm(cell, run) => {
+                let got = cell.backward(run, dy);
+                put(format!("rnn.weight_ih_l{l}"), got.d.w_ih);
+                put(format!("rnn.weight_hh_l{l}"), got.d.w_hh);
+                put(format!("rnn.bias_ih_l{l}"), got.d.b_ih);
+                put(format!("rnn.bias_hh_l{l}"), got.d.b_hh);
+                put(format!("state.0.{l}"), got.dh0);
+                put(format!("state.1.{l}"), got.dc0);
+                got.dx
+            }
+            Layer::GruCho(cell, run) => {
+                let got = cell.backward(run, dy);
+                let (gates, n) = got.d.u.split_at(2 * cell.h * cell.h);
+                put(format!("rnn.weight_ih_l{l}"), got.d.w);
+                put(format!("rnn.weight_hh_l{l}"), gates.to_vec());
+                put(format!("rnn.weight_n_l{l}"), n.to_vec());
+                put(format!("rnn.bias_ih_l{l}"), got.d.bias);
+                put(format!("state.0.{l}"), got.dh0);
+                got.dx
+            }
+        }
+    }
+}
+
+/// The whole model by oracles; `initial` is by layer and state.
+fn want(
+    cell: &str,
+    shape: Shape,
+    values: &Parameters,
+    initial: &[Vec<Vec<f64>>],
+    ids: &[u32],
+) -> Values {
+    let rows = shape.steps * shape.batch;
+    let table = &values["embedding.weight"].data;
+    let row = |id: &u32| &table[*id as usize * shape.embed..][..shape.embed];
+    let mut x: Vec<f64> = ids[..rows].iter().flat_map(row).copied().collect();
+    let mut layers = Vec::new();
+    let mut out = Values::new();
+    for (l, initial) in initial.iter().enumerate() {
+        let layer = Layer::forward(cell, l, shape, values, &x, initial);
+        let (y, last) = layer.outputs();
+        x = y.to_vec();
+        for (s, last) in last.into_iter().enumerate() {
+            out.insert(format!("last.{s}.{l}"), last.to_vec());
+        }
+        out.insert(format!("output.{l}"), x.clone());
+        layers.push(layer);
+    }
+    let (weight, bias) = (&values["head.weight"].data, &values["head.bias"].data);
+    let end = head(weight, bias, &x, &ids[shape.batch..]);
+    out.insert("losses".into(), end.logprob.iter().map(|p| -p).collect());
+    out.insert("grad.head.weight".into(), end.dw);
+    out.insert("grad.head.bias".into(), end.db);
+    let mut dy = end.dy;
+    for (l, layer) in layers.iter().enumerate().rev() {
+        dy = layer.backward(l, &dy, &mut out);
+    }
+    let mut dtable = vec![0.0; table.len()];
+    for (row, id) in ids[..rows].iter().enumerate() {
+        for k in 0..shape.embed {
+            dtable[*id as usize * shape.embed + k] += dy[row * shape.embed + k];
+        }
+    }
+    out.insert("grad.embedding.weight".into(), dtable);
+    out
+}
+
+fn engine_agrees(cell: &str, shape: Shape, fast: bool, seed: u64) -> f64 {
+    let spec = Spec {
+        vocab: shape.vocab,
+        cell: Arc::new(library::builtin(cell).unwrap()),
+        hidden: shape.hidden,
+        layers: shape.layers,
+        embed: shape.embed,
+        dropout: 0.0,
+        tie: false,
+    };
+    let dims = Dims {
+        steps: shape.steps,
+        batch: shape.batch,
+    };
+    let plan = Arc::new(spec.plan(dims, Mode::Gradients).unwrap());
+    let mut stream = Stream::new(seed, Purpose::Check, 0);
+    let flat: Vec<f64> = (0..plan.arena).map(|_| 0.7 * stream.normal()).collect();
+    let plane = shape.batch * shape.hidden;
+    let ids: Vec<u32> = (0..(shape.steps + 1) * shape.batch)
+        .map(|_| (stream.uniform() * shape.vocab as f32) as u32)
+        .collect();
+    let mut cpu = if fast {
+        Cpu::<f64>::new(plan.clone())
+    } else {
+        Cpu::plain(plan.clone())
+    };
+    cpu.write(plan.io.parameters.unwrap())
+        .copy_from_slice(&flat);
+    // A run that does not reset takes its first states from the last step of the slots [S, T+1, B, H].
+    let at = |s: usize, t: usize| (s * (shape.steps + 1) + t) * plane;
+    let mut initial = Vec::new();
+    for slot in &plan.io.states {
+        let states = plan.slot(*slot).shape[0];
+        let mut of_layer = Vec::new();
+        for s in 0..states {
+            let values: Vec<f64> = (0..plane).map(|_| 0.5 * stream.normal()).collect();
+            cpu.write(*slot)[at(s, shape.steps)..][..plane].copy_from_slice(&values);
+            of_layer.push(values);
+        }
+        initial.push(of_layer);
+    }
+    let inputs = Inputs {
+        ids: &ids,
+        weights: None,
+        control: Control::default(),
+        hyper: Hyper {
+            scale: 1.0 / (shape.steps * shape.batch) as f64,
+            ..Hyper::default()
+        },
+    };
+    cpu.run(&inputs).unwrap();
+
+    let mut got = Values::new();
+    got.insert("losses".into(), cpu.read(plan.io.losses.unwrap()).to_vec());
+    for (name, tensor) in model::export(&plan, cpu.read(plan.io.gradients.unwrap())) {
+        got.insert(format!("grad.{name}"), tensor.data);
+    }
+    for (l, slot) in plan.io.states.iter().enumerate() {
+        let all = cpu.read(*slot);
+        got.insert(format!("output.{l}"), all[at(0, 1)..at(1, 0)].to_vec());
+        // The backward pass runs from the top layer down.
+        let m = plan.io.initial[shape.layers - 1 - l];
+        for s in 0..initial[l].len() {
+            got.insert(
+                format!("last.{s}.{l}"),
+                all[at(s, shape.steps)..][..plane].to_vec(),
+            );
+            let gradient = cpu.read(m.slot)[m.offset + s * plane..][..plane].to_vec();
+            got.insert(format!("grad.state.{s}.{l}"), gradient);
+        }
+    }
+    let values = model::export(&plan, &flat);
+    let want = want(cell, shape, &values, &initial, &ids);
+    assert_eq!(
+        got.keys().collect::<Vec<_>>(),
+        want.keys().collect::<Vec<_>>()
+    );
+    got.iter().fold(0.0, |worst, (name, got)| {
+        let what = format!("{cell} {shape:?} fast {fast}: {name}");
+        f64::max(worst, assert_close(&what, got, &want[name], TOLERANCE))
+    })
+}
+
+fn cell_agrees(cell: &str) {
+    let mut worst = 0.0;
+    for (seed, shape) in SHAPES.into_iter().enumerate() {
+        for fast in [true, false] {
+            worst = f64::max(worst, engine_agrees(cell, shape, fast, seed as u64));
+        }
+    }
+    println!("{cell}: worst relative error {worst:.2e}");
+}
+
+#[test]
+fn lstm_agrees_with_its_oracle() {
+    cell_agrees("lstm");
+}
+
+#[test]
+fn gru_cho_agrees_with_its_oracle() {
+    cell_agrees("gru-cho");
+}
