@@ -113,6 +113,11 @@ impl Graph {
                     return self.binary(Binary::Sub, b, inner);
                 }
             }
+            Binary::Sub => {
+                if let Node::Unary(Unary::Neg, inner) = self.node(b) {
+                    return self.binary(Binary::Add, a, inner);
+                }
+            }
             _ => {}
         }
         let commutes = matches!(op, Binary::Add | Binary::Mul);

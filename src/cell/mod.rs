@@ -14,6 +14,8 @@ pub mod parse;
 mod print;
 pub mod real;
 pub mod stage;
+#[cfg(test)]
+mod tests;
 pub mod wgsl;
 
 use graph::{Graph, Id};

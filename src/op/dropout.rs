@@ -91,3 +91,103 @@ impl Dropout {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONTROL: [u32; 8] = [0x1234_5678, 0x9abc_def0, 7, 0, 0, 0, 0, 0];
+
+    fn op(rows: usize, cols: usize, rate: f64, stream: u32) -> Dropout {
+        let matrix = |slot| Matrix {
+            slot: SlotId(slot),
+            offset: 0,
+            rows,
+            cols,
+            stride: cols,
+        };
+        Dropout {
+            name: "dropout".into(),
+            control: SlotId(0),
+            from: matrix(1),
+            to: matrix(2),
+            rate,
+            stream,
+        }
+    }
+
+    /// What ones become.
+    fn ones(op: &Dropout, control: &[u32]) -> Vec<f64> {
+        let mut to = vec![f64::NAN; op.to.rows * op.to.stride];
+        op.plain(control, 0..op.to.rows, |_| 1.0, &mut to);
+        to
+    }
+
+    fn bits(values: &[f64]) -> String {
+        let bit = |x: &f64| if *x == 0.0 { '0' } else { '1' };
+        values.iter().map(bit).collect()
+    }
+
+    #[test]
+    fn the_mask_is_pinned() {
+        // Made by this code once: another mask would break resumed runs and the GPU's twin.
+        let mask = bits(&ones(&op(3, 11, 0.5, 1), &CONTROL));
+        assert_eq!(mask, "011101010000110110101001101010000");
+    }
+
+    #[test]
+    fn backward_multiplies_by_the_forward_mask() {
+        let op = op(5, 13, 0.3, 2);
+        let gradient: Vec<f64> = (0..65).map(|i| f64::from(i) - 30.5).collect();
+        let mut back = vec![f64::NAN; 65];
+        // In two parts, as threads run it.
+        let (first, rest) = back.split_at_mut(2 * 13);
+        op.plain(&CONTROL, 0..2, |i| gradient[i], first);
+        op.plain(&CONTROL, 2..5, |i| gradient[i], rest);
+        let forward = ones(&op, &CONTROL);
+        for i in 0..65 {
+            assert!((back[i] - gradient[i] * forward[i]).abs() < 1e-13, "{i}");
+        }
+    }
+
+    #[test]
+    fn the_rate_is_kept_and_the_mean_too() {
+        for rate in [0.0, 0.1, 0.5, 0.93] {
+            let op = op(100, 1001, rate, 3);
+            let values = ones(&op, &CONTROL);
+            let n = values.len() as f64;
+            let kept = values.iter().filter(|x| **x != 0.0).count() as f64;
+            // Five standard deviations of a binomial count.
+            let limit = 5.0 * (n * rate * (1.0 - rate)).sqrt();
+            let expected = n * (1.0 - rate);
+            assert!(
+                (kept - expected).abs() <= limit,
+                "rate {rate}: kept {kept} of {n}"
+            );
+            let value = 1.0 / (1.0 - rate);
+            assert!(
+                values.iter().all(|x| *x == 0.0 || *x == value),
+                "rate {rate}"
+            );
+        }
+    }
+
+    #[test]
+    fn step_key_and_stream_each_make_another_mask() {
+        let base = bits(&ones(&op(9, 9, 0.5, 1), &CONTROL));
+        for word in 0..4 {
+            let mut control = CONTROL;
+            control[word] += 1;
+            assert_ne!(
+                bits(&ones(&op(9, 9, 0.5, 1), &control)),
+                base,
+                "word {word}"
+            );
+        }
+        assert_ne!(bits(&ones(&op(9, 9, 0.5, 2), &CONTROL)), base);
+        // Whether the states are reset is no part of the mask.
+        let mut control = CONTROL;
+        control[4] = 1;
+        assert_eq!(bits(&ones(&op(9, 9, 0.5, 1), &control)), base);
+    }
+}

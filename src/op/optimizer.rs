@@ -264,3 +264,96 @@ impl<F: Real> Clip<F> {
         g * self.scale
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules() -> Vec<Rule> {
+        let (eps, weight_decay) = (1e-8, 0.1);
+        vec![
+            Rule::Sgd {
+                momentum: 0.9,
+                nesterov: true,
+                weight_decay,
+            },
+            Rule::Adagrad { eps, weight_decay },
+            Rule::RmsProp {
+                alpha: 0.95,
+                eps,
+                momentum: 0.9,
+                weight_decay,
+            },
+            Rule::Adam {
+                beta1: 0.9,
+                beta2: 0.99,
+                eps,
+                weight_decay,
+                decoupled: true,
+            },
+        ]
+    }
+
+    fn op(rule: Rule, clip_norm: f64, clip_value: f64) -> Optimizer {
+        let row = words(SlotId(0), 4);
+        Optimizer {
+            name: "update".into(),
+            rule,
+            clip_norm,
+            clip_value,
+            parameters: row,
+            gradients: row,
+            arenas: rule.arenas().iter().map(|_| row).collect(),
+            hyper: SlotId(1),
+            report: SlotId(2),
+        }
+    }
+
+    const HYPER: [f64; 8] = [0.1, 1.0, 1.0, 0.1, 0.01, 0.0, 0.0, 0.0];
+
+    #[test]
+    fn a_report_that_is_not_finite_changes_nothing() {
+        let g = [f64::NAN, 1.0, f64::INFINITY, -2.0];
+        for rule in rules() {
+            for (report, changes) in [
+                ([f64::NAN, 1.0, 0.0, 0.0], false),
+                ([1.0, f64::INFINITY, 0.0, 0.0], false),
+                ([1.0, 1.0, 1.0, 0.0], true),
+            ] {
+                let (mut p, mut a, mut b) = ([1.0, 2.0, 3.0, 4.0], [0.5; 4], [0.25; 4]);
+                op(rule, 0.0, 0.0).plain(&mut p, &g, [&mut a, &mut b], &HYPER, &report);
+                let same = p == [1.0, 2.0, 3.0, 4.0] && a == [0.5; 4] && b == [0.25; 4];
+                assert_eq!(same, !changes, "{rule:?} {report:?}: {p:?} {a:?} {b:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn clipping_is_by_value_then_by_the_norm_before_it() {
+        let plain = Rule::Sgd {
+            momentum: 0.0,
+            nesterov: false,
+            weight_decay: 0.0,
+        };
+        let g = [3.0, -4.0, 0.5, 0.0];
+        let norm = 9.0f64 + 16.0 + 0.25;
+        let report = [1.0, norm.sqrt(), 1.0, 0.0];
+        let steps = |clip_norm: f64, clip_value: f64| {
+            let mut p = [0.0; 4];
+            op(plain, clip_norm, clip_value).plain(&mut p, &g, [&mut [], &mut []], &HYPER, &report);
+            // lr is 0.1
+            p.map(|p| -10.0 * p)
+        };
+        let close = |got: [f64; 4], want: [f64; 4]| {
+            let off = got.iter().zip(want).map(|(g, w)| (g - w).abs());
+            assert!(off.fold(0.0, f64::max) < 1e-6, "got {got:?}, want {want:?}");
+        };
+        close(steps(0.0, 0.0), g);
+        close(steps(0.0, 2.0), [2.0, -2.0, 0.5, 0.0]);
+        let share = 1.0 / norm.sqrt();
+        close(steps(1.0, 0.0), g.map(|g| g * share));
+        // A norm within the limit is left alone: never scaled up.
+        close(steps(6.0, 0.0), g);
+        close(steps(1.0, 2.0), [2.0, -2.0, 0.5, 0.0].map(|g| g * share));
+    }
+}

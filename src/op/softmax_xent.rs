@@ -92,3 +92,92 @@ impl SoftmaxXent {
         loss
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn op(vocab: usize) -> SoftmaxXent {
+        let matrix = |cols| Matrix {
+            slot: SlotId(0),
+            offset: 0,
+            rows: 1,
+            cols,
+            stride: cols,
+        };
+        SoftmaxXent {
+            name: "loss".into(),
+            logits: matrix(vocab),
+            ids: SlotId(0),
+            first: 0,
+            weights: None,
+            hyper: SlotId(0),
+            losses: matrix(1),
+            gradient: true,
+        }
+    }
+
+    fn extremes<F: Real>(tolerance: f64) {
+        let sizes = [0.0, 1e-30, 1.0, 50.0, 88.7, 104.0, 1e4, 1e30];
+        for big in sizes {
+            for row in [[big, -big, 0.0], [-big, -big, -big], [big, big, 1.0]] {
+                for target in 0..3 {
+                    let mut gradient = row.map(F::of);
+                    let loss = op(3)
+                        .plain_row(&mut gradient, target, F::ONE, F::of(0.5))
+                        .f64();
+                    let gradient = gradient.map(|x| x.f64());
+                    let what =
+                        format!("{row:?} target {target}: loss {loss}, gradient {gradient:?}");
+                    assert!(loss.is_finite() && loss >= -tolerance, "{what}");
+                    // scale * (p - 1 at the target): within 0.5 of zero, and the sum is zero.
+                    let sum: f64 = gradient.iter().sum();
+                    assert!(sum.abs() <= tolerance, "{what}");
+                    assert!(
+                        gradient.iter().all(|g| g.abs() <= 0.5 + tolerance),
+                        "{what}"
+                    );
+                    assert!(gradient[target] <= tolerance, "{what}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn scores_up_to_1e30_stay_finite() {
+        // A few units in the last place of numbers of size 1.
+        extremes::<f32>(1e-6);
+        extremes::<f64>(1e-15);
+    }
+
+    #[test]
+    fn equal_scores_cost_ln_v_and_a_weight_scales_loss_and_gradient() {
+        let mut row = [7.0; 5];
+        let loss = op(5).plain_row(&mut row, 2, 3.0, 0.1);
+        assert!((loss - 3.0 * 5f64.ln()).abs() < 1e-14);
+        for (k, got) in row.into_iter().enumerate() {
+            let want = 0.3 * (0.2 - if k == 2 { 1.0 } else { 0.0 });
+            assert!((got - want).abs() < 1e-15, "{k}: {got}");
+        }
+    }
+
+    #[test]
+    fn a_nan_or_an_infinite_score_reaches_the_loss() {
+        for bad in [f64::NAN, f64::INFINITY] {
+            for place in 0..3 {
+                let mut row = [1.0, 2.0, 3.0];
+                row[place] = bad;
+                assert!(
+                    !op(3).plain_row(&mut row, 1, 1.0, 1.0).is_finite(),
+                    "{bad} at {place}"
+                );
+                let mut row = [1.0f32, 2.0, 3.0];
+                row[place] = bad as f32;
+                assert!(
+                    !op(3).plain_row(&mut row, 1, 1.0, 1.0).is_finite(),
+                    "{bad} at {place}, f32"
+                );
+            }
+        }
+    }
+}
