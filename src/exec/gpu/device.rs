@@ -90,7 +90,9 @@ impl Choice {
             Choice::Auto => Ok(order.iter().find(|a| !a.software).map(|a| a.index)),
             Choice::Gpu => match order.first() {
                 Some(adapter) => Ok(Some(adapter.index)),
-                None => Err(Error::device(format!("no GPU adapter was found; {INSTALL}"))),
+                None => Err(Error::device(format!(
+                    "no GPU adapter was found; {INSTALL}"
+                ))),
             },
             Choice::Index(index) if *index < adapters.len() => Ok(Some(*index)),
             Choice::Index(index) => Err(Error::device(format!(
@@ -133,7 +135,9 @@ fn describe(index: usize, adapter: &wgpu::Adapter) -> Adapter {
         backend: format!("{:?}", info.backend),
         kind: kind.to_string(),
         software: info.device_type == wgpu::DeviceType::Cpu,
-        max_binding: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size),
+        max_binding: limits
+            .max_storage_buffer_binding_size
+            .min(limits.max_buffer_size),
         max_bindings: limits.max_storage_buffers_per_shader_stage,
         workgroup_memory: limits.max_compute_workgroup_storage_size,
         workgroup_threads: limits.max_compute_invocations_per_workgroup,
@@ -213,7 +217,10 @@ impl Device {
         let seen = faults.clone();
         device.set_device_lost_callback(move |reason, message| {
             let message = one_line(&message);
-            seen.note(Kind::Device, format!("the device was lost ({reason:?}): {message}"));
+            seen.note(
+                Kind::Device,
+                format!("the device was lost ({reason:?}): {message}"),
+            );
             seen.lost.store(true, Ordering::SeqCst);
         });
         Ok(Some(Arc::new(Device {

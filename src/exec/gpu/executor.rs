@@ -9,7 +9,7 @@ use super::pipeline::{Pipeline, STEP_BYTES, compile};
 use super::readback::{Ring, fetch};
 use super::template::Source;
 use super::tile::Tile;
-use crate::exec::{Inputs, Outcome};
+use crate::exec::{Inputs, Outcome, check_inputs, index_size};
 use crate::op::{Control, Hyper, Plan, Report, SlotId, scatter};
 use crate::{Error, Result};
 
@@ -135,10 +135,12 @@ impl Gpu {
         if let Some(report) = self.plan.io.report {
             let place = self.ring.place(&self.device).await?;
             self.ring.copy(place, &mut encoder, &self.buffers[report.0]);
-            self.in_flight.push_back(self.device.queue.submit([encoder.finish()]));
+            self.in_flight
+                .push_back(self.device.queue.submit([encoder.finish()]));
             self.ring.map(place, self.runs);
         } else {
-            self.in_flight.push_back(self.device.queue.submit([encoder.finish()]));
+            self.in_flight
+                .push_back(self.device.queue.submit([encoder.finish()]));
         }
         self.runs += 1;
         self.device.healthy("running the plan")
@@ -203,20 +205,13 @@ impl Gpu {
     /// Internal when the inputs do not fit the plan.
     pub fn write_inputs(&mut self, inputs: &Inputs<'_>) -> Result<()> {
         let plan = self.plan.clone();
+        check_inputs(&plan, inputs)?;
         let io = &plan.io;
         if let Some(ids) = io.ids {
             self.write_words(ids, inputs.ids)?;
         }
-        if let (Some(index), Some(ids)) = (io.index, io.ids) {
-            // The last row of ids [T+1, B] holds targets only.
-            let batch = plan.slot(ids).shape.last().copied().unwrap_or(1);
-            let rows = inputs.ids.len().saturating_sub(batch);
-            let vocabulary = plan.slot(index).len().saturating_sub(rows + 1);
-            if let Some(id) = inputs.ids.iter().find(|id| **id as usize >= vocabulary) {
-                return Err(Error::internal(format!(
-                    "token id {id} in a vocabulary of {vocabulary}"
-                )));
-            }
+        if let Some(index) = io.index {
+            let (rows, vocabulary) = index_size(&plan, index);
             let words = scatter::index(&inputs.ids[..rows], vocabulary);
             self.write_words(index, &words)?;
         }
@@ -263,7 +258,9 @@ impl Gpu {
                 of.shape
             )));
         }
-        self.device.queue.write_buffer(&self.buffers[slot.0], 0, bytes);
+        self.device
+            .queue
+            .write_buffer(&self.buffers[slot.0], 0, bytes);
         Ok(())
     }
 
@@ -287,7 +284,13 @@ impl Gpu {
 
     async fn bytes(&self, slot: SlotId) -> Result<Vec<u8>> {
         let of = self.plan.slot(slot);
-        fetch(&self.device, &self.buffers[slot.0], 4 * of.len() as u64, &of.name).await
+        fetch(
+            &self.device,
+            &self.buffers[slot.0],
+            4 * of.len() as u64,
+            &of.name,
+        )
+        .await
     }
 }
 

@@ -4,8 +4,8 @@ use super::template::{Source, Template, aligned, flat_groups};
 use super::tile::{ELEMENT, Tile};
 use super::{matmul, scan};
 use crate::op::{
-    Carry, ColumnSum, Direction, Dropout, Gather, Matrix, Norm, Op, Optimizer, Plan, Rule, Scatter,
-    SoftmaxXent, Transpose, Zero,
+    Add, Carry, ColumnSum, Direction, Dropout, Gather, Matrix, Norm, Op, Optimizer, Plan, Rule,
+    Scatter, SoftmaxXent, Transpose, Zero,
 };
 use crate::{Error, Result};
 
@@ -28,6 +28,7 @@ pub(super) fn lower(op: &Op, plan: &Plan, tile: &Tile) -> Result<Lowered> {
     let kernels = match op {
         Op::Carry(op) => vec![carry(op, tile)?],
         Op::Zero(op) => vec![zero(op, tile)?],
+        Op::Add(op) => vec![add(op, tile)?],
         Op::Gather(op) => vec![gather(op, tile)?],
         Op::MatMul(op) => vec![matmul::kernel(op, tile)?],
         Op::Transpose(op) => vec![transpose(op, tile)?],
@@ -47,7 +48,9 @@ pub(super) fn lower(op: &Op, plan: &Plan, tile: &Tile) -> Result<Lowered> {
                 Direction::Forward => op.range.clone().flat_map(step).collect(),
                 Direction::Backward => {
                     let steps = op.range.clone().rev().flat_map(step);
-                    steps.chain(op.initial.then_some((stages, u32::MAX))).collect()
+                    steps
+                        .chain(op.initial.then_some((stages, u32::MAX)))
+                        .collect()
                 }
             }
         }
@@ -94,7 +97,11 @@ fn flat(template: Template, tile: &Tile, name: &str, threads: usize) -> Result<S
 
 fn carry(op: &Carry, tile: &Tile) -> Result<Source> {
     let vector = tile.vector && op.width.is_multiple_of(ELEMENT);
-    let (v, element) = if vector { ("vec4<f32>", ELEMENT) } else { ("f32", 1) };
+    let (v, element) = if vector {
+        ("vec4<f32>", ELEMENT)
+    } else {
+        ("f32", 1)
+    };
     let width = op.width / element;
     let template = shader!("carry")
         .text("V", v)
@@ -110,6 +117,16 @@ fn carry(op: &Carry, tile: &Tile) -> Result<Source> {
 fn zero(op: &Zero, tile: &Tile) -> Result<Source> {
     let (v, [to]) = fours(tile, [op.to]);
     let template = shader!("zero").text("V", v).matrix("to", &to);
+    flat(template, tile, &op.name, to.rows * to.cols)
+}
+
+fn add(op: &Add, tile: &Tile) -> Result<Source> {
+    let (v, [from, to]) = fours(tile, [op.from, op.to]);
+    let template = shader!("add")
+        .text("V", v)
+        .flag("ACCUMULATE", op.accumulate)
+        .matrix("from", &from)
+        .matrix("to", &to);
     flat(template, tile, &op.name, to.rows * to.cols)
 }
 
@@ -143,7 +160,11 @@ fn transpose(op: &Transpose, tile: &Tile) -> Result<Source> {
 
 fn column_sum(op: &ColumnSum, tile: &Tile) -> Result<Source> {
     let (v, [from, into]) = fours(tile, [op.from, op.into]);
-    let group = if tile.lanes > 1 { 8 * tile.lanes } else { tile.group };
+    let group = if tile.lanes > 1 {
+        8 * tile.lanes
+    } else {
+        tile.group
+    };
     let across = group / tile.lanes;
     shader!("column_sum")
         .text("V", v)
@@ -186,7 +207,10 @@ fn softmax_xent(op: &SoftmaxXent, tile: &Tile) -> Result<Source> {
     if let Some(weights) = op.weights {
         template = template.buffer("weights", weights);
     }
-    template.build(&op.name, flat_groups(op.logits.rows * tile.lanes, tile.flat))
+    template.build(
+        &op.name,
+        flat_groups(op.logits.rows * tile.lanes, tile.flat),
+    )
 }
 
 fn norm(op: &Norm, tile: &Tile) -> Result<Vec<Source>> {
@@ -281,7 +305,13 @@ fn optimizer(op: &Optimizer, tile: &Tile) -> Result<Source> {
         template = template.number(name, value);
     }
     let nesterov = matches!(op.rule, Rule::Sgd { nesterov: true, .. });
-    let decoupled = matches!(op.rule, Rule::Adam { decoupled: true, .. });
+    let decoupled = matches!(
+        op.rule,
+        Rule::Adam {
+            decoupled: true,
+            ..
+        }
+    );
     let template = template
         .number("WEIGHT_DECAY", decay)
         .flag("DECAY", decay != 0.0)

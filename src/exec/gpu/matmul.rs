@@ -49,9 +49,7 @@ fn direct(op: &MatMul, tile: &Tile) -> Result<Source> {
     let (down, across) = (m.div_ceil(rows), n.div_ceil(columns));
     // The columns of C and of the bias are read and stored in fours only where they end with a whole one.
     let of_c = [Some(op.c), op.bias];
-    let c_vector = tile.vector
-        && n.is_multiple_of(ELEMENT)
-        && of_c.iter().flatten().all(aligned);
+    let c_vector = tile.vector && n.is_multiple_of(ELEMENT) && of_c.iter().flatten().all(aligned);
     let mut parts = [
         (Some(op.a), tile.vector && aligned(&op.a)),
         (Some(op.b), tile.vector && aligned(&op.b)),
@@ -102,7 +100,11 @@ fn loads(op: &MatMul, rows: usize, fours: usize) -> String {
     if op.transpose_a {
         for q in 0..ELEMENT {
             for four in 0..rows.div_ceil(ELEMENT) {
-                let _ = writeln!(out, "let a{four}_{q} = a4(k + {q}u, i + {}u);", four * ELEMENT);
+                let _ = writeln!(
+                    out,
+                    "let a{four}_{q} = a4(k + {q}u, i + {}u);",
+                    four * ELEMENT
+                );
             }
             for r in 0..rows {
                 let _ = writeln!(out, "let x{r}_{q} = a{}_{q}[{}];", r / ELEMENT, r % ELEMENT);

@@ -84,7 +84,12 @@ fn entries(source: &Source) -> Vec<wgpu::BindGroupLayoutEntry> {
     };
     let storage = |(i, bind): (usize, &Bind)| {
         let read_only = !bind.write;
-        entry(i, wgpu::BufferBindingType::Storage { read_only }, false, None)
+        entry(
+            i,
+            wgpu::BufferBindingType::Storage { read_only },
+            false,
+            None,
+        )
     };
     let mut entries: Vec<_> = source.binds.iter().enumerate().map(storage).collect();
     if source.step {

@@ -94,9 +94,10 @@ fn fours(scan: &Scan) -> bool {
         Hoisted::Rows(m) | Hoisted::Table { table: m, .. } => matrices.push(m),
     }
     let vectors = scan.vectors.iter();
-    scan.hidden.is_multiple_of(ELEMENT)
-        && matrices.iter().all(super::template::aligned)
-        && { vectors }.all(|v| v.offset.is_multiple_of(ELEMENT))
+    scan.hidden.is_multiple_of(ELEMENT) && matrices.iter().all(super::template::aligned) && {
+        vectors
+    }
+    .all(|v| v.offset.is_multiple_of(ELEMENT))
 }
 
 /// The kernels of every stage, in order, then that of the initial states where the scan makes their gradients.
@@ -106,7 +107,11 @@ pub(super) fn kernels(scan: &Scan, tile: &Tile) -> Result<Vec<Source>> {
         scan,
         rows: tile.scan_rows.min(scan.batch),
         columns: tile.scan_units[direction],
-        width: if tile.vector && fours(scan) { ELEMENT } else { 1 },
+        width: if tile.vector && fours(scan) {
+            ELEMENT
+        } else {
+            1
+        },
     };
     let mut stages: Vec<&Stage> = scan.stages().iter().collect();
     if scan.initial && scan.direction == Direction::Backward {
@@ -334,7 +339,10 @@ impl Writer<'_> {
     fn store(&self, store: Store, states: usize, value: &str) -> String {
         let place = match store {
             Store::New(k) => format!("$state[{} + j]", self.state(k, "(t + 1u)", "b")),
-            Store::Made(i) => format!("$kept[{} + j]", self.kept(self.scan.compiled.saved + i, "b")),
+            Store::Made(i) => format!(
+                "$kept[{} + j]",
+                self.kept(self.scan.compiled.saved + i, "b")
+            ),
             Store::Saved(i) => format!("$kept[{} + j]", self.kept(i, "b")),
             Store::Delta(d) => format!("$delta[{} + j]", self.delta(d, "t", "b")),
             Store::Carry(k) => format!("$work[{} + j]", self.work(k)),

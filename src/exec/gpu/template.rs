@@ -366,18 +366,23 @@ mod tests {
 
     #[test]
     fn directives_expand_and_stores_make_bindings_writable() {
-        let source = template().buffer("b", SlotId(9)).build("k", [1; 3]).unwrap();
+        let source = template()
+            .buffer("b", SlotId(9))
+            .build("k", [1; 3])
+            .unwrap();
         assert!(source.text.contains("let x1 = buffer0[1] + buffer1[0];"));
         assert!(source.text.contains("buffer2[N] = x0;"));
         assert!(!source.text.contains("never"));
-        let writes: Vec<(usize, bool)> =
-            source.binds.iter().map(|b| (b.slot.0, b.write)).collect();
+        let writes: Vec<(usize, bool)> = source.binds.iter().map(|b| (b.slot.0, b.write)).collect();
         assert_eq!(writes, [(4, false), (7, false), (9, true)]);
     }
 
     #[test]
     fn one_slot_is_one_binding() {
-        let source = template().buffer("b", SlotId(4)).build("k", [1; 3]).unwrap();
+        let source = template()
+            .buffer("b", SlotId(4))
+            .build("k", [1; 3])
+            .unwrap();
         assert_eq!(source.binds.len(), 2);
         assert!(source.binds[0].write);
     }

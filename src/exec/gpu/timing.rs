@@ -126,7 +126,11 @@ impl Gpu {
             let start = Instant::now();
             self.run_op(op).await?;
             let first = self.ops[op].first().map(|d| d.kernel);
-            spans.push({ first.into_iter() }.map(|k| (k, start.elapsed().as_secs_f64())).collect());
+            spans.push(
+                { first.into_iter() }
+                    .map(|k| (k, start.elapsed().as_secs_f64()))
+                    .collect(),
+            );
         }
         let encoder = self.device.raw.create_command_encoder(&Default::default());
         self.finish(encoder).await?;
