@@ -9,7 +9,7 @@
 // $c: array<#{C}>
 
 // Four neighbours of a row of A; beyond the last column they are of no use.
-fn a4(row: u32, column: u32) -> vec4<f32> {
+fn left(row: u32, column: u32) -> vec4<f32> {
     let at = A_OFFSET + min(row, A_ROWS - 1u) * A_STRIDE;
 #if AV
     return $a[(at + min(column, A_LAST)) / 4u];
@@ -19,7 +19,7 @@ fn a4(row: u32, column: u32) -> vec4<f32> {
 #end
 }
 
-fn b4(row: u32, column: u32) -> vec4<f32> {
+fn right(row: u32, column: u32) -> vec4<f32> {
     let at = B_OFFSET + min(row, B_ROWS - 1u) * B_STRIDE;
 #if BV
     return $b[(at + min(column, B_LAST)) / 4u];

@@ -9,10 +9,10 @@
 var<workgroup> sums: array<f32, GROUP>;
 #if FINAL
 
-fn total(from: u32, count: u32, thread: u32) -> f32 {
+fn total(first: u32, count: u32, thread: u32) -> f32 {
     var sum = 0.0;
     for (var i = thread; i < count; i += GROUP) {
-        sum += $partials[from + i];
+        sum += $partials[first + i];
     }
     sums[thread] = sum;
     workgroupBarrier();

@@ -160,16 +160,16 @@ impl Twins {
             Op::SoftmaxXent(op) => Some(op.losses),
             _ => None,
         };
-        let mut nan = |m: Matrix| {
-            let mut values = self.cpu.read(m.slot).to_vec();
+        let nan = |this: &mut Self, m: Matrix| {
+            let mut values = this.cpu.read(m.slot).to_vec();
             for r in 0..m.rows {
                 let at = m.offset + r * m.stride;
                 values[at..at + m.cols].fill(f32::NAN);
             }
-            self.gpu.write(m.slot, &values).unwrap();
+            this.gpu.write(m.slot, &values).unwrap();
         };
         if let Some(m) = whole {
-            nan(m);
+            nan(self, m);
         }
         if let Op::Scan(op) = op {
             // All that a forward scan leaves, but for the states before the first step; all deltas but those after the
@@ -184,12 +184,13 @@ impl Twins {
                     self.gpu.write(op.state, &values).unwrap();
                 }
                 if let Some(kept) = op.kept {
-                    nan(self.plan.matrix(kept));
+                    let kept = self.plan.matrix(kept);
+                    nan(self, kept);
                 }
             } else if let Some(delta) = op.delta {
                 let deltas = self.plan.matrix(delta);
                 let rows = op.steps * op.batch * op.compiled.deltas;
-                nan(Matrix { rows, ..deltas });
+                nan(self, Matrix { rows, ..deltas });
             }
         }
     }
@@ -252,8 +253,13 @@ fn agree(plan: &Plan, op: &Op, slot: SlotId, got: &[f32], want: &[f32]) {
 /// A cell at odd and even sizes, with every tile.
 fn check_cell(cell: &str) {
     let device = device();
-    for (hidden, batch, steps, layers) in [(37, 3, 5, 2), (8, 3, 1, 1), (8, 9, 5, 2)] {
-        for tile in [Tile::NAIVE, Tile::SOFTWARE, Tile::GPU] {
+    for (tile, hidden, batch, steps, layers) in [
+        (Tile::NAIVE, 37, 3, 1, 1),
+        (Tile::SOFTWARE, 37, 3, 5, 2),
+        (Tile::SOFTWARE, 8, 9, 5, 2),
+        (Tile::GPU, 37, 3, 5, 2),
+    ] {
+        {
             let spec = spec(cell, hidden, layers, 0, 0.0);
             let plan = spec.plan(Dims { steps, batch }, Mode::Gradients).unwrap();
             let minibatch = Minibatch::new(&plan, 1, true);
@@ -514,7 +520,8 @@ fn timed_runs_count_every_dispatch() {
     let mut twins = Twins::new(&device, plan, &Tile::SOFTWARE);
     let minibatch = Minibatch::new(&twins.plan, 1, true);
     let mut timings = Timings::new(&twins.plan);
-    let timed = twins.gpu.run_timed(&minibatch.inputs(false), &mut timings);
+    let inputs = minibatch.inputs(false);
+    let timed = twins.gpu.run_timed(&inputs, &mut timings);
     let kernels = pollster::block_on(timed).unwrap();
     assert!(timings.calls.iter().all(|c| *c == 1));
     let forward = kernels.iter().filter(|k| k.label.starts_with("forward.l0"));

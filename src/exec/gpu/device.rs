@@ -166,9 +166,15 @@ struct Faults {
 }
 
 impl Faults {
+    /// Keeps the first fault, but that the device is lost explains all others.
     fn note(&self, kind: Kind, message: String) {
+        let lost = self.lost.load(Ordering::SeqCst);
         if let Ok(mut first) = self.message.lock() {
-            first.get_or_insert((kind, message));
+            if lost {
+                *first = Some((kind, message));
+            } else {
+                first.get_or_insert((kind, message));
+            }
         }
     }
 }
@@ -209,6 +215,7 @@ impl Device {
         let faults = Arc::new(Faults::default());
         let seen = faults.clone();
         device.on_uncaptured_error(Arc::new(move |error| match error {
+            _ if seen.lost.load(Ordering::SeqCst) => {}
             wgpu::Error::OutOfMemory { .. } => {
                 seen.note(Kind::Device, "the device is out of memory".to_string());
             }
@@ -248,11 +255,14 @@ impl Device {
     /// # Errors
     /// Device when it was lost or is out of memory, Internal when it refused a command; `doing` names the occasion.
     pub fn healthy(&self, doing: &str) -> Result<()> {
-        let noted = match self.faults.message.lock() {
-            Ok(message) => message.clone(),
-            Err(_) => None,
-        };
-        match noted {
+        let noted = || { self.faults.message.lock().ok() }.and_then(|m| m.clone());
+        let mut fault = noted();
+        if fault.is_some() && !self.lost() {
+            // A lost device refuses commands before it tells that it is lost.
+            let _ = self.raw.poll(wgpu::PollType::Poll);
+            fault = noted();
+        }
+        match fault {
             Some((kind, message)) => Err(Error::new(
                 kind,
                 format!("{}: {doing}: {message}", self.adapter.name),

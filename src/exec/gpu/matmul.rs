@@ -102,7 +102,7 @@ fn loads(op: &MatMul, rows: usize, fours: usize) -> String {
             for four in 0..rows.div_ceil(ELEMENT) {
                 let _ = writeln!(
                     out,
-                    "let a{four}_{q} = a4(k + {q}u, i + {}u);",
+                    "let a{four}_{q} = left(k + {q}u, i + {}u);",
                     four * ELEMENT
                 );
             }
@@ -112,7 +112,7 @@ fn loads(op: &MatMul, rows: usize, fours: usize) -> String {
         }
     } else {
         for r in 0..rows {
-            let _ = writeln!(out, "let a{r} = a4(i + {r}u, k);");
+            let _ = writeln!(out, "let a{r} = left(i + {r}u, k);");
             for q in 0..ELEMENT {
                 let _ = writeln!(out, "let x{r}_{q} = a{r}[{q}];");
             }
@@ -121,7 +121,7 @@ fn loads(op: &MatMul, rows: usize, fours: usize) -> String {
     for n in 0..fours {
         if op.transpose_b {
             for e in 0..ELEMENT {
-                let _ = writeln!(out, "let b{n}_{e} = b4(j + {}u, k);", n * ELEMENT + e);
+                let _ = writeln!(out, "let b{n}_{e} = right(j + {}u, k);", n * ELEMENT + e);
             }
             for q in 0..ELEMENT {
                 let _ = writeln!(
@@ -131,7 +131,7 @@ fn loads(op: &MatMul, rows: usize, fours: usize) -> String {
             }
         } else {
             for q in 0..ELEMENT {
-                let _ = writeln!(out, "let y{n}_{q} = b4(k + {q}u, j + {}u);", n * ELEMENT);
+                let _ = writeln!(out, "let y{n}_{q} = right(k + {q}u, j + {}u);", n * ELEMENT);
             }
         }
     }
