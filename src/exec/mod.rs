@@ -1,6 +1,7 @@
 //! Executors: they replay a plan, on the CPU or on a GPU, minibatch after minibatch.
 
 pub mod cpu;
+pub mod gpu;
 
 use crate::error::{Error, Result};
 use crate::op::{Control, Hyper, Plan, Report, SlotId};

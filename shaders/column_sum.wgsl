@@ -1,0 +1,36 @@
+// into [1, N] (+)= sums over the rows of from [R, N]. LANES threads share a column (or four): each sums every
+// LANES-th row, then the first adds the lanes in order.
+// $from: array<#{V}>
+// $into: array<#{V}>
+#if SHARED
+var<workgroup> lanes: array<#{V}, GROUP>;
+#end
+
+@compute @workgroup_size(GROUP)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+    let lane = thread / ACROSS;
+    let column = group.x * ACROSS + thread % ACROSS;
+    let own = min(column, FROM_COLS - 1u);
+    var sum = #{V}(0.0);
+    for (var r = lane; r < FROM_ROWS; r += LANES) {
+        sum += $from[FROM_OFFSET + r * FROM_STRIDE + own];
+    }
+#if SHARED
+    lanes[thread] = sum;
+    workgroupBarrier();
+    if (lane > 0u || column >= FROM_COLS) {
+        return;
+    }
+    for (var l = 1u; l < LANES; l++) {
+        sum += lanes[l * ACROSS + thread];
+    }
+#else
+    if (column >= FROM_COLS) {
+        return;
+    }
+#end
+#if ACCUMULATE
+    sum += $into[INTO_OFFSET + column];
+#end
+    $into[INTO_OFFSET + column] = sum;
+}

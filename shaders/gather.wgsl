@@ -1,0 +1,17 @@
+// out [R, D] = table [V, D] at ids [R]. A thread copies one element or four.
+// $ids: array<u32>
+// $table: array<#{V}>
+// $out: array<#{V}>
+@compute @workgroup_size(GROUP)
+fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let i = flat(id, groups);
+    if (i >= OUT_ROWS * OUT_COLS) {
+        return;
+    }
+    let row = i / OUT_COLS;
+    let column = i % OUT_COLS;
+    let value = $table[TABLE_OFFSET + $ids[row] * TABLE_STRIDE + column];
+    $out[OUT_OFFSET + row * OUT_STRIDE + column] = value;
+}
+
+#use flat

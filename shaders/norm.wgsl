@@ -1,0 +1,69 @@
+// report = [sum of losses, root of the sum of squares of the gradients, 1 if both are finite, 0].
+//
+// First one workgroup per CHUNK elements leaves a partial sum (of $values, squared where SQUARE, to $partials from
+// FIRST on); then, where FINAL, one workgroup adds the partial sums. Every thread sums its share in order and the first
+// one adds the threads in order, so that the result is the same every time.
+// $values: array<f32>
+// $partials: array<f32>
+// $report: array<f32>
+var<workgroup> sums: array<f32, GROUP>;
+#if FINAL
+
+fn total(first: u32, count: u32, thread: u32) -> f32 {
+    var sum = 0.0;
+    for (var i = thread; i < count; i += GROUP) {
+        sum += $partials[first + i];
+    }
+    sums[thread] = sum;
+    workgroupBarrier();
+    var all = 0.0;
+    for (var l = 0u; l < GROUP; l++) {
+        all += sums[l];
+    }
+    workgroupBarrier();
+    return all;
+}
+
+// By its bits, since a compiler may take every number for finite.
+fn finite(x: f32) -> bool {
+    return (bitcast<u32>(x) & 0x7f800000u) != 0x7f800000u;
+}
+
+@compute @workgroup_size(GROUP)
+fn main(@builtin(local_invocation_index) thread: u32) {
+    let loss = total(0u, LOSS_CHUNKS, thread);
+    let square = total(LOSS_CHUNKS, GRADIENT_CHUNKS, thread);
+    if (thread == 0u) {
+        $report[0] = loss;
+        $report[1] = sqrt(square);
+        $report[2] = select(0.0, 1.0, finite(loss) && finite(square));
+        $report[3] = 0.0;
+    }
+}
+#else
+
+@compute @workgroup_size(GROUP)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+    let chunk = group.y * groups.x + group.x;
+    let end = min((chunk + 1u) * CHUNK, VALUES_COLS);
+    var sum = 0.0;
+    for (var i = chunk * CHUNK + thread; i < end; i += GROUP) {
+        let x = $values[VALUES_OFFSET + i];
+#if SQUARE
+        sum += x * x;
+#else
+        sum += x;
+#end
+    }
+    sums[thread] = sum;
+    workgroupBarrier();
+    if (thread > 0u || chunk >= CHUNKS) {
+        return;
+    }
+    var all = 0.0;
+    for (var l = 0u; l < GROUP; l++) {
+        all += sums[l];
+    }
+    $partials[FIRST + chunk] = all;
+}
+#end

@@ -1,0 +1,73 @@
+// One stage of one step of a recurrent layer, for all rows and units: sums of products first, then the cell's equations.
+//
+// The step is step.x, counted as src/op/scan.rs counts (2^32 - 1 for the step before the first). V is a unit or four
+// neighbouring ones, UNITS how many V make H. A thread keeps ROWS rows times COLUMNS V of every sum in registers;
+// threads run along the units first, so that neighbours read neighbouring weights. Rows and units beyond the edge
+// repeat the last one and store nothing. Layouts, in V:
+//   state [S, T+1, B, UNITS]; kept [T, B, K, UNITS]; delta [T+1, B, D, UNITS]; work [planes, B, UNITS]
+// Buffers, each bound only where the stage uses it:
+// $state: array<V>
+// $kept: array<V>
+// $delta: array<V>
+// $work: array<V>
+// $hoisted: array<V>, rows of the input's product by position, or by token id where it is a table
+// $ids: array<u32>, token ids [T, B]
+// $input: array<V>, the input itself
+// $upstream: array<V>, the gradient from above
+// $w#: array<V>, weights whose rows are multiplied and whose columns are units, by number of their product
+// $v#: array<V>, learned vectors, by number
+alias V = #{V};
+alias U = #{U};
+
+#use activations
+
+@compute @workgroup_size(GROUP)
+fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+    let t = step.x;
+    if (id.x >= THREADS) {
+        return;
+    }
+    let first_row = id.x / ACROSS * ROWS;
+    let first_unit = id.x % ACROSS * COLUMNS;
+#for r in 0..ROWS
+    let row#{r} = min(first_row + #{r}u, BATCH - 1u);
+#end
+#for c in 0..COLUMNS
+    let unit#{c} = min(first_unit + #{c}u, UNITS - 1u);
+#end
+#{PRODUCTS}
+#if INLINE
+#for r in 0..ROWS
+#for c in 0..COLUMNS
+    if (first_row + #{r}u < BATCH && first_unit + #{c}u < UNITS) {
+        let b = row#{r};
+        let j = unit#{c};
+#for s in 0..SUMS
+        let sum#{s} = acc_#{s}_#{r}_#{c};
+#end
+#{PROGRAM}
+    }
+#end
+#end
+#else
+    // Many rows: the equations stand here once, and the sums come through an array.
+#for s in 0..SUMS
+    var sums#{s}: array<V, TILE>;
+#for r in 0..ROWS
+#for c in 0..COLUMNS
+    sums#{s}[#{r}u * COLUMNS + #{c}u] = acc_#{s}_#{r}_#{c};
+#end
+#end
+#end
+    for (var i = 0u; i < TILE; i++) {
+        let b = first_row + i / COLUMNS;
+        let j = first_unit + i % COLUMNS;
+        if (b < BATCH && j < UNITS) {
+#for s in 0..SUMS
+            let sum#{s} = sums#{s}[i];
+#end
+#{PROGRAM}
+        }
+    }
+#end
+}

@@ -1,0 +1,26 @@
+// into [V, D] (+)= sums of the rows of from [R, D] with the same id, in the order of the rows. A thread sums one
+// column, or four, of one id's run.
+// $index: array<u32>, row numbers sorted by id [R], then where each id's run starts [V + 1]
+// $from: array<#{V}>
+// $into: array<#{V}>
+@compute @workgroup_size(GROUP)
+fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let i = flat(id, groups);
+    if (i >= INTO_ROWS * INTO_COLS) {
+        return;
+    }
+    let token = i / INTO_COLS;
+    let column = i % INTO_COLS;
+    let at = INTO_OFFSET + token * INTO_STRIDE + column;
+    var sum = #{V}(0.0);
+    let end = $index[FROM_ROWS + token + 1u];
+    for (var r = $index[FROM_ROWS + token]; r < end; r++) {
+        sum += $from[FROM_OFFSET + $index[r] * FROM_STRIDE + column];
+    }
+#if ACCUMULATE
+    sum += $into[at];
+#end
+    $into[at] = sum;
+}
+
+#use flat

@@ -1,0 +1,70 @@
+// losses[r] = weight * (log sum exp(row) - row[target]); where GRADIENT, row = (softmax - onehot) * weight * scale.
+// LANES threads share a row of V scores: each takes every LANES-th, and all of them add the lanes in the same order.
+// $logits: array<f32>
+// $ids: array<u32>, row r's target is word FIRST + r
+// $weights: array<f32>, where WEIGHTED
+// $hyper: array<f32>, number 1 is scale
+// $losses: array<f32>
+#if SHARED
+var<workgroup> maxima: array<f32, GROUP>;
+var<workgroup> sums: array<f32, GROUP>;
+#end
+
+@compute @workgroup_size(GROUP)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+    let lane = thread % LANES;
+    let row = (group.y * groups.x + group.x) * (GROUP / LANES) + thread / LANES;
+    let own = min(row, LOGITS_ROWS - 1u);
+    let at = LOGITS_OFFSET + own * LOGITS_STRIDE;
+    var largest = $logits[at];
+    for (var c = lane; c < LOGITS_COLS; c += LANES) {
+        let x = $logits[at + c];
+        largest = select(largest, x, x > largest);
+    }
+#if SHARED
+    maxima[thread] = largest;
+    workgroupBarrier();
+    for (var l = 0u; l < LANES; l++) {
+        let x = maxima[thread - lane + l];
+        largest = select(largest, x, x > largest);
+    }
+#end
+    // A NaN that no comparison saw comes into the loss through the sum.
+    var sum = 0.0;
+    for (var c = lane; c < LOGITS_COLS; c += LANES) {
+        sum += exp($logits[at + c] - largest);
+    }
+#if SHARED
+    sums[thread] = sum;
+    workgroupBarrier();
+    sum = 0.0;
+    for (var l = 0u; l < LANES; l++) {
+        sum += sums[thread - lane + l];
+    }
+#end
+    let goal = $ids[FIRST + own];
+    let score = $logits[at + goal];
+#if SHARED
+    // The target's score is read before its lane replaces it.
+    workgroupBarrier();
+#end
+    if (row >= LOGITS_ROWS) {
+        return;
+    }
+#if WEIGHTED
+    let weight = $weights[row];
+#else
+    let weight = 1.0;
+#end
+    if (lane == 0u) {
+        $losses[LOSSES_OFFSET + row] = weight * (largest + log(sum) - score);
+    }
+#if GRADIENT
+    let factor = weight * $hyper[1];
+    let share = factor / sum;
+    for (var c = lane; c < LOGITS_COLS; c += LANES) {
+        let gradient = exp($logits[at + c] - largest) * share;
+        $logits[at + c] = select(gradient, gradient - factor, c == goal);
+    }
+#end
+}

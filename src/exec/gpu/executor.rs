@@ -1,0 +1,403 @@
+//! The executor: buffers, kernels and bind groups made once for a plan, which every run then replays in one submission.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::device::Device;
+use super::lower::lower;
+use super::pipeline::{Pipeline, STEP_BYTES, compile};
+use super::readback::{Ring, fetch};
+use super::template::Source;
+use super::tile::Tile;
+use crate::exec::{Inputs, Outcome, check_inputs, index_size};
+use crate::op::{Control, Hyper, Plan, Report, SlotId, scatter};
+use crate::{Error, Result};
+
+/// Submissions that may be under way: enough that the device never waits for the host, few enough to stop soon.
+const IN_FLIGHT: usize = 3;
+
+/// A kernel with its buffers.
+pub(super) struct Kernel {
+    pub label: String,
+    pipeline: Arc<Pipeline>,
+    bind: wgpu::BindGroup,
+    step: bool,
+    groups: [u32; 3],
+}
+
+/// A kernel and the offset of its step's number.
+#[derive(Clone, Copy)]
+pub(super) struct Dispatch {
+    pub kernel: usize,
+    offset: u32,
+}
+
+/// Runs a plan on a device.
+pub struct Gpu {
+    pub(super) device: Arc<Device>,
+    plan: Arc<Plan>,
+    buffers: Vec<wgpu::Buffer>,
+    pub(super) kernels: Vec<Kernel>,
+    /// For every operation of the plan, its dispatches.
+    pub(super) ops: Vec<Vec<Dispatch>>,
+    ring: Ring,
+    in_flight: VecDeque<wgpu::SubmissionIndex>,
+    runs: u64,
+}
+
+impl Gpu {
+    /// Makes everything that runs of `plan` need, every slot zero, with the tile that fits the device.
+    ///
+    /// # Errors
+    /// Device when a slot is larger than the device allows or memory is short; Internal when a kernel does not compile.
+    pub async fn new(device: Arc<Device>, plan: Arc<Plan>) -> Result<Gpu> {
+        let tile = if device.adapter.software {
+            Tile::SOFTWARE
+        } else {
+            Tile::GPU
+        };
+        Gpu::with_tile(device, plan, &tile).await
+    }
+
+    /// The same with a given tile.
+    ///
+    /// # Errors
+    /// As [`Gpu::new`].
+    pub async fn with_tile(device: Arc<Device>, plan: Arc<Plan>, tile: &Tile) -> Result<Gpu> {
+        let buffers = allocate(&device, &plan).await?;
+        let stride = u64::from(device.limits.min_uniform_buffer_offset_alignment).max(STEP_BYTES);
+        let mut steps = Steps {
+            numbers: Vec::new(),
+            stride,
+        };
+        let mut ops = Vec::new();
+        let mut sources: Vec<Source> = Vec::new();
+        for op in &plan.ops {
+            let lowered = lower(op, &plan, tile)?;
+            let dispatch = |(kernel, step): &(usize, u32)| Dispatch {
+                kernel: sources.len() + kernel,
+                offset: steps.offset(*step),
+            };
+            ops.push(lowered.order.iter().map(dispatch).collect());
+            sources.extend(lowered.kernels);
+        }
+        let steps = steps.buffer(&device);
+        let mut kernels = Vec::new();
+        for source in &sources {
+            kernels.push(kernel(&device, source, &buffers, &steps).await?);
+        }
+        let ring = Ring::new(&device, IN_FLIGHT, 4 * Report::NUMBERS as u64);
+        device.healthy("preparing the plan")?;
+        Ok(Gpu {
+            device,
+            plan,
+            buffers,
+            kernels,
+            ops,
+            ring,
+            in_flight: VecDeque::new(),
+            runs: 0,
+        })
+    }
+
+    /// The plan that it runs.
+    pub fn plan(&self) -> &Arc<Plan> {
+        &self.plan
+    }
+
+    /// The device that it runs on.
+    pub fn device(&self) -> &Arc<Device> {
+        &self.device
+    }
+
+    /// Writes the inputs and submits the whole plan; waits only where too many submissions are under way.
+    ///
+    /// # Errors
+    /// Internal when the inputs do not fit the plan; Device when the device is lost or hangs.
+    pub async fn run(&mut self, inputs: &Inputs<'_>) -> Result<()> {
+        self.write_inputs(inputs)?;
+        while self.in_flight.len() >= IN_FLIGHT {
+            let oldest = self.in_flight.pop_front();
+            self.device.wait(oldest, "a run of the plan").await?;
+        }
+        let mut encoder = self.device.raw.create_command_encoder(&Default::default());
+        {
+            let mut pass = encoder.begin_compute_pass(&Default::default());
+            for dispatches in &self.ops {
+                self.record(&mut pass, dispatches);
+            }
+        }
+        self.finish(encoder).await
+    }
+
+    /// Copies the report, submits, and counts the run.
+    pub(super) async fn finish(&mut self, mut encoder: wgpu::CommandEncoder) -> Result<()> {
+        if let Some(report) = self.plan.io.report {
+            let place = self.ring.place(&self.device).await?;
+            self.ring.copy(place, &mut encoder, &self.buffers[report.0]);
+            self.in_flight
+                .push_back(self.device.queue.submit([encoder.finish()]));
+            self.ring.map(place, self.runs);
+        } else {
+            self.in_flight
+                .push_back(self.device.queue.submit([encoder.finish()]));
+        }
+        self.runs += 1;
+        self.device.healthy("running the plan")
+    }
+
+    /// Executes one operation alone, on what the slots hold.
+    ///
+    /// # Errors
+    /// Internal when there is no such operation; Device when the device is lost or hangs.
+    pub async fn run_op(&mut self, op: usize) -> Result<()> {
+        let dispatches = self.ops.get(op).ok_or_else(|| {
+            Error::internal(format!("no operation {op} in a plan of {}", self.ops.len()))
+        })?;
+        let mut encoder = self.device.raw.create_command_encoder(&Default::default());
+        self.record(
+            &mut encoder.begin_compute_pass(&Default::default()),
+            dispatches,
+        );
+        let submission = self.device.queue.submit([encoder.finish()]);
+        let name = self.plan.ops[op].name();
+        self.device.wait(Some(submission), name).await
+    }
+
+    /// Records dispatches.
+    pub(super) fn record(&self, pass: &mut wgpu::ComputePass<'_>, dispatches: &[Dispatch]) {
+        for dispatch in dispatches {
+            let kernel = &self.kernels[dispatch.kernel];
+            let offset = [dispatch.offset];
+            let offsets = if kernel.step { &offset[..] } else { &[] };
+            let [x, y, z] = kernel.groups;
+            pass.set_pipeline(&kernel.pipeline.raw);
+            pass.set_bind_group(0, &kernel.bind, offsets);
+            pass.dispatch_workgroups(x, y, z);
+        }
+    }
+
+    /// The reports that have arrived, in the order of the runs: a few runs late, or with `wait` all of them.
+    ///
+    /// # Errors
+    /// Device when the device is lost or hangs.
+    pub async fn outcomes(&mut self, wait: bool) -> Result<Vec<Outcome>> {
+        if wait {
+            self.device.wait(None, "the reports of the runs").await?;
+            self.in_flight.clear();
+        } else {
+            self.device.poll("the reports of the runs")?;
+        }
+        let arrived = self.ring.take(&self.device)?;
+        Ok({ arrived.into_iter() }
+            .map(|(run, bytes)| {
+                let numbers: &[f32] = bytemuck::cast_slice(&bytes);
+                let numbers: Vec<f64> = numbers.iter().map(|x| f64::from(*x)).collect();
+                let report = Report::from_numbers(&numbers);
+                Outcome { run, report }
+            })
+            .collect())
+    }
+
+    /// What a run needs from the host, without running.
+    ///
+    /// # Errors
+    /// Internal when the inputs do not fit the plan.
+    pub fn write_inputs(&mut self, inputs: &Inputs<'_>) -> Result<()> {
+        let plan = self.plan.clone();
+        check_inputs(&plan, inputs)?;
+        let io = &plan.io;
+        if let Some(ids) = io.ids {
+            self.write_words(ids, inputs.ids)?;
+        }
+        if let Some(index) = io.index {
+            let (rows, vocabulary) = index_size(&plan, index);
+            let words = scatter::index(&inputs.ids[..rows], vocabulary);
+            self.write_words(index, &words)?;
+        }
+        if let Some(weights) = io.weights {
+            match inputs.weights {
+                Some(values) => self.write(weights, values)?,
+                None => self.write(weights, &vec![1.0; plan.slot(weights).len()])?,
+            }
+        }
+        if let Some(control) = io.control {
+            let words: [u32; Control::WORDS] = inputs.control.words();
+            self.write_words(control, &words)?;
+        }
+        if let Some(hyper) = io.hyper {
+            let numbers: [f64; Hyper::NUMBERS] = inputs.hyper.numbers();
+            self.write(hyper, &numbers.map(|x| x as f32))?;
+        }
+        Ok(())
+    }
+
+    /// Fills a slot of numbers.
+    ///
+    /// # Errors
+    /// Internal when there are not as many as the slot holds.
+    pub fn write(&mut self, slot: SlotId, values: &[f32]) -> Result<()> {
+        self.fill(slot, bytemuck::cast_slice(values), values.len())
+    }
+
+    /// Fills a slot of words.
+    ///
+    /// # Errors
+    /// Internal when there are not as many as the slot holds.
+    pub fn write_words(&mut self, slot: SlotId, words: &[u32]) -> Result<()> {
+        self.fill(slot, bytemuck::cast_slice(words), words.len())
+    }
+
+    fn fill(&self, slot: SlotId, bytes: &[u8], elements: usize) -> Result<()> {
+        let of = self.plan.slot(slot);
+        if elements != of.len() {
+            return Err(Error::internal(format!(
+                "{}: expected {} elements {:?}, found {elements}",
+                of.name,
+                of.len(),
+                of.shape
+            )));
+        }
+        self.device
+            .queue
+            .write_buffer(&self.buffers[slot.0], 0, bytes);
+        Ok(())
+    }
+
+    /// What a slot of numbers holds, after all runs so far.
+    ///
+    /// # Errors
+    /// Device when the device is lost or hangs.
+    pub async fn read(&self, slot: SlotId) -> Result<Vec<f32>> {
+        let bytes = self.bytes(slot).await?;
+        Ok(bytemuck::pod_collect_to_vec(&bytes))
+    }
+
+    /// What a slot of words holds, after all runs so far.
+    ///
+    /// # Errors
+    /// Device when the device is lost or hangs.
+    pub async fn read_words(&self, slot: SlotId) -> Result<Vec<u32>> {
+        let bytes = self.bytes(slot).await?;
+        Ok(bytemuck::pod_collect_to_vec(&bytes))
+    }
+
+    async fn bytes(&self, slot: SlotId) -> Result<Vec<u8>> {
+        let of = self.plan.slot(slot);
+        fetch(
+            &self.device,
+            &self.buffers[slot.0],
+            4 * of.len() as u64,
+            &of.name,
+        )
+        .await
+    }
+}
+
+/// The numbers of the steps that kernels are told, each at an offset that a binding may have.
+struct Steps {
+    numbers: Vec<u32>,
+    stride: u64,
+}
+
+impl Steps {
+    fn offset(&mut self, step: u32) -> u32 {
+        let known = self.numbers.iter().position(|n| *n == step);
+        let place = known.unwrap_or_else(|| {
+            self.numbers.push(step);
+            self.numbers.len() - 1
+        });
+        (place as u64 * self.stride) as u32
+    }
+
+    fn buffer(&self, device: &Device) -> wgpu::Buffer {
+        let size = self.stride * self.numbers.len().max(1) as u64;
+        let buffer = device.raw.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("steps"),
+            size,
+            usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        let mut bytes = vec![0u8; size as usize];
+        for (place, number) in self.numbers.iter().enumerate() {
+            let at = place * self.stride as usize;
+            bytes[at..at + 4].copy_from_slice(&number.to_le_bytes());
+        }
+        device.queue.write_buffer(&buffer, 0, &bytes);
+        buffer
+    }
+}
+
+/// One zeroed buffer a slot.
+async fn allocate(device: &Device, plan: &Plan) -> Result<Vec<wgpu::Buffer>> {
+    let limit = device.adapter.max_binding;
+    let total = plan.bytes();
+    let mut buffers = Vec::new();
+    for slot in &plan.slots {
+        // Whole fours, and never empty: a binding must hold an element of its type.
+        let size = (4 * slot.len() as u64).next_multiple_of(16).max(16);
+        if size > limit {
+            return Err(Error::device(format!(
+                "{} {:?} takes {size} bytes, and {} binds at most {limit}; a smaller batch, sequence or layer may fit",
+                slot.name, slot.shape, device.adapter.name
+            )));
+        }
+        let scope = device.raw.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        buffers.push(device.raw.create_buffer(&wgpu::BufferDescriptor {
+            label: Some(&slot.name),
+            size,
+            usage: wgpu::BufferUsages::STORAGE
+                | wgpu::BufferUsages::COPY_SRC
+                | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        }));
+        if scope.pop().await.is_some() {
+            return Err(Error::device(format!(
+                "{} is out of memory at {} {:?} ({size} bytes) of a plan of {total} bytes; a smaller batch, sequence or \
+                 layer may fit",
+                device.adapter.name, slot.name, slot.shape
+            )));
+        }
+        device.healthy(&slot.name)?;
+    }
+    Ok(buffers)
+}
+
+async fn kernel(
+    device: &Device,
+    source: &Source,
+    buffers: &[wgpu::Buffer],
+    steps: &wgpu::Buffer,
+) -> Result<Kernel> {
+    let pipeline = compile(device, source).await?;
+    let binds = source.binds.iter().enumerate();
+    let mut entries: Vec<wgpu::BindGroupEntry> = binds
+        .map(|(i, bind)| wgpu::BindGroupEntry {
+            binding: i as u32,
+            resource: buffers[bind.slot.0].as_entire_binding(),
+        })
+        .collect();
+    if source.step {
+        entries.push(wgpu::BindGroupEntry {
+            binding: entries.len() as u32,
+            resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+                buffer: steps,
+                offset: 0,
+                size: std::num::NonZeroU64::new(STEP_BYTES),
+            }),
+        });
+    }
+    let bind = device.raw.create_bind_group(&wgpu::BindGroupDescriptor {
+        label: Some(&source.label),
+        layout: &pipeline.layout,
+        entries: &entries,
+    });
+    device.healthy(&source.label)?;
+    Ok(Kernel {
+        label: source.label.clone(),
+        pipeline,
+        bind,
+        step: source.step,
+        groups: source.groups,
+    })
+}

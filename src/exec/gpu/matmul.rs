@@ -1,0 +1,139 @@
+//! The products' kernels: a direct one with a register tile, and one through shared memory.
+
+use std::fmt::Write;
+
+use super::template::{Source, Template, aligned, flat_groups};
+use super::tile::{ELEMENT, Tile};
+use crate::Result;
+use crate::op::{MatMul, Matrix};
+
+/// The kernel of a product.
+pub(super) fn kernel(op: &MatMul, tile: &Tile) -> Result<Source> {
+    if tile.shared {
+        shared(op)
+    } else {
+        direct(op, tile)
+    }
+}
+
+fn sizes(template: Template, op: &MatMul) -> Template {
+    let (m, k, n) = op.dims();
+    let template = template
+        .size("M", m)
+        .size("K", k)
+        .size("N", n)
+        .matrix("a", &op.a)
+        .matrix("b", &op.b)
+        .matrix("c", &op.c)
+        .flag("TA", op.transpose_a)
+        .flag("TB", op.transpose_b)
+        .flag("BIASED", op.bias.is_some())
+        .flag("ACCUMULATE", op.accumulate);
+    match &op.bias {
+        Some(bias) => template.matrix("bias", bias),
+        None => template,
+    }
+}
+
+fn shared(op: &MatMul) -> Result<Source> {
+    let (m, _, n) = op.dims();
+    let template = Template::new(include_str!("../../../shaders/matmul_shared.wgsl"));
+    let groups = [n.div_ceil(64) as u32, m.div_ceil(64) as u32, 1];
+    sizes(template, op).build(&op.name, groups)
+}
+
+fn direct(op: &MatMul, tile: &Tile) -> Result<Source> {
+    let (m, k, n) = op.dims();
+    let (rows, fours) = (tile.product_rows, tile.product_columns / ELEMENT);
+    let columns = fours * ELEMENT;
+    let (down, across) = (m.div_ceil(rows), n.div_ceil(columns));
+    // The columns of C and of the bias are read and stored in fours only where they end with a whole one.
+    let of_c = [Some(op.c), op.bias];
+    let c_vector = tile.vector && n.is_multiple_of(ELEMENT) && of_c.iter().flatten().all(aligned);
+    let mut parts = [
+        (Some(op.a), tile.vector && aligned(&op.a)),
+        (Some(op.b), tile.vector && aligned(&op.b)),
+        (Some(op.c), c_vector),
+        (op.bias, c_vector),
+    ];
+    // A slot is bound once, with one type; and C and its bias agree.
+    for _ in 0..parts.len() {
+        let before = parts;
+        let slot = |p: &(Option<Matrix>, bool)| p.0.map(|m| m.slot);
+        for part in &mut parts {
+            part.1 &= before
+                .iter()
+                .all(|other| slot(other) != slot(part) || other.1);
+        }
+        if op.bias.is_some() {
+            let both = parts[2].1 && parts[3].1;
+            (parts[2].1, parts[3].1) = (both, both);
+        }
+    }
+    let of = |vector: bool| if vector { "vec4<f32>" } else { "f32" };
+    let last = |m: &Matrix| (m.cols - 1) / ELEMENT * ELEMENT;
+    let template = Template::new(include_str!("../../../shaders/matmul.wgsl"))
+        .size("GROUP", tile.group)
+        .size("THREADS", down * across)
+        .size("ACROSS", across)
+        .size("ROWS", rows)
+        .size("COLUMNS", columns)
+        .size("FOURS", fours)
+        .size("WHOLE", k / ELEMENT * ELEMENT)
+        .size("TAIL", k % ELEMENT)
+        .size("A_LAST", last(&op.a))
+        .size("B_LAST", last(&op.b))
+        .flag("AV", parts[0].1)
+        .flag("BV", parts[1].1)
+        .flag("CV", parts[2].1)
+        .text("A", of(parts[0].1))
+        .text("B", of(parts[1].1))
+        .text("C", of(parts[2].1))
+        .text("BIAS", of(parts[3].1))
+        .text("LOADS", loads(op, rows, fours));
+    sizes(template, op).build(&op.name, flat_groups(down * across, tile.group))
+}
+
+/// Four steps of K: `x{row}_{q}` and `y{four}_{q}`, whichever way the operands lie.
+fn loads(op: &MatMul, rows: usize, fours: usize) -> String {
+    let mut out = String::new();
+    if op.transpose_a {
+        for q in 0..ELEMENT {
+            for four in 0..rows.div_ceil(ELEMENT) {
+                let _ = writeln!(
+                    out,
+                    "let a{four}_{q} = left(k + {q}u, i + {}u);",
+                    four * ELEMENT
+                );
+            }
+            for r in 0..rows {
+                let _ = writeln!(out, "let x{r}_{q} = a{}_{q}[{}];", r / ELEMENT, r % ELEMENT);
+            }
+        }
+    } else {
+        for r in 0..rows {
+            let _ = writeln!(out, "let a{r} = left(i + {r}u, k);");
+            for q in 0..ELEMENT {
+                let _ = writeln!(out, "let x{r}_{q} = a{r}[{q}];");
+            }
+        }
+    }
+    for n in 0..fours {
+        if op.transpose_b {
+            for e in 0..ELEMENT {
+                let _ = writeln!(out, "let b{n}_{e} = right(j + {}u, k);", n * ELEMENT + e);
+            }
+            for q in 0..ELEMENT {
+                let _ = writeln!(
+                    out,
+                    "let y{n}_{q} = vec4<f32>(b{n}_0[{q}], b{n}_1[{q}], b{n}_2[{q}], b{n}_3[{q}]);"
+                );
+            }
+        } else {
+            for q in 0..ELEMENT {
+                let _ = writeln!(out, "let y{n}_{q} = right(k + {q}u, j + {}u);", n * ELEMENT);
+            }
+        }
+    }
+    out
+}

@@ -1,0 +1,105 @@
+//! Compiled kernels, one for each text.
+
+use std::sync::Arc;
+
+use super::device::{Device, one_line};
+use super::template::{Bind, Source};
+use crate::{Error, Result};
+
+/// A compiled kernel.
+#[derive(Debug)]
+pub(super) struct Pipeline {
+    pub layout: wgpu::BindGroupLayout,
+    pub raw: wgpu::ComputePipeline,
+}
+
+/// Bytes of the uniform that tells a kernel its step.
+pub(super) const STEP_BYTES: u64 = 16;
+
+/// The compiled kernel of a source; equal texts are compiled once a device.
+pub(super) async fn compile(device: &Device, source: &Source) -> Result<Arc<Pipeline>> {
+    let known = device.pipelines.lock().ok();
+    if let Some(pipeline) = known.and_then(|p| p.get(&source.text).cloned()) {
+        return Ok(pipeline);
+    }
+    let limit = device.limits.max_storage_buffers_per_shader_stage.min(8) as usize;
+    if source.binds.len() > limit {
+        return Err(Error::internal(format!(
+            "kernel {}: {} storage bindings, and {limit} are the limit",
+            source.label,
+            source.binds.len()
+        )));
+    }
+    let raw = &device.raw;
+    let scope = raw.push_error_scope(wgpu::ErrorFilter::Validation);
+    let module = raw.create_shader_module(wgpu::ShaderModuleDescriptor {
+        label: Some(&source.label),
+        source: wgpu::ShaderSource::Wgsl(source.text.as_str().into()),
+    });
+    let layout = raw.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
+        label: Some(&source.label),
+        entries: &entries(source),
+    });
+    let pipeline_layout = raw.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+        label: Some(&source.label),
+        bind_group_layouts: &[Some(&layout)],
+        immediate_size: 0,
+    });
+    let pipeline = raw.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+        label: Some(&source.label),
+        layout: Some(&pipeline_layout),
+        module: &module,
+        entry_point: Some("main"),
+        compilation_options: wgpu::PipelineCompilationOptions {
+            zero_initialize_workgroup_memory: false,
+            ..Default::default()
+        },
+        cache: None,
+    });
+    if let Some(error) = scope.pop().await {
+        let fault = one_line(&error.to_string());
+        return Err(Error::internal(format!("kernel {}: {fault}", source.label)));
+    }
+    device.healthy(&source.label)?;
+    let pipeline = Arc::new(Pipeline {
+        layout,
+        raw: pipeline,
+    });
+    if let Ok(mut known) = device.pipelines.lock() {
+        known.insert(source.text.clone(), pipeline.clone());
+    }
+    Ok(pipeline)
+}
+
+fn entries(source: &Source) -> Vec<wgpu::BindGroupLayoutEntry> {
+    let entry = |binding: usize, ty, dynamic, size| wgpu::BindGroupLayoutEntry {
+        binding: binding as u32,
+        visibility: wgpu::ShaderStages::COMPUTE,
+        ty: wgpu::BindingType::Buffer {
+            ty,
+            has_dynamic_offset: dynamic,
+            min_binding_size: size,
+        },
+        count: None,
+    };
+    let storage = |(i, bind): (usize, &Bind)| {
+        let read_only = !bind.write;
+        entry(
+            i,
+            wgpu::BufferBindingType::Storage { read_only },
+            false,
+            None,
+        )
+    };
+    let mut entries: Vec<_> = source.binds.iter().enumerate().map(storage).collect();
+    if source.step {
+        let size = std::num::NonZeroU64::new(STEP_BYTES);
+        entries.push(entry(
+            entries.len(),
+            wgpu::BufferBindingType::Uniform,
+            true,
+            size,
+        ));
+    }
+    entries
+}

@@ -1,0 +1,371 @@
+//! The scan's kernels: one per stage, its products unrolled over a register tile, its equations from the cell.
+
+use std::fmt::Write;
+
+use super::template::{Source, Template};
+use super::tile::{ELEMENT, Tile};
+use crate::cell::stage::{Load, Operand, Stage, Store, Sum};
+use crate::cell::wgsl;
+use crate::op::scan::Hoisted;
+use crate::op::{Direction, Matrix, Scan};
+use crate::{Error, Result};
+
+/// A chain of products that one loop makes: an operand of `blocks` times H neighbouring elements, and for every sum that
+/// it feeds the weight's rows that match.
+#[derive(Clone, Debug, PartialEq)]
+struct Product {
+    operand: Operand,
+    blocks: usize,
+    feeds: Vec<Feed>,
+}
+
+/// A sum that a product feeds: which, by which source's weight, from which of its blocks on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Feed {
+    sum: usize,
+    source: usize,
+    block: usize,
+}
+
+/// The products of a stage. Terms of a sum whose operands and weights continue one another become one chain (the deltas
+/// of a cell's lanes do); chains over the same operand share their loads of it.
+fn products(sums: &[Sum]) -> Vec<Product> {
+    let mut products: Vec<Product> = Vec::new();
+    for (s, sum) in sums.iter().enumerate() {
+        let mut chains: Vec<Product> = Vec::new();
+        for term in &sum.terms {
+            if let Some(last) = chains.last_mut() {
+                let feed = last.feeds[0];
+                let continues = sum.transposed
+                    && feed.source == term.source
+                    && feed.block + last.blocks == term.block
+                    && continues(last.operand, last.blocks, term.operand);
+                if continues {
+                    last.blocks += 1;
+                    continue;
+                }
+            }
+            chains.push(Product {
+                operand: term.operand,
+                blocks: 1,
+                feeds: vec![Feed {
+                    sum: s,
+                    source: term.source,
+                    block: term.block,
+                }],
+            });
+        }
+        for chain in chains {
+            let same = |p: &&mut Product| p.operand == chain.operand && p.blocks == chain.blocks;
+            match products.iter_mut().find(same) {
+                Some(product) => product.feeds.extend(chain.feeds),
+                None => products.push(chain),
+            }
+        }
+    }
+    products
+}
+
+/// Whether `next` lies right after `blocks` blocks from `first` on.
+fn continues(first: Operand, blocks: usize, next: Operand) -> bool {
+    match (first, next) {
+        (Operand::Delta(a), Operand::Delta(b)) | (Operand::NextDelta(a), Operand::NextDelta(b)) => {
+            a + blocks == b
+        }
+        _ => false,
+    }
+}
+
+/// A scan with the tile that its kernels use.
+struct Writer<'a> {
+    scan: &'a Scan,
+    rows: usize,
+    columns: usize,
+    /// Elements of a V.
+    width: usize,
+}
+
+/// Whether every row that the scan reads or writes starts at a multiple of four elements.
+fn fours(scan: &Scan) -> bool {
+    let matrices = scan.weights.iter().flatten().chain(&scan.input);
+    let mut matrices: Vec<Matrix> = matrices.chain(&scan.upstream).copied().collect();
+    match scan.hoisted {
+        Hoisted::Nothing => {}
+        Hoisted::Rows(m) | Hoisted::Table { table: m, .. } => matrices.push(m),
+    }
+    let vectors = scan.vectors.iter();
+    scan.hidden.is_multiple_of(ELEMENT) && matrices.iter().all(super::template::aligned) && {
+        vectors
+    }
+    .all(|v| v.offset.is_multiple_of(ELEMENT))
+}
+
+/// The kernels of every stage, in order, then that of the initial states where the scan makes their gradients.
+pub(super) fn kernels(scan: &Scan, tile: &Tile) -> Result<Vec<Source>> {
+    let direction = usize::from(scan.direction == Direction::Backward);
+    let writer = Writer {
+        scan,
+        rows: tile.scan_rows.min(scan.batch),
+        columns: tile.scan_units[direction],
+        width: if tile.vector && fours(scan) {
+            ELEMENT
+        } else {
+            1
+        },
+    };
+    let mut stages: Vec<&Stage> = scan.stages().iter().collect();
+    if scan.initial && scan.direction == Direction::Backward {
+        stages.push(&scan.compiled.initial);
+    }
+    let label = |n: usize| {
+        if n < scan.stages().len() {
+            format!("{}.{n}", scan.name)
+        } else {
+            format!("{}.initial", scan.name)
+        }
+    };
+    { stages.iter().enumerate() }
+        .map(|(n, stage)| writer.kernel(stage, &label(n), tile))
+        .collect()
+}
+
+impl Writer<'_> {
+    fn kernel(&self, stage: &Stage, label: &str, tile: &Tile) -> Result<Source> {
+        let units = self.scan.hidden / self.width;
+        let across = units.div_ceil(self.columns);
+        let threads = across * self.scan.batch.div_ceil(self.rows);
+        let (v, u) = match self.width {
+            1 => ("f32", "u32"),
+            _ => ("vec4<f32>", "vec4<u32>"),
+        };
+        let fault = |fault: String| Error::internal(format!("kernel {label}: {fault}"));
+        let mut template = Template::new(include_str!("../../../shaders/scan.wgsl"))
+            .size("GROUP", tile.group)
+            .size("THREADS", threads)
+            .size("ACROSS", across)
+            .size("ROWS", self.rows)
+            .size("COLUMNS", self.columns)
+            .size("TILE", self.rows * self.columns)
+            .size("BATCH", self.scan.batch)
+            .size("UNITS", units)
+            .size("SUMS", stage.sums.len())
+            .flag("INLINE", self.rows * self.columns <= 4)
+            .text("V", v)
+            .text("U", u)
+            .text("PRODUCTS", self.products(stage).map_err(fault)?)
+            .text("PROGRAM", self.program(stage).map_err(fault)?);
+        for (name, slot) in self.slots() {
+            template = template.buffer(&name, slot);
+        }
+        template.build(label, [threads.div_ceil(tile.group) as u32, 1, 1])
+    }
+
+    /// Every slot that some stage may use, by its name in the shader.
+    fn slots(&self) -> Vec<(String, crate::op::SlotId)> {
+        let scan = self.scan;
+        let mut slots = vec![("state".to_string(), scan.state)];
+        let mut add = |name: &str, slot: Option<crate::op::SlotId>| {
+            slots.extend(slot.map(|s| (name.to_string(), s)));
+        };
+        add("kept", scan.kept);
+        add("delta", scan.delta);
+        add("work", scan.work);
+        add("input", scan.input.map(|m| m.slot));
+        add("upstream", scan.upstream.map(|m| m.slot));
+        match scan.hoisted {
+            Hoisted::Nothing => {}
+            Hoisted::Rows(rows) => add("hoisted", Some(rows.slot)),
+            Hoisted::Table { table, ids } => {
+                add("hoisted", Some(table.slot));
+                add("ids", Some(ids));
+            }
+        }
+        for (s, weight) in scan.weights.iter().enumerate() {
+            add(&format!("w{s}"), weight.map(|m| m.slot));
+        }
+        for (v, vector) in scan.vectors.iter().enumerate() {
+            add(&format!("v{v}"), Some(vector.slot));
+        }
+        slots
+    }
+
+    /// Loops over the operands' elements, `width` at a time, all sums side by side.
+    fn products(&self, stage: &Stage) -> std::result::Result<String, String> {
+        let (h, w) = (self.scan.hidden, self.width);
+        let mut out = String::new();
+        for s in 0..stage.sums.len() {
+            for r in 0..self.rows {
+                for c in 0..self.columns {
+                    let _ = writeln!(out, "var acc_{s}_{r}_{c} = V(0.0);");
+                }
+            }
+        }
+        for (p, product) in products(&stage.sums).iter().enumerate() {
+            let _ = writeln!(out, "{{");
+            for r in 0..self.rows {
+                let row = self.operand(product.operand, &format!("row{r}"));
+                let _ = writeln!(out, "let from{r} = {};", row.1);
+            }
+            let name = self.operand(product.operand, "0u").0;
+            let steps = product.blocks * h / w;
+            let _ = writeln!(out, "for (var k{p} = 0u; k{p} < {steps}u; k{p}++) {{");
+            for r in 0..self.rows {
+                let _ = writeln!(out, "let x{r} = ${name}[from{r} + k{p}];");
+            }
+            for (f, feed) in product.feeds.iter().enumerate() {
+                let weight = self.scan.weights[feed.source]
+                    .ok_or(format!("source {} has no weight", feed.source))?;
+                let (rows, columns) = match self.scan.direction {
+                    Direction::Forward => (0, feed.block * h),
+                    Direction::Backward => (feed.block * h, 0),
+                };
+                let base = (weight.offset + rows * weight.stride + columns) / w;
+                let stride = weight.stride / w;
+                for kk in 0..w {
+                    for c in 0..self.columns {
+                        let _ = writeln!(
+                            out,
+                            "let m_{f}_{kk}_{c} = $w{}[{base}u + (k{p} * {w}u + {kk}u) * {stride}u + unit{c}];",
+                            feed.source
+                        );
+                    }
+                    for r in 0..self.rows {
+                        let x = if w == 1 {
+                            format!("x{r}")
+                        } else {
+                            format!("V(x{r}[{kk}])")
+                        };
+                        for c in 0..self.columns {
+                            let acc = format!("acc_{}_{r}_{c}", feed.sum);
+                            let _ = writeln!(out, "{acc} = fma({x}, m_{f}_{kk}_{c}, {acc});");
+                        }
+                    }
+                }
+            }
+            let _ = writeln!(out, "}}\n}}");
+        }
+        Ok(out)
+    }
+
+    /// The buffer and the first element, in V, of an operand's row.
+    fn operand(&self, operand: Operand, row: &str) -> (&'static str, String) {
+        match operand {
+            Operand::Previous(k) => ("state", self.state(k, "t", row)),
+            Operand::Made(i) => ("kept", self.kept(self.scan.compiled.saved + i, row)),
+            Operand::Delta(d) => ("delta", self.delta(d, "t", row)),
+            Operand::NextDelta(d) => ("delta", self.delta(d, "(t + 1u)", row)),
+        }
+    }
+
+    fn state(&self, k: usize, step: &str, row: &str) -> String {
+        let first = k * (self.scan.steps + 1);
+        format!("(({first}u + {step}) * BATCH + {row}) * UNITS")
+    }
+
+    fn kept(&self, value: usize, row: &str) -> String {
+        let values = self.scan.kept_values();
+        format!("((t * BATCH + {row}) * {values}u + {value}u) * UNITS")
+    }
+
+    fn delta(&self, d: usize, step: &str, row: &str) -> String {
+        let deltas = self.scan.compiled.deltas;
+        format!("(({step} * BATCH + {row}) * {deltas}u + {d}u) * UNITS")
+    }
+
+    fn work(&self, plane: usize) -> String {
+        format!("({plane}u * BATCH + b) * UNITS")
+    }
+
+    /// The first element, in V, of the row of a matrix [T * B, n] at this position.
+    fn position(&self, m: &Matrix) -> String {
+        let (offset, stride) = (m.offset / self.width, m.stride / self.width);
+        format!("{offset}u + (t * BATCH + b) * {stride}u")
+    }
+
+    fn program(&self, stage: &Stage) -> std::result::Result<String, String> {
+        let states = self.scan.cell.states.len();
+        // `statements` takes expressions; what is missing is told afterwards.
+        let missing = std::cell::Cell::new(None);
+        let text = wgsl::statements(
+            &stage.program,
+            |load| match self.load(load, states) {
+                Some(text) => text,
+                None => {
+                    missing.set(Some(load));
+                    String::new()
+                }
+            },
+            |store, value| self.store(store, states, value),
+        );
+        match missing.get() {
+            Some(load) => Err(format!("the plan gives nothing for {load:?}")),
+            None => Ok(text),
+        }
+    }
+
+    fn load(&self, load: Load, states: usize) -> Option<String> {
+        let scan = self.scan;
+        Some(match load {
+            Load::Sum(s) => format!("sum{s}"),
+            Load::Hoisted(block) => {
+                let block = block * scan.hidden / self.width;
+                match scan.hoisted {
+                    Hoisted::Nothing => return None,
+                    Hoisted::Rows(rows) => {
+                        format!("$hoisted[{} + {block}u + j]", self.position(&rows))
+                    }
+                    Hoisted::Table { table, .. } => {
+                        let first = table.offset / self.width + block;
+                        let stride = table.stride / self.width;
+                        format!("$hoisted[$ids[t * BATCH + b] * {stride}u + {first}u + j]")
+                    }
+                }
+            }
+            Load::Input => format!("$input[{} + j]", self.position(&scan.input?)),
+            Load::Previous(k) => format!("$state[{} + j]", self.state(k, "t", "b")),
+            Load::New(k) => format!("$state[{} + j]", self.state(k, "(t + 1u)", "b")),
+            Load::Made(i) => format!("$kept[{} + j]", self.kept(scan.compiled.saved + i, "b")),
+            Load::Saved(i) => format!("$kept[{} + j]", self.kept(i, "b")),
+            Load::Vector(v) => {
+                let offset = scan.vectors.get(v)?.offset / self.width;
+                format!("$v{v}[{offset}u + j]")
+            }
+            Load::Upstream => format!("$upstream[{} + j]", self.position(&scan.upstream?)),
+            Load::Carry(k) => format!("$work[{} + j]", self.work(k)),
+            Load::Scratch(i) => format!("$work[{} + j]", self.work(states + i)),
+        })
+    }
+
+    fn store(&self, store: Store, states: usize, value: &str) -> String {
+        let place = match store {
+            Store::New(k) => format!("$state[{} + j]", self.state(k, "(t + 1u)", "b")),
+            Store::Made(i) => format!(
+                "$kept[{} + j]",
+                self.kept(self.scan.compiled.saved + i, "b")
+            ),
+            Store::Saved(i) => format!("$kept[{} + j]", self.kept(i, "b")),
+            Store::Delta(d) => format!("$delta[{} + j]", self.delta(d, "t", "b")),
+            Store::Carry(k) => format!("$work[{} + j]", self.work(k)),
+            Store::Scratch(i) => format!("$work[{} + j]", self.work(states + i)),
+            Store::Initial(k) => format!("$work[{} + j]", self.work(self.scan.initial_plane(k))),
+        };
+        format!("{place} = {value};")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cell::library::builtin;
+
+    #[test]
+    fn the_deltas_of_a_cell_become_one_chain_and_lanes_share_their_operand() {
+        let compiled = builtin("lstm").unwrap().compile();
+        let backward = products(&compiled.backward[0].sums);
+        assert_eq!(backward.len(), 1, "{backward:?}");
+        assert_eq!(backward[0].blocks, 4);
+        let forward = products(&compiled.forward[0].sums);
+        assert_eq!(forward.len(), 1, "{forward:?}");
+        assert_eq!(forward[0].feeds.len(), 4);
+    }
+}

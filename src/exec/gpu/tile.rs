@@ -1,0 +1,68 @@
+//! How much one thread does: sizes that change speed and never results beyond rounding.
+
+/// Elements of a vector load.
+pub(super) const ELEMENT: usize = 4;
+
+/// Tile sizes of the kernels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tile {
+    /// Whether units are taken four at a time where sizes allow it.
+    pub vector: bool,
+    /// Rows of a scan that one thread keeps in registers.
+    pub scan_rows: usize,
+    /// Units (or fours of units) of a scan that one thread keeps in registers, forward and backward.
+    pub scan_units: [usize; 2],
+    /// Rows of a product's result that one thread makes.
+    pub product_rows: usize,
+    /// Columns of a product's result that one thread makes; a multiple of 4.
+    pub product_columns: usize,
+    /// Whether products go through memory that a workgroup shares.
+    pub shared: bool,
+    /// Threads in a workgroup of scans and products.
+    pub group: usize,
+    /// Threads in a workgroup of everything else.
+    pub flat: usize,
+    /// Threads that share a row or a column of a reduction.
+    pub lanes: usize,
+}
+
+impl Tile {
+    /// For a GPU: enough threads, products through shared memory.
+    pub const GPU: Tile = Tile {
+        vector: false,
+        scan_rows: 2,
+        scan_units: [1, 1],
+        product_rows: 4,
+        product_columns: 4,
+        shared: true,
+        group: 64,
+        flat: 64,
+        lanes: 32,
+    };
+
+    /// For a processor that plays a GPU: loads cost most, so that each thread keeps much in registers.
+    pub const SOFTWARE: Tile = Tile {
+        vector: true,
+        scan_rows: 8,
+        scan_units: [1, 2],
+        product_rows: 8,
+        product_columns: 8,
+        shared: false,
+        group: 8,
+        flat: 64,
+        lanes: 1,
+    };
+
+    /// One unit of one row a thread: the slow twin that the others are compared with.
+    pub const NAIVE: Tile = Tile {
+        vector: false,
+        scan_rows: 1,
+        scan_units: [1, 1],
+        product_rows: 1,
+        product_columns: 4,
+        shared: false,
+        group: 64,
+        flat: 64,
+        lanes: 1,
+    };
+}

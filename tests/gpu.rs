@@ -1,0 +1,563 @@
+//! The GPU executor against the plain code, operation by operation, on the plans of real models.
+//!
+//! Every operation starts from the same slots on both sides, its results poisoned with NaN beforehand on the GPU.
+
+use std::sync::Arc;
+
+use wgrnn::cell::{Cell, library};
+use wgrnn::exec::cpu::Cpu;
+use wgrnn::exec::gpu::{Choice, Device, Gpu, INSTALL, Tile};
+use wgrnn::exec::{Inputs, Timings};
+use wgrnn::model::{Dims, Init, Mode, Scheme, Spec, Update, initialize};
+use wgrnn::op::{Control, Hyper, Matrix, Op, Plan, Role, Rule, SlotId};
+use wgrnn::rng::{Purpose, Stream};
+
+fn device() -> Arc<Device> {
+    match pollster::block_on(Device::open(&Choice::Gpu)) {
+        Ok(Some(device)) => device,
+        Ok(None) => panic!("no adapter: {INSTALL}"),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+fn spec(cell: &str, hidden: usize, layers: usize, embed: usize, dropout: f64) -> Spec {
+    let cell = library::builtin(cell).unwrap();
+    Spec {
+        vocab: 11,
+        cell: Arc::new(cell),
+        hidden,
+        layers,
+        embed,
+        dropout,
+        tie: false,
+    }
+}
+
+const ADAM: Rule = Rule::Adam {
+    beta1: 0.9,
+    beta2: 0.999,
+    eps: 1e-8,
+    weight_decay: 0.01,
+    decoupled: true,
+};
+
+fn train(rule: Rule) -> Mode {
+    Mode::Train(Update {
+        rule,
+        clip_norm: 0.5,
+        clip_value: 0.05,
+    })
+}
+
+/// Both executors of one plan with the same parameters and inputs.
+struct Twins {
+    plan: Arc<Plan>,
+    cpu: Cpu<f32>,
+    gpu: Gpu,
+}
+
+struct Minibatch {
+    ids: Vec<u32>,
+    weights: Vec<f32>,
+    control: Control,
+    hyper: Hyper,
+}
+
+impl Minibatch {
+    fn new(plan: &Plan, seed: u64, reset: bool) -> Minibatch {
+        let ids = plan.slot(plan.io.ids.unwrap());
+        let vocab = plan.matrix(plan.io.logits.unwrap()).cols;
+        let mut stream = Stream::new(seed, Purpose::Check, 0);
+        let mut uniform = || f64::from(stream.uniform());
+        let rows = ids.len() - ids.shape[1];
+        Minibatch {
+            ids: (0..ids.len())
+                .map(|_| (uniform() * vocab as f64) as u32)
+                .collect(),
+            weights: (0..rows).map(|_| uniform() as f32).collect(),
+            control: Control {
+                key: [seed as u32, 77],
+                step: [3, 0],
+                reset: u32::from(reset),
+            },
+            hyper: Hyper {
+                lr: 0.01,
+                scale: 1.0 / rows as f64,
+                update: 1.0,
+                correction1: 0.1,
+                correction2: 0.001,
+            },
+        }
+    }
+
+    fn inputs(&self, weighted: bool) -> Inputs<'_> {
+        Inputs {
+            ids: &self.ids,
+            weights: weighted.then_some(&self.weights),
+            control: self.control,
+            hyper: self.hyper,
+        }
+    }
+}
+
+impl Twins {
+    fn new(device: &Arc<Device>, plan: Plan, tile: &Tile) -> Twins {
+        let plan = Arc::new(plan);
+        let init = Init {
+            scheme: Scheme::Uniform,
+            scale: 0.4,
+            forget_bias: None,
+            seed: 5,
+        };
+        let parameters = initialize(&plan, &init).unwrap();
+        let mut cpu = Cpu::<f32>::plain(plan.clone());
+        let gpu = Gpu::with_tile(device.clone(), plan.clone(), tile);
+        let mut gpu = pollster::block_on(gpu).unwrap();
+        let slot = plan.io.parameters.unwrap();
+        cpu.write(slot).copy_from_slice(&parameters);
+        gpu.write(slot, &parameters).unwrap();
+        Twins { plan, cpu, gpu }
+    }
+
+    /// Every operation in order: the GPU gets the CPU's slots, runs it, and everything that it writes must agree.
+    fn compare(&mut self, minibatch: &Minibatch) {
+        let weighted = self.plan.io.weights.is_some();
+        let inputs = minibatch.inputs(weighted);
+        self.cpu.set(&inputs).unwrap();
+        self.gpu.write_inputs(&inputs).unwrap();
+        let plan = self.plan.clone();
+        for (i, op) in plan.ops.iter().enumerate() {
+            for m in op.reads().iter().chain(&op.writes()) {
+                if plan.slot(m.slot).role != Role::Words {
+                    self.gpu.write(m.slot, self.cpu.read(m.slot)).unwrap();
+                }
+            }
+            self.poison(op);
+            self.cpu.run_op(i).unwrap();
+            pollster::block_on(self.gpu.run_op(i)).unwrap();
+            let mut seen: Vec<SlotId> = Vec::new();
+            for m in op.writes() {
+                if !seen.contains(&m.slot) {
+                    seen.push(m.slot);
+                    let got = pollster::block_on(self.gpu.read(m.slot)).unwrap();
+                    agree(&plan, op, m.slot, &got, self.cpu.read(m.slot));
+                }
+            }
+        }
+    }
+
+    /// Results that an operation overwrites without reading them start as NaN.
+    fn poison(&mut self, op: &Op) {
+        let whole = match op {
+            Op::MatMul(op) if !op.accumulate => Some(op.c),
+            Op::Gather(op) => Some(op.out),
+            Op::Zero(op) => Some(op.to),
+            Op::Transpose(op) => Some(op.to),
+            Op::ColumnSum(op) if !op.accumulate => Some(op.into),
+            Op::Scatter(op) if !op.accumulate => Some(op.into),
+            Op::Add(op) if !op.accumulate => Some(op.to),
+            Op::Dropout(op) if op.from != op.to => Some(op.to),
+            Op::SoftmaxXent(op) => Some(op.losses),
+            _ => None,
+        };
+        let nan = |this: &mut Self, m: Matrix| {
+            let mut values = this.cpu.read(m.slot).to_vec();
+            for r in 0..m.rows {
+                let at = m.offset + r * m.stride;
+                values[at..at + m.cols].fill(f32::NAN);
+            }
+            this.gpu.write(m.slot, &values).unwrap();
+        };
+        if let Some(m) = whole {
+            nan(self, m);
+        }
+        if let Op::Scan(op) = op {
+            // All that a forward scan leaves, but for the states before the first step; all deltas but those after the
+            // last one, which stay zero.
+            let plane = (op.steps + 1) * op.batch * op.hidden;
+            let first = op.batch * op.hidden;
+            if op.upstream.is_none() {
+                for s in 0..op.cell.states.len() {
+                    let mut values = self.cpu.read(op.state).to_vec();
+                    values[s * plane + first..(s + 1) * plane].fill(f32::NAN);
+                    self.cpu.write(op.state).copy_from_slice(&values);
+                    self.gpu.write(op.state, &values).unwrap();
+                }
+                if let Some(kept) = op.kept {
+                    let kept = self.plan.matrix(kept);
+                    nan(self, kept);
+                }
+            } else if let Some(delta) = op.delta {
+                let deltas = self.plan.matrix(delta);
+                let rows = op.steps * op.batch * op.compiled.deltas;
+                nan(self, Matrix { rows, ..deltas });
+            }
+        }
+    }
+}
+
+/// The longest sum behind one element of an operation's result.
+fn sum_length(op: &Op) -> usize {
+    match op {
+        Op::MatMul(op) => op.dims().1,
+        Op::Scan(op) => {
+            let terms = op
+                .stages()
+                .iter()
+                .flat_map(|s| &s.sums)
+                .map(|s| s.terms.len());
+            op.steps * (terms.max().unwrap_or(0) * op.hidden + 16)
+        }
+        Op::ColumnSum(op) => op.from.rows,
+        Op::Scatter(op) => op.from.rows,
+        Op::SoftmaxXent(op) => op.logits.cols,
+        Op::Norm(op) => op.losses.cols + op.gradients.map_or(0, |g| g.cols),
+        Op::Optimizer(_) => 16,
+        Op::Carry(_) | Op::Zero(_) | Op::Gather(_) | Op::Transpose(_) | Op::Dropout(_) => 0,
+        Op::Add(_) => 1,
+    }
+}
+
+/// Copies must be equal; a sum of n terms in any order errs by about sqrt(n) roundings of 2^-24 relative to its terms,
+/// whose scale is taken as the largest result's. Eight of those leave room for exp and log of a driver.
+fn agree(plan: &Plan, op: &Op, slot: SlotId, got: &[f32], want: &[f32]) {
+    let n = sum_length(op) as f32;
+    let scale = want.iter().fold(0.0f32, |m, x| m.max(x.abs()));
+    let tolerance = if n == 0.0 {
+        0.0
+    } else {
+        8.0 * (n.sqrt() + 4.0) * 2f32.powi(-24) * scale
+    };
+    assert_eq!(got.len(), want.len());
+    let faults: Vec<String> = got
+        .iter()
+        .zip(want)
+        .enumerate()
+        .filter(|(_, (g, w))| !((*g - *w).abs() <= tolerance))
+        .map(|(i, (g, w))| format!("[{i}] got {g}, want {w}"))
+        .collect();
+    assert!(
+        faults.is_empty(),
+        "{} ({}, {}): {} of {} elements of {} {:?} are off by more than {tolerance:e}: {}",
+        op.name(),
+        op.kind(),
+        op.shape(),
+        faults.len(),
+        got.len(),
+        plan.slot(slot).name,
+        plan.slot(slot).shape,
+        faults[..faults.len().min(5)].join("; ")
+    );
+}
+
+/// A cell at odd and even sizes, with every tile.
+fn check_cell(cell: &str) {
+    let device = device();
+    for (tile, hidden, batch, steps, layers) in [
+        (Tile::NAIVE, 37, 3, 1, 1),
+        (Tile::SOFTWARE, 37, 3, 5, 2),
+        (Tile::SOFTWARE, 8, 9, 5, 2),
+        (Tile::GPU, 37, 3, 5, 2),
+    ] {
+        {
+            let spec = spec(cell, hidden, layers, 0, 0.0);
+            let plan = spec.plan(Dims { steps, batch }, Mode::Gradients).unwrap();
+            let minibatch = Minibatch::new(&plan, 1, true);
+            let mut twins = Twins::new(&device, plan, &tile);
+            twins.compare(&minibatch);
+            // Once more from the states that the first minibatch left.
+            let next = Minibatch::new(&twins.plan, 2, false);
+            twins.compare(&next);
+        }
+    }
+}
+
+#[test]
+fn rnn_agrees_with_the_plain_code() {
+    check_cell("rnn");
+}
+
+#[test]
+fn lstm_agrees_with_the_plain_code() {
+    check_cell("lstm");
+}
+
+#[test]
+fn gru_agrees_with_the_plain_code() {
+    check_cell("gru");
+}
+
+#[test]
+fn gru_cho_agrees_with_the_plain_code() {
+    check_cell("gru-cho");
+}
+
+#[test]
+fn every_built_in_cell_agrees_with_the_plain_code() {
+    let device = device();
+    for name in library::names() {
+        for tile in [Tile::SOFTWARE, Tile::GPU] {
+            let spec = spec(name, 12, 1, 12, 0.0);
+            let dims = Dims { steps: 3, batch: 5 };
+            let plan = spec.plan(dims, Mode::Gradients).unwrap();
+            let minibatch = Minibatch::new(&plan, 4, true);
+            Twins::new(&device, plan, &tile).compare(&minibatch);
+        }
+    }
+}
+
+#[test]
+fn embeddings_dropout_and_tied_heads_agree_with_the_plain_code() {
+    let device = device();
+    for (embed, tie, hidden) in [(5, false, 37), (8, true, 8), (12, false, 8)] {
+        for tile in [Tile::SOFTWARE, Tile::GPU] {
+            let spec = Spec {
+                tie,
+                ..spec("lstm", hidden, 2, embed, 0.3)
+            };
+            // Few positions take the rows of the embedding, many its table.
+            for dims in [Dims { steps: 1, batch: 3 }, Dims { steps: 5, batch: 3 }] {
+                let plan = spec.plan(dims, train(ADAM)).unwrap();
+                let minibatch = Minibatch::new(&plan, 3, true);
+                Twins::new(&device, plan, &tile).compare(&minibatch);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_rule_agrees_with_the_plain_code() {
+    let device = device();
+    let sgd = |momentum, nesterov| Rule::Sgd {
+        momentum,
+        nesterov,
+        weight_decay: 0.1,
+    };
+    let rms = |momentum| Rule::RmsProp {
+        alpha: 0.95,
+        eps: 1e-8,
+        momentum,
+        weight_decay: 0.0,
+    };
+    let rules = [
+        sgd(0.0, false),
+        sgd(0.9, false),
+        sgd(0.9, true),
+        Rule::Adagrad {
+            eps: 1e-10,
+            weight_decay: 0.0,
+        },
+        rms(0.0),
+        rms(0.9),
+        ADAM,
+        Rule::Adam {
+            beta1: 0.9,
+            beta2: 0.999,
+            eps: 1e-8,
+            weight_decay: 0.1,
+            decoupled: false,
+        },
+    ];
+    for rule in rules {
+        for tile in [Tile::SOFTWARE, Tile::GPU] {
+            let dims = Dims { steps: 2, batch: 3 };
+            let plan = spec("rnn", 7, 1, 0, 0.0).plan(dims, train(rule)).unwrap();
+            let mut twins = Twins::new(&device, plan, &tile);
+            for seed in 0..3 {
+                let minibatch = Minibatch::new(&twins.plan, seed, seed == 0);
+                twins.compare(&minibatch);
+            }
+        }
+    }
+}
+
+#[test]
+fn weighted_losses_agree_with_the_plain_code() {
+    let device = device();
+    for tile in [Tile::SOFTWARE, Tile::GPU] {
+        let dims = Dims { steps: 5, batch: 3 };
+        let plan = spec("gru", 9, 1, 0, 0.0)
+            .plan(dims, Mode::Evaluate)
+            .unwrap();
+        let minibatch = Minibatch::new(&plan, 6, true);
+        Twins::new(&device, plan, &tile).compare(&minibatch);
+    }
+}
+
+#[test]
+fn whole_runs_report_in_order_and_late() {
+    let device = device();
+    let dims = Dims { steps: 5, batch: 3 };
+    let plan = spec("lstm", 8, 2, 0, 0.2).plan(dims, train(ADAM)).unwrap();
+    let mut twins = Twins::new(&device, plan, &Tile::SOFTWARE);
+    let mut wants = Vec::new();
+    let mut gots = Vec::new();
+    for seed in 0..12 {
+        let minibatch = Minibatch::new(&twins.plan, seed, seed == 0);
+        let inputs = minibatch.inputs(false);
+        wants.push(twins.cpu.run(&inputs).unwrap());
+        pollster::block_on(twins.gpu.run(&inputs)).unwrap();
+        gots.extend(pollster::block_on(twins.gpu.outcomes(false)).unwrap());
+    }
+    gots.extend(pollster::block_on(twins.gpu.outcomes(true)).unwrap());
+    assert_eq!(gots.len(), wants.len());
+    for (got, want) in gots.iter().zip(&wants) {
+        assert_eq!(got.run, want.run);
+        assert!(got.report.finite);
+        // Twelve updates let roundings drift apart; a wrong kernel is off by far more.
+        let off = (got.report.loss - want.report.loss).abs() / want.report.loss;
+        assert!(off <= 1e-4, "run {}: {got:?}, {want:?}", got.run);
+    }
+}
+
+#[test]
+fn a_step_that_is_not_finite_changes_nothing() {
+    let device = device();
+    let dims = Dims { steps: 2, batch: 3 };
+    for poison in [f32::NAN, f32::INFINITY] {
+        let plan = spec("lstm", 8, 1, 0, 0.0).plan(dims, train(ADAM)).unwrap();
+        let mut twins = Twins::new(&device, plan, &Tile::SOFTWARE);
+        let io = twins.plan.io.clone();
+        let slot = io.parameters.unwrap();
+        let mut parameters = pollster::block_on(twins.gpu.read(slot)).unwrap();
+        // Where the last matrix, the head's, lies: its scores are then not finite.
+        let head = twins
+            .plan
+            .parameters
+            .iter()
+            .find(|p| p.name == "head.weight")
+            .unwrap();
+        parameters[head.matrix.offset] = poison;
+        twins.gpu.write(slot, &parameters).unwrap();
+        let minibatch = Minibatch::new(&twins.plan, 1, true);
+        pollster::block_on(twins.gpu.run(&minibatch.inputs(false))).unwrap();
+        let outcome = pollster::block_on(twins.gpu.outcomes(true)).unwrap();
+        assert!(!outcome[0].report.finite, "{poison}: {outcome:?}");
+        let after = pollster::block_on(twins.gpu.read(slot)).unwrap();
+        let bits = |x: &[f32]| x.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+        assert_eq!(bits(&after), bits(&parameters));
+        for arena in io.optimizer {
+            let values = pollster::block_on(twins.gpu.read(arena)).unwrap();
+            assert!(values.iter().all(|x| *x == 0.0));
+        }
+    }
+}
+
+#[test]
+fn two_runs_give_the_same_bits() {
+    let device = device();
+    let run = || {
+        let dims = Dims { steps: 5, batch: 9 };
+        let plan = spec("gru", 37, 2, 0, 0.5).plan(dims, train(ADAM)).unwrap();
+        let mut twins = Twins::new(&device, plan, &Tile::GPU);
+        for seed in 0..4 {
+            let minibatch = Minibatch::new(&twins.plan, seed, seed == 0);
+            pollster::block_on(twins.gpu.run(&minibatch.inputs(false))).unwrap();
+        }
+        let slot = twins.plan.io.parameters.unwrap();
+        let values = pollster::block_on(twins.gpu.read(slot)).unwrap();
+        values.iter().map(|x| x.to_bits()).collect::<Vec<_>>()
+    };
+    assert_eq!(run(), run());
+}
+
+#[test]
+fn gates_stay_finite_for_any_finite_input() {
+    let device = device();
+    let text = "# all.cell\nstate h\na = sigmoid(linear(x))\nb = tanh(linear(x))\nh = a + b\n";
+    let cell = Cell::parse("all", text).unwrap();
+    let dims = Dims { steps: 1, batch: 1 };
+    let base = Spec {
+        cell: Arc::new(cell),
+        ..spec("rnn", 64, 1, 0, 0.0)
+    };
+    let plan = Arc::new(base.plan(dims, Mode::Scores).unwrap());
+    for tile in [Tile::SOFTWARE, Tile::NAIVE] {
+        let gpu = Gpu::with_tile(device.clone(), plan.clone(), &tile);
+        let mut gpu = pollster::block_on(gpu).unwrap();
+        let weight = plan
+            .parameters
+            .iter()
+            .find(|p| p.name.contains("weight_ih"))
+            .unwrap();
+        let mut parameters = vec![0.0f32; plan.arena];
+        let values: Vec<f32> = (0..32)
+            .flat_map(|e| [10f32.powi(e - 1), -(10f32.powi(e - 1))])
+            .collect();
+        for (j, x) in values.iter().enumerate() {
+            parameters[weight.matrix.offset + j] = *x;
+            parameters[weight.matrix.offset + 64 + j] = *x;
+        }
+        gpu.write(plan.io.parameters.unwrap(), &parameters).unwrap();
+        let inputs = Inputs {
+            ids: &[0, 0],
+            weights: None,
+            control: Control {
+                reset: 1,
+                ..Control::default()
+            },
+            hyper: Hyper::default(),
+        };
+        pollster::block_on(gpu.run(&inputs)).unwrap();
+        let state = pollster::block_on(gpu.read(plan.io.states[0])).unwrap();
+        for (x, h) in values.iter().zip(&state[64..]) {
+            let want = 1.0 / (1.0 + (-f64::from(*x)).exp()) + f64::from(*x).tanh();
+            assert!(
+                (f64::from(*h) - want).abs() <= 1e-6,
+                "{x}: got {h}, want {want}"
+            );
+        }
+    }
+}
+
+#[test]
+fn timed_runs_count_every_dispatch() {
+    let device = device();
+    let dims = Dims { steps: 5, batch: 3 };
+    let plan = spec("gru-cho", 8, 1, 0, 0.0)
+        .plan(dims, train(ADAM))
+        .unwrap();
+    let mut twins = Twins::new(&device, plan, &Tile::SOFTWARE);
+    let minibatch = Minibatch::new(&twins.plan, 1, true);
+    let mut timings = Timings::new(&twins.plan);
+    let inputs = minibatch.inputs(false);
+    let timed = twins.gpu.run_timed(&inputs, &mut timings);
+    let kernels = pollster::block_on(timed).unwrap();
+    assert!(timings.calls.iter().all(|c| *c == 1));
+    let forward = kernels.iter().filter(|k| k.label.starts_with("forward.l0"));
+    let calls: Vec<u64> = forward.map(|k| k.calls).collect();
+    assert_eq!(calls, [5, 5], "two stages, five steps: {kernels:?}");
+    assert!(timings.seconds.iter().sum::<f64>() > 0.0);
+    let outcome = pollster::block_on(twins.gpu.outcomes(true)).unwrap();
+    assert_eq!(outcome.len(), 1);
+}
+
+#[test]
+fn a_lost_device_is_an_error_and_nothing_is_read_from_it() {
+    let device = device();
+    let dims = Dims { steps: 2, batch: 3 };
+    let plan = spec("rnn", 8, 1, 0, 0.0).plan(dims, train(ADAM)).unwrap();
+    let mut twins = Twins::new(&device, plan, &Tile::SOFTWARE);
+    let minibatch = Minibatch::new(&twins.plan, 1, true);
+    pollster::block_on(twins.gpu.run(&minibatch.inputs(false))).unwrap();
+    device.destroy();
+    let slot = twins.plan.io.parameters.unwrap();
+    let read = pollster::block_on(twins.gpu.read(slot)).unwrap_err();
+    assert_eq!(read.kind, wgrnn::Kind::Device, "{read}");
+    let again = pollster::block_on(twins.gpu.run(&minibatch.inputs(false))).unwrap_err();
+    assert_eq!(again.kind, wgrnn::Kind::Device, "{again}");
+    assert!(device.lost());
+}
+
+#[test]
+fn a_slot_beyond_the_limit_is_refused_by_name() {
+    let device = device();
+    let mut plan = Plan::default();
+    plan.add("huge", &[1, 1 << 40], Role::Activation);
+    let refused = pollster::block_on(Gpu::new(device, Arc::new(plan)));
+    let Err(error) = refused else {
+        panic!("4 TiB fit");
+    };
+    assert_eq!(error.kind, wgrnn::Kind::Device);
+    assert!(error.message.contains("huge"), "{error}");
+}
