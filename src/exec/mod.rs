@@ -1,6 +1,9 @@
 //! Executors: they replay a plan, on the CPU or on a GPU, minibatch after minibatch.
 
 pub mod cpu;
+mod engine;
+
+pub use engine::{Device, Engine};
 
 use crate::error::{Error, Result};
 use crate::op::{Control, Hyper, Plan, Report, SlotId};
