@@ -47,6 +47,7 @@ impl ColumnSum {
     }
 
     /// The plain code: row after row.
+    #[inline(always)]
     pub fn plain<F: Real>(&self, from: &[F], into: &mut [F]) {
         let into = &mut into[..self.into.cols];
         if !self.accumulate {

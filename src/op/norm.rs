@@ -59,6 +59,7 @@ impl Norm {
     }
 
     /// The plain code.
+    #[inline(always)]
     pub fn plain<F: Real>(
         &self,
         losses: &[F],

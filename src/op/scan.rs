@@ -160,6 +160,15 @@ impl Scan {
         (plane * self.batch + row) * self.hidden
     }
 
+    /// The first element of a position's row of the hoisted product.
+    pub fn hoisted_row(&self, position: usize, ids: &[u32]) -> usize {
+        match self.hoisted {
+            Hoisted::Nothing => 0,
+            Hoisted::Rows(rows) => position * rows.stride,
+            Hoisted::Table { table, .. } => ids[position] as usize * table.stride,
+        }
+    }
+
     fn whole(&self, slot: SlotId, elements: usize) -> Matrix {
         words(slot, elements)
     }
@@ -290,7 +299,8 @@ impl Scan {
     /// One stage of step `t` (of the step before the first for `usize::MAX`).
     fn plain_stage<F: Real>(&self, stage: &Stage, t: usize, slices: &mut Slices<'_, F>) {
         let h = self.hidden;
-        let mut registers = eval::Registers::new(&stage.program, h);
+        let evaluator = eval::Evaluator::new(&stage.program);
+        let mut registers = evaluator.registers();
         let mut sums = vec![F::ZERO; stage.sums.len() * h];
         // A stage's rows are independent of one another; a row's loads all come before its stores.
         for b in 0..self.batch {
@@ -313,20 +323,19 @@ impl Scan {
                     sums[s * h + j] = total;
                 }
             }
-            let mut stored: Vec<(Store, Vec<F>)> = Vec::new();
-            eval::run(
-                &stage.program,
+            evaluator.run(
                 &mut registers,
                 h,
-                |load| match load {
-                    Load::Sum(s) => &sums[s * h..],
-                    _ => self.load_row(load, t, b, slices),
+                &mut (&mut *slices, sums.as_slice()),
+                |context, load| match load {
+                    Load::Sum(s) => &context.1[s * h..][..h],
+                    _ => self.load_row(load, t, b, context.0),
                 },
-                |store, row| stored.push((store, row.to_vec())),
+                |context, store, from, values| {
+                    let row = self.store_row(store, t, b, context.0);
+                    row[from..from + values.len()].copy_from_slice(values);
+                },
             );
-            for (store, row) in stored {
-                self.store_row(store, t, b, slices)[..h].copy_from_slice(&row);
-            }
         }
     }
 
@@ -358,11 +367,7 @@ impl Scan {
         match load {
             Load::Sum(_) => &[],
             Load::Hoisted(block) => {
-                let row = match self.hoisted {
-                    Hoisted::Nothing => 0,
-                    Hoisted::Rows(rows) => position * rows.stride,
-                    Hoisted::Table { table, .. } => slices.ids[position] as usize * table.stride,
-                };
+                let row = self.hoisted_row(position, slices.ids);
                 &slices.hoisted[row + block * self.hidden..]
             }
             Load::Input => &slices.input[position * self.input.map_or(0, |m| m.stride)..],

@@ -77,6 +77,7 @@ impl Scatter {
     }
 
     /// The plain code, for rows `ids` of the table, `into` starting at the first of them.
+    #[inline(always)]
     pub fn plain<F: Real>(
         &self,
         index: &[u32],

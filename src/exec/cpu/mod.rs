@@ -4,6 +4,7 @@
 
 mod matmul;
 mod parallel;
+mod product;
 mod scan;
 
 use std::ops::Range;
@@ -24,7 +25,6 @@ pub struct Cpu<F> {
     words: Vec<Vec<u32>>,
     runs: u64,
     plain: bool,
-    scratch: scan::Scratch<F>,
 }
 
 impl<F: Real> Cpu<F> {
@@ -42,7 +42,6 @@ impl<F: Real> Cpu<F> {
             plan,
             runs: 0,
             plain: false,
-            scratch: scan::Scratch::default(),
         }
     }
 
@@ -234,15 +233,19 @@ impl<F: Real> Cpu<F> {
                     (&mut losses[op.losses.offset..], 1),
                     op.logits.rows,
                     |range, logits, losses| {
-                        crate::exec::cpu::simd(|| {
-                            for r in range.clone() {
-                                let at = (r - range.start) * stride;
-                                let row = &mut logits[at..at + cols];
-                                let weight = weights.map_or(F::ONE, |w| w[r]);
-                                let target = targets[r] as usize;
-                                losses[r - range.start] = op.plain_row(row, target, weight, scale);
-                            }
-                        });
+                        simd(
+                            #[inline(always)]
+                            || {
+                                for r in range.clone() {
+                                    let at = (r - range.start) * stride;
+                                    let row = &mut logits[at..at + cols];
+                                    let weight = weights.map_or(F::ONE, |w| w[r]);
+                                    let target = targets[r] as usize;
+                                    losses[r - range.start] =
+                                        op.plain_row(row, target, weight, scale);
+                                }
+                            },
+                        );
                     },
                 );
                 self.reals[op.logits.slot.0] = logits;
@@ -251,14 +254,20 @@ impl<F: Real> Cpu<F> {
             Op::ColumnSum(op) => self.with(op.into.slot, |this, into| {
                 let from = this.part(op.from);
                 let into = &mut into[op.into.offset..];
-                simd(|| op.plain(from, into));
+                simd(
+                    #[inline(always)]
+                    || op.plain(from, into),
+                );
             }),
             Op::Scatter(op) => self.with(op.into.slot, |this, into| {
                 let index = &this.words[op.index.0];
                 let from = this.part(op.from);
                 let into = &mut into[op.into.offset..];
                 parallel::rows(into, op.into.stride, op.into.rows, |ids, into| {
-                    simd(|| op.plain(index, ids.clone(), from, into));
+                    simd(
+                        #[inline(always)]
+                        || op.plain(index, ids.clone(), from, into),
+                    );
                 });
             }),
             Op::Norm(op) => {
@@ -266,7 +275,10 @@ impl<F: Real> Cpu<F> {
                 let mut report = std::mem::take(&mut self.reals[op.report.0]);
                 let losses = &self.part(op.losses)[..op.losses.cols];
                 let gradients = op.gradients.map(|g| &self.part(g)[..g.cols]);
-                simd(|| op.plain(losses, gradients, &mut partials, &mut report));
+                simd(
+                    #[inline(always)]
+                    || op.plain(losses, gradients, &mut partials, &mut report),
+                );
                 self.reals[op.partials.0] = partials;
                 self.reals[op.report.0] = report;
             }
@@ -282,7 +294,10 @@ impl<F: Real> Cpu<F> {
                 let first = arenas_mut.next().unwrap_or(&mut []);
                 let second = arenas_mut.next().unwrap_or(&mut []);
                 parallel::flat(p, first, second, |range, p, a, b| {
-                    simd(|| op.plain(p, &g[range.clone()], [a, b], hyper, report));
+                    simd(
+                        #[inline(always)]
+                        || op.plain(p, &g[range.clone()], [a, b], hyper, report),
+                    );
                 });
                 for (arena, values) in op.arenas.iter().zip(arenas) {
                     this.reals[arena.slot.0] = values;
@@ -309,7 +324,6 @@ impl<F: Real> Cpu<F> {
         };
         let mut state = take(Some(op.state));
         let (mut kept, mut delta, mut work) = (take(op.kept), take(op.delta), take(op.work));
-        let mut scratch = std::mem::take(&mut self.scratch);
         let (hoisted, ids): (&[F], &[u32]) = match op.hoisted {
             Hoisted::Nothing => (&[], &[]),
             Hoisted::Rows(rows) => (self.part(rows), &[]),
@@ -334,9 +348,8 @@ impl<F: Real> Cpu<F> {
         if self.plain {
             op.plain(&mut slices);
         } else {
-            scan::run(op, &mut slices, &mut scratch);
+            scan::run(op, &mut slices);
         }
-        self.scratch = scratch;
         self.reals[op.state.0] = state;
         for (slot, values) in [(op.kept, kept), (op.delta, delta), (op.work, work)] {
             if let Some(slot) = slot {

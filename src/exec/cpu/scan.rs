@@ -1,15 +1,375 @@
-//! Fast scans.
+//! Fast scans. The rows of a minibatch never meet in the time loop, so each core takes some rows through all steps; per
+//! stage it makes one product for all lanes that share an operand, then runs the cell's program while the sums are hot.
 
+use super::halves;
+use super::product::{Strides, product};
+use super::simd;
+use crate::cell::eval::Evaluator;
 use crate::cell::real::Real;
-use crate::op::scan::{Scan, Slices};
+use crate::cell::stage::{Load, Operand, Stage, Store};
+use crate::op::scan::{Direction, Scan, Slices};
 
-/// What scans keep between runs.
-#[derive(Debug, Default)]
-pub struct Scratch<F> {
-    _packed: Vec<F>,
+/// Multiply-adds in a step below which a second core costs more than it brings.
+const WORTH: usize = 1 << 13;
+
+/// One product of a stage: `blocks` neighbouring operands or sums of H columns each.
+#[derive(Clone, Copy, Debug)]
+struct Product {
+    operand: Operand,
+    source: usize,
+    /// The first element of the weight.
+    weight: usize,
+    /// Blocks along k: neighbouring deltas.
+    deep: usize,
+    /// Blocks along n: neighbouring sums.
+    wide: usize,
+    /// The first sum that it makes.
+    sum: usize,
+    /// Whether it adds to the sum.
+    accumulate: bool,
 }
 
-/// The scan of `op`.
-pub fn run<F: Real>(op: &Scan, slices: &mut Slices<'_, F>, _scratch: &mut Scratch<F>) {
-    op.plain(slices);
+/// A stage prepared to run.
+struct Prepared {
+    products: Vec<Product>,
+    evaluator: Evaluator,
+    sums: usize,
+}
+
+/// The operand `n` blocks after `operand`, where operands have neighbours.
+fn neighbour(operand: Operand, n: usize) -> Option<Operand> {
+    match operand {
+        Operand::Delta(d) => Some(Operand::Delta(d + n)),
+        Operand::NextDelta(d) => Some(Operand::NextDelta(d + n)),
+        _ => None,
+    }
+}
+
+fn prepare(scan: &Scan, stage: &Stage) -> Prepared {
+    let h = scan.hidden;
+    let mut products: Vec<Product> = Vec::new();
+    for (s, sum) in stage.sums.iter().enumerate() {
+        for (n, term) in sum.terms.iter().enumerate() {
+            let stride = scan.weights[term.source].map_or(0, |w| w.stride);
+            let weight = if sum.transposed {
+                term.block * h * stride
+            } else {
+                term.block * h
+            };
+            let last = products.last_mut();
+            let same = last.filter(|p| p.source == term.source);
+            match same {
+                // The next lane of the same operand: one product with more columns.
+                Some(p)
+                    if !sum.transposed
+                        && p.operand == term.operand
+                        && n == 0
+                        && p.sum + p.wide == s
+                        && p.deep == 1
+                        && !p.accumulate
+                        && p.weight + p.wide * h == weight =>
+                {
+                    p.wide += 1;
+                }
+                // The next delta of the same sum: one product with more rows.
+                Some(p)
+                    if sum.transposed
+                        && neighbour(p.operand, p.deep) == Some(term.operand)
+                        && p.sum == s
+                        && p.weight + p.deep * h * stride == weight =>
+                {
+                    p.deep += 1;
+                }
+                _ => products.push(Product {
+                    operand: term.operand,
+                    source: term.source,
+                    weight,
+                    deep: 1,
+                    wide: 1,
+                    sum: s,
+                    accumulate: n > 0,
+                }),
+            }
+        }
+    }
+    Prepared {
+        products,
+        evaluator: Evaluator::new(&stage.program),
+        sums: stage.sums.len(),
+    }
+}
+
+/// Some rows of every slot that a scan writes: for every plane and step, these rows' elements.
+struct Rows<'a, F> {
+    first: usize,
+    count: usize,
+    state: Vec<&'a mut [F]>,
+    kept: Vec<&'a mut [F]>,
+    delta: Vec<&'a mut [F]>,
+    work: Vec<&'a mut [F]>,
+}
+
+/// Cuts a slot of `planes` planes of B rows into parts of rows.
+fn cut<'a, F>(
+    values: &'a mut [F],
+    plane: usize,
+    row: usize,
+    parts: &[std::ops::Range<usize>],
+) -> Vec<Vec<&'a mut [F]>> {
+    let mut cuts: Vec<Vec<&mut [F]>> = parts.iter().map(|_| Vec::new()).collect();
+    if plane == 0 {
+        return cuts;
+    }
+    for mut plane in values.chunks_mut(plane) {
+        for (part, cut) in parts.iter().zip(&mut cuts) {
+            let (mine, rest) = plane.split_at_mut(part.len() * row);
+            cut.push(mine);
+            plane = rest;
+        }
+    }
+    cuts
+}
+
+/// Runs the scan `op` on its slots.
+pub fn run<F: Real>(op: &Scan, slices: &mut Slices<'_, F>) {
+    let (b, h) = (op.batch, op.hidden);
+    let stages: Vec<Prepared> = op.stages().iter().map(|s| prepare(op, s)).collect();
+    let last = prepare(op, &op.compiled.initial);
+    let terms: usize = op
+        .stages()
+        .iter()
+        .flat_map(|s| &s.sums)
+        .map(|s| s.terms.len())
+        .sum();
+    let worth = op.range.len() > 1 && b * h * h * terms.max(1) > WORTH;
+    let threads = if worth {
+        rayon::current_num_threads()
+    } else {
+        1
+    };
+    let parts: Vec<_> = halves(b, threads).collect();
+
+    let values = op.kept_values();
+    let mut state = cut(slices.state, b * h, h, &parts).into_iter();
+    let mut kept = cut(slices.kept, b * values * h, values * h, &parts).into_iter();
+    let deltas = op.compiled.deltas;
+    let wide = if slices.delta.is_empty() {
+        0
+    } else {
+        deltas * h
+    };
+    let mut delta = cut(slices.delta, b * wide, wide, &parts).into_iter();
+    let mut work = cut(slices.work, b * h, h, &parts).into_iter();
+    let shared = Shared {
+        op,
+        hoisted: slices.hoisted,
+        ids: slices.ids,
+        input: slices.input,
+        weights: &slices.weights,
+        vectors: &slices.vectors,
+        upstream: slices.upstream,
+    };
+    rayon::scope(|scope| {
+        for (n, part) in parts.iter().enumerate() {
+            let rows = Rows {
+                first: part.start,
+                count: part.len(),
+                state: state.next().unwrap_or_default(),
+                kept: kept.next().unwrap_or_default(),
+                delta: delta.next().unwrap_or_default(),
+                work: work.next().unwrap_or_default(),
+            };
+            let (shared, stages, last) = (&shared, &stages, &last);
+            if n + 1 == parts.len() {
+                shared.steps(rows, stages, last);
+            } else {
+                scope.spawn(move |_| shared.steps(rows, stages, last));
+            }
+        }
+    });
+}
+
+/// What all parts read.
+struct Shared<'a, F> {
+    op: &'a Scan,
+    hoisted: &'a [F],
+    ids: &'a [u32],
+    input: &'a [F],
+    weights: &'a [&'a [F]],
+    vectors: &'a [&'a [F]],
+    upstream: &'a [F],
+}
+
+/// What a program's loads and stores see.
+struct Context<'a, 'r, F> {
+    shared: &'a Shared<'a, F>,
+    rows: &'a mut Rows<'r, F>,
+    sums: &'a [F],
+    width: usize,
+    t: usize,
+    /// Row within the part.
+    b: usize,
+}
+
+impl<F: Real> Shared<'_, F> {
+    fn steps(&self, mut rows: Rows<'_, F>, stages: &[Prepared], last: &Prepared) {
+        let most = stages
+            .iter()
+            .chain([last])
+            .map(|s| s.sums)
+            .max()
+            .unwrap_or(0);
+        let mut sums = vec![F::ZERO; most * rows.count * self.op.hidden];
+        let mut registers: Vec<Vec<F>> = stages
+            .iter()
+            .chain([last])
+            .map(|s| s.evaluator.registers())
+            .collect();
+        let mut step = |t: usize| {
+            for (stage, registers) in stages.iter().zip(&mut registers) {
+                self.stage(stage, t, &mut rows, &mut sums, registers);
+            }
+        };
+        match self.op.direction {
+            Direction::Forward => self.op.range.clone().for_each(&mut step),
+            Direction::Backward => self.op.range.clone().rev().for_each(&mut step),
+        }
+        if self.op.initial {
+            let registers = &mut registers[stages.len()];
+            self.stage(last, usize::MAX, &mut rows, &mut sums, registers);
+        }
+    }
+
+    fn stage(
+        &self,
+        stage: &Prepared,
+        t: usize,
+        rows: &mut Rows<'_, F>,
+        sums: &mut [F],
+        registers: &mut [F],
+    ) {
+        let h = self.op.hidden;
+        let width = stage.sums * h;
+        let values = self.op.kept_values() * h;
+        let deltas = self.op.compiled.deltas * h;
+        for p in &stage.products {
+            let (a, stride): (&[F], usize) = match p.operand {
+                Operand::Previous(k) => (&*rows.state[k * (self.op.steps + 1) + t], h),
+                Operand::Made(i) => (&rows.kept[t][(self.op.compiled.saved + i) * h..], values),
+                Operand::Delta(d) => (&rows.delta[t][d * h..], deltas),
+                Operand::NextDelta(d) => (&rows.delta[t.wrapping_add(1)][d * h..], deltas),
+            };
+            let weight = self.op.weights[p.source].map_or(0, |w| w.stride);
+            product(
+                [rows.count, p.deep * h, p.wide * h],
+                (a, Strides::rows(stride)),
+                (&self.weights[p.source][p.weight..], Strides::rows(weight)),
+                (&mut sums[p.sum * h..], Strides::rows(width)),
+                p.accumulate,
+                false,
+            );
+        }
+        simd(
+            #[inline(always)]
+            || {
+                for b in 0..rows.count {
+                    let mut context = Context {
+                        shared: self,
+                        rows,
+                        sums,
+                        width,
+                        t,
+                        b,
+                    };
+                    stage.evaluator.run(
+                        registers,
+                        h,
+                        &mut context,
+                        #[inline(always)]
+                        |context, what| context.load(what),
+                        #[inline(always)]
+                        |context, what, from, values| {
+                            let row = context.store(what);
+                            row[from..from + values.len()].copy_from_slice(values);
+                        },
+                    );
+                }
+            },
+        );
+    }
+}
+
+impl<F: Real> Context<'_, '_, F> {
+    #[inline(always)]
+    fn load(&self, what: Load) -> &[F] {
+        let op = self.shared.op;
+        let h = op.hidden;
+        // Only loads of a step of the window use the position.
+        let position = self
+            .t
+            .wrapping_mul(op.batch)
+            .wrapping_add(self.rows.first + self.b);
+        let row = |plane: &'_ [F]| -> std::ops::Range<usize> {
+            debug_assert!((self.b + 1) * h <= plane.len());
+            self.b * h..(self.b + 1) * h
+        };
+        let state = |k: usize, t: usize| {
+            let plane = &*self.rows.state[k * (op.steps + 1) + t];
+            &plane[row(plane)]
+        };
+        let kept = |i: usize| {
+            let from = (self.b * op.kept_values() + i) * h;
+            &self.rows.kept[self.t][from..from + h]
+        };
+        let work = |plane: usize| {
+            let plane = &*self.rows.work[plane];
+            &plane[row(plane)]
+        };
+        match what {
+            Load::Sum(s) => &self.sums[self.b * self.width + s * h..][..h],
+            Load::Hoisted(block) => {
+                let from = op.hoisted_row(position, self.shared.ids) + block * h;
+                &self.shared.hoisted[from..from + h]
+            }
+            Load::Input => {
+                let from = position * op.input.map_or(0, |m| m.stride);
+                &self.shared.input[from..from + h]
+            }
+            Load::Previous(k) => state(k, self.t),
+            Load::New(k) => state(k, self.t + 1),
+            Load::Made(i) => kept(op.compiled.saved + i),
+            Load::Saved(i) => kept(i),
+            Load::Vector(v) => &self.shared.vectors[v][..h],
+            Load::Upstream => {
+                let from = position * op.upstream.map_or(0, |m| m.stride);
+                &self.shared.upstream[from..from + h]
+            }
+            Load::Carry(k) => work(k),
+            Load::Scratch(i) => work(op.cell.states.len() + i),
+        }
+    }
+
+    #[inline(always)]
+    fn store(&mut self, what: Store) -> &mut [F] {
+        let op = self.shared.op;
+        let h = op.hidden;
+        let values = op.kept_values();
+        let deltas = op.compiled.deltas;
+        let (plane, from) = match what {
+            Store::New(k) => {
+                let plane = k * (op.steps + 1) + self.t + 1;
+                (&mut self.rows.state[plane], self.b * h)
+            }
+            Store::Made(i) => {
+                let value = op.compiled.saved + i;
+                (&mut self.rows.kept[self.t], (self.b * values + value) * h)
+            }
+            Store::Saved(i) => (&mut self.rows.kept[self.t], (self.b * values + i) * h),
+            Store::Delta(d) => (&mut self.rows.delta[self.t], (self.b * deltas + d) * h),
+            Store::Carry(k) => (&mut self.rows.work[k], self.b * h),
+            Store::Scratch(i) => (&mut self.rows.work[op.cell.states.len() + i], self.b * h),
+            Store::Initial(k) => (&mut self.rows.work[op.initial_plane(k)], self.b * h),
+        };
+        &mut plane[from..from + h]
+    }
 }

@@ -1,0 +1,39 @@
+#!/bin/sh
+# Runs every check: formatting, lints, tests. The GPU tests need a Vulkan, Metal or DX12 adapter; on a Linux machine
+# without any Vulkan driver, Mesa's software driver is installed first.
+set -eu
+cd "$(dirname "$0")/.."
+
+have_vulkan() {
+    [ -n "${VK_DRIVER_FILES:-}${VK_ICD_FILENAMES:-}" ] && return 0
+    for folder in /usr/share/vulkan/icd.d /usr/local/share/vulkan/icd.d /etc/vulkan/icd.d; do
+        for file in "$folder"/*.json; do
+            [ -e "$file" ] && return 0
+        done
+    done
+    return 1
+}
+
+if [ "$(uname)" = Linux ] && ! have_vulkan; then
+    if ! command -v apt-get > /dev/null; then
+        echo "no Vulkan driver found: install one (Mesa's vulkan drivers hold the software driver llvmpipe)" >&2
+        exit 1
+    fi
+    as_root=
+    [ "$(id -u)" = 0 ] || as_root=sudo
+    echo "no Vulkan driver found: installing mesa-vulkan-drivers"
+    $as_root apt-get update -qq
+    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq mesa-vulkan-drivers libvulkan1 > /dev/null
+fi
+
+if cargo fmt --version > /dev/null 2>&1; then
+    cargo fmt --check
+else
+    echo "NOT CHECKED: formatting (rustup component add rustfmt)"
+fi
+if cargo clippy --version > /dev/null 2>&1; then
+    cargo clippy --quiet --all-targets -- -D warnings
+else
+    echo "NOT CHECKED: lints (rustup component add clippy)"
+fi
+cargo test
