@@ -77,15 +77,14 @@ pub struct Ready {
 
 pub fn run(m: &ArgMatches) -> Result<()> {
     let stop = stop_on_interrupt()?;
-    let (device, ready, writer) = match flags::path(m, "resume") {
+    let device = flags::open_device(m)?;
+    let (ready, writer) = match flags::path(m, "resume") {
         Some(run) => {
             let writer = RunWriter::resume(run)?;
             let ready = resume::prepare(m, &writer)?;
-            let device = flags::open_device(m)?;
-            let settings = &ready.about.settings;
             writer.rewind(ready.state.counters.step)?;
-            writer.write_settings(settings)?;
-            (device, ready, writer)
+            writer.write_settings(&ready.about.settings)?;
+            (ready, writer)
         }
         None => {
             let out = flags::path(m, "out");
@@ -93,10 +92,9 @@ pub fn run(m: &ArgMatches) -> Result<()> {
                 RunWriter::check_free(out)?;
             }
             let ready = prepare(m)?;
-            let device = flags::open_device(m)?;
             let path = out.cloned().unwrap_or_else(|| fresh_folder(&ready.about));
             let writer = RunWriter::create(&path, &ready.about.settings)?;
-            (device, ready, writer)
+            (ready, writer)
         }
     };
     block_on(drive(m, device, ready, &writer, &stop))

@@ -184,8 +184,8 @@ mod tests {
     #[track_caller]
     fn near(got: &[f64], want: &[f64]) {
         // A ten-thousandth for each border between tokens.
-        let far = got.iter().zip(want).any(|(g, w)| !((g - w).abs() < 3e-4));
-        assert!(!far, "got {got:?}, want {want:?}");
+        let near = got.iter().zip(want).all(|(g, w)| (g - w).abs() < 3e-4);
+        assert!(near, "got {got:?}, want {want:?}");
     }
 
     #[test]
