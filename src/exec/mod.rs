@@ -1,7 +1,10 @@
 //! Executors: they replay a plan, on the CPU or on a GPU, minibatch after minibatch.
 
 pub mod cpu;
+mod engine;
 pub mod gpu;
+
+pub use engine::{Device, Engine};
 
 use crate::error::{Error, Result};
 use crate::op::{Control, Hyper, Plan, Report, SlotId};

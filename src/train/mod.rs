@@ -1,14 +1,25 @@
-//! Training without the model: settings, optimiser rules, schedules, checkpoints and a run's folder.
+//! Training: settings, schedules, the loop as a state machine, checkpoints and a run's folder.
 
 pub mod atomic;
+mod build;
 pub mod checkpoint;
+pub mod evaluate;
+pub mod metrics;
 pub mod optimizer;
 pub mod run_dir;
+pub mod sampler;
 pub mod schedule;
 pub mod settings;
+pub mod state;
+pub mod trainer;
 
+pub use build::{init, spec, update};
 pub use checkpoint::{Checkpoint, Data, Tensor};
-pub use optimizer::{Optimizer, Rule};
+pub use evaluate::{Evaluation, Evaluator};
+pub use metrics::{Figures, Meter};
 pub use run_dir::{Run, RunWriter};
+pub use sampler::{Choice, Sampler};
 pub use schedule::{Plateau, Progress, Schedule};
 pub use settings::{Length, Settings};
+pub use state::{About, Best, Counters, Saved, State, Text};
+pub use trainer::{Event, Job, Trainer};

@@ -156,6 +156,11 @@ impl RunWriter {
         Ok(RunWriter { run, _lock: lock })
     }
 
+    /// Whether a new run could be made in the folder `path`: kind `Usage` if it holds a run or anything else.
+    pub fn check_free(path: &Path) -> Result<()> {
+        refuse_taken(path)
+    }
+
     /// Opens the run in the folder `path` to go on with it: kind `Checkpoint` if there is none, `Usage` if another process
     /// writes into it. Removes unfinished files that a killed process left.
     pub fn resume(path: &Path) -> Result<RunWriter> {
@@ -275,7 +280,7 @@ fn refuse_taken(path: &Path) -> Result<()> {
     };
     if path.join(SETTINGS).exists() {
         return Err(Error::usage(format!(
-            "{shown}: holds a run already; choose another folder, or go on with --resume"
+            "{shown}: holds a run already; choose another folder, or go on with --resume {shown}"
         )));
     }
     for entry in entries {

@@ -49,7 +49,9 @@ impl Settings {
         }
 
         found.number("init-scale", self.init_scale, "a number above 0", positive);
-        found.number("forget-bias", self.forget_bias, "a finite number", finite);
+        if let Some(bias) = self.forget_bias {
+            found.number("forget-bias", bias, "a finite number", finite);
+        }
 
         found.whole("seq-len", self.seq_len as u64, 1, 65536);
         found.whole("batch", self.batch as u64, 1, 65536);

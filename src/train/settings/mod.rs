@@ -106,8 +106,8 @@ settings! {
         init: Init = Init::Uniform,
         /// Half-width for uniform (default 1/sqrt(H)), deviation for normal (0.01), factor for the others (1)
         init_scale: f64 = layers::default_init_scale(Init::Uniform, 128),
-        /// What the bias of a forget gate starts at
-        forget_bias: f64 = 1.0,
+        /// What biases start at that the cell starts on its own, such as a forget gate's (default: the cell's, 1)
+        forget_bias: Option<f64> = None,
     }
     "minibatches" {
         /// Steps T of truncated backpropagation through time
@@ -174,8 +174,8 @@ settings! {
         seed: u64 = 1,
         /// Steps between samples of text; 0 is off
         sample_every: u64 = 500,
-        /// Steps between evaluations on the validation text; 0 evaluates at the end of each epoch
-        eval_every: u64 = 500,
+        /// Steps between evaluations on the validation text; 0: at each epoch's end (default: by the text's size)
+        eval_every: Option<u64> = None,
         /// Steps between checkpoints; 0 saves at the end of each epoch
         save_every: u64 = 500,
         /// Checkpoints that are kept besides the best one

@@ -51,7 +51,15 @@ fn a_key_is_a_field_and_a_flag() {
             "{}",
             key.name
         );
-        let unset = ["preset", "epochs", "steps", "minutes"].contains(&key.name);
+        let unset = [
+            "preset",
+            "forget-bias",
+            "epochs",
+            "steps",
+            "minutes",
+            "eval-every",
+        ]
+        .contains(&key.name);
         assert_eq!(table.contains_key(key.name), !unset, "{}", key.name);
     }
 }
@@ -73,7 +81,7 @@ fn presets_hold_what_they_are_named_after() {
     assert_eq!((s.clip_value, s.clip_norm), (5.0, 0.0));
     assert_eq!(
         (s.init, s.init_scale, s.forget_bias),
-        (Init::Normal, 0.01, 0.0)
+        (Init::Normal, 0.01, Some(0.0))
     );
 
     let s = of("char-rnn");
@@ -89,7 +97,7 @@ fn presets_hold_what_they_are_named_after() {
     assert_eq!((s.clip_value, s.dropout), (5.0, 0.0));
     assert_eq!(
         (s.init, s.init_scale, s.forget_bias),
-        (Init::Uniform, 0.08, 1.0)
+        (Init::Uniform, 0.08, Some(1.0))
     );
     assert_eq!(
         (s.schedule, s.lr_decay, s.decay_after, s.decay_every),

@@ -1,0 +1,93 @@
+//! `cells`: the cells that the program brings, and what follows from a cell's equations.
+
+use clap::{Arg, ArgMatches, Command};
+use serde_json::json;
+use wgrnn::Result;
+use wgrnn::cell::{Cell, library};
+
+use super::{flags, out, text};
+
+pub fn command() -> Command {
+    Command::new("cells")
+        .about("List cells, or show what follows from one's equations")
+        .arg(flags::json())
+        .subcommand(
+            Command::new("show")
+                .about("Show a cell's equations, parameters, stages and backward equations")
+                .arg(
+                    Arg::new("cell")
+                        .value_name("NAME|FILE.cell")
+                        .required(true)
+                        .help("A cell that `cells` lists, or a file of your own"),
+                )
+                .arg(size("input", "Width D of the input"))
+                .arg(size("hidden", "Width H of the hidden state"))
+                .arg(flags::json())
+                .after_help("Example:\n  wgrnn cells show gru --hidden 256"),
+        )
+        .after_help("Examples:\n  wgrnn cells\n  wgrnn cells show lstm")
+}
+
+fn size(name: &'static str, help: &'static str) -> Arg {
+    flags::whole(name, 1, 65536).default_value("128").help(help)
+}
+
+pub fn run(m: &ArgMatches) -> Result<()> {
+    if let Some(("show", m)) = m.subcommand() {
+        return show(m);
+    }
+    let mut rows = Vec::new();
+    for name in library::names() {
+        let cell = library::builtin(name)?;
+        let about = about(&cell);
+        let summary = cell.summary(&cell.compile());
+        if !m.get_flag("json") {
+            out::line(&format!("{name:<10} {about}"))?;
+            out::line(&format!("{:<10} {summary}", ""))?;
+        }
+        rows.push(json!({"name": name, "about": about, "summary": summary}));
+    }
+    match m.get_flag("json") {
+        true => out::json(&rows.into()),
+        false => Ok(()),
+    }
+}
+
+/// The comment at a cell's head, without the file's name.
+fn about(cell: &Cell) -> String {
+    let line = cell.text.lines().find_map(|l| l.strip_prefix('#'));
+    let line = line.unwrap_or("").trim();
+    let name = format!("{}.cell - ", cell.name);
+    line.strip_prefix(&name).unwrap_or(line).to_string()
+}
+
+fn show(m: &ArgMatches) -> Result<()> {
+    let name = m.get_one::<String>("cell").map_or("", |c| c);
+    let cell = text::cell(name)?;
+    let size = |name: &str| m.get_one::<u64>(name).map_or(128, |n| *n as usize);
+    let (d, h) = (size("input"), size("hidden"));
+    let compiled = cell.compile();
+    let parameters = cell.parameters(d, h);
+    let forward = cell.equations(&compiled.forward);
+    let backward = cell.equations(&compiled.backward);
+    if m.get_flag("json") {
+        return out::json(&json!({
+            "name": cell.name,
+            "text": cell.text,
+            "states": cell.states,
+            "input": d,
+            "hidden": h,
+            "parameters": parameters,
+            "stages": {"forward": compiled.forward.len(), "backward": compiled.backward.len()},
+            "forward": forward,
+            "backward": backward,
+        }));
+    }
+    out::line(cell.text.trim_end())?;
+    out::line(&format!("\nparameters at D {d}, H {h}: {parameters}"))?;
+    out::line(&cell.summary(&compiled))?;
+    out::line(&format!(
+        "\nforward\n{forward}\nbackward\n{}",
+        backward.trim_end()
+    ))
+}

@@ -1,0 +1,123 @@
+//! Flags that several subcommands share, and the flags of all settings, which follow from the list of settings.
+
+use std::path::PathBuf;
+
+use clap::{Arg, ArgAction, ArgMatches, value_parser};
+use toml::{Table, Value};
+use wgrnn::exec::Device;
+use wgrnn::train::Settings;
+use wgrnn::{Error, Result};
+
+use super::out;
+
+/// `--device`.
+pub fn device() -> Arg {
+    Arg::new("device")
+        .long("device")
+        .value_name("auto|cpu|gpu|NAME|INDEX")
+        .default_value("auto")
+        .help("Where to compute; auto takes a real GPU, else the CPU")
+}
+
+/// `--json`.
+pub fn json() -> Arg {
+    Arg::new("json")
+        .long("json")
+        .action(ArgAction::SetTrue)
+        .help("Print results as JSON")
+}
+
+/// The run's folder, the first argument.
+pub fn run() -> Arg {
+    Arg::new("run")
+        .value_name("RUN")
+        .required(true)
+        .value_parser(value_parser!(PathBuf))
+        .help("The run's folder")
+}
+
+/// `--checkpoint`.
+pub fn checkpoint() -> Arg {
+    Arg::new("checkpoint")
+        .long("checkpoint")
+        .value_name("best|last")
+        .value_parser(["best", "last"])
+        .help("Which checkpoint to take (default: the best, else the last)")
+}
+
+/// A whole number in a range.
+pub fn whole(name: &'static str, least: u64, most: u64) -> Arg {
+    Arg::new(name)
+        .long(name)
+        .value_name("N")
+        .value_parser(value_parser!(u64).range(least..=most))
+}
+
+/// A path that was given.
+pub fn path<'a>(m: &'a ArgMatches, name: &str) -> Option<&'a PathBuf> {
+    m.get_one::<PathBuf>(name)
+}
+
+/// A path that the command line requires.
+pub fn required_path<'a>(m: &'a ArgMatches, name: &str) -> Result<&'a PathBuf> {
+    path(m, name).ok_or_else(|| Error::usage(format!("expected {}", name.to_uppercase())))
+}
+
+/// The device that was asked for; says which one it is.
+pub fn open_device(m: &ArgMatches) -> Result<Device> {
+    let choice = m.get_one::<String>("device").map_or("auto", |c| c);
+    let device = pollster::block_on(Device::open(choice))?;
+    if !m
+        .try_get_one::<bool>("quiet")
+        .is_ok_and(|q| q == Some(&true))
+    {
+        out::note(&format!("device: {}", device.name()));
+    }
+    Ok(device)
+}
+
+/// A flag for every setting, under its section.
+pub fn settings() -> impl Iterator<Item = Arg> {
+    Settings::keys().iter().map(|key| {
+        let arg = Arg::new(key.name)
+            .long(key.name)
+            .help(key.help)
+            .help_heading(key.section)
+            .value_name(value_name(key));
+        if is_switch(key) {
+            // --tie, or --tie=false to undo what a file says.
+            arg.num_args(0..=1)
+                .require_equals(true)
+                .default_missing_value("true")
+                .hide_possible_values(true)
+        } else {
+            // -1 and -inf are values here, to be refused as such.
+            arg.allow_hyphen_values(true)
+        }
+    })
+}
+
+fn is_switch(key: &wgrnn::train::settings::Key) -> bool {
+    (key.accepts)(&Value::Boolean(true))
+}
+
+fn value_name(key: &wgrnn::train::settings::Key) -> &'static str {
+    if (key.accepts)(&Value::Float(0.5)) {
+        "X"
+    } else if (key.accepts)(&Value::Integer(1)) {
+        "N"
+    } else if is_switch(key) {
+        "true|false"
+    } else {
+        "NAME"
+    }
+}
+
+/// The settings that were given as flags.
+pub fn given(m: &ArgMatches) -> Table {
+    let given = Settings::keys().iter().filter_map(|key| {
+        let text = m.get_one::<String>(key.name)?;
+        Some((key.name.to_string(), key.value(text)))
+    });
+    given.collect()
+}

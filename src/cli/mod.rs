@@ -1,0 +1,52 @@
+//! The subcommands, one file each. Only this folder prints, reads arguments and blocks.
+
+mod cells;
+mod devices;
+mod eval;
+mod export;
+mod flags;
+mod import;
+mod load;
+mod memory;
+pub mod out;
+mod progress;
+mod resume;
+mod sample;
+mod text;
+mod train;
+
+use clap::{ArgMatches, Command};
+use wgrnn::{Error, Result};
+
+/// The whole command line.
+pub fn command() -> Command {
+    Command::new("wgrnn")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Trains recurrent networks on GPUs and CPUs; a cell is a few lines of equations")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .after_help("Start with:\n  wgrnn train            two minutes on the built-in corpus\n  wgrnn train TEXT.txt   a text of your own")
+        .subcommands([
+            train::command(),
+            sample::command(),
+            eval::command(),
+            cells::command(),
+            devices::command(),
+            export::command(),
+            import::command(),
+        ])
+}
+
+/// Runs the subcommand that was asked for.
+pub fn run(matches: &ArgMatches) -> Result<()> {
+    match matches.subcommand() {
+        Some(("train", m)) => train::run(m),
+        Some(("sample", m)) => sample::run(m),
+        Some(("eval", m)) => eval::run(m),
+        Some(("cells", m)) => cells::run(m),
+        Some(("devices", m)) => devices::run(m),
+        Some(("export", m)) => export::run(m),
+        Some(("import", m)) => import::run(m),
+        _ => Err(Error::usage("expected a subcommand; --help lists them")),
+    }
+}

@@ -1,0 +1,120 @@
+//! What training shows while it runs: a bar where a terminal is, else a plain line every few seconds.
+
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use wgrnn::train::Figures;
+
+use super::out;
+
+/// Between plain lines.
+const PERIOD: Duration = Duration::from_secs(5);
+/// Between looks at the speed.
+const WINDOW: Duration = Duration::from_millis(500);
+/// The share of a mean that stays at each step.
+const MEMORY: f64 = 0.98;
+
+/// The display of a training run.
+pub struct Progress {
+    bar: Option<ProgressBar>,
+    quiet: bool,
+    tokens_per_step: f64,
+    steps_per_epoch: f64,
+    /// A mean of the newest losses, and the weight that it has gathered.
+    mean: f64,
+    weight: f64,
+    speed: f64,
+    seen: (Instant, u64),
+    printed: Instant,
+}
+
+impl Progress {
+    /// For a run at `step`; `tokens` per step.
+    pub fn new(quiet: bool, step: u64, tokens: usize, steps_per_epoch: u64) -> Progress {
+        let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
+            let bar = ProgressBar::with_draw_target(Some(1000), ProgressDrawTarget::stderr());
+            let style = ProgressStyle::with_template("{bar:24} {msg}");
+            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+            bar
+        });
+        let now = Instant::now();
+        Progress {
+            bar,
+            quiet,
+            tokens_per_step: tokens as f64,
+            steps_per_epoch: steps_per_epoch as f64,
+            mean: 0.0,
+            weight: 0.0,
+            speed: 0.0,
+            seen: (now, step),
+            printed: now,
+        }
+    }
+
+    /// Tokens a second, of late.
+    pub fn speed(&self) -> f64 {
+        self.speed
+    }
+
+    /// Shows new figures; `left` are the seconds to go, where they can be told.
+    pub fn steps(&mut self, figures: &[Figures], fraction: f64, left: Option<f64>) {
+        for f in figures {
+            self.mean = MEMORY * self.mean + (1.0 - MEMORY) * f.loss;
+            self.weight = MEMORY * self.weight + (1.0 - MEMORY);
+        }
+        let Some(last) = figures.last() else { return };
+        let now = Instant::now();
+        let (since, step) = self.seen;
+        let seconds = now.duration_since(since).as_secs_f64();
+        if seconds >= WINDOW.as_secs_f64() {
+            self.speed = (last.step - step) as f64 * self.tokens_per_step / seconds;
+            self.seen = (now, last.step);
+        }
+        if self.quiet {
+            return;
+        }
+        match &self.bar {
+            Some(bar) => {
+                bar.set_position((fraction * 1000.0) as u64);
+                bar.set_message(self.message(last, left));
+            }
+            None if now.duration_since(self.printed) >= PERIOD => {
+                self.printed = now;
+                out::note(&self.message(last, left));
+            }
+            None => {}
+        }
+    }
+
+    fn message(&self, last: &Figures, left: Option<f64>) -> String {
+        let loss = self.mean / self.weight;
+        let left = left.map_or(String::new(), |s| {
+            let s = s.round() as u64;
+            format!("  ETA {}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60)
+        });
+        format!(
+            "step {}  epoch {:.2}  loss {loss:.3}  {:.3} bits/char  {:.0} tokens/s{left}",
+            last.step,
+            last.step as f64 / self.steps_per_epoch,
+            loss / std::f64::consts::LN_2,
+            self.speed,
+        )
+    }
+
+    /// Prints a line beside the bar.
+    pub fn note(&self, text: &str) {
+        match &self.bar {
+            _ if self.quiet => {}
+            Some(bar) => bar.println(text),
+            None => out::note(text),
+        }
+    }
+
+    /// Takes the bar away.
+    pub fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! `sample`: text from a run's model, printed as it is made.
+
+use std::sync::Arc;
+
+use clap::{Arg, ArgMatches, Command, value_parser};
+use pollster::block_on;
+use serde_json::json;
+use wgrnn::train::{Choice, Sampler, state};
+use wgrnn::{Error, Result};
+
+use super::load::Loaded;
+use super::{flags, memory, out};
+
+pub fn command() -> Command {
+    Command::new("sample")
+        .about("Write text with a trained model")
+        .arg(flags::run())
+        .arg(
+            Arg::new("prime")
+                .long("prime")
+                .value_name("TEXT")
+                .default_value("")
+                .help("Text that the model reads first, and goes on from"),
+        )
+        .arg(flags::whole("length", 0, u32::MAX.into()).default_value("500").help("Tokens to write"))
+        .arg(number("temperature", "1", "Below 1 bolder, above 1 wilder; 0 always takes the likeliest"))
+        .arg(flags::whole("top-k", 1, u32::MAX.into()).help("Draw from the K likeliest only"))
+        .arg(number("top-p", "1", "Draw from the likeliest that together have this probability"))
+        .arg(flags::whole("seed", 0, u64::MAX).default_value("1").help("Seed of the draws"))
+        .arg(flags::whole("count", 1, 65536).default_value("1").help("How many texts"))
+        .arg(flags::checkpoint())
+        .arg(flags::device())
+        .arg(flags::json())
+        .after_help("Example:\n  wgrnn sample runs/builtin-1 --prime \"the \" --length 200 --temperature 0.8")
+}
+
+fn number(name: &'static str, default: &'static str, help: &'static str) -> Arg {
+    Arg::new(name)
+        .long(name)
+        .value_name("X")
+        .value_parser(value_parser!(f64))
+        .allow_hyphen_values(true)
+        .default_value(default)
+        .help(help)
+}
+
+pub fn run(m: &ArgMatches) -> Result<()> {
+    let f64_of = |name: &str| m.get_one::<f64>(name).copied().unwrap_or(1.0);
+    let u64_of = |name: &str| m.get_one::<u64>(name).copied().unwrap_or(0);
+    let choice = Choice {
+        temperature: f64_of("temperature"),
+        top_k: u64_of("top-k") as usize,
+        top_p: f64_of("top-p"),
+        seed: u64_of("seed"),
+    };
+    if !(choice.temperature >= 0.0 && choice.temperature.is_finite()) {
+        return Err(Error::usage(format!(
+            "--temperature: expected 0 or more, got {}",
+            choice.temperature
+        )));
+    }
+    if !(choice.top_p > 0.0 && choice.top_p <= 1.0) {
+        return Err(Error::usage(format!(
+            "--top-p: expected above 0 to 1, got {}",
+            choice.top_p
+        )));
+    }
+    let (count, length) = (u64_of("count") as usize, u64_of("length") as usize);
+    let loaded = Loaded::from_args(m)?;
+    let vocabulary = &loaded.saved.about.vocabulary;
+    let prime_text = m.get_one::<String>("prime").map_or("", |p| p);
+    let prime = match prime_text {
+        "" => Vec::new(),
+        text => vocabulary
+            .encode(text.as_bytes())
+            .map_err(|e| Error::new(e.kind, format!("--prime: {}", e.message)))?,
+    };
+    let plan = Sampler::plan(&loaded.spec, count).map_err(|e| loaded.named(e))?;
+    let kept = if count > 1 || m.get_flag("json") {
+        count * length
+    } else {
+        0
+    };
+    memory::check("the samples", plan.bytes() + 4 * kept as u64, |_| {
+        "lower --count or --length".into()
+    })?;
+    let parameters = state::weights(&plan, &loaded.checkpoint).map_err(|e| loaded.named(e))?;
+    let device = flags::open_device(m)?;
+
+    block_on(async {
+        let mut sampler = Sampler::new(&device, Arc::new(plan), &parameters).await?;
+        // Without a prime the model starts as if a line had just ended.
+        let before = match prime.is_empty() {
+            true => vec![vocabulary.encode(b"\n").map_or(0, |ids| ids[0])],
+            false => prime.clone(),
+        };
+        let mut scores = Vec::new();
+        for token in before {
+            scores = sampler.feed(&vec![token; count]).await?;
+        }
+        let stream = count == 1 && !m.get_flag("json");
+        if stream {
+            out::raw(&vocabulary.decode(&prime))?;
+        }
+        let mut rows: Vec<Vec<u32>> = vec![Vec::new(); count];
+        for at in 0..length {
+            let tokens = sampler.draw(&scores, &choice)?;
+            if stream {
+                out::raw(vocabulary.symbol(tokens[0]))?;
+            } else {
+                for (row, token) in rows.iter_mut().zip(&tokens) {
+                    row.push(*token);
+                }
+            }
+            if at + 1 < length {
+                scores = sampler.feed(&tokens).await?;
+            }
+        }
+        if stream {
+            return out::raw(b"\n");
+        }
+        for (n, row) in rows.iter().enumerate() {
+            let tokens: Vec<u32> = prime.iter().chain(row).copied().collect();
+            let bytes = vocabulary.decode(&tokens);
+            if m.get_flag("json") {
+                let text = String::from_utf8_lossy(&bytes);
+                out::json(&json!({"sample": n + 1, "prime": prime_text, "text": text}))?;
+            } else {
+                out::line(&format!("---- {} of {count} ----", n + 1))?;
+                out::raw(&bytes)?;
+                out::raw(b"\n")?;
+            }
+        }
+        Ok(())
+    })
+}

@@ -1,0 +1,413 @@
+//! `train`: from text and settings to a run's folder.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use pollster::block_on;
+use serde_json::json;
+use wgrnn::cell::library;
+use wgrnn::exec::Device;
+use wgrnn::train::settings::resolve;
+use wgrnn::train::{About, Event, Job, Length, RunWriter, Settings, State, Trainer, spec};
+use wgrnn::{Error, Kind, Result};
+
+use super::progress::Progress;
+use super::{flags, memory, out, resume, text};
+
+pub fn command() -> Command {
+    Command::new("train")
+        .about("Train a model on a text; without one, on the built-in corpus")
+        .arg(
+            Arg::new("files")
+                .value_name("FILE")
+                .num_args(0..)
+                .value_parser(value_parser!(PathBuf))
+                .help("Texts, joined in this order; - is standard input"),
+        )
+        .arg(
+            Arg::new("out")
+                .long("out")
+                .value_name("RUN")
+                .value_parser(value_parser!(PathBuf))
+                .help("The run's folder (default: a new one in runs/)"),
+        )
+        .arg(
+            Arg::new("resume")
+                .long("resume")
+                .value_name("RUN")
+                .value_parser(value_parser!(PathBuf))
+                .conflicts_with_all(["out", "config"])
+                .help("Go on with a run, with its own settings and text"),
+        )
+        .arg(
+            Arg::new("config")
+                .long("config")
+                .value_name("FILE.toml")
+                .value_parser(value_parser!(PathBuf))
+                .help("Settings; those on the command line win"),
+        )
+        .arg(flags::device())
+        .arg(
+            Arg::new("quiet")
+                .long("quiet")
+                .short('q')
+                .action(ArgAction::SetTrue)
+                .help("Print the result only"),
+        )
+        .arg(flags::json())
+        .args(flags::settings())
+        .after_help(
+            "Examples:\n  wgrnn train\n  wgrnn train book.txt --cell gru --hidden 256 --minutes 10\n  \
+             wgrnn train book.txt --preset char-rnn --out runs/book\n  wgrnn train --resume runs/book --epochs 60",
+        )
+}
+
+/// A run that is ready to start or to go on.
+pub struct Ready {
+    /// What is trained.
+    pub job: Job,
+    /// What its checkpoints say about it.
+    pub about: About,
+    /// Where it begins.
+    pub state: State,
+}
+
+pub fn run(m: &ArgMatches) -> Result<()> {
+    let stop = stop_on_interrupt()?;
+    let device = flags::open_device(m)?;
+    let (ready, writer) = match flags::path(m, "resume") {
+        Some(run) => {
+            let writer = RunWriter::resume(run)?;
+            let ready = resume::prepare(m, &writer)?;
+            writer.rewind(ready.state.counters.step)?;
+            writer.write_settings(&ready.about.settings)?;
+            (ready, writer)
+        }
+        None => {
+            let out = flags::path(m, "out");
+            if let Some(out) = out {
+                RunWriter::check_free(out)?;
+            }
+            let ready = prepare(m)?;
+            let path = out.cloned().unwrap_or_else(|| fresh_folder(&ready.about));
+            let writer = RunWriter::create(&path, &ready.about.settings)?;
+            (ready, writer)
+        }
+    };
+    block_on(drive(m, device, ready, &writer, &stop))
+}
+
+/// Set by the first Ctrl-C; the second one ends the program at once.
+fn stop_on_interrupt() -> Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = stop.clone();
+    ctrlc::set_handler(move || {
+        if flag.swap(true, Ordering::SeqCst) {
+            std::process::exit(Kind::Interrupted.exit_code().into());
+        }
+        out::note("stopping after this step; once more leaves at once");
+    })
+    .map_err(|e| Error::internal(format!("cannot listen to Ctrl-C: {e}")))?;
+    Ok(stop)
+}
+
+/// A new run, as the command line and the settings file ask for it.
+fn prepare(m: &ArgMatches) -> Result<Ready> {
+    let config = match flags::path(m, "config") {
+        None => None,
+        Some(path) => {
+            let bytes = std::fs::read(path).map_err(|e| Error::io("read", path, &e))?;
+            let text = String::from_utf8(bytes).map_err(|e| {
+                let at = e.utf8_error().valid_up_to();
+                Error::data(format!(
+                    "{}: not UTF-8: a bad byte at offset {at}",
+                    path.display()
+                ))
+            })?;
+            Some((path, text))
+        }
+    };
+    let file = config.as_ref().map(|(p, t)| (p.as_path(), t.as_str()));
+    let names: Vec<&str> = library::names().collect();
+    let mut settings = resolve(file, flags::given(m), &names)?;
+    let cell = text::cell(&settings.cell)?;
+
+    let files: Vec<PathBuf> = m.get_many("files").unwrap_or_default().cloned().collect();
+    let source = text::source(&files);
+    let length = settings.length(files.is_empty());
+    settings.set_length(length);
+    let corpus = text::load(&source)?;
+    let vocabulary = text::vocabulary(&corpus, &settings)?;
+    let prepared = text::prepare(&source, &corpus, &vocabulary, &settings)?;
+    let (cell_name, cell_text) = (cell.name.clone(), cell.text.clone());
+    let spec = spec(&settings, Arc::new(cell), vocabulary.len());
+    let job = job(settings, spec, length, &prepared)?;
+    let about = About {
+        program: env!("CARGO_PKG_VERSION").into(),
+        settings: job.settings.to_toml()?,
+        vocabulary_hash: vocabulary.hash(),
+        vocabulary,
+        cell: cell_name,
+        cell_text,
+        text: Some(prepared.text),
+        floor: prepared.floor,
+    };
+    let state = job.start()?;
+    Ok(Ready { job, about, state })
+}
+
+/// The job, if memory can hold it.
+pub fn job(
+    settings: Settings,
+    spec: wgrnn::model::Spec,
+    length: Length,
+    text: &text::Prepared,
+) -> Result<Job> {
+    let of = |batch: usize| {
+        let settings = Settings {
+            batch,
+            ..settings.clone()
+        };
+        let (train, validation) = (text.train.clone(), text.validation.clone());
+        Job::new(settings, spec.clone(), length, train, validation)
+    };
+    let job = of(settings.batch)?;
+    memory::check("the model and its minibatch", job.bytes(), |available| {
+        let halves = std::iter::successors(Some(settings.batch / 2), |b| Some(b / 2));
+        let fits = halves
+            .take_while(|batch| *batch > 0)
+            .find(|batch| of(*batch).is_ok_and(|job| job.bytes() <= available));
+        fits.map_or("lower --hidden or --layers".into(), |batch| {
+            format!("--batch {batch} fits")
+        })
+    })?;
+    Ok(job)
+}
+
+/// The first folder of the text's name that is not taken.
+fn fresh_folder(about: &About) -> PathBuf {
+    let text = about.text.as_ref();
+    let name = match text.and_then(|t| t.files.first()) {
+        None => "builtin".to_string(),
+        Some(file) if file == Path::new("-") => "stdin".to_string(),
+        Some(file) => library::name_of(file),
+    };
+    let plain = |c: char| {
+        if c.is_alphanumeric() || c == '-' {
+            c
+        } else {
+            '_'
+        }
+    };
+    let name: String = name.chars().map(plain).collect();
+    let folder = |n: u64| Path::new("runs").join(format!("{name}-{n}"));
+    let free = |path: &PathBuf| RunWriter::check_free(path).is_ok() && !path.exists();
+    (1..).map(folder).find(free).unwrap_or_else(|| folder(0))
+}
+
+async fn drive(
+    m: &ArgMatches,
+    device: Device,
+    ready: Ready,
+    writer: &RunWriter,
+    stop: &AtomicBool,
+) -> Result<()> {
+    let Ready { job, about, state } = ready;
+    let path = writer.run().path().to_path_buf();
+    let (keep, plan) = (job.settings.keep, job.plan.clone());
+    let tokens = job.settings.seq_len * job.settings.batch;
+    let quiet = m.get_flag("quiet");
+    if !quiet {
+        out::note(&describe(&job, &about));
+        out::note(&format!("run: {}", path.display()));
+    }
+    let step = state.counters.step;
+    let before = state.counters.elapsed;
+    // So that the folder is a run from the first moment on, and an early fault leaves weights to look at.
+    if step == 0 {
+        writer.save(0, &state.to_checkpoint(&plan, &about)?, keep)?;
+    }
+    let mut progress = Progress::new(quiet, step, tokens, job.steps_per_epoch());
+    let start = Instant::now();
+    let mut trainer = Trainer::new(device, job, state).await?;
+    let result = loop {
+        let elapsed = before + start.elapsed().as_secs_f64();
+        let event = match trainer.next(elapsed, stop.load(Ordering::SeqCst)).await {
+            Ok(event) => event,
+            Err(e) => break Err(e),
+        };
+        match event {
+            Event::Steps(figures) => {
+                for f in figures
+                    .iter()
+                    .filter(|f| worth_a_line(f.step) || f.train.is_some())
+                {
+                    writer.append(f)?;
+                }
+                let fraction = trainer.job().fraction(trainer.counters().step, elapsed);
+                let left = remaining(&trainer, elapsed, elapsed - before, step);
+                progress.steps(&figures, fraction, left);
+            }
+            Event::Evaluated {
+                step,
+                evaluation,
+                best,
+            } => {
+                writer.append(&json!({
+                    "step": step, "validation": evaluation.nats, "best": best, "elapsed": elapsed,
+                    "tokens_per_second": progress.speed(),
+                }))?;
+                progress.note(&format!(
+                    "step {step}: validation {}{}",
+                    loss_text(evaluation.nats, &about),
+                    if best { " (best)" } else { "" }
+                ));
+            }
+            Event::Sample { step, tokens } => {
+                let text = about.vocabulary.decode(&tokens);
+                let text = String::from_utf8_lossy(&text);
+                progress.note(&format!("---- sample at step {step}\n{text}\n----"));
+            }
+            Event::Save { state, best } => {
+                let checkpoint = state.to_checkpoint(&plan, &about)?;
+                match best {
+                    true => writer.save_best(&checkpoint)?,
+                    false => writer.save(state.counters.step, &checkpoint, keep)?,
+                };
+            }
+            Event::Finished => break Ok(()),
+        }
+    };
+    progress.finish();
+    if let Err(e) = result {
+        let kept = writer.run().newest().map(|newest| newest.path);
+        return Err(match kept {
+            Ok(path) => Error::new(
+                e.kind,
+                format!(
+                    "{}; the last good checkpoint is {}",
+                    e.message,
+                    path.display()
+                ),
+            ),
+            Err(_) => e,
+        });
+    }
+    let stopped = stop.load(Ordering::SeqCst)
+        && trainer
+            .job()
+            .fraction(trainer.counters().step, trainer.counters().elapsed)
+            < 1.0;
+    report(m, &trainer, &about, &path)?;
+    if stopped {
+        return Err(Error::new(
+            Kind::Interrupted,
+            format!(
+                "interrupted after step {}; everything is saved: wgrnn train --resume {}",
+                trainer.counters().step,
+                path.display()
+            ),
+        ));
+    }
+    Ok(())
+}
+
+/// Every step at first, then every tenth: a run of a million steps keeps its folder small.
+fn worth_a_line(step: u64) -> bool {
+    step <= 1000 || step.is_multiple_of(10)
+}
+
+/// Seconds to go.
+fn remaining(trainer: &Trainer, elapsed: f64, here: f64, first: u64) -> Option<f64> {
+    let job = trainer.job();
+    match (job.total_steps(), job.length) {
+        (None, Length::Minutes(minutes)) => Some((60.0 * minutes - elapsed).max(0.0)),
+        (Some(total), _) => {
+            let step = trainer.counters().step;
+            let done = step.saturating_sub(first).max(1);
+            Some(here / done as f64 * total.saturating_sub(step) as f64)
+        }
+        _ => None,
+    }
+}
+
+/// A loss in words, beside the floor where that is known.
+fn loss_text(nats: f64, about: &About) -> String {
+    match about.floor {
+        Some(floor) => format!("loss {nats:.3}, floor {floor:.3} nats/char"),
+        None => format!(
+            "loss {nats:.3} nats/char, {:.3} bits/char",
+            nats / std::f64::consts::LN_2
+        ),
+    }
+}
+
+/// The settings that matter, in one line.
+fn describe(job: &Job, about: &About) -> String {
+    let s = &job.settings;
+    let length = match job.length {
+        Length::Epochs(n) => format!(
+            "{n} epochs ({} steps)",
+            n.saturating_mul(job.steps_per_epoch())
+        ),
+        Length::Steps(n) => format!("{n} steps"),
+        Length::Minutes(n) => format!("{n} minutes"),
+    };
+    let embed = match s.embed {
+        0 => "one-hot".to_string(),
+        n => format!("embed {n}"),
+    };
+    format!(
+        "{}: {} x {} of H {}, {embed}, V {}, {} parameters; B {}, T {}, {} {}, {}, dropout {}, seed {}; {length}, {} \
+         steps an epoch",
+        about.text.as_ref().map_or("?", |t| t.name.as_str()),
+        about.cell,
+        s.layers,
+        s.hidden,
+        job.spec.vocab,
+        job.plan.parameter_count(),
+        s.batch,
+        s.seq_len,
+        s.optimizer,
+        s.lr,
+        s.schedule,
+        s.dropout,
+        s.seed,
+        job.steps_per_epoch(),
+    )
+}
+
+/// The result: the last lines on standard output.
+fn report(m: &ArgMatches, trainer: &Trainer, about: &About, path: &Path) -> Result<()> {
+    let counters = trainer.counters();
+    let program = std::env::args().next().unwrap_or_else(|| "wgrnn".into());
+    let shown = path.display().to_string();
+    let quoted = match shown.contains(|c: char| c.is_whitespace() || "'\"$&;()*?".contains(c)) {
+        true => format!("'{}'", shown.replace('\'', "'\\''")),
+        false => shown.clone(),
+    };
+    let sample = format!("{program} sample {quoted}");
+    if m.get_flag("json") {
+        return out::json(&json!({
+            "run": shown,
+            "step": counters.step,
+            "epochs": counters.step as f64 / counters.steps_per_epoch as f64,
+            "parameters": trainer.job().plan.parameter_count(),
+            "elapsed": counters.elapsed,
+            "loss": counters.meter.smooth,
+            "validation": counters.validation,
+            "best": counters.best.map(|b| b.nats),
+            "floor": about.floor,
+            "sample": sample,
+        }));
+    }
+    let validation = counters.validation.map_or(String::new(), |nats| {
+        format!(": {}", loss_text(nats, about))
+    });
+    out::line(&format!("{} steps{validation}", counters.step))?;
+    out::line(&format!("run: {shown}"))?;
+    out::line(&format!("sample from it: {sample}"))
+}

@@ -1,0 +1,139 @@
+//! One face for all executors: run, figures that may come late, slots to read and to write. It awaits, it never blocks.
+
+use std::sync::Arc;
+
+use super::cpu::Cpu;
+use super::{Inputs, Outcome};
+use crate::error::{Error, Result};
+use crate::op::{Plan, Role, SlotId};
+
+/// Where plans run.
+#[derive(Clone, Debug)]
+pub enum Device {
+    /// This machine's processor.
+    Cpu,
+}
+
+impl Device {
+    /// The device that `choice` names: `auto`, `cpu`, `gpu`, an adapter's name or its index.
+    ///
+    /// # Errors
+    /// Device, when there is no such device.
+    pub async fn open(choice: &str) -> Result<Device> {
+        match choice {
+            "auto" | "cpu" => Ok(Device::Cpu),
+            "gpu" => Err(Error::device(
+                "--device gpu: no GPU adapter was found; expected a Vulkan, Metal or Direct3D 12 driver \
+                 (on Debian and Ubuntu: apt install mesa-vulkan-drivers); --device cpu needs none",
+            )),
+            other => Err(Error::device(format!(
+                "--device {other}: no adapter of that name or index; `wgrnn devices` lists them"
+            ))),
+        }
+    }
+
+    /// What it is called.
+    pub fn name(&self) -> String {
+        match self {
+            Device::Cpu => {
+                let threads = std::thread::available_parallelism().map_or(1, usize::from);
+                format!(
+                    "cpu ({threads} thread{})",
+                    if threads == 1 { "" } else { "s" }
+                )
+            }
+        }
+    }
+}
+
+/// An executor of a plan on some device.
+#[derive(Debug)]
+pub enum Engine {
+    /// On the processor: a run is over when `run` returns.
+    Cpu {
+        /// The executor.
+        cpu: Box<Cpu<f32>>,
+        /// Figures that nobody asked for yet.
+        done: Vec<Outcome>,
+    },
+}
+
+impl Engine {
+    /// The executor of `plan` on `device`, every slot zero.
+    ///
+    /// # Errors
+    /// Device, when the device cannot hold the plan.
+    pub async fn new(device: &Device, plan: Arc<Plan>) -> Result<Engine> {
+        match device {
+            Device::Cpu => Ok(Engine::Cpu {
+                cpu: Box::new(Cpu::new(plan)),
+                done: Vec::new(),
+            }),
+        }
+    }
+
+    /// The plan.
+    pub fn plan(&self) -> &Arc<Plan> {
+        match self {
+            Engine::Cpu { cpu, .. } => cpu.plan(),
+        }
+    }
+
+    /// Runs the plan on one minibatch; its figures come with [`Engine::outcomes`].
+    ///
+    /// # Errors
+    /// Inputs that do not fit the plan, or a lost device.
+    pub async fn run(&mut self, inputs: &Inputs<'_>) -> Result<()> {
+        match self {
+            Engine::Cpu { cpu, done } => done.push(cpu.run(inputs)?),
+        }
+        Ok(())
+    }
+
+    /// The figures that have come since the last call, in the order of the runs; with `wait`, those of all runs so far.
+    ///
+    /// # Errors
+    /// A lost device.
+    pub async fn outcomes(&mut self, _wait: bool) -> Result<Vec<Outcome>> {
+        match self {
+            Engine::Cpu { done, .. } => Ok(std::mem::take(done)),
+        }
+    }
+
+    /// A copy of a slot of numbers.
+    ///
+    /// # Errors
+    /// Internal for a slot of words; a lost device.
+    pub async fn read(&mut self, slot: SlotId) -> Result<Vec<f32>> {
+        self.check(slot, None)?;
+        match self {
+            Engine::Cpu { cpu, .. } => Ok(cpu.read(slot).to_vec()),
+        }
+    }
+
+    /// Replaces a slot of numbers.
+    ///
+    /// # Errors
+    /// Internal for a slot of words or of another length; a lost device.
+    pub async fn write(&mut self, slot: SlotId, values: &[f32]) -> Result<()> {
+        self.check(slot, Some(values.len()))?;
+        match self {
+            Engine::Cpu { cpu, .. } => cpu.write(slot).copy_from_slice(values),
+        }
+        Ok(())
+    }
+
+    fn check(&self, slot: SlotId, len: Option<usize>) -> Result<()> {
+        let slot = self.plan().slot(slot);
+        if slot.role == Role::Words {
+            return Err(Error::internal(format!("{}: holds no numbers", slot.name)));
+        }
+        match len {
+            Some(found) if found != slot.len() => Err(Error::internal(format!(
+                "{}: expected {:?}, found {found} elements",
+                slot.name, slot.shape
+            ))),
+            _ => Ok(()),
+        }
+    }
+}

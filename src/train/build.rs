@@ -1,0 +1,45 @@
+//! From settings to a model: its specification, how it starts, how it is updated.
+
+use std::sync::Arc;
+
+use super::optimizer;
+use super::settings::{self, Settings};
+use crate::cell::Cell;
+use crate::model::{Init, Scheme, Spec, Update};
+
+/// The model that checked settings ask for, over a vocabulary of `vocab` symbols.
+pub fn spec(settings: &Settings, cell: Arc<Cell>, vocab: usize) -> Spec {
+    Spec {
+        vocab,
+        cell,
+        hidden: settings.hidden,
+        layers: settings.layers,
+        embed: settings.embed,
+        dropout: settings.dropout,
+        tie: settings.tie,
+    }
+}
+
+/// How the model is updated.
+pub fn update(settings: &Settings) -> Update {
+    Update {
+        rule: optimizer::rule(settings),
+        clip_norm: settings.clip_norm,
+        clip_value: settings.clip_value,
+    }
+}
+
+/// How the model starts.
+pub fn init(settings: &Settings) -> Init {
+    Init {
+        scheme: match settings.init {
+            settings::Init::Uniform => Scheme::Uniform,
+            settings::Init::Normal => Scheme::Normal,
+            settings::Init::Xavier => Scheme::Xavier,
+            settings::Init::Orthogonal => Scheme::Orthogonal,
+        },
+        scale: settings.init_scale,
+        forget_bias: settings.forget_bias,
+        seed: settings.seed,
+    }
+}

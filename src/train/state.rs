@@ -1,0 +1,308 @@
+//! What a checkpoint holds, and back again: weights under their names in files, the optimiser's arenas under the same
+//! names, the carried states, and everything else as JSON.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::checkpoint::{Checkpoint, Data, Tensor};
+use super::metrics::Meter;
+use super::schedule::Plateau;
+use super::settings::Settings;
+use crate::cell::Cell;
+use crate::data::Vocabulary;
+use crate::error::{Error, Kind, Result};
+use crate::model;
+use crate::op::{Plan, SlotId};
+
+/// The version of what is stored.
+const FORMAT: u32 = 1;
+
+/// What stays the same during a run, and says what its weights mean.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct About {
+    /// The program's version.
+    pub program: String,
+    /// The settings file's text.
+    pub settings: String,
+    /// The symbols.
+    pub vocabulary: Vocabulary,
+    /// Their hash.
+    pub vocabulary_hash: String,
+    /// The cell's name.
+    pub cell: String,
+    /// The cell's equations.
+    pub cell_text: String,
+    /// The text that is trained on; absent where weights came from elsewhere.
+    pub text: Option<Text>,
+    /// For a generated text, nats per character of the validation part that no model can go below.
+    pub floor: Option<f64>,
+}
+
+/// A text that a run is trained on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Text {
+    /// What it is called.
+    pub name: String,
+    /// BLAKE3 of its bytes.
+    pub hash: String,
+    /// Its files; none for the built-in corpus.
+    pub files: Vec<PathBuf>,
+    /// Seed and characters of the built-in corpus.
+    pub builtin: Option<(u64, usize)>,
+}
+
+/// The best evaluation so far.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Best {
+    /// Its step.
+    pub step: u64,
+    /// Its loss in nats.
+    pub nats: f64,
+}
+
+/// What changes during a run, besides tensors. The position in the data and all random numbers follow from the step.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Counters {
+    /// Steps that are done.
+    pub step: u64,
+    /// Steps of an epoch.
+    pub steps_per_epoch: u64,
+    /// Seconds of training.
+    pub elapsed: f64,
+    /// What the plateau schedule remembers.
+    pub plateau: Plateau,
+    /// The best evaluation.
+    pub best: Option<Best>,
+    /// The newest evaluation.
+    pub validation: Option<f64>,
+    /// Means of losses.
+    pub meter: Meter,
+}
+
+/// The JSON of a checkpoint.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Saved {
+    format: u32,
+    /// What stays the same.
+    pub about: About,
+    /// What changes.
+    pub counters: Counters,
+}
+
+/// All of a run that changes: enough to go on as if it had never stopped.
+#[derive(Clone, Debug, PartialEq)]
+pub struct State {
+    /// Counters.
+    pub counters: Counters,
+    /// The flat parameters.
+    pub parameters: Vec<f32>,
+    /// The optimiser's flat arenas, in its rule's order.
+    pub optimizer: Vec<Vec<f32>>,
+    /// Each layer's states [S, B, H] after the last step.
+    pub states: Vec<Vec<f32>>,
+}
+
+impl Saved {
+    /// Reads a checkpoint's JSON.
+    ///
+    /// # Errors
+    /// Checkpoint, when it is not what this program writes.
+    pub fn read(checkpoint: &Checkpoint) -> Result<Saved> {
+        let format = checkpoint.meta.get("format").and_then(|f| f.as_u64());
+        if format != Some(FORMAT.into()) {
+            let found = format.map_or("none".to_string(), |f| f.to_string());
+            return Err(Error::checkpoint(format!(
+                "expected a checkpoint of format {FORMAT}, found {found}"
+            )));
+        }
+        serde_json::from_value(checkpoint.meta.clone())
+            .map_err(|e| Error::checkpoint(format!("the checkpoint's state cannot be read: {e}")))
+    }
+}
+
+impl About {
+    /// The settings.
+    ///
+    /// # Errors
+    /// Checkpoint, when they are not valid.
+    pub fn settings(&self) -> Result<Settings> {
+        let settings: Settings = toml::from_str(&self.settings).map_err(|e| {
+            let what = e.message().replace('\n', " ");
+            Error::checkpoint(format!("the checkpoint's settings: {what}"))
+        })?;
+        settings.check(&[]).map_err(of_checkpoint)?;
+        Ok(settings)
+    }
+
+    /// The cell.
+    ///
+    /// # Errors
+    /// Checkpoint, when its text is not valid.
+    pub fn cell(&self) -> Result<Cell> {
+        Cell::parse(&self.cell, &self.cell_text).map_err(of_checkpoint)
+    }
+}
+
+fn of_checkpoint(e: Error) -> Error {
+    Error::new(Kind::Checkpoint, e.message)
+}
+
+/// The steps and the size of one step of a state slot [S, T+1, B, H]: shape without the steps, S, T and B * H.
+fn plane(plan: &Plan, slot: SlotId) -> (Vec<usize>, usize, usize, usize) {
+    let shape = &plan.slot(slot).shape;
+    let width = shape[2] * shape[3];
+    (
+        vec![shape[0], shape[2], shape[3]],
+        shape[0],
+        shape[1] - 1,
+        width,
+    )
+}
+
+/// The last step of a state slot's contents.
+pub fn last_step(plan: &Plan, slot: SlotId, all: &[f32]) -> Vec<f32> {
+    let (_, states, steps, width) = plane(plan, slot);
+    let plane = (steps + 1) * width;
+    (0..states)
+        .flat_map(|s| &all[s * plane + steps * width..(s + 1) * plane])
+        .copied()
+        .collect()
+}
+
+/// A state slot's contents, zero but for the last step.
+pub fn at_last_step(plan: &Plan, slot: SlotId, last: &[f32]) -> Vec<f32> {
+    let (_, states, steps, width) = plane(plan, slot);
+    let plane = (steps + 1) * width;
+    let mut all = vec![0.0; states * plane];
+    for s in 0..states {
+        all[s * plane + steps * width..(s + 1) * plane]
+            .copy_from_slice(&last[s * width..(s + 1) * width]);
+    }
+    all
+}
+
+/// The flat parameters that a checkpoint holds, for any plan of its model.
+///
+/// # Errors
+/// Checkpoint: every missing or unknown tensor and every wrong shape.
+pub fn weights(plan: &Plan, checkpoint: &Checkpoint) -> Result<Vec<f32>> {
+    arena(plan, checkpoint, |name| {
+        let other = name.starts_with("optimizer.") || name.starts_with("state.");
+        (!other).then_some(name)
+    })
+}
+
+/// A flat arena from the tensors whose names `of` maps to parameters.
+fn arena<'a>(
+    plan: &Plan,
+    checkpoint: &'a Checkpoint,
+    of: impl Fn(&'a str) -> Option<&'a str>,
+) -> Result<Vec<f32>> {
+    let mut tensors = Vec::new();
+    for (name, tensor) in &checkpoint.tensors {
+        let Some(parameter) = of(name) else { continue };
+        let Data::F32(data) = &tensor.data else {
+            return Err(Error::checkpoint(format!("{name}: expected f32")));
+        };
+        if let Some(at) = data.iter().position(|x| !x.is_finite()) {
+            return Err(Error::checkpoint(format!(
+                "{name}: element {at} is {}, expected a finite number",
+                data[at]
+            )));
+        }
+        tensors.push((parameter, tensor.shape.as_slice(), data.as_slice()));
+    }
+    model::import(plan, tensors)
+}
+
+impl State {
+    /// The state of a run that begins with `parameters`.
+    pub fn start(plan: &Plan, parameters: Vec<f32>, steps_per_epoch: u64, vocab: usize) -> State {
+        let states = plan.io.states.iter().map(|slot| {
+            let (_, states, _, width) = plane(plan, *slot);
+            vec![0.0; states * width]
+        });
+        State {
+            counters: Counters {
+                step: 0,
+                steps_per_epoch,
+                elapsed: 0.0,
+                plateau: Plateau::default(),
+                best: None,
+                validation: None,
+                meter: Meter::new(vocab),
+            },
+            parameters,
+            optimizer: vec![vec![0.0; plan.arena]; plan.io.optimizer.len()],
+            states: states.collect(),
+        }
+    }
+
+    /// The checkpoint; `plan` is the training plan.
+    ///
+    /// # Errors
+    /// Diverged, naming the tensor, when an element is not finite: such a state is never saved.
+    pub fn to_checkpoint(&self, plan: &Plan, about: &About) -> Result<Checkpoint> {
+        let mut tensors = std::collections::BTreeMap::new();
+        let mut add = |prefix: &str, flat: &[f32]| {
+            for (name, tensor) in model::export(plan, flat) {
+                let tensor = Tensor::f32(tensor.shape, tensor.data);
+                tensors.insert(format!("{prefix}{name}"), tensor);
+            }
+        };
+        add("", &self.parameters);
+        for (slot, flat) in plan.io.optimizer.iter().zip(&self.optimizer) {
+            add(&format!("{}.", plan.slot(*slot).name), flat);
+        }
+        for (slot, last) in plan.io.states.iter().zip(&self.states) {
+            let (shape, ..) = plane(plan, *slot);
+            let tensor = Tensor::f32(shape, last.clone());
+            tensors.insert(plan.slot(*slot).name.clone(), tensor);
+        }
+        for (name, tensor) in &tensors {
+            if let Data::F32(data) = &tensor.data
+                && let Some(at) = data.iter().position(|x| !x.is_finite())
+            {
+                let step = self.counters.step;
+                return Err(Error::new(
+                    Kind::Diverged,
+                    format!("step {step}: {name}: element {at} is {}", data[at]),
+                ));
+            }
+        }
+        let saved = Saved {
+            format: FORMAT,
+            about: about.clone(),
+            counters: self.counters,
+        };
+        let meta = serde_json::to_value(saved)
+            .map_err(|e| Error::internal(format!("state cannot be written as JSON: {e}")))?;
+        Ok(Checkpoint { tensors, meta })
+    }
+
+    /// The state that a checkpoint holds; `plan` is the training plan.
+    ///
+    /// # Errors
+    /// Checkpoint: missing or unknown tensors, wrong shapes.
+    pub fn from_checkpoint(plan: &Plan, checkpoint: &Checkpoint) -> Result<State> {
+        let Saved { counters, .. } = Saved::read(checkpoint)?;
+        let parameters = weights(plan, checkpoint)?;
+        let mut optimizer = Vec::new();
+        for slot in &plan.io.optimizer {
+            let prefix = format!("{}.", plan.slot(*slot).name);
+            optimizer.push(arena(plan, checkpoint, |name| name.strip_prefix(&prefix))?);
+        }
+        let mut states = Vec::new();
+        for slot in &plan.io.states {
+            let (shape, ..) = plane(plan, *slot);
+            states.push(checkpoint.f32(&plan.slot(*slot).name, &shape)?.to_vec());
+        }
+        Ok(State {
+            counters,
+            parameters,
+            optimizer,
+            states,
+        })
+    }
+}

@@ -1,0 +1,487 @@
+//! The training loop as a state machine: each call of [`Trainer::next`] does a piece of work and says what came of it.
+//! It awaits its engine, prints nothing and touches no file, so any host can drive it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::evaluate::{Evaluation, Evaluator};
+use super::metrics::Figures;
+use super::sampler::{Choice, Sampler};
+use super::schedule::{Progress, Schedule};
+use super::settings::{Length, Settings};
+use super::state::{self, Best, Counters, State};
+use crate::data::{Carry, Streams};
+use crate::error::{Error, Kind, Result};
+use crate::exec::{Device, Engine, Inputs, Outcome};
+use crate::model::{Dims, Mode, Spec, initialize};
+use crate::op::{Control, Hyper, Matrix, Plan, Role, Rule, SlotId};
+use crate::rng::{self, Purpose};
+
+/// Rows of an evaluation, where the text has that many segments.
+const EVALUATION_ROWS: usize = 32;
+/// Tokens of a sample during training.
+const SAMPLE: usize = 200;
+/// Evaluations may take this share of the training, by default.
+const EVALUATION_SHARE: f64 = 0.05;
+/// A forward and backward pass costs so many forward passes.
+const TRAINING_COST: f64 = 3.0;
+
+/// What is to be trained: plans and data, nothing on a device yet.
+#[derive(Debug)]
+pub struct Job {
+    /// The settings; `eval_every` is set.
+    pub settings: Settings,
+    /// The model.
+    pub spec: Spec,
+    /// The length of the run.
+    pub length: Length,
+    /// The training plan.
+    pub plan: Arc<Plan>,
+    streams: Streams,
+    evaluator: Option<Evaluator>,
+    sampler: Arc<Plan>,
+    rule: Rule,
+}
+
+/// What happened.
+#[derive(Debug)]
+pub enum Event {
+    /// Figures of steps arrived, in order.
+    Steps(Vec<Figures>),
+    /// The validation text was evaluated at a step; `best` where no loss was lower so far.
+    Evaluated {
+        /// The step.
+        step: u64,
+        /// What was found.
+        evaluation: Evaluation,
+        /// Whether it is the best so far.
+        best: bool,
+    },
+    /// A sample at a step: its tokens.
+    Sample {
+        /// The step.
+        step: u64,
+        /// The tokens.
+        tokens: Vec<u32>,
+    },
+    /// A state to be kept; `best` where the newest evaluation was the best.
+    Save {
+        /// The state.
+        state: Box<State>,
+        /// Keep it as the best instead of the newest.
+        best: bool,
+    },
+    /// The run is over: all steps are done, or it was stopped.
+    Finished,
+}
+
+/// Work that a step leaves behind it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Due {
+    Evaluate { observe: bool },
+    Sample,
+    Save { best: bool },
+}
+
+/// A run in progress.
+#[derive(Debug)]
+pub struct Trainer {
+    job: Job,
+    device: Device,
+    engine: Engine,
+    sampler: Option<Sampler>,
+    schedule: Schedule,
+    parameters: SlotId,
+    counters: Counters,
+    /// Steps done when this engine was made: its runs are counted from there.
+    first: u64,
+    /// Rates of the steps whose figures have not come.
+    rates: VecDeque<f64>,
+    figures: Vec<Figures>,
+    due: VecDeque<Due>,
+    /// The step at which the newest evaluation was made.
+    evaluated: Option<u64>,
+    closing: bool,
+}
+
+impl Job {
+    /// Trains `spec` as `settings` say on the tokens `train`, with `validation` held out (empty for none).
+    ///
+    /// # Errors
+    /// A text shorter than a window; sizes that do not fit together.
+    pub fn new(
+        mut settings: Settings,
+        spec: Spec,
+        length: Length,
+        train: Arc<[u32]>,
+        validation: Arc<[u32]>,
+    ) -> Result<Job> {
+        let dims = Dims {
+            steps: settings.seq_len,
+            batch: settings.batch,
+        };
+        let streams = Streams::new(train, dims.steps, dims.batch)?;
+        let update = super::build::update(&settings);
+        let plan = Arc::new(spec.plan(dims, Mode::Train(update))?);
+        let evaluator = match validation.is_empty() {
+            true => None,
+            false => Some(Evaluator::new(&spec, validation.clone(), EVALUATION_ROWS)?),
+        };
+        let sampler = Arc::new(Sampler::plan(&spec, 1)?);
+        let window = (dims.steps * dims.batch) as f64;
+        let balanced = validation.len() as f64 / (TRAINING_COST * EVALUATION_SHARE * window);
+        let per_epoch = streams.per_epoch() as u64;
+        // A round number of steps, and at least 500; a long epoch is cut into a few parts only for its own sake.
+        let balanced = ((balanced / 100.0).ceil() as u64 * 100).max(500);
+        settings.eval_every.get_or_insert(match length {
+            Length::Minutes(_) => balanced,
+            _ => balanced.max(per_epoch / 4).min(per_epoch),
+        });
+        Ok(Job {
+            rule: update.rule,
+            settings,
+            spec,
+            length,
+            plan,
+            streams,
+            evaluator,
+            sampler,
+        })
+    }
+
+    /// Bytes that all plans of the run take on a device.
+    pub fn bytes(&self) -> u64 {
+        let evaluation = self.evaluator.as_ref().map_or(0, |e| e.plan().bytes());
+        self.plan.bytes() + evaluation + self.sampler.bytes()
+    }
+
+    /// Steps of an epoch.
+    pub fn steps_per_epoch(&self) -> u64 {
+        self.streams.per_epoch() as u64
+    }
+
+    /// Steps of the whole run, where its length does not depend on the clock.
+    pub fn total_steps(&self) -> Option<u64> {
+        match self.length {
+            Length::Epochs(epochs) => Some(epochs.saturating_mul(self.steps_per_epoch())),
+            Length::Steps(steps) => Some(steps),
+            Length::Minutes(_) => None,
+        }
+    }
+
+    /// The part of the run that is done after `step` steps and `elapsed` seconds, in [0, 1].
+    pub fn fraction(&self, step: u64, elapsed: f64) -> f64 {
+        let part = match (self.total_steps(), self.length) {
+            (Some(total), _) => step as f64 / total.max(1) as f64,
+            (None, Length::Minutes(minutes)) => elapsed / (60.0 * minutes),
+            (None, _) => 1.0,
+        };
+        part.clamp(0.0, 1.0)
+    }
+
+    /// The state of a run that begins.
+    ///
+    /// # Errors
+    /// Initial values that are not finite.
+    pub fn start(&self) -> Result<State> {
+        let init = super::build::init(&self.settings);
+        let parameters = initialize(&self.plan, &init)?;
+        Ok(State::start(
+            &self.plan,
+            parameters,
+            self.steps_per_epoch(),
+            self.spec.vocab,
+        ))
+    }
+}
+
+impl Trainer {
+    /// Puts `job` on `device`, to go on from `state`.
+    ///
+    /// # Errors
+    /// A state that does not fit the plan; a device that cannot hold it.
+    pub async fn new(device: Device, job: Job, state: State) -> Result<Trainer> {
+        let plan = job.plan.clone();
+        let mut engine = Engine::new(&device, plan.clone()).await?;
+        let Some(parameters) = plan.io.parameters else {
+            return Err(Error::internal("the plan has no parameters"));
+        };
+        engine.write(parameters, &state.parameters).await?;
+        for (slot, values) in plan.io.optimizer.iter().zip(&state.optimizer) {
+            engine.write(*slot, values).await?;
+        }
+        for (slot, last) in plan.io.states.iter().zip(&state.states) {
+            let all = state::at_last_step(&plan, *slot, last);
+            engine.write(*slot, &all).await?;
+        }
+        let first = state.counters.step;
+        Ok(Trainer {
+            schedule: Schedule::new(&job.settings),
+            job,
+            device,
+            engine,
+            sampler: None,
+            parameters,
+            counters: state.counters,
+            first,
+            rates: VecDeque::new(),
+            figures: Vec::new(),
+            due: VecDeque::new(),
+            evaluated: None,
+            closing: false,
+        })
+    }
+
+    /// What is being trained.
+    pub fn job(&self) -> &Job {
+        &self.job
+    }
+
+    /// Where the run is.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Goes on until something is to be told. `elapsed` are the seconds of training so far, earlier sittings included;
+    /// with `stop`, the run ends after the work that its last step left.
+    ///
+    /// # Errors
+    /// Diverged, naming the first tensor that is not finite; the parameters are then as they were before that step. A
+    /// lost device.
+    pub async fn next(&mut self, elapsed: f64, stop: bool) -> Result<Event> {
+        self.counters.elapsed = elapsed;
+        loop {
+            let ending =
+                self.closing || stop || self.job.fraction(self.counters.step, elapsed) >= 1.0;
+            if ending || !self.due.is_empty() {
+                self.collect(true).await?;
+            }
+            if !self.figures.is_empty() {
+                return Ok(Event::Steps(std::mem::take(&mut self.figures)));
+            }
+            if let Some(due) = self.due.pop_front() {
+                return self.perform(due).await;
+            }
+            if self.closing {
+                return Ok(Event::Finished);
+            }
+            if ending {
+                self.closing = true;
+                let step = self.counters.step;
+                if !stop && self.evaluated != Some(step) && self.job.evaluator.is_some() {
+                    self.due.push_back(Due::Evaluate { observe: false });
+                }
+                // Even where the step was saved: an evaluation and the clock may be newer.
+                self.due.push_back(Due::Save { best: false });
+                continue;
+            }
+            self.submit(elapsed).await?;
+            self.collect(false).await?;
+        }
+    }
+
+    /// Submits one minibatch and notes what is due after it.
+    async fn submit(&mut self, elapsed: f64) -> Result<()> {
+        let step = self.counters.step;
+        let settings = &self.job.settings;
+        let per_epoch = self.job.steps_per_epoch();
+        // The index is a remainder, so it fits.
+        let minibatch = self.job.streams.minibatch((step % per_epoch) as usize);
+        let lr = self.schedule.lr(&Progress {
+            step,
+            steps_per_epoch: per_epoch,
+            fraction: self.job.fraction(step, elapsed),
+            plateau: self.counters.plateau,
+        });
+        let (correction1, correction2) = self.job.rule.corrections(step + 1);
+        let inputs = Inputs {
+            ids: &minibatch.ids,
+            weights: None,
+            control: Control {
+                key: rng::key(settings.seed, Purpose::Dropout),
+                step: [step as u32, (step >> 32) as u32],
+                reset: u32::from(minibatch.carry == Carry::Reset),
+            },
+            hyper: Hyper {
+                lr,
+                scale: 1.0 / minibatch.counted() as f64,
+                update: (step + 1) as f64,
+                correction1,
+                correction2,
+            },
+        };
+        self.engine.run(&inputs).await?;
+        self.rates.push_back(lr);
+        self.counters.step += 1;
+
+        let step = self.counters.step;
+        let epoch_ends = step.is_multiple_of(per_epoch);
+        // A period of 0 is an epoch.
+        let at = |period: u64| match period {
+            0 => epoch_ends,
+            period => step.is_multiple_of(period),
+        };
+        if self.job.evaluator.is_some() && at(settings.eval_every.unwrap_or(0)) {
+            self.due.push_back(Due::Evaluate { observe: true });
+        }
+        if settings.sample_every > 0 && at(settings.sample_every) {
+            self.due.push_back(Due::Sample);
+        }
+        if at(settings.save_every) {
+            self.due.push_back(Due::Save { best: false });
+        }
+        Ok(())
+    }
+
+    /// Takes the figures that have come, or with `wait` all of them.
+    async fn collect(&mut self, wait: bool) -> Result<()> {
+        for Outcome { run, report } in self.engine.outcomes(wait).await? {
+            let step = self.first + run;
+            if !report.finite {
+                return Err(self.diverged(step).await?);
+            }
+            let tokens = (self.job.settings.seq_len * self.job.settings.batch) as f64;
+            let lr = self.rates.pop_front().unwrap_or(f64::NAN);
+            let per_epoch = self.job.steps_per_epoch();
+            let loss = report.loss / tokens;
+            let meter = &mut self.counters.meter;
+            self.figures
+                .push(meter.take(step, per_epoch, loss, lr, report.norm));
+        }
+        Ok(())
+    }
+
+    async fn perform(&mut self, due: Due) -> Result<Event> {
+        let step = self.counters.step;
+        match due {
+            Due::Evaluate { observe } => {
+                let parameters = self.engine.read(self.parameters).await?;
+                let Some(evaluator) = &mut self.job.evaluator else {
+                    return Err(Error::internal("no text to evaluate"));
+                };
+                let evaluation = evaluator.run(&self.device, &parameters).await?;
+                let nats = evaluation.nats;
+                if observe {
+                    self.counters.plateau = self.schedule.observe(self.counters.plateau, nats);
+                }
+                self.evaluated = Some(step);
+                self.counters.validation = nats.is_finite().then_some(nats);
+                let best = nats.is_finite() && self.counters.best.is_none_or(|b| nats < b.nats);
+                if best {
+                    self.counters.best = Some(Best { step, nats });
+                    self.due.push_front(Due::Save { best: true });
+                }
+                Ok(Event::Evaluated {
+                    step,
+                    evaluation,
+                    best,
+                })
+            }
+            Due::Sample => {
+                let tokens = self.sample().await?;
+                Ok(Event::Sample { step, tokens })
+            }
+            Due::Save { best } => {
+                let state = Box::new(self.state().await?);
+                Ok(Event::Save { state, best })
+            }
+        }
+    }
+
+    /// The state after the last step.
+    ///
+    /// # Errors
+    /// A lost device.
+    pub async fn state(&mut self) -> Result<State> {
+        let plan = self.job.plan.clone();
+        let parameters = self.engine.read(self.parameters).await?;
+        let mut optimizer = Vec::new();
+        for slot in &plan.io.optimizer {
+            optimizer.push(self.engine.read(*slot).await?);
+        }
+        let mut states = Vec::new();
+        for slot in &plan.io.states {
+            let all = self.engine.read(*slot).await?;
+            states.push(state::last_step(&plan, *slot, &all));
+        }
+        Ok(State {
+            counters: self.counters,
+            parameters,
+            optimizer,
+            states,
+        })
+    }
+
+    /// A text of the model as it is; each step's sample has draws of its own.
+    async fn sample(&mut self) -> Result<Vec<u32>> {
+        let parameters = self.engine.read(self.parameters).await?;
+        let position = self.counters.step << 32;
+        let sampler = match &mut self.sampler {
+            Some(sampler) => sampler,
+            none => {
+                let plan = self.job.sampler.clone();
+                none.insert(Sampler::new(&self.device, plan, &parameters).await?)
+            }
+        };
+        sampler.restart(&parameters, position).await?;
+        let choice = Choice {
+            seed: self.job.settings.seed,
+            ..Choice::default()
+        };
+        let mut tokens = vec![0];
+        for _ in 0..SAMPLE {
+            let last = tokens[tokens.len() - 1];
+            let scores = sampler.feed(&[last]).await?;
+            tokens.extend(sampler.draw(&scores, &choice)?);
+        }
+        tokens.remove(0);
+        Ok(tokens)
+    }
+
+    /// The error of a step whose loss or gradient is not finite: names the first tensor, in the order of the operations,
+    /// that holds a bad element.
+    async fn diverged(&mut self, step: u64) -> Result<Error> {
+        let plan = self.job.plan.clone();
+        let parameters = plan.matrix(self.parameters);
+        let mut places = vec![("the parameters".to_string(), parameters)];
+        for op in &plan.ops {
+            for matrix in op.writes() {
+                places.push((op.name().to_string(), matrix));
+            }
+        }
+        let mut text = "no tensor that is still in memory".to_string();
+        for (op, matrix) in places {
+            let slot = plan.slot(matrix.slot);
+            if matches!(slot.role, Role::Words | Role::Results) || slot.is_empty() {
+                continue;
+            }
+            let values = self.engine.read(matrix.slot).await?;
+            if let Some((row, col, value)) = first_bad(&values, matrix) {
+                let name = match matrix.slot == self.parameters {
+                    true => op,
+                    false => format!("{} (written by {op})", slot.name),
+                };
+                text = format!("{name}: element [{row}, {col}] is {value}");
+                break;
+            }
+        }
+        Ok(Error::new(
+            Kind::Diverged,
+            format!(
+                "step {}: the loss or its gradient is no longer finite; first bad tensor: {text}; try a lower --lr or \
+                 --clip-norm",
+                step + 1
+            ),
+        ))
+    }
+}
+
+/// The first element of a matrix that is not finite.
+fn first_bad(values: &[f32], matrix: Matrix) -> Option<(usize, usize, f32)> {
+    (0..matrix.rows).find_map(|row| {
+        let at = matrix.offset + row * matrix.stride;
+        let row_values = values.get(at..at + matrix.cols)?;
+        let col = row_values.iter().position(|x| !x.is_finite())?;
+        Some((row, col, row_values[col]))
+    })
+}

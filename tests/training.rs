@@ -1,0 +1,265 @@
+//! The training loop on the CPU executor, in process: it goes on to the bit, it evaluates whatever the batch size, it
+//! stops at a loss that is not finite without touching the weights.
+
+use std::sync::Arc;
+
+use pollster::block_on;
+use wgrnn::Kind;
+use wgrnn::cell::library;
+use wgrnn::data::{VocabKind, Vocabulary};
+use wgrnn::exec::Device;
+use wgrnn::train::settings::{OptimizerName, ScheduleName};
+use wgrnn::train::{
+    About, Checkpoint, Evaluator, Event, Figures, Job, Length, Settings, State, Trainer, spec,
+};
+
+/// A text with some structure, of a few hundred characters.
+fn text(n: usize) -> String {
+    let words = ["the", "cat", "sat", "on", "a", "mat", "and", "ran", "off"];
+    (0..n)
+        .map(|i| words[(i * i + i / 3) % words.len()])
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// Two layers on an embedding, with dropout; an epoch of 11 steps.
+fn settings() -> Settings {
+    Settings {
+        cell: "gru-cho".into(),
+        hidden: 7,
+        layers: 2,
+        embed: 5,
+        dropout: 0.4,
+        seq_len: 5,
+        batch: 3,
+        clip_norm: 1.0,
+        seed: 9,
+        sample_every: 4,
+        eval_every: Some(3),
+        save_every: 0,
+        schedule: ScheduleName::Plateau,
+        patience: 0,
+        val: 0.2,
+        ..Settings::default()
+    }
+}
+
+struct Setting {
+    about: About,
+    tokens: Arc<[u32]>,
+    settings: Settings,
+}
+
+impl Setting {
+    fn new(settings: Settings) -> Setting {
+        let text = text(50);
+        let vocabulary = Vocabulary::build(VocabKind::Char, text.as_bytes(), 1).unwrap();
+        let cell = library::builtin(&settings.cell).unwrap();
+        Setting {
+            tokens: vocabulary.encode(text.as_bytes()).unwrap().into(),
+            about: About {
+                program: "test".into(),
+                settings: settings.to_toml().unwrap(),
+                vocabulary_hash: vocabulary.hash(),
+                vocabulary,
+                cell: cell.name,
+                cell_text: cell.text,
+                text: None,
+                floor: None,
+            },
+            settings,
+        }
+    }
+
+    fn job(&self, steps: u64) -> Job {
+        let cell = Arc::new(self.about.cell().unwrap());
+        let spec = spec(&self.settings, cell, self.about.vocabulary.len());
+        let cut = self.tokens.len() * 4 / 5;
+        let (train, validation) = (self.tokens[..cut].into(), self.tokens[cut..].into());
+        Job::new(
+            self.settings.clone(),
+            spec,
+            Length::Steps(steps),
+            train,
+            validation,
+        )
+        .unwrap()
+    }
+
+    /// Trains up to `steps` from `from`; gives the last state's file and all figures.
+    fn train(&self, steps: u64, from: Option<&[u8]>) -> (Vec<u8>, Vec<Figures>) {
+        let job = self.job(steps);
+        let plan = job.plan.clone();
+        let state = match from {
+            None => job.start().unwrap(),
+            Some(bytes) => {
+                let checkpoint = Checkpoint::from_bytes(bytes).unwrap();
+                State::from_checkpoint(&plan, &checkpoint).unwrap()
+            }
+        };
+        let mut trainer = block_on(Trainer::new(Device::Cpu, job, state)).unwrap();
+        let (mut last, mut figures) = (Vec::new(), Vec::new());
+        loop {
+            // The clock does not count here, so that files are equal to the byte.
+            match block_on(trainer.next(0.0, false)).unwrap() {
+                Event::Steps(new) => figures.extend(new),
+                Event::Save { state, best: false } => {
+                    last = state
+                        .to_checkpoint(&plan, &self.about)
+                        .unwrap()
+                        .to_bytes()
+                        .unwrap();
+                }
+                Event::Finished => return (last, figures),
+                _ => {}
+            }
+        }
+    }
+}
+
+#[test]
+fn a_stopped_run_goes_on_to_the_bit() {
+    for optimizer in [OptimizerName::Adam, OptimizerName::RmsProp] {
+        let momentum = match optimizer {
+            OptimizerName::RmsProp => 0.5,
+            _ => 0.0,
+        };
+        let setting = Setting::new(Settings {
+            optimizer,
+            momentum,
+            // Too much, so that evaluations get worse at times and the plateau has something to remember.
+            lr: 0.2,
+            ..settings()
+        });
+        let per_epoch = setting.job(1).steps_per_epoch();
+        let total = 2 * per_epoch + 4;
+        let (whole, figures) = setting.train(total, None);
+        assert_eq!(figures.len() as u64, total);
+        let plateaus = figures.iter().any(|f| f.lr < figures[0].lr);
+        assert!(plateaus, "the schedule has nothing to remember");
+        // In mid-epoch, at an epoch's end, after the first step; twice, too.
+        for stop in [1, 6, per_epoch, per_epoch + 5] {
+            let (half, before) = setting.train(stop, None);
+            let (rest, after) = setting.train(total, Some(&half));
+            let both: Vec<Figures> = before.into_iter().chain(after).collect();
+            assert_eq!(both, figures, "stopped at {stop}");
+            let (a, b) = (
+                Checkpoint::from_bytes(&whole).unwrap(),
+                Checkpoint::from_bytes(&rest).unwrap(),
+            );
+            assert_eq!(a.tensors, b.tensors, "stopped at {stop}");
+            // A stop adds an evaluation of its own, which may be a best one; nothing of training hangs on it.
+            for key in ["step", "plateau", "meter", "steps_per_epoch"] {
+                let at = format!("/counters/{key}");
+                assert_eq!(a.meta.pointer(&at), b.meta.pointer(&at), "{key}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_seed_decides() {
+    let a = Setting::new(settings());
+    let b = Setting::new(Settings {
+        seed: 10,
+        ..settings()
+    });
+    assert_eq!(a.train(5, None), a.train(5, None));
+    assert_ne!(a.train(5, None).1, b.train(5, None).1);
+}
+
+#[test]
+fn training_learns() {
+    let setting = Setting::new(Settings {
+        cell: "lstm".into(),
+        hidden: 24,
+        layers: 1,
+        embed: 0,
+        dropout: 0.0,
+        lr: 0.02,
+        schedule: ScheduleName::Constant,
+        ..settings()
+    });
+    let (_, figures) = setting.train(150, None);
+    let ln_v = (setting.about.vocabulary.len() as f64).ln();
+    assert!((figures[0].loss - ln_v).abs() < 0.2, "{}", figures[0].loss);
+    let last = figures[figures.len() - 1].loss;
+    assert!(last < 0.5, "{last} after {}", figures[0].loss);
+}
+
+#[test]
+fn evaluation_gives_one_figure_for_all_batch_sizes() {
+    let setting = Setting::new(settings());
+    let spec = setting.job(1).spec;
+    let state = setting.job(1).start().unwrap();
+    let tokens: Vec<u32> = setting
+        .tokens
+        .iter()
+        .cycle()
+        .take(30_000)
+        .copied()
+        .collect();
+    let of = |batch| {
+        let mut evaluator = Evaluator::new(&spec, tokens.clone().into(), batch).unwrap();
+        block_on(evaluator.run(&Device::Cpu, &state.parameters)).unwrap()
+    };
+    let alone = of(1);
+    assert_eq!(alone.count, 29_999);
+    for batch in [2, 3, 64] {
+        let found = of(batch);
+        assert_eq!(found.count, alone.count);
+        // The losses are equal; f32 sums of a window's losses round in another order.
+        let difference = (found.nats - alone.nats).abs();
+        assert!(difference <= 1e-6, "batch {batch}: {difference}");
+    }
+}
+
+#[test]
+fn a_loss_that_is_not_finite_stops_and_names_the_tensor() {
+    let setting = Setting::new(settings());
+    let job = setting.job(50);
+    let plan = job.plan.clone();
+    let mut state = job.start().unwrap();
+    let bad = plan
+        .parameters
+        .iter()
+        .find(|p| p.name == "head.bias")
+        .unwrap();
+    state.parameters[bad.matrix.offset] = f32::NAN;
+    let before: Vec<u32> = state.parameters.iter().map(|x| x.to_bits()).collect();
+    let mut trainer = block_on(Trainer::new(Device::Cpu, job, state)).unwrap();
+    let e = block_on(trainer.next(0.0, false)).unwrap_err();
+    assert_eq!(e.kind, Kind::Diverged);
+    for part in ["step 1:", "the parameters", "NaN"] {
+        assert!(e.message.contains(part), "{e}");
+    }
+    let after = block_on(trainer.state()).unwrap();
+    let bits: Vec<u32> = after.parameters.iter().map(|x| x.to_bits()).collect();
+    assert_eq!(bits, before);
+    let e = after.to_checkpoint(&plan, &setting.about).unwrap_err();
+    assert_eq!(e.kind, Kind::Diverged);
+    assert!(e.message.contains("head.bias"), "{e}");
+}
+
+#[test]
+fn an_activation_that_overflows_is_named_by_its_operation() {
+    let setting = Setting::new(Settings {
+        optimizer: OptimizerName::Sgd,
+        lr: 3e38,
+        clip_norm: 0.0,
+        dropout: 0.0,
+        ..settings()
+    });
+    let job = setting.job(50);
+    let state = job.start().unwrap();
+    let mut trainer = block_on(Trainer::new(Device::Cpu, job, state)).unwrap();
+    let e = loop {
+        match block_on(trainer.next(0.0, false)) {
+            Err(e) => break e,
+            Ok(Event::Finished) => panic!("it should have diverged"),
+            Ok(_) => {}
+        }
+    };
+    assert_eq!(e.kind, Kind::Diverged, "{e}");
+    assert!(e.message.contains("element ["), "{e}");
+}
