@@ -8,7 +8,8 @@
 Every contender is a program of its own that warms up, times single steps and prints their median. The programs take
 turns for --rounds rounds (A B C A B C ...), so that a machine that is busy for a while hurts all of them. A cell of the
 table is the median over the rounds of (milliseconds of the peer) / (milliseconds of wgrnn) in the same round: 2x is
-twice as fast as the peer. Peers that are not installed are named with what to do. --json prints all that was measured.
+twice as fast as the peer. With --best the fastest single step of all rounds stands for each, which is what remains to
+be said on a machine that is busy. Peers that are not installed are named with what to do. --json prints all lines.
 """
 
 import argparse
@@ -64,6 +65,7 @@ def arguments():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=3.0, help="timed work of one contender in a round")
     parser.add_argument("--slow", type=float, default=20.0, help="a step that takes more seconds is run in one round only")
+    parser.add_argument("--best", action="store_true", help="compare the fastest steps instead of the medians")
     parser.add_argument("--without", action="append", default=[], choices=["pytorch", "burn"], help="leave a peer out")
     parser.add_argument("--json", action="store_true", help="print every measurement as a line of JSON instead")
     return parser.parse_args()
@@ -162,22 +164,29 @@ def describe(shape):
     return ", ".join(str(shape[field]) for _, field in FIELDS)
 
 
-def ratio(peer, ours):
+def times(lines, best):
+    """What stands for each round, in milliseconds; with `best` one figure for all of them."""
+    times = [line["ms_min" if best else "ms_median"] for line in lines if line]
+    return [min(times)] if best and times else times
+
+
+def ratio(peer, ours, best):
     """How many times as fast as the peer: rounds pair up, a contender with a single round stands beside all."""
-    peer, ours = [[line["ms_median"] for line in lines if line] for lines in (peer, ours)]
+    peer, ours = times(peer, best), times(ours, best)
     if not peer or not ours:
-        return None
+        return ""
     if len(peer) == len(ours):
-        return statistics.median(p / o for p, o in zip(peer, ours))
-    return statistics.median(peer) / statistics.median(ours)
+        value = statistics.median(p / o for p, o in zip(peer, ours))
+    else:
+        value = statistics.median(peer) / statistics.median(ours)
+    return f"{value:.3g}x"
 
 
-def milliseconds(lines):
-    times = [line["ms_median"] for line in lines if line]
-    if not times:
+def milliseconds(lines, best):
+    figures = times(lines, best)
+    if not figures:
         return "failed"
-    text = f"{statistics.median(times):.4g} ms"
-    return text if len(times) > 1 else text + " *"
+    return f"{statistics.median(figures):.4g} ms" + ("" if len(lines) > 1 else " *")
 
 
 def print_table(rows):
@@ -208,16 +217,15 @@ def main():
                     if line:
                         print(json.dumps(dict(line, contender=c.label, round=number)), flush=True)
             continue
-        table.append([describe(shape), "", ""] + [milliseconds(rounds[p.label]) for p in peers])
+        table.append([describe(shape), "", ""] + [milliseconds(rounds[p.label], args.best) for p in peers])
         for c in ours:
-            row = ["", c.label, milliseconds(rounds[c.label])]
-            for p in peers:
-                times = ratio(rounds[p.label], rounds[c.label])
-                row.append(f"{times:.3g}x" if times else "")
+            row = ["", c.label, milliseconds(rounds[c.label], args.best)]
+            row += [ratio(rounds[p.label], rounds[c.label], args.best) for p in peers]
             table.append(row)
     if not args.json:
         print_table(table)
-        print(f"\n{args.cell}; medians of {args.rounds} interleaved rounds; * a single step, too slow for rounds.")
+        figure = "the fastest step" if args.best else "medians"
+        print(f"\n{args.cell}; {figure} of {args.rounds} interleaved rounds; * a single step, too slow for rounds.")
         print("Nx: wgrnn takes 1/N of the peer's time.")
         for c in found:
             print(f"{c.label}: {c.device or 'never ran'}")
