@@ -4,7 +4,7 @@ use clap::{ArgMatches, Command};
 use pollster::block_on;
 use serde_json::json;
 use wgrnn::Result;
-use wgrnn::exec::Device;
+use wgrnn::exec::{Device, gpu};
 
 use super::{flags, out};
 
@@ -17,8 +17,42 @@ pub fn command() -> Command {
 
 pub fn run(m: &ArgMatches) -> Result<()> {
     let cpu = block_on(Device::open("cpu"))?;
+    let adapters = block_on(gpu::adapters());
+    let auto = block_on(Device::open("auto"))?.name();
     if m.get_flag("json") {
-        return out::json(&json!([{"device": "cpu", "name": cpu.name()}]));
+        let mut list = vec![json!({"device": "cpu", "name": cpu.name()})];
+        list.extend(adapters.iter().map(|a| {
+            json!({
+                "device": a.index,
+                "name": a.name,
+                "driver": a.driver,
+                "backend": a.backend,
+                "kind": a.kind,
+                "software": a.software,
+                "max_binding_bytes": a.max_binding,
+                "max_bindings": a.max_bindings,
+                "workgroup_memory_bytes": a.workgroup_memory,
+                "workgroup_threads": a.workgroup_threads,
+                "timestamps": a.timestamps,
+            })
+        }));
+        return out::json(&json!({"devices": list, "auto": auto}));
     }
-    out::line(&format!("cpu    {}", cpu.name()))
+    out::line(&format!("cpu    {}", cpu.name()))?;
+    for a in &adapters {
+        out::line(&format!(
+            "{:<6} {} - {}, {}, driver {}; {} MiB a binding, {} timestamps",
+            a.index,
+            a.name,
+            a.backend,
+            if a.software { "software" } else { &a.kind },
+            a.driver,
+            a.max_binding >> 20,
+            if a.timestamps { "with" } else { "without" },
+        ))?;
+    }
+    if adapters.is_empty() {
+        out::line(&format!("no GPU adapter: {}", gpu::INSTALL))?;
+    }
+    out::line(&format!("--device auto takes {auto}"))
 }

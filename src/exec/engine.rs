@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::cpu::Cpu;
+use super::gpu::{self, Choice, Gpu};
 use super::{Inputs, Outcome};
 use crate::error::{Error, Result};
 use crate::op::{Plan, Role, SlotId};
@@ -12,29 +13,29 @@ use crate::op::{Plan, Role, SlotId};
 pub enum Device {
     /// This machine's processor.
     Cpu,
+    /// An adapter.
+    Gpu(Arc<gpu::Device>),
 }
 
 impl Device {
-    /// The device that `choice` names: `auto`, `cpu`, `gpu`, an adapter's name or its index.
+    /// The device that `choice` names: `auto` (a real GPU, else the processor), `cpu`, `gpu`, a part of an adapter's name
+    /// or its index.
     ///
     /// # Errors
     /// Device, when there is no such device.
     pub async fn open(choice: &str) -> Result<Device> {
-        match choice {
-            "auto" | "cpu" => Ok(Device::Cpu),
-            "gpu" => Err(Error::device(
-                "--device gpu: no GPU adapter was found; expected a Vulkan, Metal or Direct3D 12 driver \
-                 (on Debian and Ubuntu: apt install mesa-vulkan-drivers); --device cpu needs none",
-            )),
-            other => Err(Error::device(format!(
-                "--device {other}: no adapter of that name or index; `wgrnn devices` lists them"
-            ))),
+        if choice == "cpu" {
+            return Ok(Device::Cpu);
         }
+        let opened = gpu::Device::open(&Choice::parse(choice)).await;
+        let named = |e: Error| Error::new(e.kind, format!("--device {choice}: {}", e.message));
+        Ok(opened.map_err(named)?.map_or(Device::Cpu, Device::Gpu))
     }
 
     /// What it is called.
     pub fn name(&self) -> String {
         match self {
+            Device::Gpu(device) => format!("{} ({})", device.adapter.name, device.adapter.backend),
             Device::Cpu => {
                 let threads = std::thread::available_parallelism().map_or(1, usize::from);
                 format!(
@@ -56,6 +57,8 @@ pub enum Engine {
         /// Figures that nobody asked for yet.
         done: Vec<Outcome>,
     },
+    /// On an adapter: `run` submits, and figures come a few runs late.
+    Gpu(Box<Gpu>),
 }
 
 impl Engine {
@@ -69,6 +72,10 @@ impl Engine {
                 cpu: Box::new(Cpu::new(plan)),
                 done: Vec::new(),
             }),
+            Device::Gpu(device) => {
+                let gpu = Gpu::new(device.clone(), plan).await?;
+                Ok(Engine::Gpu(Box::new(gpu)))
+            }
         }
     }
 
@@ -76,6 +83,7 @@ impl Engine {
     pub fn plan(&self) -> &Arc<Plan> {
         match self {
             Engine::Cpu { cpu, .. } => cpu.plan(),
+            Engine::Gpu(gpu) => gpu.plan(),
         }
     }
 
@@ -85,18 +93,22 @@ impl Engine {
     /// Inputs that do not fit the plan, or a lost device.
     pub async fn run(&mut self, inputs: &Inputs<'_>) -> Result<()> {
         match self {
-            Engine::Cpu { cpu, done } => done.push(cpu.run(inputs)?),
+            Engine::Cpu { cpu, done } => {
+                done.push(cpu.run(inputs)?);
+                Ok(())
+            }
+            Engine::Gpu(gpu) => gpu.run(inputs).await,
         }
-        Ok(())
     }
 
     /// The figures that have come since the last call, in the order of the runs; with `wait`, those of all runs so far.
     ///
     /// # Errors
     /// A lost device.
-    pub async fn outcomes(&mut self, _wait: bool) -> Result<Vec<Outcome>> {
+    pub async fn outcomes(&mut self, wait: bool) -> Result<Vec<Outcome>> {
         match self {
             Engine::Cpu { done, .. } => Ok(std::mem::take(done)),
+            Engine::Gpu(gpu) => gpu.outcomes(wait).await,
         }
     }
 
@@ -108,6 +120,7 @@ impl Engine {
         self.check(slot, None)?;
         match self {
             Engine::Cpu { cpu, .. } => Ok(cpu.read(slot).to_vec()),
+            Engine::Gpu(gpu) => gpu.read(slot).await,
         }
     }
 
@@ -118,9 +131,12 @@ impl Engine {
     pub async fn write(&mut self, slot: SlotId, values: &[f32]) -> Result<()> {
         self.check(slot, Some(values.len()))?;
         match self {
-            Engine::Cpu { cpu, .. } => cpu.write(slot).copy_from_slice(values),
+            Engine::Cpu { cpu, .. } => {
+                cpu.write(slot).copy_from_slice(values);
+                Ok(())
+            }
+            Engine::Gpu(gpu) => gpu.write(slot, values),
         }
-        Ok(())
     }
 
     fn check(&self, slot: SlotId, len: Option<usize>) -> Result<()> {

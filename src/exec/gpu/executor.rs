@@ -45,6 +45,12 @@ pub struct Gpu {
     runs: u64,
 }
 
+impl std::fmt::Debug for Gpu {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Gpu({:?}, {} operations)", self.device, self.ops.len())
+    }
+}
+
 impl Gpu {
     /// Makes everything that runs of `plan` need, every slot zero, with the tile that fits the device.
     ///
