@@ -45,6 +45,8 @@ impl Room {
         command
             .args(args.split_whitespace())
             .current_dir(self.folder.path())
+            // Some graphics drivers print a line of their own where this is not set.
+            .env("XDG_RUNTIME_DIR", self.folder.path())
             .stdin(Stdio::null());
         command
     }
