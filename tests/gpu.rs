@@ -93,15 +93,19 @@ impl Minibatch {
     }
 }
 
-fn twins(device: &Arc<Device>, plan: Plan, tile: &Tile) -> Twins {
-    let plan = Arc::new(plan);
+fn start(plan: &Plan) -> Vec<f32> {
     let init = Init {
         scheme: Scheme::Uniform,
         scale: 0.4,
         forget_bias: None,
         seed: 5,
     };
-    let parameters = initialize(&plan, &init).unwrap();
+    initialize(plan, &init).unwrap()
+}
+
+fn twins(device: &Arc<Device>, plan: Plan, tile: &Tile) -> Twins {
+    let plan = Arc::new(plan);
+    let parameters = start(&plan);
     let gpu = Gpu::with_tile(device.clone(), plan, tile);
     Twins::new(pollster::block_on(gpu).unwrap(), &parameters).unwrap()
 }
@@ -436,9 +440,9 @@ fn a_planted_fault_is_found_and_named() {
     let device = device();
     let dims = Dims { steps: 4, batch: 3 };
     for (label, from, to) in [
-        ("backward.l0", "tanh_safe(", "0.99 * tanh_safe("),
-        ("head.forward", "let", "let"),
-        ("norm", "sqrt(", "1.01 * sqrt("),
+        ("backward.l0", "= tanh_safe(", "= 0.99 * tanh_safe("),
+        ("forward.l1", "= sigmoid(", "= 1.001 * sigmoid("),
+        ("norm", "sqrt(", "1.001 * sqrt("),
     ] {
         let plan = Arc::new(spec("lstm", 9, 2, 0, 0.0).plan(dims, train(ADAM)).unwrap());
         let mut planted = false;
@@ -452,21 +456,16 @@ fn a_planted_fault_is_found_and_named() {
         };
         let gpu = Gpu::edited(device.clone(), plan.clone(), &Tile::SOFTWARE, &mut edit);
         let gpu = pollster::block_on(gpu).unwrap();
-        let mut pair = Twins::new(gpu, &vec![0.1; plan.arena]).unwrap();
+        let mut pair = Twins::new(gpu, &start(&plan)).unwrap();
         let minibatch = Minibatch::new(&plan, 1, true);
         let inputs = minibatch.inputs(false);
         let rows = pollster::block_on(pair.operations(&inputs)).unwrap();
         let blamed: Vec<&str> = { rows.iter().filter(|r| !r.passed()) }
             .map(|r| r.op.as_str())
             .collect();
-        let expected: &[&str] = if planted { &[label] } else { &[] };
-        assert_eq!(
-            blamed.first().copied().into_iter().collect::<Vec<_>>(),
-            expected,
-            "{label}"
-        );
+        assert!(planted, "{label}: the text to change is gone");
+        assert!(!blamed.is_empty(), "{label}: the fault went unseen");
         assert!(blamed.iter().all(|b| *b == label), "{label}: {blamed:?}");
-        assert_eq!(planted, from != to, "{label}: the text to change is gone");
     }
 }
 

@@ -135,16 +135,21 @@ impl Twins {
                 self.gpu.write(SlotId(i), self.cpu.read(SlotId(i)))?;
             }
         }
-        let mut length = 0;
         for i in first..plan.ops.len() {
             self.cpu.run_op(i)?;
             self.gpu.run_op(i).await?;
         }
+        // A slot shows what its last writer left.
+        let length = plan.ops[first..].iter().map(sum_length).sum();
         let mut rows: Vec<Row> = Vec::new();
-        for op in &plan.ops[first..] {
-            length += sum_length(op);
-            rows.extend(self.compare(op, length).await?);
+        for op in plan.ops[first..].iter().rev() {
+            for row in self.compare(op, length).await? {
+                if rows.iter().all(|known| known.slot != row.slot) {
+                    rows.push(row);
+                }
+            }
         }
+        rows.reverse();
         Ok(rows)
     }
 
@@ -168,12 +173,9 @@ impl Twins {
         let mut rows = Vec::new();
         for slot in plan.io.parameters.into_iter().chain(plan.io.report) {
             let got = self.gpu.read(slot).await?;
-            let mut row = judge(
-                &plan.slot(slot).name,
-                &got,
-                self.cpu.read(slot),
-                steps * length,
-            );
+            let want = self.cpu.read(slot);
+            let name = &plan.slot(slot).name;
+            let mut row = judge(name, &got, want, largest(want), steps * length);
             row.op = format!("{steps} steps");
             row.kind = "training";
             row.shape = format!("{} operations", plan.ops.len());
@@ -192,13 +194,30 @@ impl Twins {
             seen.push(m.slot);
             let got = self.gpu.read(m.slot).await?;
             let slot = self.plan.slot(m.slot);
-            let mut row = judge(&slot.name, &got, self.cpu.read(m.slot), length);
+            let want = self.cpu.read(m.slot);
+            let scale = largest(want).max(self.term(op));
+            let mut row = judge(&slot.name, &got, want, scale, length);
             row.op = op.name().to_string();
             row.kind = op.kind();
             row.shape = op.shape();
             rows.push(row);
         }
         Ok(rows)
+    }
+
+    /// The size of the terms that a product sums, which may be far above its result's where they cancel.
+    fn term(&self, op: &Op) -> f32 {
+        let largest_of = |m: &Matrix| {
+            let values = &self.cpu.read(m.slot)[m.offset..m.end()];
+            let rows = values
+                .chunks(m.stride.max(1))
+                .map(|row| largest(&row[..m.cols]));
+            rows.fold(0.0, f32::max)
+        };
+        match op {
+            Op::MatMul(op) => largest_of(&op.a) * largest_of(&op.b),
+            _ => 0.0,
+        }
     }
 
     /// Results that an operation overwrites without reading them start as NaN, on both sides.
@@ -269,11 +288,14 @@ fn sum_length(op: &Op) -> usize {
     }
 }
 
+fn largest(values: &[f32]) -> f32 {
+    values.iter().fold(0.0, |m, x| m.max(x.abs()))
+}
+
 /// Compares two versions of a slot. Copies must be equal; a sum of n terms in any order errs by about sqrt(n) roundings
-/// of 2^-24 relative to its terms, whose scale is taken as the largest result's. Eight of those leave room for a driver's
-/// exp and log.
-fn judge(slot: &str, got: &[f32], want: &[f32], length: usize) -> Row {
-    let scale = want.iter().fold(0.0f32, |m, x| m.max(x.abs()));
+/// of 2^-24 relative to its terms, whose `scale` is that of the result or of a product's terms. Eight of those leave room
+/// for a driver's exp and log.
+fn judge(slot: &str, got: &[f32], want: &[f32], scale: f32, length: usize) -> Row {
     let tolerance = if length == 0 {
         0.0
     } else {
@@ -313,10 +335,13 @@ mod tests {
 
     #[test]
     fn a_nan_and_a_missing_element_never_pass() {
-        assert_eq!(judge("s", &[1.0, f32::NAN], &[1.0, 2.0], 100).faults, 1);
-        assert_eq!(judge("s", &[1.0], &[1.0, 2.0], 100).faults, 1);
-        assert_eq!(judge("s", &[1.0, 2.0], &[1.0, 2.0], 0).faults, 0);
-        let row = judge("s", &[1.0, 2.001], &[1.0, 2.0], 4);
+        assert_eq!(
+            judge("s", &[1.0, f32::NAN], &[1.0, 2.0], 2.0, 100).faults,
+            1
+        );
+        assert_eq!(judge("s", &[1.0], &[1.0, 2.0], 2.0, 100).faults, 1);
+        assert_eq!(judge("s", &[1.0, 2.0], &[1.0, 2.0], 2.0, 0).faults, 0);
+        let row = judge("s", &[1.0, 2.001], &[1.0, 2.0], 2.0, 4);
         assert_eq!((row.faults, row.worst.0), (1, 1));
     }
 }
