@@ -186,7 +186,8 @@ def milliseconds(lines, best):
     figures = times(lines, best)
     if not figures:
         return "failed"
-    return f"{statistics.median(figures):.4g} ms" + ("" if len(lines) > 1 else " *")
+    # Only the calibration is a single step.
+    return f"{statistics.median(figures):.4g} ms" + (" *" if lines[0]["steps"] == 1 else "")
 
 
 def print_table(rows):

@@ -1,22 +1,21 @@
 //! Every operation of two plans on its own; the throughput is in floating point operations (1 Gelem/s is 1 GFLOP/s).
 //!
 //!     cargo bench --bench operations
-//!     cargo bench --bench operations -- forward.l0
+//!     WGRNN_BENCH_DEVICES=gpu cargo bench --bench operations -- forward.l0
+//!
+//! On a GPU each call is a submission of its own and a wait for it.
 
 mod common;
 
 use std::time::Duration;
 
-use common::{Shape, Step};
+use common::{Shape, Step, devices};
 use criterion::{Criterion, Throughput};
-
-/// The devices that are measured; adapters are added here.
-const DEVICES: &[&str] = &["cpu"];
 
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
     let usual = Shape::usual();
-    for device in DEVICES {
+    for device in &devices() {
         for shape in [&usual[0], &usual[3]] {
             operations(&mut criterion, device, shape);
         }

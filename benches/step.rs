@@ -19,7 +19,7 @@ use serde_json::json;
 struct Arguments {
     #[command(flatten)]
     shape: Shape,
-    /// Where to run: cpu
+    /// Where to run: cpu, gpu, auto (a real GPU), an adapter's index or a part of its name
     #[arg(long, default_value = "cpu")]
     device: String,
     /// Timed steps

@@ -1,18 +1,15 @@
 //! Whole training steps: the usual shapes, and every built-in cell at the smallest of them.
 //!
 //!     cargo bench --bench steps
-//!     cargo bench --bench steps -- 'H128 x1'
+//!     WGRNN_BENCH_DEVICES=gpu cargo bench --bench steps -- 'H128 x1'
 
 mod common;
 
 use std::time::Duration;
 
-use common::{Shape, Step};
+use common::{Shape, Step, devices};
 use criterion::{Criterion, Throughput};
 use wgrnn::cell::library;
-
-/// The devices that are measured; adapters are added here.
-const DEVICES: &[&str] = &["cpu"];
 
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
@@ -23,7 +20,7 @@ fn main() {
         cell: name.into(),
         ..smallest.clone()
     }));
-    for device in DEVICES {
+    for device in &devices() {
         let mut group = criterion.benchmark_group(format!("step {device}"));
         group
             .sample_size(10)

@@ -26,6 +26,9 @@ if [ "$(uname)" = Linux ] && ! have_vulkan; then
     $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq mesa-vulkan-drivers libvulkan1 > /dev/null
 fi
 
+# Mesa's device selection asks for a Wayland session and complains when there is none.
+export NODEVICE_SELECT=1
+
 if cargo fmt --version > /dev/null 2>&1; then
     cargo fmt --check
 else

@@ -5,11 +5,11 @@
 use std::sync::Arc;
 
 use wgrnn::cell::{Cell, library};
-use wgrnn::exec::cpu::Cpu;
+use wgrnn::exec::check::Twins;
 use wgrnn::exec::gpu::{Choice, Device, Gpu, INSTALL, Tile};
 use wgrnn::exec::{Inputs, Timings};
 use wgrnn::model::{Dims, Init, Mode, Scheme, Spec, Update, initialize};
-use wgrnn::op::{Control, Hyper, Matrix, Op, Plan, Role, Rule, SlotId};
+use wgrnn::op::{Control, Hyper, Plan, Role, Rule};
 use wgrnn::rng::{Purpose, Stream};
 
 fn device() -> Arc<Device> {
@@ -47,13 +47,6 @@ fn train(rule: Rule) -> Mode {
         clip_norm: 0.5,
         clip_value: 0.05,
     })
-}
-
-/// Both executors of one plan with the same parameters and inputs.
-struct Twins {
-    plan: Arc<Plan>,
-    cpu: Cpu<f32>,
-    gpu: Gpu,
 }
 
 struct Minibatch {
@@ -100,154 +93,33 @@ impl Minibatch {
     }
 }
 
-impl Twins {
-    fn new(device: &Arc<Device>, plan: Plan, tile: &Tile) -> Twins {
-        let plan = Arc::new(plan);
-        let init = Init {
-            scheme: Scheme::Uniform,
-            scale: 0.4,
-            forget_bias: None,
-            seed: 5,
-        };
-        let parameters = initialize(&plan, &init).unwrap();
-        let mut cpu = Cpu::<f32>::plain(plan.clone());
-        let gpu = Gpu::with_tile(device.clone(), plan.clone(), tile);
-        let mut gpu = pollster::block_on(gpu).unwrap();
-        let slot = plan.io.parameters.unwrap();
-        cpu.write(slot).copy_from_slice(&parameters);
-        gpu.write(slot, &parameters).unwrap();
-        Twins { plan, cpu, gpu }
-    }
-
-    /// Every operation in order: the GPU gets the CPU's slots, runs it, and everything that it writes must agree.
-    fn compare(&mut self, minibatch: &Minibatch) {
-        let weighted = self.plan.io.weights.is_some();
-        let inputs = minibatch.inputs(weighted);
-        self.cpu.set(&inputs).unwrap();
-        self.gpu.write_inputs(&inputs).unwrap();
-        let plan = self.plan.clone();
-        for (i, op) in plan.ops.iter().enumerate() {
-            for m in op.reads().iter().chain(&op.writes()) {
-                if plan.slot(m.slot).role != Role::Words {
-                    self.gpu.write(m.slot, self.cpu.read(m.slot)).unwrap();
-                }
-            }
-            self.poison(op);
-            self.cpu.run_op(i).unwrap();
-            pollster::block_on(self.gpu.run_op(i)).unwrap();
-            let mut seen: Vec<SlotId> = Vec::new();
-            for m in op.writes() {
-                if !seen.contains(&m.slot) {
-                    seen.push(m.slot);
-                    let got = pollster::block_on(self.gpu.read(m.slot)).unwrap();
-                    agree(&plan, op, m.slot, &got, self.cpu.read(m.slot));
-                }
-            }
-        }
-    }
-
-    /// Results that an operation overwrites without reading them start as NaN.
-    fn poison(&mut self, op: &Op) {
-        let whole = match op {
-            Op::MatMul(op) if !op.accumulate => Some(op.c),
-            Op::Gather(op) => Some(op.out),
-            Op::Zero(op) => Some(op.to),
-            Op::Transpose(op) => Some(op.to),
-            Op::ColumnSum(op) if !op.accumulate => Some(op.into),
-            Op::Scatter(op) if !op.accumulate => Some(op.into),
-            Op::Add(op) if !op.accumulate => Some(op.to),
-            Op::Dropout(op) if op.from != op.to => Some(op.to),
-            Op::SoftmaxXent(op) => Some(op.losses),
-            _ => None,
-        };
-        let nan = |this: &mut Self, m: Matrix| {
-            let mut values = this.cpu.read(m.slot).to_vec();
-            for r in 0..m.rows {
-                let at = m.offset + r * m.stride;
-                values[at..at + m.cols].fill(f32::NAN);
-            }
-            this.gpu.write(m.slot, &values).unwrap();
-        };
-        if let Some(m) = whole {
-            nan(self, m);
-        }
-        if let Op::Scan(op) = op {
-            // All that a forward scan leaves, but for the states before the first step; all deltas but those after the
-            // last one, which stay zero.
-            let plane = (op.steps + 1) * op.batch * op.hidden;
-            let first = op.batch * op.hidden;
-            if op.upstream.is_none() {
-                for s in 0..op.cell.states.len() {
-                    let mut values = self.cpu.read(op.state).to_vec();
-                    values[s * plane + first..(s + 1) * plane].fill(f32::NAN);
-                    self.cpu.write(op.state).copy_from_slice(&values);
-                    self.gpu.write(op.state, &values).unwrap();
-                }
-                if let Some(kept) = op.kept {
-                    let kept = self.plan.matrix(kept);
-                    nan(self, kept);
-                }
-            } else if let Some(delta) = op.delta {
-                let deltas = self.plan.matrix(delta);
-                let rows = op.steps * op.batch * op.compiled.deltas;
-                nan(self, Matrix { rows, ..deltas });
-            }
-        }
-    }
-}
-
-/// The longest sum behind one element of an operation's result.
-fn sum_length(op: &Op) -> usize {
-    match op {
-        Op::MatMul(op) => op.dims().1,
-        Op::Scan(op) => {
-            let terms = op
-                .stages()
-                .iter()
-                .flat_map(|s| &s.sums)
-                .map(|s| s.terms.len());
-            op.steps * (terms.max().unwrap_or(0) * op.hidden + 16)
-        }
-        Op::ColumnSum(op) => op.from.rows,
-        Op::Scatter(op) => op.from.rows,
-        Op::SoftmaxXent(op) => op.logits.cols,
-        Op::Norm(op) => op.losses.cols + op.gradients.map_or(0, |g| g.cols),
-        Op::Optimizer(_) => 16,
-        Op::Carry(_) | Op::Zero(_) | Op::Gather(_) | Op::Transpose(_) | Op::Dropout(_) => 0,
-        Op::Add(_) => 1,
-    }
-}
-
-/// Copies must be equal; a sum of n terms in any order errs by about sqrt(n) roundings of 2^-24 relative to its terms,
-/// whose scale is taken as the largest result's. Eight of those leave room for exp and log of a driver.
-fn agree(plan: &Plan, op: &Op, slot: SlotId, got: &[f32], want: &[f32]) {
-    let n = sum_length(op) as f32;
-    let scale = want.iter().fold(0.0f32, |m, x| m.max(x.abs()));
-    let tolerance = if n == 0.0 {
-        0.0
-    } else {
-        8.0 * (n.sqrt() + 4.0) * 2f32.powi(-24) * scale
+fn start(plan: &Plan) -> Vec<f32> {
+    let init = Init {
+        scheme: Scheme::Uniform,
+        scale: 0.4,
+        forget_bias: None,
+        seed: 5,
     };
-    assert_eq!(got.len(), want.len());
-    let faults: Vec<String> = got
-        .iter()
-        .zip(want)
-        .enumerate()
-        .filter(|(_, (g, w))| !((*g - *w).abs() <= tolerance))
-        .map(|(i, (g, w))| format!("[{i}] got {g}, want {w}"))
+    initialize(plan, &init).unwrap()
+}
+
+fn twins(device: &Arc<Device>, plan: Plan, tile: &Tile) -> Twins {
+    let plan = Arc::new(plan);
+    let parameters = start(&plan);
+    let gpu = Gpu::with_tile(device.clone(), plan, tile);
+    Twins::new(pollster::block_on(gpu).unwrap(), &parameters).unwrap()
+}
+
+/// Every operation in order: the GPU gets the CPU's slots, runs it, and everything that it writes must agree.
+fn compare(twins: &mut Twins, minibatch: &Minibatch) {
+    let weighted = twins.plan().io.weights.is_some();
+    let inputs = minibatch.inputs(weighted);
+    let rows = pollster::block_on(twins.operations(&inputs)).unwrap();
+    assert!(rows.len() >= twins.plan().ops.len());
+    let faults: Vec<String> = { rows.iter().filter(|r| !r.passed()) }
+        .map(|r| r.fault())
         .collect();
-    assert!(
-        faults.is_empty(),
-        "{} ({}, {}): {} of {} elements of {} {:?} are off by more than {tolerance:e}: {}",
-        op.name(),
-        op.kind(),
-        op.shape(),
-        faults.len(),
-        got.len(),
-        plan.slot(slot).name,
-        plan.slot(slot).shape,
-        faults[..faults.len().min(5)].join("; ")
-    );
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
 /// A cell at odd and even sizes, with every tile.
@@ -263,11 +135,11 @@ fn check_cell(cell: &str) {
             let spec = spec(cell, hidden, layers, 0, 0.0);
             let plan = spec.plan(Dims { steps, batch }, Mode::Gradients).unwrap();
             let minibatch = Minibatch::new(&plan, 1, true);
-            let mut twins = Twins::new(&device, plan, &tile);
-            twins.compare(&minibatch);
+            let mut pair = twins(&device, plan, &tile);
+            compare(&mut pair, &minibatch);
             // Once more from the states that the first minibatch left.
-            let next = Minibatch::new(&twins.plan, 2, false);
-            twins.compare(&next);
+            let next = Minibatch::new(pair.plan(), 2, false);
+            compare(&mut pair, &next);
         }
     }
 }
@@ -301,7 +173,7 @@ fn every_built_in_cell_agrees_with_the_plain_code() {
             let dims = Dims { steps: 3, batch: 5 };
             let plan = spec.plan(dims, Mode::Gradients).unwrap();
             let minibatch = Minibatch::new(&plan, 4, true);
-            Twins::new(&device, plan, &tile).compare(&minibatch);
+            compare(&mut twins(&device, plan, &tile), &minibatch);
         }
     }
 }
@@ -319,7 +191,7 @@ fn embeddings_dropout_and_tied_heads_agree_with_the_plain_code() {
             for dims in [Dims { steps: 1, batch: 3 }, Dims { steps: 5, batch: 3 }] {
                 let plan = spec.plan(dims, train(ADAM)).unwrap();
                 let minibatch = Minibatch::new(&plan, 3, true);
-                Twins::new(&device, plan, &tile).compare(&minibatch);
+                compare(&mut twins(&device, plan, &tile), &minibatch);
             }
         }
     }
@@ -362,10 +234,10 @@ fn every_rule_agrees_with_the_plain_code() {
         for tile in [Tile::SOFTWARE, Tile::GPU] {
             let dims = Dims { steps: 2, batch: 3 };
             let plan = spec("rnn", 7, 1, 0, 0.0).plan(dims, train(rule)).unwrap();
-            let mut twins = Twins::new(&device, plan, &tile);
+            let mut pair = twins(&device, plan, &tile);
             for seed in 0..3 {
-                let minibatch = Minibatch::new(&twins.plan, seed, seed == 0);
-                twins.compare(&minibatch);
+                let minibatch = Minibatch::new(pair.plan(), seed, seed == 0);
+                compare(&mut pair, &minibatch);
             }
         }
     }
@@ -380,7 +252,7 @@ fn weighted_losses_agree_with_the_plain_code() {
             .plan(dims, Mode::Evaluate)
             .unwrap();
         let minibatch = Minibatch::new(&plan, 6, true);
-        Twins::new(&device, plan, &tile).compare(&minibatch);
+        compare(&mut twins(&device, plan, &tile), &minibatch);
     }
 }
 
@@ -389,17 +261,17 @@ fn whole_runs_report_in_order_and_late() {
     let device = device();
     let dims = Dims { steps: 5, batch: 3 };
     let plan = spec("lstm", 8, 2, 0, 0.2).plan(dims, train(ADAM)).unwrap();
-    let mut twins = Twins::new(&device, plan, &Tile::SOFTWARE);
+    let mut pair = twins(&device, plan, &Tile::SOFTWARE);
     let mut wants = Vec::new();
     let mut gots = Vec::new();
     for seed in 0..12 {
-        let minibatch = Minibatch::new(&twins.plan, seed, seed == 0);
+        let minibatch = Minibatch::new(pair.plan(), seed, seed == 0);
         let inputs = minibatch.inputs(false);
-        wants.push(twins.cpu.run(&inputs).unwrap());
-        pollster::block_on(twins.gpu.run(&inputs)).unwrap();
-        gots.extend(pollster::block_on(twins.gpu.outcomes(false)).unwrap());
+        wants.push(pair.cpu().run(&inputs).unwrap());
+        pollster::block_on(pair.gpu().run(&inputs)).unwrap();
+        gots.extend(pollster::block_on(pair.gpu().outcomes(false)).unwrap());
     }
-    gots.extend(pollster::block_on(twins.gpu.outcomes(true)).unwrap());
+    gots.extend(pollster::block_on(pair.gpu().outcomes(true)).unwrap());
     assert_eq!(gots.len(), wants.len());
     for (got, want) in gots.iter().zip(&wants) {
         assert_eq!(got.run, want.run);
@@ -416,28 +288,28 @@ fn a_step_that_is_not_finite_changes_nothing() {
     let dims = Dims { steps: 2, batch: 3 };
     for poison in [f32::NAN, f32::INFINITY] {
         let plan = spec("lstm", 8, 1, 0, 0.0).plan(dims, train(ADAM)).unwrap();
-        let mut twins = Twins::new(&device, plan, &Tile::SOFTWARE);
-        let io = twins.plan.io.clone();
+        let mut pair = twins(&device, plan, &Tile::SOFTWARE);
+        let io = pair.plan().io.clone();
         let slot = io.parameters.unwrap();
-        let mut parameters = pollster::block_on(twins.gpu.read(slot)).unwrap();
+        let mut parameters = pollster::block_on(pair.gpu().read(slot)).unwrap();
         // Where the last matrix, the head's, lies: its scores are then not finite.
-        let head = twins
-            .plan
+        let head = pair
+            .plan()
             .parameters
             .iter()
             .find(|p| p.name == "head.weight")
             .unwrap();
         parameters[head.matrix.offset] = poison;
-        twins.gpu.write(slot, &parameters).unwrap();
-        let minibatch = Minibatch::new(&twins.plan, 1, true);
-        pollster::block_on(twins.gpu.run(&minibatch.inputs(false))).unwrap();
-        let outcome = pollster::block_on(twins.gpu.outcomes(true)).unwrap();
+        pair.gpu().write(slot, &parameters).unwrap();
+        let minibatch = Minibatch::new(pair.plan(), 1, true);
+        pollster::block_on(pair.gpu().run(&minibatch.inputs(false))).unwrap();
+        let outcome = pollster::block_on(pair.gpu().outcomes(true)).unwrap();
         assert!(!outcome[0].report.finite, "{poison}: {outcome:?}");
-        let after = pollster::block_on(twins.gpu.read(slot)).unwrap();
+        let after = pollster::block_on(pair.gpu().read(slot)).unwrap();
         let bits = |x: &[f32]| x.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
         assert_eq!(bits(&after), bits(&parameters));
         for arena in io.optimizer {
-            let values = pollster::block_on(twins.gpu.read(arena)).unwrap();
+            let values = pollster::block_on(pair.gpu().read(arena)).unwrap();
             assert!(values.iter().all(|x| *x == 0.0));
         }
     }
@@ -449,13 +321,13 @@ fn two_runs_give_the_same_bits() {
     let run = || {
         let dims = Dims { steps: 5, batch: 9 };
         let plan = spec("gru", 37, 2, 0, 0.5).plan(dims, train(ADAM)).unwrap();
-        let mut twins = Twins::new(&device, plan, &Tile::GPU);
+        let mut pair = twins(&device, plan, &Tile::GPU);
         for seed in 0..4 {
-            let minibatch = Minibatch::new(&twins.plan, seed, seed == 0);
-            pollster::block_on(twins.gpu.run(&minibatch.inputs(false))).unwrap();
+            let minibatch = Minibatch::new(pair.plan(), seed, seed == 0);
+            pollster::block_on(pair.gpu().run(&minibatch.inputs(false))).unwrap();
         }
-        let slot = twins.plan.io.parameters.unwrap();
-        let values = pollster::block_on(twins.gpu.read(slot)).unwrap();
+        let slot = pair.plan().io.parameters.unwrap();
+        let values = pollster::block_on(pair.gpu().read(slot)).unwrap();
         values.iter().map(|x| x.to_bits()).collect::<Vec<_>>()
     };
     assert_eq!(run(), run());
@@ -517,18 +389,18 @@ fn timed_runs_count_every_dispatch() {
     let plan = spec("gru-cho", 8, 1, 0, 0.0)
         .plan(dims, train(ADAM))
         .unwrap();
-    let mut twins = Twins::new(&device, plan, &Tile::SOFTWARE);
-    let minibatch = Minibatch::new(&twins.plan, 1, true);
-    let mut timings = Timings::new(&twins.plan);
+    let mut pair = twins(&device, plan, &Tile::SOFTWARE);
+    let minibatch = Minibatch::new(pair.plan(), 1, true);
+    let mut timings = Timings::new(pair.plan());
     let inputs = minibatch.inputs(false);
-    let timed = twins.gpu.run_timed(&inputs, &mut timings);
+    let timed = pair.gpu().run_timed(&inputs, &mut timings);
     let kernels = pollster::block_on(timed).unwrap();
     assert!(timings.calls.iter().all(|c| *c == 1));
     let forward = kernels.iter().filter(|k| k.label.starts_with("forward.l0"));
     let calls: Vec<u64> = forward.map(|k| k.calls).collect();
     assert_eq!(calls, [5, 5], "two stages, five steps: {kernels:?}");
     assert!(timings.seconds.iter().sum::<f64>() > 0.0);
-    let outcome = pollster::block_on(twins.gpu.outcomes(true)).unwrap();
+    let outcome = pollster::block_on(pair.gpu().outcomes(true)).unwrap();
     assert_eq!(outcome.len(), 1);
 }
 
@@ -537,14 +409,14 @@ fn a_lost_device_is_an_error_and_nothing_is_read_from_it() {
     let device = device();
     let dims = Dims { steps: 2, batch: 3 };
     let plan = spec("rnn", 8, 1, 0, 0.0).plan(dims, train(ADAM)).unwrap();
-    let mut twins = Twins::new(&device, plan, &Tile::SOFTWARE);
-    let minibatch = Minibatch::new(&twins.plan, 1, true);
-    pollster::block_on(twins.gpu.run(&minibatch.inputs(false))).unwrap();
+    let mut pair = twins(&device, plan, &Tile::SOFTWARE);
+    let minibatch = Minibatch::new(pair.plan(), 1, true);
+    pollster::block_on(pair.gpu().run(&minibatch.inputs(false))).unwrap();
     device.destroy();
-    let slot = twins.plan.io.parameters.unwrap();
-    let read = pollster::block_on(twins.gpu.read(slot)).unwrap_err();
+    let slot = pair.plan().io.parameters.unwrap();
+    let read = pollster::block_on(pair.gpu().read(slot)).unwrap_err();
     assert_eq!(read.kind, wgrnn::Kind::Device, "{read}");
-    let again = pollster::block_on(twins.gpu.run(&minibatch.inputs(false))).unwrap_err();
+    let again = pollster::block_on(pair.gpu().run(&minibatch.inputs(false))).unwrap_err();
     assert_eq!(again.kind, wgrnn::Kind::Device, "{again}");
     assert!(device.lost());
 }
@@ -560,4 +432,69 @@ fn a_slot_beyond_the_limit_is_refused_by_name() {
     };
     assert_eq!(error.kind, wgrnn::Kind::Device);
     assert!(error.message.contains("huge"), "{error}");
+}
+
+/// A fault planted in one kernel of a plan is found and the kernel's operation named; nothing else is blamed.
+#[test]
+fn a_planted_fault_is_found_and_named() {
+    let device = device();
+    let dims = Dims { steps: 4, batch: 3 };
+    for (label, from, to) in [
+        ("backward.l0", "= tanh_safe(", "= 0.99 * tanh_safe("),
+        ("forward.l1", "= sigmoid(", "= 1.001 * sigmoid("),
+        ("norm", "sqrt(", "1.001 * sqrt("),
+    ] {
+        let plan = Arc::new(spec("lstm", 9, 2, 0, 0.0).plan(dims, train(ADAM)).unwrap());
+        let mut planted = false;
+        let mut edit = |name: &str, text: &str| {
+            if !name.starts_with(label) {
+                return text.to_string();
+            }
+            let changed = text.replace(from, to);
+            planted |= changed != text;
+            changed
+        };
+        let gpu = Gpu::edited(device.clone(), plan.clone(), &Tile::SOFTWARE, &mut edit);
+        let gpu = pollster::block_on(gpu).unwrap();
+        let mut pair = Twins::new(gpu, &start(&plan)).unwrap();
+        let minibatch = Minibatch::new(&plan, 1, true);
+        let inputs = minibatch.inputs(false);
+        let rows = pollster::block_on(pair.operations(&inputs)).unwrap();
+        let blamed: Vec<&str> = { rows.iter().filter(|r| !r.passed()) }
+            .map(|r| r.op.as_str())
+            .collect();
+        assert!(planted, "{label}: the text to change is gone");
+        assert!(!blamed.is_empty(), "{label}: the fault went unseen");
+        assert!(blamed.iter().all(|b| *b == label), "{label}: {blamed:?}");
+    }
+}
+
+/// The CPU runs up to an operation and the GPU after it, wherever the cut lies.
+#[test]
+fn the_gpu_takes_over_at_any_operation() {
+    let device = device();
+    let dims = Dims { steps: 3, batch: 2 };
+    let plan = spec("gru-cho", 5, 1, 0, 0.0)
+        .plan(dims, train(ADAM))
+        .unwrap();
+    let names: Vec<String> = plan.ops.iter().map(|op| op.name().to_string()).collect();
+    let minibatch = Minibatch::new(&plan, 1, true);
+    for name in &names {
+        let plan = spec("gru-cho", 5, 1, 0, 0.0)
+            .plan(dims, train(ADAM))
+            .unwrap();
+        let mut pair = twins(&device, plan, &Tile::SOFTWARE);
+        let rows = pollster::block_on(pair.from_op(&minibatch.inputs(false), name)).unwrap();
+        let faults: Vec<String> = { rows.iter().filter(|r| !r.passed()) }
+            .map(|r| r.fault())
+            .collect();
+        assert!(faults.is_empty(), "from {name}: {}", faults.join("\n"));
+        assert!(!rows.is_empty());
+    }
+    let plan = spec("gru-cho", 5, 1, 0, 0.0)
+        .plan(dims, train(ADAM))
+        .unwrap();
+    let mut pair = twins(&device, plan, &Tile::SOFTWARE);
+    let error = pollster::block_on(pair.from_op(&minibatch.inputs(false), "nowhere")).unwrap_err();
+    assert!(error.message.contains("head.forward"), "{error}");
 }

@@ -10,6 +10,7 @@ use clap::Args;
 use serde::Serialize;
 use wgrnn::cell::library;
 use wgrnn::exec::cpu::Cpu;
+use wgrnn::exec::gpu::{self, Choice, Gpu};
 use wgrnn::exec::{Inputs, Outcome};
 use wgrnn::model::{Dims, Init, Mode, Scheme, Spec, Update, initialize};
 use wgrnn::op::{Control, Hyper, Plan, Rule};
@@ -128,10 +129,26 @@ impl Shape {
     }
 }
 
+/// The devices that criterion measures: the CPU executor, and the adapters that WGRNN_BENCH_DEVICES names, separated by
+/// commas (`gpu`, an index, a part of a name).
+pub fn devices() -> Vec<String> {
+    let named = std::env::var("WGRNN_BENCH_DEVICES").unwrap_or_default();
+    let named = named
+        .split(',')
+        .map(str::trim)
+        .filter(|name| !name.is_empty());
+    std::iter::once("cpu")
+        .chain(named)
+        .map(String::from)
+        .collect()
+}
+
 /// Where a step runs.
 pub enum Device {
     /// This machine's cores.
     Cpu(Box<Cpu<f32>>),
+    /// An adapter.
+    Gpu(Box<Gpu>),
 }
 
 /// A model in training: [`Step::run`] does one step on the same minibatch.
@@ -146,10 +163,10 @@ pub struct Step {
 }
 
 impl Step {
-    /// A freshly initialised model on `device`: `cpu`.
+    /// A freshly initialised model on `device`: `cpu`, `gpu`, an adapter's index or a part of its name.
     ///
     /// # Errors
-    /// An unknown cell or device.
+    /// An unknown cell, no such adapter.
     pub fn new(shape: &Shape, device: &str) -> Result<Step> {
         let plan = shape.plan()?;
         let parameters = initialize(
@@ -171,7 +188,13 @@ impl Step {
                 cpu.write(slot).copy_from_slice(&parameters);
                 Device::Cpu(Box::new(cpu))
             }
-            other => return Err(Error::usage(format!("unknown device `{other}`: try cpu"))),
+            other => pollster::block_on(async {
+                let none = || Error::device(format!("{other}: there is no real GPU"));
+                let opened = gpu::Device::open(&Choice::parse(other)).await?;
+                let mut gpu = Gpu::new(opened.ok_or_else(none)?, plan).await?;
+                gpu.write(slot, &parameters)?;
+                Ok::<_, Error>(Device::Gpu(Box::new(gpu)))
+            })?,
         };
         let mut stream = Stream::new(SEED, Purpose::Check, 0);
         let ids = (0..shape.positions() + shape.batch)
@@ -211,6 +234,11 @@ impl Step {
         };
         let outcome = match &mut self.device {
             Device::Cpu(cpu) => cpu.run(&inputs)?,
+            Device::Gpu(gpu) => pollster::block_on(async {
+                gpu.run(&inputs).await?;
+                let none = || Error::internal("the device gave no report");
+                gpu.outcomes(true).await?.pop().ok_or_else(none)
+            })?,
         };
         if !outcome.report.finite {
             return Err(Error::internal(format!(
@@ -225,6 +253,7 @@ impl Step {
     pub fn device_name(&self) -> String {
         match &self.device {
             Device::Cpu(_) => "cpu".into(),
+            Device::Gpu(gpu) => gpu.device().adapter.name.clone(),
         }
     }
 
@@ -232,6 +261,7 @@ impl Step {
     pub fn threads(&self) -> Option<usize> {
         match &self.device {
             Device::Cpu(_) => Some(rayon::current_num_threads()),
+            Device::Gpu(_) => None,
         }
     }
 
@@ -239,6 +269,7 @@ impl Step {
     pub fn plan(&self) -> &Arc<Plan> {
         match &self.device {
             Device::Cpu(cpu) => cpu.plan(),
+            Device::Gpu(gpu) => gpu.plan(),
         }
     }
 
@@ -249,6 +280,7 @@ impl Step {
     pub fn run_op(&mut self, op: usize) -> Result<()> {
         match &mut self.device {
             Device::Cpu(cpu) => cpu.run_op(op),
+            Device::Gpu(gpu) => pollster::block_on(gpu.run_op(op)),
         }
     }
 }

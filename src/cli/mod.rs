@@ -1,6 +1,7 @@
 //! The subcommands, one file each. Only this folder prints, reads arguments and blocks.
 
 mod cells;
+mod check;
 mod devices;
 mod eval;
 mod export;
@@ -30,6 +31,7 @@ pub fn command() -> Command {
             train::command(),
             sample::command(),
             eval::command(),
+            check::command(),
             cells::command(),
             devices::command(),
             export::command(),
@@ -43,6 +45,7 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
         Some(("train", m)) => train::run(m),
         Some(("sample", m)) => sample::run(m),
         Some(("eval", m)) => eval::run(m),
+        Some(("check", m)) => check::run(m),
         Some(("cells", m)) => cells::run(m),
         Some(("devices", m)) => devices::run(m),
         Some(("export", m)) => export::run(m),

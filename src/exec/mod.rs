@@ -1,5 +1,6 @@
 //! Executors: they replay a plan, on the CPU or on a GPU, minibatch after minibatch.
 
+pub mod check;
 pub mod cpu;
 mod engine;
 pub mod gpu;

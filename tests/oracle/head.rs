@@ -38,15 +38,15 @@ pub fn head(w: &[f64], bias: &[f64], y: &[f64], targets: &[u32]) -> Head {
         let target = *target as usize;
         let y = &y[row * h..][..h];
         let logits = &mut out.logits[row * v..][..v];
-        for k in 0..v {
-            logits[k] = row_dot(w, k, y) + bias[k];
+        for (k, logit) in logits.iter_mut().enumerate() {
+            *logit = row_dot(w, k, y) + bias[k];
         }
         let sum: f64 = logits.iter().map(|l| l.exp()).sum();
         out.logprob[row] = logits[target] - sum.ln();
         let dy = &mut out.dy[row * h..][..h];
-        for k in 0..v {
+        for (k, logit) in logits.iter().enumerate() {
             // d logits = (softmax - target) / R
-            let d = (logits[k].exp() / sum - f64::from(u8::from(k == target))) / rows as f64;
+            let d = (logit.exp() / sum - f64::from(u8::from(k == target))) / rows as f64;
             out.db[k] += d;
             row_dot_backward(d, w, k, y, &mut out.dw, dy);
         }

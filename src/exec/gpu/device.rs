@@ -224,11 +224,12 @@ impl Device {
         let seen = faults.clone();
         device.set_device_lost_callback(move |reason, message| {
             let message = one_line(&message);
+            // First the flag: the note then replaces whatever was noted before.
+            seen.lost.store(true, Ordering::SeqCst);
             seen.note(
                 Kind::Device,
                 format!("the device was lost ({reason:?}): {message}"),
             );
-            seen.lost.store(true, Ordering::SeqCst);
         });
         Ok(Some(Arc::new(Device {
             adapter,
@@ -258,8 +259,11 @@ impl Device {
         let noted = || { self.faults.message.lock().ok() }.and_then(|m| m.clone());
         let mut fault = noted();
         if fault.is_some() && !self.lost() {
-            // A lost device refuses commands before it tells that it is lost.
-            let _ = self.raw.poll(wgpu::PollType::Poll);
+            // A lost device refuses commands, and tells that it is lost only once nothing is under way any more.
+            let _ = self.raw.poll(wgpu::PollType::Wait {
+                submission_index: None,
+                timeout: Some(TIMEOUT),
+            });
             fault = noted();
         }
         match fault {

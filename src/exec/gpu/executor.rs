@@ -70,6 +70,19 @@ impl Gpu {
     /// # Errors
     /// As [`Gpu::new`].
     pub async fn with_tile(device: Arc<Device>, plan: Arc<Plan>, tile: &Tile) -> Result<Gpu> {
+        Gpu::edited(device, plan, tile, &mut |_, text| text.to_string()).await
+    }
+
+    /// The same with every kernel's text, given its name, passed through `edit`: for checks that plant a fault.
+    ///
+    /// # Errors
+    /// As [`Gpu::new`].
+    pub async fn edited(
+        device: Arc<Device>,
+        plan: Arc<Plan>,
+        tile: &Tile,
+        edit: &mut dyn FnMut(&str, &str) -> String,
+    ) -> Result<Gpu> {
         let buffers = allocate(&device, &plan).await?;
         let stride = u64::from(device.limits.min_uniform_buffer_offset_alignment).max(STEP_BYTES);
         let mut steps = Steps {
@@ -85,7 +98,10 @@ impl Gpu {
                 offset: steps.offset(*step),
             };
             ops.push(lowered.order.iter().map(dispatch).collect());
-            sources.extend(lowered.kernels);
+            for mut source in lowered.kernels {
+                source.text = edit(&source.label, &source.text);
+                sources.push(source);
+            }
         }
         let steps = steps.buffer(&device);
         let mut kernels = Vec::new();
@@ -104,6 +120,19 @@ impl Gpu {
             in_flight: VecDeque::new(),
             runs: 0,
         })
+    }
+
+    /// Name and WGSL of every kernel that `plan` needs, in the order of its operations; no device is asked.
+    ///
+    /// # Errors
+    /// Internal when a kernel cannot be made.
+    pub fn sources(plan: &Plan, tile: &Tile) -> Result<Vec<(String, String)>> {
+        let mut sources = Vec::new();
+        for op in &plan.ops {
+            let kernels = lower(op, plan, tile)?.kernels;
+            sources.extend(kernels.into_iter().map(|k| (k.label, k.text)));
+        }
+        Ok(sources)
     }
 
     /// The plan that it runs.

@@ -153,7 +153,7 @@ fn main() -> ExitCode {
 fn run() -> Result<serde_json::Value, String> {
     let arguments = arguments()?;
     let (device, setup) = Device::wgpu_options()
-        .device_kind(arguments.device)
+        .device_kind(arguments.device.clone())
         .init_with_setup()
         .map_err(|e| format!("no device: {e}"))?;
     let adapter = setup.adapter.get_info();
@@ -171,7 +171,8 @@ fn run() -> Result<serde_json::Value, String> {
     let ids = Tensor::<2, Int>::from_data(TensorData::new(ids, [b, t + 1]), &device);
     let inputs = ids.clone().slice([0..b, 0..t]).reshape([b, t, 1]);
     let targets = ids.slice([0..b, 1..t + 1]).reshape([b * t]);
-    let symbols = Tensor::<1, Int>::arange(0..v as i64, &device).reshape([1, 1, v]);
+    let symbols = TensorData::new((0..v as i32).collect(), [1, 1, v]);
+    let symbols = Tensor::<3, Int>::from_data(symbols, &device);
 
     let mut model = LanguageModel::new(&arguments, &device);
     let criterion = CrossEntropyLossConfig::new().init(&device);

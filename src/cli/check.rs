@@ -1,0 +1,250 @@
+//! `check`: a GPU against the plain code, operation by operation and over whole training steps.
+
+use std::sync::Arc;
+
+use clap::{Arg, ArgMatches, Command};
+use pollster::block_on;
+use serde_json::{Value, json};
+use wgrnn::cell::{Cell, library};
+use wgrnn::exec::Inputs;
+use wgrnn::exec::check::{Row, Twins};
+use wgrnn::exec::gpu::{Choice, Device, Gpu};
+use wgrnn::model::{Dims, Init, Mode, Scheme, Spec, Update, initialize};
+use wgrnn::op::{Control, Hyper, Plan, Rule};
+use wgrnn::rng::{Purpose, Stream, key};
+use wgrnn::{Error, Result};
+
+use super::{flags, out, text};
+
+/// Symbols in the made-up texts: few enough that ids repeat.
+const VOCAB: usize = 11;
+/// Whole training steps after the operations.
+const STEPS: u64 = 5;
+
+/// Sizes of a model to check: H, layers, B, T, embedding width, rate of dropout.
+type Shape = (usize, usize, usize, usize, usize, f64);
+
+/// Odd sizes take the scalar paths, sizes divisible by four the vector ones; a table or rows of an embedding.
+const SHAPES: [Shape; 4] = [
+    (37, 2, 3, 5, 0, 0.3),
+    (12, 1, 9, 3, 12, 0.0),
+    (32, 2, 5, 2, 7, 0.2),
+    (5, 1, 1, 1, 5, 0.0),
+];
+
+pub fn command() -> Command {
+    Command::new("check")
+        .about("Compare a GPU with the plain code: every operation, then whole training steps")
+        .arg(flags::device().default_value("gpu"))
+        .arg(
+            Arg::new("cell")
+                .long("cell")
+                .value_name("NAME|FILE.cell")
+                .help("One cell only (default: every built-in one)"),
+        )
+        .arg(flags::whole("hidden", 1, 4096).help("Hidden size H, with --layers, --batch, --seq-len (default: several odd sizes)"))
+        .arg(flags::whole("layers", 1, 16).help("Layers (default with --hidden: 1)"))
+        .arg(flags::whole("batch", 1, 1024).help("Rows B (default with --hidden: 3)"))
+        .arg(flags::whole("seq-len", 1, 1024).help("Steps T (default with --hidden: 5)"))
+        .arg(
+            Arg::new("from")
+                .long("from")
+                .value_name("OPERATION")
+                .help("Run the CPU up to this operation and the GPU from it on"),
+        )
+        .arg(flags::json())
+        .after_help(
+            "Examples:\n  wgrnn check\n  wgrnn check --cell lstm --hidden 37 --batch 3 --from backward.l0\n\n\
+             Exits with 1 on a mismatch and names the operation.",
+        )
+}
+
+pub fn run(m: &ArgMatches) -> Result<()> {
+    let choice = m.get_one::<String>("device").map_or("gpu", |d| d);
+    if choice == "cpu" {
+        return Err(Error::usage(
+            "--device cpu: check compares a GPU with the CPU; name an adapter",
+        ));
+    }
+    let device = match block_on(Device::open(&Choice::parse(choice)))? {
+        Some(device) => device,
+        // `auto` passes software adapters by, but here there is nothing else to check.
+        None => block_on(Device::open(&Choice::Gpu))?
+            .ok_or_else(|| Error::device("no adapter to check"))?,
+    };
+    let cells = match m.get_one::<String>("cell") {
+        Some(name) => vec![text::cell(name)?],
+        None => library::names()
+            .map(library::builtin)
+            .collect::<Result<Vec<Cell>>>()?,
+    };
+    let size = |name: &str| m.get_one::<u64>(name).map(|n| *n as usize);
+    let shapes = match size("hidden") {
+        None => SHAPES.to_vec(),
+        Some(h) => {
+            let (layers, batch) = (size("layers").unwrap_or(1), size("batch").unwrap_or(3));
+            vec![(h, layers, batch, size("seq-len").unwrap_or(5), h, 0.0)]
+        }
+    };
+    let json = m.get_flag("json");
+    let from = m.get_one::<String>("from").map(String::as_str);
+    let mut report = Vec::new();
+    let mut faults = Vec::new();
+    let mut compared = 0;
+    if !json {
+        let adapter = &device.adapter;
+        out::line(&format!(
+            "{} ({}, driver {})",
+            adapter.name, adapter.backend, adapter.driver
+        ))?;
+    }
+    for cell in cells {
+        let cell = Arc::new(cell);
+        for shape in &shapes {
+            let title = title(&cell, *shape);
+            let rows = block_on(compare(&device, cell.clone(), *shape, from))
+                .map_err(|e| Error::new(e.kind, format!("{title}: {}", e.message)))?;
+            if !json {
+                print(&title, &rows)?;
+            }
+            compared += rows.len();
+            faults.extend(
+                { rows.iter().filter(|r| !r.passed()) }.map(|r| format!("{title}: {}", r.fault())),
+            );
+            report
+                .push(json!({"model": title, "rows": rows.iter().map(value).collect::<Vec<_>>()}));
+        }
+    }
+    if json {
+        out::json(
+            &json!({"adapter": device.adapter.name, "driver": device.adapter.driver, "models": report, "compared": compared, "faults": faults.len()}),
+        )?;
+    }
+    if faults.is_empty() {
+        if !json {
+            out::line(&format!(
+                "\n{compared} comparisons, all within their tolerance"
+            ))?;
+        }
+        return Ok(());
+    }
+    Err(Error::internal(format!(
+        "{} of {compared} comparisons failed\n{}",
+        faults.len(),
+        faults.join("\n")
+    )))
+}
+
+fn title(cell: &Cell, (h, layers, b, t, embed, dropout): Shape) -> String {
+    let input = if embed == 0 {
+        "one-hot".to_string()
+    } else {
+        format!("embedding {embed}")
+    };
+    format!(
+        "{} H {h} x {layers}, B {b}, T {t}, {input}, dropout {dropout}",
+        cell.name
+    )
+}
+
+async fn compare(
+    device: &Arc<Device>,
+    cell: Arc<Cell>,
+    shape: Shape,
+    from: Option<&str>,
+) -> Result<Vec<Row>> {
+    let (hidden, layers, batch, steps, embed, dropout) = shape;
+    let spec = Spec {
+        vocab: VOCAB,
+        // A cell that uses x elementwise needs an input as wide as H.
+        embed: if cell.raw_input { hidden } else { embed },
+        cell,
+        hidden,
+        layers,
+        dropout,
+        tie: false,
+    };
+    // Plain descent keeps a step's error as small as the gradient's; Adam would turn the sign of a rounding into a step.
+    let update = Update {
+        rule: Rule::Sgd {
+            momentum: 0.9,
+            nesterov: true,
+            weight_decay: 0.01,
+        },
+        clip_norm: 0.5,
+        clip_value: 0.05,
+    };
+    let plan = Arc::new(spec.plan(Dims { steps, batch }, Mode::Train(update))?);
+    let init = Init {
+        scheme: Scheme::Uniform,
+        scale: 0.4,
+        forget_bias: None,
+        seed: 5,
+    };
+    let parameters = initialize(&plan, &init)?;
+    let gpu = Gpu::new(device.clone(), plan.clone()).await?;
+    let mut twins = Twins::new(gpu, &parameters)?;
+    let minibatches: Vec<Vec<u32>> = (0..STEPS).map(|n| ids(&plan, n)).collect();
+    let inputs = |n: usize| Inputs {
+        ids: &minibatches[n],
+        weights: None,
+        control: Control {
+            key: key(5, Purpose::Dropout),
+            step: [n as u32, 0],
+            reset: u32::from(n == 0),
+        },
+        hyper: Hyper {
+            lr: 0.1,
+            scale: 1.0 / (steps * batch) as f64,
+            update: n as f64 + 1.0,
+            correction1: 1.0,
+            correction2: 1.0,
+        },
+    };
+    if let Some(from) = from {
+        return twins.from_op(&inputs(0), from).await;
+    }
+    let mut rows = twins.operations(&inputs(0)).await?;
+    rows.extend(twins.steps((1..minibatches.len()).map(inputs)).await?);
+    Ok(rows)
+}
+
+/// A made-up minibatch.
+fn ids(plan: &Plan, seed: u64) -> Vec<u32> {
+    let mut stream = Stream::new(seed, Purpose::Check, 0);
+    let count = plan.io.ids.map_or(0, |ids| plan.slot(ids).len());
+    (0..count)
+        .map(|_| (stream.uniform() * VOCAB as f32) as u32)
+        .collect()
+}
+
+fn value(row: &Row) -> Value {
+    let (index, got, want) = row.worst;
+    json!({
+        "operation": row.op, "kind": row.kind, "shape": row.shape, "slot": row.slot, "nmse": row.nmse,
+        "worst": {"index": index, "got": got.to_string(), "want": want.to_string()},
+        "tolerance": row.tolerance, "faults": row.faults, "passed": row.passed(),
+    })
+}
+
+fn print(title: &str, rows: &[Row]) -> Result<()> {
+    out::line(&format!("\n{title}"))?;
+    out::line(&format!(
+        "  {:<32} {:<28} {:<18} {:>9} {:>34} {:>9}  verdict",
+        "operation", "shape", "slot", "NMSE", "worst element: got, want", "tolerance"
+    ))?;
+    for row in rows {
+        let (index, got, want) = row.worst;
+        out::line(&format!(
+            "  {:<32} {:<28} {:<18} {:>9.1e} {:>34} {:>9.1e}  {}",
+            row.op,
+            row.shape,
+            row.slot,
+            row.nmse,
+            format!("[{index}] {got:.5e}, {want:.5e}"),
+            row.tolerance,
+            if row.passed() { "ok" } else { "MISMATCH" }
+        ))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,347 @@
+//! Compares a GPU with the plain code: operation by operation, and over whole training steps.
+//!
+//! Operation by operation, both sides start from the same slots, so that a fault shows where it is made. Results are
+//! poisoned with NaN on the GPU beforehand, so that an element that a kernel forgets cannot pass.
+
+use std::sync::Arc;
+
+use super::Inputs;
+use super::cpu::Cpu;
+use super::gpu::Gpu;
+use crate::error::{Error, Result};
+use crate::op::{Matrix, Op, Plan, Role, SlotId};
+
+/// How one slot that an operation wrote compares.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// The operation's name.
+    pub op: String,
+    /// Its kind.
+    pub kind: &'static str,
+    /// Its sizes.
+    pub shape: String,
+    /// The slot.
+    pub slot: String,
+    /// Sum of squared differences over the sum of squares.
+    pub nmse: f64,
+    /// The element that is furthest off: its index, the GPU's value and the plain code's.
+    pub worst: (usize, f32, f32),
+    /// The largest difference that passes.
+    pub tolerance: f32,
+    /// How many elements are off by more (a NaN always is).
+    pub faults: usize,
+}
+
+impl Row {
+    /// Whether every element is within the tolerance.
+    pub fn passed(&self) -> bool {
+        self.faults == 0
+    }
+
+    /// What is wrong, in one line.
+    pub fn fault(&self) -> String {
+        let (index, got, want) = self.worst;
+        format!(
+            "{} ({}, {}): {} elements of {} are off by more than {:e}; worst: [{index}] got {got}, want {want}",
+            self.op, self.kind, self.shape, self.faults, self.slot, self.tolerance
+        )
+    }
+}
+
+/// Both executors of one plan.
+#[derive(Debug)]
+pub struct Twins {
+    plan: Arc<Plan>,
+    cpu: Cpu<f32>,
+    gpu: Gpu,
+}
+
+impl Twins {
+    /// The plain code and `gpu`, with the same parameters.
+    ///
+    /// # Errors
+    /// Parameters of another length than the plan's.
+    pub fn new(mut gpu: Gpu, parameters: &[f32]) -> Result<Twins> {
+        let plan = gpu.plan().clone();
+        let mut cpu = Cpu::plain(plan.clone());
+        if let Some(slot) = plan.io.parameters {
+            gpu.write(slot, parameters)?;
+            cpu.write(slot).copy_from_slice(parameters);
+        }
+        Ok(Twins { plan, cpu, gpu })
+    }
+
+    /// The plan.
+    pub fn plan(&self) -> &Arc<Plan> {
+        &self.plan
+    }
+
+    /// The plain executor.
+    pub fn cpu(&mut self) -> &mut Cpu<f32> {
+        &mut self.cpu
+    }
+
+    /// The GPU's executor.
+    pub fn gpu(&mut self) -> &mut Gpu {
+        &mut self.gpu
+    }
+
+    /// Runs every operation on both sides from the same slots; a row for every slot that one writes.
+    ///
+    /// # Errors
+    /// Inputs that do not fit, or a lost device.
+    pub async fn operations(&mut self, inputs: &Inputs<'_>) -> Result<Vec<Row>> {
+        self.cpu.set(inputs)?;
+        self.gpu.write_inputs(inputs)?;
+        let plan = self.plan.clone();
+        let mut rows = Vec::new();
+        for (i, op) in plan.ops.iter().enumerate() {
+            self.poison(op);
+            let mut touched: Vec<SlotId> = Vec::new();
+            for m in op.reads().iter().chain(&op.writes()) {
+                if plan.slot(m.slot).role != Role::Words && !touched.contains(&m.slot) {
+                    touched.push(m.slot);
+                    self.gpu.write(m.slot, self.cpu.read(m.slot))?;
+                }
+            }
+            self.cpu.run_op(i)?;
+            self.gpu.run_op(i).await?;
+            rows.extend(self.compare(op, sum_length(op)).await?);
+        }
+        Ok(rows)
+    }
+
+    /// Runs the plan's operations before `from` on the CPU and the others on the GPU, and all on the CPU; a row for every
+    /// slot that the GPU's operations write. Errors add up over the operations, and so does the tolerance.
+    ///
+    /// # Errors
+    /// Usage when no operation is called `from`; inputs that do not fit; a lost device.
+    pub async fn from_op(&mut self, inputs: &Inputs<'_>, from: &str) -> Result<Vec<Row>> {
+        let plan = self.plan.clone();
+        let Some(first) = plan.ops.iter().position(|op| op.name() == from) else {
+            let names: Vec<&str> = plan.ops.iter().map(Op::name).collect();
+            return Err(Error::usage(format!(
+                "no operation is called {from}; expected one of {}",
+                names.join(", ")
+            )));
+        };
+        self.cpu.set(inputs)?;
+        self.gpu.write_inputs(inputs)?;
+        for i in 0..first {
+            self.cpu.run_op(i)?;
+        }
+        for (i, slot) in plan.slots.iter().enumerate() {
+            if slot.role != Role::Words && !slot.is_empty() {
+                self.gpu.write(SlotId(i), self.cpu.read(SlotId(i)))?;
+            }
+        }
+        for i in first..plan.ops.len() {
+            self.cpu.run_op(i)?;
+            self.gpu.run_op(i).await?;
+        }
+        // A slot shows what its last writer left.
+        let length = plan.ops[first..].iter().map(sum_length).sum();
+        let mut rows: Vec<Row> = Vec::new();
+        for op in plan.ops[first..].iter().rev() {
+            for row in self.compare(op, length).await? {
+                if rows.iter().all(|known| known.slot != row.slot) {
+                    rows.push(row);
+                }
+            }
+        }
+        rows.reverse();
+        Ok(rows)
+    }
+
+    /// Whole runs of the plan, one for every minibatch, on both sides from the same parameters; a row for the parameters
+    /// and the report after the last. Rounding grows from step to step, hence the larger tolerance.
+    ///
+    /// # Errors
+    /// Inputs that do not fit, or a lost device.
+    pub async fn steps<'a>(
+        &mut self,
+        minibatches: impl IntoIterator<Item = Inputs<'a>>,
+    ) -> Result<Vec<Row>> {
+        let plan = self.plan.clone();
+        let mut steps = 0;
+        for inputs in minibatches {
+            steps += 1;
+            self.cpu.run(&inputs)?;
+            self.gpu.run(&inputs).await?;
+        }
+        let length: usize = plan.ops.iter().map(sum_length).sum();
+        let mut rows = Vec::new();
+        for slot in plan.io.parameters.into_iter().chain(plan.io.report) {
+            let got = self.gpu.read(slot).await?;
+            let want = self.cpu.read(slot);
+            let name = &plan.slot(slot).name;
+            let mut row = judge(name, &got, want, largest(want), steps * length);
+            row.op = format!("{steps} steps");
+            row.kind = "training";
+            row.shape = format!("{} operations", plan.ops.len());
+            rows.push(row);
+        }
+        Ok(rows)
+    }
+
+    async fn compare(&self, op: &Op, length: usize) -> Result<Vec<Row>> {
+        let mut seen: Vec<SlotId> = Vec::new();
+        let mut rows = Vec::new();
+        for m in op.writes() {
+            if seen.contains(&m.slot) {
+                continue;
+            }
+            seen.push(m.slot);
+            let got = self.gpu.read(m.slot).await?;
+            let slot = self.plan.slot(m.slot);
+            let want = self.cpu.read(m.slot);
+            let scale = largest(want).max(self.term(op));
+            let mut row = judge(&slot.name, &got, want, scale, length);
+            row.op = op.name().to_string();
+            row.kind = op.kind();
+            row.shape = op.shape();
+            rows.push(row);
+        }
+        Ok(rows)
+    }
+
+    /// The size of the terms that a product sums, which may be far above its result's where they cancel.
+    fn term(&self, op: &Op) -> f32 {
+        let largest_of = |m: &Matrix| {
+            let values = &self.cpu.read(m.slot)[m.offset..m.end()];
+            let rows = values
+                .chunks(m.stride.max(1))
+                .map(|row| largest(&row[..m.cols]));
+            rows.fold(0.0, f32::max)
+        };
+        match op {
+            Op::MatMul(op) => largest_of(&op.a) * largest_of(&op.b),
+            _ => 0.0,
+        }
+    }
+
+    /// Results that an operation overwrites without reading them start as NaN, on both sides.
+    fn poison(&mut self, op: &Op) {
+        let whole = match op {
+            Op::MatMul(op) if !op.accumulate => Some(op.c),
+            Op::Gather(op) => Some(op.out),
+            Op::Zero(op) => Some(op.to),
+            Op::Transpose(op) => Some(op.to),
+            Op::ColumnSum(op) if !op.accumulate => Some(op.into),
+            Op::Scatter(op) if !op.accumulate => Some(op.into),
+            Op::Add(op) if !op.accumulate => Some(op.to),
+            Op::Dropout(op) if op.from != op.to => Some(op.to),
+            Op::SoftmaxXent(op) => Some(op.losses),
+            _ => None,
+        };
+        if let Some(m) = whole {
+            self.nan(m);
+        }
+        let Op::Scan(op) = op else { return };
+        // All that a forward scan leaves, but for the states before the first step; all deltas but those after the last
+        // step, which stay zero.
+        if op.upstream.is_none() {
+            for s in 0..op.cell.states.len() {
+                let state = self.plan.matrix(op.state);
+                self.nan(Matrix {
+                    offset: op.state_row(s, 1, 0),
+                    rows: op.steps * op.batch,
+                    ..state
+                });
+            }
+            if let Some(kept) = op.kept {
+                self.nan(self.plan.matrix(kept));
+            }
+        } else if let Some(delta) = op.delta {
+            self.nan(Matrix {
+                rows: op.steps * op.batch * op.compiled.deltas,
+                ..self.plan.matrix(delta)
+            });
+        }
+    }
+
+    fn nan(&mut self, m: Matrix) {
+        let values = self.cpu.write(m.slot);
+        for r in 0..m.rows {
+            let at = m.offset + r * m.stride;
+            values[at..at + m.cols].fill(f32::NAN);
+        }
+    }
+}
+
+/// The longest chain of sums behind one element of an operation's result; 0 for one that copies.
+fn sum_length(op: &Op) -> usize {
+    match op {
+        Op::MatMul(op) => op.dims().1,
+        Op::Scan(op) => {
+            let sums = op.stages().iter().flat_map(|s| &s.sums);
+            let terms = sums.map(|s| s.terms.len()).max().unwrap_or(0);
+            op.steps * (terms * op.hidden + 16)
+        }
+        Op::ColumnSum(op) => op.from.rows,
+        Op::Scatter(op) => op.from.rows,
+        Op::SoftmaxXent(op) => op.logits.cols,
+        Op::Norm(op) => op.losses.cols + op.gradients.map_or(0, |g| g.cols),
+        Op::Optimizer(_) => 16,
+        Op::Add(_) => 1,
+        Op::Carry(_) | Op::Zero(_) | Op::Gather(_) | Op::Transpose(_) | Op::Dropout(_) => 0,
+    }
+}
+
+fn largest(values: &[f32]) -> f32 {
+    values.iter().fold(0.0, |m, x| m.max(x.abs()))
+}
+
+/// Compares two versions of a slot. Copies must be equal; a sum of n terms in any order errs by about sqrt(n) roundings
+/// of 2^-24 relative to its terms, whose `scale` is that of the result or of a product's terms. Eight of those leave room
+/// for a driver's exp and log.
+fn judge(slot: &str, got: &[f32], want: &[f32], scale: f32, length: usize) -> Row {
+    let tolerance = if length == 0 {
+        0.0
+    } else {
+        8.0 * ((length as f32).sqrt() + 4.0) * 2f32.powi(-24) * scale
+    };
+    let mut row = Row {
+        op: String::new(),
+        kind: "",
+        shape: String::new(),
+        slot: slot.to_string(),
+        nmse: 0.0,
+        worst: (0, 0.0, 0.0),
+        tolerance,
+        faults: want.len().abs_diff(got.len()),
+    };
+    let (mut error, mut power, mut furthest) = (0.0f64, 0.0f64, -1.0f32);
+    for (i, (g, w)) in got.iter().zip(want).enumerate() {
+        let off = (g - w).abs();
+        error += f64::from(off) * f64::from(off);
+        power += f64::from(*w) * f64::from(*w);
+        // A NaN is within no tolerance, and further off than anything.
+        let within = off <= tolerance;
+        row.faults += usize::from(!within);
+        let off = if off.is_nan() { f32::INFINITY } else { off };
+        if off > furthest {
+            furthest = off;
+            row.worst = (i, *g, *w);
+        }
+    }
+    row.nmse = if error == 0.0 { 0.0 } else { error / power };
+    row
+}
+
+#[cfg(test)]
+mod tests {
+    use super::judge;
+
+    #[test]
+    fn a_nan_and_a_missing_element_never_pass() {
+        assert_eq!(
+            judge("s", &[1.0, f32::NAN], &[1.0, 2.0], 2.0, 100).faults,
+            1
+        );
+        assert_eq!(judge("s", &[1.0], &[1.0, 2.0], 2.0, 100).faults, 1);
+        assert_eq!(judge("s", &[1.0, 2.0], &[1.0, 2.0], 2.0, 0).faults, 0);
+        let row = judge("s", &[1.0, 2.001], &[1.0, 2.0], 2.0, 4);
+        assert_eq!((row.faults, row.worst.0), (1, 1));
+    }
+}
