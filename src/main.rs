@@ -5,6 +5,7 @@ mod cli;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    quiet_device_selection();
     let matches = match cli::command().try_get_matches() {
         Ok(matches) => matches,
         Err(e) => {
@@ -20,6 +21,18 @@ fn main() -> ExitCode {
                 cli::out::note(&format!("error: {line}"));
             }
             ExitCode::from(e.kind.exit_code())
+        }
+    }
+}
+
+/// Mesa's layer that picks a default device asks for a Wayland session and complains on standard error where there is
+/// none. The device is picked here, so where no session is announced the layer is told to stay away.
+fn quiet_device_selection() {
+    if std::env::var_os("XDG_RUNTIME_DIR").is_none() {
+        // SAFETY: this is the first thing the program does; no other thread exists that could read the environment.
+        #[allow(unsafe_code)]
+        unsafe {
+            std::env::set_var("NODEVICE_SELECT", "1");
         }
     }
 }

@@ -9,7 +9,7 @@ use super::Inputs;
 use super::cpu::Cpu;
 use super::gpu::Gpu;
 use crate::error::{Error, Result};
-use crate::op::{Matrix, Op, Plan, Role, SlotId};
+use crate::op::{Matrix, Norm, Op, Plan, Role, SlotId};
 
 /// How one slot that an operation wrote compares.
 #[derive(Clone, Debug)]
@@ -196,6 +196,12 @@ impl Twins {
             let slot = self.plan.slot(m.slot);
             let want = self.cpu.read(m.slot);
             let scale = largest(want).max(self.term(op));
+            // Sums of losses and of squares have terms of one sign, and each stands for itself.
+            let scale = if matches!(op, Op::Norm(_)) {
+                0.0
+            } else {
+                scale
+            };
             let mut row = judge(&slot.name, &got, want, scale, length);
             row.op = op.name().to_string();
             row.kind = op.kind();
@@ -281,7 +287,10 @@ fn sum_length(op: &Op) -> usize {
         Op::ColumnSum(op) => op.from.rows,
         Op::Scatter(op) => op.from.rows,
         Op::SoftmaxXent(op) => op.logits.cols,
-        Op::Norm(op) => op.losses.cols + op.gradients.map_or(0, |g| g.cols),
+        Op::Norm(op) => {
+            let elements = op.losses.cols.max(op.gradients.map_or(0, |g| g.cols));
+            Norm::CHUNK.min(elements) + Norm::chunks(elements)
+        }
         Op::Optimizer(_) => 16,
         Op::Add(_) => 1,
         Op::Carry(_) | Op::Zero(_) | Op::Gather(_) | Op::Transpose(_) | Op::Dropout(_) => 0,
@@ -294,12 +303,12 @@ fn largest(values: &[f32]) -> f32 {
 
 /// Compares two versions of a slot. Copies must be equal; a sum of n terms in any order errs by about sqrt(n) roundings
 /// of 2^-24 relative to its terms, whose `scale` is that of the result or of a product's terms. Eight of those leave room
-/// for a driver's exp and log.
+/// for a driver's exp and log. A scale of 0 takes every element by its own size.
 fn judge(slot: &str, got: &[f32], want: &[f32], scale: f32, length: usize) -> Row {
-    let tolerance = if length == 0 {
+    let relative = if length == 0 {
         0.0
     } else {
-        8.0 * ((length as f32).sqrt() + 4.0) * 2f32.powi(-24) * scale
+        8.0 * ((length as f32).sqrt() + 4.0) * 2f32.powi(-24)
     };
     let mut row = Row {
         op: String::new(),
@@ -308,7 +317,7 @@ fn judge(slot: &str, got: &[f32], want: &[f32], scale: f32, length: usize) -> Ro
         slot: slot.to_string(),
         nmse: 0.0,
         worst: (0, 0.0, 0.0),
-        tolerance,
+        tolerance: relative * if scale == 0.0 { largest(want) } else { scale },
         faults: want.len().abs_diff(got.len()),
     };
     let (mut error, mut power, mut furthest) = (0.0f64, 0.0f64, -1.0f32);
@@ -317,7 +326,7 @@ fn judge(slot: &str, got: &[f32], want: &[f32], scale: f32, length: usize) -> Ro
         error += f64::from(off) * f64::from(off);
         power += f64::from(*w) * f64::from(*w);
         // A NaN is within no tolerance, and further off than anything.
-        let within = off <= tolerance;
+        let within = off <= relative * if scale == 0.0 { w.abs() } else { scale };
         row.faults += usize::from(!within);
         let off = if off.is_nan() { f32::INFINITY } else { off };
         if off > furthest {
