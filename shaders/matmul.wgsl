@@ -47,7 +47,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
 #for q in 0..4
 #for m in 0..ROWS
 #for n in 0..FOURS
-        acc#{m}_#{n} = fma(vec4<f32>(x#{m}_#{q}), y#{n}_#{q}, acc#{m}_#{n});
+        acc#{m}_#{n} += vec4<f32>(x#{m}_#{q}) * y#{n}_#{q};
 #end
 #end
 #end
@@ -59,7 +59,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
 #for q in 0..TAIL
 #for m in 0..ROWS
 #for n in 0..FOURS
-        acc#{m}_#{n} = fma(vec4<f32>(x#{m}_#{q}), y#{n}_#{q}, acc#{m}_#{n});
+        acc#{m}_#{n} += vec4<f32>(x#{m}_#{q}) * y#{n}_#{q};
 #end
 #end
 #end

@@ -51,7 +51,11 @@ fn direct(op: &MatMul, tile: &Tile) -> Result<Source> {
     let of_c = [Some(op.c), op.bias];
     let c_vector = tile.vector && n.is_multiple_of(ELEMENT) && of_c.iter().flatten().all(aligned);
     let mut parts = [
-        (Some(op.a), tile.vector && aligned(&op.a)),
+        // Rows of the result are columns of a transposed A, and a thread's must then start at a whole four.
+        (
+            Some(op.a),
+            tile.vector && aligned(&op.a) && (!op.transpose_a || rows.is_multiple_of(ELEMENT)),
+        ),
         (Some(op.b), tile.vector && aligned(&op.b)),
         (Some(op.c), c_vector),
         (op.bias, c_vector),

@@ -237,7 +237,7 @@ impl Writer<'_> {
                         };
                         for c in 0..self.columns {
                             let acc = format!("acc_{}_{r}_{c}", feed.sum);
-                            let _ = writeln!(out, "{acc} = fma({x}, m_{f}_{kk}_{c}, {acc});");
+                            let _ = writeln!(out, "{acc} += {x} * m_{f}_{kk}_{c};");
                         }
                     }
                 }
