@@ -1,9 +1,13 @@
 //! `cells`: the cells that the program brings, and what follows from a cell's equations.
 
+use std::sync::Arc;
+
 use clap::{Arg, ArgMatches, Command};
 use serde_json::json;
 use wgrnn::Result;
 use wgrnn::cell::{Cell, library};
+use wgrnn::exec::gpu::{Gpu, Tile};
+use wgrnn::model::{Dims, Mode, Spec};
 
 use super::{flags, out, text};
 
@@ -13,7 +17,7 @@ pub fn command() -> Command {
         .arg(flags::json())
         .subcommand(
             Command::new("show")
-                .about("Show a cell's equations, parameters, stages and backward equations")
+                .about("Show a cell's equations, parameters, stages, backward equations and the generated WGSL")
                 .arg(
                     Arg::new("cell")
                         .value_name("NAME|FILE.cell")
@@ -70,6 +74,7 @@ fn show(m: &ArgMatches) -> Result<()> {
     let parameters = cell.parameters(d, h);
     let forward = cell.equations(&compiled.forward);
     let backward = cell.equations(&compiled.backward);
+    let kernels = kernels(&cell, d, h)?;
     if m.get_flag("json") {
         return out::json(&json!({
             "name": cell.name,
@@ -81,6 +86,7 @@ fn show(m: &ArgMatches) -> Result<()> {
             "stages": {"forward": compiled.forward.len(), "backward": compiled.backward.len()},
             "forward": forward,
             "backward": backward,
+            "wgsl": kernels.iter().map(|(name, text)| json!({"kernel": name, "text": text})).collect::<Vec<_>>(),
         }));
     }
     out::line(cell.text.trim_end())?;
@@ -89,5 +95,34 @@ fn show(m: &ArgMatches) -> Result<()> {
     out::line(&format!(
         "\nforward\n{forward}\nbackward\n{}",
         backward.trim_end()
-    ))
+    ))?;
+    for (name, text) in &kernels {
+        out::line(&format!(
+            "\n// WGSL of {name} for a GPU, B 32\n{}",
+            text.trim_end()
+        ))?;
+    }
+    Ok(())
+}
+
+/// Name and WGSL of the step kernels of one layer.
+fn kernels(cell: &Cell, d: usize, h: usize) -> Result<Vec<(String, String)>> {
+    let spec = Spec {
+        vocab: d,
+        // A cell that uses x elementwise reads rows as wide as H.
+        embed: if cell.raw_input { h } else { 0 },
+        cell: Arc::new(cell.clone()),
+        hidden: h,
+        layers: 1,
+        dropout: 0.0,
+        tie: false,
+    };
+    let dims = Dims {
+        steps: 2,
+        batch: 32,
+    };
+    let plan = spec.plan(dims, Mode::Gradients)?;
+    let mut kernels = Gpu::sources(&plan, &Tile::GPU)?;
+    kernels.retain(|(name, _)| name.starts_with("forward.") || name.starts_with("backward."));
+    Ok(kernels)
 }

@@ -488,6 +488,7 @@ impl Layer for Recurrent {
                 self.weight_backward(builder, &source.weight, a, d, into);
             }
         }
+        let mut summed: Vec<(usize, usize, Matrix)> = Vec::new();
         // Vectors that follow one another in a parameter and in the deltas are summed together.
         for group in ["bias_ih", "bias_hh", "peep"] {
             let members: Vec<usize> = (0..self.cell.vectors.len())
@@ -497,13 +498,25 @@ impl Layer for Recurrent {
             for run in runs {
                 let mut into = built.vectors[members[run.block]].grad;
                 into.cols = run.len * h;
-                let op = ColumnSum {
-                    name: format!("{group}.{label}.backward"),
-                    from: delta.columns(run.delta * h, run.len * h),
-                    into,
-                    accumulate: builder.accumulate(into),
-                };
-                builder.push(Op::ColumnSum(op));
+                let accumulate = builder.accumulate(into);
+                // PyTorch's two biases have one gradient: the second is a copy.
+                let twin = summed.iter().find(|s| (s.0, s.1) == (run.delta, run.len));
+                let name = format!("{group}.{label}.backward");
+                builder.push(match twin {
+                    Some((_, _, from)) => Op::Add(Add {
+                        name,
+                        from: *from,
+                        to: into,
+                        accumulate,
+                    }),
+                    None => Op::ColumnSum(ColumnSum {
+                        name,
+                        from: delta.columns(run.delta * h, run.len * h),
+                        into,
+                        accumulate,
+                    }),
+                });
+                summed.push((run.delta, run.len, into));
             }
         }
         self.input_backward(builder, &built, delta)

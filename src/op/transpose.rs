@@ -3,6 +3,9 @@
 use super::{Cost, Matrix, area, bytes, same};
 use crate::cell::real::Real;
 
+/// The side of a square that is copied at once.
+const SQUARE: usize = 16;
+
 /// to [N, M] = from [M, N] transposed.
 #[derive(Clone, Debug)]
 pub struct Transpose {
@@ -46,9 +49,14 @@ impl Transpose {
 
     /// The plain code.
     pub fn plain<F: Real>(&self, from: &[F], to: &mut [F]) {
-        for i in 0..self.from.rows {
-            for j in 0..self.from.cols {
-                to[j * self.to.stride + i] = from[i * self.from.stride + j];
+        // In squares, so that what is read and what is written both stay in the first-level cache.
+        for rows in (0..self.from.rows).step_by(SQUARE) {
+            for cols in (0..self.from.cols).step_by(SQUARE) {
+                for i in rows..self.from.rows.min(rows + SQUARE) {
+                    for j in cols..self.from.cols.min(cols + SQUARE) {
+                        to[j * self.to.stride + i] = from[i * self.from.stride + j];
+                    }
+                }
             }
         }
     }

@@ -180,6 +180,10 @@ impl<F: Real> Cpu<F> {
                     self.reals[to.slot.0][at..at + to.cols].fill(F::ZERO);
                 }
             }
+            Op::Add(op) if op.from.slot == op.to.slot => {
+                let from = self.reals[op.from.slot.0][op.from.offset..op.from.end()].to_vec();
+                op.plain(&from, &mut self.reals[op.to.slot.0][op.to.offset..]);
+            }
             Op::Add(op) => self.with(op.to.slot, |this, to| {
                 op.plain(this.part(op.from), &mut to[op.to.offset..]);
             }),
