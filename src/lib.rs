@@ -1,4 +1,23 @@
-//! wgrnn: a training engine for recurrent networks.
+//! wgrnn: a training engine for recurrent networks, on any GPU that wgpu reaches and on CPUs.
+//!
+//! The tree, from the bottom up; imports run one way:
+//!
+//! | room | what is there |
+//! |---|---|
+//! | [`error`], [`rng`] | the one error type; random numbers as functions of counters |
+//! | [`cell`] | a cell's text -> graph -> derivative -> stages -> WGSL and CPU code |
+//! | [`op`] | the primitive operations, one file each: shapes, plain CPU code, cost; the [`op::Plan`] that lists them |
+//! | [`layer`] | embedding, recurrent, dropout, linear, loss: each writes its forward and backward operations into a plan |
+//! | [`model`] | specification -> layers -> plan; how parameters start and how files name them |
+//! | [`exec`] | executors that replay a plan: [`exec::cpu`] in f32 and f64, [`exec::gpu`] on wgpu; [`exec::check`] compares them |
+//! | [`train`] | settings, schedules, the training loop, checkpoints, runs |
+//! | [`data`] | stands apart: texts, vocabularies, minibatches, the built-in corpus |
+//!
+//! The program in `src/main.rs` and `src/cli` is the only place that prints, blocks or reads arguments.
+//!
+//! A minibatch's life: ids [T+1, B] go in; the plan's operations run in order, hoisted products first, one fused kernel per
+//! stage and step forward and backward, one product per weight after them; clipping and the optimiser run over flat arenas;
+//! the loss comes back late.
 #![warn(missing_docs)]
 
 pub mod cell;
