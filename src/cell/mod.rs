@@ -35,11 +35,11 @@ pub struct Source {
 /// Which vector a [`Source`] is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SourceKind {
-    /// The input x [D].
+    /// The input x `[D]`.
     Input,
-    /// A state of the previous step [H].
+    /// A state of the previous step `[H]`.
     Previous(usize),
-    /// A value made within the step [H], such as r * h: the `slot`-th of them, at this node.
+    /// A value made within the step `[H]`, such as r * h: the `slot`-th of them, at this node.
     Made {
         /// Its place among the made sources.
         slot: usize,
@@ -59,7 +59,7 @@ pub struct Lane {
     pub block: usize,
 }
 
-/// A learned vector [H].
+/// A learned vector `[H]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Vector {
     /// The variable whose equation holds it.

@@ -18,7 +18,7 @@ pub enum Load {
     New(usize),
     /// A value made for a product within this step.
     Made(usize),
-    /// A learned vector [H].
+    /// A learned vector `[H]`.
     Vector(usize),
     /// A value that the forward pass kept.
     Saved(usize),
@@ -122,13 +122,13 @@ pub struct Compiled {
     pub backward: Vec<Stage>,
     /// After the last backward step: the gradients with respect to the initial states.
     pub initial: Stage,
-    /// How many values [H] per row and step the forward pass keeps.
+    /// How many values `[H]` per row and step the forward pass keeps.
     pub saved: usize,
-    /// How many distinct adjoints [H] per row and step the backward pass leaves.
+    /// How many distinct adjoints `[H]` per row and step the backward pass leaves.
     pub deltas: usize,
     /// Whether each state has an elementwise adjoint to carry.
     pub carries: Vec<bool>,
-    /// How many values [H] per row the backward stages of one step hand on.
+    /// How many values `[H]` per row the backward stages of one step hand on.
     pub scratch: usize,
     /// For every lane, which delta is its adjoint (absent where the loss does not depend on it).
     pub lane_delta: Vec<Option<usize>>,

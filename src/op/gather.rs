@@ -3,7 +3,7 @@
 use super::{Cost, Matrix, SlotId, area, bytes, same};
 use crate::cell::real::Real;
 
-/// out [R, D] = table [V, D] at ids [R].
+/// out = table at ids: `[R, D]` from `[V, D]` and `[R]`.
 #[derive(Clone, Debug)]
 pub struct Gather {
     /// The name in the plan.

@@ -3,7 +3,7 @@
 use super::{Cost, Matrix, area, bytes, same};
 use crate::cell::real::Real;
 
-/// C [M, N] = A [M, K] B [K, N] + bias [N].
+/// `C [M, N] = A [M, K] B [K, N] + bias [N]`.
 #[derive(Clone, Debug)]
 pub struct MatMul {
     /// The name in the plan.

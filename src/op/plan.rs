@@ -104,7 +104,7 @@ pub struct Parameter {
     pub matrix: Matrix,
     /// Whether files hold it transposed, as PyTorch's weights [out, in].
     pub transposed: bool,
-    /// The shape in files: [out, in], or [n] for a vector.
+    /// The shape in files: `[out, in]`, or `[n]` for a vector.
     pub file_shape: Vec<usize>,
     /// How equal blocks of columns start; one entry for a parameter of a single block.
     pub fill: Vec<Fill>,

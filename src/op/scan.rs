@@ -354,7 +354,7 @@ impl Scan {
         }
     }
 
-    /// The row [H] that a load reads at step `t` and row `b`; sums are not here.
+    /// The row `[H]` that a load reads at step `t` and row `b`; sums are not here.
     pub fn load_row<'a, F>(
         &self,
         load: Load,
@@ -382,7 +382,7 @@ impl Scan {
         }
     }
 
-    /// The row [H] that a store fills.
+    /// The row `[H]` that a store fills.
     pub fn store_row<'a, F>(
         &self,
         store: Store,

@@ -19,7 +19,7 @@ pub struct Scatter {
     pub accumulate: bool,
 }
 
-/// The index of `ids` [R]: row numbers sorted by id, rows of one id in their order, then where each id's run starts
+/// The index of `ids` `[R]`: row numbers sorted by id, rows of one id in their order, then where each id's run starts
 /// [V + 1].
 pub fn index(ids: &[u32], vocabulary: usize) -> Vec<u32> {
     let rows = ids.len();

@@ -4,7 +4,7 @@ use super::gather::words;
 use super::{Cost, Matrix, SlotId, area, bytes};
 use crate::cell::real::Real;
 
-/// losses [R] = weight * (log sum exp(row) - row[target]); with `gradient`, scores = (softmax - onehot) * weight * scale.
+/// losses `[R]` = weight * (log sum exp(row) - `row[target]`); with `gradient`, scores = (softmax - onehot) * weight * scale.
 #[derive(Clone, Debug)]
 pub struct SoftmaxXent {
     /// The name in the plan.
@@ -15,7 +15,7 @@ pub struct SoftmaxXent {
     pub ids: SlotId,
     /// Where the targets start: B, since they are one step ahead.
     pub first: usize,
-    /// Weights of the rows [R], 1 where absent.
+    /// Weights of the rows `[R]`, 1 where absent.
     pub weights: Option<SlotId>,
     /// The slot of hyper-parameters, which holds `scale`.
     pub hyper: SlotId,

@@ -91,7 +91,7 @@ impl Sampler {
         self.batch
     }
 
-    /// Reads one token in every row [B]; returns the scores of the next [B, V].
+    /// Reads one token in every row `[B]`; returns the scores of the next [B, V].
     ///
     /// # Errors
     /// A wrong number of tokens or an unknown one; a lost device.
@@ -112,7 +112,7 @@ impl Sampler {
         self.engine.read(self.logits).await
     }
 
-    /// Draws the next token of every row [B] from scores [B, V].
+    /// Draws the next token of every row `[B]` from scores [B, V].
     ///
     /// # Errors
     /// Checkpoint, when scores are not finite.
