@@ -269,17 +269,18 @@ fn the_table_says_the_same() {
 fn faults_are_one_line() {
     let folder = tempfile::tempdir().unwrap();
     for (args, code, part) in [
-        ("--trace no/step.json", 6, "no/step.json"),
-        ("--cell none", 2, "none"),
-        ("--hidden 0", 2, "hidden"),
-        ("--steps 0", 2, "--steps"),
+        (
+            "--steps 1 --hidden 4 --device cpu --trace no/step.json",
+            7,
+            "no/step.json",
+        ),
+        ("--device cpu --cell none", 2, "none"),
+        ("--device cpu --hidden 0", 2, "hidden"),
+        ("--device cpu --steps 0", 2, "--steps"),
         ("--device nosuch", 5, "nosuch"),
-        ("nowhere", 4, "nowhere"),
+        ("nowhere --device cpu", 4, "nowhere"),
     ] {
-        let done = wgrnn(
-            folder.path(),
-            &format!("profile --steps 1 --hidden 4 --device cpu {args}"),
-        );
+        let done = wgrnn(folder.path(), &format!("profile {args}"));
         let err = String::from_utf8(done.stderr).unwrap();
         assert_eq!(done.status.code(), Some(code), "{args}: {err}");
         assert!(err.contains(part), "{args}: {err}");

@@ -174,13 +174,7 @@ fn word(bound: Bound) -> &'static str {
     }
 }
 
-fn value(
-    found: &Profile,
-    settings: &Settings,
-    spec: &Spec,
-    plan: &Plan,
-    steps: usize,
-) -> Value {
+fn value(found: &Profile, settings: &Settings, spec: &Spec, plan: &Plan, steps: usize) -> Value {
     let (calls, seconds, cost) = total(&found.rows);
     let kernel = |row: &Row| {
         let (share, bound) = row.share(&found.limits);
