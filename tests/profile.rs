@@ -184,7 +184,40 @@ fn on_the_cpu_every_operation_is_a_row() {
     let order: Vec<&str> = spans.iter().map(|s| s.0.as_str()).collect();
     let plan_order: Vec<&str> = plan.ops.iter().map(|op| op.name()).collect();
     assert_eq!(order, plan_order);
-    insta::assert_snapshot!(shown(&found), @"");
+    insta::assert_snapshot!(shown(&found), @r"
+    .clock: string
+    .device: string
+    .host: null
+    .kernels[].bound: string
+    .kernels[].calls: number
+    .kernels[].gbytes: number
+    .kernels[].gflops: number
+    .kernels[].kind: string
+    .kernels[].limit_share: number
+    .kernels[].ms: number
+    .kernels[].name: string
+    .kernels[].shape: string
+    .kernels[].share: number
+    .limits.gbytes: number
+    .limits.gflops: number
+    .model.batch: number
+    .model.cell: string
+    .model.embed: number
+    .model.hidden: number
+    .model.layers: number
+    .model.optimizer: string
+    .model.parameters: number
+    .model.seq_len: number
+    .model.vocab: number
+    .steps: number
+    .total.calls: number
+    .total.gbytes: number
+    .total.gflops: number
+    .total.ms: number
+    .total.step_ms: number
+    .total.timed_step_ms: number
+    .trace: string
+    ");
 }
 
 #[test]
@@ -213,7 +246,44 @@ fn on_an_adapter_every_kernel_is_a_row() {
     for phase in ["recording", "submitting"] {
         assert!(host.iter().any(|s| s.0 == phase), "{phase}: {host:?}");
     }
-    insta::assert_snapshot!(shown(&found), @"");
+    insta::assert_snapshot!(shown(&found), @r"
+    .clock: string
+    .device: string
+    .host.dispatches: number
+    .host.inputs_ms: number
+    .host.recording_ms: number
+    .host.submitting_ms: number
+    .host.us_per_dispatch: number
+    .kernels[].bound: string
+    .kernels[].calls: number
+    .kernels[].gbytes: number
+    .kernels[].gflops: number
+    .kernels[].kind: string
+    .kernels[].limit_share: number
+    .kernels[].ms: number
+    .kernels[].name: string
+    .kernels[].shape: string
+    .kernels[].share: number
+    .limits.gbytes: number
+    .limits.gflops: number
+    .model.batch: number
+    .model.cell: string
+    .model.embed: number
+    .model.hidden: number
+    .model.layers: number
+    .model.optimizer: string
+    .model.parameters: number
+    .model.seq_len: number
+    .model.vocab: number
+    .steps: number
+    .total.calls: number
+    .total.gbytes: number
+    .total.gflops: number
+    .total.ms: number
+    .total.step_ms: number
+    .total.timed_step_ms: number
+    .trace: string
+    ");
 }
 
 /// What an operation's kernels cost is what the operation costs, one cost for each kernel.
