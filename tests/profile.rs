@@ -336,6 +336,41 @@ fn the_table_says_the_same() {
 }
 
 #[test]
+fn a_run_brings_its_settings_its_cell_and_its_vocabulary() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let cells = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/cells");
+    std::fs::copy(cells.join("rnn.cell"), at("own.cell")).unwrap();
+    std::fs::write(at("a.txt"), "abcdef ".repeat(40)).unwrap();
+    let train = "train a.txt --steps 1 --cell own.cell --hidden 6 --batch 2 --seq-len 5 --device cpu --out r -q";
+    ok(folder.path(), train);
+    // The cell's text is in the run.
+    std::fs::remove_file(at("own.cell")).unwrap();
+    let model = |args: &str| -> Value {
+        let out = ok(
+            folder.path(),
+            &format!("profile r --device cpu --steps 1 --json {args}"),
+        );
+        let found: Value = serde_json::from_str(&out).unwrap();
+        found["model"].clone()
+    };
+    let own = model("");
+    for (key, want) in [("hidden", 6), ("batch", 2), ("seq_len", 5), ("vocab", 7)] {
+        assert_eq!(own[key], want, "{key}: {own}");
+    }
+    assert_eq!(own["cell"], "own");
+    let changed = model("--hidden 8 --cell gru");
+    assert_eq!(
+        (&changed["hidden"], &changed["cell"]),
+        (&8.into(), &"gru".into())
+    );
+    let done = wgrnn(folder.path(), "profile r --vocab-size 9");
+    let err = String::from_utf8(done.stderr).unwrap();
+    assert_eq!(done.status.code(), Some(2), "{err}");
+    assert!(err.contains("--vocab-size"), "{err}");
+}
+
+#[test]
 fn faults_are_one_line() {
     let folder = tempfile::tempdir().unwrap();
     for (args, code, part) in [
