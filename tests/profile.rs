@@ -8,9 +8,11 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use wgrnn::cell::library;
-use wgrnn::exec::gpu::{Gpu, Tile};
+use wgrnn::exec::gpu::{self, Choice, Gpu, Tile};
+use wgrnn::exec::profile::profile;
+use wgrnn::exec::{Device, Inputs};
 use wgrnn::model::{Dims, Mode, Spec, Update};
-use wgrnn::op::{Plan, Rule};
+use wgrnn::op::{Control, Hyper, Plan, Rule};
 
 /// Two layers of a cell with two stages, small.
 const TINY: &str = "--cell gru-cho --hidden 8 --layers 2 --seq-len 5 --batch 3 --vocab-size 11 --dropout 0.1 --steps 5";
@@ -286,6 +288,48 @@ fn on_an_adapter_every_kernel_is_a_row() {
     ");
 }
 
+/// An adapter that cannot time its kernels: the host's clock around whole operations serves.
+#[test]
+fn without_timestamps_every_operation_is_a_row() {
+    let mut device = pollster::block_on(gpu::Device::open(&Choice::Gpu))
+        .unwrap()
+        .unwrap();
+    Arc::get_mut(&mut device).unwrap().adapter.timestamps = false;
+    let plan = Arc::new(plan());
+    let inputs = Inputs {
+        ids: &[1; 18],
+        weights: None,
+        control: Control {
+            key: [1, 2],
+            step: [0, 0],
+            reset: 1,
+        },
+        hyper: Hyper {
+            lr: 0.0,
+            scale: 0.1,
+            update: 1.0,
+            correction1: 0.1,
+            correction2: 0.001,
+        },
+    };
+    let parameters = vec![0.1; plan.arena];
+    let device = Device::Gpu(device);
+    let found = profile(&device, plan.clone(), &parameters, &inputs, 4);
+    let found = pollster::block_on(found).unwrap();
+    assert!(!found.timestamps);
+    let rows: Vec<&str> = found.rows.iter().map(|r| r.label.as_str()).collect();
+    let want: Vec<&str> = plan.ops.iter().map(|op| op.name()).collect();
+    assert_eq!(rows, want);
+    for (row, op) in found.rows.iter().zip(&plan.ops) {
+        assert_eq!((row.calls, row.cost), (1, op.cost()), "{}", row.label);
+        assert!(row.seconds > 0.0, "{row:?}");
+    }
+    let sum: f64 = found.rows.iter().map(|r| r.seconds).sum();
+    assert!(sum <= found.timed, "{sum} s in {} s", found.timed);
+    assert!(found.limits.flops > 0.0 && found.limits.flops.is_finite());
+    assert!(found.limits.bytes > 0.0 && found.limits.bytes.is_finite());
+}
+
 /// What an operation's kernels cost is what the operation costs, one cost for each kernel.
 #[test]
 fn costs_of_kernels_add_up() {
@@ -328,8 +372,8 @@ fn the_table_says_the_same() {
     assert!(last.starts_with("total"), "{out}");
     for column in 0..3 {
         let sum: f64 = rows.iter().map(|r| cells(r)[column]).sum();
-        // Each row is rounded to a tenth of a percent or a ten-thousandth of a millisecond.
-        let rounding = rows.len() as f64 * [0.0, 5e-5, 0.05][column] + 1e-9;
+        // Each row and the total are rounded to a tenth of a percent or a ten-thousandth of a millisecond.
+        let rounding = (rows.len() + 1) as f64 * [0.0, 5e-5, 0.05][column] + 1e-9;
         let off = (sum - cells(last)[column]).abs();
         assert!(off <= rounding, "column {column} is off by {off}: {out}");
     }

@@ -275,7 +275,7 @@ fn assemble(
     }
 }
 
-/// The middle half by some figure, sorted: outliers of either side do not count. One or two stay as they are.
+/// The middle half by some figure, sorted: outliers of either side do not count. Fewer than four stay as they are.
 fn middle<T>(mut all: Vec<T>, figure: impl Fn(&T) -> f64) -> Vec<T> {
     all.sort_by(|a, b| figure(a).total_cmp(&figure(b)));
     let cut = all.len() / 4;
@@ -292,4 +292,38 @@ fn mean<T>(all: &[T], figure: impl Fn(&T) -> f64) -> f64 {
 pub(super) fn median(mut all: Vec<f64>) -> f64 {
     all.sort_by(f64::total_cmp);
     all.get(all.len() / 2).copied().unwrap_or(0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outliers_of_either_side_do_not_count() {
+        let kept = middle(vec![9e9, 3.0, 5.0, 1e-9, 4.0, 2.0, 6.0, 7.0], |x| *x);
+        assert_eq!(kept, [3.0, 4.0, 5.0, 6.0]);
+        assert_eq!(mean(&kept, |x| *x), 4.5);
+        for few in [vec![1.0], vec![1.0, 2.0], vec![1.0, 2.0, 3.0]] {
+            assert_eq!(middle(few.clone(), |x| *x), few);
+        }
+        assert_eq!(median(vec![3.0, 1.0, 2.0]), 2.0);
+    }
+
+    #[test]
+    fn the_nearer_limit_is_the_bound() {
+        let limits = Limits {
+            flops: 100.0,
+            bytes: 10.0,
+        };
+        let row = |flops, bytes| Row {
+            label: String::new(),
+            kind: "add",
+            shape: String::new(),
+            calls: 1,
+            seconds: 0.5,
+            cost: Cost { flops, bytes },
+        };
+        assert_eq!(row(25.0, 1.0).share(&limits), (0.5, Bound::Compute));
+        assert_eq!(row(25.0, 4.0).share(&limits), (0.8, Bound::Memory));
+    }
 }
