@@ -113,10 +113,10 @@ fn value_name(key: &wgrnn::train::settings::Key) -> &'static str {
     }
 }
 
-/// The settings that were given as flags.
+/// The settings that were given as flags, of those that the subcommand takes.
 pub fn given(m: &ArgMatches) -> Table {
     let given = Settings::keys().iter().filter_map(|key| {
-        let text = m.get_one::<String>(key.name)?;
+        let text = m.try_get_one::<String>(key.name).ok().flatten()?;
         Some((key.name.to_string(), key.value(text)))
     });
     given.collect()

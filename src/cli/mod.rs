@@ -10,10 +10,12 @@ mod import;
 mod load;
 mod memory;
 pub mod out;
+mod profile;
 mod progress;
 mod resume;
 mod sample;
 mod text;
+mod trace;
 mod train;
 
 use clap::{ArgMatches, Command};
@@ -32,6 +34,7 @@ pub fn command() -> Command {
             sample::command(),
             eval::command(),
             check::command(),
+            profile::command(),
             cells::command(),
             devices::command(),
             export::command(),
@@ -46,6 +49,7 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
         Some(("sample", m)) => sample::run(m),
         Some(("eval", m)) => eval::run(m),
         Some(("check", m)) => check::run(m),
+        Some(("profile", m)) => profile::run(m),
         Some(("cells", m)) => cells::run(m),
         Some(("devices", m)) => devices::run(m),
         Some(("export", m)) => export::run(m),

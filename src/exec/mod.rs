@@ -4,6 +4,7 @@ pub mod check;
 pub mod cpu;
 mod engine;
 pub mod gpu;
+pub mod profile;
 
 pub use engine::{Device, Engine};
 

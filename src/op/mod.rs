@@ -43,6 +43,15 @@ pub struct Cost {
     pub bytes: f64,
 }
 
+impl std::iter::Sum for Cost {
+    fn sum<I: Iterator<Item = Cost>>(costs: I) -> Cost {
+        costs.fold(Cost::default(), |a, b| Cost {
+            flops: a.flops + b.flops,
+            bytes: a.bytes + b.bytes,
+        })
+    }
+}
+
 macro_rules! ops {
     ($($variant:ident: $doc:literal),+ $(,)?) => {
         /// One operation of a plan.
@@ -73,6 +82,16 @@ macro_rules! ops {
             /// What it costs.
             pub fn cost(&self) -> Cost {
                 match self { $(Op::$variant(op) => op.cost()),+ }
+            }
+
+            /// What each of its kernels costs, all calls together and in the order in which an executor makes them:
+            /// a scan's stages, a norm's parts, else the operation as a whole.
+            pub fn costs(&self) -> Vec<Cost> {
+                match self {
+                    Op::Scan(op) => op.costs(),
+                    Op::Norm(op) => op.costs(),
+                    op => vec![op.cost()],
+                }
             }
 
             /// Whether its shapes fit together.

@@ -42,11 +42,25 @@ impl Norm {
     }
 
     pub(super) fn cost(&self) -> Cost {
-        let elements = area(&self.losses) + self.gradients.as_ref().map_or(0, area);
-        Cost {
-            flops: 2.0 * elements as f64,
-            bytes: bytes(elements),
+        self.costs().into_iter().sum()
+    }
+
+    /// The partial sums of the losses, those of the gradients' squares, and their sums.
+    pub(super) fn costs(&self) -> Vec<Cost> {
+        let cost = |flops: usize, moved: usize| Cost {
+            flops: flops as f64,
+            bytes: bytes(moved),
+        };
+        let losses = area(&self.losses);
+        let mut partials = Self::chunks(losses);
+        let mut costs = vec![cost(losses, losses + partials)];
+        if let Some(g) = &self.gradients {
+            let chunks = Self::chunks(area(g));
+            costs.push(cost(2 * area(g), area(g) + chunks));
+            partials += chunks;
         }
+        costs.push(cost(partials, partials + super::Report::NUMBERS));
+        costs
     }
 
     pub(super) fn check(&self) -> Result<(), String> {

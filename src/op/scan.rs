@@ -4,13 +4,14 @@
 //! the last step to the first; deltas have one step more than there are, which stays zero, so that the last step needs
 //! no case of its own.
 
+use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
 
 use super::gather::words;
 use super::{Cost, Matrix, SlotId, bytes};
 use crate::cell::real::Real;
-use crate::cell::stage::{Load, Operand, Stage, Store};
+use crate::cell::stage::{Instr, Load, Operand, Stage, Store};
 use crate::cell::{Cell, Compiled, eval};
 
 /// Which way a scan runs.
@@ -225,21 +226,38 @@ impl Scan {
     }
 
     pub(super) fn cost(&self) -> Cost {
-        let steps = self.range.len() as f64;
-        let rows = steps * (self.batch * self.hidden) as f64;
-        let mut cost = Cost::default();
-        for stage in self.stages() {
-            let terms: usize = stage.sums.iter().map(|s| s.terms.len()).sum();
-            let loads = stage.program.instrs.iter();
-            let loads = loads
-                .filter(|i| matches!(i, crate::cell::stage::Instr::Load(_)))
-                .count();
-            cost.flops += rows * (2 * terms * self.hidden) as f64;
-            cost.flops += rows * (stage.program.instrs.len() - loads) as f64;
-            cost.bytes += bytes(1) * rows * (loads + stage.program.stores.len()) as f64;
-            cost.bytes += steps * bytes(terms * self.hidden * self.hidden);
+        self.costs().into_iter().sum()
+    }
+
+    /// Of each stage over all steps, then of the initial states' gradients where they are made.
+    pub(super) fn costs(&self) -> Vec<Cost> {
+        let steps = self.range.len();
+        let stages = self.stages().iter().map(|s| self.stage_cost(s, steps));
+        let initial = self.initial && self.direction == Direction::Backward;
+        let initial = initial.then(|| self.stage_cost(&self.compiled.initial, 1));
+        stages.chain(initial).collect()
+    }
+
+    /// One stage of `steps` steps. A step is a dispatch of its own, so that it reads its weights anew; what several terms
+    /// multiply is read once, and sums stay where they were made.
+    fn stage_cost(&self, stage: &Stage, steps: usize) -> Cost {
+        let plane = self.batch * self.hidden;
+        let terms: Vec<_> = stage.sums.iter().flat_map(|s| &s.terms).collect();
+        let operands: HashSet<Operand> = terms.iter().map(|t| t.operand).collect();
+        let weights: HashSet<(usize, usize)> = terms.iter().map(|t| (t.source, t.block)).collect();
+        let instrs = &stage.program.instrs;
+        let loads = instrs.iter().filter(|i| matches!(i, Instr::Load(_)));
+        let sums = instrs
+            .iter()
+            .filter(|i| matches!(i, Instr::Load(Load::Sum(_))));
+        let (loads, sums) = (loads.count(), sums.count());
+        let rows = loads - sums + operands.len() + stage.program.stores.len();
+        let products = 2 * terms.len() * self.hidden;
+        let moved = rows * plane + weights.len() * self.hidden * self.hidden;
+        Cost {
+            flops: steps as f64 * plane as f64 * (products + instrs.len() - loads) as f64,
+            bytes: steps as f64 * bytes(moved),
         }
-        cost
     }
 
     pub(super) fn check(&self) -> Result<(), String> {

@@ -2,6 +2,7 @@
 //!
 //! Every operation has its plain code in `op`; the two that take the time, products and scans, have fast twins here.
 
+pub mod limits;
 mod matmul;
 mod parallel;
 mod product;

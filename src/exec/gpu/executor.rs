@@ -32,6 +32,24 @@ pub(super) struct Dispatch {
     offset: u32,
 }
 
+/// What the host is at during a run, for [`Gpu::run_marked`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Hands the inputs over.
+    Inputs,
+    /// Waits for the device.
+    Waiting,
+    /// Writes commands down.
+    Recording,
+    /// Hands the commands over.
+    Submitting,
+    /// Everything else: the run is on its way.
+    Done,
+}
+
+/// Told whenever a phase begins.
+type Mark<'a> = &'a mut (dyn FnMut(Phase) + Send);
+
 /// Runs a plan on a device.
 pub struct Gpu {
     pub(super) device: Arc<Device>,
@@ -150,11 +168,22 @@ impl Gpu {
     /// # Errors
     /// Internal when the inputs do not fit the plan; Device when the device is lost or hangs.
     pub async fn run(&mut self, inputs: &Inputs<'_>) -> Result<()> {
+        self.run_marked(inputs, &mut |_| {}).await
+    }
+
+    /// [`Gpu::run`], which calls `mark` whenever a phase begins: this part of the engine has no clock.
+    ///
+    /// # Errors
+    /// As [`Gpu::run`].
+    pub async fn run_marked(&mut self, inputs: &Inputs<'_>, mark: Mark<'_>) -> Result<()> {
+        mark(Phase::Inputs);
         self.write_inputs(inputs)?;
+        mark(Phase::Waiting);
         while self.in_flight.len() >= IN_FLIGHT {
             let oldest = self.in_flight.pop_front();
             self.device.wait(oldest, "a run of the plan").await?;
         }
+        mark(Phase::Recording);
         let mut encoder = self.device.raw.create_command_encoder(&Default::default());
         {
             let mut pass = encoder.begin_compute_pass(&Default::default());
@@ -162,20 +191,35 @@ impl Gpu {
                 self.record(&mut pass, dispatches);
             }
         }
-        self.finish(encoder).await
+        self.finish(encoder, mark).await
+    }
+
+    /// How many kernels a run dispatches.
+    pub fn dispatches(&self) -> usize {
+        self.ops.iter().map(Vec::len).sum()
     }
 
     /// Copies the report, submits, and counts the run.
-    pub(super) async fn finish(&mut self, mut encoder: wgpu::CommandEncoder) -> Result<()> {
+    pub(super) async fn finish(
+        &mut self,
+        mut encoder: wgpu::CommandEncoder,
+        mark: Mark<'_>,
+    ) -> Result<()> {
+        let mut place = None;
         if let Some(report) = self.plan.io.report {
-            let place = self.ring.place(&self.device).await?;
-            self.ring.copy(place, &mut encoder, &self.buffers[report.0]);
-            self.in_flight
-                .push_back(self.device.queue.submit([encoder.finish()]));
+            mark(Phase::Waiting);
+            let to = self.ring.place(&self.device).await?;
+            mark(Phase::Recording);
+            self.ring.copy(to, &mut encoder, &self.buffers[report.0]);
+            place = Some(to);
+        }
+        let commands = encoder.finish();
+        mark(Phase::Submitting);
+        self.in_flight
+            .push_back(self.device.queue.submit([commands]));
+        mark(Phase::Done);
+        if let Some(place) = place {
             self.ring.map(place, self.runs);
-        } else {
-            self.in_flight
-                .push_back(self.device.queue.submit([encoder.finish()]));
         }
         self.runs += 1;
         self.device.healthy("running the plan")

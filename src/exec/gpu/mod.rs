@@ -5,6 +5,7 @@
 
 mod device;
 mod executor;
+mod limits;
 mod lower;
 mod matmul;
 mod pipeline;
@@ -12,9 +13,10 @@ mod readback;
 mod scan;
 mod template;
 mod tile;
-mod timing;
+pub(super) mod timing;
 
 pub use device::{Adapter, Choice, Device, INSTALL, TIMEOUT, adapters};
-pub use executor::Gpu;
+pub use executor::{Gpu, Phase};
+pub use limits::measure as measure_limits;
 pub use tile::Tile;
-pub use timing::KernelTime;
+pub use timing::{KernelTime, Span, Traced};

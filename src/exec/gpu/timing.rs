@@ -1,8 +1,9 @@
-//! Runs with a clock: seconds of every operation and of every kernel.
+//! Runs with a clock: when every dispatch began and how long it took, by the device's timestamps.
 
 use std::time::Instant;
 
-use super::executor::Gpu;
+use super::device::Device;
+use super::executor::{Gpu, Phase};
 use super::readback::fetch;
 use crate::Result;
 use crate::exec::{Inputs, Timings};
@@ -12,6 +13,8 @@ use crate::exec::{Inputs, Timings};
 pub struct KernelTime {
     /// The operation's place in the plan.
     pub op: usize,
+    /// Which of the operation's kernels it is; absent where only the whole operation could be timed.
+    pub part: Option<usize>,
     /// The kernel's name: the operation's, and its stage or part.
     pub label: String,
     /// How often it was dispatched.
@@ -20,13 +23,101 @@ pub struct KernelTime {
     pub seconds: f64,
 }
 
+/// One dispatch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Span {
+    /// The operation's place in the plan.
+    pub op: usize,
+    /// Which of the operation's kernels it is; absent where only the whole operation could be timed.
+    pub part: Option<usize>,
+    /// The kernel's name.
+    pub label: String,
+    /// When it began, in seconds from the first one's beginning.
+    pub start: f64,
+    /// How long it took, in seconds.
+    pub seconds: f64,
+}
+
+/// One run of a plan on the clock.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Traced {
+    /// The device's dispatches, in order.
+    pub spans: Vec<Span>,
+    /// What the host did, each phase from when to when, in seconds from its beginning on the host's own clock.
+    pub host: Vec<(Phase, f64, f64)>,
+    /// Seconds from the first command to the device's idleness, on the host's clock.
+    pub wall: f64,
+}
+
 /// Timestamps in one set; no device takes more.
 const SET: usize = 4096;
 
+/// Timestamps for passes: two each, when it begins and when it ends.
+pub(super) struct Stamps {
+    sets: Vec<wgpu::QuerySet>,
+    resolved: wgpu::Buffer,
+    passes: usize,
+}
+
+impl Stamps {
+    pub fn new(device: &Device, passes: usize) -> Stamps {
+        let sets = (0..(2 * passes).div_ceil(SET)).map(|_| {
+            device.raw.create_query_set(&wgpu::QuerySetDescriptor {
+                label: Some("timestamps"),
+                ty: wgpu::QueryType::Timestamp,
+                count: SET as u32,
+            })
+        });
+        let sets: Vec<_> = sets.collect();
+        let resolved = device.raw.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("timestamps"),
+            size: (8 * SET * sets.len().max(1)) as u64,
+            usage: wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC,
+            mapped_at_creation: false,
+        });
+        Stamps {
+            sets,
+            resolved,
+            passes,
+        }
+    }
+
+    /// What a pass must be told so that it is timed.
+    pub fn of(&self, pass: usize) -> wgpu::ComputePassTimestampWrites<'_> {
+        let first = (2 * pass % SET) as u32;
+        wgpu::ComputePassTimestampWrites {
+            query_set: &self.sets[2 * pass / SET],
+            beginning_of_pass_write_index: Some(first),
+            end_of_pass_write_index: Some(first + 1),
+        }
+    }
+
+    /// Records, after the last pass, that the timestamps be written down.
+    pub fn resolve(&self, encoder: &mut wgpu::CommandEncoder) {
+        for (i, set) in self.sets.iter().enumerate() {
+            let count = (2 * self.passes - i * SET).min(SET) as u32;
+            encoder.resolve_query_set(set, 0..count, &self.resolved, (8 * SET * i) as u64);
+        }
+    }
+
+    /// Every pass's beginning and length in seconds, counted from the first one's beginning.
+    pub async fn seconds(&self, device: &Device) -> Result<Vec<(f64, f64)>> {
+        let size = 16 * self.passes as u64;
+        let bytes = fetch(device, &self.resolved, size, "timestamps").await?;
+        let ticks: Vec<u64> = bytemuck::pod_collect_to_vec(&bytes);
+        let period = f64::from(device.queue.get_timestamp_period()) * 1e-9;
+        let first = ticks.first().copied().unwrap_or(0);
+        let seconds = |from: u64, to: u64| to.saturating_sub(from) as f64 * period;
+        let pairs = ticks.chunks_exact(2);
+        Ok(pairs
+            .map(|p| (seconds(first, p[0]), seconds(p[0], p[1])))
+            .collect())
+    }
+}
+
 impl Gpu {
-    /// Runs the plan once with a pass of its own for every dispatch, adds each operation's seconds to `timings`, and
-    /// returns the kernels'. The device's timestamps are used where it has them, else the host's clock around every
-    /// operation, whose seconds its first kernel then gets.
+    /// Runs the plan once as [`Gpu::run_traced`] does, adds each operation's seconds to `timings`, and returns the
+    /// kernels'.
     ///
     /// # Errors
     /// As [`Gpu::run`].
@@ -35,105 +126,121 @@ impl Gpu {
         inputs: &Inputs<'_>,
         timings: &mut Timings,
     ) -> Result<Vec<KernelTime>> {
+        let traced = self.run_traced(inputs).await?;
+        for span in &traced.spans {
+            timings.seconds[span.op] += span.seconds;
+        }
+        for calls in &mut timings.calls {
+            *calls += 1;
+        }
+        Ok(traced.kernels())
+    }
+
+    /// Runs the plan once with a pass of its own for every dispatch. Where the device has no timestamps, every operation
+    /// is run by itself with the host's clock around it.
+    ///
+    /// # Errors
+    /// As [`Gpu::run`].
+    pub async fn run_traced(&mut self, inputs: &Inputs<'_>) -> Result<Traced> {
         self.write_inputs(inputs)?;
         self.device.wait(None, "earlier runs").await?;
-        let spans = if self.device.adapter.timestamps {
-            self.by_device().await?
+        if self.device.adapter.timestamps {
+            self.by_device().await
         } else {
-            self.by_host().await?
-        };
-        let mut kernels: Vec<KernelTime> = Vec::new();
-        for (op, spans) in spans.iter().enumerate() {
-            for (kernel, seconds) in spans {
-                timings.seconds[op] += seconds;
-                let label = &self.kernels[*kernel].label;
-                match kernels.iter_mut().find(|k| k.op == op && k.label == *label) {
-                    Some(known) => {
-                        known.calls += 1;
-                        known.seconds += seconds;
-                    }
-                    None => kernels.push(KernelTime {
-                        op,
-                        label: label.clone(),
-                        calls: 1,
-                        seconds: *seconds,
-                    }),
-                }
-            }
-            timings.calls[op] += 1;
+            self.by_host().await
         }
-        Ok(kernels)
     }
 
-    /// For every operation, its dispatches' kernels and seconds.
-    async fn by_device(&mut self) -> Result<Vec<Vec<(usize, f64)>>> {
-        let raw = &self.device.raw;
-        let total: usize = self.ops.iter().map(|d| 2 * d.len()).sum();
-        let sets: Vec<wgpu::QuerySet> = (0..total.div_ceil(SET))
-            .map(|_| {
-                raw.create_query_set(&wgpu::QuerySetDescriptor {
-                    label: Some("timestamps"),
-                    ty: wgpu::QueryType::Timestamp,
-                    count: SET as u32,
-                })
-            })
-            .collect();
-        let resolved = raw.create_buffer(&wgpu::BufferDescriptor {
-            label: Some("timestamps"),
-            size: (8 * SET * sets.len().max(1)) as u64,
-            usage: wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC,
-            mapped_at_creation: false,
-        });
-        let mut encoder = raw.create_command_encoder(&Default::default());
-        let mut at = 0;
-        for dispatches in &self.ops {
+    async fn by_device(&mut self) -> Result<Traced> {
+        let stamps = Stamps::new(&self.device, self.dispatches());
+        let start = Instant::now();
+        let mut marks = vec![(Phase::Recording, 0.0)];
+        let mut encoder = self.device.raw.create_command_encoder(&Default::default());
+        let all = self.ops.iter().flatten();
+        for (n, dispatch) in all.clone().enumerate() {
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
+                label: Some(&self.kernels[dispatch.kernel].label),
+                timestamp_writes: Some(stamps.of(n)),
+            });
+            self.record(&mut pass, std::slice::from_ref(dispatch));
+        }
+        stamps.resolve(&mut encoder);
+        let mut mark = |phase| marks.push((phase, start.elapsed().as_secs_f64()));
+        self.finish(encoder, &mut mark).await?;
+        self.device.wait(None, "a timed run").await?;
+        let wall = start.elapsed().as_secs_f64();
+        let mut seconds = stamps.seconds(&self.device).await?.into_iter();
+        let mut spans = Vec::new();
+        for (op, dispatches) in self.ops.iter().enumerate() {
+            let first = dispatches.iter().map(|d| d.kernel).min().unwrap_or(0);
             for dispatch in dispatches {
-                let first = (at % SET) as u32;
-                let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
-                    label: Some(&self.kernels[dispatch.kernel].label),
-                    timestamp_writes: Some(wgpu::ComputePassTimestampWrites {
-                        query_set: &sets[at / SET],
-                        beginning_of_pass_write_index: Some(first),
-                        end_of_pass_write_index: Some(first + 1),
-                    }),
+                let (start, seconds) = seconds.next().unwrap_or_default();
+                spans.push(Span {
+                    op,
+                    part: Some(dispatch.kernel - first),
+                    label: self.kernels[dispatch.kernel].label.clone(),
+                    start,
+                    seconds,
                 });
-                self.record(&mut pass, std::slice::from_ref(dispatch));
-                at += 2;
             }
         }
-        for (i, set) in sets.iter().enumerate() {
-            let count = (total - i * SET).min(SET) as u32;
-            encoder.resolve_query_set(set, 0..count, &resolved, (8 * SET * i) as u64);
-        }
-        self.finish(encoder).await?;
-        let bytes = fetch(&self.device, &resolved, 8 * total as u64, "timestamps").await?;
-        let ticks: Vec<u64> = bytemuck::pod_collect_to_vec(&bytes);
-        let period = f64::from(self.device.queue.get_timestamp_period()) * 1e-9;
-        let mut pairs = ticks.chunks_exact(2);
-        let mut span = |kernel: usize| {
-            let ticks = pairs.next().map_or(0, |p| p[1].saturating_sub(p[0]));
-            (kernel, ticks as f64 * period)
-        };
-        let ops = self.ops.iter();
-        Ok(ops
-            .map(|dispatches| dispatches.iter().map(|d| span(d.kernel)).collect())
-            .collect())
+        Ok(Traced {
+            spans,
+            host: phases(&marks),
+            wall,
+        })
     }
 
-    async fn by_host(&mut self) -> Result<Vec<Vec<(usize, f64)>>> {
+    async fn by_host(&mut self) -> Result<Traced> {
+        let start = Instant::now();
         let mut spans = Vec::new();
         for op in 0..self.ops.len() {
-            let start = Instant::now();
+            let began = start.elapsed().as_secs_f64();
             self.run_op(op).await?;
-            let first = self.ops[op].first().map(|d| d.kernel);
-            spans.push(
-                { first.into_iter() }
-                    .map(|k| (k, start.elapsed().as_secs_f64()))
-                    .collect(),
-            );
+            spans.push(Span {
+                op,
+                part: None,
+                label: self.plan().ops[op].name().to_string(),
+                start: began,
+                seconds: start.elapsed().as_secs_f64() - began,
+            });
         }
         let encoder = self.device.raw.create_command_encoder(&Default::default());
-        self.finish(encoder).await?;
-        Ok(spans)
+        self.finish(encoder, &mut |_| {}).await?;
+        Ok(Traced {
+            spans,
+            host: Vec::new(),
+            wall: start.elapsed().as_secs_f64(),
+        })
     }
+}
+
+impl Traced {
+    /// The same by kernel.
+    pub fn kernels(&self) -> Vec<KernelTime> {
+        let mut kernels: Vec<KernelTime> = Vec::new();
+        for span in &self.spans {
+            let same = |k: &&mut KernelTime| k.op == span.op && k.part == span.part;
+            match kernels.iter_mut().rev().find(same) {
+                Some(known) => {
+                    known.calls += 1;
+                    known.seconds += span.seconds;
+                }
+                None => kernels.push(KernelTime {
+                    op: span.op,
+                    part: span.part,
+                    label: span.label.clone(),
+                    calls: 1,
+                    seconds: span.seconds,
+                }),
+            }
+        }
+        kernels
+    }
+}
+
+/// From when phases began, each one's beginning and end.
+pub(crate) fn phases(marks: &[(Phase, f64)]) -> Vec<(Phase, f64, f64)> {
+    let pairs = marks.windows(2);
+    pairs.map(|w| (w[0].0, w[0].1, w[1].1)).collect()
 }

@@ -1,0 +1,44 @@
+//! A step as a Chrome trace (the JSON that Perfetto and chrome://tracing open): a track of the device and one of the host.
+
+use serde_json::{Value, json};
+use wgrnn::exec::gpu::{Phase, Traced};
+use wgrnn::op::Plan;
+
+const DEVICE: u32 = 1;
+const HOST: u32 = 2;
+
+/// The events of one timed step. The clocks of device and host have no common zero: the device's track is laid so that
+/// its first kernel begins where the host begins to submit.
+pub fn events(traced: &Traced, plan: &Plan, device: &str) -> Value {
+    let name = |what: &str, track: u32, name: &str| json!({"ph": "M", "name": what, "pid": 1, "tid": track, "args": {"name": name}});
+    let mut events = vec![
+        name("process_name", DEVICE, "wgrnn: one training step"),
+        name("thread_name", DEVICE, device),
+    ];
+    if !traced.host.is_empty() {
+        events.push(name("thread_name", HOST, "host"));
+    }
+    let span = |label: &str, track: u32, start: f64, seconds: f64, args: Value| {
+        json!({
+            "ph": "X", "name": label, "pid": 1, "tid": track, "ts": 1e6 * start, "dur": 1e6 * seconds, "args": args,
+        })
+    };
+    let submitting = traced.host.iter().find(|p| p.0 == Phase::Submitting);
+    let zero = submitting.map_or(0.0, |p| p.1);
+    for (phase, from, to) in &traced.host {
+        let label = match phase {
+            Phase::Inputs => "inputs",
+            Phase::Waiting => "waiting",
+            Phase::Recording => "recording",
+            Phase::Submitting => "submitting",
+            Phase::Done => "done",
+        };
+        events.push(span(label, HOST, *from, to - from, json!({})));
+    }
+    for of in &traced.spans {
+        let op = &plan.ops[of.op];
+        let args = json!({"operation": op.name(), "kind": op.kind(), "shape": op.shape()});
+        events.push(span(&of.label, DEVICE, zero + of.start, of.seconds, args));
+    }
+    json!({"displayTimeUnit": "ns", "traceEvents": events})
+}

@@ -1,0 +1,329 @@
+//! Where a step's time goes: every kernel's seconds and rates beside what the device can do at most.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::cpu::{self, Cpu};
+use super::gpu::timing::phases;
+use super::gpu::{self, Gpu, KernelTime, Phase, Span, Traced};
+use super::{Device, Inputs};
+use crate::error::Result;
+use crate::op::{Cost, Plan};
+
+/// What a device can do at most.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Limits {
+    /// Floating point operations a second, a multiply-add counting as two.
+    pub flops: f64,
+    /// Bytes a second that are read or written.
+    pub bytes: f64,
+}
+
+/// Which of a device's limits is the nearer one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bound {
+    /// Arithmetic.
+    Compute,
+    /// Memory.
+    Memory,
+}
+
+/// What one kernel takes a step; on the processor, what one operation takes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// The kernel's name.
+    pub label: String,
+    /// The operation's kind.
+    pub kind: &'static str,
+    /// The operation's sizes.
+    pub shape: String,
+    /// Calls a step.
+    pub calls: u64,
+    /// Seconds a step.
+    pub seconds: f64,
+    /// What it does a step.
+    pub cost: Cost,
+}
+
+impl Row {
+    /// The share of the nearer limit that it reaches, and which one that is. Above 1 where caches serve what the cost
+    /// counts as memory.
+    pub fn share(&self, limits: &Limits) -> (f64, Bound) {
+        let compute = rate(self.cost.flops, self.seconds) / limits.flops;
+        let memory = rate(self.cost.bytes, self.seconds) / limits.bytes;
+        if compute > memory {
+            (compute, Bound::Compute)
+        } else {
+            (memory, Bound::Memory)
+        }
+    }
+}
+
+/// How much of something a second; 0 in no time.
+pub fn rate(amount: f64, seconds: f64) -> f64 {
+    if seconds > 0.0 { amount / seconds } else { 0.0 }
+}
+
+/// What the host does for a step, in seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Host {
+    /// Handing the inputs over.
+    pub inputs: f64,
+    /// Recording the commands.
+    pub recording: f64,
+    /// Submitting them.
+    pub submitting: f64,
+    /// Dispatches recorded.
+    pub dispatches: usize,
+}
+
+impl Host {
+    /// Seconds of recording and submitting for one dispatch.
+    pub fn per_dispatch(&self) -> f64 {
+        (self.recording + self.submitting) / self.dispatches.max(1) as f64
+    }
+}
+
+/// A step's time, taken apart.
+#[derive(Clone, Debug)]
+pub struct Profile {
+    /// By kernel, in the plan's order; each a mean over the middle half of the timed steps, so that they add up.
+    pub rows: Vec<Row>,
+    /// Seconds of a timed step from its first command to its end, over the same steps.
+    pub timed: f64,
+    /// Seconds of a step as training runs it, without timing its parts.
+    pub wall: f64,
+    /// The host's part, where there is a device beside it.
+    pub host: Option<Host>,
+    /// Whether the device's own clock was used.
+    pub timestamps: bool,
+    /// The device's limits.
+    pub limits: Limits,
+    /// One timed step in full.
+    pub trace: Traced,
+}
+
+/// Runs before the measured ones: caches fill, clocks rise, kernels are made ready.
+const WARM_UP: usize = 3;
+
+/// Times `steps` runs of `plan` on `device` with each run's parts, and as many without. The first run starts from zeroed
+/// states and `parameters`; the inputs are the same every time.
+///
+/// # Errors
+/// A device that cannot hold the plan, is lost or hangs; inputs or parameters that do not fit the plan.
+pub async fn profile(
+    device: &Device,
+    plan: Arc<Plan>,
+    parameters: &[f32],
+    inputs: &Inputs<'_>,
+    steps: usize,
+) -> Result<Profile> {
+    match device {
+        Device::Cpu => on_cpu(plan, parameters, inputs, steps),
+        Device::Gpu(device) => on_gpu(device, plan, parameters, inputs, steps).await,
+    }
+}
+
+fn on_cpu(
+    plan: Arc<Plan>,
+    parameters: &[f32],
+    inputs: &Inputs<'_>,
+    steps: usize,
+) -> Result<Profile> {
+    let limits = cpu::limits::measure();
+    let mut cpu: Cpu<f32> = Cpu::new(plan.clone());
+    if let Some(slot) = plan.io.parameters {
+        cpu.write(slot).copy_from_slice(parameters);
+    }
+    for _ in 0..WARM_UP {
+        cpu.run(inputs)?;
+    }
+    let mut walls = Vec::new();
+    for _ in 0..steps {
+        let start = Instant::now();
+        cpu.run(inputs)?;
+        walls.push(start.elapsed().as_secs_f64());
+    }
+    let mut traces = Vec::new();
+    for _ in 0..steps {
+        traces.push(trace_cpu(&mut cpu, inputs)?);
+    }
+    let wall = mean(&middle(walls, |w| *w), |w| *w);
+    Ok(assemble(&plan, traces, wall, None, false, limits))
+}
+
+/// One run of all operations, one after another on one track.
+fn trace_cpu(cpu: &mut Cpu<f32>, inputs: &Inputs<'_>) -> Result<Traced> {
+    let plan = cpu.plan().clone();
+    let start = Instant::now();
+    let mut spans = Vec::new();
+    cpu.set(inputs)?;
+    for (op, of) in plan.ops.iter().enumerate() {
+        let began = start.elapsed().as_secs_f64();
+        cpu.run_op(op)?;
+        spans.push(Span {
+            op,
+            part: None,
+            label: of.name().to_string(),
+            start: began,
+            seconds: start.elapsed().as_secs_f64() - began,
+        });
+    }
+    Ok(Traced {
+        spans,
+        host: Vec::new(),
+        wall: start.elapsed().as_secs_f64(),
+    })
+}
+
+async fn on_gpu(
+    device: &Arc<gpu::Device>,
+    plan: Arc<Plan>,
+    parameters: &[f32],
+    inputs: &Inputs<'_>,
+    steps: usize,
+) -> Result<Profile> {
+    let limits = gpu::measure_limits(device).await?;
+    let mut gpu = Gpu::new(device.clone(), plan.clone()).await?;
+    if let Some(slot) = plan.io.parameters {
+        gpu.write(slot, parameters)?;
+    }
+    for _ in 0..WARM_UP {
+        gpu.run(inputs).await?;
+    }
+    gpu.outcomes(true).await?;
+    let start = Instant::now();
+    for _ in 0..steps {
+        gpu.run(inputs).await?;
+    }
+    gpu.outcomes(true).await?;
+    // Steps overlap with the host's work on the next ones, as in training.
+    let wall = start.elapsed().as_secs_f64() / steps.max(1) as f64;
+    let mut hosts = Vec::new();
+    for _ in 0..steps {
+        // On an idle device, so that no driver's waiting for it counts as the host's work.
+        let mut marks = Vec::new();
+        let mut mark = |phase| marks.push((phase, start.elapsed().as_secs_f64()));
+        gpu.run_marked(inputs, &mut mark).await?;
+        gpu.outcomes(true).await?;
+        hosts.push(phases(&marks));
+    }
+    let mut traces = Vec::new();
+    for _ in 0..steps {
+        traces.push(gpu.run_traced(inputs).await?);
+        gpu.outcomes(true).await?;
+    }
+    let of = |phases: &[(Phase, f64, f64)], wanted: Phase| -> f64 {
+        let all = phases.iter().filter(|p| p.0 == wanted);
+        all.map(|(_, from, to)| to - from).sum()
+    };
+    let typical = |phase: Phase| mean(&middle(hosts.clone(), |h| of(h, phase)), |h| of(h, phase));
+    let host = Host {
+        inputs: typical(Phase::Inputs),
+        recording: typical(Phase::Recording),
+        submitting: typical(Phase::Submitting),
+        dispatches: gpu.dispatches(),
+    };
+    let timestamps = device.adapter.timestamps;
+    Ok(assemble(
+        &plan,
+        traces,
+        wall,
+        Some(host),
+        timestamps,
+        limits,
+    ))
+}
+
+fn assemble(
+    plan: &Plan,
+    traces: Vec<Traced>,
+    wall: f64,
+    host: Option<Host>,
+    timestamps: bool,
+    limits: Limits,
+) -> Profile {
+    let kept = middle(traces, |t| t.wall);
+    let steps: Vec<Vec<KernelTime>> = kept.iter().map(Traced::kernels).collect();
+    let first = steps.first().map_or(&[][..], Vec::as_slice);
+    let row = |(n, kernel): (usize, &KernelTime)| {
+        let op = &plan.ops[kernel.op];
+        let costs = op.costs();
+        let part = kernel.part.and_then(|p| costs.get(p)).copied();
+        Row {
+            label: kernel.label.clone(),
+            kind: op.kind(),
+            shape: op.shape(),
+            calls: kernel.calls,
+            seconds: mean(&steps, |s| s[n].seconds),
+            cost: part.unwrap_or_else(|| op.cost()),
+        }
+    };
+    let empty = || Traced {
+        spans: Vec::new(),
+        host: Vec::new(),
+        wall: 0.0,
+    };
+    Profile {
+        rows: first.iter().enumerate().map(row).collect(),
+        timed: mean(&kept, |t| t.wall),
+        wall,
+        host,
+        timestamps,
+        limits,
+        trace: kept.get(kept.len() / 2).cloned().unwrap_or_else(empty),
+    }
+}
+
+/// The middle half by some figure, sorted: outliers of either side do not count. Fewer than four stay as they are.
+fn middle<T>(mut all: Vec<T>, figure: impl Fn(&T) -> f64) -> Vec<T> {
+    all.sort_by(|a, b| figure(a).total_cmp(&figure(b)));
+    let cut = all.len() / 4;
+    all.truncate(all.len() - cut);
+    all.drain(..cut);
+    all
+}
+
+fn mean<T>(all: &[T], figure: impl Fn(&T) -> f64) -> f64 {
+    all.iter().map(figure).sum::<f64>() / all.len().max(1) as f64
+}
+
+/// The median; 0 of nothing.
+pub(super) fn median(mut all: Vec<f64>) -> f64 {
+    all.sort_by(f64::total_cmp);
+    all.get(all.len() / 2).copied().unwrap_or(0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outliers_of_either_side_do_not_count() {
+        let kept = middle(vec![9e9, 3.0, 5.0, 1e-9, 4.0, 2.0, 6.0, 7.0], |x| *x);
+        assert_eq!(kept, [3.0, 4.0, 5.0, 6.0]);
+        assert_eq!(mean(&kept, |x| *x), 4.5);
+        for few in [vec![1.0], vec![1.0, 2.0], vec![1.0, 2.0, 3.0]] {
+            assert_eq!(middle(few.clone(), |x| *x), few);
+        }
+        assert_eq!(median(vec![3.0, 1.0, 2.0]), 2.0);
+    }
+
+    #[test]
+    fn the_nearer_limit_is_the_bound() {
+        let limits = Limits {
+            flops: 100.0,
+            bytes: 10.0,
+        };
+        let row = |flops, bytes| Row {
+            label: String::new(),
+            kind: "add",
+            shape: String::new(),
+            calls: 1,
+            seconds: 0.5,
+            cost: Cost { flops, bytes },
+        };
+        assert_eq!(row(25.0, 1.0).share(&limits), (0.5, Bound::Compute));
+        assert_eq!(row(25.0, 4.0).share(&limits), (0.8, Bound::Memory));
+    }
+}
