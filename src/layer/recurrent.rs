@@ -1,12 +1,15 @@
 //! A recurrent layer of any cell: the hoisted product, the scan, and after it one product per weight.
 
+mod input;
+mod parameters;
+
 use std::sync::Arc;
 
 use super::{Builder, Layer, Param, Signal};
-use crate::cell::{Cell, Compiled, SourceKind, VectorKind};
+use crate::cell::{Cell, Compiled, SourceKind};
 use crate::error::{Error, Result};
 use crate::op::scan::{Direction, Hoisted, Scan};
-use crate::op::{Add, Carry, ColumnSum, Fill, MatMul, Matrix, Op, Role, Transpose, Zero};
+use crate::op::{Add, Carry, ColumnSum, Matrix, Op, Role, Transpose, Zero};
 
 /// A run of neighbouring blocks of H columns, in a weight and in the deltas alike.
 struct Run {
@@ -63,64 +66,6 @@ impl Recurrent {
         }
     }
 
-    fn declare_weights(&self, builder: &mut Builder, width: usize) -> Vec<Param> {
-        let h = self.hidden;
-        let sources = self.cell.sources.iter();
-        sources
-            .map(|source| {
-                let lanes = source.lanes.len();
-                let (rows, fill) = match source.kind {
-                    SourceKind::Input => (width, Fill::Weight),
-                    _ => (h, Fill::Recurrent),
-                };
-                builder.parameter(
-                    format!("rnn.{}_{}", source.weight, self.label),
-                    [rows, lanes * h],
-                    &[lanes * h, rows],
-                    true,
-                    vec![fill; lanes],
-                )
-            })
-            .collect()
-    }
-
-    /// One parameter for every group of vectors, and for every vector its columns in it.
-    fn declare_vectors(&self, builder: &mut Builder) -> Vec<Param> {
-        let h = self.hidden;
-        let mut place = vec![None; self.cell.vectors.len()];
-        for group in ["bias_ih", "bias_hh", "peep"] {
-            let members: Vec<usize> = (0..self.cell.vectors.len())
-                .filter(|v| self.cell.vectors[*v].parameter() == group)
-                .collect();
-            if members.is_empty() {
-                continue;
-            }
-            let fill = members.iter().map(|v| self.vector_fill(*v)).collect();
-            let cols = members.len() * h;
-            let name = format!("rnn.{group}_{}", self.label);
-            let param = builder.parameter(name, [1, cols], &[cols], false, fill);
-            for (block, v) in members.into_iter().enumerate() {
-                place[v] = Some(param.columns(block * h, h));
-            }
-        }
-        place.into_iter().flatten().collect()
-    }
-
-    /// A bias with a value of its own starts there; where a variable has two biases, only the input's does.
-    fn vector_fill(&self, v: usize) -> Fill {
-        let vector = &self.cell.vectors[v];
-        let VectorKind::Bias { input, start } = vector.kind else {
-            return Fill::Bias;
-        };
-        let with_input = self.cell.vectors.iter().any(|o| {
-            o.variable == vector.variable && matches!(o.kind, VectorKind::Bias { input: true, .. })
-        });
-        match start {
-            Some(value) if input || !with_input => Fill::Value(value),
-            _ => Fill::Bias,
-        }
-    }
-
     /// Blocks of a source's lanes whose deltas lie side by side.
     fn runs(&self, deltas: impl Iterator<Item = Option<usize>>) -> Vec<Run> {
         let mut runs: Vec<Run> = Vec::new();
@@ -143,155 +88,6 @@ impl Recurrent {
     fn source_runs(&self, source: usize) -> Vec<Run> {
         let lanes = self.cell.sources[source].lanes.iter();
         self.runs(lanes.map(|l| self.compiled.lane_delta[*l]))
-    }
-
-    /// Hoists the product of the input over all steps.
-    fn hoist(&self, builder: &mut Builder, input: Signal, weight: Param) -> (Way, Hoisted) {
-        let label = &self.label;
-        let product = |a: Matrix, c: Matrix| {
-            Op::MatMul(MatMul {
-                name: format!("hoist.{label}"),
-                a,
-                b: weight.value,
-                c,
-                transpose_a: false,
-                transpose_b: false,
-                bias: None,
-                accumulate: false,
-            })
-        };
-        let cols = weight.value.cols;
-        let ids = builder.ids;
-        match input {
-            Signal::OneHot { .. } => {
-                let table = weight.value;
-                (Way::Weight, Hoisted::Table { table, ids })
-            }
-            // Fewer symbols than positions: the product over the table is the smaller one.
-            Signal::Embedded(embedding) if embedding.value.rows < builder.rows() => {
-                let vocab = embedding.value.rows;
-                let table = builder.scratch(format!("table.{label}"), vocab, cols);
-                builder.push(product(embedding.value, table));
-                let grad = builder
-                    .training
-                    .then(|| builder.scratch(format!("d.table.{label}"), vocab, cols));
-                (Way::Table { grad }, Hoisted::Table { table, ids })
-            }
-            Signal::Embedded(_) | Signal::Rows(_) => {
-                let rows = match input {
-                    Signal::Rows(rows) => rows,
-                    // One-hot ids were handled above, so there are rows.
-                    _ => builder.as_rows(label, input).unwrap_or(weight.value),
-                };
-                let c = builder.activation(format!("hoisted.{label}"), cols);
-                builder.push(product(rows, c));
-                (Way::Rows(rows), Hoisted::Rows(c))
-            }
-        }
-    }
-
-    /// The gradient of the weight of the input, and with respect to the input.
-    fn input_backward(
-        &self,
-        builder: &mut Builder,
-        built: &Built,
-        delta: Matrix,
-    ) -> Option<Matrix> {
-        let (h, label) = (self.hidden, &self.label);
-        let product = match (self.cell.input_source(), built.way) {
-            (Some(source), Some(way)) => {
-                Some((self.source_runs(source), built.weights[source], way))
-            }
-            _ => None,
-        };
-        let blocks = |run: &Run| delta.columns(run.delta * h, run.len * h);
-        let rows = match &product {
-            Some((runs, weight, Way::Weight)) => {
-                for run in runs {
-                    let into = weight.grad.columns(run.block * h, run.len * h);
-                    builder.scatter(format!("weight_ih.{label}.backward"), blocks(run), into);
-                }
-                return None;
-            }
-            Some((runs, weight, Way::Table { grad })) => {
-                let (grad, Signal::Embedded(embedding)) = ((*grad)?, built.input) else {
-                    return None;
-                };
-                for run in runs {
-                    let into = grad.columns(run.block * h, run.len * h);
-                    builder.scatter(format!("table.{label}.backward"), blocks(run), into);
-                }
-                self.product_backward(builder, embedding.value, grad, *weight, embedding.grad);
-                return None;
-            }
-            Some((_, _, Way::Rows(rows))) => *rows,
-            None => built.scan.input?,
-        };
-        let input = builder.activation(format!("d.input.{label}"), rows.cols);
-        let mut accumulate = false;
-        if let Some((runs, weight, _)) = &product {
-            for run in runs {
-                let part = weight.columns(run.block * h, run.len * h);
-                self.weight_backward(builder, "weight_ih", rows, blocks(run), part.grad);
-                builder.push(Op::MatMul(MatMul {
-                    name: format!("input.{label}.backward"),
-                    a: blocks(run),
-                    b: part.value,
-                    c: input,
-                    transpose_a: false,
-                    transpose_b: true,
-                    bias: None,
-                    accumulate,
-                }));
-                accumulate = true;
-            }
-        }
-        if let Some(elementwise) = self.compiled.input_delta {
-            builder.push(Op::Add(Add {
-                name: format!("input.{label}.elementwise.backward"),
-                from: delta.columns(elementwise * h, h),
-                to: input,
-                accumulate,
-            }));
-        }
-        builder.rows_backward(label, built.input, input)
-    }
-
-    /// dW = A^T D and dA = D W^T for the product of a whole table.
-    fn product_backward(
-        &self,
-        builder: &mut Builder,
-        a: Matrix,
-        d: Matrix,
-        weight: Param,
-        into: Matrix,
-    ) {
-        self.weight_backward(builder, "weight_ih", a, d, weight.grad);
-        let op = MatMul {
-            name: format!("embedding.{}.backward", self.label),
-            a: d,
-            b: weight.value,
-            c: into,
-            transpose_a: false,
-            transpose_b: true,
-            bias: None,
-            accumulate: builder.accumulate(into),
-        };
-        builder.push(Op::MatMul(op));
-    }
-
-    fn weight_backward(&self, builder: &mut Builder, what: &str, a: Matrix, d: Matrix, c: Matrix) {
-        let op = MatMul {
-            name: format!("{what}.{}.backward", self.label),
-            a,
-            b: d,
-            c,
-            transpose_a: true,
-            transpose_b: false,
-            bias: None,
-            accumulate: builder.accumulate(c),
-        };
-        builder.push(Op::MatMul(op));
     }
 }
 

@@ -1,0 +1,66 @@
+//! What a recurrent layer learns: one weight per source of its cell, one parameter per group of vectors.
+
+use super::Recurrent;
+use crate::cell::{SourceKind, VectorKind};
+use crate::layer::{Builder, Param};
+use crate::op::Fill;
+
+impl Recurrent {
+    pub(super) fn declare_weights(&self, builder: &mut Builder, width: usize) -> Vec<Param> {
+        let h = self.hidden;
+        let sources = self.cell.sources.iter();
+        sources
+            .map(|source| {
+                let lanes = source.lanes.len();
+                let (rows, fill) = match source.kind {
+                    SourceKind::Input => (width, Fill::Weight),
+                    _ => (h, Fill::Recurrent),
+                };
+                builder.parameter(
+                    format!("rnn.{}_{}", source.weight, self.label),
+                    [rows, lanes * h],
+                    &[lanes * h, rows],
+                    true,
+                    vec![fill; lanes],
+                )
+            })
+            .collect()
+    }
+
+    /// One parameter for every group of vectors, and for every vector its columns in it.
+    pub(super) fn declare_vectors(&self, builder: &mut Builder) -> Vec<Param> {
+        let h = self.hidden;
+        let mut place = vec![None; self.cell.vectors.len()];
+        for group in ["bias_ih", "bias_hh", "peep"] {
+            let members: Vec<usize> = (0..self.cell.vectors.len())
+                .filter(|v| self.cell.vectors[*v].parameter() == group)
+                .collect();
+            if members.is_empty() {
+                continue;
+            }
+            let fill = members.iter().map(|v| self.vector_fill(*v)).collect();
+            let cols = members.len() * h;
+            let name = format!("rnn.{group}_{}", self.label);
+            let param = builder.parameter(name, [1, cols], &[cols], false, fill);
+            for (block, v) in members.into_iter().enumerate() {
+                place[v] = Some(param.columns(block * h, h));
+            }
+        }
+        place.into_iter().flatten().collect()
+    }
+
+    /// A bias with a value of its own starts there; where a variable has two biases, only the input's does.
+    fn vector_fill(&self, v: usize) -> Fill {
+        let vector = &self.cell.vectors[v];
+        let VectorKind::Bias { input, start } = vector.kind else {
+            return Fill::Bias;
+        };
+        let with_input = self.cell.vectors.iter().any(|o| {
+            o.variable == vector.variable && matches!(o.kind, VectorKind::Bias { input: true, .. })
+        });
+        match start {
+            Some(value) if input || !with_input => Fill::Value(value),
+            _ => Fill::Bias,
+        }
+    }
+}
