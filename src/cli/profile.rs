@@ -60,8 +60,9 @@ pub fn command() -> Command {
         .after_help(
             "Examples:\n  wgrnn profile\n  wgrnn profile --device gpu --cell gru --hidden 512 --layers 2 --trace step.json\n  \
              wgrnn profile runs/book --batch 64\n\n\
-             A kernel's share of the limit is that of arithmetic or memory, whichever is nearer; above 100% its data\n\
-             came from a cache. Timed steps run every kernel by itself, so they take longer than a step does.",
+             A kernel's share of the limit is that of arithmetic or memory, whichever is nearer;\n\
+             above 100% its data came from a cache. Timed steps run every kernel by itself, so\n\
+             they take longer than a step does. Steps use a learning rate of 0.",
         )
 }
 
