@@ -132,10 +132,15 @@ fn prepare(m: &ArgMatches) -> Result<Ready> {
     };
     let file = config.as_ref().map(|(p, t)| (p.as_path(), t.as_str()));
     let names: Vec<&str> = library::names().collect();
-    let mut settings = resolve(file, flags::given(m), &names)?;
+    let files: Vec<PathBuf> = m.get_many("files").unwrap_or_default().cloned().collect();
+    let mut flags = flags::given(m);
+    // Without a text and without settings, the settings that suit the built-in corpus; flags still win.
+    if files.is_empty() && file.is_none() && !flags.contains_key("preset") {
+        flags.insert("preset".into(), "quick".into());
+    }
+    let mut settings = resolve(file, flags, &names)?;
     let cell = text::cell(&settings.cell)?;
 
-    let files: Vec<PathBuf> = m.get_many("files").unwrap_or_default().cloned().collect();
     let source = text::source(&files);
     let length = settings.length(files.is_empty());
     settings.set_length(length);

@@ -76,7 +76,7 @@ settings! {
     Settings
 
     "preset" {
-        /// A named set of settings: min-char-rnn, char-rnn or torch-rnn
+        /// A named set of settings: min-char-rnn, char-rnn, torch-rnn or quick
         preset: Option<Preset> = None,
     }
     "data" {

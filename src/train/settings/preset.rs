@@ -11,12 +11,19 @@ choice! {
         CharRnn = "char-rnn",
         /// Johnson's torch-rnn: two LSTM layers on an embedding, Adam.
         TorchRnn = "torch-rnn",
+        /// What a bare `train` does: one LSTM layer, Adam, a cosine schedule, two minutes.
+        Quick = "quick",
     }
 }
 
 impl Preset {
     /// All presets.
-    pub const ALL: [Preset; 3] = [Preset::MinCharRnn, Preset::CharRnn, Preset::TorchRnn];
+    pub const ALL: [Preset; 4] = [
+        Preset::MinCharRnn,
+        Preset::CharRnn,
+        Preset::TorchRnn,
+        Preset::Quick,
+    ];
 
     /// The preset's settings file.
     pub fn text(self) -> &'static str {
@@ -24,6 +31,7 @@ impl Preset {
             Preset::MinCharRnn => include_str!("../../../assets/presets/min-char-rnn.toml"),
             Preset::CharRnn => include_str!("../../../assets/presets/char-rnn.toml"),
             Preset::TorchRnn => include_str!("../../../assets/presets/torch-rnn.toml"),
+            Preset::Quick => include_str!("../../../assets/presets/quick.toml"),
         }
     }
 }
