@@ -29,12 +29,18 @@ struct Case {
 
 impl Case {
     fn plan(&self, mode: Mode) -> Arc<Plan> {
+        let cell = Arc::new(library::builtin(self.cell).unwrap());
         let spec = Spec {
             vocab: self.vocab,
-            cell: Arc::new(library::builtin(self.cell).unwrap()),
+            cell: cell.clone(),
             hidden: self.hidden,
             layers: self.layers,
-            embed: if self.tie { self.hidden } else { self.embed },
+            // A tied head and a cell that uses x elementwise need an embedding as wide as H.
+            embed: if self.tie || cell.raw_input {
+                self.hidden
+            } else {
+                self.embed
+            },
             dropout: self.dropout,
             tie: self.tie,
         };
@@ -53,13 +59,32 @@ impl Case {
             .collect()
     }
 
-    /// The longest sum of a product: over the hidden size, the input, the vocabulary (the gradient of the head's
-    /// input), or over all rows of the minibatch (a weight's gradient).
+    /// The longest sum of a product: over the hidden size times the lanes that a source feeds (the adjoint of that
+    /// source), the input, the vocabulary (the gradient of the head's input), or over all rows of the minibatch (a
+    /// weight's gradient).
     fn longest_sum(&self) -> usize {
-        [self.hidden, self.embed, self.vocab, self.steps * self.batch]
-            .into_iter()
+        let cell = library::builtin(self.cell).unwrap();
+        let lanes = cell
+            .sources
+            .iter()
+            .map(|s| s.lanes.len())
             .max()
-            .unwrap_or(1)
+            .unwrap_or(1);
+        [
+            self.hidden * lanes,
+            self.embed,
+            self.vocab,
+            self.steps * self.batch,
+        ]
+        .into_iter()
+        .max()
+        .unwrap_or(1)
+    }
+
+    /// How many products follow one another: a step of two stages is twice as deep.
+    fn depth(&self) -> usize {
+        let cell = library::builtin(self.cell).unwrap();
+        self.steps * self.layers * cell.compile().backward.len()
     }
 }
 
@@ -217,7 +242,7 @@ fn cases() -> impl Strategy<Value = Case> {
 /// Each rounding is at most half a unit; a sum of n terms in another order differs by n units in the worst case, and the
 /// recurrence passes that on through T steps of every layer and three updates. 8 covers the functions within a step.
 fn tolerance(case: &Case, epsilon: f64) -> f64 {
-    8.0 * epsilon * (case.longest_sum() + case.steps * case.layers) as f64
+    8.0 * epsilon * (case.longest_sum() + case.depth()) as f64
 }
 
 fn config() -> ProptestConfig {

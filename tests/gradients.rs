@@ -144,7 +144,8 @@ fn check(spec: &Spec, dims: Dims, fast: bool) {
 fn every_cell_one_hot() {
     for name in library::names() {
         let cell = library::builtin(name).unwrap();
-        check(&spec(cell, 3, 2, 0), Dims { steps: 4, batch: 2 }, false);
+        let embed = if cell.raw_input { 3 } else { 0 };
+        check(&spec(cell, 3, 2, embed), Dims { steps: 4, batch: 2 }, false);
     }
 }
 
@@ -152,7 +153,8 @@ fn every_cell_one_hot() {
 fn every_cell_fast() {
     for name in library::names() {
         let cell = library::builtin(name).unwrap();
-        check(&spec(cell, 5, 1, 3), Dims { steps: 3, batch: 3 }, true);
+        let embed = if cell.raw_input { 5 } else { 3 };
+        check(&spec(cell, 5, 1, embed), Dims { steps: 3, batch: 3 }, true);
     }
 }
 

@@ -12,7 +12,29 @@ macro_rules! cells {
 }
 
 /// Name and text of every built-in cell.
-pub const CELLS: &[(&str, &str)] = cells!["rnn", "elman", "lstm", "gru", "gru-cho"];
+pub const CELLS: &[(&str, &str)] = cells![
+    "rnn",
+    "elman",
+    "rnn-leaky",
+    "lstm",
+    "lstm-idea",
+    "lstm-97",
+    "lstm-peephole",
+    "lstm-nig",
+    "lstm-nfg",
+    "lstm-nog",
+    "lstm-niaf",
+    "lstm-noaf",
+    "lstm-np",
+    "lstm-cifg",
+    "lstm-fgr",
+    "slstm",
+    "gru",
+    "gru-cho",
+    "mut1",
+    "mut2",
+    "mut3",
+];
 
 /// The names of the built-in cells.
 pub fn names() -> impl Iterator<Item = &'static str> {

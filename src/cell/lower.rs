@@ -271,7 +271,9 @@ impl<'a> Lowering<'a> {
         let used = self.graph.reachable(roots);
         for definition in &self.program.definitions {
             let name = definition.name.as_str();
-            if !used[made[name]] {
+            // A second name for a previous state may feed products alone.
+            let feeds = |s: &(SourceKind, _)| matches!(s.0, SourceKind::Previous(k) if self.graph.node(made[name]) == Node::Previous(k));
+            if !used[made[name]] && !self.sources.iter().any(feeds) {
                 return Err(
                     self.fault(definition.place, format!("`{name}` is made and never used"))
                 );
@@ -291,7 +293,7 @@ impl<'a> Lowering<'a> {
             let weight = match kind {
                 SourceKind::Input => "weight_ih".to_string(),
                 SourceKind::Previous(k) if *k == output => "weight_hh".to_string(),
-                SourceKind::Previous(k) => format!("weight_{}h", self.program.states[*k].0),
+                SourceKind::Previous(k) => format!("weight_prev_{}", self.program.states[*k].0),
                 SourceKind::Made { .. } => format!(
                     "weight_{}{}",
                     self.lanes[lanes[0]].variable,

@@ -7,8 +7,8 @@ use crate::op::{
     Control, Fill, Gather, Hyper, Matrix, Op, Parameter, Plan, Report, Role, Scatter, SlotId,
 };
 
-/// Parameters start at multiples of this many elements, so that a kernel can read four at once.
-const ALIGN: usize = 4;
+/// Parameters and their copies start at multiples of this many elements, so that a kernel can read four at once.
+pub(super) const ALIGN: usize = 4;
 
 /// A plan in the making, for minibatches of T steps and B rows.
 #[derive(Debug)]

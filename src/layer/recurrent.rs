@@ -5,6 +5,7 @@ mod parameters;
 
 use std::sync::Arc;
 
+use super::builder::ALIGN;
 use super::{Builder, Layer, Param, Signal};
 use crate::cell::{Cell, Compiled, SourceKind};
 use crate::error::{Error, Result};
@@ -222,10 +223,20 @@ impl Layer for Recurrent {
             initial: builder.initial,
             ..built.scan.clone()
         };
+        // All transposed weights share a slot: a kernel that reads several binds it once.
+        let area = |w: &Matrix| (w.rows * w.cols).next_multiple_of(ALIGN);
+        let total = scan.weights.iter().flatten().map(area).sum();
+        let mut transposed = builder.scratch(format!("weights.{label}^T"), 1, total);
         for (source, weight) in scan.weights.iter_mut().enumerate() {
             let Some(weight) = weight else { continue };
             let name = &self.cell.sources[source].weight;
-            let to = builder.scratch(format!("{name}.{label}^T"), weight.cols, weight.rows);
+            let to = Matrix {
+                rows: weight.cols,
+                cols: weight.rows,
+                stride: weight.rows,
+                ..transposed
+            };
+            transposed.offset += area(weight);
             builder.push(Op::Transpose(Transpose {
                 name: format!("transpose.{name}.{label}"),
                 from: *weight,
