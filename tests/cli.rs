@@ -699,3 +699,58 @@ fn outputs_are_stable_for_scripts() {
     assert_eq!(keys(&sample), ["prime", "sample", "text"]);
     assert!(Path::new(&room.at("q/settings.toml")).exists());
 }
+
+#[test]
+fn check_compares_and_names_what_it_does_not_know() {
+    let room = Room::new();
+    let small = "check --cell gru-cho --hidden 5 --batch 2 --seq-len 2";
+    let text = room.ok(&format!("{small} --json"));
+    let value: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(value["faults"], 0);
+    let rows = value["models"][0]["rows"].as_array().unwrap();
+    assert_eq!(value["compared"], rows.len());
+    for operation in ["forward.l0", "backward.l0", "update", "4 steps"] {
+        let row = rows.iter().find(|r| r["operation"] == operation);
+        let row = row.unwrap_or_else(|| panic!("{operation} was not compared"));
+        assert_eq!(row["passed"], true, "{row}");
+        assert!(row["nmse"].as_f64().unwrap() < 1e-9, "{row}");
+    }
+    let after = room.ok(&format!("{small} --from backward.l0"));
+    assert!(after.contains("backward.l0") && !after.contains("head.forward"));
+
+    let unknown = room.run(&format!("{small} --from nowhere"));
+    assert_eq!(unknown.code, 2);
+    assert!(unknown.err.contains("nowhere") && unknown.err.contains("head.forward"));
+    let cpu = room.run("check --device cpu");
+    assert_eq!(cpu.code, 2);
+    let none = finish(
+        room.command("check")
+            .env("VK_DRIVER_FILES", room.at("none.json"))
+            .env("VK_ICD_FILENAMES", room.at("none.json")),
+    );
+    assert_eq!(none.code, 5);
+    assert!(none.err.contains("mesa-vulkan-drivers"), "{}", none.err);
+}
+
+/// Training on an adapter resumes to the bit as well, with dropout and in mid-epoch.
+#[test]
+fn a_run_on_an_adapter_resumes_to_the_bit() {
+    let room = Room::new();
+    let flags = format!("train a.txt {TINY} --dropout 0.3 --layers 2 --val 0 --device gpu -q");
+    room.ok(&format!("{flags} --steps 9 --out whole"));
+    room.ok(&format!("{flags} --steps 4 --out halves"));
+    room.ok("train --resume halves --steps 9 --device gpu -q");
+    let tensors = |run: &str| {
+        let run = Run::open(&room.at(run)).unwrap();
+        run.newest().unwrap().checkpoint.tensors
+    };
+    let (whole, halves) = (tensors("whole"), tensors("halves"));
+    assert!(whole.len() > 20);
+    assert_eq!(
+        whole.keys().collect::<Vec<_>>(),
+        halves.keys().collect::<Vec<_>>()
+    );
+    for (name, tensor) in &whole {
+        assert!(halves[name] == *tensor, "{name} differs");
+    }
+}
