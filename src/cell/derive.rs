@@ -111,10 +111,7 @@ fn levels(graph: &Graph, waits: impl Fn(Node, &[usize]) -> Option<usize>) -> Vec
 
 pub(super) fn compile(cell: &Cell, training: bool) -> Compiled {
     let forward_level = levels(&cell.graph, |node, level| match node {
-        Node::Lane(lane) => match cell.sources[cell.lanes[lane].source].kind {
-            SourceKind::Made { node, .. } => Some(level[node] + 1),
-            _ => Some(0),
-        },
+        Node::Lane(lane) => Some(lane_level(cell, level, lane)),
         _ => None,
     });
     let mut compiled = Compiled {

@@ -297,10 +297,7 @@ impl Layer for Recurrent {
         }
         let mut summed: Vec<(usize, usize, Matrix)> = Vec::new();
         // Vectors that follow one another in a parameter and in the deltas are summed together.
-        for group in ["bias_ih", "bias_hh", "peep"] {
-            let members: Vec<usize> = (0..self.cell.vectors.len())
-                .filter(|v| self.cell.vectors[*v].parameter() == group)
-                .collect();
+        for (group, members) in self.vector_groups() {
             let runs = self.runs(members.iter().map(|v| self.compiled.vector_delta[*v]));
             for run in runs {
                 let mut into = built.vectors[members[run.block]].grad;

@@ -170,13 +170,9 @@ impl Scan {
         }
     }
 
-    fn whole(&self, slot: SlotId, elements: usize) -> Matrix {
-        words(slot, elements)
-    }
-
     fn state_matrix(&self) -> Matrix {
         let states = self.cell.states.len();
-        self.whole(
+        words(
             self.state,
             states * (self.steps + 1) * self.batch * self.hidden,
         )
@@ -184,7 +180,7 @@ impl Scan {
 
     fn kept_matrix(&self) -> Option<Matrix> {
         let elements = self.steps * self.batch * self.kept_values() * self.hidden;
-        self.kept.map(|k| self.whole(k, elements))
+        self.kept.map(|k| words(k, elements))
     }
 
     pub(super) fn reads(&self) -> Vec<Matrix> {
@@ -217,9 +213,9 @@ impl Scan {
             }
             Direction::Backward => {
                 let delta = (steps + 1) * batch * self.compiled.deltas * hidden;
-                writes.extend(self.delta.map(|d| self.whole(d, delta)));
+                writes.extend(self.delta.map(|d| words(d, delta)));
                 let work = self.work_planes() * batch * hidden;
-                writes.extend(self.work.map(|w| self.whole(w, work)));
+                writes.extend(self.work.map(|w| words(w, work)));
             }
         }
         writes

@@ -27,17 +27,24 @@ impl Recurrent {
             .collect()
     }
 
+    /// The cell's vectors by the parameter that holds them; no group is empty.
+    pub(super) fn vector_groups(&self) -> impl Iterator<Item = (&'static str, Vec<usize>)> + '_ {
+        let vectors = &self.cell.vectors;
+        let members = |group| {
+            { 0..vectors.len() }
+                .filter(|v| vectors[*v].parameter() == group)
+                .collect::<Vec<_>>()
+        };
+        { ["bias_ih", "bias_hh", "peep"].into_iter() }
+            .map(move |group| (group, members(group)))
+            .filter(|(_, members)| !members.is_empty())
+    }
+
     /// One parameter for every group of vectors, and for every vector its columns in it.
     pub(super) fn declare_vectors(&self, builder: &mut Builder) -> Vec<Param> {
         let h = self.hidden;
         let mut place = vec![None; self.cell.vectors.len()];
-        for group in ["bias_ih", "bias_hh", "peep"] {
-            let members: Vec<usize> = (0..self.cell.vectors.len())
-                .filter(|v| self.cell.vectors[*v].parameter() == group)
-                .collect();
-            if members.is_empty() {
-                continue;
-            }
+        for (group, members) in self.vector_groups() {
             let fill = members.iter().map(|v| self.vector_fill(*v)).collect();
             let cols = members.len() * h;
             let name = format!("rnn.{group}_{}", self.label);
