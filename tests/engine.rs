@@ -187,14 +187,13 @@ fn want(
 }
 
 fn engine_agrees(cell: &str, shape: Shape, fast: bool, seed: u64) -> f64 {
+    let cell = Arc::new(library::builtin(cell).unwrap());
     let spec = Spec {
         vocab: shape.vocab,
-        cell: Arc::new(library::builtin(cell).unwrap()),
+        cells: vec![cell; shape.layers],
         hidden: shape.hidden,
-        layers: shape.layers,
         embed: shape.embed,
-        dropout: 0.0,
-        tie: false,
+        ..Spec::default()
     };
     let dims = Dims {
         steps: shape.steps,

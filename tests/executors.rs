@@ -32,9 +32,8 @@ impl Case {
         let cell = Arc::new(library::builtin(self.cell).unwrap());
         let spec = Spec {
             vocab: self.vocab,
-            cell: cell.clone(),
+            cells: vec![cell.clone(); self.layers],
             hidden: self.hidden,
-            layers: self.layers,
             // A tied head and a cell that uses x elementwise need an embedding as wide as H.
             embed: if self.tie || cell.raw_input {
                 self.hidden
@@ -43,6 +42,7 @@ impl Case {
             },
             dropout: self.dropout,
             tie: self.tie,
+            ..Spec::default()
         };
         let dims = Dims {
             steps: self.steps,

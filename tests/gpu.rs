@@ -21,15 +21,14 @@ fn device() -> Arc<Device> {
 }
 
 fn spec(cell: &str, hidden: usize, layers: usize, embed: usize, dropout: f64) -> Spec {
-    let cell = library::builtin(cell).unwrap();
+    let cell = Arc::new(library::builtin(cell).unwrap());
     Spec {
         vocab: 11,
-        cell: Arc::new(cell),
+        cells: vec![cell; layers],
         hidden,
-        layers,
         embed,
         dropout,
-        tie: false,
+        ..Spec::default()
     }
 }
 
@@ -340,7 +339,7 @@ fn gates_stay_finite_for_any_finite_input() {
     let cell = Cell::parse("all", text).unwrap();
     let dims = Dims { steps: 1, batch: 1 };
     let base = Spec {
-        cell: Arc::new(cell),
+        cells: vec![Arc::new(cell)],
         ..spec("rnn", 64, 1, 0, 0.0)
     };
     let plan = Arc::new(base.plan(dims, Mode::Scores).unwrap());

@@ -10,14 +10,13 @@ use wgrnn::op::{Control, Hyper, Plan};
 use wgrnn::rng::{Purpose, Stream};
 
 fn spec(cell: Cell, hidden: usize, layers: usize, embed: usize) -> Spec {
+    let cell = Arc::new(cell);
     Spec {
         vocab: 5,
-        cell: Arc::new(cell),
+        cells: vec![cell; layers],
         hidden,
-        layers,
         embed,
-        dropout: 0.0,
-        tie: false,
+        ..Spec::default()
     }
 }
 
@@ -118,7 +117,7 @@ fn check(spec: &Spec, dims: Dims, fast: bool) {
             let up = setup.run(&mut cpu, &p, &setup.states);
             p[at] = setup.parameters[at] - step;
             let down = setup.run(&mut cpu, &p, &setup.states);
-            let what = format!("{} {} [{i}]", spec.cell.name, parameter.name);
+            let what = format!("{} {} [{i}]", spec.cell_names(), parameter.name);
             agree(&what, gradients[at], slope(up, down));
             seen += 1;
         }
@@ -133,7 +132,7 @@ fn check(spec: &Spec, dims: Dims, fast: bool) {
             let up = setup.run(&mut cpu, &setup.parameters, &states);
             states[layer][at] -= 2.0 * step;
             let down = setup.run(&mut cpu, &setup.parameters, &states);
-            let what = format!("{} initial state, layer {layer} [{i}]", spec.cell.name);
+            let what = format!("{} initial state, layer {layer} [{i}]", spec.cell_names());
             agree(&what, *got, slope(up, down));
         }
     }
@@ -203,4 +202,14 @@ fn cells_from_text_with_several_states_sources_and_peepholes() {
         );
         check(&spec(cell, 3, 1, 3), Dims { steps: 5, batch: 1 }, true);
     }
+}
+
+#[test]
+fn layers_of_different_cells() {
+    let cells = ["gru", "lstm-peephole", "rnn"].map(|n| Arc::new(library::builtin(n).unwrap()));
+    let spec = Spec {
+        cells: cells.to_vec(),
+        ..spec(library::builtin("rnn").unwrap(), 3, 1, 0)
+    };
+    check(&spec, Dims { steps: 3, batch: 2 }, true);
 }

@@ -18,14 +18,13 @@ use wgrnn::op::{Control, Hyper, Plan, Rule};
 const TINY: &str = "--cell gru-cho --hidden 8 --layers 2 --seq-len 5 --batch 3 --vocab-size 11 --dropout 0.1 --steps 5";
 
 fn plan() -> Plan {
+    let cell = Arc::new(library::builtin("gru-cho").unwrap());
     let spec = Spec {
         vocab: 11,
-        cell: Arc::new(library::builtin("gru-cho").unwrap()),
+        cells: vec![cell; 2],
         hidden: 8,
-        layers: 2,
-        embed: 0,
         dropout: 0.1,
-        tie: false,
+        ..Spec::default()
     };
     let update = Update {
         rule: Rule::Adam {

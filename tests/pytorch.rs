@@ -20,14 +20,14 @@ const F64: f64 = 1e-9;
 const F32: f64 = 1e-4;
 
 fn spec(file: &Golden) -> Spec {
+    let cell = Arc::new(library::builtin(file.cell()).unwrap());
     Spec {
         vocab: file.size("V"),
-        cell: Arc::new(library::builtin(file.cell()).unwrap()),
+        cells: vec![cell; file.size("layers")],
         hidden: file.size("H"),
-        layers: file.size("layers"),
         embed: file.embed().unwrap_or(0),
-        dropout: 0.0,
         tie: file.tied(),
+        ..Spec::default()
     }
 }
 

@@ -62,8 +62,7 @@ impl Setting {
                 settings: settings.to_toml().unwrap(),
                 vocabulary_hash: vocabulary.hash(),
                 vocabulary,
-                cell: cell.name,
-                cell_text: cell.text,
+                cells: vec![(&cell).into()],
                 text: None,
                 floor: None,
             },
@@ -72,8 +71,8 @@ impl Setting {
     }
 
     fn job(&self, steps: u64) -> Job {
-        let cell = Arc::new(self.about.cell().unwrap());
-        let spec = spec(&self.settings, cell, self.about.vocabulary.len());
+        let cells = self.about.cells().unwrap();
+        let spec = spec(&self.settings, cells, self.about.vocabulary.len());
         let cut = self.tokens.len() * 4 / 5;
         let (train, validation) = (self.tokens[..cut].into(), self.tokens[cut..].into());
         Job::new(

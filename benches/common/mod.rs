@@ -107,14 +107,12 @@ impl Shape {
     /// # Errors
     /// An unknown cell.
     pub fn plan(&self) -> Result<Arc<Plan>> {
+        let cell = Arc::new(library::builtin(&self.cell)?);
         let spec = Spec {
             vocab: self.vocab,
-            cell: Arc::new(library::builtin(&self.cell)?),
+            cells: vec![cell; self.layers],
             hidden: self.hidden,
-            layers: self.layers,
-            embed: 0,
-            dropout: 0.0,
-            tie: false,
+            ..Spec::default()
         };
         let dims = Dims {
             steps: self.seq_len,

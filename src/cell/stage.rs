@@ -114,7 +114,7 @@ pub struct Stage {
 }
 
 /// A cell ready to run: stages for both directions and the sizes of what they keep.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Compiled {
     /// The stages of a step, forward.
     pub forward: Vec<Stage>,

@@ -111,11 +111,9 @@ fn kernels(cell: &Cell, d: usize, h: usize) -> Result<Vec<(String, String)>> {
         vocab: d,
         // A cell that uses x elementwise reads rows as wide as H.
         embed: if cell.raw_input { h } else { 0 },
-        cell: Arc::new(cell.clone()),
+        cells: vec![Arc::new(cell.clone())],
         hidden: h,
-        layers: 1,
-        dropout: 0.0,
-        tie: false,
+        ..Spec::default()
     };
     let dims = Dims {
         steps: 2,

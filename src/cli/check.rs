@@ -158,11 +158,10 @@ async fn compare(
         vocab: VOCAB,
         // A cell that uses x elementwise needs an input as wide as H.
         embed: if cell.raw_input { hidden } else { embed },
-        cell,
+        cells: vec![cell; layers],
         hidden,
-        layers,
         dropout,
-        tie: false,
+        ..Spec::default()
     };
     // Plain descent keeps a step's error as small as the gradient's; Adam would turn the sign of a rounding into a step.
     let update = Update {

@@ -58,7 +58,7 @@ pub fn command() -> Command {
 struct Imported {
     about: About,
     settings: Settings,
-    cell: Cell,
+    cells: Vec<Cell>,
     weights: Checkpoint,
 }
 
@@ -77,10 +77,10 @@ pub fn run(m: &ArgMatches) -> Result<()> {
     let Imported {
         mut about,
         settings,
-        cell,
+        cells,
         weights,
     } = imported;
-    let spec = spec(&settings, Arc::new(cell), about.vocabulary.len());
+    let spec = spec(&settings, cells, about.vocabulary.len());
     let dims = Dims {
         steps: settings.seq_len,
         batch: settings.batch,
@@ -101,7 +101,7 @@ pub fn run(m: &ArgMatches) -> Result<()> {
         return out::json(&json!({
             "run": target,
             "parameters": plan.parameter_count(),
-            "cell": about.cell,
+            "cell": about.cell_names(),
             "hidden": settings.hidden,
             "layers": settings.layers,
             "embed": settings.embed,
@@ -111,7 +111,7 @@ pub fn run(m: &ArgMatches) -> Result<()> {
     out::line(&format!(
         "run: {}: {} x {} of H {}, embed {}, V {}, {} parameters",
         target.display(),
-        about.cell,
+        about.cell_names(),
         settings.layers,
         settings.hidden,
         settings.embed,
@@ -143,7 +143,7 @@ fn ours(m: &ArgMatches, path: &Path, bytes: &[u8]) -> Result<Imported> {
     let named = |e: Error| Error::new(e.kind, format!("{}: {}", path.display(), e.message));
     let checkpoint = Checkpoint::from_bytes(bytes).map_err(named)?;
     let loaded = Loaded::new(checkpoint, path.to_path_buf())?;
-    let cell = loaded.saved.about.cell().map_err(named)?;
+    let cells = loaded.saved.about.cells().map_err(named)?;
     let about = About {
         // Whoever goes on with it may do so on another text.
         text: None,
@@ -153,7 +153,7 @@ fn ours(m: &ArgMatches, path: &Path, bytes: &[u8]) -> Result<Imported> {
     Ok(Imported {
         about,
         settings: loaded.settings,
-        cell,
+        cells,
         weights: loaded.checkpoint,
     })
 }
@@ -231,15 +231,14 @@ fn foreign(m: &ArgMatches, path: &Path, file: &SafeTensors<'_>) -> Result<Import
         settings: String::new(),
         vocabulary_hash: vocabulary.hash(),
         vocabulary,
-        cell: cell.name.clone(),
-        cell_text: cell.text.clone(),
+        cells: vec![(&cell).into()],
         text: None,
         floor: None,
     };
     Ok(Imported {
         about,
         settings,
-        cell,
+        cells: vec![cell],
         weights: Checkpoint {
             tensors,
             meta: serde_json::Value::Null,

@@ -1,7 +1,6 @@
 //! A run's model, for the commands that use it without training.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use clap::ArgMatches;
 use wgrnn::model::Spec;
@@ -49,8 +48,8 @@ impl Loaded {
         let named = |e: Error| named(&path, e);
         let saved = Saved::read(&checkpoint).map_err(named)?;
         let settings = saved.about.settings().map_err(named)?;
-        let cell = saved.about.cell().map_err(named)?;
-        let spec = spec(&settings, Arc::new(cell), saved.about.vocabulary.len());
+        let cells = saved.about.cells().map_err(named)?;
+        let spec = spec(&settings, cells, saved.about.vocabulary.len());
         Ok(Loaded {
             checkpoint,
             saved,

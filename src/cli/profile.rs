@@ -131,9 +131,9 @@ fn model(m: &ArgMatches) -> Result<Model> {
     let mut names: Vec<&str> = library::names().collect();
     let Some(path) = flags::path(m, "run") else {
         let settings = resolve(None, given, &names)?;
-        let cell = Arc::new(text::cell(&settings.cell)?);
+        let cells = text::cells(&settings.cell)?;
         let vocab = m.get_one::<u64>("vocab-size").map_or(65, |n| *n as usize);
-        let spec = spec(&settings, cell, vocab);
+        let spec = spec(&settings, cells, vocab);
         return Ok(Model { settings, spec });
     };
     if m.value_source("vocab-size") == Some(clap::parser::ValueSource::CommandLine) {
@@ -149,16 +149,16 @@ fn model(m: &ArgMatches) -> Result<Model> {
     }
     let loaded = Loaded::new(newest.checkpoint, newest.path)?;
     let about = &loaded.saved.about;
-    names.push(&loaded.settings.cell);
+    names.extend(loaded.settings.cell.split(','));
     let other = given.contains_key("cell");
     let (file, content) = (run.settings_path(), run.settings()?);
     let settings = resolve(Some((&file, &content)), given, &names)?;
     // The run's own cell is in its checkpoint; its file need not exist any more.
-    let cell = match other {
-        true => text::cell(&settings.cell)?,
-        false => about.cell().map_err(|e| loaded.named(e))?,
+    let cells = match other {
+        true => text::cells(&settings.cell)?,
+        false => about.cells().map_err(|e| loaded.named(e))?,
     };
-    let spec = spec(&settings, Arc::new(cell), about.vocabulary.len());
+    let spec = spec(&settings, cells, about.vocabulary.len());
     Ok(Model { settings, spec })
 }
 
@@ -194,9 +194,9 @@ fn value(found: &Profile, settings: &Settings, spec: &Spec, plan: &Plan, steps: 
     };
     json!({
         "model": {
-            "cell": spec.cell.name,
+            "cell": spec.cell_names(),
             "hidden": spec.hidden,
-            "layers": spec.layers,
+            "layers": spec.cells.len(),
             "embed": spec.embed,
             "vocab": spec.vocab,
             "batch": settings.batch,
@@ -244,8 +244,8 @@ fn print(found: &Profile, settings: &Settings, spec: &Spec, plan: &Plan) -> Resu
     };
     out::line(&format!(
         "{}: {} x H {}, {input}, V {}, B {}, T {}, {}, {} parameters",
-        spec.cell.name,
-        spec.layers,
+        spec.cell_names(),
+        spec.cells.len(),
         spec.hidden,
         spec.vocab,
         settings.batch,

@@ -54,7 +54,7 @@ pub fn prepare(m: &ArgMatches, writer: &RunWriter) -> Result<Ready> {
     let given = flags::given(m);
     // The run's cell is in its checkpoint, so its file need not exist any more.
     let mut names: Vec<&str> = library::names().collect();
-    names.push(&loaded.settings.cell);
+    names.extend(loaded.settings.cell.split(','));
     let settings = resolve(Some((&path, &file)), given, &names)?;
     same_shape(&loaded.settings, &settings)?;
 
@@ -72,8 +72,8 @@ pub fn prepare(m: &ArgMatches, writer: &RunWriter) -> Result<Ready> {
     let length = settings.length(about.text.as_ref().is_some_and(|t| t.builtin.is_some()));
     let mut settings = settings;
     settings.set_length(length);
-    let cell = about.cell().map_err(|e| loaded.named(e))?;
-    let spec = spec(&settings, Arc::new(cell), about.vocabulary.len());
+    let cells = about.cells().map_err(|e| loaded.named(e))?;
+    let spec = spec(&settings, cells, about.vocabulary.len());
     let job = job(settings, spec, length, &prepared)?;
     let mut state =
         State::from_checkpoint(&job.plan, &loaded.checkpoint).map_err(|e| loaded.named(e))?;

@@ -101,6 +101,11 @@ fn absolute(file: &Path) -> PathBuf {
     }
 }
 
+/// The cells that the setting lists: one for every layer, or one for all of them.
+pub fn cells(list: &str) -> Result<Vec<Cell>> {
+    list.split(',').map(|name| cell(name.trim())).collect()
+}
+
 /// The cell `name`: a built-in one, or a file that ends in .cell.
 pub fn cell(name: &str) -> Result<Cell> {
     if !name.ends_with(".cell") {

@@ -139,7 +139,7 @@ fn prepare(m: &ArgMatches) -> Result<Ready> {
         flags.insert("preset".into(), "quick".into());
     }
     let mut settings = resolve(file, flags, &names)?;
-    let cell = text::cell(&settings.cell)?;
+    let cells = text::cells(&settings.cell)?;
 
     let source = text::source(&files);
     let length = settings.length(files.is_empty());
@@ -147,16 +147,15 @@ fn prepare(m: &ArgMatches) -> Result<Ready> {
     let corpus = text::load(&source)?;
     let vocabulary = text::vocabulary(&corpus, &settings)?;
     let prepared = text::prepare(&source, &corpus, &vocabulary, &settings)?;
-    let (cell_name, cell_text) = (cell.name.clone(), cell.text.clone());
-    let spec = spec(&settings, Arc::new(cell), vocabulary.len());
+    let cell_texts = cells.iter().map(Into::into).collect();
+    let spec = spec(&settings, cells, vocabulary.len());
     let job = job(settings, spec, length, &prepared)?;
     let about = About {
         program: env!("CARGO_PKG_VERSION").into(),
         settings: job.settings.to_toml()?,
         vocabulary_hash: vocabulary.hash(),
         vocabulary,
-        cell: cell_name,
-        cell_text,
+        cells: cell_texts,
         text: Some(prepared.text),
         floor: prepared.floor,
     };
@@ -369,7 +368,7 @@ fn describe(job: &Job, about: &About) -> String {
         "{}: {} x {} of H {}, {embed}, V {}, {} parameters; B {}, T {}, {} {}, {}, dropout {}, seed {}; {length}, {} \
          steps an epoch",
         about.text.as_ref().map_or("?", |t| t.name.as_str()),
-        about.cell,
+        about.cell_names(),
         s.layers,
         s.hidden,
         job.spec.vocab,

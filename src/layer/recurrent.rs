@@ -56,11 +56,11 @@ struct Built {
 
 impl Recurrent {
     /// Layer number `index` of a stack.
-    pub fn new(cell: Arc<Cell>, compiled: Arc<Compiled>, hidden: usize, index: usize) -> Self {
+    pub fn new(cell: Arc<Cell>, hidden: usize, index: usize) -> Self {
         Recurrent {
             label: format!("l{index}"),
             cell,
-            compiled,
+            compiled: Arc::default(),
             hidden,
             index,
             built: None,
@@ -96,6 +96,11 @@ impl Layer for Recurrent {
     fn forward(&mut self, builder: &mut Builder, input: Signal) -> Result<Signal> {
         let (t, b, h) = (builder.steps, builder.batch, self.hidden);
         let label = self.label.clone();
+        self.compiled = Arc::new(if builder.training {
+            self.cell.compile()
+        } else {
+            self.cell.compile_inference()
+        });
         if self.cell.raw_input {
             if let Signal::OneHot { .. } = input {
                 return Err(Error::usage(format!(

@@ -18,18 +18,30 @@ use crate::op::{Fill, Norm, Op, Optimizer, Plan, Role, Rule};
 pub struct Spec {
     /// Symbols in the vocabulary, V.
     pub vocab: usize,
-    /// The cell of every layer.
-    pub cell: Arc<Cell>,
+    /// The cell of every recurrent layer, bottom first.
+    pub cells: Vec<Arc<Cell>>,
     /// The hidden size, H.
     pub hidden: usize,
-    /// How many recurrent layers.
-    pub layers: usize,
     /// The width of the embedding; 0 feeds one-hot vectors.
     pub embed: usize,
     /// The rate of dropout after every recurrent layer.
     pub dropout: f64,
     /// Whether the output layer shares the embedding's weight.
     pub tie: bool,
+}
+
+/// No layer, no symbol, no extra: what a specification names is all that it has.
+impl Default for Spec {
+    fn default() -> Spec {
+        Spec {
+            vocab: 0,
+            cells: Vec::new(),
+            hidden: 1,
+            embed: 0,
+            dropout: 0.0,
+            tie: false,
+        }
+    }
 }
 
 /// The size of a minibatch.
@@ -66,6 +78,15 @@ pub struct Update {
 }
 
 impl Spec {
+    /// The cells' names in a few words: `lstm`, or `lstm, gru` where the layers differ.
+    pub fn cell_names(&self) -> String {
+        let mut names: Vec<&str> = self.cells.iter().map(|c| c.name.as_str()).collect();
+        if names.iter().all(|n| *n == names[0]) {
+            names.truncate(1);
+        }
+        names.join(", ")
+    }
+
     /// The plan of this model for minibatches of the given size.
     ///
     /// # Errors
@@ -74,11 +95,6 @@ impl Spec {
         let training = matches!(mode, Mode::Train(_) | Mode::Gradients);
         let mut builder = Builder::new(dims.steps, dims.batch, training);
         builder.initial = mode == Mode::Gradients;
-        let compiled = Arc::new(if training {
-            self.cell.compile()
-        } else {
-            self.cell.compile_inference()
-        });
 
         let embedding = (self.embed > 0).then(|| {
             let shape = [self.vocab, self.embed];
@@ -89,9 +105,8 @@ impl Spec {
             None => Signal::OneHot { vocab: self.vocab },
         };
         let mut layers: Vec<Box<dyn Layer>> = Vec::new();
-        for l in 0..self.layers {
-            let recurrent = Recurrent::new(self.cell.clone(), compiled.clone(), self.hidden, l);
-            layers.push(Box::new(recurrent));
+        for (l, cell) in self.cells.iter().enumerate() {
+            layers.push(Box::new(Recurrent::new(cell.clone(), self.hidden, l)));
             layers.push(Box::new(Dropout::new(format!("l{l}"), self.dropout)));
         }
         let shared = embedding.filter(|_| self.tie);

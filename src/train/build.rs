@@ -7,13 +7,17 @@ use super::settings::{self, Settings};
 use crate::cell::Cell;
 use crate::model::{Init, Scheme, Spec, Update};
 
-/// The model that checked settings ask for, over a vocabulary of `vocab` symbols.
-pub fn spec(settings: &Settings, cell: Arc<Cell>, vocab: usize) -> Spec {
+/// The model that checked settings ask for, over a vocabulary of `vocab` symbols. One cell serves every layer, else there
+/// is one for each.
+pub fn spec(settings: &Settings, cells: Vec<Cell>, vocab: usize) -> Spec {
+    let mut cells: Vec<Arc<Cell>> = cells.into_iter().map(Arc::new).collect();
+    if let [cell] = &cells[..] {
+        cells = vec![cell.clone(); settings.layers];
+    }
     Spec {
         vocab,
-        cell,
+        cells,
         hidden: settings.hidden,
-        layers: settings.layers,
         embed: settings.embed,
         dropout: settings.dropout,
         tie: settings.tie,

@@ -21,5 +21,5 @@ pub use run_dir::{Run, RunWriter};
 pub use sampler::{Choice, Sampler};
 pub use schedule::{Plateau, Progress, Schedule};
 pub use settings::{Length, Settings};
-pub use state::{About, Best, Counters, Saved, State, Text};
+pub use state::{About, Best, CellText, Counters, Saved, State, Text};
 pub use trainer::{Event, Job, Trainer};

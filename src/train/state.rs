@@ -16,7 +16,7 @@ use crate::model;
 use crate::op::{Plan, SlotId};
 
 /// The version of what is stored.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// What stays the same during a run, and says what its weights mean.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,14 +29,30 @@ pub struct About {
     pub vocabulary: Vocabulary,
     /// Their hash.
     pub vocabulary_hash: String,
-    /// The cell's name.
-    pub cell: String,
-    /// The cell's equations.
-    pub cell_text: String,
+    /// The cells: one for all layers, or one for each.
+    pub cells: Vec<CellText>,
     /// The text that is trained on; absent where weights came from elsewhere.
     pub text: Option<Text>,
     /// For a generated text, nats per character of the validation part that no model can go below.
     pub floor: Option<f64>,
+}
+
+/// A cell by its equations.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CellText {
+    /// Its name.
+    pub name: String,
+    /// Its text.
+    pub text: String,
+}
+
+impl From<&Cell> for CellText {
+    fn from(cell: &Cell) -> CellText {
+        CellText {
+            name: cell.name.clone(),
+            text: cell.text.clone(),
+        }
+    }
 }
 
 /// A text that a run is trained on.
@@ -135,12 +151,27 @@ impl About {
         Ok(settings)
     }
 
-    /// The cell.
+    /// The cells.
     ///
     /// # Errors
-    /// Checkpoint, when its text is not valid.
-    pub fn cell(&self) -> Result<Cell> {
-        Cell::parse(&self.cell, &self.cell_text).map_err(of_checkpoint)
+    /// Checkpoint, when a text is not valid or they are not one for all layers or one for each.
+    pub fn cells(&self) -> Result<Vec<Cell>> {
+        let layers = self.settings()?.layers;
+        if ![1, layers].contains(&self.cells.len()) {
+            let found = self.cells.len();
+            return Err(Error::checkpoint(format!(
+                "expected 1 cell or {layers}, found {found}"
+            )));
+        }
+        { self.cells.iter() }
+            .map(|c| Cell::parse(&c.name, &c.text).map_err(of_checkpoint))
+            .collect()
+    }
+
+    /// The cells' names, as the setting lists them.
+    pub fn cell_names(&self) -> String {
+        let names: Vec<&str> = self.cells.iter().map(|c| c.name.as_str()).collect();
+        names.join(",")
     }
 }
 

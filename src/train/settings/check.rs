@@ -37,7 +37,7 @@ impl Settings {
         found.whole("layers", self.layers as u64, 1, 64);
         found.whole("embed", self.embed as u64, 0, 65536);
         found.number("dropout", self.dropout, "0 to below 1", fraction);
-        found.cell(&self.cell, cells);
+        found.cells(&self.cell, self.layers, cells);
         if self.tie && self.embed != self.hidden {
             let (embed, hidden) = (self.embed, self.hidden);
             found.add(
@@ -174,6 +174,17 @@ impl Found {
                 _ => format!("{least} to {most}"),
             };
             self.add(&[key], format!("expected {expected}, got {value}"));
+        }
+    }
+
+    fn cells(&mut self, list: &str, layers: usize, cells: &[&str]) {
+        let count = list.split(',').count();
+        if count != 1 && count != layers {
+            let text = format!("expected one cell or {layers}, one a layer, got {count}");
+            self.add(&["cell", "layers"], text);
+        }
+        for name in list.split(',') {
+            self.cell(name.trim(), cells);
         }
     }
 

@@ -88,7 +88,7 @@ settings! {
         val: f64 = 0.05,
     }
     "model" {
-        /// The recurrent cell: a name that `cells` lists, or a file that ends in .cell
+        /// The recurrent cell: a name that `cells` lists, or a file that ends in .cell; or one a layer, `lstm,gru`
         cell: String = "lstm".to_string(),
         /// Width H of a layer's hidden state
         hidden: usize = 128,
