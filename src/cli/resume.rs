@@ -1,7 +1,6 @@
 //! `train --resume`: a run's own settings, text and state, and what a resumed run may change.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use clap::ArgMatches;
 use wgrnn::cell::library;
