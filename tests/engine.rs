@@ -187,10 +187,10 @@ fn want(
 }
 
 fn engine_agrees(cell: &str, shape: Shape, fast: bool, seed: u64) -> f64 {
-    let cell = Arc::new(library::builtin(cell).unwrap());
+    let parsed = Arc::new(library::builtin(cell).unwrap());
     let spec = Spec {
         vocab: shape.vocab,
-        cells: vec![cell; shape.layers],
+        cells: vec![parsed; shape.layers],
         hidden: shape.hidden,
         embed: shape.embed,
         ..Spec::default()
