@@ -8,7 +8,7 @@ use wgrnn::cell::library;
 use wgrnn::cell::real::Real;
 use wgrnn::exec::Inputs;
 use wgrnn::exec::cpu::Cpu;
-use wgrnn::model::{self, Dims, Init, Mode, Scheme, Spec, Update};
+use wgrnn::model::{self, Dims, Init, Mode, Noise, Penalties, Scheme, Spec, Update};
 use wgrnn::op::{Control, Hyper, Plan, Role, Rule, SlotId};
 use wgrnn::rng::{Purpose, Stream, key};
 
@@ -22,6 +22,8 @@ struct Case {
     embed: usize,
     tie: bool,
     dropout: f64,
+    noise: Noise,
+    penalties: Penalties,
     steps: usize,
     batch: usize,
     seed: u64,
@@ -41,6 +43,8 @@ impl Case {
                 self.embed
             },
             dropout: self.dropout,
+            noise: self.noise,
+            penalties: self.penalties,
             tie: self.tie,
             ..Spec::default()
         };
@@ -223,6 +227,7 @@ fn cases() -> impl Strategy<Value = Case> {
     let ways = (
         any::<bool>(),
         prop_oneof![Just(0.0), Just(0.3)],
+        any::<[bool; 4]>(),
         any::<u64>(),
     );
     (proptest::sample::select(cells), sizes, ways).prop_map(|(cell, sizes, ways)| Case {
@@ -235,7 +240,22 @@ fn cases() -> impl Strategy<Value = Case> {
         batch: sizes.5,
         tie: ways.0 && sizes.3 > 4,
         dropout: ways.1,
-        seed: ways.2,
+        noise: Noise {
+            input: if ways.2[0] && sizes.3 > 0 { 0.2 } else { 0.0 },
+            tokens: if ways.2[1] && sizes.3 > 0 { 0.2 } else { 0.0 },
+            weights: if ways.2[2] { 0.3 } else { 0.0 },
+            locked: ways.2[1],
+        },
+        penalties: if ways.2[3] {
+            Penalties {
+                activation: 0.2,
+                temporal: 0.3,
+                norm: 0.1,
+            }
+        } else {
+            Penalties::default()
+        },
+        seed: ways.3,
     })
 }
 
@@ -280,6 +300,17 @@ fn large(cell: &'static str, embed: usize) -> Case {
         embed,
         tie: false,
         dropout: 0.3,
+        noise: Noise {
+            input: if embed > 0 { 0.2 } else { 0.0 },
+            tokens: if embed > 33 { 0.2 } else { 0.0 },
+            weights: 0.3,
+            locked: cell == "lstm",
+        },
+        penalties: Penalties {
+            activation: 0.2,
+            temporal: 0.3,
+            norm: 0.1,
+        },
         steps: 9,
         batch: 37,
         seed: 5,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use wgrnn::cell::{Cell, library};
 use wgrnn::exec::Inputs;
 use wgrnn::exec::cpu::Cpu;
-use wgrnn::model::{Dims, Mode, Spec};
+use wgrnn::model::{Dims, Mode, Noise, Penalties, Spec};
 use wgrnn::op::{Control, Hyper, Plan};
 use wgrnn::rng::{Purpose, Stream};
 
@@ -74,7 +74,7 @@ impl Setup {
                 },
             })
             .unwrap();
-        outcome.report.loss * self.scale
+        outcome.report.loss * self.scale + outcome.report.penalty
     }
 }
 
@@ -212,4 +212,138 @@ fn layers_of_different_cells() {
         ..spec(library::builtin("rnn").unwrap(), 3, 1, 0)
     };
     check(&spec, Dims { steps: 3, batch: 2 }, true);
+}
+
+#[test]
+fn every_form_of_dropout() {
+    let forms = [
+        (0.0, 0.4, 0.0, 0.0, true),
+        (0.4, 0.3, 0.0, 0.0, false),
+        (0.4, 0.3, 0.0, 0.0, true),
+        (0.0, 0.0, 0.5, 0.0, false),
+        (0.0, 0.0, 0.0, 0.5, false),
+        (0.3, 0.2, 0.2, 0.3, true),
+    ];
+    for (dropout, input, tokens, weights, locked) in forms {
+        // gru-cho multiplies a made value too, rnn has a single matrix.
+        for cell in ["lstm", "gru-cho", "rnn"] {
+            let spec = Spec {
+                dropout,
+                noise: Noise {
+                    input,
+                    tokens,
+                    weights,
+                    locked,
+                },
+                ..spec(library::builtin(cell).unwrap(), 3, 2, 3)
+            };
+            check(&spec, Dims { steps: 3, batch: 2 }, cell == "lstm");
+        }
+    }
+}
+
+#[test]
+fn every_penalty() {
+    let weights = [
+        (0.7, 0.0, 0.0),
+        (0.0, 0.9, 0.0),
+        (0.0, 0.0, 0.8),
+        (0.7, 0.9, 0.8),
+    ];
+    for (activation, temporal, norm) in weights {
+        for (cell, dropout) in [("lstm", 0.4), ("gru", 0.0), ("rnn", 0.4)] {
+            let spec = Spec {
+                dropout,
+                penalties: Penalties {
+                    activation,
+                    temporal,
+                    norm,
+                },
+                ..spec(library::builtin(cell).unwrap(), 3, 2, 0)
+            };
+            // A single step has no pairs.
+            for steps in [1, 4] {
+                check(&spec, Dims { steps, batch: 3 }, cell == "gru");
+            }
+        }
+    }
+}
+
+/// A penalty is no part of the loss, and what its weight is 0 for is not in the plan.
+#[test]
+fn penalties_are_reported_apart_and_leave_no_trace_when_off() {
+    let dims = Dims { steps: 4, batch: 2 };
+    let base = spec(library::builtin("lstm").unwrap(), 3, 2, 0);
+    let penalized = Spec {
+        penalties: Penalties {
+            activation: 0.7,
+            temporal: 0.9,
+            norm: 0.8,
+        },
+        ..base.clone()
+    };
+    let noisy = Spec {
+        embed: 3,
+        dropout: 0.2,
+        noise: Noise {
+            input: 0.2,
+            tokens: 0.2,
+            weights: 0.2,
+            locked: true,
+        },
+        ..penalized.clone()
+    };
+    let run = |spec: &Spec| {
+        let setup = Setup::new(spec, dims);
+        let mut cpu = Cpu::<f64>::plain(setup.plan.clone());
+        setup.run(&mut cpu, &setup.parameters, &setup.states);
+        let report = setup.plan.io.report.unwrap();
+        cpu.read(report).to_vec()
+    };
+    let (plain, with) = (run(&base), run(&penalized));
+    assert_eq!(plain[0], with[0], "the loss");
+    assert_ne!(plain[1], with[1], "the gradient's norm");
+    assert_eq!(plain[3], 0.0);
+    assert!(with[3] > 0.01, "{with:?}");
+
+    let kinds = |spec: &Spec, mode| {
+        let plan = spec.plan(dims, mode).unwrap();
+        let kinds: Vec<&str> = plan.ops.iter().map(|op| op.kind()).collect();
+        let of = |kind| kinds.iter().filter(|k| **k == kind).count();
+        (of("penalty"), of("dropout"))
+    };
+    assert_eq!(kinds(&base, Mode::Gradients), (0, 0));
+    // The norm's for each layer, the others for the last.
+    assert_eq!(kinds(&penalized, Mode::Gradients), (4, 0));
+    // Tokens, input, both layers' outputs and both layers' weights, each forward and backward.
+    assert_eq!(kinds(&noisy, Mode::Gradients), (4, 12));
+    for mode in [Mode::Evaluate, Mode::Scores] {
+        assert_eq!(kinds(&noisy, mode), (0, 0));
+    }
+}
+
+/// A minibatch's mask of the weights is the same for the gradient: what was dropped has none.
+#[test]
+fn dropped_weights_have_no_gradient() {
+    let spec = Spec {
+        noise: Noise {
+            weights: 0.5,
+            ..Noise::default()
+        },
+        ..spec(library::builtin("lstm").unwrap(), 6, 1, 0)
+    };
+    let setup = Setup::new(&spec, Dims { steps: 3, batch: 2 });
+    let mut cpu = Cpu::<f64>::new(setup.plan.clone());
+    setup.run(&mut cpu, &setup.parameters, &setup.states);
+    let weight = { setup.plan.parameters.iter() }
+        .find(|p| p.name == "rnn.weight_hh_l0")
+        .unwrap();
+    let gradients = cpu.read(setup.plan.io.gradients.unwrap());
+    let gradients = &gradients[weight.matrix.offset..weight.matrix.end()];
+    let dropped = cpu.read(setup.plan.find("dropped.weights.l0").unwrap());
+    let zeros = dropped.iter().filter(|w| **w == 0.0).count();
+    assert!((48..=96).contains(&zeros), "{zeros} of 144 dropped");
+    for (i, (weight, gradient)) in dropped.iter().zip(gradients).enumerate() {
+        assert_eq!(*weight == 0.0, *gradient == 0.0, "[{i}]");
+    }
 }

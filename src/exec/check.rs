@@ -238,6 +238,7 @@ impl Twins {
             Op::Add(op) if !op.accumulate => Some(op.to),
             Op::Dropout(op) if op.from != op.to => Some(op.to),
             Op::SoftmaxXent(op) => Some(op.losses),
+            Op::Penalty(op) => Some(op.losses),
             _ => None,
         };
         if let Some(m) = whole {
@@ -287,6 +288,7 @@ fn sum_length(op: &Op) -> usize {
         Op::ColumnSum(op) => op.from.rows,
         Op::Scatter(op) => op.from.rows,
         Op::SoftmaxXent(op) => op.logits.cols,
+        Op::Penalty(op) => op.from.cols,
         Op::Norm(op) => {
             let elements = op.losses.cols.max(op.gradients.map_or(0, |g| g.cols));
             Norm::CHUNK.min(elements) + Norm::chunks(elements)

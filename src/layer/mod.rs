@@ -5,12 +5,14 @@
 mod builder;
 mod dropout;
 mod linear;
+mod penalty;
 mod recurrent;
 mod softmax_xent;
 
 pub use builder::Builder;
-pub use dropout::Dropout;
+pub use dropout::{Dropout, Form};
 pub use linear::Linear;
+pub use penalty::Penalty;
 pub use recurrent::Recurrent;
 pub use softmax_xent::SoftmaxXent;
 

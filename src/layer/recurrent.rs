@@ -1,5 +1,6 @@
 //! A recurrent layer of any cell: the hoisted product, the scan, and after it one product per weight.
 
+mod dropped;
 mod input;
 mod parameters;
 
@@ -41,6 +42,10 @@ pub struct Recurrent {
     compiled: Arc<Compiled>,
     hidden: usize,
     index: usize,
+    /// The probability with which an element of a recurrent weight is zeroed.
+    drop_rate: f64,
+    /// The masks of the dropped weights, one a source.
+    streams: Vec<u32>,
     built: Option<Built>,
 }
 
@@ -63,6 +68,8 @@ impl Recurrent {
             compiled: Arc::default(),
             hidden,
             index,
+            drop_rate: 0.0,
+            streams: Vec::new(),
             built: None,
         }
     }
@@ -154,9 +161,7 @@ impl Layer for Recurrent {
             steps: t,
             width: b * h,
         }));
-        let recurrent = |(source, weight): (&crate::cell::Source, &Param)| {
-            (source.kind != SourceKind::Input).then_some(weight.value)
-        };
+        let recurrent = self.scan_weights(builder, &weights);
         let scan = Scan {
             name: format!("forward.{label}"),
             cell: self.cell.clone(),
@@ -171,13 +176,7 @@ impl Layer for Recurrent {
                 Signal::Rows(rows) if self.cell.raw_input => Some(rows),
                 _ => None,
             },
-            weights: self
-                .cell
-                .sources
-                .iter()
-                .zip(&weights)
-                .map(recurrent)
-                .collect(),
+            weights: recurrent,
             vectors: vectors.iter().map(|v| v.value).collect(),
             state,
             kept,
@@ -300,6 +299,7 @@ impl Layer for Recurrent {
                 self.weight_backward(builder, &source.weight, a, d, into);
             }
         }
+        self.mask_gradients(builder, &built.weights);
         let mut summed: Vec<(usize, usize, Matrix)> = Vec::new();
         // Vectors that follow one another in a parameter and in the deltas are summed together.
         for (group, members) in self.vector_groups() {

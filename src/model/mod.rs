@@ -1,16 +1,18 @@
 //! Models: a specification becomes layers, and layers become a plan; how parameters start and how files name them.
 
 mod init;
+mod noise;
 mod weights;
 
 use std::sync::Arc;
 
 pub use init::{Init, Scheme, initialize};
+pub use noise::{Noise, Penalties};
 pub use weights::{Tensor, export, import};
 
 use crate::cell::Cell;
 use crate::error::{Error, Result};
-use crate::layer::{Builder, Dropout, Layer, Linear, Recurrent, Signal, SoftmaxXent};
+use crate::layer::{Builder, Layer, Linear, Recurrent, Signal, SoftmaxXent};
 use crate::op::{Fill, Norm, Op, Optimizer, Plan, Role, Rule};
 
 /// A language model: token ids, recurrent layers, scores of the next token.
@@ -26,6 +28,10 @@ pub struct Spec {
     pub embed: usize,
     /// The rate of dropout after every recurrent layer.
     pub dropout: f64,
+    /// Where else values and weights are dropped.
+    pub noise: Noise,
+    /// What the objective has beside the loss.
+    pub penalties: Penalties,
     /// Whether the output layer shares the embedding's weight.
     pub tie: bool,
 }
@@ -39,6 +45,8 @@ impl Default for Spec {
             hidden: 1,
             embed: 0,
             dropout: 0.0,
+            noise: Noise::default(),
+            penalties: Penalties::default(),
             tie: false,
         }
     }
@@ -104,10 +112,11 @@ impl Spec {
             Some(table) => Signal::Embedded(table),
             None => Signal::OneHot { vocab: self.vocab },
         };
-        let mut layers: Vec<Box<dyn Layer>> = Vec::new();
+        let mut layers: Vec<Box<dyn Layer>> = self.before();
         for (l, cell) in self.cells.iter().enumerate() {
-            layers.push(Box::new(Recurrent::new(cell.clone(), self.hidden, l)));
-            layers.push(Box::new(Dropout::new(format!("l{l}"), self.dropout)));
+            let recurrent = Recurrent::new(cell.clone(), self.hidden, l);
+            layers.push(Box::new(recurrent.drop_weights(self.noise.weights)));
+            layers.extend(self.after(l));
         }
         let shared = embedding.filter(|_| self.tie);
         layers.push(Box::new(Linear::new("head", self.vocab, shared)));
@@ -131,8 +140,10 @@ impl Spec {
         }
         let (parameters, gradients) = builder.arenas();
         let gradients_part = training.then_some(gradients);
-        let partials =
-            Norm::chunks(losses.cols) + gradients_part.map_or(0, |g| Norm::chunks(g.cols));
+        let penalties = builder.all_penalties();
+        let summed = [Some(losses), gradients_part, penalties];
+        let summed = summed.into_iter().flatten();
+        let partials = summed.map(|m| Norm::chunks(m.cols)).sum();
         let partials = builder
             .plan
             .add("norm.partials", &[1, partials], Role::Activation);
@@ -141,6 +152,7 @@ impl Spec {
             name: "norm".into(),
             losses,
             gradients: gradients_part,
+            penalties,
             partials,
             report,
         }));

@@ -12,6 +12,7 @@ pub mod gather;
 pub mod matmul;
 pub mod norm;
 pub mod optimizer;
+pub mod penalty;
 mod plan;
 pub mod scan;
 pub mod scatter;
@@ -27,6 +28,7 @@ pub use gather::Gather;
 pub use matmul::MatMul;
 pub use norm::Norm;
 pub use optimizer::{Optimizer, Rule};
+pub use penalty::Penalty;
 pub use plan::{Control, Fill, Hyper, Io, Matrix, Parameter, Plan, Report, Role, Slot, SlotId};
 pub use scan::{Direction, Scan};
 pub use scatter::Scatter;
@@ -119,6 +121,7 @@ ops! {
     SoftmaxXent: "Softmax, cross-entropy and its gradient in place.",
     ColumnSum: "Sums of columns: the gradient of a bias.",
     Scatter: "Sums rows by token id: the gradient of a table.",
+    Penalty: "A penalty on activations, with its gradient.",
     Norm: "The gradient's norm and whether all is finite.",
     Optimizer: "Clips the gradient and updates the parameters.",
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::optimizer;
 use super::settings::{self, Settings};
 use crate::cell::Cell;
-use crate::model::{Init, Scheme, Spec, Update};
+use crate::model::{Init, Noise, Penalties, Scheme, Spec, Update};
 
 /// The model that checked settings ask for, over a vocabulary of `vocab` symbols. One cell serves every layer, else there
 /// is one for each.
@@ -20,6 +20,17 @@ pub fn spec(settings: &Settings, cells: Vec<Cell>, vocab: usize) -> Spec {
         hidden: settings.hidden,
         embed: settings.embed,
         dropout: settings.dropout,
+        noise: Noise {
+            input: settings.dropout_input,
+            tokens: settings.dropout_embedding,
+            weights: settings.dropout_weights,
+            locked: settings.dropout_locked,
+        },
+        penalties: Penalties {
+            activation: settings.activation_penalty,
+            temporal: settings.temporal_penalty,
+            norm: settings.norm_stabilizer,
+        },
         tie: settings.tie,
     }
 }
