@@ -8,6 +8,7 @@ use wgrnn::cell::library;
 use wgrnn::cell::real::Real;
 use wgrnn::exec::Inputs;
 use wgrnn::exec::cpu::Cpu;
+use wgrnn::layer::Recurrent;
 use wgrnn::model::{self, Dims, Init, Mode, Noise, Penalties, Scheme, Spec, Update};
 use wgrnn::op::{Control, Hyper, Plan, Role, Rule, SlotId};
 use wgrnn::rng::{Purpose, Stream, key};
@@ -44,7 +45,14 @@ impl Case {
             },
             dropout: self.dropout,
             noise: self.noise,
-            penalties: self.penalties,
+            penalties: Penalties {
+                propagation: if Recurrent::propagates(&cell) {
+                    self.penalties.norm
+                } else {
+                    0.0
+                },
+                ..self.penalties
+            },
             tie: self.tie,
             ..Spec::default()
         };
@@ -251,6 +259,7 @@ fn cases() -> impl Strategy<Value = Case> {
                 activation: 0.2,
                 temporal: 0.3,
                 norm: 0.1,
+                ..Penalties::default()
             }
         } else {
             Penalties::default()
@@ -310,6 +319,7 @@ fn large(cell: &'static str, embed: usize) -> Case {
             activation: 0.2,
             temporal: 0.3,
             norm: 0.1,
+            ..Penalties::default()
         },
         steps: 9,
         batch: 37,

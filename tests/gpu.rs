@@ -200,30 +200,34 @@ fn embeddings_dropout_and_tied_heads_agree_with_the_plain_code() {
 #[test]
 fn regularisers_agree_with_the_plain_code() {
     let device = device();
-    for (cell, hidden, locked) in [("lstm", 37, true), ("gru-cho", 8, false), ("rnn", 5, true)] {
-        for tile in [Tile::SOFTWARE, Tile::GPU, Tile::NAIVE] {
-            for steps in [1, 4] {
-                let spec = Spec {
-                    noise: Noise {
-                        input: 0.3,
-                        tokens: 0.3,
-                        weights: 0.4,
-                        locked,
-                    },
-                    penalties: Penalties {
-                        activation: 0.5,
-                        temporal: 0.4,
-                        norm: 0.3,
-                    },
-                    ..spec(cell, hidden, 2, 6, 0.3)
-                };
-                let plan = spec.plan(Dims { steps, batch: 5 }, train(ADAM)).unwrap();
-                let mut pair = twins(&device, plan, &tile);
-                for seed in 0..2 {
-                    let minibatch = Minibatch::new(pair.plan(), seed, seed == 0);
-                    compare(&mut pair, &minibatch);
-                }
-            }
+    for (cell, hidden, steps, tile) in [
+        ("lstm", 37, 4, Tile::GPU),
+        ("gru-cho", 8, 4, Tile::SOFTWARE),
+        ("rnn", 8, 4, Tile::SOFTWARE),
+        ("rnn", 37, 4, Tile::GPU),
+        ("rnn", 5, 1, Tile::GPU),
+        ("rnn", 5, 3, Tile::NAIVE),
+    ] {
+        let spec = Spec {
+            noise: Noise {
+                input: 0.3,
+                tokens: 0.3,
+                weights: 0.4,
+                locked: steps == 4,
+            },
+            penalties: Penalties {
+                activation: 0.5,
+                temporal: 0.4,
+                norm: 0.3,
+                propagation: if cell == "rnn" { 0.2 } else { 0.0 },
+            },
+            ..spec(cell, hidden, 2, 6, 0.3)
+        };
+        let plan = spec.plan(Dims { steps, batch: 5 }, train(ADAM)).unwrap();
+        let mut pair = twins(&device, plan, &tile);
+        for seed in 0..2 {
+            let minibatch = Minibatch::new(pair.plan(), seed, seed == 0);
+            compare(&mut pair, &minibatch);
         }
     }
 }
@@ -470,14 +474,25 @@ fn a_slot_beyond_the_limit_is_refused_by_name() {
 fn a_planted_fault_is_found_and_named() {
     let device = device();
     let dims = Dims { steps: 4, batch: 3 };
-    for (label, from, to) in [
-        ("backward.l0", "= tanh_safe(", "= 0.99 * tanh_safe("),
-        ("forward.l1", "= sigmoid(", "= 1.001 * sigmoid("),
-        ("norm", "sqrt(", "1.001 * sqrt("),
-        ("penalty.norm.l1", "sqrt(", "1.001 * sqrt("),
-        ("penalty.temporal", "2.0 * FACTOR", "2.01 * FACTOR"),
-        ("dropout.tokens", "/ 2u != pair", "/ 2u > 99u"),
-        ("dropout.weight_hh.l0.backward", ">= THRESHOLD", "> 0u"),
+    for (cell, label, from, to) in [
+        ("lstm", "backward.l0", "= tanh_safe(", "= 0.99 * tanh_safe("),
+        ("lstm", "forward.l1", "= sigmoid(", "= 1.001 * sigmoid("),
+        ("lstm", "norm", "sqrt(", "1.001 * sqrt("),
+        ("lstm", "penalty.norm.l1", "sqrt(", "1.001 * sqrt("),
+        (
+            "rnn",
+            "penalty.propagation.l0",
+            "/ select(1.0, g, counts) - 1.0",
+            "/ select(1.0, g, counts) - 1.01",
+        ),
+        ("lstm", "penalty.temporal", "2.0 * FACTOR", "2.01 * FACTOR"),
+        ("lstm", "dropout.tokens", "/ 2u != pair", "/ 2u > 99u"),
+        (
+            "lstm",
+            "dropout.weight_hh.l0.backward",
+            ">= THRESHOLD",
+            "> 0u",
+        ),
     ] {
         let spec = Spec {
             noise: Noise {
@@ -489,8 +504,9 @@ fn a_planted_fault_is_found_and_named() {
                 activation: 0.5,
                 temporal: 0.4,
                 norm: 0.3,
+                propagation: if cell == "rnn" { 0.5 } else { 0.0 },
             },
-            ..spec("lstm", 9, 2, 5, 0.0)
+            ..spec(cell, 9, 2, 5, 0.0)
         };
         let plan = Arc::new(spec.plan(dims, train(ADAM)).unwrap());
         let mut planted = false;

@@ -9,6 +9,7 @@ use wgrnn::cell::{Cell, library};
 use wgrnn::exec::Inputs;
 use wgrnn::exec::check::{Row, Twins};
 use wgrnn::exec::gpu::{Choice, Device, Gpu};
+use wgrnn::layer::Recurrent;
 use wgrnn::model::{Dims, Init, Mode, Noise, Penalties, Scheme, Spec, Update, initialize};
 use wgrnn::op::{Control, Hyper, Plan, Rule};
 use wgrnn::rng::{Purpose, Stream, key};
@@ -221,8 +222,10 @@ async fn compare(
     Ok(rows)
 }
 
-/// With every form of dropout and every penalty.
+/// With every form of dropout and every penalty that fits the cell.
 fn regularized(spec: Spec) -> Spec {
+    let fits = spec.cells.iter().all(|cell| Recurrent::propagates(cell));
+    let propagation = if fits { 0.2 } else { 0.0 };
     Spec {
         noise: Noise {
             input: 0.2,
@@ -234,6 +237,7 @@ fn regularized(spec: Spec) -> Spec {
             activation: 0.5,
             temporal: 0.4,
             norm: 0.3,
+            propagation,
         },
         ..spec
     }

@@ -23,6 +23,7 @@ const FREE: &[&str] = &[
     "activation-penalty",
     "temporal-penalty",
     "norm-stabilizer",
+    "propagation-penalty",
     "lr",
     "clip-norm",
     "clip-value",

@@ -3,6 +3,7 @@
 mod dropped;
 mod input;
 mod parameters;
+mod propagation;
 
 use std::sync::Arc;
 
@@ -44,6 +45,8 @@ pub struct Recurrent {
     index: usize,
     /// The probability with which an element of a recurrent weight is zeroed.
     drop_rate: f64,
+    /// The weight of the penalty on how the gradient's length changes from step to step.
+    propagation: f64,
     /// The masks of the dropped weights, one a source.
     streams: Vec<u32>,
     built: Option<Built>,
@@ -69,6 +72,7 @@ impl Recurrent {
             hidden,
             index,
             drop_rate: 0.0,
+            propagation: 0.0,
             streams: Vec::new(),
             built: None,
         }
@@ -123,6 +127,9 @@ impl Layer for Recurrent {
                     input.width()
                 )));
             }
+        }
+        if builder.training {
+            self.check_propagation()?;
         }
         let weights = self.declare_weights(builder, input.width());
         let vectors = self.declare_vectors(builder);
@@ -299,6 +306,7 @@ impl Layer for Recurrent {
                 self.weight_backward(builder, &source.weight, a, d, into);
             }
         }
+        self.propagation_backward(builder, &scan, delta, &built.weights);
         self.mask_gradients(builder, &built.weights);
         let mut summed: Vec<(usize, usize, Matrix)> = Vec::new();
         // Vectors that follow one another in a parameter and in the deltas are summed together.

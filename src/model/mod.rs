@@ -115,7 +115,11 @@ impl Spec {
         let mut layers: Vec<Box<dyn Layer>> = self.before();
         for (l, cell) in self.cells.iter().enumerate() {
             let recurrent = Recurrent::new(cell.clone(), self.hidden, l);
-            layers.push(Box::new(recurrent.drop_weights(self.noise.weights)));
+            layers.push(Box::new(
+                recurrent
+                    .drop_weights(self.noise.weights)
+                    .propagation(self.penalties.propagation),
+            ));
             layers.extend(self.after(l));
         }
         let shared = embedding.filter(|_| self.tie);

@@ -26,6 +26,9 @@ pub struct Penalties {
     pub temporal: f64,
     /// Changes of the length of every recurrent layer's output from step to step.
     pub norm: f64,
+    /// Changes of the gradient's length on its way back from step to step, in every recurrent layer; only for cells with
+    /// one state that goes through a product alone.
+    pub propagation: f64,
 }
 
 impl Spec {

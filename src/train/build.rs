@@ -30,6 +30,7 @@ pub fn spec(settings: &Settings, cells: Vec<Cell>, vocab: usize) -> Spec {
             activation: settings.activation_penalty,
             temporal: settings.temporal_penalty,
             norm: settings.norm_stabilizer,
+            propagation: settings.propagation_penalty,
         },
         tie: settings.tie,
     }

@@ -305,6 +305,31 @@ impl<F: Real> Cpu<F> {
                 self.reals[op.grad.slot.0] = grad;
                 self.reals[op.losses.slot.0] = losses;
             }
+            Op::Propagation(op) => {
+                let mut pull = std::mem::take(&mut self.reals[op.pull.slot.0]);
+                let mut losses = std::mem::take(&mut self.reals[op.losses.slot.0]);
+                let (upstream, sent) = (self.part(op.upstream), self.part(op.sent));
+                let (stride, cols) = (op.pull.stride, op.pull.cols);
+                parallel::rows2(
+                    (&mut pull[op.pull.offset..], stride),
+                    (&mut losses[op.losses.offset..], 1),
+                    op.pull.rows,
+                    |range, pull, losses| {
+                        simd(
+                            #[inline(always)]
+                            || {
+                                for r in range.clone() {
+                                    let at = (r - range.start) * stride;
+                                    let row = &mut pull[at..at + cols];
+                                    losses[r - range.start] = op.plain_row(r, upstream, sent, row);
+                                }
+                            },
+                        );
+                    },
+                );
+                self.reals[op.pull.slot.0] = pull;
+                self.reals[op.losses.slot.0] = losses;
+            }
             Op::Norm(op) => {
                 let mut partials = std::mem::take(&mut self.reals[op.partials.0]);
                 let mut report = std::mem::take(&mut self.reals[op.report.0]);

@@ -7,7 +7,7 @@ use crate::op::dropout::Share;
 use crate::op::penalty::Form;
 use crate::op::{
     Add, Carry, ColumnSum, Direction, Dropout, Gather, Matrix, Norm, Op, Optimizer, Penalty, Plan,
-    Rule, Scatter, SoftmaxXent, Transpose, Zero,
+    Propagation, Rule, Scatter, SoftmaxXent, Transpose, Zero,
 };
 use crate::{Error, Result};
 
@@ -40,6 +40,7 @@ pub(super) fn lower(op: &Op, plan: &Plan, tile: &Tile) -> Result<Lowered> {
         Op::ColumnSum(op) => vec![column_sum(op, tile)?],
         Op::Scatter(op) => vec![scatter(op, tile)?],
         Op::Penalty(op) => vec![penalty(op, tile)?],
+        Op::Propagation(op) => vec![propagation(op, tile)?],
         Op::Norm(op) => norm(op, tile)?,
         Op::Optimizer(op) => vec![optimizer(op, tile)?],
     };
@@ -238,6 +239,20 @@ fn penalty(op: &Penalty, tile: &Tile) -> Result<Source> {
         .matrix("grad", &op.grad)
         .matrix("losses", &op.losses)
         .build(&op.name, flat_groups(op.from.rows * tile.lanes, tile.flat))
+}
+
+fn propagation(op: &Propagation, tile: &Tile) -> Result<Source> {
+    shader!("propagation")
+        .size("LANES", tile.lanes)
+        .size("GROUP", tile.flat)
+        .size("BATCH", op.batch)
+        .number("FACTOR", op.factor())
+        .flag("SHARED", tile.lanes > 1)
+        .matrix("upstream", &op.upstream)
+        .matrix("sent", &op.sent)
+        .matrix("pull", &op.pull)
+        .matrix("losses", &op.losses)
+        .build(&op.name, flat_groups(op.sent.rows * tile.lanes, tile.flat))
 }
 
 fn norm(op: &Norm, tile: &Tile) -> Result<Vec<Source>> {

@@ -153,6 +153,7 @@ impl Settings {
             ("activation-penalty", self.activation_penalty),
             ("temporal-penalty", self.temporal_penalty),
             ("norm-stabilizer", self.norm_stabilizer),
+            ("propagation-penalty", self.propagation_penalty),
         ] {
             found.number(key, weight, "0 or more", not_negative);
         }

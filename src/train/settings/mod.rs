@@ -116,6 +116,8 @@ settings! {
         temporal_penalty: f64 = 0.0,
         /// Weight of the mean square of the change of each layer's output in length (Krueger 2015); 0 is off
         norm_stabilizer: f64 = 0.0,
+        /// Weight of the mean square of the gradient's relative change in length from step to step (Pascanu 2013); rnn only
+        propagation_penalty: f64 = 0.0,
     }
     "initial weights" {
         /// How weights start: uniform, xavier, orthogonal or normal

@@ -202,6 +202,7 @@ fn every_bad_value_is_refused_by_name() {
         ("activation-penalty", "-1"),
         ("temporal-penalty", "inf"),
         ("norm-stabilizer", "nan"),
+        ("propagation-penalty", "-0.5"),
         ("cell", "lstmm"),
         ("cell", ""),
         ("tie", "true"),
