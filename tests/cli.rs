@@ -168,7 +168,7 @@ fn bad_flags_exit_2_and_name_every_fault() {
         ("--dropout 1", &["--dropout", "below 1"]),
         ("--dropout-input 0.1", &["--dropout-input", "embed"]),
         (
-            "--propagation-penalty 1 --cell rnn,lstm --layers 2",
+            "--propagation-penalty 1 --cell rnn,lstm --layers 2 --batch 1 --seq-len 9",
             &["propagation-penalty", "lstm"],
         ),
         ("--norm-stabilizer -1", &["--norm-stabilizer", "-1"]),
