@@ -9,7 +9,7 @@ use wgrnn::cell::real::Real;
 use wgrnn::exec::Inputs;
 use wgrnn::exec::cpu::Cpu;
 use wgrnn::layer::Recurrent;
-use wgrnn::model::{self, Dims, Init, Mode, Noise, Penalties, Scheme, Spec, Update};
+use wgrnn::model::{self, Dims, Drops, Init, Mode, Penalties, Scheme, Spec, Update};
 use wgrnn::op::{Control, Hyper, Plan, Role, Rule, SlotId};
 use wgrnn::rng::{Purpose, Stream, key};
 
@@ -23,7 +23,7 @@ struct Case {
     embed: usize,
     tie: bool,
     dropout: f64,
-    noise: Noise,
+    drops: Drops,
     penalties: Penalties,
     steps: usize,
     batch: usize,
@@ -44,7 +44,7 @@ impl Case {
                 self.embed
             },
             dropout: self.dropout,
-            noise: self.noise,
+            drops: self.drops,
             penalties: Penalties {
                 propagation: if Recurrent::propagates(&cell) {
                     self.penalties.norm
@@ -248,7 +248,7 @@ fn cases() -> impl Strategy<Value = Case> {
         batch: sizes.5,
         tie: ways.0 && sizes.3 > 4,
         dropout: ways.1,
-        noise: Noise {
+        drops: Drops {
             input: if ways.2[0] && sizes.3 > 0 { 0.2 } else { 0.0 },
             tokens: if ways.2[1] && sizes.3 > 0 { 0.2 } else { 0.0 },
             weights: if ways.2[2] { 0.3 } else { 0.0 },
@@ -309,7 +309,7 @@ fn large(cell: &'static str, embed: usize) -> Case {
         embed,
         tie: false,
         dropout: 0.3,
-        noise: Noise {
+        drops: Drops {
             input: if embed > 0 { 0.2 } else { 0.0 },
             tokens: if embed > 33 { 0.2 } else { 0.0 },
             weights: 0.3,

@@ -8,7 +8,7 @@ use wgrnn::cell::{Cell, library};
 use wgrnn::exec::check::Twins;
 use wgrnn::exec::gpu::{Choice, Device, Gpu, INSTALL, Tile};
 use wgrnn::exec::{Inputs, Timings};
-use wgrnn::model::{Dims, Init, Mode, Noise, Penalties, Scheme, Spec, Update, initialize};
+use wgrnn::model::{Dims, Drops, Init, Mode, Penalties, Scheme, Spec, Update, initialize};
 use wgrnn::op::{Control, Hyper, Plan, Role, Rule};
 use wgrnn::rng::{Purpose, Stream};
 
@@ -209,7 +209,7 @@ fn regularisers_agree_with_the_plain_code() {
         ("rnn", 5, 3, Tile::NAIVE),
     ] {
         let spec = Spec {
-            noise: Noise {
+            drops: Drops {
                 input: 0.3,
                 tokens: 0.3,
                 weights: 0.4,
@@ -495,10 +495,10 @@ fn a_planted_fault_is_found_and_named() {
         ),
     ] {
         let spec = Spec {
-            noise: Noise {
+            drops: Drops {
                 tokens: 0.5,
                 weights: 0.5,
-                ..Noise::default()
+                ..Drops::default()
             },
             penalties: Penalties {
                 activation: 0.5,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use wgrnn::cell::{Cell, library};
 use wgrnn::exec::Inputs;
 use wgrnn::exec::cpu::Cpu;
-use wgrnn::model::{Dims, Mode, Noise, Penalties, Spec};
+use wgrnn::model::{Dims, Drops, Mode, Penalties, Spec};
 use wgrnn::op::{Control, Hyper, Plan};
 use wgrnn::rng::{Purpose, Stream};
 
@@ -229,7 +229,7 @@ fn every_form_of_dropout() {
         for cell in ["lstm", "gru-cho", "rnn"] {
             let spec = Spec {
                 dropout,
-                noise: Noise {
+                drops: Drops {
                     input,
                     tokens,
                     weights,
@@ -287,7 +287,7 @@ fn penalties_are_reported_apart_and_leave_no_trace_when_off() {
     let noisy = Spec {
         embed: 3,
         dropout: 0.2,
-        noise: Noise {
+        drops: Drops {
             input: 0.2,
             tokens: 0.2,
             weights: 0.2,
@@ -329,9 +329,9 @@ fn penalties_are_reported_apart_and_leave_no_trace_when_off() {
 fn dropped_weights_have_no_gradient() {
     for (cell, propagation, least, most) in [("lstm", 0.0, 48, 96), ("rnn", 0.3, 7, 29)] {
         let spec = Spec {
-            noise: Noise {
+            drops: Drops {
                 weights: 0.5,
-                ..Noise::default()
+                ..Drops::default()
             },
             penalties: Penalties {
                 propagation,

@@ -10,7 +10,7 @@ use wgrnn::exec::Inputs;
 use wgrnn::exec::check::{Row, Twins};
 use wgrnn::exec::gpu::{Choice, Device, Gpu};
 use wgrnn::layer::Recurrent;
-use wgrnn::model::{Dims, Init, Mode, Noise, Penalties, Scheme, Spec, Update, initialize};
+use wgrnn::model::{Dims, Drops, Init, Mode, Penalties, Scheme, Spec, Update, initialize};
 use wgrnn::op::{Control, Hyper, Plan, Rule};
 use wgrnn::rng::{Purpose, Stream, key};
 use wgrnn::{Error, Result};
@@ -227,7 +227,7 @@ fn regularized(spec: Spec) -> Spec {
     let fits = spec.cells.iter().all(|cell| Recurrent::propagates(cell));
     let propagation = if fits { 0.2 } else { 0.0 };
     Spec {
-        noise: Noise {
+        drops: Drops {
             input: 0.2,
             tokens: 0.2,
             weights: 0.3,

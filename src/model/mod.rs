@@ -1,13 +1,13 @@
 //! Models: a specification becomes layers, and layers become a plan; how parameters start and how files name them.
 
 mod init;
-mod noise;
+mod regularize;
 mod weights;
 
 use std::sync::Arc;
 
 pub use init::{Init, Scheme, initialize};
-pub use noise::{Noise, Penalties};
+pub use regularize::{Drops, Penalties};
 pub use weights::{Tensor, export, import};
 
 use crate::cell::Cell;
@@ -29,7 +29,7 @@ pub struct Spec {
     /// The rate of dropout after every recurrent layer.
     pub dropout: f64,
     /// Where else values and weights are dropped.
-    pub noise: Noise,
+    pub drops: Drops,
     /// What the objective has beside the loss.
     pub penalties: Penalties,
     /// Whether the output layer shares the embedding's weight.
@@ -45,7 +45,7 @@ impl Default for Spec {
             hidden: 1,
             embed: 0,
             dropout: 0.0,
-            noise: Noise::default(),
+            drops: Drops::default(),
             penalties: Penalties::default(),
             tie: false,
         }
@@ -117,7 +117,7 @@ impl Spec {
             let recurrent = Recurrent::new(cell.clone(), self.hidden, l);
             layers.push(Box::new(
                 recurrent
-                    .drop_weights(self.noise.weights)
+                    .drop_weights(self.drops.weights)
                     .propagation(self.penalties.propagation),
             ));
             layers.extend(self.after(l));

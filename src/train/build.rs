@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::optimizer;
 use super::settings::{self, Settings};
 use crate::cell::Cell;
-use crate::model::{Init, Noise, Penalties, Scheme, Spec, Update};
+use crate::model::{Drops, Init, Penalties, Scheme, Spec, Update};
 
 /// The model that checked settings ask for, over a vocabulary of `vocab` symbols. One cell serves every layer, else there
 /// is one for each.
@@ -20,7 +20,7 @@ pub fn spec(settings: &Settings, cells: Vec<Cell>, vocab: usize) -> Spec {
         hidden: settings.hidden,
         embed: settings.embed,
         dropout: settings.dropout,
-        noise: Noise {
+        drops: Drops {
             input: settings.dropout_input,
             tokens: settings.dropout_embedding,
             weights: settings.dropout_weights,

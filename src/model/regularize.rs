@@ -6,7 +6,7 @@ use crate::op::penalty;
 
 /// Dropout elsewhere than after the recurrent layers, and its form; rates in [0, 1), 0 for none.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Noise {
+pub struct Drops {
     /// Of the embedded input.
     pub input: f64,
     /// Of the embeddings of whole tokens, the same ones in all of a minibatch.
@@ -33,7 +33,7 @@ pub struct Penalties {
 
 impl Spec {
     fn form(&self) -> Form {
-        match self.noise.locked {
+        match self.drops.locked {
             true => Form::Locked,
             false => Form::Element,
         }
@@ -41,7 +41,7 @@ impl Spec {
 
     /// The layers before the first recurrent one.
     pub(super) fn before(&self) -> Vec<Box<dyn Layer>> {
-        let Noise { input, tokens, .. } = self.noise;
+        let Drops { input, tokens, .. } = self.drops;
         let mut layers: Vec<Box<dyn Layer>> = Vec::new();
         for (name, rate, form) in [
             ("tokens", tokens, Form::Token),
