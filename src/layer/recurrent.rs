@@ -179,6 +179,8 @@ impl Layer for Recurrent {
                 .map(recurrent)
                 .collect(),
             vectors: vectors.iter().map(|v| v.value).collect(),
+            control: builder.control,
+            streams: self.cell.masks.iter().map(|_| builder.stream()).collect(),
             state,
             kept,
             upstream: None,

@@ -344,6 +344,7 @@ impl<F: Real> Cpu<F> {
                 .map(|w| w.map_or(&[][..], |m| self.part(m)))
                 .collect(),
             vectors: op.vectors.iter().map(|m| self.part(*m)).collect(),
+            control: &self.words[op.control.0],
             state: &mut state,
             kept: &mut kept,
             upstream: op.upstream.map_or(&[], |m| self.part(m)),

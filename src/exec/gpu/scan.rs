@@ -2,9 +2,9 @@
 
 use std::fmt::Write;
 
-use super::template::{Source, Template};
+use super::template::{Source, Template, flat_groups};
 use super::tile::{ELEMENT, Tile};
-use crate::cell::stage::{Load, Operand, Stage, Store, Sum};
+use crate::cell::stage::{Instr, Load, Operand, Stage, Store, Sum};
 use crate::cell::wgsl;
 use crate::op::scan::Hoisted;
 use crate::op::{Direction, Matrix, Scan};
@@ -152,18 +152,24 @@ impl Writer<'_> {
             .flag("INLINE", self.rows * self.columns <= 4)
             .text("V", v)
             .text("U", u)
+            .size("MEANS", stage.means.len())
+            .text("FUNCTIONS", self.masks(stage))
             .text("PRODUCTS", self.products(stage).map_err(fault)?)
+            .text("ROW_MEANS", self.means(stage).map_err(fault)?)
             .text("PROGRAM", self.program(stage).map_err(fault)?);
         for (name, slot) in self.slots() {
             template = template.buffer(&name, slot);
         }
-        template.build(label, [threads.div_ceil(tile.group) as u32, 1, 1])
+        template.build(label, flat_groups(threads, tile.group))
     }
 
     /// Every slot that some stage may use, by its name in the shader.
     fn slots(&self) -> Vec<(String, crate::op::SlotId)> {
         let scan = self.scan;
-        let mut slots = vec![("state".to_string(), scan.state)];
+        let mut slots = vec![
+            ("state".to_string(), scan.state),
+            ("control".to_string(), scan.control),
+        ];
         let mut add = |name: &str, slot: Option<crate::op::SlotId>| {
             slots.extend(slot.map(|s| (name.to_string(), s)));
         };
@@ -247,6 +253,66 @@ impl Writer<'_> {
         Ok(out)
     }
 
+    /// For every row of the tile the mean of each row that the stage's program asks for.
+    fn means(&self, stage: &Stage) -> std::result::Result<String, String> {
+        let states = self.scan.cell.states.len();
+        let mut out = String::new();
+        let total = match self.width {
+            1 => "total",
+            _ => "(total.x + total.y + total.z + total.w)",
+        };
+        let h = self.scan.hidden;
+        for (m, row) in stage.means.iter().enumerate() {
+            let value = { self.load(*row, states) }.ok_or(format!("no row for {row:?}"))?;
+            for r in 0..self.rows {
+                let _ = writeln!(
+                    out,
+                    "var mean_{m}_{r} = V(0.0);\n{{\nlet b = row{r};\nvar total = V(0.0);\n\
+                     for (var j = 0u; j < UNITS; j++) {{\ntotal += {value};\n}}\n\
+                     mean_{m}_{r} = V({total} / {h}.0);\n}}"
+                );
+            }
+        }
+        Ok(out)
+    }
+
+    /// The functions of the masks that the stage's program loads.
+    fn masks(&self, stage: &Stage) -> String {
+        let mut out = String::new();
+        let instrs = stage.program.instrs.iter();
+        let masks = instrs.filter_map(|i| match i {
+            Instr::Load(Load::Mask(m)) => Some(*m),
+            _ => None,
+        });
+        for m in masks {
+            let mask = &self.scan.cell.masks[m];
+            let row = match mask.locked {
+                true => "b",
+                false => "(t * BATCH + b)",
+            };
+            let (stream, threshold) = (self.scan.streams[m], mask.threshold());
+            let (h, width, scale) = (self.scan.hidden, self.width, mask.scale as f32);
+            let value = match width {
+                1 => {
+                    "let words = threefry2x32(key, vec2<u32>(element / 2u, 0u));\n\
+                      let word = select(words.x, words.y, element % 2u == 1u);"
+                }
+                _ => {
+                    "let word = vec4<u32>(threefry2x32(key, vec2<u32>(element / 2u, 0u)), \
+                      threefry2x32(key, vec2<u32>(element / 2u + 1u, 0u)));"
+                }
+            };
+            let _ = writeln!(
+                out,
+                "fn mask{m}(t: u32, b: u32, j: u32) -> V {{\n\
+                 let key = threefry2x32(vec2<u32>($control[5], $control[6]), vec2<u32>({stream}u, 0u));\n\
+                 let element = {row} * {h}u + j * {width}u;\n{value}\n\
+                 return select(V(0.0), V({scale:?}), word >= U({threshold}u));\n}}"
+            );
+        }
+        out
+    }
+
     /// The buffer and the first element, in V, of an operand's row.
     fn operand(&self, operand: Operand, row: &str) -> (&'static str, String) {
         match operand {
@@ -307,6 +373,8 @@ impl Writer<'_> {
         let scan = self.scan;
         Some(match load {
             Load::Sum(s) => format!("sum{s}"),
+            Load::Mean(m) => format!("mean{m}"),
+            Load::Mask(m) => format!("mask{m}(t, b, j)"),
             Load::Hoisted(block) => {
                 let block = block * scan.hidden / self.width;
                 match scan.hoisted {

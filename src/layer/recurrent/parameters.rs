@@ -35,7 +35,7 @@ impl Recurrent {
                 .filter(|v| vectors[*v].parameter() == group)
                 .collect::<Vec<_>>()
         };
-        { ["bias_ih", "bias_hh", "peep"].into_iter() }
+        { ["bias_ih", "bias_hh", "peep", "norm_weight", "norm_bias"].into_iter() }
             .map(move |group| (group, members(group)))
             .filter(|(_, members)| !members.is_empty())
     }
@@ -59,8 +59,11 @@ impl Recurrent {
     /// A bias with a value of its own starts there; where a variable has two biases, only the input's does.
     fn vector_fill(&self, v: usize) -> Fill {
         let vector = &self.cell.vectors[v];
-        let VectorKind::Bias { input, start } = vector.kind else {
-            return Fill::Bias;
+        let (input, start) = match vector.kind {
+            VectorKind::Bias { input, start } => (input, start),
+            VectorKind::Peep => return Fill::Bias,
+            VectorKind::Gain => return Fill::Fixed(1.0),
+            VectorKind::Shift => return Fill::Fixed(0.0),
         };
         let with_input = self.cell.vectors.iter().any(|o| {
             o.variable == vector.variable && matches!(o.kind, VectorKind::Bias { input: true, .. })
