@@ -22,9 +22,11 @@ alias U = #{U};
 
 #use activations
 #use flat
+#if MASKED
 #use threefry
 
-#{FUNCTIONS}
+#{MASKS}
+#end
 @compute @workgroup_size(GROUP)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let t = step.x;

@@ -42,6 +42,7 @@ impl Case {
             },
             dropout: self.dropout,
             tie: self.tie,
+            ..Spec::default()
         };
         let dims = Dims {
             steps: self.steps,

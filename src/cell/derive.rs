@@ -114,11 +114,28 @@ fn levels(graph: &Graph, waits: impl Fn(Id, &[usize]) -> Option<usize>) -> Vec<u
     level
 }
 
+/// The levels when a leaf may wait for a node that comes after it, whose level `waits` takes from the round before.
+fn settled(
+    cell: &Cell,
+    graph: &Graph,
+    waits: impl Fn(Id, &[usize], &[usize]) -> Option<usize>,
+) -> Vec<usize> {
+    let mut level = vec![0; graph.len()];
+    // Levels rise along chains of made sources, which are acyclic: as many rounds as sources settle them.
+    for _ in 0..=cell.sources.len() {
+        let before = level;
+        level = levels(graph, |id, level| waits(id, &before, level));
+    }
+    level
+}
+
 pub(super) fn compile(cell: &Cell, training: bool) -> Compiled {
-    let forward_level = levels(&cell.graph, |id, level| match cell.graph.node(id) {
-        Node::Lane(lane) => Some(lane_level(cell, level, lane)),
-        Node::Mean(row) => Some(row_level(&cell.graph, level, row)),
-        _ => None,
+    let forward_level = settled(cell, &cell.graph, |id, before, level| {
+        match cell.graph.node(id) {
+            Node::Lane(lane) => Some(lane_level(cell, before, lane)),
+            Node::Mean(row) => Some(row_level(&cell.graph, level, row)),
+            _ => None,
+        }
     });
     let mut compiled = Compiled {
         forward: Vec::new(),
@@ -360,20 +377,15 @@ fn backward(cell: &Cell, compiled: &mut Compiled) -> Vec<Id> {
             .collect::<Vec<_>>()
     };
     let made = |s: usize| matches!(cell.sources[s].kind, SourceKind::Made { .. });
-    let mut level = vec![0; graph.len()];
-    // Levels rise along chains of made sources, which are acyclic: as many rounds as sources settle them.
-    for _ in 0..=cell.sources.len() {
-        let before = level.clone();
-        level = levels(graph, |id, level| match graph.node(id) {
-            _ if id < forward => Some(0),
-            Node::Mean(row) => Some(row_level(graph, level, row)),
-            Node::Back(s) if made(s) => {
-                let waits = source_deltas(s).iter().map(|d| before[deltas[d.1]]).max();
-                Some(waits.map_or(0, |stage| stage + 1))
-            }
-            _ => None,
-        });
-    }
+    let level = settled(cell, graph, |id, before, level| match graph.node(id) {
+        _ if id < forward => Some(0),
+        Node::Mean(row) => Some(row_level(graph, level, row)),
+        Node::Back(s) if made(s) => {
+            let waits = source_deltas(s).iter().map(|d| before[deltas[d.1]]).max();
+            Some(waits.map_or(0, |stage| stage + 1))
+        }
+        _ => None,
+    });
     let stages = outputs.iter().map(|o| level[o.1]).max().unwrap_or(0) + 1;
     let backs: Vec<Vec<usize>> = (0..stages)
         .map(|stage| {

@@ -9,6 +9,7 @@ pub mod eval;
 pub mod graph;
 pub mod library;
 mod lower;
+mod noise;
 pub mod operator;
 pub mod parse;
 mod print;
@@ -19,6 +20,7 @@ mod tests;
 pub mod wgsl;
 
 use graph::{Graph, Id};
+pub use noise::Noise;
 pub use stage::{Compiled, Stage};
 
 /// What a product multiplies: a vector that belongs to a whole row, so it must be complete before any unit's product.

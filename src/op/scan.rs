@@ -54,6 +54,9 @@ pub struct Scan {
     pub direction: Direction,
     /// The steps that it covers.
     pub range: Range<usize>,
+    /// Whether step t works on position T - 1 - t: what lies outside the layer keeps its order, states and deltas follow
+    /// the layer's own.
+    pub reversed: bool,
     /// T.
     pub steps: usize,
     /// B.
@@ -175,6 +178,15 @@ impl Scan {
     /// The first element of a row of a work plane.
     pub fn work_row(&self, plane: usize, row: usize) -> usize {
         (plane * self.batch + row) * self.hidden
+    }
+
+    /// The position, in rows of the minibatch, that row `b` works on at step `t`; any for the step before the first.
+    pub fn position(&self, t: usize, b: usize) -> usize {
+        let t = match self.reversed {
+            true => (self.steps - 1).wrapping_sub(t),
+            false => t,
+        };
+        t.wrapping_mul(self.batch).wrapping_add(b)
     }
 
     /// The first element of a position's row of the hoisted product.
@@ -427,7 +439,7 @@ impl Scan {
         b: usize,
         slices: &'a Slices<'_, F>,
     ) -> &'a [F] {
-        let position = t.wrapping_mul(self.batch).wrapping_add(b);
+        let position = self.position(t, b);
         let states = self.cell.states.len();
         match load {
             Load::Sum(_) | Load::Mean(_) | Load::Mask(_) => &[],

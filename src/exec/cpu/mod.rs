@@ -172,7 +172,9 @@ impl<F: Real> Cpu<F> {
         match op {
             Op::Carry(op) => {
                 let reset = self.words[op.control.0][4] == 1;
-                op.plain(reset, &mut self.reals[op.state.0]);
+                self.with(op.state, |this, state| {
+                    op.plain(reset, op.start.map_or(&[], |m| this.part(m)), state);
+                });
             }
             Op::Zero(op) => {
                 let to = op.to;
@@ -259,9 +261,10 @@ impl<F: Real> Cpu<F> {
             Op::ColumnSum(op) => self.with(op.into.slot, |this, into| {
                 let from = this.part(op.from);
                 let into = &mut into[op.into.offset..];
+                let counted = op.reset_only.is_none_or(|c| this.words[c.0][4] == 1);
                 simd(
                     #[inline(always)]
-                    || op.plain(from, into),
+                    || op.plain(counted, from, into),
                 );
             }),
             Op::Scatter(op) => self.with(op.into.slot, |this, into| {

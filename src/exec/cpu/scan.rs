@@ -366,10 +366,7 @@ impl<F: Real> Context<'_, '_, F> {
         let op = self.shared.op;
         let h = op.hidden;
         // Only loads of a step of the window use the position.
-        let position = self
-            .t
-            .wrapping_mul(op.batch)
-            .wrapping_add(self.rows.first + self.b);
+        let position = op.position(self.t, self.rows.first + self.b);
         let row = |plane: &'_ [F]| -> std::ops::Range<usize> {
             debug_assert!((self.b + 1) * h <= plane.len());
             self.b * h..(self.b + 1) * h

@@ -139,6 +139,7 @@ impl Writer<'_> {
             _ => ("vec4<f32>", "vec4<u32>"),
         };
         let fault = |fault: String| Error::internal(format!("kernel {label}: {fault}"));
+        let masks = self.masks(stage);
         let mut template = Template::new(include_str!("../../../shaders/scan.wgsl"))
             .size("GROUP", tile.group)
             .size("THREADS", threads)
@@ -153,7 +154,8 @@ impl Writer<'_> {
             .text("V", v)
             .text("U", u)
             .size("MEANS", stage.means.len())
-            .text("FUNCTIONS", self.masks(stage))
+            .flag("MASKED", !masks.is_empty())
+            .text("MASKS", masks)
             .text("PRODUCTS", self.products(stage).map_err(fault)?)
             .text("ROW_MEANS", self.means(stage).map_err(fault)?)
             .text("PROGRAM", self.program(stage).map_err(fault)?);
@@ -343,9 +345,17 @@ impl Writer<'_> {
     }
 
     /// The first element, in V, of the row of a matrix [T * B, n] at this position.
-    fn position(&self, m: &Matrix) -> String {
+    fn row(&self, m: &Matrix) -> String {
         let (offset, stride) = (m.offset / self.width, m.stride / self.width);
-        format!("{offset}u + (t * BATCH + b) * {stride}u")
+        format!("{offset}u + {} * {stride}u", self.position())
+    }
+
+    /// The position, in rows of the minibatch.
+    fn position(&self) -> String {
+        match self.scan.reversed {
+            true => format!("(({}u - t) * BATCH + b)", self.scan.steps - 1),
+            false => "(t * BATCH + b)".into(),
+        }
     }
 
     fn program(&self, stage: &Stage) -> std::result::Result<String, String> {
@@ -380,16 +390,19 @@ impl Writer<'_> {
                 match scan.hoisted {
                     Hoisted::Nothing => return None,
                     Hoisted::Rows(rows) => {
-                        format!("$hoisted[{} + {block}u + j]", self.position(&rows))
+                        format!("$hoisted[{} + {block}u + j]", self.row(&rows))
                     }
                     Hoisted::Table { table, .. } => {
                         let first = table.offset / self.width + block;
                         let stride = table.stride / self.width;
-                        format!("$hoisted[$ids[t * BATCH + b] * {stride}u + {first}u + j]")
+                        {
+                            let position = self.position();
+                            format!("$hoisted[$ids[{position}] * {stride}u + {first}u + j]")
+                        }
                     }
                 }
             }
-            Load::Input => format!("$input[{} + j]", self.position(&scan.input?)),
+            Load::Input => format!("$input[{} + j]", self.row(&scan.input?)),
             Load::Previous(k) => format!("$state[{} + j]", self.state(k, "t", "b")),
             Load::New(k) => format!("$state[{} + j]", self.state(k, "(t + 1u)", "b")),
             Load::Made(i) => format!("$kept[{} + j]", self.kept(scan.compiled.saved + i, "b")),
@@ -398,7 +411,7 @@ impl Writer<'_> {
                 let offset = scan.vectors.get(v)?.offset / self.width;
                 format!("$v{v}[{offset}u + j]")
             }
-            Load::Upstream => format!("$upstream[{} + j]", self.position(&scan.upstream?)),
+            Load::Upstream => format!("$upstream[{} + j]", self.row(&scan.upstream?)),
             Load::Carry(k) => format!("$work[{} + j]", self.work(k)),
             Load::Scratch(i) => format!("$work[{} + j]", self.work(states + i)),
         })

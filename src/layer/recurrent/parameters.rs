@@ -6,6 +6,15 @@ use crate::layer::{Builder, Param};
 use crate::op::Fill;
 
 impl Recurrent {
+    /// The name in files of what this layer learns: PyTorch's for a layer of a stack, else under the layer's own.
+    pub(super) fn parameter_name(&self, what: &str) -> String {
+        let label = &self.label;
+        match label.starts_with('l') {
+            true => format!("rnn.{what}_{label}"),
+            false => format!("{label}.{what}"),
+        }
+    }
+
     pub(super) fn declare_weights(&self, builder: &mut Builder, width: usize) -> Vec<Param> {
         let h = self.hidden;
         let sources = self.cell.sources.iter();
@@ -17,7 +26,7 @@ impl Recurrent {
                     _ => (h, Fill::Recurrent),
                 };
                 builder.parameter(
-                    format!("rnn.{}_{}", source.weight, self.label),
+                    self.parameter_name(&source.weight),
                     [rows, lanes * h],
                     &[lanes * h, rows],
                     true,
@@ -47,7 +56,7 @@ impl Recurrent {
         for (group, members) in self.vector_groups() {
             let fill = members.iter().map(|v| self.vector_fill(*v)).collect();
             let cols = members.len() * h;
-            let name = format!("rnn.{group}_{}", self.label);
+            let name = self.parameter_name(group);
             let param = builder.parameter(name, [1, cols], &[cols], false, fill);
             for (block, v) in members.into_iter().enumerate() {
                 place[v] = Some(param.columns(block * h, h));
