@@ -76,10 +76,27 @@ fn scans(plan: &Plan, tile: &Tile) -> Vec<(String, String)> {
     kernels
 }
 
-/// The name and the WGSL of each kernel; tests/dawn/check.mjs cuts a file at these headings.
+/// What stands where a kernel's functions are those of the kernel before it.
+const AS_ABOVE: &str = "// functions as above\n";
+
+/// The name and the WGSL of each kernel; tests/dawn/check.mjs cuts a file at these headings and fills in what is as above.
 fn listing(kernels: &[(String, String)]) -> String {
-    let part = |(name, text): &(String, String)| format!("// == {name} ==\n{}\n", text.trim_end());
-    kernels.iter().map(part).collect()
+    let mut all = String::new();
+    let mut above = "";
+    for (name, text) in kernels {
+        let end = text.find("@compute").unwrap_or(text.len());
+        let start = text[..end].find("\nfn ").map_or(end, |at| at + 1);
+        let functions = &text[start..end];
+        let shown = if functions.is_empty() || functions != above {
+            functions
+        } else {
+            AS_ABOVE
+        };
+        above = functions;
+        let (head, body) = (&text[..start], text[end..].trim_end());
+        all += &format!("// == {name} ==\n{head}{shown}{body}\n");
+    }
+    all
 }
 
 fn commented(text: &str) -> String {

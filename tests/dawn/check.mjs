@@ -21,7 +21,8 @@ function files() {
   return names.sort().map((name) => join(folder, name));
 }
 
-// [name, WGSL] of each kernel: a snapshot holds insta's head, then comments, then a heading before every kernel.
+// [name, WGSL] of each kernel: a snapshot holds insta's head, then comments, then a heading before every kernel, whose
+// functions (all that stands before its entry point) may be those of the kernel before it.
 function kernels(file) {
   const text = readFileSync(file, 'utf8');
   const name = basename(file).replace(/\.[a-z]+$/, '');
@@ -30,8 +31,11 @@ function kernels(file) {
   }
   const parts = text.split(/^\/\/ == (.+) ==$/m).slice(1);
   const found = [];
+  let above = '';
   for (let i = 0; i < parts.length; i += 2) {
-    found.push([`${name} ${parts[i]}`, parts[i + 1]]);
+    const code = parts[i + 1].replace(/^\/\/ functions as above$/m, () => above);
+    above = code.match(/^fn [^]*?(?=^@compute)/m)?.[0] ?? '';
+    found.push([`${name} ${parts[i]}`, code]);
   }
   return found;
 }
