@@ -2,6 +2,7 @@
 // LANES-th row, then the first adds the lanes in order.
 // $from: array<#{V}>
 // $into: array<#{V}>
+// $control: array<u32>, word 4 is reset: RESET_ONLY sums count only then
 #if SHARED
 var<workgroup> lanes: array<#{V}, GROUP>;
 #end
@@ -28,6 +29,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     if (column >= FROM_COLS) {
         return;
     }
+#end
+#if RESET_ONLY
+    sum *= f32($control[4]);
 #end
 #if ACCUMULATE
     sum += $into[INTO_OFFSET + column];

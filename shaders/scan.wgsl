@@ -13,6 +13,7 @@
 // $hoisted: array<V>, rows of the input's product by position, or by token id where it is a table
 // $ids: array<u32>, token ids [T, B]
 // $input: array<V>, the input itself
+// $control: array<u32>, words 5 and 6 are the key of this step's masks
 // $upstream: array<V>, the gradient from above
 // $w#: array<V>, weights whose rows are multiplied and whose columns are units, by number of their product
 // $v#: array<V>, learned vectors, by number
@@ -20,15 +21,21 @@ alias V = #{V};
 alias U = #{U};
 
 #use activations
+#use flat
+#if MASKED
+#use threefry
 
+#{MASKS}
+#end
 @compute @workgroup_size(GROUP)
-fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let t = step.x;
-    if (id.x >= THREADS) {
+    let thread = flat(id, groups);
+    if (thread >= THREADS) {
         return;
     }
-    let first_row = id.x / ACROSS * ROWS;
-    let first_unit = id.x % ACROSS * COLUMNS;
+    let first_row = thread / ACROSS * ROWS;
+    let first_unit = thread % ACROSS * COLUMNS;
 #for r in 0..ROWS
     let row#{r} = min(first_row + #{r}u, BATCH - 1u);
 #end
@@ -36,6 +43,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let unit#{c} = min(first_unit + #{c}u, UNITS - 1u);
 #end
 #{PRODUCTS}
+#{ROW_MEANS}
 #if INLINE
 #for r in 0..ROWS
 #for c in 0..COLUMNS
@@ -44,6 +52,9 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         let j = unit#{c};
 #for s in 0..SUMS
         let sum#{s} = acc_#{s}_#{r}_#{c};
+#end
+#for m in 0..MEANS
+        let mean#{m} = mean_#{m}_#{r};
 #end
 #{PROGRAM}
     }
@@ -59,12 +70,21 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
 #end
 #end
 #end
+#for m in 0..MEANS
+    var means#{m}: array<V, ROWS>;
+#for r in 0..ROWS
+    means#{m}[#{r}u] = mean_#{m}_#{r};
+#end
+#end
     for (var i = 0u; i < TILE; i++) {
         let b = first_row + i / COLUMNS;
         let j = first_unit + i % COLUMNS;
         if (b < BATCH && j < UNITS) {
 #for s in 0..SUMS
             let sum#{s} = sums#{s}[i];
+#end
+#for m in 0..MEANS
+            let mean#{m} = means#{m}[i / COLUMNS];
 #end
 #{PROGRAM}
         }

@@ -1,5 +1,5 @@
-//! The engine against the plain-Rust oracles (tests/oracle) in f64: a stack of lstm or gru-cho layers in a language
-//! model, at odd shapes and random values: outputs, final states, losses, and every gradient.
+//! The engine against the plain-Rust oracles (tests/oracle) in f64: a stack of layers in a language model, at odd shapes
+//! and random values: outputs, final states, losses, and every gradient.
 //!
 //! dx of the first layer is seen through the embedding: a token's row gets the sum of the dx of its places.
 
@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use golden::assert_close;
-use oracle::{gru_cho::GruCho, head::head, lstm::Lstm};
+use oracle::head::head;
+use oracle::layer::{Cell, Layer};
 use wgrnn::cell::library;
 use wgrnn::exec::Inputs;
 use wgrnn::exec::cpu::Cpu;
@@ -62,110 +63,35 @@ const fn shape(
     }
 }
 
-/// One oracle layer after its forward pass.
-enum Layer {
-    Lstm(Lstm, oracle::lstm::Run),
-    GruCho(GruCho, oracle::gru_cho::Run),
-}
-
-impl Layer {
-    /// Runs layer `l` of cell `cell` over x [T, B, D] from its initial states.
-    fn forward(
-        cell: &str,
-        l: usize,
-        shape: Shape,
-        values: &Parameters,
-        x: &[f64],
-        initial: &[Vec<f64>],
-    ) -> Layer {
-        let get = |part: &str| values[&format!("rnn.{part}_l{l}")].data.clone();
-        let (h, b, t) = (shape.hidden, shape.batch, shape.steps);
-        let d = x.len() / (t * b);
-        if cell == "lstm" {
-            let lstm = Lstm {
-                d,
-                h,
-                w_ih: get("weight_ih"),
-                w_hh: get("weight_hh"),
-                b_ih: get("bias_ih"),
-                b_hh: get("bias_hh"),
-            };
-            let run = lstm.forward(x, t, b, &initial[0], &initial[1]);
-            Layer::Lstm(lstm, run)
-        } else {
-            // The oracle's U holds r, z and n; the engine's n multiplies r * h', so it is a weight of its own.
-            let u = [get("weight_hh"), get("weight_n")].concat();
-            let gru = GruCho {
-                d,
-                h,
-                w: get("weight_ih"),
-                u,
-                bias: get("bias_ih"),
-            };
-            let run = gru.forward(x, t, b, &initial[0]);
-            Layer::GruCho(gru, run)
-        }
-    }
-
-    /// The outputs [T, B, H] and the last states.
-    fn outputs(&self) -> (&[f64], Vec<&[f64]>) {
-        match self {
-            Layer::Lstm(_, run) => (&run.y, vec![&run.hn, &run.cn]),
-            Layer::GruCho(_, run) => (&run.y, vec![&run.hn]),
-        }
-    }
-
-    /// Puts the gradients into `out` and gives dx.
-    fn backward(&self, l: usize, dy: &[f64], out: &mut Values) -> Vec<f64> {
-        let mut put = |name: String, values: Vec<f64>| out.insert(format!("grad.{name}"), values);
-        match self {
-            Layer::Lstm(cell, run) => {
-                let got = cell.backward(run, dy);
-                put(format!("rnn.weight_ih_l{l}"), got.d.w_ih);
-                put(format!("rnn.weight_hh_l{l}"), got.d.w_hh);
-                put(format!("rnn.bias_ih_l{l}"), got.d.b_ih);
-                put(format!("rnn.bias_hh_l{l}"), got.d.b_hh);
-                put(format!("state.0.{l}"), got.dh0);
-                put(format!("state.1.{l}"), got.dc0);
-                got.dx
-            }
-            Layer::GruCho(cell, run) => {
-                let got = cell.backward(run, dy);
-                let (gates, n) = got.d.u.split_at(2 * cell.h * cell.h);
-                put(format!("rnn.weight_ih_l{l}"), got.d.w);
-                put(format!("rnn.weight_hh_l{l}"), gates.to_vec());
-                put(format!("rnn.weight_n_l{l}"), n.to_vec());
-                put(format!("rnn.bias_ih_l{l}"), got.d.bias);
-                put(format!("state.0.{l}"), got.dh0);
-                got.dx
-            }
-        }
-    }
-}
-
 /// The whole model by oracles; `initial` is by layer and state.
 fn want(
-    cell: &str,
+    cell: &'static dyn Cell,
     shape: Shape,
     values: &Parameters,
     initial: &[Vec<Vec<f64>>],
     ids: &[u32],
 ) -> Values {
-    let rows = shape.steps * shape.batch;
+    let (t, b) = (shape.steps, shape.batch);
+    let rows = t * b;
     let table = &values["embedding.weight"].data;
     let row = |id: &u32| &table[*id as usize * shape.embed..][..shape.embed];
     let mut x: Vec<f64> = ids[..rows].iter().flat_map(row).copied().collect();
     let mut layers = Vec::new();
     let mut out = Values::new();
     for (l, initial) in initial.iter().enumerate() {
-        let layer = Layer::forward(cell, l, shape, values, &x, initial);
-        let (y, last) = layer.outputs();
-        x = y.to_vec();
-        for (s, last) in last.into_iter().enumerate() {
-            out.insert(format!("last.{s}.{l}"), last.to_vec());
+        let parameters = cell.parameters(x.len() / rows, shape.hidden).into_iter();
+        let get = |(name, _)| (name, values[&format!("rnn.{name}_l{l}")].data.clone());
+        let layer = Layer {
+            cell,
+            p: parameters.map(get).collect(),
+        };
+        let run = layer.forward(&x, t, b, initial);
+        x = run.y.clone();
+        for (s, last) in run.last.iter().enumerate() {
+            out.insert(format!("last.{s}.{l}"), last.clone());
         }
         out.insert(format!("output.{l}"), x.clone());
-        layers.push(layer);
+        layers.push((layer, run));
     }
     let (weight, bias) = (&values["head.weight"].data, &values["head.bias"].data);
     let end = head(weight, bias, &x, &ids[shape.batch..]);
@@ -173,8 +99,16 @@ fn want(
     out.insert("grad.head.weight".into(), end.dw);
     out.insert("grad.head.bias".into(), end.db);
     let mut dy = end.dy;
-    for (l, layer) in layers.iter().enumerate().rev() {
-        dy = layer.backward(l, &dy, &mut out);
+    for (l, (layer, run)) in layers.iter().enumerate().rev() {
+        let nothing: Vec<Vec<f64>> = run.last.iter().map(|v| vec![0.0; v.len()]).collect();
+        let got = layer.backward(run, &dy, &nothing);
+        for (name, values) in got.d {
+            out.insert(format!("grad.rnn.{name}_l{l}"), values);
+        }
+        for (s, values) in got.initial.into_iter().enumerate() {
+            out.insert(format!("grad.state.{s}.{l}"), values);
+        }
+        dy = got.dx;
     }
     let mut dtable = vec![0.0; table.len()];
     for (row, id) in ids[..rows].iter().enumerate() {
@@ -186,8 +120,13 @@ fn want(
     out
 }
 
-fn engine_agrees(cell: &str, shape: Shape, fast: bool, seed: u64) -> f64 {
-    let parsed = Arc::new(library::builtin(cell).unwrap());
+fn engine_agrees(cell: &'static dyn Cell, shape: Shape, fast: bool, seed: u64) -> f64 {
+    let parsed = Arc::new(library::builtin(cell.name()).unwrap());
+    assert_eq!(parsed.states, cell.states());
+    let shape = Shape {
+        embed: cell.width(shape.embed, shape.hidden),
+        ..shape
+    };
     let spec = Spec {
         vocab: shape.vocab,
         cells: vec![parsed; shape.layers],
@@ -220,7 +159,9 @@ fn engine_agrees(cell: &str, shape: Shape, fast: bool, seed: u64) -> f64 {
         let states = plan.slot(*slot).shape[0];
         let mut of_layer = Vec::new();
         for s in 0..states {
-            let values: Vec<f64> = (0..plane).map(|_| 0.5 * stream.normal()).collect();
+            let values: Vec<f64> = { 0..plane }
+                .map(|_| cell.initial(s, 0.5 * stream.normal()))
+                .collect();
             cpu.write(*slot)[at(s, shape.steps)..][..plane].copy_from_slice(&values);
             of_layer.push(values);
         }
@@ -263,27 +204,41 @@ fn engine_agrees(cell: &str, shape: Shape, fast: bool, seed: u64) -> f64 {
         want.keys().collect::<Vec<_>>()
     );
     got.iter().fold(0.0, |worst, (name, got)| {
-        let what = format!("{cell} {shape:?} fast {fast}: {name}");
+        let what = format!("{} {shape:?} fast {fast}: {name}", cell.name());
         f64::max(worst, assert_close(&what, got, &want[name], TOLERANCE))
     })
 }
 
-fn cell_agrees(cell: &str) {
+fn cell_agrees(cell: &'static dyn Cell) {
     let mut worst = 0.0;
     for (seed, shape) in SHAPES.into_iter().enumerate() {
         for fast in [true, false] {
             worst = f64::max(worst, engine_agrees(cell, shape, fast, seed as u64));
         }
     }
-    println!("{cell}: worst relative error {worst:.2e}");
+    println!("{}: worst relative error {worst:.2e}", cell.name());
 }
 
-#[test]
-fn lstm_agrees_with_its_oracle() {
-    cell_agrees("lstm");
+macro_rules! agrees {
+    ($($cell:ident: $oracle:expr,)+) => {$(
+        #[test]
+        fn $cell() {
+            cell_agrees(&$oracle);
+        }
+    )+};
 }
 
-#[test]
-fn gru_cho_agrees_with_its_oracle() {
-    cell_agrees("gru-cho");
+/// One test a cell.
+mod agrees_with_its_oracle {
+    use super::cell_agrees;
+    use super::oracle::*;
+
+    agrees! {
+        lstm: lstm::Lstm,
+        gru_cho: gru_cho::GruCho,
+        lstm_peephole: lstm_peephole::LstmPeephole,
+        lstm_fgr: lstm_fgr::LstmFgr,
+        mut1: mut1::Mut1,
+        slstm: slstm::Slstm,
+    }
 }

@@ -359,3 +359,145 @@ fn dropped_weights_have_no_gradient() {
         }
     }
 }
+
+/// Small models with one thing each; an embedding of the hidden size, so that every cell fits.
+fn model(cells: &[&str], change: impl FnOnce(&mut Spec)) -> Spec {
+    let cells = cells.iter().map(|n| Arc::new(library::builtin(n).unwrap()));
+    let mut spec = Spec {
+        vocab: 5,
+        cells: cells.collect(),
+        hidden: 3,
+        embed: 3,
+        ..Spec::default()
+    };
+    change(&mut spec);
+    spec
+}
+
+#[test]
+fn layers_that_are_not_a_plain_stack() {
+    let dims = Dims { steps: 4, batch: 2 };
+    for fast in [false, true] {
+        check(
+            &model(&["gru", "highway", "highway", "lstm"], |_| ()),
+            dims,
+            fast,
+        );
+        check(
+            &model(&["lstm", "gru", "rnn"], |s| s.connections.residual = true),
+            dims,
+            fast,
+        );
+        check(
+            &model(&["rnn", "gru", "lstm"], |s| s.connections.skip = true),
+            dims,
+            fast,
+        );
+        check(&model(&["gru", "gru-cho"], |s| s.project = 2), dims, fast);
+        check(
+            &model(&["lstm", "gru"], |s| s.layer_norm = true),
+            dims,
+            fast,
+        );
+        check(
+            &model(&["lstm", "rnn", "gru-cho"], |s| {
+                s.connections.residual = true;
+                s.connections.skip = true;
+                s.layer_norm = true;
+                s.project = 4;
+                s.dropout = 0.3;
+            }),
+            dims,
+            fast,
+        );
+    }
+}
+
+#[test]
+fn both_directions_of_time() {
+    for fast in [false, true] {
+        for dims in [Dims { steps: 4, batch: 2 }, Dims { steps: 1, batch: 3 }] {
+            // Rows, a table, and one-hot symbols.
+            check(
+                &model(&["lstm", "gru"], |s| s.bidirectional = true),
+                dims,
+                fast,
+            );
+            let one_hot = |s: &mut Spec| {
+                s.embed = 0;
+                s.bidirectional = true;
+                s.connections.residual = true;
+            };
+            check(&model(&["gru-cho", "rnn"], one_hot), dims, fast);
+            check(&model(&["mut1"], |s| s.bidirectional = true), dims, fast);
+        }
+    }
+}
+
+#[test]
+fn noise_inside_cells() {
+    let dims = Dims { steps: 4, batch: 3 };
+    for cell in [
+        "rnn", "lstm", "gru-cho", "mut1", "lstm-fgr", "slstm", "highway",
+    ] {
+        for fast in [false, true] {
+            check(
+                &model(&[cell, cell], |s| s.noise.recurrent = 0.4),
+                dims,
+                fast,
+            );
+            check(
+                &model(&[cell], |s| {
+                    s.noise.zoneout = 0.3;
+                    s.noise.zoneout_memory = 0.5;
+                    s.noise.recurrent = 0.2;
+                }),
+                dims,
+                fast,
+            );
+        }
+    }
+}
+
+/// Penalties and dropout where signals take more than one way.
+#[test]
+fn regularisers_on_layers_that_are_not_a_plain_stack() {
+    let dims = Dims { steps: 4, batch: 2 };
+    let noisy = |s: &mut Spec| {
+        s.dropout = 0.3;
+        s.drops = Drops {
+            input: 0.2,
+            tokens: 0.2,
+            weights: 0.3,
+            locked: true,
+        };
+        s.penalties = Penalties {
+            activation: 0.7,
+            temporal: 0.9,
+            norm: 0.8,
+            ..Penalties::default()
+        };
+    };
+    for fast in [false, true] {
+        let spec = model(&["lstm", "gru", "highway"], |s| {
+            noisy(s);
+            s.connections.residual = true;
+            s.connections.skip = true;
+            s.layer_norm = true;
+        });
+        // A skip connection widens what a highway reads, which must be H.
+        let spec = Spec {
+            cells: spec.cells[..2].to_vec(),
+            project: 4,
+            ..spec
+        };
+        check(&spec, dims, fast);
+        let both = model(&["gru", "highway", "lstm"], |s| {
+            noisy(s);
+            s.bidirectional = true;
+            s.project = 3;
+            s.noise.zoneout = 0.3;
+        });
+        check(&both, dims, fast);
+    }
+}

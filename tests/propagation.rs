@@ -208,3 +208,62 @@ fn layers_each_have_one_and_other_cells_are_refused() {
         assert!(error.message.ends_with(&format!("got {cell}")), "{error}");
     }
 }
+
+/// In a layer that runs from the last step to the first, what arrives at a step comes from the step before.
+#[test]
+fn a_reversed_layer_counts_its_own_steps() {
+    let cell = Arc::new(library::builtin("elman").unwrap());
+    let spec = Spec {
+        vocab: V,
+        cells: vec![cell],
+        hidden: H,
+        bidirectional: true,
+        penalties: Penalties {
+            propagation: WEIGHT,
+            ..Penalties::default()
+        },
+        ..Spec::default()
+    };
+    let dims = Dims { steps: T, batch: B };
+    let plan = Arc::new(spec.plan(dims, Mode::Gradients).unwrap());
+    let case = case(&plan);
+    let mut cpu = Cpu::<f64>::new(plan.clone());
+    cpu.write(plan.io.parameters.unwrap())
+        .copy_from_slice(&case.parameters);
+    cpu.run(&Inputs {
+        ids: &case.ids,
+        weights: None,
+        control: Control::default(),
+        hyper: Hyper {
+            scale: SCALE,
+            ..Hyper::default()
+        },
+    })
+    .unwrap();
+    let read = |name: &str| cpu.read(plan.find(name).unwrap());
+    let above = read("d.head.input");
+    let mut want = 0.0;
+    for (side, name) in ["l0", "l0_reverse"].into_iter().enumerate() {
+        let weight = format!("rnn.weight_hh_{name}");
+        let r = parameter(&plan, &case.parameters, &weight).unwrap();
+        let delta = read(&format!("delta.{name}"));
+        let adjoints: Adjoints = (0..T * B)
+            .map(|row| {
+                let (t, b) = (row / B, row % B);
+                let step = if side == 0 { t } else { T - 1 - t };
+                let position = step * B + b;
+                // The deltas after the last step are zero.
+                let next = &delta[((t + 1) * B + b) * H..][..H];
+                let g = std::array::from_fn(|k| {
+                    let later: f64 = (0..H).map(|j| next[j] * r[k * H + j]).sum();
+                    above[(position * 2 + side) * H + k] + later
+                });
+                let own = &delta[row * H..][..H];
+                [g, std::array::from_fn(|j| own[j])]
+            })
+            .collect();
+        want += omega(r, &adjoints);
+    }
+    let got = cpu.read(plan.io.report.unwrap())[3];
+    assert!((got - want).abs() < 1e-13, "{got}, want {want}");
+}

@@ -83,6 +83,11 @@ fn reverse(cell: &Cell, carries: &[bool]) -> Adjoints {
                 let [da] = op.adjoints(&mut adjoints.graph, [a], id, dy);
                 da.into_iter().for_each(|d| adjoints.accumulate(a, d));
             }
+            // A mean hands each unit the mean of what all units sent to it.
+            Node::Mean(a) => {
+                let da = adjoints.graph.mean(dy);
+                adjoints.accumulate(a, da);
+            }
             Node::Binary(op, a, b) => {
                 let [da, db] = op.adjoints(&mut adjoints.graph, [a, b], id, dy);
                 da.into_iter().for_each(|d| adjoints.accumulate(a, d));
@@ -97,10 +102,10 @@ fn reverse(cell: &Cell, carries: &[bool]) -> Adjoints {
 }
 
 /// The stage in which each node can be known, given that of the leaves that wait for a product.
-fn levels(graph: &Graph, waits: impl Fn(Node, &[usize]) -> Option<usize>) -> Vec<usize> {
+fn levels(graph: &Graph, waits: impl Fn(Id, &[usize]) -> Option<usize>) -> Vec<usize> {
     let mut level = Vec::with_capacity(graph.len());
     for id in 0..graph.len() {
-        let own = match waits(graph.node(id), &level) {
+        let own = match waits(id, &level) {
             Some(stage) => stage,
             None => graph.operands(id).map(|o| level[o]).max().unwrap_or(0),
         };
@@ -109,10 +114,28 @@ fn levels(graph: &Graph, waits: impl Fn(Node, &[usize]) -> Option<usize>) -> Vec
     level
 }
 
+/// The levels when a leaf may wait for a node that comes after it, whose level `waits` takes from the round before.
+fn settled(
+    cell: &Cell,
+    graph: &Graph,
+    waits: impl Fn(Id, &[usize], &[usize]) -> Option<usize>,
+) -> Vec<usize> {
+    let mut level = vec![0; graph.len()];
+    // Levels rise along chains of made sources, which are acyclic: as many rounds as sources settle them.
+    for _ in 0..=cell.sources.len() {
+        let before = level;
+        level = levels(graph, |id, level| waits(id, &before, level));
+    }
+    level
+}
+
 pub(super) fn compile(cell: &Cell, training: bool) -> Compiled {
-    let forward_level = levels(&cell.graph, |node, level| match node {
-        Node::Lane(lane) => Some(lane_level(cell, level, lane)),
-        _ => None,
+    let forward_level = settled(cell, &cell.graph, |id, before, level| {
+        match cell.graph.node(id) {
+            Node::Lane(lane) => Some(lane_level(cell, before, lane)),
+            Node::Mean(row) => Some(row_level(&cell.graph, level, row)),
+            _ => None,
+        }
     });
     let mut compiled = Compiled {
         forward: Vec::new(),
@@ -129,6 +152,9 @@ pub(super) fn compile(cell: &Cell, training: bool) -> Compiled {
     let mut saved = Vec::new();
     if training {
         saved = backward(cell, &mut compiled);
+    } else {
+        let rows = mean_rows(cell).into_iter();
+        saved.extend(rows.filter(|id| stored(cell, &[], *id).is_none()));
     }
     forward(cell, &forward_level, &saved, &mut compiled);
     compiled
@@ -157,16 +183,20 @@ fn forward(cell: &Cell, level: &[usize], saved: &[Id], compiled: &mut Compiled) 
                 .collect()
         })
         .collect();
+    let means = means(&cell.graph, outputs.iter().map(|o| o.1), level, stages, 0);
+    let row = |id: Id| leaf(&cell.graph, id).or_else(|| stored(cell, saved, id));
     let load = |id: Id, stage: usize| match cell.graph.node(id) {
-        Node::Input => Some(Load::Input),
-        Node::Previous(k) => Some(Load::Previous(k)),
-        Node::Vector(v) => Some(Load::Vector(v)),
+        Node::Mean(_) if level[id] == stage => {
+            means[stage].iter().position(|m| *m == id).map(Load::Mean)
+        }
         Node::Lane(l) => match cell.sources[cell.lanes[l].source].kind {
             SourceKind::Input => Some(Load::Hoisted(cell.lanes[l].block)),
             _ => lanes[stage].iter().position(|o| *o == l).map(Load::Sum),
         },
-        _ if level[id] < stage => stored(cell, saved, id),
-        _ => None,
+        _ => leaf(&cell.graph, id).or_else(|| {
+            let earlier = level[id] < stage;
+            earlier.then(|| stored(cell, saved, id)).flatten()
+        }),
     };
     let cut = Cut {
         graph: &cell.graph,
@@ -179,12 +209,71 @@ fn forward(cell: &Cell, level: &[usize], saved: &[Id], compiled: &mut Compiled) 
     compiled.saved = saved;
     compiled.forward = programs
         .into_iter()
-        .zip(&lanes)
-        .map(|(program, lanes)| Stage {
+        .zip(lanes.iter().zip(&means))
+        .map(|(program, (lanes, means))| Stage {
             sums: lanes.iter().map(|l| lane_sum(cell, *l)).collect(),
+            means: mean_loads(&cell.graph, means, row),
             program,
         })
         .collect();
+}
+
+/// A leaf that a program loads wherever it likes.
+fn leaf(graph: &Graph, id: Id) -> Option<Load> {
+    match graph.node(id) {
+        Node::Input => Some(Load::Input),
+        Node::Previous(k) => Some(Load::Previous(k)),
+        Node::Vector(v) => Some(Load::Vector(v)),
+        Node::Mask(m) => Some(Load::Mask(m)),
+        _ => None,
+    }
+}
+
+/// The stage in which a row's mean can be known: that of the row where it lies in memory before the step, else the next.
+fn row_level(graph: &Graph, level: &[usize], row: Id) -> usize {
+    match leaf(graph, row) {
+        Some(_) => 0,
+        None => level[row] + 1,
+    }
+}
+
+/// The means from node `first` on that the roots need, by stage.
+fn means(
+    graph: &Graph,
+    roots: impl Iterator<Item = Id>,
+    level: &[usize],
+    stages: usize,
+    first: Id,
+) -> Vec<Vec<Id>> {
+    let used = graph.reachable(roots);
+    let is_mean = |id: &Id| used[*id] && matches!(graph.node(*id), Node::Mean(_));
+    let at = |stage: usize| {
+        let ids = (first..graph.len()).filter(is_mean);
+        ids.filter(|id| level[*id] == stage).collect()
+    };
+    (0..stages).map(at).collect()
+}
+
+fn mean_loads(graph: &Graph, means: &[Id], load: impl Fn(Id) -> Option<Load>) -> Vec<Load> {
+    let row = |id: &Id| graph.operands(*id).next().and_then(&load);
+    means.iter().filter_map(row).collect()
+}
+
+/// The forward values whose means are taken and that do not lie in memory before the step.
+fn mean_rows(cell: &Cell) -> Vec<Id> {
+    let mut roots = cell.new_states.clone();
+    roots.extend(made_nodes(cell));
+    let used = cell.graph.reachable(roots);
+    let mut rows: Vec<Id> = Vec::new();
+    for id in (0..cell.graph.len()).filter(|id| used[*id]) {
+        if let Node::Mean(row) = cell.graph.node(id)
+            && leaf(&cell.graph, row).is_none()
+            && !rows.contains(&row)
+        {
+            rows.push(row);
+        }
+    }
+    rows
 }
 
 fn lane_level(cell: &Cell, level: &[usize], lane: usize) -> usize {
@@ -265,6 +354,18 @@ fn backward(cell: &Cell, compiled: &mut Compiled) -> Vec<Id> {
     }
 
     let saved = choose_saved(cell, graph, outputs.iter().map(|o| o.1), forward);
+    // A row whose mean is taken waits in memory for the next stage.
+    let used = graph.reachable(outputs.iter().map(|o| o.1));
+    let mut rows: Vec<Id> = Vec::new();
+    for id in (forward..graph.len()).filter(|id| used[*id]) {
+        if let Node::Mean(row) = graph.node(id)
+            && leaf(graph, row).is_none()
+            && !rows.contains(&row)
+        {
+            outputs.push((Store::Scratch(rows.len()), row));
+            rows.push(row);
+        }
+    }
 
     // A made source's adjoint waits for the deltas of all lanes that it feeds.
     let lane_delta = &compiled.lane_delta;
@@ -276,18 +377,15 @@ fn backward(cell: &Cell, compiled: &mut Compiled) -> Vec<Id> {
             .collect::<Vec<_>>()
     };
     let made = |s: usize| matches!(cell.sources[s].kind, SourceKind::Made { .. });
-    let mut level = vec![0; graph.len()];
-    // Levels rise along chains of made sources, which are acyclic: as many rounds as sources settle them.
-    for _ in 0..=cell.sources.len() {
-        let before = level.clone();
-        level = levels(graph, |node, _| match node {
-            Node::Back(s) if made(s) => {
-                let waits = source_deltas(s).iter().map(|d| before[deltas[d.1]]).max();
-                Some(waits.map_or(0, |stage| stage + 1))
-            }
-            _ => None,
-        });
-    }
+    let level = settled(cell, graph, |id, before, level| match graph.node(id) {
+        _ if id < forward => Some(0),
+        Node::Mean(row) => Some(row_level(graph, level, row)),
+        Node::Back(s) if made(s) => {
+            let waits = source_deltas(s).iter().map(|d| before[deltas[d.1]]).max();
+            Some(waits.map_or(0, |stage| stage + 1))
+        }
+        _ => None,
+    });
     let stages = outputs.iter().map(|o| level[o.1]).max().unwrap_or(0) + 1;
     let backs: Vec<Vec<usize>> = (0..stages)
         .map(|stage| {
@@ -297,16 +395,18 @@ fn backward(cell: &Cell, compiled: &mut Compiled) -> Vec<Id> {
                 .collect()
         })
         .collect();
+    let means = means(graph, outputs.iter().map(|o| o.1), &level, stages, forward);
+    let parked = |id: Id| rows.iter().position(|r| *r == id).map(Load::Scratch);
     let load = |id: Id, stage: usize| match graph.node(id) {
-        Node::Input => Some(Load::Input),
-        Node::Previous(k) => Some(Load::Previous(k)),
-        Node::Vector(v) => Some(Load::Vector(v)),
+        Node::Mean(_) if id >= forward && level[id] == stage => {
+            means[stage].iter().position(|m| *m == id).map(Load::Mean)
+        }
         Node::Upstream => Some(Load::Upstream),
         // The first stage that stores a carry overwrites it, so later ones cannot read it.
         Node::Carry(k) => (stage == 0).then_some(Load::Carry(k)),
         Node::Back(s) => backs[stage].iter().position(|o| *o == s).map(Load::Sum),
-        _ if id < forward => stored(cell, &saved, id),
-        _ => None,
+        _ if id < forward => leaf(graph, id).or_else(|| stored(cell, &saved, id)),
+        _ => leaf(graph, id).or_else(|| parked(id).filter(|_| level[id] < stage)),
     };
     let cut = Cut {
         graph,
@@ -315,7 +415,7 @@ fn backward(cell: &Cell, compiled: &mut Compiled) -> Vec<Id> {
         park: &Store::Scratch,
         unpark: &Load::Scratch,
     };
-    let (programs, scratch) = cut.programs(stages, &outputs, 0);
+    let (programs, scratch) = cut.programs(stages, &outputs, rows.len());
     compiled.scratch = scratch;
     let sum = |s: usize| Sum {
         terms: source_deltas(s)
@@ -334,9 +434,10 @@ fn backward(cell: &Cell, compiled: &mut Compiled) -> Vec<Id> {
     };
     compiled.backward = programs
         .into_iter()
-        .zip(&backs)
-        .map(|(program, backs)| Stage {
+        .zip(backs.iter().zip(&means))
+        .map(|(program, (backs, means))| Stage {
             sums: backs.iter().map(|s| sum(*s)).collect(),
+            means: mean_loads(graph, means, |id| leaf(graph, id).or_else(|| parked(id))),
             program,
         })
         .collect();
@@ -373,13 +474,16 @@ fn choose_saved(
     }
     let mut saved: Vec<Id> = Vec::new();
     let mut available = vec![false; forward];
+    let rows = mean_rows(cell);
     for id in 0..forward {
         available[id] = match graph.node(id) {
-            Node::Input | Node::Previous(_) | Node::Vector(_) | Node::Constant(_) => true,
+            Node::Constant(_) => true,
+            _ if leaf(graph, id).is_some() => true,
             Node::Unary(..) | Node::Binary(..) => graph.operands(id).all(|o| available[o]),
             _ => false,
         } || stored(cell, &[], id).is_some();
-        if direct[id] && !available[id] {
+        let row = rows.contains(&id) && stored(cell, &[], id).is_none();
+        if row || (direct[id] && !available[id]) {
             saved.push(id);
             available[id] = true;
         }
@@ -420,5 +524,9 @@ fn initial(cell: &Cell, carries: &[bool], sum: impl Fn(usize) -> Sum) -> Stage {
             program.stores.push((Store::Initial(k), register));
         }
     }
-    Stage { sums, program }
+    Stage {
+        sums,
+        means: Vec::new(),
+        program,
+    }
 }

@@ -29,6 +29,7 @@ pub struct Evaluator {
     /// Each with the register that it fills.
     code: Vec<(Code, usize)>,
     stores: Vec<(Store, Place)>,
+    loads: Vec<Load>,
     registers: usize,
 }
 
@@ -49,6 +50,7 @@ impl Evaluator {
         let mut this = Evaluator {
             code: Vec::new(),
             stores: Vec::new(),
+            loads: Vec::new(),
             registers: 0,
         };
         let mut place: Vec<Place> = Vec::new();
@@ -57,6 +59,7 @@ impl Evaluator {
             let code = match *instr {
                 Instr::Load(load) => {
                     place.push(Place::Load(load));
+                    this.loads.push(load);
                     continue;
                 }
                 Instr::Constant(value) => Code::Constant(value),
@@ -85,6 +88,11 @@ impl Evaluator {
         let stores = program.stores.iter();
         this.stores = stores.map(|(what, r)| (*what, place[*r])).collect();
         this
+    }
+
+    /// The loads that the program makes.
+    pub fn loads(&self) -> impl Iterator<Item = Load> + '_ {
+        self.loads.iter().copied()
     }
 
     /// Room for the registers.

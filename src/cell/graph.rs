@@ -24,6 +24,10 @@ pub enum Node {
     Unary(Unary, Id),
     /// An operator with two operands.
     Binary(Binary, Id, Id),
+    /// The mean over the units of a row: known only once the whole row is.
+    Mean(Id),
+    /// A random factor: see [`super::Mask`].
+    Mask(usize),
     /// Backward: the gradient of the loss with respect to the cell's output, from the layer above.
     Upstream,
     /// Backward: the adjoint that the next step's elementwise part sends to a state.
@@ -125,6 +129,14 @@ impl Graph {
         self.leaf(Node::Binary(op, a, b))
     }
 
+    /// The mean of a row over its units.
+    pub fn mean(&mut self, a: Id) -> Id {
+        match self.node(a) {
+            Node::Constant(_) | Node::Mean(_) => a,
+            _ => self.leaf(Node::Mean(a)),
+        }
+    }
+
     /// a + b.
     pub fn add(&mut self, a: Id, b: Id) -> Id {
         self.binary(Binary::Add, a, b)
@@ -143,7 +155,7 @@ impl Graph {
     /// The operands of a node.
     pub fn operands(&self, id: Id) -> impl Iterator<Item = Id> + use<> {
         let (a, b) = match self.node(id) {
-            Node::Unary(_, a) => (Some(a), None),
+            Node::Unary(_, a) | Node::Mean(a) => (Some(a), None),
             Node::Binary(_, a, b) => (Some(a), Some(b)),
             _ => (None, None),
         };

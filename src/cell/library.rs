@@ -16,6 +16,7 @@ pub const CELLS: &[(&str, &str)] = cells![
     "rnn",
     "elman",
     "rnn-leaky",
+    "rnn-ln",
     "lstm",
     "lstm-idea",
     "lstm-97",
@@ -28,12 +29,15 @@ pub const CELLS: &[(&str, &str)] = cells![
     "lstm-np",
     "lstm-cifg",
     "lstm-fgr",
+    "lstm-ln",
     "slstm",
     "gru",
     "gru-cho",
+    "gru-ln",
     "mut1",
     "mut2",
     "mut3",
+    "highway",
 ];
 
 /// The names of the built-in cells.

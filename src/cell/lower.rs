@@ -9,7 +9,11 @@ use super::{Cell, Lane, Source, SourceKind, Vector, VectorKind};
 use crate::error::{Error, Result, nearest};
 
 /// The names that an equation cannot give to a variable.
-const RESERVED: [&str; 7] = ["x", "linear", "peep", "state", "output", "bias", "const"];
+const RESERVED: [&str; 9] = [
+    "x", "linear", "peep", "mean", "norm", "state", "output", "bias", "const",
+];
+/// Added to the variance in `norm`, as PyTorch's LayerNorm does.
+const NORM_EPS: f64 = 1e-5;
 
 struct Lowering<'a> {
     cell: &'a str,
@@ -104,6 +108,14 @@ impl<'a> Lowering<'a> {
                     let vector = self.vector(definition, VectorKind::Peep);
                     Ok(self.graph.mul(vector, value))
                 }
+                "mean" | "norm" => {
+                    self.arity(name, 1, operands.len(), *place)?;
+                    let value = self.expression(definition, &operands[0])?;
+                    Ok(match name.as_str() {
+                        "mean" => self.graph.mean(value),
+                        _ => self.norm(definition, value),
+                    })
+                }
                 _ => self.operator(definition, name, operands, *place),
             },
         }
@@ -151,7 +163,7 @@ impl<'a> Lowering<'a> {
         let known = Unary::ALL.iter().map(|op| op.name());
         let known = known
             .chain(Binary::ALL.iter().map(|op| op.name()))
-            .chain(["linear", "peep"]);
+            .chain(["linear", "peep", "mean", "norm"]);
         let hint = nearest(name, known).map_or(String::new(), |n| format!("; did you mean `{n}`?"));
         Err(self.fault(place, format!("unknown function `{name}`{hint}")))
     }
@@ -196,6 +208,23 @@ impl<'a> Lowering<'a> {
             return Err(self.fault(place, "`linear` needs an operand"));
         };
         Ok(self.graph.add(sum, bias))
+    }
+
+    /// norm(a) = gain * (a - mean(a)) / sqrt(variance(a) + eps) + shift over the units of a row.
+    /// Source: Ba, Kiros, Hinton, "Layer normalization" (2016), equation 4.
+    fn norm(&mut self, definition: &Definition, a: Id) -> Id {
+        let mean = self.graph.mean(a);
+        let centred = self.graph.sub(a, mean);
+        let square = self.graph.mul(centred, centred);
+        let variance = self.graph.mean(square);
+        let eps = self.graph.constant(NORM_EPS);
+        let above = self.graph.add(variance, eps);
+        let deviation = self.graph.unary(Unary::Sqrt, above);
+        let unit = self.graph.binary(Binary::Div, centred, deviation);
+        let gain = self.vector(definition, VectorKind::Gain);
+        let scaled = self.graph.mul(gain, unit);
+        let shift = self.vector(definition, VectorKind::Shift);
+        self.graph.add(scaled, shift)
     }
 
     fn source_kind(&self, id: Id) -> SourceKind {
@@ -315,6 +344,7 @@ impl<'a> Lowering<'a> {
             sources: sources.collect(),
             lanes: self.lanes.clone(),
             vectors: self.vectors.clone(),
+            masks: Vec::new(),
             raw_input: self.raw_input,
             graph: self.graph,
         })

@@ -9,6 +9,7 @@ pub mod eval;
 pub mod graph;
 pub mod library;
 mod lower;
+mod noise;
 pub mod operator;
 pub mod parse;
 mod print;
@@ -19,6 +20,7 @@ mod tests;
 pub mod wgsl;
 
 use graph::{Graph, Id};
+pub use noise::Noise;
 pub use stage::{Compiled, Stage};
 
 /// What a product multiplies: a vector that belongs to a whole row, so it must be complete before any unit's product.
@@ -80,6 +82,28 @@ pub enum VectorKind {
     },
     /// A peephole: multiplies a value elementwise.
     Peep,
+    /// The gain of a layer normalisation, at first 1.
+    Gain,
+    /// The shift of a layer normalisation, at first 0.
+    Shift,
+}
+
+/// Random factors that keep a unit or drop it, made anew where they are used from (key, step of training, stream, element).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Mask {
+    /// The probability of 0.
+    pub rate: f64,
+    /// The factor otherwise.
+    pub scale: f64,
+    /// Whether all steps of a window share the factors of a row and unit.
+    pub locked: bool,
+}
+
+impl Mask {
+    /// A unit is kept when its random word is at least this.
+    pub fn threshold(&self) -> u32 {
+        (self.rate * 4_294_967_296.0) as u32
+    }
 }
 
 impl Vector {
@@ -89,6 +113,8 @@ impl Vector {
             VectorKind::Bias { input: true, .. } => "bias_ih",
             VectorKind::Bias { input: false, .. } => "bias_hh",
             VectorKind::Peep => "peep",
+            VectorKind::Gain => "norm_weight",
+            VectorKind::Shift => "norm_bias",
         }
     }
 }
@@ -114,6 +140,8 @@ pub struct Cell {
     pub lanes: Vec<Lane>,
     /// The learned vectors, in the order of the equations.
     pub vectors: Vec<Vector>,
+    /// The random factors; a cell as it is written has none.
+    pub masks: Vec<Mask>,
     /// Whether an equation uses x elementwise, so that D must equal H.
     pub raw_input: bool,
 }

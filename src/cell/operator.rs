@@ -72,6 +72,9 @@ operators! {
     Exp "exp" "The exponential function.",
         value: |[a]| a.exp(), wgsl: "exp({0})",
         grad: |g, y, dy| [Some(g.mul(dy, y))];
+    Sqrt "sqrt" "The square root.",
+        value: |[a]| a.sqrt(), wgsl: "sqrt({0})",
+        grad: |g, y, dy| { let two = g.constant(2.0); let slope = g.mul(two, y); [Some(g.binary(Binary::Div, dy, slope))] };
     Log "log" "The natural logarithm.",
         value: |[a]| a.ln(), wgsl: "log({0})",
         grad: |g, _, dy| [Some(g.binary(Binary::Div, dy, a))];

@@ -26,6 +26,9 @@ impl Cell {
                 let terms: Vec<String> = terms.collect();
                 let _ = writeln!(text, "  sum{i} = {}", terms.join(" + "));
             }
+            for (i, row) in stage.means.iter().enumerate() {
+                let _ = writeln!(text, "  mean{i} = mean({})", self.load_name(*row));
+            }
             text.push_str(&self.program(&stage.program));
         }
         text
@@ -44,6 +47,8 @@ impl Cell {
     pub fn load_name(&self, load: Load) -> String {
         match load {
             Load::Sum(i) => format!("sum{i}"),
+            Load::Mean(i) => format!("mean{i}"),
+            Load::Mask(i) => format!("mask{i}"),
             Load::Hoisted(block) => {
                 let source = self.input_source().map(|s| &self.sources[s]);
                 let lane = source.map(|s| &self.lanes[s.lanes[block]].variable);

@@ -8,6 +8,10 @@ use super::operator::{Binary, Unary};
 pub enum Load {
     /// The n-th sum of this stage.
     Sum(usize),
+    /// The n-th mean of this stage, the same for every unit of a row.
+    Mean(usize),
+    /// A random factor: 0 or the scale of this mask of the cell.
+    Mask(usize),
     /// The hoisted product of the input, in this block of columns of the input source's weight.
     Hoisted(usize),
     /// The input x, D = H.
@@ -109,6 +113,8 @@ pub struct Sum {
 pub struct Stage {
     /// The sums of products that the program reads with [`Load::Sum`].
     pub sums: Vec<Sum>,
+    /// The rows whose means the program reads with [`Load::Mean`].
+    pub means: Vec<Load>,
     /// The elementwise part.
     pub program: Program,
 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::{Param, Signal};
 use crate::op::{
-    Control, Fill, Gather, Hyper, Matrix, Op, Parameter, Plan, Report, Role, Scatter, SlotId,
+    Add, Control, Fill, Gather, Hyper, Matrix, Op, Parameter, Plan, Report, Role, Scatter, SlotId,
 };
 
 /// Parameters and their copies start at multiples of this many elements, so that a kernel can read four at once.
@@ -203,6 +203,23 @@ impl Builder {
                 Some(out)
             }
         }
+    }
+
+    /// A copy of several matrices of T * B rows side by side, in an activation called `name`.
+    pub fn side_by_side(&mut self, name: &str, parts: &[Matrix]) -> Matrix {
+        let out = self.activation(name, parts.iter().map(|p| p.cols).sum());
+        let mut first = 0;
+        for (i, from) in parts.iter().enumerate() {
+            self.push(Op::Add(Add {
+                name: format!("{name}.{i}"),
+                from: *from,
+                to: out.columns(first, from.cols),
+                accumulate: false,
+                flip: None,
+            }));
+            first += from.cols;
+        }
+        out
     }
 
     /// Sends the gradient of rows made by [`Builder::as_rows`] on: to the table that they came from, or to the caller.

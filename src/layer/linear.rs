@@ -61,7 +61,7 @@ impl Layer for Linear {
             false,
             vec![Fill::Bias],
         );
-        let c = builder.activation("logits", out);
+        let c = builder.activation(format!("out.{name}"), out);
         builder.push(Op::MatMul(MatMul {
             name: format!("{name}.forward"),
             a: rows,
@@ -97,6 +97,7 @@ impl Layer for Linear {
             from: upstream,
             into: bias.grad,
             accumulate: builder.accumulate(bias.grad),
+            reset_only: None,
         };
         builder.push(Op::ColumnSum(op));
         let grad = builder.activation(format!("d.{name}.input"), rows.cols);

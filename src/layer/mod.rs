@@ -2,20 +2,25 @@
 //!
 //! What flows between layers is a [`Signal`]; what flows back is a matrix of its gradient.
 
+mod bidirectional;
 mod builder;
 mod dropout;
 mod linear;
 mod penalty;
 mod recurrent;
 mod softmax_xent;
+mod stack;
 
+pub use bidirectional::Bidirectional;
 pub use builder::Builder;
 pub use dropout::{Dropout, Form};
 pub use linear::Linear;
 pub use penalty::Penalty;
 pub use recurrent::Recurrent;
 pub use softmax_xent::SoftmaxXent;
+pub use stack::{Block, Connections, Stack};
 
+use crate::error::{Error, Result};
 use crate::op::Matrix;
 
 /// A parameter's place in the flat parameters and, the same, in the flat gradients.
@@ -62,13 +67,21 @@ impl Signal {
     }
 }
 
+/// The rows of a signal that a layer made: layers make nothing else.
+fn rows_of(signal: Signal) -> Result<Matrix> {
+    match signal {
+        Signal::Rows(rows) => Ok(rows),
+        _ => Err(Error::internal("a layer gave no rows")),
+    }
+}
+
 /// One layer of a model.
 pub trait Layer {
     /// Writes the forward operations; returns what the next layer reads.
     ///
     /// # Errors
     /// The layer does not fit its input.
-    fn forward(&mut self, builder: &mut Builder, input: Signal) -> crate::Result<Signal>;
+    fn forward(&mut self, builder: &mut Builder, input: Signal) -> Result<Signal>;
 
     /// Writes the backward operations, given the gradient with respect to what `forward` returned; returns the gradient
     /// with respect to its input, where that is rows.

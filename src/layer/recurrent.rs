@@ -9,10 +9,10 @@ use std::sync::Arc;
 
 use super::builder::ALIGN;
 use super::{Builder, Layer, Param, Signal};
-use crate::cell::{Cell, Compiled, SourceKind};
+use crate::cell::{Cell, Compiled, Noise, SourceKind};
 use crate::error::{Error, Result};
 use crate::op::scan::{Direction, Hoisted, Scan};
-use crate::op::{Add, Carry, ColumnSum, Matrix, Op, Role, Transpose, Zero};
+use crate::op::{Add, Carry, ColumnSum, Fill, Matrix, Op, Role, SlotId, Transpose, Zero};
 
 /// A run of neighbouring blocks of H columns, in a weight and in the deltas alike.
 struct Run {
@@ -40,9 +40,11 @@ enum Way {
 pub struct Recurrent {
     label: String,
     cell: Arc<Cell>,
+    noise: Noise,
+    learned: bool,
+    reversed: bool,
     compiled: Arc<Compiled>,
     hidden: usize,
-    index: usize,
     /// The probability with which an element of a recurrent weight is zeroed.
     drop_rate: f64,
     /// The weight of the penalty on how the gradient's length changes from step to step.
@@ -59,22 +61,88 @@ struct Built {
     way: Option<Way>,
     weights: Vec<Param>,
     vectors: Vec<Param>,
+    start: Option<Param>,
     scan: Scan,
 }
 
 impl Recurrent {
-    /// Layer number `index` of a stack.
-    pub fn new(cell: Arc<Cell>, hidden: usize, index: usize) -> Self {
+    /// A layer called `label`: `l0` for the lowest of a stack.
+    pub fn new(cell: Arc<Cell>, hidden: usize, label: impl Into<String>) -> Self {
         Recurrent {
-            label: format!("l{index}"),
+            label: label.into(),
             cell,
+            noise: Noise::default(),
+            learned: false,
+            reversed: false,
             compiled: Arc::default(),
             hidden,
-            index,
             drop_rate: 0.0,
             propagation: 0.0,
             streams: Vec::new(),
             built: None,
+        }
+    }
+
+    /// The same layer with noise inside its cell.
+    pub fn noisy(self, noise: Noise) -> Self {
+        Recurrent { noise, ..self }
+    }
+
+    /// The same layer with a learned state before the first step, where `learned`.
+    pub fn learned(self, learned: bool) -> Self {
+        Recurrent { learned, ..self }
+    }
+
+    /// The same layer from the last step to the first.
+    pub fn reversed(self) -> Self {
+        Recurrent {
+            reversed: true,
+            ..self
+        }
+    }
+
+    /// Steps and rows: without a memory all positions are rows of one step.
+    fn window(&self, builder: &Builder) -> (usize, usize) {
+        match self.cell.is_feed_forward() {
+            true => (1, builder.rows()),
+            false => (builder.steps, builder.batch),
+        }
+    }
+
+    /// What a learned state before the first step is given, and takes back.
+    fn declare_start(&self, builder: &mut Builder) -> Option<Param> {
+        let (states, h) = (self.cell.states.len(), self.hidden);
+        let learned = self.learned && !self.cell.is_feed_forward();
+        let name = self.parameter_name("initial");
+        learned.then(|| {
+            let fill = vec![Fill::Fixed(0.0)];
+            builder.parameter(name, [states, h], &[states, h], false, fill)
+        })
+    }
+
+    /// The adjoints [B, H] of each state before the first step add up to the gradient of the learned one, after a reset.
+    fn start_backward(&self, builder: &mut Builder, start: Param, scan: &Scan, work: SlotId) {
+        let (b, h) = (scan.batch, self.hidden);
+        for (s, state) in self.cell.states.iter().enumerate() {
+            let into = Matrix {
+                offset: start.grad.offset + s * h,
+                rows: 1,
+                ..start.grad
+            };
+            let op = ColumnSum {
+                name: format!("initial.{state}.{}.backward", self.label),
+                from: Matrix {
+                    slot: work,
+                    offset: scan.work_row(scan.initial_plane(s), 0),
+                    rows: b,
+                    cols: h,
+                    stride: h,
+                },
+                into,
+                accumulate: builder.accumulate(into),
+                reset_only: Some(builder.control),
+            };
+            builder.push(Op::ColumnSum(op));
         }
     }
 
@@ -105,8 +173,10 @@ impl Recurrent {
 
 impl Layer for Recurrent {
     fn forward(&mut self, builder: &mut Builder, input: Signal) -> Result<Signal> {
-        let (t, b, h) = (builder.steps, builder.batch, self.hidden);
         let label = self.label.clone();
+        self.cell = Arc::new(self.cell.with_noise(self.noise, builder.training));
+        let ((t, b), h) = (self.window(builder), self.hidden);
+        let memory = !self.cell.is_feed_forward();
         self.compiled = Arc::new(if builder.training {
             self.cell.compile()
         } else {
@@ -121,9 +191,8 @@ impl Layer for Recurrent {
             }
             if input.width() != h {
                 return Err(Error::usage(format!(
-                    "cell {} uses x elementwise: layer {} needs an input of width {h}, found {}",
+                    "cell {} uses x elementwise: layer {label} needs an input of width {h}, found {}",
                     self.cell.name,
-                    self.index,
                     input.width()
                 )));
             }
@@ -133,6 +202,7 @@ impl Layer for Recurrent {
         }
         let weights = self.declare_weights(builder, input.width());
         let vectors = self.declare_vectors(builder);
+        let start = self.declare_start(builder);
         // A raw use needs rows, and then the product may as well take them.
         let signal = match (self.cell.raw_input, input) {
             (true, Signal::Embedded(_)) => builder.as_rows(&label, input).map(Signal::Rows),
@@ -147,12 +217,12 @@ impl Layer for Recurrent {
             }
         };
         let states = self.cell.states.len();
-        let state = builder.plan.add(
-            format!("state.{label}"),
-            &[states, t + 1, b, h],
-            Role::State,
-        );
-        builder.plan.io.states.push(state);
+        let role = match memory {
+            true => Role::State,
+            false => Role::Activation,
+        };
+        let shape = [states, t + 1, b, h];
+        let state = builder.plan.add(format!("state.{label}"), &shape, role);
         let kept_values = self.compiled.saved + self.cell.made();
         let kept = (kept_values > 0).then(|| {
             let shape = [t, b, kept_values, h];
@@ -160,14 +230,18 @@ impl Layer for Recurrent {
                 .plan
                 .add(format!("kept.{label}"), &shape, Role::Activation)
         });
-        builder.push(Op::Carry(Carry {
-            name: format!("carry.{label}"),
-            control: builder.control,
-            state,
-            states,
-            steps: t,
-            width: b * h,
-        }));
+        if memory {
+            builder.plan.io.states.push(state);
+            builder.push(Op::Carry(Carry {
+                name: format!("carry.{label}"),
+                control: builder.control,
+                state,
+                states,
+                steps: t,
+                width: b * h,
+                start: start.map(|s| s.value),
+            }));
+        }
         let recurrent = self.scan_weights(builder, &weights);
         let scan = Scan {
             name: format!("forward.{label}"),
@@ -175,6 +249,7 @@ impl Layer for Recurrent {
             compiled: self.compiled.clone(),
             direction: Direction::Forward,
             range: 0..t,
+            reversed: self.reversed,
             steps: t,
             batch: b,
             hidden: h,
@@ -185,6 +260,8 @@ impl Layer for Recurrent {
             },
             weights: recurrent,
             vectors: vectors.iter().map(|v| v.value).collect(),
+            control: builder.control,
+            streams: self.cell.masks.iter().map(|_| builder.stream()).collect(),
             state,
             kept,
             upstream: None,
@@ -193,18 +270,30 @@ impl Layer for Recurrent {
             initial: false,
         };
         builder.push(Op::Scan(scan.clone()));
-        let output = Matrix {
+        let mut output = Matrix {
             slot: state,
             offset: scan.state_row(self.cell.output, 1, 0),
             rows: t * b,
             cols: h,
             stride: h,
         };
+        if self.reversed {
+            let own = output;
+            output = builder.activation(format!("output.{label}"), h);
+            builder.push(Op::Add(Add {
+                name: format!("output.{label}"),
+                from: own,
+                to: output,
+                accumulate: false,
+                flip: Some(b),
+            }));
+        }
         self.built = Some(Built {
             input,
             way,
             weights,
             vectors,
+            start,
             scan,
         });
         Ok(Signal::Rows(output))
@@ -212,7 +301,8 @@ impl Layer for Recurrent {
 
     fn backward(&mut self, builder: &mut Builder, upstream: Matrix) -> Option<Matrix> {
         let built = self.built.take()?;
-        let (t, b, h) = (builder.steps, builder.batch, self.hidden);
+        let ((t, b), h) = (self.window(builder), self.hidden);
+        let memory = !self.cell.is_feed_forward();
         let label = self.label.clone();
         let deltas = self.compiled.deltas;
         let delta_slot = builder.plan.add(
@@ -231,7 +321,7 @@ impl Layer for Recurrent {
             upstream: Some(upstream),
             delta: Some(delta_slot),
             work: Some(work),
-            initial: builder.initial,
+            initial: memory && (builder.initial || built.start.is_some()),
             ..built.scan.clone()
         };
         // All transposed weights share a slot: a kernel that reads several binds it once.
@@ -264,7 +354,7 @@ impl Layer for Recurrent {
                 to,
             }));
         }
-        if builder.initial {
+        if builder.initial && memory {
             builder.plan.io.initial.push(Matrix {
                 slot: work,
                 offset: scan.work_row(scan.initial_plane(0), 0),
@@ -274,6 +364,9 @@ impl Layer for Recurrent {
             });
         }
         builder.push(Op::Scan(scan.clone()));
+        if let Some(start) = built.start {
+            self.start_backward(builder, start, &scan, work);
+        }
 
         let delta = Matrix {
             slot: delta_slot,
@@ -325,17 +418,34 @@ impl Layer for Recurrent {
                         from: *from,
                         to: into,
                         accumulate,
+                        flip: None,
                     }),
                     None => Op::ColumnSum(ColumnSum {
                         name,
                         from: delta.columns(run.delta * h, run.len * h),
                         into,
                         accumulate,
+                        reset_only: None,
                     }),
                 });
                 summed.push((run.delta, run.len, into));
             }
         }
+        let delta = match self.reversed {
+            false => delta,
+            // Outside the layer positions keep their order.
+            true => {
+                let to = builder.activation(format!("delta.{label}.in-order"), delta.cols);
+                builder.push(Op::Add(Add {
+                    name: format!("delta.{label}.in-order"),
+                    from: delta,
+                    to,
+                    accumulate: false,
+                    flip: Some(b),
+                }));
+                to
+            }
+        };
         self.input_backward(builder, &built, delta)
     }
 }

@@ -88,6 +88,7 @@ fn draw(
     };
     let glorot = init.scale * (6.0 / fans as f64).sqrt();
     match (fill, init.scheme) {
+        (Fill::Fixed(value), _) => vec![value; n],
         (Fill::Value(value), _) => vec![init.forget_bias.unwrap_or(value); n],
         (_, Scheme::Uniform) => uniform(init.scale),
         (Fill::Bias, _) => vec![0.0; n],

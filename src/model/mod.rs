@@ -10,9 +10,11 @@ pub use init::{Init, Scheme, initialize};
 pub use regularize::{Drops, Penalties};
 pub use weights::{Tensor, export, import};
 
-use crate::cell::Cell;
+use crate::cell::{Cell, Noise};
 use crate::error::{Error, Result};
-use crate::layer::{Builder, Layer, Linear, Recurrent, Signal, SoftmaxXent};
+use crate::layer::{
+    Bidirectional, Block, Builder, Connections, Linear, Recurrent, Signal, SoftmaxXent, Stack,
+};
 use crate::op::{Fill, Norm, Op, Optimizer, Plan, Role, Rule};
 
 /// A language model: token ids, recurrent layers, scores of the next token.
@@ -34,7 +36,22 @@ pub struct Spec {
     pub penalties: Penalties,
     /// Whether the output layer shares the embedding's weight.
     pub tie: bool,
+    /// The width of a linear layer after every recurrent layer; 0 for none.
+    pub project: usize,
+    /// Whether every recurrent layer runs in both directions of time; a model that predicts its own input must not.
+    pub bidirectional: bool,
+    /// Whether layers are normalised before dropout (Ba 2016).
+    pub layer_norm: bool,
+    /// Whether the states before the first step are learned.
+    pub learn_initial: bool,
+    /// What passes layers by.
+    pub connections: Connections,
+    /// Noise inside the cells while training.
+    pub noise: Noise,
 }
+
+/// Layer normalisation between layers is a cell without a memory.
+const LAYER_NORM: &str = "state h\nh = norm(x)\n";
 
 /// No layer, no symbol, no extra: what a specification names is all that it has.
 impl Default for Spec {
@@ -48,6 +65,12 @@ impl Default for Spec {
             drops: Drops::default(),
             penalties: Penalties::default(),
             tie: false,
+            project: 0,
+            bidirectional: false,
+            layer_norm: false,
+            learn_initial: false,
+            connections: Connections::default(),
+            noise: Noise::default(),
         }
     }
 }
@@ -95,6 +118,45 @@ impl Spec {
         names.join(", ")
     }
 
+    /// Layer number `l` of the stack, with what belongs to it.
+    fn block(&self, l: usize) -> Result<Block> {
+        let cell = &self.cells[l];
+        let layer = |label: String| {
+            Recurrent::new(cell.clone(), self.hidden, label)
+                .noisy(self.noise)
+                .drop_weights(self.drops.weights)
+                .propagation(self.penalties.propagation)
+                .learned(self.learn_initial)
+        };
+        let label = format!("l{l}");
+        let mut block = Block::default();
+        let mut width = self.hidden;
+        if self.bidirectional && !cell.is_feed_forward() {
+            let both = [layer(label.clone()), layer(format!("{label}_reverse"))];
+            let [forward, backward] = both;
+            let both = Bidirectional::new(label.as_str(), forward, backward, self.hidden);
+            block.inner.push(Box::new(both));
+            width *= 2;
+        } else {
+            block.inner.push(Box::new(layer(label.clone())));
+        }
+        if !cell.is_feed_forward() {
+            block.inner.extend(self.stabilizer(l));
+        }
+        if self.project > 0 {
+            width = self.project;
+            let project = Linear::new(format!("project_{label}"), width, None);
+            block.inner.push(Box::new(project));
+        }
+        if self.layer_norm {
+            let cell = Arc::new(Cell::parse("layer-norm", LAYER_NORM)?);
+            let norm = Recurrent::new(cell, width, format!("norm_{label}"));
+            block.after.push(Box::new(norm));
+        }
+        block.after.extend(self.after(l));
+        Ok(block)
+    }
+
     /// The plan of this model for minibatches of the given size.
     ///
     /// # Errors
@@ -112,17 +174,12 @@ impl Spec {
             Some(table) => Signal::Embedded(table),
             None => Signal::OneHot { vocab: self.vocab },
         };
-        let mut layers: Vec<Box<dyn Layer>> = self.before();
-        for (l, cell) in self.cells.iter().enumerate() {
-            let recurrent = Recurrent::new(cell.clone(), self.hidden, l);
-            layers.push(Box::new(
-                recurrent
-                    .drop_weights(self.drops.weights)
-                    .propagation(self.penalties.propagation),
-            ));
-            layers.extend(self.after(l));
-        }
+        let blocks = (0..self.cells.len())
+            .map(|l| self.block(l))
+            .collect::<Result<Vec<Block>>>()?;
         let shared = embedding.filter(|_| self.tie);
+        let mut layers = self.before();
+        layers.push(Box::new(Stack::new(blocks, self.connections)));
         layers.push(Box::new(Linear::new("head", self.vocab, shared)));
         for layer in &mut layers {
             signal = layer.forward(&mut builder, signal)?;

@@ -20,9 +20,9 @@ pub struct Drops {
 /// What the objective has beside the loss, each times its weight; 0 for none.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Penalties {
-    /// Large outputs of the last recurrent layer, after dropout.
+    /// Large outputs of the last layer, after dropout.
     pub activation: f64,
-    /// Changes of the last recurrent layer's output from step to step, before dropout.
+    /// Changes of the last layer's output from step to step, before dropout.
     pub temporal: f64,
     /// Changes of the length of every recurrent layer's output from step to step.
     pub norm: f64,
@@ -54,24 +54,24 @@ impl Spec {
         layers
     }
 
-    /// The layers after recurrent layer `l`.
+    /// The penalty on the length of what recurrent layer `l` makes, right after it.
+    pub(super) fn stabilizer(&self, l: usize) -> Option<Box<dyn Layer>> {
+        penalty("norm", l, penalty::Form::Norm, self.penalties.norm)
+    }
+
+    /// The layers at the end of block `l`.
     pub(super) fn after(&self, l: usize) -> Vec<Box<dyn Layer>> {
         let last = l + 1 == self.cells.len();
         let of_last = |weight: f64| if last { weight } else { 0.0 };
         let mut layers: Vec<Box<dyn Layer>> = Vec::new();
-        let penalty = |name: &str, form, weight| -> Option<Box<dyn Layer>> {
-            let name = format!("{name}.l{l}");
-            (weight > 0.0).then(|| Box::new(Penalty::new(name, form, weight)) as _)
-        };
         let Penalties {
             activation,
             temporal,
-            norm,
             ..
         } = self.penalties;
-        layers.extend(penalty("norm", penalty::Form::Norm, norm));
         layers.extend(penalty(
             "temporal",
+            l,
             penalty::Form::Temporal,
             of_last(temporal),
         ));
@@ -80,7 +80,17 @@ impl Spec {
             layers.push(Box::new(dropout));
         }
         let activation = of_last(activation);
-        layers.extend(penalty("activation", penalty::Form::Activation, activation));
+        layers.extend(penalty(
+            "activation",
+            l,
+            penalty::Form::Activation,
+            activation,
+        ));
         layers
     }
+}
+
+fn penalty(name: &str, l: usize, form: penalty::Form, weight: f64) -> Option<Box<dyn Layer>> {
+    let name = format!("{name}.l{l}");
+    (weight > 0.0).then(|| Box::new(Penalty::new(name, form, weight)) as _)
 }

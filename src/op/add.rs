@@ -1,4 +1,4 @@
-//! Adds a matrix to another, or copies it.
+//! Adds a matrix to another, or copies it; also with the steps in reverse order.
 
 use super::{Cost, Matrix, area, bytes, same};
 use crate::cell::real::Real;
@@ -14,6 +14,8 @@ pub struct Add {
     pub to: Matrix,
     /// Whether it is added to what `to` holds.
     pub accumulate: bool,
+    /// Rows of a step, B, where the steps are taken in reverse order.
+    pub flip: Option<usize>,
 }
 
 impl Add {
@@ -46,11 +48,20 @@ impl Add {
         format!("{} x {}", self.to.rows, self.to.cols)
     }
 
+    /// The row of `from` that goes to row `r`.
+    fn source_row(&self, r: usize) -> usize {
+        match self.flip {
+            None => r,
+            Some(b) => self.to.rows - b - r / b * b + r % b,
+        }
+    }
+
     /// The plain code.
     pub fn plain<F: Real>(&self, from: &[F], to: &mut [F]) {
         for r in 0..self.to.rows {
+            let source = self.source_row(r);
             for c in 0..self.to.cols {
-                let x = from[r * self.from.stride + c];
+                let x = from[source * self.from.stride + c];
                 let out = &mut to[r * self.to.stride + c];
                 *out = if self.accumulate { *out + x } else { x };
             }

@@ -1,9 +1,9 @@
-//! The first step of every state: zero after a reset, else the last step of the run before.
+//! The first step of every state: zero or learned after a reset, else the last step of the run before.
 
 use super::{Cost, Matrix, SlotId, bytes};
 use crate::cell::real::Real;
 
-/// state[s, 0] = reset ? 0 : state[s, T], for a slot [S, T+1, B, H].
+/// state[s, 0] = reset ? start[s] : state[s, T], for a slot [S, T+1, B, H]; start is 0 where nothing is learned.
 #[derive(Clone, Debug)]
 pub struct Carry {
     /// The name in the plan.
@@ -18,6 +18,8 @@ pub struct Carry {
     pub steps: usize,
     /// Elements of one step: B * H.
     pub width: usize,
+    /// The learned first states [S, H].
+    pub start: Option<Matrix>,
 }
 
 impl Carry {
@@ -35,10 +37,12 @@ impl Carry {
     }
 
     pub(super) fn reads(&self) -> Vec<Matrix> {
-        vec![
+        let mut reads = vec![
             self.whole(),
             super::gather::words(self.control, super::Control::WORDS),
-        ]
+        ];
+        reads.extend(self.start);
+        reads
     }
 
     pub(super) fn writes(&self) -> Vec<Matrix> {
@@ -60,11 +64,16 @@ impl Carry {
         format!("{} x {}", self.states, self.width)
     }
 
-    /// The plain code.
-    pub fn plain<F: Real>(&self, reset: bool, state: &mut [F]) {
+    /// The plain code; `start` is empty where nothing is learned.
+    pub fn plain<F: Real>(&self, reset: bool, start: &[F], state: &mut [F]) {
         let plane = (self.steps + 1) * self.width;
-        for plane in state.chunks_mut(plane) {
-            if reset {
+        for (s, plane) in state.chunks_mut(plane).enumerate() {
+            if let (true, Some(m)) = (reset, self.start) {
+                let row = &start[s * m.stride..][..m.cols];
+                for to in plane[..self.width].chunks_mut(m.cols) {
+                    to.copy_from_slice(row);
+                }
+            } else if reset {
                 plane[..self.width].fill(F::ZERO);
             } else {
                 plane.copy_within(self.steps * self.width.., 0);

@@ -1,6 +1,6 @@
 //! Sums of columns over all rows: the gradient of a bias or of a peephole.
 
-use super::{Cost, Matrix, area, bytes, same};
+use super::{Control, Cost, Matrix, SlotId, area, bytes, same};
 use crate::cell::real::Real;
 
 /// into [1, N] = sums over the rows of from [R, N].
@@ -14,13 +14,18 @@ pub struct ColumnSum {
     pub into: Matrix,
     /// Whether the sums are added to what `into` holds.
     pub accumulate: bool,
+    /// The control words, where the sums count only if the states were reset, and are 0 else.
+    pub reset_only: Option<SlotId>,
 }
 
 impl ColumnSum {
     pub(super) const KIND: &'static str = "column_sum";
 
     pub(super) fn reads(&self) -> Vec<Matrix> {
-        vec![self.from]
+        let control = self
+            .reset_only
+            .map(|c| super::gather::words(c, Control::WORDS));
+        [self.from].into_iter().chain(control).collect()
     }
 
     pub(super) fn writes(&self) -> Vec<Matrix> {
@@ -46,14 +51,14 @@ impl ColumnSum {
         format!("{} x {}", self.from.rows, self.from.cols)
     }
 
-    /// The plain code: row after row.
+    /// The plain code: row after row, or none where the sums do not count.
     #[inline(always)]
-    pub fn plain<F: Real>(&self, from: &[F], into: &mut [F]) {
+    pub fn plain<F: Real>(&self, counted: bool, from: &[F], into: &mut [F]) {
         let into = &mut into[..self.into.cols];
         if !self.accumulate {
             into.fill(F::ZERO);
         }
-        for r in 0..self.from.rows {
+        for r in 0..if counted { self.from.rows } else { 0 } {
             let at = r * self.from.stride;
             for (sum, x) in into.iter_mut().zip(&from[at..at + self.from.cols]) {
                 *sum += *x;

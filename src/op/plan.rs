@@ -1,6 +1,7 @@
 //! A plan: operations over named slots, pure data that can be printed, counted and compared.
 
 use super::Op;
+use crate::rng::threefry2x32;
 
 /// A slot of a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -93,6 +94,8 @@ pub enum Fill {
     Bias,
     /// A bias that starts at a value of its own.
     Value(f64),
+    /// A value that no setting changes.
+    Fixed(f64),
 }
 
 /// One parameter: a matrix [rows, cols] in the flat arena, blocks of columns with their own names and start.
@@ -175,7 +178,9 @@ impl Control {
     pub fn words(&self) -> [u32; Self::WORDS] {
         let [k0, k1] = self.key;
         let [s0, s1] = self.step;
-        [k0, k1, s0, s1, self.reset, 0, 0, 0]
+        // The key of this step's masks, so that a kernel need not derive it for every element.
+        let [m0, m1] = threefry2x32(self.key, self.step);
+        [k0, k1, s0, s1, self.reset, m0, m1, 0]
     }
 }
 

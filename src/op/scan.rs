@@ -9,10 +9,11 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::gather::words;
-use super::{Cost, Matrix, SlotId, bytes};
+use super::{Control, Cost, Matrix, SlotId, bytes};
 use crate::cell::real::Real;
 use crate::cell::stage::{Instr, Load, Operand, Stage, Store};
 use crate::cell::{Cell, Compiled, eval};
+use crate::rng::threefry2x32;
 
 /// Which way a scan runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +54,9 @@ pub struct Scan {
     pub direction: Direction,
     /// The steps that it covers.
     pub range: Range<usize>,
+    /// Whether step t works on position T - 1 - t: what lies outside the layer keeps its order, states and deltas follow
+    /// the layer's own.
+    pub reversed: bool,
     /// T.
     pub steps: usize,
     /// B.
@@ -67,6 +71,10 @@ pub struct Scan {
     pub weights: Vec<Option<Matrix>>,
     /// The learned vectors, each [1, H].
     pub vectors: Vec<Matrix>,
+    /// The slot of control words, from which the cell's masks are made.
+    pub control: SlotId,
+    /// The stream of each of the cell's masks.
+    pub streams: Vec<u32>,
     /// The states.
     pub state: SlotId,
     /// What the forward pass keeps; absent when it keeps nothing.
@@ -93,6 +101,8 @@ pub struct Slices<'a, F> {
     pub weights: Vec<&'a [F]>,
     /// The learned vectors.
     pub vectors: Vec<&'a [F]>,
+    /// The control words.
+    pub control: &'a [u32],
     /// The states' slot.
     pub state: &'a mut [F],
     /// The kept values' slot.
@@ -103,6 +113,15 @@ pub struct Slices<'a, F> {
     pub delta: &'a mut [F],
     /// The work slot.
     pub work: &'a mut [F],
+}
+
+/// The mean of a row.
+pub fn mean<F: Real>(row: &[F]) -> F {
+    let mut total = F::ZERO;
+    for x in row {
+        total += *x;
+    }
+    total / F::of(row.len() as f64)
 }
 
 impl Scan {
@@ -161,6 +180,15 @@ impl Scan {
         (plane * self.batch + row) * self.hidden
     }
 
+    /// The position, in rows of the minibatch, that row `b` works on at step `t`; any for the step before the first.
+    pub fn position(&self, t: usize, b: usize) -> usize {
+        let t = match self.reversed {
+            true => (self.steps - 1).wrapping_sub(t),
+            false => t,
+        };
+        t.wrapping_mul(self.batch).wrapping_add(b)
+    }
+
     /// The first element of a position's row of the hoisted product.
     pub fn hoisted_row(&self, position: usize, ids: &[u32]) -> usize {
         match self.hoisted {
@@ -186,6 +214,9 @@ impl Scan {
     pub(super) fn reads(&self) -> Vec<Matrix> {
         let mut reads: Vec<Matrix> = self.weights.iter().flatten().copied().collect();
         reads.extend(&self.vectors);
+        if !self.streams.is_empty() {
+            reads.push(words(self.control, Control::WORDS));
+        }
         reads.extend(self.input);
         reads.extend(self.upstream);
         match self.hoisted {
@@ -243,12 +274,13 @@ impl Scan {
         let weights: HashSet<(usize, usize)> = terms.iter().map(|t| (t.source, t.block)).collect();
         let instrs = &stage.program.instrs;
         let loads = instrs.iter().filter(|i| matches!(i, Instr::Load(_)));
-        let sums = instrs
+        let made = instrs
             .iter()
-            .filter(|i| matches!(i, Instr::Load(Load::Sum(_))));
-        let (loads, sums) = (loads.count(), sums.count());
-        let rows = loads - sums + operands.len() + stage.program.stores.len();
-        let products = 2 * terms.len() * self.hidden;
+            .filter(|i| matches!(i, Instr::Load(Load::Sum(_) | Load::Mean(_) | Load::Mask(_))));
+        let (loads, made) = (loads.count(), made.count());
+        let rows = loads - made + operands.len() + stage.means.len() + stage.program.stores.len();
+        // A row's mean is one sum of H for all its units.
+        let products = 2 * terms.len() * self.hidden + stage.means.len();
         let moved = rows * plane + weights.len() * self.hidden * self.hidden;
         Cost {
             flops: steps as f64 * plane as f64 * (products + instrs.len() - loads) as f64,
@@ -316,6 +348,8 @@ impl Scan {
         let evaluator = eval::Evaluator::new(&stage.program);
         let mut registers = evaluator.registers();
         let mut sums = vec![F::ZERO; stage.sums.len() * h];
+        let mut means = vec![F::ZERO; stage.means.len() * h];
+        let mut masks = vec![F::ZERO; self.streams.len() * h];
         // A stage's rows are independent of one another; a row's loads all come before its stores.
         for b in 0..self.batch {
             for (s, sum) in stage.sums.iter().enumerate() {
@@ -337,12 +371,23 @@ impl Scan {
                     sums[s * h + j] = total;
                 }
             }
+            for (m, row) in stage.means.iter().enumerate() {
+                let mean = mean(&self.load_row(*row, t, b, slices)[..h]);
+                means[m * h..(m + 1) * h].fill(mean);
+            }
+            for load in evaluator.loads() {
+                if let Load::Mask(m) = load {
+                    self.mask_row(m, t, b, slices.control, &mut masks[m * h..(m + 1) * h]);
+                }
+            }
             evaluator.run(
                 &mut registers,
                 h,
-                &mut (&mut *slices, sums.as_slice()),
+                &mut (&mut *slices, [&sums, &means, &masks]),
                 |context, load| match load {
-                    Load::Sum(s) => &context.1[s * h..][..h],
+                    Load::Sum(n) => &context.1[0][n * h..][..h],
+                    Load::Mean(n) => &context.1[1][n * h..][..h],
+                    Load::Mask(n) => &context.1[2][n * h..][..h],
                     _ => self.load_row(load, t, b, context.0),
                 },
                 |context, store, from, values| {
@@ -350,6 +395,24 @@ impl Scan {
                     row[from..from + values.len()].copy_from_slice(values);
                 },
             );
+        }
+    }
+
+    /// The factors of mask `m` for row `b` at step `t`. Unit j takes the first word of the counter (element / 2) when
+    /// its element is even, else the second; elements are numbered by row and unit, and by step unless the mask is locked.
+    pub fn mask_row<F: Real>(&self, m: usize, t: usize, b: usize, control: &[u32], out: &mut [F]) {
+        let mask = &self.cell.masks[m];
+        let key = threefry2x32([control[5], control[6]], [self.streams[m], 0]);
+        let threshold = mask.threshold();
+        let row = if mask.locked { b } else { t * self.batch + b };
+        for (j, out) in out.iter_mut().enumerate() {
+            let element = row * self.hidden + j;
+            let word = threefry2x32(key, [(element / 2) as u32, 0])[element % 2];
+            *out = if word >= threshold {
+                F::of(mask.scale)
+            } else {
+                F::ZERO
+            };
         }
     }
 
@@ -368,7 +431,7 @@ impl Scan {
         }
     }
 
-    /// The row `[H]` that a load reads at step `t` and row `b`; sums are not here.
+    /// The row `[H]` that a load reads at step `t` and row `b`; sums, means and masks are not in memory.
     pub fn load_row<'a, F>(
         &self,
         load: Load,
@@ -376,10 +439,10 @@ impl Scan {
         b: usize,
         slices: &'a Slices<'_, F>,
     ) -> &'a [F] {
-        let position = t.wrapping_mul(self.batch).wrapping_add(b);
+        let position = self.position(t, b);
         let states = self.cell.states.len();
         match load {
-            Load::Sum(_) => &[],
+            Load::Sum(_) | Load::Mean(_) | Load::Mask(_) => &[],
             Load::Hoisted(block) => {
                 let row = self.hoisted_row(position, slices.ids);
                 &slices.hoisted[row + block * self.hidden..]

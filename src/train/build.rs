@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::optimizer;
 use super::settings::{self, Settings};
-use crate::cell::Cell;
+use crate::cell::{Cell, Noise};
+use crate::layer::Connections;
 use crate::model::{Drops, Init, Penalties, Scheme, Spec, Update};
 
 /// The model that checked settings ask for, over a vocabulary of `vocab` symbols. One cell serves every layer, else there
@@ -33,6 +34,19 @@ pub fn spec(settings: &Settings, cells: Vec<Cell>, vocab: usize) -> Spec {
             propagation: settings.propagation_penalty,
         },
         tie: settings.tie,
+        project: settings.project,
+        bidirectional: settings.bidirectional,
+        layer_norm: settings.layer_norm,
+        learn_initial: settings.learn_initial,
+        connections: Connections {
+            residual: settings.residual,
+            skip: settings.skip,
+        },
+        noise: Noise {
+            zoneout: settings.zoneout,
+            zoneout_memory: settings.zoneout_memory,
+            recurrent: settings.dropout_recurrent,
+        },
     }
 }
 

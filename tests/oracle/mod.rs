@@ -1,14 +1,29 @@
 //! Plain-Rust oracles in f64: recurrent layers written by hand, in loops, knowing nothing of the engine.
 //!
-//! Each cell has its own file with a forward pass over T steps and backpropagation through time. Matrices are
-//! row-major [rows, columns]; sequences are [T, B, width].
+//! Each cell has its own file with one step of one sequence, forward and backward; `layer` runs a step over T steps and
+//! B sequences, and back through time. Matrices are row-major [rows, columns]; sequences are [T, B, width].
 
 // Every test crate that has this module uses its own part of it.
 #![allow(dead_code)]
 
 pub mod gru_cho;
 pub mod head;
+pub mod layer;
 pub mod lstm;
+pub mod lstm_fgr;
+pub mod lstm_peephole;
+pub mod mut1;
+pub mod slstm;
+
+/// Every cell that has an oracle.
+pub const CELLS: [&dyn layer::Cell; 6] = [
+    &lstm::Lstm,
+    &gru_cho::GruCho,
+    &lstm_peephole::LstmPeephole,
+    &lstm_fgr::LstmFgr,
+    &mut1::Mut1,
+    &slstm::Slstm,
+];
 
 /// 1 / (1 + e^-a).
 pub fn sigmoid(a: f64) -> f64 {

@@ -173,7 +173,9 @@ impl<F: Real> Cpu<F> {
         match op {
             Op::Carry(op) => {
                 let reset = self.words[op.control.0][4] == 1;
-                op.plain(reset, &mut self.reals[op.state.0]);
+                self.with(op.state, |this, state| {
+                    op.plain(reset, op.start.map_or(&[], |m| this.part(m)), state);
+                });
             }
             Op::Zero(op) => {
                 let to = op.to;
@@ -264,9 +266,10 @@ impl<F: Real> Cpu<F> {
             Op::ColumnSum(op) => self.with(op.into.slot, |this, into| {
                 let from = this.part(op.from);
                 let into = &mut into[op.into.offset..];
+                let counted = op.reset_only.is_none_or(|c| this.words[c.0][4] == 1);
                 simd(
                     #[inline(always)]
-                    || op.plain(from, into),
+                    || op.plain(counted, from, into),
                 );
             }),
             Op::Scatter(op) => self.with(op.into.slot, |this, into| {
@@ -400,6 +403,7 @@ impl<F: Real> Cpu<F> {
                 .map(|w| w.map_or(&[][..], |m| self.part(m)))
                 .collect(),
             vectors: op.vectors.iter().map(|m| self.part(*m)).collect(),
+            control: &self.words[op.control.0],
             state: &mut state,
             kept: &mut kept,
             upstream: op.upstream.map_or(&[], |m| self.part(m)),

@@ -7,7 +7,7 @@ use super::simd;
 use crate::cell::eval::Evaluator;
 use crate::cell::real::Real;
 use crate::cell::stage::{Load, Operand, Stage, Store};
-use crate::op::scan::{Direction, Scan, Slices};
+use crate::op::scan::{Direction, Scan, Slices, mean};
 
 /// Multiply-adds in a step below which a second core costs more than it brings.
 const WORTH: usize = 1 << 13;
@@ -34,6 +34,16 @@ struct Prepared {
     products: Vec<Product>,
     evaluator: Evaluator,
     sums: usize,
+    means: Vec<Load>,
+    /// The masks that the program reads.
+    masks: Vec<usize>,
+}
+
+impl Prepared {
+    /// Values per row and unit that are made before the program runs.
+    fn width(&self) -> usize {
+        self.sums + self.means.len() + self.masks.len()
+    }
 }
 
 /// The operand `n` blocks after `operand`, where operands have neighbours.
@@ -92,10 +102,17 @@ fn prepare(scan: &Scan, stage: &Stage) -> Prepared {
             }
         }
     }
+    let evaluator = Evaluator::new(&stage.program);
+    let mask = |load| match load {
+        Load::Mask(m) => Some(m),
+        _ => None,
+    };
     Prepared {
         products,
-        evaluator: Evaluator::new(&stage.program),
         sums: stage.sums.len(),
+        means: stage.means.clone(),
+        masks: evaluator.loads().filter_map(mask).collect(),
+        evaluator,
     }
 }
 
@@ -141,7 +158,13 @@ pub fn run<F: Real>(op: &Scan, slices: &mut Slices<'_, F>) {
         .flat_map(|s| &s.sums)
         .map(|s| s.terms.len())
         .sum();
-    let worth = op.range.len() > 1 && b * h * h * terms.max(1) > WORTH;
+    // Without a product, what a step does is to be worth it alone, as a feed-forward layer's is.
+    let work = match terms {
+        0 => b * h,
+        terms if op.range.len() > 1 => b * h * h * terms,
+        _ => 0,
+    };
+    let worth = work > WORTH;
     let threads = if worth {
         rayon::current_num_threads()
     } else {
@@ -167,6 +190,7 @@ pub fn run<F: Real>(op: &Scan, slices: &mut Slices<'_, F>) {
         input: slices.input,
         weights: &slices.weights,
         vectors: &slices.vectors,
+        control: slices.control,
         upstream: slices.upstream,
     };
     rayon::scope(|scope| {
@@ -197,6 +221,7 @@ struct Shared<'a, F> {
     input: &'a [F],
     weights: &'a [&'a [F]],
     vectors: &'a [&'a [F]],
+    control: &'a [u32],
     upstream: &'a [F],
 }
 
@@ -204,7 +229,9 @@ struct Shared<'a, F> {
 struct Context<'a, 'r, F> {
     shared: &'a Shared<'a, F>,
     rows: &'a mut Rows<'r, F>,
+    /// For every row: the stage's sums, then its means, then its masks.
     sums: &'a [F],
+    stage: &'a Prepared,
     width: usize,
     t: usize,
     /// Row within the part.
@@ -216,7 +243,7 @@ impl<F: Real> Shared<'_, F> {
         let most = stages
             .iter()
             .chain([last])
-            .map(|s| s.sums)
+            .map(|s| s.width())
             .max()
             .unwrap_or(0);
         let mut sums = vec![F::ZERO; most * rows.count * self.op.hidden];
@@ -240,6 +267,36 @@ impl<F: Real> Shared<'_, F> {
         }
     }
 
+    /// The means and masks of a row, which lie behind its sums.
+    fn row_values(
+        &self,
+        stage: &Prepared,
+        t: usize,
+        b: usize,
+        rows: &mut Rows<'_, F>,
+        sums: &mut [F],
+    ) {
+        let h = self.op.hidden;
+        let width = stage.width() * h;
+        let (_, values) = sums[b * width..(b + 1) * width].split_at_mut(stage.sums * h);
+        let (means, masks) = values.split_at_mut(stage.means.len() * h);
+        for (out, row) in means.chunks_mut(h).zip(&stage.means) {
+            let context = Context {
+                shared: self,
+                rows,
+                sums: &[],
+                stage,
+                width,
+                t,
+                b,
+            };
+            out.fill(mean(context.load(*row)));
+        }
+        for (out, m) in masks.chunks_mut(h).zip(&stage.masks) {
+            self.op.mask_row(*m, t, rows.first + b, self.control, out);
+        }
+    }
+
     fn stage(
         &self,
         stage: &Prepared,
@@ -249,7 +306,7 @@ impl<F: Real> Shared<'_, F> {
         registers: &mut [F],
     ) {
         let h = self.op.hidden;
-        let width = stage.sums * h;
+        let width = stage.width() * h;
         let values = self.op.kept_values() * h;
         let deltas = self.op.compiled.deltas * h;
         for p in &stage.products {
@@ -269,6 +326,9 @@ impl<F: Real> Shared<'_, F> {
                 false,
             );
         }
+        for b in 0..rows.count {
+            self.row_values(stage, t, b, rows, sums);
+        }
         simd(
             #[inline(always)]
             || {
@@ -277,6 +337,7 @@ impl<F: Real> Shared<'_, F> {
                         shared: self,
                         rows,
                         sums,
+                        stage,
                         width,
                         t,
                         b,
@@ -305,10 +366,7 @@ impl<F: Real> Context<'_, '_, F> {
         let op = self.shared.op;
         let h = op.hidden;
         // Only loads of a step of the window use the position.
-        let position = self
-            .t
-            .wrapping_mul(op.batch)
-            .wrapping_add(self.rows.first + self.b);
+        let position = op.position(self.t, self.rows.first + self.b);
         let row = |plane: &'_ [F]| -> std::ops::Range<usize> {
             debug_assert!((self.b + 1) * h <= plane.len());
             self.b * h..(self.b + 1) * h
@@ -327,6 +385,16 @@ impl<F: Real> Context<'_, '_, F> {
         };
         match what {
             Load::Sum(s) => &self.sums[self.b * self.width + s * h..][..h],
+            Load::Mean(m) => {
+                let at = self.stage.sums + m;
+                &self.sums[self.b * self.width + at * h..][..h]
+            }
+            Load::Mask(m) => {
+                let masks = &self.stage.masks;
+                let n = masks.iter().position(|o| *o == m).unwrap_or(0);
+                let at = self.stage.sums + self.stage.means.len() + n;
+                &self.sums[self.b * self.width + at * h..][..h]
+            }
             Load::Hoisted(block) => {
                 let from = op.hoisted_row(position, self.shared.ids) + block * h;
                 &self.shared.hoisted[from..from + h]

@@ -100,14 +100,17 @@ fn flat(template: Template, tile: &Tile, name: &str, threads: usize) -> Result<S
 }
 
 fn carry(op: &Carry, tile: &Tile) -> Result<Source> {
-    let vector = tile.vector && op.width.is_multiple_of(ELEMENT);
+    let start = op.start.map(|m| fours(tile, [m]));
+    let whole = start.is_none_or(|(v, _)| v != "f32");
+    let vector = tile.vector && op.width.is_multiple_of(ELEMENT) && whole;
     let (v, element) = if vector {
         ("vec4<f32>", ELEMENT)
     } else {
         ("f32", 1)
     };
     let width = op.width / element;
-    let template = shader!("carry")
+    let mut template = shader!("carry")
+        .flag("START", op.start.is_some())
         .text("V", v)
         .size("STATES", op.states)
         .size("WIDTH", width)
@@ -115,6 +118,9 @@ fn carry(op: &Carry, tile: &Tile) -> Result<Source> {
         .size("LAST", op.steps * width)
         .buffer("control", op.control)
         .buffer("state", op.state);
+    if let (Some(m), Some((_, [quarter]))) = (op.start, start) {
+        template = template.matrix("start", if vector { &quarter } else { &m });
+    }
     flat(template, tile, &op.name, op.states * width)
 }
 
@@ -129,6 +135,8 @@ fn add(op: &Add, tile: &Tile) -> Result<Source> {
     let template = shader!("add")
         .text("V", v)
         .flag("ACCUMULATE", op.accumulate)
+        .flag("FLIP", op.flip.is_some())
+        .size("BATCH", op.flip.unwrap_or(1))
         .matrix("from", &from)
         .matrix("to", &to);
     flat(template, tile, &op.name, to.rows * to.cols)
@@ -170,16 +178,20 @@ fn column_sum(op: &ColumnSum, tile: &Tile) -> Result<Source> {
         tile.group
     };
     let across = group / tile.lanes;
-    shader!("column_sum")
+    let mut template = shader!("column_sum")
         .text("V", v)
         .size("GROUP", group)
         .size("LANES", tile.lanes)
         .size("ACROSS", across)
         .flag("SHARED", tile.lanes > 1)
         .flag("ACCUMULATE", op.accumulate)
+        .flag("RESET_ONLY", op.reset_only.is_some())
         .matrix("from", &from)
-        .matrix("into", &into)
-        .build(&op.name, [from.cols.div_ceil(across) as u32, 1, 1])
+        .matrix("into", &into);
+    if let Some(control) = op.reset_only {
+        template = template.buffer("control", control);
+    }
+    template.build(&op.name, [from.cols.div_ceil(across) as u32, 1, 1])
 }
 
 fn dropout(op: &Dropout, tile: &Tile) -> Result<Source> {

@@ -2,9 +2,9 @@
 
 use std::fmt::Write;
 
-use super::template::{Source, Template};
+use super::template::{Source, Template, flat_groups};
 use super::tile::{ELEMENT, Tile};
-use crate::cell::stage::{Load, Operand, Stage, Store, Sum};
+use crate::cell::stage::{Instr, Load, Operand, Stage, Store, Sum};
 use crate::cell::wgsl;
 use crate::op::scan::Hoisted;
 use crate::op::{Direction, Matrix, Scan};
@@ -139,6 +139,7 @@ impl Writer<'_> {
             _ => ("vec4<f32>", "vec4<u32>"),
         };
         let fault = |fault: String| Error::internal(format!("kernel {label}: {fault}"));
+        let masks = self.masks(stage);
         let mut template = Template::new(include_str!("../../../shaders/scan.wgsl"))
             .size("GROUP", tile.group)
             .size("THREADS", threads)
@@ -152,18 +153,25 @@ impl Writer<'_> {
             .flag("INLINE", self.rows * self.columns <= 4)
             .text("V", v)
             .text("U", u)
+            .size("MEANS", stage.means.len())
+            .flag("MASKED", !masks.is_empty())
+            .text("MASKS", masks)
             .text("PRODUCTS", self.products(stage).map_err(fault)?)
+            .text("ROW_MEANS", self.means(stage).map_err(fault)?)
             .text("PROGRAM", self.program(stage).map_err(fault)?);
         for (name, slot) in self.slots() {
             template = template.buffer(&name, slot);
         }
-        template.build(label, [threads.div_ceil(tile.group) as u32, 1, 1])
+        template.build(label, flat_groups(threads, tile.group))
     }
 
     /// Every slot that some stage may use, by its name in the shader.
     fn slots(&self) -> Vec<(String, crate::op::SlotId)> {
         let scan = self.scan;
-        let mut slots = vec![("state".to_string(), scan.state)];
+        let mut slots = vec![
+            ("state".to_string(), scan.state),
+            ("control".to_string(), scan.control),
+        ];
         let mut add = |name: &str, slot: Option<crate::op::SlotId>| {
             slots.extend(slot.map(|s| (name.to_string(), s)));
         };
@@ -247,6 +255,66 @@ impl Writer<'_> {
         Ok(out)
     }
 
+    /// For every row of the tile the mean of each row that the stage's program asks for.
+    fn means(&self, stage: &Stage) -> std::result::Result<String, String> {
+        let states = self.scan.cell.states.len();
+        let mut out = String::new();
+        let total = match self.width {
+            1 => "total",
+            _ => "(total.x + total.y + total.z + total.w)",
+        };
+        let h = self.scan.hidden;
+        for (m, row) in stage.means.iter().enumerate() {
+            let value = { self.load(*row, states) }.ok_or(format!("no row for {row:?}"))?;
+            for r in 0..self.rows {
+                let _ = writeln!(
+                    out,
+                    "var mean_{m}_{r} = V(0.0);\n{{\nlet b = row{r};\nvar total = V(0.0);\n\
+                     for (var j = 0u; j < UNITS; j++) {{\ntotal += {value};\n}}\n\
+                     mean_{m}_{r} = V({total} / {h}.0);\n}}"
+                );
+            }
+        }
+        Ok(out)
+    }
+
+    /// The functions of the masks that the stage's program loads.
+    fn masks(&self, stage: &Stage) -> String {
+        let mut out = String::new();
+        let instrs = stage.program.instrs.iter();
+        let masks = instrs.filter_map(|i| match i {
+            Instr::Load(Load::Mask(m)) => Some(*m),
+            _ => None,
+        });
+        for m in masks {
+            let mask = &self.scan.cell.masks[m];
+            let row = match mask.locked {
+                true => "b",
+                false => "(t * BATCH + b)",
+            };
+            let (stream, threshold) = (self.scan.streams[m], mask.threshold());
+            let (h, width, scale) = (self.scan.hidden, self.width, mask.scale as f32);
+            let value = match width {
+                1 => {
+                    "let words = threefry2x32(key, vec2<u32>(element / 2u, 0u));\n\
+                      let word = select(words.x, words.y, element % 2u == 1u);"
+                }
+                _ => {
+                    "let word = vec4<u32>(threefry2x32(key, vec2<u32>(element / 2u, 0u)), \
+                      threefry2x32(key, vec2<u32>(element / 2u + 1u, 0u)));"
+                }
+            };
+            let _ = writeln!(
+                out,
+                "fn mask{m}(t: u32, b: u32, j: u32) -> V {{\n\
+                 let key = threefry2x32(vec2<u32>($control[5], $control[6]), vec2<u32>({stream}u, 0u));\n\
+                 let element = {row} * {h}u + j * {width}u;\n{value}\n\
+                 return select(V(0.0), V({scale:?}), word >= U({threshold}u));\n}}"
+            );
+        }
+        out
+    }
+
     /// The buffer and the first element, in V, of an operand's row.
     fn operand(&self, operand: Operand, row: &str) -> (&'static str, String) {
         match operand {
@@ -277,9 +345,17 @@ impl Writer<'_> {
     }
 
     /// The first element, in V, of the row of a matrix [T * B, n] at this position.
-    fn position(&self, m: &Matrix) -> String {
+    fn row(&self, m: &Matrix) -> String {
         let (offset, stride) = (m.offset / self.width, m.stride / self.width);
-        format!("{offset}u + (t * BATCH + b) * {stride}u")
+        format!("{offset}u + {} * {stride}u", self.position())
+    }
+
+    /// The position, in rows of the minibatch.
+    fn position(&self) -> String {
+        match self.scan.reversed {
+            true => format!("(({}u - t) * BATCH + b)", self.scan.steps - 1),
+            false => "(t * BATCH + b)".into(),
+        }
     }
 
     fn program(&self, stage: &Stage) -> std::result::Result<String, String> {
@@ -307,21 +383,26 @@ impl Writer<'_> {
         let scan = self.scan;
         Some(match load {
             Load::Sum(s) => format!("sum{s}"),
+            Load::Mean(m) => format!("mean{m}"),
+            Load::Mask(m) => format!("mask{m}(t, b, j)"),
             Load::Hoisted(block) => {
                 let block = block * scan.hidden / self.width;
                 match scan.hoisted {
                     Hoisted::Nothing => return None,
                     Hoisted::Rows(rows) => {
-                        format!("$hoisted[{} + {block}u + j]", self.position(&rows))
+                        format!("$hoisted[{} + {block}u + j]", self.row(&rows))
                     }
                     Hoisted::Table { table, .. } => {
                         let first = table.offset / self.width + block;
                         let stride = table.stride / self.width;
-                        format!("$hoisted[$ids[t * BATCH + b] * {stride}u + {first}u + j]")
+                        {
+                            let position = self.position();
+                            format!("$hoisted[$ids[{position}] * {stride}u + {first}u + j]")
+                        }
                     }
                 }
             }
-            Load::Input => format!("$input[{} + j]", self.position(&scan.input?)),
+            Load::Input => format!("$input[{} + j]", self.row(&scan.input?)),
             Load::Previous(k) => format!("$state[{} + j]", self.state(k, "t", "b")),
             Load::New(k) => format!("$state[{} + j]", self.state(k, "(t + 1u)", "b")),
             Load::Made(i) => format!("$kept[{} + j]", self.kept(scan.compiled.saved + i, "b")),
@@ -330,7 +411,7 @@ impl Writer<'_> {
                 let offset = scan.vectors.get(v)?.offset / self.width;
                 format!("$v{v}[{offset}u + j]")
             }
-            Load::Upstream => format!("$upstream[{} + j]", self.position(&scan.upstream?)),
+            Load::Upstream => format!("$upstream[{} + j]", self.row(&scan.upstream?)),
             Load::Carry(k) => format!("$work[{} + j]", self.work(k)),
             Load::Scratch(i) => format!("$work[{} + j]", self.work(states + i)),
         })

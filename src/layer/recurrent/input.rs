@@ -118,6 +118,7 @@ impl Recurrent {
                 from: delta.columns(elementwise * h, h),
                 to: input,
                 accumulate,
+                flip: None,
             }));
         }
         builder.rows_backward(label, built.input, input)

@@ -6,6 +6,15 @@ use crate::layer::{Builder, Param};
 use crate::op::Fill;
 
 impl Recurrent {
+    /// The name in files of what this layer learns: PyTorch's for a layer of a stack, else under the layer's own.
+    pub(super) fn parameter_name(&self, what: &str) -> String {
+        let label = &self.label;
+        match label.starts_with('l') {
+            true => format!("rnn.{what}_{label}"),
+            false => format!("{label}.{what}"),
+        }
+    }
+
     pub(super) fn declare_weights(&self, builder: &mut Builder, width: usize) -> Vec<Param> {
         let h = self.hidden;
         let sources = self.cell.sources.iter();
@@ -17,7 +26,7 @@ impl Recurrent {
                     _ => (h, Fill::Recurrent),
                 };
                 builder.parameter(
-                    format!("rnn.{}_{}", source.weight, self.label),
+                    self.parameter_name(&source.weight),
                     [rows, lanes * h],
                     &[lanes * h, rows],
                     true,
@@ -35,7 +44,7 @@ impl Recurrent {
                 .filter(|v| vectors[*v].parameter() == group)
                 .collect::<Vec<_>>()
         };
-        { ["bias_ih", "bias_hh", "peep"].into_iter() }
+        { ["bias_ih", "bias_hh", "peep", "norm_weight", "norm_bias"].into_iter() }
             .map(move |group| (group, members(group)))
             .filter(|(_, members)| !members.is_empty())
     }
@@ -47,7 +56,7 @@ impl Recurrent {
         for (group, members) in self.vector_groups() {
             let fill = members.iter().map(|v| self.vector_fill(*v)).collect();
             let cols = members.len() * h;
-            let name = format!("rnn.{group}_{}", self.label);
+            let name = self.parameter_name(group);
             let param = builder.parameter(name, [1, cols], &[cols], false, fill);
             for (block, v) in members.into_iter().enumerate() {
                 place[v] = Some(param.columns(block * h, h));
@@ -59,8 +68,11 @@ impl Recurrent {
     /// A bias with a value of its own starts there; where a variable has two biases, only the input's does.
     fn vector_fill(&self, v: usize) -> Fill {
         let vector = &self.cell.vectors[v];
-        let VectorKind::Bias { input, start } = vector.kind else {
-            return Fill::Bias;
+        let (input, start) = match vector.kind {
+            VectorKind::Bias { input, start } => (input, start),
+            VectorKind::Peep => return Fill::Bias,
+            VectorKind::Gain => return Fill::Fixed(1.0),
+            VectorKind::Shift => return Fill::Fixed(0.0),
         };
         let with_input = self.cell.vectors.iter().any(|o| {
             o.variable == vector.variable && matches!(o.kind, VectorKind::Bias { input: true, .. })

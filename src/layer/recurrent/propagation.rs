@@ -7,7 +7,7 @@ use crate::cell::{Cell, Compiled, SourceKind};
 use crate::error::{Error, Result};
 use crate::layer::{Builder, Param};
 use crate::op::scan::Scan;
-use crate::op::{MatMul, Matrix, Op, Propagation};
+use crate::op::{Add, MatMul, Matrix, Op, Propagation};
 
 /// Whether all that a step passes on goes through products of the one previous state.
 fn fits(cell: &Cell, compiled: &Compiled) -> bool {
@@ -40,7 +40,8 @@ impl Recurrent {
             return Ok(());
         }
         Err(Error::usage(format!(
-            "propagation-penalty: expected cells with one state that goes through a product alone, such as rnn, got {}",
+            "propagation-penalty: expected cells with one state that goes through a product alone, such as rnn, without \
+             zoneout and dropout-recurrent, got {}",
             self.cell.name
         )))
     }
@@ -79,6 +80,21 @@ impl Recurrent {
                 accumulate: i > 0,
             }));
         }
+        let upstream = match self.reversed {
+            false => upstream,
+            // What comes from above is in the order of the positions, deltas are in that of the steps.
+            true => {
+                let to = builder.activation(format!("upstream.{label}.in-order"), h);
+                builder.push(Op::Add(Add {
+                    name: format!("upstream.{label}.in-order"),
+                    from: upstream,
+                    to,
+                    accumulate: false,
+                    flip: Some(builder.batch),
+                }));
+                to
+            }
+        };
         let pull = builder.activation(format!("pull.{label}"), h);
         let losses = builder.penalties();
         builder.push(Op::Propagation(Propagation {

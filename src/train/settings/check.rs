@@ -38,13 +38,38 @@ impl Settings {
         found.whole("embed", self.embed as u64, 0, 65536);
         found.number("dropout", self.dropout, "0 to below 1", fraction);
         self.regularizers(&mut found);
+        found.whole("project", self.project as u64, 0, 65536);
+        for (key, rate) in [
+            ("zoneout", self.zoneout),
+            ("zoneout-memory", self.zoneout_memory),
+            ("dropout-recurrent", self.dropout_recurrent),
+        ] {
+            found.number(key, rate, "0 to below 1", fraction);
+        }
+        if self.bidirectional {
+            let text = "expected false: a model that predicts the next token must not read backward from it, got true";
+            found.add(&["bidirectional"], text.to_string());
+        }
+        if self.skip && self.layers > 1 && self.embed == 0 {
+            let text = "expected embed above 0, which skip connections pass on, got embed 0";
+            found.add(&["skip", "embed"], text.to_string());
+        }
         found.cells(&self.cell, self.layers, cells);
-        if self.tie && self.embed != self.hidden {
-            let (embed, hidden) = (self.embed, self.hidden);
+        // The width that the head reads, which a skip connection makes that of all layers.
+        let (width, key) = match self.project {
+            0 => (self.hidden, "hidden"),
+            project => (project, "project"),
+        };
+        if self.tie && self.skip && self.layers > 1 {
+            let text =
+                "expected no skip connections, which widen what the head reads, got skip true";
+            found.add(&["tie", "skip"], text.to_string());
+        } else if self.tie && self.embed != width {
+            let embed = self.embed;
             found.add(
-                &["tie", "embed", "hidden"],
+                &["tie", "embed", key],
                 format!(
-                    "expected embed = hidden for tied weights, got embed {embed}, hidden {hidden}"
+                    "expected embed = {key} for tied weights, got embed {embed}, {key} {width}"
                 ),
             );
         }

@@ -100,6 +100,26 @@ settings! {
         dropout: f64 = 0.0,
         /// The head uses the embedding's matrix; needs embed = hidden
         tie: bool = false,
+        /// Width of a linear layer after every recurrent layer; 0 is none
+        project: usize = 0,
+        /// From the second layer on, a layer's input is added to its output
+        residual: bool = false,
+        /// Every layer also reads the embedding, and the head reads every layer; needs embed
+        skip: bool = false,
+        /// Layer normalisation of every layer's output (inside a cell: rnn-ln, lstm-ln, gru-ln, or norm in your own)
+        layer_norm: bool = false,
+        /// The states before the first step are learned instead of zero
+        learn_initial: bool = false,
+        /// Recurrent layers in both directions of time; refused by a model that predicts the next token, as it would see it
+        bidirectional: bool = false,
+    }
+    "noise inside cells" {
+        /// Probability with which a unit of the output state keeps its previous value
+        zoneout: f64 = 0.0,
+        /// The same for the other states, such as an LSTM's c
+        zoneout_memory: f64 = 0.0,
+        /// Probability with which recurrent products do not see a unit of the state, the same units for a whole window
+        dropout_recurrent: f64 = 0.0,
     }
     "regularisers" {
         /// Probability with which a value of the embedded input is dropped; needs embed > 0

@@ -1,0 +1,287 @@
+//! The generated WGSL: reviewed snapshots (tests/snapshots), and every text is valid to naga, wgpu's shader compiler.
+//!
+//! `cargo test` fails where a text differs from its snapshot or has none. After a change that was meant, run
+//! `INSTA_UPDATE=always cargo test --test wgsl` and read `git diff tests/snapshots`: a cell's file starts with its
+//! equations in both directions, then come the kernels of one layer, and the diff should say what the change says.
+//! tests/dawn puts the same files before a second compiler, by hand.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use wgpu::naga;
+use wgrnn::cell::{Cell, library};
+use wgrnn::exec::gpu::{Gpu, Tile};
+use wgrnn::model::{Dims, Mode, Spec, Update};
+use wgrnn::op::{Plan, Rule};
+
+/// The tile of the snapshots: that of a GPU with one row a thread; a second row repeats the first line by line.
+const SNAPSHOT: Tile = Tile {
+    scan_rows: 1,
+    ..Tile::GPU
+};
+
+const DIMS: Dims = Dims { steps: 2, batch: 4 };
+
+const ADAM: Rule = Rule::Adam {
+    beta1: 0.9,
+    beta2: 0.999,
+    eps: 1e-8,
+    weight_decay: 0.01,
+    decoupled: true,
+};
+
+fn every_cell() -> impl Iterator<Item = Cell> {
+    library::names().map(|name| library::builtin(name).unwrap())
+}
+
+/// One layer of a cell at hidden size `hidden` over one-hot vectors; over rows where the cell uses x elementwise.
+fn layer(cell: &Cell, hidden: usize, dims: Dims) -> Plan {
+    let spec = Spec {
+        vocab: 5,
+        cells: vec![Arc::new(cell.clone())],
+        hidden,
+        embed: if cell.raw_input { hidden } else { 0 },
+        ..Spec::default()
+    };
+    spec.plan(dims, Mode::Gradients).unwrap()
+}
+
+/// A training plan that has every operation: more symbols than rows, so that rows of the embedding are gathered.
+fn everything(rule: Rule) -> Plan {
+    let spec = Spec {
+        vocab: 21,
+        cells: vec![Arc::new(library::builtin("lstm").unwrap())],
+        hidden: 8,
+        embed: 6,
+        dropout: 0.25,
+        ..Spec::default()
+    };
+    let update = Update {
+        rule,
+        clip_norm: 1.0,
+        clip_value: 5.0,
+    };
+    spec.plan(DIMS, Mode::Train(update)).unwrap()
+}
+
+fn is_scan(kernel: &str) -> bool {
+    kernel.starts_with("forward.") || kernel.starts_with("backward.")
+}
+
+/// Name and text of the kernels of a cell's one layer, the same as `cells show` prints.
+fn scans(plan: &Plan, tile: &Tile) -> Vec<(String, String)> {
+    let mut kernels = Gpu::sources(plan, tile).unwrap();
+    kernels.retain(|(name, _)| is_scan(name));
+    kernels
+}
+
+/// What stands where a kernel's functions are those of the kernel before it.
+const AS_ABOVE: &str = "// functions as above\n";
+
+/// The name and the WGSL of each kernel; tests/dawn/check.mjs cuts a file at these headings and fills in what is as above.
+fn listing(kernels: &[(String, String)]) -> String {
+    let mut all = String::new();
+    let mut above = "";
+    for (name, text) in kernels {
+        let end = text.find("@compute").unwrap_or(text.len());
+        let start = text[..end].find("\nfn ").map_or(end, |at| at + 1);
+        let functions = &text[start..end];
+        let shown = if functions.is_empty() || functions != above {
+            functions
+        } else {
+            AS_ABOVE
+        };
+        above = functions;
+        let (head, body) = (&text[..start], text[end..].trim_end());
+        all += &format!("// == {name} ==\n{head}{shown}{body}\n");
+    }
+    all
+}
+
+fn commented(text: &str) -> String {
+    { text.trim_end().lines() }
+        .map(|line| format!("// {line}").trim_end().to_string() + "\n")
+        .collect()
+}
+
+/// What is in each snapshot file.
+fn snapshots() -> Vec<(String, String)> {
+    let mut all = Vec::new();
+    for cell in every_cell() {
+        let compiled = cell.compile();
+        let head = format!(
+            "{}\nforward\n{}\nbackward\n{}",
+            cell.text,
+            cell.equations(&compiled.forward),
+            cell.equations(&compiled.backward)
+        );
+        let kernels = scans(&layer(&cell, 8, DIMS), &SNAPSHOT);
+        all.push((cell.name, commented(&head) + "\n" + &listing(&kernels)));
+    }
+    // The other operations; kernels that differ in nothing but their sizes once.
+    let mut kernels = Gpu::sources(&everything(ADAM), &SNAPSHOT).unwrap();
+    let mut seen = BTreeSet::new();
+    kernels.retain(|(name, text)| {
+        let numbers = |line: &&str| !line.starts_with("const ");
+        !is_scan(name) && seen.insert(text.lines().filter(numbers).collect::<String>())
+    });
+    all.push(("operations".into(), listing(&kernels)));
+    all
+}
+
+fn folder() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/snapshots")
+}
+
+#[test]
+fn every_text_equals_its_snapshot() {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path(folder());
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    let mut differ = Vec::new();
+    let mut known = BTreeSet::new();
+    for (name, text) in snapshots() {
+        known.insert(format!("{name}.snap"));
+        // All of them are compared, and each says what differs, before the test ends.
+        let compare = || settings.bind(|| insta::assert_snapshot!(name.as_str(), text));
+        if std::panic::catch_unwind(std::panic::AssertUnwindSafe(compare)).is_err() {
+            differ.push(name);
+        }
+    }
+    assert!(
+        differ.is_empty(),
+        "these differ from tests/snapshots or have no file there: {} (the head of tests/wgsl.rs says what to do)",
+        differ.join(", ")
+    );
+    for entry in std::fs::read_dir(folder()).unwrap() {
+        let file = entry.unwrap().file_name().into_string().unwrap();
+        // insta leaves what a failed comparison got beside its snapshot.
+        assert!(
+            known.contains(&file) || file.ends_with(".snap.new"),
+            "tests/snapshots/{file} belongs to no cell: delete it"
+        );
+    }
+}
+
+#[test]
+fn every_operation_has_a_snapshot() {
+    let plan = everything(ADAM);
+    let seen: BTreeSet<&str> = plan.ops.iter().map(|op| op.kind()).collect();
+    for entry in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders")).unwrap() {
+        let file = entry.unwrap().file_name().into_string().unwrap();
+        let Some(kind) = file.strip_suffix(".wgsl") else {
+            continue;
+        };
+        // These measure a device and stand in no plan.
+        if !kind.starts_with("limits_") {
+            let kind = kind.strip_suffix("_shared").unwrap_or(kind);
+            assert!(seen.contains(kind), "no operation of the plan uses {file}");
+        }
+    }
+}
+
+/// What naga says against a text, as wgpu would on an adapter without any optional feature.
+fn fault(text: &str) -> Option<String> {
+    let module = match naga::front::wgsl::parse_str(text) {
+        Ok(module) => module,
+        Err(error) => return Some(error.emit_to_string(text)),
+    };
+    let mut validator = naga::valid::Validator::new(
+        naga::valid::ValidationFlags::all(),
+        naga::valid::Capabilities::empty(),
+    );
+    let verdict = validator.validate(&module);
+    let stages = module
+        .entry_points
+        .iter()
+        .map(|e| (e.name.as_str(), e.stage));
+    let only_main = stages.eq([("main", naga::ShaderStage::Compute)]);
+    match verdict {
+        Err(error) => Some(error.emit_to_string(text)),
+        Ok(_) if !only_main => Some("main is not the only entry point".into()),
+        Ok(_) => None,
+    }
+}
+
+fn all_valid(what: &str, kernels: &[(String, String)]) {
+    assert!(!kernels.is_empty(), "{what}: no kernel");
+    for (name, text) in kernels {
+        if let Some(fault) = fault(text) {
+            panic!("{what}, kernel {name}: {fault}");
+        }
+    }
+}
+
+const TILES: [(&str, Tile); 4] = [
+    ("snapshot", SNAPSHOT),
+    ("GPU", Tile::GPU),
+    ("software", Tile::SOFTWARE),
+    ("naive", Tile::NAIVE),
+];
+
+// Sizes that vectors of four divide, and sizes that nothing divides.
+#[test]
+fn every_cell_is_valid_wgsl_in_every_tile() {
+    for cell in every_cell() {
+        for (hidden, dims) in [(8, DIMS), (7, Dims { steps: 3, batch: 5 })] {
+            let plan = layer(&cell, hidden, dims);
+            for (tile, size) in &TILES {
+                let what = format!("{} H {hidden} tile {tile}", cell.name);
+                all_valid(&what, &scans(&plan, size));
+            }
+        }
+    }
+}
+
+#[test]
+fn every_operation_and_rule_is_valid_wgsl_in_every_tile() {
+    let weight_decay = 0.01;
+    let rules = [
+        ADAM,
+        Rule::Sgd {
+            momentum: 0.9,
+            nesterov: true,
+            weight_decay,
+        },
+        Rule::Adagrad {
+            eps: 1e-10,
+            weight_decay,
+        },
+        Rule::RmsProp {
+            alpha: 0.99,
+            eps: 1e-8,
+            momentum: 0.9,
+            weight_decay,
+        },
+    ];
+    for rule in rules {
+        let plan = everything(rule);
+        for (tile, size) in &TILES {
+            let kernels = Gpu::sources(&plan, size).unwrap();
+            all_valid(&format!("{rule:?} tile {tile}"), &kernels);
+        }
+    }
+}
+
+#[test]
+fn a_broken_text_is_refused() {
+    let lstm = library::builtin("lstm").unwrap();
+    let kernels = scans(&layer(&lstm, 8, DIMS), &SNAPSHOT);
+    let (_, good) = &kernels[0];
+    assert_eq!(fault(good), None);
+    let broken = [
+        // An unknown name, a missing bracket, numbers of two types, a store to what is read-only, another entry point.
+        ("let t = step.x;", "let t = steps.x;"),
+        ("acc_0_0_0 += x0 * m_0_0_0;", "acc_0_0_0 += (x0 * m_0_0_0;"),
+        ("array<u32>", "array<f32>"),
+        ("var<storage, read_write>", "var<storage, read>"),
+        ("fn main(", "fn start("),
+    ];
+    for (from, to) in broken {
+        assert!(good.contains(from), "{from} is no longer in the text");
+        let fault = fault(&good.replace(from, to));
+        assert!(fault.is_some(), "{to} was accepted");
+    }
+}
