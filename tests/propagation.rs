@@ -88,7 +88,7 @@ fn adjoints(plan: &Plan, case: &Case) -> Adjoints {
     let biases = [get("rnn.bias_ih_l0"), get("rnn.bias_hh_l0")];
     let mut result = vec![[[0.0; H]; 2]; T * B];
     for b in 0..B {
-        let mut states = vec![[0.0; H]; T + 1];
+        let mut states = [[0.0; H]; T + 1];
         states[0].copy_from_slice(&case.start[b * H..][..H]);
         for t in 0..T {
             let x = case.ids[t * B + b] as usize;
