@@ -4,11 +4,13 @@
 //! vectors and previous states. [`Cell::compile`] differentiates it (`derive`), cuts both directions into [`Stage`]s
 //! (`stage`), and `wgsl` and `eval` give the same stages to the GPU and the CPU. Nothing here knows of tensors or devices.
 
+pub mod constants;
 mod derive;
 pub mod eval;
 pub mod graph;
 pub mod library;
 mod lower;
+mod memory;
 pub mod operator;
 pub mod parse;
 mod print;
@@ -19,6 +21,7 @@ mod tests;
 pub mod wgsl;
 
 use graph::{Graph, Id};
+pub use memory::Effect;
 pub use stage::{Compiled, Stage};
 
 /// What a product multiplies: a vector that belongs to a whole row, so it must be complete before any unit's product.

@@ -42,6 +42,7 @@ pub fn command() -> Command {
                 .value_name("NAME|FILE.cell")
                 .help("One cell only (default: every built-in one)"),
         )
+        .arg(flags::cell_const().requires("cell"))
         .arg(flags::whole("hidden", 1, 4096).help("Hidden size H, with --layers, --batch, --seq-len (default: several odd sizes)"))
         .arg(flags::whole("layers", 1, 16).help("Layers (default with --hidden: 1)"))
         .arg(flags::whole("batch", 1, 1024).help("Rows B (default with --hidden: 3)"))
@@ -73,7 +74,10 @@ pub fn run(m: &ArgMatches) -> Result<()> {
             .ok_or_else(|| Error::device("no adapter to check"))?,
     };
     let cells = match m.get_one::<String>("cell") {
-        Some(name) => vec![text::cell(name)?],
+        Some(name) => {
+            let list = m.get_one::<String>("cell-const").map(String::as_str);
+            text::constants(vec![text::cell(name)?], list)?
+        }
         None => library::names()
             .map(library::builtin)
             .collect::<Result<Vec<Cell>>>()?,
@@ -177,8 +181,8 @@ async fn compare(
     let init = Init {
         scheme: Scheme::Uniform,
         scale: 0.4,
-        forget_bias: None,
         seed: 5,
+        ..Init::default()
     };
     let parameters = initialize(&plan, &init)?;
     let gpu = Gpu::new(device.clone(), plan.clone()).await?;

@@ -1,9 +1,9 @@
 //! What a recurrent layer learns: one weight per source of its cell, one parameter per group of vectors.
 
 use super::Recurrent;
-use crate::cell::{SourceKind, VectorKind};
+use crate::cell::{Effect, SourceKind, VectorKind};
 use crate::layer::{Builder, Param};
-use crate::op::Fill;
+use crate::op::{Fill, Gate};
 
 impl Recurrent {
     pub(super) fn declare_weights(&self, builder: &mut Builder, width: usize) -> Vec<Param> {
@@ -56,18 +56,35 @@ impl Recurrent {
         place.into_iter().flatten().collect()
     }
 
-    /// A bias with a value of its own starts there; where a variable has two biases, only the input's does.
+    /// What is said of a variable's bias holds for one vector: where it has two, for the input's.
     fn vector_fill(&self, v: usize) -> Fill {
-        let vector = &self.cell.vectors[v];
-        let VectorKind::Bias { input, start } = vector.kind else {
+        let vectors = &self.cell.vectors;
+        let variable = &vectors[v].variable;
+        let bias = |input: bool| {
+            vectors.iter().position(|o| {
+                let VectorKind::Bias { input: has, .. } = o.kind else {
+                    return false;
+                };
+                o.variable == *variable && has == input
+            })
+        };
+        let VectorKind::Bias { start, .. } = vectors[v].kind else {
             return Fill::Bias;
         };
-        let with_input = self.cell.vectors.iter().any(|o| {
-            o.variable == vector.variable && matches!(o.kind, VectorKind::Bias { input: true, .. })
-        });
-        match start {
-            Some(value) if input || !with_input => Fill::Value(value),
-            _ => Fill::Bias,
+        if bias(true).or(bias(false)) != Some(v) {
+            return Fill::Bias;
         }
+        let gates = self.cell.memory_gates();
+        let effect = gates.iter().find(|g| g.0 == variable).map(|g| g.1);
+        Fill::Gate(Gate {
+            variable: variable.clone(),
+            layer: self.index,
+            start,
+            memory: match effect {
+                Some(Effect::Keeps) => 1.0,
+                Some(Effect::Writes) => -1.0,
+                None => 0.0,
+            },
+        })
     }
 }

@@ -1,6 +1,6 @@
 //! Ranges: every fault of a set of values, at once.
 
-use super::{OptimizerName, ScheduleName, Settings};
+use super::{Init, OptimizerName, ScheduleName, Settings, pairs};
 use crate::error::{Error, Result, nearest};
 
 /// One fault: the keys that it lies in, the first of them leading, and what was expected and came.
@@ -38,6 +38,7 @@ impl Settings {
         found.whole("embed", self.embed as u64, 0, 65536);
         found.number("dropout", self.dropout, "0 to below 1", fraction);
         found.cells(&self.cell, self.layers, cells);
+        found.pairs("cell-const", self.cell_const.as_deref());
         if self.tie && self.embed != self.hidden {
             let (embed, hidden) = (self.embed, self.hidden);
             found.add(
@@ -51,6 +52,19 @@ impl Settings {
         found.number("init-scale", self.init_scale, "a number above 0", positive);
         if let Some(bias) = self.forget_bias {
             found.number("forget-bias", bias, "a finite number", finite);
+        }
+        if let Some(longest) = self.chrono {
+            found.number("chrono", longest, "a number above 2", |v| {
+                finite(v) && v > 2.0
+            });
+        }
+        found.pairs("gate-bias", self.gate_bias.as_deref());
+        if let Some(deviation) = self.input_scale {
+            found.number("input-scale", deviation, "a number above 0", positive);
+            if !matches!(self.init, Init::Identity | Init::Spectral) {
+                let text = format!("expected init identity or spectral, got {}", self.init);
+                found.add(&["input-scale", "init"], text);
+            }
         }
 
         found.whole("seq-len", self.seq_len as u64, 1, 65536);
@@ -174,6 +188,12 @@ impl Found {
                 _ => format!("{least} to {most}"),
             };
             self.add(&[key], format!("expected {expected}, got {value}"));
+        }
+    }
+
+    fn pairs(&mut self, key: &str, list: Option<&str>) {
+        if let Err(text) = pairs(list.unwrap_or("")) {
+            self.add(&[key], text);
         }
     }
 

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use clap::{Arg, ArgMatches, Command};
 use serde_json::json;
-use wgrnn::Result;
 use wgrnn::cell::{Cell, library};
 use wgrnn::exec::gpu::{Gpu, Tile};
 use wgrnn::model::{Dims, Mode, Spec};
+use wgrnn::{Error, Result};
 
 use super::{flags, out, text};
 
@@ -24,6 +24,7 @@ pub fn command() -> Command {
                         .required(true)
                         .help("A cell that `cells` lists, or a file of your own"),
                 )
+                .arg(flags::cell_const())
                 .arg(size("input", "Width D of the input"))
                 .arg(size("hidden", "Width H of the hidden state"))
                 .arg(flags::json())
@@ -65,9 +66,19 @@ fn about(cell: &Cell) -> String {
     line.strip_prefix(&name).unwrap_or(line).to_string()
 }
 
-fn show(m: &ArgMatches) -> Result<()> {
+/// The cell that the command line names, with its constants.
+fn named(m: &ArgMatches) -> Result<Cell> {
     let name = m.get_one::<String>("cell").map_or("", |c| c);
-    let cell = text::cell(name)?;
+    let list = m.get_one::<String>("cell-const").map(String::as_str);
+    let cells = text::constants(vec![text::cell(name)?], list)?;
+    cells
+        .into_iter()
+        .next()
+        .ok_or_else(|| Error::usage("expected a cell"))
+}
+
+fn show(m: &ArgMatches) -> Result<()> {
+    let cell = named(m)?;
     let size = |name: &str| m.get_one::<u64>(name).map_or(128, |n| *n as usize);
     let (d, h) = (size("input"), size("hidden"));
     let compiled = cell.compile();
