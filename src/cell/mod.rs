@@ -8,6 +8,7 @@ pub mod constants;
 mod derive;
 pub mod eval;
 pub mod graph;
+pub mod language;
 pub mod library;
 mod lower;
 mod memory;

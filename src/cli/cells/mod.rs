@@ -1,10 +1,12 @@
 //! `cells`: the cells that the program brings, and what follows from a cell's equations.
 
+mod check;
+
 use std::sync::Arc;
 
-use clap::{Arg, ArgMatches, Command};
+use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::json;
-use wgrnn::cell::{Cell, library};
+use wgrnn::cell::{Cell, language, library};
 use wgrnn::exec::gpu::{Gpu, Tile};
 use wgrnn::model::{Dims, Mode, Spec};
 use wgrnn::{Error, Result};
@@ -15,22 +17,32 @@ pub fn command() -> Command {
     Command::new("cells")
         .about("List cells, or show what follows from one's equations")
         .arg(flags::json())
+        .arg(
+            Arg::new("language")
+                .long("language")
+                .action(ArgAction::SetTrue)
+                .help("Print the page that documents the cell language"),
+        )
         .subcommand(
             Command::new("show")
                 .about("Show a cell's equations, parameters, stages, backward equations and the generated WGSL")
-                .arg(
-                    Arg::new("cell")
-                        .value_name("NAME|FILE.cell")
-                        .required(true)
-                        .help("A cell that `cells` lists, or a file of your own"),
-                )
+                .arg(cell())
                 .arg(flags::cell_const())
                 .arg(size("input", "Width D of the input"))
                 .arg(size("hidden", "Width H of the hidden state"))
                 .arg(flags::json())
                 .after_help("Example:\n  wgrnn cells show gru --hidden 256"),
         )
-        .after_help("Examples:\n  wgrnn cells\n  wgrnn cells show lstm")
+        .subcommand(check::command())
+        .after_help("Examples:\n  wgrnn cells\n  wgrnn cells show lstm\n  wgrnn cells --language")
+}
+
+/// The cell, the first argument.
+fn cell() -> Arg {
+    Arg::new("cell")
+        .value_name("NAME|FILE.cell")
+        .required(true)
+        .help("A cell that `cells` lists, or a file of your own")
 }
 
 fn size(name: &'static str, help: &'static str) -> Arg {
@@ -40,6 +52,12 @@ fn size(name: &'static str, help: &'static str) -> Arg {
 pub fn run(m: &ArgMatches) -> Result<()> {
     if let Some(("show", m)) = m.subcommand() {
         return show(m);
+    }
+    if let Some(("check", m)) = m.subcommand() {
+        return check::run(m);
+    }
+    if m.get_flag("language") {
+        return out::line(language::page().trim_end());
     }
     let mut rows = Vec::new();
     for name in library::names() {
