@@ -1,6 +1,7 @@
 //! `cells`: the cells that the program brings, and what follows from a cell's equations.
 
 mod check;
+mod compare;
 
 use std::sync::Arc;
 
@@ -34,6 +35,7 @@ pub fn command() -> Command {
                 .after_help("Example:\n  wgrnn cells show gru --hidden 256"),
         )
         .subcommand(check::command())
+        .subcommand(compare::command())
         .after_help("Examples:\n  wgrnn cells\n  wgrnn cells show lstm\n  wgrnn cells --language")
 }
 
@@ -55,6 +57,9 @@ pub fn run(m: &ArgMatches) -> Result<()> {
     }
     if let Some(("check", m)) = m.subcommand() {
         return check::run(m);
+    }
+    if let Some(("compare", m)) = m.subcommand() {
+        return compare::run(m);
     }
     if m.get_flag("language") {
         return out::line(language::page().trim_end());
