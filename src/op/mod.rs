@@ -27,7 +27,9 @@ pub use gather::Gather;
 pub use matmul::MatMul;
 pub use norm::Norm;
 pub use optimizer::{Optimizer, Rule};
-pub use plan::{Control, Fill, Hyper, Io, Matrix, Parameter, Plan, Report, Role, Slot, SlotId};
+pub use plan::{
+    Control, Fill, Gate, Hyper, Io, Matrix, Parameter, Plan, Report, Role, Slot, SlotId,
+};
 pub use scan::{Direction, Scan};
 pub use scatter::Scatter;
 pub use softmax_xent::SoftmaxXent;
