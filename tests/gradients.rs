@@ -221,6 +221,6 @@ fn learned_initial_states() {
             s.learn_initial = true;
             s.bidirectional = true;
         };
-        check(&model(&["lstm", "highway"], both), dims, fast);
+        check(&model(&["lstm", "gru"], both), dims, fast);
     }
 }
