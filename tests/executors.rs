@@ -116,8 +116,8 @@ fn executor<F: Real>(plan: &Arc<Plan>, fast: bool, seed: u64) -> Cpu<F> {
     let init = Init {
         scheme: Scheme::Uniform,
         scale: 0.4,
-        forget_bias: None,
         seed,
+        ..Init::default()
     };
     let start = model::initialize(plan, &init).unwrap();
     let parameters = cpu.write(plan.io.parameters.unwrap());

@@ -96,8 +96,8 @@ fn start(plan: &Plan) -> Vec<f32> {
     let init = Init {
         scheme: Scheme::Uniform,
         scale: 0.4,
-        forget_bias: None,
         seed: 5,
+        ..Init::default()
     };
     initialize(plan, &init).unwrap()
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use wgrnn::cell::{Cell, library};
 use wgrnn::exec::Inputs;
 use wgrnn::exec::cpu::Cpu;
-use wgrnn::model::{Dims, Drops, Mode, Penalties, Spec};
+use wgrnn::exec::differences::differences;
+use wgrnn::model::{Dims, Drops, Init, Mode, Penalties, Scheme, Spec, initialize};
 use wgrnn::op::{Control, Hyper, Plan};
-use wgrnn::rng::{Purpose, Stream};
 
 fn spec(cell: Cell, hidden: usize, layers: usize, embed: usize) -> Spec {
     let cell = Arc::new(cell);
@@ -20,123 +20,24 @@ fn spec(cell: Cell, hidden: usize, layers: usize, embed: usize) -> Spec {
     }
 }
 
-struct Setup {
-    plan: Arc<Plan>,
-    parameters: Vec<f64>,
-    states: Vec<Vec<f64>>,
-    ids: Vec<u32>,
-    scale: f64,
-}
-
-impl Setup {
-    fn new(spec: &Spec, dims: Dims) -> Setup {
-        let plan = Arc::new(spec.plan(dims, Mode::Gradients).unwrap());
-        let mut stream = Stream::new(11, Purpose::Check, 0);
-        let parameters = (0..plan.arena).map(|_| 0.7 * stream.normal()).collect();
-        let states = plan.io.states.iter().map(|s| {
-            let len = plan.slot(*s).len();
-            (0..len).map(|_| 0.5 * stream.normal()).collect()
-        });
-        let states = states.collect();
-        let positions = (dims.steps + 1) * dims.batch;
-        let ids = (0..positions)
-            .map(|_| (stream.uniform() * spec.vocab as f32) as u32)
-            .collect();
-        Setup {
-            plan,
-            parameters,
-            states,
-            ids,
-            scale: 1.0 / (dims.steps * dims.batch) as f64,
-        }
-    }
-
-    /// Runs the plan; the states' last step is carried to the first, so the initial states are written there.
-    fn run(&self, cpu: &mut Cpu<f64>, parameters: &[f64], states: &[Vec<f64>]) -> f64 {
-        let io = &self.plan.io;
-        cpu.write(io.parameters.unwrap())
-            .copy_from_slice(parameters);
-        for (slot, values) in io.states.iter().zip(states) {
-            cpu.write(*slot).copy_from_slice(values);
-        }
-        let outcome = cpu
-            .run(&Inputs {
-                ids: &self.ids,
-                weights: None,
-                control: Control {
-                    key: [3, 4],
-                    step: [9, 0],
-                    reset: 0,
-                },
-                hyper: Hyper {
-                    scale: self.scale,
-                    ..Hyper::default()
-                },
-            })
-            .unwrap();
-        outcome.report.loss * self.scale + outcome.report.penalty
-    }
-}
-
-fn agree(what: &str, got: f64, want: f64) {
-    // Central differences with a step of 1e-5 err by about 1e-10 times the third derivative; rounding adds 1e-11.
-    let tolerance = 2e-7 * want.abs().max(1e-2);
-    assert!(
-        (got - want).abs() <= tolerance,
-        "{what}: got {got:e}, finite difference {want:e}"
-    );
-}
-
 fn check(spec: &Spec, dims: Dims, fast: bool) {
-    let setup = Setup::new(spec, dims);
-    let io = setup.plan.io.clone();
-    let mut cpu = if fast {
-        Cpu::<f64>::new(setup.plan.clone())
-    } else {
-        Cpu::<f64>::plain(setup.plan.clone())
-    };
-    let loss = setup.run(&mut cpu, &setup.parameters, &setup.states);
-    assert!(loss.is_finite() && loss > 0.1, "loss {loss}");
-    let gradients = cpu.read(io.gradients.unwrap()).to_vec();
-    let initial: Vec<Vec<f64>> = io
-        .initial
-        .iter()
-        .map(|m| cpu.read(m.slot)[m.offset..m.offset + m.rows * m.cols].to_vec())
-        .collect();
-    let step = 1e-5;
-    let slope = |up: f64, down: f64| (up - down) / (2.0 * step);
-    let mut seen = 0;
-    for parameter in &setup.plan.parameters {
-        let m = parameter.matrix;
-        // A stride through large parameters keeps the test short; 7 is prime to every size here.
-        let count = m.rows * m.cols;
-        for i in (0..count).step_by(if count > 60 { 7 } else { 1 }) {
-            let at = m.offset + i;
-            let mut p = setup.parameters.clone();
-            p[at] += step;
-            let up = setup.run(&mut cpu, &p, &setup.states);
-            p[at] = setup.parameters[at] - step;
-            let down = setup.run(&mut cpu, &p, &setup.states);
-            let what = format!("{} {} [{i}]", spec.cell_names(), parameter.name);
-            agree(&what, gradients[at], slope(up, down));
-            seen += 1;
-        }
+    let plan = Arc::new(spec.plan(dims, Mode::Gradients).unwrap());
+    let slopes = differences(plan.clone(), fast).unwrap();
+    for slope in &slopes {
+        assert!(slope.passed(), "{} {}", spec.cell_names(), slope.fault());
     }
-    // The initial states lie in the last step of the states' slots [S, T+1, B, H]. Backward runs from the top layer.
-    for (layer, initial) in initial.iter().rev().enumerate() {
-        let plane = dims.batch * spec.hidden;
-        for (i, got) in initial.iter().enumerate() {
-            let at = (i / plane * (dims.steps + 1) + dims.steps) * plane + i % plane;
-            let mut states = setup.states.clone();
-            states[layer][at] += step;
-            let up = setup.run(&mut cpu, &setup.parameters, &states);
-            states[layer][at] -= 2.0 * step;
-            let down = setup.run(&mut cpu, &setup.parameters, &states);
-            let what = format!("{} initial state, layer {layer} [{i}]", spec.cell_names());
-            agree(&what, *got, slope(up, down));
-        }
+    assert!(slopes.len() > 20, "{} gradients", slopes.len());
+    // A loss that depends on nothing has right gradients too.
+    let steepest = slopes.iter().map(|s| s.want.abs()).fold(0.0, f64::max);
+    assert!(steepest > 1e-3, "no slope is above {steepest}");
+    let looked_at = |name: &str| slopes.iter().any(|s| s.name == name);
+    for parameter in &plan.parameters {
+        assert!(looked_at(&parameter.name), "{}", parameter.name);
     }
-    assert!(seen > 20, "only {seen} gradients were looked at");
+    for layer in 0..plan.io.states.len() {
+        let name = format!("initial state of layer {layer}");
+        assert!(looked_at(&name), "{name}");
+    }
 }
 
 #[test]
@@ -212,6 +113,40 @@ fn layers_of_different_cells() {
         ..spec(library::builtin("rnn").unwrap(), 3, 1, 0)
     };
     check(&spec, Dims { steps: 3, batch: 2 }, true);
+}
+
+/// One run from weights that the seed of a test draws.
+fn run(spec: &Spec, dims: Dims) -> (Arc<Plan>, Cpu<f64>) {
+    let plan = Arc::new(spec.plan(dims, Mode::Gradients).unwrap());
+    let mut cpu = Cpu::<f64>::new(plan.clone());
+    let init = Init {
+        scheme: Scheme::Normal,
+        scale: 0.7,
+        seed: 5,
+        ..Init::default()
+    };
+    let weights = initialize(&plan, &init).unwrap();
+    let slot = cpu.write(plan.io.parameters.unwrap());
+    for (to, from) in slot.iter_mut().zip(weights) {
+        *to = f64::from(from);
+    }
+    let positions = (dims.steps + 1) * dims.batch;
+    let ids: Vec<u32> = (0..positions as u32).map(|i| i * i % 5).collect();
+    cpu.run(&Inputs {
+        ids: &ids,
+        weights: None,
+        control: Control {
+            key: [3, 4],
+            step: [9, 0],
+            reset: 1,
+        },
+        hyper: Hyper {
+            scale: 1.0 / (dims.steps * dims.batch) as f64,
+            ..Hyper::default()
+        },
+    })
+    .unwrap();
+    (plan, cpu)
 }
 
 #[test]
@@ -296,11 +231,8 @@ fn penalties_are_reported_apart_and_leave_no_trace_when_off() {
         ..penalized.clone()
     };
     let run = |spec: &Spec| {
-        let setup = Setup::new(spec, dims);
-        let mut cpu = Cpu::<f64>::plain(setup.plan.clone());
-        setup.run(&mut cpu, &setup.parameters, &setup.states);
-        let report = setup.plan.io.report.unwrap();
-        cpu.read(report).to_vec()
+        let (plan, cpu) = run(spec, dims);
+        cpu.read(plan.io.report.unwrap()).to_vec()
     };
     let (plain, with) = (run(&base), run(&penalized));
     assert_eq!(plain[0], with[0], "the loss");
@@ -339,15 +271,13 @@ fn dropped_weights_have_no_gradient() {
             },
             ..spec(library::builtin(cell).unwrap(), 6, 1, 0)
         };
-        let setup = Setup::new(&spec, Dims { steps: 3, batch: 2 });
-        let mut cpu = Cpu::<f64>::new(setup.plan.clone());
-        setup.run(&mut cpu, &setup.parameters, &setup.states);
-        let weight = { setup.plan.parameters.iter() }
+        let (plan, cpu) = run(&spec, Dims { steps: 3, batch: 2 });
+        let weight = { plan.parameters.iter() }
             .find(|p| p.name == "rnn.weight_hh_l0")
             .unwrap();
-        let gradients = cpu.read(setup.plan.io.gradients.unwrap());
+        let gradients = cpu.read(plan.io.gradients.unwrap());
         let gradients = &gradients[weight.matrix.offset..weight.matrix.end()];
-        let dropped = cpu.read(setup.plan.find("dropped.weights.l0").unwrap());
+        let dropped = cpu.read(plan.find("dropped.weights.l0").unwrap());
         let zeros = dropped.iter().filter(|w| **w == 0.0).count();
         assert!(
             (least..=most).contains(&zeros),
@@ -459,45 +389,16 @@ fn noise_inside_cells() {
     }
 }
 
-/// Penalties and dropout where signals take more than one way.
 #[test]
-fn regularisers_on_layers_that_are_not_a_plain_stack() {
-    let dims = Dims { steps: 4, batch: 2 };
-    let noisy = |s: &mut Spec| {
-        s.dropout = 0.3;
-        s.drops = Drops {
-            input: 0.2,
-            tokens: 0.2,
-            weights: 0.3,
-            locked: true,
-        };
-        s.penalties = Penalties {
-            activation: 0.7,
-            temporal: 0.9,
-            norm: 0.8,
-            ..Penalties::default()
-        };
-    };
+fn learned_initial_states() {
+    let dims = Dims { steps: 3, batch: 2 };
     for fast in [false, true] {
-        let spec = model(&["lstm", "gru", "highway"], |s| {
-            noisy(s);
-            s.connections.residual = true;
-            s.connections.skip = true;
-            s.layer_norm = true;
-        });
-        // A skip connection widens what a highway reads, which must be H.
-        let spec = Spec {
-            cells: spec.cells[..2].to_vec(),
-            project: 4,
-            ..spec
-        };
+        let spec = model(&["lstm", "gru-cho"], |s| s.learn_initial = true);
         check(&spec, dims, fast);
-        let both = model(&["gru", "highway", "lstm"], |s| {
-            noisy(s);
+        let both = |s: &mut Spec| {
+            s.learn_initial = true;
             s.bidirectional = true;
-            s.project = 3;
-            s.noise.zoneout = 0.3;
-        });
-        check(&both, dims, fast);
+        };
+        check(&model(&["lstm", "gru"], both), dims, fast);
     }
 }

@@ -172,8 +172,8 @@ impl Step {
             &Init {
                 scheme: Scheme::Uniform,
                 scale: 0.08,
-                forget_bias: None,
                 seed: SEED,
+                ..Init::default()
             },
         )?;
         let slot = plan

@@ -4,11 +4,14 @@
 //! vectors and previous states. [`Cell::compile`] differentiates it (`derive`), cuts both directions into [`Stage`]s
 //! (`stage`), and `wgsl` and `eval` give the same stages to the GPU and the CPU. Nothing here knows of tensors or devices.
 
+pub mod constants;
 mod derive;
 pub mod eval;
 pub mod graph;
+pub mod language;
 pub mod library;
 mod lower;
+mod memory;
 mod noise;
 pub mod operator;
 pub mod parse;
@@ -20,6 +23,7 @@ mod tests;
 pub mod wgsl;
 
 use graph::{Graph, Id};
+pub use memory::Effect;
 pub use noise::Noise;
 pub use stage::{Compiled, Stage};
 

@@ -5,9 +5,9 @@ use crate::error::{Error, Result};
 /// Texts beyond this many bytes are refused unread.
 pub const MAX_BYTES: usize = 64 * 1024;
 /// Brackets and operators may nest this deep.
-const MAX_DEPTH: usize = 64;
+pub const MAX_DEPTH: usize = 64;
 /// Words, numbers and symbols in one line; bounds every recursion over what was parsed.
-const MAX_TOKENS: usize = 1000;
+pub const MAX_TOKENS: usize = 1000;
 
 /// A place in the text, counted from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -24,11 +24,11 @@ const STEPS: u64 = 5;
 
 /// Sizes of a model to check: H, layers, B, T, embedding width, rate of dropout; whether every other form of dropout and
 /// every penalty is there too.
-type Shape = (usize, usize, usize, usize, usize, f64, bool);
+pub type Shape = (usize, usize, usize, usize, usize, f64, bool);
 
 /// Odd sizes take the scalar paths, sizes divisible by four the vector ones; a table or rows of an embedding. A single
 /// step has no pairs for a penalty on changes.
-const SHAPES: [Shape; 5] = [
+pub const SHAPES: [Shape; 5] = [
     (37, 2, 3, 5, 0, 0.3, false),
     (12, 1, 9, 3, 12, 0.0, false),
     (32, 2, 5, 2, 7, 0.2, false),
@@ -46,6 +46,7 @@ pub fn command() -> Command {
                 .value_name("NAME|FILE.cell")
                 .help("One cell only (default: every built-in one)"),
         )
+        .arg(flags::cell_const().requires("cell"))
         .arg(flags::whole("hidden", 1, 4096).help("Hidden size H, with --layers, --batch, --seq-len (default: several odd sizes)"))
         .arg(flags::whole("layers", 1, 16).help("Layers (default with --hidden: 1)"))
         .arg(flags::whole("batch", 1, 1024).help("Rows B (default with --hidden: 3)"))
@@ -77,14 +78,12 @@ pub fn run(m: &ArgMatches) -> Result<()> {
             "--device cpu: check compares a GPU with the CPU; name an adapter",
         ));
     }
-    let device = match block_on(Device::open(&Choice::parse(choice)))? {
-        Some(device) => device,
-        // `auto` passes software adapters by, but here there is nothing else to check.
-        None => block_on(Device::open(&Choice::Gpu))?
-            .ok_or_else(|| Error::device("no adapter to check"))?,
-    };
+    let device = open(choice)?;
     let cells = match m.get_one::<String>("cell") {
-        Some(name) => vec![text::cell(name)?],
+        Some(name) => {
+            let list = m.get_one::<String>("cell-const").map(String::as_str);
+            text::constants(vec![text::cell(name)?], list)?
+        }
         None => library::names()
             .map(library::builtin)
             .collect::<Result<Vec<Cell>>>()?,
@@ -147,7 +146,16 @@ pub fn run(m: &ArgMatches) -> Result<()> {
     )))
 }
 
-fn title(cell: &Cell, (h, layers, b, t, embed, dropout, regularize): Shape) -> String {
+/// The adapter that `choice` names; `auto` passes software adapters by, but here there may be nothing else to check.
+pub fn open(choice: &str) -> Result<Arc<Device>> {
+    match block_on(Device::open(&Choice::parse(choice)))? {
+        Some(device) => Ok(device),
+        None => block_on(Device::open(&Choice::Gpu))?
+            .ok_or_else(|| Error::device("no adapter to check")),
+    }
+}
+
+pub fn title(cell: &Cell, (h, layers, b, t, embed, dropout, regularize): Shape) -> String {
     let input = if embed == 0 {
         "one-hot".to_string()
     } else {
@@ -160,7 +168,8 @@ fn title(cell: &Cell, (h, layers, b, t, embed, dropout, regularize): Shape) -> S
     )
 }
 
-async fn compare(
+/// Operations and whole steps of a model of `cell`, on `device` and in the plain code.
+pub async fn compare(
     device: &Arc<Device>,
     cell: Arc<Cell>,
     shape: Shape,
@@ -191,8 +200,8 @@ async fn compare(
     let init = Init {
         scheme: Scheme::Uniform,
         scale: 0.4,
-        forget_bias: None,
         seed: 5,
+        ..Init::default()
     };
     let parameters = initialize(&plan, &init)?;
     let gpu = Gpu::new(device.clone(), plan.clone()).await?;

@@ -27,6 +27,14 @@ pub fn json() -> Arg {
         .help("Print results as JSON")
 }
 
+/// `--cell-const`, where there are no other settings.
+pub fn cell_const() -> Arg {
+    Arg::new("cell-const")
+        .long("cell-const")
+        .value_name("NAME=VALUE,...")
+        .help("Values for constants of the cell")
+}
+
 /// The run's folder, the first argument.
 pub fn run() -> Arg {
     Arg::new("run")

@@ -83,7 +83,7 @@ pub fn run(m: &ArgMatches) -> Result<()> {
     memory::check("the model and its minibatch", plan.bytes(), |_| {
         "lower --hidden, --layers or --batch".into()
     })?;
-    let parameters = initialize(&plan, &init(&settings))?;
+    let parameters = initialize(&plan, &init(&settings, &spec)?)?;
     let device = flags::open_device(m)?;
     let mut stream = Stream::new(settings.seed, Purpose::Check, 0);
     let count = plan.io.ids.map_or(0, |ids| plan.slot(ids).len());
@@ -131,7 +131,7 @@ fn model(m: &ArgMatches) -> Result<Model> {
     let mut names: Vec<&str> = library::names().collect();
     let Some(path) = flags::path(m, "run") else {
         let settings = resolve(None, given, &names)?;
-        let cells = text::cells(&settings.cell)?;
+        let cells = text::cells(&settings)?;
         let vocab = m.get_one::<u64>("vocab-size").map_or(65, |n| *n as usize);
         let spec = spec(&settings, cells, vocab);
         return Ok(Model { settings, spec });
@@ -155,8 +155,11 @@ fn model(m: &ArgMatches) -> Result<Model> {
     let settings = resolve(Some((&file, &content)), given, &names)?;
     // The run's own cell is in its checkpoint; its file need not exist any more.
     let cells = match other {
-        true => text::cells(&settings.cell)?,
-        false => about.cells().map_err(|e| loaded.named(e))?,
+        true => text::cells(&settings)?,
+        false => {
+            let cells = about.cells().map_err(|e| loaded.named(e))?;
+            text::constants(cells, settings.cell_const.as_deref())?
+        }
     };
     let spec = spec(&settings, cells, about.vocabulary.len());
     Ok(Model { settings, spec })

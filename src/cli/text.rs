@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use wgrnn::cell::constants::set_constants;
 use wgrnn::cell::{Cell, library};
 use wgrnn::data::{Corpus, Source, VocabKind, Vocabulary, split};
-use wgrnn::train::settings::Vocab;
+use wgrnn::train::settings::{Vocab, pairs};
 use wgrnn::train::{Settings, Text};
 use wgrnn::{Error, Result};
 
@@ -101,9 +102,18 @@ fn absolute(file: &Path) -> PathBuf {
     }
 }
 
-/// The cells that the setting lists: one for every layer, or one for all of them.
-pub fn cells(list: &str) -> Result<Vec<Cell>> {
-    list.split(',').map(|name| cell(name.trim())).collect()
+/// The cells that settings list, one for every layer or one for all of them, with their constants.
+pub fn cells(settings: &Settings) -> Result<Vec<Cell>> {
+    let names = settings.cell.split(',').map(str::trim);
+    let cells = names.map(cell).collect::<Result<Vec<Cell>>>()?;
+    constants(cells, settings.cell_const.as_deref())
+}
+
+/// Cells with the constants that `--cell-const` sets.
+pub fn constants(cells: Vec<Cell>, list: Option<&str>) -> Result<Vec<Cell>> {
+    let list = list.unwrap_or("");
+    let values = pairs(list).map_err(|e| Error::usage(format!("--cell-const: {e}")))?;
+    set_constants(&cells, &values)
 }
 
 /// The cell `name`: a built-in one, or a file that ends in .cell.

@@ -139,7 +139,7 @@ fn prepare(m: &ArgMatches) -> Result<Ready> {
         flags.insert("preset".into(), "quick".into());
     }
     let mut settings = resolve(file, flags, &names)?;
-    let cells = text::cells(&settings.cell)?;
+    let cells = text::cells(&settings)?;
 
     let source = text::source(&files);
     let length = settings.length(files.is_empty());

@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod cpu;
+pub mod differences;
 mod engine;
 pub mod gpu;
 pub mod profile;

@@ -39,6 +39,8 @@ enum Way {
 #[derive(Debug)]
 pub struct Recurrent {
     label: String,
+    /// The cell as it is written; `cell` has the noise too.
+    written: Arc<Cell>,
     cell: Arc<Cell>,
     noise: Noise,
     learned: bool,
@@ -70,6 +72,7 @@ impl Recurrent {
     pub fn new(cell: Arc<Cell>, hidden: usize, label: impl Into<String>) -> Self {
         Recurrent {
             label: label.into(),
+            written: cell.clone(),
             cell,
             noise: Noise::default(),
             learned: false,
@@ -174,7 +177,7 @@ impl Recurrent {
 impl Layer for Recurrent {
     fn forward(&mut self, builder: &mut Builder, input: Signal) -> Result<Signal> {
         let label = self.label.clone();
-        self.cell = Arc::new(self.cell.with_noise(self.noise, builder.training));
+        self.cell = Arc::new(self.written.with_noise(self.noise, builder.training));
         let ((t, b), h) = (self.window(builder), self.hidden);
         let memory = !self.cell.is_feed_forward();
         self.compiled = Arc::new(if builder.training {

@@ -1,8 +1,13 @@
 //! How parameters start.
 
+mod matrix;
+
 use crate::error::{Error, Result};
-use crate::op::{Fill, Matrix, Parameter, Plan};
+use crate::op::{Fill, Gate, Matrix, Parameter, Plan};
 use crate::rng::{Purpose, Stream};
+
+/// Where the streams of chrono's draws begin, one a layer; those of the parameters are far below.
+const CHRONO: u64 = 1 << 32;
 
 /// A way to draw weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,20 +21,48 @@ pub enum Scheme {
     /// Xavier for the weights of the input, an orthogonal H x H matrix times `scale` for each recurrent gate; biases 0.
     /// Saxe, McClelland, Ganguli 2014.
     Orthogonal,
+    /// The identity times `scale` for each recurrent gate, the other weights normal with deviation `input_scale` (0.001);
+    /// biases 0. Le, Jaitly, Hinton 2015 (IRNN).
+    Identity,
+    /// Each recurrent gate's H x H matrix normal, rescaled to the spectral radius `scale`; the other weights as Xavier, or
+    /// normal with deviation `input_scale`; biases 0. Jaeger 2001 (echo states), Sutskever et al. 2013.
+    Spectral,
 }
 
 /// How all parameters of a model start.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Init {
     /// The way to draw weights.
     pub scheme: Scheme,
     /// Its scale.
     pub scale: f64,
+    /// Identity and spectral: the deviation of the weights that are not recurrent.
+    pub input_scale: Option<f64>,
     /// The value of the biases that the cell gives a start of their own, such as the forget gate's; the cell's own where
     /// absent.
     pub forget_bias: Option<f64>,
+    /// Chrono initialisation (Tallec and Ollivier 2018): the longest span T that is to be remembered. The gates that keep
+    /// a state start at log u, those that write it at -log u, u uniform in [1, T - 1], one draw a unit.
+    pub chrono: Option<f64>,
+    /// Starts of the biases of single variables; they win over `chrono`, and that over `forget_bias`.
+    pub gate_bias: Vec<(String, f64)>,
     /// The seed.
     pub seed: u64,
+}
+
+/// Small uniform weights, seed 1, and no say in any bias.
+impl Default for Init {
+    fn default() -> Init {
+        Init {
+            scheme: Scheme::Uniform,
+            scale: 0.1,
+            input_scale: None,
+            forget_bias: None,
+            chrono: None,
+            gate_bias: Vec::new(),
+            seed: 1,
+        }
+    }
 }
 
 /// The flat parameters of a plan at their start. Each parameter has a stream of its own, so that one more layer does not
@@ -46,7 +79,7 @@ pub fn initialize(plan: &Plan, init: &Init) -> Result<Vec<f32>> {
         let cols = m.cols / blocks;
         for (block, fill) in parameter.fill.iter().enumerate() {
             let part = m.columns(block * cols, cols);
-            let values = draw(parameter, part, *fill, init, &mut stream);
+            let values = draw(parameter, part, fill, init, &mut stream);
             for (i, value) in values.into_iter().enumerate() {
                 let value = value as f32;
                 if !value.is_finite() {
@@ -65,77 +98,94 @@ pub fn initialize(plan: &Plan, init: &Init) -> Result<Vec<f32>> {
 fn draw(
     parameter: &Parameter,
     part: Matrix,
-    fill: Fill,
+    fill: &Fill,
     init: &Init,
     stream: &mut Stream,
 ) -> Vec<f64> {
     let n = part.rows * part.cols;
-    let mut uniform = |a: f64| -> Vec<f64> {
-        let draw = |_| (2.0 * f64::from(stream.uniform()) - 1.0) * a;
-        (0..n).map(draw).collect()
-    };
-    // A file's last axis is the fan in.
-    let fans = match parameter.file_shape[..] {
-        [_, input] => {
-            input
-                + if parameter.transposed {
-                    part.cols
-                } else {
-                    part.rows
-                }
-        }
-        _ => 1,
-    };
-    let glorot = init.scale * (6.0 / fans as f64).sqrt();
+    if let Fill::Gate(gate) = fill
+        && let Some(values) = gate_bias(gate, n, init)
+    {
+        return values;
+    }
     match (fill, init.scheme) {
-        (Fill::Fixed(value), _) => vec![value; n],
-        (Fill::Value(value), _) => vec![init.forget_bias.unwrap_or(value); n],
-        (_, Scheme::Uniform) => uniform(init.scale),
-        (Fill::Bias, _) => vec![0.0; n],
-        (_, Scheme::Normal) => (0..n).map(|_| init.scale * stream.normal()).collect(),
+        (Fill::Fixed(value), _) => vec![*value; n],
+        (_, Scheme::Uniform) => uniform(n, init.scale, stream),
+        (Fill::Bias | Fill::Gate(_), _) => vec![0.0; n],
+        (_, Scheme::Normal) => normal(n, init.scale, stream),
         (Fill::Recurrent, Scheme::Orthogonal) => {
-            let normal: Vec<f64> = (0..n).map(|_| stream.normal()).collect();
-            let mut q = orthogonal(normal, part.cols);
+            let mut q = matrix::orthogonal(normal(n, 1.0, stream), part.cols);
             q.iter_mut().for_each(|x| *x *= init.scale);
             q
         }
-        (Fill::Weight | Fill::Recurrent, Scheme::Xavier | Scheme::Orthogonal) => uniform(glorot),
+        (Fill::Recurrent, Scheme::Identity) => {
+            let diagonal = |i: usize| i / part.cols == i % part.cols;
+            let one = |i: usize| if diagonal(i) { init.scale } else { 0.0 };
+            (0..n).map(one).collect()
+        }
+        (Fill::Recurrent, Scheme::Spectral) => {
+            let mut m = normal(n, 1.0, stream);
+            let radius = matrix::spectral_radius(&m, part.cols, stream);
+            // A radius of 0 has no scale.
+            if radius > 0.0 {
+                m.iter_mut().for_each(|x| *x *= init.scale / radius);
+            }
+            m
+        }
+        (_, Scheme::Identity) => normal(n, init.input_scale.unwrap_or(1e-3), stream),
+        (_, Scheme::Spectral) => match init.input_scale {
+            Some(deviation) => normal(n, deviation, stream),
+            None => uniform(n, glorot(parameter, part), stream),
+        },
+        (_, Scheme::Xavier | Scheme::Orthogonal) => {
+            uniform(n, init.scale * glorot(parameter, part), stream)
+        }
     }
 }
 
-/// Makes the rows of a square matrix orthonormal, by Gram and Schmidt's process done twice for accuracy.
-fn orthogonal(mut m: Vec<f64>, n: usize) -> Vec<f64> {
-    for i in 0..n {
-        for _ in 0..2 {
-            for j in 0..i {
-                let (before, row) = m.split_at_mut(i * n);
-                let (other, row) = (&before[j * n..(j + 1) * n], &mut row[..n]);
-                let dot: f64 = other.iter().zip(row.iter()).map(|(a, b)| a * b).sum();
-                row.iter_mut().zip(other).for_each(|(a, b)| *a -= dot * b);
-            }
-        }
-        let row = &mut m[i * n..(i + 1) * n];
-        let norm = row.iter().map(|a| a * a).sum::<f64>().sqrt();
-        row.iter_mut().for_each(|a| *a /= norm);
+/// The start that settings or the cell give to a gate's bias, if any.
+fn gate_bias(gate: &Gate, units: usize, init: &Init) -> Option<Vec<f64>> {
+    let own = init
+        .gate_bias
+        .iter()
+        .rfind(|(name, _)| *name == gate.variable);
+    if let Some((_, value)) = own {
+        return Some(vec![*value; units]);
     }
-    m
+    if let Some(longest) = init.chrono
+        && gate.memory != 0.0
+    {
+        // All gates of a layer share their draws: what one forgets, the other writes.
+        let number = |n: u64, byte: u8| n.wrapping_mul(31).wrapping_add(byte.into());
+        let layer = gate.layer.bytes().fold(0, number);
+        let mut stream = Stream::new(init.seed, Purpose::Init, CHRONO.wrapping_add(layer));
+        let span = |u: f32| 1.0 + (longest - 2.0) * f64::from(u);
+        let draws = (0..units).map(|_| gate.memory * span(stream.uniform()).ln());
+        return Some(draws.collect());
+    }
+    let start = gate.start?;
+    Some(vec![init.forget_bias.unwrap_or(start); units])
+}
+
+fn uniform(n: usize, a: f64, stream: &mut Stream) -> Vec<f64> {
+    let draw = |_| (2.0 * f64::from(stream.uniform()) - 1.0) * a;
+    (0..n).map(draw).collect()
+}
+
+fn normal(n: usize, deviation: f64, stream: &mut Stream) -> Vec<f64> {
+    (0..n).map(|_| deviation * stream.normal()).collect()
+}
+
+/// Glorot and Bengio's half-width.
+fn glorot(parameter: &Parameter, part: Matrix) -> f64 {
+    // A file's last axis is the fan in.
+    let fans = match (&parameter.file_shape[..], parameter.transposed) {
+        ([_, input], true) => input + part.cols,
+        ([_, input], false) => input + part.rows,
+        _ => 1,
+    };
+    (6.0 / fans as f64).sqrt()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn orthogonal_rows_have_unit_length_and_no_overlap() {
-        let n = 17;
-        let mut stream = Stream::new(3, Purpose::Init, 0);
-        let q = orthogonal((0..n * n).map(|_| stream.normal()).collect(), n);
-        for i in 0..n {
-            for j in 0..n {
-                let dot: f64 = (0..n).map(|k| q[i * n + k] * q[j * n + k]).sum();
-                let want = f64::from(u8::from(i == j));
-                assert!((dot - want).abs() < 1e-12, "rows {i}, {j}: {dot}");
-            }
-        }
-    }
-}
+mod tests;

@@ -30,7 +30,9 @@ pub use matmul::MatMul;
 pub use norm::Norm;
 pub use optimizer::{Optimizer, Rule};
 pub use penalty::Penalty;
-pub use plan::{Control, Fill, Hyper, Io, Matrix, Parameter, Plan, Report, Role, Slot, SlotId};
+pub use plan::{
+    Control, Fill, Gate, Hyper, Io, Matrix, Parameter, Plan, Report, Role, Slot, SlotId,
+};
 pub use propagation::Propagation;
 pub use scan::{Direction, Scan};
 pub use scatter::Scatter;

@@ -84,7 +84,7 @@ impl Matrix {
 }
 
 /// How a parameter starts.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Fill {
     /// A weight of the input with this many inputs (rows) in its product; drawn as the settings say.
     Weight,
@@ -92,10 +92,23 @@ pub enum Fill {
     Recurrent,
     /// A bias, drawn or zero as the settings say.
     Bias,
-    /// A bias that starts at a value of its own.
-    Value(f64),
     /// A value that no setting changes.
     Fixed(f64),
+    /// The bias of a cell's variable, for which settings or the cell may have a value of its own.
+    Gate(Gate),
+}
+
+/// Whose bias a block of H elements is, as far as its start hangs on that.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Gate {
+    /// The variable of the cell.
+    pub variable: String,
+    /// The layer's label.
+    pub layer: String,
+    /// Where the cell starts it.
+    pub start: Option<f64>,
+    /// 1: an open gate keeps a state; -1: it writes it; 0: neither.
+    pub memory: f64,
 }
 
 /// One parameter: a matrix [rows, cols] in the flat arena, blocks of columns with their own names and start.

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::optimizer;
-use super::settings::{self, Settings};
+use super::settings::{self, Settings, pairs};
 use crate::cell::{Cell, Noise};
+use crate::error::{Error, Result, nearest};
 use crate::layer::Connections;
 use crate::model::{Drops, Init, Penalties, Scheme, Spec, Update};
 
@@ -59,17 +60,53 @@ pub fn update(settings: &Settings) -> Update {
     }
 }
 
-/// How the model starts.
-pub fn init(settings: &Settings) -> Init {
-    Init {
+/// How the model `spec` starts.
+///
+/// # Errors
+/// Usage: a bias of a variable that no cell has; chrono for a cell without a gate that keeps or writes a state.
+pub fn init(settings: &Settings, spec: &Spec) -> Result<Init> {
+    let list = settings.gate_bias.as_deref().unwrap_or("");
+    let gate_bias = pairs(list).map_err(|e| Error::usage(format!("gate-bias: {e}")))?;
+    let biased = || spec.cells.iter().flat_map(|cell| cell.biased());
+    for (name, _) in &gate_bias {
+        if !biased().any(|known| known == name) {
+            let mut known: Vec<&str> = biased().collect();
+            known.dedup();
+            return Err(Error::usage(format!(
+                "gate-bias: no variable of {} that has a bias is called {name}{} (known: {})",
+                spec.cell_names(),
+                hint(name, &known),
+                known.join(", ")
+            )));
+        }
+    }
+    if settings.chrono.is_some()
+        && let Some(cell) = spec.cells.iter().find(|c| c.memory_gates().is_empty())
+    {
+        return Err(Error::usage(format!(
+            "chrono: cell {} has no gate with a bias that keeps or writes a state",
+            cell.name
+        )));
+    }
+    Ok(Init {
         scheme: match settings.init {
             settings::Init::Uniform => Scheme::Uniform,
             settings::Init::Normal => Scheme::Normal,
             settings::Init::Xavier => Scheme::Xavier,
             settings::Init::Orthogonal => Scheme::Orthogonal,
+            settings::Init::Identity => Scheme::Identity,
+            settings::Init::Spectral => Scheme::Spectral,
         },
         scale: settings.init_scale,
+        input_scale: settings.input_scale,
         forget_bias: settings.forget_bias,
+        chrono: settings.chrono,
+        gate_bias,
         seed: settings.seed,
-    }
+    })
+}
+
+fn hint(name: &str, known: &[&str]) -> String {
+    let near = nearest(name, known.iter().copied());
+    near.map_or(String::new(), |n| format!("; did you mean {n}?"))
 }

@@ -182,9 +182,9 @@ impl Job {
     /// The state of a run that begins.
     ///
     /// # Errors
-    /// Initial values that are not finite.
+    /// Initial values that are not finite; starts of biases that the cells do not have.
     pub fn start(&self) -> Result<State> {
-        let init = super::build::init(&self.settings);
+        let init = super::build::init(&self.settings, &self.spec)?;
         let parameters = initialize(&self.plan, &init)?;
         Ok(State::start(
             &self.plan,

@@ -1,9 +1,9 @@
 //! What a recurrent layer learns: one weight per source of its cell, one parameter per group of vectors.
 
 use super::Recurrent;
-use crate::cell::{SourceKind, VectorKind};
+use crate::cell::{Effect, SourceKind, VectorKind};
 use crate::layer::{Builder, Param};
-use crate::op::Fill;
+use crate::op::{Fill, Gate};
 
 impl Recurrent {
     /// The name in files of what this layer learns: PyTorch's for a layer of a stack, else under the layer's own.
@@ -65,21 +65,38 @@ impl Recurrent {
         place.into_iter().flatten().collect()
     }
 
-    /// A bias with a value of its own starts there; where a variable has two biases, only the input's does.
+    /// What is said of a variable's bias holds for one vector: where it has two, for the input's.
     fn vector_fill(&self, v: usize) -> Fill {
-        let vector = &self.cell.vectors[v];
-        let (input, start) = match vector.kind {
-            VectorKind::Bias { input, start } => (input, start),
+        let vectors = &self.cell.vectors;
+        let variable = &vectors[v].variable;
+        let bias = |input: bool| {
+            vectors.iter().position(|o| {
+                let VectorKind::Bias { input: has, .. } = o.kind else {
+                    return false;
+                };
+                o.variable == *variable && has == input
+            })
+        };
+        let start = match vectors[v].kind {
+            VectorKind::Bias { start, .. } => start,
             VectorKind::Peep => return Fill::Bias,
             VectorKind::Gain => return Fill::Fixed(1.0),
             VectorKind::Shift => return Fill::Fixed(0.0),
         };
-        let with_input = self.cell.vectors.iter().any(|o| {
-            o.variable == vector.variable && matches!(o.kind, VectorKind::Bias { input: true, .. })
-        });
-        match start {
-            Some(value) if input || !with_input => Fill::Value(value),
-            _ => Fill::Bias,
+        if bias(true).or(bias(false)) != Some(v) {
+            return Fill::Bias;
         }
+        let gates = self.written.memory_gates();
+        let effect = gates.iter().find(|g| g.0 == variable).map(|g| g.1);
+        Fill::Gate(Gate {
+            variable: variable.clone(),
+            layer: self.label.clone(),
+            start,
+            memory: match effect {
+                Some(Effect::Keeps) => 1.0,
+                Some(Effect::Writes) => -1.0,
+                None => 0.0,
+            },
+        })
     }
 }

@@ -1,6 +1,6 @@
 //! Ranges: every fault of a set of values, at once.
 
-use super::{OptimizerName, ScheduleName, Settings};
+use super::{Init, OptimizerName, ScheduleName, Settings, pairs};
 use crate::error::{Error, Result, nearest};
 
 /// One fault: the keys that it lies in, the first of them leading, and what was expected and came.
@@ -55,6 +55,7 @@ impl Settings {
             found.add(&["skip", "embed"], text.to_string());
         }
         found.cells(&self.cell, self.layers, cells);
+        found.pairs("cell-const", self.cell_const.as_deref());
         // The width that the head reads, which a skip connection makes that of all layers.
         let (width, key) = match self.project {
             0 => (self.hidden, "hidden"),
@@ -77,6 +78,19 @@ impl Settings {
         found.number("init-scale", self.init_scale, "a number above 0", positive);
         if let Some(bias) = self.forget_bias {
             found.number("forget-bias", bias, "a finite number", finite);
+        }
+        if let Some(longest) = self.chrono {
+            found.number("chrono", longest, "a number above 2", |v| {
+                finite(v) && v > 2.0
+            });
+        }
+        found.pairs("gate-bias", self.gate_bias.as_deref());
+        if let Some(deviation) = self.input_scale {
+            found.number("input-scale", deviation, "a number above 0", positive);
+            if !matches!(self.init, Init::Identity | Init::Spectral) {
+                let text = format!("expected init identity or spectral, got {}", self.init);
+                found.add(&["input-scale", "init"], text);
+            }
         }
 
         found.whole("seq-len", self.seq_len as u64, 1, 65536);
@@ -223,6 +237,12 @@ impl Found {
                 _ => format!("{least} to {most}"),
             };
             self.add(&[key], format!("expected {expected}, got {value}"));
+        }
+    }
+
+    fn pairs(&mut self, key: &str, list: Option<&str>) {
+        if let Err(text) = pairs(list.unwrap_or("")) {
+            self.add(&[key], text);
         }
     }
 

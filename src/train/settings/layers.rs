@@ -17,9 +17,9 @@ enum Origin {
     Flags,
 }
 
-/// Numbers that belong to a choice. When a higher layer chooses otherwise, the numbers that came with or below the old
+/// Values that belong to a choice. When a higher layer chooses otherwise, the numbers that came with or below the old
 /// choice go with it: another optimiser does not inherit the old one's learning rate.
-const BELONGS: [(&str, &[&str]); 2] = [
+const BELONGS: [(&str, &[&str]); 3] = [
     (
         "optimizer",
         &[
@@ -34,7 +34,9 @@ const BELONGS: [(&str, &[&str]); 2] = [
             "eps",
         ],
     ),
-    ("init", &["init-scale"]),
+    ("init", &["init-scale", "input-scale"]),
+    // Names of variables and constants mean something in one cell alone.
+    ("cell", &["cell-const", "gate-bias"]),
 ];
 
 /// Of these a higher layer's one replaces a lower layer's other.
@@ -282,6 +284,8 @@ pub(super) fn default_init_scale(init: Init, hidden: usize) -> f64 {
         // A hidden of 0 is reported as such; its scale must not add a fault of its own.
         Init::Uniform => 1.0 / (hidden.max(1) as f64).sqrt(),
         Init::Normal => 0.01,
-        Init::Xavier | Init::Orthogonal => 1.0,
+        Init::Xavier | Init::Orthogonal | Init::Identity => 1.0,
+        // Slightly above 1, where what goes round neither dies nor takes over: Sutskever et al. 2013.
+        Init::Spectral => 1.1,
     }
 }

@@ -6,6 +6,7 @@
 mod check;
 mod field;
 mod layers;
+mod pairs;
 mod preset;
 
 use crate::error::{Error, Result};
@@ -13,6 +14,7 @@ use field::{choice, settings};
 
 pub use field::Key;
 pub use layers::resolve;
+pub use pairs::pairs;
 pub use preset::Preset;
 
 choice! {
@@ -36,6 +38,10 @@ choice! {
         Orthogonal = "orthogonal",
         /// Normal with standard deviation init-scale.
         Normal = "normal",
+        /// Recurrent matrices init-scale times the identity, the others small (IRNN; Le, Jaitly, Hinton 2015).
+        Identity = "identity",
+        /// Recurrent matrices normal with spectral radius init-scale (Jaeger 2001, Sutskever 2013), the others as Xavier.
+        Spectral = "spectral",
     }
 }
 
@@ -90,6 +96,8 @@ settings! {
     "model" {
         /// The recurrent cell: a name that `cells` lists, or a file that ends in .cell; or one a layer, `lstm,gru`
         cell: String = "lstm".to_string(),
+        /// Values for constants of the cell, a=0.3,b=2; a constant changes in every layer whose cell has it
+        cell_const: Option<String> = None,
         /// Width H of a layer's hidden state
         hidden: usize = 128,
         /// Number of recurrent layers
@@ -140,12 +148,18 @@ settings! {
         propagation_penalty: f64 = 0.0,
     }
     "initial weights" {
-        /// How weights start: uniform, xavier, orthogonal or normal
+        /// How weights start: uniform, xavier, orthogonal, normal, identity (IRNN) or spectral (echo states)
         init: Init = Init::Uniform,
-        /// Half-width for uniform (default 1/sqrt(H)), deviation for normal (0.01), factor for the others (1)
+        /// Half-width for uniform (default 1/sqrt(H)), deviation for normal (0.01), spectral radius (1.1), else a factor (1)
         init_scale: f64 = layers::default_init_scale(Init::Uniform, 128),
         /// What biases start at that the cell starts on its own, such as a forget gate's (default: the cell's, 1)
         forget_bias: Option<f64> = None,
+        /// Biases of single variables of the cell, f=1,o=-1; they win over chrono, and that over forget-bias
+        gate_bias: Option<String> = None,
+        /// Longest span T to remember: gates that keep a state start at log U(1, T-1), those that write it at minus that
+        chrono: Option<f64> = None,
+        /// identity, spectral: deviation of the weights that are not recurrent (default: identity 0.001, spectral as xavier)
+        input_scale: Option<f64> = None,
     }
     "minibatches" {
         /// Steps T of truncated backpropagation through time

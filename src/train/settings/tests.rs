@@ -54,6 +54,10 @@ fn a_key_is_a_field_and_a_flag() {
         let unset = [
             "preset",
             "forget-bias",
+            "gate-bias",
+            "chrono",
+            "input-scale",
+            "cell-const",
             "epochs",
             "steps",
             "minutes",
@@ -179,6 +183,25 @@ fn another_optimiser_brings_its_own_numbers() {
 }
 
 #[test]
+fn initialisation_has_defaults_of_its_own() {
+    for (init, scale) in [("identity", 1.0), ("spectral", 1.1)] {
+        let s = from_flags(&[("init", init)]).unwrap();
+        assert_eq!((s.init_scale, s.input_scale), (scale, None));
+        from_flags(&[("init", init), ("input-scale", "0.01"), ("chrono", "50")]).unwrap();
+    }
+    // Another cell or scheme in a higher layer takes along what was said of the lower one's.
+    let text = "cell = \"lstm\"\ngate-bias = \"o=-1\"\ncell-const = \"a=1\"\ninit = \"identity\"\ninput-scale = 0.1\n";
+    let file = Some((Path::new("my.toml"), text));
+    let s = resolve(file, Table::new(), CELLS).unwrap();
+    assert_eq!(s.gate_bias.as_deref(), Some("o=-1"));
+    let s = resolve(file, flags(&[("cell", "gru"), ("init", "xavier")]), CELLS).unwrap();
+    assert_eq!(
+        (s.gate_bias, s.cell_const, s.input_scale),
+        (None, None, None)
+    );
+}
+
+#[test]
 fn every_bad_value_is_refused_by_name() {
     let cases = [
         ("hidden", "0"),
@@ -229,6 +252,12 @@ fn every_bad_value_is_refused_by_name() {
         ("init", "zeros"),
         ("init-scale", "0"),
         ("forget-bias", "inf"),
+        ("gate-bias", "f"),
+        ("gate-bias", "f=1,f=2"),
+        ("cell-const", "a=1e99"),
+        ("chrono", "2"),
+        ("chrono", "nan"),
+        ("input-scale", "0.1"),
         ("vocab", "word"),
         ("min-count", "0"),
         ("val", "0.91"),

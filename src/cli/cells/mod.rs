@@ -1,13 +1,16 @@
 //! `cells`: the cells that the program brings, and what follows from a cell's equations.
 
+mod check;
+mod compare;
+
 use std::sync::Arc;
 
-use clap::{Arg, ArgMatches, Command};
+use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::json;
-use wgrnn::Result;
-use wgrnn::cell::{Cell, library};
+use wgrnn::cell::{Cell, language, library};
 use wgrnn::exec::gpu::{Gpu, Tile};
 use wgrnn::model::{Dims, Mode, Spec};
+use wgrnn::{Error, Result};
 
 use super::{flags, out, text};
 
@@ -15,21 +18,33 @@ pub fn command() -> Command {
     Command::new("cells")
         .about("List cells, or show what follows from one's equations")
         .arg(flags::json())
+        .arg(
+            Arg::new("language")
+                .long("language")
+                .action(ArgAction::SetTrue)
+                .help("Print the page that documents the cell language"),
+        )
         .subcommand(
             Command::new("show")
                 .about("Show a cell's equations, parameters, stages, backward equations and the generated WGSL")
-                .arg(
-                    Arg::new("cell")
-                        .value_name("NAME|FILE.cell")
-                        .required(true)
-                        .help("A cell that `cells` lists, or a file of your own"),
-                )
+                .arg(cell())
+                .arg(flags::cell_const())
                 .arg(size("input", "Width D of the input"))
                 .arg(size("hidden", "Width H of the hidden state"))
                 .arg(flags::json())
                 .after_help("Example:\n  wgrnn cells show gru --hidden 256"),
         )
-        .after_help("Examples:\n  wgrnn cells\n  wgrnn cells show lstm")
+        .subcommand(check::command())
+        .subcommand(compare::command())
+        .after_help("Examples:\n  wgrnn cells\n  wgrnn cells show lstm\n  wgrnn cells --language")
+}
+
+/// The cell, the first argument.
+fn cell() -> Arg {
+    Arg::new("cell")
+        .value_name("NAME|FILE.cell")
+        .required(true)
+        .help("A cell that `cells` lists, or a file of your own")
 }
 
 fn size(name: &'static str, help: &'static str) -> Arg {
@@ -39,6 +54,15 @@ fn size(name: &'static str, help: &'static str) -> Arg {
 pub fn run(m: &ArgMatches) -> Result<()> {
     if let Some(("show", m)) = m.subcommand() {
         return show(m);
+    }
+    if let Some(("check", m)) = m.subcommand() {
+        return check::run(m);
+    }
+    if let Some(("compare", m)) = m.subcommand() {
+        return compare::run(m);
+    }
+    if m.get_flag("language") {
+        return out::line(language::page().trim_end());
     }
     let mut rows = Vec::new();
     for name in library::names() {
@@ -65,9 +89,19 @@ fn about(cell: &Cell) -> String {
     line.strip_prefix(&name).unwrap_or(line).to_string()
 }
 
-fn show(m: &ArgMatches) -> Result<()> {
+/// The cell that the command line names, with its constants.
+fn named(m: &ArgMatches) -> Result<Cell> {
     let name = m.get_one::<String>("cell").map_or("", |c| c);
-    let cell = text::cell(name)?;
+    let list = m.get_one::<String>("cell-const").map(String::as_str);
+    let cells = text::constants(vec![text::cell(name)?], list)?;
+    cells
+        .into_iter()
+        .next()
+        .ok_or_else(|| Error::usage("expected a cell"))
+}
+
+fn show(m: &ArgMatches) -> Result<()> {
+    let cell = named(m)?;
     let size = |name: &str| m.get_one::<u64>(name).map_or(128, |n| *n as usize);
     let (d, h) = (size("input"), size("hidden"));
     let compiled = cell.compile();

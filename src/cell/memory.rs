@@ -1,0 +1,202 @@
+//! Which gates decide how long a state remembers, found in the equations rather than by their names.
+
+use super::graph::{Graph, Id, Node};
+use super::operator::{Binary, Unary};
+use super::{Cell, VectorKind};
+
+/// What an open gate does to a state's past.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Open, it keeps the previous value: f in c = f * c + i * g, z in h = (1 - z) * n + z * h.
+    Keeps,
+    /// Open, it writes what is new: i in c = f * c + i * g, z in h = (1 - z) * h + z * n.
+    Writes,
+}
+
+impl Cell {
+    /// The variables whose biases set how long the cell remembers, each once; empty where no gate does.
+    ///
+    /// A gate is a sigmoid with a bias. In the sum that is a state's new value, one that multiplies the previous value
+    /// keeps, one whose rest `1 - z` multiplies it writes (`h + z * (n - h)` counts as such), and so do the gates of the
+    /// other terms. A cell that gates in another way, such as exponentially, has the variables called f and i.
+    pub fn memory_gates(&self) -> Vec<(&str, Effect)> {
+        let mut found = Vec::new();
+        for state in 0..self.states.len() {
+            let terms: Vec<Vec<Id>> = addends(&self.graph, self.new_states[state])
+                .into_iter()
+                .map(|term| factors(&self.graph, term))
+                .collect();
+            let before = found.len();
+            for term in &terms {
+                self.gates_of_past(state, term, &mut found);
+            }
+            if found.len() > before {
+                let gates = terms.iter().flatten().filter_map(|f| self.gate(*f));
+                for gate in gates {
+                    note(&mut found, gate, Effect::Writes);
+                }
+            }
+        }
+        if found.is_empty() && self.has_bias("f") {
+            found.push(("f", Effect::Keeps));
+            if self.has_bias("i") {
+                found.push(("i", Effect::Writes));
+            }
+        }
+        found
+    }
+
+    /// The gates of a term that has the state's previous value as a factor.
+    fn gates_of_past<'a>(
+        &'a self,
+        state: usize,
+        factors: &[Id],
+        found: &mut Vec<(&'a str, Effect)>,
+    ) {
+        let past = |id: Id| self.graph.node(id) == Node::Previous(state);
+        // What an open gate does here, and what the gate's rest `1 - z` would do.
+        let mut open = None;
+        for factor in factors {
+            match self.graph.node(*factor) {
+                _ if past(*factor) => open = Some(Effect::Keeps),
+                Node::Binary(Binary::Sub, a, _) if past(a) => open = Some(Effect::Keeps),
+                Node::Binary(Binary::Sub, _, b) if past(b) => open = Some(Effect::Writes),
+                _ => {}
+            }
+        }
+        let Some(open) = open else { return };
+        for factor in factors {
+            if let Some(gate) = self.gate(*factor) {
+                note(found, gate, open);
+            }
+            if let Node::Binary(Binary::Sub, one, gate) = self.graph.node(*factor)
+                && self.graph.value(one) == Some(1.0)
+                && let Some(gate) = self.gate(gate)
+                && open == Effect::Keeps
+            {
+                note(found, gate, Effect::Writes);
+            }
+        }
+    }
+
+    /// The variable whose bias opens a sigmoid.
+    fn gate(&self, id: Id) -> Option<&str> {
+        let Node::Unary(Unary::Sigmoid, inner) = self.graph.node(id) else {
+            return None;
+        };
+        let bias = |id: &Id| match self.graph.node(*id) {
+            Node::Vector(v) if self.vectors[v].kind != VectorKind::Peep => Some(v),
+            _ => None,
+        };
+        let terms = addends(&self.graph, inner);
+        let vector = terms.iter().find_map(bias)?;
+        Some(&self.vectors[vector].variable)
+    }
+
+    /// Whether the equation of `variable` has a bias.
+    pub fn has_bias(&self, variable: &str) -> bool {
+        { self.vectors.iter() }.any(|v| v.variable == variable && v.kind != VectorKind::Peep)
+    }
+
+    /// The variables whose equations have a bias, each once, in the order of the equations.
+    pub fn biased(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = Vec::new();
+        for vector in &self.vectors {
+            if vector.kind != VectorKind::Peep && !names.contains(&vector.variable.as_str()) {
+                names.push(&vector.variable);
+            }
+        }
+        names
+    }
+}
+
+fn note<'a>(found: &mut Vec<(&'a str, Effect)>, gate: &'a str, effect: Effect) {
+    if !found.iter().any(|(name, _)| *name == gate) {
+        found.push((gate, effect));
+    }
+}
+
+fn addends(graph: &Graph, root: Id) -> Vec<Id> {
+    parts(graph, root, &[Binary::Add, Binary::Sub], false)
+}
+
+fn factors(graph: &Graph, root: Id) -> Vec<Id> {
+    parts(graph, root, &[Binary::Mul], true)
+}
+
+/// The operands of a tree of such operators. A shared node counts once, so that the work is bounded by the graph.
+fn parts(graph: &Graph, root: Id, operators: &[Binary], negated: bool) -> Vec<Id> {
+    let (mut open, mut seen, mut found) = (vec![root], vec![false; graph.len()], Vec::new());
+    while let Some(id) = open.pop() {
+        if std::mem::replace(&mut seen[id], true) {
+            continue;
+        }
+        match graph.node(id) {
+            Node::Binary(op, a, b) if operators.contains(&op) => open.extend([b, a]),
+            Node::Unary(Unary::Neg, a) if negated => open.push(a),
+            _ => found.push(id),
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::library;
+    use super::*;
+    use Effect::{Keeps, Writes};
+
+    #[test]
+    fn gates_of_the_library() {
+        for (name, want) in [
+            ("lstm", &[("f", Keeps), ("i", Writes)][..]),
+            ("lstm-peephole", &[("f", Keeps), ("i", Writes)]),
+            ("lstm-fgr", &[("f", Keeps), ("i", Writes)]),
+            ("lstm-niaf", &[("f", Keeps), ("i", Writes)]),
+            ("lstm-nig", &[("f", Keeps)]),
+            ("lstm-cifg", &[("i", Writes)]),
+            ("slstm", &[("f", Keeps), ("i", Writes)]),
+            ("gru", &[("z", Keeps)]),
+            ("gru-cho", &[("z", Keeps)]),
+            ("mut1", &[("z", Writes)]),
+            ("mut2", &[("z", Writes)]),
+            ("mut3", &[("z", Writes)]),
+            ("rnn", &[]),
+            ("elman", &[]),
+            ("rnn-leaky", &[]),
+            ("lstm-idea", &[]),
+            ("lstm-97", &[]),
+            ("lstm-nfg", &[]),
+        ] {
+            let cell = library::builtin(name).unwrap();
+            let mut found = cell.memory_gates();
+            found.sort_by_key(|g| g.0);
+            assert_eq!(found, want, "{name}");
+        }
+    }
+
+    #[test]
+    fn other_spellings_of_one_gate() {
+        for (line, want) in [
+            ("h = h + z * (n - h)", Writes),
+            ("h = n + z * (h - n)", Keeps),
+            ("h = h * (1 - z) - -n * z", Writes),
+        ] {
+            let text =
+                format!("state h\nz = sigmoid(linear(x, h))\nn = tanh(linear(x, h))\n{line}\n");
+            let cell = Cell::parse("c", &text).unwrap();
+            assert_eq!(cell.memory_gates(), [("z", want)], "{line}");
+        }
+    }
+
+    #[test]
+    fn shared_sums_do_not_explode() {
+        let mut text = String::from("state h\na0 = tanh(linear(x, h)) + h\n");
+        for n in 1..200 {
+            text.push_str(&format!("a{n} = a{} + a{}\n", n - 1, n - 1));
+        }
+        text.push_str("h = a199\n");
+        let cell = Cell::parse("c", &text).unwrap();
+        assert!(cell.memory_gates().is_empty());
+    }
+}

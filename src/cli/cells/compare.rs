@@ -1,0 +1,318 @@
+//! `cells compare`: every cell at an equal budget of parameters, on the same text for the same number of characters.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use clap::{Arg, ArgMatches, Command, value_parser};
+use pollster::block_on;
+use serde_json::{Value, json};
+use toml::Table;
+use wgrnn::cell::{Cell, library};
+use wgrnn::exec::Device;
+use wgrnn::model::{Dims, Mode, Spec};
+use wgrnn::train::settings::{ScheduleName, resolve};
+use wgrnn::train::{Event, Job, Length, Settings, Trainer, init, spec};
+use wgrnn::{Error, Kind, Result};
+
+use crate::cli::progress::Progress;
+use crate::cli::{flags, out, text, train};
+
+/// The sections of settings that hold for all cells alike.
+const SECTIONS: [&str; 5] = [
+    "data",
+    "initial weights",
+    "minibatches",
+    "optimiser",
+    "learning rate's schedule",
+];
+/// Settings of other sections that do.
+const SINGLE: [&str; 5] = ["layers", "embed", "dropout", "cell-const", "seed"];
+/// Gradients longer than this are scaled down: without it some cells of the library diverge now and then.
+const CLIP_NORM: f64 = 5.0;
+/// The largest hidden size that settings take.
+const MAX_HIDDEN: usize = 65536;
+
+pub fn command() -> Command {
+    let settings = flags::settings().filter(|arg| {
+        let name = arg.get_id().as_str();
+        let mut keys = Settings::keys().iter();
+        let key = keys.find(|key| key.name == name);
+        key.is_some_and(|key| SECTIONS.contains(&key.section) || SINGLE.contains(&name))
+    });
+    Command::new("compare")
+        .about("Train every cell at an equal budget of parameters on one text; print one table")
+        .arg(
+            Arg::new("files")
+                .value_name("FILE")
+                .num_args(0..)
+                .value_parser(value_parser!(PathBuf))
+                .help("Texts, joined in this order; - is standard input (default: the built-in corpus)"),
+        )
+        .arg(
+            Arg::new("cells")
+                .long("cells")
+                .value_name("NAME|FILE.cell,...")
+                .help("The cells (default: every built-in one)"),
+        )
+        .arg(
+            flags::whole("budget", 1, 1 << 40)
+                .default_value("100000")
+                .help("Parameters of the whole model, head and embedding included; the largest H that keeps to it is taken"),
+        )
+        .arg(
+            flags::whole("chars", 1, 1 << 50)
+                .default_value("1000000")
+                .help("Characters that each cell is trained on, rounded up to whole steps"),
+        )
+        .arg(
+            flags::whole("steps", 1, 1 << 40)
+                .conflicts_with("chars")
+                .help("Steps instead of characters"),
+        )
+        .arg(flags::device())
+        .arg(flags::json())
+        .args(settings)
+        .after_help(
+            "Examples:\n  wgrnn cells compare book.txt\n  wgrnn cells compare book.txt --cells lstm,gru,my.cell --budget 50000 --chars 5000000\n\n\
+             Every cell gets the same recipe: one layer, one-hot characters, Adam at 0.002, gradients clipped to a norm of\n\
+             5, B 32, T 50; flags change it. Cells that use x elementwise get an embedding as wide as H, which counts.\n\
+             A cell that diverges says so in its row. No run folder is written.",
+        )
+}
+
+/// One row of the table.
+struct Row {
+    cell: String,
+    hidden: usize,
+    embed: usize,
+    parameters: usize,
+    /// Nats a character on the validation text; nothing for a cell that diverged.
+    nats: Option<f64>,
+    speed: f64,
+}
+
+pub fn run(m: &ArgMatches) -> Result<()> {
+    let cells = cells(m)?;
+    let number = |name: &str| m.get_one::<u64>(name).copied();
+    let budget = number("budget").unwrap_or(100_000) as usize;
+    // What all cells share; the cell's own numbers come on top.
+    let mut shared = flags::given(m);
+    for name in ["cell-const", "steps"] {
+        shared.remove(name);
+    }
+    shared.entry("clip-norm").or_insert(CLIP_NORM.into());
+    let base = settings(&shared, &cells[0], 1)?;
+    if base.val == 0.0 {
+        return Err(Error::usage(
+            "--val 0: cells are compared on the validation text; expected a part above 0",
+        ));
+    }
+    if base.schedule == ScheduleName::Plateau {
+        return Err(Error::usage(
+            "--schedule plateau: cells are evaluated once, at the end; expected another schedule",
+        ));
+    }
+    let per_step = (base.seq_len * base.batch) as u64;
+    let steps = number("steps");
+    let steps = steps.unwrap_or_else(|| number("chars").unwrap_or(1).div_ceil(per_step));
+
+    let files: Vec<PathBuf> = m.get_many("files").unwrap_or_default().cloned().collect();
+    let source = text::source(&files);
+    let corpus = text::load(&source)?;
+    let vocabulary = text::vocabulary(&corpus, &base)?;
+    let prepared = text::prepare(&source, &corpus, &vocabulary, &base)?;
+    let device = flags::open_device(m)?;
+
+    // Everything is sized before anything is trained.
+    let mut models = Vec::new();
+    for cell in &cells {
+        let hidden = fit(&shared, cell, vocabulary.len(), budget)?;
+        let settings = settings(&shared, cell, hidden)?;
+        let spec = spec(&settings, vec![cell.clone()], vocabulary.len());
+        init(&settings, &spec)?;
+        models.push(train::job(settings, spec, Length::Steps(steps), &prepared)?);
+    }
+    let mut rows: Vec<Row> = Vec::new();
+    let count = models.len();
+    for (n, job) in models.into_iter().enumerate() {
+        let (cell, hidden) = (job.spec.cell_names(), job.spec.hidden);
+        let parameters = job.plan.parameter_count();
+        let place = format!("{}/{count} {cell}", n + 1);
+        out::note(&format!("{place}: H {hidden}, {parameters} parameters"));
+        let embed = job.spec.embed;
+        let (nats, speed) = block_on(train(&device, job))
+            .map_err(|e| Error::new(e.kind, format!("{cell}: {}", e.message)))?;
+        out::note(&match nats {
+            Some(nats) => format!("{place}: {nats:.4} nats/char, {speed:.0} characters/s"),
+            None => format!("{place}: diverged"),
+        });
+        rows.push(Row {
+            cell,
+            hidden,
+            embed,
+            parameters,
+            nats,
+            speed,
+        });
+    }
+    // The best first, those that diverged last.
+    rows.sort_by(|a, b| {
+        let key = |r: &Row| r.nats.unwrap_or(f64::INFINITY);
+        key(a).total_cmp(&key(b))
+    });
+    if m.get_flag("json") {
+        return out::json(&json!({
+            "text": prepared.text.name,
+            "vocab": vocabulary.len(),
+            "floor": prepared.floor,
+            "device": device.name(),
+            "budget": budget,
+            "steps": steps,
+            "characters": steps.saturating_mul(per_step),
+            "cells": rows.iter().map(value).collect::<Vec<_>>(),
+        }));
+    }
+    out::line(&format!(
+        "{}: V {}, at most {budget} parameters, {} characters in {steps} steps (B {}, T {}), {} {}, {}",
+        prepared.text.name,
+        vocabulary.len(),
+        steps.saturating_mul(per_step),
+        base.batch,
+        base.seq_len,
+        base.optimizer,
+        base.lr,
+        device.name()
+    ))?;
+    if let Some(floor) = prepared.floor {
+        out::line(&format!("no model can get below {floor:.4} nats/char"))?;
+    }
+    print(&rows)
+}
+
+/// The cells that are compared, with their constants.
+fn cells(m: &ArgMatches) -> Result<Vec<Cell>> {
+    let cells: Vec<Cell> = match m.get_one::<String>("cells") {
+        None => library::names()
+            .map(library::builtin)
+            .collect::<Result<_>>()?,
+        Some(list) => { list.split(',') }
+            .map(|name| text::cell(name.trim()))
+            .collect::<Result<_>>()?,
+    };
+    let list = m.get_one::<String>("cell-const").map(String::as_str);
+    text::constants(cells, list)
+}
+
+/// The settings of one cell at one size: defaults that hang on the size follow it.
+fn settings(shared: &Table, cell: &Cell, hidden: usize) -> Result<Settings> {
+    let mut flags = shared.clone();
+    let size = |n: usize| toml::Value::Integer(n as i64);
+    flags.insert("cell".into(), cell.name.clone().into());
+    flags.insert("hidden".into(), size(hidden));
+    if cell.raw_input {
+        flags.insert("embed".into(), size(hidden));
+    }
+    flags.insert("sample-every".into(), size(0));
+    // One evaluation, at the end.
+    flags.insert("eval-every".into(), size(i64::MAX as usize));
+    flags.insert("save-every".into(), size(i64::MAX as usize));
+    resolve(None, flags, &[&cell.name])
+}
+
+/// The largest hidden size with which the model has at most `budget` parameters.
+fn fit(shared: &Table, cell: &Cell, vocab: usize, budget: usize) -> Result<usize> {
+    let parameters = |hidden: usize| -> Result<usize> {
+        let settings = settings(shared, cell, hidden)?;
+        let spec: Spec = spec(&settings, vec![cell.clone()], vocab);
+        let plan = spec.plan(Dims { steps: 1, batch: 1 }, Mode::Scores)?;
+        Ok(plan.parameter_count())
+    };
+    let smallest = parameters(1)?;
+    if smallest > budget {
+        return Err(Error::usage(format!(
+            "--budget {budget}: {} with one hidden unit has {smallest} parameters",
+            cell.name
+        )));
+    }
+    // `low` fits, `high` does not or is not to be had.
+    let (mut low, mut high) = (1, MAX_HIDDEN + 1);
+    while high - low > 1 {
+        let middle = low + (high - low) / 2;
+        if parameters(middle)? <= budget {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    Ok(low)
+}
+
+/// Trains to the end; the loss on the validation text, if it did not diverge, and characters a second of training.
+async fn train(device: &Device, job: Job) -> Result<(Option<f64>, f64)> {
+    let tokens = job.settings.seq_len * job.settings.batch;
+    let mut progress = Progress::new(false, 0, tokens, job.steps_per_epoch());
+    let state = job.start()?;
+    let mut trainer = Trainer::new(device.clone(), job, state).await?;
+    let start = Instant::now();
+    // Of the newest figures: what comes after them is evaluation.
+    let (mut seconds, mut nats) = (0.0, None);
+    let result = loop {
+        let elapsed = start.elapsed().as_secs_f64();
+        match trainer.next(elapsed, false).await {
+            Ok(Event::Steps(figures)) => {
+                seconds = start.elapsed().as_secs_f64();
+                let done = trainer.counters().step;
+                let fraction = trainer.job().fraction(done, elapsed);
+                let left = (fraction > 0.0).then(|| seconds * (1.0 / fraction - 1.0));
+                progress.steps(&figures, fraction, left);
+            }
+            Ok(Event::Evaluated { evaluation, .. }) => nats = Some(evaluation.nats),
+            Ok(Event::Finished) => break Ok(()),
+            Ok(_) => {}
+            Err(e) if e.kind == Kind::Diverged => break Ok(()),
+            Err(e) => break Err(e),
+        }
+    };
+    progress.finish();
+    result?;
+    let speed = (trainer.counters().step as f64 * tokens as f64) / seconds.max(1e-9);
+    Ok((nats.filter(|n| n.is_finite()), speed))
+}
+
+fn value(row: &Row) -> Value {
+    json!({
+        "cell": row.cell,
+        "hidden": row.hidden,
+        "embed": row.embed,
+        "parameters": row.parameters,
+        "diverged": row.nats.is_none(),
+        "nats": row.nats,
+        "bits": row.nats.map(|n| n / std::f64::consts::LN_2),
+        "tokens_per_second": row.nats.map(|_| row.speed),
+    })
+}
+
+fn print(rows: &[Row]) -> Result<()> {
+    let longest = rows.iter().map(|r| r.cell.len()).max();
+    let width = longest.unwrap_or(0).max("cell".len());
+    out::line(&format!(
+        "\n{:<width$} {:>6} {:>10} {:>10} {:>10} {:>10}",
+        "cell", "H", "parameters", "nats/char", "bits/char", "tokens/s"
+    ))?;
+    for (n, row) in rows.iter().enumerate() {
+        let figures = match row.nats {
+            None => format!("{:>10}", "diverged"),
+            Some(nats) => format!(
+                "{nats:>10.4} {:>10.4} {:>10.0}{}",
+                nats / std::f64::consts::LN_2,
+                row.speed,
+                if n == 0 { "  best" } else { "" }
+            ),
+        };
+        let (cell, hidden, parameters) = (&row.cell, row.hidden, row.parameters);
+        out::line(&format!(
+            "{cell:<width$} {hidden:>6} {parameters:>10} {figures}"
+        ))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,268 @@
+//! Finite differences: every gradient of a plan against the slope of its objective, in f64.
+
+use std::sync::Arc;
+
+use super::Inputs;
+use super::cpu::Cpu;
+use crate::error::{Error, Result};
+use crate::op::{Control, Hyper, Op, Plan, SlotId};
+use crate::rng::{Purpose, Stream};
+
+/// Steps of the central differences, tried in this order. With the first they err by about 1e-10 times the third
+/// derivative, and rounding adds 1e-11; a strongly curved loss wants a smaller step, a flat one bears a larger.
+const STEPS: [f64; 3] = [1e-5, 1e-6, 1e-4];
+/// A gradient may be off by this part of the slope.
+pub const TOLERANCE: f64 = 2e-7;
+/// Slopes below this are compared as if they were this large.
+const SMALL: f64 = 1e-2;
+
+/// One gradient beside its finite difference.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Slope {
+    /// The parameter, or the initial states of a layer.
+    pub name: String,
+    /// The element.
+    pub index: usize,
+    /// The gradient that the plan gives.
+    pub got: f64,
+    /// The finite difference.
+    pub want: f64,
+}
+
+impl Slope {
+    /// How far the gradient is off, as a part of the slope; NaN when either is no number.
+    pub fn error(&self) -> f64 {
+        (self.got - self.want).abs() / self.want.abs().max(SMALL)
+    }
+
+    fn rank(&self) -> f64 {
+        let error = self.error();
+        if error.is_nan() { f64::INFINITY } else { error }
+    }
+
+    /// Whether the two agree within [`TOLERANCE`].
+    pub fn passed(&self) -> bool {
+        self.error() <= TOLERANCE
+    }
+
+    /// Both in one line.
+    pub fn fault(&self) -> String {
+        format!(
+            "{} [{}]: got {:e}, finite difference {:e}",
+            self.name, self.index, self.got, self.want
+        )
+    }
+}
+
+/// The slope that is furthest off; NaN is further than any number.
+pub fn worst(slopes: &[Slope]) -> Option<&Slope> {
+    { slopes.iter() }.max_by(|a, b| a.rank().total_cmp(&b.rank()))
+}
+
+/// A plan with gradients (`Mode::Gradients`), random parameters, initial states and token ids.
+struct Setup {
+    plan: Arc<Plan>,
+    cpu: Cpu<f64>,
+    parameters: Vec<f64>,
+    states: Vec<Vec<f64>>,
+    ids: Vec<u32>,
+    scale: f64,
+    slots: [SlotId; 2],
+    reset: bool,
+}
+
+impl Setup {
+    fn new(plan: Arc<Plan>, fast: bool) -> Result<Setup> {
+        let io = &plan.io;
+        let (Some(parameters), Some(gradients), Some(ids), Some(logits)) =
+            (io.parameters, io.gradients, io.ids, io.logits)
+        else {
+            return Err(Error::internal(
+                "finite differences need a plan with gradients",
+            ));
+        };
+        let vocab = plan.matrix(logits).cols;
+        let slots = [parameters, gradients];
+        let shape = &plan.slot(ids).shape;
+        let predictions = (shape[0] - 1) * shape[1];
+        let mut stream = Stream::new(11, Purpose::Check, 0);
+        let parameters = (0..plan.arena).map(|_| 0.7 * stream.normal()).collect();
+        let states = io.states.iter().map(|s| {
+            let len = plan.slot(*s).len();
+            (0..len).map(|_| 0.5 * stream.normal()).collect()
+        });
+        let states = states.collect();
+        let ids = (0..plan.slot(ids).len())
+            .map(|_| (stream.uniform() * vocab as f32) as u32)
+            .collect();
+        Ok(Setup {
+            cpu: match fast {
+                true => Cpu::new(plan.clone()),
+                false => Cpu::plain(plan.clone()),
+            },
+            parameters,
+            states,
+            ids,
+            scale: 1.0 / predictions as f64,
+            slots,
+            reset: false,
+            plan,
+        })
+    }
+
+    /// The mean loss and the penalties. The states' last step is carried to the first, so the initial states are written there.
+    fn loss(&mut self) -> Result<f64> {
+        let slot = self.slots[0];
+        self.cpu.write(slot).copy_from_slice(&self.parameters);
+        for (slot, values) in self.plan.io.states.iter().zip(&self.states) {
+            self.cpu.write(*slot).copy_from_slice(values);
+        }
+        let outcome = self.cpu.run(&Inputs {
+            ids: &self.ids,
+            weights: None,
+            control: Control {
+                key: [3, 4],
+                step: [9, 0],
+                reset: u32::from(self.reset),
+            },
+            hyper: Hyper {
+                scale: self.scale,
+                ..Hyper::default()
+            },
+        })?;
+        Ok(outcome.report.loss * self.scale + outcome.report.penalty)
+    }
+
+    /// The finite difference of the loss along one number, the one nearest to `got` of those that the steps give.
+    fn slope(&mut self, name: &str, index: usize, number: Number, got: f64) -> Result<Slope> {
+        let before = *self.number(number);
+        let mut best: Option<Slope> = None;
+        for step in STEPS {
+            *self.number(number) = before + step;
+            let up = self.loss()?;
+            *self.number(number) = before - step;
+            let down = self.loss()?;
+            *self.number(number) = before;
+            let slope = Slope {
+                name: name.to_string(),
+                index,
+                got,
+                want: (up - down) / (2.0 * step),
+            };
+            let nearer = |best: &Slope| slope.rank() < best.rank();
+            if best.as_ref().is_none_or(nearer) {
+                best = Some(slope);
+            }
+            if best.as_ref().is_some_and(Slope::passed) {
+                break;
+            }
+        }
+        best.ok_or_else(|| Error::internal("no step for finite differences"))
+    }
+
+    fn number(&mut self, number: Number) -> &mut f64 {
+        match number {
+            Number::Parameter(at) => &mut self.parameters[at],
+            Number::State(layer, at) => &mut self.states[layer][at],
+        }
+    }
+}
+
+/// A number that the loss depends on.
+#[derive(Clone, Copy)]
+enum Number {
+    /// An element of the arena.
+    Parameter(usize),
+    /// An element of a layer's states.
+    State(usize, usize),
+}
+
+/// Compares the gradients of a plan with finite differences at random parameters: every element of a small parameter,
+/// every seventh of a large one, and all initial states; where these are learned, once more from the learned ones. `fast` runs the CPU's fast code, else every operation's plain one.
+///
+/// # Errors
+/// Internal for a plan without gradients; Diverged when the loss is not finite there, so that there is no slope.
+pub fn differences(plan: Arc<Plan>, fast: bool) -> Result<Vec<Slope>> {
+    let learned = |op: &Op| matches!(op, Op::Carry(carry) if carry.start.is_some());
+    let mut setup = Setup::new(plan.clone(), fast)?;
+    let mut slopes = setup.slopes()?;
+    if plan.ops.iter().any(learned) {
+        setup.reset = true;
+        slopes.extend(setup.slopes()?);
+    }
+    Ok(slopes)
+}
+
+impl Setup {
+    fn slopes(&mut self) -> Result<Vec<Slope>> {
+        let plan = self.plan.clone();
+        let loss = self.loss()?;
+        if !loss.is_finite() {
+            return Err(Error::new(
+                crate::Kind::Diverged,
+                format!("the loss at random weights is {loss}, so that it has no slope"),
+            ));
+        }
+        let gradients = self.cpu.read(self.slots[1]).to_vec();
+        let initial = plan.io.initial.iter().map(|m| {
+            let values = self.cpu.read(m.slot);
+            values[m.offset..m.offset + m.rows * m.cols].to_vec()
+        });
+        let initial: Vec<Vec<f64>> = initial.collect();
+        let mut slopes = Vec::new();
+        for parameter in &plan.parameters {
+            let m = parameter.matrix;
+            // 7 is prime to the sizes that are worth a check.
+            let count = m.rows * m.cols;
+            for i in (0..count).step_by(if count > 60 { 7 } else { 1 }) {
+                let at = m.offset + i;
+                let number = Number::Parameter(at);
+                slopes.push(self.slope(&parameter.name, i, number, gradients[at])?);
+            }
+        }
+        // The initial states lie in the last step of the states' slots [S, T+1, B, H]. Backward runs from the top layer.
+        let reset = self.reset;
+        let carried = initial.iter().rev().filter(|_| !reset);
+        for (layer, initial) in carried.enumerate() {
+            let shape = plan.slot(plan.io.states[layer]).shape.clone();
+            let (steps, plane) = (shape[1], shape[2] * shape[3]);
+            let name = format!("initial state of layer {layer}");
+            for (i, got) in initial.iter().enumerate() {
+                let at = (i / plane * steps + steps - 1) * plane + i % plane;
+                slopes.push(self.slope(&name, i, Number::State(layer, at), *got)?);
+            }
+        }
+        Ok(slopes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slope(got: f64, want: f64) -> Slope {
+        Slope {
+            name: "w".into(),
+            index: 3,
+            got,
+            want,
+        }
+    }
+
+    #[test]
+    fn nan_and_differences_fail() {
+        assert!(slope(1.0, 1.0 + 1e-7).passed());
+        assert!(slope(1e-9, 0.0).passed());
+        for (got, want) in [
+            (1.0, 1.0 + 1e-6),
+            (f64::NAN, 1.0),
+            (1.0, f64::NAN),
+            (1e-8, 0.0),
+        ] {
+            assert!(!slope(got, want).passed(), "{got} {want}");
+        }
+        let list = [slope(1.0, 2.0), slope(f64::NAN, 1.0), slope(1.0, 1.0)];
+        assert!(worst(&list).unwrap().got.is_nan());
+        assert_eq!(worst(&[]), None);
+    }
+}
