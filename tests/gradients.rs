@@ -34,8 +34,8 @@ fn check(spec: &Spec, dims: Dims, fast: bool) {
     for parameter in &plan.parameters {
         assert!(looked_at(&parameter.name), "{}", parameter.name);
     }
-    for layer in 0..plan.io.states.len() {
-        let name = format!("initial state of layer {layer}");
+    for slot in &plan.io.states {
+        let name = format!("initial {}", plan.slot(*slot).name);
         assert!(looked_at(&name), "{name}");
     }
 }

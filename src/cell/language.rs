@@ -8,7 +8,14 @@ const PAGE: &str = include_str!("../../assets/cells/LANGUAGE.md");
 
 /// Operators that look at all H elements of a vector: how each is written, and what it gives. They stand in a table of
 /// their own; the section is left out while it is empty.
-const ROWS: &[(&str, &str)] = &[];
+const ROWS: &[(&str, &str)] = &[
+    ("mean(a)", "The mean over the H elements, H times."),
+    (
+        "norm(a)",
+        "gain * (a - mean(a)) / sqrt(variance(a) + 1e-5) + shift: layer normalisation (Ba 2016) with a learned gain, 1 at \
+         the start, and a learned shift, 0 at the start.",
+    ),
+];
 
 /// The whole page.
 pub fn page() -> String {
@@ -94,6 +101,11 @@ mod tests {
             assert!(page.contains(op.about()), "{op:?}");
         }
         assert!(!page.contains(['{', '}']), "{page}");
+        for (name, about) in ROWS {
+            assert!(page.contains(&format!("| `{name}` | {about} |")), "{name}");
+            let text = format!("state h\nh = {}\n", name.replace("(a)", "(linear(x, h))"));
+            Cell::parse("row", &text).unwrap();
+        }
         for word in ["65536 bytes", "1000 words", "64 deep"] {
             assert!(page.contains(word), "{word}");
         }

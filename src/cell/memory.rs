@@ -2,7 +2,7 @@
 
 use super::graph::{Graph, Id, Node};
 use super::operator::{Binary, Unary};
-use super::{Cell, VectorKind};
+use super::{Cell, Vector, VectorKind};
 
 /// What an open gate does to a state's past.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,9 +37,9 @@ impl Cell {
                 }
             }
         }
-        if found.is_empty() && self.has_bias("f") {
+        if found.is_empty() && self.bias_of("f").is_some() {
             found.push(("f", Effect::Keeps));
-            if self.has_bias("i") {
+            if self.bias_of("i").is_some() {
                 found.push(("i", Effect::Writes));
             }
         }
@@ -85,7 +85,7 @@ impl Cell {
             return None;
         };
         let bias = |id: &Id| match self.graph.node(*id) {
-            Node::Vector(v) if self.vectors[v].kind != VectorKind::Peep => Some(v),
+            Node::Vector(v) if self.vectors[v].is_bias() => Some(v),
             _ => None,
         };
         let terms = addends(&self.graph, inner);
@@ -93,20 +93,57 @@ impl Cell {
         Some(&self.vectors[vector].variable)
     }
 
-    /// Whether the equation of `variable` has a bias.
-    pub fn has_bias(&self, variable: &str) -> bool {
-        { self.vectors.iter() }.any(|v| v.variable == variable && v.kind != VectorKind::Peep)
+    /// The vector for which holds what is said of the bias of `variable`: the bias of a `linear` over x, else that of
+    /// another; where those vanish in a `norm`, its shift.
+    pub fn bias_of(&self, variable: &str) -> Option<usize> {
+        let all = 0..self.vectors.len();
+        let own = all.filter(|v| self.vectors[*v].variable == variable && !self.vanishes(*v));
+        let rank = |v: &usize| match self.vectors[*v].kind {
+            VectorKind::Bias { input: true, .. } => Some(0),
+            VectorKind::Bias { .. } => Some(1),
+            VectorKind::Shift => Some(2),
+            _ => None,
+        };
+        let ranked = own.filter_map(|v| Some((rank(&v)?, v)));
+        ranked.min().map(|(_, v)| v)
+    }
+
+    /// Whether a vector stands in a sum from which its mean is taken away: equal for all units, it then says nothing.
+    fn vanishes(&self, vector: usize) -> bool {
+        (0..self.graph.len()).any(|id| match self.graph.node(id) {
+            Node::Binary(Binary::Sub, sum, mean) if self.graph.node(mean) == Node::Mean(sum) => {
+                let terms = addends(&self.graph, sum);
+                let found = |id: &Id| self.graph.node(*id) == Node::Vector(vector);
+                terms.iter().any(found)
+            }
+            _ => false,
+        })
+    }
+
+    /// The value that the cell's `bias` line gives to `variable`.
+    pub fn bias_start(&self, variable: &str) -> Option<f64> {
+        self.vectors.iter().find_map(|v| match v.kind {
+            VectorKind::Bias { start, .. } if v.variable == variable => start,
+            _ => None,
+        })
     }
 
     /// The variables whose equations have a bias, each once, in the order of the equations.
     pub fn biased(&self) -> Vec<&str> {
         let mut names: Vec<&str> = Vec::new();
         for vector in &self.vectors {
-            if vector.kind != VectorKind::Peep && !names.contains(&vector.variable.as_str()) {
+            if vector.is_bias() && !names.contains(&vector.variable.as_str()) {
                 names.push(&vector.variable);
             }
         }
         names
+    }
+}
+
+impl Vector {
+    /// A bias, or the shift of a `norm`, in which a bias below it vanishes.
+    fn is_bias(&self) -> bool {
+        matches!(self.kind, VectorKind::Bias { .. } | VectorKind::Shift)
     }
 }
 
@@ -156,7 +193,9 @@ mod tests {
             ("lstm-nig", &[("f", Keeps)]),
             ("lstm-cifg", &[("i", Writes)]),
             ("slstm", &[("f", Keeps), ("i", Writes)]),
+            ("lstm-ln", &[("f", Keeps), ("i", Writes)]),
             ("gru", &[("z", Keeps)]),
+            ("gru-ln", &[("z", Keeps)]),
             ("gru-cho", &[("z", Keeps)]),
             ("mut1", &[("z", Writes)]),
             ("mut2", &[("z", Writes)]),
@@ -172,6 +211,22 @@ mod tests {
             let mut found = cell.memory_gates();
             found.sort_by_key(|g| g.0);
             assert_eq!(found, want, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_said_of_a_bias_holds_where_it_matters() {
+        for (line, want) in [
+            ("linear(x) + linear(h)", "bias_ih"),
+            ("linear(h)", "bias_hh"),
+            ("norm(linear(x)) + norm(linear(h))", "norm_bias"),
+            ("norm(linear(x)) + linear(h)", "bias_hh"),
+            ("linear(norm(h))", "bias_hh"),
+        ] {
+            let text = format!("state h\nf = sigmoid({line})\nh = f * h + linear(x)\n");
+            let cell = Cell::parse("c", &text).unwrap();
+            let found = cell.bias_of("f").map(|v| cell.vectors[v].parameter());
+            assert_eq!(found, Some(want), "{line}");
         }
     }
 

@@ -19,7 +19,7 @@ const SMALL: f64 = 1e-2;
 /// One gradient beside its finite difference.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Slope {
-    /// The parameter, or the initial states of a layer.
+    /// The parameter, or the initial states: `initial state.l0`.
     pub name: String,
     /// The element.
     pub index: usize,
@@ -178,7 +178,8 @@ enum Number {
 }
 
 /// Compares the gradients of a plan with finite differences at random parameters: every element of a small parameter,
-/// every seventh of a large one, and all initial states; where these are learned, once more from the learned ones. `fast` runs the CPU's fast code, else every operation's plain one.
+/// every seventh of a large one, and all initial states; where these are learned, once more from the learned ones. `fast`
+/// runs the CPU's fast code, else every operation's plain one.
 ///
 /// # Errors
 /// Internal for a plan without gradients; Diverged when the loss is not finite there, so that there is no slope.
@@ -224,9 +225,10 @@ impl Setup {
         let reset = self.reset;
         let carried = initial.iter().rev().filter(|_| !reset);
         for (layer, initial) in carried.enumerate() {
-            let shape = plan.slot(plan.io.states[layer]).shape.clone();
+            let slot = plan.slot(plan.io.states[layer]);
+            let shape = &slot.shape;
             let (steps, plane) = (shape[1], shape[2] * shape[3]);
-            let name = format!("initial state of layer {layer}");
+            let name = format!("initial {}", slot.name);
             for (i, got) in initial.iter().enumerate() {
                 let at = (i / plane * steps + steps - 1) * plane + i % plane;
                 slopes.push(self.slope(&name, i, Number::State(layer, at), *got)?);

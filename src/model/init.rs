@@ -163,8 +163,10 @@ fn gate_bias(gate: &Gate, units: usize, init: &Init) -> Option<Vec<f64>> {
         let draws = (0..units).map(|_| gate.memory * span(stream.uniform()).ln());
         return Some(draws.collect());
     }
-    let start = gate.start?;
-    Some(vec![init.forget_bias.unwrap_or(start); units])
+    match gate.start {
+        Some(start) => Some(vec![init.forget_bias.unwrap_or(start); units]),
+        None => (!gate.drawn).then(|| vec![0.0; units]),
+    }
 }
 
 fn uniform(n: usize, a: f64, stream: &mut Stream) -> Vec<f64> {

@@ -107,6 +107,8 @@ pub struct Gate {
     pub layer: String,
     /// Where the cell starts it.
     pub start: Option<f64>,
+    /// Whether it is drawn as other biases where nothing is said of it; else it starts at 0.
+    pub drawn: bool,
     /// 1: an open gate keeps a state; -1: it writes it; 0: neither.
     pub memory: f64,
 }

@@ -80,13 +80,21 @@ pub fn init(settings: &Settings, spec: &Spec) -> Result<Init> {
             )));
         }
     }
-    if settings.chrono.is_some()
-        && let Some(cell) = spec.cells.iter().find(|c| c.memory_gates().is_empty())
-    {
-        return Err(Error::usage(format!(
-            "chrono: cell {} has no gate with a bias that keeps or writes a state",
-            cell.name
-        )));
+    if settings.chrono.is_some() {
+        let mut gated = false;
+        for cell in spec.cells.iter().filter(|c| !c.is_feed_forward()) {
+            gated = true;
+            if cell.memory_gates().is_empty() {
+                return Err(Error::usage(format!(
+                    "chrono: cell {} has no gate with a bias that keeps or writes a state",
+                    cell.name
+                )));
+            }
+        }
+        if !gated {
+            let names = spec.cell_names();
+            return Err(Error::usage(format!("chrono: {names} has no memory")));
+        }
     }
     Ok(Init {
         scheme: match settings.init {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use clap::{ArgMatches, Command};
 use pollster::block_on;
 use serde_json::{Value, json};
-use wgrnn::cell::Cell;
+use wgrnn::cell::{Cell, library};
 use wgrnn::exec::Device;
 use wgrnn::exec::check::Row;
 use wgrnn::exec::differences::{Slope, TOLERANCE, differences, worst};
@@ -268,9 +268,14 @@ fn learns(cell: &Arc<Cell>) -> Result<Part> {
         sample_every: 0,
         ..Settings::default()
     };
+    // A cell without a memory cannot learn this text alone: it stands on one that has.
+    let mut cells = vec![cell.clone()];
+    if cell.is_feed_forward() {
+        cells.insert(0, Arc::new(library::builtin("elman")?));
+    }
     let spec = Spec {
         vocab: SYMBOLS,
-        cells: vec![cell.clone()],
+        cells,
         hidden: HIDDEN,
         embed: settings.embed,
         ..Spec::default()

@@ -18,15 +18,16 @@ use crate::cli::progress::Progress;
 use crate::cli::{flags, out, text, train};
 
 /// The sections of settings that hold for all cells alike.
-const SECTIONS: [&str; 5] = [
+const SECTIONS: [&str; 6] = [
     "data",
+    "model",
     "initial weights",
     "minibatches",
     "optimiser",
     "learning rate's schedule",
 ];
-/// Settings of other sections that do.
-const SINGLE: [&str; 5] = ["layers", "embed", "dropout", "cell-const", "seed"];
+/// Settings of these sections that follow from the cell and the budget, or that no language model can have.
+const EXCEPT: [&str; 4] = ["cell", "hidden", "tie", "bidirectional"];
 /// Gradients longer than this are scaled down: without it some cells of the library diverge now and then.
 const CLIP_NORM: f64 = 5.0;
 /// The largest hidden size that settings take.
@@ -37,7 +38,9 @@ pub fn command() -> Command {
         let name = arg.get_id().as_str();
         let mut keys = Settings::keys().iter();
         let key = keys.find(|key| key.name == name);
-        key.is_some_and(|key| SECTIONS.contains(&key.section) || SINGLE.contains(&name))
+        key.is_some_and(|key| {
+            name == "seed" || SECTIONS.contains(&key.section) && !EXCEPT.contains(&name)
+        })
     });
     Command::new("compare")
         .about("Train every cell at an equal budget of parameters on one text; print one table")
@@ -52,7 +55,7 @@ pub fn command() -> Command {
             Arg::new("cells")
                 .long("cells")
                 .value_name("NAME|FILE.cell,...")
-                .help("The cells (default: every built-in one)"),
+                .help("The cells (default: every built-in one that has a memory)"),
         )
         .arg(
             flags::whole("budget", 1, 1 << 40)
@@ -192,8 +195,9 @@ pub fn run(m: &ArgMatches) -> Result<()> {
 /// The cells that are compared, with their constants.
 fn cells(m: &ArgMatches) -> Result<Vec<Cell>> {
     let cells: Vec<Cell> = match m.get_one::<String>("cells") {
-        None => library::names()
-            .map(library::builtin)
+        None => { library::names().map(library::builtin) }
+            // Highway layers and the like are no cells to compare alone.
+            .filter(|cell| !cell.as_ref().is_ok_and(Cell::is_feed_forward))
             .collect::<Result<_>>()?,
         Some(list) => { list.split(',') }
             .map(|name| text::cell(name.trim()))

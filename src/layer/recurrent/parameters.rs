@@ -65,33 +65,24 @@ impl Recurrent {
         place.into_iter().flatten().collect()
     }
 
-    /// What is said of a variable's bias holds for one vector: where it has two, for the input's.
+    /// What is said of a variable's bias holds for one of its vectors.
     fn vector_fill(&self, v: usize) -> Fill {
-        let vectors = &self.cell.vectors;
-        let variable = &vectors[v].variable;
-        let bias = |input: bool| {
-            vectors.iter().position(|o| {
-                let VectorKind::Bias { input: has, .. } = o.kind else {
-                    return false;
-                };
-                o.variable == *variable && has == input
-            })
-        };
-        let start = match vectors[v].kind {
-            VectorKind::Bias { start, .. } => start,
-            VectorKind::Peep => return Fill::Bias,
-            VectorKind::Gain => return Fill::Fixed(1.0),
-            VectorKind::Shift => return Fill::Fixed(0.0),
-        };
-        if bias(true).or(bias(false)) != Some(v) {
-            return Fill::Bias;
+        let vector = &self.written.vectors[v];
+        let variable = &vector.variable;
+        if vector.kind == VectorKind::Gain {
+            return Fill::Fixed(1.0);
+        }
+        let shift = vector.kind == VectorKind::Shift;
+        if self.written.bias_of(variable) != Some(v) {
+            return if shift { Fill::Fixed(0.0) } else { Fill::Bias };
         }
         let gates = self.written.memory_gates();
         let effect = gates.iter().find(|g| g.0 == variable).map(|g| g.1);
         Fill::Gate(Gate {
             variable: variable.clone(),
             layer: self.label.clone(),
-            start,
+            start: self.written.bias_start(variable),
+            drawn: !shift,
             memory: match effect {
                 Some(Effect::Keeps) => 1.0,
                 Some(Effect::Writes) => -1.0,

@@ -169,6 +169,24 @@ fn a_gate_bias_goes_to_one_bias_and_wins() {
 }
 
 #[test]
+fn a_normalised_gate_starts_by_its_shift() {
+    // A bias that is the same for all units vanishes in `norm`, so it is the shift that must start there.
+    let found = start("lstm-ln", &Init::default());
+    let cell = library::builtin("lstm-ln").unwrap();
+    let shift = cell.bias_of("f").unwrap();
+    assert_eq!(cell.vectors[shift].parameter(), "norm_bias");
+    let before = { cell.vectors[..shift].iter() }.filter(|v| v.parameter() == "norm_bias");
+    let n = before.count();
+    let shifts = &found["rnn.norm_bias_l0"];
+    assert_eq!(gate(shifts, n), [1.0; H]);
+    let rest = shifts.len() / H - 1;
+    assert_eq!(shifts.iter().filter(|v| **v == 0.0).count(), rest * H);
+    for name in ["rnn.bias_ih_l0", "rnn.bias_hh_l0"] {
+        assert!(found[name].iter().all(|v| v.abs() <= 0.1), "{name}");
+    }
+}
+
+#[test]
 fn what_is_said_of_biases_leaves_the_weights_alone() {
     let plain = Init::default();
     let said = Init {
