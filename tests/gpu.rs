@@ -406,7 +406,7 @@ fn gates_stay_finite_for_any_finite_input() {
             hyper: Hyper::default(),
         };
         pollster::block_on(gpu.run(&inputs)).unwrap();
-        let state = pollster::block_on(gpu.read(plan.io.states[0])).unwrap();
+        let state = pollster::block_on(gpu.read(plan.find("state.l0").unwrap())).unwrap();
         for (x, h) in values.iter().zip(&state[64..]) {
             let want = 1.0 / (1.0 + (-f64::from(*x)).exp()) + f64::from(*x).tanh();
             assert!(
