@@ -1,4 +1,4 @@
-// report = [sum of losses, root of the sum of squares of the gradients, 1 if both are finite, 0].
+// report = [sum of losses, root of the sum of squares of the gradients, 1 if all are finite, sum of penalties].
 //
 // First one workgroup per CHUNK elements leaves a partial sum (of $values, squared where SQUARE, to $partials from
 // FIRST on); then, where FINAL, one workgroup adds the partial sums. Every thread sums its share in order and the first
@@ -33,11 +33,16 @@ fn finite(x: f32) -> bool {
 fn main(@builtin(local_invocation_index) thread: u32) {
     let loss = total(0u, LOSS_CHUNKS, thread);
     let square = total(LOSS_CHUNKS, GRADIENT_CHUNKS, thread);
+#if PENALTY_CHUNKS
+    let penalty = total(LOSS_CHUNKS + GRADIENT_CHUNKS, PENALTY_CHUNKS, thread);
+#else
+    let penalty = 0.0;
+#end
     if (thread == 0u) {
         $report[0] = loss;
         $report[1] = sqrt(square);
-        $report[2] = select(0.0, 1.0, finite(loss) && finite(square));
-        $report[3] = 0.0;
+        $report[2] = select(0.0, 1.0, finite(loss) && finite(square) && finite(penalty));
+        $report[3] = penalty;
     }
 }
 #else

@@ -63,6 +63,12 @@ fn bad_flags_exit_2_and_name_every_fault() {
         ("--lr inf", &["--lr", "inf"]),
         ("--lr -inf", &["--lr"]),
         ("--dropout 1", &["--dropout", "below 1"]),
+        ("--dropout-input 0.1", &["--dropout-input", "embed"]),
+        (
+            "--propagation-penalty 1 --cell rnn,lstm --layers 2 --batch 1 --seq-len 9",
+            &["propagation-penalty", "lstm"],
+        ),
+        ("--norm-stabilizer -1", &["--norm-stabilizer", "-1"]),
         ("--cell lst", &["--cell", "lstm"]),
         ("--optimizer adamm", &["--optimizer", "adam"]),
         ("--schedule cosin", &["--schedule", "cosine"]),
@@ -292,7 +298,9 @@ fn prime_text_with_unknown_characters_exits_3() {
 #[test]
 fn a_run_resumed_twice_equals_one_that_never_stopped() {
     let room = Room::new();
-    let flags = format!("{TINY} --layers 2 --embed 4 --dropout 0.3 --save-every 0 -q");
+    let noise = "--dropout 0.3 --dropout-input 0.2 --dropout-embedding 0.1 --dropout-weights 0.2 --dropout-locked \
+                 --activation-penalty 0.2 --temporal-penalty 0.1 --norm-stabilizer 0.1";
+    let flags = format!("{TINY} --layers 2 --embed 4 {noise} --save-every 0 -q");
     room.ok(&format!("train a.txt --out whole --steps 40 {flags}"));
     room.ok(&format!("train a.txt --out parts --steps 17 {flags}"));
     room.ok("train --resume parts --steps 31 -q");

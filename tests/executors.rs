@@ -8,7 +8,8 @@ use wgrnn::cell::library;
 use wgrnn::cell::real::Real;
 use wgrnn::exec::Inputs;
 use wgrnn::exec::cpu::Cpu;
-use wgrnn::model::{self, Dims, Init, Mode, Scheme, Spec, Update};
+use wgrnn::layer::Recurrent;
+use wgrnn::model::{self, Dims, Drops, Init, Mode, Penalties, Scheme, Spec, Update};
 use wgrnn::op::{Control, Hyper, Plan, Role, Rule, SlotId};
 use wgrnn::rng::{Purpose, Stream, key};
 
@@ -22,6 +23,8 @@ struct Case {
     embed: usize,
     tie: bool,
     dropout: f64,
+    drops: Drops,
+    penalties: Penalties,
     steps: usize,
     batch: usize,
     seed: u64,
@@ -41,6 +44,15 @@ impl Case {
                 self.embed
             },
             dropout: self.dropout,
+            drops: self.drops,
+            penalties: Penalties {
+                propagation: if Recurrent::propagates(&cell) {
+                    self.penalties.norm
+                } else {
+                    0.0
+                },
+                ..self.penalties
+            },
             tie: self.tie,
             ..Spec::default()
         };
@@ -229,6 +241,7 @@ fn cases() -> impl Strategy<Value = Case> {
     let ways = (
         any::<bool>(),
         prop_oneof![Just(0.0), Just(0.3)],
+        any::<[bool; 4]>(),
         any::<u64>(),
     );
     (proptest::sample::select(cells), sizes, ways).prop_map(|(cell, sizes, ways)| Case {
@@ -241,7 +254,23 @@ fn cases() -> impl Strategy<Value = Case> {
         batch: sizes.5,
         tie: ways.0 && sizes.3 > 4,
         dropout: ways.1,
-        seed: ways.2,
+        drops: Drops {
+            input: if ways.2[0] && sizes.3 > 0 { 0.2 } else { 0.0 },
+            tokens: if ways.2[1] && sizes.3 > 0 { 0.2 } else { 0.0 },
+            weights: if ways.2[2] { 0.3 } else { 0.0 },
+            locked: ways.2[1],
+        },
+        penalties: if ways.2[3] {
+            Penalties {
+                activation: 0.2,
+                temporal: 0.3,
+                norm: 0.1,
+                ..Penalties::default()
+            }
+        } else {
+            Penalties::default()
+        },
+        seed: ways.3,
     })
 }
 
@@ -291,6 +320,18 @@ fn large(cell: &'static str, embed: usize) -> Case {
         embed,
         tie: false,
         dropout: 0.3,
+        drops: Drops {
+            input: if embed > 0 { 0.2 } else { 0.0 },
+            tokens: if embed > 33 { 0.2 } else { 0.0 },
+            weights: 0.3,
+            locked: cell == "lstm",
+        },
+        penalties: Penalties {
+            activation: 0.2,
+            temporal: 0.3,
+            norm: 0.1,
+            ..Penalties::default()
+        },
         steps: 9,
         batch: 37,
         seed: 5,

@@ -3,8 +3,11 @@
 use std::sync::Arc;
 
 use wgrnn::cell::{Cell, library};
+use wgrnn::exec::Inputs;
+use wgrnn::exec::cpu::Cpu;
 use wgrnn::exec::differences::differences;
-use wgrnn::model::{Dims, Mode, Spec};
+use wgrnn::model::{Dims, Drops, Init, Mode, Penalties, Scheme, Spec, initialize};
+use wgrnn::op::{Control, Hyper, Plan};
 
 fn spec(cell: Cell, hidden: usize, layers: usize, embed: usize) -> Spec {
     let cell = Arc::new(cell);
@@ -110,6 +113,181 @@ fn layers_of_different_cells() {
         ..spec(library::builtin("rnn").unwrap(), 3, 1, 0)
     };
     check(&spec, Dims { steps: 3, batch: 2 }, true);
+}
+
+/// One run from weights that the seed of a test draws.
+fn run(spec: &Spec, dims: Dims) -> (Arc<Plan>, Cpu<f64>) {
+    let plan = Arc::new(spec.plan(dims, Mode::Gradients).unwrap());
+    let mut cpu = Cpu::<f64>::new(plan.clone());
+    let init = Init {
+        scheme: Scheme::Normal,
+        scale: 0.7,
+        seed: 5,
+        ..Init::default()
+    };
+    let weights = initialize(&plan, &init).unwrap();
+    let slot = cpu.write(plan.io.parameters.unwrap());
+    for (to, from) in slot.iter_mut().zip(weights) {
+        *to = f64::from(from);
+    }
+    let positions = (dims.steps + 1) * dims.batch;
+    let ids: Vec<u32> = (0..positions as u32).map(|i| i * i % 5).collect();
+    cpu.run(&Inputs {
+        ids: &ids,
+        weights: None,
+        control: Control {
+            key: [3, 4],
+            step: [9, 0],
+            reset: 1,
+        },
+        hyper: Hyper {
+            scale: 1.0 / (dims.steps * dims.batch) as f64,
+            ..Hyper::default()
+        },
+    })
+    .unwrap();
+    (plan, cpu)
+}
+
+#[test]
+fn every_form_of_dropout() {
+    let forms = [
+        (0.0, 0.4, 0.0, 0.0, true),
+        (0.4, 0.3, 0.0, 0.0, false),
+        (0.4, 0.3, 0.0, 0.0, true),
+        (0.0, 0.0, 0.5, 0.0, false),
+        (0.0, 0.0, 0.0, 0.5, false),
+        (0.3, 0.2, 0.2, 0.3, true),
+    ];
+    for (dropout, input, tokens, weights, locked) in forms {
+        // gru-cho multiplies a made value too, rnn has a single matrix.
+        for cell in ["lstm", "gru-cho", "rnn"] {
+            let spec = Spec {
+                dropout,
+                drops: Drops {
+                    input,
+                    tokens,
+                    weights,
+                    locked,
+                },
+                ..spec(library::builtin(cell).unwrap(), 3, 2, 3)
+            };
+            check(&spec, Dims { steps: 3, batch: 2 }, cell == "lstm");
+        }
+    }
+}
+
+#[test]
+fn every_penalty() {
+    let weights = [
+        (0.7, 0.0, 0.0),
+        (0.0, 0.9, 0.0),
+        (0.0, 0.0, 0.8),
+        (0.7, 0.9, 0.8),
+    ];
+    for (activation, temporal, norm) in weights {
+        for (cell, dropout) in [("lstm", 0.4), ("gru", 0.0), ("rnn", 0.4)] {
+            let spec = Spec {
+                dropout,
+                penalties: Penalties {
+                    activation,
+                    temporal,
+                    norm,
+                    ..Penalties::default()
+                },
+                ..spec(library::builtin(cell).unwrap(), 3, 2, 0)
+            };
+            // A single step has no pairs.
+            for steps in [1, 4] {
+                check(&spec, Dims { steps, batch: 3 }, cell == "gru");
+            }
+        }
+    }
+}
+
+/// A penalty is no part of the loss, and what its weight is 0 for is not in the plan.
+#[test]
+fn penalties_are_reported_apart_and_leave_no_trace_when_off() {
+    let dims = Dims { steps: 4, batch: 2 };
+    let base = spec(library::builtin("lstm").unwrap(), 3, 2, 0);
+    let penalized = Spec {
+        penalties: Penalties {
+            activation: 0.7,
+            temporal: 0.9,
+            norm: 0.8,
+            ..Penalties::default()
+        },
+        ..base.clone()
+    };
+    let noisy = Spec {
+        embed: 3,
+        dropout: 0.2,
+        drops: Drops {
+            input: 0.2,
+            tokens: 0.2,
+            weights: 0.2,
+            locked: true,
+        },
+        ..penalized.clone()
+    };
+    let run = |spec: &Spec| {
+        let (plan, cpu) = run(spec, dims);
+        cpu.read(plan.io.report.unwrap()).to_vec()
+    };
+    let (plain, with) = (run(&base), run(&penalized));
+    assert_eq!(plain[0], with[0], "the loss");
+    assert_ne!(plain[1], with[1], "the gradient's norm");
+    assert_eq!(plain[3], 0.0);
+    assert!(with[3] > 0.01, "{with:?}");
+
+    let kinds = |spec: &Spec, mode| {
+        let plan = spec.plan(dims, mode).unwrap();
+        let kinds: Vec<&str> = plan.ops.iter().map(|op| op.kind()).collect();
+        let of = |kind| kinds.iter().filter(|k| **k == kind).count();
+        (of("penalty"), of("dropout"))
+    };
+    assert_eq!(kinds(&base, Mode::Gradients), (0, 0));
+    // The norm's for each layer, the others for the last.
+    assert_eq!(kinds(&penalized, Mode::Gradients), (4, 0));
+    // Tokens, input, both layers' outputs and both layers' weights, each forward and backward.
+    assert_eq!(kinds(&noisy, Mode::Gradients), (4, 12));
+    for mode in [Mode::Evaluate, Mode::Scores] {
+        assert_eq!(kinds(&noisy, mode), (0, 0));
+    }
+}
+
+/// A minibatch's mask of the weights is the same for the gradient: what was dropped has none.
+#[test]
+fn dropped_weights_have_no_gradient() {
+    for (cell, propagation, least, most) in [("lstm", 0.0, 48, 96), ("rnn", 0.3, 7, 29)] {
+        let spec = Spec {
+            drops: Drops {
+                weights: 0.5,
+                ..Drops::default()
+            },
+            penalties: Penalties {
+                propagation,
+                ..Penalties::default()
+            },
+            ..spec(library::builtin(cell).unwrap(), 6, 1, 0)
+        };
+        let (plan, cpu) = run(&spec, Dims { steps: 3, batch: 2 });
+        let weight = { plan.parameters.iter() }
+            .find(|p| p.name == "rnn.weight_hh_l0")
+            .unwrap();
+        let gradients = cpu.read(plan.io.gradients.unwrap());
+        let gradients = &gradients[weight.matrix.offset..weight.matrix.end()];
+        let dropped = cpu.read(plan.find("dropped.weights.l0").unwrap());
+        let zeros = dropped.iter().filter(|w| **w == 0.0).count();
+        assert!(
+            (least..=most).contains(&zeros),
+            "{zeros} of {} dropped",
+            dropped.len()
+        );
+        for (i, (weight, gradient)) in dropped.iter().zip(gradients).enumerate() {
+            assert_eq!(*weight == 0.0, *gradient == 0.0, "{cell} [{i}]");
+        }
+    }
 }
 
 /// Small models with one thing each; an embedding of the hidden size, so that every cell fits.

@@ -22,14 +22,28 @@ fn text(n: usize) -> String {
         .join(" ")
 }
 
-/// Two layers on an embedding, with dropout; an epoch of 11 steps.
+/// Two layers on an embedding, with every form of dropout and penalties; an epoch of 11 steps.
 fn settings() -> Settings {
+    Settings {
+        dropout: 0.4,
+        dropout_input: 0.2,
+        dropout_embedding: 0.1,
+        dropout_weights: 0.3,
+        dropout_locked: true,
+        activation_penalty: 0.2,
+        temporal_penalty: 0.1,
+        norm_stabilizer: 0.1,
+        ..plain()
+    }
+}
+
+/// The same without noise and penalties.
+fn plain() -> Settings {
     Settings {
         cell: "gru-cho".into(),
         hidden: 7,
         layers: 2,
         embed: 5,
-        dropout: 0.4,
         seq_len: 5,
         batch: 3,
         clip_norm: 1.0,
@@ -174,10 +188,9 @@ fn training_learns() {
         hidden: 24,
         layers: 1,
         embed: 0,
-        dropout: 0.0,
         lr: 0.02,
         schedule: ScheduleName::Constant,
-        ..settings()
+        ..plain()
     });
     let (_, figures) = setting.train(150, None);
     let ln_v = (setting.about.vocabulary.len() as f64).ln();
@@ -246,8 +259,7 @@ fn an_activation_that_overflows_is_named_by_its_operation() {
         optimizer: OptimizerName::Sgd,
         lr: 3e38,
         clip_norm: 0.0,
-        dropout: 0.0,
-        ..settings()
+        ..plain()
     });
     let job = setting.job(50);
     let state = job.start().unwrap();

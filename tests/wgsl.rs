@@ -12,7 +12,7 @@ use std::sync::Arc;
 use wgpu::naga;
 use wgrnn::cell::{Cell, library};
 use wgrnn::exec::gpu::{Gpu, Tile};
-use wgrnn::model::{Dims, Mode, Spec, Update};
+use wgrnn::model::{Dims, Drops, Mode, Penalties, Spec, Update};
 use wgrnn::op::{Plan, Rule};
 
 /// The tile of the snapshots: that of a GPU with one row a thread; a second row repeats the first line by line.
@@ -47,14 +47,31 @@ fn layer(cell: &Cell, hidden: usize, dims: Dims) -> Plan {
     spec.plan(dims, Mode::Gradients).unwrap()
 }
 
-/// A training plan that has every operation: more symbols than rows, so that rows of the embedding are gathered.
-fn everything(rule: Rule) -> Plan {
+/// Training plans that have every operation between them: more symbols than rows, so that rows of the embedding are
+/// gathered; a penalty that fits a plain network alone.
+fn everything(rule: Rule) -> [Plan; 2] {
+    ["lstm", "rnn"].map(|cell| regularized(cell, rule))
+}
+
+fn regularized(cell: &str, rule: Rule) -> Plan {
     let spec = Spec {
         vocab: 21,
-        cells: vec![Arc::new(library::builtin("lstm").unwrap())],
+        cells: vec![Arc::new(library::builtin(cell).unwrap())],
         hidden: 8,
         embed: 6,
         dropout: 0.25,
+        drops: Drops {
+            input: 0.25,
+            tokens: 0.25,
+            locked: cell == "rnn",
+            ..Drops::default()
+        },
+        penalties: Penalties {
+            activation: 0.25,
+            temporal: 0.25,
+            norm: 0.25,
+            propagation: if cell == "rnn" { 0.25 } else { 0.0 },
+        },
         ..Spec::default()
     };
     let update = Update {
@@ -120,7 +137,8 @@ fn snapshots() -> Vec<(String, String)> {
         all.push((cell.name, commented(&head) + "\n" + &listing(&kernels)));
     }
     // The other operations; kernels that differ in nothing but their sizes once.
-    let mut kernels = Gpu::sources(&everything(ADAM), &SNAPSHOT).unwrap();
+    let sources = |plan| Gpu::sources(plan, &SNAPSHOT).unwrap();
+    let mut kernels: Vec<_> = everything(ADAM).iter().flat_map(sources).collect();
     let mut seen = BTreeSet::new();
     kernels.retain(|(name, text)| {
         let numbers = |line: &&str| !line.starts_with("const ");
@@ -167,8 +185,9 @@ fn every_text_equals_its_snapshot() {
 
 #[test]
 fn every_operation_has_a_snapshot() {
-    let plan = everything(ADAM);
-    let seen: BTreeSet<&str> = plan.ops.iter().map(|op| op.kind()).collect();
+    let plans = everything(ADAM);
+    let ops = plans.iter().flat_map(|plan| &plan.ops);
+    let seen: BTreeSet<&str> = ops.map(|op| op.kind()).collect();
     for entry in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders")).unwrap() {
         let file = entry.unwrap().file_name().into_string().unwrap();
         let Some(kind) = file.strip_suffix(".wgsl") else {
@@ -257,10 +276,11 @@ fn every_operation_and_rule_is_valid_wgsl_in_every_tile() {
         },
     ];
     for rule in rules {
-        let plan = everything(rule);
-        for (tile, size) in &TILES {
-            let kernels = Gpu::sources(&plan, size).unwrap();
-            all_valid(&format!("{rule:?} tile {tile}"), &kernels);
+        for plan in everything(rule) {
+            for (tile, size) in &TILES {
+                let kernels = Gpu::sources(&plan, size).unwrap();
+                all_valid(&format!("{rule:?} tile {tile}"), &kernels);
+            }
         }
     }
 }

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use clap::{Arg, ArgMatches, Command};
+use clap::{Arg, ArgAction, ArgMatches, Command};
 use pollster::block_on;
 use serde_json::{Value, json};
 use wgrnn::cell::{Cell, library};
 use wgrnn::exec::Inputs;
 use wgrnn::exec::check::{Row, Twins};
 use wgrnn::exec::gpu::{Choice, Device, Gpu};
-use wgrnn::model::{Dims, Init, Mode, Scheme, Spec, Update, initialize};
+use wgrnn::layer::Recurrent;
+use wgrnn::model::{Dims, Drops, Init, Mode, Penalties, Scheme, Spec, Update, initialize};
 use wgrnn::op::{Control, Hyper, Plan, Rule};
 use wgrnn::rng::{Purpose, Stream, key};
 use wgrnn::{Error, Result};
@@ -21,15 +22,18 @@ const VOCAB: usize = 11;
 /// Whole training steps after the operations.
 const STEPS: u64 = 5;
 
-/// Sizes of a model to check: H, layers, B, T, embedding width, rate of dropout.
-pub type Shape = (usize, usize, usize, usize, usize, f64);
+/// Sizes of a model to check: H, layers, B, T, embedding width, rate of dropout; whether every other form of dropout and
+/// every penalty is there too.
+pub type Shape = (usize, usize, usize, usize, usize, f64, bool);
 
-/// Odd sizes take the scalar paths, sizes divisible by four the vector ones; a table or rows of an embedding.
-pub const SHAPES: [Shape; 4] = [
-    (37, 2, 3, 5, 0, 0.3),
-    (12, 1, 9, 3, 12, 0.0),
-    (32, 2, 5, 2, 7, 0.2),
-    (5, 1, 1, 1, 5, 0.0),
+/// Odd sizes take the scalar paths, sizes divisible by four the vector ones; a table or rows of an embedding. A single
+/// step has no pairs for a penalty on changes.
+pub const SHAPES: [Shape; 5] = [
+    (37, 2, 3, 5, 0, 0.3, false),
+    (12, 1, 9, 3, 12, 0.0, false),
+    (32, 2, 5, 2, 7, 0.2, false),
+    (9, 2, 3, 4, 9, 0.2, true),
+    (5, 1, 1, 1, 5, 0.0, true),
 ];
 
 pub fn command() -> Command {
@@ -47,6 +51,13 @@ pub fn command() -> Command {
         .arg(flags::whole("layers", 1, 16).help("Layers (default with --hidden: 1)"))
         .arg(flags::whole("batch", 1, 1024).help("Rows B (default with --hidden: 3)"))
         .arg(flags::whole("seq-len", 1, 1024).help("Steps T (default with --hidden: 5)"))
+        .arg(
+            Arg::new("regularize")
+                .long("regularize")
+                .action(ArgAction::SetTrue)
+                .requires("hidden")
+                .help("With --hidden: every form of dropout and every penalty too"),
+        )
         .arg(
             Arg::new("from")
                 .long("from")
@@ -82,7 +93,8 @@ pub fn run(m: &ArgMatches) -> Result<()> {
         None => SHAPES.to_vec(),
         Some(h) => {
             let (layers, batch) = (size("layers").unwrap_or(1), size("batch").unwrap_or(3));
-            vec![(h, layers, batch, size("seq-len").unwrap_or(5), h, 0.0)]
+            let steps = size("seq-len").unwrap_or(5);
+            vec![(h, layers, batch, steps, h, 0.0, m.get_flag("regularize"))]
         }
     };
     let json = m.get_flag("json");
@@ -143,15 +155,16 @@ pub fn open(choice: &str) -> Result<Arc<Device>> {
     }
 }
 
-pub fn title(cell: &Cell, (h, layers, b, t, embed, dropout): Shape) -> String {
+pub fn title(cell: &Cell, (h, layers, b, t, embed, dropout, regularize): Shape) -> String {
     let input = if embed == 0 {
         "one-hot".to_string()
     } else {
         format!("embedding {embed}")
     };
     format!(
-        "{} H {h} x {layers}, B {b}, T {t}, {input}, dropout {dropout}",
-        cell.name
+        "{} H {h} x {layers}, B {b}, T {t}, {input}, dropout {dropout}{}",
+        cell.name,
+        if regularize { ", regularised" } else { "" }
     )
 }
 
@@ -162,7 +175,7 @@ pub async fn compare(
     shape: Shape,
     from: Option<&str>,
 ) -> Result<Vec<Row>> {
-    let (hidden, layers, batch, steps, embed, dropout) = shape;
+    let (hidden, layers, batch, steps, embed, dropout, regularize) = shape;
     let spec = Spec {
         vocab: VOCAB,
         // A cell that uses x elementwise needs an input as wide as H.
@@ -172,6 +185,7 @@ pub async fn compare(
         dropout,
         ..Spec::default()
     };
+    let spec = if regularize { regularized(spec) } else { spec };
     // Plain descent keeps a step's error as small as the gradient's; Adam would turn the sign of a rounding into a step.
     let update = Update {
         rule: Rule::Sgd {
@@ -215,6 +229,27 @@ pub async fn compare(
     let mut rows = twins.operations(&inputs(0)).await?;
     rows.extend(twins.steps((1..minibatches.len()).map(inputs)).await?);
     Ok(rows)
+}
+
+/// With every form of dropout and every penalty that fits the cell.
+fn regularized(spec: Spec) -> Spec {
+    let fits = spec.cells.iter().all(|cell| Recurrent::propagates(cell));
+    let propagation = if fits { 0.2 } else { 0.0 };
+    Spec {
+        drops: Drops {
+            input: 0.2,
+            tokens: 0.2,
+            weights: 0.3,
+            locked: true,
+        },
+        penalties: Penalties {
+            activation: 0.5,
+            temporal: 0.4,
+            norm: 0.3,
+            propagation,
+        },
+        ..spec
+    }
 }
 
 /// A made-up minibatch.

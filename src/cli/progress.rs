@@ -93,8 +93,12 @@ impl Progress {
             let s = s.round() as u64;
             format!("  ETA {}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60)
         });
+        let penalty = match last.penalty {
+            0.0 => String::new(),
+            penalty => format!("  penalty {penalty:.3}"),
+        };
         format!(
-            "step {}  epoch {:.2}  loss {loss:.3}  {:.3} bits/char  {:.0} tokens/s{left}",
+            "step {}  epoch {:.2}  loss {loss:.3}  {:.3} bits/char{penalty}  {:.0} tokens/s{left}",
             last.step,
             last.step as f64 / self.steps_per_epoch,
             loss / std::f64::consts::LN_2,

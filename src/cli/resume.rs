@@ -16,6 +16,14 @@ use super::{flags, out, text};
 /// What a resumed run may have another value of; all else is a part of what its weights and counters mean.
 const FREE: &[&str] = &[
     "dropout",
+    "dropout-input",
+    "dropout-embedding",
+    "dropout-weights",
+    "dropout-locked",
+    "activation-penalty",
+    "temporal-penalty",
+    "norm-stabilizer",
+    "propagation-penalty",
     "lr",
     "clip-norm",
     "clip-value",

@@ -238,10 +238,15 @@ impl Twins {
             Op::Add(op) if !op.accumulate => Some(op.to),
             Op::Dropout(op) if op.from != op.to => Some(op.to),
             Op::SoftmaxXent(op) => Some(op.losses),
+            Op::Penalty(op) => Some(op.losses),
             _ => None,
         };
         if let Some(m) = whole {
             self.nan(m);
+        }
+        if let Op::Propagation(op) = op {
+            self.nan(op.pull);
+            self.nan(op.losses);
         }
         let Op::Scan(op) = op else { return };
         // All that a forward scan leaves, but for the states before the first step; all deltas but those after the last
@@ -289,6 +294,8 @@ fn sum_length(op: &Op) -> usize {
         Op::ColumnSum(op) => op.from.rows,
         Op::Scatter(op) => op.from.rows,
         Op::SoftmaxXent(op) => op.logits.cols,
+        Op::Penalty(op) => op.from.cols,
+        Op::Propagation(op) => op.sent.cols,
         Op::Norm(op) => {
             let elements = op.losses.cols.max(op.gradients.map_or(0, |g| g.cols));
             Norm::CHUNK.min(elements) + Norm::chunks(elements)

@@ -1,4 +1,4 @@
-//! Finite differences: every gradient of a plan against the slope of its loss, in f64.
+//! Finite differences: every gradient of a plan against the slope of its objective, in f64.
 
 use std::sync::Arc;
 
@@ -110,7 +110,7 @@ impl Setup {
         })
     }
 
-    /// The mean loss. The states' last step is carried to the first, so the initial states are written there.
+    /// The mean loss and the penalties. The states' last step is carried to the first, so the initial states are written there.
     fn loss(&mut self) -> Result<f64> {
         let slot = self.slots[0];
         self.cpu.write(slot).copy_from_slice(&self.parameters);
@@ -130,7 +130,7 @@ impl Setup {
                 ..Hyper::default()
             },
         })?;
-        Ok(outcome.report.loss * self.scale)
+        Ok(outcome.report.loss * self.scale + outcome.report.penalty)
     }
 
     /// The finite difference of the loss along one number, the one nearest to `got` of those that the steps give.

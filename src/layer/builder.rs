@@ -33,6 +33,8 @@ pub struct Builder {
     gradients: SlotId,
     written: HashSet<(usize, usize)>,
     streams: u32,
+    /// The slot of the penalties' losses, and how many penalties share it so far.
+    penalties: Option<(SlotId, usize)>,
 }
 
 impl Builder {
@@ -70,6 +72,7 @@ impl Builder {
             gradients,
             written: HashSet::new(),
             streams: 0,
+            penalties: None,
         }
     }
 
@@ -140,6 +143,37 @@ impl Builder {
     pub fn stream(&mut self) -> u32 {
         self.streams += 1;
         self.streams
+    }
+
+    /// A row of a new penalty's losses, one for every position.
+    pub fn penalties(&mut self) -> Matrix {
+        let (slot, count) = self.penalties.unwrap_or_else(|| {
+            let shape = [0, self.steps, self.batch];
+            (self.plan.add("penalties", &shape, Role::Activation), 0)
+        });
+        self.penalties = Some((slot, count + 1));
+        self.plan.slots[slot.0].shape[0] = count + 1;
+        let cols = self.rows();
+        Matrix {
+            slot,
+            offset: count * cols,
+            rows: 1,
+            cols,
+            stride: cols,
+        }
+    }
+
+    /// The losses of all penalties so far as one row.
+    pub fn all_penalties(&self) -> Option<Matrix> {
+        let (slot, count) = self.penalties?;
+        let cols = count * self.rows();
+        Some(Matrix {
+            slot,
+            offset: 0,
+            rows: 1,
+            cols,
+            stride: cols,
+        })
     }
 
     /// The slot with the index of the token ids, for sums by id over a table of V rows.

@@ -6,14 +6,16 @@ mod bidirectional;
 mod builder;
 mod dropout;
 mod linear;
+mod penalty;
 mod recurrent;
 mod softmax_xent;
 mod stack;
 
 pub use bidirectional::Bidirectional;
 pub use builder::Builder;
-pub use dropout::Dropout;
+pub use dropout::{Dropout, Form};
 pub use linear::Linear;
+pub use penalty::Penalty;
 pub use recurrent::Recurrent;
 pub use softmax_xent::SoftmaxXent;
 pub use stack::{Block, Connections, Stack};

@@ -1,7 +1,9 @@
 //! A recurrent layer of any cell: the hoisted product, the scan, and after it one product per weight.
 
+mod dropped;
 mod input;
 mod parameters;
+mod propagation;
 
 use std::sync::Arc;
 
@@ -45,6 +47,12 @@ pub struct Recurrent {
     reversed: bool,
     compiled: Arc<Compiled>,
     hidden: usize,
+    /// The probability with which an element of a recurrent weight is zeroed.
+    drop_rate: f64,
+    /// The weight of the penalty on how the gradient's length changes from step to step.
+    propagation: f64,
+    /// The masks of the dropped weights, one a source.
+    streams: Vec<u32>,
     built: Option<Built>,
 }
 
@@ -71,6 +79,9 @@ impl Recurrent {
             reversed: false,
             compiled: Arc::default(),
             hidden,
+            drop_rate: 0.0,
+            propagation: 0.0,
+            streams: Vec::new(),
             built: None,
         }
     }
@@ -189,6 +200,9 @@ impl Layer for Recurrent {
                 )));
             }
         }
+        if builder.training {
+            self.check_propagation()?;
+        }
         let weights = self.declare_weights(builder, input.width());
         let vectors = self.declare_vectors(builder);
         let start = self.declare_start(builder);
@@ -231,9 +245,7 @@ impl Layer for Recurrent {
                 start: start.map(|s| s.value),
             }));
         }
-        let recurrent = |(source, weight): (&crate::cell::Source, &Param)| {
-            (source.kind != SourceKind::Input).then_some(weight.value)
-        };
+        let recurrent = self.scan_weights(builder, &weights);
         let scan = Scan {
             name: format!("forward.{label}"),
             cell: self.cell.clone(),
@@ -249,13 +261,7 @@ impl Layer for Recurrent {
                 Signal::Rows(rows) if self.cell.raw_input => Some(rows),
                 _ => None,
             },
-            weights: self
-                .cell
-                .sources
-                .iter()
-                .zip(&weights)
-                .map(recurrent)
-                .collect(),
+            weights: recurrent,
             vectors: vectors.iter().map(|v| v.value).collect(),
             control: builder.control,
             streams: self.cell.masks.iter().map(|_| builder.stream()).collect(),
@@ -396,6 +402,8 @@ impl Layer for Recurrent {
                 self.weight_backward(builder, &source.weight, a, d, into);
             }
         }
+        self.propagation_backward(builder, &scan, delta, &built.weights);
+        self.mask_gradients(builder, &built.weights);
         let mut summed: Vec<(usize, usize, Matrix)> = Vec::new();
         // Vectors that follow one another in a parameter and in the deltas are summed together.
         for (group, members) in self.vector_groups() {

@@ -1,18 +1,19 @@
 //! Models: a specification becomes layers, and layers become a plan; how parameters start and how files name them.
 
 mod init;
+mod regularize;
 mod weights;
 
 use std::sync::Arc;
 
 pub use init::{Init, Scheme, initialize};
+pub use regularize::{Drops, Penalties};
 pub use weights::{Tensor, export, import};
 
 use crate::cell::{Cell, Noise};
 use crate::error::{Error, Result};
 use crate::layer::{
-    Bidirectional, Block, Builder, Connections, Dropout, Layer, Linear, Recurrent, Signal,
-    SoftmaxXent, Stack,
+    Bidirectional, Block, Builder, Connections, Linear, Recurrent, Signal, SoftmaxXent, Stack,
 };
 use crate::op::{Fill, Norm, Op, Optimizer, Plan, Role, Rule};
 
@@ -29,6 +30,10 @@ pub struct Spec {
     pub embed: usize,
     /// The rate of dropout after every recurrent layer.
     pub dropout: f64,
+    /// Where else values and weights are dropped.
+    pub drops: Drops,
+    /// What the objective has beside the loss.
+    pub penalties: Penalties,
     /// Whether the output layer shares the embedding's weight.
     pub tie: bool,
     /// The width of a linear layer after every recurrent layer; 0 for none.
@@ -57,6 +62,8 @@ impl Default for Spec {
             hidden: 1,
             embed: 0,
             dropout: 0.0,
+            drops: Drops::default(),
+            penalties: Penalties::default(),
             tie: false,
             project: 0,
             bidirectional: false,
@@ -117,6 +124,8 @@ impl Spec {
         let layer = |label: String| {
             Recurrent::new(cell.clone(), self.hidden, label)
                 .noisy(self.noise)
+                .drop_weights(self.drops.weights)
+                .propagation(self.penalties.propagation)
                 .learned(self.learn_initial)
         };
         let label = format!("l{l}");
@@ -131,6 +140,9 @@ impl Spec {
         } else {
             block.inner.push(Box::new(layer(label.clone())));
         }
+        if !cell.is_feed_forward() {
+            block.inner.extend(self.stabilizer(l));
+        }
         if self.project > 0 {
             width = self.project;
             let project = Linear::new(format!("project_{label}"), width, None);
@@ -141,9 +153,7 @@ impl Spec {
             let norm = Recurrent::new(cell, width, format!("norm_{label}"));
             block.after.push(Box::new(norm));
         }
-        block
-            .after
-            .push(Box::new(Dropout::new(label, self.dropout)));
+        block.after.extend(self.after(l));
         Ok(block)
     }
 
@@ -168,10 +178,9 @@ impl Spec {
             .map(|l| self.block(l))
             .collect::<Result<Vec<Block>>>()?;
         let shared = embedding.filter(|_| self.tie);
-        let mut layers: Vec<Box<dyn Layer>> = vec![
-            Box::new(Stack::new(blocks, self.connections)),
-            Box::new(Linear::new("head", self.vocab, shared)),
-        ];
+        let mut layers = self.before();
+        layers.push(Box::new(Stack::new(blocks, self.connections)));
+        layers.push(Box::new(Linear::new("head", self.vocab, shared)));
         for layer in &mut layers {
             signal = layer.forward(&mut builder, signal)?;
         }
@@ -192,8 +201,10 @@ impl Spec {
         }
         let (parameters, gradients) = builder.arenas();
         let gradients_part = training.then_some(gradients);
-        let partials =
-            Norm::chunks(losses.cols) + gradients_part.map_or(0, |g| Norm::chunks(g.cols));
+        let penalties = builder.all_penalties();
+        let summed = [Some(losses), gradients_part, penalties];
+        let summed = summed.into_iter().flatten();
+        let partials = summed.map(|m| Norm::chunks(m.cols)).sum();
         let partials = builder
             .plan
             .add("norm.partials", &[1, partials], Role::Activation);
@@ -202,6 +213,7 @@ impl Spec {
             name: "norm".into(),
             losses,
             gradients: gradients_part,
+            penalties,
             partials,
             report,
         }));

@@ -1,11 +1,30 @@
-//! Dropout between layers: an element survives with probability 1 - rate and is then scaled by 1 / (1 - rate).
+//! Dropout: an element survives with probability 1 - rate and is then scaled by 1 / (1 - rate).
 //!
-//! The mask is a function of (key, step, stream, element), so the backward pass makes it again instead of storing it.
-//! Source: Zaremba, Sutskever, Vinyals, "Recurrent neural network regularization" (2014), equation 7.
+//! The mask is a function of (key, step, stream, index), so the backward pass makes it again instead of storing it; what
+//! the index is tells the forms apart. Sources: Zaremba, Sutskever, Vinyals, "Recurrent neural network regularization"
+//! (2014), equation 7; Gal, Ghahramani, "A theoretically grounded application of dropout in recurrent neural networks"
+//! (2016), the same mask at every step and by token.
 
 use super::{Cost, Matrix, SlotId, area, bytes, same};
 use crate::cell::real::Real;
 use crate::rng::threefry2x32;
+
+/// What shares a decision: the index of an element of row r and column c in the mask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Share {
+    /// Nothing: r * cols + c.
+    Nothing,
+    /// All steps of a window, whose rows are [T, B]: (r mod B) * cols + c.
+    Steps {
+        /// B.
+        batch: usize,
+    },
+    /// All of a row, and all rows of one token: the id of row r.
+    Token {
+        /// The slot of token ids.
+        ids: SlotId,
+    },
+}
 
 /// to = mask * from / (1 - rate); from and to may be the same matrix.
 #[derive(Clone, Debug)]
@@ -22,6 +41,8 @@ pub struct Dropout {
     pub rate: f64,
     /// Which of the plan's masks it is; the forward and the backward operation share it.
     pub stream: u32,
+    /// What shares a decision.
+    pub share: Share,
 }
 
 impl Dropout {
@@ -33,10 +54,14 @@ impl Dropout {
     }
 
     pub(super) fn reads(&self) -> Vec<Matrix> {
-        vec![
+        let mut reads = vec![
             self.from,
             super::gather::words(self.control, super::Control::WORDS),
-        ]
+        ];
+        if let Share::Token { ids } = self.share {
+            reads.push(super::gather::words(ids, self.from.rows));
+        }
+        reads
     }
 
     pub(super) fn writes(&self) -> Vec<Matrix> {
@@ -68,11 +93,12 @@ impl Dropout {
         threefry2x32(key, [self.stream, 0])
     }
 
-    /// The plain code for rows `rows`; `to` starts at the first of them. Element i of the whole matrix, in row order,
-    /// takes the first word of the counter (i / 2) when i is even, else the second.
+    /// The plain code for rows `rows`; `to` starts at the first of them. Index i takes the first word of the counter
+    /// (i / 2) when i is even, else the second. `ids` is used where a token's rows share a decision.
     pub fn plain<F: Real>(
         &self,
         control: &[u32],
+        ids: &[u32],
         rows: std::ops::Range<usize>,
         from: impl Fn(usize) -> F,
         to: &mut [F],
@@ -82,8 +108,12 @@ impl Dropout {
         let scale = F::of(1.0 / (1.0 - self.rate));
         for r in rows.clone() {
             for c in 0..self.from.cols {
-                let element = r * self.from.cols + c;
-                let word = threefry2x32(key, [(element / 2) as u32, 0])[element % 2];
+                let index = match self.share {
+                    Share::Nothing => r * self.from.cols + c,
+                    Share::Steps { batch } => r % batch * self.from.cols + c,
+                    Share::Token { .. } => ids[r] as usize,
+                };
+                let word = threefry2x32(key, [(index / 2) as u32, 0])[index % 2];
                 let x = from(r * self.from.stride + c);
                 let keep = word >= threshold;
                 to[(r - rows.start) * self.to.stride + c] = if keep { x * scale } else { F::ZERO };
@@ -97,6 +127,8 @@ mod tests {
     use super::*;
 
     const CONTROL: [u32; 8] = [0x1234_5678, 0x9abc_def0, 7, 0, 0, 0, 0, 0];
+
+    const IDS: &[u32] = &[4, 9, 4, 0, 9, 4];
 
     fn op(rows: usize, cols: usize, rate: f64, stream: u32) -> Dropout {
         let matrix = |slot| Matrix {
@@ -113,13 +145,14 @@ mod tests {
             to: matrix(2),
             rate,
             stream,
+            share: Share::Nothing,
         }
     }
 
     /// What ones become.
     fn ones(op: &Dropout, control: &[u32]) -> Vec<f64> {
         let mut to = vec![f64::NAN; op.to.rows * op.to.stride];
-        op.plain(control, 0..op.to.rows, |_| 1.0, &mut to);
+        op.plain(control, IDS, 0..op.to.rows, |_| 1.0, &mut to);
         to
     }
 
@@ -142,8 +175,8 @@ mod tests {
         let mut back = vec![f64::NAN; 65];
         // In two parts, as threads run it.
         let (first, rest) = back.split_at_mut(2 * 13);
-        op.plain(&CONTROL, 0..2, |i| gradient[i], first);
-        op.plain(&CONTROL, 2..5, |i| gradient[i], rest);
+        op.plain(&CONTROL, IDS, 0..2, |i| gradient[i], first);
+        op.plain(&CONTROL, IDS, 2..5, |i| gradient[i], rest);
         let forward = ones(&op, &CONTROL);
         for i in 0..65 {
             assert!((back[i] - gradient[i] * forward[i]).abs() < 1e-13, "{i}");
@@ -189,5 +222,40 @@ mod tests {
         let mut control = CONTROL;
         control[4] = 1;
         assert_eq!(bits(&ones(&op(9, 9, 0.5, 1), &control)), base);
+    }
+
+    #[test]
+    fn steps_share_the_mask_of_the_first_and_rows_of_a_batch_do_not() {
+        let free = op(6, 13, 0.5, 2);
+        let locked = Dropout {
+            share: Share::Steps { batch: 3 },
+            ..free.clone()
+        };
+        let (free, locked) = (bits(&ones(&free, &CONTROL)), bits(&ones(&locked, &CONTROL)));
+        // The first step's mask is that of a matrix with one step; the second repeats it.
+        assert_eq!(locked[..3 * 13], free[..3 * 13]);
+        assert_eq!(locked[..3 * 13], locked[3 * 13..]);
+        assert_ne!(locked[..13], locked[13..26]);
+    }
+
+    #[test]
+    fn a_token_is_kept_or_dropped_as_a_whole_wherever_it_stands() {
+        let mut kept = 0;
+        for stream in 0..64 {
+            let op = Dropout {
+                share: Share::Token { ids: SlotId(3) },
+                ..op(6, 5, 0.25, stream)
+            };
+            let values = ones(&op, &CONTROL);
+            let rows: Vec<&[f64]> = values.chunks(5).collect();
+            for row in &rows {
+                assert!(*row == [0.0; 5] || *row == [4.0 / 3.0; 5], "{row:?}");
+            }
+            assert_eq!((rows[0], rows[1]), (rows[2], rows[4]));
+            assert_eq!(rows[0], rows[5]);
+            kept += [0, 1, 3].iter().filter(|r| rows[**r][0] > 0.0).count();
+        }
+        // 192 decisions, 144 expected, five standard deviations of 6.
+        assert!((114..=174).contains(&kept), "{kept} of 192 kept");
     }
 }

@@ -12,7 +12,9 @@ pub mod gather;
 pub mod matmul;
 pub mod norm;
 pub mod optimizer;
+pub mod penalty;
 mod plan;
+pub mod propagation;
 pub mod scan;
 pub mod scatter;
 pub mod softmax_xent;
@@ -27,9 +29,11 @@ pub use gather::Gather;
 pub use matmul::MatMul;
 pub use norm::Norm;
 pub use optimizer::{Optimizer, Rule};
+pub use penalty::Penalty;
 pub use plan::{
     Control, Fill, Gate, Hyper, Io, Matrix, Parameter, Plan, Report, Role, Slot, SlotId,
 };
+pub use propagation::Propagation;
 pub use scan::{Direction, Scan};
 pub use scatter::Scatter;
 pub use softmax_xent::SoftmaxXent;
@@ -121,6 +125,8 @@ ops! {
     SoftmaxXent: "Softmax, cross-entropy and its gradient in place.",
     ColumnSum: "Sums of columns: the gradient of a bias.",
     Scatter: "Sums rows by token id: the gradient of a table.",
+    Penalty: "A penalty on activations, with its gradient.",
+    Propagation: "The penalty on how the gradient's length changes from step to step, with its derivative.",
     Norm: "The gradient's norm and whether all is finite.",
     Optimizer: "Clips the gradient and updates the parameters.",
 }

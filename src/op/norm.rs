@@ -1,10 +1,11 @@
-//! The report of a training step: the sum of the losses, the gradient's norm, and whether both are finite.
+//! The report of a training step: the sum of the losses, that of the penalties, the gradient's norm, and whether all are
+//! finite.
 
 use super::gather::words;
 use super::{Cost, Matrix, SlotId, area, bytes};
 use crate::cell::real::Real;
 
-/// report = [sum of losses, sqrt(sum of squares of the gradients), 1 if both are finite, 0].
+/// report = [sum of losses, sqrt(sum of squares of the gradients), 1 if all are finite, sum of penalties].
 #[derive(Clone, Debug)]
 pub struct Norm {
     /// The name in the plan.
@@ -13,7 +14,9 @@ pub struct Norm {
     pub losses: Matrix,
     /// The flat gradients; absent in a plan without training.
     pub gradients: Option<Matrix>,
-    /// Partial sums: one per [`Norm::CHUNK`] elements of losses, then of gradients.
+    /// The losses of penalties; absent where there is none.
+    pub penalties: Option<Matrix>,
+    /// Partial sums: one per [`Norm::CHUNK`] elements of losses, then of gradients, then of penalties.
     pub partials: SlotId,
     /// The report's slot.
     pub report: SlotId,
@@ -30,13 +33,16 @@ impl Norm {
     }
 
     pub(super) fn reads(&self) -> Vec<Matrix> {
-        [self.losses].into_iter().chain(self.gradients).collect()
+        { [Some(self.losses), self.gradients, self.penalties].into_iter() }
+            .flatten()
+            .collect()
     }
 
     pub(super) fn writes(&self) -> Vec<Matrix> {
-        let gradients = self.gradients.map_or(0, |g| Self::chunks(g.cols));
+        let chunks = |m: Option<Matrix>| m.map_or(0, |m| Self::chunks(m.cols));
+        let sums = [Some(self.losses), self.gradients, self.penalties];
         vec![
-            words(self.partials, Self::chunks(self.losses.cols) + gradients),
+            words(self.partials, sums.into_iter().map(chunks).sum()),
             words(self.report, super::Report::NUMBERS),
         ]
     }
@@ -45,7 +51,7 @@ impl Norm {
         self.costs().into_iter().sum()
     }
 
-    /// The partial sums of the losses, those of the gradients' squares, and their sums.
+    /// The partial sums of the losses, those of the gradients' squares, of the penalties, and their sums.
     pub(super) fn costs(&self) -> Vec<Cost> {
         let cost = |flops: usize, moved: usize| Cost {
             flops: flops as f64,
@@ -57,6 +63,11 @@ impl Norm {
         if let Some(g) = &self.gradients {
             let chunks = Self::chunks(area(g));
             costs.push(cost(2 * area(g), area(g) + chunks));
+            partials += chunks;
+        }
+        if let Some(p) = &self.penalties {
+            let chunks = Self::chunks(area(p));
+            costs.push(cost(area(p), area(p) + chunks));
             partials += chunks;
         }
         costs.push(cost(partials, partials + super::Report::NUMBERS));
@@ -78,6 +89,7 @@ impl Norm {
         &self,
         losses: &[F],
         gradients: Option<&[F]>,
+        penalties: Option<&[F]>,
         partials: &mut [F],
         report: &mut [F],
     ) {
@@ -105,7 +117,8 @@ impl Norm {
         let loss = reduce(losses, |x| x);
         let square = gradients.map_or(F::ZERO, |g| reduce(g, |x| x * x));
         let norm = square.sqrt();
-        let finite = loss.f64().is_finite() && norm.f64().is_finite();
-        report.copy_from_slice(&[loss, norm, if finite { F::ONE } else { F::ZERO }, F::ZERO]);
+        let penalty = penalties.map_or(F::ZERO, |p| reduce(p, |x| x));
+        let finite = [loss, norm, penalty].iter().all(|x| x.f64().is_finite());
+        report.copy_from_slice(&[loss, norm, if finite { F::ONE } else { F::ZERO }, penalty]);
     }
 }

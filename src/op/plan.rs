@@ -240,12 +240,14 @@ pub struct Report {
     pub loss: f64,
     /// The norm of the gradient before clipping.
     pub norm: f64,
-    /// Whether loss and gradient were finite: only then were the parameters updated.
+    /// Whether loss, penalty and gradient were finite: only then were the parameters updated.
     pub finite: bool,
+    /// The sum of the penalties, which the objective has beside loss * scale; 0 where there is none.
+    pub penalty: f64,
 }
 
 impl Report {
-    /// The numbers in a slot: loss, norm, and 1 for finite.
+    /// The numbers in a slot: loss, norm, 1 for finite, and penalty.
     pub const NUMBERS: usize = 4;
 
     /// Reads a slot.
@@ -254,6 +256,7 @@ impl Report {
             loss: numbers[0],
             norm: numbers[1],
             finite: numbers[2] == 1.0,
+            penalty: numbers[3],
         }
     }
 }

@@ -7,7 +7,7 @@ use super::settings::{self, Settings, pairs};
 use crate::cell::{Cell, Noise};
 use crate::error::{Error, Result, nearest};
 use crate::layer::Connections;
-use crate::model::{Init, Scheme, Spec, Update};
+use crate::model::{Drops, Init, Penalties, Scheme, Spec, Update};
 
 /// The model that checked settings ask for, over a vocabulary of `vocab` symbols. One cell serves every layer, else there
 /// is one for each.
@@ -22,6 +22,18 @@ pub fn spec(settings: &Settings, cells: Vec<Cell>, vocab: usize) -> Spec {
         hidden: settings.hidden,
         embed: settings.embed,
         dropout: settings.dropout,
+        drops: Drops {
+            input: settings.dropout_input,
+            tokens: settings.dropout_embedding,
+            weights: settings.dropout_weights,
+            locked: settings.dropout_locked,
+        },
+        penalties: Penalties {
+            activation: settings.activation_penalty,
+            temporal: settings.temporal_penalty,
+            norm: settings.norm_stabilizer,
+            propagation: settings.propagation_penalty,
+        },
         tie: settings.tie,
         project: settings.project,
         bidirectional: settings.bidirectional,

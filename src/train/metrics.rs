@@ -20,9 +20,16 @@ pub struct Figures {
     pub lr: f64,
     /// The gradient's norm before clipping.
     pub norm: f64,
+    /// The sum of the penalties, which the objective has beside the loss; 0 where there is none.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub penalty: f64,
     /// At an epoch's last step: the mean loss of its steps.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub train: Option<f64>,
+}
+
+fn is_zero(x: &f64) -> bool {
+    *x == 0.0
 }
 
 /// Makes figures of losses; a part of a checkpoint, so that they go on where they stopped.
@@ -63,6 +70,7 @@ impl Meter {
             smooth: self.smooth,
             lr,
             norm,
+            penalty: 0.0,
             train,
         }
     }

@@ -345,8 +345,10 @@ impl Trainer {
             let per_epoch = self.job.steps_per_epoch();
             let loss = report.loss / tokens;
             let meter = &mut self.counters.meter;
-            self.figures
-                .push(meter.take(step, per_epoch, loss, lr, report.norm));
+            self.figures.push(Figures {
+                penalty: report.penalty,
+                ..meter.take(step, per_epoch, loss, lr, report.norm)
+            });
         }
         Ok(())
     }
@@ -468,7 +470,7 @@ impl Trainer {
         Ok(Error::new(
             Kind::Diverged,
             format!(
-                "step {}: the loss or its gradient is no longer finite; first bad tensor: {text}; try a lower --lr or \
+                "step {}: the loss, a penalty or the gradient is no longer finite; first bad tensor: {text}; try a lower --lr or \
                  --clip-norm",
                 step + 1
             ),

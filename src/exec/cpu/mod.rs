@@ -15,6 +15,7 @@ use std::time::Instant;
 use super::{Inputs, Outcome, Timings};
 use crate::cell::real::Real;
 use crate::error::{Error, Result};
+use crate::op::dropout::Share;
 use crate::op::scan::{Hoisted, Slices};
 use crate::op::{Matrix, Op, Plan, Report, Role, Scan, SlotId, scatter};
 
@@ -211,19 +212,23 @@ impl<F: Real> Cpu<F> {
             Op::Dropout(op) => {
                 let mut to = std::mem::take(&mut self.reals[op.to.slot.0]);
                 let control = &self.words[op.control.0];
+                let ids: &[u32] = match op.share {
+                    Share::Token { ids } => &self.words[ids.0],
+                    _ => &[],
+                };
                 if op.from == op.to {
                     // In place: each element is read before it is written.
                     let rows = op.to.rows;
                     parallel::rows(&mut to[op.to.offset..], op.to.stride, rows, |range, to| {
                         let before = to.to_vec();
                         let first = range.start * op.from.stride;
-                        op.plain(control, range, |i| before[i - first], to);
+                        op.plain(control, ids, range, |i| before[i - first], to);
                     });
                 } else {
                     let from = self.part(op.from);
                     let rows = op.to.rows;
                     parallel::rows(&mut to[op.to.offset..], op.to.stride, rows, |range, to| {
-                        op.plain(control, range, |i| from[i], to);
+                        op.plain(control, ids, range, |i| from[i], to);
                     });
                 }
                 self.reals[op.to.slot.0] = to;
@@ -278,14 +283,65 @@ impl<F: Real> Cpu<F> {
                     );
                 });
             }),
+            Op::Penalty(op) => {
+                let mut grad = std::mem::take(&mut self.reals[op.grad.slot.0]);
+                let mut losses = std::mem::take(&mut self.reals[op.losses.slot.0]);
+                let from = self.part(op.from);
+                let (stride, cols) = (op.grad.stride, op.grad.cols);
+                parallel::rows2(
+                    (&mut grad[op.grad.offset..], stride),
+                    (&mut losses[op.losses.offset..], 1),
+                    op.grad.rows,
+                    |range, grad, losses| {
+                        simd(
+                            #[inline(always)]
+                            || {
+                                for r in range.clone() {
+                                    let at = (r - range.start) * stride;
+                                    let row = &mut grad[at..at + cols];
+                                    losses[r - range.start] = op.plain_row(r, from, row);
+                                }
+                            },
+                        );
+                    },
+                );
+                self.reals[op.grad.slot.0] = grad;
+                self.reals[op.losses.slot.0] = losses;
+            }
+            Op::Propagation(op) => {
+                let mut pull = std::mem::take(&mut self.reals[op.pull.slot.0]);
+                let mut losses = std::mem::take(&mut self.reals[op.losses.slot.0]);
+                let (upstream, sent) = (self.part(op.upstream), self.part(op.sent));
+                let (stride, cols) = (op.pull.stride, op.pull.cols);
+                parallel::rows2(
+                    (&mut pull[op.pull.offset..], stride),
+                    (&mut losses[op.losses.offset..], 1),
+                    op.pull.rows,
+                    |range, pull, losses| {
+                        simd(
+                            #[inline(always)]
+                            || {
+                                for r in range.clone() {
+                                    let at = (r - range.start) * stride;
+                                    let row = &mut pull[at..at + cols];
+                                    losses[r - range.start] = op.plain_row(r, upstream, sent, row);
+                                }
+                            },
+                        );
+                    },
+                );
+                self.reals[op.pull.slot.0] = pull;
+                self.reals[op.losses.slot.0] = losses;
+            }
             Op::Norm(op) => {
                 let mut partials = std::mem::take(&mut self.reals[op.partials.0]);
                 let mut report = std::mem::take(&mut self.reals[op.report.0]);
                 let losses = &self.part(op.losses)[..op.losses.cols];
-                let gradients = op.gradients.map(|g| &self.part(g)[..g.cols]);
+                let row = |m: Matrix| &self.part(m)[..m.cols];
+                let (gradients, penalties) = (op.gradients.map(row), op.penalties.map(row));
                 simd(
                     #[inline(always)]
-                    || op.plain(losses, gradients, &mut partials, &mut report),
+                    || op.plain(losses, gradients, penalties, &mut partials, &mut report),
                 );
                 self.reals[op.partials.0] = partials;
                 self.reals[op.report.0] = report;

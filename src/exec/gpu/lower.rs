@@ -3,9 +3,11 @@
 use super::template::{Source, Template, aligned, flat_groups};
 use super::tile::{ELEMENT, Tile};
 use super::{matmul, scan};
+use crate::op::dropout::Share;
+use crate::op::penalty::Form;
 use crate::op::{
-    Add, Carry, ColumnSum, Direction, Dropout, Gather, Matrix, Norm, Op, Optimizer, Plan, Rule,
-    Scatter, SoftmaxXent, Transpose, Zero,
+    Add, Carry, ColumnSum, Direction, Dropout, Gather, Matrix, Norm, Op, Optimizer, Penalty, Plan,
+    Propagation, Rule, Scatter, SoftmaxXent, Transpose, Zero,
 };
 use crate::{Error, Result};
 
@@ -37,6 +39,8 @@ pub(super) fn lower(op: &Op, plan: &Plan, tile: &Tile) -> Result<Lowered> {
         Op::SoftmaxXent(op) => vec![softmax_xent(op, tile)?],
         Op::ColumnSum(op) => vec![column_sum(op, tile)?],
         Op::Scatter(op) => vec![scatter(op, tile)?],
+        Op::Penalty(op) => vec![penalty(op, tile)?],
+        Op::Propagation(op) => vec![propagation(op, tile)?],
         Op::Norm(op) => norm(op, tile)?,
         Op::Optimizer(op) => vec![optimizer(op, tile)?],
     };
@@ -192,14 +196,23 @@ fn column_sum(op: &ColumnSum, tile: &Tile) -> Result<Source> {
 
 fn dropout(op: &Dropout, tile: &Tile) -> Result<Source> {
     const RUN: usize = 8;
-    let template = shader!("dropout")
+    let batch = match op.share {
+        Share::Steps { batch } => batch,
+        _ => 0,
+    };
+    let mut template = shader!("dropout")
         .size("RUN", RUN)
+        .size("BATCH", batch)
+        .flag("TOKEN", matches!(op.share, Share::Token { .. }))
         .size("THRESHOLD", op.threshold() as usize)
         .size("STREAM", op.stream as usize)
         .number("SCALE", 1.0 / (1.0 - op.rate))
         .buffer("control", op.control)
         .matrix("from", &op.from)
         .matrix("to", &op.to);
+    if let Share::Token { ids } = op.share {
+        template = template.buffer("ids", ids);
+    }
     let elements = op.from.rows * op.from.cols;
     flat(template, tile, &op.name, elements.div_ceil(RUN))
 }
@@ -223,6 +236,35 @@ fn softmax_xent(op: &SoftmaxXent, tile: &Tile) -> Result<Source> {
         &op.name,
         flat_groups(op.logits.rows * tile.lanes, tile.flat),
     )
+}
+
+fn penalty(op: &Penalty, tile: &Tile) -> Result<Source> {
+    shader!("penalty")
+        .size("LANES", tile.lanes)
+        .size("GROUP", tile.flat)
+        .size("BATCH", op.batch)
+        .number("FACTOR", op.factor())
+        .flag("SHARED", tile.lanes > 1)
+        .flag("TEMPORAL", op.form == Form::Temporal)
+        .flag("NORM", op.form == Form::Norm)
+        .matrix("from", &op.from)
+        .matrix("grad", &op.grad)
+        .matrix("losses", &op.losses)
+        .build(&op.name, flat_groups(op.from.rows * tile.lanes, tile.flat))
+}
+
+fn propagation(op: &Propagation, tile: &Tile) -> Result<Source> {
+    shader!("propagation")
+        .size("LANES", tile.lanes)
+        .size("GROUP", tile.flat)
+        .size("BATCH", op.batch)
+        .number("FACTOR", op.factor())
+        .flag("SHARED", tile.lanes > 1)
+        .matrix("upstream", &op.upstream)
+        .matrix("sent", &op.sent)
+        .matrix("pull", &op.pull)
+        .matrix("losses", &op.losses)
+        .build(&op.name, flat_groups(op.sent.rows * tile.lanes, tile.flat))
 }
 
 fn norm(op: &Norm, tile: &Tile) -> Result<Vec<Source>> {
@@ -249,8 +291,13 @@ fn norm(op: &Norm, tile: &Tile) -> Result<Vec<Source>> {
     if let Some(g) = &op.gradients {
         kernels.push(partial("gradients", g, losses, true)?);
     }
+    let penalties = op.penalties.map_or(0, |p| Norm::chunks(p.cols));
+    if let Some(p) = &op.penalties {
+        kernels.push(partial("penalties", p, losses + gradients, false)?);
+    }
     let last = base()
         .flag("FINAL", true)
+        .size("PENALTY_CHUNKS", penalties)
         .size("LOSS_CHUNKS", losses)
         .size("GRADIENT_CHUNKS", gradients);
     kernels.push(last.build(format!("{}.report", op.name), [1, 1, 1])?);

@@ -37,6 +37,7 @@ impl Settings {
         found.whole("layers", self.layers as u64, 1, 64);
         found.whole("embed", self.embed as u64, 0, 65536);
         found.number("dropout", self.dropout, "0 to below 1", fraction);
+        self.regularizers(&mut found);
         found.whole("project", self.project as u64, 0, 65536);
         for (key, rate) in [
             ("zoneout", self.zoneout),
@@ -172,6 +173,29 @@ impl Settings {
         }
         found.whole("keep", self.keep as u64, 1, u64::MAX);
         found.0
+    }
+
+    fn regularizers(&self, found: &mut Found) {
+        for (key, rate, embedded) in [
+            ("dropout-input", self.dropout_input, true),
+            ("dropout-embedding", self.dropout_embedding, true),
+            ("dropout-weights", self.dropout_weights, false),
+        ] {
+            found.number(key, rate, "0 to below 1", fraction);
+            if embedded && rate > 0.0 && self.embed == 0 {
+                let text =
+                    format!("expected an embedding (embed above 0), got {rate} with embed 0");
+                found.add(&[key, "embed"], text);
+            }
+        }
+        for (key, weight) in [
+            ("activation-penalty", self.activation_penalty),
+            ("temporal-penalty", self.temporal_penalty),
+            ("norm-stabilizer", self.norm_stabilizer),
+            ("propagation-penalty", self.propagation_penalty),
+        ] {
+            found.number(key, weight, "0 or more", not_negative);
+        }
     }
 }
 

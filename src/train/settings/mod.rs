@@ -104,7 +104,7 @@ settings! {
         layers: usize = 1,
         /// Width of the embedding; 0 feeds one-hot vectors
         embed: usize = 0,
-        /// Probability with which a value between layers is dropped
+        /// Probability with which a value after a recurrent layer is dropped
         dropout: f64 = 0.0,
         /// The head uses the embedding's matrix; needs embed = hidden
         tie: bool = false,
@@ -128,6 +128,24 @@ settings! {
         zoneout_memory: f64 = 0.0,
         /// Probability with which recurrent products do not see a unit of the state, the same units for a whole window
         dropout_recurrent: f64 = 0.0,
+    }
+    "regularisers" {
+        /// Probability with which a value of the embedded input is dropped; needs embed > 0
+        dropout_input: f64 = 0.0,
+        /// Probability with which a token's embedding is dropped, wherever it stands in a minibatch; needs embed > 0
+        dropout_embedding: f64 = 0.0,
+        /// Probability with which a recurrent weight is dropped for a minibatch
+        dropout_weights: f64 = 0.0,
+        /// dropout and dropout-input use one mask for all steps of a window
+        dropout_locked: bool = false,
+        /// Weight of the mean square of the last recurrent layer's output (AR), added to nats per token; 0 is off
+        activation_penalty: f64 = 0.0,
+        /// Weight of the mean square of that output's change from step to step (TAR); 0 is off
+        temporal_penalty: f64 = 0.0,
+        /// Weight of the mean square of the change of each layer's output in length (Krueger 2015); 0 is off
+        norm_stabilizer: f64 = 0.0,
+        /// Weight of the mean square of the gradient's relative change in length from step to step (Pascanu 2013); rnn only
+        propagation_penalty: f64 = 0.0,
     }
     "initial weights" {
         /// How weights start: uniform, xavier, orthogonal, normal, identity (IRNN) or spectral (echo states)

@@ -1,0 +1,84 @@
+// losses[r] = FACTOR * what row r = (t, b) adds to a penalty; grad += its derivative. ACTIVATION: |h_t|^2; TEMPORAL:
+// |h_t - h_{t+1}|^2; NORM: (|h_t| - |h_{t+1}|)^2. The next step's row is BATCH rows further; a row without a neighbour
+// is its own. LANES threads share a row: each takes every LANES-th element, and all of them add the lanes in order.
+// $from: array<f32>
+// $grad: array<f32>
+// $losses: array<f32>
+#if SHARED
+var<workgroup> sums: array<f32, GROUP>;
+#end
+
+fn total(own: f32, thread: u32) -> f32 {
+#if SHARED
+    sums[thread] = own;
+    workgroupBarrier();
+    var sum = 0.0;
+    for (var l = 0u; l < LANES; l++) {
+        sum += sums[thread - thread % LANES + l];
+    }
+    workgroupBarrier();
+    return sum;
+#else
+    return own;
+#end
+}
+
+fn length_of(row: u32, thread: u32) -> f32 {
+    var sum = 0.0;
+    for (var c = thread % LANES; c < FROM_COLS; c += LANES) {
+        let h = $from[FROM_OFFSET + row * FROM_STRIDE + c];
+        sum += h * h;
+    }
+    return sqrt(total(sum, thread));
+}
+
+@compute @workgroup_size(GROUP)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+    let lane = thread % LANES;
+    let row = (group.y * groups.x + group.x) * (GROUP / LANES) + thread / LANES;
+    let own = min(row, FROM_ROWS - 1u);
+    let before = select(own, own - BATCH, own >= BATCH);
+    let after = select(own, own + BATCH, own + BATCH < FROM_ROWS);
+#if NORM
+    let norm = length_of(own, thread);
+    let step = norm - length_of(after, thread);
+    let along = 2.0 * FACTOR * (step + (norm - length_of(before, thread))) / norm;
+    let sum = step * step;
+#else
+    var part = 0.0;
+    for (var c = lane; c < FROM_COLS; c += LANES) {
+#if TEMPORAL
+        let x = $from[FROM_OFFSET + own * FROM_STRIDE + c] - $from[FROM_OFFSET + after * FROM_STRIDE + c];
+#else
+        let x = $from[FROM_OFFSET + own * FROM_STRIDE + c];
+#end
+        part += x * x;
+    }
+    let sum = total(part, thread);
+#end
+    if (row >= FROM_ROWS) {
+        return;
+    }
+    if (lane == 0u) {
+        $losses[LOSSES_OFFSET + row] = FACTOR * sum;
+    }
+#if NORM
+    if (!(norm > 0.0)) {
+        return;
+    }
+#end
+    for (var c = lane; c < FROM_COLS; c += LANES) {
+        let h = $from[FROM_OFFSET + own * FROM_STRIDE + c];
+#if NORM
+        let pull = along * h;
+#else
+#if TEMPORAL
+        let last = h - $from[FROM_OFFSET + before * FROM_STRIDE + c];
+        let pull = 2.0 * FACTOR * (h - $from[FROM_OFFSET + after * FROM_STRIDE + c] + last);
+#else
+        let pull = 2.0 * FACTOR * h;
+#end
+#end
+        $grad[GRAD_OFFSET + row * GRAD_STRIDE + c] += pull;
+    }
+}
