@@ -173,13 +173,14 @@ impl Cut<'_> {
         let mut parking: Vec<(Id, usize)> = Vec::new();
         // From the last stage to the first: what a stage lacks becomes an output of an earlier one.
         for stage in (0..stages).rev() {
+            let computable = self.computable(stage);
             let mut open: Vec<Id> = wanted[stage].iter().map(|w| w.1).collect();
             let mut seen = vec![false; self.graph.len()];
             while let Some(id) = open.pop() {
                 if std::mem::replace(&mut seen[id], true) || (self.load)(id, stage).is_some() {
                     continue;
                 }
-                if self.level[id] < stage && !self.computable(id, stage) {
+                if self.level[id] < stage && !computable[id] {
                     if parking.iter().all(|p| p.0 != id) {
                         parking.push((id, parked));
                         wanted[self.level[id]].push(((self.park)(parked), id));
@@ -190,68 +191,57 @@ impl Cut<'_> {
                 open.extend(self.graph.operands(id));
             }
         }
-        let programs = wanted.iter().enumerate().map(|(stage, outputs)| {
-            let mut emit = Emit {
-                cut: self,
-                stage,
-                parking: &parking,
-                register: vec![None; self.graph.len()],
-                program: Program::default(),
-            };
-            for (store, id) in outputs {
-                let register = emit.value(*id);
-                emit.program.stores.push((*store, register));
-            }
-            emit.program
-        });
-        (programs.collect(), parked)
+        let programs = { wanted.iter().enumerate() }
+            .map(|(stage, outputs)| self.program(stage, outputs, &parking))
+            .collect();
+        (programs, parked)
     }
 
-    /// Whether a node can be made in `stage` from what is loadable there.
-    fn computable(&self, id: Id, stage: usize) -> bool {
-        (self.load)(id, stage).is_some()
-            || match self.graph.node(id) {
-                Node::Constant(_) => true,
-                Node::Unary(..) | Node::Binary(..) => {
-                    self.graph.operands(id).all(|o| self.computable(o, stage))
-                }
-                _ => false,
-            }
-    }
-}
-
-struct Emit<'a> {
-    cut: &'a Cut<'a>,
-    stage: usize,
-    parking: &'a [(Id, usize)],
-    register: Vec<Option<usize>>,
-    program: Program,
-}
-
-impl Emit<'_> {
-    fn value(&mut self, id: Id) -> usize {
-        if let Some(register) = self.register[id] {
-            return register;
+    /// Whether each node can be made in `stage` from what is loadable there.
+    fn computable(&self, stage: usize) -> Vec<bool> {
+        let mut computable = vec![false; self.graph.len()];
+        // Operands come first, so one pass settles all.
+        for id in 0..self.graph.len() {
+            computable[id] = (self.load)(id, stage).is_some()
+                || match self.graph.node(id) {
+                    Node::Constant(_) => true,
+                    Node::Unary(..) | Node::Binary(..) => {
+                        self.graph.operands(id).all(|o| computable[o])
+                    }
+                    _ => false,
+                };
         }
-        let parked = self.parking.iter().find(|p| p.0 == id).map(|p| p.1);
-        let instr = match (self.cut.load)(id, self.stage) {
-            Some(load) => Instr::Load(load),
-            None => match (parked, self.cut.graph.node(id)) {
-                (Some(place), _) if self.cut.level[id] < self.stage => {
-                    Instr::Load((self.cut.unpark)(place))
-                }
-                (_, Node::Constant(bits)) => Instr::Constant(f64::from_bits(bits)),
-                (_, Node::Unary(op, a)) => Instr::Unary(op, self.value(a)),
-                (_, Node::Binary(op, a, b)) => {
-                    let a = self.value(a);
-                    Instr::Binary(op, a, self.value(b))
-                }
-                (_, leaf) => unreachable!("leaf {leaf:?} cannot be loaded in its own stage"),
-            },
+        computable
+    }
+
+    /// The instructions of a stage, in the order of the nodes.
+    fn program(&self, stage: usize, outputs: &[(Store, Id)], parking: &[(Id, usize)]) -> Program {
+        let leaf = |id: Id| {
+            let parked = || { parking.iter() }.find(|p| p.0 == id && self.level[id] < stage);
+            (self.load)(id, stage).or_else(|| parked().map(|p| (self.unpark)(p.1)))
         };
-        self.program.instrs.push(instr);
-        let register = self.program.instrs.len() - 1;
-        self.register[id] = Some(register);
-        register
+        let mut needed = vec![false; self.graph.len()];
+        let mut open: Vec<Id> = outputs.iter().map(|o| o.1).collect();
+        while let Some(id) = open.pop() {
+            if !std::mem::replace(&mut needed[id], true) && leaf(id).is_none() {
+                open.extend(self.graph.operands(id));
+            }
+        }
+        let mut register = vec![usize::MAX; self.graph.len()];
+        let mut program = Program::default();
+        for id in (0..self.graph.len()).filter(|id| needed[*id]) {
+            let instr = match (leaf(id), self.graph.node(id)) {
+                (Some(load), _) => Instr::Load(load),
+                (_, Node::Constant(bits)) => Instr::Constant(f64::from_bits(bits)),
+                (_, Node::Unary(op, a)) => Instr::Unary(op, register[a]),
+                (_, Node::Binary(op, a, b)) => Instr::Binary(op, register[a], register[b]),
+                (_, node) => unreachable!("{node:?} cannot be loaded in its own stage"),
+            };
+            register[id] = program.instrs.len();
+            program.instrs.push(instr);
+        }
+        let stores = outputs.iter();
+        program.stores = stores.map(|(store, id)| (*store, register[*id])).collect();
+        program
     }
 }

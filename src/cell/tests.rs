@@ -240,3 +240,17 @@ fn obvious_terms_fold_away() {
     let sigmoid = graph.unary(Unary::Sigmoid, zero);
     assert_eq!(graph.value(sigmoid), Some(0.5));
 }
+
+/// A chain of shared values: work that followed every path through it would double with every line.
+#[test]
+fn a_long_chain_of_shared_values_compiles_at_once() {
+    let mut text = String::from("state h\na0 = tanh(linear(h))\n");
+    for i in 0..400 {
+        text.push_str(&format!("a{} = a{i} * a{i} + tanh(a{i})\n", i + 1));
+    }
+    text.push_str("r = linear(a400, x)\nh = norm(r) + a399\n");
+    let cell = Cell::parse("chain", &text).unwrap();
+    let compiled = cell.compile();
+    assert_eq!(compiled.forward.len(), 4);
+    assert!(cell.equations(&compiled.backward).len() < 1 << 20);
+}

@@ -111,11 +111,12 @@ impl Layer for Stack {
         let skip = wide > 0;
         let mut into_x: Option<Matrix> = None;
         // What the block above sends to the one in hand.
-        let mut from_above: Option<Matrix> = None;
+        let mut from_above = (!skip).then_some(upstream);
         for (l, block) in self.blocks.iter_mut().enumerate().rev() {
             let mut gradient = match (skip, from_above.take()) {
                 (false, Some(above)) => above,
-                (false, None) => upstream,
+                // A block that does not look at its input sends nothing.
+                (false, None) => return None,
                 (true, above) => {
                     let first = widths[..l].iter().sum();
                     let own = upstream.columns(first, widths[l]);
