@@ -156,7 +156,7 @@ impl Layer for Stack {
             if let (Some(from), Some(to)) = (passed, below) {
                 sum(builder, format!("residual.l{l}.backward"), from, to, true);
             }
-            from_above = below;
+            from_above = below.or(passed);
         }
         let input = self.input?;
         let into_x = into_x.and_then(|x| builder.rows_backward("skip", input, x));

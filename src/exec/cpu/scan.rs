@@ -34,6 +34,8 @@ struct Prepared {
     products: Vec<Product>,
     evaluator: Evaluator,
     sums: usize,
+    /// The sums without a term.
+    empty: Vec<usize>,
     means: Vec<Load>,
     /// The masks that the program reads.
     masks: Vec<usize>,
@@ -110,6 +112,9 @@ fn prepare(scan: &Scan, stage: &Stage) -> Prepared {
     Prepared {
         products,
         sums: stage.sums.len(),
+        empty: (0..stage.sums.len())
+            .filter(|s| stage.sums[*s].terms.is_empty())
+            .collect(),
         means: stage.means.clone(),
         masks: evaluator.loads().filter_map(mask).collect(),
         evaluator,
@@ -309,6 +314,12 @@ impl<F: Real> Shared<'_, F> {
         let width = stage.width() * h;
         let values = self.op.kept_values() * h;
         let deltas = self.op.compiled.deltas * h;
+        // What comes back through a source of which nothing depends is a sum without terms.
+        for s in &stage.empty {
+            for row in sums.chunks_mut(width).take(rows.count) {
+                row[s * h..(s + 1) * h].fill(F::ZERO);
+            }
+        }
         for p in &stage.products {
             let (a, stride): (&[F], usize) = match p.operand {
                 Operand::Previous(k) => (&*rows.state[k * (self.op.steps + 1) + t], h),
