@@ -51,7 +51,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     p = p - lr * g / (sqrt(sum) + V(EPS));
 #end
 #if RMSPROP
-    let mean = ALPHA * $first[FIRST_OFFSET + i] + (1.0 - ALPHA) * g * g;
+    let mean = ALPHA * $first[FIRST_OFFSET + i] + REST * g * g;
     $first[FIRST_OFFSET + i] = mean;
     var change = g / (sqrt(mean) + V(EPS));
 #if MOMENTUMS

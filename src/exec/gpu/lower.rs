@@ -338,8 +338,13 @@ fn optimizer(op: &Optimizer, tile: &Tile) -> Result<Source> {
             momentum,
             weight_decay,
         } => {
-            let numbers = vec![("ALPHA", alpha), ("EPS", eps), ("MOMENTUM", momentum)];
-            ("RMSPROP", weight_decay, numbers)
+            let means = [("ALPHA", alpha), ("REST", 1.0 - alpha)];
+            let numbers = [("EPS", eps), ("MOMENTUM", momentum)];
+            (
+                "RMSPROP",
+                weight_decay,
+                means.into_iter().chain(numbers).collect(),
+            )
         }
         Rule::Adam {
             beta1,
@@ -348,10 +353,8 @@ fn optimizer(op: &Optimizer, tile: &Tile) -> Result<Source> {
             weight_decay,
             ..
         } => {
-            // 1 - beta in f32, as the plain code takes it.
-            let rest = |beta: f64| f64::from(1.0 - beta as f32);
             let betas = [("BETA1", beta1), ("BETA2", beta2), ("EPS", eps)];
-            let rests = [("REST1", rest(beta1)), ("REST2", rest(beta2))];
+            let rests = [("REST1", 1.0 - beta1), ("REST2", 1.0 - beta2)];
             let numbers = betas.into_iter().chain(rests).collect();
             ("ADAM", weight_decay, numbers)
         }
