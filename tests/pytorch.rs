@@ -10,6 +10,7 @@ use wgrnn::cell::library;
 use wgrnn::cell::real::Real;
 use wgrnn::exec::Inputs;
 use wgrnn::exec::cpu::Cpu;
+use wgrnn::layer::Connections;
 use wgrnn::model::{self, Dims, Mode, Spec, Update};
 use wgrnn::op::{Control, Hyper, Plan, Report, Rule};
 
@@ -27,6 +28,13 @@ fn spec(file: &Golden) -> Spec {
         hidden: file.size("H"),
         embed: file.embed().unwrap_or(0),
         tie: file.tied(),
+        bidirectional: file.extra("bidirectional"),
+        project: file.project(),
+        layer_norm: file.extra("layer_norm"),
+        connections: Connections {
+            residual: file.extra("residual"),
+            skip: file.extra("skip"),
+        },
         ..Spec::default()
     }
 }
@@ -77,7 +85,7 @@ impl<'a, F: Real> Engine<'a, F> {
 
     /// The states of the golden file, in the cell's order: `h`, and `c` where there is one.
     fn states(&self) -> &'static [&'static str] {
-        if self.file.cell() == "lstm" {
+        if self.file.has("c0") {
             &["h", "c"]
         } else {
             &["h"]
@@ -94,7 +102,8 @@ impl<'a, F: Real> Engine<'a, F> {
         (s * (self.file.size("T") + 1) + t) * self.plane()
     }
 
-    /// Puts h0 and c0 where a run that does not reset takes its first states from: at step T.
+    /// Puts h0 and c0 where a run that does not reset takes its first states from: at step T. A layer here is one
+    /// direction of it, in PyTorch's order: both directions of the lowest first.
     fn set_states(&mut self) {
         let plane = self.plane();
         for (layer, slot) in self.plan().io.states.iter().enumerate() {
@@ -159,8 +168,21 @@ impl<'a, F: Real> Engine<'a, F> {
                 .collect();
             self.check(&format!("{state}n"), &last);
         }
-        // h is the output, and its planes 1 to T are the steps.
-        let top = self.cpu.read(*slots.last().unwrap())[plane..(steps + 1) * plane].to_vec();
+        // h is the output, and its planes 1 to T are the steps: the backward direction's from the last position to
+        // the first. Directions lie side by side.
+        let (h, directions) = (self.file.size("H"), self.file.directions());
+        let mut top = Vec::new();
+        for row in 0..steps * self.file.size("B") {
+            for (direction, slot) in slots[slots.len() - directions..].iter().enumerate() {
+                let (position, b) = (row / self.file.size("B"), row % self.file.size("B"));
+                let step = match direction {
+                    0 => position,
+                    _ => steps - 1 - position,
+                };
+                let at = self.at(0, step + 1) + b * h;
+                top.extend_from_slice(&self.cpu.read(*slot)[at..at + h]);
+            }
+        }
         self.check("output", &top);
     }
 
@@ -197,6 +219,19 @@ fn worse(worst: &mut (f64, String), other: (f64, String)) {
     if other.0 > worst.0 {
         *worst = other;
     }
+}
+
+#[test]
+fn every_kind_of_layer_has_golden_values() {
+    let files: Vec<Golden> = golden::names().iter().map(|n| golden::load(n)).collect();
+    for cell in ["rnn", "lstm", "gru", "rnn-ln", "lstm-ln", "gru-ln"] {
+        let known = |file: &Golden| file.cell() == cell && file.is_plain();
+        assert!(files.iter().any(known), "{cell}");
+    }
+    for extra in ["bidirectional", "layer_norm", "residual", "skip"] {
+        assert!(files.iter().any(|file| file.extra(extra)), "{extra}");
+    }
+    assert!(files.iter().any(|file| file.project() > 0), "project");
 }
 
 fn models_agree<F: Real>(fast: bool) {

@@ -100,7 +100,7 @@ impl Golden {
         value.unwrap_or_else(|| panic!("{}: settings hold no number `{key}`", self.name)) as usize
     }
 
-    /// The cell's name: `rnn`, `lstm` or `gru`.
+    /// The cell's name: `rnn`, `lstm` or `gru`, or one of them with `-ln`.
     pub fn cell(&self) -> &str {
         self.settings["cell"].as_str().expect("settings: cell")
     }
@@ -113,6 +113,33 @@ impl Golden {
     /// Whether the head's weight is the embedding's.
     pub fn tied(&self) -> bool {
         self.settings["tied"].as_bool().expect("settings: tied")
+    }
+
+    /// Whether the model has an extra: `bidirectional`, `layer_norm`, `residual` or `skip`.
+    pub fn extra(&self, key: &str) -> bool {
+        match self.settings.get(key) {
+            None => false,
+            Some(value) => value.as_bool().unwrap_or_else(|| panic!("settings: {key}")),
+        }
+    }
+
+    /// The width of the linear layer after every recurrent layer; 0 for none.
+    pub fn project(&self) -> usize {
+        match self.settings.get("project") {
+            None => 0,
+            Some(_) => self.size("project"),
+        }
+    }
+
+    /// The directions of a layer: 1 or 2.
+    pub fn directions(&self) -> usize {
+        1 + usize::from(self.extra("bidirectional"))
+    }
+
+    /// Whether recurrent layers and a head are all there is between ids and scores.
+    pub fn is_plain(&self) -> bool {
+        let extras = ["bidirectional", "layer_norm", "residual", "skip"];
+        self.project() == 0 && !extras.iter().any(|key| self.extra(key))
     }
 
     /// The names of the parameters, sorted: those that have a gradient, without the initial states.
