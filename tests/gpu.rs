@@ -4,10 +4,11 @@
 
 use std::sync::Arc;
 
-use wgrnn::cell::{Cell, library};
+use wgrnn::cell::{Cell, Noise, library};
 use wgrnn::exec::check::Twins;
 use wgrnn::exec::gpu::{Choice, Device, Gpu, INSTALL, Tile};
 use wgrnn::exec::{Inputs, Timings};
+use wgrnn::layer::Connections;
 use wgrnn::model::{Dims, Drops, Init, Mode, Penalties, Scheme, Spec, Update, initialize};
 use wgrnn::op::{Control, Hyper, Plan, Role, Rule};
 use wgrnn::rng::{Purpose, Stream};
@@ -564,4 +565,69 @@ fn the_gpu_takes_over_at_any_operation() {
     let mut pair = twins(&device, plan, &Tile::SOFTWARE);
     let error = pollster::block_on(pair.from_op(&minibatch.inputs(false), "nowhere")).unwrap_err();
     assert!(error.message.contains("head.forward"), "{error}");
+}
+
+/// Noise inside cells, and everything that stands between layers, at sizes for scalar and for vector kernels.
+#[test]
+fn noise_and_composed_layers_agree_with_the_plain_code() {
+    let device = device();
+    let noise = Noise {
+        zoneout: 0.3,
+        zoneout_memory: 0.2,
+        recurrent: 0.25,
+    };
+    for (cell, hidden, tile) in [
+        ("lstm", 7, Tile::SOFTWARE),
+        ("gru-cho", 8, Tile::GPU),
+        ("slstm", 8, Tile::SOFTWARE),
+        ("lstm-ln", 12, Tile::GPU),
+    ] {
+        let dims = Dims { steps: 3, batch: 3 };
+        let noisy = Spec {
+            noise,
+            ..spec(cell, hidden, 1, 5, 0.0)
+        };
+        let composed = Spec {
+            project: 6,
+            bidirectional: true,
+            layer_norm: true,
+            learn_initial: true,
+            connections: Connections {
+                residual: true,
+                skip: true,
+            },
+            ..spec(cell, hidden, 2, 5, 0.2)
+        };
+        // The layers' own kernels are the same for any cell.
+        let composed = ["lstm", "gru-cho"].contains(&cell).then_some(composed);
+        for spec in [Some(noisy), composed].into_iter().flatten() {
+            let plan = spec.plan(dims, train(ADAM)).unwrap();
+            let mut twins = twins(&device, plan.clone(), &tile);
+            for reset in [false, true] {
+                compare(&mut twins, &Minibatch::new(&plan, 3, reset));
+            }
+        }
+    }
+}
+
+/// A layer without a memory takes all positions at once, more than one row of workgroups may hold.
+#[test]
+fn a_layer_of_more_positions_than_one_row_of_workgroups_agrees() {
+    let device = device();
+    let spec = spec("highway", 4, 1, 4, 0.0);
+    let dims = Dims {
+        steps: 300,
+        batch: 60,
+    };
+    // One thread a workgroup: 18,000 positions of four units are 72,000 workgroups, along x and y.
+    let tile = Tile {
+        group: 1,
+        vector: false,
+        scan_rows: 1,
+        scan_units: [1, 1],
+        ..Tile::NAIVE
+    };
+    let plan = spec.plan(dims, Mode::Gradients).unwrap();
+    let minibatch = Minibatch::new(&plan, 3, true);
+    compare(&mut twins(&device, plan, &tile), &minibatch);
 }

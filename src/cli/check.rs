@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap::{Arg, ArgMatches, Command};
 use pollster::block_on;
 use serde_json::{Value, json};
-use wgrnn::cell::{Cell, library};
+use wgrnn::cell::{Cell, Noise, library};
 use wgrnn::exec::Inputs;
 use wgrnn::exec::check::{Row, Twins};
 use wgrnn::exec::gpu::{Choice, Device, Gpu};
-use wgrnn::layer::Recurrent;
+use wgrnn::layer::{Connections, Recurrent};
 use wgrnn::model::{Dims, Drops, Init, Mode, Penalties, Scheme, Spec, Update, initialize};
 use wgrnn::op::{Control, Hyper, Plan, Rule};
 use wgrnn::rng::{Purpose, Stream, key};
@@ -22,18 +22,76 @@ const VOCAB: usize = 11;
 /// Whole training steps after the operations.
 const STEPS: u64 = 5;
 
-/// Sizes of a model to check: H, layers, B, T, embedding width, rate of dropout; whether every other form of dropout and
-/// every penalty is there too.
-pub type Shape = (usize, usize, usize, usize, usize, f64, bool);
+/// What a checked model has beside recurrent layers and dropout between them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Extra {
+    /// Nothing.
+    Plain,
+    /// Every other form of dropout and every penalty.
+    Regularized,
+    /// Zoneout and dropout of the recurrent state, inside the cells.
+    Noisy,
+    /// Both directions, residual and skip connections, projections, layer normalisation and learned initial states, as far
+    /// as they fit the cell.
+    Composed,
+}
+
+impl Extra {
+    const NAMES: [(&str, Extra); 4] = [
+        ("plain", Extra::Plain),
+        ("regularized", Extra::Regularized),
+        ("noisy", Extra::Noisy),
+        ("composed", Extra::Composed),
+    ];
+
+    fn name(self) -> &'static str {
+        Self::NAMES.iter().find(|n| n.1 == self).map_or("", |n| n.0)
+    }
+}
+
+/// A model to check.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape {
+    /// H.
+    pub hidden: usize,
+    /// How many layers.
+    pub layers: usize,
+    /// B.
+    pub batch: usize,
+    /// T.
+    pub steps: usize,
+    /// The width of the embedding; 0 for one-hot input.
+    pub embed: usize,
+    /// The rate of dropout after every layer.
+    pub dropout: f64,
+    /// What else there is.
+    pub extra: Extra,
+}
+
+const fn shape(sizes: [usize; 5], dropout: f64, extra: Extra) -> Shape {
+    let [hidden, layers, batch, steps, embed] = sizes;
+    Shape {
+        hidden,
+        layers,
+        batch,
+        steps,
+        embed,
+        dropout,
+        extra,
+    }
+}
 
 /// Odd sizes take the scalar paths, sizes divisible by four the vector ones; a table or rows of an embedding. A single
 /// step has no pairs for a penalty on changes.
-pub const SHAPES: [Shape; 5] = [
-    (37, 2, 3, 5, 0, 0.3, false),
-    (12, 1, 9, 3, 12, 0.0, false),
-    (32, 2, 5, 2, 7, 0.2, false),
-    (9, 2, 3, 4, 9, 0.2, true),
-    (5, 1, 1, 1, 5, 0.0, true),
+pub const SHAPES: [Shape; 8] = [
+    shape([37, 2, 3, 5, 0], 0.3, Extra::Plain),
+    shape([12, 1, 9, 3, 12], 0.0, Extra::Plain),
+    shape([32, 2, 5, 2, 7], 0.2, Extra::Plain),
+    shape([9, 2, 3, 4, 9], 0.2, Extra::Regularized),
+    shape([5, 1, 1, 1, 5], 0.0, Extra::Regularized),
+    shape([8, 1, 3, 4, 5], 0.0, Extra::Noisy),
+    shape([7, 3, 2, 3, 7], 0.0, Extra::Composed),
+    shape([8, 2, 3, 2, 8], 0.2, Extra::Composed),
 ];
 
 pub fn command() -> Command {
@@ -52,11 +110,15 @@ pub fn command() -> Command {
         .arg(flags::whole("batch", 1, 1024).help("Rows B (default with --hidden: 3)"))
         .arg(flags::whole("seq-len", 1, 1024).help("Steps T (default with --hidden: 5)"))
         .arg(
-            Arg::new("regularize")
-                .long("regularize")
-                .action(ArgAction::SetTrue)
+            Arg::new("extra")
+                .long("extra")
+                .value_name("NAME")
+                .value_parser(Extra::NAMES.map(|n| n.0))
                 .requires("hidden")
-                .help("With --hidden: every form of dropout and every penalty too"),
+                .help(
+                    "With --hidden, what else there is: every form of dropout and penalty; noise inside the cells; both \
+                     directions, residual, skip, projections, layer normalisation and learned states (default: plain)",
+                ),
         )
         .arg(
             Arg::new("from")
@@ -94,7 +156,10 @@ pub fn run(m: &ArgMatches) -> Result<()> {
         Some(h) => {
             let (layers, batch) = (size("layers").unwrap_or(1), size("batch").unwrap_or(3));
             let steps = size("seq-len").unwrap_or(5);
-            vec![(h, layers, batch, steps, h, 0.0, m.get_flag("regularize"))]
+            let name = m.get_one::<String>("extra").map_or("plain", |n| n);
+            let known = Extra::NAMES.iter().find(|n| n.0 == name);
+            let extra = known.map_or(Extra::Plain, |n| n.1);
+            vec![shape([h, layers, batch, steps, h], 0.0, extra)]
         }
     };
     let json = m.get_flag("json");
@@ -155,16 +220,24 @@ pub fn open(choice: &str) -> Result<Arc<Device>> {
     }
 }
 
-pub fn title(cell: &Cell, (h, layers, b, t, embed, dropout, regularize): Shape) -> String {
-    let input = if embed == 0 {
-        "one-hot".to_string()
-    } else {
-        format!("embedding {embed}")
+pub fn title(cell: &Cell, shape: Shape) -> String {
+    let Shape {
+        hidden: h,
+        layers,
+        batch: b,
+        steps: t,
+        embed,
+        dropout,
+        extra,
+    } = shape;
+    let input = match embed {
+        0 => "one-hot".to_string(),
+        width => format!("embedding {width}"),
     };
+    let name = extra.name();
     format!(
-        "{} H {h} x {layers}, B {b}, T {t}, {input}, dropout {dropout}{}",
-        cell.name,
-        if regularize { ", regularised" } else { "" }
+        "{} H {h} x {layers}, B {b}, T {t}, {input}, dropout {dropout}, {name}",
+        cell.name
     )
 }
 
@@ -175,7 +248,15 @@ pub async fn compare(
     shape: Shape,
     from: Option<&str>,
 ) -> Result<Vec<Row>> {
-    let (hidden, layers, batch, steps, embed, dropout, regularize) = shape;
+    let Shape {
+        hidden,
+        layers,
+        batch,
+        steps,
+        embed,
+        dropout,
+        extra,
+    } = shape;
     let spec = Spec {
         vocab: VOCAB,
         // A cell that uses x elementwise needs an input as wide as H.
@@ -185,7 +266,12 @@ pub async fn compare(
         dropout,
         ..Spec::default()
     };
-    let spec = if regularize { regularized(spec) } else { spec };
+    let spec = match extra {
+        Extra::Plain => spec,
+        Extra::Regularized => regularized(spec),
+        Extra::Noisy => noisy(spec),
+        Extra::Composed => composed(spec),
+    };
     // Plain descent keeps a step's error as small as the gradient's; Adam would turn the sign of a rounding into a step.
     let update = Update {
         rule: Rule::Sgd {
@@ -247,6 +333,31 @@ fn regularized(spec: Spec) -> Spec {
             temporal: 0.4,
             norm: 0.3,
             propagation,
+        },
+        ..spec
+    }
+}
+
+fn noisy(spec: Spec) -> Spec {
+    let noise = Noise {
+        zoneout: 0.3,
+        zoneout_memory: 0.2,
+        recurrent: 0.25,
+    };
+    Spec { noise, ..spec }
+}
+
+/// With everything that stands between layers; a cell that uses x elementwise allows nothing that changes widths.
+fn composed(spec: Spec) -> Spec {
+    let widens = !spec.cells.iter().any(|cell| cell.raw_input);
+    Spec {
+        project: if widens { spec.hidden - 2 } else { 0 },
+        bidirectional: widens,
+        layer_norm: true,
+        learn_initial: true,
+        connections: Connections {
+            residual: true,
+            skip: widens,
         },
         ..spec
     }
