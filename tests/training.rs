@@ -22,7 +22,7 @@ fn text(n: usize) -> String {
         .join(" ")
 }
 
-/// Two layers on an embedding, with every form of dropout and penalties; an epoch of 11 steps.
+/// Two layers on an embedding, with every form of noise, penalties and connections; an epoch of 11 steps.
 fn settings() -> Settings {
     Settings {
         dropout: 0.4,
@@ -33,11 +33,26 @@ fn settings() -> Settings {
         activation_penalty: 0.2,
         temporal_penalty: 0.1,
         norm_stabilizer: 0.1,
+        zoneout: 0.1,
+        zoneout_memory: 0.2,
+        dropout_recurrent: 0.2,
+        ..composed()
+    }
+}
+
+/// With everything that stands between layers of a language model, and no noise.
+fn composed() -> Settings {
+    Settings {
+        residual: true,
+        skip: true,
+        layer_norm: true,
+        project: 4,
+        learn_initial: true,
         ..plain()
     }
 }
 
-/// The same without noise and penalties.
+/// The same without any of that.
 fn plain() -> Settings {
     Settings {
         cell: "gru-cho".into(),
