@@ -2,13 +2,15 @@
 //!
 //! [`parse`](Cell::parse) turns a text into a [`Cell`]: a [`graph`] of pointwise nodes whose leaves are products, learned
 //! vectors and previous states. [`Cell::compile`] differentiates it (`derive`), cuts both directions into [`Stage`]s
-//! (`stage`), and `wgsl` and `eval` give the same stages to the GPU and the CPU. Nothing here knows of tensors or devices.
+//! (`level`, `compile`, `stage`), and `wgsl` and `eval` give the same stages to the GPU and the CPU. Nothing here knows of tensors or devices.
 
+mod compile;
 pub mod constants;
 mod derive;
 pub mod eval;
 pub mod graph;
 pub mod language;
+mod level;
 pub mod library;
 mod lower;
 mod memory;
@@ -161,12 +163,12 @@ impl Cell {
 
     /// Differentiates the cell and cuts both directions into stages.
     pub fn compile(&self) -> Compiled {
-        derive::compile(self, true)
+        compile::compile(self, true)
     }
 
     /// The forward stages alone, keeping nothing for a backward pass.
     pub fn compile_inference(&self) -> Compiled {
-        derive::compile(self, false)
+        compile::compile(self, false)
     }
 
     /// The source that is the input, when a product has it.

@@ -1,0 +1,336 @@
+//! The cut of both directions of a step into stages, and the choice of what the forward pass keeps for the backward one.
+
+use super::derive::{carries, made_nodes, reverse};
+use super::graph::{Graph, Id, Node};
+use super::level::{
+    back_level, find, lane_level, leaf, mean_loads, mean_rows, means, row_level, settled,
+};
+use super::stage::{Compiled, Cut, Load, Operand, Program, Stage, Store, Sum, Term};
+use super::{Cell, SourceKind};
+
+pub(super) fn compile(cell: &Cell, training: bool) -> Compiled {
+    let forward_level = settled(cell, &cell.graph, |id, before, level| {
+        match cell.graph.node(id) {
+            Node::Lane(lane) => Some(lane_level(cell, before, lane)),
+            Node::Mean(row) => Some(row_level(&cell.graph, level, row)),
+            _ => None,
+        }
+    });
+    let mut compiled = Compiled {
+        forward: Vec::new(),
+        backward: Vec::new(),
+        initial: Stage::default(),
+        saved: 0,
+        deltas: 0,
+        carries: carries(cell),
+        scratch: 0,
+        lane_delta: vec![None; cell.lanes.len()],
+        vector_delta: vec![None; cell.vectors.len()],
+        input_delta: None,
+    };
+    let mut saved = Vec::new();
+    if training {
+        saved = backward(cell, &mut compiled);
+    } else {
+        let rows = kept_rows(cell).into_iter();
+        saved.extend(rows.filter(|id| stored(cell, &[], *id).is_none()));
+    }
+    forward(cell, &forward_level, &saved, &mut compiled);
+    compiled
+}
+
+fn forward(cell: &Cell, level: &[usize], saved: &[Id], compiled: &mut Compiled) {
+    let mut outputs: Vec<(Store, Id)> = Vec::new();
+    for (k, id) in cell.new_states.iter().enumerate() {
+        outputs.push((Store::New(k), *id));
+    }
+    for source in &cell.sources {
+        if let SourceKind::Made { slot, node } = source.kind {
+            outputs.push((Store::Made(slot), node));
+        }
+    }
+    for (i, id) in saved.iter().enumerate() {
+        outputs.push((Store::Saved(i), *id));
+    }
+    let stages = outputs.iter().map(|o| level[o.1]).max().unwrap_or(0) + 1;
+    // Which lanes each stage sums, in the order in which `Load::Sum` counts them.
+    let lanes: Vec<Vec<usize>> = (0..stages)
+        .map(|stage| {
+            (0..cell.lanes.len())
+                .filter(|l| cell.sources[cell.lanes[*l].source].kind != SourceKind::Input)
+                .filter(|l| lane_level(cell, level, *l) == stage)
+                .collect()
+        })
+        .collect();
+    let means = means(&cell.graph, outputs.iter().map(|o| o.1), level, stages, 0);
+    let row = |id: Id| leaf(&cell.graph, id).or_else(|| stored(cell, saved, id));
+    let load = |id: Id, stage: usize| match cell.graph.node(id) {
+        Node::Mean(_) if level[id] == stage => {
+            means[stage].iter().position(|m| *m == id).map(Load::Mean)
+        }
+        Node::Lane(l) => match cell.sources[cell.lanes[l].source].kind {
+            SourceKind::Input => Some(Load::Hoisted(cell.lanes[l].block)),
+            _ => lanes[stage].iter().position(|o| *o == l).map(Load::Sum),
+        },
+        _ => leaf(&cell.graph, id).or_else(|| {
+            let earlier = level[id] < stage;
+            earlier.then(|| stored(cell, saved, id)).flatten()
+        }),
+    };
+    let cut = Cut {
+        graph: &cell.graph,
+        level,
+        load: &load,
+        park: &Store::Saved,
+        unpark: &Load::Saved,
+    };
+    let (programs, saved) = cut.programs(stages, &outputs, saved.len());
+    compiled.saved = saved;
+    compiled.forward = programs
+        .into_iter()
+        .zip(lanes.iter().zip(&means))
+        .map(|(program, (lanes, means))| Stage {
+            sums: lanes.iter().map(|l| lane_sum(cell, *l)).collect(),
+            means: mean_loads(&cell.graph, means, row),
+            program,
+        })
+        .collect();
+}
+
+fn lane_sum(cell: &Cell, lane: usize) -> Sum {
+    let lane = &cell.lanes[lane];
+    let operand = match cell.sources[lane.source].kind {
+        SourceKind::Previous(k) => Operand::Previous(k),
+        SourceKind::Made { slot, .. } => Operand::Made(slot),
+        SourceKind::Input => unreachable!("products of the input are hoisted"),
+    };
+    let term = Term {
+        operand,
+        source: lane.source,
+        block: lane.block,
+    };
+    Sum {
+        terms: vec![term],
+        transposed: false,
+    }
+}
+
+/// How a value that the forward pass left in memory is loaded.
+fn stored(cell: &Cell, saved: &[Id], id: Id) -> Option<Load> {
+    if let Some(k) = cell.new_states.iter().position(|s| *s == id) {
+        return Some(Load::New(k));
+    }
+    if let Some(i) = saved.iter().position(|s| *s == id) {
+        return Some(Load::Saved(i));
+    }
+    cell.sources.iter().find_map(|s| match s.kind {
+        SourceKind::Made { slot, node } if node == id => Some(Load::Made(slot)),
+        _ => None,
+    })
+}
+
+/// Fills in the backward half; returns the nodes that the forward pass must save for it.
+fn backward(cell: &Cell, compiled: &mut Compiled) -> Vec<Id> {
+    let carries = compiled.carries.clone();
+    let adjoints = reverse(cell, &carries);
+    let forward = cell.graph.len();
+    let graph = &adjoints.graph;
+
+    let mut deltas: Vec<Id> = Vec::new();
+    let mut delta_of = |adjoint: Option<Id>| {
+        let id = adjoint?;
+        let known = deltas.iter().position(|d| *d == id);
+        Some(known.unwrap_or_else(|| {
+            deltas.push(id);
+            deltas.len() - 1
+        }))
+    };
+    // Lanes by source first, so that the deltas of one source tend to lie side by side.
+    for source in &cell.sources {
+        for lane in &source.lanes {
+            compiled.lane_delta[*lane] = delta_of(adjoints.get(Node::Lane(*lane), &cell.graph));
+        }
+    }
+    for v in 0..cell.vectors.len() {
+        compiled.vector_delta[v] = delta_of(adjoints.get(Node::Vector(v), &cell.graph));
+    }
+    compiled.input_delta = delta_of(adjoints.get(Node::Input, &cell.graph));
+    compiled.deltas = deltas.len();
+
+    let mut outputs: Vec<(Store, Id)> = Vec::new();
+    for (i, id) in deltas.iter().enumerate() {
+        outputs.push((Store::Delta(i), *id));
+    }
+    // The previous state's node is node k; without any path to the loss its adjoint is zero.
+    let zero = find(graph, |g, id| g.value(id) == Some(0.0));
+    for k in (0..carries.len()).filter(|k| carries[*k]) {
+        outputs.extend(adjoints.of[k].or(zero).map(|id| (Store::Carry(k), id)));
+    }
+
+    let saved = choose_saved(cell, graph, outputs.iter().map(|o| o.1), forward);
+    // A row whose mean is taken waits in memory for the next stage.
+    let rows = mean_rows(graph, outputs.iter().map(|o| o.1), forward);
+    let parked = rows.iter().enumerate();
+    outputs.extend(parked.map(|(i, row)| (Store::Scratch(i), *row)));
+
+    // A made source's adjoint waits for the deltas of all lanes that it feeds.
+    let lane_delta = &compiled.lane_delta;
+    let source_deltas = |s: usize| {
+        cell.sources[s]
+            .lanes
+            .iter()
+            .filter_map(|l| lane_delta[*l].map(|d| (cell.lanes[*l].block, d)))
+            .collect::<Vec<_>>()
+    };
+    let made = |s: usize| matches!(cell.sources[s].kind, SourceKind::Made { .. });
+    let level = settled(cell, graph, |id, before, level| match graph.node(id) {
+        _ if id < forward => Some(0),
+        Node::Mean(row) => Some(row_level(graph, level, row)),
+        Node::Back(s) if made(s) => {
+            let waits = source_deltas(s).iter().map(|d| before[deltas[d.1]]).max();
+            Some(waits.map_or(0, |stage| stage + 1))
+        }
+        _ => None,
+    });
+    let stages = outputs.iter().map(|o| level[o.1]).max().unwrap_or(0) + 1;
+    let backs: Vec<Vec<usize>> = (0..stages)
+        .map(|stage| {
+            (0..cell.sources.len())
+                .filter(|s| cell.sources[*s].kind != SourceKind::Input)
+                .filter(|s| back_level(graph, &level, *s) == Some(stage))
+                .collect()
+        })
+        .collect();
+    let means = means(graph, outputs.iter().map(|o| o.1), &level, stages, forward);
+    let parked = |id: Id| rows.iter().position(|r| *r == id).map(Load::Scratch);
+    let load = |id: Id, stage: usize| match graph.node(id) {
+        Node::Mean(_) if id >= forward && level[id] == stage => {
+            means[stage].iter().position(|m| *m == id).map(Load::Mean)
+        }
+        Node::Upstream => Some(Load::Upstream),
+        // The first stage that stores a carry overwrites it, so later ones cannot read it.
+        Node::Carry(k) => (stage == 0).then_some(Load::Carry(k)),
+        Node::Back(s) => backs[stage].iter().position(|o| *o == s).map(Load::Sum),
+        _ if id < forward => leaf(graph, id).or_else(|| stored(cell, &saved, id)),
+        _ => leaf(graph, id).or_else(|| parked(id).filter(|_| level[id] < stage)),
+    };
+    let cut = Cut {
+        graph,
+        level: &level,
+        load: &load,
+        park: &Store::Scratch,
+        unpark: &Load::Scratch,
+    };
+    let (programs, scratch) = cut.programs(stages, &outputs, rows.len());
+    compiled.scratch = scratch;
+    let sum = |s: usize| Sum {
+        terms: source_deltas(s)
+            .into_iter()
+            .map(|(block, delta)| Term {
+                operand: if made(s) {
+                    Operand::Delta(delta)
+                } else {
+                    Operand::NextDelta(delta)
+                },
+                source: s,
+                block,
+            })
+            .collect(),
+        transposed: true,
+    };
+    compiled.backward = programs
+        .into_iter()
+        .zip(backs.iter().zip(&means))
+        .map(|(program, (backs, means))| Stage {
+            sums: backs.iter().map(|s| sum(*s)).collect(),
+            means: mean_loads(graph, means, |id| leaf(graph, id).or_else(|| parked(id))),
+            program,
+        })
+        .collect();
+    compiled.initial = initial(cell, &carries, sum);
+    saved
+}
+
+/// The nodes to keep for the backward pass: in order of evaluation, each that it uses directly and that previous and new
+/// states, made values and the nodes kept so far do not give.
+fn choose_saved(
+    cell: &Cell,
+    graph: &Graph,
+    roots: impl Iterator<Item = Id>,
+    forward: usize,
+) -> Vec<Id> {
+    let roots: Vec<Id> = roots.collect();
+    let used = graph.reachable(roots.iter().copied());
+    let mut direct: Vec<bool> = vec![false; forward];
+    for id in (forward..graph.len()).filter(|id| used[*id]) {
+        for operand in graph.operands(id).filter(|o| *o < forward) {
+            direct[operand] = true;
+        }
+    }
+    for root in roots.into_iter().filter(|r| *r < forward) {
+        direct[root] = true;
+    }
+    let mut saved: Vec<Id> = Vec::new();
+    let mut available = vec![false; forward];
+    let rows = kept_rows(cell);
+    for id in 0..forward {
+        available[id] = match graph.node(id) {
+            Node::Constant(_) => true,
+            _ if leaf(graph, id).is_some() => true,
+            Node::Unary(..) | Node::Binary(..) => graph.operands(id).all(|o| available[o]),
+            _ => false,
+        } || stored(cell, &[], id).is_some();
+        let row = rows.contains(&id) && stored(cell, &[], id).is_none();
+        if row || (direct[id] && !available[id]) {
+            saved.push(id);
+            available[id] = true;
+        }
+    }
+    saved
+}
+
+/// The adjoint of each state before the first step: its carry plus what comes back through the products.
+fn initial(cell: &Cell, carries: &[bool], sum: impl Fn(usize) -> Sum) -> Stage {
+    use super::operator::Binary;
+    use super::stage::Instr;
+    let mut program = Program::default();
+    let mut sums = Vec::new();
+    for (k, carries) in carries.iter().enumerate() {
+        let mut value = None;
+        let mut push = |program: &mut Program, load: Load| {
+            program.instrs.push(Instr::Load(load));
+            let register = program.instrs.len() - 1;
+            value = Some(match value {
+                None => register,
+                Some(before) => {
+                    let add = Instr::Binary(Binary::Add, before, register);
+                    program.instrs.push(add);
+                    program.instrs.len() - 1
+                }
+            });
+        };
+        if *carries {
+            push(&mut program, Load::Carry(k));
+        }
+        for (s, source) in cell.sources.iter().enumerate() {
+            if source.kind == SourceKind::Previous(k) {
+                sums.push(sum(s));
+                push(&mut program, Load::Sum(sums.len() - 1));
+            }
+        }
+        if let Some(register) = value {
+            program.stores.push((Store::Initial(k), register));
+        }
+    }
+    Stage {
+        sums,
+        means: Vec::new(),
+        program,
+    }
+}
+
+/// The forward values whose means are taken: they wait in memory for the next stage.
+fn kept_rows(cell: &Cell) -> Vec<Id> {
+    let roots = cell.new_states.iter().copied();
+    mean_rows(&cell.graph, roots.chain(made_nodes(cell)), 0)
+}

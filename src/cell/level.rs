@@ -1,0 +1,108 @@
+//! In which stage of a step each value can be known: products and means wait for whole rows of an earlier stage.
+
+use super::graph::{Graph, Id, Node};
+use super::stage::Load;
+use super::{Cell, SourceKind};
+
+/// The stage in which each node can be known, given that of the leaves that wait for a product.
+pub(super) fn levels(graph: &Graph, waits: impl Fn(Id, &[usize]) -> Option<usize>) -> Vec<usize> {
+    let mut level = Vec::with_capacity(graph.len());
+    for id in 0..graph.len() {
+        let own = match waits(id, &level) {
+            Some(stage) => stage,
+            None => graph.operands(id).map(|o| level[o]).max().unwrap_or(0),
+        };
+        level.push(own);
+    }
+    level
+}
+
+/// The levels when a leaf may wait for a node that comes after it, whose level `waits` takes from the round before.
+pub(super) fn settled(
+    cell: &Cell,
+    graph: &Graph,
+    waits: impl Fn(Id, &[usize], &[usize]) -> Option<usize>,
+) -> Vec<usize> {
+    let mut level = vec![0; graph.len()];
+    // Levels rise along chains of made sources, which are acyclic: as many rounds as sources settle them.
+    for _ in 0..=cell.sources.len() {
+        let before = level;
+        level = levels(graph, |id, level| waits(id, &before, level));
+    }
+    level
+}
+
+/// A leaf that a program loads wherever it likes.
+pub(super) fn leaf(graph: &Graph, id: Id) -> Option<Load> {
+    match graph.node(id) {
+        Node::Input => Some(Load::Input),
+        Node::Previous(k) => Some(Load::Previous(k)),
+        Node::Vector(v) => Some(Load::Vector(v)),
+        Node::Mask(m) => Some(Load::Mask(m)),
+        _ => None,
+    }
+}
+
+/// The stage in which a row's mean can be known: that of the row where it lies in memory before the step, else the next.
+pub(super) fn row_level(graph: &Graph, level: &[usize], row: Id) -> usize {
+    match leaf(graph, row) {
+        Some(_) => 0,
+        None => level[row] + 1,
+    }
+}
+
+/// The means from node `first` on that the roots need, by stage.
+pub(super) fn means(
+    graph: &Graph,
+    roots: impl Iterator<Item = Id>,
+    level: &[usize],
+    stages: usize,
+    first: Id,
+) -> Vec<Vec<Id>> {
+    let used = graph.reachable(roots);
+    let is_mean = |id: &Id| used[*id] && matches!(graph.node(*id), Node::Mean(_));
+    let at = |stage: usize| {
+        let ids = (first..graph.len()).filter(is_mean);
+        ids.filter(|id| level[*id] == stage).collect()
+    };
+    (0..stages).map(at).collect()
+}
+
+pub(super) fn mean_loads(
+    graph: &Graph,
+    means: &[Id],
+    load: impl Fn(Id) -> Option<Load>,
+) -> Vec<Load> {
+    let row = |id: &Id| graph.operands(*id).next().and_then(&load);
+    means.iter().filter_map(row).collect()
+}
+
+/// The values whose means from node `first` on the roots need, and that do not lie in memory before the step.
+pub(super) fn mean_rows(graph: &Graph, roots: impl Iterator<Item = Id>, first: Id) -> Vec<Id> {
+    let used = graph.reachable(roots);
+    let mut rows: Vec<Id> = Vec::new();
+    for id in (first..graph.len()).filter(|id| used[*id]) {
+        if let Node::Mean(row) = graph.node(id)
+            && leaf(graph, row).is_none()
+            && !rows.contains(&row)
+        {
+            rows.push(row);
+        }
+    }
+    rows
+}
+
+pub(super) fn lane_level(cell: &Cell, level: &[usize], lane: usize) -> usize {
+    match cell.sources[cell.lanes[lane].source].kind {
+        SourceKind::Made { node, .. } => level[node] + 1,
+        _ => 0,
+    }
+}
+
+pub(super) fn find(graph: &Graph, wanted: impl Fn(&Graph, Id) -> bool) -> Option<Id> {
+    (0..graph.len()).find(|id| wanted(graph, *id))
+}
+
+pub(super) fn back_level(graph: &Graph, level: &[usize], source: usize) -> Option<usize> {
+    find(graph, |g, id| g.node(id) == Node::Back(source)).map(|id| level[id])
+}
