@@ -63,7 +63,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     let factor = weight * $hyper[1];
     let share = factor / sum;
     for (var c = lane; c < LOGITS_COLS; c += LANES) {
-        let gradient = exp($logits[at + c] - largest) * share;
+        let below = $logits[at + c] - largest;
+        // Further below it is as good as 0, and would be subnormal.
+        let gradient = select(exp(below) * share, 0.0, below < LOWEST);
         $logits[at + c] = select(gradient, gradient - factor, c == goal);
     }
 #end

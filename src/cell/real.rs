@@ -36,6 +36,8 @@ pub trait Real:
     fn sqrt(self) -> Self;
     /// self * a + b with one rounding.
     fn mul_add(self, a: Self, b: Self) -> Self;
+    /// This value, or 0 where an f32 is so small that what it multiplies soon becomes subnormal.
+    fn flushed(self) -> Self;
     /// The nearest value of this type.
     fn of(value: f64) -> Self;
     /// This value as f64, exactly.
@@ -69,6 +71,10 @@ impl Real for f64 {
     #[inline(always)]
     fn mul_add(self, a: f64, b: f64) -> f64 {
         f64::mul_add(self, a, b)
+    }
+
+    fn flushed(self) -> f64 {
+        self
     }
 
     fn of(value: f64) -> f64 {
@@ -143,6 +149,11 @@ impl Real for f32 {
     #[inline(always)]
     fn mul_add(self, a: f32, b: f32) -> f32 {
         f32::mul_add(self, a, b)
+    }
+
+    #[inline(always)]
+    fn flushed(self) -> f32 {
+        if self.abs() < 1e-30 { 0.0 } else { self }
     }
 
     #[inline(always)]

@@ -2,6 +2,7 @@
 
 use super::graph::{Graph, Id, Node};
 use super::operator::{Binary, Unary};
+use super::real::Real;
 
 /// Where a value comes from when a stage's program starts. All are [B, H] at the step in hand unless said otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -51,6 +52,21 @@ pub enum Store {
     Scratch(usize),
     /// The gradient with respect to a state before the first step.
     Initial(usize),
+}
+
+impl Store {
+    /// Puts values in their place. Adjoints die out by products of small slopes where gates are shut; their last, subnormal
+    /// digits would take a CPU a hundred times as long in every product after.
+    #[inline(always)]
+    pub fn put<F: Real>(self, row: &mut [F], values: &[F]) {
+        if let Store::Delta(_) | Store::Carry(_) | Store::Scratch(_) = self {
+            for (to, from) in row.iter_mut().zip(values) {
+                *to = from.flushed();
+            }
+        } else {
+            row.copy_from_slice(values);
+        }
+    }
 }
 
 /// An instruction; operands are indices of earlier instructions.

@@ -392,7 +392,7 @@ impl Scan {
                 },
                 |context, store, from, values| {
                     let row = self.store_row(store, t, b, context.0);
-                    row[from..from + values.len()].copy_from_slice(values);
+                    store.put(&mut row[from..from + values.len()], values);
                 },
             );
         }

@@ -362,7 +362,7 @@ impl<F: Real> Shared<'_, F> {
                         #[inline(always)]
                         |context, what, from, values| {
                             let row = context.store(what);
-                            row[from..from + values.len()].copy_from_slice(values);
+                            what.put(&mut row[from..from + values.len()], values);
                         },
                     );
                 }

@@ -224,6 +224,7 @@ fn softmax_xent(op: &SoftmaxXent, tile: &Tile) -> Result<Source> {
         .size("FIRST", op.first)
         .flag("SHARED", tile.lanes > 1)
         .flag("GRADIENT", op.gradient)
+        .number("LOWEST", crate::op::softmax_xent::LOWEST)
         .flag("WEIGHTED", op.weights.is_some())
         .matrix("logits", &op.logits)
         .matrix("losses", &op.losses)
