@@ -194,7 +194,8 @@ impl Layer for Recurrent {
             }
             if input.width() != h {
                 return Err(Error::usage(format!(
-                    "cell {} uses x elementwise: layer {label} needs an input of width {h}, found {}",
+                    "cell {} uses x elementwise: layer {label} needs an input of width {h}, found {}; give what is below it \
+                     the hidden size (--embed {h}, --project)",
                     self.cell.name,
                     input.width()
                 )));

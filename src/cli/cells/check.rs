@@ -14,7 +14,7 @@ use wgrnn::rng::{Purpose, Stream};
 use wgrnn::train::{Event, Job, Length, Settings, Trainer};
 use wgrnn::{Error, Kind, Result};
 
-use crate::cli::check::{SHAPES, compare, open, title};
+use crate::cli::check::{Extra, SHAPES, compare, open, title};
 use crate::cli::{flags, out};
 
 /// Models whose gradients are looked at: H, layers, width of the embedding, T, B, whether the fast code runs.
@@ -194,7 +194,8 @@ fn on_device(cell: &Arc<Cell>, choice: Option<&str>) -> Result<Part> {
         (Err(e), _) => return Err(e),
     };
     let mut rows: Vec<(String, Row)> = Vec::new();
-    for shape in SHAPES {
+    // What stands between layers is the same for every cell.
+    for shape in SHAPES.into_iter().filter(|s| s.extra != Extra::Composed) {
         let title = title(cell, shape);
         let found = block_on(compare(&device, cell.clone(), shape, None))
             .map_err(|e| Error::new(e.kind, format!("{title}: {}", e.message)))?;
