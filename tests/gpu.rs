@@ -86,6 +86,7 @@ impl Minibatch {
     fn inputs(&self, weighted: bool) -> Inputs<'_> {
         Inputs {
             ids: &self.ids,
+            targets: None,
             weights: weighted.then_some(&self.weights),
             control: self.control,
             hyper: self.hyper,
@@ -399,6 +400,7 @@ fn gates_stay_finite_for_any_finite_input() {
         gpu.write(plan.io.parameters.unwrap(), &parameters).unwrap();
         let inputs = Inputs {
             ids: &[0, 0],
+            targets: None,
             weights: None,
             control: Control {
                 reset: 1,

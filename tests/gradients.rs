@@ -134,6 +134,7 @@ fn run(spec: &Spec, dims: Dims) -> (Arc<Plan>, Cpu<f64>) {
     let ids: Vec<u32> = (0..positions as u32).map(|i| i * i % 5).collect();
     cpu.run(&Inputs {
         ids: &ids,
+        targets: None,
         weights: None,
         control: Control {
             key: [3, 4],

@@ -301,6 +301,7 @@ pub async fn compare(
     let minibatches: Vec<Vec<u32>> = (0..STEPS).map(|n| ids(&plan, n)).collect();
     let inputs = |n: usize| Inputs {
         ids: &minibatches[n],
+        targets: None,
         weights: None,
         control: Control {
             key: key(5, Purpose::Dropout),

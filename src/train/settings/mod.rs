@@ -77,6 +77,20 @@ choice! {
     }
 }
 
+choice! {
+    /// How the probability of a true token as an input falls: scheduled sampling (Bengio 2015).
+    SamplingName {
+        /// All inputs are true.
+        Off = "none",
+        /// max(sampling-floor, sampling-k - sampling-slope * step).
+        Linear = "linear",
+        /// sampling-k ^ step.
+        Exponential = "exponential",
+        /// sampling-k / (sampling-k + exp(step / sampling-k)).
+        InverseSigmoid = "inverse-sigmoid",
+    }
+}
+
 settings! {
     /// All settings of a training run, with values.
     Settings
@@ -146,6 +160,16 @@ settings! {
         norm_stabilizer: f64 = 0.0,
         /// Weight of the mean square of the gradient's relative change in length from step to step (Pascanu 2013); rnn only
         propagation_penalty: f64 = 0.0,
+    }
+    "scheduled sampling" {
+        /// How e, the probability of a true token as an input, falls: none (e = 1), linear, exponential or inverse-sigmoid; else the model's own token is the input
+        scheduled_sampling: SamplingName = SamplingName::Off,
+        /// k at step s; linear: e = max(floor, k - slope s) (default k 1), exponential: e = k^s (0.9999), inverse-sigmoid: e = k / (k + exp(s/k)) (1000)
+        sampling_k: Option<f64> = None,
+        /// linear: by how much e falls a step (default 0.0001)
+        sampling_slope: Option<f64> = None,
+        /// linear: the lowest e (default 0)
+        sampling_floor: Option<f64> = None,
     }
     "initial weights" {
         /// How weights start: uniform, xavier, orthogonal, normal, identity (IRNN) or spectral (echo states)
