@@ -162,9 +162,9 @@ settings! {
         propagation_penalty: f64 = 0.0,
     }
     "scheduled sampling" {
-        /// How e, the probability of a true token as an input, falls: none (e = 1), linear, exponential or inverse-sigmoid; else the model's own token is the input
+        /// Inputs are true tokens with probability e, else drawn by the model; e is 1 (none) or linear, exponential, inverse-sigmoid
         scheduled_sampling: SamplingName = SamplingName::Off,
-        /// k at step s; linear: e = max(floor, k - slope s) (default k 1), exponential: e = k^s (0.9999), inverse-sigmoid: e = k / (k + exp(s/k)) (1000)
+        /// e at step s: max(floor, k - slope s) with k 1 by default, k^s (0.9999), or k / (k + exp(s/k)) (1000)
         sampling_k: Option<f64> = None,
         /// linear: by how much e falls a step (default 0.0001)
         sampling_slope: Option<f64> = None,
