@@ -21,6 +21,8 @@ pub enum Purpose {
     Corpus = 5,
     /// Inputs made up by checks, tests and benchmarks.
     Check = 6,
+    /// Scheduled sampling: which inputs the model makes, and which tokens.
+    Mix = 7,
 }
 
 /// Two random words for the 64-bit `key` and the 64-bit `counter`, each given as two words.

@@ -299,7 +299,8 @@ fn prime_text_with_unknown_characters_exits_3() {
 fn a_run_resumed_twice_equals_one_that_never_stopped() {
     let room = Room::new();
     let noise = "--dropout 0.3 --dropout-input 0.2 --dropout-embedding 0.1 --dropout-weights 0.2 --dropout-locked \
-                 --activation-penalty 0.2 --temporal-penalty 0.1 --norm-stabilizer 0.1";
+                 --activation-penalty 0.2 --temporal-penalty 0.1 --norm-stabilizer 0.1 \
+                 --scheduled-sampling exponential --sampling-k 0.95";
     let flags = format!("{TINY} --layers 2 --embed 4 {noise} --save-every 0 -q");
     room.ok(&format!("train a.txt --out whole --steps 40 {flags}"));
     room.ok(&format!("train a.txt --out parts --steps 17 {flags}"));

@@ -169,6 +169,7 @@ fn engine_agrees(cell: &'static dyn Cell, shape: Shape, fast: bool, seed: u64) -
     }
     let inputs = Inputs {
         ids: &ids,
+        targets: None,
         weights: None,
         control: Control::default(),
         hyper: Hyper {

@@ -142,6 +142,7 @@ fn run<F: Real>(cpu: &mut Cpu<F>, case: &Case, minibatch: u64, ids: &[u32]) {
     let update = minibatch + 1;
     cpu.run(&Inputs {
         ids,
+        targets: None,
         weights: None,
         control: Control {
             key: key(case.seed, Purpose::Dropout),

@@ -51,6 +51,7 @@ fn train(rule: Rule) -> Mode {
 
 struct Minibatch {
     ids: Vec<u32>,
+    targets: Option<Vec<u32>>,
     weights: Vec<f32>,
     control: Control,
     hyper: Hyper,
@@ -67,6 +68,11 @@ impl Minibatch {
             ids: (0..ids.len())
                 .map(|_| (uniform() * vocab as f64) as u32)
                 .collect(),
+            targets: plan.io.targets.map(|_| {
+                (0..rows)
+                    .map(|_| (uniform() * vocab as f64) as u32)
+                    .collect()
+            }),
             weights: (0..rows).map(|_| uniform() as f32).collect(),
             control: Control {
                 key: [seed as u32, 77],
@@ -86,6 +92,7 @@ impl Minibatch {
     fn inputs(&self, weighted: bool) -> Inputs<'_> {
         Inputs {
             ids: &self.ids,
+            targets: self.targets.as_deref(),
             weights: weighted.then_some(&self.weights),
             control: self.control,
             hyper: self.hyper,
@@ -229,6 +236,26 @@ fn regularisers_agree_with_the_plain_code() {
         for seed in 0..2 {
             let minibatch = Minibatch::new(pair.plan(), seed, seed == 0);
             compare(&mut pair, &minibatch);
+        }
+    }
+}
+
+#[test]
+fn targets_that_are_not_the_next_inputs_agree_with_the_plain_code() {
+    let device = device();
+    for (embed, tile) in [(0, Tile::GPU), (6, Tile::SOFTWARE), (6, Tile::NAIVE)] {
+        let spec = Spec {
+            targets_apart: true,
+            ..spec("lstm", 8, 2, embed, 0.0)
+        };
+        let plan = spec.plan(Dims { steps: 4, batch: 5 }, train(ADAM)).unwrap();
+        let mut pair = twins(&device, plan, &tile);
+        for seed in 0..2 {
+            let minibatch = Minibatch::new(pair.plan(), seed, seed == 0);
+            compare(&mut pair, &minibatch);
+            let slot = pair.plan().io.targets.unwrap();
+            let targets = pollster::block_on(pair.gpu().read_words(slot)).unwrap();
+            assert_eq!(Some(targets), minibatch.targets);
         }
     }
 }
@@ -399,6 +426,7 @@ fn gates_stay_finite_for_any_finite_input() {
         gpu.write(plan.io.parameters.unwrap(), &parameters).unwrap();
         let inputs = Inputs {
             ids: &[0, 0],
+            targets: None,
             weights: None,
             control: Control {
                 reset: 1,

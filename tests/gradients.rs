@@ -134,6 +134,7 @@ fn run(spec: &Spec, dims: Dims) -> (Arc<Plan>, Cpu<f64>) {
     let ids: Vec<u32> = (0..positions as u32).map(|i| i * i % 5).collect();
     cpu.run(&Inputs {
         ids: &ids,
+        targets: None,
         weights: None,
         control: Control {
             key: [3, 4],
@@ -174,6 +175,80 @@ fn every_form_of_dropout() {
             };
             check(&spec, Dims { steps: 3, batch: 2 }, cell == "lstm");
         }
+    }
+}
+
+#[test]
+fn targets_that_are_not_the_next_inputs() {
+    for (cell, embed) in [("lstm", 0), ("gru-cho", 3), ("rnn", 7)] {
+        let spec = Spec {
+            targets_apart: true,
+            drops: Drops {
+                tokens: if embed > 0 { 0.2 } else { 0.0 },
+                ..Drops::default()
+            },
+            ..spec(library::builtin(cell).unwrap(), 3, 2, embed)
+        };
+        for fast in [false, true] {
+            check(&spec, Dims { steps: 3, batch: 2 }, fast);
+            // Many positions take the embedding's table, few its rows.
+            check(&spec, Dims { steps: 1, batch: 2 }, fast);
+        }
+    }
+}
+
+/// The losses are those of the given targets under the scores of the inputs.
+#[test]
+fn losses_are_those_of_the_targets() {
+    let spec = Spec {
+        targets_apart: true,
+        ..spec(library::builtin("lstm").unwrap(), 3, 1, 0)
+    };
+    let dims = Dims { steps: 4, batch: 2 };
+    let scored = Arc::new(spec.plan(dims, Mode::Scores).unwrap());
+    let trained = Arc::new(spec.plan(dims, Mode::Gradients).unwrap());
+    assert!(scored.io.targets.is_none());
+    let ids: Vec<u32> = (0..10).map(|i| i * i % 5).collect();
+    let targets: Vec<u32> = (0..8).map(|i| (3 * i + 1) % 5).collect();
+    assert_ne!(targets, ids[2..]);
+    let executor = |plan: &Arc<Plan>, targets: Option<&[u32]>| {
+        let mut cpu = Cpu::<f64>::new(plan.clone());
+        let parameters = cpu.write(plan.io.parameters.unwrap());
+        for (i, to) in parameters.iter_mut().enumerate() {
+            *to = (i as f64).sin();
+        }
+        let inputs = Inputs {
+            ids: &ids,
+            targets,
+            weights: None,
+            control: Control {
+                reset: 1,
+                ..Control::default()
+            },
+            hyper: Hyper::default(),
+        };
+        cpu.run(&inputs).map(|_| cpu)
+    };
+    let scores = executor(&scored, None).unwrap();
+    let scores = scores.read(scored.io.logits.unwrap());
+    let check = |given: Option<&[u32]>, want: &[u32]| {
+        let cpu = executor(&trained, given).unwrap();
+        let losses = cpu.read(trained.io.losses.unwrap());
+        for ((loss, row), target) in losses.iter().zip(scores.chunks(5)).zip(want) {
+            let sum: f64 = row.iter().map(|s| s.exp()).sum();
+            let want = sum.ln() - row[*target as usize];
+            assert!((loss - want).abs() < 1e-13, "got {loss}, want {want}");
+        }
+    };
+    check(Some(&targets), &targets);
+    check(None, &ids[2..]);
+    for (plan, targets, what) in [
+        (&trained, &targets[1..], "targets"),
+        (&trained, &[7; 8][..], "token id 7"),
+        (&scored, &targets[..], "targets"),
+    ] {
+        let e = executor(plan, Some(targets)).unwrap_err();
+        assert!(e.message.contains(what), "{e}");
     }
 }
 

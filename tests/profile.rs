@@ -297,6 +297,7 @@ fn without_timestamps_every_operation_is_a_row() {
     let plan = Arc::new(plan());
     let inputs = Inputs {
         ids: &[1; 18],
+        targets: None,
         weights: None,
         control: Control {
             key: [1, 2],

@@ -59,6 +59,7 @@ fn run(plan: &Arc<Plan>, case: &Case) -> (Vec<f64>, Vec<f64>) {
     cpu.write(io.states[0])[T * B * H..].copy_from_slice(&case.start);
     cpu.run(&Inputs {
         ids: &case.ids,
+        targets: None,
         weights: None,
         control: Control::default(),
         hyper: Hyper {
@@ -232,6 +233,7 @@ fn a_reversed_layer_counts_its_own_steps() {
         .copy_from_slice(&case.parameters);
     cpu.run(&Inputs {
         ids: &case.ids,
+        targets: None,
         weights: None,
         control: Control::default(),
         hyper: Hyper {

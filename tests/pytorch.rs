@@ -119,6 +119,7 @@ impl<'a, F: Real> Engine<'a, F> {
     fn run(&mut self, hyper: Hyper) -> Report {
         let outcome = self.cpu.run(&Inputs {
             ids: &self.ids,
+            targets: None,
             weights: None,
             control: Control::default(),
             hyper: Hyper {

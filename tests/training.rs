@@ -8,9 +8,13 @@ use wgrnn::Kind;
 use wgrnn::cell::library;
 use wgrnn::data::{VocabKind, Vocabulary};
 use wgrnn::exec::Device;
-use wgrnn::train::settings::{OptimizerName, ScheduleName};
+use wgrnn::exec::Inputs;
+use wgrnn::exec::cpu::Cpu;
+use wgrnn::op::{Control, Hyper};
+use wgrnn::train::settings::{OptimizerName, SamplingName, ScheduleName};
 use wgrnn::train::{
-    About, Checkpoint, Evaluator, Event, Figures, Job, Length, Settings, State, Trainer, spec,
+    About, Checkpoint, Evaluator, Event, Figures, Job, Length, Mixer, Sampler, Settings, State,
+    Trainer, Window, spec,
 };
 
 /// A text with some structure, of a few hundred characters.
@@ -22,7 +26,7 @@ fn text(n: usize) -> String {
         .join(" ")
 }
 
-/// Two layers on an embedding, with every form of noise, penalties and connections; an epoch of 11 steps.
+/// Two layers on an embedding, with every form of noise, penalties and connections; an epoch of a few steps.
 fn settings() -> Settings {
     Settings {
         dropout: 0.4,
@@ -159,30 +163,164 @@ fn a_stopped_run_goes_on_to_the_bit() {
             lr: 0.2,
             ..settings()
         });
-        let per_epoch = setting.job(1).steps_per_epoch();
-        let total = 2 * per_epoch + 4;
-        let (whole, figures) = setting.train(total, None);
-        assert_eq!(figures.len() as u64, total);
+        let figures = goes_on(&setting);
         let plateaus = figures.iter().any(|f| f.lr < figures[0].lr);
         assert!(plateaus, "the schedule has nothing to remember");
-        // In mid-epoch, at an epoch's end, after the first step; twice, too.
-        for stop in [1, 6, per_epoch, per_epoch + 5] {
-            let (half, before) = setting.train(stop, None);
-            let (rest, after) = setting.train(total, Some(&half));
-            let both: Vec<Figures> = before.into_iter().chain(after).collect();
-            assert_eq!(both, figures, "stopped at {stop}");
-            let (a, b) = (
-                Checkpoint::from_bytes(&whole).unwrap(),
-                Checkpoint::from_bytes(&rest).unwrap(),
-            );
-            assert_eq!(a.tensors, b.tensors, "stopped at {stop}");
-            // A stop adds an evaluation of its own, which may be a best one; nothing of training hangs on it.
-            for key in ["step", "plateau", "meter", "steps_per_epoch"] {
-                let at = format!("/counters/{key}");
-                assert_eq!(a.meta.pointer(&at), b.meta.pointer(&at), "{key}");
-            }
+    }
+}
+
+/// Runs that stop in mid-epoch, at an epoch's end, after the first step, equal one that does not, whose figures are given
+/// back.
+fn goes_on(setting: &Setting) -> Vec<Figures> {
+    let per_epoch = setting.job(1).steps_per_epoch();
+    let total = 2 * per_epoch + 4;
+    let (whole, figures) = setting.train(total, None);
+    assert_eq!(figures.len() as u64, total);
+    for stop in [1, 6, per_epoch, per_epoch + 5] {
+        let (half, before) = setting.train(stop, None);
+        let (rest, after) = setting.train(total, Some(&half));
+        let both: Vec<Figures> = before.into_iter().chain(after).collect();
+        assert_eq!(both, figures, "stopped at {stop}");
+        let (a, b) = (
+            Checkpoint::from_bytes(&whole).unwrap(),
+            Checkpoint::from_bytes(&rest).unwrap(),
+        );
+        assert_eq!(a.tensors, b.tensors, "stopped at {stop}");
+        // A stop adds an evaluation of its own, which may be a best one; nothing of training hangs on it.
+        for key in ["step", "plateau", "meter", "steps_per_epoch"] {
+            let at = format!("/counters/{key}");
+            assert_eq!(a.meta.pointer(&at), b.meta.pointer(&at), "{key}");
         }
     }
+    figures
+}
+
+#[test]
+fn a_stopped_run_with_scheduled_sampling_goes_on_to_the_bit() {
+    let setting = Setting::new(Settings {
+        learn_initial: true,
+        scheduled_sampling: SamplingName::InverseSigmoid,
+        sampling_k: Some(5.0),
+        lr: 0.02,
+        ..settings()
+    });
+    let figures = goes_on(&setting);
+    // 5 / (5 + exp(s / 5)) at s = 0 and s = 10.
+    let epsilons = [0, 10].map(|s: usize| figures[s].epsilon.unwrap());
+    let want = [5.0 / 6.0, 5.0 / (5.0 + 1f64.exp().powi(2))];
+    for (got, want) in epsilons.into_iter().zip(want) {
+        assert!((got - want).abs() < 1e-12, "got {got}, want {want}");
+    }
+    let line = serde_json::to_value(figures[0]).unwrap();
+    assert_eq!(line["epsilon"], epsilons[0]);
+    let (_, without) = Setting::new(settings()).train(1, None);
+    let line = serde_json::to_value(without[0]).unwrap();
+    assert!(line.get("epsilon").is_none(), "{line}");
+}
+
+#[test]
+fn scheduled_sampling_of_true_tokens_alone_changes_no_bit() {
+    let truth = Settings {
+        scheduled_sampling: SamplingName::Linear,
+        sampling_slope: Some(0.0),
+        ..settings()
+    };
+    let half = Settings {
+        sampling_k: Some(0.5),
+        ..truth.clone()
+    };
+    let [none, truth, half] = [settings(), truth, half].map(|s| {
+        let (file, figures) = Setting::new(s).train(15, None);
+        let losses: Vec<f64> = figures.iter().map(|f| f.loss).collect();
+        (Checkpoint::from_bytes(&file).unwrap().tensors, losses)
+    });
+    assert!(none == truth);
+    // The first step has the same weights, but other inputs.
+    assert_ne!(none.1[0], half.1[0]);
+}
+
+/// A step's loss is that of the true targets after the inputs that the model makes of the states and weights before it.
+#[test]
+fn a_step_is_made_of_mixed_inputs_and_true_targets() {
+    let setting = Setting::new(Settings {
+        scheduled_sampling: SamplingName::Exponential,
+        sampling_k: Some(0.5),
+        learn_initial: true,
+        ..plain()
+    });
+    let spec = setting.job(1).spec;
+    let (all, per_epoch) = (setting.train(14, None).1, setting.job(1).steps_per_epoch());
+    // In mid-epoch, and where an epoch begins from the learned states.
+    for step in [1, 2, per_epoch, per_epoch + 1] {
+        let job = setting.job(step);
+        let (file, _) = setting.train(step, None);
+        let checkpoint = Checkpoint::from_bytes(&file).unwrap();
+        let state = State::from_checkpoint(&job.plan, &checkpoint).unwrap();
+        let (t, b) = (setting.settings.seq_len, setting.settings.batch);
+        let length = per_epoch as usize * t;
+        let at = (step % per_epoch) as usize * t;
+        let ids: Vec<u32> = (0..=t)
+            .flat_map(|s| (0..b).map(move |row| (s, row)))
+            .map(|(s, row)| setting.tokens[row * length + at + s])
+            .collect();
+        let reset = step % per_epoch == 0;
+        let window = Window {
+            ids: &ids,
+            states: (!reset).then_some(&state.states),
+            seed: 9,
+            step,
+            epsilon: 0.5f64.powi(step as i32),
+        };
+        let plan = Arc::new(Sampler::plan(&spec, b).unwrap());
+        let mixer = Mixer::new(&Device::Cpu, plan, &state.parameters);
+        let mut mixer = block_on(mixer).unwrap();
+        let mixed = block_on(mixer.mix(&state.parameters, &window)).unwrap();
+        assert_ne!(mixed, ids);
+
+        let mut cpu = Cpu::<f32>::new(job.plan.clone());
+        let io = &job.plan.io;
+        let write = cpu.write(io.parameters.unwrap());
+        write.copy_from_slice(&state.parameters);
+        for (slot, last) in io.states.iter().zip(&state.states) {
+            let all = wgrnn::train::state::at_last_step(&job.plan, *slot, last).unwrap();
+            cpu.write(*slot).copy_from_slice(&all);
+        }
+        let outcome = cpu.run(&Inputs {
+            ids: &mixed,
+            targets: Some(&ids[b..]),
+            weights: None,
+            control: Control {
+                reset: u32::from(reset),
+                ..Control::default()
+            },
+            hyper: Hyper::default(),
+        });
+        let loss = outcome.unwrap().report.loss / (t * b) as f64;
+        assert_eq!(loss, all[step as usize].loss, "after {step} steps");
+    }
+}
+
+/// A model that is no longer finite is found out while it makes inputs, too.
+#[test]
+fn scheduled_sampling_from_weights_that_are_not_finite_stops_the_run() {
+    let setting = Setting::new(Settings {
+        scheduled_sampling: SamplingName::Exponential,
+        sampling_k: Some(0.5),
+        ..settings()
+    });
+    let job = setting.job(50);
+    let mut state = job.start().unwrap();
+    // The first step keeps all its true inputs.
+    let bad = { job.plan.parameters.iter() }.find(|p| p.name == "head.bias");
+    state.parameters[bad.unwrap().matrix.offset] = f32::NAN;
+    state.counters.step = 3;
+    let mut trainer = block_on(Trainer::new(Device::Cpu, job, state)).unwrap();
+    let e = block_on(trainer.next(0.0, false)).unwrap_err();
+    assert_eq!(e.kind, Kind::Diverged);
+    for part in ["step 4:", "score of token 0", "NaN"] {
+        assert!(e.message.contains(part), "{e}");
+    }
+    assert_eq!(trainer.counters().step, 3);
 }
 
 #[test]

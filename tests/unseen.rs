@@ -100,6 +100,7 @@ fn on_cpu<F: Real>(
 fn inputs(ids: &[u32]) -> Inputs<'_> {
     Inputs {
         ids,
+        targets: None,
         weights: None,
         control: Control {
             reset: 1,

@@ -216,6 +216,7 @@ impl Step {
         let (correction1, correction2) = RULE.corrections(self.updates);
         let inputs = Inputs {
             ids: &self.ids,
+            targets: None,
             weights: None,
             control: Control {
                 key: key(SEED, Purpose::Dropout),

@@ -299,8 +299,11 @@ pub async fn compare(
     let gpu = Gpu::new(device.clone(), plan.clone()).await?;
     let mut twins = Twins::new(gpu, &parameters)?;
     let minibatches: Vec<Vec<u32>> = (0..STEPS).map(|n| ids(&plan, n)).collect();
+    let apart = plan.io.targets.is_some();
     let inputs = |n: usize| Inputs {
         ids: &minibatches[n],
+        // The tokens of another minibatch: none of them is the next input but by chance.
+        targets: apart.then(|| &minibatches[(n + 1) % minibatches.len()][..steps * batch]),
         weights: None,
         control: Control {
             key: key(5, Purpose::Dropout),
@@ -323,7 +326,7 @@ pub async fn compare(
     Ok(rows)
 }
 
-/// With every form of dropout and every penalty that fits the cell.
+/// With every form of dropout, every penalty that fits the cell, and targets that are not the next inputs.
 fn regularized(spec: Spec) -> Spec {
     let fits = spec.cells.iter().all(|cell| Recurrent::propagates(cell));
     let propagation = if fits { 0.2 } else { 0.0 };
@@ -340,6 +343,7 @@ fn regularized(spec: Spec) -> Spec {
             norm: 0.3,
             propagation,
         },
+        targets_apart: true,
         ..spec
     }
 }

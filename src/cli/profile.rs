@@ -93,6 +93,7 @@ pub fn run(m: &ArgMatches) -> Result<()> {
     // A rate of 0 keeps the weights, and with them the work, the same however many steps there are.
     let inputs = Inputs {
         ids: &ids,
+        targets: None,
         weights: None,
         control: Control {
             key: key(settings.seed, Purpose::Dropout),

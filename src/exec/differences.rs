@@ -66,6 +66,8 @@ struct Setup {
     parameters: Vec<f64>,
     states: Vec<Vec<f64>>,
     ids: Vec<u32>,
+    /// Where the plan has targets of their own: any tokens.
+    targets: Option<Vec<u32>>,
     scale: f64,
     slots: [SlotId; 2],
     reset: bool,
@@ -92,9 +94,12 @@ impl Setup {
             (0..len).map(|_| 0.5 * stream.normal()).collect()
         });
         let states = states.collect();
-        let ids = (0..plan.slot(ids).len())
-            .map(|_| (stream.uniform() * vocab as f32) as u32)
-            .collect();
+        let mut tokens = |n: usize| -> Vec<u32> {
+            let token = |_| (stream.uniform() * vocab as f32) as u32;
+            (0..n).map(token).collect()
+        };
+        let ids = tokens(plan.slot(ids).len());
+        let targets = io.targets.map(|_| tokens(predictions));
         Ok(Setup {
             cpu: match fast {
                 true => Cpu::new(plan.clone()),
@@ -103,6 +108,7 @@ impl Setup {
             parameters,
             states,
             ids,
+            targets,
             scale: 1.0 / predictions as f64,
             slots,
             reset: false,
@@ -119,6 +125,7 @@ impl Setup {
         }
         let outcome = self.cpu.run(&Inputs {
             ids: &self.ids,
+            targets: self.targets.as_deref(),
             weights: None,
             control: Control {
                 key: [3, 4],

@@ -17,6 +17,8 @@ use crate::op::{Control, Hyper, Plan, Report, SlotId};
 pub struct Inputs<'a> {
     /// Token ids [T+1, B].
     pub ids: &'a [u32],
+    /// Targets [T, B], for a plan that has a slot for them; the next ids where absent.
+    pub targets: Option<&'a [u32]>,
     /// Weights of the positions [T, B]; all 1 where absent.
     pub weights: Option<&'a [f32]>,
     /// Random key and step, and whether the states start at zero.
@@ -67,16 +69,32 @@ fn check_inputs(plan: &Plan, inputs: &Inputs<'_>) -> Result<()> {
         _ => Ok(()),
     };
     expect("ids", io.ids, inputs.ids.len())?;
+    let targets = inputs.targets.unwrap_or(&[]);
+    if inputs.targets.is_some() {
+        expect("targets", io.targets, targets.len())?;
+        if io.targets.is_none() {
+            return Err(Error::internal(
+                "targets: expected none, as the plan's targets are the next ids",
+            ));
+        }
+    }
     if let Some(weights) = inputs.weights {
         expect("weights", io.weights, weights.len())?;
     }
     let vocab = io.logits.map_or(usize::MAX, |l| plan.matrix(l).cols);
-    match inputs.ids.iter().find(|id| **id as usize >= vocab) {
+    let mut all = inputs.ids.iter().chain(targets);
+    match all.find(|id| **id as usize >= vocab) {
         Some(id) => Err(Error::internal(format!(
             "token id {id} in a vocabulary of {vocab}"
         ))),
         None => Ok(()),
     }
+}
+
+/// What a plan's slot of targets takes: those that were given, else the ids one step ahead.
+fn targets<'a>(plan: &Plan, slot: SlotId, inputs: &Inputs<'a>) -> &'a [u32] {
+    let batch = plan.slot(slot).shape[1];
+    inputs.targets.unwrap_or(&inputs.ids[batch..])
 }
 
 /// How many rows and symbols the index slot of a plan covers.

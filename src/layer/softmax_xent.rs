@@ -9,6 +9,8 @@ use crate::op::{self, Matrix, Op, Role};
 pub struct SoftmaxXent {
     /// Whether positions have weights of their own.
     pub weighted: bool,
+    /// Whether targets have a slot of their own instead of being the next inputs.
+    pub apart: bool,
 }
 
 impl SoftmaxXent {
@@ -26,6 +28,14 @@ impl SoftmaxXent {
         if self.weighted {
             builder.plan.io.weights = Some(builder.plan.add("weights", &shape, Role::Numbers));
         }
+        let (ids, first) = match self.apart {
+            false => (builder.ids, builder.batch),
+            true => {
+                let slot = builder.plan.add("targets", &shape, Role::Words);
+                builder.plan.io.targets = Some(slot);
+                (slot, 0)
+            }
+        };
         let rows = builder.rows();
         let losses = Matrix {
             slot,
@@ -37,8 +47,8 @@ impl SoftmaxXent {
         builder.push(Op::SoftmaxXent(op::SoftmaxXent {
             name: "loss".into(),
             logits,
-            ids: builder.ids,
-            first: builder.batch,
+            ids,
+            first,
             weights: builder.plan.io.weights,
             hyper: builder.hyper,
             losses,

@@ -48,6 +48,8 @@ pub struct Spec {
     pub connections: Connections,
     /// Noise inside the cells while training.
     pub noise: Noise,
+    /// Whether training takes targets of their own instead of the next inputs, which may then be other tokens.
+    pub targets_apart: bool,
 }
 
 /// Layer normalisation between layers is a cell without a memory.
@@ -71,6 +73,7 @@ impl Default for Spec {
             learn_initial: false,
             connections: Connections::default(),
             noise: Noise::default(),
+            targets_apart: false,
         }
     }
 }
@@ -192,7 +195,8 @@ impl Spec {
             return sound(builder.finish());
         }
         let weighted = mode == Mode::Evaluate;
-        let losses = SoftmaxXent { weighted }.write(&mut builder, signal)?;
+        let apart = training && self.targets_apart;
+        let losses = SoftmaxXent { weighted, apart }.write(&mut builder, signal)?;
         if training {
             let mut upstream = Some(logits);
             for layer in layers.iter_mut().rev() {

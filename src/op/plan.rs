@@ -152,8 +152,10 @@ pub struct Io {
     pub gradients: Option<SlotId>,
     /// The optimiser's flat arenas, in the order in which its rule names them.
     pub optimizer: Vec<SlotId>,
-    /// Token ids [T+1, B]: row t is the input of step t and the target of step t - 1.
+    /// Token ids [T+1, B]: row t is the input of step t and, where there are no `targets`, the target of step t - 1.
     pub ids: Option<SlotId>,
+    /// Targets [T, B] that are not the next inputs.
+    pub targets: Option<SlotId>,
     /// For the rows of `ids` [T * B]: row numbers sorted by token id, then where each id's run starts [V + 1].
     pub index: Option<SlotId>,
     /// Weights of the positions [T, B] in the loss.

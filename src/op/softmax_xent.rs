@@ -11,9 +11,9 @@ pub struct SoftmaxXent {
     pub name: String,
     /// The scores [R, V], replaced by their gradient where `gradient`.
     pub logits: Matrix,
-    /// The slot of token ids; row r's target is word `first + r`.
+    /// The slot of token ids, or of targets alone; row r's target is word `first + r`.
     pub ids: SlotId,
-    /// Where the targets start: B, since they are one step ahead.
+    /// Where the targets start: B among the inputs, since they are one step ahead; 0 in a slot of their own.
     pub first: usize,
     /// Weights of the rows `[R]`, 1 where absent.
     pub weights: Option<SlotId>,

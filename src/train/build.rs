@@ -48,6 +48,8 @@ pub fn spec(settings: &Settings, cells: Vec<Cell>, vocab: usize) -> Spec {
             zoneout_memory: settings.zoneout_memory,
             recurrent: settings.dropout_recurrent,
         },
+        // What the training loop decides.
+        targets_apart: false,
     }
 }
 

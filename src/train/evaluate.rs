@@ -79,6 +79,7 @@ impl Evaluator {
             count += minibatch.counted();
             let inputs = Inputs {
                 ids: &minibatch.ids,
+                targets: None,
                 weights: minibatch.weights.as_deref(),
                 control: Control {
                     reset: u32::from(minibatch.carry == Carry::Reset),

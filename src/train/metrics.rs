@@ -23,6 +23,9 @@ pub struct Figures {
     /// The sum of the penalties, which the objective has beside the loss; 0 where there is none.
     #[serde(skip_serializing_if = "is_zero")]
     pub penalty: f64,
+    /// With scheduled sampling: the probability with which an input was a true token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epsilon: Option<f64>,
     /// At an epoch's last step: the mean loss of its steps.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub train: Option<f64>,
@@ -71,6 +74,7 @@ impl Meter {
             lr,
             norm,
             penalty: 0.0,
+            epsilon: None,
             train,
         }
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::state;
 use crate::error::{Error, Result};
 use crate::exec::{Device, Engine, Inputs};
 use crate::model::{Dims, Mode, Spec};
@@ -96,10 +97,55 @@ impl Sampler {
     /// # Errors
     /// A wrong number of tokens or an unknown one; a lost device.
     pub async fn feed(&mut self, tokens: &[u32]) -> Result<Vec<f32>> {
+        self.advance(tokens).await?;
+        self.scores().await
+    }
+
+    /// The scores [B, V] after the token that was read last.
+    ///
+    /// # Errors
+    /// A lost device.
+    pub async fn scores(&mut self) -> Result<Vec<f32>> {
+        self.engine.outcomes(true).await?;
+        self.engine.read(self.logits).await
+    }
+
+    /// How many symbols have a score, V.
+    pub fn vocab(&self) -> usize {
+        self.vocab
+    }
+
+    /// Goes on from these states [S, B, H] of each layer.
+    ///
+    /// # Errors
+    /// States that do not fit the plan; a lost device.
+    pub async fn go_on_from(&mut self, states: &[Vec<f32>]) -> Result<()> {
+        let plan = self.engine.plan().clone();
+        if states.len() != plan.io.states.len() {
+            return Err(Error::internal(format!(
+                "states: expected those of {} layers, found {}",
+                plan.io.states.len(),
+                states.len()
+            )));
+        }
+        for (slot, last) in plan.io.states.iter().zip(states) {
+            let all = state::at_last_step(&plan, *slot, last)?;
+            self.engine.write(*slot, &all).await?;
+        }
+        self.fresh = false;
+        Ok(())
+    }
+
+    /// Reads one token in every row `[B]` and leaves the scores where they are.
+    ///
+    /// # Errors
+    /// A wrong number of tokens or an unknown one; a lost device.
+    pub async fn advance(&mut self, tokens: &[u32]) -> Result<()> {
         // The second row is the place of targets, which scores do not look at.
         let ids: Vec<u32> = tokens.iter().chain(tokens).copied().collect();
         let inputs = Inputs {
             ids: &ids,
+            targets: None,
             weights: None,
             control: Control {
                 reset: u32::from(std::mem::take(&mut self.fresh)),
@@ -108,8 +154,8 @@ impl Sampler {
             hyper: Hyper::default(),
         };
         self.engine.run(&inputs).await?;
-        self.engine.outcomes(true).await?;
-        self.engine.read(self.logits).await
+        self.engine.outcomes(false).await?;
+        Ok(())
     }
 
     /// Draws the next token of every row `[B]` from scores [B, V].
@@ -125,12 +171,41 @@ impl Sampler {
     }
 }
 
+/// The first score that is not finite, with its token.
+fn not_finite(scores: &[f32]) -> Option<(usize, f32)> {
+    let mut scores = scores.iter().copied().enumerate();
+    scores.find(|(_, score)| !score.is_finite())
+}
+
+/// The token that the uniform number `u` in [0, 1) draws from `scores` as they are, or the first bad one and its token.
+/// Training does this thousands of times a second, so that nothing is sorted: intervals are in the order of the tokens.
+pub(super) fn draw(scores: &[f32], u: f32) -> std::result::Result<u32, (usize, f32)> {
+    if let Some(bad) = not_finite(scores) {
+        return Err(bad);
+    }
+    let best = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let weight = |score: &f32| f64::from(score - best).exp();
+    let mut at = f64::from(u) * scores.iter().map(weight).sum::<f64>();
+    let mut drawn = 0;
+    for (token, score) in scores.iter().enumerate() {
+        let weight = weight(score);
+        // Rounding may carry past the end: then it is the last token that has any weight.
+        if weight > 0.0 {
+            drawn = token as u32;
+            at -= weight;
+        }
+        if at < 0.0 {
+            break;
+        }
+    }
+    Ok(drawn)
+}
+
 /// The token that the uniform number `u` in [0, 1) draws from `scores`.
 fn pick(scores: &[f32], choice: &Choice, u: f32) -> Result<usize> {
-    if let Some(token) = scores.iter().position(|s| !s.is_finite()) {
+    if let Some((token, score)) = not_finite(scores) {
         return Err(Error::checkpoint(format!(
-            "the model's score of token {token} is {}, expected a finite number",
-            scores[token]
+            "the model's score of token {token} is {score}, expected a finite number"
         )));
     }
     let mut order: Vec<usize> = (0..scores.len()).collect();
@@ -222,8 +297,24 @@ mod tests {
     }
 
     #[test]
+    fn a_plain_draw_has_the_models_shares() {
+        let scores = [0.1, 0.6, 0.0, 0.3].map(|p: f32| p.ln().max(-1e4));
+        let n = 10_000;
+        let mut counts = [0.0; 4];
+        for i in 0..n {
+            counts[draw(&scores, i as f32 / n as f32).unwrap() as usize] += 1.0 / n as f64;
+        }
+        near(&counts, &[0.1, 0.6, 0.0, 0.3]);
+        let largest = 1.0 - f32::EPSILON / 2.0;
+        for u in [0.0, largest] {
+            assert_eq!(draw(&[-1e30, 3e38, -3e38], u), Ok(1));
+        }
+    }
+
+    #[test]
     fn scores_that_are_not_finite_are_refused() {
         for bad in [f32::NAN, f32::INFINITY] {
+            assert_eq!(draw(&[0.0, bad], 0.5).unwrap_err().0, 1);
             let e = pick(&[0.0, bad], &Choice::default(), 0.5).unwrap_err();
             assert!(e.message.contains("token 1"), "{e}");
         }

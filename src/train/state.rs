@@ -202,15 +202,25 @@ pub fn last_step(plan: &Plan, slot: SlotId, all: &[f32]) -> Vec<f32> {
 }
 
 /// A state slot's contents, zero but for the last step.
-pub fn at_last_step(plan: &Plan, slot: SlotId, last: &[f32]) -> Vec<f32> {
-    let (_, states, steps, width) = plane(plan, slot);
+///
+/// # Errors
+/// Internal for a state of another size.
+pub fn at_last_step(plan: &Plan, slot: SlotId, last: &[f32]) -> Result<Vec<f32>> {
+    let (shape, states, steps, width) = plane(plan, slot);
+    if last.len() != states * width {
+        return Err(Error::internal(format!(
+            "{}: expected the last step {shape:?}, found {} elements",
+            plan.slot(slot).name,
+            last.len()
+        )));
+    }
     let plane = (steps + 1) * width;
     let mut all = vec![0.0; states * plane];
     for s in 0..states {
         all[s * plane + steps * width..(s + 1) * plane]
             .copy_from_slice(&last[s * width..(s + 1) * width]);
     }
-    all
+    Ok(all)
 }
 
 /// The flat parameters that a checkpoint holds, for any plan of its model.

@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use super::evaluate::{Evaluation, Evaluator};
 use super::metrics::Figures;
+use super::mixer::{Mixer, Window};
 use super::sampler::{Choice, Sampler};
+use super::sampling::Sampling;
 use super::schedule::{Progress, Schedule};
 use super::settings::{Length, Settings};
 use super::state::{self, Best, Counters, State};
-use crate::data::{Carry, Streams};
+use crate::data::{Carry, Minibatch, Streams};
 use crate::error::{Error, Kind, Result};
 use crate::exec::{Device, Engine, Inputs, Outcome};
 use crate::model::{Dims, Mode, Spec, initialize};
@@ -40,6 +42,9 @@ pub struct Job {
     streams: Streams,
     evaluator: Option<Evaluator>,
     sampler: Arc<Plan>,
+    sampling: Option<Sampling>,
+    /// With scheduled sampling: the plan that makes inputs.
+    mixer: Option<Arc<Plan>>,
     rule: Rule,
 }
 
@@ -90,6 +95,7 @@ pub struct Trainer {
     device: Device,
     engine: Engine,
     sampler: Option<Sampler>,
+    mixer: Option<Mixer>,
     schedule: Schedule,
     parameters: SlotId,
     counters: Counters,
@@ -111,7 +117,7 @@ impl Job {
     /// A text shorter than a window; sizes that do not fit together.
     pub fn new(
         mut settings: Settings,
-        spec: Spec,
+        mut spec: Spec,
         length: Length,
         train: Arc<[u32]>,
         validation: Arc<[u32]>,
@@ -121,6 +127,8 @@ impl Job {
             batch: settings.batch,
         };
         let streams = Streams::new(train, dims.steps, dims.batch)?;
+        let sampling = Sampling::new(&settings);
+        spec.targets_apart = sampling.is_some();
         let update = super::build::update(&settings);
         let plan = Arc::new(spec.plan(dims, Mode::Train(update))?);
         let evaluator = match validation.is_empty() {
@@ -128,6 +136,10 @@ impl Job {
             false => Some(Evaluator::new(&spec, validation.clone(), EVALUATION_ROWS)?),
         };
         let sampler = Arc::new(Sampler::plan(&spec, 1)?);
+        let mixer = match sampling {
+            None => None,
+            Some(_) => Some(Arc::new(Sampler::plan(&spec, dims.batch)?)),
+        };
         let window = (dims.steps * dims.batch) as f64;
         let balanced = validation.len() as f64 / (TRAINING_COST * EVALUATION_SHARE * window);
         let per_epoch = streams.per_epoch() as u64;
@@ -146,13 +158,16 @@ impl Job {
             streams,
             evaluator,
             sampler,
+            sampling,
+            mixer,
         })
     }
 
     /// Bytes that all plans of the run take on a device.
     pub fn bytes(&self) -> u64 {
         let evaluation = self.evaluator.as_ref().map_or(0, |e| e.plan().bytes());
-        self.plan.bytes() + evaluation + self.sampler.bytes()
+        let mixer = self.mixer.as_ref().map_or(0, |m| m.bytes());
+        self.plan.bytes() + evaluation + self.sampler.bytes() + mixer
     }
 
     /// Steps of an epoch.
@@ -211,7 +226,7 @@ impl Trainer {
             engine.write(*slot, values).await?;
         }
         for (slot, last) in plan.io.states.iter().zip(&state.states) {
-            let all = state::at_last_step(&plan, *slot, last);
+            let all = state::at_last_step(&plan, *slot, last)?;
             engine.write(*slot, &all).await?;
         }
         let first = state.counters.step;
@@ -221,6 +236,7 @@ impl Trainer {
             device,
             engine,
             sampler: None,
+            mixer: None,
             parameters,
             counters: state.counters,
             first,
@@ -283,7 +299,6 @@ impl Trainer {
     /// Submits one minibatch and notes what is due after it.
     async fn submit(&mut self, elapsed: f64) -> Result<()> {
         let step = self.counters.step;
-        let settings = &self.job.settings;
         let per_epoch = self.job.steps_per_epoch();
         // The index is a remainder, so it fits.
         let minibatch = self.job.streams.minibatch((step % per_epoch) as usize);
@@ -294,11 +309,13 @@ impl Trainer {
             plateau: self.counters.plateau,
         });
         let (correction1, correction2) = self.job.rule.corrections(step + 1);
+        let mixed = self.mix(&minibatch).await?;
         let inputs = Inputs {
-            ids: &minibatch.ids,
+            ids: mixed.as_ref().unwrap_or(&minibatch.ids),
+            targets: mixed.as_ref().map(|_| minibatch.targets()),
             weights: None,
             control: Control {
-                key: rng::key(settings.seed, Purpose::Dropout),
+                key: rng::key(self.job.settings.seed, Purpose::Dropout),
                 step: [step as u32, (step >> 32) as u32],
                 reset: u32::from(minibatch.carry == Carry::Reset),
             },
@@ -314,6 +331,7 @@ impl Trainer {
         self.rates.push_back(lr);
         self.counters.step += 1;
 
+        let settings = &self.job.settings;
         let step = self.counters.step;
         let epoch_ends = step.is_multiple_of(per_epoch);
         // A period of 0 is an epoch.
@@ -347,6 +365,7 @@ impl Trainer {
             let meter = &mut self.counters.meter;
             self.figures.push(Figures {
                 penalty: report.penalty,
+                epsilon: self.job.sampling.map(|s| s.epsilon(step)),
                 ..meter.take(step, per_epoch, loss, lr, report.norm)
             });
         }
@@ -401,17 +420,60 @@ impl Trainer {
         for slot in &plan.io.optimizer {
             optimizer.push(self.engine.read(*slot).await?);
         }
+        Ok(State {
+            counters: self.counters,
+            parameters,
+            optimizer,
+            states: self.states().await?,
+        })
+    }
+
+    /// Each layer's states [S, B, H] after the last step.
+    async fn states(&mut self) -> Result<Vec<Vec<f32>>> {
+        let plan = self.job.plan.clone();
         let mut states = Vec::new();
         for slot in &plan.io.states {
             let all = self.engine.read(*slot).await?;
             states.push(state::last_step(&plan, *slot, &all));
         }
-        Ok(State {
-            counters: self.counters,
-            parameters,
-            optimizer,
-            states,
-        })
+        Ok(states)
+    }
+
+    /// With scheduled sampling, unless all inputs stay: the tokens of the next step's minibatch with the inputs that the
+    /// model makes.
+    async fn mix(&mut self, minibatch: &Minibatch) -> Result<Option<Vec<u32>>> {
+        let (Some(sampling), Some(plan)) = (self.job.sampling, &self.job.mixer) else {
+            return Ok(None);
+        };
+        let (step, plan) = (self.counters.step, plan.clone());
+        let epsilon = sampling.epsilon(step);
+        if epsilon == 1.0 {
+            return Ok(None);
+        }
+        let parameters = self.engine.read(self.parameters).await?;
+        let states = match minibatch.carry {
+            Carry::Reset => None,
+            Carry::Keep => Some(self.states().await?),
+        };
+        let mixer = match &mut self.mixer {
+            Some(mixer) => mixer,
+            none => none.insert(Mixer::new(&self.device, plan, &parameters).await?),
+        };
+        let window = Window {
+            ids: &minibatch.ids,
+            states: states.as_deref(),
+            seed: self.job.settings.seed,
+            step,
+            epsilon,
+        };
+        match mixer.mix(&parameters, &window).await {
+            Err(e) if e.kind == Kind::Diverged => {
+                // An earlier step may have left this, whose report has not been looked at.
+                self.collect(true).await?;
+                Err(e)
+            }
+            mixed => mixed.map(Some),
+        }
     }
 
     /// A text of the model as it is; each step's sample has draws of its own.

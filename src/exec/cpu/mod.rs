@@ -97,6 +97,10 @@ impl<F: Real> Cpu<F> {
         if let Some(slot) = io.ids {
             self.words[slot.0].copy_from_slice(inputs.ids);
         }
+        if let Some(slot) = io.targets {
+            let targets = super::targets(&self.plan, slot, inputs);
+            self.words[slot.0].copy_from_slice(targets);
+        }
         if let Some(slot) = io.index {
             let (rows, vocab) = super::index_size(&self.plan, slot);
             self.words[slot.0] = scatter::index(&inputs.ids[..rows], vocab);

@@ -12,6 +12,9 @@ use crate::op::scan::{Direction, Scan, Slices, mean};
 /// Multiply-adds in a step below which a second core costs more than it brings.
 const WORTH: usize = 1 << 13;
 
+/// How many times that a step must be worth that is not followed by others.
+const ALONE: usize = 64;
+
 /// One product of a stage: `blocks` neighbouring operands or sums of H columns each.
 #[derive(Clone, Copy, Debug)]
 struct Product {
@@ -167,7 +170,8 @@ pub fn run<F: Real>(op: &Scan, slices: &mut Slices<'_, F>) {
     let work = match terms {
         0 => b * h,
         terms if op.range.len() > 1 => b * h * h * terms,
-        _ => 0,
+        // Waking a core for a single step is a cost that no further steps share.
+        terms => b * h * h * terms / ALONE,
     };
     let worth = work > WORTH;
     let threads = if worth {

@@ -9,7 +9,7 @@ use super::pipeline::{Pipeline, STEP_BYTES, compile};
 use super::readback::{Ring, fetch};
 use super::template::Source;
 use super::tile::Tile;
-use crate::exec::{Inputs, Outcome, check_inputs, index_size};
+use crate::exec::{Inputs, Outcome, check_inputs, index_size, targets};
 use crate::op::{Control, Hyper, Plan, Report, SlotId, scatter};
 use crate::{Error, Result};
 
@@ -288,6 +288,9 @@ impl Gpu {
         let io = &plan.io;
         if let Some(ids) = io.ids {
             self.write_words(ids, inputs.ids)?;
+        }
+        if let Some(slot) = io.targets {
+            self.write_words(slot, targets(&plan, slot, inputs))?;
         }
         if let Some(index) = io.index {
             let (rows, vocabulary) = index_size(&plan, index);

@@ -1,6 +1,6 @@
 //! Ranges: every fault of a set of values, at once.
 
-use super::{Init, OptimizerName, ScheduleName, Settings, pairs};
+use super::{Init, OptimizerName, SamplingName, ScheduleName, Settings, pairs};
 use crate::error::{Error, Result, nearest};
 
 /// One fault: the keys that it lies in, the first of them leading, and what was expected and came.
@@ -38,6 +38,7 @@ impl Settings {
         found.whole("embed", self.embed as u64, 0, 65536);
         found.number("dropout", self.dropout, "0 to below 1", fraction);
         self.regularizers(&mut found);
+        self.sampling(&mut found);
         found.whole("project", self.project as u64, 0, 65536);
         for (key, rate) in [
             ("zoneout", self.zoneout),
@@ -195,6 +196,50 @@ impl Settings {
             ("propagation-penalty", self.propagation_penalty),
         ] {
             found.number(key, weight, "0 or more", not_negative);
+        }
+    }
+
+    fn sampling(&self, found: &mut Found) {
+        let name = self.scheduled_sampling;
+        if let Some(k) = self.sampling_k {
+            let expected = match name {
+                SamplingName::Linear if !(k > 0.0 && k <= 1.0) => Some("above 0 to 1 for linear"),
+                SamplingName::Exponential if !(k > 0.0 && k < 1.0) => {
+                    Some("above 0 to below 1 for exponential")
+                }
+                SamplingName::InverseSigmoid if !(finite(k) && k >= 1.0) => {
+                    Some("1 or more for inverse-sigmoid")
+                }
+                _ => None,
+            };
+            if let Some(expected) = expected {
+                let text = format!("expected {expected}, got {k}");
+                found.add(&["sampling-k", "scheduled-sampling"], text);
+            }
+            if name == SamplingName::Off {
+                let text =
+                    "expected scheduled-sampling linear, exponential or inverse-sigmoid, got none";
+                found.add(&["sampling-k", "scheduled-sampling"], text.to_string());
+            }
+        }
+        for (key, value, expected, fits) in [
+            (
+                "sampling-slope",
+                self.sampling_slope,
+                "0 or more",
+                not_negative as fn(f64) -> bool,
+            ),
+            ("sampling-floor", self.sampling_floor, "0 to 1", |v| {
+                (0.0..=1.0).contains(&v)
+            }),
+        ] {
+            let Some(value) = value else { continue };
+            if name == SamplingName::Linear {
+                found.number(key, value, expected, fits);
+            } else {
+                let text = format!("expected scheduled-sampling linear, got {name}");
+                found.add(&[key, "scheduled-sampling"], text);
+            }
         }
     }
 }

@@ -77,6 +77,20 @@ choice! {
     }
 }
 
+choice! {
+    /// How the probability of a true token as an input falls: scheduled sampling (Bengio 2015).
+    SamplingName {
+        /// All inputs are true.
+        Off = "none",
+        /// max(sampling-floor, sampling-k - sampling-slope * step).
+        Linear = "linear",
+        /// sampling-k ^ step.
+        Exponential = "exponential",
+        /// sampling-k / (sampling-k + exp(step / sampling-k)).
+        InverseSigmoid = "inverse-sigmoid",
+    }
+}
+
 settings! {
     /// All settings of a training run, with values.
     Settings
@@ -146,6 +160,16 @@ settings! {
         norm_stabilizer: f64 = 0.0,
         /// Weight of the mean square of the gradient's relative change in length from step to step (Pascanu 2013); rnn only
         propagation_penalty: f64 = 0.0,
+    }
+    "scheduled sampling" {
+        /// Inputs are true tokens with probability e, else drawn by the model; e is 1 (none) or linear, exponential, inverse-sigmoid
+        scheduled_sampling: SamplingName = SamplingName::Off,
+        /// e at step s: max(floor, k - slope s) with k 1 by default, k^s (0.9999), or k / (k + exp(s/k)) (1000)
+        sampling_k: Option<f64> = None,
+        /// linear: by how much e falls a step (default 0.0001)
+        sampling_slope: Option<f64> = None,
+        /// linear: the lowest e (default 0)
+        sampling_floor: Option<f64> = None,
     }
     "initial weights" {
         /// How weights start: uniform, xavier, orthogonal, normal, identity (IRNN) or spectral (echo states)

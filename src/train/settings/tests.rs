@@ -58,6 +58,9 @@ fn a_key_is_a_field_and_a_flag() {
             "chrono",
             "input-scale",
             "cell-const",
+            "sampling-k",
+            "sampling-slope",
+            "sampling-floor",
             "epochs",
             "steps",
             "minutes",
@@ -226,6 +229,10 @@ fn every_bad_value_is_refused_by_name() {
         ("temporal-penalty", "inf"),
         ("norm-stabilizer", "nan"),
         ("propagation-penalty", "-0.5"),
+        ("scheduled-sampling", "quadratic"),
+        ("sampling-k", "0.5"),
+        ("sampling-slope", "0.5"),
+        ("sampling-floor", "0"),
         ("cell", "lstmm"),
         ("cell", ""),
         ("tie", "true"),
@@ -296,6 +303,48 @@ fn every_bad_value_is_refused_by_name() {
             "{name} {text}: {e}"
         );
     }
+}
+
+#[test]
+fn parameters_of_scheduled_sampling_belong_to_a_schedule() {
+    let linear = ("scheduled-sampling", "linear");
+    let exponential = ("scheduled-sampling", "exponential");
+    let sigmoid = ("scheduled-sampling", "inverse-sigmoid");
+    for (schedule, name, text) in [
+        (linear, "sampling-k", "0"),
+        (linear, "sampling-k", "1.01"),
+        (linear, "sampling-k", "nan"),
+        (linear, "sampling-slope", "-1"),
+        (linear, "sampling-slope", "inf"),
+        (linear, "sampling-floor", "-0.1"),
+        (linear, "sampling-floor", "1.1"),
+        (linear, "sampling-floor", "nan"),
+        (exponential, "sampling-k", "1"),
+        (exponential, "sampling-k", "0"),
+        (exponential, "sampling-slope", "0.1"),
+        (sigmoid, "sampling-k", "0.9"),
+        (sigmoid, "sampling-k", "inf"),
+        (sigmoid, "sampling-floor", "0.5"),
+    ] {
+        let e = from_flags(&[schedule, (name, text)]).unwrap_err();
+        assert_eq!(e.message.lines().count(), 1, "{schedule:?} {name}: {e}");
+        let start = format!("--{name}: expected ");
+        assert!(e.message.starts_with(&start), "{schedule:?} {name}: {e}");
+    }
+    for (schedule, name, text) in [
+        (linear, "sampling-k", "1"),
+        (linear, "sampling-slope", "0"),
+        (linear, "sampling-floor", "1"),
+        (exponential, "sampling-k", "0.999"),
+        (sigmoid, "sampling-k", "1"),
+    ] {
+        from_flags(&[schedule, (name, text)]).unwrap();
+    }
+    // Another schedule does not inherit the old one's numbers.
+    let text = "scheduled-sampling = \"linear\"\nsampling-k = 0.5\nsampling-floor = 0.1\n";
+    let file = Some((Path::new("my.toml"), text));
+    let s = resolve(file, flags(&[sigmoid]), CELLS).unwrap();
+    assert_eq!((s.sampling_k, s.sampling_floor), (None, None));
 }
 
 #[test]
