@@ -144,6 +144,7 @@ fn times(device: &Device, cell: &Cell, arguments: &Arguments) -> Result<(f64, f6
         .collect();
     let inputs = Inputs {
         ids: &ids,
+        targets: None,
         weights: None,
         control: Control {
             reset: 1,
