@@ -246,10 +246,13 @@ fn a_step_is_made_of_mixed_inputs_and_true_targets() {
         scheduled_sampling: SamplingName::Exponential,
         sampling_k: Some(0.5),
         learn_initial: true,
+        // Large, so that the next token hangs on the states.
+        init_scale: 3.0,
         ..plain()
     });
     let spec = setting.job(1).spec;
     let (all, per_epoch) = (setting.train(14, None).1, setting.job(1).steps_per_epoch());
+    let mut hang_on_states = 0;
     // In mid-epoch, and where an epoch begins from the learned states.
     for step in [1, 2, per_epoch, per_epoch + 1] {
         let job = setting.job(step);
@@ -276,6 +279,12 @@ fn a_step_is_made_of_mixed_inputs_and_true_targets() {
         let mut mixer = block_on(mixer).unwrap();
         let mixed = block_on(mixer.mix(&state.parameters, &window)).unwrap();
         assert_ne!(mixed, ids);
+        let anew = Window {
+            states: None,
+            ..window
+        };
+        let anew = block_on(mixer.mix(&state.parameters, &anew)).unwrap();
+        hang_on_states += usize::from(anew != mixed);
 
         let mut cpu = Cpu::<f32>::new(job.plan.clone());
         let io = &job.plan.io;
@@ -298,6 +307,7 @@ fn a_step_is_made_of_mixed_inputs_and_true_targets() {
         let loss = outcome.unwrap().report.loss / (t * b) as f64;
         assert_eq!(loss, all[step as usize].loss, "after {step} steps");
     }
+    assert!(hang_on_states > 0, "no input hangs on the states");
 }
 
 /// A model that is no longer finite is found out while it makes inputs, too.
