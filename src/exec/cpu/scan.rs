@@ -277,6 +277,7 @@ impl<F: Real> Shared<'_, F> {
     }
 
     /// The means and masks of a row, which lie behind its sums.
+    #[inline(always)]
     fn row_values(
         &self,
         stage: &Prepared,
@@ -341,9 +342,14 @@ impl<F: Real> Shared<'_, F> {
                 false,
             );
         }
-        for b in 0..rows.count {
-            self.row_values(stage, t, b, rows, sums);
-        }
+        simd(
+            #[inline(always)]
+            || {
+                for b in 0..rows.count {
+                    self.row_values(stage, t, b, rows, sums);
+                }
+            },
+        );
         simd(
             #[inline(always)]
             || {
