@@ -227,23 +227,19 @@ pub fn open(choice: &str) -> Result<Arc<Device>> {
 }
 
 pub fn title(cell: &Cell, shape: Shape) -> String {
-    let Shape {
-        hidden: h,
-        layers,
-        batch: b,
-        steps: t,
-        embed,
-        dropout,
-        extra,
-    } = shape;
-    let input = match embed {
+    let input = match shape.embed {
         0 => "one-hot".to_string(),
         width => format!("embedding {width}"),
     };
-    let name = extra.name();
     format!(
-        "{} H {h} x {layers}, B {b}, T {t}, {input}, dropout {dropout}, {name}",
-        cell.name
+        "{} H {} x {}, B {}, T {}, {input}, dropout {}, {}",
+        cell.name,
+        shape.hidden,
+        shape.layers,
+        shape.batch,
+        shape.steps,
+        shape.dropout,
+        shape.extra.name()
     )
 }
 

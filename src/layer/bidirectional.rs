@@ -4,7 +4,7 @@
 
 use super::{Builder, Layer, Recurrent, Signal, rows_of};
 use crate::error::Result;
-use crate::op::{Add, Matrix, Op};
+use crate::op::Matrix;
 
 /// A bidirectional layer: rows [T * B, 2 H], forward units first.
 #[derive(Debug)]
@@ -48,13 +48,7 @@ impl Layer for Bidirectional {
         let second = self.backward.backward(builder, upstream.columns(h, h));
         let first = self.forward.backward(builder, upstream.columns(0, h));
         let (to, from) = (first?, second?);
-        builder.push(Op::Add(Add {
-            name: format!("both.{}.backward", self.label),
-            from,
-            to,
-            accumulate: true,
-            flip: None,
-        }));
+        builder.add(format!("both.{}.backward", self.label), from, to, true);
         Some(to)
     }
 }

@@ -205,18 +205,37 @@ impl Builder {
         }
     }
 
+    /// Copies a matrix, or adds it to what is there.
+    pub fn add(&mut self, name: String, from: Matrix, to: Matrix, accumulate: bool) {
+        self.push(Op::Add(Add {
+            name,
+            from,
+            to,
+            accumulate,
+            flip: None,
+        }));
+    }
+
+    /// Copies rows [T * B, n] of steps of `batch` rows into a new activation, the steps in reverse order.
+    pub fn reversed(&mut self, name: String, from: Matrix, batch: usize) -> Matrix {
+        let to = self.activation(name.as_str(), from.cols);
+        self.push(Op::Add(Add {
+            name,
+            from,
+            to,
+            accumulate: false,
+            flip: Some(batch),
+        }));
+        to
+    }
+
     /// A copy of several matrices of T * B rows side by side, in an activation called `name`.
     pub fn side_by_side(&mut self, name: &str, parts: &[Matrix]) -> Matrix {
         let out = self.activation(name, parts.iter().map(|p| p.cols).sum());
         let mut first = 0;
         for (i, from) in parts.iter().enumerate() {
-            self.push(Op::Add(Add {
-                name: format!("{name}.{i}"),
-                from: *from,
-                to: out.columns(first, from.cols),
-                accumulate: false,
-                flip: None,
-            }));
+            let to = out.columns(first, from.cols);
+            self.add(format!("{name}.{i}"), *from, to, false);
             first += from.cols;
         }
         out

@@ -282,15 +282,7 @@ impl Layer for Recurrent {
             stride: h,
         };
         if self.reversed {
-            let own = output;
-            output = builder.activation(format!("output.{label}"), h);
-            builder.push(Op::Add(Add {
-                name: format!("output.{label}"),
-                from: own,
-                to: output,
-                accumulate: false,
-                flip: Some(b),
-            }));
+            output = builder.reversed(format!("output.{label}"), output, b);
         }
         self.built = Some(Built {
             input,
@@ -438,17 +430,7 @@ impl Layer for Recurrent {
         let delta = match self.reversed {
             false => delta,
             // Outside the layer positions keep their order.
-            true => {
-                let to = builder.activation(format!("delta.{label}.in-order"), delta.cols);
-                builder.push(Op::Add(Add {
-                    name: format!("delta.{label}.in-order"),
-                    from: delta,
-                    to,
-                    accumulate: false,
-                    flip: Some(b),
-                }));
-                to
-            }
+            true => builder.reversed(format!("delta.{label}.in-order"), delta, b),
         };
         self.input_backward(builder, &built, delta)
     }

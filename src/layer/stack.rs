@@ -2,7 +2,7 @@
 
 use super::{Builder, Layer, Signal, rows_of};
 use crate::error::{Error, Result};
-use crate::op::{Add, Matrix, Op};
+use crate::op::Matrix;
 
 /// How signals pass blocks by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,16 +45,6 @@ impl Stack {
     }
 }
 
-fn sum(builder: &mut Builder, name: String, from: Matrix, to: Matrix, accumulate: bool) {
-    builder.push(Op::Add(Add {
-        name,
-        from,
-        to,
-        accumulate,
-        flip: None,
-    }));
-}
-
 impl Layer for Stack {
     fn forward(&mut self, builder: &mut Builder, input: Signal) -> Result<Signal> {
         let Connections { residual, skip } = self.connections;
@@ -86,8 +76,8 @@ impl Layer for Stack {
                     )));
                 }
                 let to = builder.activation(format!("residual.l{l}"), from.cols);
-                sum(builder, format!("residual.l{l}.input"), from, to, false);
-                sum(builder, format!("residual.l{l}"), through, to, true);
+                builder.add(format!("residual.l{l}.input"), from, to, false);
+                builder.add(format!("residual.l{l}"), through, to, true);
                 signal = Signal::Rows(to);
             }
             for layer in &mut block.after {
@@ -121,13 +111,7 @@ impl Layer for Stack {
                     let first = widths[..l].iter().sum();
                     let own = upstream.columns(first, widths[l]);
                     if let Some(above) = above {
-                        sum(
-                            builder,
-                            format!("skip.l{l}.output.backward"),
-                            above,
-                            own,
-                            true,
-                        );
+                        builder.add(format!("skip.l{l}.output.backward"), above, own, true);
                     }
                     own
                 }
@@ -138,7 +122,7 @@ impl Layer for Stack {
             let passed = (residual && l > 0).then(|| {
                 // A copy: layers may change what they are given.
                 let to = builder.activation(format!("d.residual.l{l}"), gradient.cols);
-                sum(builder, format!("residual.l{l}.copy"), gradient, to, false);
+                builder.add(format!("residual.l{l}.copy"), gradient, to, false);
                 to
             });
             let mut below = Some(gradient);
@@ -148,13 +132,13 @@ impl Layer for Stack {
             if let (true, true, Some(all)) = (skip, l > 0, below) {
                 let (own, x) = (all.cols - wide, all.columns(all.cols - wide, wide));
                 match into_x {
-                    Some(to) => sum(builder, format!("skip.l{l}.input.backward"), x, to, true),
+                    Some(to) => builder.add(format!("skip.l{l}.input.backward"), x, to, true),
                     None => into_x = Some(x),
                 }
                 below = Some(all.columns(0, own));
             }
             if let (Some(from), Some(to)) = (passed, below) {
-                sum(builder, format!("residual.l{l}.backward"), from, to, true);
+                builder.add(format!("residual.l{l}.backward"), from, to, true);
             }
             from_above = below.or(passed);
         }
@@ -162,7 +146,7 @@ impl Layer for Stack {
         let into_x = into_x.and_then(|x| builder.rows_backward("skip", input, x));
         match (from_above, into_x) {
             (Some(to), Some(from)) => {
-                sum(builder, "skip.input.backward".into(), from, to, true);
+                builder.add("skip.input.backward".into(), from, to, true);
                 Some(to)
             }
             (one, other) => one.or(other),

@@ -238,34 +238,17 @@ impl<F: Real> Cpu<F> {
                 self.reals[op.to.slot.0] = to;
             }
             Op::SoftmaxXent(op) => {
-                let mut logits = std::mem::take(&mut self.reals[op.logits.slot.0]);
-                let mut losses = std::mem::take(&mut self.reals[op.losses.slot.0]);
                 let scale = self.reals[op.hyper.0][1];
-                let targets = &self.words[op.ids.0][op.first..];
-                let weights = op.weights.map(|w| self.reals[w.0].as_slice());
-                let (stride, cols) = (op.logits.stride, op.logits.cols);
-                parallel::rows2(
-                    (&mut logits[op.logits.offset..], stride),
-                    (&mut losses[op.losses.offset..], 1),
-                    op.logits.rows,
-                    |range, logits, losses| {
-                        simd(
-                            #[inline(always)]
-                            || {
-                                for r in range.clone() {
-                                    let at = (r - range.start) * stride;
-                                    let row = &mut logits[at..at + cols];
-                                    let weight = weights.map_or(F::ONE, |w| w[r]);
-                                    let target = targets[r] as usize;
-                                    losses[r - range.start] =
-                                        op.plain_row(row, target, weight, scale);
-                                }
-                            },
-                        );
+                self.rows_with_losses(
+                    op.logits,
+                    op.losses,
+                    #[inline(always)]
+                    |this, r, row| {
+                        let weight = op.weights.map_or(F::ONE, |w| this.reals[w.0][r]);
+                        let target = this.words[op.ids.0][op.first + r] as usize;
+                        op.plain_row(row, target, weight, scale)
                     },
                 );
-                self.reals[op.logits.slot.0] = logits;
-                self.reals[op.losses.slot.0] = losses;
             }
             Op::ColumnSum(op) => self.with(op.into.slot, |this, into| {
                 let from = this.part(op.from);
@@ -287,56 +270,18 @@ impl<F: Real> Cpu<F> {
                     );
                 });
             }),
-            Op::Penalty(op) => {
-                let mut grad = std::mem::take(&mut self.reals[op.grad.slot.0]);
-                let mut losses = std::mem::take(&mut self.reals[op.losses.slot.0]);
-                let from = self.part(op.from);
-                let (stride, cols) = (op.grad.stride, op.grad.cols);
-                parallel::rows2(
-                    (&mut grad[op.grad.offset..], stride),
-                    (&mut losses[op.losses.offset..], 1),
-                    op.grad.rows,
-                    |range, grad, losses| {
-                        simd(
-                            #[inline(always)]
-                            || {
-                                for r in range.clone() {
-                                    let at = (r - range.start) * stride;
-                                    let row = &mut grad[at..at + cols];
-                                    losses[r - range.start] = op.plain_row(r, from, row);
-                                }
-                            },
-                        );
-                    },
-                );
-                self.reals[op.grad.slot.0] = grad;
-                self.reals[op.losses.slot.0] = losses;
-            }
-            Op::Propagation(op) => {
-                let mut pull = std::mem::take(&mut self.reals[op.pull.slot.0]);
-                let mut losses = std::mem::take(&mut self.reals[op.losses.slot.0]);
-                let (upstream, sent) = (self.part(op.upstream), self.part(op.sent));
-                let (stride, cols) = (op.pull.stride, op.pull.cols);
-                parallel::rows2(
-                    (&mut pull[op.pull.offset..], stride),
-                    (&mut losses[op.losses.offset..], 1),
-                    op.pull.rows,
-                    |range, pull, losses| {
-                        simd(
-                            #[inline(always)]
-                            || {
-                                for r in range.clone() {
-                                    let at = (r - range.start) * stride;
-                                    let row = &mut pull[at..at + cols];
-                                    losses[r - range.start] = op.plain_row(r, upstream, sent, row);
-                                }
-                            },
-                        );
-                    },
-                );
-                self.reals[op.pull.slot.0] = pull;
-                self.reals[op.losses.slot.0] = losses;
-            }
+            Op::Penalty(op) => self.rows_with_losses(
+                op.grad,
+                op.losses,
+                #[inline(always)]
+                |this, r, row| op.plain_row(r, this.part(op.from), row),
+            ),
+            Op::Propagation(op) => self.rows_with_losses(
+                op.pull,
+                op.losses,
+                #[inline(always)]
+                |this, r, row| op.plain_row(r, this.part(op.upstream), this.part(op.sent), row),
+            ),
             Op::Norm(op) => {
                 let mut partials = std::mem::take(&mut self.reals[op.partials.0]);
                 let mut report = std::mem::take(&mut self.reals[op.report.0]);
@@ -377,6 +322,36 @@ impl<F: Real> Cpu<F> {
     /// A matrix's elements from its first one on.
     fn part(&self, matrix: Matrix) -> &[F] {
         &self.reals[matrix.slot.0][matrix.offset..]
+    }
+
+    /// Changes every row of `to` by `f`, given the row's number, and keeps what it gives in `losses` [1, R].
+    fn rows_with_losses(
+        &mut self,
+        to: Matrix,
+        losses: Matrix,
+        f: impl Fn(&Self, usize, &mut [F]) -> F + Sync,
+    ) {
+        let mut rows = std::mem::take(&mut self.reals[to.slot.0]);
+        let mut all = std::mem::take(&mut self.reals[losses.slot.0]);
+        let this = &*self;
+        parallel::rows2(
+            (&mut rows[to.offset..], to.stride),
+            (&mut all[losses.offset..], 1),
+            to.rows,
+            |range, rows, losses| {
+                simd(
+                    #[inline(always)]
+                    || {
+                        for r in range.clone() {
+                            let at = (r - range.start) * to.stride;
+                            losses[r - range.start] = f(this, r, &mut rows[at..at + to.cols]);
+                        }
+                    },
+                );
+            },
+        );
+        self.reals[to.slot.0] = rows;
+        self.reals[losses.slot.0] = all;
     }
 
     /// Hands out one slot to be written while the others can be read.

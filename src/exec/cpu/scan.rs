@@ -342,14 +342,16 @@ impl<F: Real> Shared<'_, F> {
                 false,
             );
         }
-        simd(
-            #[inline(always)]
-            || {
-                for b in 0..rows.count {
-                    self.row_values(stage, t, b, rows, sums);
-                }
-            },
-        );
+        if stage.width() > stage.sums {
+            simd(
+                #[inline(always)]
+                || {
+                    for b in 0..rows.count {
+                        self.row_values(stage, t, b, rows, sums);
+                    }
+                },
+            );
+        }
         simd(
             #[inline(always)]
             || {

@@ -3,7 +3,7 @@
 use super::{Built, Recurrent, Run, Way};
 use crate::layer::{Builder, Param, Signal};
 use crate::op::scan::Hoisted;
-use crate::op::{Add, MatMul, Matrix, Op};
+use crate::op::{MatMul, Matrix, Op};
 
 impl Recurrent {
     /// Hoists the product of the input over all steps.
@@ -113,13 +113,9 @@ impl Recurrent {
             }
         }
         if let Some(elementwise) = self.compiled.input_delta {
-            builder.push(Op::Add(Add {
-                name: format!("input.{label}.elementwise.backward"),
-                from: delta.columns(elementwise * h, h),
-                to: input,
-                accumulate,
-                flip: None,
-            }));
+            let from = delta.columns(elementwise * h, h);
+            let name = format!("input.{label}.elementwise.backward");
+            builder.add(name, from, input, accumulate);
         }
         builder.rows_backward(label, built.input, input)
     }

@@ -7,7 +7,7 @@ use crate::cell::{Cell, Compiled, SourceKind};
 use crate::error::{Error, Result};
 use crate::layer::{Builder, Param};
 use crate::op::scan::Scan;
-use crate::op::{Add, MatMul, Matrix, Op, Propagation};
+use crate::op::{MatMul, Matrix, Op, Propagation};
 
 /// Whether all that a step passes on goes through products of the one previous state.
 fn fits(cell: &Cell, compiled: &Compiled) -> bool {
@@ -83,17 +83,11 @@ impl Recurrent {
         let upstream = match self.reversed {
             false => upstream,
             // What comes from above is in the order of the positions, deltas are in that of the steps.
-            true => {
-                let to = builder.activation(format!("upstream.{label}.in-order"), h);
-                builder.push(Op::Add(Add {
-                    name: format!("upstream.{label}.in-order"),
-                    from: upstream,
-                    to,
-                    accumulate: false,
-                    flip: Some(builder.batch),
-                }));
-                to
-            }
+            true => builder.reversed(
+                format!("upstream.{label}.in-order"),
+                upstream,
+                builder.batch,
+            ),
         };
         let pull = builder.activation(format!("pull.{label}"), h);
         let losses = builder.penalties();
