@@ -2,7 +2,8 @@
 //
 // Each operand is read in fours along its rows in memory: a vector where offset and stride allow it (AV, BV), else four
 // numbers. A is [M, K], or [K, M] where TA; B is [K, N], or [N, K] where TB. Rows and columns beyond the edge repeat the
-// last ones and are not stored; TAIL = K % 4 elements are added after the loop.
+// last ones and are not stored; TAIL = K % 4 elements are added after the loop. COUNTED_ROWS, COUNTED_DEPTH: M, K is what
+// the run counts.
 // $a: array<#{A}>
 // $b: array<#{B}>
 // $bias: array<#{BIAS}>
@@ -37,12 +38,23 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     }
     let i = thread / ACROSS * ROWS;
     let j = thread % ACROSS * COLUMNS;
+#if COUNTED_ROWS
+    if (i >= M) {
+        return;
+    }
+#end
 #for m in 0..ROWS
 #for n in 0..FOURS
     var acc#{m}_#{n} = vec4<f32>(0.0);
 #end
 #end
-    for (var k = 0u; k < WHOLE; k += 4u) {
+#if COUNTED_DEPTH
+    let depth = K;
+    let whole = depth / 4u * 4u;
+#else
+    let whole = WHOLE;
+#end
+    for (var k = 0u; k < whole; k += 4u) {
 #{LOADS}
 #for q in 0..4
 #for m in 0..ROWS
@@ -52,6 +64,21 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
 #end
 #end
     }
+#if COUNTED_DEPTH
+    if (whole < depth) {
+        let k = whole;
+#{LOADS}
+#for q in 0..3
+        if (k + #{q}u < depth) {
+#for m in 0..ROWS
+#for n in 0..FOURS
+            acc#{m}_#{n} += vec4<f32>(x#{m}_#{q}) * y#{n}_#{q};
+#end
+#end
+        }
+#end
+    }
+#else
 #if TAIL
     {
         let k = WHOLE;
@@ -64,6 +91,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
 #end
 #end
     }
+#end
 #end
 #for m in 0..ROWS
     if (i + #{m}u < M) {

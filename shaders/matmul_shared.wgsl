@@ -36,6 +36,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let column = group.x * 64u;
     let x = thread % 16u;
     let y = thread / 16u;
+#if COUNTED_ROWS
+    if (row >= M) {
+        return;
+    }
+#end
 #for m in 0..4
     var acc#{m} = vec4<f32>(0.0);
 #end

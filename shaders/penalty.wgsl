@@ -57,6 +57,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     let sum = total(part, thread);
 #end
     if (row >= FROM_ROWS) {
+#if COUNTED
+        if (row < MOST && lane == 0u) {
+            $losses[LOSSES_OFFSET + row] = 0.0;
+        }
+#end
         return;
     }
     if (lane == 0u) {

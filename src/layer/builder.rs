@@ -98,6 +98,7 @@ impl Builder {
             rows,
             cols,
             stride: cols,
+            live: None,
         };
         self.plan.parameters.push(Parameter {
             name: name.into(),
@@ -160,6 +161,7 @@ impl Builder {
             rows: 1,
             cols,
             stride: cols,
+            live: None,
         }
     }
 
@@ -173,6 +175,7 @@ impl Builder {
             rows: 1,
             cols,
             stride: cols,
+            live: None,
         })
     }
 
@@ -298,6 +301,7 @@ impl Builder {
             rows: 1,
             cols,
             stride: cols,
+            live: None,
         };
         (row(self.parameters), row(self.gradients))
     }

@@ -140,6 +140,7 @@ impl Recurrent {
                     rows: b,
                     cols: h,
                     stride: h,
+                    live: None,
                 },
                 into,
                 accumulate: builder.accumulate(into),
@@ -280,6 +281,7 @@ impl Layer for Recurrent {
             rows: t * b,
             cols: h,
             stride: h,
+            live: None,
         };
         if self.reversed {
             output = builder.reversed(format!("output.{label}"), output, b);
@@ -357,6 +359,7 @@ impl Layer for Recurrent {
                 rows: self.cell.states.len() * b,
                 cols: h,
                 stride: h,
+                live: None,
             });
         }
         builder.push(Op::Scan(scan.clone()));
@@ -370,6 +373,7 @@ impl Layer for Recurrent {
             rows: t * b,
             cols: deltas * h,
             stride: deltas * h,
+            live: None,
         };
         for (s, source) in self.cell.sources.iter().enumerate() {
             let a = match source.kind {
@@ -380,6 +384,7 @@ impl Layer for Recurrent {
                     rows: t * b,
                     cols: h,
                     stride: h,
+                    live: None,
                 },
                 SourceKind::Made { slot, .. } => Matrix {
                     slot: scan.kept?,
@@ -387,6 +392,7 @@ impl Layer for Recurrent {
                     rows: t * b,
                     cols: h,
                     stride: scan.kept_values() * h,
+                    live: None,
                 },
             };
             for run in self.source_runs(s) {

@@ -43,6 +43,7 @@ impl SoftmaxXent {
             rows: 1,
             cols: rows,
             stride: rows,
+            live: None,
         };
         builder.push(Op::SoftmaxXent(op::SoftmaxXent {
             name: "loss".into(),

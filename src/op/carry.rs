@@ -33,6 +33,7 @@ impl Carry {
             rows: self.states,
             cols,
             stride: cols,
+            live: None,
         }
     }
 

@@ -137,6 +137,7 @@ mod tests {
             rows,
             cols,
             stride: cols,
+            live: None,
         };
         Dropout {
             name: "dropout".into(),

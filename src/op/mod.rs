@@ -31,7 +31,7 @@ pub use norm::Norm;
 pub use optimizer::{Optimizer, Rule};
 pub use penalty::Penalty;
 pub use plan::{
-    Control, Fill, Gate, Hyper, Io, Matrix, Parameter, Plan, Report, Role, Slot, SlotId,
+    Control, Fill, Gate, Hyper, Io, Live, Matrix, Parameter, Plan, Report, Role, Slot, SlotId,
 };
 pub use propagation::Propagation;
 pub use scan::{Direction, Scan};
@@ -75,9 +75,14 @@ macro_rules! ops {
                 match self { $(Op::$variant(op) => &op.name),+ }
             }
 
-            /// What it reads.
+            /// What it reads, the counts of its rows included.
             pub fn reads(&self) -> Vec<Matrix> {
-                match self { $(Op::$variant(op) => op.reads()),+ }
+                let mut reads = match self { $(Op::$variant(op) => op.reads()),+ };
+                let writes = self.writes();
+                let live = reads.iter().chain(&writes).filter_map(|m| m.live);
+                let counts: Vec<Matrix> = live.map(|l| gather::words(l.slot, l.word + 1)).collect();
+                reads.extend(counts);
+                reads
             }
 
             /// What it writes (and, where it adds to it, reads).
@@ -111,6 +116,30 @@ macro_rules! ops {
             }
         }
     };
+}
+
+impl Op {
+    /// The operation with each of its matrices whose rows may be counted replaced by what `f` makes of it; `None` where
+    /// no matrix has counted rows.
+    pub fn counted(&self, f: impl Fn(Matrix) -> Matrix) -> Option<Op> {
+        let mut op = self.clone();
+        let matrices: Vec<&mut Matrix> = match &mut op {
+            Op::Add(op) => vec![&mut op.from, &mut op.to],
+            Op::Gather(op) => vec![&mut op.out],
+            Op::MatMul(op) => vec![&mut op.a, &mut op.b, &mut op.c],
+            Op::Dropout(op) => vec![&mut op.from, &mut op.to],
+            Op::SoftmaxXent(op) => vec![&mut op.logits],
+            Op::ColumnSum(op) => vec![&mut op.from],
+            Op::Penalty(op) => vec![&mut op.from, &mut op.grad],
+            _ => Vec::new(),
+        };
+        let mut any = false;
+        for matrix in matrices {
+            any |= matrix.live.is_some();
+            *matrix = f(*matrix);
+        }
+        any.then_some(op)
+    }
 }
 
 ops! {

@@ -64,6 +64,17 @@ pub struct Matrix {
     pub cols: usize,
     /// Elements from one row to the next, at least `cols`.
     pub stride: usize,
+    /// Where a run says how many of the rows, from the first on, count in it; all where absent.
+    pub live: Option<Live>,
+}
+
+/// A number that the host gives with every run: how many rows of a matrix count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Live {
+    /// The plan's slot of counts.
+    pub slot: SlotId,
+    /// Its word.
+    pub word: usize,
 }
 
 impl Matrix {
@@ -160,6 +171,8 @@ pub struct Io {
     pub index: Option<SlotId>,
     /// Weights of the positions [T, B] in the loss.
     pub weights: Option<SlotId>,
+    /// How many rows count, for matrices and scans whose rows differ from run to run.
+    pub counts: Option<SlotId>,
     /// Control words, see [`Control`].
     pub control: Option<SlotId>,
     /// Numbers set for every run, see [`Hyper`].
@@ -309,6 +322,7 @@ impl Plan {
             rows: self.slot(slot).len() / cols.max(1),
             cols,
             stride: cols,
+            live: None,
         }
     }
 

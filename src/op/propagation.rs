@@ -108,6 +108,7 @@ mod tests {
             rows,
             cols,
             stride: cols,
+            live: None,
         };
         Propagation {
             name: "propagation".into(),

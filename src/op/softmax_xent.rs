@@ -113,6 +113,7 @@ mod tests {
             rows: 1,
             cols,
             stride: cols,
+            live: None,
         };
         SoftmaxXent {
             name: "loss".into(),

@@ -17,7 +17,7 @@ use crate::cell::real::Real;
 use crate::error::{Error, Result};
 use crate::op::dropout::Share;
 use crate::op::scan::{Hoisted, Slices};
-use crate::op::{Matrix, Op, Plan, Report, Role, Scan, SlotId, scatter};
+use crate::op::{Matrix, Op, Penalty, Plan, Report, Role, Scan, SlotId, SoftmaxXent, scatter};
 
 /// A plan and its slots in memory.
 #[derive(Debug)]
@@ -174,6 +174,34 @@ impl<F: Real> Cpu<F> {
 
     /// Runs an operation on this executor's slots; it need not be one of the plan's, but must fit them.
     pub fn execute(&mut self, op: &Op) {
+        match op.counted(|m| self.counted(m)) {
+            None => self.execute_whole(op),
+            Some(counted) => {
+                // What leaves a loss for every row leaves none for rows that do not count.
+                if let Op::SoftmaxXent(SoftmaxXent { losses, .. })
+                | Op::Penalty(Penalty { losses, .. }) = op
+                {
+                    let to = &mut self.reals[losses.slot.0][losses.offset..losses.end()];
+                    to.fill(F::ZERO);
+                }
+                self.execute_whole(&counted);
+            }
+        }
+    }
+
+    /// A matrix of the rows that count in this run.
+    fn counted(&self, matrix: Matrix) -> Matrix {
+        match matrix.live {
+            None => matrix,
+            Some(live) => Matrix {
+                rows: matrix.rows.min(self.words[live.slot.0][live.word] as usize),
+                live: None,
+                ..matrix
+            },
+        }
+    }
+
+    fn execute_whole(&mut self, op: &Op) {
         match op {
             Op::Carry(op) => {
                 let reset = self.words[op.control.0][4] == 1;

@@ -158,7 +158,8 @@ fn scatter(op: &Scatter, tile: &Tile) -> Result<Source> {
         .text("V", v)
         .flag("ACCUMULATE", op.accumulate)
         .buffer("index", op.index)
-        .matrix("from", &from)
+        // The index lists only rows that count.
+        .matrix("from", &Matrix { live: None, ..from })
         .matrix("into", &into);
     flat(template, tile, &op.name, into.rows * into.cols)
 }
@@ -224,6 +225,8 @@ fn softmax_xent(op: &SoftmaxXent, tile: &Tile) -> Result<Source> {
         .size("FIRST", op.first)
         .flag("SHARED", tile.lanes > 1)
         .flag("GRADIENT", op.gradient)
+        .flag("COUNTED", op.logits.live.is_some())
+        .size("MOST", op.logits.rows)
         .number("LOWEST", crate::op::softmax_xent::LOWEST)
         .flag("WEIGHTED", op.weights.is_some())
         .matrix("logits", &op.logits)
@@ -248,6 +251,8 @@ fn penalty(op: &Penalty, tile: &Tile) -> Result<Source> {
         .flag("SHARED", tile.lanes > 1)
         .flag("TEMPORAL", op.form == Form::Temporal)
         .flag("NORM", op.form == Form::Norm)
+        .flag("COUNTED", op.from.live.is_some())
+        .size("MOST", op.from.rows)
         .matrix("from", &op.from)
         .matrix("grad", &op.grad)
         .matrix("losses", &op.losses)

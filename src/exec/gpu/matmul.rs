@@ -18,9 +18,16 @@ pub(super) fn kernel(op: &MatMul, tile: &Tile) -> Result<Source> {
 
 fn sizes(template: Template, op: &MatMul) -> Template {
     let (m, k, n) = op.dims();
+    // Rows of A that count are rows of the product, or, transposed, what is summed over.
+    let (rows, depth) = match op.transpose_a {
+        false => (op.a.live, None),
+        true => (None, op.a.live),
+    };
     let template = template
-        .size("M", m)
-        .size("K", k)
+        .counted("M", m, rows)
+        .counted("K", k, depth)
+        .flag("COUNTED_ROWS", rows.is_some())
+        .flag("COUNTED_DEPTH", depth.is_some())
         .size("N", n)
         .matrix("a", &op.a)
         .matrix("b", &op.b)

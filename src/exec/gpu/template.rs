@@ -3,13 +3,14 @@
 //! A line that starts with `#` is a directive: `#use NAME` puts in `shaders/lib/NAME.wgsl`; `#for i in A..B` ... `#end`
 //! repeats lines; `#if NAME`, `#if !NAME` ... `#else` ... `#end` chooses by a size that is or is not 0. `#{name}` stands
 //! for a size or a text. A buffer is `$name[index]`; the head declares its type once, `// $name: array<f32>`, and it is
-//! bound read-write exactly where a line that starts with `$name[` stores to it. Every size is a `const` of its name.
+//! bound read-write exactly where a line that starts with `$name[` stores to it. Every size is a `const` of its name,
+//! or, where a run says how many rows of a matrix count, a function that reads the count.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use super::tile::ELEMENT;
-use crate::op::{Matrix, SlotId};
+use crate::op::{Live, Matrix, SlotId};
 use crate::{Error, Result};
 
 /// The parts that shaders share.
@@ -34,6 +35,9 @@ pub(super) struct Bind {
     pub write: bool,
 }
 
+/// The buffer of the numbers that a run counts by.
+const COUNTS: &str = "counts";
+
 /// A kernel in WGSL, complete but for its buffers.
 #[derive(Clone, Debug)]
 pub(super) struct Source {
@@ -57,6 +61,8 @@ pub(super) struct Template {
     numbers: BTreeMap<String, f64>,
     texts: BTreeMap<String, String>,
     buffers: BTreeMap<String, SlotId>,
+    /// The sizes that are the most that a run may count, and where it says how many.
+    live: BTreeMap<String, Live>,
 }
 
 impl Template {
@@ -67,6 +73,7 @@ impl Template {
             numbers: BTreeMap::new(),
             texts: BTreeMap::new(),
             buffers: BTreeMap::new(),
+            live: BTreeMap::new(),
         }
     }
 
@@ -79,6 +86,14 @@ impl Template {
     /// A switch: the size 1 or 0.
     pub fn flag(self, name: &str, value: bool) -> Template {
         self.size(name, usize::from(value))
+    }
+
+    /// A whole number that is `most` or, with `live`, what the run says if that is less.
+    pub fn counted(mut self, name: &str, most: usize, live: Option<Live>) -> Template {
+        self.live.extend(live.map(|l| (name.to_string(), l)));
+        self.buffers
+            .extend(live.map(|l| (COUNTS.to_string(), l.slot)));
+        self.size(name, most)
     }
 
     /// A number: a `const` f32.
@@ -104,7 +119,7 @@ impl Template {
         let upper = name.to_uppercase();
         self.buffer(name, m.slot)
             .size(&format!("{upper}_OFFSET"), m.offset)
-            .size(&format!("{upper}_ROWS"), m.rows)
+            .counted(&format!("{upper}_ROWS"), m.rows, m.live)
             .size(&format!("{upper}_COLS"), m.cols)
             .size(&format!("{upper}_STRIDE"), m.stride)
     }
@@ -131,11 +146,21 @@ impl Template {
         let mut sizes = self.sizes.clone();
         let mut body = String::new();
         self.expand(&lines, &mut sizes, &mut body)?;
-        let types = self.types()?;
+        for (name, live) in &self.live {
+            let function = format!("count_{}", name.to_lowercase());
+            body = renamed(&body, name, &format!("{function}()"));
+            let (most, word) = (self.sizes[name], live.word);
+            let _ = writeln!(
+                body,
+                "fn {function}() -> u32 {{\nreturn min({most}u, ${COUNTS}[{word}]);\n}}"
+            );
+        }
+        let mut types = self.types()?;
+        types.insert(COUNTS, "array<u32>".to_string());
         let (body, binds) = self.bind(&body, &types)?;
         let step = body.contains("step.");
         let mut text = String::new();
-        for (name, value) in &self.sizes {
+        for (name, value) in self.sizes.iter().filter(|s| !self.live.contains_key(s.0)) {
             let _ = writeln!(text, "const {name}: u32 = {value}u;");
         }
         for (name, value) in &self.numbers {
@@ -347,6 +372,23 @@ pub(super) fn flat_groups(threads: usize, size: usize) -> [u32; 3] {
 /// Whether a matrix's rows can be read as vectors of four elements.
 pub(super) fn aligned(m: &Matrix) -> bool {
     m.offset.is_multiple_of(ELEMENT) && m.stride.is_multiple_of(ELEMENT)
+}
+
+/// `text` with every identifier `name` replaced.
+fn renamed(text: &str, name: &str, by: &str) -> String {
+    let part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find(name) {
+        let (before, after) = rest.split_at(at);
+        let tail = &after[name.len()..];
+        out.push_str(before);
+        let inside = out.ends_with(part) || tail.starts_with(part);
+        out.push_str(if inside { name } else { by });
+        rest = tail;
+    }
+    out.push_str(rest);
+    out
 }
 
 #[cfg(test)]
