@@ -146,6 +146,7 @@ fn times(device: &Device, cell: &Cell, arguments: &Arguments) -> Result<(f64, f6
         ids: &ids,
         targets: None,
         weights: None,
+        starts: None,
         control: Control {
             reset: 1,
             ..Control::default()

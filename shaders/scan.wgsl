@@ -5,6 +5,7 @@
 // threads run along the units first, so that neighbours read neighbouring weights. Rows and units beyond the edge
 // repeat the last one and store nothing. Layouts, in V:
 //   state [S, T+1, B, UNITS]; kept [T, B, K, UNITS]; delta [T+1, B, D, UNITS]; work [planes, B, UNITS]
+// Where PACKED, a step has the rows that still run, and ALL rows in place of T * B: see src/op/scan.rs.
 // Buffers, each bound only where the stage uses it:
 // $state: array<V>
 // $kept: array<V>
@@ -13,6 +14,7 @@
 // $hoisted: array<V>, rows of the input's product by position, or by token id where it is a table
 // $ids: array<u32>, token ids [T, B]
 // $input: array<V>, the input itself
+// $counts: array<u32>, from word STARTS on where each step's rows start
 // $control: array<u32>, words 5 and 6 are the key of this step's masks
 // $upstream: array<V>, the gradient from above
 // $w#: array<V>, weights whose rows are multiplied and whose columns are units, by number of their product
@@ -34,10 +36,27 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     if (thread >= THREADS) {
         return;
     }
+#if PACKED
+    // Where this step's rows and states start, and the next step's; the step before the first has every row.
+    let before = t == 0xffffffffu;
+    let here = select($counts[STARTS + min(t, STEPS)], 0u, before);
+    let next = $counts[STARTS + min(t + 1u, STEPS)];
+    let later = select($counts[STARTS + min(t + 2u, STEPS)] - next, 0u, t + 1u >= STEPS);
+    let running = select(next - here, BATCH, before);
+    let old = select(BATCH + $counts[STARTS + min(max(t, 1u) - 1u, STEPS)], 0u, t == 0u);
+    let now = BATCH + here;
+#else
+    let running = BATCH;
+#end
     let first_row = thread / ACROSS * ROWS;
+#if PACKED
+    if (first_row >= running) {
+        return;
+    }
+#end
     let first_unit = thread % ACROSS * COLUMNS;
 #for r in 0..ROWS
-    let row#{r} = min(first_row + #{r}u, BATCH - 1u);
+    let row#{r} = min(first_row + #{r}u, running - 1u);
 #end
 #for c in 0..COLUMNS
     let unit#{c} = min(first_unit + #{c}u, UNITS - 1u);
@@ -47,7 +66,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
 #if INLINE
 #for r in 0..ROWS
 #for c in 0..COLUMNS
-    if (first_row + #{r}u < BATCH && first_unit + #{c}u < UNITS) {
+    if (first_row + #{r}u < running && first_unit + #{c}u < UNITS) {
         let b = row#{r};
         let j = unit#{c};
 #for s in 0..SUMS
@@ -79,7 +98,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     for (var i = 0u; i < TILE; i++) {
         let b = first_row + i / COLUMNS;
         let j = first_unit + i % COLUMNS;
-        if (b < BATCH && j < UNITS) {
+        if (b < running && j < UNITS) {
 #for s in 0..SUMS
             let sum#{s} = sums#{s}[i];
 #end

@@ -171,6 +171,7 @@ fn engine_agrees(cell: &'static dyn Cell, shape: Shape, fast: bool, seed: u64) -
         ids: &ids,
         targets: None,
         weights: None,
+        starts: None,
         control: Control::default(),
         hyper: Hyper {
             scale: 1.0 / (shape.steps * shape.batch) as f64,

@@ -144,6 +144,7 @@ fn run<F: Real>(cpu: &mut Cpu<F>, case: &Case, minibatch: u64, ids: &[u32]) {
         ids,
         targets: None,
         weights: None,
+        starts: None,
         control: Control {
             key: key(case.seed, Purpose::Dropout),
             step: [minibatch as u32, 0],

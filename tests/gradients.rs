@@ -136,6 +136,7 @@ fn run(spec: &Spec, dims: Dims) -> (Arc<Plan>, Cpu<f64>) {
         ids: &ids,
         targets: None,
         weights: None,
+        starts: None,
         control: Control {
             key: [3, 4],
             step: [9, 0],
@@ -221,6 +222,7 @@ fn losses_are_those_of_the_targets() {
             ids: &ids,
             targets,
             weights: None,
+            starts: None,
             control: Control {
                 reset: 1,
                 ..Control::default()

@@ -299,6 +299,7 @@ fn without_timestamps_every_operation_is_a_row() {
         ids: &[1; 18],
         targets: None,
         weights: None,
+        starts: None,
         control: Control {
             key: [1, 2],
             step: [0, 0],

@@ -61,6 +61,7 @@ fn run(plan: &Arc<Plan>, case: &Case) -> (Vec<f64>, Vec<f64>) {
         ids: &case.ids,
         targets: None,
         weights: None,
+        starts: None,
         control: Control::default(),
         hyper: Hyper {
             scale: SCALE,
@@ -235,6 +236,7 @@ fn a_reversed_layer_counts_its_own_steps() {
         ids: &case.ids,
         targets: None,
         weights: None,
+        starts: None,
         control: Control::default(),
         hyper: Hyper {
             scale: SCALE,

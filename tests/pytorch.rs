@@ -121,6 +121,7 @@ impl<'a, F: Real> Engine<'a, F> {
             ids: &self.ids,
             targets: None,
             weights: None,
+            starts: None,
             control: Control::default(),
             hyper: Hyper {
                 scale: 1.0 / self.rows() as f64,

@@ -255,6 +255,7 @@ fn made_inputs_are_draws_from_the_windows_scores() {
             ids: &mixed,
             targets: None,
             weights: None,
+            starts: None,
             control: Control {
                 reset: u32::from(!carried),
                 ..Control::default()

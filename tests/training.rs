@@ -298,6 +298,7 @@ fn a_step_is_made_of_mixed_inputs_and_true_targets() {
             ids: &mixed,
             targets: Some(&ids[b..]),
             weights: None,
+            starts: None,
             control: Control {
                 reset: u32::from(reset),
                 ..Control::default()

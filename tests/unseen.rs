@@ -102,6 +102,7 @@ fn inputs(ids: &[u32]) -> Inputs<'_> {
         ids,
         targets: None,
         weights: None,
+        starts: None,
         control: Control {
             reset: 1,
             ..Control::default()

@@ -48,9 +48,24 @@ fn layer(cell: &Cell, hidden: usize, dims: Dims) -> Plan {
 }
 
 /// Training plans that have every operation between them: more symbols than rows, so that rows of the embedding are
-/// gathered; a penalty that fits a plain network alone.
-fn everything(rule: Rule) -> [Plan; 2] {
-    ["lstm", "rnn"].map(|cell| regularized(cell, rule))
+/// gathered; a penalty that fits a plain network alone; sequences of different lengths.
+fn everything(rule: Rule) -> Vec<Plan> {
+    let mut plans = ["lstm", "rnn"].map(|cell| regularized(cell, rule)).to_vec();
+    plans.push(packed());
+    plans
+}
+
+fn packed() -> Plan {
+    let spec = Spec {
+        vocab: 5,
+        cells: vec![Arc::new(library::builtin("lstm").unwrap())],
+        hidden: 8,
+        embed: 6,
+        dropout: 0.25,
+        packed: 7,
+        ..Spec::default()
+    };
+    spec.plan(DIMS, Mode::Gradients).unwrap()
 }
 
 fn regularized(cell: &str, rule: Rule) -> Plan {
@@ -136,6 +151,7 @@ fn snapshots() -> Vec<(String, String)> {
         let kernels = scans(&layer(&cell, 8, DIMS), &SNAPSHOT);
         all.push((cell.name, commented(&head) + "\n" + &listing(&kernels)));
     }
+    all.push(("packed".into(), listing(&scans(&packed(), &SNAPSHOT))));
     // The other operations; kernels that differ in nothing but their sizes once.
     let sources = |plan| Gpu::sources(plan, &SNAPSHOT).unwrap();
     let mut kernels: Vec<_> = everything(ADAM).iter().flat_map(sources).collect();

@@ -218,6 +218,7 @@ impl Step {
             ids: &self.ids,
             targets: None,
             weights: None,
+            starts: None,
             control: Control {
                 key: key(SEED, Purpose::Dropout),
                 step: [self.updates as u32, 0],

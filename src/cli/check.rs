@@ -34,10 +34,13 @@ pub enum Extra {
     /// Both directions, residual and skip connections, projections, layer normalisation and learned initial states, as far
     /// as they fit the cell.
     Composed,
+    /// Sequences of different lengths.
+    Packed,
 }
 
 impl Extra {
-    const NAMES: [(&str, Extra); 4] = [
+    const NAMES: [(&str, Extra); 5] = [
+        ("packed", Extra::Packed),
         ("plain", Extra::Plain),
         ("regularized", Extra::Regularized),
         ("noisy", Extra::Noisy),
@@ -83,7 +86,8 @@ const fn shape(sizes: [usize; 5], dropout: f64, extra: Extra) -> Shape {
 
 /// Odd sizes take the scalar paths, sizes divisible by four the vector ones; a table or rows of an embedding. A single
 /// step has no pairs for a penalty on changes.
-pub const SHAPES: [Shape; 8] = [
+pub const SHAPES: [Shape; 9] = [
+    shape([6, 2, 4, 5, 6], 0.2, Extra::Packed),
     shape([37, 2, 3, 5, 0], 0.3, Extra::Plain),
     shape([12, 1, 9, 3, 12], 0.0, Extra::Plain),
     shape([32, 2, 5, 2, 7], 0.2, Extra::Plain),
@@ -117,7 +121,8 @@ pub fn command() -> Command {
                 .requires("hidden")
                 .help(
                     "With --hidden, what else there is: every form of dropout and penalty; noise inside the cells; both \
-                     directions, residual, skip, projections, layer normalisation and learned states (default: plain)",
+                     directions, residual, skip, projections, layer normalisation and learned states; sequences of \
+                     different lengths (default: plain)",
                 ),
         )
         .arg(
@@ -273,6 +278,10 @@ pub async fn compare(
         Extra::Regularized => regularized(spec),
         Extra::Noisy => noisy(spec),
         Extra::Composed => composed(spec),
+        Extra::Packed => Spec {
+            packed: batch * steps,
+            ..spec
+        },
     };
     // Plain descent keeps a step's error as small as the gradient's; Adam would turn the sign of a rounding into a step.
     let update = Update {
@@ -296,15 +305,17 @@ pub async fn compare(
     let mut twins = Twins::new(gpu, &parameters)?;
     let minibatches: Vec<Vec<u32>> = (0..STEPS).map(|n| ids(&plan, n)).collect();
     let apart = plan.io.targets.is_some();
+    let starts = plan.packing.map(|p| p.falling());
     let inputs = |n: usize| Inputs {
         ids: &minibatches[n],
         // The tokens of another minibatch: none of them is the next input but by chance.
         targets: apart.then(|| &minibatches[(n + 1) % minibatches.len()][..steps * batch]),
         weights: None,
+        starts: starts.as_deref(),
         control: Control {
             key: key(5, Purpose::Dropout),
             step: [n as u32, 0],
-            reset: u32::from(n == 0),
+            reset: u32::from(n == 0 || starts.is_some()),
         },
         hyper: Hyper {
             lr: 0.1,

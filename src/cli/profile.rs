@@ -95,6 +95,7 @@ pub fn run(m: &ArgMatches) -> Result<()> {
         ids: &ids,
         targets: None,
         weights: None,
+        starts: None,
         control: Control {
             key: key(settings.seed, Purpose::Dropout),
             step: [0, 0],

@@ -242,30 +242,37 @@ impl Twins {
             _ => None,
         };
         if let Some(m) = whole {
-            self.nan(m);
+            self.nan(self.cpu.counted(m));
         }
         if let Op::Propagation(op) = op {
             self.nan(op.pull);
             self.nan(op.losses);
         }
         let Op::Scan(op) = op else { return };
+        let rows = op.packed.map_or(op.rows, |packed| {
+            self.cpu.read_words(packed.counts)[packed.first + op.steps] as usize
+        });
         // All that a forward scan leaves, but for the states before the first step; all deltas but those after the last
         // step, which stay zero.
         if op.upstream.is_none() {
             for s in 0..op.cell.states.len() {
                 let state = self.plan.matrix(op.state);
                 self.nan(Matrix {
-                    offset: op.state_row(s, 1, 0),
-                    rows: op.steps * op.batch,
+                    offset: op.state_row(s, 1, 0, &[]),
+                    rows,
                     ..state
                 });
             }
             if let Some(kept) = op.kept {
-                self.nan(self.plan.matrix(kept));
+                let kept = self.plan.matrix(kept);
+                self.nan(Matrix {
+                    rows: rows * op.kept_values(),
+                    ..kept
+                });
             }
         } else if let Some(delta) = op.delta {
             self.nan(Matrix {
-                rows: op.steps * op.batch * op.compiled.deltas,
+                rows: rows * op.compiled.deltas,
                 ..self.plan.matrix(delta)
             });
         }

@@ -68,6 +68,8 @@ struct Setup {
     ids: Vec<u32>,
     /// Where the plan has targets of their own: any tokens.
     targets: Option<Vec<u32>>,
+    /// Where sequences are packed: all of different lengths.
+    starts: Option<Vec<u32>>,
     scale: f64,
     slots: [SlotId; 2],
     reset: bool,
@@ -109,9 +111,10 @@ impl Setup {
             states,
             ids,
             targets,
+            reset: plan.packing.is_some(),
+            starts: plan.packing.map(|p| p.falling()),
             scale: 1.0 / predictions as f64,
             slots,
-            reset: false,
             plan,
         })
     }
@@ -127,6 +130,7 @@ impl Setup {
             ids: &self.ids,
             targets: self.targets.as_deref(),
             weights: None,
+            starts: self.starts.as_deref(),
             control: Control {
                 key: [3, 4],
                 step: [9, 0],
@@ -194,7 +198,7 @@ pub fn differences(plan: Arc<Plan>, fast: bool) -> Result<Vec<Slope>> {
     let learned = |op: &Op| matches!(op, Op::Carry(carry) if carry.start.is_some());
     let mut setup = Setup::new(plan.clone(), fast)?;
     let mut slopes = setup.slopes()?;
-    if plan.ops.iter().any(learned) {
+    if plan.ops.iter().any(learned) && !setup.reset {
         setup.reset = true;
         slopes.extend(setup.slopes()?);
     }

@@ -10,7 +10,7 @@ pub mod profile;
 pub use engine::{Device, Engine};
 
 use crate::error::{Error, Result};
-use crate::op::{Control, Hyper, Plan, Report, SlotId};
+use crate::op::{Control, Hyper, Plan, Report, SlotId, scatter};
 
 /// What a run of a plan needs from the host.
 #[derive(Clone, Debug)]
@@ -21,6 +21,8 @@ pub struct Inputs<'a> {
     pub targets: Option<&'a [u32]>,
     /// Weights of the positions [T, B]; all 1 where absent.
     pub weights: Option<&'a [f32]>,
+    /// For a plan of packed sequences: the row at which each step starts, and where the last ends [T + 1].
+    pub starts: Option<&'a [u32]>,
     /// Random key and step, and whether the states start at zero.
     pub control: Control,
     /// Learning rate and scale.
@@ -81,6 +83,21 @@ fn check_inputs(plan: &Plan, inputs: &Inputs<'_>) -> Result<()> {
     if let Some(weights) = inputs.weights {
         expect("weights", io.weights, weights.len())?;
     }
+    match (plan.packing, inputs.starts) {
+        (None, None) => {}
+        (Some(packing), Some(starts)) => {
+            if let Some(fault) = packing.fault(starts) {
+                return Err(Error::internal(format!("starts: {fault}")));
+            }
+            if inputs.control.reset != 1 {
+                return Err(Error::internal("packed sequences start from a reset state"));
+            }
+        }
+        (packing, _) => {
+            let expected = if packing.is_some() { "some" } else { "none" };
+            return Err(Error::internal(format!("starts: expected {expected}")));
+        }
+    }
     let vocab = io.logits.map_or(usize::MAX, |l| plan.matrix(l).cols);
     let mut all = inputs.ids.iter().chain(targets);
     match all.find(|id| **id as usize >= vocab) {
@@ -95,6 +112,13 @@ fn check_inputs(plan: &Plan, inputs: &Inputs<'_>) -> Result<()> {
 fn targets<'a>(plan: &Plan, slot: SlotId, inputs: &Inputs<'a>) -> &'a [u32] {
     let batch = plan.slot(slot).shape[1];
     inputs.targets.unwrap_or(&inputs.ids[batch..])
+}
+
+/// The index of a plan's token ids, of the rows that count.
+fn index(plan: &Plan, slot: SlotId, inputs: &Inputs<'_>) -> Vec<u32> {
+    let (rows, vocab) = index_size(plan, slot);
+    let count = inputs.starts.and_then(|s| s.last()).map(|n| *n as usize);
+    scatter::index(&inputs.ids[..count.unwrap_or(rows)], rows, vocab)
 }
 
 /// How many rows and symbols the index slot of a plan covers.

@@ -3,8 +3,10 @@
 use std::collections::HashSet;
 
 use super::{Param, Signal};
+use crate::op::scan::Packed;
 use crate::op::{
-    Add, Control, Fill, Gather, Hyper, Matrix, Op, Parameter, Plan, Report, Role, Scatter, SlotId,
+    Add, Control, Fill, Gather, Hyper, Live, Matrix, Op, Packing, Parameter, Plan, Report, Role,
+    Scatter, SlotId,
 };
 
 /// Parameters and their copies start at multiples of this many elements, so that a kernel can read four at once.
@@ -19,6 +21,8 @@ pub struct Builder {
     pub steps: usize,
     /// B.
     pub batch: usize,
+    /// The leading axes of an activation: [T, B], or [R, 1] where sequences are packed.
+    pub window: [usize; 2],
     /// Whether the backward pass will be written.
     pub training: bool,
     /// Whether the gradients with respect to the initial states are wanted.
@@ -38,8 +42,9 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// An empty plan with the slots that every model has.
-    pub fn new(steps: usize, batch: usize, training: bool) -> Builder {
+    /// An empty plan with the slots that every model has; with `packed`, for sequences packed together that have at most
+    /// so many rows.
+    pub fn new(steps: usize, batch: usize, packed: Option<usize>, training: bool) -> Builder {
         let mut plan = Plan::default();
         let parameters = plan.add("parameters", &[1, 0], Role::Parameters);
         let gradients = plan.add(
@@ -51,7 +56,16 @@ impl Builder {
                 Role::Activation
             },
         );
-        let ids = plan.add("ids", &[steps + 1, batch], Role::Words);
+        let window = match packed {
+            None => [steps, batch],
+            Some(rows) => [rows, 1],
+        };
+        let ids = plan.add("ids", &[window[0] + 1, window[1]], Role::Words);
+        if let Some(rows) = packed {
+            let words = Packing::STARTS + steps + 1;
+            plan.io.counts = Some(plan.add("counts", &[1, words], Role::Words));
+            plan.packing = Some(Packing { steps, batch, rows });
+        }
         let control = plan.add("control", &[1, Control::WORDS], Role::Words);
         let hyper = plan.add("hyper", &[1, Hyper::NUMBERS], Role::Numbers);
         plan.io.parameters = Some(parameters);
@@ -63,6 +77,7 @@ impl Builder {
             plan,
             steps,
             batch,
+            window,
             training,
             initial: false,
             ids,
@@ -76,9 +91,45 @@ impl Builder {
         }
     }
 
-    /// Rows of an activation: T * B.
+    /// Rows of an activation: T * B, or the most that packed sequences may have, R.
     pub fn rows(&self) -> usize {
-        self.steps * self.batch
+        self.window[0] * self.window[1]
+    }
+
+    /// Where a run says how many rows count; absent where all do.
+    pub fn live(&self) -> Option<Live> {
+        let word = Packing::ROWS;
+        self.plan.io.counts.map(|slot| Live { slot, word })
+    }
+
+    /// How the steps of a recurrent layer are packed; those of one without `memory` are a single step.
+    pub fn packed(&self, memory: bool) -> Option<Packed> {
+        let first = match memory {
+            true => Packing::STARTS,
+            false => Packing::ZERO,
+        };
+        self.plan.io.counts.map(|counts| Packed { counts, first })
+    }
+
+    /// For packed sequences: rows that hold, for every row, that of the step before in `states` [B + R, H].
+    pub fn before(&mut self, name: String, states: Matrix) -> Matrix {
+        let rows = self.rows();
+        let ids = match self.plan.io.before {
+            Some(slot) => slot,
+            None => {
+                let slot = self.plan.add("before", &[1, rows], Role::Words);
+                self.plan.io.before = Some(slot);
+                slot
+            }
+        };
+        let out = self.activation(name.as_str(), states.cols);
+        self.push(Op::Gather(Gather {
+            name,
+            ids,
+            table: states,
+            out,
+        }));
+        out
     }
 
     /// Declares a parameter [rows, cols] that files hold as `file_shape`, transposed or not.
@@ -118,9 +169,12 @@ impl Builder {
 
     /// Adds an activation [T * B, cols].
     pub fn activation(&mut self, name: impl Into<String>, cols: usize) -> Matrix {
-        let shape = [self.steps, self.batch, cols];
+        let shape = [self.window[0], self.window[1], cols];
         let slot = self.plan.add(name, &shape, Role::Activation);
-        self.plan.matrix(slot)
+        Matrix {
+            live: self.live(),
+            ..self.plan.matrix(slot)
+        }
     }
 
     /// Adds a matrix of an activation slot of its own.
@@ -149,7 +203,7 @@ impl Builder {
     /// A row of a new penalty's losses, one for every position.
     pub fn penalties(&mut self) -> Matrix {
         let (slot, count) = self.penalties.unwrap_or_else(|| {
-            let shape = [0, self.steps, self.batch];
+            let shape = [0, self.window[0], self.window[1]];
             (self.plan.add("penalties", &shape, Role::Activation), 0)
         });
         self.penalties = Some((slot, count + 1));

@@ -179,8 +179,9 @@ impl Layer for Recurrent {
     fn forward(&mut self, builder: &mut Builder, input: Signal) -> Result<Signal> {
         let label = self.label.clone();
         self.cell = Arc::new(self.written.with_noise(self.noise, builder.training));
-        let ((t, b), h) = (self.window(builder), self.hidden);
+        let ((t, b), h, rows) = (self.window(builder), self.hidden, builder.rows());
         let memory = !self.cell.is_feed_forward();
+        let packed = builder.packed(memory);
         self.compiled = Arc::new(if builder.training {
             self.cell.compile()
         } else {
@@ -222,27 +223,37 @@ impl Layer for Recurrent {
             }
         };
         let states = self.cell.states.len();
-        let role = match memory {
+        // Packed sequences begin and end within their minibatch.
+        let carried = memory && packed.is_none();
+        let role = match carried {
             true => Role::State,
             false => Role::Activation,
         };
-        let shape = [states, t + 1, b, h];
+        let shape = match packed {
+            None => [states, t + 1, b, h],
+            Some(_) => [states, 1, b + rows, h],
+        };
         let state = builder.plan.add(format!("state.{label}"), &shape, role);
         let kept_values = self.compiled.saved + self.cell.made();
         let kept = (kept_values > 0).then(|| {
-            let shape = [t, b, kept_values, h];
+            let shape = match packed {
+                None => [t, b, kept_values, h],
+                Some(_) => [1, rows, kept_values, h],
+            };
             builder
                 .plan
                 .add(format!("kept.{label}"), &shape, Role::Activation)
         });
-        if memory {
+        if carried {
             builder.plan.io.states.push(state);
+        }
+        if memory {
             builder.push(Op::Carry(Carry {
                 name: format!("carry.{label}"),
                 control: builder.control,
                 state,
                 states,
-                steps: t,
+                last: rows * h,
                 width: b * h,
                 start: start.map(|s| s.value),
             }));
@@ -258,6 +269,8 @@ impl Layer for Recurrent {
             steps: t,
             batch: b,
             hidden: h,
+            rows,
+            packed,
             hoisted,
             input: match signal {
                 Signal::Rows(rows) if self.cell.raw_input => Some(rows),
@@ -277,11 +290,11 @@ impl Layer for Recurrent {
         builder.push(Op::Scan(scan.clone()));
         let mut output = Matrix {
             slot: state,
-            offset: scan.state_row(self.cell.output, 1, 0),
-            rows: t * b,
+            offset: scan.state_row(self.cell.output, 1, 0, &[]),
+            rows,
             cols: h,
             stride: h,
-            live: None,
+            live: builder.live(),
         };
         if self.reversed {
             output = builder.reversed(format!("output.{label}"), output, b);
@@ -299,15 +312,16 @@ impl Layer for Recurrent {
 
     fn backward(&mut self, builder: &mut Builder, upstream: Matrix) -> Option<Matrix> {
         let built = self.built.take()?;
-        let ((t, b), h) = (self.window(builder), self.hidden);
+        let ((t, b), h, rows) = (self.window(builder), self.hidden, builder.rows());
         let memory = !self.cell.is_feed_forward();
         let label = self.label.clone();
         let deltas = self.compiled.deltas;
-        let delta_slot = builder.plan.add(
-            format!("delta.{label}"),
-            &[t + 1, b, deltas, h],
-            Role::Activation,
-        );
+        let shape = match built.scan.packed {
+            None => [t + 1, b, deltas, h],
+            Some(_) => [1, rows + b, deltas, h],
+        };
+        let name = format!("delta.{label}");
+        let delta_slot = builder.plan.add(name, &shape, Role::Activation);
         let planes = built.scan.work_planes();
         let work = builder
             .plan
@@ -352,7 +366,7 @@ impl Layer for Recurrent {
                 to,
             }));
         }
-        if builder.initial && memory {
+        if builder.initial && memory && built.scan.packed.is_none() {
             builder.plan.io.initial.push(Matrix {
                 slot: work,
                 offset: scan.work_row(scan.initial_plane(0), 0),
@@ -370,29 +384,41 @@ impl Layer for Recurrent {
         let delta = Matrix {
             slot: delta_slot,
             offset: 0,
-            rows: t * b,
+            rows,
             cols: deltas * h,
             stride: deltas * h,
-            live: None,
+            live: builder.live(),
         };
         for (s, source) in self.cell.sources.iter().enumerate() {
             let a = match source.kind {
                 SourceKind::Input => continue,
+                SourceKind::Previous(k) if scan.packed.is_some() && memory => {
+                    let states = Matrix {
+                        slot: scan.state,
+                        offset: scan.state_row(k, 0, 0, &[]),
+                        rows: b + rows,
+                        cols: h,
+                        stride: h,
+                        live: None,
+                    };
+                    let name = format!("before.{}.{label}", self.cell.states[k]);
+                    builder.before(name, states)
+                }
                 SourceKind::Previous(k) => Matrix {
                     slot: scan.state,
-                    offset: scan.state_row(k, 0, 0),
-                    rows: t * b,
+                    offset: scan.state_row(k, 0, 0, &[]),
+                    rows,
                     cols: h,
                     stride: h,
-                    live: None,
+                    live: builder.live(),
                 },
                 SourceKind::Made { slot, .. } => Matrix {
                     slot: scan.kept?,
-                    offset: scan.kept_row(self.compiled.saved + slot, 0, 0),
-                    rows: t * b,
+                    offset: scan.kept_row(self.compiled.saved + slot, 0, 0, &[]),
+                    rows,
                     cols: h,
                     stride: scan.kept_values() * h,
-                    live: None,
+                    live: builder.live(),
                 },
             };
             for run in self.source_runs(s) {

@@ -22,14 +22,14 @@ impl SoftmaxXent {
         let Signal::Rows(logits) = input else {
             return Err(Error::internal("the loss needs rows of scores"));
         };
-        let shape = [builder.steps, builder.batch];
+        let shape = builder.window;
         let slot = builder.plan.add("losses", &shape, Role::Activation);
         builder.plan.io.losses = Some(slot);
         if self.weighted {
             builder.plan.io.weights = Some(builder.plan.add("weights", &shape, Role::Numbers));
         }
         let (ids, first) = match self.apart {
-            false => (builder.ids, builder.batch),
+            false => (builder.ids, builder.window[1]),
             true => {
                 let slot = builder.plan.add("targets", &shape, Role::Words);
                 builder.plan.io.targets = Some(slot);

@@ -50,6 +50,8 @@ pub struct Spec {
     pub noise: Noise,
     /// Whether training takes targets of their own instead of the next inputs, which may then be other tokens.
     pub targets_apart: bool,
+    /// The most rows of sequences of different lengths that are packed together; 0 for windows of T steps of B rows.
+    pub packed: usize,
 }
 
 /// Layer normalisation between layers is a cell without a memory.
@@ -74,6 +76,7 @@ impl Default for Spec {
             connections: Connections::default(),
             noise: Noise::default(),
             targets_apart: false,
+            packed: 0,
         }
     }
 }
@@ -160,13 +163,40 @@ impl Spec {
         Ok(block)
     }
 
+    /// What looks at neighbouring steps by their place in a window has no place among packed sequences.
+    fn check_packed(&self) -> Result<()> {
+        let Penalties {
+            temporal,
+            norm,
+            propagation,
+            ..
+        } = self.penalties;
+        let faults = [
+            ("bidirectional layers", self.bidirectional),
+            ("the temporal penalty", temporal > 0.0),
+            ("the norm stabiliser", norm > 0.0),
+            ("the propagation penalty", propagation > 0.0),
+            ("dropout with one mask for all steps", self.drops.locked),
+        ];
+        let fault = faults.iter().find(|f| f.1);
+        fault.map_or(Ok(()), |(what, _)| {
+            Err(Error::usage(format!(
+                "{what}: not with sequences of different lengths"
+            )))
+        })
+    }
+
     /// The plan of this model for minibatches of the given size.
     ///
     /// # Errors
     /// Sizes that do not fit together, such as a tied embedding of another width than H.
     pub fn plan(&self, dims: Dims, mode: Mode) -> Result<Plan> {
         let training = matches!(mode, Mode::Train(_) | Mode::Gradients);
-        let mut builder = Builder::new(dims.steps, dims.batch, training);
+        let packed = (self.packed > 0).then_some(self.packed);
+        if packed.is_some() {
+            self.check_packed()?;
+        }
+        let mut builder = Builder::new(dims.steps, dims.batch, packed, training);
         builder.initial = mode == Mode::Gradients;
 
         let embedding = (self.embed > 0).then(|| {
@@ -195,7 +225,7 @@ impl Spec {
             return sound(builder.finish());
         }
         let weighted = mode == Mode::Evaluate;
-        let apart = training && self.targets_apart;
+        let apart = training && self.targets_apart || packed.is_some();
         let losses = SoftmaxXent { weighted, apart }.write(&mut builder, signal)?;
         if training {
             let mut upstream = Some(logits);

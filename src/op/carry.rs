@@ -14,8 +14,8 @@ pub struct Carry {
     pub state: SlotId,
     /// S.
     pub states: usize,
-    /// T.
-    pub steps: usize,
+    /// Elements before a state's last step: T * B * H.
+    pub last: usize,
     /// Elements of one step: B * H.
     pub width: usize,
     /// The learned first states [S, H].
@@ -26,7 +26,7 @@ impl Carry {
     pub(super) const KIND: &'static str = "carry";
 
     fn whole(&self) -> Matrix {
-        let cols = (self.steps + 1) * self.width;
+        let cols = self.last + self.width;
         Matrix {
             slot: self.state,
             offset: 0,
@@ -67,7 +67,7 @@ impl Carry {
 
     /// The plain code; `start` is empty where nothing is learned.
     pub fn plain<F: Real>(&self, reset: bool, start: &[F], state: &mut [F]) {
-        let plane = (self.steps + 1) * self.width;
+        let plane = self.last + self.width;
         for (s, plane) in state.chunks_mut(plane).enumerate() {
             if let (true, Some(m)) = (reset, self.start) {
                 let row = &start[s * m.stride..][..m.cols];
@@ -77,7 +77,7 @@ impl Carry {
             } else if reset {
                 plane[..self.width].fill(F::ZERO);
             } else {
-                plane.copy_within(self.steps * self.width.., 0);
+                plane.copy_within(self.last.., 0);
             }
         }
     }

@@ -31,7 +31,8 @@ pub use norm::Norm;
 pub use optimizer::{Optimizer, Rule};
 pub use penalty::Penalty;
 pub use plan::{
-    Control, Fill, Gate, Hyper, Io, Live, Matrix, Parameter, Plan, Report, Role, Slot, SlotId,
+    Control, Fill, Gate, Hyper, Io, Live, Matrix, Packing, Parameter, Plan, Report, Role, Slot,
+    SlotId,
 };
 pub use propagation::Propagation;
 pub use scan::{Direction, Scan};

@@ -152,6 +152,84 @@ pub struct Plan {
     pub arena: usize,
     /// The slots that callers must know.
     pub io: Io,
+    /// The sizes within which sequences are packed; absent for windows of T steps of B rows.
+    pub packing: Option<Packing>,
+}
+
+/// Sequences of different lengths side by side: sorted by falling length and laid out step after step, so that step t has
+/// a row for every sequence longer than t and none is padded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Packing {
+    /// The most steps, T: the longest sequence.
+    pub steps: usize,
+    /// The most sequences, B.
+    pub batch: usize,
+    /// The most rows, R: all sequences' lengths together.
+    pub rows: usize,
+}
+
+impl Packing {
+    /// The words 0 and R of a run in the slot of counts: where a single step of all rows starts and ends.
+    pub(crate) const ZERO: usize = 0;
+    /// The word with a run's rows.
+    pub(crate) const ROWS: usize = 1;
+    /// The first of T + 1 words: the row at which each step starts, and where the last one ends.
+    pub(crate) const STARTS: usize = 2;
+
+    /// Whether these can be the starts [T + 1] of packed steps.
+    pub fn fault(&self, starts: &[u32]) -> Option<String> {
+        let active: Vec<u32> = starts.windows(2).map(|w| w[1].wrapping_sub(w[0])).collect();
+        let falling = active.windows(2).all(|w| w[0] >= w[1]);
+        let most = active.first().copied().unwrap_or(0) as usize;
+        let rows = starts.last().copied().unwrap_or(0) as usize;
+        let fits = starts.len() == self.steps + 1 && most <= self.batch && rows <= self.rows;
+        (starts.first() != Some(&0) || !falling || !fits || rows == 0).then(|| {
+            format!(
+                "expected {} starts of steps of at most {} rows, falling, {} in all, found {starts:?}",
+                self.steps + 1,
+                self.batch,
+                self.rows
+            )
+        })
+    }
+
+    /// Starts of sequences for checks: the first as long as there are steps, each after it shorter, as many as there is
+    /// room for.
+    pub fn falling(&self) -> Vec<u32> {
+        let mut starts = vec![0; self.steps + 1];
+        let mut room = self.rows;
+        for b in 0..self.batch {
+            let length = self.steps.saturating_sub(b).max(1);
+            if length <= room {
+                room -= length;
+                starts[1..=length].iter_mut().for_each(|n| *n += 1);
+            }
+        }
+        for t in 0..self.steps {
+            starts[t + 1] += starts[t];
+        }
+        starts
+    }
+
+    /// The words of the slot of counts.
+    pub fn words(starts: &[u32]) -> Vec<u32> {
+        let rows = starts.last().copied().unwrap_or(0);
+        [0, rows].iter().chain(starts).copied().collect()
+    }
+
+    /// For every row, padded with zeros to R: where the states [B + R] hold the step before.
+    pub fn before(&self, starts: &[u32]) -> Vec<u32> {
+        let mut rows = Vec::with_capacity(self.rows);
+        for (t, step) in starts.windows(2).enumerate() {
+            let first = match t {
+                0 => 0,
+                t => self.batch as u32 + starts[t - 1],
+            };
+            rows.extend((0..step[1] - step[0]).map(|b| first + b));
+        }
+        rows.resize(self.rows, 0);
+        rows
+    }
 }
 
 /// The slots that callers of a plan must know; absent where the plan has no such thing.
@@ -171,8 +249,10 @@ pub struct Io {
     pub index: Option<SlotId>,
     /// Weights of the positions [T, B] in the loss.
     pub weights: Option<SlotId>,
-    /// How many rows count, for matrices and scans whose rows differ from run to run.
+    /// How many rows count, for matrices and scans whose rows differ from run to run; see [`Packing`].
     pub counts: Option<SlotId>,
+    /// For packed sequences [R]: where the states [B + R] hold each row's step before.
+    pub before: Option<SlotId>,
     /// Control words, see [`Control`].
     pub control: Option<SlotId>,
     /// Numbers set for every run, see [`Hyper`].

@@ -3,6 +3,9 @@
 //! Forward, step t reads states at t and writes them at t + 1, counting from the carried state at 0. Backward runs from
 //! the last step to the first; deltas have one step more than there are, which stays zero, so that the last step needs
 //! no case of its own.
+//!
+//! Rows of sequences of different lengths are packed: sorted by falling length, so that those still running at a step are
+//! the first ones, and laid out step after step without gaps. A run says where each step starts.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -40,8 +43,18 @@ pub enum Hoisted {
     },
 }
 
+/// Where a run says how its steps are packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Packed {
+    /// The plan's slot of counts.
+    pub counts: SlotId,
+    /// The first of its T + 1 words: the row at which each step starts, and where the last one ends.
+    pub first: usize,
+}
+
 /// A recurrent layer's steps. Slots: state [S, T+1, B, H]; kept [T, B, K, H], the saved values, then the made ones;
 /// delta [T+1, B, D, H]; work [S + scratch + S, B, H], the carried adjoints, scratch, the initial states' gradients.
+/// Packed, R rows stand in place of [T, B], and [B + R] or [R + B] in place of [T+1, B].
 #[derive(Clone, Debug)]
 pub struct Scan {
     /// The name in the plan, such as `forward.l0`.
@@ -63,6 +76,10 @@ pub struct Scan {
     pub batch: usize,
     /// H.
     pub hidden: usize,
+    /// Rows of all steps: T * B, or the most that sequences packed together may have, R.
+    pub rows: usize,
+    /// How the rows are packed; a rectangle of T steps of B rows where absent.
+    pub packed: Option<Packed>,
     /// The hoisted product (forward).
     pub hoisted: Hoisted,
     /// The input itself [T * B, H], where the cell uses it elementwise.
@@ -103,6 +120,8 @@ pub struct Slices<'a, F> {
     pub vectors: Vec<&'a [F]>,
     /// The control words.
     pub control: &'a [u32],
+    /// Where packed steps start.
+    pub starts: &'a [u32],
     /// The states' slot.
     pub state: &'a mut [F],
     /// The kept values' slot.
@@ -171,19 +190,49 @@ impl Scan {
         }
     }
 
+    /// The first row of step `t` among those of all steps; `starts` is empty where nothing is packed.
+    pub fn start(&self, t: usize, starts: &[u32]) -> usize {
+        match starts.get(t) {
+            Some(start) => *start as usize,
+            None => t * self.batch,
+        }
+    }
+
+    /// How many rows run at step `t`; all of them at the step before the first.
+    pub fn active(&self, t: usize, starts: &[u32]) -> usize {
+        match (starts, t) {
+            ([], _) | (_, usize::MAX) => self.batch,
+            (_, t) if t + 1 < starts.len() => (starts[t + 1] - starts[t]) as usize,
+            _ => 0,
+        }
+    }
+
+    /// The first row of a step's states, those that are carried in being step 0.
+    pub fn state_plane(&self, step: usize, starts: &[u32]) -> usize {
+        match step {
+            0 => 0,
+            step => self.batch + self.start(step - 1, starts),
+        }
+    }
+
     /// The first element of a state's row at a step, counted from 0 for the carried one.
-    pub fn state_row(&self, state: usize, step: usize, row: usize) -> usize {
-        ((state * (self.steps + 1) + step) * self.batch + row) * self.hidden
+    pub fn state_row(&self, state: usize, step: usize, row: usize, starts: &[u32]) -> usize {
+        let first = state * (self.rows + self.batch) + self.state_plane(step, starts);
+        (first + row) * self.hidden
     }
 
     /// The first element of a kept value's row.
-    pub fn kept_row(&self, value: usize, step: usize, row: usize) -> usize {
-        ((step * self.batch + row) * self.kept_values() + value) * self.hidden
+    pub fn kept_row(&self, value: usize, step: usize, row: usize, starts: &[u32]) -> usize {
+        ((self.start(step, starts) + row) * self.kept_values() + value) * self.hidden
     }
 
-    /// The first element of a delta's row.
-    pub fn delta_row(&self, delta: usize, step: usize, row: usize) -> usize {
-        ((step * self.batch + row) * self.compiled.deltas + delta) * self.hidden
+    /// The first element of a delta's row; of one that is zero where that row does not run.
+    pub fn delta_row(&self, delta: usize, step: usize, row: usize, starts: &[u32]) -> usize {
+        let first = match row < self.active(step, starts) {
+            true => self.start(step, starts),
+            false => self.rows,
+        };
+        ((first + row) * self.compiled.deltas + delta) * self.hidden
     }
 
     /// The first element of a row of a work plane.
@@ -192,12 +241,15 @@ impl Scan {
     }
 
     /// The position, in rows of the minibatch, that row `b` works on at step `t`; any for the step before the first.
-    pub fn position(&self, t: usize, b: usize) -> usize {
-        let t = match self.reversed {
-            true => (self.steps - 1).wrapping_sub(t),
-            false => t,
-        };
-        t.wrapping_mul(self.batch).wrapping_add(b)
+    pub fn position(&self, t: usize, b: usize, starts: &[u32]) -> usize {
+        match self.reversed {
+            true => (self.steps - 1)
+                .wrapping_sub(t)
+                .wrapping_mul(self.batch)
+                .wrapping_add(b),
+            false if t == usize::MAX => 0,
+            false => self.start(t, starts) + b,
+        }
     }
 
     /// The first element of a position's row of the hoisted product.
@@ -211,20 +263,20 @@ impl Scan {
 
     fn state_matrix(&self) -> Matrix {
         let states = self.cell.states.len();
-        words(
-            self.state,
-            states * (self.steps + 1) * self.batch * self.hidden,
-        )
+        words(self.state, states * (self.rows + self.batch) * self.hidden)
     }
 
     fn kept_matrix(&self) -> Option<Matrix> {
-        let elements = self.steps * self.batch * self.kept_values() * self.hidden;
+        let elements = self.rows * self.kept_values() * self.hidden;
         self.kept.map(|k| words(k, elements))
     }
 
     pub(super) fn reads(&self) -> Vec<Matrix> {
         let mut reads: Vec<Matrix> = self.weights.iter().flatten().copied().collect();
         reads.extend(&self.vectors);
+        if let Some(packed) = self.packed {
+            reads.push(words(packed.counts, packed.first + self.steps + 1));
+        }
         if !self.streams.is_empty() {
             reads.push(words(self.control, Control::WORDS));
         }
@@ -235,7 +287,7 @@ impl Scan {
             Hoisted::Rows(rows) => reads.push(rows),
             Hoisted::Table { table, ids } => {
                 reads.push(table);
-                reads.push(words(ids, self.steps * self.batch));
+                reads.push(words(ids, self.rows));
             }
         }
         if self.direction == Direction::Backward {
@@ -246,7 +298,7 @@ impl Scan {
     }
 
     pub(super) fn writes(&self) -> Vec<Matrix> {
-        let (steps, batch, hidden) = (self.steps, self.batch, self.hidden);
+        let (rows, batch, hidden) = (self.rows, self.batch, self.hidden);
         let mut writes = Vec::new();
         match self.direction {
             Direction::Forward => {
@@ -254,7 +306,7 @@ impl Scan {
                 writes.extend(self.kept_matrix());
             }
             Direction::Backward => {
-                let delta = (steps + 1) * batch * self.compiled.deltas * hidden;
+                let delta = (rows + batch) * self.compiled.deltas * hidden;
                 writes.extend(self.delta.map(|d| words(d, delta)));
                 let work = self.work_planes() * batch * hidden;
                 writes.extend(self.work.map(|w| words(w, work)));
@@ -362,7 +414,7 @@ impl Scan {
         let mut means = vec![F::ZERO; stage.means.len() * h];
         let mut masks = vec![F::ZERO; self.streams.len() * h];
         // A stage's rows are independent of one another; a row's loads all come before its stores.
-        for b in 0..self.batch {
+        for b in 0..self.active(t, slices.starts) {
             for (s, sum) in stage.sums.iter().enumerate() {
                 for j in 0..h {
                     let mut total = F::ZERO;
@@ -388,7 +440,8 @@ impl Scan {
             }
             for load in evaluator.loads() {
                 if let Load::Mask(m) = load {
-                    self.mask_row(m, t, b, slices.control, &mut masks[m * h..(m + 1) * h]);
+                    let row = self.mask_place(m, t, b, slices.starts);
+                    self.mask_row(m, row, slices.control, &mut masks[m * h..(m + 1) * h]);
                 }
             }
             evaluator.run(
@@ -409,13 +462,20 @@ impl Scan {
         }
     }
 
-    /// The factors of mask `m` for row `b` at step `t`. Unit j takes the first word of the counter (element / 2) when
-    /// its element is even, else the second; elements are numbered by row and unit, and by step unless the mask is locked.
-    pub fn mask_row<F: Real>(&self, m: usize, t: usize, b: usize, control: &[u32], out: &mut [F]) {
+    /// The number of a row in mask `m`: by step and row, or by row alone where the mask is locked.
+    pub fn mask_place(&self, m: usize, t: usize, b: usize, starts: &[u32]) -> usize {
+        match self.cell.masks[m].locked {
+            true => b,
+            false => self.start(t, starts) + b,
+        }
+    }
+
+    /// The factors of mask `m` for row number `row`. Unit j takes the first word of the counter (element / 2) when its
+    /// element is even, else the second; elements are numbered by row and unit.
+    pub fn mask_row<F: Real>(&self, m: usize, row: usize, control: &[u32], out: &mut [F]) {
         let mask = &self.cell.masks[m];
         let key = threefry2x32([control[5], control[6]], [self.streams[m], 0]);
         let threshold = mask.threshold();
-        let row = if mask.locked { b } else { t * self.batch + b };
         for (j, out) in out.iter_mut().enumerate() {
             let element = row * self.hidden + j;
             let word = threefry2x32(key, [(element / 2) as u32, 0])[element % 2];
@@ -435,10 +495,16 @@ impl Scan {
         slices: &'a Slices<'_, F>,
     ) -> (&'a [F], usize) {
         match operand {
-            Operand::Previous(k) => (slices.state, self.state_row(k, t, b)),
-            Operand::Made(i) => (slices.kept, self.kept_row(self.compiled.saved + i, t, b)),
-            Operand::Delta(d) => (slices.delta, self.delta_row(d, t, b)),
-            Operand::NextDelta(d) => (slices.delta, self.delta_row(d, t.wrapping_add(1), b)),
+            Operand::Previous(k) => (slices.state, self.state_row(k, t, b, slices.starts)),
+            Operand::Made(i) => (
+                slices.kept,
+                self.kept_row(self.compiled.saved + i, t, b, slices.starts),
+            ),
+            Operand::Delta(d) => (slices.delta, self.delta_row(d, t, b, slices.starts)),
+            Operand::NextDelta(d) => (
+                slices.delta,
+                self.delta_row(d, t.wrapping_add(1), b, slices.starts),
+            ),
         }
     }
 
@@ -450,7 +516,7 @@ impl Scan {
         b: usize,
         slices: &'a Slices<'_, F>,
     ) -> &'a [F] {
-        let position = self.position(t, b);
+        let position = self.position(t, b, slices.starts);
         let states = self.cell.states.len();
         match load {
             Load::Sum(_) | Load::Mean(_) | Load::Mask(_) => &[],
@@ -459,10 +525,12 @@ impl Scan {
                 &slices.hoisted[row + block * self.hidden..]
             }
             Load::Input => &slices.input[position * self.input.map_or(0, |m| m.stride)..],
-            Load::Previous(k) => &slices.state[self.state_row(k, t, b)..],
-            Load::New(k) => &slices.state[self.state_row(k, t + 1, b)..],
-            Load::Made(i) => &slices.kept[self.kept_row(self.compiled.saved + i, t, b)..],
-            Load::Saved(i) => &slices.kept[self.kept_row(i, t, b)..],
+            Load::Previous(k) => &slices.state[self.state_row(k, t, b, slices.starts)..],
+            Load::New(k) => &slices.state[self.state_row(k, t + 1, b, slices.starts)..],
+            Load::Made(i) => {
+                &slices.kept[self.kept_row(self.compiled.saved + i, t, b, slices.starts)..]
+            }
+            Load::Saved(i) => &slices.kept[self.kept_row(i, t, b, slices.starts)..],
             Load::Vector(v) => slices.vectors[v],
             Load::Upstream => &slices.upstream[position * self.upstream.map_or(0, |m| m.stride)..],
             Load::Carry(k) => &slices.work[self.work_row(k, b)..],
@@ -478,12 +546,14 @@ impl Scan {
         b: usize,
         slices: &'a mut Slices<'_, F>,
     ) -> &'a mut [F] {
-        let states = self.cell.states.len();
+        let (states, starts) = (self.cell.states.len(), slices.starts);
         match store {
-            Store::New(k) => &mut slices.state[self.state_row(k, t + 1, b)..],
-            Store::Made(i) => &mut slices.kept[self.kept_row(self.compiled.saved + i, t, b)..],
-            Store::Saved(i) => &mut slices.kept[self.kept_row(i, t, b)..],
-            Store::Delta(d) => &mut slices.delta[self.delta_row(d, t, b)..],
+            Store::New(k) => &mut slices.state[self.state_row(k, t + 1, b, starts)..],
+            Store::Made(i) => {
+                &mut slices.kept[self.kept_row(self.compiled.saved + i, t, b, starts)..]
+            }
+            Store::Saved(i) => &mut slices.kept[self.kept_row(i, t, b, starts)..],
+            Store::Delta(d) => &mut slices.delta[self.delta_row(d, t, b, starts)..],
             Store::Carry(k) => &mut slices.work[self.work_row(k, b)..],
             Store::Scratch(i) => &mut slices.work[self.work_row(states + i, b)..],
             Store::Initial(k) => &mut slices.work[self.work_row(self.initial_plane(k), b)..],

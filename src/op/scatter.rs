@@ -19,10 +19,9 @@ pub struct Scatter {
     pub accumulate: bool,
 }
 
-/// The index of `ids` `[R]`: row numbers sorted by id, rows of one id in their order, then where each id's run starts
+/// The index of `ids`, at most `rows` = R of them: row numbers sorted by id, rows of one id in their order, then where each id's run starts
 /// [V + 1].
-pub fn index(ids: &[u32], vocabulary: usize) -> Vec<u32> {
-    let rows = ids.len();
+pub fn index(ids: &[u32], rows: usize, vocabulary: usize) -> Vec<u32> {
     let mut words = vec![0u32; rows + vocabulary + 1];
     let (order, starts) = words.split_at_mut(rows);
     for id in ids {
@@ -106,7 +105,7 @@ impl Scatter {
 mod tests {
     #[test]
     fn the_index_sorts_rows_by_id_and_keeps_their_order() {
-        let words = super::index(&[2, 0, 2, 3, 0], 4);
+        let words = super::index(&[2, 0, 2, 3, 0], 5, 4);
         assert_eq!(words, [1, 4, 0, 2, 3, 0, 2, 2, 4, 5]);
     }
 }

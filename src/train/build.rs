@@ -50,6 +50,7 @@ pub fn spec(settings: &Settings, cells: Vec<Cell>, vocab: usize) -> Spec {
         },
         // What the training loop decides.
         targets_apart: false,
+        packed: 0,
     }
 }
 

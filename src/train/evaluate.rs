@@ -81,6 +81,7 @@ impl Evaluator {
                 ids: &minibatch.ids,
                 targets: None,
                 weights: minibatch.weights.as_deref(),
+                starts: None,
                 control: Control {
                     reset: u32::from(minibatch.carry == Carry::Reset),
                     ..Control::default()

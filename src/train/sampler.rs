@@ -147,6 +147,7 @@ impl Sampler {
             ids: &ids,
             targets: None,
             weights: None,
+            starts: None,
             control: Control {
                 reset: u32::from(std::mem::take(&mut self.fresh)),
                 ..Control::default()

@@ -314,6 +314,7 @@ impl Trainer {
             ids: mixed.as_ref().unwrap_or(&minibatch.ids),
             targets: mixed.as_ref().map(|_| minibatch.targets()),
             weights: None,
+            starts: None,
             control: Control {
                 key: rng::key(self.job.settings.seed, Purpose::Dropout),
                 step: [step as u32, (step >> 32) as u32],

@@ -17,7 +17,7 @@ use crate::cell::real::Real;
 use crate::error::{Error, Result};
 use crate::op::dropout::Share;
 use crate::op::scan::{Hoisted, Slices};
-use crate::op::{Matrix, Op, Penalty, Plan, Report, Role, Scan, SlotId, SoftmaxXent, scatter};
+use crate::op::{Matrix, Op, Packing, Penalty, Plan, Report, Role, Scan, SlotId, SoftmaxXent};
 
 /// A plan and its slots in memory.
 #[derive(Debug)]
@@ -102,8 +102,15 @@ impl<F: Real> Cpu<F> {
             self.words[slot.0].copy_from_slice(targets);
         }
         if let Some(slot) = io.index {
-            let (rows, vocab) = super::index_size(&self.plan, slot);
-            self.words[slot.0] = scatter::index(&inputs.ids[..rows], vocab);
+            self.words[slot.0] = super::index(&self.plan, slot, inputs);
+        }
+        if let (Some(packing), Some(starts)) = (self.plan.packing, inputs.starts) {
+            if let Some(slot) = io.counts {
+                self.words[slot.0] = Packing::words(starts);
+            }
+            if let Some(slot) = io.before {
+                self.words[slot.0] = packing.before(starts);
+            }
         }
         if let Some(slot) = io.control {
             self.words[slot.0].copy_from_slice(&inputs.control.words());
@@ -190,7 +197,7 @@ impl<F: Real> Cpu<F> {
     }
 
     /// A matrix of the rows that count in this run.
-    fn counted(&self, matrix: Matrix) -> Matrix {
+    pub(crate) fn counted(&self, matrix: Matrix) -> Matrix {
         match matrix.live {
             None => matrix,
             Some(live) => Matrix {
@@ -411,6 +418,9 @@ impl<F: Real> Cpu<F> {
                 .collect(),
             vectors: op.vectors.iter().map(|m| self.part(*m)).collect(),
             control: &self.words[op.control.0],
+            starts: op.packed.map_or(&[], |p| {
+                &self.words[p.counts.0][p.first..p.first + op.steps + 1]
+            }),
             state: &mut state,
             kept: &mut kept,
             upstream: op.upstream.map_or(&[], |m| self.part(m)),

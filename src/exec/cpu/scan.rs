@@ -1,6 +1,8 @@
 //! Fast scans. The rows of a minibatch never meet in the time loop, so each core takes some rows through all steps; per
 //! stage it makes one product for all lanes that share an operand, then runs the cell's program while the sums are hot.
 
+use std::ops::Range;
+
 use super::halves;
 use super::product::{Strides, product};
 use super::simd;
@@ -126,33 +128,63 @@ fn prepare(scan: &Scan, stage: &Stage) -> Prepared {
 
 /// Some rows of every slot that a scan writes: for every plane and step, these rows' elements.
 struct Rows<'a, F> {
-    first: usize,
-    count: usize,
+    part: Range<usize>,
     state: Vec<&'a mut [F]>,
     kept: Vec<&'a mut [F]>,
     delta: Vec<&'a mut [F]>,
     work: Vec<&'a mut [F]>,
 }
 
-/// Cuts a slot of `planes` planes of B rows into parts of rows.
+/// The rows of `part` among the first `active` ones.
+fn within(part: &Range<usize>, active: usize) -> usize {
+    part.end.min(active) - part.start.min(active)
+}
+
+/// Cuts the planes of a slot, which have so many rows of `row` elements each, into parts of rows. What lies behind the
+/// planes is no part's.
 fn cut<'a, F>(
-    values: &'a mut [F],
-    plane: usize,
+    mut values: &'a mut [F],
+    planes: impl Iterator<Item = usize>,
     row: usize,
-    parts: &[std::ops::Range<usize>],
+    parts: &[Range<usize>],
 ) -> Vec<Vec<&'a mut [F]>> {
     let mut cuts: Vec<Vec<&mut [F]>> = parts.iter().map(|_| Vec::new()).collect();
-    if plane == 0 {
+    if values.is_empty() {
         return cuts;
     }
-    for mut plane in values.chunks_mut(plane) {
+    for rows in planes {
         for (part, cut) in parts.iter().zip(&mut cuts) {
-            let (mine, rest) = plane.split_at_mut(part.len() * row);
+            let (mine, rest) = values.split_at_mut(within(part, rows) * row);
             cut.push(mine);
-            plane = rest;
+            values = rest;
         }
     }
     cuts
+}
+
+/// Rows for each of `threads` threads, so that each has as much to do over all steps.
+fn parts(op: &Scan, starts: &[u32], threads: usize) -> Vec<Range<usize>> {
+    if starts.is_empty() || threads == 1 {
+        return halves(op.batch, threads).collect();
+    }
+    let active = |t: usize| op.active(t, starts);
+    let total: usize = (0..op.steps).map(active).sum();
+    let upto = |row: usize| -> usize { (0..op.steps).map(|t| active(t).min(row)).sum() };
+    let mut parts = Vec::new();
+    let mut first = 0;
+    for n in 1..=threads {
+        let end = match n == threads {
+            true => op.batch,
+            false => (first..op.batch)
+                .find(|row| upto(*row) * threads >= total * n)
+                .unwrap_or(op.batch),
+        };
+        if first < end {
+            parts.push(first..end);
+        }
+        first = end;
+    }
+    parts
 }
 
 /// Runs the scan `op` on its slots.
@@ -179,21 +211,28 @@ pub fn run<F: Real>(op: &Scan, slices: &mut Slices<'_, F>) {
     } else {
         1
     };
-    let parts: Vec<_> = halves(b, threads).collect();
+    let starts = slices.starts;
+    let parts = parts(op, starts, threads);
 
-    let values = op.kept_values();
-    let mut state = cut(slices.state, b * h, h, &parts).into_iter();
-    let mut kept = cut(slices.kept, b * values * h, values * h, &parts).into_iter();
+    let (steps, values) = (op.steps, op.kept_values());
+    let active = |t: usize| op.active(t, starts);
+    let mut state: Vec<Vec<&mut [F]>> = parts.iter().map(|_| Vec::new()).collect();
+    for plane in slices.state.chunks_mut((op.rows + b) * h) {
+        let rows = [b].into_iter().chain((0..steps).map(active));
+        let cuts = cut(plane, rows, h, &parts);
+        for (all, cut) in state.iter_mut().zip(cuts) {
+            all.extend(cut);
+        }
+    }
+    let mut state = state.into_iter();
+    let mut kept = cut(slices.kept, (0..steps).map(active), values * h, &parts).into_iter();
     let deltas = op.compiled.deltas;
-    let wide = if slices.delta.is_empty() {
-        0
-    } else {
-        deltas * h
-    };
-    let mut delta = cut(slices.delta, b * wide, wide, &parts).into_iter();
-    let mut work = cut(slices.work, b * h, h, &parts).into_iter();
+    let mut delta = cut(slices.delta, (0..=steps).map(active), deltas * h, &parts).into_iter();
+    let work_planes = std::iter::repeat_n(b, op.work_planes());
+    let mut work = cut(slices.work, work_planes, h, &parts).into_iter();
     let shared = Shared {
         op,
+        starts,
         hoisted: slices.hoisted,
         ids: slices.ids,
         input: slices.input,
@@ -205,8 +244,7 @@ pub fn run<F: Real>(op: &Scan, slices: &mut Slices<'_, F>) {
     rayon::scope(|scope| {
         for (n, part) in parts.iter().enumerate() {
             let rows = Rows {
-                first: part.start,
-                count: part.len(),
+                part: part.clone(),
                 state: state.next().unwrap_or_default(),
                 kept: kept.next().unwrap_or_default(),
                 delta: delta.next().unwrap_or_default(),
@@ -225,6 +263,7 @@ pub fn run<F: Real>(op: &Scan, slices: &mut Slices<'_, F>) {
 /// What all parts read.
 struct Shared<'a, F> {
     op: &'a Scan,
+    starts: &'a [u32],
     hoisted: &'a [F],
     ids: &'a [u32],
     input: &'a [F],
@@ -255,7 +294,7 @@ impl<F: Real> Shared<'_, F> {
             .map(|s| s.width())
             .max()
             .unwrap_or(0);
-        let mut sums = vec![F::ZERO; most * rows.count * self.op.hidden];
+        let mut sums = vec![F::ZERO; most * rows.part.len() * self.op.hidden];
         let mut registers: Vec<Vec<F>> = stages
             .iter()
             .chain([last])
@@ -303,7 +342,8 @@ impl<F: Real> Shared<'_, F> {
             out.fill(mean(context.load(*row)));
         }
         for (out, m) in masks.chunks_mut(h).zip(&stage.masks) {
-            self.op.mask_row(*m, t, rows.first + b, self.control, out);
+            let row = self.op.mask_place(*m, t, rows.part.start + b, self.starts);
+            self.op.mask_row(*m, row, self.control, out);
         }
     }
 
@@ -319,13 +359,31 @@ impl<F: Real> Shared<'_, F> {
         let width = stage.width() * h;
         let values = self.op.kept_values() * h;
         let deltas = self.op.compiled.deltas * h;
+        let running = |t: usize| within(&rows.part, self.op.active(t, self.starts));
+        let count = running(t);
+        if count == 0 {
+            return;
+        }
         // What comes back through a source of which nothing depends is a sum without terms.
         for s in &stage.empty {
-            for row in sums.chunks_mut(width).take(rows.count) {
+            for row in sums.chunks_mut(width).take(count) {
                 row[s * h..(s + 1) * h].fill(F::ZERO);
             }
         }
         for p in &stage.products {
+            // Of rows that end with this step nothing comes back from the next.
+            let later = match p.operand {
+                Operand::NextDelta(_) => running(t.wrapping_add(1)).min(count),
+                _ => count,
+            };
+            if !p.accumulate {
+                for row in sums.chunks_mut(width).take(count).skip(later) {
+                    row[p.sum * h..(p.sum + p.wide) * h].fill(F::ZERO);
+                }
+            }
+            if later == 0 {
+                continue;
+            }
             let (a, stride): (&[F], usize) = match p.operand {
                 Operand::Previous(k) => (&*rows.state[k * (self.op.steps + 1) + t], h),
                 Operand::Made(i) => (&rows.kept[t][(self.op.compiled.saved + i) * h..], values),
@@ -334,7 +392,7 @@ impl<F: Real> Shared<'_, F> {
             };
             let weight = self.op.weights[p.source].map_or(0, |w| w.stride);
             product(
-                [rows.count, p.deep * h, p.wide * h],
+                [later, p.deep * h, p.wide * h],
                 (a, Strides::rows(stride)),
                 (&self.weights[p.source][p.weight..], Strides::rows(weight)),
                 (&mut sums[p.sum * h..], Strides::rows(width)),
@@ -346,7 +404,7 @@ impl<F: Real> Shared<'_, F> {
             simd(
                 #[inline(always)]
                 || {
-                    for b in 0..rows.count {
+                    for b in 0..count {
                         self.row_values(stage, t, b, rows, sums);
                     }
                 },
@@ -355,7 +413,7 @@ impl<F: Real> Shared<'_, F> {
         simd(
             #[inline(always)]
             || {
-                for b in 0..rows.count {
+                for b in 0..count {
                     let mut context = Context {
                         shared: self,
                         rows,
@@ -389,7 +447,7 @@ impl<F: Real> Context<'_, '_, F> {
         let op = self.shared.op;
         let h = op.hidden;
         // Only loads of a step of the window use the position.
-        let position = op.position(self.t, self.rows.first + self.b);
+        let position = op.position(self.t, self.rows.part.start + self.b, self.shared.starts);
         let row = |plane: &'_ [F]| -> std::ops::Range<usize> {
             debug_assert!((self.b + 1) * h <= plane.len());
             self.b * h..(self.b + 1) * h

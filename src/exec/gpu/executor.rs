@@ -9,8 +9,8 @@ use super::pipeline::{Pipeline, STEP_BYTES, compile};
 use super::readback::{Ring, fetch};
 use super::template::Source;
 use super::tile::Tile;
-use crate::exec::{Inputs, Outcome, check_inputs, index_size, targets};
-use crate::op::{Control, Hyper, Plan, Report, SlotId, scatter};
+use crate::exec::{Inputs, Outcome, check_inputs, targets};
+use crate::op::{Control, Hyper, Op, Packing, Plan, Report, SlotId};
 use crate::{Error, Result};
 
 /// Submissions that may be under way: enough that the device never waits for the host, few enough to stop soon.
@@ -30,6 +30,8 @@ pub(super) struct Kernel {
 pub(super) struct Dispatch {
     pub kernel: usize,
     offset: u32,
+    /// A step of packed sequences, which is left out where none is so long.
+    packed: Option<u32>,
 }
 
 /// What the host is at during a run, for [`Gpu::run_marked`].
@@ -61,6 +63,8 @@ pub struct Gpu {
     ring: Ring,
     in_flight: VecDeque<wgpu::SubmissionIndex>,
     runs: u64,
+    /// Steps of the longest of the packed sequences in hand.
+    longest: u32,
 }
 
 impl std::fmt::Debug for Gpu {
@@ -111,9 +115,11 @@ impl Gpu {
         let mut sources: Vec<Source> = Vec::new();
         for op in &plan.ops {
             let lowered = lower(op, &plan, tile)?;
+            let packed = matches!(op, Op::Scan(scan) if scan.packed.is_some());
             let dispatch = |(kernel, step): &(usize, u32)| Dispatch {
                 kernel: sources.len() + kernel,
                 offset: steps.offset(*step),
+                packed: packed.then_some(*step).filter(|step| *step != u32::MAX),
             };
             ops.push(lowered.order.iter().map(dispatch).collect());
             for mut source in lowered.kernels {
@@ -137,6 +143,7 @@ impl Gpu {
             ring,
             in_flight: VecDeque::new(),
             runs: 0,
+            longest: 0,
         })
     }
 
@@ -246,6 +253,9 @@ impl Gpu {
     /// Records dispatches.
     pub(super) fn record(&self, pass: &mut wgpu::ComputePass<'_>, dispatches: &[Dispatch]) {
         for dispatch in dispatches {
+            if dispatch.packed.is_some_and(|step| step >= self.longest) {
+                continue;
+            }
             let kernel = &self.kernels[dispatch.kernel];
             let offset = [dispatch.offset];
             let offsets = if kernel.step { &offset[..] } else { &[] };
@@ -293,9 +303,18 @@ impl Gpu {
             self.write_words(slot, targets(&plan, slot, inputs))?;
         }
         if let Some(index) = io.index {
-            let (rows, vocabulary) = index_size(&plan, index);
-            let words = scatter::index(&inputs.ids[..rows], vocabulary);
+            let words = crate::exec::index(&plan, index, inputs);
             self.write_words(index, &words)?;
+        }
+        if let (Some(packing), Some(starts)) = (plan.packing, inputs.starts) {
+            if let Some(slot) = io.counts {
+                self.write_words(slot, &Packing::words(starts))?;
+            }
+            if let Some(slot) = io.before {
+                self.write_words(slot, &packing.before(starts))?;
+            }
+            let steps = starts.windows(2).take_while(|w| w[1] > w[0]);
+            self.longest = steps.count() as u32;
         }
         if let Some(weights) = io.weights {
             match inputs.weights {

@@ -114,8 +114,8 @@ fn carry(op: &Carry, tile: &Tile) -> Result<Source> {
         .text("V", v)
         .size("STATES", op.states)
         .size("WIDTH", width)
-        .size("PLANE", (op.steps + 1) * width)
-        .size("LAST", op.steps * width)
+        .size("PLANE", op.last / element + width)
+        .size("LAST", op.last / element)
         .buffer("control", op.control)
         .buffer("state", op.state);
     if let (Some(m), Some((_, [quarter]))) = (op.start, start) {

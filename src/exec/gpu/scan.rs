@@ -148,6 +148,7 @@ impl Writer<'_> {
             .size("COLUMNS", self.columns)
             .size("TILE", self.rows * self.columns)
             .size("BATCH", self.scan.batch)
+            .flag("PACKED", self.scan.packed.is_some())
             .size("UNITS", units)
             .size("SUMS", stage.sums.len())
             .flag("INLINE", self.rows * self.columns <= 4)
@@ -159,6 +160,12 @@ impl Writer<'_> {
             .text("PRODUCTS", self.products(stage).map_err(fault)?)
             .text("ROW_MEANS", self.means(stage).map_err(fault)?)
             .text("PROGRAM", self.program(stage).map_err(fault)?);
+        if let Some(packed) = self.scan.packed {
+            template = template
+                .size("STARTS", packed.first)
+                .size("STEPS", self.scan.steps)
+                .size("ALL", self.scan.rows);
+        }
         for (name, slot) in self.slots() {
             template = template.buffer(&name, slot);
         }
@@ -172,6 +179,7 @@ impl Writer<'_> {
             ("state".to_string(), scan.state),
             ("control".to_string(), scan.control),
         ];
+        slots.extend(scan.packed.map(|p| ("counts".to_string(), p.counts)));
         let mut add = |name: &str, slot: Option<crate::op::SlotId>| {
             slots.extend(slot.map(|s| (name.to_string(), s)));
         };
@@ -290,7 +298,7 @@ impl Writer<'_> {
             let mask = &self.scan.cell.masks[m];
             let row = match mask.locked {
                 true => "b",
-                false => "(t * BATCH + b)",
+                false => "at",
             };
             let (stream, threshold) = (self.scan.streams[m], mask.threshold());
             let (h, width, scale) = (self.scan.hidden, self.width, mask.scale as f32);
@@ -306,7 +314,7 @@ impl Writer<'_> {
             };
             let _ = writeln!(
                 out,
-                "fn mask{m}(t: u32, b: u32, j: u32) -> V {{\n\
+                "fn mask{m}(at: u32, b: u32, j: u32) -> V {{\n\
                  let key = threefry2x32(vec2<u32>($control[5], $control[6]), vec2<u32>({stream}u, 0u));\n\
                  let element = {row} * {h}u + j * {width}u;\n{value}\n\
                  return select(V(0.0), V({scale:?}), word >= U({threshold}u));\n}}"
@@ -325,19 +333,39 @@ impl Writer<'_> {
         }
     }
 
+    /// The number of a row of this step among those of all steps.
+    fn place(&self, row: &str) -> String {
+        match self.scan.packed {
+            Some(_) => format!("(here + {row})"),
+            None => format!("(t * BATCH + {row})"),
+        }
+    }
+
     fn state(&self, k: usize, step: &str, row: &str) -> String {
         let first = k * (self.scan.steps + 1);
-        format!("(({first}u + {step}) * BATCH + {row}) * UNITS")
+        match (self.scan.packed, step) {
+            (None, _) => format!("(({first}u + {step}) * BATCH + {row}) * UNITS"),
+            (Some(_), step) => {
+                let plane = if step == "t" { "old" } else { "now" };
+                format!("({k}u * (ALL + BATCH) + {plane} + {row}) * UNITS")
+            }
+        }
     }
 
     fn kept(&self, value: usize, row: &str) -> String {
-        let values = self.scan.kept_values();
-        format!("((t * BATCH + {row}) * {values}u + {value}u) * UNITS")
+        let (values, place) = (self.scan.kept_values(), self.place(row));
+        format!("({place} * {values}u + {value}u) * UNITS")
     }
 
     fn delta(&self, d: usize, step: &str, row: &str) -> String {
         let deltas = self.scan.compiled.deltas;
-        format!("(({step} * BATCH + {row}) * {deltas}u + {d}u) * UNITS")
+        let place = match (self.scan.packed, step) {
+            (_, "t") => self.place(row),
+            (None, _) => format!("({step} * BATCH + {row})"),
+            // The rows behind all steps are zero, as is what comes back where a sequence ends.
+            (Some(_), _) => format!("(select(ALL, next, {row} < later) + {row})"),
+        };
+        format!("({place} * {deltas}u + {d}u) * UNITS")
     }
 
     fn work(&self, plane: usize) -> String {
@@ -354,7 +382,7 @@ impl Writer<'_> {
     fn position(&self) -> String {
         match self.scan.reversed {
             true => format!("(({}u - t) * BATCH + b)", self.scan.steps - 1),
-            false => "(t * BATCH + b)".into(),
+            false => self.place("b"),
         }
     }
 
@@ -384,7 +412,7 @@ impl Writer<'_> {
         Some(match load {
             Load::Sum(s) => format!("sum{s}"),
             Load::Mean(m) => format!("mean{m}"),
-            Load::Mask(m) => format!("mask{m}(t, b, j)"),
+            Load::Mask(m) => format!("mask{m}({}, b, j)", self.place("b")),
             Load::Hoisted(block) => {
                 let block = block * scan.hidden / self.width;
                 match scan.hoisted {
