@@ -79,7 +79,7 @@ fn plain() -> Settings {
 
 struct Setting {
     about: About,
-    tokens: Arc<[u32]>,
+    tokens: Vec<u32>,
     settings: Settings,
 }
 
@@ -89,7 +89,7 @@ impl Setting {
         let vocabulary = Vocabulary::build(VocabKind::Char, text.as_bytes(), 1).unwrap();
         let cell = library::builtin(&settings.cell).unwrap();
         Setting {
-            tokens: vocabulary.encode(text.as_bytes()).unwrap().into(),
+            tokens: vocabulary.encode(text.as_bytes()).unwrap(),
             about: About {
                 program: "test".into(),
                 settings: settings.to_toml().unwrap(),

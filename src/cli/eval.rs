@@ -37,10 +37,11 @@ pub fn command() -> Command {
 pub fn run(m: &ArgMatches) -> Result<()> {
     let loaded = Loaded::from_args(m)?;
     let file = flags::required_path(m, "text")?;
-    let corpus = text::load(&Source::Files(vec![file.clone()]))?;
-    let tokens = corpus.encode(&loaded.saved.about.vocabulary)?;
+    let corpus = text::open(&Source::Files(vec![file.clone()]), None)?;
+    let vocabulary = &loaded.saved.about.vocabulary;
+    let tokens = corpus.encode(vocabulary)?;
     let batch = m.get_one::<u64>("batch").map_or(32, |b| *b as usize);
-    let mut evaluator = Evaluator::new(&loaded.spec, tokens.into(), batch)?;
+    let mut evaluator = Evaluator::new(&loaded.spec, tokens, batch)?;
     let plan = evaluator.plan().clone();
     memory::check("the evaluation", plan.bytes(), |_| "lower --batch".into())?;
     let parameters = state::weights(&plan, &loaded.checkpoint).map_err(|e| loaded.named(e))?;
@@ -55,10 +56,12 @@ pub fn run(m: &ArgMatches) -> Result<()> {
             "step": loaded.saved.counters.step,
             "checkpoint": loaded.path,
             "text": corpus.name,
+            "unit": vocabulary.unit(),
         }));
     }
+    let unit = vocabulary.unit();
     out::line(&format!(
-        "{:.5} nats/char, {:.5} bits/char, perplexity {:.4} over {} predictions (step {})",
+        "{:.5} nats/{unit}, {:.5} bits/{unit}, perplexity {:.4} over {} predictions (step {})",
         found.nats, found.bits, found.perplexity, found.count, loaded.saved.counters.step
     ))
 }

@@ -43,7 +43,7 @@ pub fn command() -> Command {
                 .value_parser(value_parser!(PathBuf))
                 .help("For weights from elsewhere: the text whose symbols, sorted, are their vocabulary"),
         )
-        .args(["cell", "vocab", "min-count"].into_iter().filter_map(setting))
+        .args(["cell", "vocab", "min-count", "max-vocab"].into_iter().filter_map(setting))
         .arg(flags::json())
         .after_help(
             "Examples:\n  wgrnn import model.safetensors --out runs/copy\n  wgrnn import torch.safetensors --cell lstm \
@@ -131,7 +131,7 @@ fn is_ours(bytes: &[u8]) -> bool {
 
 /// An export or a checkpoint: it brings settings, cell and vocabulary.
 fn ours(m: &ArgMatches, path: &Path, bytes: &[u8]) -> Result<Imported> {
-    for name in ["cell", "vocab", "min-count", "vocab-from"] {
+    for name in ["cell", "vocab", "min-count", "max-vocab", "vocab-from"] {
         if m.value_source(name).is_some() {
             return Err(Error::usage(format!(
                 "--{name}: {} brings its own; leave it out",
@@ -175,7 +175,7 @@ fn foreign(m: &ArgMatches, path: &Path, file: &SafeTensors<'_>) -> Result<Import
     let names: Vec<&str> = library::names().collect();
     let early = resolve(None, given.clone(), &names)?;
     let cell = text::cell(cell_name)?;
-    let corpus = text::load(&Source::Files(vec![from.clone()]))?;
+    let corpus = text::open(&Source::Files(vec![from.clone()]), None)?;
     let vocabulary = text::vocabulary(&corpus, &early)?;
 
     let bad = |text: String| Error::checkpoint(format!("{shown}: {text}"));

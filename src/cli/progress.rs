@@ -21,6 +21,7 @@ pub struct Progress {
     quiet: bool,
     tokens_per_step: f64,
     steps_per_epoch: f64,
+    unit: &'static str,
     /// A mean of the newest losses, and the weight that it has gathered.
     mean: f64,
     weight: f64,
@@ -30,8 +31,14 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// For a run at `step`; `tokens` per step.
-    pub fn new(quiet: bool, step: u64, tokens: usize, steps_per_epoch: u64) -> Progress {
+    /// For a run at `step`; `tokens` per step, each a `unit`.
+    pub fn new(
+        quiet: bool,
+        step: u64,
+        tokens: usize,
+        steps_per_epoch: u64,
+        unit: &'static str,
+    ) -> Progress {
         let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
             let bar = ProgressBar::with_draw_target(Some(1000), ProgressDrawTarget::stderr());
             let style = ProgressStyle::with_template("{bar:24} {msg}");
@@ -44,6 +51,7 @@ impl Progress {
             quiet,
             tokens_per_step: tokens as f64,
             steps_per_epoch: steps_per_epoch as f64,
+            unit,
             mean: 0.0,
             weight: 0.0,
             speed: 0.0,
@@ -98,10 +106,11 @@ impl Progress {
             penalty => format!("  penalty {penalty:.3}"),
         };
         format!(
-            "step {}  epoch {:.2}  loss {loss:.3}  {:.3} bits/char{penalty}  {:.0} tokens/s{left}",
+            "step {}  epoch {:.2}  loss {loss:.3}  {:.3} bits/{}{penalty}  {:.0} tokens/s{left}",
             last.step,
             last.step as f64 / self.steps_per_epoch,
             loss / std::f64::consts::LN_2,
+            self.unit,
             self.speed,
         )
     }

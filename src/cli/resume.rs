@@ -70,13 +70,15 @@ pub fn prepare(m: &ArgMatches, writer: &RunWriter) -> Result<Ready> {
     same_shape(&loaded.settings, &settings)?;
 
     let source = source(m, about)?;
-    let corpus = text::load(&source)?;
+    let corpus = text::open(&source, Some(writer.run().path()))?;
     if let Some(text) = &about.text
-        && text.hash != corpus.hash
+        && text.hash != corpus.hash()?
     {
         return Err(Error::usage(format!(
             "{}: the text is not the one that the run was trained on: expected BLAKE3 {}, found {}",
-            corpus.name, text.hash, corpus.hash
+            corpus.name,
+            text.hash,
+            corpus.hash()?
         )));
     }
     let prepared = text::prepare(&source, &corpus, &about.vocabulary, &settings)?;

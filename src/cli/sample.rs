@@ -5,6 +5,7 @@ use std::sync::Arc;
 use clap::{Arg, ArgMatches, Command, value_parser};
 use pollster::block_on;
 use serde_json::json;
+use wgrnn::data::Decoder;
 use wgrnn::train::{Choice, Sampler, state};
 use wgrnn::{Error, Result};
 
@@ -91,7 +92,7 @@ pub fn run(m: &ArgMatches) -> Result<()> {
         let mut sampler = Sampler::new(&device, Arc::new(plan), &parameters).await?;
         // Without a prime the model starts as if a line had just ended.
         let before = match prime.is_empty() {
-            true => vec![vocabulary.encode(b"\n").map_or(0, |ids| ids[0])],
+            true => vec![vocabulary.before_text()],
             false => prime.clone(),
         };
         let mut scores = Vec::new();
@@ -99,14 +100,20 @@ pub fn run(m: &ArgMatches) -> Result<()> {
             scores = sampler.feed(&vec![token; count]).await?;
         }
         let stream = count == 1 && !m.get_flag("json");
+        // What was read and written so far makes the next piece: a word has a space before it, or none.
+        let mut decoder = Decoder::new(vocabulary);
+        let mut shown = Vec::new();
         if stream {
-            out::raw(&vocabulary.decode(&prime))?;
+            prime.iter().for_each(|id| decoder.push(*id, &mut shown));
+            out::raw(&shown)?;
         }
         let mut rows: Vec<Vec<u32>> = vec![Vec::new(); count];
         for at in 0..length {
             let tokens = sampler.draw(&scores, &choice)?;
             if stream {
-                out::raw(vocabulary.symbol(tokens[0]))?;
+                shown.clear();
+                decoder.push(tokens[0], &mut shown);
+                out::raw(&shown)?;
             } else {
                 for (row, token) in rows.iter_mut().zip(&tokens) {
                     row.push(*token);
@@ -117,7 +124,10 @@ pub fn run(m: &ArgMatches) -> Result<()> {
             }
         }
         if stream {
-            return out::raw(b"\n");
+            shown.clear();
+            decoder.finish(&mut shown);
+            shown.push(b'\n');
+            return out::raw(&shown);
         }
         for (n, row) in rows.iter().enumerate() {
             let tokens: Vec<u32> = prime.iter().chain(row).copied().collect();

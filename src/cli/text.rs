@@ -1,31 +1,25 @@
 //! The text that a command reads, and the cell that it names.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use wgrnn::cell::constants::set_constants;
 use wgrnn::cell::{Cell, library};
-use wgrnn::data::{Corpus, Source, VocabKind, Vocabulary, split};
+use wgrnn::data::{Corpus, Recipe, Source, Tokens, VocabKind, Vocabulary, split};
 use wgrnn::train::settings::{Vocab, pairs};
 use wgrnn::train::{Settings, Text};
 use wgrnn::{Error, Result};
 
-use super::memory;
-
 /// The built-in corpus that `train` takes without a file: always the same, whatever the run's seed.
 pub const BUILTIN: (u64, usize) = (1, 1_000_000);
-
-/// Bytes that one byte of text takes on its way to tokens: itself and a 32-bit id, both twice for a moment.
-const BYTES_PER_BYTE: u64 = 10;
 
 /// A text, ready to be trained on.
 pub struct Prepared {
     /// What is stored about it.
     pub text: Text,
     /// Tokens to train on.
-    pub train: Arc<[u32]>,
+    pub train: Tokens,
     /// Tokens to validate on, maybe none.
-    pub validation: Arc<[u32]>,
+    pub validation: Tokens,
     /// The lowest loss that can be expected on the validation part, where it is known.
     pub floor: Option<f64>,
 }
@@ -41,16 +35,14 @@ pub fn source(files: &[PathBuf]) -> Source {
     }
 }
 
-/// Reads a text, unless it is larger than memory.
-pub fn load(source: &Source) -> Result<Corpus> {
-    if let Source::Files(files) = source {
-        let size = |file: &PathBuf| std::fs::metadata(file).map_or(0, |m| m.len());
-        let total: u64 = files.iter().map(size).sum();
-        memory::check("the text", total.saturating_mul(BYTES_PER_BYTE), |_| {
-            "train on a part of it".into()
-        })?;
-    }
-    source.load()
+/// Opens a text; what it needs of temporary files goes beside `near`, or to the system's folder for them.
+pub fn open(source: &Source, near: Option<&Path>) -> Result<Corpus> {
+    let beside = near.and_then(|path| {
+        let path = std::path::absolute(path).ok()?;
+        let folder = path.ancestors().skip(1).find(|folder| folder.is_dir())?;
+        Some(folder.to_path_buf())
+    });
+    source.open(&beside.unwrap_or_else(std::env::temp_dir))
 }
 
 /// The vocabulary that settings ask for.
@@ -58,9 +50,15 @@ pub fn vocabulary(corpus: &Corpus, settings: &Settings) -> Result<Vocabulary> {
     let kind = match settings.vocab {
         Vocab::Char => VocabKind::Char,
         Vocab::Byte => VocabKind::Byte,
+        Vocab::Word => VocabKind::Word,
     };
-    let min_count = usize::try_from(settings.min_count).unwrap_or(usize::MAX);
-    corpus.vocabulary(kind, min_count)
+    let most = usize::try_from(settings.max_vocab).unwrap_or(usize::MAX);
+    corpus.vocabulary(&Recipe {
+        kind,
+        min_count: settings.min_count,
+        max_size: Some(most).filter(|most| *most > 0),
+        lines: false,
+    })
 }
 
 /// Tokens of a text, split into training and validation part.
@@ -72,7 +70,8 @@ pub fn prepare(
 ) -> Result<Prepared> {
     let tokens = corpus.encode(vocabulary)?;
     let parts = split(tokens.len(), settings.val)?;
-    let lossless = vocabulary.unknown_id().is_none();
+    // The floor is known for characters, all of them.
+    let lossless = vocabulary.unknown_id().is_none() && vocabulary.kind() != VocabKind::Word;
     // The first character of the validation part is given, not predicted.
     let predicted = parts.validation.start + 1..parts.validation.end;
     let floor = corpus
@@ -85,12 +84,12 @@ pub fn prepare(
     Ok(Prepared {
         text: Text {
             name: corpus.name.clone(),
-            hash: corpus.hash.clone(),
+            hash: corpus.hash()?.to_string(),
             files,
             builtin,
         },
-        train: tokens[parts.train].into(),
-        validation: tokens[parts.validation].into(),
+        train: tokens.slice(parts.train),
+        validation: tokens.slice(parts.validation),
         floor,
     })
 }

@@ -144,7 +144,10 @@ fn prepare(m: &ArgMatches) -> Result<Ready> {
     let source = text::source(&files);
     let length = settings.length(files.is_empty());
     settings.set_length(length);
-    let corpus = text::load(&source)?;
+    let near = flags::path(m, "out")
+        .cloned()
+        .unwrap_or_else(|| "runs/new".into());
+    let corpus = text::open(&source, Some(&near))?;
     let vocabulary = text::vocabulary(&corpus, &settings)?;
     let prepared = text::prepare(&source, &corpus, &vocabulary, &settings)?;
     let cell_texts = cells.iter().map(Into::into).collect();
@@ -234,7 +237,13 @@ async fn drive(
     if step == 0 {
         writer.save(0, &state.to_checkpoint(&plan, &about)?, keep)?;
     }
-    let mut progress = Progress::new(quiet, step, tokens, job.steps_per_epoch());
+    let mut progress = Progress::new(
+        quiet,
+        step,
+        tokens,
+        job.steps_per_epoch(),
+        about.vocabulary.unit(),
+    );
     let start = Instant::now();
     let mut trainer = Trainer::new(device, job, state).await?;
     let result = loop {
@@ -340,11 +349,13 @@ fn remaining(trainer: &Trainer, elapsed: f64, here: f64, first: u64) -> Option<f
 
 /// A loss in words, beside the floor where that is known.
 fn loss_text(nats: f64, about: &About) -> String {
+    let unit = about.vocabulary.unit();
     match about.floor {
-        Some(floor) => format!("loss {nats:.3}, floor {floor:.3} nats/char"),
+        Some(floor) => format!("loss {nats:.3}, floor {floor:.3} nats/{unit}"),
         None => format!(
-            "loss {nats:.3} nats/char, {:.3} bits/char",
-            nats / std::f64::consts::LN_2
+            "loss {nats:.3} nats/{unit}, {:.3} bits/{unit}, perplexity {:.2}",
+            nats / std::f64::consts::LN_2,
+            nats.exp()
         ),
     }
 }

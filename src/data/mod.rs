@@ -4,7 +4,10 @@ pub mod builtin;
 pub mod segments;
 pub mod source;
 pub mod split;
+mod store;
 pub mod stream;
+pub mod tokens;
+mod unpack;
 pub mod vocab;
 
 pub use builtin::Builtin;
@@ -12,4 +15,5 @@ pub use segments::Segments;
 pub use source::{Corpus, Source};
 pub use split::{Split, split};
 pub use stream::{Carry, Minibatch, Streams};
-pub use vocab::{VocabKind, Vocabulary};
+pub use tokens::{Tokens, TokensWriter};
+pub use vocab::{Decoder, Recipe, VocabKind, Vocabulary};

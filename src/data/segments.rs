@@ -1,8 +1,7 @@
 //! Evaluation that does not depend on the batch size: fixed segments, each with a warm-up of its own.
 
-use std::sync::Arc;
-
 use super::stream::{Carry, Minibatch, check_sizes};
+use super::tokens::Tokens;
 use crate::error::{Error, Result};
 
 /// How many predictions a segment counts (the last one may have fewer).
@@ -13,7 +12,7 @@ pub const WARM_UP: usize = 256;
 /// A text of N tokens cut into segments. Each starts from a zero state, so how many run side by side changes nothing.
 #[derive(Clone, Debug)]
 pub struct Segments {
-    tokens: Arc<[u32]>,
+    tokens: Tokens,
 }
 
 /// One segment: the predictions it makes, of which it counts those from `counted` on.
@@ -32,7 +31,7 @@ impl Segments {
     ///
     /// # Errors
     /// `Kind::Data` when there are fewer than two tokens, so that there is nothing to predict.
-    pub fn new(tokens: Arc<[u32]>) -> Result<Self> {
+    pub fn new(tokens: Tokens) -> Result<Self> {
         if tokens.len() < 2 {
             return Err(Error::data(format!(
                 "the text to evaluate has {} tokens, expected at least 2 (one to read, one to predict)",
@@ -65,12 +64,12 @@ impl Segments {
     /// state. Where a row has no token it has id 0 and weight 0.
     ///
     /// # Errors
-    /// `Kind::Usage` when T or B is 0.
+    /// `Kind::Usage` when T or B is 0. A minibatch is an error of `Kind::Io` when tokens that lie in a file cannot be read.
     pub fn batches(
         &self,
         steps: usize,
         batch: usize,
-    ) -> Result<impl Iterator<Item = Minibatch> + '_> {
+    ) -> Result<impl Iterator<Item = Result<Minibatch>> + '_> {
         check_sizes(steps, batch)?;
         let count = self.max_batch();
         Ok((0..count).step_by(batch).flat_map(move |first| {
@@ -91,28 +90,30 @@ impl Segments {
         steps: usize,
         batch: usize,
         first: bool,
-    ) -> Minibatch {
+    ) -> Result<Minibatch> {
         let mut ids = vec![0; (steps + 1) * batch];
         let mut weights = vec![0.0; steps * batch];
+        let mut tokens = vec![0; steps + 1];
         for (row, segment) in rows.iter().enumerate() {
-            for step in 0..=steps {
-                let at = segment.start + from + step;
-                if at > segment.end {
-                    break;
-                }
-                ids[step * batch + row] = self.tokens[at];
+            let first = segment.start + from;
+            let there = (segment.end + 1).saturating_sub(first).min(steps + 1);
+            self.tokens
+                .read(first.min(segment.end), &mut tokens[..there])?;
+            for (step, token) in tokens[..there].iter().enumerate() {
+                let at = first + step;
+                ids[step * batch + row] = *token;
                 if step < steps && at >= segment.counted && at < segment.end {
                     weights[step * batch + row] = 1.0;
                 }
             }
         }
-        Minibatch {
+        Ok(Minibatch {
             steps,
             batch,
             ids,
             weights: Some(weights),
             carry: if first { Carry::Reset } else { Carry::Keep },
-        }
+        })
     }
 }
 
@@ -129,6 +130,7 @@ mod tests {
         let mut seen = vec![None; n];
         let mut state = vec![(0, 0, true); b];
         for (i, m) in segments.batches(t, b).unwrap().enumerate() {
+            let m = m.unwrap();
             assert_eq!((m.steps, m.batch), (t, b));
             assert_eq!(m.ids.len(), (t + 1) * b);
             assert!(i > 0 || m.carry == Carry::Reset);
@@ -184,7 +186,8 @@ mod tests {
     #[test]
     fn padding_is_zero_and_does_not_count() {
         let segments = Segments::new(vec![9; 4].into()).unwrap();
-        let all: Vec<Minibatch> = segments.batches(2, 2).unwrap().collect();
+        let all: Result<Vec<Minibatch>> = segments.batches(2, 2).unwrap().collect();
+        let all = all.unwrap();
         assert_eq!(all.len(), 2);
         assert_eq!(all[0].ids, [9, 0, 9, 0, 9, 0]);
         assert_eq!(all[0].weights.as_deref(), Some(&[1.0, 0.0, 1.0, 0.0][..]));

@@ -1,11 +1,17 @@
-//! Where text comes from: files, standard input or the built-in generator; read to bytes and hashed.
+//! Where text comes from: files, standard input or the built-in generator. It is read in passes of a block at a time, so
+//! that a text may be larger than memory.
 
+use std::fs::File;
 use std::io::Read;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use super::builtin;
-use super::vocab::{VocabKind, Vocabulary};
+use super::store::{IN_MEMORY, Store, StoreWriter};
+use super::tokens::{Tokens, TokensWriter};
+use super::unpack::{Fault, Unpacked};
+use super::vocab::{Counter, Encoded, Encoder, Recipe, Vocabulary};
 use crate::error::{Error, Result};
 
 /// Where a text comes from.
@@ -18,138 +24,297 @@ pub enum Source {
         /// How many characters.
         chars: usize,
     },
-    /// Files, joined in this order with nothing between them; `-` is standard input.
+    /// Files, joined in this order with nothing between them; `-` is standard input. Those compressed with gzip or zstd
+    /// are known by their first bytes and read as what they hold.
     Files(Vec<PathBuf>),
 }
 
-/// A text, as bytes: nothing is changed in it, line ends included.
-#[derive(Clone, Debug)]
+/// A text that can be read again and again: nothing is changed in it, line ends included.
+///
+/// Every pass takes BLAKE3 of the bytes, and refuses a text that is not the one of the pass before.
+#[derive(Debug)]
 pub struct Corpus {
     /// What to call it in messages: the files, or the generator's settings.
     pub name: String,
-    /// The text.
-    pub bytes: Vec<u8>,
-    /// BLAKE3 of the bytes, in hexadecimal.
-    pub hash: String,
     /// Nats that each character costs under the process that made it, for a generated text.
-    pub costs: Option<Vec<f32>>,
-    /// Each file's name and length in bytes.
-    parts: Vec<(String, usize)>,
+    costs: Option<Vec<f32>>,
+    parts: Vec<Part>,
+    /// Where temporary files go.
+    folder: PathBuf,
+    hash: OnceLock<String>,
 }
 
-impl Source {
-    /// Reads the text.
-    ///
-    /// # Errors
-    /// `Kind::Io` when a file is missing or cannot be read; `Kind::Data` when there is no text.
-    pub fn load(&self) -> Result<Corpus> {
-        self.load_with(&mut std::io::stdin())
+/// A file of a text.
+#[derive(Debug)]
+struct Part {
+    name: String,
+    bytes: Bytes,
+}
+
+#[derive(Debug)]
+enum Bytes {
+    /// A file that can be opened again.
+    File(PathBuf),
+    /// What can be read but once, kept.
+    Kept(Store),
+}
+
+/// What a pass does with the text.
+trait Reader {
+    fn feed(&mut self, bytes: &[u8]) -> Result<()>;
+    /// The end of a file.
+    fn end_file(&mut self) -> Result<()>;
+}
+
+impl Reader for Counter {
+    fn feed(&mut self, bytes: &[u8]) -> Result<()> {
+        Counter::feed(self, bytes)
     }
 
-    /// Like [`load`](Self::load), with `stdin` for standard input.
+    fn end_file(&mut self) -> Result<()> {
+        Counter::end_file(self)
+    }
+}
+
+/// Bytes of a block.
+const BLOCK: usize = 1 << 20;
+
+impl Source {
+    /// Opens the text. What can be read but once, such as standard input, is copied: to memory, or where it is long to a
+    /// temporary file in `folder`, where ids of a long text go too.
     ///
     /// # Errors
-    /// As [`load`](Self::load).
-    pub fn load_with(&self, stdin: &mut dyn Read) -> Result<Corpus> {
-        match self {
+    /// `Kind::Io` when a file is missing or cannot be read; `Kind::Data` when no file is named.
+    pub fn open(&self, folder: &Path) -> Result<Corpus> {
+        self.open_with(folder, &mut std::io::stdin())
+    }
+
+    /// Like [`open`](Self::open), with `stdin` for standard input.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_with(&self, folder: &Path, stdin: &mut dyn Read) -> Result<Corpus> {
+        let (parts, costs) = match self {
             Source::Builtin { seed, chars } => {
                 let made = builtin::generate(*seed, *chars);
                 let name = format!("built-in (seed {seed}, {chars} characters)");
-                let mut corpus = Corpus::new(vec![(name, made.text.into_bytes())])?;
-                corpus.costs = Some(made.costs);
-                Ok(corpus)
+                let bytes = Bytes::Kept(Store::Memory(made.text.into_bytes().into()));
+                (vec![Part { name, bytes }], Some(made.costs))
             }
-            Source::Files(paths) => Corpus::new(
-                paths
-                    .iter()
-                    .map(|path| read(path, stdin))
-                    .collect::<Result<_>>()?,
-            ),
+            Source::Files(paths) => {
+                let parts = paths.iter().map(|path| open(path, folder, stdin));
+                (parts.collect::<Result<_>>()?, None)
+            }
+        };
+        if parts.is_empty() {
+            return Err(Error::data("no text was given: expected at least one file"));
+        }
+        let names: Vec<&str> = parts.iter().map(|part| part.name.as_str()).collect();
+        Ok(Corpus {
+            name: names.join(" + "),
+            costs,
+            parts,
+            folder: folder.to_path_buf(),
+            hash: OnceLock::new(),
+        })
+    }
+}
+
+fn open(path: &Path, folder: &Path, stdin: &mut dyn Read) -> Result<Part> {
+    if path == Path::new("-") {
+        let name = "standard input".to_string();
+        let bytes = Bytes::Kept(keep(&name, folder, stdin)?);
+        return Ok(Part { name, bytes });
+    }
+    let name = path.display().to_string();
+    let failed = |e| Error::io("read", path, &e);
+    let mut file = File::open(path).map_err(failed)?;
+    let kind = file.metadata().map_err(failed)?.file_type();
+    // A pipe can be read but once; a folder says that it is one when it is read.
+    let bytes = match kind.is_file() || kind.is_dir() {
+        true => Bytes::File(path.to_path_buf()),
+        false => Bytes::Kept(keep(&name, folder, &mut file)?),
+    };
+    Ok(Part { name, bytes })
+}
+
+/// Copies all that `from` has.
+fn keep(name: &str, folder: &Path, from: &mut dyn Read) -> Result<Store> {
+    let mut writer = StoreWriter::new(folder, IN_MEMORY);
+    let mut block = vec![0; BLOCK];
+    loop {
+        match from.read(&mut block) {
+            Ok(0) => return writer.finish(),
+            Ok(n) => writer.write(&block[..n])?,
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(Error::io("read", Path::new(name), &e)),
         }
     }
 }
 
-fn read(path: &Path, stdin: &mut dyn Read) -> Result<(String, Vec<u8>)> {
-    if path == Path::new("-") {
-        let name = "standard input";
-        let mut bytes = Vec::new();
-        stdin
-            .read_to_end(&mut bytes)
-            .map_err(|e| Error::io("read", Path::new(name), &e))?;
-        return Ok((name.to_string(), bytes));
+/// Reads a [`Store`] from its beginning.
+struct StoreReader<'a> {
+    store: &'a Store,
+    at: u64,
+}
+
+impl Read for StoreReader<'_> {
+    fn read(&mut self, bytes: &mut [u8]) -> std::io::Result<usize> {
+        let count = (bytes.len() as u64).min(self.store.len() - self.at) as usize;
+        { self.store.read(self.at, &mut bytes[..count]) }.map_err(std::io::Error::other)?;
+        self.at += count as u64;
+        Ok(count)
     }
-    let bytes = std::fs::read(path).map_err(|e| Error::io("read", path, &e))?;
-    Ok((path.display().to_string(), bytes))
+}
+
+impl Part {
+    fn unpacked(&self) -> Result<Unpacked<'_>> {
+        let raw: Box<dyn Read> = match &self.bytes {
+            Bytes::File(path) => {
+                Box::new(File::open(path).map_err(|e| Error::io("read", path, &e))?)
+            }
+            Bytes::Kept(store) => Box::new(StoreReader { store, at: 0 }),
+        };
+        Unpacked::new(raw).map_err(|fault| self.error(fault))
+    }
+
+    fn error(&self, fault: Fault) -> Error {
+        let name = &self.name;
+        match fault {
+            Fault::Io(e) => Error::io("read", Path::new(name), &e),
+            Fault::Short(format) => Error::data(format!(
+                "{name}: the {format} data is cut short: expected more bytes, found the end of the file"
+            )),
+            Fault::Damaged(format, why) => {
+                Error::data(format!("{name}: the {format} data is damaged: {why}"))
+            }
+        }
+    }
+
+    fn named(&self, e: Error) -> Error {
+        Error::new(e.kind, format!("{}: {}", self.name, e.message))
+    }
 }
 
 impl Corpus {
-    fn new(texts: Vec<(String, Vec<u8>)>) -> Result<Self> {
-        let parts: Vec<(String, usize)> = texts.iter().map(|(n, b)| (n.clone(), b.len())).collect();
-        let names: Vec<&str> = parts.iter().map(|(n, _)| n.as_str()).collect();
-        let name = names.join(" + ");
-        let mut texts = texts.into_iter().map(|(_, bytes)| bytes);
-        let mut bytes = texts.next().unwrap_or_default();
-        texts.for_each(|more| bytes.extend(more));
-        if bytes.is_empty() {
-            return Err(Error::data(if parts.is_empty() {
-                "no text was given: expected at least one file".to_string()
-            } else {
-                format!("{name}: the text is empty")
-            }));
-        }
-        let hash = blake3::hash(&bytes).to_hex().to_string();
-        Ok(Corpus {
-            name,
-            bytes,
-            hash,
-            costs: None,
-            parts,
-        })
+    /// Where temporary files go.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
-    /// Checks that every file is UTF-8, as a vocabulary of characters needs.
+    /// BLAKE3 of the text, in hexadecimal; reads it, unless it was read before.
     ///
     /// # Errors
-    /// `Kind::Data`, naming the file, the first bad byte and its offset.
-    pub fn check_utf8(&self) -> Result<()> {
-        let mut rest = self.bytes.as_slice();
-        for (name, length) in &self.parts {
-            let (part, after) = rest.split_at(*length);
-            rest = after;
-            if let Err(e) = std::str::from_utf8(part) {
-                let at = e.valid_up_to();
-                return Err(Error::data(format!(
-                    "{name}: not UTF-8: byte 0x{:02X} at offset {at}; --vocab byte reads any text",
-                    part[at]
-                )));
+    /// As [`encode`](Self::encode), as far as the text alone matters.
+    pub fn hash(&self) -> Result<&str> {
+        if let Some(hash) = self.hash.get() {
+            return Ok(hash);
+        }
+        struct Nothing;
+        impl Reader for Nothing {
+            fn feed(&mut self, _: &[u8]) -> Result<()> {
+                Ok(())
+            }
+            fn end_file(&mut self) -> Result<()> {
+                Ok(())
             }
         }
-        Ok(())
+        self.pass(&mut Nothing)?;
+        Ok(self.hash.get().map_or("", String::as_str))
     }
 
-    /// The vocabulary of this text: [`Vocabulary::build`], with errors that name the file.
-    ///
-    /// # Errors
-    /// `Kind::Data` when the text is not UTF-8 (for characters), or has fewer than two symbols.
-    pub fn vocabulary(&self, kind: VocabKind, min_count: usize) -> Result<Vocabulary> {
-        if kind == VocabKind::Char {
-            self.check_utf8()?;
+    /// Reads the whole text once. A fault of the reader waits until it is known whether the text is still the same.
+    fn pass(&self, reader: &mut dyn Reader) -> Result<()> {
+        let mut hasher = blake3::Hasher::new();
+        let mut fault = None;
+        let mut block = vec![0; BLOCK];
+        for part in &self.parts {
+            let mut text = part.unpacked()?;
+            loop {
+                let count = text.read(&mut block).map_err(|fault| part.error(fault))?;
+                let bytes = &block[..count];
+                hasher.update(bytes);
+                if fault.is_none() {
+                    let read = match count {
+                        0 => reader.end_file(),
+                        _ => reader.feed(bytes),
+                    };
+                    fault = read.err().map(|e| part.named(e));
+                }
+                if count == 0 {
+                    break;
+                }
+                if fault.is_some() && self.hash.get().is_none() {
+                    break;
+                }
+            }
+            if self.hash.get().is_none()
+                && let Some(fault) = fault
+            {
+                return Err(fault);
+            }
         }
-        Vocabulary::build(kind, &self.bytes, min_count)
-            .map_err(|e| Error::new(e.kind, format!("{}: {}", self.name, e.message)))
+        if hasher.count() == 0 {
+            return Err(Error::data(format!("{}: the text is empty", self.name)));
+        }
+        let found = hasher.finalize().to_hex().to_string();
+        let expected = self.hash.get_or_init(|| found.clone());
+        match fault {
+            _ if *expected != found => Err(Error::data(format!(
+                "{}: the text changed while it was read: expected BLAKE3 {expected}, found {found}",
+                self.name
+            ))),
+            Some(fault) => Err(fault),
+            None => Ok(()),
+        }
     }
 
-    /// The ids of this text in `vocabulary`: [`Vocabulary::encode`], with errors that name the file.
+    /// The vocabulary of this text; errors name the file.
     ///
     /// # Errors
-    /// `Kind::Data` when the text is not UTF-8 (for characters), or has symbols that the vocabulary cannot express.
-    pub fn encode(&self, vocabulary: &Vocabulary) -> Result<Vec<u32>> {
-        if vocabulary.kind() == VocabKind::Char {
-            self.check_utf8()?;
+    /// `Kind::Data` when the text is empty, is not UTF-8 (unless bytes are the symbols), has fewer than two symbols, is
+    /// compressed and damaged, or changed since it was read before; `Kind::Io` when it cannot be read.
+    pub fn vocabulary(&self, recipe: &Recipe) -> Result<Vocabulary> {
+        let mut counter = Counter::new(recipe);
+        self.pass(&mut counter)?;
+        counter.finish().map_err(|e| self.named(e))
+    }
+
+    /// The ids of this text in `vocabulary`; errors name the file.
+    ///
+    /// # Errors
+    /// As [`vocabulary`](Self::vocabulary); `Kind::Data` when the text has symbols that the vocabulary cannot express;
+    /// `Kind::Io` when the ids cannot be kept.
+    pub fn encode(&self, vocabulary: &Vocabulary) -> Result<Tokens> {
+        struct Writing<'a> {
+            encoder: Encoder<'a>,
+            found: Encoded,
+            writer: TokensWriter,
         }
-        vocabulary
-            .encode(&self.bytes)
-            .map_err(|e| Error::new(e.kind, format!("{}: {}", self.name, e.message)))
+        impl Reader for Writing<'_> {
+            fn feed(&mut self, bytes: &[u8]) -> Result<()> {
+                self.found.clear();
+                self.encoder.feed(bytes, &mut self.found)?;
+                self.writer.write(&self.found.ids)
+            }
+            fn end_file(&mut self) -> Result<()> {
+                self.found.clear();
+                self.encoder.end_file(&mut self.found)?;
+                self.writer.write(&self.found.ids)
+            }
+        }
+        let mut writing = Writing {
+            encoder: Encoder::new(vocabulary),
+            found: Encoded::default(),
+            writer: TokensWriter::new(&self.folder, vocabulary.len()),
+        };
+        self.pass(&mut writing)?;
+        writing.encoder.finish().map_err(|e| self.named(e))?;
+        writing.writer.finish()
+    }
+
+    fn named(&self, e: Error) -> Error {
+        Error::new(e.kind, format!("{}: {}", self.name, e.message))
     }
 
     /// For a generated text: the lowest mean cost in nats per character that any model can expect over the characters
@@ -160,104 +325,5 @@ impl Corpus {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::error::Kind;
-    use std::fs;
-
-    fn files(names: &[PathBuf]) -> Result<Corpus> {
-        Source::Files(names.to_vec()).load_with(&mut &b"from stdin"[..])
-    }
-
-    #[test]
-    fn files_join_in_the_order_given_and_keep_their_line_ends() {
-        let dir = tempfile::tempdir().unwrap();
-        let (a, b) = (dir.path().join("a.txt"), dir.path().join("b.txt"));
-        fs::write(&a, "one\r\n").unwrap();
-        fs::write(&b, "two\n\n").unwrap();
-        let corpus = files(&[b.clone(), "-".into(), a.clone()]).unwrap();
-        assert_eq!(corpus.bytes, b"two\n\nfrom stdinone\r\n");
-        assert_eq!(
-            corpus.name,
-            format!("{} + standard input + {}", b.display(), a.display())
-        );
-        assert_eq!(
-            corpus.hash,
-            blake3::hash(b"two\n\nfrom stdinone\r\n").to_hex().as_str()
-        );
-        assert_ne!(corpus.hash, files(&[a, b]).unwrap().hash);
-        assert_eq!(corpus.floor(0..3), None);
-        let v = corpus.vocabulary(VocabKind::Char, 1).unwrap();
-        assert_eq!(v.decode(&corpus.encode(&v).unwrap()), corpus.bytes);
-    }
-
-    #[test]
-    fn missing_and_unreadable_files_are_named() {
-        let dir = tempfile::tempdir().unwrap();
-        for path in [dir.path().join("nowhere.txt"), dir.path().to_path_buf()] {
-            let e = files(std::slice::from_ref(&path)).unwrap_err();
-            assert_eq!(e.kind, Kind::Io);
-            assert!(e.message.contains(&path.display().to_string()), "{e}");
-        }
-    }
-
-    #[test]
-    fn empty_text_is_refused() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("empty.txt");
-        fs::write(&path, "").unwrap();
-        let e = files(std::slice::from_ref(&path)).unwrap_err();
-        assert_eq!(e.kind, Kind::Data);
-        assert!(e.message.contains("empty.txt"), "{e}");
-        assert_eq!(files(&[]).unwrap_err().kind, Kind::Data);
-        let none = Source::Builtin { seed: 1, chars: 0 };
-        assert_eq!(none.load().unwrap_err().kind, Kind::Data);
-        let blank = Source::Files(vec!["-".into()]).load_with(&mut &b""[..]);
-        assert_eq!(blank.unwrap_err().kind, Kind::Data);
-        // An empty file beside one that is not is no fault.
-        assert_eq!(files(&[path, "-".into()]).unwrap().bytes, b"from stdin");
-    }
-
-    #[test]
-    fn invalid_utf8_names_the_file_and_the_offset_in_it() {
-        let dir = tempfile::tempdir().unwrap();
-        let (good, bad) = (dir.path().join("good"), dir.path().join("bad"));
-        fs::write(&good, "höher").unwrap();
-        fs::write(&bad, b"abc\xe9def").unwrap();
-        let corpus = files(&[good, bad.clone()]).unwrap();
-        for e in [
-            corpus.vocabulary(VocabKind::Char, 1).unwrap_err(),
-            corpus
-                .encode(&Vocabulary::build(VocabKind::Char, b"ab", 1).unwrap())
-                .unwrap_err(),
-        ] {
-            assert_eq!(e.kind, Kind::Data);
-            for part in [
-                &bad.display().to_string(),
-                "0xE9",
-                "offset 3",
-                "--vocab byte",
-            ] {
-                assert!(e.message.contains(part), "{e}");
-            }
-        }
-        assert!(corpus.vocabulary(VocabKind::Byte, 1).is_ok());
-    }
-
-    #[test]
-    fn a_generated_text_knows_its_floor() {
-        let source = Source::Builtin {
-            seed: 3,
-            chars: 5000,
-        };
-        let corpus = source.load().unwrap();
-        assert_eq!(corpus.bytes.len(), 5000);
-        let (a, b) = (
-            corpus.floor(0..2500).unwrap(),
-            corpus.floor(2500..5000).unwrap(),
-        );
-        assert!((corpus.floor(0..5000).unwrap() - (a + b) / 2.0).abs() < 1e-6);
-        assert_eq!(corpus.floor(7..7), None);
-        assert_eq!(corpus.floor(4999..5001), None);
-    }
-}
+#[path = "source/tests.rs"]
+mod tests;

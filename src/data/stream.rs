@@ -1,7 +1,6 @@
 //! Minibatches for truncated BPTT: B contiguous streams through the text, T steps at a time.
 
-use std::sync::Arc;
-
+use super::tokens::Tokens;
 use crate::error::{Error, Result};
 
 /// What happens to the hidden state before a minibatch.
@@ -54,7 +53,7 @@ impl Minibatch {
 /// the end of the text, fewer than B T + 1 tokens, is not used.
 #[derive(Clone, Debug)]
 pub struct Streams {
-    tokens: Arc<[u32]>,
+    tokens: Tokens,
     steps: usize,
     batch: usize,
     per_epoch: usize,
@@ -65,7 +64,7 @@ impl Streams {
     ///
     /// # Errors
     /// `Kind::Usage` when T or B is 0; `Kind::Data` when the text is shorter than one window of all streams.
-    pub fn new(tokens: Arc<[u32]>, steps: usize, batch: usize) -> Result<Self> {
+    pub fn new(tokens: Tokens, steps: usize, batch: usize) -> Result<Self> {
         check_sizes(steps, batch)?;
         let window = batch.saturating_mul(steps);
         let per_epoch = tokens.len().saturating_sub(1) / window;
@@ -97,16 +96,21 @@ impl Streams {
 
     /// The minibatch at `index` of an epoch, a function of the index alone. An index past the end counts on from the
     /// beginning, so a position in the data can also be one number. The state is reset where an epoch begins.
-    pub fn minibatch(&self, index: usize) -> Minibatch {
+    ///
+    /// # Errors
+    /// `Kind::Io` when tokens that lie in a file cannot be read.
+    pub fn minibatch(&self, index: usize) -> Result<Minibatch> {
         let (t, b) = (self.steps, self.batch);
         let index = index % self.per_epoch;
         let length = self.per_epoch * t;
-        let mut ids = Vec::with_capacity((t + 1) * b);
-        for step in 0..=t {
-            let at = index * t + step;
-            ids.extend((0..b).map(|row| self.tokens[row * length + at]));
+        let mut ids = vec![0; (t + 1) * b];
+        let mut stream = vec![0; t + 1];
+        for row in 0..b {
+            self.tokens.read(row * length + index * t, &mut stream)?;
+            let column = ids[row..].iter_mut().step_by(b);
+            column.zip(&stream).for_each(|(id, token)| *id = *token);
         }
-        Minibatch {
+        Ok(Minibatch {
             steps: t,
             batch: b,
             ids,
@@ -116,7 +120,7 @@ impl Streams {
             } else {
                 Carry::Keep
             },
-        }
+        })
     }
 }
 
@@ -138,7 +142,7 @@ mod tests {
     use crate::error::Kind;
     use proptest::prelude::*;
 
-    fn counting(n: usize) -> Arc<[u32]> {
+    fn counting(n: usize) -> Tokens {
         (0..n as u32).collect()
     }
 
@@ -146,15 +150,15 @@ mod tests {
     fn time_major_and_shifted() {
         let s = Streams::new(counting(14), 3, 2).unwrap();
         assert_eq!(s.per_epoch(), 2);
-        let first = s.minibatch(0);
+        let first = s.minibatch(0).unwrap();
         assert_eq!(first.ids, [0, 6, 1, 7, 2, 8, 3, 9]);
         assert_eq!(first.inputs(), [0, 6, 1, 7, 2, 8]);
         assert_eq!(first.targets(), [1, 7, 2, 8, 3, 9]);
         assert_eq!(first.carry, Carry::Reset);
-        let second = s.minibatch(1);
+        let second = s.minibatch(1).unwrap();
         assert_eq!(second.ids, [3, 9, 4, 10, 5, 11, 6, 12]);
         assert_eq!(second.carry, Carry::Keep);
-        assert_eq!(s.minibatch(2), first);
+        assert_eq!(s.minibatch(2).unwrap(), first);
     }
 
     #[test]
@@ -199,7 +203,7 @@ mod tests {
             let mut seen = vec![0u32; n];
             let mut before: Option<Minibatch> = None;
             for index in 0..s.per_epoch() {
-                let m = s.minibatch(index);
+                let m = s.minibatch(index).unwrap();
                 prop_assert_eq!(m.ids.len(), (t + 1) * b);
                 for (input, target) in m.inputs().iter().zip(m.targets()) {
                     prop_assert_eq!(input + 1, *target);

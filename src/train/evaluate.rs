@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::data::{Carry, Segments};
+use crate::data::{Carry, Segments, Tokens};
 use crate::error::{Error, Result};
 use crate::exec::{Device, Engine, Inputs};
 use crate::model::{Dims, Mode, Spec};
@@ -40,7 +40,7 @@ impl Evaluator {
     ///
     /// # Errors
     /// A text of fewer than two tokens; sizes that do not fit together.
-    pub fn new(spec: &Spec, tokens: Arc<[u32]>, batch: usize) -> Result<Evaluator> {
+    pub fn new(spec: &Spec, tokens: Tokens, batch: usize) -> Result<Evaluator> {
         let segments = Segments::new(tokens)?;
         let dims = Dims {
             steps: STEPS.min(segments.predictions()),
@@ -76,6 +76,7 @@ impl Evaluator {
         // The sum is taken in f64, in the order of the windows.
         let (mut loss, mut count) = (0.0, 0);
         for minibatch in self.segments.batches(self.dims.steps, self.dims.batch)? {
+            let minibatch = minibatch?;
             count += minibatch.counted();
             let inputs = Inputs {
                 ids: &minibatch.ids,

@@ -12,7 +12,7 @@ use super::sampling::Sampling;
 use super::schedule::{Progress, Schedule};
 use super::settings::{Length, Settings};
 use super::state::{self, Best, Counters, State};
-use crate::data::{Carry, Minibatch, Streams};
+use crate::data::{Carry, Minibatch, Streams, Tokens};
 use crate::error::{Error, Kind, Result};
 use crate::exec::{Device, Engine, Inputs, Outcome};
 use crate::model::{Dims, Mode, Spec, initialize};
@@ -119,8 +119,8 @@ impl Job {
         mut settings: Settings,
         mut spec: Spec,
         length: Length,
-        train: Arc<[u32]>,
-        validation: Arc<[u32]>,
+        train: Tokens,
+        validation: Tokens,
     ) -> Result<Job> {
         let dims = Dims {
             steps: settings.seq_len,
@@ -301,7 +301,7 @@ impl Trainer {
         let step = self.counters.step;
         let per_epoch = self.job.steps_per_epoch();
         // The index is a remainder, so it fits.
-        let minibatch = self.job.streams.minibatch((step % per_epoch) as usize);
+        let minibatch = self.job.streams.minibatch((step % per_epoch) as usize)?;
         let lr = self.schedule.lr(&Progress {
             step,
             steps_per_epoch: per_epoch,

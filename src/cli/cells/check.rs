@@ -6,6 +6,7 @@ use clap::{ArgMatches, Command};
 use pollster::block_on;
 use serde_json::{Value, json};
 use wgrnn::cell::{Cell, library};
+use wgrnn::data::Tokens;
 use wgrnn::exec::Device;
 use wgrnn::exec::check::Row;
 use wgrnn::exec::differences::{Slope, TOLERANCE, differences, worst};
@@ -282,13 +283,13 @@ fn learns(cell: &Arc<Cell>) -> Result<Part> {
         ..Spec::default()
     };
     // Two windows a row: states start anew often enough for a cell that only ever adds to its state.
-    let text: Arc<[u32]> = toy(ROWS * (2 * STEPS + 1)).into();
+    let text: Tokens = toy(ROWS * (2 * STEPS + 1)).into();
     let job = Job::new(
         settings,
         spec,
         Length::Steps(TRAINING),
         text,
-        Arc::default(),
+        Tokens::default(),
     )?;
     let losses = match block_on(losses(job)) {
         Ok(losses) => losses,

@@ -121,9 +121,10 @@ pub fn run(m: &ArgMatches) -> Result<()> {
 
     let files: Vec<PathBuf> = m.get_many("files").unwrap_or_default().cloned().collect();
     let source = text::source(&files);
-    let corpus = text::load(&source)?;
+    let corpus = text::open(&source, None)?;
     let vocabulary = text::vocabulary(&corpus, &base)?;
     let prepared = text::prepare(&source, &corpus, &vocabulary, &base)?;
+    let unit = vocabulary.unit();
     let device = flags::open_device(m)?;
 
     // Everything is sized before anything is trained.
@@ -143,10 +144,10 @@ pub fn run(m: &ArgMatches) -> Result<()> {
         let place = format!("{}/{count} {cell}", n + 1);
         out::note(&format!("{place}: H {hidden}, {parameters} parameters"));
         let embed = job.spec.embed;
-        let (nats, speed) = block_on(train(&device, job))
+        let (nats, speed) = block_on(train(&device, job, unit))
             .map_err(|e| Error::new(e.kind, format!("{cell}: {}", e.message)))?;
         out::note(&match nats {
-            Some(nats) => format!("{place}: {nats:.4} nats/char, {speed:.0} characters/s"),
+            Some(nats) => format!("{place}: {nats:.4} nats/{unit}, {speed:.0} {unit}s/s"),
             None => format!("{place}: diverged"),
         });
         rows.push(Row {
@@ -187,9 +188,9 @@ pub fn run(m: &ArgMatches) -> Result<()> {
         device.name()
     ))?;
     if let Some(floor) = prepared.floor {
-        out::line(&format!("no model can get below {floor:.4} nats/char"))?;
+        out::line(&format!("no model can get below {floor:.4} nats/{unit}"))?;
     }
-    print(&rows)
+    print(&rows, unit)
 }
 
 /// The cells that are compared, with their constants.
@@ -252,9 +253,9 @@ fn fit(shared: &Table, cell: &Cell, vocab: usize, budget: usize) -> Result<usize
 }
 
 /// Trains to the end; the loss on the validation text, if it did not diverge, and characters a second of training.
-async fn train(device: &Device, job: Job) -> Result<(Option<f64>, f64)> {
+async fn train(device: &Device, job: Job, unit: &'static str) -> Result<(Option<f64>, f64)> {
     let tokens = job.settings.seq_len * job.settings.batch;
-    let mut progress = Progress::new(false, 0, tokens, job.steps_per_epoch());
+    let mut progress = Progress::new(false, 0, tokens, job.steps_per_epoch(), unit);
     let state = job.start()?;
     let mut trainer = Trainer::new(device.clone(), job, state).await?;
     let start = Instant::now();
@@ -296,12 +297,17 @@ fn value(row: &Row) -> Value {
     })
 }
 
-fn print(rows: &[Row]) -> Result<()> {
+fn print(rows: &[Row], unit: &str) -> Result<()> {
     let longest = rows.iter().map(|r| r.cell.len()).max();
     let width = longest.unwrap_or(0).max("cell".len());
     out::line(&format!(
         "\n{:<width$} {:>6} {:>10} {:>10} {:>10} {:>10}",
-        "cell", "H", "parameters", "nats/char", "bits/char", "tokens/s"
+        "cell",
+        "H",
+        "parameters",
+        format!("nats/{unit}"),
+        format!("bits/{unit}"),
+        "tokens/s"
     ))?;
     for (n, row) in rows.iter().enumerate() {
         let figures = match row.nats {

@@ -32,6 +32,14 @@ impl Settings {
 
         found.number("val", self.val, "0 to 0.9", |v| (0.0..=0.9).contains(&v));
         found.whole("min-count", self.min_count, 1, u64::MAX);
+        // Three marks and one symbol more make the smallest vocabulary that says something.
+        if (1..4).contains(&self.max_vocab) {
+            let text = format!(
+                "expected 0 for no limit, or 4 or more, got {}",
+                self.max_vocab
+            );
+            found.add(&["max-vocab"], text);
+        }
 
         found.whole("hidden", self.hidden as u64, 1, 65536);
         found.whole("layers", self.layers as u64, 1, 64);

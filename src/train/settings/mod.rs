@@ -24,6 +24,8 @@ choice! {
         Char = "char",
         /// A byte: any file, V = 256.
         Byte = "byte",
+        /// A word: what stands between white space.
+        Word = "word",
     }
 }
 
@@ -100,10 +102,12 @@ settings! {
         preset: Option<Preset> = None,
     }
     "data" {
-        /// A token is a character (char) or a byte (byte)
+        /// A token is a character (char), a byte (byte) or a word between white space (word)
         vocab: Vocab = Vocab::Char,
-        /// Characters seen fewer times than this fold into one unknown symbol
+        /// Symbols seen fewer times than this fold into one unknown symbol
         min_count: u64 = 1,
+        /// Symbols that are known, at most; the rarest fold into the unknown symbol; 0 is no limit
+        max_vocab: u64 = 0,
         /// Fraction of the text, at its end, that is held out for validation
         val: f64 = 0.05,
     }

@@ -1,0 +1,145 @@
+//! From a text to its vocabulary, in one pass and in pieces of any size.
+
+use super::list::WordCounts;
+use super::scan::{Scanner, Sink};
+use super::symbols::SymbolCounts;
+use super::{VocabKind, Vocabulary};
+use crate::error::Result;
+
+/// Which vocabulary is to be made of a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recipe {
+    /// What one symbol is.
+    pub kind: VocabKind,
+    /// Symbols that occur fewer times fold into one unknown symbol.
+    pub min_count: u64,
+    /// V, at most, with the symbols that stand for no text; the rarest fold. None: any.
+    pub max_size: Option<usize>,
+    /// Every line is a sequence of its own.
+    pub lines: bool,
+}
+
+impl Default for Recipe {
+    fn default() -> Self {
+        Recipe {
+            kind: VocabKind::Char,
+            min_count: 1,
+            max_size: None,
+            lines: false,
+        }
+    }
+}
+
+impl Recipe {
+    /// The vocabulary of a text in memory.
+    ///
+    /// # Errors
+    /// As [`Counter::feed`] and [`Counter::finish`].
+    pub fn build(&self, text: &[u8]) -> Result<Vocabulary> {
+        let mut counter = Counter::new(self);
+        counter.feed(text)?;
+        counter.end_file()?;
+        counter.finish()
+    }
+}
+
+/// Counts the symbols of a text.
+pub struct Counter {
+    recipe: Recipe,
+    scanner: Scanner,
+    counts: Counts,
+}
+
+impl Counter {
+    /// Nothing is counted yet.
+    pub fn new(recipe: &Recipe) -> Self {
+        Counter {
+            recipe: recipe.clone(),
+            scanner: Scanner::new(recipe.kind, recipe.lines),
+            counts: Counts::new(recipe),
+        }
+    }
+
+    /// Goes on with `text`.
+    ///
+    /// # Errors
+    /// `Kind::Data` when the text is not UTF-8, unless bytes are the symbols; for a word without an end.
+    pub fn feed(&mut self, text: &[u8]) -> Result<()> {
+        self.scanner.feed(text, &mut self.counts)
+    }
+
+    /// The end of a file, which ends its last line too.
+    ///
+    /// # Errors
+    /// `Kind::Data` when it ends within a character.
+    pub fn end_file(&mut self) -> Result<()> {
+        self.scanner.end(true, &mut self.counts)
+    }
+
+    /// The vocabulary.
+    ///
+    /// # Errors
+    /// `Kind::Data` when there are fewer than two symbols.
+    pub fn finish(self) -> Result<Vocabulary> {
+        let Recipe {
+            kind,
+            min_count,
+            max_size,
+            lines,
+        } = self.recipe;
+        match self.counts {
+            Counts::Symbols(counts) => {
+                { counts.finish(kind, min_count, max_size, lines) }.map(Vocabulary::of_symbols)
+            }
+            Counts::Words { counts, .. } => {
+                { counts.finish(min_count, max_size, lines) }.map(Vocabulary::of_words)
+            }
+        }
+    }
+}
+
+enum Counts {
+    Symbols(Box<SymbolCounts>),
+    Words {
+        counts: WordCounts,
+        lines: bool,
+        /// Whether the line has a word.
+        any: bool,
+    },
+}
+
+impl Counts {
+    fn new(recipe: &Recipe) -> Self {
+        match recipe.kind {
+            VocabKind::Char | VocabKind::Byte => Counts::Symbols(Box::default()),
+            VocabKind::Word => Counts::Words {
+                counts: WordCounts::default(),
+                lines: recipe.lines,
+                any: false,
+            },
+        }
+    }
+}
+
+impl Sink for Counts {
+    fn symbol(&mut self, symbol: u32, _: u64) {
+        if let Counts::Symbols(counts) = self {
+            counts.add(symbol);
+        }
+    }
+
+    fn part(&mut self, part: &str, _: u64) {
+        if let Counts::Words { counts, any, .. } = self {
+            counts.add(part);
+            *any = true;
+        }
+    }
+
+    fn line_end(&mut self) {
+        if let Counts::Words { counts, lines, any } = self
+            && (std::mem::take(any) || !*lines)
+        {
+            counts.ends += 1;
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! The vocabulary: which symbols a model knows, and their token ids.
+
+mod count;
+mod decode;
+mod encode;
+mod list;
+mod scan;
+mod stored;
+mod symbols;
+#[cfg(test)]
+mod tests;
+mod words;
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+pub use self::count::{Counter, Recipe};
+pub use self::decode::Decoder;
+pub use self::encode::{Encoded, Encoder};
+use self::list::WordList;
+use self::stored::Stored;
+use self::symbols::Symbols;
+use crate::error::Result;
+
+/// What one symbol is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum VocabKind {
+    /// A character: one Unicode code point of a UTF-8 text.
+    #[default]
+    Char,
+    /// A byte of any text.
+    Byte,
+    /// A word: what stands between white space in a UTF-8 text.
+    Word,
+}
+
+/// The symbols of a text and their ids. A clone shares them.
+///
+/// Characters and bytes are sorted by code point or value; when rare ones were folded, one more id stands for all that
+/// are unknown. Words stand by falling frequency, equal ones by their bytes, and with them `<unk>`, where rare words were
+/// folded or the text has it already, and `<eos>`, the end of a line. In a vocabulary of lines every line is a sequence of
+/// its own: line ends are no symbols, and two ids, [`start_id`](Self::start_id) and [`end_id`](Self::end_id), begin and end
+/// a sequence.
+///
+/// It is stored as `{"kind": "char", "symbols": "abc", "unknown": false}`, with a list of numbers for bytes and words with
+/// spaces between them, and checked when it is read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Stored", into = "Stored")]
+pub struct Vocabulary(Arc<Inner>);
+
+#[derive(Debug, PartialEq, Eq)]
+enum Inner {
+    Symbols(Symbols),
+    Words(WordList),
+}
+
+impl Vocabulary {
+    /// The vocabulary of a stream of `text`. Symbols that occur fewer than `min_count` times fold into one unknown symbol.
+    ///
+    /// # Errors
+    /// `Kind::Data` when the text is not UTF-8 (unless bytes are the symbols), or has fewer than two symbols.
+    pub fn build(kind: VocabKind, text: &[u8], min_count: usize) -> Result<Self> {
+        Recipe {
+            kind,
+            min_count: min_count as u64,
+            ..Recipe::default()
+        }
+        .build(text)
+    }
+
+    fn of_symbols(symbols: Symbols) -> Self {
+        Vocabulary(Arc::new(Inner::Symbols(symbols)))
+    }
+
+    fn of_words(words: WordList) -> Self {
+        Vocabulary(Arc::new(Inner::Words(words)))
+    }
+
+    /// What one symbol is.
+    pub fn kind(&self) -> VocabKind {
+        match &*self.0 {
+            Inner::Symbols(s) => s.kind,
+            Inner::Words(_) => VocabKind::Word,
+        }
+    }
+
+    /// Whether every line is a sequence of its own.
+    pub fn of_lines(&self) -> bool {
+        match &*self.0 {
+            Inner::Symbols(s) => s.lines,
+            Inner::Words(w) => w.lines,
+        }
+    }
+
+    /// V, the number of ids, with those that stand for no text.
+    pub fn len(&self) -> usize {
+        match &*self.0 {
+            Inner::Symbols(s) => s.len(),
+            Inner::Words(w) => w.words.len(),
+        }
+    }
+
+    /// Never: a vocabulary has at least two symbols.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The id that stands for unknown symbols, where there is one.
+    pub fn unknown_id(&self) -> Option<u32> {
+        match &*self.0 {
+            Inner::Symbols(s) => s.unknown_id(),
+            Inner::Words(w) => w.unknown,
+        }
+    }
+
+    /// In a vocabulary of lines: the id before the first symbol of a line.
+    pub fn start_id(&self) -> Option<u32> {
+        match &*self.0 {
+            Inner::Symbols(s) => s.lines.then(|| s.len() as u32 - 2),
+            Inner::Words(w) => w.start,
+        }
+    }
+
+    /// In a vocabulary of lines: the id after the last symbol of a line.
+    pub fn end_id(&self) -> Option<u32> {
+        match &*self.0 {
+            Inner::Symbols(s) => s.lines.then(|| s.len() as u32 - 1),
+            Inner::Words(w) => w.start.map(|_| w.end),
+        }
+    }
+
+    /// What a model reads before a text that begins: the start of a line, or in a stream the end of one. Where line ends
+    /// are unknown it is the first symbol.
+    pub fn before_text(&self) -> u32 {
+        let newline = || match &*self.0 {
+            Inner::Symbols(s) => s.find(u32::from('\n')).or(s.unknown_id()),
+            Inner::Words(w) => Some(w.end),
+        };
+        self.start_id().or_else(newline).unwrap_or(0)
+    }
+
+    /// The name of what a loss is counted by: char, byte or word.
+    pub fn unit(&self) -> &'static str {
+        match self.kind() {
+            VocabKind::Char => "char",
+            VocabKind::Byte => "byte",
+            VocabKind::Word => "word",
+        }
+    }
+
+    /// The ids of a piece of text. A symbol that is not in the vocabulary becomes the unknown one; the end of the text
+    /// does not end its last line.
+    ///
+    /// # Errors
+    /// `Kind::Data` when the text is not UTF-8 (unless bytes are the symbols), or when it has unknown symbols and the
+    /// vocabulary no id for them: the message lists the first few, with the byte where each is first met.
+    pub fn encode(&self, text: &[u8]) -> Result<Vec<u32>> {
+        let mut encoder = Encoder::new(self);
+        let mut found = Encoded::default();
+        encoder.feed(text, &mut found)?;
+        encoder.end_fragment(&mut found)?;
+        encoder.finish()?;
+        Ok(found.ids)
+    }
+
+    /// The text of `ids`, as a [`Decoder`] gives it. The unknown symbol, and an id that there is not, print as U+FFFD, `?`
+    /// among bytes, `<unk>` among words.
+    pub fn decode(&self, ids: &[u32]) -> Vec<u8> {
+        let mut decoder = Decoder::new(self);
+        let mut text = Vec::new();
+        ids.iter().for_each(|id| decoder.push(*id, &mut text));
+        decoder.finish(&mut text);
+        text
+    }
+
+    /// BLAKE3, in hexadecimal, of the kind, the symbols and whether one stands for the unknown.
+    pub fn hash(&self) -> String {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&[self.kind() as u8, u8::from(self.unknown_id().is_some())]);
+        match &*self.0 {
+            Inner::Symbols(s) => s.hash(&mut hasher),
+            Inner::Words(w) => w.words.iter().for_each(|word| {
+                hasher.update(word).update(b" ");
+            }),
+        }
+        if self.of_lines() {
+            hasher.update(b"lines");
+        }
+        hasher.finalize().to_hex().to_string()
+    }
+}

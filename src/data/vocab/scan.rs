@@ -1,0 +1,384 @@
+//! Text to symbols, in pieces of any size: where a piece is cut changes nothing.
+
+use super::VocabKind;
+use crate::error::{Error, Result};
+
+/// The longest word, in bytes: more without white space is no text of words.
+const LONGEST_WORD: usize = 1 << 20;
+
+/// What is found in a text.
+pub(super) trait Sink {
+    /// A character or byte, and where it stands.
+    fn symbol(&mut self, symbol: u32, at: u64);
+    /// A word, and where it begins.
+    fn part(&mut self, part: &str, at: u64);
+    /// The end of a line, where lines count: in every text of lines, and among words.
+    fn line_end(&mut self);
+}
+
+/// Reads a text for one kind of vocabulary.
+pub(super) struct Scanner {
+    kind: VocabKind,
+    /// Every line is a sequence of its own: line ends are no symbols.
+    lines: bool,
+    utf8: Utf8,
+    /// The beginning of a word or line that goes on, and where it stands.
+    partial: String,
+    partial_at: u64,
+    /// A carriage return that belongs to a line end if one follows.
+    returned: bool,
+    /// Whether something stands after the last line end.
+    open: bool,
+    /// Bytes so far.
+    at: u64,
+}
+
+impl Scanner {
+    pub fn new(kind: VocabKind, lines: bool) -> Self {
+        Scanner {
+            kind,
+            lines,
+            utf8: Utf8::default(),
+            partial: String::new(),
+            partial_at: 0,
+            returned: false,
+            open: false,
+            at: 0,
+        }
+    }
+
+    /// Goes on with `bytes`.
+    ///
+    /// # Errors
+    /// `Kind::Data` for what is not UTF-8, unless bytes are read; for a word without an end.
+    pub fn feed(&mut self, bytes: &[u8], sink: &mut impl Sink) -> Result<()> {
+        if self.kind == VocabKind::Byte {
+            for byte in bytes {
+                self.symbol(u32::from(*byte), 1, sink);
+            }
+            return Ok(());
+        }
+        let mut utf8 = std::mem::take(&mut self.utf8);
+        let fed = utf8.feed(bytes, |text| match self.kind {
+            VocabKind::Word => self.words(text, sink),
+            _ => {
+                for c in text.chars() {
+                    self.symbol(u32::from(c), c.len_utf8() as u64, sink);
+                }
+                Ok(())
+            }
+        });
+        self.utf8 = utf8;
+        fed
+    }
+
+    /// The end of a file, which ends a word and a character; with `closing` also its last line.
+    ///
+    /// # Errors
+    /// `Kind::Data` when it ends within a character.
+    pub fn end(&mut self, closing: bool, sink: &mut impl Sink) -> Result<()> {
+        self.utf8.end()?;
+        if self.returned && !closing {
+            sink.symbol(u32::from('\r'), self.at - 1);
+        }
+        self.returned = false;
+        self.finish_part(sink);
+        let counts = self.lines || self.kind == VocabKind::Word;
+        if closing && self.open && counts {
+            sink.line_end();
+            self.open = false;
+        }
+        Ok(())
+    }
+
+    fn symbol(&mut self, symbol: u32, bytes: u64, sink: &mut impl Sink) {
+        let at = self.at;
+        self.at += bytes;
+        if !self.lines {
+            return sink.symbol(symbol, at);
+        }
+        let returned = std::mem::take(&mut self.returned);
+        if symbol == u32::from('\n') {
+            self.open = false;
+            return sink.line_end();
+        }
+        self.open = true;
+        if returned {
+            sink.symbol(u32::from('\r'), at - 1);
+        }
+        match symbol == u32::from('\r') {
+            true => self.returned = true,
+            false => sink.symbol(symbol, at),
+        }
+    }
+
+    fn words(&mut self, text: &str, sink: &mut impl Sink) -> Result<()> {
+        let bytes = text.as_bytes();
+        // Where the word that is being read begins in `text`.
+        let mut begin = 0;
+        let mut at = 0;
+        while at < bytes.len() {
+            let space = match CLASSES[usize::from(bytes[at])] {
+                Class::Word => 0,
+                Class::Space => 1,
+                Class::Maybe => match text[at..].chars().next() {
+                    Some(c) if c.is_whitespace() => c.len_utf8(),
+                    _ => 0,
+                },
+            };
+            if space == 0 {
+                at += 1;
+                continue;
+            }
+            self.word(&text[begin..at], begin)?;
+            self.finish_part(sink);
+            if bytes[at] == b'\n' {
+                sink.line_end();
+                self.open = false;
+            } else {
+                self.open = true;
+            }
+            at += space;
+            begin = at;
+        }
+        self.word(&text[begin..], begin)?;
+        self.at += text.len() as u64;
+        Ok(())
+    }
+
+    /// Adds to the word that goes on, if there is something to add.
+    fn word(&mut self, more: &str, at: usize) -> Result<()> {
+        if more.is_empty() {
+            return Ok(());
+        }
+        self.open = true;
+        if self.partial.is_empty() {
+            self.partial_at = self.at + at as u64;
+        }
+        if self.partial.len() + more.len() > LONGEST_WORD {
+            return Err(Error::data(format!(
+                "the word at byte {} is longer than {LONGEST_WORD} bytes; is this a text of words? --vocab char and \
+                 --vocab byte need no white space",
+                self.partial_at
+            )));
+        }
+        self.partial.push_str(more);
+        Ok(())
+    }
+
+    fn finish_part(&mut self, sink: &mut impl Sink) {
+        if !self.partial.is_empty() {
+            sink.part(&self.partial, self.partial_at);
+            self.partial.clear();
+        }
+    }
+}
+
+/// What a byte says about white space.
+#[derive(Clone, Copy)]
+enum Class {
+    Word,
+    Space,
+    /// The first byte of characters of which some are white space.
+    Maybe,
+}
+
+/// White space is what Unicode calls so, and the four separators of ASCII as in Python's `split`.
+const CLASSES: [Class; 256] = {
+    let mut classes = [Class::Word; 256];
+    let mut b = 0;
+    while b < 256 {
+        classes[b] = match b {
+            0x09..=0x0d | 0x1c..=0x20 => Class::Space,
+            0xc2 | 0xe1..=0xe3 => Class::Maybe,
+            _ => Class::Word,
+        };
+        b += 1;
+    }
+    classes
+};
+
+/// Bytes to text, where a character may be cut between two pieces.
+#[derive(Default)]
+struct Utf8 {
+    /// The bytes of a character that goes on.
+    carry: Vec<u8>,
+    /// Bytes of this file that were whole characters.
+    at: u64,
+}
+
+impl Utf8 {
+    fn feed(&mut self, mut bytes: &[u8], mut take: impl FnMut(&str) -> Result<()>) -> Result<()> {
+        while !self.carry.is_empty() {
+            let Some((byte, rest)) = bytes.split_first() else {
+                return Ok(());
+            };
+            self.carry.push(*byte);
+            bytes = rest;
+            match std::str::from_utf8(&self.carry) {
+                Ok(text) => {
+                    take(text)?;
+                    self.at += self.carry.len() as u64;
+                    self.carry.clear();
+                }
+                Err(e) if e.error_len().is_none() => {}
+                Err(_) => return Err(self.bad(self.carry[0], 0)),
+            }
+        }
+        let (text, rest) = match std::str::from_utf8(bytes) {
+            Ok(text) => (text, &[][..]),
+            Err(e) => {
+                let (good, rest) = bytes.split_at(e.valid_up_to());
+                if e.error_len().is_some() {
+                    return Err(self.bad(rest[0], good.len()));
+                }
+                (std::str::from_utf8(good).unwrap_or_default(), rest)
+            }
+        };
+        take(text)?;
+        self.at += text.len() as u64;
+        self.carry.extend_from_slice(rest);
+        Ok(())
+    }
+
+    /// The end of a file; the next one is counted anew.
+    fn end(&mut self) -> Result<()> {
+        if let Some(byte) = self.carry.first() {
+            return Err(self.bad(*byte, 0));
+        }
+        self.at = 0;
+        Ok(())
+    }
+
+    fn bad(&self, byte: u8, after: usize) -> Error {
+        Error::data(format!(
+            "not UTF-8: byte 0x{byte:02X} at offset {}; --vocab byte reads any text",
+            self.at + after as u64
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[derive(Debug, PartialEq)]
+    enum Found {
+        Symbol(u32, u64),
+        Part(String, u64),
+        End,
+    }
+
+    impl Sink for Vec<Found> {
+        fn symbol(&mut self, symbol: u32, at: u64) {
+            self.push(Found::Symbol(symbol, at));
+        }
+        fn part(&mut self, part: &str, at: u64) {
+            self.push(Found::Part(part.into(), at));
+        }
+        fn line_end(&mut self) {
+            self.push(Found::End);
+        }
+    }
+
+    fn scan(kind: VocabKind, lines: bool, pieces: &[&[u8]], closing: bool) -> Result<Vec<Found>> {
+        let (mut scanner, mut found) = (Scanner::new(kind, lines), Vec::new());
+        for piece in pieces {
+            scanner.feed(piece, &mut found)?;
+        }
+        scanner.end(closing, &mut found)?;
+        Ok(found)
+    }
+
+    fn words(text: &str) -> Vec<String> {
+        let found = scan(VocabKind::Word, false, &[text.as_bytes()], true).unwrap();
+        { found.into_iter() }
+            .map(|f| match f {
+                Found::Part(word, at) => {
+                    assert_eq!(&text[at as usize..][..word.len()], word);
+                    word
+                }
+                _ => "$".into(),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn words_stand_between_white_space_and_every_line_ends_once() {
+        assert_eq!(
+            words(" a  bc\r\n\n d\u{a0}é\u{2003}\u{1c}f"),
+            ["a", "bc", "$", "$", "d", "é", "f", "$"]
+        );
+        assert_eq!(words("a\n"), ["a", "$"]);
+        assert_eq!(words("\n"), ["$"]);
+        // Blanks after the last line end are a line, as they are for Python.
+        assert_eq!(words("a\n "), ["a", "$", "$"]);
+        assert_eq!(words("ÂâãÃ"), ["ÂâãÃ", "$"]);
+    }
+
+    #[test]
+    fn a_fragment_does_not_end_its_line() {
+        let found = scan(VocabKind::Word, false, &[b"a b"], false).unwrap();
+        assert_eq!(found.len(), 2);
+        let found = scan(VocabKind::Char, true, &[b"a\r"], false).unwrap();
+        assert_eq!(found, [Found::Symbol(97, 0), Found::Symbol(13, 1)]);
+    }
+
+    #[test]
+    fn line_ends_are_no_symbols_of_lines() {
+        let text: &[u8] = b"a\r\n\rb\n\nc";
+        let want = [
+            Found::Symbol(97, 0),
+            Found::End,
+            Found::Symbol(13, 3),
+            Found::Symbol(98, 4),
+            Found::End,
+            Found::End,
+            Found::Symbol(99, 7),
+            Found::End,
+        ];
+        for kind in [VocabKind::Char, VocabKind::Byte] {
+            assert_eq!(scan(kind, true, &[text], true).unwrap(), want);
+        }
+    }
+
+    #[test]
+    fn a_word_without_an_end_is_refused() {
+        let e = scan(
+            VocabKind::Word,
+            false,
+            &[b"a ", &vec![b'x'; LONGEST_WORD + 1]],
+            true,
+        )
+        .unwrap_err();
+        assert!(
+            e.message.contains("at byte 2 ") && e.message.contains("--vocab char"),
+            "{e}"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn cuts_change_nothing(text in "[ab é𝄞\\r\\n\u{2003}]{0,40}", cuts in proptest::collection::vec(0usize..90, 0..6),
+                               lines: bool, closing: bool) {
+            let bytes = text.as_bytes();
+            let mut cuts: Vec<usize> = cuts.into_iter().map(|c| c.min(bytes.len())).collect();
+            cuts.extend([0, bytes.len()]);
+            cuts.sort_unstable();
+            let pieces: Vec<&[u8]> = cuts.windows(2).map(|w| &bytes[w[0]..w[1]]).collect();
+            for kind in [VocabKind::Char, VocabKind::Byte, VocabKind::Word] {
+                prop_assert_eq!(scan(kind, lines, &pieces, closing).unwrap(), scan(kind, lines, &[bytes], closing).unwrap());
+            }
+        }
+
+        #[test]
+        fn bad_bytes_are_named_wherever_the_cut_is(cut in 0usize..9) {
+            for (text, at, byte) in [(&b"ab\xe9cdefgh"[..], 2, "0xE9"), (b"abc\xf0\x9f\x98xyz", 3, "0xF0"), (b"abcdefg\xe2\x82", 7, "0xE2")] {
+                let (a, b) = text.split_at(cut.min(text.len()));
+                let e = scan(VocabKind::Char, false, &[a, b], true).unwrap_err();
+                prop_assert!(e.message.contains(&format!("{byte} at offset {at};")), "{}", e);
+            }
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! A vocabulary as JSON, as checkpoints hold it.
+
+use serde::{Deserialize, Serialize};
+
+use super::list::WordList;
+use super::symbols::Symbols;
+use super::{Inner, VocabKind, Vocabulary};
+use crate::error::{Error, Result};
+
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
+pub(super) enum Stored {
+    Char {
+        symbols: String,
+        unknown: bool,
+        #[serde(default, skip_serializing_if = "is_false")]
+        lines: bool,
+    },
+    Byte {
+        symbols: Vec<u8>,
+        unknown: bool,
+        #[serde(default, skip_serializing_if = "is_false")]
+        lines: bool,
+    },
+    /// Words with spaces between them.
+    Word {
+        symbols: String,
+        #[serde(default, skip_serializing_if = "is_false")]
+        lines: bool,
+    },
+}
+
+fn is_false(b: &bool) -> bool {
+    !b
+}
+
+impl From<Vocabulary> for Stored {
+    fn from(v: Vocabulary) -> Self {
+        match &*v.0 {
+            Inner::Symbols(s) if s.kind == VocabKind::Byte => Stored::Byte {
+                symbols: s.symbols.iter().map(|b| *b as u8).collect(),
+                unknown: s.unknown,
+                lines: s.lines,
+            },
+            Inner::Symbols(s) => Stored::Char {
+                symbols: { s.symbols.iter() }
+                    .filter_map(|c| char::from_u32(*c))
+                    .collect(),
+                unknown: s.unknown,
+                lines: s.lines,
+            },
+            Inner::Words(w) => {
+                let words: Vec<&[u8]> = w.words.iter().collect();
+                Stored::Word {
+                    symbols: String::from_utf8_lossy(&words.join(&b' ')).into_owned(),
+                    lines: w.lines,
+                }
+            }
+        }
+    }
+}
+
+impl TryFrom<Stored> for Vocabulary {
+    type Error = Error;
+
+    fn try_from(stored: Stored) -> Result<Self> {
+        match stored {
+            Stored::Char {
+                symbols,
+                unknown,
+                lines,
+            } => {
+                let symbols = symbols.chars().map(u32::from).collect();
+                Symbols::new(VocabKind::Char, symbols, unknown, lines).map(Vocabulary::of_symbols)
+            }
+            Stored::Byte {
+                symbols,
+                unknown,
+                lines,
+            } => {
+                let symbols = symbols.into_iter().map(u32::from).collect();
+                Symbols::new(VocabKind::Byte, symbols, unknown, lines).map(Vocabulary::of_symbols)
+            }
+            Stored::Word { symbols, lines } => {
+                let words = symbols.split(' ').map(str::as_bytes);
+                WordList::new(words, lines).map(Vocabulary::of_words)
+            }
+        }
+    }
+}

@@ -1,0 +1,342 @@
+//! Vocabularies of every kind.
+
+use super::*;
+use crate::error::Kind;
+use proptest::prelude::*;
+
+fn build(text: &str, min_count: usize) -> Vocabulary {
+    Vocabulary::build(VocabKind::Char, text.as_bytes(), min_count).unwrap()
+}
+
+#[test]
+fn characters_are_sorted_by_code_point() {
+    let v = build("héllo\r\nwörld𝄞", 1);
+    let symbols: Vec<String> = (0..v.len() as u32)
+        .map(|id| String::from_utf8(v.decode(&[id])).unwrap())
+        .collect();
+    assert_eq!(
+        symbols,
+        ["\n", "\r", "d", "h", "l", "o", "r", "w", "é", "ö", "𝄞"]
+    );
+    assert_eq!(v.encode("dh𝄞\r\n".as_bytes()).unwrap(), [2, 3, 10, 1, 0]);
+    assert_eq!(v.unknown_id(), None);
+}
+
+#[test]
+fn bytes_are_those_that_occur() {
+    let v = Vocabulary::build(VocabKind::Byte, &[0xff, 0x41, 0xff, 0], 0).unwrap();
+    assert_eq!(v.len(), 3);
+    assert_eq!(v.encode(&[0xff, 0, 0x41]).unwrap(), [2, 0, 1]);
+    assert_eq!(v.decode(&[2, 0, 1, 99]), [0xff, 0, 0x41, b'?']);
+}
+
+#[test]
+fn rare_symbols_fold_into_the_last_id() {
+    let v = build("aabbcé", 2);
+    assert_eq!((v.len(), v.unknown_id()), (3, Some(2)));
+    assert_eq!(v.encode("abcéz".as_bytes()).unwrap(), [0, 1, 2, 2, 2]);
+    assert_eq!(v.decode(&[0, 2, 7]), "a\u{FFFD}\u{FFFD}".as_bytes());
+    // Nothing rare: no unknown symbol.
+    assert_eq!(build("aabb", 2).unknown_id(), None);
+}
+
+#[test]
+fn unknown_symbols_are_listed_with_their_places() {
+    let e = build("abc", 1).encode("aé🙂béab~".as_bytes()).unwrap_err();
+    assert_eq!(e.kind, Kind::Data);
+    assert_eq!(
+        e.message,
+        "the text has 4 symbol(s) that the vocabulary does not know: 'é' (U+00E9) at byte 1, '🙂' (U+1F642) at byte 3, \
+         '~' (U+007E) at byte 12"
+    );
+    let e = Vocabulary::build(VocabKind::Byte, b"ab", 1)
+        .unwrap()
+        .encode(&[0x61, 0xe9])
+        .unwrap_err();
+    assert!(e.message.ends_with("0xE9 at byte 1"), "{e}");
+}
+
+#[test]
+fn one_symbol_is_refused() {
+    for (text, min_count) in [("", 1), ("a", 1), ("aaaa", 1), ("ab", 9)] {
+        let e = Vocabulary::build(VocabKind::Char, text.as_bytes(), min_count).unwrap_err();
+        assert_eq!(e.kind, Kind::Data, "{text}");
+    }
+    // A known symbol and the unknown one are two.
+    assert_eq!(build("aab", 2).len(), 2);
+}
+
+#[test]
+fn invalid_utf8_names_the_offset_and_the_way_out() {
+    for r in [
+        Vocabulary::build(VocabKind::Char, b"ab\xe9c", 1).map(|_| ()),
+        build("abc", 1).encode(b"ab\xe9c").map(|_| ()),
+    ] {
+        let e = r.unwrap_err();
+        assert_eq!(e.kind, Kind::Data);
+        assert!(
+            e.message.contains("0xE9 at offset 2") && e.message.contains("--vocab byte"),
+            "{e}"
+        );
+    }
+}
+
+#[test]
+fn stored_as_readable_json_and_checked_when_read() {
+    let json = serde_json::to_string(&build("abca\"", 2)).unwrap();
+    assert_eq!(json, r#"{"kind":"char","symbols":"a","unknown":true}"#);
+    for bad in [
+        r#"{"kind":"char","symbols":"ba","unknown":false}"#,
+        r#"{"kind":"char","symbols":"aa","unknown":false}"#,
+        r#"{"kind":"char","symbols":"a","unknown":false}"#,
+        r#"{"kind":"byte","symbols":[1,256],"unknown":false}"#,
+        r#"{"kind":"byte","symbols":[1,2],"unknown":false,"more":1}"#,
+        r#"{"kind":"word","symbols":"ab","unknown":false}"#,
+        r#"{"kind":"word","symbols":"ab"}"#,
+        r#"{"kind":"word","symbols":""}"#,
+        r#"{"kind":"word","symbols":"a b"}"#,
+        r#"{"kind":"word","symbols":"a <eos> a"}"#,
+        r#"{"kind":"word","symbols":"a <eos> "}"#,
+        r#"{"kind":"word","symbols":"a\tb <eos>"}"#,
+        r#"{"kind":"word","symbols":"a <eos>","lines":true}"#,
+        r#"{"kind":"word","symbols":"<s> </s>","lines":true}"#,
+    ] {
+        assert!(serde_json::from_str::<Vocabulary>(bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn the_hash_tells_vocabularies_apart() {
+    let all = [
+        build("ab", 1),
+        build("abc", 1),
+        build("aabbc", 2),
+        Vocabulary::build(VocabKind::Byte, b"ab", 1).unwrap(),
+    ];
+    for (i, a) in all.iter().enumerate() {
+        assert_eq!(a.hash().len(), 64);
+        assert!(all[..i].iter().all(|b| a.hash() != b.hash()));
+    }
+}
+
+proptest! {
+    #[test]
+    fn text_and_vocabulary_round_trip(text in "[ -~\\r\\né𝄞中]{2,80}", min_count in 0usize..3) {
+        let Ok(v) = Vocabulary::build(VocabKind::Char, text.as_bytes(), min_count) else {
+            return Ok(());
+        };
+        let ids = v.encode(text.as_bytes()).unwrap();
+        prop_assert!(ids.iter().all(|id| (*id as usize) < v.len()));
+        if v.unknown_id().is_none() {
+            prop_assert_eq!(v.decode(&ids), text.as_bytes());
+        }
+        let again: Vocabulary = serde_json::from_str(&serde_json::to_string(&v).unwrap()).unwrap();
+        prop_assert_eq!(&again, &v);
+        prop_assert_eq!(again.hash(), v.hash());
+    }
+
+    #[test]
+    fn bytes_round_trip(text in proptest::collection::vec(any::<u8>(), 2..300)) {
+        let Ok(v) = Vocabulary::build(VocabKind::Byte, &text, 1) else {
+            return Ok(());
+        };
+        prop_assert_eq!(v.decode(&v.encode(&text).unwrap()), text);
+        let again: Vocabulary = serde_json::from_str(&serde_json::to_string(&v).unwrap()).unwrap();
+        prop_assert_eq!(again, v);
+    }
+}
+
+fn words(text: &str, recipe: Recipe) -> Vocabulary {
+    let kind = VocabKind::Word;
+    Recipe { kind, ..recipe }.build(text.as_bytes()).unwrap()
+}
+
+fn names(v: &Vocabulary) -> Vec<String> {
+    let Inner::Words(list) = &*v.0 else {
+        panic!("{v:?}")
+    };
+    { list.words.iter() }
+        .map(|w| String::from_utf8(w.to_vec()).unwrap())
+        .collect()
+}
+
+#[test]
+fn words_stand_by_falling_frequency() {
+    let v = words("b a\nc a d\n\n c a\n", Recipe::default());
+    // Four lines, three a, two c; equal ones by their bytes.
+    assert_eq!(names(&v), ["<eos>", "a", "c", "b", "d"]);
+    assert_eq!(v.encode(b"b a\n\nd").unwrap(), [3, 1, 0, 0, 4]);
+    assert_eq!(v.decode(&[3, 1, 0, 0, 4, 9]), b"b a\n\nd <unk>");
+    assert_eq!(
+        (v.unknown_id(), v.start_id(), v.end_id()),
+        (None, None, None)
+    );
+    assert_eq!((v.before_text(), v.unit()), (0, "word"));
+    let e = v.encode("a  né é né".as_bytes()).unwrap_err();
+    assert!(
+        e.message.ends_with(
+            r#"3 symbol(s) that the vocabulary does not know: "né" at byte 3, "é" at byte 7"#
+        ),
+        "{e}"
+    );
+    // The last line counts though nothing ends it.
+    assert_eq!(words("b a\nc a d\n\n c a", Recipe::default()), v);
+}
+
+#[test]
+fn rare_words_fold_into_unk() {
+    let text = "a a a b b c d <eos>\n";
+    let v = words(
+        text,
+        Recipe {
+            min_count: 2,
+            ..Recipe::default()
+        },
+    );
+    // <eos>: the text's own and the line end; <unk>: c and d.
+    assert_eq!(names(&v), ["a", "<eos>", "<unk>", "b"]);
+    assert_eq!(v.unknown_id(), Some(2));
+    assert_eq!(v.encode(b"c b x <eos>").unwrap(), [2, 3, 2, 1]);
+    for (most, want) in [
+        // b is as frequent as what was folded, and <unk> comes before it.
+        (4, vec!["a", "<eos>", "<unk>", "b"]),
+        (3, vec!["<unk>", "a", "<eos>"]),
+        (5, vec!["a", "<eos>", "b", "c", "d"]),
+        (9, vec!["a", "<eos>", "b", "c", "d"]),
+    ] {
+        let recipe = Recipe {
+            max_size: Some(most),
+            ..Recipe::default()
+        };
+        assert_eq!(names(&words(text, recipe)), want, "{most}");
+    }
+}
+
+#[test]
+fn a_text_with_unk_keeps_it() {
+    let v = words("the <unk> sat on the <unk> <unk>\n", Recipe::default());
+    assert_eq!(names(&v), ["<unk>", "the", "<eos>", "on", "sat"]);
+    assert_eq!(v.encode(b"the dog").unwrap(), [1, 0]);
+    let v = words(
+        "the <unk> sat on the <unk>\n",
+        Recipe {
+            min_count: 2,
+            ..Recipe::default()
+        },
+    );
+    assert_eq!(names(&v), ["<unk>", "the", "<eos>"]);
+}
+
+#[test]
+fn lines_have_a_start_and_an_end() {
+    let lines = Recipe {
+        lines: true,
+        ..Recipe::default()
+    };
+    let v = words("a b\r\n\na\n", lines.clone());
+    // Two lines with words.
+    assert_eq!(names(&v), ["</s>", "a", "b", "<s>"]);
+    assert_eq!(
+        (v.start_id(), v.end_id(), v.before_text()),
+        (Some(3), Some(0), 3)
+    );
+    assert_eq!(v.encode(b"a\nb").unwrap(), [1, 2]);
+    assert_eq!(v.decode(&[3, 1, 2, 0, 3, 2, 0]), b"a b\nb\n");
+    let recipe = Recipe {
+        max_size: Some(4),
+        ..lines.clone()
+    };
+    assert_eq!(
+        names(&words("a b c", recipe)),
+        ["<unk>", "</s>", "a", "<s>"]
+    );
+    for kind in [VocabKind::Char, VocabKind::Byte] {
+        let v = Recipe {
+            kind,
+            ..lines.clone()
+        }
+        .build(b"ab\r\n\na")
+        .unwrap();
+        assert_eq!((v.len(), v.start_id(), v.end_id()), (4, Some(2), Some(3)));
+        assert_eq!(v.encode(b"b\na").unwrap(), [1, 0]);
+        assert_eq!(v.decode(&[2, 0, 1, 3]), b"ab\n");
+        let other = Recipe {
+            kind,
+            ..Recipe::default()
+        }
+        .build(b"ab")
+        .unwrap();
+        assert_ne!(v.hash(), other.hash());
+        let again: Vocabulary = serde_json::from_str(&serde_json::to_string(&v).unwrap()).unwrap();
+        assert_eq!(again, v);
+    }
+}
+
+#[test]
+fn the_most_frequent_characters_are_kept() {
+    let v = Recipe {
+        max_size: Some(3),
+        ..Recipe::default()
+    }
+    .build(b"aaabcccd")
+    .unwrap();
+    assert_eq!((v.len(), v.unknown_id()), (3, Some(2)));
+    assert_eq!(v.encode(b"acbd").unwrap(), [0, 1, 2, 2]);
+    assert_eq!(
+        Recipe {
+            max_size: Some(4),
+            ..Recipe::default()
+        }
+        .build(b"abcd")
+        .unwrap()
+        .unknown_id(),
+        None
+    );
+}
+
+#[test]
+fn marks_alone_are_no_vocabulary() {
+    for (text, lines) in [("\n\n", false), ("", false), (" \n", true), ("", true)] {
+        let recipe = Recipe {
+            kind: VocabKind::Word,
+            lines,
+            ..Recipe::default()
+        };
+        let e = recipe.build(text.as_bytes()).unwrap_err();
+        assert_eq!(e.kind, Kind::Data, "{text:?}");
+        assert!(
+            e.message.starts_with("vocabulary: expected at least"),
+            "{e}"
+        );
+    }
+}
+
+#[test]
+fn a_million_words_are_read_in_seconds() {
+    let list = (0..1_000_000).map(|n| format!("word{n}"));
+    let text = format!("<eos> {}", list.collect::<Vec<_>>().join(" "));
+    let json = format!(r#"{{"kind":"word","symbols":"{text}"}}"#);
+    let start = std::time::Instant::now();
+    let v: Vocabulary = serde_json::from_str(&json).unwrap();
+    assert_eq!(v.len(), 1_000_001);
+    assert_eq!(v.encode(b"word999999 word0").unwrap(), [1_000_000, 1]);
+    // A tenth of that in a release build; slow machines have much to spare.
+    assert!(start.elapsed().as_secs() < 10, "{:?}", start.elapsed());
+}
+
+proptest! {
+    #[test]
+    fn words_round_trip(text in "[abcdé \n]{0,60}", lines: bool, min_count in 0u64..3) {
+        let recipe = Recipe { kind: VocabKind::Word, min_count, lines, ..Recipe::default() };
+        let Ok(v) = recipe.build(text.as_bytes()) else { return Ok(()) };
+        let again: Vocabulary = serde_json::from_str(&serde_json::to_string(&v).unwrap()).unwrap();
+        prop_assert_eq!(&again, &v);
+        prop_assert_eq!(again.hash(), v.hash());
+        let ids = v.encode(text.as_bytes()).unwrap();
+        prop_assert!(ids.iter().all(|id| (*id as usize) < v.len()));
+        if v.unknown_id().is_none() && !lines {
+            let plain: Vec<String> = text.split('\n').map(|l| l.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+            prop_assert_eq!(v.decode(&ids), plain.join("\n").into_bytes());
+        }
+    }
+}
