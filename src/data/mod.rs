@@ -1,6 +1,9 @@
 //! Text on its way to a model: corpus -> vocabulary -> token ids -> minibatches. Stands apart from the rest.
 
+pub mod batches;
 pub mod builtin;
+pub mod lines;
+pub mod packed;
 pub mod segments;
 pub mod source;
 pub mod split;
@@ -10,7 +13,10 @@ pub mod tokens;
 mod unpack;
 pub mod vocab;
 
+pub use batches::{BatchSize, Batching, Lengths, LineBatches, LineOrder, Padding};
 pub use builtin::Builtin;
+pub use lines::{LeftOut, LineRules, Lines, LongLines};
+pub use packed::Packed;
 pub use segments::Segments;
 pub use source::{Corpus, Source};
 pub use split::{Split, split};

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use super::builtin;
+use super::lines::{LeftOut, LineRules, Lines, LinesWriter};
 use super::store::{IN_MEMORY, Store, StoreWriter};
 use super::tokens::{Tokens, TokensWriter};
 use super::unpack::{Fault, Unpacked};
@@ -311,6 +312,42 @@ impl Corpus {
         self.pass(&mut writing)?;
         writing.encoder.finish().map_err(|e| self.named(e))?;
         writing.writer.finish()
+    }
+
+    /// The lines of this text in `vocabulary`, which must be one of lines, and how many were left out; errors name the
+    /// file.
+    ///
+    /// # Errors
+    /// As [`encode`](Self::encode); `Kind::Data` when a line is longer than `rules` allow, naming it, or when no line has a
+    /// token.
+    pub fn lines(&self, vocabulary: &Vocabulary, rules: LineRules) -> Result<(Lines, LeftOut)> {
+        struct Writing<'a> {
+            encoder: Encoder<'a>,
+            found: Encoded,
+            writer: LinesWriter,
+        }
+        impl Reader for Writing<'_> {
+            fn feed(&mut self, bytes: &[u8]) -> Result<()> {
+                self.found.clear();
+                self.encoder.feed(bytes, &mut self.found)?;
+                self.writer.write(&self.found)
+            }
+            fn end_file(&mut self) -> Result<()> {
+                self.found.clear();
+                self.encoder.end_file(&mut self.found)?;
+                self.writer.write(&self.found)?;
+                self.writer.end_file();
+                Ok(())
+            }
+        }
+        let mut writing = Writing {
+            encoder: Encoder::new(vocabulary),
+            found: Encoded::default(),
+            writer: LinesWriter::new(&self.folder, vocabulary, rules)?,
+        };
+        self.pass(&mut writing)?;
+        writing.encoder.finish().map_err(|e| self.named(e))?;
+        writing.writer.finish().map_err(|e| self.named(e))
     }
 
     fn named(&self, e: Error) -> Error {
