@@ -6,7 +6,7 @@ use std::sync::Arc;
 use pollster::block_on;
 use wgrnn::Kind;
 use wgrnn::cell::library;
-use wgrnn::data::{VocabKind, Vocabulary};
+use wgrnn::data::{Tokens, VocabKind, Vocabulary};
 use wgrnn::exec::Device;
 use wgrnn::exec::Inputs;
 use wgrnn::exec::cpu::Cpu;
@@ -107,7 +107,11 @@ impl Setting {
         let cells = self.about.cells().unwrap();
         let spec = spec(&self.settings, cells, self.about.vocabulary.len());
         let cut = self.tokens.len() * 4 / 5;
-        let (train, validation) = (self.tokens[..cut].into(), self.tokens[cut..].into());
+        let (train, validation) = self.tokens.split_at(cut);
+        let (train, validation) = (
+            Tokens::from(train.to_vec()),
+            Tokens::from(validation.to_vec()),
+        );
         Job::new(
             self.settings.clone(),
             spec,
@@ -376,7 +380,7 @@ fn evaluation_gives_one_figure_for_all_batch_sizes() {
         .copied()
         .collect();
     let of = |batch| {
-        let mut evaluator = Evaluator::new(&spec, tokens.clone().into(), batch).unwrap();
+        let mut evaluator = Evaluator::new(&spec, Tokens::from(tokens.clone()), batch).unwrap();
         block_on(evaluator.run(&Device::Cpu, &state.parameters)).unwrap()
     };
     let alone = of(1);

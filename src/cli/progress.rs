@@ -19,26 +19,21 @@ const MEMORY: f64 = 0.98;
 pub struct Progress {
     bar: Option<ProgressBar>,
     quiet: bool,
-    tokens_per_step: f64,
+    /// Tokens since the speed was last taken.
+    tokens: f64,
     steps_per_epoch: f64,
     unit: &'static str,
     /// A mean of the newest losses, and the weight that it has gathered.
     mean: f64,
     weight: f64,
     speed: f64,
-    seen: (Instant, u64),
+    seen: Instant,
     printed: Instant,
 }
 
 impl Progress {
-    /// For a run at `step`; `tokens` per step, each a `unit`.
-    pub fn new(
-        quiet: bool,
-        step: u64,
-        tokens: usize,
-        steps_per_epoch: u64,
-        unit: &'static str,
-    ) -> Progress {
+    /// For a run whose tokens are each a `unit`.
+    pub fn new(quiet: bool, steps_per_epoch: u64, unit: &'static str) -> Progress {
         let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
             let bar = ProgressBar::with_draw_target(Some(1000), ProgressDrawTarget::stderr());
             let style = ProgressStyle::with_template("{bar:24} {msg}");
@@ -49,13 +44,13 @@ impl Progress {
         Progress {
             bar,
             quiet,
-            tokens_per_step: tokens as f64,
+            tokens: 0.0,
             steps_per_epoch: steps_per_epoch as f64,
             unit,
             mean: 0.0,
             weight: 0.0,
             speed: 0.0,
-            seen: (now, step),
+            seen: now,
             printed: now,
         }
     }
@@ -70,14 +65,14 @@ impl Progress {
         for f in figures {
             self.mean = MEMORY * self.mean + (1.0 - MEMORY) * f.loss;
             self.weight = MEMORY * self.weight + (1.0 - MEMORY);
+            self.tokens += f.tokens as f64;
         }
         let Some(last) = figures.last() else { return };
         let now = Instant::now();
-        let (since, step) = self.seen;
-        let seconds = now.duration_since(since).as_secs_f64();
+        let seconds = now.duration_since(self.seen).as_secs_f64();
         if seconds >= WINDOW.as_secs_f64() {
-            self.speed = (last.step - step) as f64 * self.tokens_per_step / seconds;
-            self.seen = (now, last.step);
+            self.speed = std::mem::take(&mut self.tokens) / seconds;
+            self.seen = now;
         }
         if self.quiet {
             return;

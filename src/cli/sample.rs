@@ -108,16 +108,23 @@ pub fn run(m: &ArgMatches) -> Result<()> {
             out::raw(&shown)?;
         }
         let mut rows: Vec<Vec<u32>> = vec![Vec::new(); count];
+        // A line ends where its end is drawn.
+        let mut ended = vec![false; count];
         for at in 0..length {
             let tokens = sampler.draw(&scores, &choice)?;
+            for (ended, token) in ended.iter_mut().zip(&tokens) {
+                *ended |= Some(*token) == vocabulary.end_id();
+            }
+            if ended.iter().all(|ended| *ended) {
+                break;
+            }
             if stream {
                 shown.clear();
                 decoder.push(tokens[0], &mut shown);
                 out::raw(&shown)?;
             } else {
-                for (row, token) in rows.iter_mut().zip(&tokens) {
-                    row.push(*token);
-                }
+                let running = rows.iter_mut().zip(&tokens).zip(&ended).filter(|r| !r.1);
+                running.for_each(|((row, token), _)| row.push(*token));
             }
             if at + 1 < length {
                 scores = sampler.feed(&tokens).await?;

@@ -4,10 +4,14 @@ use std::path::{Path, PathBuf};
 
 use wgrnn::cell::constants::set_constants;
 use wgrnn::cell::{Cell, library};
-use wgrnn::data::{Corpus, Recipe, Source, Tokens, VocabKind, Vocabulary, split};
-use wgrnn::train::settings::{Vocab, pairs};
-use wgrnn::train::{Settings, Text};
+use wgrnn::data::{
+    Corpus, LineRules, Lines, LongLines, Recipe, Source, VocabKind, Vocabulary, split,
+};
+use wgrnn::train::settings::{LongLinesName, Vocab, pairs};
+use wgrnn::train::{Part, Settings, Text};
 use wgrnn::{Error, Result};
+
+use super::out;
 
 /// The built-in corpus that `train` takes without a file: always the same, whatever the run's seed.
 pub const BUILTIN: (u64, usize) = (1, 1_000_000);
@@ -16,10 +20,10 @@ pub const BUILTIN: (u64, usize) = (1, 1_000_000);
 pub struct Prepared {
     /// What is stored about it.
     pub text: Text,
-    /// Tokens to train on.
-    pub train: Tokens,
-    /// Tokens to validate on, maybe none.
-    pub validation: Tokens,
+    /// What is trained on.
+    pub train: Part,
+    /// What is held out, maybe nothing.
+    pub validation: Part,
     /// The lowest loss that can be expected on the validation part, where it is known.
     pub floor: Option<f64>,
 }
@@ -57,7 +61,7 @@ pub fn vocabulary(corpus: &Corpus, settings: &Settings) -> Result<Vocabulary> {
         kind,
         min_count: settings.min_count,
         max_size: Some(most).filter(|most| *most > 0),
-        lines: false,
+        lines: settings.lines,
     })
 }
 
@@ -68,15 +72,26 @@ pub fn prepare(
     vocabulary: &Vocabulary,
     settings: &Settings,
 ) -> Result<Prepared> {
-    let tokens = corpus.encode(vocabulary)?;
-    let parts = split(tokens.len(), settings.val)?;
-    // The floor is known for characters, all of them.
-    let lossless = vocabulary.unknown_id().is_none() && vocabulary.kind() != VocabKind::Word;
-    // The first character of the validation part is given, not predicted.
-    let predicted = parts.validation.start + 1..parts.validation.end;
-    let floor = corpus
-        .floor(predicted)
-        .filter(|_| lossless && !parts.validation.is_empty());
+    let (train, validation, floor) = match vocabulary.of_lines() {
+        true => {
+            let (train, validation) = held_out(lines(corpus, vocabulary, settings)?, settings.val)?;
+            (train.into(), validation.into(), None)
+        }
+        false => {
+            let tokens = corpus.encode(vocabulary)?;
+            let parts = split(tokens.len(), settings.val)?;
+            // The floor is known for characters, all of them.
+            let lossless =
+                vocabulary.unknown_id().is_none() && vocabulary.kind() != VocabKind::Word;
+            // The first character of the validation part is given, not predicted.
+            let predicted = parts.validation.start + 1..parts.validation.end;
+            let floor = corpus
+                .floor(predicted)
+                .filter(|_| lossless && !parts.validation.is_empty());
+            let (train, validation) = (tokens.slice(parts.train), tokens.slice(parts.validation));
+            (Part::from(train), Part::from(validation), floor)
+        }
+    };
     let (files, builtin) = match source {
         Source::Builtin { seed, chars } => (Vec::new(), Some((*seed, *chars))),
         Source::Files(files) => (files.iter().map(|f| absolute(f)).collect(), None),
@@ -88,10 +103,49 @@ pub fn prepare(
             files,
             builtin,
         },
-        train: tokens.slice(parts.train),
-        validation: tokens.slice(parts.validation),
+        train,
+        validation,
         floor,
     })
+}
+
+/// The lines of a text, as settings allow them; says what was left out.
+pub fn lines(corpus: &Corpus, vocabulary: &Vocabulary, settings: &Settings) -> Result<Lines> {
+    let rules = LineRules {
+        max: settings.max_line,
+        long: match settings.long_lines {
+            LongLinesName::Error => LongLines::Error,
+            LongLinesName::Cut => LongLines::Cut,
+            LongLinesName::Drop => LongLines::Drop,
+        },
+    };
+    let (lines, left_out) = corpus.lines(vocabulary, rules)?;
+    for (count, what) in [
+        (left_out.empty, "without a token left out"),
+        (left_out.cut, "cut to --max-line"),
+        (left_out.dropped, "longer than --max-line left out"),
+    ] {
+        if count > 0 {
+            let plural = if count == 1 { "" } else { "s" };
+            out::note(&format!("{}: {count} line{plural} {what}", corpus.name));
+        }
+    }
+    Ok(lines)
+}
+
+/// The last `fraction` of the lines is held out.
+fn held_out(lines: Lines, fraction: f64) -> Result<(Lines, Lines)> {
+    let all = lines.len();
+    let out = match fraction {
+        0.0 => 0,
+        fraction => ((all as f64 * fraction).ceil() as usize).min(all),
+    };
+    if out == all {
+        return Err(Error::data(format!(
+            "--val {fraction}: no line of {all} is left for training; lower --val or give more text"
+        )));
+    }
+    Ok((lines.slice(0..all - out), lines.slice(all - out..all)))
 }
 
 fn absolute(file: &Path) -> PathBuf {

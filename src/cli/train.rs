@@ -225,7 +225,6 @@ async fn drive(
     let Ready { job, about, state } = ready;
     let path = writer.run().path().to_path_buf();
     let (keep, plan) = (job.settings.keep, job.plan.clone());
-    let tokens = job.settings.seq_len * job.settings.batch;
     let quiet = m.get_flag("quiet");
     if !quiet {
         out::note(&describe(&job, &about));
@@ -237,13 +236,7 @@ async fn drive(
     if step == 0 {
         writer.save(0, &state.to_checkpoint(&plan, &about)?, keep)?;
     }
-    let mut progress = Progress::new(
-        quiet,
-        step,
-        tokens,
-        job.steps_per_epoch(),
-        about.vocabulary.unit(),
-    );
+    let mut progress = Progress::new(quiet, job.steps_per_epoch(), about.vocabulary.unit());
     let start = Instant::now();
     let mut trainer = Trainer::new(device, job, state).await?;
     let result = loop {
@@ -261,6 +254,12 @@ async fn drive(
                     writer.append(f)?;
                 }
                 let fraction = trainer.job().fraction(trainer.counters().step, elapsed);
+                for (f, share) in figures.iter().filter_map(|f| f.padding.map(|p| (f, p))) {
+                    let (ended, share) = (f.epoch + 1, 100.0 * share);
+                    progress.note(&format!(
+                        "epoch {ended}: padding would be {share:.2}% of the steps, none was computed"
+                    ));
+                }
                 let left = remaining(&trainer, elapsed, elapsed - before, step);
                 progress.steps(&figures, fraction, left);
             }

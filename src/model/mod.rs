@@ -192,7 +192,8 @@ impl Spec {
     /// Sizes that do not fit together, such as a tied embedding of another width than H.
     pub fn plan(&self, dims: Dims, mode: Mode) -> Result<Plan> {
         let training = matches!(mode, Mode::Train(_) | Mode::Gradients);
-        let packed = (self.packed > 0).then_some(self.packed);
+        // One step at a time is the same for sequences of any length.
+        let packed = (self.packed > 0 && mode != Mode::Scores).then_some(self.packed);
         if packed.is_some() {
             self.check_packed()?;
         }

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::data::{Carry, Segments, Tokens};
+use super::feed::{Batch, Part};
+use crate::data::{BatchSize, Carry, LineBatches, Lines, Packed, Segments};
 use crate::error::{Error, Result};
 use crate::exec::{Device, Engine, Inputs};
 use crate::model::{Dims, Mode, Spec};
-use crate::op::{Control, Hyper, Plan};
+use crate::op::{Control, Hyper, Packing, Plan};
 
 /// Steps of a window: long, so that products over all its rows are large.
 const STEPS: usize = 128;
@@ -26,30 +27,67 @@ pub struct Evaluation {
     pub count: usize,
 }
 
+/// Predictions of a minibatch of lines, at least; a longer line is a minibatch of its own.
+const TOKENS: usize = 4096;
+
+/// What is read.
+#[derive(Debug)]
+enum Text {
+    Segments {
+        segments: Segments,
+        dims: Dims,
+    },
+    Lines {
+        lines: Lines,
+        batches: LineBatches,
+        packing: Packing,
+    },
+}
+
 /// Evaluates models of one specification on one text.
 #[derive(Debug)]
 pub struct Evaluator {
-    segments: Segments,
-    dims: Dims,
+    text: Text,
     plan: Arc<Plan>,
     engine: Option<Engine>,
 }
 
 impl Evaluator {
-    /// For the text `tokens`, at most `batch` segments of it side by side.
+    /// For the text `text`; of a stream, at most `batch` segments side by side.
     ///
     /// # Errors
-    /// A text of fewer than two tokens; sizes that do not fit together.
-    pub fn new(spec: &Spec, tokens: Tokens, batch: usize) -> Result<Evaluator> {
-        let segments = Segments::new(tokens)?;
-        let dims = Dims {
-            steps: STEPS.min(segments.predictions()),
-            batch: batch.min(segments.max_batch()),
+    /// A text without a prediction; sizes that do not fit together.
+    pub fn new(spec: &Spec, text: impl Into<Part>, batch: usize) -> Result<Evaluator> {
+        let mut spec = spec.clone();
+        let (text, dims) = match text.into() {
+            Part::Stream(tokens) => {
+                let segments = Segments::new(tokens)?;
+                let dims = Dims {
+                    steps: STEPS.min(segments.predictions()),
+                    batch: batch.min(segments.max_batch()),
+                };
+                spec.packed = 0;
+                (Text::Segments { segments, dims }, dims)
+            }
+            Part::Lines(lines) if lines.is_empty() => {
+                return Err(Error::data("the text to evaluate has no line with a token"));
+            }
+            Part::Lines(lines) => {
+                let size = BatchSize::Tokens(TOKENS);
+                let packing = super::feed::room(&lines, size);
+                spec.packed = packing.rows;
+                let batches = LineBatches::sorted(&lines, size);
+                let text = Text::Lines {
+                    lines,
+                    batches,
+                    packing,
+                };
+                (text, packing.into())
+            }
         };
         let plan = Arc::new(spec.plan(dims, Mode::Evaluate)?);
         Ok(Evaluator {
-            segments,
-            dims,
+            text,
             plan,
             engine: None,
         })
@@ -75,16 +113,30 @@ impl Evaluator {
         engine.write(slot, parameters).await?;
         // The sum is taken in f64, in the order of the windows.
         let (mut loss, mut count) = (0.0, 0);
-        for minibatch in self.segments.batches(self.dims.steps, self.dims.batch)? {
-            let minibatch = minibatch?;
-            count += minibatch.counted();
+        let windows: Box<dyn Iterator<Item = Result<Batch>> + Send> = match &self.text {
+            Text::Segments { segments, dims } => {
+                let windows = segments.batches(dims.steps, dims.batch)?;
+                Box::new(windows.map(|w| w.map(Batch::from)))
+            }
+            Text::Lines {
+                lines,
+                batches,
+                packing,
+            } => Box::new(batches.iter().map(|batch| {
+                let packed = Packed::new(lines, batch)?;
+                Ok(Batch::packed(packed, packing))
+            })),
+        };
+        for window in windows {
+            let window = window?;
+            count += window.counted;
             let inputs = Inputs {
-                ids: &minibatch.ids,
-                targets: None,
-                weights: minibatch.weights.as_deref(),
-                starts: None,
+                ids: &window.ids,
+                targets: window.targets.as_deref(),
+                weights: window.weights.as_deref(),
+                starts: window.starts.as_deref(),
                 control: Control {
-                    reset: u32::from(minibatch.carry == Carry::Reset),
+                    reset: u32::from(window.carry == Carry::Reset),
                     ..Control::default()
                 },
                 hyper: Hyper::default(),

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::feed::Place;
+
 /// The share of the smoothed loss that stays at each step, as min-char-rnn has it.
 const SMOOTHING: f64 = 0.999;
 
@@ -26,7 +28,13 @@ pub struct Figures {
     /// With scheduled sampling: the probability with which an input was a true token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub epsilon: Option<f64>,
-    /// At an epoch's last step: the mean loss of its steps.
+    /// Predictions of this step.
+    pub tokens: usize,
+    /// At the last step of an epoch of lines: the share of padding in minibatches padded to their longest line, which is
+    /// not computed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub padding: Option<f64>,
+    /// At an epoch's last step: the mean loss of its predictions.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub train: Option<f64>,
 }
@@ -42,8 +50,8 @@ pub struct Meter {
     pub smooth: f64,
     /// The sum of this epoch's losses.
     pub epoch_loss: f64,
-    /// How many they are.
-    pub epoch_steps: u64,
+    /// How many they are, each as much as it has predictions beside the others.
+    pub epoch_steps: f64,
 }
 
 impl Meter {
@@ -52,32 +60,47 @@ impl Meter {
         Meter {
             smooth: (vocab as f64).ln(),
             epoch_loss: 0.0,
-            epoch_steps: 0,
+            epoch_steps: 0.0,
         }
     }
 
-    /// Takes the loss of the step with index `step` (from 0), of which an epoch has `per_epoch`.
-    pub fn take(&mut self, step: u64, per_epoch: u64, loss: f64, lr: f64, norm: f64) -> Figures {
+    /// Takes a step: its index from 0, where that lies among the epochs, the summed loss of its predictions, how many
+    /// they are beside those of other steps (`share`, 1 where all have as many), rate and norm.
+    pub fn take(&mut self, step: u64, place: Place, made: Made, lr: f64, norm: f64) -> Figures {
+        let loss = made.loss / made.tokens as f64;
         self.smooth = SMOOTHING * self.smooth + (1.0 - SMOOTHING) * loss;
-        self.epoch_loss += loss;
-        self.epoch_steps += 1;
-        let ends = (step + 1).is_multiple_of(per_epoch.max(1));
-        let train = ends.then(|| self.epoch_loss / self.epoch_steps as f64);
+        self.epoch_loss += made.share * loss;
+        self.epoch_steps += made.share;
+        let ends = place.ends();
+        let train = ends.then(|| self.epoch_loss / self.epoch_steps);
         if ends {
-            (self.epoch_loss, self.epoch_steps) = (0.0, 0);
+            (self.epoch_loss, self.epoch_steps) = (0.0, 0.0);
         }
         Figures {
             step: step + 1,
-            epoch: step / per_epoch.max(1),
+            epoch: place.epoch,
             loss,
             smooth: self.smooth,
             lr,
             norm,
             penalty: 0.0,
             epsilon: None,
+            tokens: made.tokens,
+            padding: None,
             train,
         }
     }
+}
+
+/// What a step's predictions made.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Made {
+    /// The sum of their losses, in nats.
+    pub loss: f64,
+    /// How many they are.
+    pub tokens: usize,
+    /// How many that is beside other steps' number: 1 where all have as many.
+    pub share: f64,
 }
 
 #[cfg(test)]
@@ -90,14 +113,27 @@ mod tests {
         let figures: Vec<Figures> = [3.0, 1.0, 5.0]
             .iter()
             .enumerate()
-            .map(|(step, loss)| meter.take(step as u64, 2, *loss, 0.1, 1.0))
+            .map(|(step, loss)| {
+                let step = step as u64;
+                let place = Place {
+                    epoch: step / 2,
+                    index: step % 2,
+                    steps: 2,
+                };
+                let made = Made {
+                    loss: 4.0 * loss,
+                    tokens: 4,
+                    share: if step == 0 { 3.0 } else { 1.0 },
+                };
+                meter.take(step, place, made, 0.1, 1.0)
+            })
             .collect();
         let first = 0.999 * 10f64.ln() + 0.003;
         assert!((figures[0].smooth - first).abs() < 1e-12);
         assert_eq!((figures[0].step, figures[0].epoch), (1, 0));
         assert_eq!(figures[0].train, None);
-        assert_eq!(figures[1].train, Some(2.0));
+        assert_eq!(figures[1].train, Some(2.5));
         assert_eq!((figures[2].step, figures[2].epoch), (3, 1));
-        assert_eq!((meter.epoch_loss, meter.epoch_steps), (5.0, 1));
+        assert_eq!((meter.epoch_loss, meter.epoch_steps), (5.0, 1.0));
     }
 }

@@ -9,8 +9,8 @@ use super::settings::{ScheduleName, Settings};
 pub struct Progress {
     /// Steps that are done; 0 at the first step.
     pub step: u64,
-    /// Steps (minibatches) of an epoch.
-    pub steps_per_epoch: u64,
+    /// Epochs that are done.
+    pub epoch: u64,
     /// The part of the run that is done, in [0, 1]: steps of all steps, or time of all time.
     pub fraction: f64,
     /// What evaluations have led to so far.
@@ -119,7 +119,7 @@ impl Schedule {
                 after,
                 every,
             } => {
-                let epochs = at.step / at.steps_per_epoch.max(1);
+                let epochs = at.epoch;
                 match epochs.checked_sub(after) {
                     // The end of epoch 0 is not an event.
                     Some(late) if epochs > 0 => {
@@ -211,7 +211,7 @@ mod tests {
     fn at(step: u64, steps_per_epoch: u64, fraction: f64) -> Progress {
         Progress {
             step,
-            steps_per_epoch,
+            epoch: step / steps_per_epoch.max(1),
             fraction,
             plateau: Plateau::default(),
         }

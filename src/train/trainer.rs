@@ -5,14 +5,15 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::evaluate::{Evaluation, Evaluator};
-use super::metrics::Figures;
+use super::feed::{Batch, Feed, LineFeed, Part, Place};
+use super::metrics::{Figures, Made};
 use super::mixer::{Mixer, Window};
 use super::sampler::{Choice, Sampler};
 use super::sampling::Sampling;
 use super::schedule::{Progress, Schedule};
-use super::settings::{Length, Settings};
+use super::settings::{Length, Reduce, Settings};
 use super::state::{self, Best, Counters, State};
-use crate::data::{Carry, Minibatch, Streams, Tokens};
+use crate::data::{Carry, Streams};
 use crate::error::{Error, Kind, Result};
 use crate::exec::{Device, Engine, Inputs, Outcome};
 use crate::model::{Dims, Mode, Spec, initialize};
@@ -39,7 +40,15 @@ pub struct Job {
     pub length: Length,
     /// The training plan.
     pub plan: Arc<Plan>,
-    streams: Streams,
+    feed: Feed,
+    /// Steps of the first epoch.
+    per_epoch: u64,
+    /// Predictions of a step, on average.
+    window: f64,
+    /// Steps of all epochs, where these are the run's length.
+    epochs_steps: Option<u64>,
+    /// Of lines: the symbols that start and end one.
+    marks: Option<(u32, u32)>,
     evaluator: Option<Evaluator>,
     sampler: Arc<Plan>,
     sampling: Option<Sampling>,
@@ -88,6 +97,14 @@ enum Due {
     Save { best: bool },
 }
 
+/// What is known of a step before its figures come.
+#[derive(Debug)]
+struct Pending {
+    lr: f64,
+    place: Place,
+    counted: usize,
+}
+
 /// A run in progress.
 #[derive(Debug)]
 pub struct Trainer {
@@ -101,8 +118,8 @@ pub struct Trainer {
     counters: Counters,
     /// Steps done when this engine was made: its runs are counted from there.
     first: u64,
-    /// Rates of the steps whose figures have not come.
-    rates: VecDeque<f64>,
+    /// The steps whose figures have not come.
+    pending: VecDeque<Pending>,
     figures: Vec<Figures>,
     due: VecDeque<Due>,
     /// The step at which the newest evaluation was made.
@@ -111,7 +128,7 @@ pub struct Trainer {
 }
 
 impl Job {
-    /// Trains `spec` as `settings` say on the tokens `train`, with `validation` held out (empty for none).
+    /// Trains `spec` as `settings` say on `train`, with `validation` held out (empty for none).
     ///
     /// # Errors
     /// A text shorter than a window; sizes that do not fit together.
@@ -119,14 +136,29 @@ impl Job {
         mut settings: Settings,
         mut spec: Spec,
         length: Length,
-        train: Tokens,
-        validation: Tokens,
+        train: impl Into<Part>,
+        validation: impl Into<Part>,
     ) -> Result<Job> {
-        let dims = Dims {
-            steps: settings.seq_len,
-            batch: settings.batch,
+        let (validation, train) = (validation.into(), train.into());
+        let mut marks = None;
+        let (mut feed, dims) = match train {
+            Part::Stream(tokens) => {
+                let dims = Dims {
+                    steps: settings.seq_len,
+                    batch: settings.batch,
+                };
+                let streams = Streams::new(tokens, dims.steps, dims.batch)?;
+                (Feed::Streams(streams), dims)
+            }
+            Part::Lines(lines) => {
+                marks = Some((lines.start_id(), lines.end_id()));
+                let batching = super::build::batching(&settings);
+                let feed = LineFeed::new(lines, batching, settings.seed)?;
+                let packing = feed.packing();
+                spec.packed = packing.rows;
+                (Feed::Lines(Box::new(feed)), packing.into())
+            }
         };
-        let streams = Streams::new(train, dims.steps, dims.batch)?;
         let sampling = Sampling::new(&settings);
         spec.targets_apart = sampling.is_some();
         let update = super::build::update(&settings);
@@ -140,9 +172,13 @@ impl Job {
             None => None,
             Some(_) => Some(Arc::new(Sampler::plan(&spec, dims.batch)?)),
         };
-        let window = (dims.steps * dims.batch) as f64;
-        let balanced = validation.len() as f64 / (TRAINING_COST * EVALUATION_SHARE * window);
-        let per_epoch = streams.per_epoch() as u64;
+        let per_epoch = feed.steps(1);
+        let window = match &feed {
+            Feed::Streams(_) => (dims.steps * dims.batch) as f64,
+            Feed::Lines(lines) => lines.predictions() as f64 / per_epoch as f64,
+        };
+        let balanced =
+            validation.predictions() as f64 / (TRAINING_COST * EVALUATION_SHARE * window);
         // A round number of steps, and at least 500; a long epoch is cut into a few parts only for its own sake.
         let balanced = ((balanced / 100.0).ceil() as u64 * 100).max(500);
         settings.eval_every.get_or_insert(match length {
@@ -155,7 +191,14 @@ impl Job {
             spec,
             length,
             plan,
-            streams,
+            epochs_steps: match length {
+                Length::Epochs(epochs) => Some(feed.steps(epochs)),
+                _ => None,
+            },
+            per_epoch,
+            window,
+            feed,
+            marks,
             evaluator,
             sampler,
             sampling,
@@ -170,15 +213,15 @@ impl Job {
         self.plan.bytes() + evaluation + self.sampler.bytes() + mixer
     }
 
-    /// Steps of an epoch.
+    /// Steps of the first epoch, and of all where they do not differ.
     pub fn steps_per_epoch(&self) -> u64 {
-        self.streams.per_epoch() as u64
+        self.per_epoch
     }
 
     /// Steps of the whole run, where its length does not depend on the clock.
     pub fn total_steps(&self) -> Option<u64> {
         match self.length {
-            Length::Epochs(epochs) => Some(epochs.saturating_mul(self.steps_per_epoch())),
+            Length::Epochs(_) => self.epochs_steps,
             Length::Steps(steps) => Some(steps),
             Length::Minutes(_) => None,
         }
@@ -240,7 +283,7 @@ impl Trainer {
             parameters,
             counters: state.counters,
             first,
-            rates: VecDeque::new(),
+            pending: VecDeque::new(),
             figures: Vec::new(),
             due: VecDeque::new(),
             evaluated: None,
@@ -299,42 +342,52 @@ impl Trainer {
     /// Submits one minibatch and notes what is due after it.
     async fn submit(&mut self, elapsed: f64) -> Result<()> {
         let step = self.counters.step;
-        let per_epoch = self.job.steps_per_epoch();
-        // The index is a remainder, so it fits.
-        let minibatch = self.job.streams.minibatch((step % per_epoch) as usize)?;
+        let place = self.job.feed.place(step);
+        let batch = self.job.feed.batch(step)?;
         let lr = self.schedule.lr(&Progress {
             step,
-            steps_per_epoch: per_epoch,
+            epoch: place.epoch,
             fraction: self.job.fraction(step, elapsed),
             plateau: self.counters.plateau,
         });
         let (correction1, correction2) = self.job.rule.corrections(step + 1);
-        let mixed = self.mix(&minibatch).await?;
+        let mixed = self.mix(&batch).await?;
         let inputs = Inputs {
-            ids: mixed.as_ref().unwrap_or(&minibatch.ids),
-            targets: mixed.as_ref().map(|_| minibatch.targets()),
+            ids: mixed.as_ref().unwrap_or(&batch.ids),
+            // What scheduled sampling changes are inputs alone.
+            targets: match mixed {
+                Some(_) => Some(&batch.ids[batch.rows..]),
+                None => batch.targets.as_deref(),
+            },
             weights: None,
-            starts: None,
+            starts: batch.starts.as_deref(),
             control: Control {
                 key: rng::key(self.job.settings.seed, Purpose::Dropout),
                 step: [step as u32, (step >> 32) as u32],
-                reset: u32::from(minibatch.carry == Carry::Reset),
+                reset: u32::from(batch.carry == Carry::Reset),
             },
             hyper: Hyper {
                 lr,
-                scale: 1.0 / minibatch.counted() as f64,
+                scale: match self.job.settings.reduce {
+                    Reduce::Token => 1.0 / batch.counted as f64,
+                    Reduce::Row => 1.0 / batch.rows as f64,
+                },
                 update: (step + 1) as f64,
                 correction1,
                 correction2,
             },
         };
         self.engine.run(&inputs).await?;
-        self.rates.push_back(lr);
+        self.pending.push_back(Pending {
+            lr,
+            place,
+            counted: batch.counted,
+        });
         self.counters.step += 1;
 
         let settings = &self.job.settings;
         let step = self.counters.step;
-        let epoch_ends = step.is_multiple_of(per_epoch);
+        let epoch_ends = place.ends();
         // A period of 0 is an epoch.
         let at = |period: u64| match period {
             0 => epoch_ends,
@@ -359,15 +412,24 @@ impl Trainer {
             if !report.finite {
                 return Err(self.diverged(step).await?);
             }
-            let tokens = (self.job.settings.seq_len * self.job.settings.batch) as f64;
-            let lr = self.rates.pop_front().unwrap_or(f64::NAN);
-            let per_epoch = self.job.steps_per_epoch();
-            let loss = report.loss / tokens;
+            let Some(Pending { lr, place, counted }) = self.pending.pop_front() else {
+                return Err(Error::internal("figures of a step that was not made"));
+            };
+            let padding = match place.ends() {
+                true => self.job.feed.padding(place.epoch),
+                false => None,
+            };
             let meter = &mut self.counters.meter;
+            let made = Made {
+                loss: report.loss,
+                tokens: counted,
+                share: counted as f64 / self.job.window,
+            };
             self.figures.push(Figures {
                 penalty: report.penalty,
                 epsilon: self.job.sampling.map(|s| s.epsilon(step)),
-                ..meter.take(step, per_epoch, loss, lr, report.norm)
+                padding: padding.map(|p| p.share()),
+                ..meter.take(step, place, made, lr, report.norm)
             });
         }
         Ok(())
@@ -442,7 +504,7 @@ impl Trainer {
 
     /// With scheduled sampling, unless all inputs stay: the tokens of the next step's minibatch with the inputs that the
     /// model makes.
-    async fn mix(&mut self, minibatch: &Minibatch) -> Result<Option<Vec<u32>>> {
+    async fn mix(&mut self, minibatch: &Batch) -> Result<Option<Vec<u32>>> {
         let (Some(sampling), Some(plan)) = (self.job.sampling, &self.job.mixer) else {
             return Ok(None);
         };
@@ -493,13 +555,24 @@ impl Trainer {
             seed: self.job.settings.seed,
             ..Choice::default()
         };
-        let mut tokens = vec![0];
+        let marks = self.job.marks;
+        let mut last = marks.map_or(0, |m| m.0);
+        let mut tokens = Vec::with_capacity(SAMPLE);
         for _ in 0..SAMPLE {
-            let last = tokens[tokens.len() - 1];
             let scores = sampler.feed(&[last]).await?;
-            tokens.extend(sampler.draw(&scores, &choice)?);
+            let token = sampler.draw(&scores, &choice)?[0];
+            tokens.push(token);
+            last = match marks {
+                // The next line begins as every line does.
+                Some((start, end)) if token == end => {
+                    sampler
+                        .restart(&parameters, position + tokens.len() as u64)
+                        .await?;
+                    start
+                }
+                _ => token,
+            };
         }
-        tokens.remove(0);
         Ok(tokens)
     }
 

@@ -254,18 +254,18 @@ fn fit(shared: &Table, cell: &Cell, vocab: usize, budget: usize) -> Result<usize
 
 /// Trains to the end; the loss on the validation text, if it did not diverge, and characters a second of training.
 async fn train(device: &Device, job: Job, unit: &'static str) -> Result<(Option<f64>, f64)> {
-    let tokens = job.settings.seq_len * job.settings.batch;
-    let mut progress = Progress::new(false, 0, tokens, job.steps_per_epoch(), unit);
+    let mut progress = Progress::new(false, job.steps_per_epoch(), unit);
     let state = job.start()?;
     let mut trainer = Trainer::new(device.clone(), job, state).await?;
     let start = Instant::now();
     // Of the newest figures: what comes after them is evaluation.
-    let (mut seconds, mut nats) = (0.0, None);
+    let (mut seconds, mut nats, mut tokens) = (0.0, None, 0);
     let result = loop {
         let elapsed = start.elapsed().as_secs_f64();
         match trainer.next(elapsed, false).await {
             Ok(Event::Steps(figures)) => {
                 seconds = start.elapsed().as_secs_f64();
+                tokens += figures.iter().map(|f| f.tokens).sum::<usize>();
                 let done = trainer.counters().step;
                 let fraction = trainer.job().fraction(done, elapsed);
                 let left = (fraction > 0.0).then(|| seconds * (1.0 / fraction - 1.0));
@@ -280,7 +280,7 @@ async fn train(device: &Device, job: Job, unit: &'static str) -> Result<(Option<
     };
     progress.finish();
     result?;
-    let speed = (trainer.counters().step as f64 * tokens as f64) / seconds.max(1e-9);
+    let speed = tokens as f64 / seconds.max(1e-9);
     Ok((nats.filter(|n| n.is_finite()), speed))
 }
 

@@ -1,6 +1,8 @@
 //! Ranges: every fault of a set of values, at once.
 
-use super::{Init, OptimizerName, SamplingName, ScheduleName, Settings, pairs};
+use super::{
+    Init, LineOrderName, LongLinesName, OptimizerName, SamplingName, ScheduleName, Settings, pairs,
+};
 use crate::error::{Error, Result, nearest};
 
 /// One fault: the keys that it lies in, the first of them leading, and what was expected and came.
@@ -45,6 +47,7 @@ impl Settings {
         found.whole("layers", self.layers as u64, 1, 64);
         found.whole("embed", self.embed as u64, 0, 65536);
         found.number("dropout", self.dropout, "0 to below 1", fraction);
+        self.lines(&mut found);
         self.regularizers(&mut found);
         self.sampling(&mut found);
         found.whole("project", self.project as u64, 0, 65536);
@@ -182,6 +185,42 @@ impl Settings {
         }
         found.whole("keep", self.keep as u64, 1, u64::MAX);
         found.0
+    }
+
+    /// What goes with lines only, and what does not go with them.
+    fn lines(&self, found: &mut Found) {
+        let with = [
+            ("max-line", self.max_line > 0),
+            ("long-lines", self.long_lines != LongLinesName::Error),
+            ("batch-tokens", self.batch_tokens > 0),
+            ("line-order", self.line_order != LineOrderName::Target),
+            ("bucket", self.bucket > 0),
+        ];
+        let without = [
+            ("temporal-penalty", self.temporal_penalty > 0.0),
+            ("norm-stabilizer", self.norm_stabilizer > 0.0),
+            ("propagation-penalty", self.propagation_penalty > 0.0),
+            ("dropout-locked", self.dropout_locked),
+            (
+                "scheduled-sampling",
+                self.scheduled_sampling != SamplingName::Off,
+            ),
+        ];
+        let (wrong, text) = match self.lines {
+            true => (&without[..], "expected no lines, got lines"),
+            false => (&with[..], "expected lines, which it is for, got a stream"),
+        };
+        for (key, given) in wrong {
+            if *given {
+                found.add(&[key, "lines"], text.to_string());
+            }
+        }
+        if self.long_lines != LongLinesName::Error && self.max_line == 0 {
+            let text = "expected a longest line (max-line above 0), got 0";
+            found.add(&["long-lines", "max-line"], text.to_string());
+        }
+        found.whole("batch-tokens", self.batch_tokens as u64, 0, 1 << 30);
+        found.whole("max-line", self.max_line as u64, 0, 1 << 30);
     }
 
     fn regularizers(&self, found: &mut Found) {

@@ -93,6 +93,45 @@ choice! {
     }
 }
 
+choice! {
+    /// What is done with lines that are longer than max-line.
+    LongLinesName {
+        /// They are refused.
+        Error = "error",
+        /// Their beginning is kept.
+        Cut = "cut",
+        /// They are left out.
+        Drop = "drop",
+    }
+}
+
+choice! {
+    /// By what lines are sorted before minibatches are cut (Morishita 2017); they are shuffled first, and so are the
+    /// minibatches.
+    LineOrderName {
+        /// Not at all.
+        Shuffle = "shuffle",
+        /// By the length of the source.
+        Source = "source",
+        /// By the length of the target; lines alone have one length.
+        Target = "target",
+        /// By the source's, equal ones by the target's.
+        SourceTarget = "source-target",
+        /// By the target's, equal ones by the source's.
+        TargetSource = "target-source",
+    }
+}
+
+choice! {
+    /// What the gradient is of.
+    Reduce {
+        /// The mean loss of the predictions.
+        Token = "token",
+        /// The mean loss of the rows, each the sum over its steps (Zaremba 2014).
+        Row = "row",
+    }
+}
+
 settings! {
     /// All settings of a training run, with values.
     Settings
@@ -108,6 +147,12 @@ settings! {
         min_count: u64 = 1,
         /// Symbols that are known, at most; the rarest fold into the unknown symbol; 0 is no limit
         max_vocab: u64 = 0,
+        /// Every line is a sequence of its own, with a start and an end; without it a text is one stream
+        lines: bool = false,
+        /// lines: the longest line, in tokens; 0 is any
+        max_line: usize = 0,
+        /// lines: what is done with longer ones: error, cut or drop
+        long_lines: LongLinesName = LongLinesName::Error,
         /// Fraction of the text, at its end, that is held out for validation
         val: f64 = 0.05,
     }
@@ -192,8 +237,16 @@ settings! {
     "minibatches" {
         /// Steps T of truncated backpropagation through time
         seq_len: usize = 50,
-        /// Streams B that are read side by side
+        /// Streams B that are read side by side; lines of a minibatch
         batch: usize = 32,
+        /// lines: a minibatch has as many lines as have at most so many tokens, in place of batch; 0 is off
+        batch_tokens: usize = 0,
+        /// lines: sorted by length before minibatches are cut: shuffle (not at all), source, target, source-target or target-source
+        line_order: LineOrderName = LineOrderName::Target,
+        /// lines: they are sorted within buckets of so many minibatches of shuffled lines; 0 sorts all together
+        bucket: usize = 0,
+        /// The gradient is of the mean loss per token, or per row: the sum over its steps (Zaremba 2014)
+        reduce: Reduce = Reduce::Token,
     }
     "optimiser" {
         /// The rule: sgd, adagrad, rmsprop, adam or adamw
