@@ -4,10 +4,12 @@ use std::path::{Path, PathBuf};
 
 use wgrnn::cell::constants::set_constants;
 use wgrnn::cell::{Cell, library};
-use wgrnn::data::{Corpus, Recipe, Source, Tokens, VocabKind, Vocabulary, split};
-use wgrnn::train::settings::{Vocab, pairs};
+use wgrnn::data::{Body, Corpus, Source, VocabKind, Vocabulary};
+use wgrnn::train::settings::pairs;
 use wgrnn::train::{Settings, Text};
 use wgrnn::{Error, Result};
+
+use super::out;
 
 /// The built-in corpus that `train` takes without a file: always the same, whatever the run's seed.
 pub const BUILTIN: (u64, usize) = (1, 1_000_000);
@@ -16,10 +18,10 @@ pub const BUILTIN: (u64, usize) = (1, 1_000_000);
 pub struct Prepared {
     /// What is stored about it.
     pub text: Text,
-    /// Tokens to train on.
-    pub train: Tokens,
-    /// Tokens to validate on, maybe none.
-    pub validation: Tokens,
+    /// What is trained on.
+    pub train: Body,
+    /// What is validated on, maybe nothing.
+    pub validation: Body,
     /// The lowest loss that can be expected on the validation part, where it is known.
     pub floor: Option<f64>,
 }
@@ -47,18 +49,7 @@ pub fn open(source: &Source, near: Option<&Path>) -> Result<Corpus> {
 
 /// The vocabulary that settings ask for.
 pub fn vocabulary(corpus: &Corpus, settings: &Settings) -> Result<Vocabulary> {
-    let kind = match settings.vocab {
-        Vocab::Char => VocabKind::Char,
-        Vocab::Byte => VocabKind::Byte,
-        Vocab::Word => VocabKind::Word,
-    };
-    let most = usize::try_from(settings.max_vocab).unwrap_or(usize::MAX);
-    corpus.vocabulary(&Recipe {
-        kind,
-        min_count: settings.min_count,
-        max_size: Some(most).filter(|most| *most > 0),
-        lines: false,
-    })
+    corpus.vocabulary(&settings.recipe())
 }
 
 /// Tokens of a text, split into training and validation part.
@@ -68,15 +59,17 @@ pub fn prepare(
     vocabulary: &Vocabulary,
     settings: &Settings,
 ) -> Result<Prepared> {
-    let tokens = corpus.encode(vocabulary)?;
-    let parts = split(tokens.len(), settings.val)?;
-    // The floor is known for characters, all of them.
-    let lossless = vocabulary.unknown_id().is_none() && vocabulary.kind() != VocabKind::Word;
-    // The first character of the validation part is given, not predicted.
-    let predicted = parts.validation.start + 1..parts.validation.end;
-    let floor = corpus
-        .floor(predicted)
-        .filter(|_| lossless && !parts.validation.is_empty());
+    let body = body(corpus, vocabulary, settings)?;
+    let (train, validation) = body.split(settings.val)?;
+    let floor = match (&train, &validation) {
+        (Body::Stream(train), Body::Stream(rest))
+            if knows_floor(vocabulary) && !rest.is_empty() =>
+        {
+            // The first character of the validation part is given, not predicted.
+            corpus.floor(train.len() + 1..train.len() + rest.len())
+        }
+        _ => None,
+    };
     let (files, builtin) = match source {
         Source::Builtin { seed, chars } => (Vec::new(), Some((*seed, *chars))),
         Source::Files(files) => (files.iter().map(|f| absolute(f)).collect(), None),
@@ -88,10 +81,38 @@ pub fn prepare(
             files,
             builtin,
         },
-        train: tokens.slice(parts.train),
-        validation: tokens.slice(parts.validation),
+        train,
+        validation,
         floor,
     })
+}
+
+/// A text in token ids; says what was left out of it.
+pub fn body(corpus: &Corpus, vocabulary: &Vocabulary, settings: &Settings) -> Result<Body> {
+    if !vocabulary.of_lines() {
+        return Ok(corpus.encode(vocabulary)?.into());
+    }
+    let (lines, left_out) = corpus.lines(vocabulary, settings.line_rules())?;
+    let max = settings.max_line;
+    for (count, what) in [
+        (left_out.empty, "empty, skipped".to_string()),
+        (left_out.cut, format!("cut to {max} tokens")),
+        (
+            left_out.dropped,
+            format!("longer than {max} tokens, left out"),
+        ),
+    ] {
+        if count > 0 {
+            out::note(&format!("{}: {count} lines {what}", corpus.name));
+        }
+    }
+    Ok(lines.into())
+}
+
+/// Whether a floor in nats a character says something about the loss: all characters are known.
+fn knows_floor(vocabulary: &Vocabulary) -> bool {
+    let characters = matches!(vocabulary.kind(), VocabKind::Char | VocabKind::Byte);
+    characters && vocabulary.unknown_id().is_none()
 }
 
 fn absolute(file: &Path) -> PathBuf {

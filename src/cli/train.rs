@@ -9,6 +9,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use pollster::block_on;
 use serde_json::json;
 use wgrnn::cell::library;
+use wgrnn::data::Body;
 use wgrnn::exec::Device;
 use wgrnn::train::settings::resolve;
 use wgrnn::train::{About, Event, Job, Length, RunWriter, Settings, State, Trainer, spec};
@@ -173,12 +174,17 @@ pub fn job(
     length: Length,
     text: &text::Prepared,
 ) -> Result<Job> {
+    let (Body::Stream(train), Body::Stream(validation)) = (&text.train, &text.validation) else {
+        return Err(Error::usage(
+            "--lines: a stream is trained on, expected none",
+        ));
+    };
     let of = |batch: usize| {
         let settings = Settings {
             batch,
             ..settings.clone()
         };
-        let (train, validation) = (text.train.clone(), text.validation.clone());
+        let (train, validation) = (train.clone(), validation.clone());
         Job::new(settings, spec.clone(), length, train, validation)
     };
     let job = of(settings.batch)?;

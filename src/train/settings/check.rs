@@ -1,6 +1,8 @@
 //! Ranges: every fault of a set of values, at once.
 
-use super::{Init, OptimizerName, SamplingName, ScheduleName, Settings, pairs};
+use super::{
+    Init, LineOrderName, LongLinesName, OptimizerName, SamplingName, ScheduleName, Settings, pairs,
+};
 use crate::error::{Error, Result, nearest};
 
 /// One fault: the keys that it lies in, the first of them leading, and what was expected and came.
@@ -40,6 +42,8 @@ impl Settings {
             );
             found.add(&["max-vocab"], text);
         }
+
+        self.line_settings(&mut found);
 
         found.whole("hidden", self.hidden as u64, 1, 65536);
         found.whole("layers", self.layers as u64, 1, 64);
@@ -182,6 +186,41 @@ impl Settings {
         }
         found.whole("keep", self.keep as u64, 1, u64::MAX);
         found.0
+    }
+
+    /// What has a meaning only where every line is a sequence of its own.
+    fn line_settings(&self, found: &mut Found) {
+        for (key, value) in [
+            ("max-line", self.max_line),
+            ("batch-tokens", self.batch_tokens),
+            ("bucket", self.bucket),
+        ] {
+            found.whole(key, value as u64, 0, u64::from(u32::MAX));
+            if value > 0 && !self.lines {
+                found.add(
+                    &[key, "lines"],
+                    format!("expected lines, got {value} without"),
+                );
+            }
+        }
+        let order = self.line_order;
+        if order != LineOrderName::Source && !self.lines {
+            found.add(
+                &["line-order", "lines"],
+                format!("expected lines, got {order} without"),
+            );
+        }
+        if order == LineOrderName::Shuffle && self.bucket > 0 {
+            let text = format!(
+                "expected an order to sort by, got {} with shuffle",
+                self.bucket
+            );
+            found.add(&["bucket", "line-order"], text);
+        }
+        if self.long_lines != LongLinesName::Error && self.max_line == 0 {
+            let text = format!("expected max-line above 0, got {} with 0", self.long_lines);
+            found.add(&["long-lines", "max-line"], text);
+        }
     }
 
     fn regularizers(&self, found: &mut Found) {
