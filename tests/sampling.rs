@@ -360,7 +360,14 @@ fn a_run_on_an_adapter_follows_the_processors() {
         // Five steps an epoch, so that the states start anew in mid-run.
         let text = wgrnn::data::Tokens::from(tokens(5 * 18 + 1, VOCAB));
         let length = Length::Steps(8);
-        let job = Job::new(settings.clone(), spec.clone(), length, text, wgrnn::data::Tokens::from(Vec::new())).unwrap();
+        let job = Job::new(
+            settings.clone(),
+            spec.clone(),
+            length,
+            text,
+            wgrnn::data::Tokens::from(Vec::new()),
+        )
+        .unwrap();
         assert_eq!(job.steps_per_epoch(), 5);
         let state = job.start().unwrap();
         let mut trainer = block_on(Trainer::new(device.clone(), job, state)).unwrap();

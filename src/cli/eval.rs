@@ -7,7 +7,7 @@ use pollster::block_on;
 use serde_json::json;
 use wgrnn::Result;
 use wgrnn::data::Source;
-use wgrnn::train::{Evaluator, Part, state};
+use wgrnn::train::{Evaluator, state};
 
 use super::load::Loaded;
 use super::{flags, memory, out, text};
@@ -39,12 +39,9 @@ pub fn run(m: &ArgMatches) -> Result<()> {
     let file = flags::required_path(m, "text")?;
     let corpus = text::open(&Source::Files(vec![file.clone()]), None)?;
     let vocabulary = &loaded.saved.about.vocabulary;
-    let text = match vocabulary.of_lines() {
-        true => Part::from(text::lines(&corpus, vocabulary, &loaded.settings)?),
-        false => corpus.encode(vocabulary)?.into(),
-    };
+    let body = text::body(&corpus, vocabulary, &loaded.settings)?;
     let batch = m.get_one::<u64>("batch").map_or(32, |b| *b as usize);
-    let mut evaluator = Evaluator::new(&loaded.spec, text, batch)?;
+    let mut evaluator = Evaluator::new(&loaded.spec, body, batch)?;
     let plan = evaluator.plan().clone();
     memory::check("the evaluation", plan.bytes(), |_| "lower --batch".into())?;
     let parameters = state::weights(&plan, &loaded.checkpoint).map_err(|e| loaded.named(e))?;

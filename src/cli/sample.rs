@@ -90,11 +90,12 @@ pub fn run(m: &ArgMatches) -> Result<()> {
 
     block_on(async {
         let mut sampler = Sampler::new(&device, Arc::new(plan), &parameters).await?;
-        // Without a prime the model starts as if a line had just ended.
-        let before = match prime.is_empty() {
-            true => vec![vocabulary.before_text()],
-            false => prime.clone(),
-        };
+        // Without a prime the model starts as if a line had just ended, or where lines are sequences, with a line's start.
+        let mut before = Vec::new();
+        if prime.is_empty() || vocabulary.of_lines() {
+            before.push(vocabulary.before_text());
+        }
+        before.extend_from_slice(&prime);
         let mut scores = Vec::new();
         for token in before {
             scores = sampler.feed(&vec![token; count]).await?;
@@ -108,23 +109,25 @@ pub fn run(m: &ArgMatches) -> Result<()> {
             out::raw(&shown)?;
         }
         let mut rows: Vec<Vec<u32>> = vec![Vec::new(); count];
-        // A line ends where its end is drawn.
+        // Where lines are sequences, a row ends with its line; the others go on.
         let mut ended = vec![false; count];
         for at in 0..length {
             let tokens = sampler.draw(&scores, &choice)?;
-            for (ended, token) in ended.iter_mut().zip(&tokens) {
+            for ((row, token), ended) in rows.iter_mut().zip(&tokens).zip(&mut ended) {
                 *ended |= Some(*token) == vocabulary.end_id();
+                if *ended {
+                    continue;
+                }
+                if stream {
+                    shown.clear();
+                    decoder.push(*token, &mut shown);
+                    out::raw(&shown)?;
+                } else {
+                    row.push(*token);
+                }
             }
             if ended.iter().all(|ended| *ended) {
                 break;
-            }
-            if stream {
-                shown.clear();
-                decoder.push(tokens[0], &mut shown);
-                out::raw(&shown)?;
-            } else {
-                let running = rows.iter_mut().zip(&tokens).zip(&ended).filter(|r| !r.1);
-                running.for_each(|((row, token), _)| row.push(*token));
             }
             if at + 1 < length {
                 scores = sampler.feed(&tokens).await?;

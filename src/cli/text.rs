@@ -4,11 +4,9 @@ use std::path::{Path, PathBuf};
 
 use wgrnn::cell::constants::set_constants;
 use wgrnn::cell::{Cell, library};
-use wgrnn::data::{
-    Corpus, LineRules, Lines, LongLines, Recipe, Source, VocabKind, Vocabulary, split,
-};
-use wgrnn::train::settings::{LongLinesName, Vocab, pairs};
-use wgrnn::train::{Part, Settings, Text};
+use wgrnn::data::{Body, Corpus, Source, VocabKind, Vocabulary};
+use wgrnn::train::settings::pairs;
+use wgrnn::train::{Settings, Text};
 use wgrnn::{Error, Result};
 
 use super::out;
@@ -21,9 +19,9 @@ pub struct Prepared {
     /// What is stored about it.
     pub text: Text,
     /// What is trained on.
-    pub train: Part,
-    /// What is held out, maybe nothing.
-    pub validation: Part,
+    pub train: Body,
+    /// What is validated on, maybe nothing.
+    pub validation: Body,
     /// The lowest loss that can be expected on the validation part, where it is known.
     pub floor: Option<f64>,
 }
@@ -51,18 +49,7 @@ pub fn open(source: &Source, near: Option<&Path>) -> Result<Corpus> {
 
 /// The vocabulary that settings ask for.
 pub fn vocabulary(corpus: &Corpus, settings: &Settings) -> Result<Vocabulary> {
-    let kind = match settings.vocab {
-        Vocab::Char => VocabKind::Char,
-        Vocab::Byte => VocabKind::Byte,
-        Vocab::Word => VocabKind::Word,
-    };
-    let most = usize::try_from(settings.max_vocab).unwrap_or(usize::MAX);
-    corpus.vocabulary(&Recipe {
-        kind,
-        min_count: settings.min_count,
-        max_size: Some(most).filter(|most| *most > 0),
-        lines: settings.lines,
-    })
+    corpus.vocabulary(&settings.recipe())
 }
 
 /// Tokens of a text, split into training and validation part.
@@ -72,25 +59,16 @@ pub fn prepare(
     vocabulary: &Vocabulary,
     settings: &Settings,
 ) -> Result<Prepared> {
-    let (train, validation, floor) = match vocabulary.of_lines() {
-        true => {
-            let (train, validation) = held_out(lines(corpus, vocabulary, settings)?, settings.val)?;
-            (train.into(), validation.into(), None)
-        }
-        false => {
-            let tokens = corpus.encode(vocabulary)?;
-            let parts = split(tokens.len(), settings.val)?;
-            // The floor is known for characters, all of them.
-            let lossless =
-                vocabulary.unknown_id().is_none() && vocabulary.kind() != VocabKind::Word;
+    let body = body(corpus, vocabulary, settings)?;
+    let (train, validation) = body.split(settings.val)?;
+    let floor = match (&train, &validation) {
+        (Body::Stream(train), Body::Stream(rest))
+            if knows_floor(vocabulary) && !rest.is_empty() =>
+        {
             // The first character of the validation part is given, not predicted.
-            let predicted = parts.validation.start + 1..parts.validation.end;
-            let floor = corpus
-                .floor(predicted)
-                .filter(|_| lossless && !parts.validation.is_empty());
-            let (train, validation) = (tokens.slice(parts.train), tokens.slice(parts.validation));
-            (Part::from(train), Part::from(validation), floor)
+            corpus.floor(train.len() + 1..train.len() + rest.len())
         }
+        _ => None,
     };
     let (files, builtin) = match source {
         Source::Builtin { seed, chars } => (Vec::new(), Some((*seed, *chars))),
@@ -109,43 +87,32 @@ pub fn prepare(
     })
 }
 
-/// The lines of a text, as settings allow them; says what was left out.
-pub fn lines(corpus: &Corpus, vocabulary: &Vocabulary, settings: &Settings) -> Result<Lines> {
-    let rules = LineRules {
-        max: settings.max_line,
-        long: match settings.long_lines {
-            LongLinesName::Error => LongLines::Error,
-            LongLinesName::Cut => LongLines::Cut,
-            LongLinesName::Drop => LongLines::Drop,
-        },
-    };
-    let (lines, left_out) = corpus.lines(vocabulary, rules)?;
+/// A text in token ids; says what was left out of it.
+pub fn body(corpus: &Corpus, vocabulary: &Vocabulary, settings: &Settings) -> Result<Body> {
+    if !vocabulary.of_lines() {
+        return Ok(corpus.encode(vocabulary)?.into());
+    }
+    let (lines, left_out) = corpus.lines(vocabulary, settings.line_rules())?;
+    let max = settings.max_line;
     for (count, what) in [
-        (left_out.empty, "without a token left out"),
-        (left_out.cut, "cut to --max-line"),
-        (left_out.dropped, "longer than --max-line left out"),
+        (left_out.empty, "empty, skipped".to_string()),
+        (left_out.cut, format!("cut to {max} tokens")),
+        (
+            left_out.dropped,
+            format!("longer than {max} tokens, left out"),
+        ),
     ] {
         if count > 0 {
-            let plural = if count == 1 { "" } else { "s" };
-            out::note(&format!("{}: {count} line{plural} {what}", corpus.name));
+            out::note(&format!("{}: {count} lines {what}", corpus.name));
         }
     }
-    Ok(lines)
+    Ok(lines.into())
 }
 
-/// The last `fraction` of the lines is held out.
-fn held_out(lines: Lines, fraction: f64) -> Result<(Lines, Lines)> {
-    let all = lines.len();
-    let out = match fraction {
-        0.0 => 0,
-        fraction => ((all as f64 * fraction).ceil() as usize).min(all),
-    };
-    if out == all {
-        return Err(Error::data(format!(
-            "--val {fraction}: no line of {all} is left for training; lower --val or give more text"
-        )));
-    }
-    Ok((lines.slice(0..all - out), lines.slice(all - out..all)))
+/// Whether a floor in nats a character says something about the loss: all characters are known.
+fn knows_floor(vocabulary: &Vocabulary) -> bool {
+    let characters = matches!(vocabulary.kind(), VocabKind::Char | VocabKind::Byte);
+    characters && vocabulary.unknown_id().is_none()
 }
 
 fn absolute(file: &Path) -> PathBuf {

@@ -1,6 +1,7 @@
 //! Text on its way to a model: corpus -> vocabulary -> token ids -> minibatches. Stands apart from the rest.
 
 pub mod batches;
+pub mod body;
 pub mod builtin;
 pub mod lines;
 pub mod packed;
@@ -14,12 +15,13 @@ mod unpack;
 pub mod vocab;
 
 pub use batches::{BatchSize, Batching, Lengths, LineBatches, LineOrder, Padding};
+pub use body::Body;
 pub use builtin::Builtin;
 pub use lines::{LeftOut, LineRules, Lines, LongLines};
 pub use packed::Packed;
 pub use segments::Segments;
 pub use source::{Corpus, Source};
-pub use split::{Split, split};
+pub use split::{Split, split, split_lines};
 pub use stream::{Carry, Minibatch, Streams};
 pub use tokens::{Tokens, TokensWriter};
 pub use vocab::{Decoder, Recipe, VocabKind, Vocabulary};

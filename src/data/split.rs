@@ -18,35 +18,48 @@ pub struct Split {
 /// # Errors
 /// `Kind::Usage` when the fraction is not in [0, 1); `Kind::Data` when a part would have nothing to predict.
 pub fn split(tokens: usize, fraction: f64) -> Result<Split> {
+    // One prediction takes two tokens.
+    parts(tokens, fraction, "tokens", 2)
+}
+
+/// The same for `lines` lines, of which every one has something to predict.
+///
+/// # Errors
+/// As [`split`].
+pub fn split_lines(lines: usize, fraction: f64) -> Result<Split> {
+    parts(lines, fraction, "lines", 1)
+}
+
+/// Parts of at least `least` of `total` positions.
+fn parts(total: usize, fraction: f64, what: &str, least: usize) -> Result<Split> {
     if !(0.0..1.0).contains(&fraction) {
         return Err(Error::usage(format!(
             "--val: expected a fraction from 0 to below 1, found {fraction}"
         )));
     }
     // The nudge keeps a product that is whole on paper, such as 10 * (1 - 0.9), from falling below it in binary.
-    let kept = (tokens as f64 * (1.0 - fraction) * (1.0 + 1e-12)).floor() as usize;
+    let kept = (total as f64 * (1.0 - fraction) * (1.0 + 1e-12)).floor() as usize;
     let kept = if fraction == 0.0 {
-        tokens
+        total
     } else {
-        kept.min(tokens)
+        kept.min(total)
     };
-    // One prediction takes two tokens.
-    if fraction > 0.0 && tokens - kept < 2 {
+    if fraction > 0.0 && total - kept < least {
         return Err(Error::data(format!(
-            "--val {fraction}: the last part of {tokens} tokens has {}, expected at least 2; raise --val, or give --val 0 \
+            "--val {fraction}: the last part of {total} {what} has {}, expected at least {least}; raise --val, or give --val 0 \
              for no validation",
-            tokens - kept
+            total - kept
         )));
     }
-    if kept < 2 {
+    if kept < least {
         return Err(Error::data(format!(
-            "--val {fraction}: {kept} of {tokens} tokens are left for training, expected at least 2; lower --val or give \
+            "--val {fraction}: {kept} of {total} {what} are left for training, expected at least {least}; lower --val or give \
              more text"
         )));
     }
     Ok(Split {
         train: 0..kept,
-        validation: kept..tokens,
+        validation: kept..total,
     })
 }
 
@@ -85,6 +98,14 @@ mod tests {
         assert_eq!(split(10, 0.95).unwrap_err().kind, Kind::Data);
         assert_eq!(split(1, 0.0).unwrap_err().kind, Kind::Data);
         assert_eq!(split(0, 0.0).unwrap_err().kind, Kind::Data);
+    }
+
+    #[test]
+    fn one_line_is_enough_for_a_part() {
+        let s = split_lines(10, 0.1).unwrap();
+        assert_eq!((s.train, s.validation), (0..9, 9..10));
+        let e = split_lines(1, 0.5).unwrap_err();
+        assert!(e.message.contains("0 of 1 lines are left"), "{e}");
     }
 
     proptest! {

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use super::optimizer;
-use super::settings::{self, LineOrderName, Settings, pairs};
+use super::settings::{self, Settings, pairs};
 use crate::cell::{Cell, Noise};
-use crate::data::{BatchSize, Batching, LineOrder};
 use crate::error::{Error, Result, nearest};
 use crate::layer::Connections;
 use crate::model::{Drops, Init, Penalties, Scheme, Spec, Update};
@@ -52,24 +51,6 @@ pub fn spec(settings: &Settings, cells: Vec<Cell>, vocab: usize) -> Spec {
         // What the training loop decides.
         targets_apart: false,
         packed: 0,
-    }
-}
-
-/// How minibatches of lines are made.
-pub fn batching(settings: &Settings) -> Batching {
-    Batching {
-        order: match settings.line_order {
-            LineOrderName::Shuffle => LineOrder::Shuffle,
-            LineOrderName::Source => LineOrder::Source,
-            LineOrderName::Target => LineOrder::Target,
-            LineOrderName::SourceTarget => LineOrder::SourceTarget,
-            LineOrderName::TargetSource => LineOrder::TargetSource,
-        },
-        size: match settings.batch_tokens {
-            0 => BatchSize::Sentences(settings.batch),
-            tokens => BatchSize::Tokens(tokens),
-        },
-        bucket: settings.bucket,
     }
 }
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::feed::{Batch, Part};
-use crate::data::{BatchSize, Carry, LineBatches, Lines, Packed, Segments};
+use super::feed::Batch;
+use crate::data::{BatchSize, Body, Carry, LineBatches, Lines, Packed, Segments};
 use crate::error::{Error, Result};
 use crate::exec::{Device, Engine, Inputs};
 use crate::model::{Dims, Mode, Spec};
@@ -57,10 +57,10 @@ impl Evaluator {
     ///
     /// # Errors
     /// A text without a prediction; sizes that do not fit together.
-    pub fn new(spec: &Spec, text: impl Into<Part>, batch: usize) -> Result<Evaluator> {
+    pub fn new(spec: &Spec, text: impl Into<Body>, batch: usize) -> Result<Evaluator> {
         let mut spec = spec.clone();
         let (text, dims) = match text.into() {
-            Part::Stream(tokens) => {
+            Body::Stream(tokens) => {
                 let segments = Segments::new(tokens)?;
                 let dims = Dims {
                     steps: STEPS.min(segments.predictions()),
@@ -69,10 +69,10 @@ impl Evaluator {
                 spec.packed = 0;
                 (Text::Segments { segments, dims }, dims)
             }
-            Part::Lines(lines) if lines.is_empty() => {
+            Body::Lines(lines) if lines.is_empty() => {
                 return Err(Error::data("the text to evaluate has no line with a token"));
             }
-            Part::Lines(lines) => {
+            Body::Lines(lines) => {
                 let size = BatchSize::Tokens(TOKENS);
                 let packing = super::feed::room(&lines, size);
                 spec.packed = packing.rows;

@@ -2,47 +2,10 @@
 
 use crate::data::{
     BatchSize, Batching, Carry, Lengths, LineBatches, Lines, Minibatch, Packed, Padding, Streams,
-    Tokens,
 };
 use crate::error::{Error, Result};
 use crate::model::Dims;
 use crate::op::Packing;
-
-/// A text to train on or to evaluate.
-#[derive(Clone, Debug)]
-pub enum Part {
-    /// One stream of tokens.
-    Stream(Tokens),
-    /// Lines, each a sequence of its own.
-    Lines(Lines),
-}
-
-impl From<Tokens> for Part {
-    fn from(tokens: Tokens) -> Part {
-        Part::Stream(tokens)
-    }
-}
-
-impl From<Lines> for Part {
-    fn from(lines: Lines) -> Part {
-        Part::Lines(lines)
-    }
-}
-
-impl Part {
-    /// Whether there is nothing in it.
-    pub fn is_empty(&self) -> bool {
-        self.predictions() == 0
-    }
-
-    /// How many predictions one pass makes.
-    pub fn predictions(&self) -> u64 {
-        match self {
-            Part::Stream(tokens) => tokens.len().saturating_sub(1) as u64,
-            Part::Lines(lines) => lines.predictions(),
-        }
-    }
-}
 
 /// Where a step lies among the epochs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

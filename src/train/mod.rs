@@ -19,7 +19,7 @@ pub mod trainer;
 pub use build::{init, spec, update};
 pub use checkpoint::{Checkpoint, Data, Tensor};
 pub use evaluate::{Evaluation, Evaluator};
-pub use feed::{Part, room};
+pub use feed::room;
 pub use metrics::{Figures, Meter};
 pub use mixer::{Mixer, Window};
 pub use run_dir::{Run, RunWriter};

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::evaluate::{Evaluation, Evaluator};
-use super::feed::{Batch, Feed, LineFeed, Part, Place};
+use super::feed::{Batch, Feed, LineFeed, Place};
 use super::metrics::{Figures, Made};
 use super::mixer::{Mixer, Window};
 use super::sampler::{Choice, Sampler};
@@ -13,7 +13,7 @@ use super::sampling::Sampling;
 use super::schedule::{Progress, Schedule};
 use super::settings::{Length, Reduce, Settings};
 use super::state::{self, Best, Counters, State};
-use crate::data::{Carry, Streams};
+use crate::data::{Body, Carry, Streams};
 use crate::error::{Error, Kind, Result};
 use crate::exec::{Device, Engine, Inputs, Outcome};
 use crate::model::{Dims, Mode, Spec, initialize};
@@ -136,13 +136,13 @@ impl Job {
         mut settings: Settings,
         mut spec: Spec,
         length: Length,
-        train: impl Into<Part>,
-        validation: impl Into<Part>,
+        train: impl Into<Body>,
+        validation: impl Into<Body>,
     ) -> Result<Job> {
         let (validation, train) = (validation.into(), train.into());
         let mut marks = None;
         let (mut feed, dims) = match train {
-            Part::Stream(tokens) => {
+            Body::Stream(tokens) => {
                 let dims = Dims {
                     steps: settings.seq_len,
                     batch: settings.batch,
@@ -150,9 +150,9 @@ impl Job {
                 let streams = Streams::new(tokens, dims.steps, dims.batch)?;
                 (Feed::Streams(streams), dims)
             }
-            Part::Lines(lines) => {
+            Body::Lines(lines) => {
                 marks = Some((lines.start_id(), lines.end_id()));
-                let batching = super::build::batching(&settings);
+                let batching = settings.batching();
                 let feed = LineFeed::new(lines, batching, settings.seed)?;
                 let packing = feed.packing();
                 spec.packed = packing.rows;

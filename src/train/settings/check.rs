@@ -43,11 +43,12 @@ impl Settings {
             found.add(&["max-vocab"], text);
         }
 
+        self.line_settings(&mut found);
+
         found.whole("hidden", self.hidden as u64, 1, 65536);
         found.whole("layers", self.layers as u64, 1, 64);
         found.whole("embed", self.embed as u64, 0, 65536);
         found.number("dropout", self.dropout, "0 to below 1", fraction);
-        self.lines(&mut found);
         self.regularizers(&mut found);
         self.sampling(&mut found);
         found.whole("project", self.project as u64, 0, 65536);
@@ -187,16 +188,30 @@ impl Settings {
         found.0
     }
 
-    /// What goes with lines only, and what does not go with them.
-    fn lines(&self, found: &mut Found) {
-        let with = [
-            ("max-line", self.max_line > 0),
-            ("long-lines", self.long_lines != LongLinesName::Error),
-            ("batch-tokens", self.batch_tokens > 0),
-            ("line-order", self.line_order != LineOrderName::Target),
-            ("bucket", self.bucket > 0),
-        ];
-        let without = [
+    /// What has a meaning only where every line is a sequence of its own.
+    fn line_settings(&self, found: &mut Found) {
+        for (key, value) in [
+            ("max-line", self.max_line),
+            ("batch-tokens", self.batch_tokens),
+            ("bucket", self.bucket),
+        ] {
+            found.whole(key, value as u64, 0, u64::from(u32::MAX));
+            if value > 0 && !self.lines {
+                found.add(
+                    &[key, "lines"],
+                    format!("expected lines, got {value} without"),
+                );
+            }
+        }
+        let order = self.line_order;
+        if order != LineOrderName::Source && !self.lines {
+            found.add(
+                &["line-order", "lines"],
+                format!("expected lines, got {order} without"),
+            );
+        }
+        // These look at neighbouring steps by their place in a window.
+        for (key, given) in [
             ("temporal-penalty", self.temporal_penalty > 0.0),
             ("norm-stabilizer", self.norm_stabilizer > 0.0),
             ("propagation-penalty", self.propagation_penalty > 0.0),
@@ -205,22 +220,23 @@ impl Settings {
                 "scheduled-sampling",
                 self.scheduled_sampling != SamplingName::Off,
             ),
-        ];
-        let (wrong, text) = match self.lines {
-            true => (&without[..], "expected no lines, got lines"),
-            false => (&with[..], "expected lines, which it is for, got a stream"),
-        };
-        for (key, given) in wrong {
-            if *given {
+        ] {
+            if given && self.lines {
+                let text = "expected a stream, got lines";
                 found.add(&[key, "lines"], text.to_string());
             }
         }
-        if self.long_lines != LongLinesName::Error && self.max_line == 0 {
-            let text = "expected a longest line (max-line above 0), got 0";
-            found.add(&["long-lines", "max-line"], text.to_string());
+        if order == LineOrderName::Shuffle && self.bucket > 0 {
+            let text = format!(
+                "expected an order to sort by, got {} with shuffle",
+                self.bucket
+            );
+            found.add(&["bucket", "line-order"], text);
         }
-        found.whole("batch-tokens", self.batch_tokens as u64, 0, 1 << 30);
-        found.whole("max-line", self.max_line as u64, 0, 1 << 30);
+        if self.long_lines != LongLinesName::Error && self.max_line == 0 {
+            let text = format!("expected max-line above 0, got {} with 0", self.long_lines);
+            found.add(&["long-lines", "max-line"], text);
+        }
     }
 
     fn regularizers(&self, found: &mut Found) {

@@ -8,6 +8,7 @@ mod field;
 mod layers;
 mod pairs;
 mod preset;
+mod text;
 
 use crate::error::{Error, Result};
 use field::{choice, settings};
@@ -26,6 +27,34 @@ choice! {
         Byte = "byte",
         /// A word: what stands between white space.
         Word = "word",
+    }
+}
+
+choice! {
+    /// What is done with lines that are longer than max-line.
+    LongLinesName {
+        /// They are refused.
+        Error = "error",
+        /// Their beginning is kept.
+        Cut = "cut",
+        /// They are left out.
+        Drop = "drop",
+    }
+}
+
+choice! {
+    /// By what lines are sorted before minibatches are cut (Morishita 2017).
+    LineOrderName {
+        /// They are shuffled.
+        Shuffle = "shuffle",
+        /// By the source's length.
+        Source = "source",
+        /// By the target's length.
+        Target = "target",
+        /// By the source's length, then by the target's.
+        SourceTarget = "source-target",
+        /// By the target's length, then by the source's.
+        TargetSource = "target-source",
     }
 }
 
@@ -94,35 +123,6 @@ choice! {
 }
 
 choice! {
-    /// What is done with lines that are longer than max-line.
-    LongLinesName {
-        /// They are refused.
-        Error = "error",
-        /// Their beginning is kept.
-        Cut = "cut",
-        /// They are left out.
-        Drop = "drop",
-    }
-}
-
-choice! {
-    /// By what lines are sorted before minibatches are cut (Morishita 2017); they are shuffled first, and so are the
-    /// minibatches.
-    LineOrderName {
-        /// Not at all.
-        Shuffle = "shuffle",
-        /// By the length of the source.
-        Source = "source",
-        /// By the length of the target; lines alone have one length.
-        Target = "target",
-        /// By the source's, equal ones by the target's.
-        SourceTarget = "source-target",
-        /// By the target's, equal ones by the source's.
-        TargetSource = "target-source",
-    }
-}
-
-choice! {
     /// What the gradient is of.
     Reduce {
         /// The mean loss of the predictions.
@@ -147,9 +147,9 @@ settings! {
         min_count: u64 = 1,
         /// Symbols that are known, at most; the rarest fold into the unknown symbol; 0 is no limit
         max_vocab: u64 = 0,
-        /// Every line is a sequence of its own, with a start and an end; without it a text is one stream
+        /// Every line is a sequence of its own: the state begins anew, a start and an end symbol are added, empty lines skipped
         lines: bool = false,
-        /// lines: the longest line, in tokens; 0 is any
+        /// lines: the longest line, in tokens without start and end; 0 is any
         max_line: usize = 0,
         /// lines: what is done with longer ones: error, cut or drop
         long_lines: LongLinesName = LongLinesName::Error,
@@ -237,13 +237,13 @@ settings! {
     "minibatches" {
         /// Steps T of truncated backpropagation through time
         seq_len: usize = 50,
-        /// Streams B that are read side by side; lines of a minibatch
+        /// Streams B that are read side by side, or lines of a minibatch
         batch: usize = 32,
-        /// lines: a minibatch has as many lines as have at most so many tokens, in place of batch; 0 is off
+        /// lines: steps of a minibatch, at most, instead of batch lines; 0: batch lines
         batch_tokens: usize = 0,
-        /// lines: sorted by length before minibatches are cut: shuffle (not at all), source, target, source-target or target-source
-        line_order: LineOrderName = LineOrderName::Target,
-        /// lines: they are sorted within buckets of so many minibatches of shuffled lines; 0 sorts all together
+        /// lines: sorted by length, source, target, source-target, target-source, or not (shuffle); for single lines source is target
+        line_order: LineOrderName = LineOrderName::Source,
+        /// lines: sort within so many minibatches of shuffled lines, so that minibatches differ from epoch to epoch; 0: all lines
         bucket: usize = 0,
         /// The gradient is of the mean loss per token, or per row: the sum over its steps (Zaremba 2014)
         reduce: Reduce = Reduce::Token,

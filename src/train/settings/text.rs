@@ -1,0 +1,51 @@
+//! What settings say about the text: which vocabulary, which lines, which minibatches of them.
+
+use super::{LineOrderName, LongLinesName, Settings, Vocab};
+use crate::data::{BatchSize, Batching, LineOrder, LineRules, LongLines, Recipe, VocabKind};
+
+impl Settings {
+    /// The vocabulary that is to be made of a text.
+    pub fn recipe(&self) -> Recipe {
+        let most = usize::try_from(self.max_vocab).unwrap_or(usize::MAX);
+        Recipe {
+            kind: match self.vocab {
+                Vocab::Char => VocabKind::Char,
+                Vocab::Byte => VocabKind::Byte,
+                Vocab::Word => VocabKind::Word,
+            },
+            min_count: self.min_count,
+            max_size: Some(most).filter(|most| *most > 0),
+            lines: self.lines,
+        }
+    }
+
+    /// Which lines are taken.
+    pub fn line_rules(&self) -> LineRules {
+        LineRules {
+            max: self.max_line,
+            long: match self.long_lines {
+                LongLinesName::Error => LongLines::Error,
+                LongLinesName::Cut => LongLines::Cut,
+                LongLinesName::Drop => LongLines::Drop,
+            },
+        }
+    }
+
+    /// How minibatches of lines are made.
+    pub fn batching(&self) -> Batching {
+        Batching {
+            order: match self.line_order {
+                LineOrderName::Shuffle => LineOrder::Shuffle,
+                LineOrderName::Source => LineOrder::Source,
+                LineOrderName::Target => LineOrder::Target,
+                LineOrderName::SourceTarget => LineOrder::SourceTarget,
+                LineOrderName::TargetSource => LineOrder::TargetSource,
+            },
+            size: match self.batch_tokens {
+                0 => BatchSize::Sentences(self.batch),
+                steps => BatchSize::Tokens(steps),
+            },
+            bucket: self.bucket,
+        }
+    }
+}
