@@ -1,17 +1,18 @@
 //! The training loop on the CPU executor, in process: it goes on to the bit, it evaluates whatever the batch size, it
 //! stops at a loss that is not finite without touching the weights.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use pollster::block_on;
 use wgrnn::Kind;
 use wgrnn::cell::library;
-use wgrnn::data::{Tokens, VocabKind, Vocabulary};
+use wgrnn::data::{Body, Lines, Recipe, Tokens, VocabKind};
 use wgrnn::exec::Device;
 use wgrnn::exec::Inputs;
 use wgrnn::exec::cpu::Cpu;
 use wgrnn::op::{Control, Hyper};
-use wgrnn::train::settings::{OptimizerName, SamplingName, ScheduleName};
+use wgrnn::train::settings::{OptimizerName, Reduce, SamplingName, ScheduleName};
 use wgrnn::train::{
     About, Checkpoint, Evaluator, Event, Figures, Job, Length, Mixer, Sampler, Settings, State,
     Trainer, Window, spec,
@@ -80,16 +81,36 @@ fn plain() -> Settings {
 struct Setting {
     about: About,
     tokens: Vec<u32>,
+    /// The words of the text as lines, where the settings say so.
+    lines: Option<Lines>,
     settings: Settings,
 }
 
 impl Setting {
     fn new(settings: Settings) -> Setting {
         let text = text(50);
-        let vocabulary = Vocabulary::build(VocabKind::Char, text.as_bytes(), 1).unwrap();
+        let recipe = Recipe {
+            kind: VocabKind::Char,
+            min_count: 1,
+            max_size: None,
+            lines: settings.lines,
+        };
+        let vocabulary = recipe.build(text.as_bytes()).unwrap();
+        let lines = settings.lines.then(|| {
+            let words = text.split_whitespace();
+            let lists: Vec<Vec<u32>> = words
+                .map(|w| vocabulary.encode(w.as_bytes()).unwrap())
+                .collect();
+            let (start, end) = (vocabulary.start_id(), vocabulary.end_id());
+            Lines::from_lists(&lists, start.unwrap(), end.unwrap()).unwrap()
+        });
         let cell = library::builtin(&settings.cell).unwrap();
         Setting {
-            tokens: vocabulary.encode(text.as_bytes()).unwrap(),
+            tokens: match lines {
+                Some(_) => Vec::new(),
+                None => vocabulary.encode(text.as_bytes()).unwrap(),
+            },
+            lines,
             about: About {
                 program: "test".into(),
                 settings: settings.to_toml().unwrap(),
@@ -107,11 +128,14 @@ impl Setting {
         let cells = self.about.cells().unwrap();
         let spec = spec(&self.settings, cells, self.about.vocabulary.len());
         let cut = self.tokens.len() * 4 / 5;
-        let (train, validation) = self.tokens.split_at(cut);
-        let (train, validation) = (
-            Tokens::from(train.to_vec()),
-            Tokens::from(validation.to_vec()),
-        );
+        let (train, validation) = match &self.lines {
+            Some(lines) => Body::from(lines.clone()).split(self.settings.val).unwrap(),
+            None => {
+                let (train, validation) = self.tokens.split_at(cut);
+                let stream = |tokens: &[u32]| Body::from(Tokens::from(tokens.to_vec()));
+                (stream(train), stream(validation))
+            }
+        };
         Job::new(
             self.settings.clone(),
             spec,
@@ -170,6 +194,35 @@ fn a_stopped_run_goes_on_to_the_bit() {
         let figures = goes_on(&setting);
         let plateaus = figures.iter().any(|f| f.lr < figures[0].lr);
         assert!(plateaus, "the schedule has nothing to remember");
+    }
+}
+
+#[test]
+fn a_stopped_run_over_lines_goes_on_to_the_bit() {
+    for (batch_tokens, bucket, reduce) in [(0, 0, Reduce::Token), (23, 2, Reduce::Row)] {
+        let setting = Setting::new(Settings {
+            lines: true,
+            batch_tokens,
+            bucket,
+            reduce,
+            learn_initial: true,
+            ..plain()
+        });
+        let figures = goes_on(&setting);
+        let lengths: HashSet<usize> = figures.iter().map(|f| f.tokens).collect();
+        assert!(lengths.len() > 2, "minibatches of different sizes");
+        let ends: Vec<&Figures> = figures.iter().filter(|f| f.train.is_some()).collect();
+        assert_eq!(ends.len(), 2);
+        for end in ends {
+            // What an epoch's mean is: all predictions count the same.
+            let epoch = figures.iter().filter(|f| f.epoch == end.epoch);
+            let (sum, count) = epoch.fold((0.0, 0), |(sum, count), f| {
+                (sum + f.loss * f.tokens as f64, count + f.tokens)
+            });
+            assert!((end.train.unwrap() - sum / count as f64).abs() < 1e-12);
+            assert!(end.padding.is_some_and(|share| share > 0.0 && share < 0.5));
+        }
+        assert!(figures.last().unwrap().loss < figures[0].loss);
     }
 }
 
@@ -392,6 +445,31 @@ fn evaluation_gives_one_figure_for_all_batch_sizes() {
         let difference = (found.nats - alone.nats).abs();
         assert!(difference <= 1e-6, "batch {batch}: {difference}");
     }
+}
+
+#[test]
+fn lines_are_evaluated_as_each_alone() {
+    let setting = Setting::new(Settings {
+        lines: true,
+        ..plain()
+    });
+    let (state, lines) = (setting.job(1).start().unwrap(), setting.lines.clone());
+    let lines = lines.unwrap();
+    let cells = setting.about.cells().unwrap();
+    let spec = spec(&setting.settings, cells, setting.about.vocabulary.len());
+    let of = |lines: Lines| {
+        let mut evaluator = Evaluator::new(&spec, lines, 32).unwrap();
+        block_on(evaluator.run(&Device::Cpu, &state.parameters)).unwrap()
+    };
+    let all = of(lines.clone());
+    let mut loss = 0.0;
+    for line in 0..lines.len() {
+        let one = of(lines.slice(line..line + 1));
+        assert_eq!(one.count, lines.length(line) + 1);
+        loss += one.nats * one.count as f64;
+    }
+    assert_eq!(all.count as u64, lines.predictions());
+    assert!((all.nats - loss / all.count as f64).abs() < 1e-6);
 }
 
 #[test]
