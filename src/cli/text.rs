@@ -49,7 +49,13 @@ pub fn open(source: &Source, near: Option<&Path>) -> Result<Corpus> {
 
 /// The vocabulary that settings ask for.
 pub fn vocabulary(corpus: &Corpus, settings: &Settings) -> Result<Vocabulary> {
-    corpus.vocabulary(&settings.recipe())
+    let Some(file) = &settings.tokenizer else {
+        return corpus.vocabulary(&settings.recipe());
+    };
+    let path = Path::new(file);
+    let json = std::fs::read(path).map_err(|e| Error::io("read", path, &e))?;
+    Vocabulary::from_tokenizer(&json, settings.lines)
+        .map_err(|e| Error::new(e.kind, format!("{file}: {}", e.message)))
 }
 
 /// Tokens of a text, split into training and validation part.

@@ -1,6 +1,7 @@
 //! From a text to its vocabulary, in one pass and in pieces of any size.
 
 use super::list::WordCounts;
+use super::pieces::PieceCounts;
 use super::scan::{Scanner, Sink};
 use super::symbols::SymbolCounts;
 use super::{VocabKind, Vocabulary};
@@ -11,9 +12,9 @@ use crate::error::Result;
 pub struct Recipe {
     /// What one symbol is.
     pub kind: VocabKind,
-    /// Symbols that occur fewer times fold into one unknown symbol.
+    /// Symbols that occur fewer times fold into one unknown symbol; of sub-words, pairs that occur fewer times stay two.
     pub min_count: u64,
-    /// V, at most, with the symbols that stand for no text; the rarest fold. None: any.
+    /// V, at most, with the symbols that stand for no text; the rarest fold. None: any, or 8192 sub-words.
     pub max_size: Option<usize>,
     /// Every line is a sequence of its own.
     pub lines: bool,
@@ -94,6 +95,9 @@ impl Counter {
             Counts::Words { counts, .. } => {
                 { counts.finish(min_count, max_size, lines) }.map(Vocabulary::of_words)
             }
+            Counts::Pieces(counts) => {
+                { counts.finish(min_count, max_size, lines) }.map(Vocabulary::of_pieces)
+            }
         }
     }
 }
@@ -106,6 +110,7 @@ enum Counts {
         /// Whether the line has a word.
         any: bool,
     },
+    Pieces(Box<PieceCounts>),
 }
 
 impl Counts {
@@ -117,6 +122,7 @@ impl Counts {
                 lines: recipe.lines,
                 any: false,
             },
+            VocabKind::Piece => Counts::Pieces(Box::default()),
         }
     }
 }
@@ -129,9 +135,13 @@ impl Sink for Counts {
     }
 
     fn part(&mut self, part: &str, _: u64) {
-        if let Counts::Words { counts, any, .. } = self {
-            counts.add(part);
-            *any = true;
+        match self {
+            Counts::Symbols(_) => {}
+            Counts::Words { counts, any, .. } => {
+                counts.add(part);
+                *any = true;
+            }
+            Counts::Pieces(counts) => counts.add(part),
         }
     }
 

@@ -26,6 +26,14 @@ pub struct Encoder<'a> {
     vocabulary: &'a Vocabulary,
     scanner: Scanner,
     strangers: Strangers,
+    pending: Pending,
+}
+
+/// What sub-words are to be made of, many parts at once; before which of them lines end.
+#[derive(Default)]
+struct Pending {
+    parts: Vec<String>,
+    ends: Vec<usize>,
 }
 
 impl<'a> Encoder<'a> {
@@ -35,6 +43,7 @@ impl<'a> Encoder<'a> {
             vocabulary,
             scanner: Scanner::new(vocabulary.kind(), vocabulary.of_lines()),
             strangers: Strangers::default(),
+            pending: Pending::default(),
         }
     }
 
@@ -46,9 +55,11 @@ impl<'a> Encoder<'a> {
         let mut ids = Ids {
             vocabulary: self.vocabulary,
             strangers: &mut self.strangers,
+            pending: &mut self.pending,
             found,
         };
-        self.scanner.feed(text, &mut ids)
+        self.scanner.feed(text, &mut ids)?;
+        self.pieces(found)
     }
 
     /// The end of a file, which ends its last line too.
@@ -71,9 +82,32 @@ impl<'a> Encoder<'a> {
         let mut ids = Ids {
             vocabulary: self.vocabulary,
             strangers: &mut self.strangers,
+            pending: &mut self.pending,
             found,
         };
-        self.scanner.end(closing, &mut ids)
+        self.scanner.end(closing, &mut ids)?;
+        self.pieces(found)
+    }
+
+    /// Makes sub-words of what waits.
+    fn pieces(&mut self, found: &mut Encoded) -> Result<()> {
+        let Inner::Pieces(pieces) = &*self.vocabulary.0 else {
+            return Ok(());
+        };
+        let Pending { parts, ends } = std::mem::take(&mut self.pending);
+        let mut ends = ends.into_iter().peekable();
+        let mut close = |before: usize, found: &mut Encoded| {
+            while ends.next_if(|end| *end <= before).is_some() {
+                found.ends.push(found.ids.len());
+            }
+        };
+        let count = parts.len();
+        for (n, ids) in pieces.encode(parts)?.into_iter().enumerate() {
+            close(n, found);
+            found.ids.extend(ids);
+        }
+        close(count, found);
+        Ok(())
     }
 
     /// Whether all symbols had ids.
@@ -91,6 +125,7 @@ impl<'a> Encoder<'a> {
 struct Ids<'a> {
     vocabulary: &'a Vocabulary,
     strangers: &'a mut Strangers,
+    pending: &'a mut Pending,
     found: &'a mut Encoded,
 }
 
@@ -106,18 +141,20 @@ impl Sink for Ids<'_> {
     }
 
     fn part(&mut self, part: &str, at: u64) {
-        let Inner::Words(w) = &*self.vocabulary.0 else {
-            return;
-        };
-        match w.find(part) {
-            Some(id) => self.found.ids.push(id),
-            None => self.strangers.note(at, || format!("{part:?}")),
+        match &*self.vocabulary.0 {
+            Inner::Symbols(_) => {}
+            Inner::Words(w) => match w.find(part) {
+                Some(id) => self.found.ids.push(id),
+                None => self.strangers.note(at, || format!("{part:?}")),
+            },
+            Inner::Pieces(_) => self.pending.parts.push(part.to_string()),
         }
     }
 
     fn line_end(&mut self) {
         match &*self.vocabulary.0 {
             Inner::Words(w) if !w.lines => self.found.ids.push(w.end),
+            Inner::Pieces(_) => self.pending.ends.push(self.pending.parts.len()),
             _ => self.found.ends.push(self.found.ids.len()),
         }
     }

@@ -4,6 +4,11 @@ mod count;
 mod decode;
 mod encode;
 mod list;
+#[cfg(not(feature = "subwords"))]
+#[path = "no_pieces.rs"]
+mod pieces;
+#[cfg(feature = "subwords")]
+mod pieces;
 mod scan;
 mod stored;
 mod symbols;
@@ -19,6 +24,7 @@ pub use self::count::{Counter, Recipe};
 pub use self::decode::Decoder;
 pub use self::encode::{Encoded, Encoder};
 use self::list::WordList;
+use self::pieces::Pieces;
 use self::stored::Stored;
 use self::symbols::Symbols;
 use crate::error::Result;
@@ -33,6 +39,8 @@ pub enum VocabKind {
     Byte,
     /// A word: what stands between white space in a UTF-8 text.
     Word,
+    /// A sub-word: a part of a word, as a tokenizer cuts it.
+    Piece,
 }
 
 /// The symbols of a text and their ids. A clone shares them.
@@ -43,8 +51,10 @@ pub enum VocabKind {
 /// its own: line ends are no symbols, and two ids, [`start_id`](Self::start_id) and [`end_id`](Self::end_id), begin and end
 /// a sequence.
 ///
-/// It is stored as `{"kind": "char", "symbols": "abc", "unknown": false}`, with a list of numbers for bytes and words with
-/// spaces between them, and checked when it is read.
+/// Sub-words have the ids of their tokenizer, and lines two more after them.
+///
+/// It is stored as `{"kind": "char", "symbols": "abc", "unknown": false}`, with a list of numbers for bytes, words with
+/// spaces between them, and a tokenizer by its `tokenizer.json`; and checked when it is read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Stored", into = "Stored")]
 pub struct Vocabulary(Arc<Inner>);
@@ -53,6 +63,7 @@ pub struct Vocabulary(Arc<Inner>);
 enum Inner {
     Symbols(Symbols),
     Words(WordList),
+    Pieces(Pieces),
 }
 
 impl Vocabulary {
@@ -73,6 +84,18 @@ impl Vocabulary {
         Vocabulary(Arc::new(Inner::Symbols(symbols)))
     }
 
+    /// The vocabulary of a `tokenizer.json` of any kind that the crate `tokenizers` reads.
+    ///
+    /// # Errors
+    /// `Kind::Data` when it is none that can be read, or its ids go far beyond their number.
+    pub fn from_tokenizer(json: &[u8], lines: bool) -> Result<Self> {
+        Pieces::new(json, lines).map(Vocabulary::of_pieces)
+    }
+
+    fn of_pieces(pieces: Pieces) -> Self {
+        Vocabulary(Arc::new(Inner::Pieces(pieces)))
+    }
+
     fn of_words(words: WordList) -> Self {
         Vocabulary(Arc::new(Inner::Words(words)))
     }
@@ -82,6 +105,7 @@ impl Vocabulary {
         match &*self.0 {
             Inner::Symbols(s) => s.kind,
             Inner::Words(_) => VocabKind::Word,
+            Inner::Pieces(_) => VocabKind::Piece,
         }
     }
 
@@ -90,6 +114,7 @@ impl Vocabulary {
         match &*self.0 {
             Inner::Symbols(s) => s.lines,
             Inner::Words(w) => w.lines,
+            Inner::Pieces(p) => p.lines(),
         }
     }
 
@@ -98,6 +123,7 @@ impl Vocabulary {
         match &*self.0 {
             Inner::Symbols(s) => s.len(),
             Inner::Words(w) => w.words.len(),
+            Inner::Pieces(p) => p.len(),
         }
     }
 
@@ -111,6 +137,7 @@ impl Vocabulary {
         match &*self.0 {
             Inner::Symbols(s) => s.unknown_id(),
             Inner::Words(w) => w.unknown,
+            Inner::Pieces(_) => None,
         }
     }
 
@@ -119,6 +146,7 @@ impl Vocabulary {
         match &*self.0 {
             Inner::Symbols(s) => s.lines.then(|| s.len() as u32 - 2),
             Inner::Words(w) => w.start,
+            Inner::Pieces(p) => p.lines().then(|| p.own()),
         }
     }
 
@@ -127,6 +155,7 @@ impl Vocabulary {
         match &*self.0 {
             Inner::Symbols(s) => s.lines.then(|| s.len() as u32 - 1),
             Inner::Words(w) => w.start.map(|_| w.end),
+            Inner::Pieces(p) => p.lines().then(|| p.own() + 1),
         }
     }
 
@@ -136,16 +165,18 @@ impl Vocabulary {
         let newline = || match &*self.0 {
             Inner::Symbols(s) => s.find(u32::from('\n')).or(s.unknown_id()),
             Inner::Words(w) => Some(w.end),
+            Inner::Pieces(p) => p.newline(),
         };
         self.start_id().or_else(newline).unwrap_or(0)
     }
 
-    /// The name of what a loss is counted by: char, byte or word.
+    /// The name of what a loss is counted by: char, byte, word, or token for sub-words.
     pub fn unit(&self) -> &'static str {
         match self.kind() {
             VocabKind::Char => "char",
             VocabKind::Byte => "byte",
             VocabKind::Word => "word",
+            VocabKind::Piece => "token",
         }
     }
 
@@ -183,6 +214,9 @@ impl Vocabulary {
             Inner::Words(w) => w.words.iter().for_each(|word| {
                 hasher.update(word).update(b" ");
             }),
+            Inner::Pieces(p) => {
+                hasher.update(p.json().as_bytes());
+            }
         }
         if self.of_lines() {
             hasher.update(b"lines");

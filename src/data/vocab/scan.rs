@@ -5,12 +5,14 @@ use crate::error::{Error, Result};
 
 /// The longest word, in bytes: more without white space is no text of words.
 const LONGEST_WORD: usize = 1 << 20;
+/// What sub-words are made of at once, at most: a line, or as much of it.
+const LONGEST_PART: usize = 64 << 10;
 
 /// What is found in a text.
 pub(super) trait Sink {
     /// A character or byte, and where it stands.
     fn symbol(&mut self, symbol: u32, at: u64);
-    /// A word, and where it begins.
+    /// A word, or for sub-words a line or a part of it, and where it begins.
     fn part(&mut self, part: &str, at: u64);
     /// The end of a line, where lines count: in every text of lines, and among words.
     fn line_end(&mut self);
@@ -61,6 +63,10 @@ impl Scanner {
         let mut utf8 = std::mem::take(&mut self.utf8);
         let fed = utf8.feed(bytes, |text| match self.kind {
             VocabKind::Word => self.words(text, sink),
+            VocabKind::Piece => {
+                self.parts(text, sink);
+                Ok(())
+            }
             _ => {
                 for c in text.chars() {
                     self.symbol(u32::from(c), c.len_utf8() as u64, sink);
@@ -164,6 +170,44 @@ impl Scanner {
         }
         self.partial.push_str(more);
         Ok(())
+    }
+
+    /// Lines with their ends, or with `lines` without them.
+    fn parts(&mut self, text: &str, sink: &mut impl Sink) {
+        for line in text.split_inclusive('\n') {
+            if self.partial.is_empty() {
+                self.partial_at = self.at;
+            }
+            self.at += line.len() as u64;
+            self.partial.push_str(line);
+            self.open = !line.ends_with('\n');
+            if !self.open {
+                if self.lines {
+                    self.partial.pop();
+                    if self.partial.ends_with('\r') {
+                        self.partial.pop();
+                    }
+                }
+                self.finish_part(sink);
+                if self.lines {
+                    sink.line_end();
+                }
+            }
+            while self.partial.len() > LONGEST_PART {
+                // At white space, if there is some, and between characters in any case.
+                let ends = |at: &usize| self.partial.is_char_boundary(*at);
+                let upto = (1..=LONGEST_PART)
+                    .rev()
+                    .find(ends)
+                    .unwrap_or(self.partial.len());
+                let head = &self.partial[..upto];
+                let cut = head.rfind(' ').filter(|cut| *cut > 0).unwrap_or(upto);
+                let rest = self.partial.split_off(cut);
+                let head = std::mem::replace(&mut self.partial, rest);
+                sink.part(&head, self.partial_at);
+                self.partial_at += cut as u64;
+            }
+        }
     }
 
     fn finish_part(&mut self, sink: &mut impl Sink) {
@@ -341,6 +385,41 @@ mod tests {
         for kind in [VocabKind::Char, VocabKind::Byte] {
             assert_eq!(scan(kind, true, &[text], true).unwrap(), want);
         }
+        let parts = scan(VocabKind::Piece, true, &[b"a b\r\n\nc"], true).unwrap();
+        let part = |t: &str, at| Found::Part(t.into(), at);
+        assert_eq!(
+            parts,
+            [
+                part("a b", 0),
+                Found::End,
+                Found::End,
+                part("c", 6),
+                Found::End
+            ]
+        );
+        let parts = scan(VocabKind::Piece, false, &[b"a b\n\nc"], true).unwrap();
+        assert_eq!(parts, [part("a b\n", 0), part("\n", 4), part("c", 5)]);
+    }
+
+    #[test]
+    fn a_long_line_is_cut_at_white_space() {
+        let text = "ab ".repeat(50_000);
+        let parts = scan(VocabKind::Piece, false, &[text.as_bytes()], true).unwrap();
+        assert_eq!(parts.len(), 3);
+        let mut whole = String::new();
+        for part in &parts {
+            let Found::Part(part, at) = part else {
+                panic!("{part:?}")
+            };
+            assert_eq!(*at as usize, whole.len());
+            assert!(
+                whole.is_empty() || part.starts_with(" ab"),
+                "{}",
+                &part[..9]
+            );
+            whole.push_str(part);
+        }
+        assert_eq!(whole, text);
     }
 
     #[test]
@@ -367,7 +446,7 @@ mod tests {
             cuts.extend([0, bytes.len()]);
             cuts.sort_unstable();
             let pieces: Vec<&[u8]> = cuts.windows(2).map(|w| &bytes[w[0]..w[1]]).collect();
-            for kind in [VocabKind::Char, VocabKind::Byte, VocabKind::Word] {
+            for kind in [VocabKind::Char, VocabKind::Byte, VocabKind::Word, VocabKind::Piece] {
                 prop_assert_eq!(scan(kind, lines, &pieces, closing).unwrap(), scan(kind, lines, &[bytes], closing).unwrap());
             }
         }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::list::WordList;
+use super::pieces::Pieces;
 use super::symbols::Symbols;
 use super::{Inner, VocabKind, Vocabulary};
 use crate::error::{Error, Result};
@@ -25,6 +26,12 @@ pub(super) enum Stored {
     /// Words with spaces between them.
     Word {
         symbols: String,
+        #[serde(default, skip_serializing_if = "is_false")]
+        lines: bool,
+    },
+    /// A `tokenizer.json`, as a string.
+    Piece {
+        tokenizer: String,
         #[serde(default, skip_serializing_if = "is_false")]
         lines: bool,
     },
@@ -56,6 +63,10 @@ impl From<Vocabulary> for Stored {
                     lines: w.lines,
                 }
             }
+            Inner::Pieces(p) => Stored::Piece {
+                tokenizer: p.json().to_string(),
+                lines: p.lines(),
+            },
         }
     }
 }
@@ -84,6 +95,9 @@ impl TryFrom<Stored> for Vocabulary {
             Stored::Word { symbols, lines } => {
                 let words = symbols.split(' ').map(str::as_bytes);
                 WordList::new(words, lines).map(Vocabulary::of_words)
+            }
+            Stored::Piece { tokenizer, lines } => {
+                Pieces::new(tokenizer.as_bytes(), lines).map(Vocabulary::of_pieces)
             }
         }
     }

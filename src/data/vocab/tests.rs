@@ -340,3 +340,137 @@ proptest! {
         }
     }
 }
+
+#[cfg(feature = "subwords")]
+mod pieces {
+    use super::*;
+
+    const TEXT: &str =
+        "low lower lowest 🙂🙂 new newer newest\nwide wider widest — näher\n\n  low\n";
+
+    fn trained(lines: bool, most: usize) -> Vocabulary {
+        let recipe = Recipe {
+            kind: VocabKind::Piece,
+            max_size: Some(most),
+            lines,
+            min_count: 2,
+        };
+        recipe.build(TEXT.repeat(3).as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn sub_words_are_trained_and_keep_every_byte() {
+        let v = trained(false, 300);
+        assert!(v.len() > 270 && v.len() <= 300, "{}", v.len());
+        assert_eq!(
+            (v.unit(), v.unknown_id(), v.end_id()),
+            ("token", None, None)
+        );
+        assert_eq!(v, trained(false, 300));
+        assert_eq!(v.hash(), trained(false, 300).hash());
+        let ids = v.encode(TEXT.as_bytes()).unwrap();
+        assert!(ids.len() < TEXT.len() / 2, "{}", ids.len());
+        assert_eq!(v.decode(&ids), TEXT.as_bytes());
+        // Never seen, and yet not lost.
+        let strange = "Ω\u{0} \r\n\t𝄞 zzz";
+        assert_eq!(
+            v.decode(&v.encode(strange.as_bytes()).unwrap()),
+            strange.as_bytes()
+        );
+        assert_eq!(v.decode(&[v.before_text()]), b"\n");
+        let again: Vocabulary = serde_json::from_str(&serde_json::to_string(&v).unwrap()).unwrap();
+        assert_eq!(again, v);
+    }
+
+    #[test]
+    fn lines_of_sub_words_have_two_more_ids() {
+        let v = trained(true, 300);
+        assert!(v.len() <= 300);
+        let (start, end) = (v.start_id().unwrap(), v.end_id().unwrap());
+        assert_eq!((start as usize, end as usize), (v.len() - 2, v.len() - 1));
+        let mut found = Encoded::default();
+        let mut encoder = Encoder::new(&v);
+        for piece in TEXT.as_bytes().chunks(5) {
+            encoder.feed(piece, &mut found).unwrap();
+        }
+        encoder.end_file(&mut found).unwrap();
+        encoder.finish().unwrap();
+        let mut from = 0;
+        let lines: Vec<Vec<u8>> = { found.ends.iter() }
+            .map(|end| v.decode(&found.ids[std::mem::replace(&mut from, *end)..*end]))
+            .collect();
+        let want: Vec<&[u8]> = TEXT
+            .trim_end_matches('\n')
+            .split('\n')
+            .map(str::as_bytes)
+            .collect();
+        assert_eq!(lines, want);
+        let mut ids = vec![start];
+        ids.extend(v.encode(b"low \xf0\x9f\x99\x82").unwrap());
+        ids.extend([end, start, end]);
+        assert_eq!(v.decode(&ids), "low 🙂\n\n".as_bytes());
+    }
+
+    #[test]
+    fn too_few_sub_words_and_no_text_are_refused() {
+        let recipe = |most, lines| Recipe {
+            kind: VocabKind::Piece,
+            max_size: Some(most),
+            lines,
+            min_count: 1,
+        };
+        let e = recipe(258, true).build(b"a b").unwrap_err();
+        assert!(
+            e.message
+                .contains("at least 259 sub-words (--max-vocab), found 258"),
+            "{e}"
+        );
+        assert_eq!(recipe(300, false).build(b"").unwrap_err().kind, Kind::Data);
+    }
+
+    #[test]
+    fn a_foreign_file_is_refused_in_one_line() {
+        let many = r#"{"version":"1.0","truncation":null,"padding":null,"added_tokens":[],"normalizer":null,
+            "pre_tokenizer":null,"post_processor":null,"decoder":null,"model":{"type":"WordLevel","vocab":{"a":0,"b":VAST},
+            "unk_token":"a"}}"#;
+        for (json, part) in [
+            (r#"{"hello": 1}"#.to_string(), "no tokenizer.json"),
+            ("[1, 2]".into(), "no tokenizer.json"),
+            ("\u{1}\u{2}sentencepiece".into(), "no tokenizer.json"),
+            (String::new(), "no tokenizer.json"),
+            (many.replace("WordLevel", "Magic"), "no tokenizer.json"),
+            (many.replace("VAST", "4000000000"), "found 4000000000"),
+            (many.replace(r#","b":VAST"#, ""), "at least 2 tokens"),
+        ] {
+            let e = Vocabulary::from_tokenizer(json.as_bytes(), false).unwrap_err();
+            assert_eq!(e.kind, Kind::Data);
+            assert!(
+                e.message.contains(part) && e.message.lines().count() == 1,
+                "{e}"
+            );
+        }
+        // The same file, but for its faults; its limit on the length is not ours.
+        let good = many.replace("VAST", "1").replace(
+            r#""truncation":null"#,
+            r#""truncation":{"direction":"Right","max_length":2,"strategy":"LongestFirst","stride":0}"#,
+        );
+        let good = good.replace(
+            r#""pre_tokenizer":null"#,
+            r#""pre_tokenizer":{"type":"WhitespaceSplit"}"#,
+        );
+        let v = Vocabulary::from_tokenizer(good.as_bytes(), false).unwrap();
+        assert_eq!(v.encode(b"a b b x b").unwrap(), [0, 1, 1, 0, 1]);
+        assert_eq!(v.decode(&[0, 1, 1]), b"a b b");
+    }
+
+    proptest! {
+        #[test]
+        fn id_by_id_is_the_whole(text in "[a-e 🙂é\\n]{0,30}", noise in proptest::collection::vec(0u32..300, 0..9)) {
+            let v = trained(false, 300);
+            let ids = v.encode(text.as_bytes()).unwrap();
+            prop_assert_eq!(v.decode(&ids), text.as_bytes());
+            // Ids in any order, half characters among them, are decoded to something.
+            v.decode(&noise);
+        }
+    }
+}

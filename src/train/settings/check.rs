@@ -1,7 +1,8 @@
 //! Ranges: every fault of a set of values, at once.
 
 use super::{
-    Init, LineOrderName, LongLinesName, OptimizerName, SamplingName, ScheduleName, Settings, pairs,
+    Init, LineOrderName, LongLinesName, OptimizerName, SamplingName, ScheduleName, Settings, Vocab,
+    pairs,
 };
 use crate::error::{Error, Result, nearest};
 
@@ -43,6 +44,35 @@ impl Settings {
             found.add(&["max-vocab"], text);
         }
 
+        if self.vocab == Vocab::Bpe && (4..259).contains(&self.max_vocab) {
+            // All bytes, two marks, and one pair.
+            let text = format!("expected 0 or 259 or more for bpe, got {}", self.max_vocab);
+            found.add(&["max-vocab", "vocab"], text);
+        }
+        match (&self.tokenizer, self.vocab) {
+            (Some(_), Vocab::Tokenizer)
+            | (None, Vocab::Char | Vocab::Byte | Vocab::Word | Vocab::Bpe) => {}
+            (Some(file), vocab) => {
+                let text = format!("expected vocab tokenizer, or none, got {vocab} with {file:?}");
+                found.add(&["tokenizer", "vocab"], text);
+            }
+            (None, vocab) => {
+                let text = format!("expected a tokenizer, got {vocab} without");
+                found.add(&["vocab", "tokenizer"], text);
+            }
+        }
+        if self.vocab == Vocab::Tokenizer {
+            for (key, value, plain) in [
+                ("min-count", self.min_count, 1),
+                ("max-vocab", self.max_vocab, 0),
+            ] {
+                if value != plain {
+                    let text =
+                        format!("expected {plain}, as a tokenizer is what it is, got {value}");
+                    found.add(&[key, "tokenizer"], text);
+                }
+            }
+        }
         self.line_settings(&mut found);
 
         found.whole("hidden", self.hidden as u64, 1, 65536);

@@ -143,6 +143,10 @@ impl Layers<'_> {
 
     /// Fills in the defaults that hang on other values, checks ranges, and reports.
     fn finish(mut self, cells: &[&str]) -> Result<Settings> {
+        // A tokenizer is a vocabulary, unless another was asked for, which is then a fault.
+        if self.merged.contains_key("tokenizer") {
+            self.merged.entry("vocab").or_insert("tokenizer".into());
+        }
         let plain = self.settings()?;
         for (name, value) in [
             ("lr", default_lr(plain.optimizer)),

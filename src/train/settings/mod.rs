@@ -27,6 +27,10 @@ choice! {
         Byte = "byte",
         /// A word: what stands between white space.
         Word = "word",
+        /// A sub-word of byte-pair encoding that is trained on the text.
+        Bpe = "bpe",
+        /// A token of the tokenizer that `tokenizer` names.
+        Tokenizer = "tokenizer",
     }
 }
 
@@ -141,11 +145,13 @@ settings! {
         preset: Option<Preset> = None,
     }
     "data" {
-        /// A token is a character (char), a byte (byte) or a word between white space (word)
+        /// A token is a character (char), a byte, a word between white space, a sub-word (bpe), or what `tokenizer` says
         vocab: Vocab = Vocab::Char,
-        /// Symbols seen fewer times than this fold into one unknown symbol
+        /// A tokenizer.json of any kind, which makes vocab tokenizer; it stays with the run
+        tokenizer: Option<String> = None,
+        /// Symbols seen fewer times than this fold into one unknown symbol; bpe: pairs seen fewer times stay two
         min_count: u64 = 1,
-        /// Symbols that are known, at most; the rarest fold into the unknown symbol; 0 is no limit
+        /// Symbols that are known, at most; the rarest fold into the unknown symbol; 0 is no limit, for bpe 8192
         max_vocab: u64 = 0,
         /// Every line is a sequence of its own: the state begins anew, a start and an end symbol are added, empty lines skipped
         lines: bool = false,

@@ -53,6 +53,7 @@ fn a_key_is_a_field_and_a_flag() {
         );
         let unset = [
             "preset",
+            "tokenizer",
             "forget-bias",
             "gate-bias",
             "chrono",
@@ -267,6 +268,7 @@ fn every_bad_value_is_refused_by_name() {
         ("input-scale", "0.1"),
         ("vocab", "sentence"),
         ("max-vocab", "3"),
+        ("vocab", "tokenizer"),
         ("lines", "perhaps"),
         ("max-line", "9"),
         ("long-lines", "cut"),
@@ -312,6 +314,56 @@ fn every_bad_value_is_refused_by_name() {
             "{name} {text}: {e}"
         );
     }
+}
+
+#[test]
+fn a_tokenizer_is_a_vocabulary() {
+    let file = ("tokenizer", "t.json");
+    assert_eq!(from_flags(&[file]).unwrap().vocab, Vocab::Tokenizer);
+    from_flags(&[file, ("vocab", "tokenizer")]).unwrap();
+    for (name, text) in [("vocab", "word"), ("min-count", "2"), ("max-vocab", "500")] {
+        let e = from_flags(&[file, (name, text)]).unwrap_err();
+        assert_eq!(e.message.lines().count(), 1, "{e}");
+        assert!(e.message.contains("tokenizer"), "{e}");
+    }
+    let e = from_flags(&[("vocab", "bpe"), ("max-vocab", "258")]).unwrap_err();
+    assert!(e.message.contains("259 or more"), "{e}");
+    from_flags(&[("vocab", "bpe"), ("max-vocab", "259")]).unwrap();
+}
+
+#[test]
+fn settings_of_lines_need_lines() {
+    let lines = ("lines", "true");
+    for (name, text) in [
+        ("max-line", "9"),
+        ("batch-tokens", "500"),
+        ("line-order", "target-source"),
+        ("bucket", "5"),
+    ] {
+        from_flags(&[lines, (name, text)]).unwrap();
+    }
+    for faulty in [
+        vec![lines, ("long-lines", "drop")],
+        vec![lines, ("line-order", "shuffle"), ("bucket", "5")],
+        vec![lines, ("batch-tokens", "99999999999")],
+    ] {
+        let e = from_flags(&faulty).unwrap_err();
+        assert_eq!(e.message.lines().count(), 1, "{e}");
+    }
+    let s = from_flags(&[
+        lines,
+        ("max-line", "9"),
+        ("long-lines", "drop"),
+        ("batch-tokens", "500"),
+    ])
+    .unwrap();
+    assert_eq!(
+        (s.line_rules().max, s.line_rules().long),
+        (9, crate::data::LongLines::Drop)
+    );
+    assert_eq!(s.batching().size, crate::data::BatchSize::Tokens(500));
+    assert_eq!(s.batching().order, crate::data::LineOrder::Source);
+    assert!(s.recipe().lines);
 }
 
 #[test]

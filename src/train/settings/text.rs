@@ -12,6 +12,7 @@ impl Settings {
                 Vocab::Char => VocabKind::Char,
                 Vocab::Byte => VocabKind::Byte,
                 Vocab::Word => VocabKind::Word,
+                Vocab::Bpe | Vocab::Tokenizer => VocabKind::Piece,
             },
             min_count: self.min_count,
             max_size: Some(most).filter(|most| *most > 0),
