@@ -167,7 +167,7 @@ fn every_number_of_steps_and_states() {
         dropout: 0.4,
         ..spec("lstm", 3, 2, 0)
     };
-    for recompute in [1, 2, 3, 4, 6, 12, 100] {
+    for recompute in [1, 2, 3, 4, 6, 12] {
         for states in [0, 1, 2, 3, 7, 100] {
             same("lstm", &spec, DIMS, pieces(recompute, states), true);
         }

@@ -28,6 +28,8 @@ const FREE: &[&str] = &[
     "sampling-k",
     "sampling-slope",
     "sampling-floor",
+    "recompute",
+    "recompute-states",
     "lr",
     "clip-norm",
     "clip-value",

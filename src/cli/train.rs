@@ -225,7 +225,7 @@ async fn drive(
     let Ready { job, about, state } = ready;
     let path = writer.run().path().to_path_buf();
     let (keep, plan) = (job.settings.keep, job.plan.clone());
-    let tokens = job.settings.seq_len * job.settings.batch;
+    let tokens = job.predictions();
     let quiet = m.get_flag("quiet");
     if !quiet {
         out::note(&describe(&job, &about));

@@ -44,7 +44,7 @@ impl Unroll {
     pub(super) fn pieces(&self, steps: usize) -> Result<(usize, usize)> {
         let piece = match self.recompute {
             0 => steps,
-            piece => piece.min(steps),
+            piece => piece,
         };
         match steps % piece.max(1) {
             0 => Ok((piece, steps / piece.max(1))),

@@ -15,7 +15,7 @@ pub mod settings;
 pub mod state;
 pub mod trainer;
 
-pub use build::{init, spec, update};
+pub use build::{init, spec, unroll, update};
 pub use checkpoint::{Checkpoint, Data, Tensor};
 pub use evaluate::{Evaluation, Evaluator};
 pub use metrics::{Figures, Meter};

@@ -126,11 +126,14 @@ impl Job {
             steps: settings.seq_len,
             batch: settings.batch,
         };
-        let streams = Streams::new(train, dims.steps, dims.batch)?;
+        // The windows of an update follow one another, so that it reads one long window.
+        let steps = dims.steps.saturating_mul(settings.accumulate);
+        let streams = Streams::new(train, steps, dims.batch)?;
         let sampling = Sampling::new(&settings);
         spec.targets_apart = sampling.is_some();
         let update = super::build::update(&settings);
-        let plan = Arc::new(spec.plan(dims, Mode::Train(update))?);
+        let how = super::build::unroll(&settings);
+        let plan = Arc::new(spec.unrolled(dims, how, Mode::Train(update))?);
         let evaluator = match validation.is_empty() {
             true => None,
             false => Some(Evaluator::new(&spec, validation.clone(), EVALUATION_ROWS)?),
@@ -140,7 +143,7 @@ impl Job {
             None => None,
             Some(_) => Some(Arc::new(Sampler::plan(&spec, dims.batch)?)),
         };
-        let window = (dims.steps * dims.batch) as f64;
+        let window = (steps * dims.batch) as f64;
         let balanced = validation.len() as f64 / (TRAINING_COST * EVALUATION_SHARE * window);
         let per_epoch = streams.per_epoch() as u64;
         // A round number of steps, and at least 500; a long epoch is cut into a few parts only for its own sake.
@@ -168,6 +171,17 @@ impl Job {
         let evaluation = self.evaluator.as_ref().map_or(0, |e| e.plan().bytes());
         let mixer = self.mixer.as_ref().map_or(0, |m| m.bytes());
         self.plan.bytes() + evaluation + self.sampler.bytes() + mixer
+    }
+
+    /// Predictions of a step.
+    pub fn predictions(&self) -> usize {
+        let Settings {
+            seq_len,
+            batch,
+            accumulate,
+            ..
+        } = self.settings;
+        seq_len * batch * accumulate
     }
 
     /// Steps of an epoch.
@@ -359,7 +373,7 @@ impl Trainer {
             if !report.finite {
                 return Err(self.diverged(step).await?);
             }
-            let tokens = (self.job.settings.seq_len * self.job.settings.batch) as f64;
+            let tokens = self.job.predictions() as f64;
             let lr = self.rates.pop_front().unwrap_or(f64::NAN);
             let per_epoch = self.job.steps_per_epoch();
             let loss = report.loss / tokens;

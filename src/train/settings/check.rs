@@ -3,6 +3,9 @@
 use super::{Init, OptimizerName, SamplingName, ScheduleName, Settings, pairs};
 use crate::error::{Error, Result, nearest};
 
+/// Pieces of an update: each has its operations in the plan.
+const MOST_PIECES: u64 = 4096;
+
 /// One fault: the keys that it lies in, the first of them leading, and what was expected and came.
 #[derive(Clone, Debug)]
 pub(super) struct Fault {
@@ -104,6 +107,7 @@ impl Settings {
 
         found.whole("seq-len", self.seq_len as u64, 1, 65536);
         found.whole("batch", self.batch as u64, 1, 65536);
+        self.pieces(&mut found);
 
         found.number("lr", self.lr, "a number above 0", positive);
         found.number("momentum", self.momentum, "0 to below 1", fraction);
@@ -182,6 +186,41 @@ impl Settings {
         }
         found.whole("keep", self.keep as u64, 1, u64::MAX);
         found.0
+    }
+
+    fn pieces(&self, found: &mut Found) {
+        found.whole("accumulate", self.accumulate as u64, 1, MOST_PIECES);
+        let (steps, piece) = (self.seq_len, self.recompute);
+        if piece == 0 {
+            if self.recompute_states > 0 {
+                let states = self.recompute_states;
+                let text = format!("expected recompute above 0 to keep states for, got {states}");
+                found.add(&["recompute-states", "recompute"], text);
+            }
+            return;
+        }
+        if !steps.is_multiple_of(piece) {
+            let text = format!("expected a divisor of seq-len {steps}, got {piece}");
+            found.add(&["recompute", "seq-len"], text);
+        } else if (steps / piece * self.accumulate) as u64 > MOST_PIECES {
+            let pieces = steps / piece * self.accumulate;
+            let text = format!(
+                "expected at most {MOST_PIECES} pieces an update (accumulate * seq-len / recompute), got {pieces}"
+            );
+            found.add(&["recompute", "seq-len", "accumulate"], text);
+        }
+        for (key, weight) in [
+            ("temporal-penalty", self.temporal_penalty),
+            ("norm-stabilizer", self.norm_stabilizer),
+            ("propagation-penalty", self.propagation_penalty),
+        ] {
+            if weight > 0.0 && piece < steps {
+                let text = format!(
+                    "expected 0, as {key} looks from a step at its neighbour, which may lie in another piece, got {piece}"
+                );
+                found.add(&["recompute", key], text);
+            }
+        }
     }
 
     fn regularizers(&self, found: &mut Found) {
