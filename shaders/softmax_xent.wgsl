@@ -52,7 +52,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     if (row >= LOGITS_ROWS) {
 #if COUNTED
         if (row < MOST && lane == 0u) {
-            $losses[LOSSES_OFFSET + row] = 0.0;
+            $losses[LOSSES_OFFSET + step.y + row] = 0.0;
         }
 #end
         return;

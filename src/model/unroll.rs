@@ -124,13 +124,18 @@ pub(super) fn unroll(
     Ok(())
 }
 
-/// Refuses what looks from a step at its neighbour where that may lie in another piece.
+/// Refuses rows that a run counts, and what looks from a step at its neighbour where that may lie in another piece.
 fn refuse(ops: &[Op], pieces: usize) -> Result<()> {
-    if pieces == 1 {
-        return Ok(());
-    }
     for op in ops {
+        let mut touched = op.reads().into_iter().chain(op.writes());
+        if touched.any(|m| m.live.is_some()) {
+            return Err(Error::usage(format!(
+                "recompute, accumulate: expected rows of a window that are all in use; {} has rows that a run counts",
+                op.name()
+            )));
+        }
         let key = match op {
+            _ if pieces == 1 => continue,
             Op::Penalty(op) => match op.form {
                 penalty::Form::Activation => continue,
                 penalty::Form::Temporal => "temporal-penalty",
@@ -321,6 +326,7 @@ impl Writer<'_> {
             rows: 1,
             cols,
             stride: cols,
+            live: None,
         };
         let (from, to) = (step(0), step(scan.steps));
         match piece + 1 == self.pieces {
@@ -370,6 +376,7 @@ impl Writer<'_> {
             rows: shape[0],
             cols: width,
             stride: shape[1] * width,
+            live: None,
         }
     }
 

@@ -46,6 +46,8 @@ pub struct Job {
     /// With scheduled sampling: the plan that makes inputs.
     mixer: Option<Arc<Plan>>,
     rule: Rule,
+    /// Bytes of the tokens.
+    text: u64,
 }
 
 /// What happened.
@@ -128,6 +130,7 @@ impl Job {
         };
         // The windows of an update follow one another, so that it reads one long window.
         let steps = dims.steps.saturating_mul(settings.accumulate);
+        let text = 4 * (train.len() + validation.len()) as u64;
         let streams = Streams::new(train, steps, dims.batch)?;
         let sampling = Sampling::new(&settings);
         spec.targets_apart = sampling.is_some();
@@ -154,6 +157,7 @@ impl Job {
         });
         Ok(Job {
             rule: update.rule,
+            text,
             settings,
             spec,
             length,
@@ -166,11 +170,21 @@ impl Job {
         })
     }
 
-    /// Bytes that all plans of the run take on a device.
-    pub fn bytes(&self) -> u64 {
-        let evaluation = self.evaluator.as_ref().map_or(0, |e| e.plan().bytes());
-        let mixer = self.mixer.as_ref().map_or(0, |m| m.bytes());
-        self.plan.bytes() + evaluation + self.sampler.bytes() + mixer
+    /// The plan that evaluates, where there is a validation text.
+    pub fn evaluation_plan(&self) -> Option<&Plan> {
+        self.evaluator.as_ref().map(|e| e.plan().as_ref())
+    }
+
+    /// The plans that samples and, with scheduled sampling, inputs are drawn with, as far as the run draws any.
+    pub fn sampling_plans(&self) -> Vec<&Plan> {
+        let sampler = (self.settings.sample_every > 0).then_some(&self.sampler);
+        let plans = sampler.into_iter().chain(&self.mixer);
+        plans.map(|p| p.as_ref()).collect()
+    }
+
+    /// Bytes of the tokens that are held.
+    pub fn text_bytes(&self) -> u64 {
+        self.text
     }
 
     /// Predictions of a step.
