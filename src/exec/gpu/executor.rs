@@ -13,6 +13,9 @@ use crate::exec::{Inputs, Outcome, check_inputs, targets};
 use crate::op::{Control, Hyper, Op, Packing, Plan, Report, SlotId};
 use crate::{Error, Result};
 
+/// Dispatches of a submission: a long window's are handed over in parts, so that none keeps the device from others.
+const MOST_DISPATCHES: usize = 4096;
+
 /// Submissions that may be under way: enough that the device never waits for the host, few enough to stop soon.
 const IN_FLIGHT: usize = 3;
 
@@ -203,10 +206,16 @@ impl Gpu {
         }
         mark(Phase::Recording);
         let mut encoder = self.device.raw.create_command_encoder(&Default::default());
-        {
-            let mut pass = encoder.begin_compute_pass(&Default::default());
-            for dispatches in &self.ops {
-                self.record(&mut pass, dispatches);
+        let all: Vec<Dispatch> = self.ops.iter().flatten().copied().collect();
+        let mut parts = all.chunks(MOST_DISPATCHES).peekable();
+        while let Some(part) = parts.next() {
+            self.record(&mut encoder.begin_compute_pass(&Default::default()), part);
+            if parts.peek().is_some() {
+                mark(Phase::Submitting);
+                let next = self.device.raw.create_command_encoder(&Default::default());
+                let commands = std::mem::replace(&mut encoder, next).finish();
+                self.device.queue.submit([commands]);
+                mark(Phase::Recording);
             }
         }
         self.finish(encoder, mark).await
