@@ -66,6 +66,7 @@ fn run(cpu: &mut Cpu<f64>, step: u32, reset: bool, scale: f64) -> Vec<(String, V
         ids: &ids,
         targets: None,
         weights: None,
+        starts: None,
         control: Control {
             key: [3, 4],
             step: [step, 0],
@@ -346,6 +347,7 @@ fn windows_add_up() {
                         ids: &ids[window * 8..][..10],
                         targets: None,
                         weights: None,
+                        starts: None,
                         control: Control {
                             key: [3, 4],
                             step: [step, 0],

@@ -148,6 +148,7 @@ impl Builder {
             ids,
             table: states,
             out,
+            at: 0,
         }));
         out
     }

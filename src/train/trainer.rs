@@ -130,7 +130,7 @@ impl Job {
         };
         // The windows of an update follow one another, so that it reads one long window.
         let steps = dims.steps.saturating_mul(settings.accumulate);
-        let text = 4 * (train.len() + validation.len()) as u64;
+        let text = train.bytes() + validation.bytes();
         let streams = Streams::new(train, steps, dims.batch)?;
         let sampling = Sampling::new(&settings);
         spec.targets_apart = sampling.is_some();
@@ -182,7 +182,7 @@ impl Job {
         plans.map(|p| p.as_ref()).collect()
     }
 
-    /// Bytes of the tokens that are held.
+    /// Bytes of the tokens that are held in memory.
     pub fn text_bytes(&self) -> u64 {
         self.text
     }
