@@ -1,6 +1,6 @@
 // to = mask * from * SCALE, a mask that is a function of (key, step, stream, index). The index of an element is its
 // place in the order of the rows; with BATCH, its place in the rows of one step; with TOKEN, the id of its row. A thread
-// takes RUN elements in the order of the rows, RUN even; two indices share a counter.
+// takes RUN elements in the order of the rows, RUN even; two indices share a counter. Rows count from step.y.
 // $control: array<u32>, words 0..2 are the key, 2..4 the step
 // $from: array<f32>
 // $to: array<f32>
@@ -23,12 +23,12 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
         let row = element / FROM_COLS;
         let column = element % FROM_COLS;
 #if TOKEN
-        let index = $ids[row];
+        let index = $ids[step.y + row];
 #else
 #if BATCH
         let index = row % BATCH * FROM_COLS + column;
 #else
-        let index = element;
+        let index = step.y * FROM_COLS + element;
 #end
 #end
         if (index / 2u != pair) {

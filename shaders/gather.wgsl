@@ -1,4 +1,4 @@
-// out [R, D] = table [V, D] at ids [R]. A thread copies one element or four.
+// out [R, D] = table [V, D] at ids [R], which begin at step.y. A thread copies one element or four.
 // $ids: array<u32>
 // $table: array<#{V}>
 // $out: array<#{V}>
@@ -10,7 +10,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     }
     let row = i / OUT_COLS;
     let column = i % OUT_COLS;
-    let value = $table[TABLE_OFFSET + $ids[row] * TABLE_STRIDE + column];
+    let value = $table[TABLE_OFFSET + $ids[step.y + row] * TABLE_STRIDE + column];
     $out[OUT_OFFSET + row * OUT_STRIDE + column] = value;
 }
 

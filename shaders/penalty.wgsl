@@ -3,7 +3,7 @@
 // is its own. LANES threads share a row: each takes every LANES-th element, and all of them add the lanes in order.
 // $from: array<f32>
 // $grad: array<f32>
-// $losses: array<f32>
+// $losses: array<f32>, row r's is number step.y + r
 #if SHARED
 var<workgroup> sums: array<f32, GROUP>;
 #end
@@ -41,9 +41,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     let after = select(own, own + BATCH, own + BATCH < FROM_ROWS);
 #if NORM
     let norm = length_of(own, thread);
-    let step = norm - length_of(after, thread);
-    let along = 2.0 * FACTOR * (step + (norm - length_of(before, thread))) / norm;
-    let sum = step * step;
+    let change = norm - length_of(after, thread);
+    let along = 2.0 * FACTOR * (change + (norm - length_of(before, thread))) / norm;
+    let sum = change * change;
 #else
     var part = 0.0;
     for (var c = lane; c < FROM_COLS; c += LANES) {
@@ -59,13 +59,13 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     if (row >= FROM_ROWS) {
 #if COUNTED
         if (row < MOST && lane == 0u) {
-            $losses[LOSSES_OFFSET + row] = 0.0;
+            $losses[LOSSES_OFFSET + step.y + row] = 0.0;
         }
 #end
         return;
     }
     if (lane == 0u) {
-        $losses[LOSSES_OFFSET + row] = FACTOR * sum;
+        $losses[LOSSES_OFFSET + step.y + row] = FACTOR * sum;
     }
 #if NORM
     if (!(norm > 0.0)) {

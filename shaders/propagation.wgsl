@@ -4,7 +4,7 @@
 // $upstream: array<f32>
 // $sent: array<f32>
 // $pull: array<f32>
-// $losses: array<f32>
+// $losses: array<f32>, row r's is number step.y + r
 #if SHARED
 var<workgroup> arrives: array<f32, GROUP>;
 var<workgroup> leaves: array<f32, GROUP>;
@@ -46,7 +46,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     let off = v / select(1.0, g, counts) - 1.0;
     let slope = 2.0 * FACTOR * off / select(1.0, g, counts);
     if (lane == 0u) {
-        $losses[LOSSES_OFFSET + row] = select(0.0, FACTOR * (off * off), counts);
+        $losses[LOSSES_OFFSET + step.y + row] = select(0.0, FACTOR * (off * off), counts);
     }
     let sloped = counts && v != 0.0;
     for (var c = lane; c < SENT_COLS; c += LANES) {

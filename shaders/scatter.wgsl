@@ -1,6 +1,6 @@
 // into [V, D] (+)= sums of the rows of from [R, D] with the same id, in the order of the rows. A thread sums one
 // column, or four, of one id's run.
-// $index: array<u32>, row numbers sorted by id [R], then where each id's run starts [V + 1]
+// $index: array<u32>, from step.y on row numbers sorted by id [R], then where each id's run starts [V + 1]
 // $from: array<#{V}>
 // $into: array<#{V}>
 @compute @workgroup_size(GROUP)
@@ -13,9 +13,10 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     let column = i % INTO_COLS;
     let at = INTO_OFFSET + token * INTO_STRIDE + column;
     var sum = #{V}(0.0);
-    let end = $index[FROM_ROWS + token + 1u];
-    for (var r = $index[FROM_ROWS + token]; r < end; r++) {
-        sum += $from[FROM_OFFSET + $index[r] * FROM_STRIDE + column];
+    let starts = step.y + FROM_ROWS + token;
+    let end = $index[starts + 1u];
+    for (var r = $index[starts]; r < end; r++) {
+        sum += $from[FROM_OFFSET + $index[step.y + r] * FROM_STRIDE + column];
     }
 #if ACCUMULATE
     sum += $into[at];

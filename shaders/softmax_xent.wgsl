@@ -1,7 +1,8 @@
 // losses[r] = weight * (log sum exp(row) - row[target]); where GRADIENT, row = (softmax - onehot) * weight * scale.
 // LANES threads share a row of V scores: each takes every LANES-th, and all of them add the lanes in the same order.
 // $logits: array<f32>
-// $ids: array<u32>, row r's target is word FIRST + r
+// Row r's target, weight and loss are those of position step.y + r.
+// $ids: array<u32>, a position's target is FIRST words further
 // $weights: array<f32>, where WEIGHTED
 // $hyper: array<f32>, number 1 is scale
 // $losses: array<f32>
@@ -42,7 +43,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         sum += sums[thread - lane + l];
     }
 #end
-    let goal = $ids[FIRST + own];
+    let goal = $ids[FIRST + step.y + own];
     let score = $logits[at + goal];
 #if SHARED
     // The target's score is read before its lane replaces it.
@@ -51,18 +52,18 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     if (row >= LOGITS_ROWS) {
 #if COUNTED
         if (row < MOST && lane == 0u) {
-            $losses[LOSSES_OFFSET + row] = 0.0;
+            $losses[LOSSES_OFFSET + step.y + row] = 0.0;
         }
 #end
         return;
     }
 #if WEIGHTED
-    let weight = $weights[row];
+    let weight = $weights[step.y + row];
 #else
     let weight = 1.0;
 #end
     if (lane == 0u) {
-        $losses[LOSSES_OFFSET + row] = weight * (largest + log(sum) - score);
+        $losses[LOSSES_OFFSET + step.y + row] = weight * (largest + log(sum) - score);
     }
 #if GRADIENT
     let factor = weight * $hyper[1];

@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use wgrnn::cell::{Cell, Noise, library};
 use wgrnn::exec::check::Twins;
+use wgrnn::exec::cpu::Cpu;
 use wgrnn::exec::gpu::{Choice, Device, Gpu, INSTALL, Tile};
 use wgrnn::exec::{Inputs, Timings};
 use wgrnn::layer::Connections;
-use wgrnn::model::{Dims, Drops, Init, Mode, Penalties, Scheme, Spec, Update, initialize};
+use wgrnn::model::{Dims, Drops, Init, Mode, Penalties, Scheme, Spec, Unroll, Update, initialize};
 use wgrnn::op::{Control, Hyper, Plan, Role, Rule};
 use wgrnn::rng::{Purpose, Stream};
 
@@ -339,6 +340,77 @@ fn every_rule_agrees_with_the_plain_code() {
             for seed in 0..3 {
                 let minibatch = Minibatch::new(pair.plan(), seed, seed == 0);
                 compare(&mut pair, &minibatch);
+            }
+        }
+    }
+}
+
+/// Pieces of windows: every operation, and the gradients of the whole run beside those of the plan without pieces.
+#[test]
+fn pieces_agree_with_the_plain_code_and_with_the_plan_without_pieces() {
+    let device = device();
+    let dims = Dims { steps: 6, batch: 3 };
+    for (cell, hidden, embed, tile) in [
+        ("lstm", 8, 0, Tile::SOFTWARE),
+        ("gru-cho", 9, 5, Tile::NAIVE),
+    ] {
+        let noise = Noise {
+            zoneout: 0.2,
+            recurrent: 0.2,
+            ..Noise::default()
+        };
+        let spec = Spec {
+            noise,
+            learn_initial: true,
+            drops: Drops {
+                input: if embed > 0 { 0.3 } else { 0.0 },
+                tokens: if embed > 0 { 0.3 } else { 0.0 },
+                weights: 0.3,
+                locked: false,
+            },
+            penalties: Penalties {
+                activation: 0.5,
+                ..Penalties::default()
+            },
+            ..spec(cell, hidden, 2, embed, 0.3)
+        };
+        for (recompute, states, windows) in [(2, 0, 1), (1, 2, 2)] {
+            let how = Unroll {
+                recompute,
+                states,
+                windows,
+            };
+            let plan = spec.unrolled(dims, how, Mode::Gradients).unwrap();
+            let mut pair = twins(&device, plan, &tile);
+            for seed in 0..2 {
+                let minibatch = Minibatch::new(pair.plan(), seed, seed == 0);
+                compare(&mut pair, &minibatch);
+            }
+            if windows > 1 {
+                continue;
+            }
+            let plan = pair.plan().clone();
+            let plain = Arc::new(spec.plan(dims, Mode::Gradients).unwrap());
+            let parameters = start(&plain);
+            let mut cpu: Cpu<f32> = Cpu::plain(plain.clone());
+            let slot = plain.io.parameters.unwrap();
+            cpu.write(slot).copy_from_slice(&parameters);
+            let mut gpu =
+                pollster::block_on(Gpu::with_tile(device.clone(), plan.clone(), &tile)).unwrap();
+            gpu.write(plan.io.parameters.unwrap(), &parameters).unwrap();
+            for seed in 0..2 {
+                let minibatch = Minibatch::new(&plain, seed, seed == 0);
+                cpu.run(&minibatch.inputs(false)).unwrap();
+                pollster::block_on(gpu.run(&minibatch.inputs(false))).unwrap();
+                let want = cpu.read(plain.io.gradients.unwrap());
+                let got = pollster::block_on(gpu.read(plan.io.gradients.unwrap())).unwrap();
+                let scale = want.iter().fold(0.0f32, |a, b| a.max(b.abs()));
+                assert!(scale > 1e-3);
+                for (i, (got, want)) in got.iter().zip(want).enumerate() {
+                    // A few hundred roundings of f32 in a chain of 6 steps.
+                    let fits = (got - want).abs() <= 2e-5 * scale;
+                    assert!(fits, "{cell} {how:?} [{i}]: got {got}, want {want}");
+                }
             }
         }
     }

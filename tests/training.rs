@@ -275,6 +275,85 @@ fn a_stopped_run_with_scheduled_sampling_goes_on_to_the_bit() {
     assert!(line.get("epsilon").is_none(), "{line}");
 }
 
+/// Settings whose noise and penalties do not look from piece to piece.
+fn pieces() -> Settings {
+    Settings {
+        temporal_penalty: 0.0,
+        norm_stabilizer: 0.0,
+        seq_len: 6,
+        ..settings()
+    }
+}
+
+#[test]
+fn recomputation_changes_no_more_than_rounding() {
+    let [plain, pieces, kept] = [(0, 0), (2, 0), (1, 2)].map(|(recompute, recompute_states)| {
+        let settings = Settings {
+            recompute,
+            recompute_states,
+            accumulate: 2,
+            ..pieces()
+        };
+        let (_, figures) = Setting::new(settings).train(6, None);
+        figures
+            .iter()
+            .map(|f| (f.loss, f.penalty))
+            .collect::<Vec<_>>()
+    });
+    assert_eq!(plain.len(), 6);
+    for other in [pieces, kept] {
+        for ((a, p), (b, q)) in plain.iter().zip(other) {
+            // Rounding of f32, which a few steps enlarge.
+            assert!(
+                (a - b).abs() < 1e-4 && (p - q).abs() < 1e-4,
+                "{a} {b} {p} {q}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_stopped_run_of_several_windows_an_update_goes_on_to_the_bit() {
+    for (accumulate, recompute) in [(2, 0), (1, 3), (2, 2)] {
+        let setting = Setting::new(Settings {
+            accumulate,
+            recompute,
+            recompute_states: recompute.min(1),
+            scheduled_sampling: SamplingName::InverseSigmoid,
+            sampling_k: Some(5.0),
+            lr: 0.02,
+            ..pieces()
+        });
+        goes_on(&setting);
+    }
+}
+
+/// Two windows an update: their mean loss is that of two single windows at the same weights, and an epoch has half the
+/// steps.
+#[test]
+fn an_update_of_two_windows_has_their_mean_loss() {
+    let of = |accumulate| {
+        let setting = Setting::new(Settings {
+            accumulate,
+            // Weights stay, up to what f32 cannot see.
+            optimizer: OptimizerName::Sgd,
+            lr: 1e-20,
+            // An even number of windows, so that streams are equally long.
+            seq_len: 4,
+            batch: 2,
+            ..plain()
+        });
+        let per_epoch = setting.job(1).steps_per_epoch();
+        (per_epoch, setting.train(4, None).1)
+    };
+    let ((single, one), (double, two)) = (of(1), of(2));
+    assert_eq!(single, 2 * double);
+    for n in 0..2 {
+        let mean = (one[2 * n].loss + one[2 * n + 1].loss) / 2.0;
+        assert!((two[n].loss - mean).abs() < 1e-5, "{} {mean}", two[n].loss);
+    }
+}
+
 #[test]
 fn scheduled_sampling_of_true_tokens_alone_changes_no_bit() {
     let truth = Settings {

@@ -10,7 +10,7 @@ use wgrnn::exec::Inputs;
 use wgrnn::exec::check::{Row, Twins};
 use wgrnn::exec::gpu::{Choice, Device, Gpu};
 use wgrnn::layer::{Connections, Recurrent};
-use wgrnn::model::{Dims, Drops, Init, Mode, Penalties, Scheme, Spec, Update, initialize};
+use wgrnn::model::{Dims, Drops, Init, Mode, Penalties, Scheme, Spec, Unroll, Update, initialize};
 use wgrnn::op::{Control, Hyper, Plan, Rule};
 use wgrnn::rng::{Purpose, Stream, key};
 use wgrnn::{Error, Result};
@@ -36,15 +36,18 @@ pub enum Extra {
     Composed,
     /// Sequences of different lengths.
     Packed,
+    /// Two windows in pieces of a step, with all noise that is counted by step.
+    Pieces,
 }
 
 impl Extra {
-    const NAMES: [(&str, Extra); 5] = [
+    const NAMES: [(&str, Extra); 6] = [
         ("packed", Extra::Packed),
         ("plain", Extra::Plain),
         ("regularized", Extra::Regularized),
         ("noisy", Extra::Noisy),
         ("composed", Extra::Composed),
+        ("pieces", Extra::Pieces),
     ];
 
     fn name(self) -> &'static str {
@@ -86,7 +89,7 @@ const fn shape(sizes: [usize; 5], dropout: f64, extra: Extra) -> Shape {
 
 /// Odd sizes take the scalar paths, sizes divisible by four the vector ones; a table or rows of an embedding. A single
 /// step has no pairs for a penalty on changes.
-pub const SHAPES: [Shape; 9] = [
+pub const SHAPES: [Shape; 10] = [
     shape([6, 2, 4, 5, 6], 0.2, Extra::Packed),
     shape([37, 2, 3, 5, 0], 0.3, Extra::Plain),
     shape([12, 1, 9, 3, 12], 0.0, Extra::Plain),
@@ -96,6 +99,7 @@ pub const SHAPES: [Shape; 9] = [
     shape([8, 1, 3, 4, 5], 0.0, Extra::Noisy),
     shape([7, 3, 2, 3, 7], 0.0, Extra::Composed),
     shape([8, 2, 3, 2, 8], 0.2, Extra::Composed),
+    shape([6, 1, 3, 2, 6], 0.2, Extra::Pieces),
 ];
 
 pub fn command() -> Command {
@@ -122,7 +126,7 @@ pub fn command() -> Command {
                 .help(
                     "With --hidden, what else there is: every form of dropout and penalty; noise inside the cells; both \
                      directions, residual, skip, projections, layer normalisation and learned states; sequences of \
-                     different lengths (default: plain)",
+                     different lengths; windows in pieces (default: plain)",
                 ),
         )
         .arg(
@@ -282,6 +286,15 @@ pub async fn compare(
             packed: batch * steps,
             ..spec
         },
+        Extra::Pieces => pieces(spec),
+    };
+    let how = match extra {
+        Extra::Pieces => Unroll {
+            recompute: 1,
+            states: 1,
+            windows: 2,
+        },
+        _ => Unroll::default(),
     };
     // Plain descent keeps a step's error as small as the gradient's; Adam would turn the sign of a rounding into a step.
     let update = Update {
@@ -293,7 +306,8 @@ pub async fn compare(
         clip_norm: 0.5,
         clip_value: 0.05,
     };
-    let plan = Arc::new(spec.plan(Dims { steps, batch }, Mode::Train(update))?);
+    let plan = Arc::new(spec.unrolled(Dims { steps, batch }, how, Mode::Train(update))?);
+    let positions = how.windows * steps * batch;
     let init = Init {
         scheme: Scheme::Uniform,
         scale: 0.4,
@@ -309,7 +323,7 @@ pub async fn compare(
     let inputs = |n: usize| Inputs {
         ids: &minibatches[n],
         // The tokens of another minibatch: none of them is the next input but by chance.
-        targets: apart.then(|| &minibatches[(n + 1) % minibatches.len()][..steps * batch]),
+        targets: apart.then(|| &minibatches[(n + 1) % minibatches.len()][..positions]),
         weights: None,
         starts: starts.as_deref(),
         control: Control {
@@ -319,7 +333,7 @@ pub async fn compare(
         },
         hyper: Hyper {
             lr: 0.1,
-            scale: 1.0 / (steps * batch) as f64,
+            scale: 1.0 / positions as f64,
             update: n as f64 + 1.0,
             correction1: 1.0,
             correction2: 1.0,
@@ -375,6 +389,23 @@ fn composed(spec: Spec) -> Spec {
         connections: Connections {
             residual: true,
             skip: widens,
+        },
+        ..spec
+    }
+}
+
+/// With what makes a piece of a window another one than the first: noise that is counted by step, sums over all pieces.
+fn pieces(spec: Spec) -> Spec {
+    let spec = noisy(regularized(spec));
+    Spec {
+        learn_initial: true,
+        drops: Drops {
+            locked: false,
+            ..spec.drops
+        },
+        penalties: Penalties {
+            activation: 0.5,
+            ..Penalties::default()
         },
         ..spec
     }

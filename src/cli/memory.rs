@@ -22,12 +22,13 @@ pub fn check(what: &str, needed: u64, advice: impl FnOnce(u64) -> String) -> Res
     ))
 }
 
-fn gib(bytes: u64) -> f64 {
+/// Bytes in GiB.
+pub fn gib(bytes: u64) -> f64 {
     bytes as f64 / f64::from(1 << 30)
 }
 
 /// Bytes that this process may still take: the system's word, and a container's limit.
-fn available() -> u64 {
+pub fn available() -> u64 {
     let number =
         |path: &str| -> Option<u64> { std::fs::read_to_string(path).ok()?.trim().parse().ok() };
     let system = std::fs::read_to_string("/proc/meminfo")

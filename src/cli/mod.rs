@@ -10,6 +10,7 @@ mod import;
 mod load;
 mod memory;
 pub mod out;
+mod plan;
 mod profile;
 mod progress;
 mod resume;

@@ -13,7 +13,7 @@ use wgrnn::model::{Dims, Mode, Spec, initialize};
 use wgrnn::op::{Control, Cost, Hyper, Plan};
 use wgrnn::rng::{Purpose, Stream, key};
 use wgrnn::train::settings::resolve;
-use wgrnn::train::{Run, Settings, atomic, init, spec, update};
+use wgrnn::train::{Run, Settings, atomic, init, spec, unroll, update};
 use wgrnn::{Error, Result};
 
 use super::load::Loaded;
@@ -79,7 +79,7 @@ pub fn run(m: &ArgMatches) -> Result<()> {
         batch: settings.batch,
     };
     let update = update(&settings);
-    let plan = Arc::new(spec.plan(dims, Mode::Train(update))?);
+    let plan = Arc::new(spec.unrolled(dims, unroll(&settings), Mode::Train(update))?);
     memory::check("the model and its minibatch", plan.bytes(), |_| {
         "lower --hidden, --layers or --batch".into()
     })?;
@@ -103,7 +103,7 @@ pub fn run(m: &ArgMatches) -> Result<()> {
         },
         hyper: Hyper {
             lr: 0.0,
-            scale: 1.0 / (dims.steps * dims.batch) as f64,
+            scale: 1.0 / (dims.steps * dims.batch * settings.accumulate) as f64,
             update: 1.0,
             correction1,
             correction2,

@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use clap::ArgMatches;
 use wgrnn::cell::library;
 use wgrnn::data::Source;
+use wgrnn::exec::Device;
 use wgrnn::train::settings::resolve;
 use wgrnn::train::{About, RunWriter, Settings, State, spec};
 use wgrnn::{Error, Kind, Result};
 
 use super::load::Loaded;
-use super::train::{Ready, job};
+use super::train::{Ready, planned};
 use super::{flags, out, text};
 
 /// What a resumed run may have another value of; all else is a part of what its weights and counters mean.
@@ -28,6 +29,8 @@ const FREE: &[&str] = &[
     "sampling-k",
     "sampling-slope",
     "sampling-floor",
+    "recompute",
+    "recompute-states",
     "lr",
     "clip-norm",
     "clip-value",
@@ -50,8 +53,8 @@ const FREE: &[&str] = &[
     "keep",
 ];
 
-/// The run in `writer`'s folder, ready to go on from its newest whole checkpoint.
-pub fn prepare(m: &ArgMatches, writer: &RunWriter) -> Result<Ready> {
+/// The run in `writer`'s folder, ready to go on from its newest whole checkpoint; none where only its plan is wanted.
+pub fn prepare(m: &ArgMatches, device: &Device, writer: &RunWriter) -> Result<Option<Ready>> {
     let run = writer.run();
     let newest = run.newest()?;
     for warning in &newest.warnings {
@@ -87,7 +90,9 @@ pub fn prepare(m: &ArgMatches, writer: &RunWriter) -> Result<Ready> {
     settings.set_length(length);
     let cells = about.cells().map_err(|e| loaded.named(e))?;
     let spec = spec(&settings, cells, about.vocabulary.len());
-    let job = job(settings, spec, length, &prepared)?;
+    let Some(job) = planned(m, device, settings, spec, length, &prepared)? else {
+        return Ok(None);
+    };
     let mut state =
         State::from_checkpoint(&job.plan, &loaded.checkpoint).map_err(|e| loaded.named(e))?;
     let counters = &mut state.counters;
@@ -111,7 +116,7 @@ pub fn prepare(m: &ArgMatches, writer: &RunWriter) -> Result<Ready> {
         floor: prepared.floor,
         ..about.clone()
     };
-    Ok(Ready { job, about, state })
+    Ok(Some(Ready { job, about, state }))
 }
 
 /// The text that was given, else the run's own.

@@ -14,8 +14,9 @@ use wgrnn::train::settings::resolve;
 use wgrnn::train::{About, Event, Job, Length, RunWriter, Settings, State, Trainer, spec};
 use wgrnn::{Error, Kind, Result};
 
+use super::plan::Verdict;
 use super::progress::Progress;
-use super::{flags, memory, out, resume, text};
+use super::{flags, out, resume, text};
 
 pub fn command() -> Command {
     Command::new("train")
@@ -57,6 +58,12 @@ pub fn command() -> Command {
                 .action(ArgAction::SetTrue)
                 .help("Print the result only"),
         )
+        .arg(
+            Arg::new("plan")
+                .long("plan")
+                .action(ArgAction::SetTrue)
+                .help("Print what the run would take, whether it fits, and the largest batch that would; train nothing"),
+        )
         .arg(flags::json())
         .args(flags::settings())
         .after_help(
@@ -81,7 +88,9 @@ pub fn run(m: &ArgMatches) -> Result<()> {
     let (ready, writer) = match flags::path(m, "resume") {
         Some(run) => {
             let writer = RunWriter::resume(run)?;
-            let ready = resume::prepare(m, &writer)?;
+            let Some(ready) = resume::prepare(m, &device, &writer)? else {
+                return Ok(());
+            };
             writer.rewind(ready.state.counters.step)?;
             writer.write_settings(&ready.about.settings)?;
             (ready, writer)
@@ -91,7 +100,9 @@ pub fn run(m: &ArgMatches) -> Result<()> {
             if let Some(out) = out {
                 RunWriter::check_free(out)?;
             }
-            let ready = prepare(m)?;
+            let Some(ready) = prepare(m, &device)? else {
+                return Ok(());
+            };
             let path = out.cloned().unwrap_or_else(|| fresh_folder(&ready.about));
             let writer = RunWriter::create(&path, &ready.about.settings)?;
             (ready, writer)
@@ -114,8 +125,8 @@ fn stop_on_interrupt() -> Result<Arc<AtomicBool>> {
     Ok(stop)
 }
 
-/// A new run, as the command line and the settings file ask for it.
-fn prepare(m: &ArgMatches) -> Result<Ready> {
+/// A new run, as the command line and the settings file ask for it; none where only its plan is wanted.
+fn prepare(m: &ArgMatches, device: &Device) -> Result<Option<Ready>> {
     let config = match flags::path(m, "config") {
         None => None,
         Some(path) => {
@@ -152,7 +163,9 @@ fn prepare(m: &ArgMatches) -> Result<Ready> {
     let prepared = text::prepare(&source, &corpus, &vocabulary, &settings)?;
     let cell_texts = cells.iter().map(Into::into).collect();
     let spec = spec(&settings, cells, vocabulary.len());
-    let job = job(settings, spec, length, &prepared)?;
+    let Some(job) = planned(m, device, settings, spec, length, &prepared)? else {
+        return Ok(None);
+    };
     let about = About {
         program: env!("CARGO_PKG_VERSION").into(),
         settings: job.settings.to_toml()?,
@@ -163,35 +176,61 @@ fn prepare(m: &ArgMatches) -> Result<Ready> {
         floor: prepared.floor,
     };
     let state = job.start()?;
-    Ok(Ready { job, about, state })
+    Ok(Some(Ready { job, about, state }))
 }
 
-/// The job, if memory can hold it.
+/// The job, if it fits the device; with `--plan` what it takes is printed instead.
+pub fn planned(
+    m: &ArgMatches,
+    device: &Device,
+    settings: Settings,
+    spec: wgrnn::model::Spec,
+    length: Length,
+    text: &text::Prepared,
+) -> Result<Option<Job>> {
+    if !m.get_flag("plan") {
+        return job(device, settings, spec, length, text).map(Some);
+    }
+    let of = jobs(&settings, &spec, length, text);
+    let verdict = Verdict::new(device, &of(settings.batch)?, of);
+    match m.get_flag("json") {
+        true => out::json(&verdict.json())?,
+        false => out::line(&verdict.lines().join("\n"))?,
+    }
+    Ok(None)
+}
+
+/// The job, if it fits the device.
 pub fn job(
+    device: &Device,
     settings: Settings,
     spec: wgrnn::model::Spec,
     length: Length,
     text: &text::Prepared,
 ) -> Result<Job> {
-    let of = |batch: usize| {
+    let of = jobs(&settings, &spec, length, text);
+    let job = of(settings.batch)?;
+    match Verdict::fits(device, &job) {
+        true => Ok(job),
+        false => Err(Verdict::new(device, &job, of).refuse()),
+    }
+}
+
+/// The job for any batch.
+fn jobs<'a>(
+    settings: &'a Settings,
+    spec: &'a wgrnn::model::Spec,
+    length: Length,
+    text: &'a text::Prepared,
+) -> impl Fn(usize) -> Result<Job> + 'a {
+    move |batch| {
         let settings = Settings {
             batch,
             ..settings.clone()
         };
         let (train, validation) = (text.train.clone(), text.validation.clone());
         Job::new(settings, spec.clone(), length, train, validation)
-    };
-    let job = of(settings.batch)?;
-    memory::check("the model and its minibatch", job.bytes(), |available| {
-        let halves = std::iter::successors(Some(settings.batch / 2), |b| Some(b / 2));
-        let fits = halves
-            .take_while(|batch| *batch > 0)
-            .find(|batch| of(*batch).is_ok_and(|job| job.bytes() <= available));
-        fits.map_or("lower --hidden or --layers".into(), |batch| {
-            format!("--batch {batch} fits")
-        })
-    })?;
-    Ok(job)
+    }
 }
 
 /// The first folder of the text's name that is not taken.

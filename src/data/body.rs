@@ -42,6 +42,14 @@ impl Body {
         }
     }
 
+    /// Bytes of memory that it takes.
+    pub fn bytes(&self) -> u64 {
+        match self {
+            Body::Stream(tokens) => tokens.bytes(),
+            Body::Lines(lines) => lines.bytes(),
+        }
+    }
+
     /// How many predictions one pass makes.
     pub fn predictions(&self) -> u64 {
         match self {

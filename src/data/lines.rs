@@ -106,6 +106,11 @@ impl Lines {
         self.index.start(self.range.end) - self.index.start(self.range.start)
     }
 
+    /// Bytes of memory that ids and lengths take.
+    pub fn bytes(&self) -> u64 {
+        self.tokens.bytes() + 4 * self.len() as u64
+    }
+
     /// How many predictions one pass makes: every token and every end symbol.
     pub fn predictions(&self) -> u64 {
         self.tokens() + self.len() as u64

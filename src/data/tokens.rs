@@ -35,6 +35,14 @@ impl Tokens {
         matches!(self.store, Store::File { .. })
     }
 
+    /// Bytes of memory that the ids of this slice take; none where they lie in a file.
+    pub fn bytes(&self) -> u64 {
+        match self.in_file() {
+            true => 0,
+            false => (self.len * self.width) as u64,
+        }
+    }
+
     /// The ids in `range`, cut to what there is; nothing is copied.
     pub fn slice(&self, range: Range<usize>) -> Tokens {
         let start = range.start.min(self.len);

@@ -237,8 +237,8 @@ impl Twins {
             Op::Scatter(op) if !op.accumulate => Some(op.into),
             Op::Add(op) if !op.accumulate => Some(op.to),
             Op::Dropout(op) if op.from != op.to => Some(op.to),
-            Op::SoftmaxXent(op) => Some(op.losses),
-            Op::Penalty(op) => Some(op.losses),
+            Op::SoftmaxXent(op) => Some(op.own_losses()),
+            Op::Penalty(op) => Some(op.own_losses()),
             _ => None,
         };
         if let Some(m) = whole {
@@ -246,7 +246,7 @@ impl Twins {
         }
         if let Op::Propagation(op) = op {
             self.nan(op.pull);
-            self.nan(op.losses);
+            self.nan(op.own_losses());
         }
         let Op::Scan(op) = op else { return };
         let rows = op.packed.map_or(op.rows, |packed| {

@@ -114,18 +114,18 @@ fn targets<'a>(plan: &Plan, slot: SlotId, inputs: &Inputs<'a>) -> &'a [u32] {
     inputs.targets.unwrap_or(&inputs.ids[batch..])
 }
 
-/// The index of a plan's token ids, of the rows that count.
+/// What a plan's slot of indices [pieces, rows + V + 1] takes: the index of every piece's inputs, of the rows that count.
 fn index(plan: &Plan, slot: SlotId, inputs: &Inputs<'_>) -> Vec<u32> {
-    let (rows, vocab) = index_size(plan, slot);
-    let count = inputs.starts.and_then(|s| s.last()).map(|n| *n as usize);
-    scatter::index(&inputs.ids[..count.unwrap_or(rows)], rows, vocab)
-}
-
-/// How many rows and symbols the index slot of a plan covers.
-fn index_size(plan: &Plan, index: SlotId) -> (usize, usize) {
-    let ids = plan.io.ids.map_or(0, |ids| {
+    let all = plan.io.ids.map_or(0, |ids| {
         let shape = &plan.slot(ids).shape;
         (shape[0] - 1) * shape[1]
     });
-    (ids, plan.slot(index).len() - ids - 1)
+    let shape = &plan.slot(slot).shape;
+    let rows = all / shape[0];
+    let count = inputs.starts.and_then(|s| s.last()).map(|n| *n as usize);
+    // Sequences packed together are never cut into pieces.
+    let pieces = inputs.ids[..count.unwrap_or(all)].chunks(rows.max(1));
+    pieces
+        .flat_map(|piece| scatter::index(piece, rows, shape[1] - rows - 1))
+        .collect()
 }

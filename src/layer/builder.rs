@@ -12,13 +12,15 @@ use crate::op::{
 /// Parameters and their copies start at multiples of this many elements, so that a kernel can read four at once.
 pub(super) const ALIGN: usize = 4;
 
-/// A plan in the making, for minibatches of T steps and B rows.
+/// A plan in the making, for minibatches of T steps and B rows, or for one piece of larger ones.
 #[derive(Debug)]
 pub struct Builder {
     /// The plan so far.
     pub plan: Plan,
     /// T.
     pub steps: usize,
+    /// How many pieces of T steps the host gives at once, of which the operations see one.
+    pub pieces: usize,
     /// B.
     pub batch: usize,
     /// The leading axes of an activation: [T, B], or [R, 1] where sequences are packed.
@@ -45,6 +47,18 @@ impl Builder {
     /// An empty plan with the slots that every model has; with `packed`, for sequences packed together that have at most
     /// so many rows.
     pub fn new(steps: usize, batch: usize, packed: Option<usize>, training: bool) -> Builder {
+        Builder::piece(steps, batch, packed, training, 1)
+    }
+
+    /// The same for one of `pieces` pieces of `steps` steps: what comes from the host, and the losses, lie in slots of all
+    /// pieces.
+    pub fn piece(
+        steps: usize,
+        batch: usize,
+        packed: Option<usize>,
+        training: bool,
+        pieces: usize,
+    ) -> Builder {
         let mut plan = Plan::default();
         let parameters = plan.add("parameters", &[1, 0], Role::Parameters);
         let gradients = plan.add(
@@ -60,7 +74,7 @@ impl Builder {
             None => [steps, batch],
             Some(rows) => [rows, 1],
         };
-        let ids = plan.add("ids", &[window[0] + 1, window[1]], Role::Words);
+        let ids = plan.add("ids", &[pieces * window[0] + 1, window[1]], Role::Words);
         if let Some(rows) = packed {
             let words = Packing::STARTS + steps + 1;
             plan.io.counts = Some(plan.add("counts", &[1, words], Role::Words));
@@ -76,6 +90,7 @@ impl Builder {
         Builder {
             plan,
             steps,
+            pieces,
             batch,
             window,
             training,
@@ -94,6 +109,11 @@ impl Builder {
     /// Rows of an activation: T * B, or the most that packed sequences may have, R.
     pub fn rows(&self) -> usize {
         self.window[0] * self.window[1]
+    }
+
+    /// The leading axes of what is there for the rows of all pieces.
+    pub fn all_rows(&self) -> [usize; 2] {
+        [self.pieces * self.window[0], self.window[1]]
     }
 
     /// Where a run says how many rows count; absent where all do.
@@ -128,6 +148,7 @@ impl Builder {
             ids,
             table: states,
             out,
+            at: 0,
         }));
         out
     }
@@ -200,15 +221,16 @@ impl Builder {
         self.streams
     }
 
-    /// A row of a new penalty's losses, one for every position.
+    /// A row of a new penalty's losses, one for every position of all pieces.
     pub fn penalties(&mut self) -> Matrix {
         let (slot, count) = self.penalties.unwrap_or_else(|| {
-            let shape = [0, self.window[0], self.window[1]];
+            let shape = self.all_rows();
+            let shape = [0, shape[0], shape[1]];
             (self.plan.add("penalties", &shape, Role::Activation), 0)
         });
         self.penalties = Some((slot, count + 1));
         self.plan.slots[slot.0].shape[0] = count + 1;
-        let cols = self.rows();
+        let cols = self.pieces * self.rows();
         Matrix {
             slot,
             offset: count * cols,
@@ -222,7 +244,7 @@ impl Builder {
     /// The losses of all penalties so far as one row.
     pub fn all_penalties(&self) -> Option<Matrix> {
         let (slot, count) = self.penalties?;
-        let cols = count * self.rows();
+        let cols = count * self.pieces * self.rows();
         Some(Matrix {
             slot,
             offset: 0,
@@ -238,8 +260,8 @@ impl Builder {
         if let Some(slot) = self.plan.io.index {
             return slot;
         }
-        let words = self.rows() + vocab + 1;
-        let slot = self.plan.add("index", &[1, words], Role::Words);
+        let (pieces, words) = (self.pieces, self.rows() + vocab + 1);
+        let slot = self.plan.add("index", &[pieces, words], Role::Words);
         self.plan.io.index = Some(slot);
         slot
     }
@@ -256,6 +278,7 @@ impl Builder {
                     ids: self.ids,
                     table: table.value,
                     out,
+                    at: 0,
                 }));
                 Some(out)
             }
@@ -318,6 +341,7 @@ impl Builder {
             from,
             into,
             accumulate: self.accumulate_if_gradient(into),
+            at: 0,
         };
         self.push(Op::Scatter(op));
     }

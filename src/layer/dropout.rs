@@ -53,6 +53,7 @@ impl Dropout {
                 Form::Locked => Share::Steps { batch },
                 Form::Token => Share::Token { ids },
             },
+            at: 0,
         })
     }
 }

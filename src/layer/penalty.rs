@@ -47,6 +47,7 @@ impl Layer for Penalty {
             from,
             grad: upstream,
             losses,
+            at: 0,
         }));
         Some(upstream)
     }

@@ -268,6 +268,7 @@ impl Layer for Recurrent {
             reversed: self.reversed,
             steps: t,
             batch: b,
+            at: 0,
             hidden: h,
             rows,
             packed,

@@ -22,7 +22,7 @@ impl SoftmaxXent {
         let Signal::Rows(logits) = input else {
             return Err(Error::internal("the loss needs rows of scores"));
         };
-        let shape = builder.window;
+        let shape = builder.all_rows();
         let slot = builder.plan.add("losses", &shape, Role::Activation);
         builder.plan.io.losses = Some(slot);
         if self.weighted {
@@ -36,7 +36,7 @@ impl SoftmaxXent {
                 (slot, 0)
             }
         };
-        let rows = builder.rows();
+        let rows = builder.pieces * builder.rows();
         let losses = Matrix {
             slot,
             offset: 0,
@@ -54,6 +54,7 @@ impl SoftmaxXent {
             hyper: builder.hyper,
             losses,
             gradient: builder.training,
+            at: 0,
         }));
         Ok(losses)
     }

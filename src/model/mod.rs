@@ -1,13 +1,16 @@
 //! Models: a specification becomes layers, and layers become a plan; how parameters start and how files name them.
 
 mod init;
+mod recompute;
 mod regularize;
+mod unroll;
 mod weights;
 
 use std::sync::Arc;
 
 pub use init::{Init, Scheme, initialize};
 pub use regularize::{Drops, Penalties};
+pub use unroll::Unroll;
 pub use weights::{Tensor, export, import};
 
 use crate::cell::{Cell, Noise};
@@ -191,13 +194,25 @@ impl Spec {
     /// # Errors
     /// Sizes that do not fit together, such as a tied embedding of another width than H.
     pub fn plan(&self, dims: Dims, mode: Mode) -> Result<Plan> {
+        self.unrolled(dims, Unroll::default(), mode)
+    }
+
+    /// The plan for minibatches of `how.windows` windows of the given size, of which training keeps the activations of a
+    /// piece at a time. Other plans than those for training have one window in one piece.
+    ///
+    /// # Errors
+    /// As [`Spec::plan`]; Usage for pieces that are not equal, and for penalties that look from piece to piece.
+    pub fn unrolled(&self, dims: Dims, how: Unroll, mode: Mode) -> Result<Plan> {
         let training = matches!(mode, Mode::Train(_) | Mode::Gradients);
         // One step at a time is the same for sequences of any length.
         let packed = (self.packed > 0 && mode != Mode::Scores).then_some(self.packed);
+        let how = if training { how } else { Unroll::default() };
+        let (steps, pieces) = how.pieces(dims.steps)?;
         if packed.is_some() {
             self.check_packed()?;
         }
-        let mut builder = Builder::new(dims.steps, dims.batch, packed, training);
+        let all = pieces * how.windows;
+        let mut builder = Builder::piece(steps, dims.batch, packed, training, all);
         builder.initial = mode == Mode::Gradients;
 
         let embedding = (self.embed > 0).then(|| {
@@ -229,10 +244,12 @@ impl Spec {
         let apart = training && self.targets_apart || packed.is_some();
         let losses = SoftmaxXent { weighted, apart }.write(&mut builder, signal)?;
         if training {
+            let backward = builder.plan.ops.len();
             let mut upstream = Some(logits);
             for layer in layers.iter_mut().rev() {
                 upstream = upstream.and_then(|u| layer.backward(&mut builder, u));
             }
+            unroll::unroll(&mut builder, backward, pieces, how)?;
         }
         let (parameters, gradients) = builder.arenas();
         let gradients_part = training.then_some(gradients);

@@ -43,6 +43,8 @@ pub struct Dropout {
     pub stream: u32,
     /// What shares a decision.
     pub share: Share,
+    /// The position in the window, in rows, of its first row: pieces of a window share all that lies between operations.
+    pub at: usize,
 }
 
 impl Dropout {
@@ -59,7 +61,7 @@ impl Dropout {
             super::gather::words(self.control, super::Control::WORDS),
         ];
         if let Share::Token { ids } = self.share {
-            reads.push(super::gather::words(ids, self.from.rows));
+            reads.push(super::gather::words(ids, self.at + self.from.rows));
         }
         reads
     }
@@ -109,9 +111,9 @@ impl Dropout {
         for r in rows.clone() {
             for c in 0..self.from.cols {
                 let index = match self.share {
-                    Share::Nothing => r * self.from.cols + c,
+                    Share::Nothing => (self.at + r) * self.from.cols + c,
                     Share::Steps { batch } => r % batch * self.from.cols + c,
-                    Share::Token { .. } => ids[r] as usize,
+                    Share::Token { .. } => ids[self.at + r] as usize,
                 };
                 let word = threefry2x32(key, [(index / 2) as u32, 0])[index % 2];
                 let x = from(r * self.from.stride + c);
@@ -147,6 +149,7 @@ mod tests {
             rate,
             stream,
             share: Share::Nothing,
+            at: 0,
         }
     }
 

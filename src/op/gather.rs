@@ -14,13 +14,15 @@ pub struct Gather {
     pub table: Matrix,
     /// The rows.
     pub out: Matrix,
+    /// The position in the window, in rows, of its first row: pieces of a window share all that lies between operations.
+    pub at: usize,
 }
 
 impl Gather {
     pub(super) const KIND: &'static str = "gather";
 
     pub(super) fn reads(&self) -> Vec<Matrix> {
-        vec![self.table, words(self.ids, self.out.rows)]
+        vec![self.table, words(self.ids, self.at + self.out.rows)]
     }
 
     pub(super) fn writes(&self) -> Vec<Matrix> {

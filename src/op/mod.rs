@@ -171,6 +171,17 @@ fn area(m: &Matrix) -> usize {
     m.rows * m.cols
 }
 
+/// An error where a row [1, n] does not reach the position `end`.
+fn covers(what: &str, end: usize, row: &Matrix) -> Result<(), String> {
+    match row.rows == 1 && row.cols >= end {
+        true => Ok(()),
+        false => Err(format!(
+            "{what}: expected a row of at least {end}, found [{}, {}]",
+            row.rows, row.cols
+        )),
+    }
+}
+
 /// An error of shapes that should be equal.
 fn same(what: &str, expected: (usize, usize), found: (usize, usize)) -> Result<(), String> {
     if expected == found {

@@ -34,6 +34,8 @@ pub struct Penalty {
     pub grad: Matrix,
     /// The share of every row [1, R].
     pub losses: Matrix,
+    /// The position in the window, in rows, of its first row: pieces of a window share all that lies between operations.
+    pub at: usize,
 }
 
 impl Penalty {
@@ -58,25 +60,30 @@ impl Penalty {
         [before, if after < self.from.rows { after } else { r }]
     }
 
+    /// Its part of the losses.
+    pub fn own_losses(&self) -> Matrix {
+        self.losses.columns(self.at, self.from.rows)
+    }
+
     pub(super) fn reads(&self) -> Vec<Matrix> {
         vec![self.from, self.grad]
     }
 
     pub(super) fn writes(&self) -> Vec<Matrix> {
-        vec![self.grad, self.losses]
+        vec![self.grad, self.own_losses()]
     }
 
     pub(super) fn cost(&self) -> Cost {
         Cost {
             flops: 6.0 * area(&self.from) as f64,
-            bytes: bytes(3 * area(&self.from) + self.losses.cols),
+            bytes: bytes(3 * area(&self.from) + self.from.rows),
         }
     }
 
     pub(super) fn check(&self) -> Result<(), String> {
         let shape = |m: &Matrix| (m.rows, m.cols);
         same("gradient", shape(&self.from), shape(&self.grad))?;
-        same("losses", (1, self.from.rows), shape(&self.losses))
+        super::covers("losses", self.at + self.from.rows, &self.losses)
     }
 
     pub(super) fn shape(&self) -> String {
@@ -147,6 +154,7 @@ mod tests {
             from: matrix(steps * batch, cols),
             grad: matrix(steps * batch, cols),
             losses: matrix(1, steps * batch),
+            at: 0,
         }
     }
 

@@ -25,6 +25,8 @@ pub struct Propagation {
     pub pull: Matrix,
     /// The share of every row [1, R].
     pub losses: Matrix,
+    /// The position in the window, in rows, of its first row: pieces of a window share all that lies between operations.
+    pub at: usize,
 }
 
 impl Propagation {
@@ -35,18 +37,23 @@ impl Propagation {
         self.weight / self.sent.rows as f64
     }
 
+    /// Its part of the losses.
+    pub fn own_losses(&self) -> Matrix {
+        self.losses.columns(self.at, self.sent.rows)
+    }
+
     pub(super) fn reads(&self) -> Vec<Matrix> {
         vec![self.upstream, self.sent]
     }
 
     pub(super) fn writes(&self) -> Vec<Matrix> {
-        vec![self.pull, self.losses]
+        vec![self.pull, self.own_losses()]
     }
 
     pub(super) fn cost(&self) -> Cost {
         Cost {
             flops: 6.0 * area(&self.sent) as f64,
-            bytes: bytes(3 * area(&self.sent) + self.losses.cols),
+            bytes: bytes(3 * area(&self.sent) + self.sent.rows),
         }
     }
 
@@ -54,7 +61,7 @@ impl Propagation {
         let shape = |m: &Matrix| (m.rows, m.cols);
         same("gradient", shape(&self.sent), shape(&self.upstream))?;
         same("derivative", shape(&self.sent), shape(&self.pull))?;
-        same("losses", (1, self.sent.rows), shape(&self.losses))
+        super::covers("losses", self.at + self.sent.rows, &self.losses)
     }
 
     pub(super) fn shape(&self) -> String {
@@ -118,6 +125,7 @@ mod tests {
             sent: matrix(rows, cols),
             pull: matrix(rows, cols),
             losses: matrix(1, rows),
+            at: 0,
         }
     }
 

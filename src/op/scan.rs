@@ -76,6 +76,8 @@ pub struct Scan {
     pub batch: usize,
     /// H.
     pub hidden: usize,
+    /// The position in the window, in rows, of its first step: pieces of a window share all that lies between operations.
+    pub at: usize,
     /// Rows of all steps: T * B, or the most that sequences packed together may have, R.
     pub rows: usize,
     /// How the rows are packed; a rectangle of T steps of B rows where absent.
@@ -110,7 +112,7 @@ pub struct Scan {
 pub struct Slices<'a, F> {
     /// The hoisted product's rows or table, from the matrix's first element on.
     pub hoisted: &'a [F],
-    /// The token ids.
+    /// The token ids from the scan's first position on.
     pub ids: &'a [u32],
     /// The input, from the matrix's first element on.
     pub input: &'a [F],
@@ -287,7 +289,7 @@ impl Scan {
             Hoisted::Rows(rows) => reads.push(rows),
             Hoisted::Table { table, ids } => {
                 reads.push(table);
-                reads.push(words(ids, self.rows));
+                reads.push(words(ids, self.at + self.rows));
             }
         }
         if self.direction == Direction::Backward {
@@ -466,7 +468,7 @@ impl Scan {
     pub fn mask_place(&self, m: usize, t: usize, b: usize, starts: &[u32]) -> usize {
         match self.cell.masks[m].locked {
             true => b,
-            false => self.start(t, starts) + b,
+            false => self.at + self.start(t, starts) + b,
         }
     }
 

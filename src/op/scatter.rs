@@ -17,6 +17,8 @@ pub struct Scatter {
     pub into: Matrix,
     /// Whether the sums are added to what `into` holds.
     pub accumulate: bool,
+    /// The first word of its part of the index slot, which has one for every piece of a window.
+    pub at: usize,
 }
 
 /// The index of `ids`, at most `rows` = R of them: row numbers sorted by id, rows of one id in their order, then where each id's run starts
@@ -45,7 +47,7 @@ impl Scatter {
     pub(super) fn reads(&self) -> Vec<Matrix> {
         vec![
             self.from,
-            words(self.index, self.from.rows + self.into.rows + 1),
+            words(self.index, self.at + self.from.rows + self.into.rows + 1),
         ]
     }
 

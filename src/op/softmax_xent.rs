@@ -23,6 +23,8 @@ pub struct SoftmaxXent {
     pub losses: Matrix,
     /// Whether the gradient is made.
     pub gradient: bool,
+    /// The position in the window, in rows, of its first row: pieces of a window share all that lies between operations.
+    pub at: usize,
 }
 
 /// Logits further below the largest have no gradient: e^-46 = 1e-20 is 0 beside 1, but would soon make subnormal numbers,
@@ -32,19 +34,24 @@ pub const LOWEST: f64 = -46.0;
 impl SoftmaxXent {
     pub(super) const KIND: &'static str = "softmax_xent";
 
+    /// Its part of the losses.
+    pub fn own_losses(&self) -> Matrix {
+        self.losses.columns(self.at, self.logits.rows)
+    }
+
     pub(super) fn reads(&self) -> Vec<Matrix> {
         let rows = self.logits.rows;
         let mut reads = vec![
             self.logits,
-            words(self.ids, self.first + rows),
+            words(self.ids, self.first + self.at + rows),
             words(self.hyper, super::Hyper::NUMBERS),
         ];
-        reads.extend(self.weights.map(|w| words(w, rows)));
+        reads.extend(self.weights.map(|w| words(w, self.at + rows)));
         reads
     }
 
     pub(super) fn writes(&self) -> Vec<Matrix> {
-        let mut writes = vec![self.losses];
+        let mut writes = vec![self.own_losses()];
         if self.gradient {
             writes.push(self.logits);
         }
@@ -59,11 +66,7 @@ impl SoftmaxXent {
     }
 
     pub(super) fn check(&self) -> Result<(), String> {
-        super::same(
-            "losses",
-            (1, self.logits.rows),
-            (self.losses.rows, self.losses.cols),
-        )
+        super::covers("losses", self.at + self.logits.rows, &self.losses)
     }
 
     pub(super) fn shape(&self) -> String {
@@ -124,6 +127,7 @@ mod tests {
             hyper: SlotId(0),
             losses: matrix(1),
             gradient: true,
+            at: 0,
         }
     }
 

@@ -7,7 +7,7 @@ use super::settings::{self, Settings, pairs};
 use crate::cell::{Cell, Noise};
 use crate::error::{Error, Result, nearest};
 use crate::layer::Connections;
-use crate::model::{Drops, Init, Penalties, Scheme, Spec, Update};
+use crate::model::{Drops, Init, Penalties, Scheme, Spec, Unroll, Update};
 
 /// The model that checked settings ask for, over a vocabulary of `vocab` symbols. One cell serves every layer, else there
 /// is one for each.
@@ -51,6 +51,15 @@ pub fn spec(settings: &Settings, cells: Vec<Cell>, vocab: usize) -> Spec {
         // What the training loop decides.
         targets_apart: false,
         packed: 0,
+    }
+}
+
+/// How the training plan is cut into pieces.
+pub fn unroll(settings: &Settings) -> Unroll {
+    Unroll {
+        recompute: settings.recompute,
+        states: settings.recompute_states,
+        windows: settings.accumulate,
     }
 }
 

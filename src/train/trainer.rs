@@ -55,6 +55,8 @@ pub struct Job {
     /// With scheduled sampling: the plan that makes inputs.
     mixer: Option<Arc<Plan>>,
     rule: Rule,
+    /// Bytes of the tokens.
+    text: u64,
 }
 
 /// What happened.
@@ -140,6 +142,7 @@ impl Job {
         validation: impl Into<Body>,
     ) -> Result<Job> {
         let (validation, train) = (validation.into(), train.into());
+        let text = train.bytes() + validation.bytes();
         let mut marks = None;
         let (mut feed, dims) = match train {
             Body::Stream(tokens) => {
@@ -147,7 +150,9 @@ impl Job {
                     steps: settings.seq_len,
                     batch: settings.batch,
                 };
-                let streams = Streams::new(tokens, dims.steps, dims.batch)?;
+                // The windows of an update follow one another, so that it reads one long window.
+                let steps = dims.steps.saturating_mul(settings.accumulate);
+                let streams = Streams::new(tokens, steps, dims.batch)?;
                 (Feed::Streams(streams), dims)
             }
             Body::Lines(lines) => {
@@ -162,7 +167,8 @@ impl Job {
         let sampling = Sampling::new(&settings);
         spec.targets_apart = sampling.is_some();
         let update = super::build::update(&settings);
-        let plan = Arc::new(spec.plan(dims, Mode::Train(update))?);
+        let how = super::build::unroll(&settings);
+        let plan = Arc::new(spec.unrolled(dims, how, Mode::Train(update))?);
         let evaluator = match validation.is_empty() {
             true => None,
             false => Some(Evaluator::new(&spec, validation.clone(), EVALUATION_ROWS)?),
@@ -174,7 +180,7 @@ impl Job {
         };
         let per_epoch = feed.steps(1);
         let window = match &feed {
-            Feed::Streams(_) => (dims.steps * dims.batch) as f64,
+            Feed::Streams(_) => (dims.steps * dims.batch * settings.accumulate) as f64,
             Feed::Lines(lines) => lines.predictions() as f64 / per_epoch as f64,
         };
         let balanced =
@@ -187,6 +193,7 @@ impl Job {
         });
         Ok(Job {
             rule: update.rule,
+            text,
             settings,
             spec,
             length,
@@ -206,11 +213,21 @@ impl Job {
         })
     }
 
-    /// Bytes that all plans of the run take on a device.
-    pub fn bytes(&self) -> u64 {
-        let evaluation = self.evaluator.as_ref().map_or(0, |e| e.plan().bytes());
-        let mixer = self.mixer.as_ref().map_or(0, |m| m.bytes());
-        self.plan.bytes() + evaluation + self.sampler.bytes() + mixer
+    /// The plan that evaluates, where there is a validation text.
+    pub fn evaluation_plan(&self) -> Option<&Plan> {
+        self.evaluator.as_ref().map(|e| e.plan().as_ref())
+    }
+
+    /// The plans that samples and, with scheduled sampling, inputs are drawn with, as far as the run draws any.
+    pub fn sampling_plans(&self) -> Vec<&Plan> {
+        let sampler = (self.settings.sample_every > 0).then_some(&self.sampler);
+        let plans = sampler.into_iter().chain(&self.mixer);
+        plans.map(|p| p.as_ref()).collect()
+    }
+
+    /// Bytes of the tokens that are held in memory.
+    pub fn text_bytes(&self) -> u64 {
+        self.text
     }
 
     /// Steps of the first epoch, and of all where they do not differ.

@@ -10,7 +10,7 @@ use wgrnn::data::Tokens;
 use wgrnn::exec::Device;
 use wgrnn::exec::check::Row;
 use wgrnn::exec::differences::{Slope, TOLERANCE, differences, worst};
-use wgrnn::model::{Dims, Mode, Spec};
+use wgrnn::model::{Dims, Mode, Spec, Unroll};
 use wgrnn::rng::{Purpose, Stream};
 use wgrnn::train::{Event, Job, Length, Settings, Trainer};
 use wgrnn::{Error, Kind, Result};
@@ -18,12 +18,14 @@ use wgrnn::{Error, Kind, Result};
 use crate::cli::check::{Extra, SHAPES, compare, open, title};
 use crate::cli::{flags, out};
 
-/// Models whose gradients are looked at: H, layers, width of the embedding, T, B, whether the fast code runs.
-const MODELS: [(usize, usize, usize, usize, usize, bool); 4] = [
-    (3, 1, 0, 4, 2, false),
-    (3, 2, 0, 4, 2, false),
-    (5, 1, 3, 3, 3, true),
-    (5, 2, 3, 3, 1, true),
+/// Models whose gradients are looked at: H, layers, width of the embedding, T, B, steps of a piece, whether the fast code
+/// runs.
+const MODELS: [(usize, usize, usize, usize, usize, usize, bool); 5] = [
+    (3, 1, 0, 4, 2, 0, false),
+    (3, 2, 0, 4, 2, 0, false),
+    (5, 1, 3, 3, 3, 0, true),
+    (5, 2, 3, 3, 1, 0, true),
+    (3, 1, 3, 4, 2, 2, true),
 ];
 
 /// Symbols of the toy text.
@@ -138,7 +140,7 @@ fn embed(cell: &Cell, hidden: usize, wanted: usize) -> usize {
 fn gradients(cell: &Arc<Cell>) -> Result<Part> {
     let name = "finite differences";
     let mut slopes: Vec<Slope> = Vec::new();
-    for (hidden, layers, width, steps, batch, fast) in MODELS {
+    for (hidden, layers, width, steps, batch, recompute, fast) in MODELS {
         let spec = Spec {
             vocab: 5,
             cells: vec![cell.clone(); layers],
@@ -146,7 +148,12 @@ fn gradients(cell: &Arc<Cell>) -> Result<Part> {
             embed: embed(cell, hidden, width),
             ..Spec::default()
         };
-        let plan = Arc::new(spec.plan(Dims { steps, batch }, Mode::Gradients)?);
+        let how = Unroll {
+            recompute,
+            ..Unroll::default()
+        };
+        let dims = Dims { steps, batch };
+        let plan = Arc::new(spec.unrolled(dims, how, Mode::Gradients)?);
         match differences(plan, fast) {
             Ok(found) => slopes.extend(found),
             Err(e) if e.kind == Kind::Diverged => {

@@ -115,7 +115,7 @@ pub fn run(m: &ArgMatches) -> Result<()> {
             "--schedule plateau: cells are evaluated once, at the end; expected another schedule",
         ));
     }
-    let per_step = (base.seq_len * base.batch) as u64;
+    let per_step = (base.seq_len * base.batch * base.accumulate) as u64;
     let steps = number("steps");
     let steps = steps.unwrap_or_else(|| number("chars").unwrap_or(1).div_ceil(per_step));
 
@@ -134,7 +134,13 @@ pub fn run(m: &ArgMatches) -> Result<()> {
         let settings = settings(&shared, cell, hidden)?;
         let spec = spec(&settings, vec![cell.clone()], vocabulary.len());
         init(&settings, &spec)?;
-        models.push(train::job(settings, spec, Length::Steps(steps), &prepared)?);
+        models.push(train::job(
+            &device,
+            settings,
+            spec,
+            Length::Steps(steps),
+            &prepared,
+        )?);
     }
     let mut rows: Vec<Row> = Vec::new();
     let count = models.len();

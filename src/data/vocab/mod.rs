@@ -63,7 +63,7 @@ pub struct Vocabulary(Arc<Inner>);
 enum Inner {
     Symbols(Symbols),
     Words(WordList),
-    Pieces(Pieces),
+    Pieces(Box<Pieces>),
 }
 
 impl Vocabulary {
@@ -93,7 +93,7 @@ impl Vocabulary {
     }
 
     fn of_pieces(pieces: Pieces) -> Self {
-        Vocabulary(Arc::new(Inner::Pieces(pieces)))
+        Vocabulary(Arc::new(Inner::Pieces(Box::new(pieces))))
     }
 
     fn of_words(words: WordList) -> Self {

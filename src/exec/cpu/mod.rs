@@ -17,7 +17,7 @@ use crate::cell::real::Real;
 use crate::error::{Error, Result};
 use crate::op::dropout::Share;
 use crate::op::scan::{Hoisted, Slices};
-use crate::op::{Matrix, Op, Packing, Penalty, Plan, Report, Role, Scan, SlotId, SoftmaxXent};
+use crate::op::{Matrix, Op, Packing, Plan, Report, Role, Scan, SlotId};
 
 /// A plan and its slots in memory.
 #[derive(Debug)]
@@ -185,9 +185,12 @@ impl<F: Real> Cpu<F> {
             None => self.execute_whole(op),
             Some(counted) => {
                 // What leaves a loss for every row leaves none for rows that do not count.
-                if let Op::SoftmaxXent(SoftmaxXent { losses, .. })
-                | Op::Penalty(Penalty { losses, .. }) = op
-                {
+                let losses = match op {
+                    Op::SoftmaxXent(op) => Some(op.own_losses()),
+                    Op::Penalty(op) => Some(op.own_losses()),
+                    _ => None,
+                };
+                if let Some(losses) = losses {
                     let to = &mut self.reals[losses.slot.0][losses.offset..losses.end()];
                     to.fill(F::ZERO);
                 }
@@ -231,7 +234,7 @@ impl<F: Real> Cpu<F> {
                 op.plain(this.part(op.from), &mut to[op.to.offset..]);
             }),
             Op::Gather(op) => self.with(op.out.slot, |this, out| {
-                let ids = &this.words[op.ids.0];
+                let ids = &this.words[op.ids.0][op.at..];
                 op.plain(ids, this.part(op.table), &mut out[op.out.offset..]);
             }),
             Op::MatMul(op) => self.with(op.c.slot, |this, c| {
@@ -276,11 +279,11 @@ impl<F: Real> Cpu<F> {
                 let scale = self.reals[op.hyper.0][1];
                 self.rows_with_losses(
                     op.logits,
-                    op.losses,
+                    op.own_losses(),
                     #[inline(always)]
                     |this, r, row| {
-                        let weight = op.weights.map_or(F::ONE, |w| this.reals[w.0][r]);
-                        let target = this.words[op.ids.0][op.first + r] as usize;
+                        let weight = op.weights.map_or(F::ONE, |w| this.reals[w.0][op.at + r]);
+                        let target = this.words[op.ids.0][op.first + op.at + r] as usize;
                         op.plain_row(row, target, weight, scale)
                     },
                 );
@@ -295,7 +298,7 @@ impl<F: Real> Cpu<F> {
                 );
             }),
             Op::Scatter(op) => self.with(op.into.slot, |this, into| {
-                let index = &this.words[op.index.0];
+                let index = &this.words[op.index.0][op.at..];
                 let from = this.part(op.from);
                 let into = &mut into[op.into.offset..];
                 parallel::rows(into, op.into.stride, op.into.rows, |ids, into| {
@@ -307,13 +310,13 @@ impl<F: Real> Cpu<F> {
             }),
             Op::Penalty(op) => self.rows_with_losses(
                 op.grad,
-                op.losses,
+                op.own_losses(),
                 #[inline(always)]
                 |this, r, row| op.plain_row(r, this.part(op.from), row),
             ),
             Op::Propagation(op) => self.rows_with_losses(
                 op.pull,
-                op.losses,
+                op.own_losses(),
                 #[inline(always)]
                 |this, r, row| op.plain_row(r, this.part(op.upstream), this.part(op.sent), row),
             ),
@@ -405,7 +408,7 @@ impl<F: Real> Cpu<F> {
         let (hoisted, ids): (&[F], &[u32]) = match op.hoisted {
             Hoisted::Nothing => (&[], &[]),
             Hoisted::Rows(rows) => (self.part(rows), &[]),
-            Hoisted::Table { table, ids } => (self.part(table), &self.words[ids.0]),
+            Hoisted::Table { table, ids } => (self.part(table), &self.words[ids.0][op.at..]),
         };
         let weights = op.weights.iter();
         // The output of the layer below or the gradient from above may share a slot with nothing that is taken.

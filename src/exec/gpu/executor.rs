@@ -1,6 +1,6 @@
 //! The executor: buffers, kernels and bind groups made once for a plan, which every run then replays in one submission.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::device::Device;
@@ -12,6 +12,9 @@ use super::tile::Tile;
 use crate::exec::{Inputs, Outcome, check_inputs, targets};
 use crate::op::{Control, Hyper, Op, Packing, Plan, Report, SlotId};
 use crate::{Error, Result};
+
+/// Dispatches of a submission: a long window's are handed over in parts, so that none keeps the device from others.
+const MOST_DISPATCHES: usize = 4096;
 
 /// Submissions that may be under way: enough that the device never waits for the host, few enough to stop soon.
 const IN_FLIGHT: usize = 3;
@@ -29,6 +32,8 @@ pub(super) struct Kernel {
 #[derive(Clone, Copy)]
 pub(super) struct Dispatch {
     pub kernel: usize,
+    /// Which of its operation's kernels it is.
+    pub part: usize,
     offset: u32,
     /// A step of packed sequences, which is left out where none is so long.
     packed: Option<u32>,
@@ -107,8 +112,10 @@ impl Gpu {
     ) -> Result<Gpu> {
         let buffers = allocate(&device, &plan).await?;
         let stride = u64::from(device.limits.min_uniform_buffer_offset_alignment).max(STEP_BYTES);
+        let mut known: HashMap<Source, usize> = HashMap::new();
         let mut steps = Steps {
             numbers: Vec::new(),
+            places: HashMap::new(),
             stride,
         };
         let mut ops = Vec::new();
@@ -116,16 +123,23 @@ impl Gpu {
         for op in &plan.ops {
             let lowered = lower(op, &plan, tile)?;
             let packed = matches!(op, Op::Scan(scan) if scan.packed.is_some());
-            let dispatch = |(kernel, step): &(usize, u32)| Dispatch {
-                kernel: sources.len() + kernel,
-                offset: steps.offset(*step),
-                packed: packed.then_some(*step).filter(|step| *step != u32::MAX),
-            };
-            ops.push(lowered.order.iter().map(dispatch).collect());
+            let mut places = Vec::new();
             for mut source in lowered.kernels {
                 source.text = edit(&source.label, &source.text);
-                sources.push(source);
+                // Pieces of a window share their kernels.
+                let place = *known.entry(source.clone()).or_insert(sources.len());
+                if place == sources.len() {
+                    sources.push(source);
+                }
+                places.push(place);
             }
+            let dispatch = |(kernel, step): &(usize, [u32; 2])| Dispatch {
+                kernel: places[*kernel],
+                part: *kernel,
+                offset: steps.offset(*step),
+                packed: packed.then_some(step[0]).filter(|step| *step != u32::MAX),
+            };
+            ops.push(lowered.order.iter().map(dispatch).collect());
         }
         let steps = steps.buffer(&device);
         let mut kernels = Vec::new();
@@ -192,10 +206,16 @@ impl Gpu {
         }
         mark(Phase::Recording);
         let mut encoder = self.device.raw.create_command_encoder(&Default::default());
-        {
-            let mut pass = encoder.begin_compute_pass(&Default::default());
-            for dispatches in &self.ops {
-                self.record(&mut pass, dispatches);
+        let all: Vec<Dispatch> = self.ops.iter().flatten().copied().collect();
+        let mut parts = all.chunks(MOST_DISPATCHES).peekable();
+        while let Some(part) = parts.next() {
+            self.record(&mut encoder.begin_compute_pass(&Default::default()), part);
+            if parts.peek().is_some() {
+                mark(Phase::Submitting);
+                let next = self.device.raw.create_command_encoder(&Default::default());
+                let commands = std::mem::replace(&mut encoder, next).finish();
+                self.device.queue.submit([commands]);
+                mark(Phase::Recording);
             }
         }
         self.finish(encoder, mark).await
@@ -395,18 +415,19 @@ impl Gpu {
     }
 }
 
-/// The numbers of the steps that kernels are told, each at an offset that a binding may have.
+/// The steps and places in the window that kernels are told, each pair at an offset that a binding may have.
 struct Steps {
-    numbers: Vec<u32>,
+    numbers: Vec<[u32; 2]>,
+    places: HashMap<[u32; 2], usize>,
     stride: u64,
 }
 
 impl Steps {
-    fn offset(&mut self, step: u32) -> u32 {
-        let known = self.numbers.iter().position(|n| *n == step);
-        let place = known.unwrap_or_else(|| {
-            self.numbers.push(step);
-            self.numbers.len() - 1
+    fn offset(&mut self, step: [u32; 2]) -> u32 {
+        let numbers = &mut self.numbers;
+        let place = *self.places.entry(step).or_insert_with(|| {
+            numbers.push(step);
+            numbers.len() - 1
         });
         (place as u64 * self.stride) as u32
     }
@@ -422,7 +443,7 @@ impl Steps {
         let mut bytes = vec![0u8; size as usize];
         for (place, number) in self.numbers.iter().enumerate() {
             let at = place * self.stride as usize;
-            bytes[at..at + 4].copy_from_slice(&number.to_le_bytes());
+            bytes[at..at + 8].copy_from_slice(bytemuck::cast_slice(number));
         }
         device.queue.write_buffer(&buffer, 0, &bytes);
         buffer

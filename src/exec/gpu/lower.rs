@@ -15,8 +15,8 @@ use crate::{Error, Result};
 pub(super) struct Lowered {
     /// The kernels.
     pub kernels: Vec<Source>,
-    /// Dispatches: a kernel, and the step that it is told.
-    pub order: Vec<(usize, u32)>,
+    /// Dispatches: a kernel, and the step and the place in the window that it is told.
+    pub order: Vec<(usize, [u32; 2])>,
 }
 
 macro_rules! shader {
@@ -44,21 +44,22 @@ pub(super) fn lower(op: &Op, plan: &Plan, tile: &Tile) -> Result<Lowered> {
         Op::Norm(op) => norm(op, tile)?,
         Op::Optimizer(op) => vec![optimizer(op, tile)?],
     };
+    let at = at(op);
     let order = match op {
         Op::Scan(op) => {
             let stages = op.stages().len();
-            let step = |t: usize| (0..stages).map(move |s| (s, t as u32));
+            let step = |t: usize| (0..stages).map(move |s| (s, [t as u32, at]));
             match op.direction {
                 Direction::Forward => op.range.clone().flat_map(step).collect(),
                 Direction::Backward => {
                     let steps = op.range.clone().rev().flat_map(step);
                     steps
-                        .chain(op.initial.then_some((stages, u32::MAX)))
+                        .chain(op.initial.then_some((stages, [u32::MAX, at])))
                         .collect()
                 }
             }
         }
-        _ => (0..kernels.len()).map(|k| (k, 0)).collect(),
+        _ => (0..kernels.len()).map(|k| (k, [0, at])).collect(),
     };
     let (reads, writes) = (op.reads(), op.writes());
     for kernel in &kernels {
@@ -76,6 +77,21 @@ pub(super) fn lower(op: &Op, plan: &Plan, tile: &Tile) -> Result<Lowered> {
         }
     }
     Ok(Lowered { kernels, order })
+}
+
+/// Where an operation's piece of the window begins. Kernels are told so, instead of being others for every piece.
+fn at(op: &Op) -> u32 {
+    let at = match op {
+        Op::Gather(op) => op.at,
+        Op::Scan(op) => op.at,
+        Op::Dropout(op) => op.at,
+        Op::SoftmaxXent(op) => op.at,
+        Op::Scatter(op) => op.at,
+        Op::Penalty(op) => op.at,
+        Op::Propagation(op) => op.at,
+        _ => 0,
+    };
+    at as u32
 }
 
 /// Whether all of these can be taken four elements at a time, and the matrices in units of that.

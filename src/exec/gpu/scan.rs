@@ -298,7 +298,7 @@ impl Writer<'_> {
             let mask = &self.scan.cell.masks[m];
             let row = match mask.locked {
                 true => "b",
-                false => "at",
+                false => "(step.y + at)",
             };
             let (stream, threshold) = (self.scan.streams[m], mask.threshold());
             let (h, width, scale) = (self.scan.hidden, self.width, mask.scale as f32);
@@ -425,7 +425,9 @@ impl Writer<'_> {
                         let stride = table.stride / self.width;
                         {
                             let position = self.position();
-                            format!("$hoisted[$ids[{position}] * {stride}u + {first}u + j]")
+                            format!(
+                                "$hoisted[$ids[step.y + {position}] * {stride}u + {first}u + j]"
+                            )
                         }
                     }
                 }

@@ -27,7 +27,7 @@ const LIBRARY: &[(&str, &str)] = &[
 ];
 
 /// How a slot is bound.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Bind {
     /// The slot.
     pub slot: SlotId,
@@ -39,7 +39,7 @@ pub(super) struct Bind {
 const COUNTS: &str = "counts";
 
 /// A kernel in WGSL, complete but for its buffers.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Source {
     /// Its name in profiles and errors.
     pub label: String,
@@ -47,7 +47,7 @@ pub(super) struct Source {
     pub text: String,
     /// The slots in the order of their bindings.
     pub binds: Vec<Bind>,
-    /// Whether the binding after the slots is the uniform with the step's number.
+    /// Whether the binding after the slots is the uniform with the step's number and the place in the window.
     pub step: bool,
     /// Workgroups.
     pub groups: [u32; 3],

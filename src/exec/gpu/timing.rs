@@ -172,12 +172,11 @@ impl Gpu {
         let mut seconds = stamps.seconds(&self.device).await?.into_iter();
         let mut spans = Vec::new();
         for (op, dispatches) in self.ops.iter().enumerate() {
-            let first = dispatches.iter().map(|d| d.kernel).min().unwrap_or(0);
             for dispatch in dispatches {
                 let (start, seconds) = seconds.next().unwrap_or_default();
                 spans.push(Span {
                     op,
-                    part: Some(dispatch.kernel - first),
+                    part: Some(dispatch.part),
                     label: self.kernels[dispatch.kernel].label.clone(),
                     start,
                     seconds,

@@ -85,6 +85,7 @@ impl Recurrent {
             rate: self.drop_rate,
             stream: self.streams[source],
             share: Share::Nothing,
+            at: 0,
         })
     }
 }

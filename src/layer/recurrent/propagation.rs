@@ -99,6 +99,7 @@ impl Recurrent {
             sent,
             pull,
             losses,
+            at: 0,
         }));
         // dW = pull^T delta
         for run in self.source_runs(s) {

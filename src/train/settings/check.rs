@@ -6,6 +6,9 @@ use super::{
 };
 use crate::error::{Error, Result, nearest};
 
+/// Pieces of an update: each has its operations in the plan.
+const MOST_PIECES: u64 = 4096;
+
 /// One fault: the keys that it lies in, the first of them leading, and what was expected and came.
 #[derive(Clone, Debug)]
 pub(super) struct Fault {
@@ -138,6 +141,7 @@ impl Settings {
 
         found.whole("seq-len", self.seq_len as u64, 1, 65536);
         found.whole("batch", self.batch as u64, 1, 65536);
+        self.pieces(&mut found);
 
         found.number("lr", self.lr, "a number above 0", positive);
         found.number("momentum", self.momentum, "0 to below 1", fraction);
@@ -250,6 +254,8 @@ impl Settings {
                 "scheduled-sampling",
                 self.scheduled_sampling != SamplingName::Off,
             ),
+            ("accumulate", self.accumulate > 1),
+            ("recompute", self.recompute > 0),
         ] {
             if given && self.lines {
                 let text = "expected a stream, got lines";
@@ -266,6 +272,41 @@ impl Settings {
         if self.long_lines != LongLinesName::Error && self.max_line == 0 {
             let text = format!("expected max-line above 0, got {} with 0", self.long_lines);
             found.add(&["long-lines", "max-line"], text);
+        }
+    }
+
+    fn pieces(&self, found: &mut Found) {
+        found.whole("accumulate", self.accumulate as u64, 1, MOST_PIECES);
+        let (steps, piece) = (self.seq_len, self.recompute);
+        if piece == 0 {
+            if self.recompute_states > 0 {
+                let states = self.recompute_states;
+                let text = format!("expected recompute above 0 to keep states for, got {states}");
+                found.add(&["recompute-states", "recompute"], text);
+            }
+            return;
+        }
+        if !steps.is_multiple_of(piece) {
+            let text = format!("expected a divisor of seq-len {steps}, got {piece}");
+            found.add(&["recompute", "seq-len"], text);
+        } else if (steps / piece * self.accumulate) as u64 > MOST_PIECES {
+            let pieces = steps / piece * self.accumulate;
+            let text = format!(
+                "expected at most {MOST_PIECES} pieces an update (accumulate * seq-len / recompute), got {pieces}"
+            );
+            found.add(&["recompute", "seq-len", "accumulate"], text);
+        }
+        for (key, weight) in [
+            ("temporal-penalty", self.temporal_penalty),
+            ("norm-stabilizer", self.norm_stabilizer),
+            ("propagation-penalty", self.propagation_penalty),
+        ] {
+            if weight > 0.0 && piece < steps {
+                let text = format!(
+                    "expected 0, as {key} looks from a step at its neighbour, which may lie in another piece, got {piece}"
+                );
+                found.add(&["recompute", key], text);
+            }
         }
     }
 

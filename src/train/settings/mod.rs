@@ -253,6 +253,12 @@ settings! {
         bucket: usize = 0,
         /// The gradient is of the mean loss per token, or per row: the sum over its steps (Zaremba 2014)
         reduce: Reduce = Reduce::Token,
+        /// Windows of one update, one after another: their gradients are added up, the loss is the mean over all
+        accumulate: usize = 1,
+        /// Steps of a piece: activations are kept a piece at a time and computed again to go backward; 0 keeps all steps'
+        recompute: usize = 0,
+        /// recompute: how many states between pieces are kept, in the best order for so many (Gruslys 2016); 0 for all
+        recompute_states: usize = 0,
     }
     "optimiser" {
         /// The rule: sgd, adagrad, rmsprop, adam or adamw
@@ -303,7 +309,7 @@ settings! {
     "length" {
         /// Length of the run in passes over the text (default 10 for a text of your own)
         epochs: Option<u64> = None,
-        /// Length of the run in steps (minibatches)
+        /// Length of the run in steps (updates)
         steps: Option<u64> = None,
         /// Length of the run in minutes (default 2 for the built-in corpus)
         minutes: Option<f64> = None,

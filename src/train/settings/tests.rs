@@ -283,6 +283,11 @@ fn every_bad_value_is_refused_by_name() {
         ("seq-len", "0"),
         ("batch", "0"),
         ("batch", "65537"),
+        ("accumulate", "0"),
+        ("accumulate", "4097"),
+        ("recompute", "7"),
+        ("recompute", "100"),
+        ("recompute-states", "2"),
         ("lr-decay", "0"),
         ("lr-decay", "1.1"),
         ("decay-every", "0"),
@@ -364,6 +369,34 @@ fn settings_of_lines_need_lines() {
     assert_eq!(s.batching().size, crate::data::BatchSize::Tokens(500));
     assert_eq!(s.batching().order, crate::data::LineOrder::Source);
     assert!(s.recipe().lines);
+}
+
+#[test]
+fn pieces_divide_the_window_and_do_not_look_at_one_another() {
+    let pieces = ("recompute", "10");
+    assert_eq!(
+        from_flags(&[pieces, ("recompute-states", "2")])
+            .unwrap()
+            .recompute,
+        10
+    );
+    for (name, text) in [
+        ("temporal-penalty", "1"),
+        ("norm-stabilizer", "1"),
+        ("propagation-penalty", "1"),
+        ("seq-len", "45"),
+        ("accumulate", "1000"),
+    ] {
+        let e = from_flags(&[pieces, (name, text)]).unwrap_err();
+        assert_eq!(e.message.lines().count(), 1, "{name}: {e}");
+        for part in ["recompute", "got "] {
+            assert!(e.message.contains(part), "{name}: {e}");
+        }
+        // One piece has no neighbours.
+        if name.contains("-") && name != "seq-len" {
+            from_flags(&[("recompute", "50"), (name, text)]).unwrap();
+        }
+    }
 }
 
 #[test]

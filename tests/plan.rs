@@ -1,0 +1,163 @@
+//! `train --plan`: it writes nothing, its sums hold, and its total is what a run really takes.
+
+use std::fs;
+
+use serde_json::Value;
+
+mod room;
+use room::Room;
+
+fn plan(room: &Room, flags: &str) -> Value {
+    let before = room.files();
+    let out = room.ok(&format!("train b.txt --device cpu --plan --json {flags}"));
+    assert_eq!(room.files(), before, "it wrote something");
+    serde_json::from_str::<Value>(&out).unwrap()["plan"].take()
+}
+
+fn room() -> Room {
+    let room = Room::new();
+    fs::write(room.at("b.txt"), "the quick brown fox jumps\n".repeat(8000)).unwrap();
+    room
+}
+
+fn number(plan: &Value, pointer: &str) -> u64 {
+    let value = plan.pointer(pointer).and_then(Value::as_u64);
+    value.unwrap_or_else(|| panic!("{pointer} in {plan}"))
+}
+
+#[test]
+fn sums_hold_and_sizes_are_those_of_the_model() {
+    let room = room();
+    let plan = plan(
+        &room,
+        "--hidden 64 --layers 2 --batch 8 --seq-len 20 --sample-every 0",
+    );
+    let bytes = plan["bytes"].as_object().unwrap();
+    let total = bytes["total"].as_u64().unwrap();
+    let sum: u64 = bytes.values().map(|b| b.as_u64().unwrap()).sum();
+    assert_eq!(sum, 2 * total);
+    // V 21: lstm layers of 4 H (D + H) weights and two biases of 4 H each, a head of V (H + 1).
+    let vocab = 21;
+    let layer = |width: u64| 4 * 64 * (width + 64 + 2);
+    let parameters = layer(vocab) + layer(64) + vocab * 65;
+    assert_eq!(number(&plan, "/parameters"), parameters);
+    // Adam has two arenas; arenas are padded to whole fours.
+    let weights = number(&plan, "/bytes/weights");
+    assert!((4 * parameters..4 * parameters + 64).contains(&weights));
+    assert_eq!(number(&plan, "/bytes/optimiser"), 2 * weights);
+    assert_eq!(number(&plan, "/bytes/states"), 4 * 2 * 2 * 21 * 8 * 64);
+    assert_eq!(number(&plan, "/bytes/sampling"), 0);
+    assert_eq!(plan["fits"], true);
+    assert!(number(&plan, "/largest_batch") >= 8);
+}
+
+#[test]
+fn the_table_names_every_purpose() {
+    let room = room();
+    let out = room.ok("train b.txt --device cpu --plan --hidden 16");
+    for part in [
+        "parameters",
+        "weights",
+        "gradients",
+        "optimiser",
+        "states",
+        "activations",
+        "inputs",
+        "evaluation",
+        "sampling",
+        "checkpoints",
+        "text",
+        "program",
+        "total",
+        "largest slot",
+        "fits cpu",
+        "--batch",
+    ] {
+        assert!(out.contains(part), "no {part} in\n{out}");
+    }
+}
+
+#[test]
+fn pieces_take_a_tenth_of_the_activations() {
+    let room = room();
+    let flags = "--hidden 32 --batch 2 --seq-len 10000";
+    let of = |flags: &str| {
+        let plan = plan(&room, flags);
+        number(&plan, "/bytes/activations") + number(&plan, "/bytes/states")
+    };
+    let (whole, pieces) = (of(flags), of(&format!("{flags} --recompute 100")));
+    assert!(10 * pieces < whole, "{pieces} of {whole} bytes");
+    let fewer = of(&format!("{flags} --recompute 100 --recompute-states 5"));
+    assert!(fewer < pieces, "{fewer} and {pieces} bytes");
+}
+
+#[test]
+fn what_does_not_fit_says_so_and_is_refused_with_the_table() {
+    let room = room();
+    let huge = "--hidden 65536 --layers 64 --batch 2 --seq-len 5";
+    let plan = plan(&room, huge);
+    assert_eq!(plan["fits"], false);
+    assert!(plan["largest_batch"].is_null());
+    let done = room.run(&format!("train b.txt --device cpu {huge}"));
+    assert_eq!(done.code, 2);
+    for part in [
+        "weights",
+        "largest slot",
+        "does not fit",
+        "error: the model",
+    ] {
+        assert!(done.err.contains(part), "no {part} in\n{}", done.err);
+    }
+}
+
+#[test]
+fn a_resumed_run_may_recompute_and_keeps_its_windows() {
+    let room = room();
+    let flags = "--device cpu --hidden 8 --batch 2 --seq-len 10 -q";
+    room.ok(&format!(
+        "train b.txt --out r --steps 4 --accumulate 2 {flags}"
+    ));
+    room.ok("train --resume r --steps 8 --recompute 5 --recompute-states 1 --device cpu -q");
+    room.refuses(
+        "train --resume r --steps 12 --accumulate 3 --device cpu",
+        2,
+        &["--accumulate", "trained with 2"],
+    );
+}
+
+/// The peak of the resident set, which Linux tells while a process lives.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_total_is_the_measured_peak_within_15_percent() {
+    let room = room();
+    for flags in [
+        "--hidden 384 --layers 2 --batch 16 --seq-len 30",
+        "--hidden 128 --batch 16 --seq-len 2000",
+        "--hidden 128 --batch 16 --seq-len 2000 --recompute 50 --accumulate 2",
+    ] {
+        let want = number(&plan(&room, flags), "/bytes/total");
+        let steps = "--steps 2 --eval-every 1 --sample-every 1 --save-every 1";
+        let args = format!("train b.txt --device cpu --out r -q {flags} {steps}");
+        let mut child = room.command(&args).spawn().unwrap();
+        let status = format!("/proc/{}/status", child.id());
+        let mut peak = 0;
+        while child.try_wait().unwrap().is_none() {
+            let text = fs::read_to_string(&status).unwrap_or_default();
+            let line = text.lines().find_map(|l| l.strip_prefix("VmHWM:"));
+            let kib = line.and_then(|l| l.trim().strip_suffix("kB")?.trim().parse().ok());
+            peak = peak.max(1024 * kib.unwrap_or(0u64));
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
+        assert!(child.wait().unwrap().success(), "{args}");
+        fs::remove_dir_all(room.at("r")).unwrap();
+        let error = peak as f64 / want as f64 - 1.0;
+        println!(
+            "{flags}: planned {want}, measured {peak} ({:+.1}%)",
+            100.0 * error
+        );
+        assert!(
+            error.abs() < 0.15,
+            "{flags}: planned {want} bytes, measured {peak}"
+        );
+    }
+}
