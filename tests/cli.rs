@@ -599,6 +599,7 @@ fn outputs_are_stable_for_scripts() {
         "perplexity",
         "step",
         "text",
+        "unit",
     ];
     assert_eq!(keys(&eval), want);
     let sample = room.ok("sample r --length 3 --json");
