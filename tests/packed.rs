@@ -1,13 +1,16 @@
 //! Sequences of different lengths, packed: losses and gradients are those of the sequences one by one.
 
+mod golden;
+
 use std::sync::Arc;
 
 use wgrnn::cell::library;
+use wgrnn::cell::real::Real;
 use wgrnn::exec::Inputs;
 use wgrnn::exec::cpu::Cpu;
 use wgrnn::exec::differences::{differences, worst};
-use wgrnn::model::{Dims, Mode, Spec};
-use wgrnn::op::{Control, Hyper, Plan};
+use wgrnn::model::{self, Dims, Mode, Spec, Update};
+use wgrnn::op::{Control, Hyper, Plan, Rule};
 use wgrnn::rng::{Purpose, Stream};
 
 const VOCAB: usize = 6;
@@ -214,5 +217,132 @@ fn starts_that_do_not_fit_are_refused() {
         &[0, 3, 2, 2, 2],
     ] {
         assert!(packing.fault(starts).is_some(), "{starts:?}");
+    }
+}
+
+/// PyTorch's packed sequences: every loss, every gradient, and twenty steps of Adam; and its masked loss of padded ones,
+/// which a plan with weights computes.
+fn golden_sequences<F: Real>(fast: bool, tolerance: f64) {
+    for name in ["rnn", "lstm", "gru-tied"] {
+        let file = golden::load(&format!("sequences/{name}"));
+        let words = |name: &str| -> Vec<u32> { file.get(name).iter().map(|x| *x as u32).collect() };
+        let lengths: Vec<usize> = file.get("lengths").iter().map(|x| *x as usize).collect();
+        let (batch, steps) = (lengths.len(), lengths[0]);
+        let (ids, targets) = (words("ids"), words("targets"));
+        let sequences: Vec<(Vec<u32>, Vec<u32>)> = { lengths.iter().enumerate() }
+            .map(|(b, n)| {
+                let column = |all: &[u32]| (0..*n).map(|t| all[t * batch + b]).collect();
+                (column(&ids), column(&targets))
+            })
+            .collect();
+        let count: usize = lengths.iter().sum();
+        for pad in [false, true] {
+            let rows = if pad { steps * batch } else { count };
+            let packed = match pad {
+                false => pack(&sequences, steps, rows),
+                true => Packed {
+                    starts: (0..=steps).map(|t| (t * batch) as u32).collect(),
+                    ids: ids.iter().copied().chain([0]).collect(),
+                    targets: targets.clone(),
+                },
+            };
+            let weights: Vec<f32> = (0..steps * batch)
+                .map(|row| f32::from(u8::from(row / batch < lengths[row % batch])))
+                .collect();
+            let spec = Spec {
+                vocab: file.size("V"),
+                cells: vec![
+                    Arc::new(library::builtin(file.cell()).unwrap());
+                    file.size("layers")
+                ],
+                hidden: file.size("H"),
+                embed: file.size("embed"),
+                tie: file.tied(),
+                packed: rows,
+                weighted: pad,
+                ..Spec::default()
+            };
+            let adam = Rule::Adam {
+                beta1: 0.9,
+                beta2: 0.999,
+                eps: 1e-8,
+                weight_decay: 0.0,
+                decoupled: false,
+            };
+            let update = Update {
+                rule: adam,
+                clip_norm: 0.0,
+                clip_value: 0.0,
+            };
+            for mode in [Mode::Gradients, Mode::Train(update)] {
+                let plan = Arc::new(spec.plan(Dims { steps, batch }, mode).unwrap());
+                let mut cpu = match fast {
+                    true => Cpu::<F>::new(plan.clone()),
+                    false => Cpu::<F>::plain(plan.clone()),
+                };
+                let names: Vec<String> = plan.parameters.iter().map(|p| p.name.clone()).collect();
+                let tensors: Vec<Vec<F>> = names
+                    .iter()
+                    .map(|n| file.get(n).iter().map(|x| F::of(*x)).collect())
+                    .collect();
+                let parts = names.iter().zip(&tensors);
+                let parts = parts.map(|(n, data)| (n.as_str(), file.shape(n), data.as_slice()));
+                let flat = model::import(&plan, parts).unwrap();
+                cpu.write(plan.io.parameters.unwrap())
+                    .copy_from_slice(&flat);
+                let mut step = |cpu: &mut Cpu<F>, n: u64| {
+                    let (correction1, correction2) = adam.corrections(n);
+                    let inputs = Inputs {
+                        ids: &packed.ids,
+                        targets: Some(&packed.targets),
+                        weights: pad.then_some(weights.as_slice()),
+                        starts: Some(&packed.starts),
+                        control: Control {
+                            reset: 1,
+                            ..Control::default()
+                        },
+                        hyper: Hyper {
+                            lr: 1e-2,
+                            scale: 1.0 / count as f64,
+                            update: n as f64,
+                            correction1,
+                            correction2,
+                        },
+                    };
+                    cpu.run(&inputs).unwrap().report.loss / count as f64
+                };
+                let check = |prefix: &str, values: &[F]| {
+                    for (name, tensor) in model::export(&plan, values) {
+                        let got: Vec<f64> = tensor.data.iter().map(|x| x.f64()).collect();
+                        file.assert_close(&format!("{prefix}{name}"), &got, tolerance);
+                    }
+                };
+                if mode == Mode::Gradients {
+                    file.assert_close("loss", &[step(&mut cpu, 1)], tolerance);
+                    check("grad.", cpu.read(plan.io.gradients.unwrap()));
+                    let losses = cpu.read(plan.io.losses.unwrap());
+                    let mut table = vec![0.0; steps * batch];
+                    for t in 0..steps {
+                        let here = packed.starts[t] as usize..packed.starts[t + 1] as usize;
+                        for (b, row) in here.enumerate() {
+                            table[t * batch + b] = losses[row].f64();
+                        }
+                    }
+                    file.assert_close("losses", &table, tolerance);
+                } else {
+                    let losses: Vec<f64> = (1..=20).map(|n| step(&mut cpu, n)).collect();
+                    file.assert_close("adam.losses", &losses, tolerance);
+                    check("adam.", cpu.read(plan.io.parameters.unwrap()));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn packed_and_masked_sequences_agree_with_pytorch() {
+    for fast in [false, true] {
+        golden_sequences::<f64>(fast, 1e-10);
+        golden_sequences::<f32>(fast, 1e-4);
     }
 }

@@ -12,7 +12,7 @@ use wgrnn::exec::Device;
 use wgrnn::exec::Inputs;
 use wgrnn::exec::cpu::Cpu;
 use wgrnn::op::{Control, Hyper};
-use wgrnn::train::settings::{OptimizerName, Reduce, SamplingName, ScheduleName};
+use wgrnn::train::settings::{LineOrderName, OptimizerName, Reduce, SamplingName, ScheduleName};
 use wgrnn::train::{
     About, Checkpoint, Evaluator, Event, Figures, Job, Length, Mixer, Sampler, Settings, State,
     Trainer, Window, spec,
@@ -598,4 +598,28 @@ fn an_activation_that_overflows_is_named_by_its_operation() {
     };
     assert_eq!(e.kind, Kind::Diverged, "{e}");
     assert!(e.message.contains("element ["), "{e}");
+}
+
+/// Padding that is computed and has no weight changes nothing but the work.
+#[test]
+fn padded_lines_train_as_packed_ones() {
+    let run = |pad: bool, line_order| {
+        let setting = Setting::new(Settings {
+            lines: true,
+            pad,
+            line_order,
+            ..plain()
+        });
+        setting.train(6, None).1
+    };
+    let packed = run(false, LineOrderName::Shuffle);
+    let padded = run(true, LineOrderName::Shuffle);
+    assert_eq!(packed.len(), 6);
+    for (a, b) in packed.iter().zip(&padded) {
+        assert_eq!(a.tokens, b.tokens);
+        assert!((a.loss - b.loss).abs() < 1e-5, "{} {}", a.loss, b.loss);
+        assert!((a.norm - b.norm).abs() < 1e-4 * a.norm);
+    }
+    let sorted = run(false, LineOrderName::Target);
+    assert!((sorted[0].loss - packed[0].loss).abs() > 1e-5);
 }

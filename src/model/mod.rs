@@ -55,6 +55,8 @@ pub struct Spec {
     pub targets_apart: bool,
     /// The most rows of sequences of different lengths that are packed together; 0 for windows of T steps of B rows.
     pub packed: usize,
+    /// Whether the positions have weights of their own in training, too.
+    pub weighted: bool,
 }
 
 /// Layer normalisation between layers is a cell without a memory.
@@ -80,6 +82,7 @@ impl Default for Spec {
             noise: Noise::default(),
             targets_apart: false,
             packed: 0,
+            weighted: false,
         }
     }
 }
@@ -240,7 +243,7 @@ impl Spec {
         if mode == Mode::Scores {
             return sound(builder.finish());
         }
-        let weighted = mode == Mode::Evaluate;
+        let weighted = mode == Mode::Evaluate || training && self.weighted;
         let apart = training && self.targets_apart || packed.is_some();
         let losses = SoftmaxXent { weighted, apart }.write(&mut builder, signal)?;
         if training {

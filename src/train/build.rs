@@ -51,6 +51,7 @@ pub fn spec(settings: &Settings, cells: Vec<Cell>, vocab: usize) -> Spec {
         // What the training loop decides.
         targets_apart: false,
         packed: 0,
+        weighted: false,
     }
 }
 

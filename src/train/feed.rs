@@ -111,6 +111,8 @@ pub struct LineFeed {
     lines: Lines,
     batching: Batching,
     seed: u64,
+    /// Whether padding is computed.
+    pad: bool,
     packing: Packing,
     /// Steps up to the end of each epoch so far, where minibatches of a size in tokens make epochs of unequal length.
     ends: Vec<u64>,
@@ -119,16 +121,21 @@ pub struct LineFeed {
 }
 
 impl LineFeed {
-    /// The minibatches of `lines`.
+    /// The minibatches of `lines`, with `pad` filled up to their longest.
     ///
     /// # Errors
     /// Data, where there is no line.
-    pub fn new(lines: Lines, batching: Batching, seed: u64) -> Result<LineFeed> {
+    pub fn new(lines: Lines, batching: Batching, pad: bool, seed: u64) -> Result<LineFeed> {
         if lines.is_empty() {
             return Err(Error::data("the text has no line with a token"));
         }
+        let mut packing = room(&lines, batching.size);
+        if pad {
+            packing.rows = packing.steps * packing.batch;
+        }
         Ok(LineFeed {
-            packing: room(&lines, batching.size),
+            packing,
+            pad,
             lines,
             batching,
             seed,
@@ -207,10 +214,13 @@ impl LineFeed {
     }
 
     fn batch(&mut self, place: Place) -> Result<Batch> {
-        let packing = self.packing;
+        let (packing, pad) = (self.packing, self.pad);
         let (lines, batches) = self.batches(place.epoch);
         let packed = Packed::new(lines, batches.batch(place.index as usize))?;
-        Ok(Batch::packed(packed, &packing))
+        Ok(match pad {
+            true => Batch::padded(&packed, &packing),
+            false => Batch::packed(packed, &packing),
+        })
     }
 }
 
@@ -243,6 +253,30 @@ impl Batch {
             weights: None,
             starts: Some(starts),
             counted,
+            rows,
+            carry: Carry::Reset,
+        }
+    }
+
+    /// The same with every sequence as long as the longest; what fills them has no weight.
+    fn padded(packed: &Packed, packing: &Packing) -> Batch {
+        let (steps, rows) = (packed.steps(), packed.batch());
+        let mut ids = vec![0; packing.rows + 1];
+        let mut targets = vec![0; packing.rows];
+        let mut weights = vec![0.0; packing.rows];
+        for t in 0..steps {
+            for b in 0..packed.active(t) {
+                let (from, to) = (packed.starts[t] + b, t * rows + b);
+                (ids[to], targets[to]) = (packed.ids[from], packed.targets[from]);
+                weights[to] = 1.0;
+            }
+        }
+        Batch {
+            ids,
+            targets: Some(targets),
+            weights: Some(weights),
+            starts: Some((0..=packing.steps).map(|t| (t.min(steps) * rows) as u32).collect()),
+            counted: packed.rows(),
             rows,
             carry: Carry::Reset,
         }
@@ -308,7 +342,7 @@ mod tests {
             size,
             bucket,
         };
-        Feed::Lines(Box::new(LineFeed::new(lines(), batching, 3).unwrap()))
+        Feed::Lines(Box::new(LineFeed::new(lines(), batching, false, 3).unwrap()))
     }
 
     #[test]
@@ -365,7 +399,7 @@ mod tests {
             size: BatchSize::Sentences(2),
             bucket: 0,
         };
-        let error = LineFeed::new(none, batching, 1).unwrap_err();
+        let error = LineFeed::new(none, batching, false, 1).unwrap_err();
         assert_eq!(error.kind, Kind::Data);
     }
 }

@@ -158,7 +158,8 @@ impl Job {
             Body::Lines(lines) => {
                 marks = Some((lines.start_id(), lines.end_id()));
                 let batching = settings.batching();
-                let feed = LineFeed::new(lines, batching, settings.seed)?;
+                let feed = LineFeed::new(lines, batching, settings.pad, settings.seed)?;
+                spec.weighted = settings.pad;
                 let packing = feed.packing();
                 spec.packed = packing.rows;
                 (Feed::Lines(Box::new(feed)), packing.into())
@@ -376,7 +377,7 @@ impl Trainer {
                 Some(_) => Some(&batch.ids[batch.rows..]),
                 None => batch.targets.as_deref(),
             },
-            weights: None,
+            weights: batch.weights.as_deref(),
             starts: batch.starts.as_deref(),
             control: Control {
                 key: rng::key(self.job.settings.seed, Purpose::Dropout),

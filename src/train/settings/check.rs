@@ -237,6 +237,10 @@ impl Settings {
                 );
             }
         }
+        if self.pad && !self.lines {
+            let text = "expected lines, got true without";
+            found.add(&["pad", "lines"], text.to_string());
+        }
         let order = self.line_order;
         if order != LineOrderName::Source && !self.lines {
             found.add(

@@ -141,7 +141,7 @@ settings! {
     Settings
 
     "preset" {
-        /// A named set of settings: min-char-rnn, char-rnn, torch-rnn or quick
+        /// A named set of settings: min-char-rnn, char-rnn, torch-rnn, zaremba-small, zaremba-medium or quick
         preset: Option<Preset> = None,
     }
     "data" {
@@ -251,6 +251,8 @@ settings! {
         line_order: LineOrderName = LineOrderName::Source,
         /// lines: sort within so many minibatches of shuffled lines, so that minibatches differ from epoch to epoch; 0: all lines
         bucket: usize = 0,
+        /// lines: fill every line up to its minibatch's longest and compute that too, as engines do that cannot leave it out
+        pad: bool = false,
         /// The gradient is of the mean loss per token, or per row: the sum over its steps (Zaremba 2014)
         reduce: Reduce = Reduce::Token,
         /// Windows of one update, one after another: their gradients are added up, the loss is the mean over all

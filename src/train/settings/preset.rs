@@ -11,6 +11,10 @@ choice! {
         CharRnn = "char-rnn",
         /// Johnson's torch-rnn: two LSTM layers on an embedding, Adam.
         TorchRnn = "torch-rnn",
+        /// Zaremba 2014, small: two LSTM layers of 200 over words, SGD.
+        ZarembaSmall = "zaremba-small",
+        /// Zaremba 2014, medium: two LSTM layers of 650 over words with dropout, SGD.
+        ZarembaMedium = "zaremba-medium",
         /// What a bare `train` does: one LSTM layer, Adam, a cosine schedule, two minutes.
         Quick = "quick",
     }
@@ -18,10 +22,12 @@ choice! {
 
 impl Preset {
     /// All presets.
-    pub const ALL: [Preset; 4] = [
+    pub const ALL: [Preset; 6] = [
         Preset::MinCharRnn,
         Preset::CharRnn,
         Preset::TorchRnn,
+        Preset::ZarembaSmall,
+        Preset::ZarembaMedium,
         Preset::Quick,
     ];
 
@@ -31,6 +37,8 @@ impl Preset {
             Preset::MinCharRnn => include_str!("../../../assets/presets/min-char-rnn.toml"),
             Preset::CharRnn => include_str!("../../../assets/presets/char-rnn.toml"),
             Preset::TorchRnn => include_str!("../../../assets/presets/torch-rnn.toml"),
+            Preset::ZarembaSmall => include_str!("../../../assets/presets/zaremba-small.toml"),
+            Preset::ZarembaMedium => include_str!("../../../assets/presets/zaremba-medium.toml"),
             Preset::Quick => include_str!("../../../assets/presets/quick.toml"),
         }
     }

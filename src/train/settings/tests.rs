@@ -128,6 +128,24 @@ fn presets_hold_what_they_are_named_after() {
         (ScheduleName::Decay, 0.5, 5, 5)
     );
 
+    let (s, m) = (of("zaremba-small"), of("zaremba-medium"));
+    for s in [&s, &m] {
+        assert_eq!((s.vocab, s.layers, s.batch), (Vocab::Word, 2, 20));
+        assert_eq!(
+            (s.optimizer, s.lr, s.clip_norm, s.reduce),
+            (OptimizerName::Sgd, 1.0, 5.0, Reduce::Row)
+        );
+        assert_eq!((s.init, s.forget_bias), (Init::Uniform, Some(0.0)));
+        assert_eq!((s.embed, s.schedule), (s.hidden, ScheduleName::Decay));
+    }
+    assert_eq!((s.hidden, s.seq_len, s.init_scale), (200, 20, 0.1));
+    assert_eq!((s.lr_decay, s.decay_after, s.dropout), (0.5, 4, 0.0));
+    assert_eq!((m.hidden, m.seq_len, m.init_scale), (650, 35, 0.05));
+    assert_eq!((m.decay_after, m.dropout, m.dropout_input), (6, 0.5, 0.5));
+    assert!((1.0 / m.lr_decay - 1.2).abs() < 1e-12);
+    assert_eq!(s.length(false), Length::Epochs(13));
+    assert_eq!(m.length(false), Length::Epochs(39));
+
     assert_eq!(Preset::ALL.map(Preset::name), Preset::NAMES);
 }
 
