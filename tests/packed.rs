@@ -251,10 +251,7 @@ fn golden_sequences<F: Real>(fast: bool, tolerance: f64) {
                 .collect();
             let spec = Spec {
                 vocab: file.size("V"),
-                cells: vec![
-                    Arc::new(library::builtin(file.cell()).unwrap());
-                    file.size("layers")
-                ],
+                cells: vec![Arc::new(library::builtin(file.cell()).unwrap()); file.size("layers")],
                 hidden: file.size("H"),
                 embed: file.size("embed"),
                 tie: file.tied(),
@@ -290,7 +287,7 @@ fn golden_sequences<F: Real>(fast: bool, tolerance: f64) {
                 let flat = model::import(&plan, parts).unwrap();
                 cpu.write(plan.io.parameters.unwrap())
                     .copy_from_slice(&flat);
-                let mut step = |cpu: &mut Cpu<F>, n: u64| {
+                let step = |cpu: &mut Cpu<F>, n: u64| {
                     let (correction1, correction2) = adam.corrections(n);
                     let inputs = Inputs {
                         ids: &packed.ids,
