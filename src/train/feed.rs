@@ -275,7 +275,11 @@ impl Batch {
             ids,
             targets: Some(targets),
             weights: Some(weights),
-            starts: Some((0..=packing.steps).map(|t| (t.min(steps) * rows) as u32).collect()),
+            starts: Some(
+                (0..=packing.steps)
+                    .map(|t| (t.min(steps) * rows) as u32)
+                    .collect(),
+            ),
             counted: packed.rows(),
             rows,
             carry: Carry::Reset,
@@ -342,7 +346,9 @@ mod tests {
             size,
             bucket,
         };
-        Feed::Lines(Box::new(LineFeed::new(lines(), batching, false, 3).unwrap()))
+        Feed::Lines(Box::new(
+            LineFeed::new(lines(), batching, false, 3).unwrap(),
+        ))
     }
 
     #[test]
