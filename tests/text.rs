@@ -149,6 +149,6 @@ fn sub_words_train_and_stay_with_the_run() {
     room.refuses(
         "train w.txt --tokenizer t.json --vocab word --max-vocab 2 --bucket 3",
         2,
-        &["--vocab", "--max-vocab", "--bucket"],
+        &["--tokenizer", "--max-vocab", "--bucket"],
     );
 }
