@@ -1,4 +1,5 @@
-// out [R, D] = table [V, D] at ids [R], which begin at step.y. A thread copies one element or four.
+// out [R, D] = table [V, D] at ids [R], which begin at step.y. A thread copies one element or four. Where RANGED, the
+// table has the rows of tokens from FIRST on, and rows of other tokens stay as they are.
 // $ids: array<u32>
 // $table: array<#{V}>
 // $out: array<#{V}>
@@ -10,7 +11,13 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     }
     let row = i / OUT_COLS;
     let column = i % OUT_COLS;
-    let value = $table[TABLE_OFFSET + $ids[step.y + row] * TABLE_STRIDE + column];
+    let token = $ids[step.y + row];
+#if RANGED
+    if (token < FIRST || token >= FIRST + TABLE_ROWS) {
+        return;
+    }
+#end
+    let value = $table[TABLE_OFFSET + (token - FIRST) * TABLE_STRIDE + column];
     $out[OUT_OFFSET + row * OUT_STRIDE + column] = value;
 }
 

@@ -1,5 +1,5 @@
-// into [V, D] (+)= sums of the rows of from [R, D] with the same id, in the order of the rows. A thread sums one
-// column, or four, of one id's run.
+// into [V, D] (+)= sums of the rows of from [R, D] with the same id, in the order of the rows; `into` starts with
+// the row of id FIRST. A thread sums one column, or four, of one id's run.
 // $index: array<u32>, from step.y on row numbers sorted by id [R], then where each id's run starts [V + 1]
 // $from: array<#{V}>
 // $into: array<#{V}>
@@ -9,9 +9,10 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     if (i >= INTO_ROWS * INTO_COLS) {
         return;
     }
-    let token = i / INTO_COLS;
+    let row = i / INTO_COLS;
+    let token = FIRST + row;
     let column = i % INTO_COLS;
-    let at = INTO_OFFSET + token * INTO_STRIDE + column;
+    let at = INTO_OFFSET + row * INTO_STRIDE + column;
     var sum = #{V}(0.0);
     let starts = step.y + FROM_ROWS + token;
     let end = $index[starts + 1u];

@@ -23,6 +23,8 @@ pub enum Purpose {
     Check = 6,
     /// Scheduled sampling: which inputs the model makes, and which tokens.
     Mix = 7,
+    /// The candidates of a sampled softmax.
+    Candidates = 8,
 }
 
 /// Two random words for the 64-bit `key` and the 64-bit `counter`, each given as two words.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use wgpu::naga;
 use wgrnn::cell::{Cell, library};
 use wgrnn::exec::gpu::{Gpu, Tile};
-use wgrnn::model::{Dims, Drops, Mode, Penalties, Spec, Update};
+use wgrnn::model::{Dims, Drops, Mode, Penalties, Softmax, Spec, Update};
 use wgrnn::op::{Plan, Rule};
 
 /// The tile of the snapshots: that of a GPU with one row a thread; a second row repeats the first line by line.
@@ -48,11 +48,37 @@ fn layer(cell: &Cell, hidden: usize, dims: Dims) -> Plan {
 }
 
 /// Training plans that have every operation between them: more symbols than rows, so that rows of the embedding are
-/// gathered; a penalty that fits a plain network alone; sequences of different lengths.
+/// gathered; a penalty that fits a plain network alone; a head in chunks; sequences of
+/// different lengths.
 fn everything(rule: Rule) -> Vec<Plan> {
     let mut plans = ["lstm", "rnn"].map(|cell| regularized(cell, rule)).to_vec();
     plans.push(packed());
+    plans.extend(large_vocabulary(rule));
     plans
+}
+
+/// Log probabilities of an adaptive softmax; a sampled one with the update of the rows in use.
+fn large_vocabulary(rule: Rule) -> [Plan; 2] {
+    let spec = |softmax| Spec {
+        vocab: 21,
+        cells: vec![Arc::new(library::builtin("rnn").unwrap())],
+        hidden: 8,
+        embed: 6,
+        sparse: true,
+        softmax,
+        ..Spec::default()
+    };
+    let update = Update {
+        rule,
+        clip_norm: 1.0,
+        clip_value: 0.0,
+    };
+    let adaptive = Softmax::Adaptive { cutoffs: vec![9] };
+    let sampled = Softmax::Sampled { samples: 6 };
+    [
+        spec(adaptive).plan(DIMS, Mode::Scores).unwrap(),
+        spec(sampled).plan(DIMS, Mode::Train(update)).unwrap(),
+    ]
 }
 
 fn packed() -> Plan {
@@ -87,6 +113,7 @@ fn regularized(cell: &str, rule: Rule) -> Plan {
             norm: 0.25,
             propagation: if cell == "rnn" { 0.25 } else { 0.0 },
         },
+        scores_at_once: if cell == "rnn" { usize::MAX } else { 100 },
         ..Spec::default()
     };
     let update = Update {

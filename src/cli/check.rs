@@ -10,7 +10,9 @@ use wgrnn::exec::Inputs;
 use wgrnn::exec::check::{Row, Twins};
 use wgrnn::exec::gpu::{Choice, Device, Gpu};
 use wgrnn::layer::{Connections, Recurrent};
-use wgrnn::model::{Dims, Drops, Init, Mode, Penalties, Scheme, Spec, Unroll, Update, initialize};
+use wgrnn::model::{
+    Dims, Drops, Init, Mode, Penalties, Scheme, Softmax, Spec, Unroll, Update, initialize,
+};
 use wgrnn::op::{Control, Hyper, Plan, Rule};
 use wgrnn::rng::{Purpose, Stream, key};
 use wgrnn::{Error, Result};
@@ -38,16 +40,22 @@ pub enum Extra {
     Packed,
     /// Two windows in pieces of a step, with all noise that is counted by step.
     Pieces,
+    /// An adaptive softmax whose scores are made in chunks, and an embedding of which the rows in use are updated.
+    Adaptive,
+    /// A sampled softmax over a tied embedding of which the rows in use are updated.
+    Sampled,
 }
 
 impl Extra {
-    const NAMES: [(&str, Extra); 6] = [
+    const NAMES: [(&str, Extra); 8] = [
         ("packed", Extra::Packed),
         ("plain", Extra::Plain),
         ("regularized", Extra::Regularized),
         ("noisy", Extra::Noisy),
         ("composed", Extra::Composed),
         ("pieces", Extra::Pieces),
+        ("adaptive", Extra::Adaptive),
+        ("sampled", Extra::Sampled),
     ];
 
     fn name(self) -> &'static str {
@@ -89,7 +97,7 @@ const fn shape(sizes: [usize; 5], dropout: f64, extra: Extra) -> Shape {
 
 /// Odd sizes take the scalar paths, sizes divisible by four the vector ones; a table or rows of an embedding. A single
 /// step has no pairs for a penalty on changes.
-pub const SHAPES: [Shape; 10] = [
+pub const SHAPES: [Shape; 12] = [
     shape([6, 2, 4, 5, 6], 0.2, Extra::Packed),
     shape([37, 2, 3, 5, 0], 0.3, Extra::Plain),
     shape([12, 1, 9, 3, 12], 0.0, Extra::Plain),
@@ -99,6 +107,8 @@ pub const SHAPES: [Shape; 10] = [
     shape([8, 1, 3, 4, 5], 0.0, Extra::Noisy),
     shape([7, 3, 2, 3, 7], 0.0, Extra::Composed),
     shape([8, 2, 3, 2, 8], 0.2, Extra::Composed),
+    shape([16, 1, 3, 4, 5], 0.0, Extra::Adaptive),
+    shape([7, 1, 2, 3, 7], 0.0, Extra::Sampled),
     shape([6, 1, 3, 2, 6], 0.2, Extra::Pieces),
 ];
 
@@ -188,7 +198,8 @@ pub fn run(m: &ArgMatches) -> Result<()> {
         let cell = Arc::new(cell);
         for shape in &shapes {
             // What stands between layers is the same for every cell, so one of many will do.
-            let once = shape.extra == Extra::Composed && every && cell.name != "lstm";
+            let between = [Extra::Composed, Extra::Adaptive, Extra::Sampled];
+            let once = between.contains(&shape.extra) && every && cell.name != "lstm";
             if once {
                 continue;
             }
@@ -282,6 +293,21 @@ pub async fn compare(
         Extra::Regularized => regularized(spec),
         Extra::Noisy => noisy(spec),
         Extra::Composed => composed(spec),
+        Extra::Adaptive => Spec {
+            softmax: Softmax::Adaptive {
+                cutoffs: vec![3, 7],
+            },
+            scores_at_once: 24,
+            sparse: true,
+            ..spec
+        },
+        Extra::Sampled => Spec {
+            softmax: Softmax::Sampled { samples: 4 },
+            tie: true,
+            embed: hidden,
+            sparse: true,
+            ..spec
+        },
         Extra::Packed => Spec {
             packed: batch * steps,
             ..spec

@@ -9,7 +9,7 @@ use super::Inputs;
 use super::cpu::Cpu;
 use super::gpu::Gpu;
 use crate::error::{Error, Result};
-use crate::op::{Matrix, Norm, Op, Plan, Role, SlotId};
+use crate::op::{Live, Matrix, Norm, Op, Plan, Role, SlotId};
 
 /// How one slot that an operation wrote compares.
 #[derive(Clone, Debug)]
@@ -238,6 +238,7 @@ impl Twins {
             Op::Add(op) if !op.accumulate => Some(op.to),
             Op::Dropout(op) if op.from != op.to => Some(op.to),
             Op::SoftmaxXent(op) => Some(op.own_losses()),
+            Op::SoftmaxStats(op) => op.losses,
             Op::Penalty(op) => Some(op.own_losses()),
             _ => None,
         };
@@ -278,9 +279,12 @@ impl Twins {
         }
     }
 
+    /// Rows that do not count are left alone by operations, and here.
     fn nan(&mut self, m: Matrix) {
+        let most = |l: Live| self.cpu.read_words(l.slot)[l.word] as usize;
+        let rows = m.live.map_or(m.rows, |live| m.rows.min(most(live)));
         let values = self.cpu.write(m.slot);
-        for r in 0..m.rows {
+        for r in 0..rows {
             let at = m.offset + r * m.stride;
             values[at..at + m.cols].fill(f32::NAN);
         }
@@ -301,13 +305,16 @@ fn sum_length(op: &Op) -> usize {
         Op::ColumnSum(op) => op.from.rows,
         Op::Scatter(op) => op.from.rows,
         Op::SoftmaxXent(op) => op.logits.cols,
+        Op::SoftmaxStats(op) => op.logits.cols,
+        Op::SoftmaxGradient(_) | Op::SampledScores(_) => 4,
+        Op::LogSoftmax(op) => op.from.cols,
         Op::Penalty(op) => op.from.cols,
         Op::Propagation(op) => op.sent.cols,
         Op::Norm(op) => {
-            let elements = op.losses.cols.max(op.gradients.map_or(0, |g| g.cols));
+            let elements = op.sums().iter().map(|(m, _)| m.cols).max().unwrap_or(0);
             Norm::CHUNK.min(elements) + Norm::chunks(elements)
         }
-        Op::Optimizer(_) => 16,
+        Op::Optimizer(_) | Op::SparseUpdate(_) => 16,
         Op::Add(_) => 1,
         Op::Carry(_) | Op::Zero(_) | Op::Gather(_) | Op::Transpose(_) | Op::Dropout(_) => 0,
     }

@@ -78,14 +78,13 @@ struct Setup {
 impl Setup {
     fn new(plan: Arc<Plan>, fast: bool) -> Result<Setup> {
         let io = &plan.io;
-        let (Some(parameters), Some(gradients), Some(ids), Some(logits)) =
-            (io.parameters, io.gradients, io.ids, io.logits)
+        let (Some(parameters), Some(gradients), Some(ids)) = (io.parameters, io.gradients, io.ids)
         else {
             return Err(Error::internal(
                 "finite differences need a plan with gradients",
             ));
         };
-        let vocab = plan.matrix(logits).cols;
+        let vocab = plan.vocab;
         let slots = [parameters, gradients];
         let shape = &plan.slot(ids).shape;
         let predictions = (shape[0] - 1) * shape[1];
@@ -215,7 +214,16 @@ impl Setup {
                 format!("the loss at random weights is {loss}, so that it has no slope"),
             ));
         }
-        let gradients = self.cpu.read(self.slots[1]).to_vec();
+        let mut gradients = self.cpu.read(self.slots[1]).to_vec();
+        gradients.resize(plan.arena, 0.0);
+        for table in &plan.derived.tables {
+            let (m, rows) = (table.table, self.cpu.read(table.rows.slot));
+            let ids = self.cpu.read_words(table.ids);
+            for (row, column) in (0..m.rows).flat_map(|r| (0..m.cols).map(move |c| (r, c))) {
+                let gradient = table.gradient(ids, rows, row, column);
+                gradients[m.offset + row * m.stride + column] = gradient.unwrap_or(0.0);
+            }
+        }
         let initial = plan.io.initial.iter().map(|m| {
             let values = self.cpu.read(m.slot);
             values[m.offset..m.offset + m.rows * m.cols].to_vec()

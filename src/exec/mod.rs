@@ -10,7 +10,8 @@ pub mod profile;
 pub use engine::{Device, Engine};
 
 use crate::error::{Error, Result};
-use crate::op::{Control, Hyper, Plan, Report, SlotId, scatter};
+use crate::op::derived::Given;
+use crate::op::{Control, Filling, Hyper, Plan, Report, SlotId, scatter};
 
 /// What a run of a plan needs from the host.
 #[derive(Clone, Debug)]
@@ -98,7 +99,7 @@ fn check_inputs(plan: &Plan, inputs: &Inputs<'_>) -> Result<()> {
             return Err(Error::internal(format!("starts: expected {expected}")));
         }
     }
-    let vocab = io.logits.map_or(usize::MAX, |l| plan.matrix(l).cols);
+    let vocab = plan.vocab;
     let mut all = inputs.ids.iter().chain(targets);
     match all.find(|id| **id as usize >= vocab) {
         Some(id) => Err(Error::internal(format!(
@@ -112,6 +113,23 @@ fn check_inputs(plan: &Plan, inputs: &Inputs<'_>) -> Result<()> {
 fn targets<'a>(plan: &Plan, slot: SlotId, inputs: &Inputs<'a>) -> &'a [u32] {
     let batch = plan.slot(slot).shape[1];
     inputs.targets.unwrap_or(&inputs.ids[batch..])
+}
+
+/// The slots that the host works out for large vocabularies.
+fn derived(plan: &Plan, inputs: &Inputs<'_>) -> Vec<(SlotId, Filling)> {
+    let shape = plan.io.ids.map(|ids| &plan.slot(ids).shape);
+    let Some(shape) = shape.filter(|_| !plan.derived.is_empty()) else {
+        return Vec::new();
+    };
+    let rows = inputs.starts.and_then(|s| s.last()).map(|n| *n as usize);
+    let rows = rows.unwrap_or((shape[0] - 1) * shape[1]);
+    plan.derived.fill(&Given {
+        ids: &inputs.ids[..rows],
+        targets: &inputs.targets.unwrap_or(&inputs.ids[shape[1]..])[..rows],
+        weights: inputs.weights,
+        key: inputs.control.key,
+        step: inputs.control.step,
+    })
 }
 
 /// What a plan's slot of indices [pieces, rows + V + 1] takes: the index of every piece's inputs, of the rows that count.

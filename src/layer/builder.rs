@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::{Param, Signal};
+use crate::op::derived::{Source, SparseTable};
 use crate::op::scan::Packed;
 use crate::op::{
     Add, Control, Fill, Gather, Hyper, Live, Matrix, Op, Packing, Parameter, Plan, Report, Role,
@@ -37,11 +38,16 @@ pub struct Builder {
     pub hyper: SlotId,
     parameters: SlotId,
     gradients: SlotId,
-    written: HashSet<(usize, usize)>,
+    written: HashSet<(SlotId, usize, usize)>,
     streams: u32,
     /// The slot of the penalties' losses, and how many penalties share it so far.
     penalties: Option<(SlotId, usize)>,
+    /// Elements of the tables whose gradients are rows.
+    sparse: usize,
 }
+
+/// Where tables whose gradients are rows lie until all other parameters are known: behind every one of them.
+const SPARSE: usize = usize::MAX / 2 / 64 * 64;
 
 impl Builder {
     /// An empty plan with the slots that every model has; with `packed`, for sequences packed together that have at most
@@ -103,6 +109,7 @@ impl Builder {
             written: HashSet::new(),
             streams: 0,
             penalties: None,
+            sparse: 0,
         }
     }
 
@@ -162,8 +169,62 @@ impl Builder {
         transposed: bool,
         fill: Vec<Fill>,
     ) -> Param {
-        let offset = self.plan.arena;
-        self.plan.arena += (rows * cols).next_multiple_of(ALIGN);
+        let offset = self.plan.dense;
+        self.plan.dense += (rows * cols).next_multiple_of(ALIGN);
+        self.declare(offset, name, [rows, cols], file_shape, transposed, fill)
+    }
+
+    /// Declares a table [V, D] whose gradient, when training, is rows [M, D]: one for every distinct id that `sources` use,
+    /// each of so many at most. It lies behind the parameters with a place in the gradients' arena.
+    pub fn sparse_parameter(
+        &mut self,
+        name: &str,
+        shape: [usize; 2],
+        sources: &[(Source, usize)],
+    ) -> Param {
+        let offset = SPARSE + self.sparse;
+        self.sparse += (shape[0] * shape[1]).next_multiple_of(ALIGN);
+        let param = self.declare(offset, name, shape, &shape, false, vec![Fill::Weight]);
+        if !self.training {
+            return param;
+        }
+        let used: usize = sources.iter().map(|(_, rows)| rows).sum();
+        let rows = self.scratch(format!("d.{name}"), used, shape[1]);
+        let ids = self
+            .plan
+            .add(format!("ids.{name}"), &[1, used], Role::Words);
+        let sources = sources.iter().map(|(source, rows)| {
+            let name = format!("index.{name}.{source:?}").to_lowercase();
+            let slot = self.plan.add(name, &[1, rows + used + 1], Role::Words);
+            (*source, *rows, slot)
+        });
+        let sources = sources.collect();
+        self.plan.derived.tables.push(SparseTable {
+            table: param.value,
+            rows,
+            ids,
+            sources,
+        });
+        Param {
+            grad: rows,
+            ..param
+        }
+    }
+
+    /// Whether a parameter's gradient is rows.
+    pub fn is_sparse(&self, param: Param) -> bool {
+        param.value.offset >= SPARSE
+    }
+
+    fn declare(
+        &mut self,
+        offset: usize,
+        name: impl Into<String>,
+        [rows, cols]: [usize; 2],
+        file_shape: &[usize],
+        transposed: bool,
+        fill: Vec<Fill>,
+    ) -> Param {
         let value = Matrix {
             slot: self.parameters,
             offset,
@@ -211,8 +272,7 @@ impl Builder {
 
     /// Whether a gradient must be added to what is there: yes from the second writer of the same place on.
     pub fn accumulate(&mut self, grad: Matrix) -> bool {
-        debug_assert!(grad.slot == self.gradients);
-        !self.written.insert((grad.offset, grad.rows))
+        !self.written.insert((grad.slot, grad.offset, grad.rows))
     }
 
     /// The number of a new dropout mask.
@@ -337,7 +397,7 @@ impl Builder {
     pub fn scatter(&mut self, name: String, from: Matrix, into: Matrix) {
         let op = Scatter {
             name,
-            index: self.index(into.rows),
+            index: self.index_into(into, Source::Inputs),
             from,
             into,
             accumulate: self.accumulate_if_gradient(into),
@@ -346,16 +406,65 @@ impl Builder {
         self.push(Op::Scatter(op));
     }
 
+    /// Sums the rows of candidates into the gradient of a table, by `dense` where it is not rows.
+    pub fn scatter_candidates(&mut self, name: String, from: Matrix, into: Matrix, dense: SlotId) {
+        let sparse = { self.plan.derived.tables.iter() }.any(|t| t.rows.slot == into.slot);
+        let op = Scatter {
+            name,
+            index: match sparse {
+                true => self.index_into(into, Source::Candidates),
+                false => dense,
+            },
+            from,
+            into,
+            accumulate: self.accumulate_if_gradient(into),
+            at: 0,
+        };
+        self.push(Op::Scatter(op));
+    }
+
+    /// The index that takes a source's rows to those of a table or of its gradient.
+    fn index_into(&mut self, into: Matrix, of: Source) -> SlotId {
+        let tables = self.plan.derived.tables.iter();
+        let mut rows = tables.filter(|t| t.rows.slot == into.slot);
+        let sources = rows.next().map(|t| t.sources.iter());
+        let known = sources.and_then(|mut s| s.find(|(source, _, _)| *source == of));
+        match known {
+            Some((_, _, slot)) => *slot,
+            None => self.index(into.rows),
+        }
+    }
+
     fn accumulate_if_gradient(&mut self, into: Matrix) -> bool {
-        into.slot == self.gradients && self.accumulate(into)
+        let tables = &self.plan.derived.tables;
+        let gradient =
+            into.slot == self.gradients || tables.iter().any(|t| t.rows.slot == into.slot);
+        gradient && self.accumulate(into)
     }
 
     /// Ends the plan: the arenas take their final size.
     pub fn finish(mut self) -> Plan {
-        let arena = self.plan.arena;
+        let dense = self.plan.dense;
+        let arena = dense + self.sparse;
+        self.plan.arena = arena;
         self.plan.slots[self.parameters.0].shape = vec![1, arena];
-        self.plan.slots[self.gradients.0].shape = vec![1, if self.training { arena } else { 0 }];
+        self.plan.slots[self.gradients.0].shape = vec![1, if self.training { dense } else { 0 }];
+        // The tables behind the other parameters move to their places.
+        let plan = &mut self.plan;
+        let tables = plan.derived.tables.iter_mut().map(|t| &mut t.table);
+        let parameters = plan.parameters.iter_mut().map(|p| &mut p.matrix);
+        let operands = plan.ops.iter_mut().flat_map(Op::matrices_mut);
+        for matrix in tables.chain(parameters).chain(operands) {
+            if matrix.offset >= SPARSE {
+                matrix.offset = matrix.offset - SPARSE + dense;
+            }
+        }
         self.plan
+    }
+
+    /// The length of all parameters, once every one is declared.
+    pub fn arena(&self) -> usize {
+        self.plan.dense + self.sparse
     }
 
     /// The report's slot, made when first asked for.
@@ -370,9 +479,9 @@ impl Builder {
         slot
     }
 
-    /// The flat parameters and gradients as rows, once every parameter is declared.
+    /// The flat parameters that have a place among the gradients, and these, as rows, once every parameter is declared.
     pub fn arenas(&self) -> (Matrix, Matrix) {
-        let cols = self.plan.arena;
+        let cols = self.plan.dense;
         let row = |slot| Matrix {
             slot,
             offset: 0,

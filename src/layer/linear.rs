@@ -31,6 +31,49 @@ impl Linear {
     }
 }
 
+/// Weight [out, wide] and bias of a linear layer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Weights {
+    /// The weight, which may be shared.
+    pub weight: Param,
+    /// The bias [1, out].
+    pub bias: Param,
+}
+
+/// Declares both, the weight unless there is a `shared` one.
+pub(super) fn declare(
+    builder: &mut Builder,
+    name: &str,
+    out: usize,
+    wide: usize,
+    shared: Option<Param>,
+) -> Result<Weights> {
+    let weight = match shared {
+        Some(weight) => weight,
+        None => builder.parameter(
+            format!("{name}.weight"),
+            [out, wide],
+            &[out, wide],
+            false,
+            vec![Fill::Weight],
+        ),
+    };
+    if (weight.value.rows, weight.value.cols) != (out, wide) {
+        return Err(Error::usage(format!(
+            "tied weights: the embedding is [{}, {}], the output layer needs [{out}, {wide}]",
+            weight.value.rows, weight.value.cols
+        )));
+    }
+    let bias = builder.parameter(
+        format!("{name}.bias"),
+        [1, out],
+        &[out],
+        false,
+        vec![Fill::Bias],
+    );
+    Ok(Weights { weight, bias })
+}
+
 impl Layer for Linear {
     fn forward(&mut self, builder: &mut Builder, input: Signal) -> Result<Signal> {
         let (name, out) = (self.name.clone(), self.out);
@@ -38,29 +81,7 @@ impl Layer for Linear {
             return Err(Error::internal("a linear layer of one-hot ids"));
         };
         let wide = rows.cols;
-        let weight = match self.shared {
-            Some(weight) => weight,
-            None => builder.parameter(
-                format!("{name}.weight"),
-                [out, wide],
-                &[out, wide],
-                false,
-                vec![Fill::Weight],
-            ),
-        };
-        if (weight.value.rows, weight.value.cols) != (out, wide) {
-            return Err(Error::usage(format!(
-                "tied weights: the embedding is [{}, {}], the output layer needs [{out}, {wide}]",
-                weight.value.rows, weight.value.cols
-            )));
-        }
-        let bias = builder.parameter(
-            format!("{name}.bias"),
-            [1, out],
-            &[out],
-            false,
-            vec![Fill::Bias],
-        );
+        let Weights { weight, bias } = declare(builder, &name, out, wide, self.shared)?;
         let c = builder.activation(format!("out.{name}"), out);
         builder.push(Op::MatMul(MatMul {
             name: format!("{name}.forward"),

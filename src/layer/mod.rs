@@ -2,21 +2,27 @@
 //!
 //! What flows between layers is a [`Signal`]; what flows back is a matrix of its gradient.
 
+mod adaptive;
 mod bidirectional;
 mod builder;
+mod chunked;
 mod dropout;
 mod linear;
 mod penalty;
 mod recurrent;
+mod sampled;
 mod softmax_xent;
 mod stack;
 
+pub use adaptive::Adaptive;
 pub use bidirectional::Bidirectional;
 pub use builder::Builder;
+pub use chunked::{Chunked, Cut};
 pub use dropout::{Dropout, Form};
 pub use linear::Linear;
 pub use penalty::Penalty;
 pub use recurrent::Recurrent;
+pub use sampled::Sampled;
 pub use softmax_xent::SoftmaxXent;
 pub use stack::{Block, Connections, Stack};
 

@@ -2,15 +2,28 @@
 
 use super::{Builder, Signal};
 use crate::error::{Error, Result};
-use crate::op::{self, Matrix, Op, Role};
+use crate::op::{self, Matrix, Op, Role, SlotId};
 
 /// Softmax and cross-entropy.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct SoftmaxXent {
     /// Whether positions have weights of their own.
     pub weighted: bool,
     /// Whether targets have a slot of their own instead of being the next inputs.
     pub apart: bool,
+}
+
+/// Where targets, weights and losses of the positions lie.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Positions {
+    /// The slot with the targets.
+    pub ids: SlotId,
+    /// The word of the first position's target.
+    pub first: usize,
+    /// The positions' weights [1, R].
+    pub weights: Option<Matrix>,
+    /// The losses [1, R].
+    pub losses: Matrix,
 }
 
 impl SoftmaxXent {
@@ -22,6 +35,28 @@ impl SoftmaxXent {
         let Signal::Rows(logits) = input else {
             return Err(Error::internal("the loss needs rows of scores"));
         };
+        let Positions {
+            ids,
+            first,
+            weights,
+            losses,
+        } = self.positions(builder);
+        builder.push(Op::SoftmaxXent(op::SoftmaxXent {
+            name: "loss".into(),
+            logits,
+            ids,
+            first,
+            weights: weights.map(|w| w.slot),
+            hyper: builder.hyper,
+            losses,
+            gradient: builder.training,
+            at: 0,
+        }));
+        Ok(losses)
+    }
+
+    /// Adds the slots of losses, weights and targets.
+    pub(super) fn positions(&self, builder: &mut Builder) -> Positions {
         let shape = builder.all_rows();
         let slot = builder.plan.add("losses", &shape, Role::Activation);
         builder.plan.io.losses = Some(slot);
@@ -37,7 +72,7 @@ impl SoftmaxXent {
             }
         };
         let rows = builder.pieces * builder.rows();
-        let losses = Matrix {
+        let row = |slot| Matrix {
             slot,
             offset: 0,
             rows: 1,
@@ -45,17 +80,11 @@ impl SoftmaxXent {
             stride: rows,
             live: None,
         };
-        builder.push(Op::SoftmaxXent(op::SoftmaxXent {
-            name: "loss".into(),
-            logits,
+        Positions {
             ids,
             first,
-            weights: builder.plan.io.weights,
-            hyper: builder.hyper,
-            losses,
-            gradient: builder.training,
-            at: 0,
-        }));
-        Ok(losses)
+            weights: builder.plan.io.weights.map(row),
+            losses: row(slot),
+        }
     }
 }

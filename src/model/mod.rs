@@ -1,5 +1,6 @@
 //! Models: a specification becomes layers, and layers become a plan; how parameters start and how files name them.
 
+mod head;
 mod init;
 mod recompute;
 mod regularize;
@@ -8,6 +9,7 @@ mod weights;
 
 use std::sync::Arc;
 
+pub use head::Softmax;
 pub use init::{Init, Scheme, initialize};
 pub use regularize::{Drops, Penalties};
 pub use unroll::Unroll;
@@ -15,10 +17,8 @@ pub use weights::{Tensor, export, import};
 
 use crate::cell::{Cell, Noise};
 use crate::error::{Error, Result};
-use crate::layer::{
-    Bidirectional, Block, Builder, Connections, Linear, Recurrent, Signal, SoftmaxXent, Stack,
-};
-use crate::op::{Fill, Norm, Op, Optimizer, Plan, Role, Rule};
+use crate::layer::{Bidirectional, Block, Builder, Connections, Linear, Recurrent, Signal, Stack};
+use crate::op::{Matrix, Norm, Op, Optimizer, Plan, Role, Rule, SparseUpdate};
 
 /// A language model: token ids, recurrent layers, scores of the next token.
 #[derive(Clone, Debug)]
@@ -51,6 +51,14 @@ pub struct Spec {
     pub connections: Connections,
     /// Noise inside the cells while training.
     pub noise: Noise,
+    /// How scores become a loss.
+    pub softmax: Softmax,
+    /// Whether the gradients of tables of which a minibatch uses a few rows are those rows: the embedding, unless a full or
+    /// adaptive softmax shares it, and the weight of a sampled softmax. The update then touches these rows alone, which
+    /// is exact for some rules only, see [`SparseUpdate`].
+    pub sparse: bool,
+    /// How many scores of symbols may be held at once; a larger head is computed in chunks.
+    pub scores_at_once: usize,
     /// Whether training takes targets of their own instead of the next inputs, which may then be other tokens.
     pub targets_apart: bool,
     /// The most rows of sequences of different lengths that are packed together; 0 for windows of T steps of B rows.
@@ -61,6 +69,9 @@ pub struct Spec {
 
 /// Layer normalisation between layers is a cell without a memory.
 const LAYER_NORM: &str = "state h\nh = norm(x)\n";
+
+/// 128 MiB of scores: what every adapter binds.
+pub const SCORES_AT_ONCE: usize = 32 << 20;
 
 /// No layer, no symbol, no extra: what a specification names is all that it has.
 impl Default for Spec {
@@ -80,6 +91,9 @@ impl Default for Spec {
             learn_initial: false,
             connections: Connections::default(),
             noise: Noise::default(),
+            softmax: Softmax::Full,
+            sparse: false,
+            scores_at_once: SCORES_AT_ONCE,
             targets_apart: false,
             packed: 0,
             weighted: false,
@@ -215,13 +229,15 @@ impl Spec {
             self.check_packed()?;
         }
         let all = pieces * how.windows;
+        if all > 1 && (self.sparse || self.softmax != Softmax::Full) {
+            return Err(Error::usage(
+                "recompute, accumulate: expected a full softmax and sparse off, whose rows are those of a whole window",
+            ));
+        }
         let mut builder = Builder::piece(steps, dims.batch, packed, training, all);
         builder.initial = mode == Mode::Gradients;
 
-        let embedding = (self.embed > 0).then(|| {
-            let shape = [self.vocab, self.embed];
-            builder.parameter("embedding.weight", shape, &shape, false, vec![Fill::Weight])
-        });
+        let embedding = self.embedding(&mut builder);
         let mut signal = match embedding {
             Some(table) => Signal::Embedded(table),
             None => Signal::OneHot { vocab: self.vocab },
@@ -232,23 +248,17 @@ impl Spec {
         let shared = embedding.filter(|_| self.tie);
         let mut layers = self.before();
         layers.push(Box::new(Stack::new(blocks, self.connections)));
-        layers.push(Box::new(Linear::new("head", self.vocab, shared)));
         for layer in &mut layers {
             signal = layer.forward(&mut builder, signal)?;
         }
-        let Signal::Rows(logits) = signal else {
-            return Err(Error::internal("the last layer gives no rows"));
+        builder.plan.vocab = self.vocab;
+        let (losses, mut upstream) = match self.head(&mut builder, signal, shared, mode)? {
+            Some(done) => done,
+            None => return sound(builder.finish()),
         };
-        builder.plan.io.logits = Some(logits.slot);
-        if mode == Mode::Scores {
-            return sound(builder.finish());
-        }
-        let weighted = mode == Mode::Evaluate || training && self.weighted;
-        let apart = training && self.targets_apart || packed.is_some();
-        let losses = SoftmaxXent { weighted, apart }.write(&mut builder, signal)?;
         if training {
+            // The head goes backward right after its own forward pass.
             let backward = builder.plan.ops.len();
-            let mut upstream = Some(logits);
             for layer in layers.iter_mut().rev() {
                 upstream = upstream.and_then(|u| layer.backward(&mut builder, u));
             }
@@ -257,42 +267,69 @@ impl Spec {
         let (parameters, gradients) = builder.arenas();
         let gradients_part = training.then_some(gradients);
         let penalties = builder.all_penalties();
-        let summed = [Some(losses), gradients_part, penalties];
-        let summed = summed.into_iter().flatten();
-        let partials = summed.map(|m| Norm::chunks(m.cols)).sum();
-        let partials = builder
-            .plan
-            .add("norm.partials", &[1, partials], Role::Activation);
-        let report = builder.report();
-        builder.push(Op::Norm(Norm {
+        let flat = |m: Matrix| Matrix {
+            rows: 1,
+            cols: m.rows * m.cols,
+            stride: m.rows * m.cols,
+            ..m
+        };
+        let tables = builder.plan.derived.tables.clone();
+        let mut norm = Norm {
             name: "norm".into(),
             losses,
             gradients: gradients_part,
+            sparse: tables.iter().map(|t| flat(t.rows)).collect(),
             penalties,
-            partials,
-            report,
-        }));
+            partials: losses.slot,
+            report: builder.report(),
+        };
+        let sums = norm.sums().into_iter();
+        let partials = sums.map(|(m, _)| Norm::chunks(m.cols)).sum();
+        norm.partials = builder
+            .plan
+            .add("norm.partials", &[1, partials], Role::Activation);
+        let report = norm.report;
+        builder.push(Op::Norm(norm));
         if let Mode::Train(update) = mode {
             let mut arenas = Vec::new();
             for name in update.rule.arenas() {
-                let shape = [1, parameters.cols];
+                let shape = [1, builder.arena()];
                 let slot = builder
                     .plan
                     .add(format!("optimizer.{name}"), &shape, Role::Optimizer);
                 builder.plan.io.optimizer.push(slot);
-                arenas.push(builder.plan.matrix(slot));
+                arenas.push(slot);
             }
-            builder.push(Op::Optimizer(Optimizer {
+            let like = |m: Matrix| {
+                arenas
+                    .iter()
+                    .map(|slot| Matrix { slot: *slot, ..m })
+                    .collect()
+            };
+            let dense = Optimizer {
                 name: "update".into(),
                 rule: update.rule,
                 clip_norm: update.clip_norm,
                 clip_value: update.clip_value,
                 parameters,
                 gradients,
-                arenas,
+                arenas: like(parameters),
                 hyper: builder.hyper,
                 report,
-            }));
+            };
+            for (n, table) in tables.iter().enumerate() {
+                builder.push(Op::SparseUpdate(SparseUpdate {
+                    name: format!("update.rows.{n}"),
+                    ids: table.ids,
+                    update: Optimizer {
+                        parameters: table.table,
+                        gradients: table.rows,
+                        arenas: like(table.table),
+                        ..dense.clone()
+                    },
+                }));
+            }
+            builder.push(Op::Optimizer(dense));
         }
         sound(builder.finish())
     }

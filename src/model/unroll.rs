@@ -398,6 +398,16 @@ impl Writer<'_> {
             Op::Scan(op) => op.at = rows,
             Op::Dropout(op) => op.at = rows,
             Op::SoftmaxXent(op) => op.at = rows,
+            Op::SoftmaxStats(op) => {
+                op.first += rows;
+                for row in op.weights.iter_mut().chain(&mut op.losses) {
+                    row.offset += rows;
+                }
+            }
+            Op::SoftmaxGradient(op) => {
+                op.first += rows;
+                op.weights.iter_mut().for_each(|w| w.offset += rows);
+            }
             Op::Scatter(op) => op.at = piece * (op.from.rows + op.into.rows + 1),
             // Means over a piece become parts of the mean over all.
             Op::Penalty(op) => {
@@ -414,7 +424,10 @@ impl Writer<'_> {
             | Op::Zero(_)
             | Op::Transpose(_)
             | Op::Carry(_)
+            | Op::LogSoftmax(_)
+            | Op::SampledScores(_)
             | Op::Norm(_)
+            | Op::SparseUpdate(_)
             | Op::Optimizer(_) => {}
         }
     }

@@ -8,24 +8,33 @@ pub mod carry;
 pub mod column_sum;
 pub mod dropout;
 
+pub mod derived;
 pub mod gather;
+pub mod log_softmax;
 pub mod matmul;
+mod matrices;
 pub mod norm;
 pub mod optimizer;
 pub mod penalty;
 mod plan;
 pub mod propagation;
+pub mod sampled_scores;
 pub mod scan;
 pub mod scatter;
+pub mod softmax_gradient;
+pub mod softmax_stats;
 pub mod softmax_xent;
+pub mod sparse_update;
 pub mod transpose;
 pub mod zero;
 
 pub use add::Add;
 pub use carry::Carry;
 pub use column_sum::ColumnSum;
+pub use derived::{Candidates, Clusters, Derived, Filling, SparseTable, Tail};
 pub use dropout::Dropout;
 pub use gather::Gather;
+pub use log_softmax::LogSoftmax;
 pub use matmul::MatMul;
 pub use norm::Norm;
 pub use optimizer::{Optimizer, Rule};
@@ -35,9 +44,13 @@ pub use plan::{
     SlotId,
 };
 pub use propagation::Propagation;
+pub use sampled_scores::SampledScores;
 pub use scan::{Direction, Scan};
 pub use scatter::Scatter;
+pub use softmax_gradient::SoftmaxGradient;
+pub use softmax_stats::SoftmaxStats;
 pub use softmax_xent::SoftmaxXent;
+pub use sparse_update::SparseUpdate;
 pub use transpose::Transpose;
 pub use zero::Zero;
 
@@ -130,6 +143,9 @@ impl Op {
             Op::MatMul(op) => vec![&mut op.a, &mut op.b, &mut op.c],
             Op::Dropout(op) => vec![&mut op.from, &mut op.to],
             Op::SoftmaxXent(op) => vec![&mut op.logits],
+            Op::SoftmaxStats(op) => vec![&mut op.logits],
+            Op::SoftmaxGradient(op) => vec![&mut op.logits],
+            Op::SampledScores(op) => vec![&mut op.scores],
             Op::ColumnSum(op) => vec![&mut op.from],
             Op::Penalty(op) => vec![&mut op.from, &mut op.grad],
             _ => Vec::new(),
@@ -153,12 +169,17 @@ ops! {
     Scan: "A recurrent layer over a range of steps, forward or backward.",
     Dropout: "Zeroes random elements and scales the rest; the same mask both ways.",
     SoftmaxXent: "Softmax, cross-entropy and its gradient in place.",
+    SoftmaxStats: "Maximum, sum of exponentials and target's score of rows, over a chunk of the vocabulary.",
+    SoftmaxGradient: "The gradient of softmax and cross-entropy in place, over a chunk of the vocabulary.",
+    LogSoftmax: "Log probabilities of rows of scores.",
+    SampledScores: "Corrects the scores of sampled candidates.",
     ColumnSum: "Sums of columns: the gradient of a bias.",
     Scatter: "Sums rows by token id: the gradient of a table.",
     Penalty: "A penalty on activations, with its gradient.",
     Propagation: "The penalty on how the gradient's length changes from step to step, with its derivative.",
     Norm: "The gradient's norm and whether all is finite.",
     Optimizer: "Clips the gradient and updates the parameters.",
+    SparseUpdate: "Clips the gradient and updates the rows of a table that a minibatch used.",
 }
 
 /// Bytes of `elements` 4-byte numbers.

@@ -14,9 +14,11 @@ pub struct Norm {
     pub losses: Matrix,
     /// The flat gradients; absent in a plan without training.
     pub gradients: Option<Matrix>,
+    /// Gradients of tables as compact rows, each as one row.
+    pub sparse: Vec<Matrix>,
     /// The losses of penalties; absent where there is none.
     pub penalties: Option<Matrix>,
-    /// Partial sums: one per [`Norm::CHUNK`] elements of losses, then of gradients, then of penalties.
+    /// Partial sums: one per [`Norm::CHUNK`] elements of losses, then of gradients, dense and sparse, then of penalties.
     pub partials: SlotId,
     /// The report's slot.
     pub report: SlotId,
@@ -32,17 +34,26 @@ impl Norm {
         elements.div_ceil(Self::CHUNK)
     }
 
+    /// What is summed up, in the order of the partial sums, and whether as squares.
+    pub fn sums(&self) -> Vec<(Matrix, bool)> {
+        let mut sums = vec![(self.losses, false)];
+        sums.extend(self.gradients.map(|g| (g, true)));
+        sums.extend(self.sparse.iter().map(|g| (*g, true)));
+        sums.extend(self.penalties.map(|p| (p, false)));
+        sums
+    }
+
     pub(super) fn reads(&self) -> Vec<Matrix> {
-        { [Some(self.losses), self.gradients, self.penalties].into_iter() }
-            .flatten()
-            .collect()
+        self.sums().into_iter().map(|(m, _)| m).collect()
     }
 
     pub(super) fn writes(&self) -> Vec<Matrix> {
-        let chunks = |m: Option<Matrix>| m.map_or(0, |m| Self::chunks(m.cols));
-        let sums = [Some(self.losses), self.gradients, self.penalties];
+        let sums = self.sums();
         vec![
-            words(self.partials, sums.into_iter().map(chunks).sum()),
+            words(
+                self.partials,
+                sums.iter().map(|(m, _)| Self::chunks(m.cols)).sum(),
+            ),
             words(self.report, super::Report::NUMBERS),
         ]
     }
@@ -57,17 +68,12 @@ impl Norm {
             flops: flops as f64,
             bytes: bytes(moved),
         };
-        let losses = area(&self.losses);
-        let mut partials = Self::chunks(losses);
-        let mut costs = vec![cost(losses, losses + partials)];
-        if let Some(g) = &self.gradients {
-            let chunks = Self::chunks(area(g));
-            costs.push(cost(2 * area(g), area(g) + chunks));
-            partials += chunks;
-        }
-        if let Some(p) = &self.penalties {
-            let chunks = Self::chunks(area(p));
-            costs.push(cost(area(p), area(p) + chunks));
+        let mut partials = 0;
+        let mut costs = Vec::new();
+        for (m, square) in self.sums() {
+            let (elements, chunks) = (area(&m), Self::chunks(area(&m)));
+            let flops = if square { 2 * elements } else { elements };
+            costs.push(cost(flops, elements + chunks));
             partials += chunks;
         }
         costs.push(cost(partials, partials + super::Report::NUMBERS));
@@ -89,6 +95,7 @@ impl Norm {
         &self,
         losses: &[F],
         gradients: Option<&[F]>,
+        sparse: &[&[F]],
         penalties: Option<&[F]>,
         partials: &mut [F],
         report: &mut [F],
@@ -115,7 +122,10 @@ impl Norm {
             sum
         };
         let loss = reduce(losses, |x| x);
-        let square = gradients.map_or(F::ZERO, |g| reduce(g, |x| x * x));
+        let mut square = gradients.map_or(F::ZERO, |g| reduce(g, |x| x * x));
+        for rows in sparse {
+            square += reduce(rows, |x| x * x);
+        }
         let norm = square.sqrt();
         let penalty = penalties.map_or(F::ZERO, |p| reduce(p, |x| x));
         let finite = [loss, norm, penalty].iter().all(|x| x.f64().is_finite());

@@ -63,6 +63,19 @@ impl Rule {
         }
     }
 
+    /// Whether the rule leaves a parameter whose gradient is 0 as it is, so that only rows in use need an update: descent without momentum, and Adagrad, both without weight decay.
+    pub fn rests(&self) -> bool {
+        match self {
+            Rule::Sgd {
+                momentum,
+                weight_decay,
+                ..
+            } => *momentum == 0.0 && *weight_decay == 0.0,
+            Rule::Adagrad { weight_decay, .. } => *weight_decay == 0.0,
+            Rule::RmsProp { .. } | Rule::Adam { .. } => false,
+        }
+    }
+
     /// 1 - beta1^update and 1 - beta2^update for Adam, else 1 and 1.
     pub fn corrections(&self, update: u64) -> (f64, f64) {
         match self {

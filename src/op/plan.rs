@@ -1,6 +1,6 @@
 //! A plan: operations over named slots, pure data that can be printed, counted and compared.
 
-use super::Op;
+use super::{Derived, Op};
 use crate::rng::threefry2x32;
 
 /// A slot of a plan.
@@ -12,7 +12,7 @@ pub struct SlotId(pub usize);
 pub enum Role {
     /// All parameters, one flat arena; see [`Plan::parameters`] for the names inside.
     Parameters,
-    /// Their gradients, laid out like the parameters.
+    /// Their gradients, laid out like the first part of the parameters, see [`Plan::dense`].
     Gradients,
     /// A flat arena of the optimiser, laid out like the parameters.
     Optimizer,
@@ -88,6 +88,16 @@ impl Matrix {
         }
     }
 
+    /// Rows `from .. from + rows` of this matrix.
+    pub fn band(self, from: usize, rows: usize) -> Matrix {
+        debug_assert!(from + rows <= self.rows);
+        Matrix {
+            offset: self.offset + from * self.stride,
+            rows,
+            ..self
+        }
+    }
+
     /// One past the last element that it touches.
     pub fn end(&self) -> usize {
         self.offset + self.rows.saturating_sub(1) * self.stride + self.cols
@@ -148,10 +158,17 @@ pub struct Plan {
     pub ops: Vec<Op>,
     /// What the parameter arena holds.
     pub parameters: Vec<Parameter>,
-    /// The length of each of the flat arenas, padding included.
+    /// The length of the parameters' flat arena and of the optimiser's, padding included.
     pub arena: usize,
+    /// How much of it has a place in the gradients' arena: all but the tables whose gradients are rows, which lie at its
+    /// end.
+    pub dense: usize,
+    /// Symbols in the vocabulary, V; no token id is as large.
+    pub vocab: usize,
     /// The slots that callers must know.
     pub io: Io,
+    /// What the host works out from the token ids for large vocabularies.
+    pub derived: Derived,
     /// The sizes within which sequences are packed; absent for windows of T steps of B rows.
     pub packing: Option<Packing>,
 }

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use super::optimizer;
-use super::settings::{self, Settings, pairs};
+use super::settings::{self, Settings, SoftmaxName, SparseName, pairs};
 use crate::cell::{Cell, Noise};
 use crate::error::{Error, Result, nearest};
 use crate::layer::Connections;
-use crate::model::{Drops, Init, Penalties, Scheme, Spec, Unroll, Update};
+use crate::model::{Drops, Init, Penalties, Scheme, Softmax, Spec, Unroll, Update};
 
 /// The model that checked settings ask for, over a vocabulary of `vocab` symbols. One cell serves every layer, else there
 /// is one for each.
@@ -48,11 +48,48 @@ pub fn spec(settings: &Settings, cells: Vec<Cell>, vocab: usize) -> Spec {
             zoneout_memory: settings.zoneout_memory,
             recurrent: settings.dropout_recurrent,
         },
+        softmax: softmax(settings, vocab),
+        sparse: sparse(settings, vocab),
         // What the training loop decides.
         targets_apart: false,
         packed: 0,
-        weighted: false,
+        ..Spec::default()
     }
+}
+
+/// Symbols that are drawn for a sampled softmax where nothing is said, if there are four times as many.
+const SAMPLES: usize = 8192;
+
+fn softmax(settings: &Settings, vocab: usize) -> Softmax {
+    match settings.softmax {
+        SoftmaxName::Full => Softmax::Full,
+        SoftmaxName::Adaptive => {
+            let list = settings.cutoffs.as_deref().map(settings::cutoffs);
+            // A bad list has been refused by now.
+            let list = list.and_then(std::result::Result::ok);
+            let cutoffs = list.unwrap_or_else(|| Softmax::default_cutoffs(vocab));
+            Softmax::Adaptive { cutoffs }
+        }
+        SoftmaxName::Sampled => Softmax::Sampled {
+            samples: settings.samples.unwrap_or(SAMPLES.min(vocab / 4).max(1)),
+        },
+    }
+}
+
+/// Whether updates touch only rows in use: where the settings allow it, and a minibatch uses fewer rows than there are.
+fn sparse(settings: &Settings, vocab: usize) -> bool {
+    let allowed = match settings.sparse {
+        SparseName::Off => false,
+        SparseName::Lazy => true,
+        SparseName::Auto => optimizer::rule(settings).rests(),
+    };
+    let rows = settings.seq_len.saturating_mul(settings.batch);
+    let used = match softmax(settings, vocab) {
+        Softmax::Sampled { samples } => rows.saturating_mul(2).saturating_add(samples),
+        _ => rows,
+    };
+    let whole = settings.accumulate == 1 && settings.recompute == 0;
+    allowed && whole && used < vocab
 }
 
 /// How the training plan is cut into pieces.

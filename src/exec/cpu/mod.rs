@@ -17,7 +17,10 @@ use crate::cell::real::Real;
 use crate::error::{Error, Result};
 use crate::op::dropout::Share;
 use crate::op::scan::{Hoisted, Slices};
-use crate::op::{Matrix, Op, Packing, Plan, Report, Role, Scan, SlotId};
+use crate::op::{
+    Filling, LogSoftmax, Matrix, Op, Packing, Plan, Report, Role, Scan, SlotId, SoftmaxStats,
+    SparseUpdate,
+};
 
 /// A plan and its slots in memory.
 #[derive(Debug)]
@@ -112,6 +115,15 @@ impl<F: Real> Cpu<F> {
                 self.words[slot.0] = packing.before(starts);
             }
         }
+        for (slot, filling) in super::derived(&self.plan, inputs) {
+            match filling {
+                Filling::Words(words) => self.words[slot.0] = words,
+                Filling::Numbers(numbers) => {
+                    let numbers = numbers.into_iter().map(|x| F::of(f64::from(x)));
+                    self.reals[slot.0] = numbers.collect();
+                }
+            }
+        }
         if let Some(slot) = io.control {
             self.words[slot.0].copy_from_slice(&inputs.control.words());
         }
@@ -187,6 +199,7 @@ impl<F: Real> Cpu<F> {
                 // What leaves a loss for every row leaves none for rows that do not count.
                 let losses = match op {
                     Op::SoftmaxXent(op) => Some(op.own_losses()),
+                    Op::SoftmaxStats(op) => op.losses,
                     Op::Penalty(op) => Some(op.own_losses()),
                     _ => None,
                 };
@@ -288,6 +301,38 @@ impl<F: Real> Cpu<F> {
                     },
                 );
             }
+            Op::SoftmaxStats(op) => {
+                self.rows_with(
+                    op.logits,
+                    op.stats,
+                    #[inline(always)]
+                    |this, r, row, stats| {
+                        let target = this.words[op.ids.0][op.first + r] as usize;
+                        op.plain_row(row, target, stats);
+                    },
+                );
+                if let Some(losses) = op.losses {
+                    for r in 0..op.logits.rows {
+                        let weight = op.weights.map_or(F::ONE, |w| self.part(w)[r]);
+                        let stats = &self.part(op.stats)[r * op.stats.stride..];
+                        let loss = SoftmaxStats::loss(stats, weight);
+                        self.reals[losses.slot.0][losses.offset + r] = loss;
+                    }
+                }
+            }
+            Op::SoftmaxGradient(op) => {
+                let scale = self.reals[op.hyper.0][1];
+                self.rows_with(
+                    op.logits,
+                    op.stats,
+                    #[inline(always)]
+                    |this, r, row, stats| {
+                        let weight = op.weights.map_or(F::ONE, |w| this.part(w)[r]);
+                        let target = this.words[op.ids.0][op.first + r] as usize;
+                        op.plain_row(row, target, stats, weight * scale);
+                    },
+                );
+            }
             Op::ColumnSum(op) => self.with(op.into.slot, |this, into| {
                 let from = this.part(op.from);
                 let into = &mut into[op.into.offset..];
@@ -320,15 +365,42 @@ impl<F: Real> Cpu<F> {
                 #[inline(always)]
                 |this, r, row| op.plain_row(r, this.part(op.upstream), this.part(op.sent), row),
             ),
+            Op::LogSoftmax(op) => {
+                // The addend may lie in the slot that is written, so it is read first.
+                let add = op.add.map(|add| self.column(add));
+                let in_place = op.from.slot == op.to.slot;
+                self.each_row(op.to, |this, r, row| {
+                    if !in_place {
+                        let from = &this.part(op.from)[r * op.from.stride..];
+                        row.copy_from_slice(&from[..op.from.cols]);
+                    }
+                    LogSoftmax::plain_row(row, add.as_ref().map_or(F::ZERO, |a| a[r]));
+                });
+            }
+            Op::SampledScores(op) => self.each_row(op.scores, |this, r, row| {
+                let target = this.words[op.targets.0][r] as usize;
+                op.plain_row(row, target, &this.reals[op.corrections.0]);
+            }),
+            Op::SparseUpdate(op) => self.sparse_update(op),
             Op::Norm(op) => {
                 let mut partials = std::mem::take(&mut self.reals[op.partials.0]);
                 let mut report = std::mem::take(&mut self.reals[op.report.0]);
                 let losses = &self.part(op.losses)[..op.losses.cols];
                 let row = |m: Matrix| &self.part(m)[..m.cols];
                 let (gradients, penalties) = (op.gradients.map(row), op.penalties.map(row));
+                let sparse: Vec<&[F]> = op.sparse.iter().map(|m| row(*m)).collect();
                 simd(
                     #[inline(always)]
-                    || op.plain(losses, gradients, penalties, &mut partials, &mut report),
+                    || {
+                        op.plain(
+                            losses,
+                            gradients,
+                            &sparse,
+                            penalties,
+                            &mut partials,
+                            &mut report,
+                        )
+                    },
                 );
                 self.reals[op.partials.0] = partials;
                 self.reals[op.report.0] = report;
@@ -344,6 +416,12 @@ impl<F: Real> Cpu<F> {
                 let mut arenas_mut = arenas.iter_mut().map(Vec::as_mut_slice);
                 let first = arenas_mut.next().unwrap_or(&mut []);
                 let second = arenas_mut.next().unwrap_or(&mut []);
+                // Tables whose gradients are rows lie behind what is updated here.
+                let n = op.parameters.cols;
+                let [p, first, second] = [p, first, second].map(|all| {
+                    let n = n.min(all.len());
+                    &mut all[..n]
+                });
                 parallel::flat(p, first, second, |range, p, a, b| {
                     simd(
                         #[inline(always)]
@@ -354,6 +432,47 @@ impl<F: Real> Cpu<F> {
                     this.reals[arena.slot.0] = values;
                 }
             }),
+        }
+    }
+
+    /// A copy of a column.
+    fn column(&self, matrix: Matrix) -> Vec<F> {
+        let values = self.part(matrix);
+        (0..matrix.rows)
+            .map(|r| values[r * matrix.stride])
+            .collect()
+    }
+
+    /// The rows of a table that were used, one after another: they are few.
+    fn sparse_update(&mut self, op: &SparseUpdate) {
+        let update = &op.update;
+        let tables = [update.parameters].into_iter().chain(update.arenas.clone());
+        let mut taken: Vec<Vec<F>> = { tables.clone() }
+            .map(|m| std::mem::take(&mut self.reals[m.slot.0]))
+            .collect();
+        let (hyper, report) = (&self.reals[update.hyper.0], &self.reals[update.report.0]);
+        let gradients = self.part(update.gradients);
+        let ids = &self.words[op.ids.0][..update.gradients.rows];
+        for (k, id) in ids
+            .iter()
+            .enumerate()
+            .filter(|(_, id)| **id != SparseUpdate::NONE)
+        {
+            let row = |m: &Matrix| m.offset + *id as usize * m.stride;
+            let g = &gradients[k * update.gradients.stride..][..update.gradients.cols];
+            let mut parts = taken.iter_mut().zip(tables.clone()).map(|(values, m)| {
+                let at = row(&m);
+                &mut values[at..at + m.cols]
+            });
+            let mut next = || parts.next().unwrap_or(&mut []);
+            let (p, a, b) = (next(), next(), next());
+            simd(
+                #[inline(always)]
+                || update.plain(p, g, [a, b], hyper, report),
+            );
+        }
+        for (values, m) in taken.into_iter().zip(tables) {
+            self.reals[m.slot.0] = values;
         }
     }
 
@@ -369,27 +488,68 @@ impl<F: Real> Cpu<F> {
         losses: Matrix,
         f: impl Fn(&Self, usize, &mut [F]) -> F + Sync,
     ) {
-        let mut rows = std::mem::take(&mut self.reals[to.slot.0]);
-        let mut all = std::mem::take(&mut self.reals[losses.slot.0]);
-        let this = &*self;
-        parallel::rows2(
-            (&mut rows[to.offset..], to.stride),
-            (&mut all[losses.offset..], 1),
-            to.rows,
-            |range, rows, losses| {
+        // A column of losses.
+        let column = Matrix {
+            rows: to.rows,
+            cols: 1,
+            stride: 1,
+            ..losses
+        };
+        self.rows_with(
+            to,
+            column,
+            #[inline(always)]
+            |this, r, row, loss| loss[0] = f(this, r, row),
+        );
+    }
+
+    /// Calls `f` with the number of every row of `to` and that row.
+    fn each_row(&mut self, to: Matrix, f: impl Fn(&Self, usize, &mut [F]) + Sync) {
+        self.with(to.slot, |this, values| {
+            let values = &mut values[to.offset..];
+            parallel::rows(values, to.stride, to.rows, |range, rows| {
                 simd(
                     #[inline(always)]
                     || {
                         for r in range.clone() {
                             let at = (r - range.start) * to.stride;
-                            losses[r - range.start] = f(this, r, &mut rows[at..at + to.cols]);
+                            f(this, r, &mut rows[at..at + to.cols]);
+                        }
+                    },
+                );
+            });
+        });
+    }
+
+    /// Calls `f` with the number of every row of `to`, that row, and the same row of `other`.
+    fn rows_with(
+        &mut self,
+        to: Matrix,
+        other: Matrix,
+        f: impl Fn(&Self, usize, &mut [F], &mut [F]) + Sync,
+    ) {
+        let mut rows = std::mem::take(&mut self.reals[to.slot.0]);
+        let mut others = std::mem::take(&mut self.reals[other.slot.0]);
+        let this = &*self;
+        parallel::rows2(
+            (&mut rows[to.offset..], to.stride),
+            (&mut others[other.offset..], other.stride),
+            to.rows,
+            |range, rows, others| {
+                simd(
+                    #[inline(always)]
+                    || {
+                        for r in range.clone() {
+                            let at = r - range.start;
+                            let row = &mut rows[at * to.stride..][..to.cols];
+                            f(this, r, row, &mut others[at * other.stride..][..other.cols]);
                         }
                     },
                 );
             },
         );
         self.reals[to.slot.0] = rows;
-        self.reals[losses.slot.0] = all;
+        self.reals[other.slot.0] = others;
     }
 
     /// Hands out one slot to be written while the others can be read.

@@ -9,8 +9,9 @@ use super::pipeline::{Pipeline, STEP_BYTES, compile};
 use super::readback::{Ring, fetch};
 use super::template::Source;
 use super::tile::Tile;
+use super::window::Fit;
 use crate::exec::{Inputs, Outcome, check_inputs, targets};
-use crate::op::{Control, Hyper, Op, Packing, Plan, Report, SlotId};
+use crate::op::{Control, Filling, Hyper, Op, Packing, Plan, Report, SlotId};
 use crate::{Error, Result};
 
 /// Dispatches of a submission: a long window's are handed over in parts, so that none keeps the device from others.
@@ -28,11 +29,17 @@ pub(super) struct Kernel {
     groups: [u32; 3],
 }
 
+/// So do those of a plan with many floating point operations.
+const MOST_FLOPS: f64 = 5e10;
+
+/// Bytes that are copied to or from a device at a time.
+const COPY: usize = 64 << 20;
+
 /// A kernel and the offset of its step's number.
 #[derive(Clone, Copy)]
 pub(super) struct Dispatch {
     pub kernel: usize,
-    /// Which of its operation's kernels it is.
+    /// Which of its operation's costs the kernel is a share of.
     pub part: usize,
     offset: u32,
     /// A step of packed sequences, which is left out where none is so long.
@@ -65,6 +72,8 @@ pub struct Gpu {
     pub(super) kernels: Vec<Kernel>,
     /// For every operation of the plan, its dispatches.
     pub(super) ops: Vec<Vec<Dispatch>>,
+    /// The dispatches, counted over all operations, before which a submission ends.
+    cuts: Vec<usize>,
     ring: Ring,
     in_flight: VecDeque<wgpu::SubmissionIndex>,
     runs: u64,
@@ -110,6 +119,35 @@ impl Gpu {
         tile: &Tile,
         edit: &mut dyn FnMut(&str, &str) -> String,
     ) -> Result<Gpu> {
+        let binding = device.adapter.max_binding;
+        Gpu::make(device, plan, tile, binding, edit).await
+    }
+
+    /// The same with bindings of at most `binding` bytes, fewer than the adapter's: for tests of large slots in small.
+    ///
+    /// # Errors
+    /// As [`Gpu::new`].
+    pub async fn with_binding(
+        device: Arc<Device>,
+        plan: Arc<Plan>,
+        tile: &Tile,
+        binding: u64,
+    ) -> Result<Gpu> {
+        Gpu::make(device, plan, tile, binding, &mut |_, text| text.to_string()).await
+    }
+
+    async fn make(
+        device: Arc<Device>,
+        plan: Arc<Plan>,
+        tile: &Tile,
+        binding: u64,
+        edit: &mut dyn FnMut(&str, &str) -> String,
+    ) -> Result<Gpu> {
+        let align = u64::from(device.limits.min_storage_buffer_offset_alignment).max(16);
+        let fit = Fit {
+            binding: (binding / 4) as usize,
+            align: (align / 4) as usize,
+        };
         let buffers = allocate(&device, &plan).await?;
         let stride = u64::from(device.limits.min_uniform_buffer_offset_alignment).max(STEP_BYTES);
         let mut known: HashMap<Source, usize> = HashMap::new();
@@ -121,8 +159,11 @@ impl Gpu {
         let mut ops = Vec::new();
         let mut sources: Vec<Source> = Vec::new();
         for op in &plan.ops {
-            let lowered = lower(op, &plan, tile)?;
+            let lowered = lower(op, &plan, tile, fit)?;
             let packed = matches!(op, Op::Scan(scan) if scan.packed.is_some());
+            for source in &lowered.kernels {
+                bindable(&device, &plan, source, binding)?;
+            }
             let mut places = Vec::new();
             for mut source in lowered.kernels {
                 source.text = edit(&source.label, &source.text);
@@ -135,7 +176,7 @@ impl Gpu {
             }
             let dispatch = |(kernel, step): &(usize, [u32; 2])| Dispatch {
                 kernel: places[*kernel],
-                part: *kernel,
+                part: lowered.parts[*kernel],
                 offset: steps.offset(*step),
                 packed: packed.then_some(step[0]).filter(|step| *step != u32::MAX),
             };
@@ -148,11 +189,13 @@ impl Gpu {
         }
         let ring = Ring::new(&device, IN_FLIGHT, 4 * Report::NUMBERS as u64);
         device.healthy("preparing the plan")?;
+        let cuts = cuts(&plan, &ops);
         Ok(Gpu {
             device,
             plan,
             buffers,
             kernels,
+            cuts,
             ops,
             ring,
             in_flight: VecDeque::new(),
@@ -168,7 +211,7 @@ impl Gpu {
     pub fn sources(plan: &Plan, tile: &Tile) -> Result<Vec<(String, String)>> {
         let mut sources = Vec::new();
         for op in &plan.ops {
-            let kernels = lower(op, plan, tile)?.kernels;
+            let kernels = lower(op, plan, tile, Fit::ANY)?.kernels;
             sources.extend(kernels.into_iter().map(|k| (k.label, k.text)));
         }
         Ok(sources)
@@ -207,18 +250,31 @@ impl Gpu {
         mark(Phase::Recording);
         let mut encoder = self.device.raw.create_command_encoder(&Default::default());
         let all: Vec<Dispatch> = self.ops.iter().flatten().copied().collect();
-        let mut parts = all.chunks(MOST_DISPATCHES).peekable();
-        while let Some(part) = parts.next() {
-            self.record(&mut encoder.begin_compute_pass(&Default::default()), part);
-            if parts.peek().is_some() {
+        let mut first = 0;
+        for cut in 0..=self.cuts.len() {
+            let end = self.cuts.get(cut).copied().unwrap_or(all.len());
+            if first > 0 {
                 mark(Phase::Submitting);
-                let next = self.device.raw.create_command_encoder(&Default::default());
-                let commands = std::mem::replace(&mut encoder, next).finish();
-                self.device.queue.submit([commands]);
+                self.submit(encoder).await?;
                 mark(Phase::Recording);
+                encoder = self.device.raw.create_command_encoder(&Default::default());
             }
+            let part = &all[first..end];
+            self.record(&mut encoder.begin_compute_pass(&Default::default()), part);
+            first = end;
         }
         self.finish(encoder, mark).await
+    }
+
+    /// Submits a part of a run; waits where too many are under way.
+    async fn submit(&mut self, encoder: wgpu::CommandEncoder) -> Result<()> {
+        let submission = self.device.queue.submit([encoder.finish()]);
+        self.in_flight.push_back(submission);
+        while self.in_flight.len() > IN_FLIGHT {
+            let oldest = self.in_flight.pop_front();
+            self.device.wait(oldest, "a part of the plan").await?;
+        }
+        Ok(())
     }
 
     /// How many kernels a run dispatches.
@@ -342,6 +398,12 @@ impl Gpu {
                 None => self.write(weights, &vec![1.0; plan.slot(weights).len()])?,
             }
         }
+        for (slot, filling) in crate::exec::derived(&plan, inputs) {
+            match filling {
+                Filling::Words(words) => self.write_words(slot, &words)?,
+                Filling::Numbers(numbers) => self.write(slot, &numbers)?,
+            }
+        }
         if let Some(control) = io.control {
             let words: [u32; Control::WORDS] = inputs.control.words();
             self.write_words(control, &words)?;
@@ -379,9 +441,20 @@ impl Gpu {
                 of.shape
             )));
         }
-        self.device
-            .queue
-            .write_buffer(&self.buffers[slot.0], 0, bytes);
+        let (device, buffer) = (&self.device, &self.buffers[slot.0]);
+        for (n, part) in bytes.chunks(COPY).enumerate() {
+            if n > 0 {
+                // The host's copy of the part before is let go only once it has arrived.
+                device.queue.submit([]);
+                let polled = device.raw.poll(wgpu::PollType::Wait {
+                    submission_index: None,
+                    timeout: Some(super::device::TIMEOUT),
+                });
+                device.healthy(&of.name)?;
+                polled.map_err(|e| Error::internal(format!("{}: {e}", of.name)))?;
+            }
+            device.queue.write_buffer(buffer, (n * COPY) as u64, part);
+        }
         Ok(())
     }
 
@@ -390,8 +463,7 @@ impl Gpu {
     /// # Errors
     /// Device when the device is lost or hangs.
     pub async fn read(&self, slot: SlotId) -> Result<Vec<f32>> {
-        let bytes = self.bytes(slot).await?;
-        Ok(bytemuck::pod_collect_to_vec(&bytes))
+        self.elements(slot).await
     }
 
     /// What a slot of words holds, after all runs so far.
@@ -399,20 +471,67 @@ impl Gpu {
     /// # Errors
     /// Device when the device is lost or hangs.
     pub async fn read_words(&self, slot: SlotId) -> Result<Vec<u32>> {
-        let bytes = self.bytes(slot).await?;
-        Ok(bytemuck::pod_collect_to_vec(&bytes))
+        self.elements(slot).await
     }
 
-    async fn bytes(&self, slot: SlotId) -> Result<Vec<u8>> {
+    async fn elements<T: bytemuck::Pod>(&self, slot: SlotId) -> Result<Vec<T>> {
         let of = self.plan.slot(slot);
-        fetch(
-            &self.device,
-            &self.buffers[slot.0],
-            4 * of.len() as u64,
-            &of.name,
-        )
-        .await
+        let mut all = Vec::with_capacity(of.len());
+        let size = 4 * of.len();
+        for from in (0..size).step_by(COPY) {
+            let part = from as u64..COPY.min(size - from) as u64 + from as u64;
+            let buffer = &self.buffers[slot.0];
+            let bytes = fetch(&self.device, buffer, part, &of.name).await?;
+            all.extend(bytemuck::pod_collect_to_vec::<u8, T>(&bytes));
+        }
+        Ok(all)
     }
+}
+
+/// The dispatches before which a submission ends: the first of an operation where many floating point operations are
+/// waiting, and any after so many others.
+fn cuts(plan: &Plan, ops: &[Vec<Dispatch>]) -> Vec<usize> {
+    let mut cuts = Vec::new();
+    let (mut waiting, mut first, mut at) = (0.0, 0, 0);
+    for (op, dispatches) in plan.ops.iter().zip(ops) {
+        let own = op.cost().flops;
+        if waiting + own > MOST_FLOPS && at > first {
+            cuts.push(at);
+            (waiting, first) = (0.0, at);
+        }
+        waiting += own;
+        for _ in dispatches {
+            if at - first == MOST_DISPATCHES {
+                cuts.push(at);
+                first = at;
+            }
+            at += 1;
+        }
+    }
+    cuts
+}
+
+/// Whether every binding of a kernel is one that the adapter allows.
+fn bindable(device: &Device, plan: &Plan, source: &Source, binding: u64) -> Result<()> {
+    for bind in &source.binds {
+        let slot = plan.slot(bind.slot);
+        let elements = bind.window.map_or(slot.len(), |(from, to)| to - from);
+        let size = bytes(elements);
+        if size > binding {
+            return Err(Error::device(format!(
+                "{} {:?}: {} needs {size} bytes of it at once, and {} binds at most {binding}; a smaller batch, sequence or \
+                 layer may fit",
+                slot.name, slot.shape, source.label, device.adapter.name
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Bytes of a buffer or binding of so many elements: whole fours, and never empty, as a binding must hold an element of
+/// its type.
+fn bytes(elements: usize) -> u64 {
+    (4 * elements as u64).next_multiple_of(16).max(16)
 }
 
 /// The steps and places in the window that kernels are told, each pair at an offset that a binding may have.
@@ -452,15 +571,14 @@ impl Steps {
 
 /// One zeroed buffer a slot.
 async fn allocate(device: &Device, plan: &Plan) -> Result<Vec<wgpu::Buffer>> {
-    let limit = device.adapter.max_binding;
+    let limit = device.limits.max_buffer_size;
     let total = plan.bytes();
     let mut buffers = Vec::new();
     for slot in &plan.slots {
-        // Whole fours, and never empty: a binding must hold an element of its type.
-        let size = (4 * slot.len() as u64).next_multiple_of(16).max(16);
+        let size = bytes(slot.len());
         if size > limit {
             return Err(Error::device(format!(
-                "{} {:?} takes {size} bytes, and {} binds at most {limit}; a smaller batch, sequence or layer may fit",
+                "{} {:?} takes {size} bytes, and {} has buffers of at most {limit}; a smaller batch, sequence or layer may fit",
                 slot.name, slot.shape, device.adapter.name
             )));
         }
@@ -496,7 +614,14 @@ async fn kernel(
     let mut entries: Vec<wgpu::BindGroupEntry> = binds
         .map(|(i, bind)| wgpu::BindGroupEntry {
             binding: i as u32,
-            resource: buffers[bind.slot.0].as_entire_binding(),
+            resource: match bind.window {
+                None => buffers[bind.slot.0].as_entire_binding(),
+                Some((from, to)) => wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+                    buffer: &buffers[bind.slot.0],
+                    offset: 4 * from as u64,
+                    size: std::num::NonZeroU64::new(bytes(to - from)),
+                }),
+            },
         })
         .collect();
     if source.step {

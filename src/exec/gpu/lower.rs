@@ -2,12 +2,14 @@
 
 use super::template::{Source, Template, aligned, flat_groups};
 use super::tile::{ELEMENT, Tile};
+use super::window::{Fit, Windows, pieces};
 use super::{matmul, scan};
 use crate::op::dropout::Share;
 use crate::op::penalty::Form;
 use crate::op::{
-    Add, Carry, ColumnSum, Direction, Dropout, Gather, Matrix, Norm, Op, Optimizer, Penalty, Plan,
-    Propagation, Rule, Scatter, SoftmaxXent, Transpose, Zero,
+    Add, Carry, ColumnSum, Direction, Dropout, Gather, LogSoftmax, Matrix, Norm, Op, Optimizer,
+    Penalty, Plan, Propagation, Rule, SampledScores, Scatter, SoftmaxGradient, SoftmaxStats,
+    SoftmaxXent, SparseUpdate, Transpose, Zero,
 };
 use crate::{Error, Result};
 
@@ -15,6 +17,8 @@ use crate::{Error, Result};
 pub(super) struct Lowered {
     /// The kernels.
     pub kernels: Vec<Source>,
+    /// For each kernel, which of the operation's costs it is a share of.
+    pub parts: Vec<usize>,
     /// Dispatches: a kernel, and the step and the place in the window that it is told.
     pub order: Vec<(usize, [u32; 2])>,
 }
@@ -25,25 +29,20 @@ macro_rules! shader {
     };
 }
 
-/// The kernels of an operation, checked against what it says that it reads and writes.
-pub(super) fn lower(op: &Op, plan: &Plan, tile: &Tile) -> Result<Lowered> {
-    let kernels = match op {
-        Op::Carry(op) => vec![carry(op, tile)?],
-        Op::Zero(op) => vec![zero(op, tile)?],
-        Op::Add(op) => vec![add(op, tile)?],
-        Op::Gather(op) => vec![gather(op, tile)?],
-        Op::MatMul(op) => vec![matmul::kernel(op, tile)?],
-        Op::Transpose(op) => vec![transpose(op, tile)?],
-        Op::Scan(op) => scan::kernels(op, tile)?,
-        Op::Dropout(op) => vec![dropout(op, tile)?],
-        Op::SoftmaxXent(op) => vec![softmax_xent(op, tile)?],
-        Op::ColumnSum(op) => vec![column_sum(op, tile)?],
-        Op::Scatter(op) => vec![scatter(op, tile)?],
-        Op::Penalty(op) => vec![penalty(op, tile)?],
-        Op::Propagation(op) => vec![propagation(op, tile)?],
-        Op::Norm(op) => norm(op, tile)?,
-        Op::Optimizer(op) => vec![optimizer(op, tile)?],
-    };
+/// The kernels of an operation, checked against what it says that it reads and writes. Bindings are as `fit` allows, and
+/// what is too large for one is shared by several kernels.
+pub(super) fn lower(op: &Op, plan: &Plan, tile: &Tile, fit: Fit) -> Result<Lowered> {
+    let mut windows = Windows::new(plan, fit);
+    let (mut kernels, mut parts) = (Vec::new(), Vec::new());
+    for mut piece in pieces(op, plan, fit, tile) {
+        for (part, source) in piece_kernels(&mut piece, tile, &mut windows)? {
+            kernels.push(source);
+            parts.push(part);
+        }
+    }
+    for kernel in &mut kernels {
+        windows.resolve(kernel)?;
+    }
     let at = at(op);
     let order = match op {
         Op::Scan(op) => {
@@ -76,7 +75,80 @@ pub(super) fn lower(op: &Op, plan: &Plan, tile: &Tile) -> Result<Lowered> {
             }
         }
     }
-    Ok(Lowered { kernels, order })
+    Ok(Lowered {
+        kernels,
+        parts,
+        order,
+    })
+}
+
+/// The kernels of an operation of which every matrix fits a binding, or must be cut by the kernel's own means.
+fn piece_kernels(op: &mut Op, tile: &Tile, windows: &mut Windows) -> Result<Vec<(usize, Source)>> {
+    let (fit, plan) = (windows.fit(), windows.plan());
+    if let Op::Norm(op) = op {
+        return norm(op, tile, windows);
+    }
+    // Rows of a table that are too many for one binding: each kernel has some of them.
+    let bands = match op {
+        Op::Gather(op) => fit.bands(plan, &op.table),
+        Op::Scatter(op) => fit.bands(plan, &op.into),
+        Op::SparseUpdate(op) => fit.bands(plan, &op.update.parameters),
+        _ => Vec::new(),
+    };
+    if bands.len() > 1 {
+        let band = |(first, count): &(usize, usize)| {
+            let mut part = op.clone();
+            match &mut part {
+                Op::Gather(op) => op.table = op.table.band(*first, *count),
+                Op::Scatter(op) => op.into = op.into.band(*first, *count),
+                Op::SparseUpdate(op) => {
+                    let update = &mut op.update;
+                    for table in [&mut update.parameters]
+                        .into_iter()
+                        .chain(&mut update.arenas)
+                    {
+                        *table = table.band(*first, *count);
+                    }
+                }
+                _ => {}
+            }
+            windows.place(part.matrices_mut(), false);
+            let source = match &part {
+                Op::Gather(op) => gather(op, tile, Some(*first))?,
+                Op::Scatter(op) => scatter(op, tile, *first)?,
+                Op::SparseUpdate(op) => sparse_update(op, tile, *first)?,
+                _ => return Err(Error::internal("no operation on a table")),
+            };
+            Ok((0, source))
+        };
+        return bands.iter().map(band).collect();
+    }
+    // The operands of a product have windows of their own, so that equal chunks have equal kernels.
+    let join = !matches!(op, Op::MatMul(_));
+    windows.place(op.matrices_mut(), join);
+    let kernels = match op {
+        Op::Carry(op) => vec![carry(op, tile)?],
+        Op::Zero(op) => vec![zero(op, tile)?],
+        Op::Add(op) => vec![add(op, tile)?],
+        Op::Gather(op) => vec![gather(op, tile, None)?],
+        Op::MatMul(op) => vec![matmul::kernel(op, tile)?],
+        Op::Transpose(op) => vec![transpose(op, tile)?],
+        Op::Scan(op) => return Ok(scan::kernels(op, tile)?.into_iter().enumerate().collect()),
+        Op::Dropout(op) => vec![dropout(op, tile)?],
+        Op::SoftmaxXent(op) => vec![softmax_xent(op, tile)?],
+        Op::SoftmaxStats(op) => vec![softmax_stats(op, tile)?],
+        Op::SoftmaxGradient(op) => vec![softmax_gradient(op, tile)?],
+        Op::ColumnSum(op) => vec![column_sum(op, tile)?],
+        Op::Scatter(op) => vec![scatter(op, tile, 0)?],
+        Op::Penalty(op) => vec![penalty(op, tile)?],
+        Op::Propagation(op) => vec![propagation(op, tile)?],
+        Op::Norm(_) => Vec::new(),
+        Op::Optimizer(op) => vec![optimizer(op, tile)?],
+        Op::LogSoftmax(op) => vec![log_softmax(op, tile)?],
+        Op::SampledScores(op) => vec![sampled_scores(op, tile)?],
+        Op::SparseUpdate(op) => vec![sparse_update(op, tile, 0)?],
+    };
+    Ok(kernels.into_iter().map(|source| (0, source)).collect())
 }
 
 /// Where an operation's piece of the window begins. Kernels are told so, instead of being others for every piece.
@@ -158,20 +230,25 @@ fn add(op: &Add, tile: &Tile) -> Result<Source> {
     flat(template, tile, &op.name, to.rows * to.cols)
 }
 
-fn gather(op: &Gather, tile: &Tile) -> Result<Source> {
+/// With `first`, for a part of the table that starts at this row: the rows of other tokens are left to other kernels.
+fn gather(op: &Gather, tile: &Tile, first: Option<usize>) -> Result<Source> {
     let (v, [table, out]) = fours(tile, [op.table, op.out]);
     let template = shader!("gather")
         .text("V", v)
+        .flag("RANGED", first.is_some())
+        .size("FIRST", first.unwrap_or(0))
         .buffer("ids", op.ids)
         .matrix("table", &table)
         .matrix("out", &out);
     flat(template, tile, &op.name, out.rows * out.cols)
 }
 
-fn scatter(op: &Scatter, tile: &Tile) -> Result<Source> {
+/// For the part of the table that starts at row `first`.
+fn scatter(op: &Scatter, tile: &Tile, first: usize) -> Result<Source> {
     let (v, [from, into]) = fours(tile, [op.from, op.into]);
     let template = shader!("scatter")
         .text("V", v)
+        .size("FIRST", first)
         .flag("ACCUMULATE", op.accumulate)
         .buffer("index", op.index)
         // The index lists only rows that count.
@@ -188,19 +265,16 @@ fn transpose(op: &Transpose, tile: &Tile) -> Result<Source> {
 }
 
 fn column_sum(op: &ColumnSum, tile: &Tile) -> Result<Source> {
+    let lanes = tile.lanes_for(op.from.rows);
     let (v, [from, into]) = fours(tile, [op.from, op.into]);
-    let group = if tile.lanes > 1 {
-        8 * tile.lanes
-    } else {
-        tile.group
-    };
-    let across = group / tile.lanes;
+    let group = if lanes > 1 { 8 * lanes } else { tile.group };
+    let across = group / lanes;
     let mut template = shader!("column_sum")
         .text("V", v)
         .size("GROUP", group)
-        .size("LANES", tile.lanes)
+        .size("LANES", lanes)
         .size("ACROSS", across)
-        .flag("SHARED", tile.lanes > 1)
+        .flag("SHARED", lanes > 1)
         .flag("ACCUMULATE", op.accumulate)
         .flag("RESET_ONLY", op.reset_only.is_some())
         .matrix("from", &from)
@@ -235,11 +309,12 @@ fn dropout(op: &Dropout, tile: &Tile) -> Result<Source> {
 }
 
 fn softmax_xent(op: &SoftmaxXent, tile: &Tile) -> Result<Source> {
+    let lanes = tile.lanes_for(op.logits.cols);
     let mut template = shader!("softmax_xent")
-        .size("LANES", tile.lanes)
+        .size("LANES", lanes)
         .size("GROUP", tile.flat)
         .size("FIRST", op.first)
-        .flag("SHARED", tile.lanes > 1)
+        .flag("SHARED", lanes > 1)
         .flag("GRADIENT", op.gradient)
         .flag("COUNTED", op.logits.live.is_some())
         .size("MOST", op.logits.rows)
@@ -252,19 +327,91 @@ fn softmax_xent(op: &SoftmaxXent, tile: &Tile) -> Result<Source> {
     if let Some(weights) = op.weights {
         template = template.buffer("weights", weights);
     }
-    template.build(
-        &op.name,
-        flat_groups(op.logits.rows * tile.lanes, tile.flat),
-    )
+    template.build(&op.name, flat_groups(op.logits.rows * lanes, tile.flat))
+}
+
+fn softmax_stats(op: &SoftmaxStats, tile: &Tile) -> Result<Source> {
+    let lanes = tile.lanes_for(op.logits.cols);
+    let mut template = shader!("softmax_stats")
+        .size("LANES", lanes)
+        .size("GROUP", tile.flat)
+        .size("FIRST", op.first)
+        .size("FROM", op.from)
+        .flag("SHARED", lanes > 1)
+        .flag("LAST", op.losses.is_some())
+        .flag("COUNTED", op.logits.live.is_some() && op.losses.is_some())
+        .size("MOST", op.logits.rows)
+        .flag("WEIGHTED", op.weights.is_some())
+        .matrix("logits", &op.logits)
+        .matrix("stats", &op.stats)
+        .buffer("ids", op.ids);
+    if let Some(losses) = &op.losses {
+        template = template.matrix("losses", losses);
+    }
+    if let Some(weights) = &op.weights {
+        template = template.matrix("weights", weights);
+    }
+    template.build(&op.name, flat_groups(op.logits.rows * lanes, tile.flat))
+}
+
+fn softmax_gradient(op: &SoftmaxGradient, tile: &Tile) -> Result<Source> {
+    let mut template = shader!("softmax_gradient")
+        .size("FIRST", op.first)
+        .size("FROM", op.from)
+        .number("LOWEST", crate::op::softmax_xent::LOWEST)
+        .flag("WEIGHTED", op.weights.is_some())
+        .matrix("logits", &op.logits)
+        .matrix("stats", &op.stats)
+        .buffer("ids", op.ids)
+        .buffer("hyper", op.hyper);
+    if let Some(weights) = &op.weights {
+        template = template.matrix("weights", weights);
+    }
+    flat(template, tile, &op.name, op.logits.rows * op.logits.cols)
+}
+
+fn log_softmax(op: &LogSoftmax, tile: &Tile) -> Result<Source> {
+    let lanes = tile.lanes_for(op.from.cols);
+    let mut template = shader!("log_softmax")
+        .size("LANES", lanes)
+        .size("GROUP", tile.flat)
+        .flag("SHARED", lanes > 1)
+        .flag("ADDED", op.add.is_some())
+        .matrix("from", &op.from)
+        .matrix("to", &op.to);
+    if let Some(add) = &op.add {
+        template = template.matrix("add", add);
+    }
+    template.build(&op.name, flat_groups(op.from.rows * lanes, tile.flat))
+}
+
+fn sampled_scores(op: &SampledScores, tile: &Tile) -> Result<Source> {
+    let template = shader!("sampled_scores")
+        .size("SAMPLES", op.samples)
+        .number("NOTHING", SampledScores::NOTHING)
+        .matrix("scores", &op.scores)
+        .buffer("corrections", op.corrections)
+        .buffer("targets", op.targets);
+    flat(template, tile, &op.name, op.scores.rows * op.scores.cols)
+}
+
+/// For the part of the table that starts at row `first`.
+fn sparse_update(op: &SparseUpdate, tile: &Tile, first: usize) -> Result<Source> {
+    let template = shader!("sparse_update")
+        .size("FIRST", first)
+        .buffer("ids", op.ids);
+    let (template, gradients) = rules(template, &op.update, tile);
+    flat(template, tile, &op.name, gradients.rows * gradients.cols)
 }
 
 fn penalty(op: &Penalty, tile: &Tile) -> Result<Source> {
+    let lanes = tile.lanes_for(op.from.cols);
     shader!("penalty")
-        .size("LANES", tile.lanes)
+        .size("LANES", lanes)
         .size("GROUP", tile.flat)
         .size("BATCH", op.batch)
         .number("FACTOR", op.factor())
-        .flag("SHARED", tile.lanes > 1)
+        .flag("SHARED", lanes > 1)
         .flag("TEMPORAL", op.form == Form::Temporal)
         .flag("NORM", op.form == Form::Norm)
         .flag("COUNTED", op.from.live.is_some())
@@ -272,24 +419,25 @@ fn penalty(op: &Penalty, tile: &Tile) -> Result<Source> {
         .matrix("from", &op.from)
         .matrix("grad", &op.grad)
         .matrix("losses", &op.losses)
-        .build(&op.name, flat_groups(op.from.rows * tile.lanes, tile.flat))
+        .build(&op.name, flat_groups(op.from.rows * lanes, tile.flat))
 }
 
 fn propagation(op: &Propagation, tile: &Tile) -> Result<Source> {
+    let lanes = tile.lanes_for(op.sent.cols);
     shader!("propagation")
-        .size("LANES", tile.lanes)
+        .size("LANES", lanes)
         .size("GROUP", tile.flat)
         .size("BATCH", op.batch)
         .number("FACTOR", op.factor())
-        .flag("SHARED", tile.lanes > 1)
+        .flag("SHARED", lanes > 1)
         .matrix("upstream", &op.upstream)
         .matrix("sent", &op.sent)
         .matrix("pull", &op.pull)
         .matrix("losses", &op.losses)
-        .build(&op.name, flat_groups(op.sent.rows * tile.lanes, tile.flat))
+        .build(&op.name, flat_groups(op.sent.rows * lanes, tile.flat))
 }
 
-fn norm(op: &Norm, tile: &Tile) -> Result<Vec<Source>> {
+fn norm(op: &Norm, tile: &Tile, windows: &mut Windows) -> Result<Vec<(usize, Source)>> {
     let base = || {
         shader!("norm")
             .size("GROUP", tile.flat)
@@ -298,52 +446,67 @@ fn norm(op: &Norm, tile: &Tile) -> Result<Vec<Source>> {
             .buffer("report", op.report)
     };
     let losses = Norm::chunks(op.losses.cols);
-    let gradients = op.gradients.map_or(0, |g| Norm::chunks(g.cols));
-    let partial = |what: &str, values: &Matrix, first: usize, square: bool| {
-        let chunks = Norm::chunks(values.cols);
-        base()
-            .flag("FINAL", false)
-            .flag("SQUARE", square)
-            .size("FIRST", first)
-            .size("CHUNKS", chunks)
-            .matrix("values", values)
-            .build(format!("{}.{what}", op.name), flat_groups(chunks, 1))
-    };
-    let mut kernels = vec![partial("losses", &op.losses, 0, false)?];
-    if let Some(g) = &op.gradients {
-        kernels.push(partial("gradients", g, losses, true)?);
-    }
     let penalties = op.penalties.map_or(0, |p| Norm::chunks(p.cols));
-    if let Some(p) = &op.penalties {
-        kernels.push(partial("penalties", p, losses + gradients, false)?);
+    let mut first = 0;
+    let mut kernels = Vec::new();
+    let mut part = 0;
+    for (values, square) in op.sums() {
+        let what = match (part, square) {
+            (0, _) => "losses",
+            (_, true) => "gradients",
+            (_, false) => "penalties",
+        };
+        for (from, count) in windows.fit().parts(windows.plan(), &values, Norm::CHUNK) {
+            let mut values = values.columns(from, count);
+            windows.place(vec![&mut values], false);
+            let chunks = Norm::chunks(count);
+            let source = base()
+                .flag("FINAL", false)
+                .flag("SQUARE", square)
+                .size("FIRST", first + from / Norm::CHUNK)
+                .size("CHUNKS", chunks)
+                .matrix("values", &values)
+                .build(format!("{}.{what}", op.name), flat_groups(chunks, 1))?;
+            kernels.push((part, source));
+        }
+        first += Norm::chunks(values.cols);
+        part += 1;
     }
     let last = base()
         .flag("FINAL", true)
         .size("PENALTY_CHUNKS", penalties)
         .size("LOSS_CHUNKS", losses)
-        .size("GRADIENT_CHUNKS", gradients);
-    kernels.push(last.build(format!("{}.report", op.name), [1, 1, 1])?);
+        .size("GRADIENT_CHUNKS", first - losses - penalties);
+    kernels.push((part, last.build(format!("{}.report", op.name), [1, 1, 1])?));
     Ok(kernels)
 }
 
 fn optimizer(op: &Optimizer, tile: &Tile) -> Result<Source> {
+    let (template, gradients) = rules(shader!("optimizer"), op, tile);
+    let count = gradients.rows * gradients.cols;
+    flat(template.size("COUNT", count), tile, &op.name, count)
+}
+
+/// A template with what the rules of `op` need, and the gradients in the units in which it takes them.
+fn rules(template: Template, op: &Optimizer, tile: &Tile) -> (Template, Matrix) {
     let mut all = vec![op.parameters, op.gradients];
     all.extend(&op.arenas);
     let whole = |m: &Matrix| fours(tile, [*m]).0 != "f32";
     let vector = all.iter().all(whole);
     let place = |m: &Matrix| if vector { fours(tile, [*m]).1[0] } else { *m };
-    let parameters = place(&op.parameters);
-    let mut template = shader!("optimizer")
+    let gradients = place(&op.gradients);
+    let mut template = template
         .text("V", if vector { "vec4<f32>" } else { "f32" })
-        .size("COUNT", parameters.rows * parameters.cols)
+        .flag("ARENAS", !op.arenas.is_empty())
+        .flag("SECOND", op.arenas.len() > 1)
         .flag("CLIP_VALUES", op.clip_value > 0.0)
         .flag("CLIP_NORMS", op.clip_norm > 0.0)
         .number("CLIP_VALUE", op.clip_value)
         .number("CLIP_NORM", op.clip_norm)
         .buffer("hyper", op.hyper)
         .buffer("report", op.report)
-        .matrix("parameters", &parameters)
-        .matrix("gradients", &place(&op.gradients));
+        .matrix("parameters", &place(&op.parameters))
+        .matrix("gradients", &gradients);
     for (name, arena) in ["first", "second"].iter().zip(&op.arenas) {
         template = template.matrix(name, &place(arena));
     }
@@ -402,5 +565,5 @@ fn optimizer(op: &Optimizer, tile: &Tile) -> Result<Source> {
         .flag("DECOUPLED", decoupled)
         .flag("NESTEROV", nesterov)
         .flag("MOMENTUMS", momentum);
-    flat(template, tile, &op.name, parameters.rows * parameters.cols)
+    (template, gradients)
 }

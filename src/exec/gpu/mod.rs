@@ -14,6 +14,7 @@ mod scan;
 mod template;
 mod tile;
 pub(super) mod timing;
+mod window;
 
 pub use device::{Adapter, Choice, Device, INSTALL, TIMEOUT, adapters};
 pub use executor::{Gpu, Phase};

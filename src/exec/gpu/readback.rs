@@ -36,19 +36,20 @@ fn staging(device: &Device, size: u64) -> wgpu::Buffer {
     })
 }
 
-/// The first `size` bytes of a buffer, after everything submitted so far.
+/// These bytes of a buffer, after everything submitted so far.
 pub(super) async fn fetch(
     device: &Device,
     from: &wgpu::Buffer,
-    size: u64,
+    range: std::ops::Range<u64>,
     what: &str,
 ) -> Result<Vec<u8>> {
+    let size = range.end - range.start;
     if size == 0 {
         return Ok(Vec::new());
     }
     let to = staging(device, size);
     let mut encoder = device.raw.create_command_encoder(&Default::default());
-    encoder.copy_buffer_to_buffer(from, 0, &to, 0, size);
+    encoder.copy_buffer_to_buffer(from, range.start, &to, 0, size);
     let submission = device.queue.submit([encoder.finish()]);
     let mapped = map(&to);
     device.wait(Some(submission), what).await?;

@@ -24,6 +24,7 @@ const LIBRARY: &[(&str, &str)] = &[
         include_str!("../../../shaders/lib/threefry.wgsl"),
     ),
     ("flat", include_str!("../../../shaders/lib/flat.wgsl")),
+    ("rules", include_str!("../../../shaders/lib/rules.wgsl")),
 ];
 
 /// How a slot is bound.
@@ -33,6 +34,8 @@ pub(super) struct Bind {
     pub slot: SlotId,
     /// Whether the kernel stores to it.
     pub write: bool,
+    /// The elements of the slot that are bound, from the first to one past the last; all of them where absent.
+    pub window: Option<(usize, usize)>,
 }
 
 /// The buffer of the numbers that a run counts by.
@@ -297,6 +300,7 @@ impl Template {
                     let bind = Bind {
                         slot: *slot,
                         write: false,
+                        window: None,
                     };
                     binds.push((bind, of.clone()));
                     binds.len() - 1

@@ -26,7 +26,29 @@ pub struct Tile {
     pub lanes: usize,
 }
 
+/// Threads that share a long row or column where fewer would do for a short one.
+const MANY_LANES: usize = 32;
+/// llvmpipe ends a thread's loops, all of them together, after 65,535 rounds, and says nothing. No loop over a row or a
+/// column gets longer than this, three of which follow one another in a softmax,
+const LONGEST_ROW: usize = 16_384;
+/// and no product sums over more than this in one go, four terms a round.
+const DEEPEST: usize = 131_072;
+
 impl Tile {
+    /// Threads that share a reduction over `length` elements.
+    pub(super) fn lanes_for(&self, length: usize) -> usize {
+        if length > LONGEST_ROW {
+            self.lanes.max(MANY_LANES)
+        } else {
+            self.lanes
+        }
+    }
+
+    /// The most terms of a product's sums.
+    pub(super) fn deepest(&self) -> usize {
+        DEEPEST
+    }
+
     /// For a GPU: enough threads, products through shared memory.
     pub const GPU: Tile = Tile {
         vector: false,

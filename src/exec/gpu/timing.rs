@@ -103,7 +103,7 @@ impl Stamps {
     /// Every pass's beginning and length in seconds, counted from the first one's beginning.
     pub async fn seconds(&self, device: &Device) -> Result<Vec<(f64, f64)>> {
         let size = 16 * self.passes as u64;
-        let bytes = fetch(device, &self.resolved, size, "timestamps").await?;
+        let bytes = fetch(device, &self.resolved, 0..size, "timestamps").await?;
         let ticks: Vec<u64> = bytemuck::pod_collect_to_vec(&bytes);
         let period = f64::from(device.queue.get_timestamp_period()) * 1e-9;
         let first = ticks.first().copied().unwrap_or(0);

@@ -34,7 +34,9 @@ impl Recurrent {
                 (Way::Weight, Hoisted::Table { table, ids })
             }
             // Fewer symbols than positions: the product over the table is the smaller one.
-            Signal::Embedded(embedding) if embedding.value.rows < builder.rows() => {
+            Signal::Embedded(embedding)
+                if embedding.value.rows < builder.rows() && !builder.is_sparse(embedding) =>
+            {
                 let vocab = embedding.value.rows;
                 let table = builder.scratch(format!("table.{label}"), vocab, cols);
                 builder.push(product(embedding.value, table));

@@ -1,8 +1,8 @@
 //! Ranges: every fault of a set of values, at once.
 
 use super::{
-    Init, LineOrderName, LongLinesName, OptimizerName, SamplingName, ScheduleName, Settings, Vocab,
-    pairs,
+    Init, LineOrderName, LongLinesName, OptimizerName, SamplingName, ScheduleName, Settings,
+    SoftmaxName, SparseName, Vocab, cutoffs, pairs,
 };
 use crate::error::{Error, Result, nearest};
 
@@ -84,6 +84,7 @@ impl Settings {
         found.number("dropout", self.dropout, "0 to below 1", fraction);
         self.regularizers(&mut found);
         self.sampling(&mut found);
+        self.vocabulary(&mut found);
         found.whole("project", self.project as u64, 0, 65536);
         for (key, rate) in [
             ("zoneout", self.zoneout),
@@ -334,6 +335,42 @@ impl Settings {
             ("propagation-penalty", self.propagation_penalty),
         ] {
             found.number(key, weight, "0 or more", not_negative);
+        }
+    }
+
+    fn vocabulary(&self, found: &mut Found) {
+        let name = self.softmax;
+        if let Some(list) = &self.cutoffs {
+            if name != SoftmaxName::Adaptive {
+                let text = format!("expected softmax adaptive, got {name}");
+                found.add(&["cutoffs", "softmax"], text);
+            } else if let Err(text) = cutoffs(list) {
+                found.add(&["cutoffs"], text);
+            }
+        }
+        if let Some(samples) = self.samples {
+            if name != SoftmaxName::Sampled {
+                let text = format!("expected softmax sampled, got {name}");
+                found.add(&["samples", "softmax"], text);
+            }
+            found.whole("samples", samples as u64, 1, u64::MAX);
+        }
+        if self.tie && name == SoftmaxName::Adaptive {
+            let text = "expected softmax full or sampled, whose matrix of all symbols an embedding can share, got adaptive";
+            found.add(&["tie", "softmax"], text.to_string());
+        }
+        for (key, several) in [
+            ("accumulate", self.accumulate > 1),
+            ("recompute", self.recompute > 0),
+        ] {
+            if several && name != SoftmaxName::Full {
+                let text = format!("expected full beside {key}, got {name}");
+                found.add(&["softmax", key], text);
+            }
+            if several && self.sparse == SparseName::Lazy {
+                let text = format!("expected auto or off beside {key}, got lazy");
+                found.add(&["sparse", key], text);
+            }
         }
     }
 

@@ -19,7 +19,7 @@ enum Origin {
 
 /// Values that belong to a choice. When a higher layer chooses otherwise, the numbers that came with or below the old
 /// choice go with it: another optimiser does not inherit the old one's learning rate.
-const BELONGS: [(&str, &[&str]); 4] = [
+const BELONGS: [(&str, &[&str]); 5] = [
     (
         "optimizer",
         &[
@@ -39,6 +39,7 @@ const BELONGS: [(&str, &[&str]); 4] = [
         "scheduled-sampling",
         &["sampling-k", "sampling-slope", "sampling-floor"],
     ),
+    ("softmax", &["cutoffs", "samples"]),
     // Names of variables and constants mean something in one cell alone.
     ("cell", &["cell-const", "gate-bias"]),
 ];

@@ -15,7 +15,7 @@ use field::{choice, settings};
 
 pub use field::Key;
 pub use layers::resolve;
-pub use pairs::pairs;
+pub use pairs::{cutoffs, pairs};
 pub use preset::Preset;
 
 choice! {
@@ -59,6 +59,30 @@ choice! {
         SourceTarget = "source-target",
         /// By the target's length, then by the source's.
         TargetSource = "target-source",
+    }
+}
+
+choice! {
+    /// How scores of symbols become a loss.
+    SoftmaxName {
+        /// Over all symbols.
+        Full = "full",
+        /// Over clusters of symbols and within them (Grave 2017).
+        Adaptive = "adaptive",
+        /// While training over drawn symbols (Jean 2015), else over all.
+        Sampled = "sampled",
+    }
+}
+
+choice! {
+    /// Whether an update touches only those rows of a table that the minibatch used.
+    SparseName {
+        /// Where that is the same as touching all: sgd without momentum, and adagrad, both without weight decay.
+        Auto = "auto",
+        /// Never.
+        Off = "off",
+        /// With every rule: momentum, running means and decay of a row rest while it is not used.
+        Lazy = "lazy",
     }
 }
 
@@ -177,6 +201,12 @@ settings! {
         dropout: f64 = 0.0,
         /// The head uses the embedding's matrix; needs embed = hidden
         tie: bool = false,
+        /// Scores: of all symbols (full), by clusters of rare ones (adaptive), or while training of drawn ones (sampled)
+        softmax: SoftmaxName = SoftmaxName::Full,
+        /// adaptive: where clusters start in the order of the vocabulary, 20000,200000 (default: a fortieth and a quarter)
+        cutoffs: Option<String> = None,
+        /// sampled: symbols that are drawn for a minibatch (default 8192, at most a quarter of the vocabulary)
+        samples: Option<usize> = None,
         /// Width of a linear layer after every recurrent layer; 0 is none
         project: usize = 0,
         /// From the second layer on, a layer's input is added to its output
@@ -281,6 +311,8 @@ settings! {
         beta2: f64 = 0.999,
         /// Added to the denominator (default: adagrad 1e-10, the others 1e-8)
         eps: f64 = layers::default_eps(OptimizerName::Adam),
+        /// Update only the rows of a large embedding that were used: where exact (auto), off, or lazy: moments of others rest
+        sparse: SparseName = SparseName::Auto,
         /// Gradients longer than this norm are scaled down to it; 0 is off
         clip_norm: f64 = 0.0,
         /// Every element of a gradient is cut to +- this; 0 is off

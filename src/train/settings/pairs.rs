@@ -30,9 +30,30 @@ pub fn pairs(text: &str) -> Result<Vec<(String, f64)>, String> {
     Ok(found)
 }
 
+/// The numbers of a list such as `20000,200000`, each larger than the one before.
+///
+/// # Errors
+/// What is wrong with the list.
+pub fn cutoffs(text: &str) -> Result<Vec<usize>, String> {
+    let numbers = text.split(',').map(|entry| entry.trim().parse::<usize>());
+    let numbers: Option<Vec<usize>> = numbers.map(Result::ok).collect();
+    let rising = |all: &Vec<usize>| all[0] >= 1 && all.windows(2).all(|w| w[0] < w[1]);
+    { numbers.filter(rising) }
+        .ok_or_else(|| format!("expected rising whole numbers from 1 on, got {text:?}"))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::pairs;
+    use super::{cutoffs, pairs};
+
+    #[test]
+    fn cutoffs_rise() {
+        assert_eq!(cutoffs("20, 300").unwrap(), [20, 300]);
+        for bad in ["", "0", "3,3", "9,3", "a", "3,", "-1"] {
+            let error = cutoffs(bad).unwrap_err();
+            assert!(error.contains(&format!("got {bad:?}")), "{error}");
+        }
+    }
 
     #[test]
     fn good_lists() {

@@ -59,6 +59,8 @@ fn a_key_is_a_field_and_a_flag() {
             "chrono",
             "input-scale",
             "cell-const",
+            "cutoffs",
+            "samples",
             "sampling-k",
             "sampling-slope",
             "sampling-floor",
@@ -248,6 +250,10 @@ fn every_bad_value_is_refused_by_name() {
         ("temporal-penalty", "inf"),
         ("norm-stabilizer", "nan"),
         ("propagation-penalty", "-0.5"),
+        ("softmax", "fast"),
+        ("cutoffs", "5,9"),
+        ("samples", "100"),
+        ("sparse", "yes"),
         ("scheduled-sampling", "quadratic"),
         ("sampling-k", "0.5"),
         ("sampling-slope", "0.5"),
@@ -415,6 +421,41 @@ fn pieces_divide_the_window_and_do_not_look_at_one_another() {
             from_flags(&[("recompute", "50"), (name, text)]).unwrap();
         }
     }
+}
+
+#[test]
+fn a_softmax_takes_its_own_parameters_alone() {
+    let (adaptive, sampled) = (("softmax", "adaptive"), ("softmax", "sampled"));
+    let tied = [("tie", "true"), ("embed", "128")];
+    for (bad, part) in [
+        (
+            &[adaptive, ("cutoffs", "9,3")][..],
+            "cutoffs: expected rising",
+        ),
+        (
+            &[adaptive, ("samples", "3")],
+            "samples: expected softmax sampled",
+        ),
+        (&[sampled, ("samples", "0")], "samples: expected 1 or more"),
+        (
+            &[sampled, ("cutoffs", "3")],
+            "cutoffs: expected softmax adaptive",
+        ),
+        (&[adaptive, tied[0], tied[1]], "tie: expected"),
+        (&[sampled, ("accumulate", "2")], "softmax: expected full"),
+        (
+            &[("sparse", "lazy"), ("recompute", "10")],
+            "sparse: expected auto or off",
+        ),
+    ] {
+        let error = from_flags(bad).unwrap_err();
+        assert_eq!(error.kind, Kind::Usage);
+        assert!(error.message.contains(part), "{error}");
+    }
+    from_flags(&[adaptive, ("cutoffs", "3,9")]).unwrap();
+    from_flags(&[sampled, ("samples", "100"), tied[0], tied[1]]).unwrap();
+    let of = |text: &str| from_file(text).unwrap();
+    assert_eq!(of("softmax = \"sampled\"\nsamples = 7\n").samples, Some(7));
 }
 
 #[test]

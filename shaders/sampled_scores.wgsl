@@ -1,0 +1,19 @@
+// scores [R, N] -= corrections [N]; a column from SAMPLES on is NOTHING in rows with another target. A thread does one
+// element.
+// $scores: array<f32>
+// $corrections: array<f32>
+// $targets: array<u32>, the column of each row's target
+@compute @workgroup_size(GROUP)
+fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let i = flat(id, groups);
+    if (i >= SCORES_ROWS * SCORES_COLS) {
+        return;
+    }
+    let row = i / SCORES_COLS;
+    let column = i % SCORES_COLS;
+    let at = SCORES_OFFSET + row * SCORES_STRIDE + column;
+    let counts = column < SAMPLES || column == $targets[row];
+    $scores[at] = select(NOTHING, $scores[at] - $corrections[column], counts);
+}
+
+#use flat

@@ -1,0 +1,79 @@
+// stats [R, 4] = running (largest, sum of exp(x - largest), the target's score, -) over chunks of the vocabulary, this
+// one from symbol FROM on; where LAST, losses[r] = weight * (largest + log(sum) - score). LANES threads share a row, as
+// in softmax_xent.wgsl.
+// $logits: array<f32>
+// $ids: array<u32>, row r's target is word FIRST + r
+// $weights: array<f32>, where WEIGHTED
+// $stats: array<f32>
+// $losses: array<f32>
+#if SHARED
+var<workgroup> maxima: array<f32, GROUP>;
+var<workgroup> sums: array<f32, GROUP>;
+#end
+
+@compute @workgroup_size(GROUP)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+    let lane = thread % LANES;
+    let row = (group.y * groups.x + group.x) * (GROUP / LANES) + thread / LANES;
+    let own = min(row, LOGITS_ROWS - 1u);
+    let at = LOGITS_OFFSET + own * LOGITS_STRIDE;
+    var largest = $logits[at];
+    for (var c = lane; c < LOGITS_COLS; c += LANES) {
+        let x = $logits[at + c];
+        largest = select(largest, x, x > largest);
+    }
+#if SHARED
+    maxima[thread] = largest;
+    workgroupBarrier();
+    for (var l = 0u; l < LANES; l++) {
+        let x = maxima[thread - lane + l];
+        largest = select(largest, x, x > largest);
+    }
+#end
+    var sum = 0.0;
+    for (var c = lane; c < LOGITS_COLS; c += LANES) {
+        sum += exp($logits[at + c] - largest);
+    }
+#if SHARED
+    sums[thread] = sum;
+    workgroupBarrier();
+    sum = 0.0;
+    for (var l = 0u; l < LANES; l++) {
+        sum += sums[thread - lane + l];
+    }
+#end
+    if (row >= LOGITS_ROWS || lane > 0u) {
+#if COUNTED
+        if (row < MOST && lane == 0u) {
+            $losses[LOSSES_OFFSET + row] = 0.0;
+        }
+#end
+        return;
+    }
+    let place = STATS_OFFSET + row * STATS_STRIDE;
+#if FROM
+    let before = $stats[place];
+    let here = largest;
+    // A NaN that no comparison saw is in one of the sums.
+    largest = select(before, here, here > before);
+    sum = $stats[place + 1u] * exp(before - largest) + sum * exp(here - largest);
+    var score = $stats[place + 2u];
+#else
+    var score = 0.0;
+#end
+    let goal = $ids[FIRST + row];
+    if (goal >= FROM && goal < FROM + LOGITS_COLS) {
+        score = $logits[at + goal - FROM];
+    }
+    $stats[place] = largest;
+    $stats[place + 1u] = sum;
+    $stats[place + 2u] = score;
+#if LAST
+#if WEIGHTED
+    let weight = $weights[WEIGHTS_OFFSET + row];
+#else
+    let weight = 1.0;
+#end
+    $losses[LOSSES_OFFSET + row] = weight * (largest + log(sum) - score);
+#end
+}

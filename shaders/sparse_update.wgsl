@@ -1,0 +1,35 @@
+// The update of optimizer.wgsl for the rows of a table [V, D] that $ids names, whose gradients are rows [M, D]. Ids are
+// distinct; one beyond the table, which here starts with row FIRST, is left alone. A thread does one element or four.
+// $parameters: array<#{V}>
+// $gradients: array<#{V}>
+// $first: array<#{V}>, the rule's first arena
+// $second: array<#{V}>, its second
+// $hyper: array<f32>, lr, scale, update, corrections 1 and 2
+// $report: array<f32>, loss, norm, 1 where both are finite
+// $ids: array<u32>
+alias V = #{V};
+
+@compute @workgroup_size(GROUP)
+fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let i = flat(id, groups);
+    if (i >= GRADIENTS_ROWS * GRADIENTS_COLS || $report[2] != 1.0) {
+        return;
+    }
+    let token = $ids[i / GRADIENTS_COLS];
+    if (token < FIRST || token - FIRST >= PARAMETERS_ROWS) {
+        return;
+    }
+    let column = i % GRADIENTS_COLS;
+    let row = token - FIRST;
+    let at = PARAMETERS_OFFSET + row * PARAMETERS_STRIDE + column;
+#if ARENAS
+    let at_first = FIRST_OFFSET + row * FIRST_STRIDE + column;
+#end
+#if SECOND
+    let at_second = SECOND_OFFSET + row * SECOND_STRIDE + column;
+#end
+    let at_gradient = GRADIENTS_OFFSET + i / GRADIENTS_COLS * GRADIENTS_STRIDE + column;
+#use rules
+}
+
+#use flat

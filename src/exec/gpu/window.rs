@@ -1,0 +1,347 @@
+//! Windows: the part of a slot that a kernel binds, where the whole slot is more than one binding may hold, and how
+//! operations whose matrices are larger still are cut.
+//!
+//! Small slots are bound whole. In a large one every matrix of a kernel lies in a window that starts at an offset which a
+//! binding may have, and the kernel counts its elements from there: kernels of equal chunks then have equal texts.
+
+use super::template::Source;
+use super::tile::Tile;
+use crate::op::{MatMul, Matrix, Op, Optimizer, Plan, SlotId};
+use crate::{Error, Result};
+
+/// Slots of more elements than this are bound in windows even where one binding could hold them.
+const WHOLE: usize = 8 << 20;
+
+/// What a binding may be, in elements.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fit {
+    /// The most elements.
+    pub binding: usize,
+    /// Windows start at multiples of this.
+    pub align: usize,
+}
+
+impl Fit {
+    /// No limit.
+    pub const ANY: Fit = Fit {
+        binding: usize::MAX,
+        align: 64,
+    };
+
+    fn windowed(&self, plan: &Plan, slot: SlotId) -> bool {
+        self.binding < usize::MAX && plan.slot(slot).len() > self.binding.min(WHOLE)
+    }
+
+    /// Whether one binding can hold the matrix.
+    pub fn holds(&self, plan: &Plan, m: &Matrix) -> bool {
+        let start = if self.windowed(plan, m.slot) {
+            m.offset / self.align * self.align
+        } else {
+            0
+        };
+        plan.slot(m.slot).len() <= self.binding || m.end() - start <= self.binding
+    }
+
+    /// Ranges of rows of a matrix that one binding can hold: all of them where it can hold the matrix.
+    pub fn bands(&self, plan: &Plan, m: &Matrix) -> Vec<(usize, usize)> {
+        if self.holds(plan, m) {
+            return vec![(0, m.rows)];
+        }
+        let most = self.binding.saturating_sub(self.align) / m.stride.max(1);
+        cut(m.rows, most.max(1))
+    }
+
+    /// Ranges of columns of a row that one binding can hold, each a multiple of `unit` but the last.
+    pub fn parts(&self, plan: &Plan, m: &Matrix, unit: usize) -> Vec<(usize, usize)> {
+        if self.holds(plan, m) {
+            return vec![(0, m.cols)];
+        }
+        let most = self.binding.saturating_sub(self.align) / unit * unit;
+        cut(m.cols, most.max(unit))
+    }
+}
+
+/// 0 .. n in ranges (first, length) of `most`.
+fn cut(n: usize, most: usize) -> Vec<(usize, usize)> {
+    let range = |first| (first, most.min(n - first));
+    (0..n).step_by(most).map(range).collect()
+}
+
+/// The windows of an operation's kernels. A window stands in for its slot under a number after those of the plan's.
+pub(super) struct Windows<'a> {
+    plan: &'a Plan,
+    fit: Fit,
+    /// Slot, first element, and one past the last.
+    windows: Vec<(SlotId, usize, usize)>,
+}
+
+impl<'a> Windows<'a> {
+    pub fn new(plan: &'a Plan, fit: Fit) -> Windows<'a> {
+        let windows = Vec::new();
+        Windows { plan, fit, windows }
+    }
+
+    pub fn fit(&self) -> Fit {
+        self.fit
+    }
+
+    pub fn plan(&self) -> &'a Plan {
+        self.plan
+    }
+
+    /// Moves the matrices of one kernel that lie in large slots into windows; with `join`, those near one another into one.
+    pub fn place(&mut self, matrices: Vec<&mut Matrix>, join: bool) {
+        let first = self.windows.len();
+        let (plan, fit) = (self.plan, self.fit);
+        let mut far: Vec<&mut Matrix> = { matrices.into_iter() }
+            .filter(|m| m.slot.0 < plan.slots.len() && fit.windowed(plan, m.slot))
+            .collect();
+        far.sort_by_key(|m| (m.slot, m.offset));
+        for m in far {
+            let (start, end) = (m.offset / fit.align * fit.align, m.end());
+            let known = self.windows[first..]
+                .last()
+                .is_some_and(|(slot, from, to)| {
+                    let joined = join && end.max(*to) - from <= fit.binding;
+                    *slot == m.slot && (joined || end <= *to)
+                });
+            if !known {
+                self.windows.push((m.slot, start, end));
+            }
+            let number = self.windows.len() - 1;
+            let (_, from, to) = &mut self.windows[number];
+            *to = end.max(*to);
+            m.offset -= *from;
+            m.slot = SlotId(plan.slots.len() + number);
+        }
+    }
+
+    /// Puts slots and their parts in place of windows.
+    ///
+    /// # Errors
+    /// Internal, where a kernel would write to one window of a slot and bind another.
+    pub fn resolve(&self, source: &mut Source) -> Result<()> {
+        for bind in &mut source.binds {
+            if let Some(number) = bind.slot.0.checked_sub(self.plan.slots.len()) {
+                let (slot, from, to) = self.windows[number];
+                bind.slot = slot;
+                bind.window = Some((from, to));
+            }
+        }
+        let twice = |n: usize| {
+            let bind = &source.binds[n];
+            bind.write && { source.binds.iter().enumerate() }
+                .any(|(other, b)| other != n && b.slot == bind.slot)
+        };
+        match (0..source.binds.len()).find(|n| twice(*n)) {
+            Some(n) => Err(Error::internal(format!(
+                "kernel {}: writes to {} and binds another part of it",
+                source.label,
+                self.plan.slot(source.binds[n].slot).name
+            ))),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The operations that do the same, each with matrices that bindings can hold as far as a cut can bring that about.
+pub(super) fn pieces(op: &Op, plan: &Plan, fit: Fit, tile: &Tile) -> Vec<Op> {
+    match op {
+        Op::MatMul(op) => {
+            let mut all = Vec::new();
+            products(op, &|m| fit.holds(plan, m), tile.deepest(), &mut all);
+            all.into_iter().map(Op::MatMul).collect()
+        }
+        Op::Optimizer(op) => {
+            let parts = fit.parts(plan, &op.parameters, 64);
+            let part = |(first, count): (usize, usize)| {
+                Op::Optimizer(Optimizer {
+                    parameters: op.parameters.columns(first, count),
+                    gradients: op.gradients.columns(first, count),
+                    arenas: { op.arenas.iter() }
+                        .map(|a| a.columns(first, count))
+                        .collect(),
+                    ..op.clone()
+                })
+            };
+            match parts.len() {
+                0 | 1 => vec![Op::Optimizer(op.clone())],
+                _ => parts.into_iter().map(part).collect(),
+            }
+        }
+        op => vec![op.clone()],
+    }
+}
+
+/// An axis of a product.
+#[derive(Clone, Copy, PartialEq)]
+enum Axis {
+    M,
+    N,
+    K,
+}
+
+/// Cuts a product in halves until its matrices fit, or until there is nothing left to cut.
+fn products(op: &MatMul, fits: &dyn Fn(&Matrix) -> bool, deepest: usize, all: &mut Vec<MatMul>) {
+    let (m, k, n) = op.dims();
+    let length = |axis: Axis| match axis {
+        Axis::M => m,
+        Axis::N => n,
+        Axis::K => k,
+    };
+    // The axes along a matrix's rows and columns in memory.
+    let turned = |turned: bool, axes: [Axis; 2]| match turned {
+        true => [axes[1], axes[0]],
+        false => axes,
+    };
+    let matrices = [
+        (op.a, turned(op.transpose_a, [Axis::M, Axis::K])),
+        (op.b, turned(op.transpose_b, [Axis::K, Axis::N])),
+        (op.c, [Axis::M, Axis::N]),
+    ];
+    let large = matrices.iter().find(|(matrix, _)| !fits(matrix));
+    // Rows that a run counts are counted from the first one on.
+    let counted =
+        op.a.live
+            .map(|_| if op.transpose_a { Axis::K } else { Axis::M });
+    let cuttable = |axis: &&Axis| length(**axis) > 1 && Some(**axis) != counted;
+    let axis = large.and_then(|(_, axes)| axes.iter().find(cuttable));
+    let deep = (k > deepest).then_some(&Axis::K).filter(cuttable);
+    let axis = axis.or(deep);
+    let Some(axis) = axis.copied() else {
+        all.push(op.clone());
+        return;
+    };
+    let whole = length(axis);
+    let half = whole.div_ceil(2);
+    let half = match whole {
+        128.. => half.next_multiple_of(64),
+        8.. => half.next_multiple_of(4),
+        _ => half,
+    };
+    for (first, count) in [(0, half), (half, whole - half)] {
+        products(&part(op, axis, first, count), fits, deepest, all);
+    }
+}
+
+/// The part of a product that a range of one axis makes.
+fn part(op: &MatMul, axis: Axis, first: usize, count: usize) -> MatMul {
+    let rows = |m: Matrix| m.band(first, count);
+    let columns = |m: Matrix| m.columns(first, count);
+    let along = |m: Matrix, rows_first: bool| if rows_first { rows(m) } else { columns(m) };
+    let mut part = op.clone();
+    match axis {
+        Axis::M => {
+            part.a = along(op.a, !op.transpose_a);
+            part.c = rows(op.c);
+        }
+        Axis::N => {
+            part.b = along(op.b, op.transpose_b);
+            part.c = columns(op.c);
+            part.bias = op.bias.map(columns);
+        }
+        Axis::K => {
+            part.a = along(op.a, op.transpose_a);
+            part.b = along(op.b, !op.transpose_b);
+            if first > 0 {
+                part.accumulate = true;
+                part.bias = None;
+            }
+        }
+    }
+    part
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn matrix(slot: usize, rows: usize, cols: usize) -> Matrix {
+        Matrix {
+            slot: SlotId(slot),
+            offset: 0,
+            rows,
+            cols,
+            stride: cols,
+            live: None,
+        }
+    }
+
+    /// Whole numbers: sums in any order are equal.
+    fn numbers(n: usize) -> Vec<f64> {
+        (0..n).map(|i| (i * 7 % 11) as f64 - 5.0).collect()
+    }
+
+    #[test]
+    fn a_product_in_parts_is_the_product() {
+        let (m, k, n) = (13, 150, 21);
+        for (transpose_a, transpose_b) in
+            [(false, false), (true, false), (false, true), (true, true)]
+        {
+            for accumulate in [false, true] {
+                let turned = |turned: bool, rows, cols| match turned {
+                    true => (cols, rows),
+                    false => (rows, cols),
+                };
+                let (a, b) = (turned(transpose_a, m, k), turned(transpose_b, k, n));
+                let op = MatMul {
+                    name: "product".into(),
+                    a: matrix(0, a.0, a.1),
+                    b: matrix(1, b.0, b.1),
+                    c: matrix(2, m, n),
+                    transpose_a,
+                    transpose_b,
+                    bias: Some(matrix(3, 1, n)),
+                    accumulate,
+                };
+                let values = [m * k, k * n, m * n, n].map(numbers);
+                let run = |op: &MatMul, c: &mut [f64]| {
+                    let at = |m: Matrix| &values[m.slot.0][m.offset..];
+                    op.plain(at(op.a), at(op.b), op.bias.map(at), &mut c[op.c.offset..]);
+                };
+                let mut want = values[2].clone();
+                run(&op, &mut want);
+                for most in [2000, 700, 100, 40] {
+                    let mut all = Vec::new();
+                    products(&op, &|m| m.end() - m.offset <= most, 64, &mut all);
+                    let large = all
+                        .iter()
+                        .find(|p| [p.a, p.b, p.c].iter().any(|m| m.end() - m.offset > most));
+                    assert!(large.is_none(), "{large:?}");
+                    assert!(all.iter().all(|p| p.dims().1 <= 64));
+                    let mut got = values[2].clone();
+                    for part in &all {
+                        run(part, &mut got);
+                    }
+                    assert_eq!(got, want, "{transpose_a} {transpose_b} {most}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn windows_start_where_a_binding_may_and_hold_what_is_asked() {
+        let mut plan = Plan::default();
+        let slot = plan.add("parameters", &[1, 1000], crate::op::Role::Parameters);
+        let at = |offset: usize, rows: usize| Matrix {
+            offset,
+            ..matrix(slot.0, rows, 10)
+        };
+        let fit = Fit {
+            binding: 256,
+            align: 64,
+        };
+        let mut windows = Windows::new(&plan, fit);
+        let (mut a, mut b, mut c) = (at(130, 2), at(900, 10), at(200, 3));
+        windows.place(vec![&mut a, &mut b, &mut c], true);
+        assert_eq!(windows.windows, [(slot, 128, 230), (slot, 896, 1000)]);
+        assert_eq!((a.slot, a.offset), (SlotId(1), 2));
+        assert_eq!((c.slot, c.offset), (SlotId(1), 72));
+        assert_eq!((b.slot, b.offset), (SlotId(2), 4));
+        let mut a = at(130, 2);
+        windows.place(vec![&mut a], false);
+        assert_eq!(windows.windows.len(), 3);
+        assert!(!fit.holds(&plan, &at(0, 30)));
+        assert_eq!(fit.bands(&plan, &at(0, 30)), [(0, 19), (19, 11)]);
+    }
+}

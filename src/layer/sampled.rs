@@ -1,0 +1,168 @@
+//! Sampled softmax (Jean et al. 2015): while training, a row's target competes with symbols that the host draws for the
+//! whole minibatch, not with all. Scores are lowered by the log of how often a symbol is expected among the drawn ones,
+//! so that the gradient tends to that of the full softmax as more are drawn; a target that was drawn as well does not
+//! compete with itself. Evaluation and samples of text use the full softmax over the same weights.
+
+use super::linear::{Weights, declare};
+use super::softmax_xent::SoftmaxXent;
+use super::{Builder, Param, Signal};
+use crate::error::{Error, Result};
+use crate::op::derived::Source;
+use crate::op::{
+    self, Candidates, ColumnSum, Fill, Gather, MatMul, Matrix, Op, Role, SampledScores,
+};
+
+/// The layer, for training.
+#[derive(Debug)]
+pub struct Sampled {
+    /// V.
+    pub vocab: usize,
+    /// How many symbols are drawn.
+    pub samples: usize,
+    /// A weight [V, D] that an embedding shares.
+    pub shared: Option<Param>,
+    /// Whether the gradient of a weight of its own is rows.
+    pub sparse: bool,
+    /// Where targets come from.
+    pub loss: SoftmaxXent,
+}
+
+impl Sampled {
+    /// The weight [V, D] of the layer, unless an embedding shares its own: dense or, with `sparse`, with rows as its
+    /// gradient. Plans of every mode call it, so that the parameters lie in the same places.
+    pub fn weight(builder: &mut Builder, shape: [usize; 2], sparse: bool, samples: usize) -> Param {
+        match sparse {
+            true => {
+                let source = (Source::Candidates, samples + builder.rows());
+                builder.sparse_parameter("head.weight", shape, &[source])
+            }
+            false => builder.parameter("head.weight", shape, &shape, false, vec![Fill::Weight]),
+        }
+    }
+
+    /// Writes the losses and the backward pass: returns the losses and the gradient with respect to the input where that
+    /// is rows.
+    ///
+    /// # Errors
+    /// One-hot input; a shared weight of another shape.
+    pub fn write(&self, builder: &mut Builder, input: Signal) -> Result<(Matrix, Option<Matrix>)> {
+        let Some(x) = builder.as_rows("head", input) else {
+            return Err(Error::internal("a linear layer of one-hot ids"));
+        };
+        let shape = [self.vocab, x.cols];
+        let weight = match self.shared {
+            Some(shared) => shared,
+            None => Sampled::weight(builder, shape, self.sparse, self.samples),
+        };
+        let Weights { weight, bias } = declare(builder, "head", self.vocab, x.cols, Some(weight))?;
+        let losses = self.loss.positions(builder).losses;
+        let (rows, columns) = (x.rows, self.samples + x.rows);
+        let mut add =
+            |name: &str, count: usize, role: Role| builder.plan.add(name, &[1, count], role);
+        let ids = add("candidates", columns, Role::Words);
+        let corrections = add("candidates.corrections", columns, Role::Numbers);
+        let targets = add("candidates.targets", rows, Role::Words);
+        let index = add("candidates.index", columns + self.vocab + 1, Role::Words);
+        builder.plan.derived.candidates = Some(Candidates {
+            vocab: self.vocab,
+            samples: self.samples,
+            rows,
+            ids,
+            corrections,
+            targets,
+            index: Some(index),
+        });
+        let own = builder.scratch("candidates.weight", columns, x.cols);
+        let own_bias = builder.scratch("candidates.bias", 1, columns);
+        for (name, table, out) in [
+            ("weight", weight.value, own),
+            ("bias", column(bias.value), column(own_bias)),
+        ] {
+            builder.push(Op::Gather(Gather {
+                name: format!("candidates.{name}"),
+                ids,
+                table,
+                out,
+                at: 0,
+            }));
+        }
+        let scores = Matrix {
+            live: x.live,
+            ..builder.scratch("out.head", rows, columns)
+        };
+        let product = |name: &str, a: Matrix, b: Matrix, c: Matrix| MatMul {
+            name: name.into(),
+            a,
+            b,
+            c,
+            transpose_a: false,
+            transpose_b: false,
+            bias: None,
+            accumulate: false,
+        };
+        builder.push(Op::MatMul(MatMul {
+            transpose_b: true,
+            bias: Some(own_bias),
+            ..product("head.forward", x, own, scores)
+        }));
+        builder.push(Op::SampledScores(SampledScores {
+            name: "candidates.scores".into(),
+            scores,
+            samples: self.samples,
+            corrections,
+            targets,
+        }));
+        builder.push(Op::SoftmaxXent(op::SoftmaxXent {
+            name: "loss".into(),
+            logits: scores,
+            ids: targets,
+            first: 0,
+            weights: builder.plan.io.weights,
+            hyper: builder.hyper,
+            losses,
+            gradient: true,
+            at: 0,
+        }));
+        let d_own = builder.scratch("d.candidates.weight", columns, x.cols);
+        let d_bias = builder.scratch("d.candidates.bias", 1, columns);
+        let grad = Matrix {
+            live: x.live,
+            ..builder.scratch("d.head.input", rows, x.cols)
+        };
+        builder.push(Op::MatMul(MatMul {
+            transpose_a: true,
+            ..product("head.weight.backward", scores, x, d_own)
+        }));
+        builder.push(Op::ColumnSum(ColumnSum {
+            name: "head.bias.backward".into(),
+            from: scores,
+            into: d_bias,
+            accumulate: false,
+            reset_only: None,
+        }));
+        for (name, from, into) in [
+            ("weight", d_own, weight.grad),
+            ("bias", column(d_bias), column(bias.grad)),
+        ] {
+            let name = format!("candidates.{name}.backward");
+            builder.scatter_candidates(name, from, into, index);
+        }
+        builder.push(Op::MatMul(product(
+            "head.input.backward",
+            scores,
+            own,
+            grad,
+        )));
+        Ok((losses, builder.rows_backward("head", input, grad)))
+    }
+}
+
+/// A row as a column.
+fn column(row: Matrix) -> Matrix {
+    Matrix {
+        rows: row.cols,
+        cols: 1,
+        stride: 1,
+        ..row
+    }
+}
