@@ -11,6 +11,9 @@ use crate::rng::{Purpose, Stream};
 /// Steps of the central differences, tried in this order. With the first they err by about 1e-10 times the third
 /// derivative, and rounding adds 1e-11; a strongly curved loss wants a smaller step, a flat one bears a larger.
 const STEPS: [f64; 3] = [1e-5, 1e-6, 1e-4];
+/// Where the loss has a kink within a step, as next to the zero of a `relu`, it has no slope to compare with, and a point
+/// so far beside it is taken.
+const BESIDE: [f64; 2] = [1e-3, -1e-3];
 /// A gradient may be off by this part of the slope.
 pub const TOLERANCE: f64 = 2e-7;
 /// Slopes below this are compared as if they were this large.
@@ -143,8 +146,38 @@ impl Setup {
         Ok(outcome.report.loss * self.scale + outcome.report.penalty)
     }
 
-    /// The finite difference of the loss along one number, the one nearest to `got` of those that the steps give.
+    /// The gradient `got` beside the slope along one number; of a point beside it where there is a kink.
     fn slope(&mut self, name: &str, index: usize, number: Number, got: f64) -> Result<Slope> {
+        let before = *self.number(number);
+        let mut slope = self.slope_here(name, index, number, got)?;
+        for beside in BESIDE {
+            // A wrong gradient is wrong there too.
+            if slope.passed() || !self.kink(number, &slope)? {
+                break;
+            }
+            *self.number(number) = before + beside;
+            self.loss()?;
+            let got = self.gradients().of(number);
+            slope = self.slope_here(name, index, number, got)?;
+        }
+        *self.number(number) = before;
+        Ok(slope)
+    }
+
+    /// Whether the slopes on either side differ by as much as the gradient is off.
+    fn kink(&mut self, number: Number, slope: &Slope) -> Result<bool> {
+        let (before, step) = (*self.number(number), STEPS[0]);
+        let mut bend = -2.0 * self.loss()?;
+        for at in [before + step, before - step] {
+            *self.number(number) = at;
+            bend += self.loss()?;
+        }
+        *self.number(number) = before;
+        Ok((slope.got - slope.want).abs() <= bend.abs() / step)
+    }
+
+    /// The finite difference of the loss along one number, the one nearest to `got` of those that the steps give.
+    fn slope_here(&mut self, name: &str, index: usize, number: Number, got: f64) -> Result<Slope> {
         let before = *self.number(number);
         let mut best: Option<Slope> = None;
         for step in STEPS {
@@ -170,10 +203,40 @@ impl Setup {
         best.ok_or_else(|| Error::internal("no step for finite differences"))
     }
 
+    /// The gradients that the last run left.
+    fn gradients(&self) -> Gradients {
+        let plan = &self.plan;
+        let mut parameters = self.cpu.read(self.slots[1]).to_vec();
+        parameters.resize(plan.arena, 0.0);
+        for table in &plan.derived.tables {
+            let (m, rows) = (table.table, self.cpu.read(table.rows.slot));
+            let ids = self.cpu.read_words(table.ids);
+            for (row, column) in (0..m.rows).flat_map(|r| (0..m.cols).map(move |c| (r, c))) {
+                let gradient = table.gradient(ids, rows, row, column);
+                parameters[m.offset + row * m.stride + column] = gradient.unwrap_or(0.0);
+            }
+        }
+        // Backward runs from the top layer.
+        let initial = plan.io.initial.iter().rev().map(|m| {
+            let values = self.cpu.read(m.slot);
+            values[m.offset..m.offset + m.rows * m.cols].to_vec()
+        });
+        Gradients {
+            parameters,
+            initial: initial.collect(),
+        }
+    }
+
     fn number(&mut self, number: Number) -> &mut f64 {
         match number {
             Number::Parameter(at) => &mut self.parameters[at],
-            Number::State(layer, at) => &mut self.states[layer][at],
+            Number::State(layer, i) => {
+                // The initial states lie in the last step of the states' slots [S, T+1, B, H].
+                let shape = &self.plan.slot(self.plan.io.states[layer]).shape;
+                let (steps, plane) = (shape[1], shape[2] * shape[3]);
+                let at = (i / plane * steps + steps - 1) * plane + i % plane;
+                &mut self.states[layer][at]
+            }
         }
     }
 }
@@ -183,8 +246,25 @@ impl Setup {
 enum Number {
     /// An element of the arena.
     Parameter(usize),
-    /// An element of a layer's states.
+    /// An element of a layer's initial states [S, B, H].
     State(usize, usize),
+}
+
+/// What a run says of every number.
+struct Gradients {
+    /// With respect to the arena.
+    parameters: Vec<f64>,
+    /// With respect to each layer's initial states [S, B, H].
+    initial: Vec<Vec<f64>>,
+}
+
+impl Gradients {
+    fn of(&self, number: Number) -> f64 {
+        match number {
+            Number::Parameter(at) => self.parameters[at],
+            Number::State(layer, i) => self.initial[layer][i],
+        }
+    }
 }
 
 /// Compares the gradients of a plan with finite differences at random parameters: every element of a small parameter,
@@ -214,21 +294,7 @@ impl Setup {
                 format!("the loss at random weights is {loss}, so that it has no slope"),
             ));
         }
-        let mut gradients = self.cpu.read(self.slots[1]).to_vec();
-        gradients.resize(plan.arena, 0.0);
-        for table in &plan.derived.tables {
-            let (m, rows) = (table.table, self.cpu.read(table.rows.slot));
-            let ids = self.cpu.read_words(table.ids);
-            for (row, column) in (0..m.rows).flat_map(|r| (0..m.cols).map(move |c| (r, c))) {
-                let gradient = table.gradient(ids, rows, row, column);
-                gradients[m.offset + row * m.stride + column] = gradient.unwrap_or(0.0);
-            }
-        }
-        let initial = plan.io.initial.iter().map(|m| {
-            let values = self.cpu.read(m.slot);
-            values[m.offset..m.offset + m.rows * m.cols].to_vec()
-        });
-        let initial: Vec<Vec<f64>> = initial.collect();
+        let gradients = self.gradients();
         let mut slopes = Vec::new();
         for parameter in &plan.parameters {
             let m = parameter.matrix;
@@ -237,20 +303,15 @@ impl Setup {
             for i in (0..count).step_by(if count > 60 { 7 } else { 1 }) {
                 let at = m.offset + i;
                 let number = Number::Parameter(at);
-                slopes.push(self.slope(&parameter.name, i, number, gradients[at])?);
+                slopes.push(self.slope(&parameter.name, i, number, gradients.parameters[at])?);
             }
         }
-        // The initial states lie in the last step of the states' slots [S, T+1, B, H]. Backward runs from the top layer.
         let reset = self.reset;
-        let carried = initial.iter().rev().filter(|_| !reset);
+        let carried = gradients.initial.iter().filter(|_| !reset);
         for (layer, initial) in carried.enumerate() {
-            let slot = plan.slot(plan.io.states[layer]);
-            let shape = &slot.shape;
-            let (steps, plane) = (shape[1], shape[2] * shape[3]);
-            let name = format!("initial {}", slot.name);
+            let name = format!("initial {}", plan.slot(plan.io.states[layer]).name);
             for (i, got) in initial.iter().enumerate() {
-                let at = (i / plane * steps + steps - 1) * plane + i % plane;
-                slopes.push(self.slope(&name, i, Number::State(layer, at), *got)?);
+                slopes.push(self.slope(&name, i, Number::State(layer, i), *got)?);
             }
         }
         Ok(slopes)
@@ -268,6 +329,45 @@ mod tests {
             got,
             want,
         }
+    }
+
+    /// A unit whose argument is 3e-7 above the zero of its `relu`, within the smallest step of the differences.
+    #[test]
+    fn a_kink_is_stepped_aside_from_and_a_wrong_gradient_is_not() {
+        let cell = crate::cell::Cell::parse("kink", "state h\nh = relu(linear(x, h))\n").unwrap();
+        let spec = crate::model::Spec {
+            vocab: 2,
+            cells: vec![Arc::new(cell)],
+            hidden: 1,
+            ..Default::default()
+        };
+        let dims = crate::model::Dims { steps: 1, batch: 1 };
+        let plan = spec.plan(dims, crate::model::Mode::Gradients).unwrap();
+        let mut setup = Setup::new(Arc::new(plan), false).unwrap();
+        setup.reset = true;
+        for parameter in setup.plan.parameters.clone() {
+            let m = parameter.matrix;
+            if parameter.name.starts_with("rnn.") {
+                let weight = parameter.name.contains("weight_ih");
+                setup.parameters[m.offset..m.end()].fill(if weight { 3e-7 } else { 0.0 });
+            }
+        }
+        setup.loss().unwrap();
+        let at = setup.ids[0] as usize;
+        let got = setup.gradients().of(Number::Parameter(at));
+        assert!(got.abs() > 1e-3);
+        let number = Number::Parameter(at);
+        let here = setup.slope_here("w", at, number, got).unwrap();
+        assert!(!here.passed(), "no kink: {}", here.fault());
+        assert!(setup.slope("w", at, number, got).unwrap().passed());
+        // Where the loss is smooth nothing is stepped aside from.
+        setup.parameters[at] = 0.5;
+        setup.loss().unwrap();
+        let got = setup.gradients().of(number);
+        assert!(setup.slope("w", at, number, got).unwrap().passed());
+        let wrong = setup.slope("w", at, number, 1.001 * got).unwrap();
+        assert!(!wrong.passed());
+        assert_eq!(wrong.got, 1.001 * got);
     }
 
     #[test]
