@@ -14,8 +14,8 @@ use wgrnn::exec::cpu::Cpu;
 use wgrnn::op::{Control, Hyper};
 use wgrnn::train::settings::{LineOrderName, OptimizerName, Reduce, SamplingName, ScheduleName};
 use wgrnn::train::{
-    About, Checkpoint, Evaluator, Event, Figures, Job, Length, Mixer, Sampler, Settings, State,
-    Trainer, Window, spec,
+    About, Checkpoint, Dynamic, Evaluator, Event, Figures, Job, Learner, Length, Mixer, Sampler,
+    Settings, State, Trainer, Window, spec,
 };
 
 /// A text with some structure, of a few hundred characters.
@@ -549,6 +549,77 @@ fn lines_are_evaluated_as_each_alone() {
     }
     assert_eq!(all.count as u64, lines.predictions());
     assert!((all.nats - loss / all.count as f64).abs() < 1e-6);
+}
+
+/// A trained model and a text that it was not trained on, for dynamic evaluation.
+fn learner(steps: usize) -> (Learner, Vec<f32>, Setting) {
+    let setting = Setting::new(Settings {
+        dropout: 0.3,
+        ..settings()
+    });
+    let cells = setting.about.cells().unwrap();
+    let spec = spec(&setting.settings, cells, setting.about.vocabulary.len());
+    let learner = Learner::new(&spec, steps).unwrap();
+    let parameters = setting.job(1).start().unwrap().parameters;
+    (learner, parameters, setting)
+}
+
+#[test]
+fn dynamic_evaluation_without_a_rate_is_evaluation() {
+    let (mut learner, parameters, setting) = learner(7);
+    let cells = setting.about.cells().unwrap();
+    let spec = spec(&setting.settings, cells, setting.about.vocabulary.len());
+    let tokens = Tokens::from(setting.tokens[..500].to_vec());
+    let mut evaluator = Evaluator::new(&spec, tokens.clone(), 1).unwrap();
+    let want = block_on(evaluator.run(&Device::Cpu, &parameters)).unwrap();
+    let still = Dynamic {
+        lr: 0.0,
+        decay: 0.5,
+        eps: 1e-8,
+    };
+    let got = block_on(learner.run(&Device::Cpu, &parameters, None, still, &tokens)).unwrap();
+    assert_eq!(got.count, want.count);
+    assert!(
+        (got.nats - want.nats).abs() < 1e-6,
+        "{} {}",
+        got.nats,
+        want.nats
+    );
+}
+
+#[test]
+fn dynamic_evaluation_learns_after_each_window_and_goes_back() {
+    let (mut learner, parameters, setting) = learner(10);
+    let text = |n: usize| Tokens::from(setting.tokens[..n].to_vec());
+    let mut run = |lr: f64, decay: f64, squares: Option<&[f32]>, n: usize| {
+        let how = Dynamic {
+            lr,
+            decay,
+            eps: 1e-8,
+        };
+        let run = learner.run(&Device::Cpu, &parameters, squares, how, &text(n));
+        block_on(run).unwrap().nats
+    };
+    // The first window is measured before anything is learned from it.
+    assert_eq!(run(0.0, 0.0, None, 11), run(5.0, 0.0, None, 11));
+    let (still, learned) = (run(0.0, 0.0, None, 1000), run(0.5, 0.0, None, 1000));
+    assert!(learned < 0.9 * still, "{learned} {still}");
+    // All the way back after every window leaves one step from the trained parameters, which learns less.
+    let back = run(0.5, 1.0, None, 1000);
+    assert!(back > learned && back < still, "{back} {learned} {still}");
+    let squares = block_on(learner.mean_squares(&Device::Cpu, &parameters, &text(300))).unwrap();
+    assert!(squares.iter().all(|s| *s >= 0.0) && squares.iter().any(|s| *s > 0.0));
+    let mut run = |lr: f64| {
+        let how = Dynamic {
+            lr,
+            decay: 0.01,
+            eps: 1e-4,
+        };
+        let run = learner.run(&Device::Cpu, &parameters, Some(&squares), how, &text(1000));
+        block_on(run).unwrap().nats
+    };
+    let (still, learned) = (run(0.0), run(0.01));
+    assert!(learned < 0.95 * still, "{learned} {still}");
 }
 
 #[test]

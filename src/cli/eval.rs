@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use clap::{Arg, ArgMatches, Command, value_parser};
 use pollster::block_on;
 use serde_json::json;
-use wgrnn::Result;
-use wgrnn::data::Source;
-use wgrnn::train::{Evaluator, state};
+use wgrnn::data::{Body, Source};
+use wgrnn::train::{Dynamic, Evaluation, Evaluator, Learner, state};
+use wgrnn::{Error, Result};
 
 use super::load::Loaded;
 use super::{flags, memory, out, text};
@@ -28,10 +28,40 @@ pub fn command() -> Command {
                 .default_value("32")
                 .help("Segments side by side; the figure does not depend on it"),
         )
+        .arg(number("dynamic").value_name("RATE").conflicts_with("batch").help(
+            "Go on learning while evaluating, each window after its loss is known (Krause 2018): the learning rate",
+        ))
+        .arg(number("dynamic-decay").requires("dynamic").help(
+            "How far parameters go back to the trained ones after every window, 0 to 1 (default 0)",
+        ))
+        .arg(
+            Arg::new("dynamic-text")
+                .long("dynamic-text")
+                .value_name("TEXT")
+                .requires("dynamic")
+                .value_parser(value_parser!(PathBuf))
+                .help("A text (of the training) whose gradients' mean squares scale the rate of each parameter"),
+        )
+        .arg(
+            flags::whole("dynamic-steps", 1, 65536)
+                .requires("dynamic")
+                .help("Steps of a window (default 5 with a text, else 20)"),
+        )
         .arg(flags::checkpoint())
         .arg(flags::device())
         .arg(flags::json())
-        .after_help("Example:\n  wgrnn eval runs/builtin-1 other.txt --json")
+        .after_help(
+            "Examples:\n  wgrnn eval runs/builtin-1 other.txt --json\n  wgrnn eval runs/book other.txt --dynamic 0.1\n  \
+             wgrnn eval runs/book other.txt --dynamic 0.0001 --dynamic-decay 0.002 --dynamic-text book.txt",
+        )
+}
+
+fn number(name: &'static str) -> Arg {
+    Arg::new(name)
+        .long(name)
+        .value_name("X")
+        .value_parser(value_parser!(f64))
+        .allow_hyphen_values(true)
 }
 
 pub fn run(m: &ArgMatches) -> Result<()> {
@@ -40,6 +70,10 @@ pub fn run(m: &ArgMatches) -> Result<()> {
     let corpus = text::open(&Source::Files(vec![file.clone()]), None)?;
     let vocabulary = &loaded.saved.about.vocabulary;
     let body = text::body(&corpus, vocabulary, &loaded.settings)?;
+    if let Some(lr) = m.get_one::<f64>("dynamic") {
+        let found = dynamic(m, &loaded, *lr, &body)?;
+        return report(m, &loaded, &found, &corpus.name);
+    }
     let batch = m.get_one::<u64>("batch").map_or(32, |b| *b as usize);
     let mut evaluator = Evaluator::new(&loaded.spec, body, batch)?;
     let plan = evaluator.plan().clone();
@@ -47,6 +81,64 @@ pub fn run(m: &ArgMatches) -> Result<()> {
     let parameters = state::weights(&plan, &loaded.checkpoint).map_err(|e| loaded.named(e))?;
     let device = flags::open_device(m)?;
     let found = block_on(evaluator.run(&device, &parameters))?;
+    report(m, &loaded, &found, &corpus.name)
+}
+
+/// The model's loss while it learns from the text.
+fn dynamic(m: &ArgMatches, loaded: &Loaded, lr: f64, body: &Body) -> Result<Evaluation> {
+    let decay = m.get_one::<f64>("dynamic-decay").copied().unwrap_or(0.0);
+    for (name, value, most) in [("dynamic", lr, f64::MAX), ("dynamic-decay", decay, 1.0)] {
+        if !(0.0..=most).contains(&value) {
+            let upto = if most == 1.0 { "0 to 1" } else { "0 or more" };
+            return Err(Error::usage(format!(
+                "--{name}: expected {upto}, got {value}"
+            )));
+        }
+    }
+    let file = flags::path(m, "dynamic-text");
+    let steps = m.get_one::<u64>("dynamic-steps").copied();
+    let steps = steps.unwrap_or(if file.is_some() { 5 } else { 20 }) as usize;
+    let learned = match file {
+        None => None,
+        Some(file) => {
+            let corpus = text::open(&Source::Files(vec![file.clone()]), None)?;
+            let vocabulary = &loaded.saved.about.vocabulary;
+            Some(text::body(&corpus, vocabulary, &loaded.settings)?)
+        }
+    };
+    let stream = |body: &Body| match body {
+        Body::Stream(tokens) => Ok(tokens.clone()),
+        Body::Lines(_) => Err(Error::usage(
+            "--dynamic: learns from one window to the next, and the run's lines are sequences of their own",
+        )),
+    };
+    let tokens = stream(body)?;
+    let learned = learned.as_ref().map(stream).transpose()?;
+    let mut learner = Learner::new(&loaded.spec, steps)?;
+    let plan = learner.plan().clone();
+    // The parameters, the trained ones, the gradients and the factors of both are held by the host too.
+    let bytes = plan.bytes() + 20 * plan.arena as u64;
+    memory::check("the evaluation", bytes, |_| "lower --dynamic-steps".into())?;
+    let parameters = state::weights(&plan, &loaded.checkpoint).map_err(|e| loaded.named(e))?;
+    let device = flags::open_device(m)?;
+    block_on(async {
+        let squares = match &learned {
+            None => None,
+            Some(text) => Some(learner.mean_squares(&device, &parameters, text).await?),
+        };
+        let how = Dynamic {
+            lr,
+            decay,
+            eps: 1e-8,
+        };
+        learner
+            .run(&device, &parameters, squares.as_deref(), how, &tokens)
+            .await
+    })
+}
+
+fn report(m: &ArgMatches, loaded: &Loaded, found: &Evaluation, text: &str) -> Result<()> {
+    let vocabulary = &loaded.saved.about.vocabulary;
     if m.get_flag("json") {
         return out::json(&json!({
             "nats": found.nats,
@@ -55,7 +147,7 @@ pub fn run(m: &ArgMatches) -> Result<()> {
             "count": found.count,
             "step": loaded.saved.counters.step,
             "checkpoint": loaded.path,
-            "text": corpus.name,
+            "text": text,
             "unit": vocabulary.unit(),
         }));
     }

@@ -147,12 +147,19 @@ impl Evaluator {
         }
         let outcomes = engine.outcomes(true).await?;
         loss += outcomes.iter().map(|o| o.report.loss).sum::<f64>();
+        Ok(Evaluation::of(loss, count))
+    }
+}
+
+impl Evaluation {
+    /// From the sum of the losses of `count` predictions, in nats.
+    pub(super) fn of(loss: f64, count: usize) -> Evaluation {
         let nats = loss / count as f64;
-        Ok(Evaluation {
+        Evaluation {
             nats,
             bits: nats / std::f64::consts::LN_2,
             perplexity: nats.exp(),
             count,
-        })
+        }
     }
 }

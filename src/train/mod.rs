@@ -3,6 +3,7 @@
 pub mod atomic;
 mod build;
 pub mod checkpoint;
+pub mod dynamic;
 pub mod evaluate;
 mod feed;
 pub mod footprint;
@@ -19,6 +20,7 @@ pub mod trainer;
 
 pub use build::{init, spec, unroll, update};
 pub use checkpoint::{Checkpoint, Data, Tensor};
+pub use dynamic::{Dynamic, Learner};
 pub use evaluate::{Evaluation, Evaluator};
 pub use feed::room;
 pub use footprint::{Footprint, Largest};
