@@ -78,10 +78,7 @@ impl Footprint {
         let writing = COPIES * (weights + optimizer + last_states);
         let (evaluation, sampling) = (job.evaluation_plan(), job.sampling_plans());
         let bytes = |plans: &[&Plan]| plans.iter().map(|p| p.bytes()).sum();
-        let plans: Vec<&Plan> = { [plan.as_ref()].into_iter() }
-            .chain(evaluation)
-            .chain(sampling.iter().copied())
-            .collect();
+        let plans = job.plans();
         let operations: usize = plans.iter().map(|p| p.ops.len()).sum();
         Footprint {
             parameters: plan.parameter_count(),
