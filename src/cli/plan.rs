@@ -1,7 +1,9 @@
 //! `train --plan`: what a run takes, whether it fits, and the largest batch that does; and the refusal of what does not.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
-use wgrnn::exec::Device;
+use wgrnn::exec::{Device, gpu};
 use wgrnn::train::{Footprint, Job};
 use wgrnn::{Error, Kind, Result};
 
@@ -17,14 +19,15 @@ pub struct Verdict {
     batch: usize,
     /// The largest batch that fits, looked for when it is told.
     largest_batch: Option<usize>,
+    fault: Option<String>,
 }
 
 /// What there is on a device and its host.
 #[derive(Clone, Debug)]
 struct Room {
     device: String,
-    /// The largest slot that the device binds; none for the CPU.
-    binding: Option<u64>,
+    /// The adapter; none for the CPU.
+    gpu: Option<Arc<gpu::Device>>,
     /// Whether the plans' slots lie in the host's memory.
     shared: bool,
     /// Bytes of the host's memory that are free.
@@ -35,9 +38,9 @@ impl Room {
     fn of(device: &Device) -> Room {
         Room {
             device: device.name(),
-            binding: match device {
+            gpu: match device {
                 Device::Cpu => None,
-                Device::Gpu(gpu) => Some(gpu.adapter.max_binding),
+                Device::Gpu(gpu) => Some(gpu.clone()),
             },
             shared: match device {
                 Device::Cpu => true,
@@ -55,9 +58,22 @@ impl Room {
         }
     }
 
-    fn fits(&self, footprint: &Footprint) -> bool {
-        let binds = self.binding.is_none_or(|b| footprint.largest.bytes <= b);
-        binds && self.needed(footprint) <= self.host
+    /// What of a run does not fit, if anything.
+    fn fault(&self, job: &Job) -> Option<String> {
+        let needed = self.needed(&Footprint::new(job));
+        if needed > self.host {
+            return Some(format!(
+                "{needed} bytes ({:.1} GiB) are needed, {} bytes ({:.1} GiB) of memory are available",
+                memory::gib(needed),
+                self.host,
+                memory::gib(self.host)
+            ));
+        }
+        let gpu = self.gpu.as_ref()?;
+        let mut plans = job.plans().into_iter();
+        plans
+            .find_map(|plan| gpu.holds(plan).err())
+            .map(|e| e.message)
     }
 }
 
@@ -65,7 +81,7 @@ impl Verdict {
     /// Of the job that `of` makes for the batch that the settings ask for; `of` is asked for others too.
     pub fn new(device: &Device, job: &Job, of: impl Fn(usize) -> Result<Job>) -> Verdict {
         let room = Room::of(device);
-        let fits = |batch| of(batch).is_ok_and(|job| room.fits(&Footprint::new(&job)));
+        let fits = |batch| of(batch).is_ok_and(|job| room.fault(&job).is_none());
         // A larger batch takes more, so that halving finds the edge.
         let (mut fitting, mut beyond) = (0, MOST_ROWS + 1);
         while beyond - fitting > 1 {
@@ -77,6 +93,7 @@ impl Verdict {
         }
         Verdict {
             footprint: Footprint::new(job),
+            fault: room.fault(job),
             room,
             batch: job.settings.batch,
             largest_batch: (fitting > 0).then_some(fitting),
@@ -85,7 +102,7 @@ impl Verdict {
 
     /// Whether a job fits a device; the largest batch is not looked for.
     pub fn fits(device: &Device, job: &Job) -> bool {
-        Room::of(device).fits(&Footprint::new(job))
+        Room::of(device).fault(job).is_none()
     }
 
     /// The table, a line each.
@@ -96,8 +113,9 @@ impl Verdict {
             lines.push(row(name, bytes));
         }
         lines.push(row("total", f.total()));
-        let limit = self.room.binding.map_or(String::new(), |b| {
-            format!("; {} binds at most {b}", self.room.device)
+        let limit = self.room.gpu.as_ref().map_or(String::new(), |gpu| {
+            let most = gpu.adapter.max_binding;
+            format!("; {} binds at most {most} at once", gpu.adapter.name)
         });
         lines.push(format!(
             "largest slot: {} {:?}, {} bytes{limit}",
@@ -116,9 +134,9 @@ impl Verdict {
             Some(batch) => format!("--batch {batch} is the largest that does"),
             None => "no --batch does".to_string(),
         };
-        lines.push(match self.room.fits(f) {
-            true => format!("fits {}; {batch}", self.room.device),
-            false => format!("does not fit {}; {batch}", self.room.device),
+        lines.push(match &self.fault {
+            None => format!("fits {}; {batch}", self.room.device),
+            Some(fault) => format!("does not fit {}: {fault}; {batch}", self.room.device),
         });
         lines
     }
@@ -137,10 +155,11 @@ impl Verdict {
             "bytes": bytes,
             "largest_slot": f.largest,
             "device": self.room.device,
-            "largest_binding": self.room.binding,
+            "largest_binding": self.room.gpu.as_ref().map(|gpu| gpu.adapter.max_binding),
             "needed": self.room.needed(f),
             "available": self.room.host,
-            "fits": self.room.fits(f),
+            "fits": self.fault.is_none(),
+            "fault": self.fault,
             "batch": self.batch,
             "largest_batch": self.largest_batch,
         }})
@@ -151,29 +170,12 @@ impl Verdict {
         for line in self.lines() {
             out::note(&line);
         }
-        let f = &self.footprint;
-        let (needed, room) = (self.room.needed(f), &self.room);
         let advice = match self.largest_batch {
             Some(batch) => format!("--batch {batch} fits"),
             None => "lower --hidden or --layers, or set --recompute".to_string(),
         };
-        let text = match room.binding {
-            Some(limit) if f.largest.bytes > limit => format!(
-                "the model and its minibatch: {} {:?} takes {} bytes ({:.1} GiB), and {} binds at most {limit}; {advice}",
-                f.largest.name,
-                f.largest.shape,
-                f.largest.bytes,
-                memory::gib(f.largest.bytes),
-                room.device
-            ),
-            _ => format!(
-                "the model and its minibatch: {needed} bytes ({:.1} GiB) are needed, {} bytes ({:.1} GiB) of memory are \
-                 available; {advice}",
-                memory::gib(needed),
-                room.host,
-                memory::gib(room.host)
-            ),
-        };
+        let fault = self.fault.as_deref().unwrap_or("it does not fit");
+        let text = format!("the model and its minibatch: {fault}; {advice}");
         Error::new(Kind::Usage, text)
     }
 }

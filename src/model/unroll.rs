@@ -90,6 +90,11 @@ pub(super) fn unroll(
     if pieces == 1 && unroll.windows == 1 {
         return Ok(());
     }
+    if !builder.plan.derived.is_empty() {
+        return Err(Error::usage(
+            "recompute, accumulate: expected a full softmax and dense gradients, which are the same for every piece",
+        ));
+    }
     let ops = std::mem::take(&mut builder.plan.ops);
     refuse(&ops, pieces)?;
     let classes = classes(&builder.plan, &ops, backward);

@@ -214,6 +214,16 @@ impl Job {
         })
     }
 
+    /// All plans of the run.
+    pub fn plans(&self) -> Vec<&Plan> {
+        let training = [self.plan.as_ref()].into_iter();
+        let others = self.evaluation_plan().into_iter();
+        training
+            .chain(others)
+            .chain(self.sampling_plans())
+            .collect()
+    }
+
     /// The plan that evaluates, where there is a validation text.
     pub fn evaluation_plan(&self) -> Option<&Plan> {
         self.evaluator.as_ref().map(|e| e.plan().as_ref())

@@ -143,11 +143,7 @@ impl Gpu {
         binding: u64,
         edit: &mut dyn FnMut(&str, &str) -> String,
     ) -> Result<Gpu> {
-        let align = u64::from(device.limits.min_storage_buffer_offset_alignment).max(16);
-        let fit = Fit {
-            binding: (binding / 4) as usize,
-            align: (align / 4) as usize,
-        };
+        let fit = Fit::of(&device, binding);
         let buffers = allocate(&device, &plan).await?;
         let stride = u64::from(device.limits.min_uniform_buffer_offset_alignment).max(STEP_BYTES);
         let mut known: HashMap<Source, usize> = HashMap::new();
@@ -512,7 +508,7 @@ fn cuts(plan: &Plan, ops: &[Vec<Dispatch>]) -> Vec<usize> {
 }
 
 /// Whether every binding of a kernel is one that the adapter allows.
-fn bindable(device: &Device, plan: &Plan, source: &Source, binding: u64) -> Result<()> {
+pub(super) fn bindable(device: &Device, plan: &Plan, source: &Source, binding: u64) -> Result<()> {
     for bind in &source.binds {
         let slot = plan.slot(bind.slot);
         let elements = bind.window.map_or(slot.len(), |(from, to)| to - from);
@@ -530,7 +526,7 @@ fn bindable(device: &Device, plan: &Plan, source: &Source, binding: u64) -> Resu
 
 /// Bytes of a buffer or binding of so many elements: whole fours, and never empty, as a binding must hold an element of
 /// its type.
-fn bytes(elements: usize) -> u64 {
+pub(super) fn bytes(elements: usize) -> u64 {
     (4 * elements as u64).next_multiple_of(16).max(16)
 }
 

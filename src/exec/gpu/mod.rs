@@ -10,6 +10,7 @@ mod lower;
 mod matmul;
 mod pipeline;
 mod readback;
+mod room;
 mod scan;
 mod template;
 mod tile;

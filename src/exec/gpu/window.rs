@@ -4,6 +4,7 @@
 //! Small slots are bound whole. In a large one every matrix of a kernel lies in a window that starts at an offset which a
 //! binding may have, and the kernel counts its elements from there: kernels of equal chunks then have equal texts.
 
+use super::device::Device;
 use super::template::Source;
 use super::tile::Tile;
 use crate::op::{MatMul, Matrix, Op, Optimizer, Plan, SlotId};
@@ -27,6 +28,15 @@ impl Fit {
         binding: usize::MAX,
         align: 64,
     };
+
+    /// Bindings of at most `binding` bytes on a device.
+    pub fn of(device: &Device, binding: u64) -> Fit {
+        let align = u64::from(device.limits.min_storage_buffer_offset_alignment).max(16);
+        Fit {
+            binding: (binding / 4) as usize,
+            align: (align / 4) as usize,
+        }
+    }
 
     fn windowed(&self, plan: &Plan, slot: SlotId) -> bool {
         self.binding < usize::MAX && plan.slot(slot).len() > self.binding.min(WHOLE)

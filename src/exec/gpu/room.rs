@@ -1,0 +1,50 @@
+//! Whether a device can take a plan's slots and bind what its kernels need of them, before anything is allocated.
+
+use std::collections::HashSet;
+
+use super::device::Device;
+use super::executor::{bindable, bytes};
+use super::lower::lower;
+use super::tile::Tile;
+use super::window::Fit;
+use crate::op::Plan;
+use crate::{Error, Result};
+
+impl Device {
+    /// Whether every slot of `plan` fits a buffer, and every kernel's part of one a binding. How much memory there is in
+    /// all no device tells.
+    ///
+    /// # Errors
+    /// Device, naming the first slot that does not fit.
+    pub fn holds(&self, plan: &Plan) -> Result<()> {
+        let limit = self.limits.max_buffer_size;
+        for slot in &plan.slots {
+            let size = bytes(slot.len());
+            if size > limit {
+                return Err(Error::device(format!(
+                    "{} {:?} takes {size} bytes, and {} has buffers of at most {limit}; a smaller batch, sequence or layer \
+                     may fit",
+                    slot.name, slot.shape, self.adapter.name
+                )));
+            }
+        }
+        let binding = self.adapter.max_binding;
+        if plan.slots.iter().all(|s| bytes(s.len()) <= binding) {
+            return Ok(());
+        }
+        let tile = if self.adapter.software {
+            Tile::SOFTWARE
+        } else {
+            Tile::GPU
+        };
+        let fit = Fit::of(self, binding);
+        // Pieces of a window have operations of the same names and sizes.
+        let mut seen = HashSet::new();
+        for op in plan.ops.iter().filter(|op| seen.insert(op.name())) {
+            for source in &lower(op, plan, &tile, fit)?.kernels {
+                bindable(self, plan, source, binding)?;
+            }
+        }
+        Ok(())
+    }
+}
