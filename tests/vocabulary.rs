@@ -531,11 +531,6 @@ fn moments_of_rows_that_are_not_used_rest() {
     );
     // Weight decay alone moves every row of a table, and moments go on moving it.
     assert_ne!(whole["embedding.weight"], rows["embedding.weight"]);
-    close(
-        "head.bias",
-        &rows["head.bias"][..1],
-        &whole["head.bias"][..1],
-    );
 }
 
 #[test]

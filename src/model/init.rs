@@ -6,6 +6,8 @@ use crate::error::{Error, Result};
 use crate::op::{Fill, Gate, Matrix, Parameter, Plan};
 use crate::rng::{Purpose, Stream};
 
+/// Values of a weight that are drawn at a time.
+const DRAWN: usize = 1 << 20;
 /// Where the streams of chrono's draws begin, one a layer; those of the parameters are far below.
 const CHRONO: u64 = 1 << 32;
 
@@ -79,30 +81,39 @@ pub fn initialize(plan: &Plan, init: &Init) -> Result<Vec<f32>> {
         let cols = m.cols / blocks;
         for (block, fill) in parameter.fill.iter().enumerate() {
             let part = m.columns(block * cols, cols);
-            let values = draw(parameter, part, fill, init, &mut stream);
-            for (i, value) in values.into_iter().enumerate() {
-                let value = value as f32;
-                if !value.is_finite() {
-                    return Err(Error::data(format!(
-                        "{}: an initial value is {value}; lower init-scale",
-                        parameter.name
-                    )));
+            // A large table is drawn some rows at a time; the stream goes on where it was.
+            let rows = match fill {
+                Fill::Weight => (DRAWN / cols.max(1)).max(1),
+                _ => part.rows.max(1),
+            };
+            for first in (0..part.rows).step_by(rows) {
+                let count = rows.min(part.rows - first) * cols;
+                let values = draw(parameter, part, count, fill, init, &mut stream);
+                for (i, value) in values.into_iter().enumerate() {
+                    let value = value as f32;
+                    if !value.is_finite() {
+                        return Err(Error::data(format!(
+                            "{}: an initial value is {value}; lower init-scale",
+                            parameter.name
+                        )));
+                    }
+                    flat[part.offset + (first + i / cols) * part.stride + i % cols] = value;
                 }
-                flat[part.offset + i / cols * part.stride + i % cols] = value;
             }
         }
     }
     Ok(flat)
 }
 
+/// The next `n` values of `part`.
 fn draw(
     parameter: &Parameter,
     part: Matrix,
+    n: usize,
     fill: &Fill,
     init: &Init,
     stream: &mut Stream,
 ) -> Vec<f64> {
-    let n = part.rows * part.cols;
     if let Fill::Gate(gate) = fill
         && let Some(values) = gate_bias(gate, n, init)
     {
