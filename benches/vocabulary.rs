@@ -118,7 +118,7 @@ async fn measure(a: &Arguments) -> Result<()> {
         scale: 0.05,
         ..Init::default()
     };
-    engine.write(slot, &initialize(&plan, &init)?).await?;
+    engine.put(slot, initialize(&plan, &init)?).await?;
     let rows = a.seq_len * a.batch;
     let mut seconds = Vec::new();
     for step in 0..a.steps.max(1) {

@@ -139,6 +139,21 @@ impl Engine {
         }
     }
 
+    /// The same with values that are given away: the processor takes them as they lie, without a copy.
+    ///
+    /// # Errors
+    /// As [`Engine::write`].
+    pub async fn put(&mut self, slot: SlotId, values: Vec<f32>) -> Result<()> {
+        self.check(slot, Some(values.len()))?;
+        match self {
+            Engine::Cpu { cpu, .. } => {
+                cpu.put(slot, values);
+                Ok(())
+            }
+            Engine::Gpu(gpu) => gpu.write(slot, &values),
+        }
+    }
+
     fn check(&self, slot: SlotId, len: Option<usize>) -> Result<()> {
         let slot = self.plan().slot(slot);
         if slot.role == Role::Words {

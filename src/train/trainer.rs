@@ -292,9 +292,9 @@ impl Trainer {
         let Some(parameters) = plan.io.parameters else {
             return Err(Error::internal("the plan has no parameters"));
         };
-        engine.write(parameters, &state.parameters).await?;
-        for (slot, values) in plan.io.optimizer.iter().zip(&state.optimizer) {
-            engine.write(*slot, values).await?;
+        engine.put(parameters, state.parameters).await?;
+        for (slot, values) in plan.io.optimizer.iter().zip(state.optimizer) {
+            engine.put(*slot, values).await?;
         }
         for (slot, last) in plan.io.states.iter().zip(&state.states) {
             let all = state::at_last_step(&plan, *slot, last)?;

@@ -173,6 +173,12 @@ impl<F: Real> Cpu<F> {
         &mut self.reals[slot.0]
     }
 
+    /// Gives a slot of numbers other ones, as many as it holds.
+    pub(super) fn put(&mut self, slot: SlotId, values: Vec<F>) {
+        debug_assert_eq!(values.len(), self.reals[slot.0].len());
+        self.reals[slot.0] = values;
+    }
+
     /// A slot of words.
     pub fn read_words(&self, slot: SlotId) -> &[u32] {
         &self.words[slot.0]
