@@ -5,7 +5,7 @@ use std::sync::Arc;
 use wgrnn::cell::{Cell, library};
 use wgrnn::exec::Inputs;
 use wgrnn::exec::cpu::Cpu;
-use wgrnn::exec::differences::differences;
+use wgrnn::exec::differences::{differences, differences_at, worst};
 use wgrnn::model::{Dims, Drops, Init, Mode, Penalties, Scheme, Spec, initialize};
 use wgrnn::op::{Control, Hyper, Plan};
 
@@ -478,4 +478,32 @@ fn learned_initial_states() {
         };
         check(&model(&["lstm", "gru"], both), dims, fast);
     }
+}
+
+/// Units whose arguments are 3e-7 above the zero of their `relu`, within the smallest step of the differences: there the
+/// loss has no slope, and a point beside it is compared.
+#[test]
+fn a_kink_is_stepped_aside_from() {
+    let cell = Cell::parse("kink", "state h\nh = relu(linear(x, h))\n").unwrap();
+    let spec = Spec {
+        vocab: 3,
+        cells: vec![Arc::new(cell)],
+        hidden: 2,
+        ..Spec::default()
+    };
+    let dims = Dims { steps: 1, batch: 2 };
+    let plan = Arc::new(spec.plan(dims, Mode::Gradients).unwrap());
+    let parameters = plan.parameters.clone();
+    let slopes = differences_at(plan, false, &mut |flat| {
+        for parameter in parameters.iter().filter(|p| p.name.starts_with("rnn.")) {
+            let m = parameter.matrix;
+            let input = parameter.name.contains("weight_ih");
+            flat[m.offset..m.end()].fill(if input { 3e-7 } else { 0.0 });
+        }
+    });
+    let slopes = slopes.unwrap();
+    let rnn = slopes.iter().filter(|s| s.name.starts_with("rnn."));
+    assert!(rnn.filter(|s| s.got.abs() > 1e-3).count() > 2);
+    let worst = worst(&slopes).unwrap();
+    assert!(worst.passed(), "{}", worst.fault());
 }

@@ -249,9 +249,10 @@ fn golden_sequences<F: Real>(fast: bool, tolerance: f64) {
             let weights: Vec<f32> = (0..steps * batch)
                 .map(|row| f32::from(u8::from(row / batch < lengths[row % batch])))
                 .collect();
+            let cell = Arc::new(library::builtin(file.cell()).unwrap());
             let spec = Spec {
                 vocab: file.size("V"),
-                cells: vec![Arc::new(library::builtin(file.cell()).unwrap()); file.size("layers")],
+                cells: vec![cell; file.size("layers")],
                 hidden: file.size("H"),
                 embed: file.size("embed"),
                 tie: file.tied(),

@@ -597,7 +597,8 @@ fn dynamic_evaluation_learns_after_each_window_and_goes_back() {
             decay,
             eps: 1e-8,
         };
-        let run = learner.run(&Device::Cpu, &parameters, squares, how, &text(n));
+        let text = text(n);
+        let run = learner.run(&Device::Cpu, &parameters, squares, how, &text);
         block_on(run).unwrap().nats
     };
     // The first window is measured before anything is learned from it.
@@ -615,7 +616,8 @@ fn dynamic_evaluation_learns_after_each_window_and_goes_back() {
             decay: 0.01,
             eps: 1e-4,
         };
-        let run = learner.run(&Device::Cpu, &parameters, Some(&squares), how, &text(1000));
+        let text = text(1000);
+        let run = learner.run(&Device::Cpu, &parameters, Some(&squares), how, &text);
         block_on(run).unwrap().nats
     };
     let (still, learned) = (run(0.0), run(0.01));
