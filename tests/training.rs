@@ -551,7 +551,13 @@ fn lines_are_evaluated_as_each_alone() {
     assert!((all.nats - loss / all.count as f64).abs() < 1e-6);
 }
 
-/// A trained model and a text that it was not trained on, for dynamic evaluation.
+/// So many tokens, the text again and again.
+fn text_of(setting: &Setting, n: usize) -> Tokens {
+    let all = setting.tokens.iter().cycle().take(n);
+    Tokens::from(all.copied().collect::<Vec<u32>>())
+}
+
+/// A model at its start, for dynamic evaluation.
 fn learner(steps: usize) -> (Learner, Vec<f32>, Setting) {
     let setting = Setting::new(Settings {
         dropout: 0.3,
@@ -569,7 +575,7 @@ fn dynamic_evaluation_without_a_rate_is_evaluation() {
     let (mut learner, parameters, setting) = learner(7);
     let cells = setting.about.cells().unwrap();
     let spec = spec(&setting.settings, cells, setting.about.vocabulary.len());
-    let tokens = Tokens::from(setting.tokens[..500].to_vec());
+    let tokens = text_of(&setting, 500);
     let mut evaluator = Evaluator::new(&spec, tokens.clone(), 1).unwrap();
     let want = block_on(evaluator.run(&Device::Cpu, &parameters)).unwrap();
     let still = Dynamic {
@@ -590,7 +596,7 @@ fn dynamic_evaluation_without_a_rate_is_evaluation() {
 #[test]
 fn dynamic_evaluation_learns_after_each_window_and_goes_back() {
     let (mut learner, parameters, setting) = learner(10);
-    let text = |n: usize| Tokens::from(setting.tokens[..n].to_vec());
+    let text = |n: usize| text_of(&setting, n);
     let mut run = |lr: f64, decay: f64, squares: Option<&[f32]>, n: usize| {
         let how = Dynamic {
             lr,

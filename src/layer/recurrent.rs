@@ -43,6 +43,8 @@ pub struct Recurrent {
     written: Arc<Cell>,
     cell: Arc<Cell>,
     noise: Noise,
+    /// Whether noise takes its mean in training too.
+    still: bool,
     learned: bool,
     reversed: bool,
     compiled: Arc<Compiled>,
@@ -75,6 +77,7 @@ impl Recurrent {
             written: cell.clone(),
             cell,
             noise: Noise::default(),
+            still: false,
             learned: false,
             reversed: false,
             compiled: Arc::default(),
@@ -89,6 +92,11 @@ impl Recurrent {
     /// The same layer with noise inside its cell.
     pub fn noisy(self, noise: Noise) -> Self {
         Recurrent { noise, ..self }
+    }
+
+    /// The same layer whose noise takes its mean in training as in evaluation, where `still`.
+    pub fn still(self, still: bool) -> Self {
+        Recurrent { still, ..self }
     }
 
     /// The same layer with a learned state before the first step, where `learned`.
@@ -178,7 +186,10 @@ impl Recurrent {
 impl Layer for Recurrent {
     fn forward(&mut self, builder: &mut Builder, input: Signal) -> Result<Signal> {
         let label = self.label.clone();
-        self.cell = Arc::new(self.written.with_noise(self.noise, builder.training));
+        self.cell = Arc::new(
+            self.written
+                .with_noise(self.noise, builder.training && !self.still),
+        );
         let ((t, b), h, rows) = (self.window(builder), self.hidden, builder.rows());
         let memory = !self.cell.is_feed_forward();
         let packed = builder.packed(memory);

@@ -51,6 +51,8 @@ pub struct Spec {
     pub connections: Connections,
     /// Noise inside the cells while training.
     pub noise: Noise,
+    /// Whether that noise takes its mean in training too, as it does in evaluation.
+    pub still: bool,
     /// How scores become a loss.
     pub softmax: Softmax,
     /// Whether the gradients of tables of which a minibatch uses a few rows are those rows: the embedding, unless a full or
@@ -91,6 +93,7 @@ impl Default for Spec {
             learn_initial: false,
             connections: Connections::default(),
             noise: Noise::default(),
+            still: false,
             softmax: Softmax::Full,
             sparse: false,
             scores_at_once: SCORES_AT_ONCE,
@@ -150,6 +153,7 @@ impl Spec {
         let layer = |label: String| {
             Recurrent::new(cell.clone(), self.hidden, label)
                 .noisy(self.noise)
+                .still(self.still)
                 .drop_weights(self.drops.weights)
                 .propagation(self.penalties.propagation)
                 .learned(self.learn_initial)

@@ -49,7 +49,7 @@ impl Learner {
             dropout: 0.0,
             drops: Drops::default(),
             penalties: Penalties::default(),
-            noise: Default::default(),
+            still: true,
             softmax,
             sparse: false,
             targets_apart: false,
