@@ -202,6 +202,7 @@ fn a_stopped_run_over_lines_goes_on_to_the_bit() {
     for (batch_tokens, bucket, reduce) in [(0, 0, Reduce::Token), (23, 2, Reduce::Row)] {
         let setting = Setting::new(Settings {
             lines: true,
+            line_order: LineOrderName::Target,
             batch_tokens,
             bucket,
             reduce,

@@ -261,7 +261,12 @@ async fn drive(
     writer: &RunWriter,
     stop: &AtomicBool,
 ) -> Result<()> {
-    let Ready { job, about, state } = ready;
+    let Ready {
+        mut job,
+        about,
+        state,
+    } = ready;
+    job.before = about.vocabulary.before_text();
     let path = writer.run().path().to_path_buf();
     let (keep, plan) = (job.settings.keep, job.plan.clone());
     let quiet = m.get_flag("quiet");
@@ -413,8 +418,13 @@ fn describe(job: &Job, about: &About) -> String {
         0 => "one-hot".to_string(),
         n => format!("embed {n}"),
     };
+    let minibatch = match (s.lines, s.batch_tokens) {
+        (false, _) => format!("B {}, T {}", s.batch, s.seq_len),
+        (true, 0) => format!("{} lines a minibatch", s.batch),
+        (true, tokens) => format!("lines of {tokens} tokens a minibatch"),
+    };
     format!(
-        "{}: {} x {} of H {}, {embed}, V {}, {} parameters; B {}, T {}, {} {}, {}, dropout {}, seed {}; {length}, {} \
+        "{}: {} x {} of H {}, {embed}, V {}, {} parameters; {minibatch}, {} {}, {}, dropout {}, seed {}; {length}, {} \
          steps an epoch",
         about.text.as_ref().map_or("?", |t| t.name.as_str()),
         about.cell_names(),
@@ -422,8 +432,6 @@ fn describe(job: &Job, about: &About) -> String {
         s.hidden,
         job.spec.vocab,
         job.plan.parameter_count(),
-        s.batch,
-        s.seq_len,
         s.optimizer,
         s.lr,
         s.schedule,

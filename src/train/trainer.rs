@@ -47,6 +47,8 @@ pub struct Job {
     window: f64,
     /// Steps of all epochs, where these are the run's length.
     epochs_steps: Option<u64>,
+    /// The token that samples go on from, such as the end of a line; 0 unless set.
+    pub before: u32,
     /// Of lines: the symbols that start and end one.
     marks: Option<(u32, u32)>,
     evaluator: Option<Evaluator>,
@@ -206,6 +208,7 @@ impl Job {
             per_epoch,
             window,
             feed,
+            before: marks.map_or(0, |m| m.0),
             marks,
             evaluator,
             sampler,
@@ -584,7 +587,7 @@ impl Trainer {
             ..Choice::default()
         };
         let marks = self.job.marks;
-        let mut last = marks.map_or(0, |m| m.0);
+        let mut last = self.job.before;
         let mut tokens = Vec::with_capacity(SAMPLE);
         for _ in 0..SAMPLE {
             let scores = sampler.feed(&[last]).await?;

@@ -243,7 +243,7 @@ impl Settings {
             found.add(&["pad", "lines"], text.to_string());
         }
         let order = self.line_order;
-        if order != LineOrderName::Source && !self.lines {
+        if order != LineOrderName::Shuffle && !self.lines {
             found.add(
                 &["line-order", "lines"],
                 format!("expected lines, got {order} without"),

@@ -277,8 +277,8 @@ settings! {
         batch: usize = 32,
         /// lines: steps of a minibatch, at most, instead of batch lines; 0: batch lines
         batch_tokens: usize = 0,
-        /// lines: sorted by length, source, target, source-target, target-source, or not (shuffle); for single lines source is target
-        line_order: LineOrderName = LineOrderName::Source,
+        /// lines: not sorted before minibatches are cut (shuffle), or by length: source, target, source-target, target-source; for single lines source is target
+        line_order: LineOrderName = LineOrderName::Shuffle,
         /// lines: sort within so many minibatches of shuffled lines, so that minibatches differ from epoch to epoch; 0: all lines
         bucket: usize = 0,
         /// lines: fill every line up to its minibatch's longest and compute that too, as engines do that cannot leave it out

@@ -369,7 +369,9 @@ fn settings_of_lines_need_lines() {
         ("line-order", "target-source"),
         ("bucket", "5"),
     ] {
-        from_flags(&[lines, (name, text)]).unwrap();
+        let order = ("line-order", "source");
+        let order = if name == "bucket" { order } else { lines };
+        from_flags(&[lines, order, (name, text)]).unwrap();
     }
     for faulty in [
         vec![lines, ("long-lines", "drop")],
@@ -391,7 +393,7 @@ fn settings_of_lines_need_lines() {
         (9, crate::data::LongLines::Drop)
     );
     assert_eq!(s.batching().size, crate::data::BatchSize::Tokens(500));
-    assert_eq!(s.batching().order, crate::data::LineOrder::Source);
+    assert_eq!(s.batching().order, crate::data::LineOrder::Shuffle);
     assert!(s.recipe().lines);
 }
 
