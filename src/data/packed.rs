@@ -12,11 +12,11 @@ use crate::error::{Error, Result};
 pub struct Packed {
     /// [T+1]: the first row of each step, and N.
     pub starts: Vec<usize>,
-    /// The inputs [N].
+    /// The inputs `[N]`.
     pub ids: Vec<u32>,
-    /// The targets [N].
+    /// The targets `[N]`.
     pub targets: Vec<u32>,
-    /// [B]: which lines they are, longest first.
+    /// `[B]`: which lines they are, longest first.
     pub lines: Vec<u32>,
 }
 

@@ -1,4 +1,4 @@
-//! Token ids [N] of a text, however long it is: a handle that is cheap to clone and to cut.
+//! Token ids `[N]` of a text, however long it is: a handle that is cheap to clone and to cut.
 
 use std::ops::Range;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::path::Path;
 use super::store::{IN_MEMORY, Store, StoreWriter};
 use crate::error::{Error, Result};
 
-/// Token ids [N], in memory or, where they are many, in a temporary file. Clones and slices share them.
+/// Token ids `[N]`, in memory or, where they are many, in a temporary file. Clones and slices share them.
 ///
 /// An id takes one, two or four bytes, by the size of the vocabulary.
 #[derive(Clone, Debug)]

@@ -3,7 +3,7 @@
 use super::{Cost, Matrix, SlotId, bytes};
 use crate::cell::real::Real;
 
-/// state[s, 0] = reset ? start[s] : state[s, T], for a slot [S, T+1, B, H]; start is 0 where nothing is learned.
+/// `state[s, 0] = reset ? start[s] : state[s, T]`, for a slot [S, T+1, B, H]; start is 0 where nothing is learned.
 #[derive(Clone, Debug)]
 pub struct Carry {
     /// The name in the plan.

@@ -268,7 +268,7 @@ pub struct Io {
     pub weights: Option<SlotId>,
     /// How many rows count, for matrices and scans whose rows differ from run to run; see [`Packing`].
     pub counts: Option<SlotId>,
-    /// For packed sequences [R]: where the states [B + R] hold each row's step before.
+    /// For packed sequences `[R]`: where the states [B + R] hold each row's step before.
     pub before: Option<SlotId>,
     /// Control words, see [`Control`].
     pub control: Option<SlotId>,
