@@ -1,5 +1,6 @@
 //! Log probabilities of rows of scores.
 
+use super::softmax_xent::exponentials;
 use super::{Cost, Matrix, area, bytes, same};
 use crate::cell::real::Real;
 
@@ -50,16 +51,7 @@ impl LogSoftmax {
     /// The plain code for one row, in place.
     #[inline(always)]
     pub fn plain_row<F: Real>(row: &mut [F], add: F) {
-        let mut max = row[0];
-        for x in row.iter() {
-            if *x > max {
-                max = *x;
-            }
-        }
-        let mut sum = F::ZERO;
-        for x in row.iter() {
-            sum += (*x - max).exp();
-        }
+        let (max, sum) = exponentials(row);
         let by = add - sum.ln();
         for x in row.iter_mut() {
             *x = (*x - max) + by;

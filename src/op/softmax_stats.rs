@@ -2,6 +2,7 @@
 //! sum of exponentials, and the target's score.
 
 use super::gather::words;
+use super::softmax_xent::exponentials;
 use super::{Cost, Matrix, SlotId, area, bytes, same};
 use crate::cell::real::Real;
 
@@ -74,16 +75,7 @@ impl SoftmaxStats {
     /// The plain code for one row of the chunk.
     #[inline(always)]
     pub fn plain_row<F: Real>(&self, row: &[F], target: usize, stats: &mut [F]) {
-        let mut max = row[0];
-        for x in row {
-            if *x > max {
-                max = *x;
-            }
-        }
-        let mut sum = F::ZERO;
-        for x in row {
-            sum += (*x - max).exp();
-        }
+        let (mut max, mut sum) = exponentials(row);
         if self.from > 0 {
             // A NaN that no comparison saw is in one of the sums.
             let (before, here) = (stats[0], max);

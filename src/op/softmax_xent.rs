@@ -31,6 +31,22 @@ pub struct SoftmaxXent {
 /// which take a CPU a hundred times as long.
 pub const LOWEST: f64 = -46.0;
 
+/// The largest score of a row, and the sum of the exponentials of all beside it.
+#[inline(always)]
+pub(super) fn exponentials<F: Real>(row: &[F]) -> (F, F) {
+    let mut max = row[0];
+    for x in row {
+        if *x > max {
+            max = *x;
+        }
+    }
+    let mut sum = F::ZERO;
+    for x in row {
+        sum += (*x - max).exp();
+    }
+    (max, sum)
+}
+
 impl SoftmaxXent {
     pub(super) const KIND: &'static str = "softmax_xent";
 
@@ -76,16 +92,7 @@ impl SoftmaxXent {
     /// The plain code for one row; returns its loss.
     #[inline(always)]
     pub fn plain_row<F: Real>(&self, row: &mut [F], target: usize, weight: F, scale: F) -> F {
-        let mut max = row[0];
-        for x in row.iter() {
-            if *x > max {
-                max = *x;
-            }
-        }
-        let mut sum = F::ZERO;
-        for x in row.iter() {
-            sum += (*x - max).exp();
-        }
+        let (max, sum) = exponentials(row);
         // A row may hold a NaN that no comparison saw; the sum carries it into the loss.
         let loss = weight * (max + sum.ln() - row[target]);
         if self.gradient {

@@ -13,7 +13,7 @@ use super::sampling::Sampling;
 use super::schedule::{Progress, Schedule};
 use super::settings::{Length, Reduce, Settings};
 use super::state::{self, Best, Counters, State};
-use crate::data::{Body, Carry, Streams};
+use crate::data::{Body, Carry, Padding, Streams};
 use crate::error::{Error, Kind, Result};
 use crate::exec::{Device, Engine, Inputs, Outcome};
 use crate::model::{Dims, Mode, Spec, initialize};
@@ -107,6 +107,8 @@ struct Pending {
     lr: f64,
     place: Place,
     counted: usize,
+    /// At an epoch's last step: what padding would have cost.
+    padding: Option<Padding>,
 }
 
 /// A run in progress.
@@ -409,10 +411,16 @@ impl Trainer {
             },
         };
         self.engine.run(&inputs).await?;
+        let padding = match place.ends() {
+            true => self.job.feed.padding(place.epoch),
+            false => None,
+        };
         self.pending.push_back(Pending {
             lr,
             place,
             counted: batch.counted,
+            // Now, while the epoch's minibatches are at hand: its figures may come when the next one's are.
+            padding,
         });
         self.counters.step += 1;
 
@@ -443,12 +451,14 @@ impl Trainer {
             if !report.finite {
                 return Err(self.diverged(step).await?);
             }
-            let Some(Pending { lr, place, counted }) = self.pending.pop_front() else {
+            let Some(Pending {
+                lr,
+                place,
+                counted,
+                padding,
+            }) = self.pending.pop_front()
+            else {
                 return Err(Error::internal("figures of a step that was not made"));
-            };
-            let padding = match place.ends() {
-                true => self.job.feed.padding(place.epoch),
-                false => None,
             };
             let meter = &mut self.counters.meter;
             let made = Made {

@@ -377,7 +377,7 @@ fn log_softmax(op: &LogSoftmax, tile: &Tile) -> Result<Source> {
         .size("GROUP", tile.flat)
         .flag("SHARED", lanes > 1)
         .flag("ADDED", op.add.is_some())
-        .matrix("from", &op.from)
+        .matrix("logits", &op.from)
         .matrix("to", &op.to);
     if let Some(add) = &op.add {
         template = template.matrix("add", add);

@@ -24,6 +24,10 @@ const LIBRARY: &[(&str, &str)] = &[
         include_str!("../../../shaders/lib/threefry.wgsl"),
     ),
     ("flat", include_str!("../../../shaders/lib/flat.wgsl")),
+    (
+        "exponentials",
+        include_str!("../../../shaders/lib/exponentials.wgsl"),
+    ),
     ("rules", include_str!("../../../shaders/lib/rules.wgsl")),
 ];
 
