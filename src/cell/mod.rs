@@ -9,6 +9,7 @@ pub mod constants;
 mod derive;
 pub mod eval;
 pub mod graph;
+pub mod lanes;
 pub mod language;
 mod level;
 pub mod library;

@@ -3,12 +3,13 @@
 use std::fmt::{Debug, Display};
 use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub};
 
+use super::lanes::Lanes;
+
 /// A floating point type that plans can run in.
 pub trait Real:
-    Copy
+    Lanes
     + Send
     + Sync
-    + 'static
     + Debug
     + Display
     + Default

@@ -1,18 +1,22 @@
 //! Products of whole matrices, on every core.
 
-use super::product::{Strides, product};
+use super::product::{Room, View, product};
 use crate::cell::real::Real;
 use crate::op::MatMul;
 
-/// The product of `op`.
-pub fn run<F: Real>(op: &MatMul, a: &[F], b: &[F], bias: Option<&[F]>, c: &mut [F]) {
+/// The product of `op`; `room` is where operands are packed.
+pub fn run<F: Real>(
+    op: &MatMul,
+    a: &[F],
+    b: &[F],
+    bias: Option<&[F]>,
+    c: &mut [F],
+    room: &mut Room<F>,
+) {
     let (m, k, n) = op.dims();
-    let strides = |transpose: bool, stride: usize| {
-        if transpose {
-            Strides::transposed(stride)
-        } else {
-            Strides::rows(stride)
-        }
+    let view = |transpose: bool| match transpose {
+        true => View::transposed,
+        false => View::rows,
     };
     let mut accumulate = op.accumulate;
     if let Some(bias) = bias {
@@ -28,10 +32,10 @@ pub fn run<F: Real>(op: &MatMul, a: &[F], b: &[F], bias: Option<&[F]>, c: &mut [
     }
     product(
         [m, k, n],
-        (a, strides(op.transpose_a, op.a.stride)),
-        (b, strides(op.transpose_b, op.b.stride)),
-        (c, Strides::rows(op.c.stride)),
+        view(op.transpose_a)(a, op.a.stride),
+        view(op.transpose_b)(b, op.b.stride),
+        (c, op.c.stride),
         accumulate,
-        true,
+        room,
     );
 }

@@ -12,6 +12,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
+use self::product::{Packed, Room};
 use super::{Inputs, Outcome, Timings};
 use crate::cell::real::Real;
 use crate::error::{Error, Result};
@@ -30,6 +31,10 @@ pub struct Cpu<F> {
     words: Vec<Vec<u32>>,
     runs: u64,
     plain: bool,
+    /// Where operands of products are packed.
+    room: Option<Room<F>>,
+    /// Where the weights of a scan are packed.
+    packed: Vec<Packed<F>>,
 }
 
 impl<F: Real> Cpu<F> {
@@ -47,6 +52,8 @@ impl<F: Real> Cpu<F> {
             plan,
             runs: 0,
             plain: false,
+            room: None,
+            packed: Vec::new(),
         }
     }
 
@@ -257,14 +264,16 @@ impl<F: Real> Cpu<F> {
                 op.plain(ids, this.part(op.table), &mut out[op.out.offset..]);
             }),
             Op::MatMul(op) => self.with(op.c.slot, |this, c| {
+                let mut room = this.room.take().unwrap_or_else(Room::new);
                 let (a, b) = (this.part(op.a), this.part(op.b));
                 let bias = op.bias.map(|bias| this.part(bias));
                 let c = &mut c[op.c.offset..];
                 if this.plain {
                     op.plain(a, b, bias, c);
                 } else {
-                    matmul::run(op, a, b, bias, c);
+                    matmul::run(op, a, b, bias, c, &mut room);
                 }
+                this.room = Some(room);
             }),
             Op::Transpose(op) => self.with(op.to.slot, |this, to| {
                 op.plain(this.part(op.from), &mut to[op.to.offset..]);
@@ -566,6 +575,7 @@ impl<F: Real> Cpu<F> {
     }
 
     fn scan(&mut self, op: &Scan) {
+        let mut packed = std::mem::take(&mut self.packed);
         let mut take = |slot: Option<SlotId>| {
             slot.map_or(Vec::new(), |s| std::mem::take(&mut self.reals[s.0]))
         };
@@ -599,8 +609,9 @@ impl<F: Real> Cpu<F> {
         if self.plain {
             op.plain(&mut slices);
         } else {
-            scan::run(op, &mut slices);
+            scan::run(op, &mut slices, &mut packed);
         }
+        self.packed = packed;
         self.reals[op.state.0] = state;
         for (slot, values) in [(op.kept, kept), (op.delta, delta), (op.work, work)] {
             if let Some(slot) = slot {

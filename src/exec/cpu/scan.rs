@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::halves;
-use super::product::{Strides, product};
+use super::product::{Packed, View};
 use super::simd;
 use crate::cell::eval::Evaluator;
 use crate::cell::real::Real;
@@ -32,6 +32,8 @@ struct Product {
     sum: usize,
     /// Whether it adds to the sum.
     accumulate: bool,
+    /// Which of the packed weights.
+    packed: usize,
 }
 
 /// A stage prepared to run.
@@ -62,7 +64,8 @@ fn neighbour(operand: Operand, n: usize) -> Option<Operand> {
     }
 }
 
-fn prepare(scan: &Scan, stage: &Stage) -> Prepared {
+/// The stage, whose weights are packed behind `before` others.
+fn prepare(scan: &Scan, stage: &Stage, before: &mut usize) -> Prepared {
     let h = scan.hidden;
     let mut products: Vec<Product> = Vec::new();
     for (s, sum) in stage.sums.iter().enumerate() {
@@ -98,6 +101,7 @@ fn prepare(scan: &Scan, stage: &Stage) -> Prepared {
                     p.deep += 1;
                 }
                 _ => products.push(Product {
+                    packed: *before + products.len(),
                     operand: term.operand,
                     source: term.source,
                     weight,
@@ -109,6 +113,7 @@ fn prepare(scan: &Scan, stage: &Stage) -> Prepared {
             }
         }
     }
+    *before += products.len();
     let evaluator = Evaluator::new(&stage.program);
     let mask = |load| match load {
         Load::Mask(m) => Some(m),
@@ -187,11 +192,14 @@ fn parts(op: &Scan, starts: &[u32], threads: usize) -> Vec<Range<usize>> {
     parts
 }
 
-/// Runs the scan `op` on its slots.
-pub fn run<F: Real>(op: &Scan, slices: &mut Slices<'_, F>) {
+/// Runs the scan `op` on its slots; `packed` is where its weights are packed, once for all steps.
+pub fn run<F: Real>(op: &Scan, slices: &mut Slices<'_, F>, packed: &mut Vec<Packed<F>>) {
     let (b, h) = (op.batch, op.hidden);
-    let stages: Vec<Prepared> = op.stages().iter().map(|s| prepare(op, s)).collect();
-    let last = prepare(op, &op.compiled.initial);
+    let mut weights = 0;
+    let stages: Vec<Prepared> = { op.stages().iter() }
+        .map(|s| prepare(op, s, &mut weights))
+        .collect();
+    let last = prepare(op, &op.compiled.initial, &mut weights);
     let terms: usize = op
         .stages()
         .iter()
@@ -211,6 +219,13 @@ pub fn run<F: Real>(op: &Scan, slices: &mut Slices<'_, F>) {
     } else {
         1
     };
+    packed.resize(weights.max(packed.len()), Packed::default());
+    let used = stages.iter().chain(op.initial.then_some(&last));
+    for p in used.flat_map(|s| &s.products) {
+        let stride = op.weights[p.source].map_or(0, |w| w.stride);
+        let weight = View::rows(&slices.weights[p.source][p.weight..], stride);
+        packed[p.packed].pack(p.deep * h, p.wide * h, weight, worth);
+    }
     let starts = slices.starts;
     let parts = parts(op, starts, threads);
 
@@ -236,7 +251,7 @@ pub fn run<F: Real>(op: &Scan, slices: &mut Slices<'_, F>) {
         hoisted: slices.hoisted,
         ids: slices.ids,
         input: slices.input,
-        weights: &slices.weights,
+        packed,
         vectors: &slices.vectors,
         control: slices.control,
         upstream: slices.upstream,
@@ -267,7 +282,7 @@ struct Shared<'a, F> {
     hoisted: &'a [F],
     ids: &'a [u32],
     input: &'a [F],
-    weights: &'a [&'a [F]],
+    packed: &'a [Packed<F>],
     vectors: &'a [&'a [F]],
     control: &'a [u32],
     upstream: &'a [F],
@@ -300,9 +315,10 @@ impl<F: Real> Shared<'_, F> {
             .chain([last])
             .map(|s| s.evaluator.registers())
             .collect();
+        let mut strips = Vec::new();
         let mut step = |t: usize| {
             for (stage, registers) in stages.iter().zip(&mut registers) {
-                self.stage(stage, t, &mut rows, &mut sums, registers);
+                self.stage(stage, t, &mut rows, &mut sums, registers, &mut strips);
             }
         };
         match self.op.direction {
@@ -311,7 +327,14 @@ impl<F: Real> Shared<'_, F> {
         }
         if self.op.initial {
             let registers = &mut registers[stages.len()];
-            self.stage(last, usize::MAX, &mut rows, &mut sums, registers);
+            self.stage(
+                last,
+                usize::MAX,
+                &mut rows,
+                &mut sums,
+                registers,
+                &mut strips,
+            );
         }
     }
 
@@ -354,6 +377,7 @@ impl<F: Real> Shared<'_, F> {
         rows: &mut Rows<'_, F>,
         sums: &mut [F],
         registers: &mut [F],
+        strips: &mut Vec<F>,
     ) {
         let h = self.op.hidden;
         let width = stage.width() * h;
@@ -390,15 +414,8 @@ impl<F: Real> Shared<'_, F> {
                 Operand::Delta(d) => (&rows.delta[t][d * h..], deltas),
                 Operand::NextDelta(d) => (&rows.delta[t.wrapping_add(1)][d * h..], deltas),
             };
-            let weight = self.op.weights[p.source].map_or(0, |w| w.stride);
-            product(
-                [later, p.deep * h, p.wide * h],
-                (a, Strides::rows(stride)),
-                (&self.weights[p.source][p.weight..], Strides::rows(weight)),
-                (&mut sums[p.sum * h..], Strides::rows(width)),
-                p.accumulate,
-                false,
-            );
+            let to = (&mut sums[p.sum * h..], width);
+            self.packed[p.packed].multiply(later, View::rows(a, stride), to, p.accumulate, strips);
         }
         if stage.width() > stage.sums {
             simd(

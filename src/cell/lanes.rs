@@ -1,0 +1,102 @@
+//! The vector registers that hold numbers of a type, so that one kernel serves f32 and f64.
+
+use pulp::Simd;
+
+/// A number type whose values fit the registers of every instruction set.
+pub trait Lanes: Copy + 'static {
+    /// A register full of values.
+    type Register<S: Simd>: Copy;
+
+    /// A register with `value` in every lane.
+    fn splat<S: Simd>(simd: S, value: Self) -> Self::Register<S>;
+
+    /// a * b + c in every lane, with one rounding where the instruction set has it.
+    fn fused<S: Simd>(
+        simd: S,
+        a: Self::Register<S>,
+        b: Self::Register<S>,
+        c: Self::Register<S>,
+    ) -> Self::Register<S>;
+
+    /// a + b in every lane.
+    fn sum<S: Simd>(simd: S, a: Self::Register<S>, b: Self::Register<S>) -> Self::Register<S>;
+
+    /// The sum of all lanes.
+    fn across<S: Simd>(simd: S, a: Self::Register<S>) -> Self;
+
+    /// Values as registers, and the rest that fills none.
+    fn registers<S: Simd>(simd: S, values: &[Self]) -> (&[Self::Register<S>], &[Self]);
+
+    /// The same, to be written.
+    fn registers_mut<S: Simd>(
+        simd: S,
+        values: &mut [Self],
+    ) -> (&mut [Self::Register<S>], &mut [Self]);
+}
+
+macro_rules! lanes {
+    ($number:ty, $register:ident, $splat:ident, $fused:ident, $sum:ident, $across:ident, $split:ident, $split_mut:ident) => {
+        impl Lanes for $number {
+            type Register<S: Simd> = S::$register;
+
+            #[inline(always)]
+            fn splat<S: Simd>(simd: S, value: $number) -> S::$register {
+                simd.$splat(value)
+            }
+
+            #[inline(always)]
+            fn fused<S: Simd>(
+                simd: S,
+                a: S::$register,
+                b: S::$register,
+                c: S::$register,
+            ) -> S::$register {
+                simd.$fused(a, b, c)
+            }
+
+            #[inline(always)]
+            fn sum<S: Simd>(simd: S, a: S::$register, b: S::$register) -> S::$register {
+                simd.$sum(a, b)
+            }
+
+            #[inline(always)]
+            fn across<S: Simd>(simd: S, a: S::$register) -> $number {
+                simd.$across(a)
+            }
+
+            #[inline(always)]
+            fn registers<S: Simd>(_: S, values: &[$number]) -> (&[S::$register], &[$number]) {
+                S::$split(values)
+            }
+
+            #[inline(always)]
+            fn registers_mut<S: Simd>(
+                _: S,
+                values: &mut [$number],
+            ) -> (&mut [S::$register], &mut [$number]) {
+                S::$split_mut(values)
+            }
+        }
+    };
+}
+
+lanes!(
+    f32,
+    f32s,
+    splat_f32s,
+    mul_add_e_f32s,
+    add_f32s,
+    reduce_sum_f32s,
+    as_simd_f32s,
+    as_mut_simd_f32s
+);
+lanes!(
+    f64,
+    f64s,
+    splat_f64s,
+    mul_add_e_f64s,
+    add_f64s,
+    reduce_sum_f64s,
+    as_simd_f64s,
+    as_mut_simd_f64s
+);
