@@ -46,12 +46,20 @@ macro_rules! operators {
     };
 }
 
+/// Elements that are computed side by side, so that a loop over them becomes vector code without a scalar rest.
+const SIDE: usize = 16;
+
 #[inline(always)]
 fn rows<F: Real, const N: usize>(out: &mut [F], operands: [&[F]; N], f: impl Fn([F; N]) -> F) {
     let n = out.len();
-    let operands = operands.map(|o| &o[..n]);
-    for (i, out) in out.iter_mut().enumerate() {
-        *out = f(operands.map(|o| o[i]));
+    let operands = operands.map(|o| o[..n].as_chunks::<SIDE>());
+    let (whole, rest) = out.as_chunks_mut::<SIDE>();
+    for (c, out) in whole.iter_mut().enumerate() {
+        let chunks = operands.map(|(chunks, _)| chunks[c]);
+        *out = std::array::from_fn(|i| f(chunks.map(|o| o[i])));
+    }
+    for (i, out) in rest.iter_mut().enumerate() {
+        *out = f(operands.map(|(_, rest)| rest[i]));
     }
 }
 
