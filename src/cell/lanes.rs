@@ -2,6 +2,9 @@
 
 use pulp::Simd;
 
+/// Elements that a loop takes side by side: with a length that is known, it becomes vector code without a scalar rest.
+pub const SIDE: usize = 16;
+
 /// A number type whose values fit the registers of every instruction set.
 pub trait Lanes: Copy + 'static {
     /// A register full of values.

@@ -1,6 +1,7 @@
 //! The table of pointwise operators: name, arithmetic, WGSL, derivative; one row each.
 
 use super::graph::{Graph, Id};
+use super::lanes::SIDE;
 use super::real::Real;
 
 /// One row an operator. `value` is the arithmetic on any [`Real`], `wgsl` the same in the shading language, and `grad`
@@ -45,9 +46,6 @@ macro_rules! operators {
         }
     };
 }
-
-/// Elements that are computed side by side, so that a loop over them becomes vector code without a scalar rest.
-const SIDE: usize = 16;
 
 #[inline(always)]
 fn rows<F: Real, const N: usize>(out: &mut [F], operands: [&[F]; N], f: impl Fn([F; N]) -> F) {

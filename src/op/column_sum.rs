@@ -51,16 +51,22 @@ impl ColumnSum {
         format!("{} x {}", self.from.rows, self.from.cols)
     }
 
-    /// The plain code: row after row, or none where the sums do not count.
+    /// The plain code for these columns: row after row, or none where the sums do not count.
     #[inline(always)]
-    pub fn plain<F: Real>(&self, counted: bool, from: &[F], into: &mut [F]) {
-        let into = &mut into[..self.into.cols];
+    pub fn plain<F: Real>(
+        &self,
+        counted: bool,
+        columns: std::ops::Range<usize>,
+        from: &[F],
+        into: &mut [F],
+    ) {
         if !self.accumulate {
             into.fill(F::ZERO);
         }
         for r in 0..if counted { self.from.rows } else { 0 } {
             let at = r * self.from.stride;
-            for (sum, x) in into.iter_mut().zip(&from[at..at + self.from.cols]) {
+            let row = &from[at + columns.start..at + columns.end];
+            for (sum, x) in into.iter_mut().zip(row) {
                 *sum += *x;
             }
         }

@@ -2,6 +2,7 @@
 
 use super::gather::words;
 use super::{Cost, Matrix, SlotId, area, bytes};
+use crate::cell::lanes::SIDE;
 use crate::cell::real::Real;
 
 /// losses `[R]` = weight * (log sum exp(row) - `row[target]`); with `gradient`, scores = (softmax - onehot) * weight * scale.
@@ -34,17 +35,19 @@ pub const LOWEST: f64 = -46.0;
 /// The largest score of a row, and the sum of the exponentials of all beside it.
 #[inline(always)]
 pub(super) fn exponentials<F: Real>(row: &[F]) -> (F, F) {
-    let mut max = row[0];
-    for x in row {
-        if *x > max {
-            max = *x;
-        }
+    let (chunks, rest) = row.as_chunks::<SIDE>();
+    let larger = |a: F, b: F| if b > a { b } else { a };
+    let mut lanes = [row[0]; SIDE];
+    for chunk in chunks {
+        lanes = std::array::from_fn(|i| larger(lanes[i], chunk[i]));
     }
-    let mut sum = F::ZERO;
-    for x in row {
-        sum += (*x - max).exp();
+    let max = { lanes.iter().chain(rest) }.fold(row[0], |max, x| larger(max, *x));
+    let mut lanes = [F::ZERO; SIDE];
+    for chunk in chunks {
+        lanes = std::array::from_fn(|i| lanes[i] + (chunk[i] - max).exp());
     }
-    (max, sum)
+    let rest = rest.iter().fold(F::ZERO, |sum, x| sum + (*x - max).exp());
+    (max, lanes.iter().fold(rest, |sum, x| sum + *x))
 }
 
 impl SoftmaxXent {

@@ -47,14 +47,14 @@ impl Transpose {
         format!("{} x {}", self.from.rows, self.from.cols)
     }
 
-    /// The plain code.
-    pub fn plain<F: Real>(&self, from: &[F], to: &mut [F]) {
+    /// The plain code: these rows of the result.
+    pub fn plain<F: Real>(&self, made: std::ops::Range<usize>, from: &[F], to: &mut [F]) {
         // In squares, so that what is read and what is written both stay in the first-level cache.
         for rows in (0..self.from.rows).step_by(SQUARE) {
-            for cols in (0..self.from.cols).step_by(SQUARE) {
+            for cols in made.clone().step_by(SQUARE) {
                 for i in rows..self.from.rows.min(rows + SQUARE) {
-                    for j in cols..self.from.cols.min(cols + SQUARE) {
-                        to[j * self.to.stride + i] = from[i * self.from.stride + j];
+                    for j in cols..made.end.min(cols + SQUARE) {
+                        to[(j - made.start) * self.to.stride + i] = from[i * self.from.stride + j];
                     }
                 }
             }

@@ -76,9 +76,8 @@ impl<F: Real> Cpu<F> {
     /// Inputs of the wrong size, or a token id beyond the vocabulary.
     pub fn run(&mut self, inputs: &Inputs<'_>) -> Result<Outcome> {
         self.set(inputs)?;
-        for op in 0..self.plan.ops.len() {
-            self.run_op(op)?;
-        }
+        // On one of the pool's threads, so that no operation has to hand its work over and wait.
+        rayon::scope(|_| (0..self.plan.ops.len()).try_for_each(|op| self.run_op(op)))?;
         Ok(self.outcome())
     }
 
@@ -88,12 +87,15 @@ impl<F: Real> Cpu<F> {
     /// As [`Cpu::run`].
     pub fn run_timed(&mut self, inputs: &Inputs<'_>, timings: &mut Timings) -> Result<Outcome> {
         self.set(inputs)?;
-        for op in 0..self.plan.ops.len() {
-            let start = Instant::now();
-            self.run_op(op)?;
-            timings.seconds[op] += start.elapsed().as_secs_f64();
-            timings.calls[op] += 1;
-        }
+        rayon::scope(|_| {
+            (0..self.plan.ops.len()).try_for_each(|op| {
+                let start = Instant::now();
+                self.run_op(op)?;
+                timings.seconds[op] += start.elapsed().as_secs_f64();
+                timings.calls[op] += 1;
+                Ok::<_, Error>(())
+            })
+        })?;
         Ok(self.outcome())
     }
 
@@ -276,7 +278,10 @@ impl<F: Real> Cpu<F> {
                 this.room = Some(room);
             }),
             Op::Transpose(op) => self.with(op.to.slot, |this, to| {
-                op.plain(this.part(op.from), &mut to[op.to.offset..]);
+                let to = &mut to[op.to.offset..];
+                parallel::rows(to, op.to.stride, op.to.rows, |range, to| {
+                    op.plain(range, this.part(op.from), to);
+                });
             }),
             Op::Scan(op) => self.scan(op),
             Op::Dropout(op) => {
@@ -352,10 +357,12 @@ impl<F: Real> Cpu<F> {
                 let from = this.part(op.from);
                 let into = &mut into[op.into.offset..];
                 let counted = op.reset_only.is_none_or(|c| this.words[c.0][4] == 1);
-                simd(
-                    #[inline(always)]
-                    || op.plain(counted, from, into),
-                );
+                parallel::columns(&mut into[..op.into.cols], op.from.rows, |range, into| {
+                    simd(
+                        #[inline(always)]
+                        || op.plain(counted, range.clone(), from, into),
+                    );
+                });
             }),
             Op::Scatter(op) => self.with(op.into.slot, |this, into| {
                 let index = &this.words[op.index.0][op.at..];

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use rayon::prelude::*;
+
 use super::halves;
 
 /// Fewer elements than this are not worth a second thread.
@@ -58,6 +60,13 @@ pub fn rows2<F: Send, G: Send>(
             }
         }
     });
+}
+
+/// Calls `f` with ranges of columns and a row's elements there; each column has so many rows to go through.
+pub fn columns<F: Send>(row: &mut [F], rows: usize, f: impl Fn(Range<usize>, &mut [F]) + Sync) {
+    let each = row.len().div_ceil(parts(row.len() * rows)).max(1);
+    let part = |(n, part): (usize, &mut [F])| f(n * each..n * each + part.len(), part);
+    row.par_chunks_mut(each).enumerate().for_each(part);
 }
 
 /// Calls `f` with ranges of a flat array and the same ranges of two others, which may be empty.
