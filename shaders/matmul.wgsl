@@ -31,12 +31,17 @@ fn right(row: u32, column: u32) -> vec4<f32> {
 }
 
 @compute @workgroup_size(GROUP)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>) {
     let thread = flat(id, groups);
     if (thread >= THREADS) {
         return;
     }
+#if UNIFORM
+    // The same rows for a whole workgroup, in words from which a compiler sees it.
+    let i = (group.y * groups.x + group.x) / (ACROSS / GROUP) * ROWS;
+#else
     let i = thread / ACROSS * ROWS;
+#end
     let j = thread % ACROSS * COLUMNS;
 #if COUNTED_ROWS
     if (i >= M) {
@@ -56,9 +61,10 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
 #end
     for (var k = 0u; k < whole; k += 4u) {
 #{LOADS}
-#for q in 0..4
+        // All terms of a sum follow one another: where sums are more than registers, each is fetched once a round.
 #for m in 0..ROWS
 #for n in 0..FOURS
+#for q in 0..4
         acc#{m}_#{n} += vec4<f32>(x#{m}_#{q}) * y#{n}_#{q};
 #end
 #end

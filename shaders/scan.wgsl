@@ -30,7 +30,7 @@ alias U = #{U};
 #{MASKS}
 #end
 @compute @workgroup_size(GROUP)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>) {
     let t = step.x;
     let thread = flat(id, groups);
     if (thread >= THREADS) {
@@ -48,7 +48,12 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
 #else
     let running = BATCH;
 #end
+#if UNIFORM
+    // The same rows for a whole workgroup, in words from which a compiler sees it.
+    let first_row = (group.y * groups.x + group.x) / (ACROSS / GROUP) * ROWS;
+#else
     let first_row = thread / ACROSS * ROWS;
+#end
 #if PACKED
     if (first_row >= running) {
         return;

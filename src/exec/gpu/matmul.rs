@@ -87,6 +87,7 @@ fn direct(op: &MatMul, tile: &Tile) -> Result<Source> {
         .size("GROUP", tile.group)
         .size("THREADS", down * across)
         .size("ACROSS", across)
+        .flag("UNIFORM", across.is_multiple_of(tile.group))
         .size("ROWS", rows)
         .size("COLUMNS", columns)
         .size("FOURS", fours)

@@ -151,6 +151,7 @@ impl Writer<'_> {
             .flag("PACKED", self.scan.packed.is_some())
             .size("UNITS", units)
             .size("SUMS", stage.sums.len())
+            .flag("UNIFORM", across.is_multiple_of(tile.group))
             .flag("INLINE", self.rows * self.columns <= 4)
             .text("V", v)
             .text("U", u)
@@ -245,14 +246,18 @@ impl Writer<'_> {
                             feed.source
                         );
                     }
-                    for r in 0..self.rows {
-                        let x = if w == 1 {
-                            format!("x{r}")
-                        } else {
-                            format!("V(x{r}[{kk}])")
-                        };
-                        for c in 0..self.columns {
-                            let acc = format!("acc_{}_{r}_{c}", feed.sum);
+                }
+            }
+            // All terms of a sum follow one another: where sums are more than registers, each is fetched once a round.
+            for r in 0..self.rows {
+                for (f, feed) in product.feeds.iter().enumerate() {
+                    for c in 0..self.columns {
+                        let acc = format!("acc_{}_{r}_{c}", feed.sum);
+                        for kk in 0..w {
+                            let x = match w {
+                                1 => format!("x{r}"),
+                                _ => format!("V(x{r}[{kk}])"),
+                            };
                             let _ = writeln!(out, "{acc} += {x} * m_{f}_{kk}_{c};");
                         }
                     }
