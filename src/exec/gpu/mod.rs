@@ -3,6 +3,7 @@
 //! [`Device`] is an open adapter; [`Gpu`] makes buffers, kernels and bind groups for a plan once and replays them. From an
 //! operation to its kernels leads `lower`, which fills the templates in `shaders/`; `scan` and `matmul` unroll theirs.
 
+mod buffers;
 mod device;
 mod executor;
 mod limits;
@@ -11,14 +12,17 @@ mod matmul;
 mod pipeline;
 mod readback;
 mod room;
+mod run;
 mod scan;
 mod template;
 mod tile;
 pub(super) mod timing;
+mod transfer;
 mod window;
 
 pub use device::{Adapter, Choice, Device, INSTALL, TIMEOUT, adapters};
-pub use executor::{Gpu, Phase};
+pub use executor::Gpu;
 pub use limits::measure as measure_limits;
+pub use run::Phase;
 pub use tile::Tile;
 pub use timing::{KernelTime, Span, Traced};

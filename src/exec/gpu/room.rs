@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
+use super::buffers::{bindable, bytes};
 use super::device::Device;
-use super::executor::{bindable, bytes};
 use super::lower::lower;
 use super::tile::Tile;
 use super::window::Fit;

@@ -3,8 +3,9 @@
 use std::time::Instant;
 
 use super::device::Device;
-use super::executor::{Gpu, Phase};
+use super::executor::Gpu;
 use super::readback::fetch;
+use super::run::Phase;
 use crate::Result;
 use crate::exec::{Inputs, Timings};
 
