@@ -75,6 +75,8 @@ pub fn required_path<'a>(m: &'a ArgMatches, name: &str) -> Result<&'a PathBuf> {
 pub fn open_device(m: &ArgMatches) -> Result<Device> {
     let choice = m.get_one::<String>("device").map_or("auto", |c| c);
     let device = pollster::block_on(Device::open(choice))?;
+    #[cfg(debug_assertions)]
+    plant(&device)?;
     if !m
         .try_get_one::<bool>("quiet")
         .is_ok_and(|q| q == Some(&true))
@@ -82,6 +84,19 @@ pub fn open_device(m: &ArgMatches) -> Result<Device> {
         out::note(&format!("device: {}", device.name()));
     }
     Ok(device)
+}
+
+/// Plants the faults in a device that a test names in `WGRNN_PLANT`, separated by commas. Released programs have no such
+/// thing.
+#[cfg(debug_assertions)]
+fn plant(device: &Device) -> Result<()> {
+    let (Device::Gpu(gpu), Ok(list)) = (device, std::env::var("WGRNN_PLANT")) else {
+        return Ok(());
+    };
+    for fault in list.split(',') {
+        gpu.plant(wgrnn::exec::gpu::Fault::parse(fault)?);
+    }
+    Ok(())
 }
 
 /// A flag for every setting, under its section.

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::device::Device;
 use super::pipeline::{Pipeline, STEP_BYTES, compile};
@@ -27,6 +28,13 @@ pub(super) struct Dispatch {
     pub offset: u32,
     /// A step of packed sequences, which is left out where none is so long.
     pub packed: Option<u32>,
+}
+
+impl Dispatch {
+    /// Whether it has anything to do where the longest packed sequence has so many steps.
+    pub fn live(&self, longest: u32) -> bool {
+        self.packed.is_none_or(|step| step < longest)
+    }
 }
 
 /// Whether every binding of a kernel is one that the adapter allows.
@@ -95,38 +103,72 @@ impl Steps {
     }
 }
 
+/// Bytes of a device that a plan's slots hold, as long as it lives.
+pub(super) struct Held {
+    device: Arc<Device>,
+    bytes: u64,
+}
+
+impl Held {
+    fn take(&mut self, bytes: u64) {
+        self.bytes += bytes;
+        self.device.held.fetch_add(bytes, Ordering::SeqCst);
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.device.held.fetch_sub(self.bytes, Ordering::SeqCst);
+    }
+}
+
 /// One zeroed buffer a slot.
-pub(super) async fn allocate(device: &Device, plan: &Plan) -> Result<Vec<wgpu::Buffer>> {
-    let limit = device.limits.max_buffer_size;
-    let total = plan.bytes();
+///
+/// Where one cannot be had, the others are tried all the same: the device is then asked how much there was.
+pub(super) async fn allocate(
+    device: &Arc<Device>,
+    plan: &Plan,
+) -> Result<(Vec<wgpu::Buffer>, Held)> {
+    device.buffers_hold(plan)?;
+    let mut held = Held {
+        device: device.clone(),
+        bytes: 0,
+    };
     let mut buffers = Vec::new();
+    let mut short = None;
     for slot in &plan.slots {
         let size = bytes(slot.len());
-        if size > limit {
-            return Err(Error::device(format!(
-                "{} {:?} takes {size} bytes, and {} has buffers of at most {limit}; a smaller batch, sequence or layer may fit",
-                slot.name, slot.shape, device.adapter.name
-            )));
-        }
+        let before = device.held();
+        let refused = device.allowance().is_some_and(|most| before + size > most);
         let scope = device.raw.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
-        buffers.push(device.raw.create_buffer(&wgpu::BufferDescriptor {
-            label: Some(&slot.name),
-            size,
-            usage: wgpu::BufferUsages::STORAGE
-                | wgpu::BufferUsages::COPY_SRC
-                | wgpu::BufferUsages::COPY_DST,
-            mapped_at_creation: false,
-        }));
-        if scope.pop().await.is_some() {
-            return Err(Error::device(format!(
-                "{} is out of memory at {} {:?} ({size} bytes) of a plan of {total} bytes; a smaller batch, sequence or \
-                 layer may fit",
-                device.adapter.name, slot.name, slot.shape
-            )));
+        if !refused {
+            buffers.push(device.raw.create_buffer(&wgpu::BufferDescriptor {
+                label: Some(&slot.name),
+                size,
+                usage: wgpu::BufferUsages::STORAGE
+                    | wgpu::BufferUsages::COPY_SRC
+                    | wgpu::BufferUsages::COPY_DST,
+                mapped_at_creation: false,
+            }));
         }
+        let refused = scope.pop().await.is_some() || refused;
         device.healthy(&slot.name)?;
+        match refused {
+            true => drop(short.get_or_insert((slot, size, before))),
+            false => held.take(size),
+        }
     }
-    Ok(buffers)
+    let Some((slot, size, before)) = short else {
+        return Ok((buffers, held));
+    };
+    device.short.store(device.held(), Ordering::SeqCst);
+    Err(Error::device(format!(
+        "{} is out of memory at {} {:?}: {size} bytes beside the {before} that are in use; the plan takes {}",
+        device.adapter.name,
+        slot.name,
+        slot.shape,
+        plan.bytes()
+    )))
 }
 
 pub(super) async fn kernel(

@@ -1,30 +1,42 @@
 //! The executor: buffers, kernels and bind groups made once for a plan, which every run then replays.
 
 use std::collections::{HashMap, VecDeque};
+use std::ops::Range;
 use std::sync::Arc;
 
-use super::buffers::{Dispatch, Kernel, Steps, allocate, bindable, kernel};
+use super::buffers::{Dispatch, Held, Kernel, Steps, allocate, bindable, kernel};
 use super::device::Device;
 use super::lower::lower;
+use super::pace::Pace;
 use super::pipeline::STEP_BYTES;
 use super::readback::Ring;
-use super::run::{IN_FLIGHT, cuts};
+use super::run::{IN_FLIGHT, Measured, RETURNED};
 use super::template::Source;
 use super::tile::Tile;
+use super::timing::Stamps;
 use super::window::Fit;
 use crate::Result;
-use crate::op::{Op, Plan, Report};
+use crate::exec::Outcome;
+use crate::op::{Op, Plan};
 
 /// Runs a plan on a device.
 pub struct Gpu {
     pub(super) device: Arc<Device>,
     pub(super) plan: Arc<Plan>,
     pub(super) buffers: Vec<wgpu::Buffer>,
+    _held: Held,
     pub(super) kernels: Vec<Kernel>,
+    /// The dispatches of a run, in order.
+    pub(super) all: Vec<Dispatch>,
     /// For every operation of the plan, its dispatches.
-    pub(super) ops: Vec<Vec<Dispatch>>,
-    /// The dispatches, counted over all operations, before which a submission ends.
-    pub(super) cuts: Vec<usize>,
+    pub(super) ops: Vec<Range<usize>>,
+    pub(super) pace: Pace,
+    /// Timestamps of submissions, where the device has a clock, once one is measured.
+    pub(super) stamps: Option<Stamps>,
+    /// The measured runs whose times have not come.
+    pub(super) measured: VecDeque<Measured>,
+    /// The reports that nobody asked for yet.
+    pub(super) reports: Vec<Outcome>,
     pub(super) ring: Ring,
     pub(super) in_flight: VecDeque<wgpu::SubmissionIndex>,
     pub(super) runs: u64,
@@ -95,11 +107,12 @@ impl Gpu {
         edit: &mut dyn FnMut(&str, &str) -> String,
     ) -> Result<Gpu> {
         let fit = Fit::of(&device, binding);
-        let buffers = allocate(&device, &plan).await?;
+        let (buffers, held) = allocate(&device, &plan).await?;
         let stride = u64::from(device.limits.min_uniform_buffer_offset_alignment).max(STEP_BYTES);
         let mut known: HashMap<Source, usize> = HashMap::new();
         let mut steps = Steps::new(stride);
         let mut ops = Vec::new();
+        let mut all: Vec<Dispatch> = Vec::new();
         let mut sources: Vec<Source> = Vec::new();
         for op in &plan.ops {
             let lowered = lower(op, &plan, tile, fit)?;
@@ -123,23 +136,30 @@ impl Gpu {
                 offset: steps.offset(*step),
                 packed: packed.then_some(step[0]).filter(|step| *step != u32::MAX),
             };
-            ops.push(lowered.order.iter().map(dispatch).collect());
+            let first = all.len();
+            all.extend(lowered.order.iter().map(dispatch));
+            ops.push(first..all.len());
         }
         let steps = steps.buffer(&device);
         let mut kernels = Vec::new();
         for source in &sources {
             kernels.push(kernel(&device, source, &buffers, &steps).await?);
         }
-        let ring = Ring::new(&device, IN_FLIGHT, 4 * Report::NUMBERS as u64);
+        let ring = Ring::new(&device, IN_FLIGHT, RETURNED);
         device.healthy("preparing the plan")?;
-        let cuts = cuts(&plan, &ops);
+        let pace = Pace::new(&plan, &ops, &all, !device.adapter.timestamps);
         Ok(Gpu {
             device,
             plan,
             buffers,
+            _held: held,
             kernels,
-            cuts,
+            all,
             ops,
+            pace,
+            stamps: None,
+            measured: VecDeque::new(),
+            reports: Vec::new(),
             ring,
             in_flight: VecDeque::new(),
             runs: 0,

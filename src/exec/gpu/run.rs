@@ -1,19 +1,21 @@
 //! Runs: recording a plan's dispatches, submitting them in parts, waiting, and the reports that come late.
 
-use super::buffers::Dispatch;
-use super::executor::Gpu;
-use crate::exec::{Inputs, Outcome};
-use crate::op::{Plan, Report};
-use crate::{Error, Result};
+use std::ops::Range;
+use std::time::Instant;
 
-/// Dispatches of a submission: a long window's are handed over in parts, so that none keeps the device from others.
-const MOST_DISPATCHES: usize = 4096;
+use super::executor::Gpu;
+use super::pace::MEASURED;
+use super::timing::{Stamps, spans};
+use crate::exec::{Inputs, Outcome};
+use crate::op::Report;
+use crate::{Error, Result};
 
 /// Submissions that may be under way: enough that the device never waits for the host, few enough to stop soon.
 pub(super) const IN_FLIGHT: usize = 3;
 
-/// So do those of a plan with many floating point operations.
-const MOST_FLOPS: f64 = 5e10;
+/// Where the timestamps lie in what comes back from a run, after its report, and its size in bytes.
+const STAMPS: u64 = (4 * Report::NUMBERS as u64).next_multiple_of(16);
+pub(super) const RETURNED: u64 = STAMPS + 16 * MEASURED as u64;
 
 /// What the host is at during a run, for [`Gpu::run_marked`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +35,14 @@ pub enum Phase {
 /// Told whenever a phase begins.
 pub(super) type Mark<'a> = &'a mut (dyn FnMut(Phase) + Send);
 
+/// A run whose submissions are measured.
+pub(super) struct Measured {
+    run: u64,
+    parts: Vec<Range<usize>>,
+    /// Steps of the longest of its packed sequences.
+    longest: u32,
+}
+
 impl Gpu {
     /// Writes the inputs and submits the whole plan; waits only where too many submissions are under way.
     ///
@@ -42,7 +52,7 @@ impl Gpu {
         self.run_marked(inputs, &mut |_| {}).await
     }
 
-    /// [`Gpu::run`], which calls `mark` whenever a phase begins: this part of the engine has no clock.
+    /// [`Gpu::run`], which calls `mark` whenever a phase begins.
     ///
     /// # Errors
     /// As [`Gpu::run`].
@@ -55,26 +65,53 @@ impl Gpu {
             self.device.wait(oldest, "a run of the plan").await?;
         }
         mark(Phase::Recording);
-        let mut encoder = self.device.raw.create_command_encoder(&Default::default());
-        let all: Vec<Dispatch> = self.ops.iter().flatten().copied().collect();
-        let mut first = 0;
-        for cut in 0..=self.cuts.len() {
-            let end = self.cuts.get(cut).copied().unwrap_or(all.len());
-            if first > 0 {
-                mark(Phase::Submitting);
-                self.submit(encoder).await?;
-                mark(Phase::Recording);
-                encoder = self.device.raw.create_command_encoder(&Default::default());
-            }
-            let part = &all[first..end];
-            self.record(&mut encoder.begin_compute_pass(&Default::default()), part);
-            first = end;
+        let parts = self.pace.parts(0..self.all.len());
+        let measure = self.pace.measure();
+        if measure && !self.device.adapter.timestamps {
+            return self.run_clocked(parts, mark).await;
         }
-        self.finish(encoder, mark).await
+        if measure && self.stamps.is_none() {
+            self.stamps = Some(Stamps::new(&self.device, MEASURED));
+        }
+        let mut encoder = self.device.raw.create_command_encoder(&Default::default());
+        for (n, part) in parts.iter().enumerate() {
+            if n > 0 {
+                mark(Phase::Submitting);
+                let fresh = self.device.raw.create_command_encoder(&Default::default());
+                self.submit(std::mem::replace(&mut encoder, fresh)).await?;
+                mark(Phase::Recording);
+            }
+            let stamps = { self.stamps.as_ref() }.filter(|_| measure && n < MEASURED);
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
+                label: None,
+                timestamp_writes: stamps.map(|s| s.of(n)),
+            });
+            self.record(&mut pass, part.clone());
+        }
+        let measured = measure.then(|| Measured {
+            run: self.runs,
+            longest: self.longest,
+            parts: parts.into_iter().take(MEASURED).collect(),
+        });
+        self.finish(encoder, measured, mark).await
+    }
+
+    /// A run with the host's clock around every submission.
+    async fn run_clocked(&mut self, parts: Vec<Range<usize>>, mark: Mark<'_>) -> Result<()> {
+        let mut measured = Vec::new();
+        self.device.wait(None, "earlier runs").await?;
+        for part in parts {
+            let start = Instant::now();
+            self.alone(part.clone(), "a part of the plan").await?;
+            measured.push((part, start.elapsed().as_secs_f64()));
+        }
+        self.learn(&measured, self.longest);
+        let encoder = self.device.raw.create_command_encoder(&Default::default());
+        self.finish(encoder, None, mark).await
     }
 
     /// Submits a part of a run; waits where too many are under way.
-    async fn submit(&mut self, encoder: wgpu::CommandEncoder) -> Result<()> {
+    pub(super) async fn submit(&mut self, encoder: wgpu::CommandEncoder) -> Result<()> {
         let submission = self.device.queue.submit([encoder.finish()]);
         self.in_flight.push_back(submission);
         while self.in_flight.len() > IN_FLIGHT {
@@ -84,23 +121,50 @@ impl Gpu {
         Ok(())
     }
 
-    /// How many kernels a run dispatches.
-    pub fn dispatches(&self) -> usize {
-        self.ops.iter().map(Vec::len).sum()
+    /// Submits these dispatches and waits for them.
+    async fn alone(&self, part: Range<usize>, what: &str) -> Result<()> {
+        let mut encoder = self.device.raw.create_command_encoder(&Default::default());
+        self.record(&mut encoder.begin_compute_pass(&Default::default()), part);
+        let submission = self.device.queue.submit([encoder.finish()]);
+        self.device.wait(Some(submission), what).await
     }
 
-    /// Copies the report, submits, and counts the run.
+    /// How many kernels a run dispatches.
+    pub fn dispatches(&self) -> usize {
+        self.all.len()
+    }
+
+    /// Seconds of each submission of the run that was measured last, as far as [`Gpu::outcomes`] has seen it; at most 256.
+    /// None is above [`LONGEST`](super::LONGEST) but where a single dispatch takes longer, or before the device was known.
+    pub fn submissions(&self) -> &[f64] {
+        &self.pace.newest
+    }
+
+    /// Copies what comes back, submits, and counts the run.
     pub(super) async fn finish(
         &mut self,
         mut encoder: wgpu::CommandEncoder,
+        measured: Option<Measured>,
         mark: Mark<'_>,
     ) -> Result<()> {
         let mut place = None;
-        if let Some(report) = self.plan.io.report {
+        let report = self.plan.io.report;
+        if report.is_some() || measured.is_some() {
             mark(Phase::Waiting);
             let to = self.ring.place(&self.device).await?;
+            self.digest(false)?;
             mark(Phase::Recording);
-            self.ring.copy(to, &mut encoder, &self.buffers[report.0]);
+            if let Some(report) = report {
+                let (from, size) = (&self.buffers[report.0], 4 * Report::NUMBERS as u64);
+                self.ring.copy(to, &mut encoder, from, 0, size);
+            }
+            if let (Some(measured), Some(stamps)) = (measured, &self.stamps) {
+                let passes = measured.parts.len();
+                let from = stamps.resolve_first(passes, &mut encoder);
+                let size = 16 * passes as u64;
+                self.ring.copy(to, &mut encoder, from, STAMPS, size);
+                self.measured.push_back(measured);
+            }
             place = Some(to);
         }
         let commands = encoder.finish();
@@ -109,9 +173,10 @@ impl Gpu {
             .push_back(self.device.queue.submit([commands]));
         mark(Phase::Done);
         if let Some(place) = place {
-            self.ring.map(place, self.runs);
+            self.ring.map(&self.device, place, self.runs);
         }
         self.runs += 1;
+        self.device.ran();
         self.device.healthy("running the plan")
     }
 
@@ -120,25 +185,18 @@ impl Gpu {
     /// # Errors
     /// Internal when there is no such operation; Device when the device is lost or hangs.
     pub async fn run_op(&mut self, op: usize) -> Result<()> {
-        let dispatches = self.ops.get(op).ok_or_else(|| {
+        let range = self.ops.get(op).cloned().ok_or_else(|| {
             Error::internal(format!("no operation {op} in a plan of {}", self.ops.len()))
         })?;
-        let mut encoder = self.device.raw.create_command_encoder(&Default::default());
-        self.record(
-            &mut encoder.begin_compute_pass(&Default::default()),
-            dispatches,
-        );
-        let submission = self.device.queue.submit([encoder.finish()]);
-        let name = self.plan.ops[op].name();
-        self.device.wait(Some(submission), name).await
+        for part in self.pace.parts(range) {
+            self.alone(part, self.plan.ops[op].name()).await?;
+        }
+        Ok(())
     }
 
     /// Records dispatches.
-    pub(super) fn record(&self, pass: &mut wgpu::ComputePass<'_>, dispatches: &[Dispatch]) {
-        for dispatch in dispatches {
-            if dispatch.packed.is_some_and(|step| step >= self.longest) {
-                continue;
-            }
+    pub(super) fn record(&self, pass: &mut wgpu::ComputePass<'_>, dispatches: Range<usize>) {
+        for dispatch in self.all[dispatches].iter().filter(|d| d.live(self.longest)) {
             let kernel = &self.kernels[dispatch.kernel];
             let offset = [dispatch.offset];
             let offsets = if kernel.step { &offset[..] } else { &[] };
@@ -160,37 +218,46 @@ impl Gpu {
         } else {
             self.device.poll("the reports of the runs")?;
         }
-        let arrived = self.ring.take(&self.device)?;
-        Ok({ arrived.into_iter() }
-            .map(|(run, bytes)| {
-                let numbers: &[f32] = bytemuck::cast_slice(&bytes);
+        self.digest(wait)?;
+        Ok(std::mem::take(&mut self.reports))
+    }
+
+    /// Takes what has come back: reports are kept, times change where submissions end.
+    fn digest(&mut self, wait: bool) -> Result<()> {
+        for (run, bytes) in self.ring.take(&self.device, wait)? {
+            let (report, stamps) = bytes.split_at(STAMPS as usize);
+            if self.plan.io.report.is_some() {
+                let numbers: Vec<f32> =
+                    bytemuck::pod_collect_to_vec(&report[..4 * Report::NUMBERS]);
                 let numbers: Vec<f64> = numbers.iter().map(|x| f64::from(*x)).collect();
                 let report = Report::from_numbers(&numbers);
-                Outcome { run, report }
-            })
-            .collect())
-    }
-}
-
-/// The dispatches before which a submission ends: the first of an operation where many floating point operations are
-/// waiting, and any after so many others.
-pub(super) fn cuts(plan: &Plan, ops: &[Vec<Dispatch>]) -> Vec<usize> {
-    let mut cuts = Vec::new();
-    let (mut waiting, mut first, mut at) = (0.0, 0, 0);
-    for (op, dispatches) in plan.ops.iter().zip(ops) {
-        let own = op.cost().flops;
-        if waiting + own > MOST_FLOPS && at > first {
-            cuts.push(at);
-            (waiting, first) = (0.0, at);
-        }
-        waiting += own;
-        for _ in dispatches {
-            if at - first == MOST_DISPATCHES {
-                cuts.push(at);
-                first = at;
+                self.reports.push(Outcome { run, report });
             }
-            at += 1;
+            let of_run = self.measured.front().is_some_and(|m| m.run == run);
+            let measured = if of_run {
+                self.measured.pop_front()
+            } else {
+                None
+            };
+            if let Some(Measured { parts, longest, .. }) = measured {
+                let seconds = spans(&self.device, &stamps[..16 * parts.len()]);
+                let seconds = seconds.into_iter().map(|s| s.1);
+                let measured: Vec<_> = parts.into_iter().zip(seconds).collect();
+                self.learn(&measured, longest);
+            }
         }
+        Ok(())
     }
-    cuts
+
+    fn learn(&mut self, measured: &[(Range<usize>, f64)], longest: u32) {
+        let (all, pace) = (&self.all, &mut self.pace);
+        let live = |d: usize| all[d].live(longest);
+        let mut measured = measured.to_vec();
+        if let Some(each) = self.device.clock() {
+            for (part, seconds) in &mut measured {
+                *seconds = each * part.clone().filter(|d| live(*d)).count() as f64;
+            }
+        }
+        pace.learn(&measured, live);
+    }
 }

@@ -92,12 +92,7 @@ impl Gpu {
             if n > 0 {
                 // The host's copy of the part before is let go only once it has arrived.
                 device.queue.submit([]);
-                let polled = device.raw.poll(wgpu::PollType::Wait {
-                    submission_index: None,
-                    timeout: Some(super::device::TIMEOUT),
-                });
-                device.healthy(&of.name)?;
-                polled.map_err(|e| Error::internal(format!("{}: {e}", of.name)))?;
+                device.block(None, &of.name)?;
             }
             device.queue.write_buffer(buffer, (n * COPY) as u64, part);
         }
