@@ -1,5 +1,6 @@
 //! What is promised of a device in trouble, slow or short of memory, and under load: faults are planted in a whole one.
 
+mod adapter;
 mod room;
 
 use std::sync::Arc;
@@ -7,7 +8,7 @@ use std::sync::Arc;
 use pollster::block_on;
 use room::Room;
 use wgrnn::cell::{Cell, library};
-use wgrnn::exec::gpu::{Choice, Device, Fault, Gpu, INSTALL, LONGEST};
+use wgrnn::exec::gpu::{Device, Fault, Gpu, LONGEST};
 use wgrnn::exec::{Device as Any, Inputs};
 use wgrnn::model::{Dims, Init, Mode, Spec, Update, initialize};
 use wgrnn::op::{Control, Hyper, Plan, Rule};
@@ -15,11 +16,7 @@ use wgrnn::train::{Event, Job, Length, Settings, State, Trainer, spec as build};
 use wgrnn::{Kind, Result};
 
 fn device() -> Arc<Device> {
-    match block_on(Device::open(&Choice::Gpu)) {
-        Ok(Some(device)) => device,
-        Ok(None) => panic!("no adapter: {INSTALL}"),
-        Err(error) => panic!("{error}"),
-    }
+    adapter::device()
 }
 
 fn plan(steps: usize) -> Arc<Plan> {

@@ -179,11 +179,13 @@ pub fn run(m: &ArgMatches) -> Result<()> {
 
 /// The adapter that `choice` names; `auto` passes software adapters by, but here there may be nothing else to check.
 pub fn open(choice: &str) -> Result<Arc<Device>> {
-    match block_on(Device::open(&Choice::parse(choice)))? {
-        Some(device) => Ok(device),
+    let device = match block_on(Device::open(&Choice::parse(choice)))? {
+        Some(device) => device,
         None => block_on(Device::open(&Choice::Gpu))?
-            .ok_or_else(|| Error::device("no adapter to check")),
-    }
+            .ok_or_else(|| Error::device("no adapter to check"))?,
+    };
+    flags::plant(&device)?;
+    Ok(device)
 }
 
 fn print(title: &str, rows: &[Row]) -> Result<()> {

@@ -122,7 +122,7 @@ impl Gpu {
             }
             let mut places = Vec::new();
             for mut source in lowered.kernels {
-                source.text = edit(&source.label, &source.text);
+                source.text = device.misread(edit(&source.label, &source.text));
                 // Pieces of a window share their kernels.
                 let place = *known.entry(source.clone()).or_insert(sources.len());
                 if place == sources.len() {

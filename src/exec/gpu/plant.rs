@@ -18,12 +18,15 @@ pub enum Fault {
     Memory(u64),
     /// Every dispatch seems to take so many seconds.
     Clock(f64),
+    /// Every kernel's hyperbolic tangents are a hundredth too large.
+    Wrong,
     /// Waits end after so many seconds instead of what the adapter is given.
     Patience(f64),
 }
 
 impl Fault {
-    /// Reads `lost-after=N`, `silent`, `memory=BYTES`, `clock=SECONDS` or `patience=SECONDS`.
+    /// Reads `lost-after=N`, `silent`, `memory=BYTES`, `clock=SECONDS`, `wrong` or
+    /// `patience=SECONDS`.
     ///
     /// # Errors
     /// Usage, for anything else.
@@ -34,6 +37,7 @@ impl Fault {
         let fault = match name {
             "lost-after" => whole.map(Fault::LostAfter),
             "silent" => Some(Fault::Silent),
+            "wrong" => Some(Fault::Wrong),
             "memory" => whole.map(Fault::Memory),
             "clock" => seconds.map(Fault::Clock),
             "patience" => seconds.map(Fault::Patience),
@@ -75,6 +79,15 @@ impl Device {
             if *runs == last {
                 self.destroy();
             }
+        }
+    }
+
+    /// A kernel's text as the device is to take it.
+    pub(super) fn misread(&self, text: String) -> String {
+        let wrong = |f: &Fault| (*f == Fault::Wrong).then_some(());
+        match self.planted.find(wrong) {
+            None => text,
+            Some(()) => text.replace("= tanh_safe(", "= 1.01 * tanh_safe("),
         }
     }
 
