@@ -76,7 +76,7 @@ fn a_report_holds_what_a_bug_report_needs() {
     }
     assert!(!operations(speeds).is_empty());
     // A part of the check is no reason to trust an adapter.
-    assert!(!room.at("cache").exists());
+    assert!(!room.at("cache/wgrnn").exists());
 }
 
 #[test]
