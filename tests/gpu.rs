@@ -6,6 +6,7 @@ mod adapter;
 
 use std::sync::Arc;
 
+use adapter::device;
 use wgrnn::cell::{Cell, Noise, library};
 use wgrnn::exec::check::Twins;
 use wgrnn::exec::cpu::Cpu;
@@ -15,10 +16,6 @@ use wgrnn::layer::Connections;
 use wgrnn::model::{Dims, Drops, Init, Mode, Penalties, Scheme, Spec, Unroll, Update, initialize};
 use wgrnn::op::{Control, Hyper, Plan, Role, Rule};
 use wgrnn::rng::{Purpose, Stream};
-
-fn device() -> Arc<Device> {
-    adapter::device()
-}
 
 fn spec(cell: &str, hidden: usize, layers: usize, embed: usize, dropout: f64) -> Spec {
     let cell = Arc::new(library::builtin(cell).unwrap());

@@ -158,7 +158,7 @@ mod tests {
         let pace = Pace::of(vec![0.015; 10], false);
         assert_eq!(pace.parts(0..10), [0..2, 2..4, 4..6, 6..8, 8..10]);
         assert_eq!(pace.parts(1..4), [1..2, 2..4]);
-        assert_eq!(pace.parts(0..0), [0..0]);
+        assert_eq!(pace.parts(0..0).len(), 1, "a run without dispatches");
         assert_eq!(Pace::of(vec![1e-6; 5000], false).parts(0..5000).len(), 2);
     }
 
