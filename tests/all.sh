@@ -1,6 +1,9 @@
 #!/bin/sh
-# Runs every check: formatting, lints, tests. The GPU tests need a Vulkan, Metal or DX12 adapter; on a Linux machine
-# without any Vulkan driver, Mesa's software driver is installed first.
+# Runs every check: formatting, lints, tests, and the GPU tests once more on a second driver. The GPU tests need a Vulkan,
+# Metal or DX12 adapter; on a Linux machine without any Vulkan driver, Mesa's software driver is installed first.
+#
+# The second driver is SwiftShader, out of Debian's packages of Chromium, so that one driver's habit does not pass for
+# correctness. SECOND_DRIVER=FILE.json names another one's ICD file; SECOND_DRIVER=none leaves it out, and says so.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -40,3 +43,22 @@ else
     echo "NOT CHECKED: lints (rustup component add clippy)"
 fi
 cargo test
+
+# Several cells, packed rows, faults of devices, equal bits: what a driver's habit would show in, in about a minute.
+decisive="gru_cho_agrees rnn_agrees packed_sequences two_runs lost_device readback submissions"
+icd="${SECOND_DRIVER:-}"
+name=
+if [ -z "$icd" ] && [ "$(uname -s) $(uname -m)" = "Linux x86_64" ]; then
+    icd="$(sh tests/swiftshader.sh)"
+    name=SwiftShader
+fi
+case "$icd" in
+"") echo "NOT CHECKED: a second driver (SwiftShader comes with Debian's Chromium for x86-64; else set SECOND_DRIVER)" ;;
+none) echo "NOT CHECKED: a second driver (SECOND_DRIVER=none)" ;;
+*)
+    echo "once more with $icd"
+    # The tests refuse any adapter of another name, so that they cannot pass on the first driver by mistake.
+    env VK_DRIVER_FILES="$icd" VK_ICD_FILENAMES="$icd" TEST_ADAPTER="$name" \
+        cargo test --test gpu --test device -- $decisive
+    ;;
+esac

@@ -2,25 +2,20 @@
 //!
 //! Every operation starts from the same slots on both sides, its results poisoned with NaN beforehand on the GPU.
 
+mod adapter;
+
 use std::sync::Arc;
 
+use adapter::device;
 use wgrnn::cell::{Cell, Noise, library};
 use wgrnn::exec::check::Twins;
 use wgrnn::exec::cpu::Cpu;
-use wgrnn::exec::gpu::{Choice, Device, Gpu, INSTALL, Tile};
+use wgrnn::exec::gpu::{Device, Gpu, Tile};
 use wgrnn::exec::{Inputs, Timings};
 use wgrnn::layer::Connections;
 use wgrnn::model::{Dims, Drops, Init, Mode, Penalties, Scheme, Spec, Unroll, Update, initialize};
 use wgrnn::op::{Control, Hyper, Plan, Role, Rule};
 use wgrnn::rng::{Purpose, Stream};
-
-fn device() -> Arc<Device> {
-    match pollster::block_on(Device::open(&Choice::Gpu)) {
-        Ok(Some(device)) => device,
-        Ok(None) => panic!("no adapter: {INSTALL}"),
-        Err(error) => panic!("{error}"),
-    }
-}
 
 fn spec(cell: &str, hidden: usize, layers: usize, embed: usize, dropout: f64) -> Spec {
     let cell = Arc::new(library::builtin(cell).unwrap());

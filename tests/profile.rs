@@ -415,6 +415,47 @@ fn a_run_brings_its_settings_its_cell_and_its_vocabulary() {
     assert!(err.contains("--vocab-size"), "{err}");
 }
 
+/// The flags of `train` that change what a step computes change what is profiled.
+#[test]
+fn the_model_has_all_flags_of_training() {
+    let folder = tempfile::tempdir().unwrap();
+    let shapes = |flags: &str, device: &str| -> BTreeSet<String> {
+        let args = format!("profile {TINY} --device {device} --json {flags}");
+        let found: Value = serde_json::from_str(&ok(folder.path(), &args)).unwrap();
+        let row = |r: &Value| format!("{} {}", r["name"], r["shape"]);
+        found["kernels"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(row)
+            .collect()
+    };
+    let plain = shapes("", "cpu");
+    for (flags, part) in [
+        ("--lines", ""),
+        ("--lines --batch-tokens 20", ""),
+        ("--lines --pad", ""),
+        ("--softmax adaptive --cutoffs 5", "head"),
+        (
+            "--softmax sampled --samples 4 --sparse lazy --embed 6",
+            "head",
+        ),
+        ("--zoneout 0.2", ""),
+        ("--dropout-weights 0.3 --temporal-penalty 0.1", "penalty"),
+        ("--recompute 1 --accumulate 2", ""),
+    ] {
+        let found = shapes(flags, "cpu");
+        if !flags.contains("zoneout") && !flags.contains("pad") {
+            assert!(found != plain, "{flags} changes nothing");
+        }
+        assert!(
+            found.iter().any(|row| row.contains(part)),
+            "{flags}: {found:?}"
+        );
+        assert!(!shapes(flags, "gpu").is_empty());
+    }
+}
+
 #[test]
 fn faults_are_one_line() {
     let folder = tempfile::tempdir().unwrap();

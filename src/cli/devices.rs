@@ -6,6 +6,7 @@ use serde_json::json;
 use wgrnn::Result;
 use wgrnn::exec::{Device, gpu};
 
+use super::check::passed;
 use super::{flags, out};
 
 pub fn command() -> Command {
@@ -34,6 +35,7 @@ pub fn run(m: &ArgMatches) -> Result<()> {
                 "workgroup_memory_bytes": a.workgroup_memory,
                 "workgroup_threads": a.workgroup_threads,
                 "timestamps": a.timestamps,
+                "checked": passed::passed(a),
             })
         }));
         return out::json(&json!({"devices": list, "auto": auto}));
@@ -41,7 +43,7 @@ pub fn run(m: &ArgMatches) -> Result<()> {
     out::line(&format!("cpu    {}", cpu.name()))?;
     for a in &adapters {
         out::line(&format!(
-            "{:<6} {} - {}, {}, driver {}; {} MiB a binding, {} timestamps",
+            "{:<6} {} - {}, {}, driver {}; {} MiB a binding, {} timestamps; {}",
             a.index,
             a.name,
             a.backend,
@@ -49,6 +51,10 @@ pub fn run(m: &ArgMatches) -> Result<()> {
             a.driver,
             a.max_binding >> 20,
             if a.timestamps { "with" } else { "without" },
+            match passed::passed(a) {
+                true => "passed `check`",
+                false => "not checked",
+            },
         ))?;
     }
     if adapters.is_empty() {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use toml::{Table, Value};
-use wgrnn::exec::Device;
+use wgrnn::exec::{Device, gpu};
 use wgrnn::train::Settings;
 use wgrnn::{Error, Result};
 
@@ -75,6 +75,9 @@ pub fn required_path<'a>(m: &'a ArgMatches, name: &str) -> Result<&'a PathBuf> {
 pub fn open_device(m: &ArgMatches) -> Result<Device> {
     let choice = m.get_one::<String>("device").map_or("auto", |c| c);
     let device = pollster::block_on(Device::open(choice))?;
+    if let Device::Gpu(gpu) = &device {
+        plant(gpu)?;
+    }
     if !m
         .try_get_one::<bool>("quiet")
         .is_ok_and(|q| q == Some(&true))
@@ -82,6 +85,19 @@ pub fn open_device(m: &ArgMatches) -> Result<Device> {
         out::note(&format!("device: {}", device.name()));
     }
     Ok(device)
+}
+
+/// Plants the faults in a device that a test names in `WGRNN_PLANT`, separated by commas. Released programs have no such
+/// thing.
+pub fn plant(device: &gpu::Device) -> Result<()> {
+    if cfg!(debug_assertions)
+        && let Ok(list) = std::env::var("WGRNN_PLANT")
+    {
+        for fault in list.split(',') {
+            device.plant(gpu::Fault::parse(fault)?);
+        }
+    }
+    Ok(())
 }
 
 /// A flag for every setting, under its section.

@@ -77,26 +77,52 @@ impl Room {
     }
 }
 
+/// The largest batch below `batch` for which `fits`; a larger one takes more, so that halving finds the edge.
+fn largest(batch: usize, fits: impl Fn(usize) -> bool) -> Option<usize> {
+    let (mut fitting, mut beyond) = (0, batch);
+    while beyond - fitting > 1 {
+        let batch = fitting + (beyond - fitting) / 2;
+        match fits(batch) {
+            true => fitting = batch,
+            false => beyond = batch,
+        }
+    }
+    (fitting > 0).then_some(fitting)
+}
+
+/// What to do where a device ran out of memory, after an error that says how: what was asked for, and what would fit in
+/// the memory that there was.
+pub fn advise(e: Error, device: &Device, batch: usize, of: impl Fn(usize) -> Result<Job>) -> Error {
+    let Device::Gpu(gpu) = device else { return e };
+    let Some(had) = gpu.short() else { return e };
+    let slots = |batch: usize| of(batch).map(|job| Footprint::new(&job).slots());
+    let advice = match largest(batch, |b| slots(b).is_ok_and(|bytes| bytes <= had)) {
+        Some(batch) => format!(
+            "--batch {batch} takes {} and fits",
+            slots(batch).unwrap_or(0)
+        ),
+        None => "lower --hidden or --layers, or set --recompute".to_string(),
+    };
+    let all = slots(batch).unwrap_or(0);
+    let text = format!(
+        "{}; the run takes {all} bytes on the device with --batch {batch}, and {had} could be had: {advice}",
+        e.message
+    );
+    Error::new(e.kind, text)
+}
+
 impl Verdict {
     /// Of the job that `of` makes for the batch that the settings ask for; `of` is asked for others too.
     pub fn new(device: &Device, job: &Job, of: impl Fn(usize) -> Result<Job>) -> Verdict {
         let room = Room::of(device);
         let fits = |batch| of(batch).is_ok_and(|job| room.fault(&job).is_none());
-        // A larger batch takes more, so that halving finds the edge.
-        let (mut fitting, mut beyond) = (0, MOST_ROWS + 1);
-        while beyond - fitting > 1 {
-            let batch = fitting + (beyond - fitting) / 2;
-            match fits(batch) {
-                true => fitting = batch,
-                false => beyond = batch,
-            }
-        }
+        let largest_batch = largest(MOST_ROWS + 1, fits);
         Verdict {
             footprint: Footprint::new(job),
             fault: room.fault(job),
             room,
             batch: job.settings.batch,
-            largest_batch: (fitting > 0).then_some(fitting),
+            largest_batch,
         }
     }
 

@@ -19,8 +19,16 @@ use wgrnn::{Error, Result};
 use super::load::Loaded;
 use super::{flags, memory, out, text, trace};
 
-/// The sections of settings that change what a step costs.
-const SECTIONS: [&str; 4] = ["preset", "model", "minibatches", "optimiser"];
+/// The sections of settings that change what a step computes, and one more setting that does.
+const SECTIONS: [&str; 6] = [
+    "preset",
+    "model",
+    "noise inside cells",
+    "regularisers",
+    "minibatches",
+    "optimiser",
+];
+const LINES: &str = "lines";
 /// Symbols where no run says how many: those of a plain English text.
 const VOCAB: &str = "65";
 
@@ -28,7 +36,7 @@ pub fn command() -> Command {
     let settings = flags::settings().filter(|arg| {
         let mut keys = Settings::keys().iter();
         let key = keys.find(|key| key.name == arg.get_id().as_str());
-        key.is_some_and(|key| SECTIONS.contains(&key.section))
+        key.is_some_and(|key| SECTIONS.contains(&key.section) || key.name == LINES)
     });
     Command::new("profile")
         .about("Time a training step kernel by kernel, beside the device's measured limits")
@@ -62,7 +70,8 @@ pub fn command() -> Command {
              wgrnn profile runs/book --batch 64\n\n\
              A kernel's share of the limit is that of arithmetic or memory, whichever is nearer;\n\
              above 100% its data came from a cache. Timed steps run every kernel by itself, so\n\
-             they take longer than a step does. Steps use a learning rate of 0.",
+             they take longer than a step does. Steps use a learning rate of 0. With --lines, the\n\
+             longest made-up line has --seq-len tokens and each other one fewer.",
         )
 }
 
@@ -73,11 +82,18 @@ struct Model {
 }
 
 pub fn run(m: &ArgMatches) -> Result<()> {
-    let Model { settings, spec } = model(m)?;
+    let Model { settings, mut spec } = model(m)?;
     let dims = Dims {
         steps: settings.seq_len,
         batch: settings.batch,
     };
+    spec.weighted = settings.lines && settings.pad;
+    if settings.lines && !settings.pad {
+        spec.packed = match settings.batch_tokens {
+            0 => dims.steps.saturating_mul(dims.batch),
+            most => most,
+        };
+    }
     let update = update(&settings);
     let plan = Arc::new(spec.unrolled(dims, unroll(&settings), Mode::Train(update))?);
     memory::check("the model and its minibatch", plan.bytes(), |_| {
@@ -91,19 +107,24 @@ pub fn run(m: &ArgMatches) -> Result<()> {
     let ids: Vec<u32> = (0..count).map(|_| symbol(stream.uniform())).collect();
     let (correction1, correction2) = update.rule.corrections(1);
     // A rate of 0 keeps the weights, and with them the work, the same however many steps there are.
+    // Of lines, one as long as there are steps and each after it a step shorter, as many as there is room for.
+    let starts = plan.packing.map(|packing| packing.falling());
+    let rows = starts.as_deref().and_then(|s| s.last());
+    let rows = rows.map_or(dims.steps * dims.batch, |rows| *rows as usize);
+    let targets = plan.io.targets.map(|slot| &ids[..plan.slot(slot).len()]);
     let inputs = Inputs {
         ids: &ids,
-        targets: None,
+        targets,
         weights: None,
-        starts: None,
+        starts: starts.as_deref(),
         control: Control {
             key: key(settings.seed, Purpose::Dropout),
             step: [0, 0],
-            reset: 0,
+            reset: u32::from(starts.is_some()),
         },
         hyper: Hyper {
             lr: 0.0,
-            scale: 1.0 / (dims.steps * dims.batch * settings.accumulate) as f64,
+            scale: 1.0 / (rows * settings.accumulate) as f64,
             update: 1.0,
             correction1,
             correction2,
@@ -124,7 +145,7 @@ pub fn run(m: &ArgMatches) -> Result<()> {
         value["trace"] = json!(file);
         return out::json(&value);
     }
-    print(&found, &settings, &spec, &plan)
+    print(&found, &settings, &spec, &plan, rows)
 }
 
 /// The model of the run that was named, else of the flags alone.
@@ -242,7 +263,13 @@ fn clock(found: &Profile) -> &'static str {
     }
 }
 
-fn print(found: &Profile, settings: &Settings, spec: &Spec, plan: &Plan) -> Result<()> {
+fn print(
+    found: &Profile,
+    settings: &Settings,
+    spec: &Spec,
+    plan: &Plan,
+    rows: usize,
+) -> Result<()> {
     let input = match spec.embed {
         0 => "one-hot".to_string(),
         width => format!("embed {width}"),
@@ -291,9 +318,9 @@ fn print(found: &Profile, settings: &Settings, spec: &Spec, plan: &Plan) -> Resu
     }
     out::line(&columns("total", calls, seconds, cost))?;
     out::line(&format!(
-        "\nstep: {:.4} ms, {:.0} characters/s; {:.4} ms where every kernel is timed",
+        "\nstep: {:.4} ms, {:.0} tokens/s; {:.4} ms where every kernel is timed",
         1e3 * found.wall,
-        rate((settings.batch * settings.seq_len) as f64, found.wall),
+        rate((rows * settings.accumulate) as f64, found.wall),
         1e3 * found.timed
     ))?;
     if let Some(host) = found.host {

@@ -90,9 +90,10 @@ pub fn prepare(m: &ArgMatches, device: &Device, writer: &RunWriter) -> Result<Op
     settings.set_length(length);
     let cells = about.cells().map_err(|e| loaded.named(e))?;
     let spec = spec(&settings, cells, about.vocabulary.len());
-    let Some(job) = planned(m, device, settings, spec, length, &prepared)? else {
+    let Some(planned) = planned(m, device, settings, spec, length, &prepared)? else {
         return Ok(None);
     };
+    let job = &planned.job;
     let mut state =
         State::from_checkpoint(&job.plan, &loaded.checkpoint).map_err(|e| loaded.named(e))?;
     let counters = &mut state.counters;
@@ -116,7 +117,11 @@ pub fn prepare(m: &ArgMatches, device: &Device, writer: &RunWriter) -> Result<Op
         floor: prepared.floor,
         ..about.clone()
     };
-    Ok(Some(Ready { job, about, state }))
+    Ok(Some(Ready {
+        planned,
+        about,
+        state,
+    }))
 }
 
 /// The text that was given, else the run's own.

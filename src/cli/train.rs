@@ -14,9 +14,9 @@ use wgrnn::train::settings::resolve;
 use wgrnn::train::{About, Event, Job, Length, RunWriter, Settings, State, Trainer, spec};
 use wgrnn::{Error, Kind, Result};
 
-use super::plan::Verdict;
+use super::plan::{Verdict, advise};
 use super::progress::Progress;
-use super::{flags, out, resume, text};
+use super::{check, flags, out, resume, text};
 
 pub fn command() -> Command {
     Command::new("train")
@@ -64,6 +64,13 @@ pub fn command() -> Command {
                 .action(ArgAction::SetTrue)
                 .help("Print what the run would take, whether it fits, and the largest batch that would; train nothing"),
         )
+        .arg(
+            Arg::new("check")
+                .long("check")
+                .action(ArgAction::SetTrue)
+                .conflicts_with("plan")
+                .help("First compare the run's own model on its device with the plain code; train only where they agree"),
+        )
         .arg(flags::json())
         .args(flags::settings())
         .after_help(
@@ -72,10 +79,20 @@ pub fn command() -> Command {
         )
 }
 
+/// A job for any batch.
+type Jobs = Box<dyn Fn(usize) -> Result<Job>>;
+
+/// What is trained, and the same for other batches.
+pub struct Planned {
+    /// What is trained.
+    pub job: Job,
+    of: Jobs,
+}
+
 /// A run that is ready to start or to go on.
 pub struct Ready {
     /// What is trained.
-    pub job: Job,
+    pub planned: Planned,
     /// What its checkpoints say about it.
     pub about: About,
     /// Where it begins.
@@ -91,6 +108,7 @@ pub fn run(m: &ArgMatches) -> Result<()> {
             let Some(ready) = resume::prepare(m, &device, &writer)? else {
                 return Ok(());
             };
+            checked(m, &device, &ready)?;
             writer.rewind(ready.state.counters.step)?;
             writer.write_settings(&ready.about.settings)?;
             (ready, writer)
@@ -103,12 +121,22 @@ pub fn run(m: &ArgMatches) -> Result<()> {
             let Some(ready) = prepare(m, &device)? else {
                 return Ok(());
             };
+            checked(m, &device, &ready)?;
             let path = out.cloned().unwrap_or_else(|| fresh_folder(&ready.about));
             let writer = RunWriter::create(&path, &ready.about.settings)?;
             (ready, writer)
         }
     };
     block_on(drive(m, device, ready, &writer, &stop))
+}
+
+/// With `--check`, whether the device computes the run's own model as the plain code does.
+fn checked(m: &ArgMatches, device: &Device, ready: &Ready) -> Result<()> {
+    if !m.get_flag("check") {
+        return Ok(());
+    }
+    let (job, parameters) = (&ready.planned.job, &ready.state.parameters);
+    check::own::check(device, job, parameters, m.get_flag("quiet"))
 }
 
 /// Set by the first Ctrl-C; the second one ends the program at once.
@@ -163,20 +191,24 @@ fn prepare(m: &ArgMatches, device: &Device) -> Result<Option<Ready>> {
     let prepared = text::prepare(&source, &corpus, &vocabulary, &settings)?;
     let cell_texts = cells.iter().map(Into::into).collect();
     let spec = spec(&settings, cells, vocabulary.len());
-    let Some(job) = planned(m, device, settings, spec, length, &prepared)? else {
+    let Some(planned) = planned(m, device, settings, spec, length, &prepared)? else {
         return Ok(None);
     };
     let about = About {
         program: env!("CARGO_PKG_VERSION").into(),
-        settings: job.settings.to_toml()?,
+        settings: planned.job.settings.to_toml()?,
         vocabulary_hash: vocabulary.hash(),
         vocabulary,
         cells: cell_texts,
         text: Some(prepared.text),
         floor: prepared.floor,
     };
-    let state = job.start()?;
-    Ok(Some(Ready { job, about, state }))
+    let state = planned.job.start()?;
+    Ok(Some(Ready {
+        planned,
+        about,
+        state,
+    }))
 }
 
 /// The job, if it fits the device; with `--plan` what it takes is printed instead.
@@ -187,12 +219,14 @@ pub fn planned(
     spec: wgrnn::model::Spec,
     length: Length,
     text: &text::Prepared,
-) -> Result<Option<Job>> {
+) -> Result<Option<Planned>> {
+    let batch = settings.batch;
+    let of = jobs(settings, spec, length, text);
     if !m.get_flag("plan") {
-        return job(device, settings, spec, length, text).map(Some);
+        let job = fitting(device, batch, &of)?;
+        return Ok(Some(Planned { job, of }));
     }
-    let of = jobs(&settings, &spec, length, text);
-    let verdict = Verdict::new(device, &of(settings.batch)?, of);
+    let verdict = Verdict::new(device, &of(batch)?, of);
     match m.get_flag("json") {
         true => out::json(&verdict.json())?,
         false => out::line(&verdict.lines().join("\n"))?,
@@ -208,8 +242,12 @@ pub fn job(
     length: Length,
     text: &text::Prepared,
 ) -> Result<Job> {
-    let of = jobs(&settings, &spec, length, text);
-    let job = of(settings.batch)?;
+    let batch = settings.batch;
+    fitting(device, batch, &jobs(settings, spec, length, text))
+}
+
+fn fitting(device: &Device, batch: usize, of: &Jobs) -> Result<Job> {
+    let job = of(batch)?;
     match Verdict::fits(device, &job) {
         true => Ok(job),
         false => Err(Verdict::new(device, &job, of).refuse()),
@@ -217,20 +255,26 @@ pub fn job(
 }
 
 /// The job for any batch.
-fn jobs<'a>(
-    settings: &'a Settings,
-    spec: &'a wgrnn::model::Spec,
+fn jobs(
+    settings: Settings,
+    spec: wgrnn::model::Spec,
     length: Length,
-    text: &'a text::Prepared,
-) -> impl Fn(usize) -> Result<Job> + 'a {
-    move |batch| {
+    text: &text::Prepared,
+) -> Jobs {
+    let (train, validation) = (text.train.clone(), text.validation.clone());
+    Box::new(move |batch| {
         let settings = Settings {
             batch,
             ..settings.clone()
         };
-        let (train, validation) = (text.train.clone(), text.validation.clone());
-        Job::new(settings, spec.clone(), length, train, validation)
-    }
+        Job::new(
+            settings,
+            spec.clone(),
+            length,
+            train.clone(),
+            validation.clone(),
+        )
+    })
 }
 
 /// The first folder of the text's name that is not taken.
@@ -262,10 +306,11 @@ async fn drive(
     stop: &AtomicBool,
 ) -> Result<()> {
     let Ready {
-        mut job,
+        planned: Planned { mut job, of },
         about,
         state,
     } = ready;
+    let batch = job.settings.batch;
     job.before = about.vocabulary.before_text();
     let path = writer.run().path().to_path_buf();
     let (keep, plan) = (job.settings.keep, job.plan.clone());
@@ -282,12 +327,13 @@ async fn drive(
     }
     let mut progress = Progress::new(quiet, job.steps_per_epoch(), about.vocabulary.unit());
     let start = Instant::now();
-    let mut trainer = Trainer::new(device, job, state).await?;
+    let made = Trainer::new(device.clone(), job, state).await;
+    let mut trainer = made.map_err(|e| advise(e, &device, batch, &of))?;
     let result = loop {
         let elapsed = before + start.elapsed().as_secs_f64();
         let event = match trainer.next(elapsed, stop.load(Ordering::SeqCst)).await {
             Ok(event) => event,
-            Err(e) => break Err(e),
+            Err(e) => break Err(advise(e, &device, batch, &of)),
         };
         match event {
             Event::Steps(figures) => {

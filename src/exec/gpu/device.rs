@@ -1,15 +1,12 @@
 //! Adapters and devices: what there is, which one is meant, and how faults of a device become errors.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use super::pipeline::Pipeline;
+use super::plant::Planted;
 use crate::{Error, Kind, Result};
-
-/// How long any wait for a device may take; a driver's watchdog ends a submission long before.
-pub const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What to do where there is no adapter at all.
 pub const INSTALL: &str = "install a Vulkan driver (Debian or Ubuntu, in software: \
@@ -187,6 +184,11 @@ pub struct Device {
     pub(super) queue: wgpu::Queue,
     pub(super) limits: wgpu::Limits,
     pub(super) pipelines: Mutex<HashMap<String, Arc<Pipeline>>>,
+    pub(super) planted: Planted,
+    /// Bytes that the slots of plans hold.
+    pub(super) held: AtomicU64,
+    /// Bytes that they could have when memory ran out; 0 before.
+    pub(super) short: AtomicU64,
     faults: Arc<Faults>,
 }
 
@@ -237,8 +239,16 @@ impl Device {
             queue,
             limits,
             pipelines: Mutex::default(),
+            planted: Planted::default(),
+            held: AtomicU64::new(0),
+            short: AtomicU64::new(0),
             faults,
         })))
+    }
+
+    /// Every limit that the adapter has, name and value, in words.
+    pub fn limits(&self) -> String {
+        one_line(&format!("{:?}", self.limits))
     }
 
     /// Whether the device is gone.
@@ -262,7 +272,7 @@ impl Device {
             // A lost device refuses commands, and tells that it is lost only once nothing is under way any more.
             let _ = self.raw.poll(wgpu::PollType::Wait {
                 submission_index: None,
-                timeout: Some(TIMEOUT),
+                timeout: Some(self.patience()),
             });
             fault = noted();
         }
@@ -275,26 +285,40 @@ impl Device {
         }
     }
 
-    /// Waits until a submission is done (the last one where absent), no longer than [`TIMEOUT`].
+    /// Waits until a submission is done (the last one where absent), no longer than the device has patience.
     pub(super) async fn wait(
+        &self,
+        submission: Option<wgpu::SubmissionIndex>,
+        what: &str,
+    ) -> Result<()> {
+        self.block(submission, what)
+    }
+
+    /// The same where nothing can be awaited.
+    pub(super) fn block(
         &self,
         submission: Option<wgpu::SubmissionIndex>,
         what: &str,
     ) -> Result<()> {
         let polled = self.raw.poll(wgpu::PollType::Wait {
             submission_index: submission,
-            timeout: Some(TIMEOUT),
+            timeout: Some(self.patience()),
         });
         self.healthy(what)?;
         match polled {
             Ok(_) => Ok(()),
-            Err(wgpu::PollError::Timeout) => Err(Error::device(format!(
-                "{}: waited {} s for {what} in vain",
-                self.adapter.name,
-                TIMEOUT.as_secs()
-            ))),
+            Err(wgpu::PollError::Timeout) => Err(self.in_vain(what)),
             Err(error) => Err(Error::internal(format!("waiting for {what}: {error}"))),
         }
+    }
+
+    /// That something did not come.
+    pub(super) fn in_vain(&self, what: &str) -> Error {
+        Error::device(format!(
+            "{}: waited {} s for {what} in vain; the device hangs",
+            self.adapter.name,
+            self.patience().as_secs_f64()
+        ))
     }
 
     /// Lets callbacks of finished work run, without waiting.

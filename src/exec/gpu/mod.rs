@@ -3,22 +3,31 @@
 //! [`Device`] is an open adapter; [`Gpu`] makes buffers, kernels and bind groups for a plan once and replays them. From an
 //! operation to its kernels leads `lower`, which fills the templates in `shaders/`; `scan` and `matmul` unroll theirs.
 
+mod buffers;
 mod device;
 mod executor;
 mod limits;
 mod lower;
 mod matmul;
+mod pace;
 mod pipeline;
+mod plant;
+mod quirk;
 mod readback;
 mod room;
+mod run;
 mod scan;
 mod template;
 mod tile;
 pub(super) mod timing;
+mod transfer;
 mod window;
 
-pub use device::{Adapter, Choice, Device, INSTALL, TIMEOUT, adapters};
-pub use executor::{Gpu, Phase};
+pub use device::{Adapter, Choice, Device, INSTALL, adapters};
+pub use executor::Gpu;
 pub use limits::measure as measure_limits;
+pub use pace::LONGEST;
+pub use plant::Fault;
+pub use run::Phase;
 pub use tile::Tile;
 pub use timing::{KernelTime, Span, Traced};

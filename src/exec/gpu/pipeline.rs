@@ -16,6 +16,9 @@ pub(super) struct Pipeline {
 /// Bytes of the uniform that tells a kernel its step.
 pub(super) const STEP_BYTES: u64 = 16;
 
+/// Kernels that are kept for texts that may come again.
+const KEPT: usize = 512;
+
 /// The compiled kernel of a source; equal texts are compiled once a device.
 pub(super) async fn compile(device: &Device, source: &Source) -> Result<Arc<Pipeline>> {
     let known = device.pipelines.lock().ok();
@@ -66,6 +69,10 @@ pub(super) async fn compile(device: &Device, source: &Source) -> Result<Arc<Pipe
         raw: pipeline,
     });
     if let Ok(mut known) = device.pipelines.lock() {
+        // A search compiles thousands of cells; what no executor uses any more is let go.
+        if known.len() >= KEPT {
+            known.retain(|_, pipeline| Arc::strong_count(pipeline) > 1);
+        }
         known.insert(source.text.clone(), pipeline.clone());
     }
     Ok(pipeline)

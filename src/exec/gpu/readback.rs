@@ -1,21 +1,57 @@
 //! From the device to the host: a ring of small buffers for reports, and whole slots on demand.
 
 use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
 use futures::channel::oneshot;
 
 use super::device::Device;
 use crate::{Error, Result};
 
+/// Between looks at a mapping that is late.
+const PAUSE: Duration = Duration::from_millis(1);
+
 type Mapped = oneshot::Receiver<std::result::Result<(), wgpu::BufferAsyncError>>;
 
-fn map(buffer: &wgpu::Buffer) -> Mapped {
+fn map(device: &Device, buffer: &wgpu::Buffer) -> Mapped {
     let (done, mapped) = oneshot::channel();
+    if !device.answers() {
+        // Neither told nor dropped: a callback that never comes.
+        std::mem::forget(done);
+        return mapped;
+    }
     buffer.map_async(wgpu::MapMode::Read, .., move |result| {
         // Nobody listens any more when the executor is gone.
         let _ = done.send(result);
     });
     mapped
+}
+
+/// Whether a buffer is mapped by now.
+fn looked(device: &Device, mapped: &mut Mapped, what: &str) -> Result<bool> {
+    match mapped.try_recv() {
+        Ok(None) => Ok(false),
+        // A lost device still maps, with garbage.
+        Ok(Some(Ok(()))) => device.healthy(what).map(|()| true),
+        Ok(Some(Err(_))) | Err(_) => {
+            device.healthy(what)?;
+            let name = &device.adapter.name;
+            Err(Error::device(format!("{name}: {what} cannot be read")))
+        }
+    }
+}
+
+/// Waits for a mapping on a device that is idle, but not for ever: a driver that lost it tells nobody.
+fn awaited(device: &Device, mapped: &mut Mapped, what: &str) -> Result<()> {
+    let start = Instant::now();
+    while !looked(device, mapped, what)? {
+        if start.elapsed() > device.patience() {
+            return Err(device.in_vain(what));
+        }
+        device.poll(what)?;
+        std::thread::sleep(PAUSE);
+    }
+    Ok(())
 }
 
 fn unmap(buffer: &wgpu::Buffer, what: &str) -> Result<Vec<u8>> {
@@ -51,19 +87,15 @@ pub(super) async fn fetch(
     let mut encoder = device.raw.create_command_encoder(&Default::default());
     encoder.copy_buffer_to_buffer(from, range.start, &to, 0, size);
     let submission = device.queue.submit([encoder.finish()]);
-    let mapped = map(&to);
+    let mut mapped = map(device, &to);
     device.wait(Some(submission), what).await?;
-    let lost = || Error::device(format!("{}: {what} cannot be read", device.adapter.name));
-    mapped.await.map_err(|_| lost())?.map_err(|_| lost())?;
-    // A lost device still maps, with garbage.
-    device.healthy(what)?;
+    awaited(device, &mut mapped, what)?;
     unmap(&to, what)
 }
 
 /// Small copies on their way to the host, oldest first.
 pub(super) struct Ring {
     buffers: Vec<wgpu::Buffer>,
-    size: u64,
     free: Vec<usize>,
     under_way: VecDeque<(usize, u64, Mapped)>,
     arrived: Vec<(u64, Vec<u8>)>,
@@ -73,7 +105,6 @@ impl Ring {
     pub fn new(device: &Device, count: usize, size: u64) -> Ring {
         Ring {
             buffers: (0..count).map(|_| staging(device, size)).collect(),
-            size,
             free: (0..count).collect(),
             under_way: VecDeque::new(),
             arrived: Vec::new(),
@@ -84,47 +115,52 @@ impl Ring {
     pub async fn place(&mut self, device: &Device) -> Result<usize> {
         if self.free.is_empty() {
             device.poll("a report")?;
-            self.collect(device)?;
+            self.collect(device, false)?;
         }
         if self.free.is_empty() {
             device.wait(None, "a report").await?;
-            self.collect(device)?;
+            self.collect(device, true)?;
         }
         self.free
             .pop()
-            .ok_or_else(|| Error::internal("no report arrived from a device that is idle"))
+            .ok_or_else(|| Error::internal("a ring of reports without a buffer"))
     }
 
-    /// Records the copy.
-    pub fn copy(&self, place: usize, encoder: &mut wgpu::CommandEncoder, from: &wgpu::Buffer) {
-        encoder.copy_buffer_to_buffer(from, 0, &self.buffers[place], 0, self.size);
+    /// Records a copy of a buffer's first bytes, to an offset.
+    pub fn copy(
+        &self,
+        place: usize,
+        encoder: &mut wgpu::CommandEncoder,
+        from: &wgpu::Buffer,
+        to: u64,
+        size: u64,
+    ) {
+        encoder.copy_buffer_to_buffer(from, 0, &self.buffers[place], to, size);
     }
 
     /// Asks for the copy's bytes, after it was submitted.
-    pub fn map(&mut self, place: usize, run: u64) {
-        let mapped = map(&self.buffers[place]);
+    pub fn map(&mut self, device: &Device, place: usize, run: u64) {
+        let mapped = map(device, &self.buffers[place]);
         self.under_way.push_back((place, run, mapped));
     }
 
-    /// What has arrived, with the number of its run.
-    pub fn take(&mut self, device: &Device) -> Result<Vec<(u64, Vec<u8>)>> {
-        self.collect(device)?;
+    /// What has arrived, with the number of its run; with `wait`, of a device that is idle, all.
+    pub fn take(&mut self, device: &Device, wait: bool) -> Result<Vec<(u64, Vec<u8>)>> {
+        self.collect(device, wait)?;
         Ok(std::mem::take(&mut self.arrived))
     }
 
-    fn collect(&mut self, device: &Device) -> Result<()> {
-        while let Some((place, run, mapped)) = self.under_way.front_mut() {
-            let lost = || Error::device(format!("{}: a report is lost", device.adapter.name));
-            match mapped.try_recv() {
-                Ok(None) => break,
-                Ok(Some(Ok(()))) => {
-                    device.healthy("a report")?;
-                    let bytes = unmap(&self.buffers[*place], "a report")?;
-                    self.arrived.push((*run, bytes));
-                    self.free.push(*place);
-                    self.under_way.pop_front();
-                }
-                Ok(Some(Err(_))) | Err(_) => return Err(lost()),
+    fn collect(&mut self, device: &Device, wait: bool) -> Result<()> {
+        while let Some((_, _, mapped)) = self.under_way.front_mut() {
+            if wait {
+                awaited(device, mapped, "a report")?;
+            } else if !looked(device, mapped, "a report")? {
+                break;
+            }
+            if let Some((place, run, _)) = self.under_way.pop_front() {
+                let bytes = unmap(&self.buffers[place], "a report")?;
+                self.arrived.push((run, bytes));
+                self.free.push(place);
             }
         }
         Ok(())

@@ -3,8 +3,9 @@
 use std::time::Instant;
 
 use super::device::Device;
-use super::executor::{Gpu, Phase};
+use super::executor::Gpu;
 use super::readback::fetch;
+use super::run::Phase;
 use crate::Result;
 use crate::exec::{Inputs, Timings};
 
@@ -94,25 +95,42 @@ impl Stamps {
 
     /// Records, after the last pass, that the timestamps be written down.
     pub fn resolve(&self, encoder: &mut wgpu::CommandEncoder) {
+        self.resolve_first(self.passes, encoder);
+    }
+
+    /// The same for the first so many passes, where there were no more; returns where they are written down.
+    pub fn resolve_first(
+        &self,
+        passes: usize,
+        encoder: &mut wgpu::CommandEncoder,
+    ) -> &wgpu::Buffer {
         for (i, set) in self.sets.iter().enumerate() {
-            let count = (2 * self.passes - i * SET).min(SET) as u32;
-            encoder.resolve_query_set(set, 0..count, &self.resolved, (8 * SET * i) as u64);
+            let count = (2 * passes).saturating_sub(i * SET).min(SET) as u32;
+            if count > 0 {
+                encoder.resolve_query_set(set, 0..count, &self.resolved, (8 * SET * i) as u64);
+            }
         }
+        &self.resolved
     }
 
     /// Every pass's beginning and length in seconds, counted from the first one's beginning.
     pub async fn seconds(&self, device: &Device) -> Result<Vec<(f64, f64)>> {
         let size = 16 * self.passes as u64;
         let bytes = fetch(device, &self.resolved, 0..size, "timestamps").await?;
-        let ticks: Vec<u64> = bytemuck::pod_collect_to_vec(&bytes);
-        let period = f64::from(device.queue.get_timestamp_period()) * 1e-9;
-        let first = ticks.first().copied().unwrap_or(0);
-        let seconds = |from: u64, to: u64| to.saturating_sub(from) as f64 * period;
-        let pairs = ticks.chunks_exact(2);
-        Ok(pairs
-            .map(|p| (seconds(first, p[0]), seconds(p[0], p[1])))
-            .collect())
+        Ok(spans(device, &bytes))
     }
+}
+
+/// Passes' beginnings and lengths in seconds, of what their timestamps were written down as.
+pub(super) fn spans(device: &Device, bytes: &[u8]) -> Vec<(f64, f64)> {
+    let ticks: Vec<u64> = bytemuck::pod_collect_to_vec(bytes);
+    let period = f64::from(device.queue.get_timestamp_period()) * 1e-9;
+    let first = ticks.first().copied().unwrap_or(0);
+    let seconds = |from: u64, to: u64| to.saturating_sub(from) as f64 * period;
+    let pairs = ticks.chunks_exact(2);
+    pairs
+        .map(|p| (seconds(first, p[0]), seconds(p[0], p[1])))
+        .collect()
 }
 
 impl Gpu {
@@ -156,23 +174,29 @@ impl Gpu {
         let start = Instant::now();
         let mut marks = vec![(Phase::Recording, 0.0)];
         let mut encoder = self.device.raw.create_command_encoder(&Default::default());
-        let all = self.ops.iter().flatten();
-        for (n, dispatch) in all.clone().enumerate() {
-            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
-                label: Some(&self.kernels[dispatch.kernel].label),
-                timestamp_writes: Some(stamps.of(n)),
-            });
-            self.record(&mut pass, std::slice::from_ref(dispatch));
+        for part in self.pace.parts(0..self.all.len()) {
+            if part.start > 0 {
+                let fresh = self.device.raw.create_command_encoder(&Default::default());
+                self.submit(std::mem::replace(&mut encoder, fresh)).await?;
+            }
+            for n in part {
+                let label = &self.kernels[self.all[n].kernel].label;
+                let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
+                    label: Some(label),
+                    timestamp_writes: Some(stamps.of(n)),
+                });
+                self.record(&mut pass, n..n + 1);
+            }
         }
         stamps.resolve(&mut encoder);
         let mut mark = |phase| marks.push((phase, start.elapsed().as_secs_f64()));
-        self.finish(encoder, &mut mark).await?;
+        self.finish(encoder, None, &mut mark).await?;
         self.device.wait(None, "a timed run").await?;
         let wall = start.elapsed().as_secs_f64();
         let mut seconds = stamps.seconds(&self.device).await?.into_iter();
         let mut spans = Vec::new();
-        for (op, dispatches) in self.ops.iter().enumerate() {
-            for dispatch in dispatches {
+        for (op, range) in self.ops.iter().enumerate() {
+            for dispatch in &self.all[range.clone()] {
                 let (start, seconds) = seconds.next().unwrap_or_default();
                 spans.push(Span {
                     op,
@@ -205,7 +229,7 @@ impl Gpu {
             });
         }
         let encoder = self.device.raw.create_command_encoder(&Default::default());
-        self.finish(encoder, &mut |_| {}).await?;
+        self.finish(encoder, None, &mut |_| {}).await?;
         Ok(Traced {
             spans,
             host: Vec::new(),

@@ -5,6 +5,7 @@
 //! binding may have, and the kernel counts its elements from there: kernels of equal chunks then have equal texts.
 
 use super::device::Device;
+use super::quirk;
 use super::template::Source;
 use super::tile::Tile;
 use crate::op::{MatMul, Matrix, Op, Optimizer, Plan, SlotId};
@@ -20,6 +21,8 @@ pub(super) struct Fit {
     pub binding: usize,
     /// Windows start at multiples of this.
     pub align: usize,
+    /// The most floating point operations of one dispatch of a product.
+    pub flops: f64,
 }
 
 impl Fit {
@@ -27,6 +30,7 @@ impl Fit {
     pub const ANY: Fit = Fit {
         binding: usize::MAX,
         align: 64,
+        flops: f64::INFINITY,
     };
 
     /// Bindings of at most `binding` bytes on a device.
@@ -35,6 +39,7 @@ impl Fit {
         Fit {
             binding: (binding / 4) as usize,
             align: (align / 4) as usize,
+            flops: quirk::largest_product(&device.adapter),
         }
     }
 
@@ -159,7 +164,8 @@ pub(super) fn pieces(op: &Op, plan: &Plan, fit: Fit, tile: &Tile) -> Vec<Op> {
     match op {
         Op::MatMul(op) => {
             let mut all = Vec::new();
-            products(op, &|m| fit.holds(plan, m), tile.deepest(), &mut all);
+            let fits = |m: &Matrix| fit.holds(plan, m);
+            products(op, &fits, tile.deepest(), fit.flops, &mut all);
             all.into_iter().map(Op::MatMul).collect()
         }
         Op::Optimizer(op) => {
@@ -191,8 +197,15 @@ enum Axis {
     K,
 }
 
-/// Cuts a product in halves until its matrices fit, or until there is nothing left to cut.
-fn products(op: &MatMul, fits: &dyn Fn(&Matrix) -> bool, deepest: usize, all: &mut Vec<MatMul>) {
+/// Cuts a product in halves until its matrices fit and it is no longer than `flops`, or until there is nothing left to
+/// cut. To be shorter, only rows and columns are cut: no sum is made in another order.
+fn products(
+    op: &MatMul,
+    fits: &dyn Fn(&Matrix) -> bool,
+    deepest: usize,
+    flops: f64,
+    all: &mut Vec<MatMul>,
+) {
     let (m, k, n) = op.dims();
     let length = |axis: Axis| match axis {
         Axis::M => m,
@@ -217,7 +230,15 @@ fn products(op: &MatMul, fits: &dyn Fn(&Matrix) -> bool, deepest: usize, all: &m
     let cuttable = |axis: &&Axis| length(**axis) > 1 && Some(**axis) != counted;
     let axis = large.and_then(|(_, axes)| axes.iter().find(cuttable));
     let deep = (k > deepest).then_some(&Axis::K).filter(cuttable);
-    let axis = axis.or(deep);
+    let long = 2.0 * m as f64 * k as f64 * n as f64 > flops;
+    let longer = if m > n {
+        [Axis::M, Axis::N]
+    } else {
+        [Axis::N, Axis::M]
+    };
+    let even = |axis: &&Axis| cuttable(axis) && length(**axis) >= 128;
+    let long = long.then(|| longer.iter().find(even)).flatten();
+    let axis = axis.or(deep).or(long);
     let Some(axis) = axis.copied() else {
         all.push(op.clone());
         return;
@@ -230,7 +251,7 @@ fn products(op: &MatMul, fits: &dyn Fn(&Matrix) -> bool, deepest: usize, all: &m
         _ => half,
     };
     for (first, count) in [(0, half), (half, whole - half)] {
-        products(&part(op, axis, first, count), fits, deepest, all);
+        products(&part(op, axis, first, count), fits, deepest, flops, all);
     }
 }
 
@@ -313,7 +334,7 @@ mod tests {
                 run(&op, &mut want);
                 for most in [2000, 700, 100, 40] {
                     let mut all = Vec::new();
-                    products(&op, &|m| m.end() - m.offset <= most, 64, &mut all);
+                    products(&op, &|m| m.end() - m.offset <= most, 64, f64::MAX, &mut all);
                     let large = all
                         .iter()
                         .find(|p| [p.a, p.b, p.c].iter().any(|m| m.end() - m.offset > most));
@@ -330,6 +351,35 @@ mod tests {
     }
 
     #[test]
+    fn a_long_product_is_cut_by_rows_and_columns_alone() {
+        let (m, k, n) = (300, 40, 700);
+        let op = MatMul {
+            name: "product".into(),
+            a: matrix(0, m, k),
+            b: matrix(1, k, n),
+            c: matrix(2, m, n),
+            transpose_a: false,
+            transpose_b: false,
+            bias: None,
+            accumulate: false,
+        };
+        let cost = |(m, k, n): (usize, usize, usize)| 2.0 * (m * k * n) as f64;
+        let mut all = Vec::new();
+        products(&op, &|_| true, 1000, 2e6, &mut all);
+        assert!(all.len() >= 8, "{} pieces", all.len());
+        assert_eq!(
+            all.iter().map(|p| cost(p.dims())).sum::<f64>(),
+            cost((m, k, n))
+        );
+        for part in &all {
+            assert!(part.dims().1 == k && cost(part.dims()) <= 2e6, "{part:?}");
+        }
+        let mut one = Vec::new();
+        products(&op, &|_| true, 1000, 1e9, &mut one);
+        assert_eq!(one.len(), 1);
+    }
+
+    #[test]
     fn windows_start_where_a_binding_may_and_hold_what_is_asked() {
         let mut plan = Plan::default();
         let slot = plan.add("parameters", &[1, 1000], crate::op::Role::Parameters);
@@ -340,6 +390,7 @@ mod tests {
         let fit = Fit {
             binding: 256,
             align: 64,
+            flops: f64::INFINITY,
         };
         let mut windows = Windows::new(&plan, fit);
         let (mut a, mut b, mut c) = (at(130, 2), at(900, 10), at(200, 3));

@@ -1,0 +1,432 @@
+//! What is compared: models small enough to be looked at element by element, with everything that a model may have.
+
+use std::sync::Arc;
+
+use wgrnn::Result;
+use wgrnn::cell::{Cell, Noise};
+use wgrnn::exec::check::{Row, Twins};
+use wgrnn::exec::gpu::{Device, Gpu};
+use wgrnn::exec::{Inputs, Timings};
+use wgrnn::layer::{Connections, Recurrent};
+use wgrnn::model::{
+    Dims, Drops, Init, Mode, Penalties, Scheme, Softmax, Spec, Unroll, Update, initialize,
+};
+use wgrnn::op::{Control, Hyper, Plan, Rule};
+use wgrnn::rng::{Purpose, Stream, key};
+
+/// Symbols in the made-up texts: few enough that ids repeat.
+const VOCAB: usize = 11;
+/// Whole training steps after the operations.
+const STEPS: u64 = 4;
+
+/// What a checked model has beside recurrent layers and dropout between them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Extra {
+    /// Nothing.
+    Plain,
+    /// Every other form of dropout and every penalty.
+    Regularized,
+    /// Zoneout and dropout of the recurrent state, inside the cells.
+    Noisy,
+    /// Both directions, residual and skip connections, projections, layer normalisation and learned initial states, as far
+    /// as they fit the cell.
+    Composed,
+    /// Sequences of different lengths.
+    Packed,
+    /// Two windows in pieces of a step, with all noise that is counted by step.
+    Pieces,
+    /// An adaptive softmax whose scores are made in chunks, and an embedding of which the rows in use are updated.
+    Adaptive,
+    /// A sampled softmax over a tied embedding of which the rows in use are updated.
+    Sampled,
+}
+
+impl Extra {
+    pub const NAMES: [(&str, Extra); 8] = [
+        ("packed", Extra::Packed),
+        ("plain", Extra::Plain),
+        ("regularized", Extra::Regularized),
+        ("noisy", Extra::Noisy),
+        ("composed", Extra::Composed),
+        ("pieces", Extra::Pieces),
+        ("adaptive", Extra::Adaptive),
+        ("sampled", Extra::Sampled),
+    ];
+
+    fn name(self) -> &'static str {
+        Self::NAMES.iter().find(|n| n.1 == self).map_or("", |n| n.0)
+    }
+}
+
+/// A model to check.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape {
+    /// H.
+    pub hidden: usize,
+    /// How many layers.
+    pub layers: usize,
+    /// B.
+    pub batch: usize,
+    /// T.
+    pub steps: usize,
+    /// The width of the embedding; 0 for one-hot input.
+    pub embed: usize,
+    /// The rate of dropout after every layer.
+    pub dropout: f64,
+    /// What else there is.
+    pub extra: Extra,
+}
+
+pub const fn shape(sizes: [usize; 5], dropout: f64, extra: Extra) -> Shape {
+    let [hidden, layers, batch, steps, embed] = sizes;
+    Shape {
+        hidden,
+        layers,
+        batch,
+        steps,
+        embed,
+        dropout,
+        extra,
+    }
+}
+
+/// Odd sizes take the scalar paths, sizes divisible by four the vector ones; a table or rows of an embedding. A single
+/// step has no pairs for a penalty on changes.
+pub const SHAPES: [Shape; 12] = [
+    shape([6, 2, 4, 5, 6], 0.2, Extra::Packed),
+    shape([37, 2, 3, 5, 0], 0.3, Extra::Plain),
+    shape([12, 1, 9, 3, 12], 0.0, Extra::Plain),
+    shape([32, 2, 5, 2, 7], 0.2, Extra::Plain),
+    shape([9, 2, 3, 4, 9], 0.2, Extra::Regularized),
+    shape([5, 1, 1, 1, 5], 0.0, Extra::Regularized),
+    shape([8, 1, 3, 4, 5], 0.0, Extra::Noisy),
+    shape([7, 3, 2, 3, 7], 0.0, Extra::Composed),
+    shape([8, 2, 3, 2, 8], 0.2, Extra::Composed),
+    shape([16, 1, 3, 4, 5], 0.0, Extra::Adaptive),
+    shape([7, 1, 2, 3, 7], 0.0, Extra::Sampled),
+    shape([6, 1, 3, 2, 6], 0.2, Extra::Pieces),
+];
+
+pub fn title(cell: &Cell, shape: Shape) -> String {
+    let input = match shape.embed {
+        0 => "one-hot".to_string(),
+        width => format!("embedding {width}"),
+    };
+    format!(
+        "{} H {} x {}, B {}, T {}, {input}, dropout {}, {}",
+        cell.name,
+        shape.hidden,
+        shape.layers,
+        shape.batch,
+        shape.steps,
+        shape.dropout,
+        shape.extra.name()
+    )
+}
+
+/// What a comparison found.
+pub struct Found {
+    /// How every slot that an operation wrote compares, then those of whole steps.
+    pub rows: Vec<Row>,
+    /// What every operation takes on the adapter, where that was asked for.
+    pub speeds: Vec<Speed>,
+}
+
+/// What an operation takes.
+pub struct Speed {
+    /// Its name.
+    pub op: String,
+    /// Its kind.
+    pub kind: &'static str,
+    /// Its sizes.
+    pub shape: String,
+    /// Seconds.
+    pub seconds: f64,
+}
+
+/// What is compared of a model.
+pub struct Model {
+    /// The model.
+    pub spec: Spec,
+    /// T and B.
+    pub dims: Dims,
+    /// How windows are cut.
+    pub how: Unroll,
+    /// The rule that operations are compared with.
+    pub update: Update,
+    /// Where the parameters start; made up where absent.
+    pub parameters: Option<Vec<f32>>,
+    /// Whole training steps after the operations.
+    pub steps: u64,
+}
+
+/// Plain descent keeps a step's error as small as the gradient's; Adam would turn the sign of a rounding into a step.
+const DESCENT: Update = Update {
+    rule: Rule::Sgd {
+        momentum: 0.9,
+        nesterov: true,
+        weight_decay: 0.01,
+    },
+    clip_norm: 0.5,
+    clip_value: 0.05,
+};
+
+/// Operations and whole steps of a model of `cell`, on `device` and in the plain code.
+pub async fn compare(
+    device: &Arc<Device>,
+    cell: Arc<Cell>,
+    shape: Shape,
+    from: Option<&str>,
+) -> Result<Vec<Row>> {
+    let found = Model::new(cell, shape).compare(device, from, false).await?;
+    Ok(found.rows)
+}
+
+impl Model {
+    /// The model of a shape.
+    pub fn new(cell: Arc<Cell>, shape: Shape) -> Model {
+        let Shape {
+            hidden,
+            layers,
+            batch,
+            steps,
+            embed,
+            dropout,
+            extra,
+        } = shape;
+        let spec = Spec {
+            vocab: VOCAB,
+            // A cell that uses x elementwise needs an input as wide as H.
+            embed: if cell.raw_input { hidden } else { embed },
+            cells: vec![cell; layers],
+            hidden,
+            dropout,
+            ..Spec::default()
+        };
+        let spec = match extra {
+            Extra::Plain => spec,
+            Extra::Regularized => regularized(spec),
+            Extra::Noisy => noisy(spec),
+            Extra::Composed => composed(spec),
+            Extra::Adaptive => Spec {
+                softmax: Softmax::Adaptive {
+                    cutoffs: vec![3, 7],
+                },
+                scores_at_once: 24,
+                sparse: true,
+                ..spec
+            },
+            Extra::Sampled => Spec {
+                softmax: Softmax::Sampled { samples: 4 },
+                tie: true,
+                embed: hidden,
+                sparse: true,
+                ..spec
+            },
+            Extra::Packed => Spec {
+                packed: batch * steps,
+                ..spec
+            },
+            Extra::Pieces => pieces(spec),
+        };
+        let how = match extra {
+            Extra::Pieces => Unroll {
+                recompute: 1,
+                states: 1,
+                windows: 2,
+            },
+            _ => Unroll::default(),
+        };
+        Model {
+            spec,
+            dims: Dims { steps, batch },
+            how,
+            update: DESCENT,
+            parameters: None,
+            steps: STEPS,
+        }
+    }
+
+    /// Compares it; from an operation on, where one is named, and timed, where that is asked for.
+    pub async fn compare(
+        &self,
+        device: &Arc<Device>,
+        from: Option<&str>,
+        timed: bool,
+    ) -> Result<Found> {
+        let (mut twins, minibatches) = self.twins(device, self.update).await?;
+        let starts = twins.plan().packing.map(|p| p.falling());
+        let inputs = |n: usize| self.inputs(&minibatches, starts.as_deref(), n);
+        let mut speeds = Vec::new();
+        if let Some(from) = from {
+            let rows = twins.from_op(&inputs(0), from).await?;
+            return Ok(Found { rows, speeds });
+        }
+        let mut rows = twins.operations(&inputs(0)).await?;
+        if self.update != DESCENT {
+            twins = self.twins(device, DESCENT).await?.0;
+        }
+        rows.extend(twins.steps((1..minibatches.len()).map(inputs)).await?);
+        if timed {
+            speeds = speed(twins.gpu(), &inputs(0)).await?;
+        }
+        Ok(Found { rows, speeds })
+    }
+
+    /// Both executors and the minibatches.
+    async fn twins(&self, device: &Arc<Device>, update: Update) -> Result<(Twins, Vec<Minibatch>)> {
+        let mode = Mode::Train(update);
+        let plan = Arc::new(self.spec.unrolled(self.dims, self.how, mode)?);
+        let init = Init {
+            scheme: Scheme::Uniform,
+            scale: 0.4,
+            seed: 5,
+            ..Init::default()
+        };
+        let parameters = match &self.parameters {
+            Some(parameters) => parameters.clone(),
+            None => initialize(&plan, &init)?,
+        };
+        let minibatches = (0..=self.steps).map(|n| Minibatch::new(&plan, n, self.spec.vocab));
+        let minibatches = minibatches.collect();
+        let gpu = Gpu::new(device.clone(), plan).await?;
+        Ok((Twins::new(gpu, &parameters)?, minibatches))
+    }
+
+    fn inputs<'a>(
+        &self,
+        minibatches: &'a [Minibatch],
+        starts: Option<&'a [u32]>,
+        n: usize,
+    ) -> Inputs<'a> {
+        let positions = self.how.windows.max(1) * self.dims.steps * self.dims.batch;
+        Inputs {
+            ids: &minibatches[n].ids,
+            targets: minibatches[n].targets.as_deref(),
+            weights: None,
+            starts,
+            control: Control {
+                key: key(5, Purpose::Dropout),
+                step: [n as u32, 0],
+                reset: u32::from(n == 0 || starts.is_some()),
+            },
+            hyper: Hyper {
+                lr: 0.1,
+                scale: 1.0 / positions as f64,
+                update: n as f64 + 1.0,
+                correction1: 1.0,
+                correction2: 1.0,
+            },
+        }
+    }
+}
+
+/// Seconds of every operation on the adapter.
+async fn speed(gpu: &mut Gpu, inputs: &Inputs<'_>) -> Result<Vec<Speed>> {
+    let plan = gpu.plan().clone();
+    let mut timings = Timings::new(&plan);
+    for run in 0..3 {
+        // The first one warms up.
+        if run == 1 {
+            timings = Timings::new(&plan);
+        }
+        gpu.run_timed(inputs, &mut timings).await?;
+        gpu.outcomes(true).await?;
+    }
+    let times = timings.seconds.iter().zip(&timings.calls);
+    let each = { plan.ops.iter() }
+        .zip(times)
+        .map(|(op, (seconds, calls))| Speed {
+            op: op.name().to_string(),
+            kind: op.kind(),
+            shape: op.shape(),
+            seconds: seconds / *calls as f64,
+        });
+    Ok(each.collect())
+}
+
+/// A made-up minibatch.
+struct Minibatch {
+    ids: Vec<u32>,
+    /// Where they are not the next inputs: none of them is but by chance.
+    targets: Option<Vec<u32>>,
+}
+
+impl Minibatch {
+    fn new(plan: &Plan, seed: u64, vocab: usize) -> Minibatch {
+        let mut stream = Stream::new(seed, Purpose::Check, 0);
+        let most = vocab as u32 - 1;
+        let mut draw = |count: usize| -> Vec<u32> {
+            let id = |u: f32| ((f64::from(u) * vocab as f64) as u32).min(most);
+            (0..count).map(|_| id(stream.uniform())).collect()
+        };
+        Minibatch {
+            ids: draw(plan.io.ids.map_or(0, |slot| plan.slot(slot).len())),
+            targets: plan.io.targets.map(|slot| draw(plan.slot(slot).len())),
+        }
+    }
+}
+
+/// With every form of dropout, every penalty that fits the cell, and targets that are not the next inputs.
+fn regularized(spec: Spec) -> Spec {
+    let fits = spec.cells.iter().all(|cell| Recurrent::propagates(cell));
+    let propagation = if fits { 0.2 } else { 0.0 };
+    Spec {
+        drops: Drops {
+            input: 0.2,
+            tokens: 0.2,
+            weights: 0.3,
+            locked: true,
+        },
+        penalties: Penalties {
+            activation: 0.5,
+            temporal: 0.4,
+            norm: 0.3,
+            propagation,
+        },
+        targets_apart: true,
+        ..spec
+    }
+}
+
+fn noisy(spec: Spec) -> Spec {
+    let noise = Noise {
+        zoneout: 0.3,
+        zoneout_memory: 0.2,
+        recurrent: 0.25,
+    };
+    Spec { noise, ..spec }
+}
+
+/// With everything that stands between layers; a cell that uses x elementwise allows nothing that changes widths.
+fn composed(spec: Spec) -> Spec {
+    let widens = !spec.cells.iter().any(|cell| cell.raw_input);
+    Spec {
+        project: if widens { spec.hidden - 2 } else { 0 },
+        bidirectional: widens,
+        layer_norm: true,
+        learn_initial: true,
+        connections: Connections {
+            residual: true,
+            skip: widens,
+        },
+        ..spec
+    }
+}
+
+/// With what makes a piece of a window another one than the first: noise that is counted by step, sums over all pieces.
+fn pieces(spec: Spec) -> Spec {
+    let spec = noisy(regularized(spec));
+    Spec {
+        learn_initial: true,
+        drops: Drops {
+            locked: false,
+            ..spec.drops
+        },
+        penalties: Penalties {
+            activation: 0.5,
+            ..Penalties::default()
+        },
+        ..spec
+    }
+}

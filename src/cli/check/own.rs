@@ -1,0 +1,86 @@
+//! `train --check`: the run's own model against the plain code, before anything is trained.
+
+use pollster::block_on;
+use wgrnn::exec::Device;
+use wgrnn::model::{Dims, Mode};
+use wgrnn::train::{Job, unroll, update};
+use wgrnn::{Error, Kind, Result};
+
+use super::models::Model;
+use super::passed;
+use crate::cli::out;
+
+/// Operations of a step that the plain code runs in a few seconds.
+const AFFORDABLE: f64 = 3e8;
+
+/// Refuses to train where an operation of the run's model, or a few whole steps, differ from the plain code.
+pub fn check(device: &Device, job: &Job, parameters: &[f32], quiet: bool) -> Result<()> {
+    let Device::Gpu(gpu) = device else {
+        let text = "--check: the run is on the processor; name an adapter with --device";
+        return Err(Error::usage(text));
+    };
+    let model = model(job, parameters)?;
+    let found = block_on(model.compare(gpu, None, false))?;
+    let faults = found.rows.iter().filter(|row| !row.passed());
+    let faults: Vec<String> = faults.map(|row| row.fault()).collect();
+    if let Some(first) = faults.first() {
+        return Err(Error::new(
+            Kind::Device,
+            format!(
+                "--check: {}: {} of {} comparisons of this model failed, so nothing was trained; `wgrnn check --report \
+                 FILE` looks at everything: {first}",
+                gpu.adapter.name,
+                faults.len(),
+                found.rows.len()
+            ),
+        ));
+    }
+    if !quiet {
+        out::note(&format!(
+            "check: {} comparisons of this model at B {}, T {}, all within their tolerance{}",
+            found.rows.len(),
+            model.dims.batch,
+            model.dims.steps,
+            match passed::passed(&gpu.adapter) {
+                true => "; the adapter passed the whole `wgrnn check`",
+                false => "; `wgrnn check` would look at everything",
+            }
+        ));
+    }
+    Ok(())
+}
+
+/// The run's model with its own widths, vocabulary and parameters; fewer steps and rows where the plain code would take
+/// too long.
+fn model(job: &Job, parameters: &[f32]) -> Result<Model> {
+    let settings = &job.settings;
+    let mut model = Model {
+        spec: job.spec.clone(),
+        dims: Dims {
+            steps: settings.seq_len,
+            batch: settings.batch,
+        },
+        how: unroll(settings),
+        update: update(settings),
+        parameters: Some(parameters.to_vec()),
+        steps: 2,
+    };
+    if let Some(packing) = job.plan.packing {
+        (model.dims.steps, model.dims.batch) = (packing.steps, packing.batch);
+    }
+    loop {
+        let Dims { steps, batch } = model.dims;
+        if job.plan.packing.is_some() {
+            model.spec.packed = model.spec.packed.min(steps * batch);
+        }
+        let plan = model
+            .spec
+            .unrolled(model.dims, model.how, Mode::Train(model.update));
+        let cost: f64 = plan?.ops.iter().map(|op| op.cost().flops).sum();
+        match (cost > AFFORDABLE, steps > 4, batch > 3) {
+            (true, true, _) => model.dims.steps = steps.div_ceil(2),
+            (true, false, true) => model.dims.batch = batch.div_ceil(2),
+            _ => return Ok(model),
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! What a plan needs on a device: a buffer a slot, the steps that kernels are told, and kernels bound to both.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::device::Device;
+use super::pipeline::{Pipeline, STEP_BYTES, compile};
+use super::template::Source;
+use crate::op::Plan;
+use crate::{Error, Result};
+
+/// A kernel with its buffers.
+pub(super) struct Kernel {
+    pub label: String,
+    pub pipeline: Arc<Pipeline>,
+    pub bind: wgpu::BindGroup,
+    pub step: bool,
+    pub groups: [u32; 3],
+}
+
+/// A kernel and the offset of its step's number.
+#[derive(Clone, Copy)]
+pub(super) struct Dispatch {
+    pub kernel: usize,
+    /// Which of its operation's costs the kernel is a share of.
+    pub part: usize,
+    pub offset: u32,
+    /// A step of packed sequences, which is left out where none is so long.
+    pub packed: Option<u32>,
+}
+
+impl Dispatch {
+    /// Whether it has anything to do where the longest packed sequence has so many steps.
+    pub fn live(&self, longest: u32) -> bool {
+        self.packed.is_none_or(|step| step < longest)
+    }
+}
+
+/// Whether every binding of a kernel is one that the adapter allows.
+pub(super) fn bindable(device: &Device, plan: &Plan, source: &Source, binding: u64) -> Result<()> {
+    for bind in &source.binds {
+        let slot = plan.slot(bind.slot);
+        let elements = bind.window.map_or(slot.len(), |(from, to)| to - from);
+        let size = bytes(elements);
+        if size > binding {
+            return Err(Error::device(format!(
+                "{} {:?}: {} needs {size} bytes of it at once, and {} binds at most {binding}; a smaller batch, sequence or \
+                 layer may fit",
+                slot.name, slot.shape, source.label, device.adapter.name
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Bytes of a buffer or binding of so many elements: whole fours, and never empty, as a binding must hold an element of
+/// its type.
+pub(super) fn bytes(elements: usize) -> u64 {
+    (4 * elements as u64).next_multiple_of(16).max(16)
+}
+
+/// The steps and places in the window that kernels are told, each pair at an offset that a binding may have.
+pub(super) struct Steps {
+    numbers: Vec<[u32; 2]>,
+    places: HashMap<[u32; 2], usize>,
+    stride: u64,
+}
+
+impl Steps {
+    pub fn new(stride: u64) -> Steps {
+        Steps {
+            numbers: Vec::new(),
+            places: HashMap::new(),
+            stride,
+        }
+    }
+
+    pub fn offset(&mut self, step: [u32; 2]) -> u32 {
+        let numbers = &mut self.numbers;
+        let place = *self.places.entry(step).or_insert_with(|| {
+            numbers.push(step);
+            numbers.len() - 1
+        });
+        (place as u64 * self.stride) as u32
+    }
+
+    pub fn buffer(&self, device: &Device) -> wgpu::Buffer {
+        let size = self.stride * self.numbers.len().max(1) as u64;
+        let buffer = device.raw.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("steps"),
+            size,
+            usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        let mut bytes = vec![0u8; size as usize];
+        for (place, number) in self.numbers.iter().enumerate() {
+            let at = place * self.stride as usize;
+            bytes[at..at + 8].copy_from_slice(bytemuck::cast_slice(number));
+        }
+        device.queue.write_buffer(&buffer, 0, &bytes);
+        buffer
+    }
+}
+
+/// Bytes of a device that a plan's slots hold, as long as it lives.
+pub(super) struct Held {
+    device: Arc<Device>,
+    bytes: u64,
+}
+
+impl Held {
+    fn take(&mut self, bytes: u64) {
+        self.bytes += bytes;
+        self.device.held.fetch_add(bytes, Ordering::SeqCst);
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.device.held.fetch_sub(self.bytes, Ordering::SeqCst);
+    }
+}
+
+/// One zeroed buffer a slot.
+///
+/// Where one cannot be had, the others are tried all the same: the device is then asked how much there was.
+pub(super) async fn allocate(
+    device: &Arc<Device>,
+    plan: &Plan,
+) -> Result<(Vec<wgpu::Buffer>, Held)> {
+    device.buffers_hold(plan)?;
+    let mut held = Held {
+        device: device.clone(),
+        bytes: 0,
+    };
+    let mut buffers = Vec::new();
+    let mut short = None;
+    for slot in &plan.slots {
+        let size = bytes(slot.len());
+        let before = device.held();
+        let refused = device.allowance().is_some_and(|most| before + size > most);
+        let scope = device.raw.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        if !refused {
+            buffers.push(device.raw.create_buffer(&wgpu::BufferDescriptor {
+                label: Some(&slot.name),
+                size,
+                usage: wgpu::BufferUsages::STORAGE
+                    | wgpu::BufferUsages::COPY_SRC
+                    | wgpu::BufferUsages::COPY_DST,
+                mapped_at_creation: false,
+            }));
+        }
+        let refused = scope.pop().await.is_some() || refused;
+        device.healthy(&slot.name)?;
+        match refused {
+            true => drop(short.get_or_insert((slot, size, before))),
+            false => held.take(size),
+        }
+    }
+    let Some((slot, size, before)) = short else {
+        return Ok((buffers, held));
+    };
+    device.short.store(device.held(), Ordering::SeqCst);
+    Err(Error::device(format!(
+        "{} is out of memory at {} {:?}: {size} bytes beside the {before} that are in use; the plan takes {}",
+        device.adapter.name,
+        slot.name,
+        slot.shape,
+        plan.bytes()
+    )))
+}
+
+pub(super) async fn kernel(
+    device: &Device,
+    source: &Source,
+    buffers: &[wgpu::Buffer],
+    steps: &wgpu::Buffer,
+) -> Result<Kernel> {
+    let pipeline = compile(device, source).await?;
+    let binds = source.binds.iter().enumerate();
+    let mut entries: Vec<wgpu::BindGroupEntry> = binds
+        .map(|(i, bind)| wgpu::BindGroupEntry {
+            binding: i as u32,
+            resource: match bind.window {
+                None => buffers[bind.slot.0].as_entire_binding(),
+                Some((from, to)) => wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+                    buffer: &buffers[bind.slot.0],
+                    offset: 4 * from as u64,
+                    size: std::num::NonZeroU64::new(bytes(to - from)),
+                }),
+            },
+        })
+        .collect();
+    if source.step {
+        entries.push(wgpu::BindGroupEntry {
+            binding: entries.len() as u32,
+            resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+                buffer: steps,
+                offset: 0,
+                size: std::num::NonZeroU64::new(STEP_BYTES),
+            }),
+        });
+    }
+    let bind = device.raw.create_bind_group(&wgpu::BindGroupDescriptor {
+        label: Some(&source.label),
+        layout: &pipeline.layout,
+        entries: &entries,
+    });
+    device.healthy(&source.label)?;
+    Ok(Kernel {
+        label: source.label.clone(),
+        pipeline,
+        bind,
+        step: source.step,
+        groups: source.groups,
+    })
+}

@@ -1,0 +1,263 @@
+//! Runs: recording a plan's dispatches, submitting them in parts, waiting, and the reports that come late.
+
+use std::ops::Range;
+use std::time::Instant;
+
+use super::executor::Gpu;
+use super::pace::MEASURED;
+use super::timing::{Stamps, spans};
+use crate::exec::{Inputs, Outcome};
+use crate::op::Report;
+use crate::{Error, Result};
+
+/// Submissions that may be under way: enough that the device never waits for the host, few enough to stop soon.
+pub(super) const IN_FLIGHT: usize = 3;
+
+/// Where the timestamps lie in what comes back from a run, after its report, and its size in bytes.
+const STAMPS: u64 = (4 * Report::NUMBERS as u64).next_multiple_of(16);
+pub(super) const RETURNED: u64 = STAMPS + 16 * MEASURED as u64;
+
+/// What the host is at during a run, for [`Gpu::run_marked`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Hands the inputs over.
+    Inputs,
+    /// Waits for the device.
+    Waiting,
+    /// Writes commands down.
+    Recording,
+    /// Hands the commands over.
+    Submitting,
+    /// Everything else: the run is on its way.
+    Done,
+}
+
+/// Told whenever a phase begins.
+pub(super) type Mark<'a> = &'a mut (dyn FnMut(Phase) + Send);
+
+/// A run whose submissions are measured.
+pub(super) struct Measured {
+    run: u64,
+    parts: Vec<Range<usize>>,
+    /// Steps of the longest of its packed sequences.
+    longest: u32,
+}
+
+impl Gpu {
+    /// Writes the inputs and submits the whole plan; waits only where too many submissions are under way.
+    ///
+    /// # Errors
+    /// Internal when the inputs do not fit the plan; Device when the device is lost or hangs.
+    pub async fn run(&mut self, inputs: &Inputs<'_>) -> Result<()> {
+        self.run_marked(inputs, &mut |_| {}).await
+    }
+
+    /// [`Gpu::run`], which calls `mark` whenever a phase begins.
+    ///
+    /// # Errors
+    /// As [`Gpu::run`].
+    pub async fn run_marked(&mut self, inputs: &Inputs<'_>, mark: Mark<'_>) -> Result<()> {
+        mark(Phase::Inputs);
+        self.write_inputs(inputs)?;
+        mark(Phase::Waiting);
+        while self.in_flight.len() >= IN_FLIGHT {
+            let oldest = self.in_flight.pop_front();
+            self.device.wait(oldest, "a run of the plan").await?;
+        }
+        mark(Phase::Recording);
+        let parts = self.pace.parts(0..self.all.len());
+        let measure = self.pace.measure();
+        if measure && !self.device.adapter.timestamps {
+            return self.run_clocked(parts, mark).await;
+        }
+        if measure && self.stamps.is_none() {
+            self.stamps = Some(Stamps::new(&self.device, MEASURED));
+        }
+        let mut encoder = self.device.raw.create_command_encoder(&Default::default());
+        for (n, part) in parts.iter().enumerate() {
+            if n > 0 {
+                mark(Phase::Submitting);
+                let fresh = self.device.raw.create_command_encoder(&Default::default());
+                self.submit(std::mem::replace(&mut encoder, fresh)).await?;
+                mark(Phase::Recording);
+            }
+            let stamps = { self.stamps.as_ref() }.filter(|_| measure && n < MEASURED);
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
+                label: None,
+                timestamp_writes: stamps.map(|s| s.of(n)),
+            });
+            self.record(&mut pass, part.clone());
+        }
+        let measured = measure.then(|| Measured {
+            run: self.runs,
+            longest: self.longest,
+            parts: parts.into_iter().take(MEASURED).collect(),
+        });
+        self.finish(encoder, measured, mark).await
+    }
+
+    /// A run with the host's clock around every submission.
+    async fn run_clocked(&mut self, parts: Vec<Range<usize>>, mark: Mark<'_>) -> Result<()> {
+        let mut measured = Vec::new();
+        self.device.wait(None, "earlier runs").await?;
+        for part in parts {
+            let start = Instant::now();
+            self.alone(part.clone(), "a part of the plan").await?;
+            measured.push((part, start.elapsed().as_secs_f64()));
+        }
+        self.learn(&measured, self.longest);
+        let encoder = self.device.raw.create_command_encoder(&Default::default());
+        self.finish(encoder, None, mark).await
+    }
+
+    /// Submits a part of a run; waits where too many are under way.
+    pub(super) async fn submit(&mut self, encoder: wgpu::CommandEncoder) -> Result<()> {
+        let submission = self.device.queue.submit([encoder.finish()]);
+        self.in_flight.push_back(submission);
+        while self.in_flight.len() > IN_FLIGHT {
+            let oldest = self.in_flight.pop_front();
+            self.device.wait(oldest, "a part of the plan").await?;
+        }
+        Ok(())
+    }
+
+    /// Submits these dispatches and waits for them.
+    async fn alone(&self, part: Range<usize>, what: &str) -> Result<()> {
+        let mut encoder = self.device.raw.create_command_encoder(&Default::default());
+        self.record(&mut encoder.begin_compute_pass(&Default::default()), part);
+        let submission = self.device.queue.submit([encoder.finish()]);
+        self.device.wait(Some(submission), what).await
+    }
+
+    /// How many kernels a run dispatches.
+    pub fn dispatches(&self) -> usize {
+        self.all.len()
+    }
+
+    /// Seconds of each submission of the run that was measured last, as far as [`Gpu::outcomes`] has seen it; at most 256.
+    /// None is above [`LONGEST`](super::LONGEST) but where a single dispatch takes longer, or before the device was known.
+    pub fn submissions(&self) -> &[f64] {
+        &self.pace.newest
+    }
+
+    /// Copies what comes back, submits, and counts the run.
+    pub(super) async fn finish(
+        &mut self,
+        mut encoder: wgpu::CommandEncoder,
+        measured: Option<Measured>,
+        mark: Mark<'_>,
+    ) -> Result<()> {
+        let mut place = None;
+        let report = self.plan.io.report;
+        if report.is_some() || measured.is_some() {
+            mark(Phase::Waiting);
+            let to = self.ring.place(&self.device).await?;
+            self.digest(false)?;
+            mark(Phase::Recording);
+            if let Some(report) = report {
+                let (from, size) = (&self.buffers[report.0], 4 * Report::NUMBERS as u64);
+                self.ring.copy(to, &mut encoder, from, 0, size);
+            }
+            if let (Some(measured), Some(stamps)) = (measured, &self.stamps) {
+                let passes = measured.parts.len();
+                let from = stamps.resolve_first(passes, &mut encoder);
+                let size = 16 * passes as u64;
+                self.ring.copy(to, &mut encoder, from, STAMPS, size);
+                self.measured.push_back(measured);
+            }
+            place = Some(to);
+        }
+        let commands = encoder.finish();
+        mark(Phase::Submitting);
+        self.in_flight
+            .push_back(self.device.queue.submit([commands]));
+        mark(Phase::Done);
+        if let Some(place) = place {
+            self.ring.map(&self.device, place, self.runs);
+        }
+        self.runs += 1;
+        self.device.ran();
+        self.device.healthy("running the plan")
+    }
+
+    /// Executes one operation alone, on what the slots hold.
+    ///
+    /// # Errors
+    /// Internal when there is no such operation; Device when the device is lost or hangs.
+    pub async fn run_op(&mut self, op: usize) -> Result<()> {
+        let range = self.ops.get(op).cloned().ok_or_else(|| {
+            Error::internal(format!("no operation {op} in a plan of {}", self.ops.len()))
+        })?;
+        for part in self.pace.parts(range) {
+            self.alone(part, self.plan.ops[op].name()).await?;
+        }
+        Ok(())
+    }
+
+    /// Records dispatches.
+    pub(super) fn record(&self, pass: &mut wgpu::ComputePass<'_>, dispatches: Range<usize>) {
+        for dispatch in self.all[dispatches].iter().filter(|d| d.live(self.longest)) {
+            let kernel = &self.kernels[dispatch.kernel];
+            let offset = [dispatch.offset];
+            let offsets = if kernel.step { &offset[..] } else { &[] };
+            let [x, y, z] = kernel.groups;
+            pass.set_pipeline(&kernel.pipeline.raw);
+            pass.set_bind_group(0, &kernel.bind, offsets);
+            pass.dispatch_workgroups(x, y, z);
+        }
+    }
+
+    /// The reports that have arrived, in the order of the runs: a few runs late, or with `wait` all of them.
+    ///
+    /// # Errors
+    /// Device when the device is lost or hangs.
+    pub async fn outcomes(&mut self, wait: bool) -> Result<Vec<Outcome>> {
+        if wait {
+            self.device.wait(None, "the reports of the runs").await?;
+            self.in_flight.clear();
+        } else {
+            self.device.poll("the reports of the runs")?;
+        }
+        self.digest(wait)?;
+        Ok(std::mem::take(&mut self.reports))
+    }
+
+    /// Takes what has come back: reports are kept, times change where submissions end.
+    fn digest(&mut self, wait: bool) -> Result<()> {
+        for (run, bytes) in self.ring.take(&self.device, wait)? {
+            let (report, stamps) = bytes.split_at(STAMPS as usize);
+            if self.plan.io.report.is_some() {
+                let numbers: Vec<f32> =
+                    bytemuck::pod_collect_to_vec(&report[..4 * Report::NUMBERS]);
+                let numbers: Vec<f64> = numbers.iter().map(|x| f64::from(*x)).collect();
+                let report = Report::from_numbers(&numbers);
+                self.reports.push(Outcome { run, report });
+            }
+            let of_run = self.measured.front().is_some_and(|m| m.run == run);
+            let measured = if of_run {
+                self.measured.pop_front()
+            } else {
+                None
+            };
+            if let Some(Measured { parts, longest, .. }) = measured {
+                let seconds = spans(&self.device, &stamps[..16 * parts.len()]);
+                let seconds = seconds.into_iter().map(|s| s.1);
+                let measured: Vec<_> = parts.into_iter().zip(seconds).collect();
+                self.learn(&measured, longest);
+            }
+        }
+        Ok(())
+    }
+
+    fn learn(&mut self, measured: &[(Range<usize>, f64)], longest: u32) {
+        let (all, pace) = (&self.all, &mut self.pace);
+        let live = |d: usize| all[d].live(longest);
+        let mut measured = measured.to_vec();
+        if let Some(each) = self.device.clock() {
+            for (part, seconds) in &mut measured {
+                *seconds = each * part.clone().filter(|d| live(*d)).count() as f64;
+            }
+        }
+        pace.learn(&measured, live);
+    }
+}

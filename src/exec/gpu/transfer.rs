@@ -1,0 +1,130 @@
+//! To and from a device: what a run needs from the host, and whole slots.
+
+use super::executor::Gpu;
+use super::readback::fetch;
+use crate::exec::{Inputs, check_inputs, targets};
+use crate::op::{Control, Filling, Hyper, Packing, SlotId};
+use crate::{Error, Result};
+
+/// Bytes that are copied to or from a device at a time.
+const COPY: usize = 64 << 20;
+
+impl Gpu {
+    /// What a run needs from the host, without running.
+    ///
+    /// # Errors
+    /// Internal when the inputs do not fit the plan.
+    pub fn write_inputs(&mut self, inputs: &Inputs<'_>) -> Result<()> {
+        let plan = self.plan.clone();
+        check_inputs(&plan, inputs)?;
+        let io = &plan.io;
+        if let Some(ids) = io.ids {
+            self.write_words(ids, inputs.ids)?;
+        }
+        if let Some(slot) = io.targets {
+            self.write_words(slot, targets(&plan, slot, inputs))?;
+        }
+        if let Some(index) = io.index {
+            let words = crate::exec::index(&plan, index, inputs);
+            self.write_words(index, &words)?;
+        }
+        if let (Some(packing), Some(starts)) = (plan.packing, inputs.starts) {
+            if let Some(slot) = io.counts {
+                self.write_words(slot, &Packing::words(starts))?;
+            }
+            if let Some(slot) = io.before {
+                self.write_words(slot, &packing.before(starts))?;
+            }
+            let steps = starts.windows(2).take_while(|w| w[1] > w[0]);
+            self.longest = steps.count() as u32;
+        }
+        if let Some(weights) = io.weights {
+            match inputs.weights {
+                Some(values) => self.write(weights, values)?,
+                None => self.write(weights, &vec![1.0; plan.slot(weights).len()])?,
+            }
+        }
+        for (slot, filling) in crate::exec::derived(&plan, inputs) {
+            match filling {
+                Filling::Words(words) => self.write_words(slot, &words)?,
+                Filling::Numbers(numbers) => self.write(slot, &numbers)?,
+            }
+        }
+        if let Some(control) = io.control {
+            let words: [u32; Control::WORDS] = inputs.control.words();
+            self.write_words(control, &words)?;
+        }
+        if let Some(hyper) = io.hyper {
+            let numbers: [f64; Hyper::NUMBERS] = inputs.hyper.numbers();
+            self.write(hyper, &numbers.map(|x| x as f32))?;
+        }
+        Ok(())
+    }
+
+    /// Fills a slot of numbers.
+    ///
+    /// # Errors
+    /// Internal when there are not as many as the slot holds.
+    pub fn write(&mut self, slot: SlotId, values: &[f32]) -> Result<()> {
+        self.fill(slot, bytemuck::cast_slice(values), values.len())
+    }
+
+    /// Fills a slot of words.
+    ///
+    /// # Errors
+    /// Internal when there are not as many as the slot holds.
+    pub fn write_words(&mut self, slot: SlotId, words: &[u32]) -> Result<()> {
+        self.fill(slot, bytemuck::cast_slice(words), words.len())
+    }
+
+    fn fill(&self, slot: SlotId, bytes: &[u8], elements: usize) -> Result<()> {
+        let of = self.plan.slot(slot);
+        if elements != of.len() {
+            return Err(Error::internal(format!(
+                "{}: expected {} elements {:?}, found {elements}",
+                of.name,
+                of.len(),
+                of.shape
+            )));
+        }
+        let (device, buffer) = (&self.device, &self.buffers[slot.0]);
+        for (n, part) in bytes.chunks(COPY).enumerate() {
+            if n > 0 {
+                // The host's copy of the part before is let go only once it has arrived.
+                device.queue.submit([]);
+                device.block(None, &of.name)?;
+            }
+            device.queue.write_buffer(buffer, (n * COPY) as u64, part);
+        }
+        Ok(())
+    }
+
+    /// What a slot of numbers holds, after all runs so far.
+    ///
+    /// # Errors
+    /// Device when the device is lost or hangs.
+    pub async fn read(&self, slot: SlotId) -> Result<Vec<f32>> {
+        self.elements(slot).await
+    }
+
+    /// What a slot of words holds, after all runs so far.
+    ///
+    /// # Errors
+    /// Device when the device is lost or hangs.
+    pub async fn read_words(&self, slot: SlotId) -> Result<Vec<u32>> {
+        self.elements(slot).await
+    }
+
+    async fn elements<T: bytemuck::Pod>(&self, slot: SlotId) -> Result<Vec<T>> {
+        let of = self.plan.slot(slot);
+        let mut all = Vec::with_capacity(of.len());
+        let size = 4 * of.len();
+        for from in (0..size).step_by(COPY) {
+            let part = from as u64..COPY.min(size - from) as u64 + from as u64;
+            let buffer = &self.buffers[slot.0];
+            let bytes = fetch(&self.device, buffer, part, &of.name).await?;
+            all.extend(bytemuck::pod_collect_to_vec::<u8, T>(&bytes));
+        }
+        Ok(all)
+    }
+}

@@ -1,0 +1,199 @@
+//! `check` as the means to trust an adapter: its report, its list of adapters that passed, and `train --check`.
+
+mod room;
+
+use room::{Done, Room};
+use serde_json::Value;
+
+/// One small cell, one small model.
+const SMALL: &str = "check --cell lstm --hidden 6 --layers 1 --batch 2 --seq-len 3";
+const TINY: &str = "train a.txt --hidden 6 --seq-len 5 --batch 2 --sample-every 0 --steps 2 -q";
+
+/// The program with a fault in its device, and a cache folder of the room's own.
+fn planted(room: &Room, args: &str, plant: &str) -> Done {
+    let mut command = room.command(args);
+    command.env("XDG_CACHE_HOME", room.at("cache"));
+    if !plant.is_empty() {
+        command.env("WGRNN_PLANT", plant);
+    }
+    room::finish(&mut command)
+}
+
+/// The program's fault seam is there in debug builds alone.
+fn seam() -> bool {
+    if !cfg!(debug_assertions) {
+        println!("SKIPPED: faults cannot be planted in a release build of the program");
+    }
+    cfg!(debug_assertions)
+}
+
+fn report(room: &Room) -> Value {
+    let text = std::fs::read(room.at("report.json")).unwrap();
+    serde_json::from_slice(&text).unwrap()
+}
+
+#[test]
+fn a_report_holds_what_a_bug_report_needs() {
+    let room = Room::new();
+    let done = planted(&room, &format!("{SMALL} --report report.json"), "");
+    assert_eq!(done.code, 0, "{}", done.err);
+    let report = report(&room);
+    assert_eq!(report["verdict"], "passed");
+    assert_eq!(report["error"], Value::Null);
+    let program = report["program"].as_str().unwrap();
+    assert!(program.starts_with(env!("CARGO_PKG_VERSION")), "{program}");
+    for key in ["name", "driver", "backend", "kind", "limits"] {
+        let text = report["adapter"][key].as_str().unwrap();
+        assert!(!text.is_empty(), "{key}");
+    }
+    assert!(
+        done.out
+            .contains(report["adapter"]["name"].as_str().unwrap())
+    );
+    let limits = report["adapter"]["limits"].as_str().unwrap();
+    assert!(
+        limits.contains("max_storage_buffer_binding_size"),
+        "{limits}"
+    );
+    for key in ["gflops", "gbytes"] {
+        assert!(report["measured"][key].as_f64().unwrap() > 0.0, "{key}");
+    }
+    let model = &report["models"][0];
+    let (rows, speeds) = (&model["rows"], &model["speeds"]);
+    assert!(rows.as_array().unwrap().len() > 10);
+    let operations = |list: &Value| -> Vec<String> {
+        let name = |row: &Value| row["operation"].as_str().unwrap().to_string();
+        list.as_array().unwrap().iter().map(name).collect()
+    };
+    let mut compared = operations(rows);
+    compared.dedup();
+    for (speed, name) in speeds.as_array().unwrap().iter().zip(operations(speeds)) {
+        assert!(speed["us"].as_f64().unwrap() > 0.0, "{speed}");
+        assert!(
+            compared.contains(&name),
+            "{name} was timed and not compared"
+        );
+    }
+    assert!(!operations(speeds).is_empty());
+    // A part of the check is no reason to trust an adapter.
+    assert!(!room.at("cache/wgrnn").exists());
+}
+
+#[test]
+fn a_report_is_written_where_the_check_fails() {
+    if !seam() {
+        return;
+    }
+    let room = Room::new();
+    let args = format!("{SMALL} --report report.json");
+    let done = planted(&room, &args, "wrong");
+    assert_eq!(done.code, 1, "{}", done.err);
+    let wrong = report(&room);
+    assert_eq!(wrong["verdict"], "failed");
+    let faults = wrong["faults"].as_array().unwrap();
+    assert!(
+        faults[0].as_str().unwrap().contains("forward.l0"),
+        "{faults:?}"
+    );
+    let done = planted(&room, &args, "lost-after=1");
+    assert_eq!(done.code, 5, "{}", done.err);
+    let lost = report(&room);
+    assert_eq!(lost["verdict"], "ended early");
+    assert!(
+        lost["error"].as_str().unwrap().contains("lost"),
+        "{}",
+        lost["error"]
+    );
+}
+
+#[test]
+fn train_check_trains_nothing_on_a_device_that_is_wrong() {
+    let room = Room::new();
+    // Streams with noise and Adam, lines, a large softmax: the run's own model, whatever it is.
+    for (n, model) in [
+        "--cell gru --layers 2 --dropout 0.2",
+        "--lines --batch 4",
+        "--lines --pad",
+        "--softmax adaptive --cutoffs 3,6 --sparse lazy",
+        "--scheduled-sampling linear --recompute 2",
+    ]
+    .iter()
+    .enumerate()
+    {
+        let done = planted(
+            &room,
+            &format!("{TINY} --device gpu {model} --check --out good{n}"),
+            "",
+        );
+        assert_eq!(done.code, 0, "{model}: {}", done.err);
+        if !seam() {
+            continue;
+        }
+        let args = format!("{TINY} --device gpu {model} --check --out bad{n}");
+        let done = planted(&room, &args, "wrong");
+        assert_eq!(done.code, 5, "{model}: {}", done.err);
+        for part in ["--check", "forward.l0", "nothing was trained"] {
+            assert!(done.err.contains(part), "{model}: {}", done.err);
+        }
+        assert!(!room.at(&format!("bad{n}")).exists());
+    }
+    let done = planted(
+        &room,
+        &format!("{TINY} --device gpu --check --resume good0"),
+        "",
+    );
+    assert_eq!(done.code, 2, "a text and a run's own: {}", done.err);
+    let cpu = planted(&room, &format!("{TINY} --device cpu --check --out cpu"), "");
+    assert_eq!(cpu.code, 2, "{}", cpu.err);
+}
+
+#[test]
+fn the_list_of_adapters_that_passed_is_of_this_build_and_a_failure_ends_it() {
+    let room = Room::new();
+    let adapters = |room: &Room| -> Vec<Value> {
+        let done = planted(room, "devices --json", "");
+        let all: Value = serde_json::from_str(&done.out).unwrap();
+        let list = all["devices"].as_array().unwrap().clone();
+        list.into_iter()
+            .filter(|d| d.get("checked").is_some())
+            .collect()
+    };
+    let all = adapters(&room);
+    let adapter = all.last().expect("an adapter");
+    assert_eq!(adapter["checked"], false);
+    let program = std::fs::read(env!("CARGO_BIN_EXE_wgrnn")).unwrap();
+    let hash = blake3::hash(&program).to_hex();
+    let build = format!("{} {}", env!("CARGO_PKG_VERSION"), &hash[..16]);
+    let list = |build: &str, driver: &Value| {
+        format!(
+            "[[passed]]\nadapter = {}\nbackend = {}\ndriver = {driver}\nbuild = \"{build}\"\ncompared = 9\ntime = 1\n",
+            adapter["name"], adapter["backend"]
+        )
+    };
+    std::fs::create_dir_all(room.at("cache/wgrnn")).unwrap();
+    let write = |text: &str| std::fs::write(room.at("cache/wgrnn/passed.toml"), text).unwrap();
+    let checked = || adapters(&room).last().unwrap()["checked"].clone();
+    write(&list("0.1.0 another", &adapter["driver"]));
+    assert_eq!(checked(), false, "another build");
+    write(&list(&build, &"another".into()));
+    assert_eq!(checked(), false, "another driver");
+    write("no [[ toml");
+    assert_eq!(checked(), false);
+    write(&list(&build, &adapter["driver"]));
+    assert_eq!(checked(), true);
+    let done = planted(
+        &room,
+        &format!("{SMALL} --device {}", adapter["device"]),
+        "",
+    );
+    assert_eq!(done.code, 0, "{}", done.err);
+    assert_eq!(checked(), true, "a part that passes changes nothing");
+    if seam() {
+        planted(
+            &room,
+            &format!("{SMALL} --device {}", adapter["device"]),
+            "wrong",
+        );
+        assert_eq!(checked(), false, "a failure ends the trust");
+    }
+}
