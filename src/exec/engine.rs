@@ -139,7 +139,8 @@ impl Engine {
         }
     }
 
-    /// The same with values that are given away: the processor takes them as they lie, without a copy.
+    /// The same with values that are given away: the processor takes them as they lie, without a
+    /// copy, and an adapter part by part.
     ///
     /// # Errors
     /// As [`Engine::write`].
@@ -150,7 +151,7 @@ impl Engine {
                 cpu.put(slot, values);
                 Ok(())
             }
-            Engine::Gpu(gpu) => gpu.write(slot, &values),
+            Engine::Gpu(gpu) => gpu.put(slot, values),
         }
     }
 

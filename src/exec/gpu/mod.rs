@@ -15,6 +15,7 @@ mod scan;
 mod template;
 mod tile;
 pub(super) mod timing;
+mod upload;
 mod window;
 
 pub use device::{Adapter, Choice, Device, INSTALL, TIMEOUT, adapters};
