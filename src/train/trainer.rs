@@ -162,7 +162,8 @@ impl Job {
             Body::Lines(lines) => {
                 marks = Some((lines.start_id(), lines.end_id()));
                 let batching = settings.batching();
-                let feed = LineFeed::new(lines, batching, settings.pad, settings.seed)?;
+                let (pad, together) = (settings.pad, settings.accumulate);
+                let feed = LineFeed::new(lines, batching, pad, together, settings.seed)?;
                 spec.weighted = settings.pad;
                 let packing = feed.packing();
                 spec.packed = packing.rows;
