@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::trainer::Job;
+use super::job::Job;
 use crate::op::{Op, Plan, Role};
 
 /// Bytes that a process takes before it trains anything: its code, its threads, what a text leaves. Measured as the peak
