@@ -288,11 +288,13 @@ impl Trainer {
         let step = self.counters.step;
         match due {
             Due::Evaluate { observe } => {
-                let parameters = self.engine.read(self.parameters).await?;
                 let Some(evaluator) = &mut self.job.evaluator else {
                     return Err(Error::internal("no text to evaluate"));
                 };
-                let evaluation = evaluator.run(&self.device, &parameters).await?;
+                let mut parameters = self.engine.lend(self.parameters).await?;
+                let evaluation = evaluator.borrow(&self.device, &mut parameters).await;
+                self.engine.give_back(self.parameters, parameters)?;
+                let evaluation = evaluation?;
                 let nats = evaluation.nats;
                 if observe {
                     self.counters.plateau = self.schedule.observe(self.counters.plateau, nats);
@@ -390,16 +392,21 @@ impl Trainer {
 
     /// A text of the model as it is; each step's sample has draws of its own.
     async fn sample(&mut self) -> Result<Vec<u32>> {
-        let parameters = self.engine.read(self.parameters).await?;
-        let position = self.counters.step << 32;
-        let sampler = match &mut self.sampler {
+        let mut sampler = match self.sampler.take() {
             Some(sampler) => sampler,
-            none => {
-                let plan = self.job.sampler.clone();
-                none.insert(Sampler::new(&self.device, plan, &parameters).await?)
-            }
+            None => Sampler::empty(&self.device, self.job.sampler.clone()).await?,
         };
-        sampler.restart(&parameters, position).await?;
+        let position = self.counters.step << 32;
+        let parameters = self.engine.lend(self.parameters).await?;
+        sampler.borrow(parameters, position).await?;
+        let tokens = self.draw(&mut sampler, position).await;
+        let parameters = sampler.finish().await?;
+        self.engine.give_back(self.parameters, parameters)?;
+        self.sampler = Some(sampler);
+        tokens
+    }
+
+    async fn draw(&self, sampler: &mut Sampler, position: u64) -> Result<Vec<u32>> {
         let choice = Choice {
             seed: self.job.settings.seed,
             ..Choice::default()
@@ -414,9 +421,7 @@ impl Trainer {
             last = match marks {
                 // The next line begins as every line does.
                 Some((start, end)) if token == end => {
-                    sampler
-                        .restart(&parameters, position + tokens.len() as u64)
-                        .await?;
+                    sampler.again(position + tokens.len() as u64);
                     start
                 }
                 _ => token,

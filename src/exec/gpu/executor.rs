@@ -33,7 +33,7 @@ pub(super) struct Kernel {
 const MOST_FLOPS: f64 = 5e10;
 
 /// Bytes that are copied to or from a device at a time.
-pub(super) const COPY: usize = 64 << 20;
+const COPY: usize = 64 << 20;
 
 /// A kernel and the offset of its step's number.
 #[derive(Clone, Copy)]
@@ -67,8 +67,8 @@ type Mark<'a> = &'a mut (dyn FnMut(Phase) + Send);
 /// Runs a plan on a device.
 pub struct Gpu {
     pub(super) device: Arc<Device>,
-    plan: Arc<Plan>,
-    buffers: Vec<wgpu::Buffer>,
+    pub(super) plan: Arc<Plan>,
+    pub(super) buffers: Vec<wgpu::Buffer>,
     pub(super) kernels: Vec<Kernel>,
     /// For every operation of the plan, its dispatches.
     pub(super) ops: Vec<Vec<Dispatch>>,
@@ -428,49 +428,29 @@ impl Gpu {
     }
 
     fn fill(&self, slot: SlotId, bytes: &[u8], elements: usize) -> Result<()> {
-        self.fits(slot, elements)?;
-        for (n, part) in bytes.chunks(COPY).enumerate() {
-            if n > 0 {
-                self.arrived(slot)?;
-            }
-            self.write_part(slot, n * COPY / 4, part)?;
-        }
-        Ok(())
-    }
-
-    /// Whether a slot has so many elements.
-    pub(super) fn fits(&self, slot: SlotId, elements: usize) -> Result<()> {
         let of = self.plan.slot(slot);
-        match elements == of.len() {
-            true => Ok(()),
-            false => Err(Error::internal(format!(
+        if elements != of.len() {
+            return Err(Error::internal(format!(
                 "{}: expected {} elements {:?}, found {elements}",
                 of.name,
                 of.len(),
                 of.shape
-            ))),
+            )));
         }
-    }
-
-    /// Hands over the elements of a slot from `from` on.
-    pub(super) fn write_part(&self, slot: SlotId, from: usize, bytes: &[u8]) -> Result<()> {
-        let buffer = &self.buffers[slot.0];
-        self.device
-            .queue
-            .write_buffer(buffer, 4 * from as u64, bytes);
-        self.device.healthy(&self.plan.slot(slot).name)
-    }
-
-    /// Waits for what was handed over: the host's copy of a part is let go only once it has arrived.
-    pub(super) fn arrived(&self, slot: SlotId) -> Result<()> {
-        let (device, of) = (&self.device, self.plan.slot(slot));
-        device.queue.submit([]);
-        let polled = device.raw.poll(wgpu::PollType::Wait {
-            submission_index: None,
-            timeout: Some(super::device::TIMEOUT),
-        });
-        device.healthy(&of.name)?;
-        polled.map_err(|e| Error::internal(format!("{}: {e}", of.name)))?;
+        let (device, buffer) = (&self.device, &self.buffers[slot.0]);
+        for (n, part) in bytes.chunks(COPY).enumerate() {
+            if n > 0 {
+                // The host's copy of the part before is let go only once it has arrived.
+                device.queue.submit([]);
+                let polled = device.raw.poll(wgpu::PollType::Wait {
+                    submission_index: None,
+                    timeout: Some(super::device::TIMEOUT),
+                });
+                device.healthy(&of.name)?;
+                polled.map_err(|e| Error::internal(format!("{}: {e}", of.name)))?;
+            }
+            device.queue.write_buffer(buffer, (n * COPY) as u64, part);
+        }
         Ok(())
     }
 
