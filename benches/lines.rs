@@ -43,6 +43,12 @@ struct Args {
     /// auto, cpu, gpu, an adapter's index or a part of its name
     #[arg(long, default_value = "cpu")]
     device: String,
+    /// Seed of starts and shuffles
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Only strategies whose names hold this, the first of which is what speeds are compared with
+    #[arg(long)]
+    only: Vec<String>,
     /// Passed by `cargo bench`
     #[arg(long, hide = true)]
     bench: bool,
@@ -80,6 +86,7 @@ fn settings(args: &Args) -> Settings {
         lr: args.lr,
         clip_norm: 5.0,
         val: args.val,
+        seed: args.seed,
         sample_every: 0,
         save_every: u64::MAX,
         eval_every: Some(0),
@@ -88,7 +95,8 @@ fn settings(args: &Args) -> Settings {
 }
 
 /// Every order, by lines and by tokens, sorted within buckets, and what engines without packing do.
-fn strategies(base: &Settings, mean: usize) -> Vec<(String, Settings)> {
+/// Those whose names hold one of `only`, if there are any.
+fn strategies(base: &Settings, mean: usize, only: &[String]) -> Vec<(String, Settings)> {
     let tokens = base.batch * mean;
     let with = |name: String, change: &dyn Fn(&mut Settings)| {
         let mut settings = base.clone();
@@ -111,10 +119,21 @@ fn strategies(base: &Settings, mean: usize) -> Vec<(String, Settings)> {
         }),
     ];
     all.extend(orders.map(|order| with(order.to_string(), &|s| s.line_order = order)));
-    all.push(with("source, buckets of 20".into(), &|s| s.bucket = 20));
-    all.push(with(format!("source, {tokens} tokens"), &|s| {
-        s.batch_tokens = tokens
+    all.push(with("source, buckets of 20".into(), &|s| {
+        (s.line_order, s.bucket) = (LineOrderName::Source, 20);
     }));
+    // Minibatches of an update, and steps of each.
+    for together in [1, 2, 4] {
+        let steps = tokens / together;
+        let name = match together {
+            1 => format!("source, {steps} tokens"),
+            _ => format!("source, {together} x {steps} tokens"),
+        };
+        all.push(with(name, &|s| {
+            (s.line_order, s.batch_tokens, s.accumulate) = (LineOrderName::Source, steps, together);
+        }));
+    }
+    all.retain(|(name, _)| only.is_empty() || only.iter().any(|part| name.contains(part)));
     all
 }
 
@@ -137,7 +156,7 @@ fn run(args: &Args) -> Result<()> {
         device.name()
     );
     let mut contenders = Vec::new();
-    for (name, settings) in strategies(&base, mean) {
+    for (name, settings) in strategies(&base, mean, &args.only) {
         let padding = padding(&train, settings.batching());
         let padded = settings.pad;
         let spec = spec(&settings, vec![library::builtin("lstm")?], vocabulary.len());
@@ -159,6 +178,9 @@ fn run(args: &Args) -> Result<()> {
             block_on(contender.epoch(epoch))?;
         }
         eprintln!("epoch {epoch} of {}", args.epochs);
+    }
+    if contenders.is_empty() {
+        return Err(Error::usage("--only: no strategy is called so"));
     }
     print(&contenders);
     Ok(())

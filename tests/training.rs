@@ -199,13 +199,18 @@ fn a_stopped_run_goes_on_to_the_bit() {
 
 #[test]
 fn a_stopped_run_over_lines_goes_on_to_the_bit() {
-    for (batch_tokens, bucket, reduce) in [(0, 0, Reduce::Token), (23, 2, Reduce::Row)] {
+    for (batch_tokens, bucket, reduce, accumulate) in [
+        (0, 0, Reduce::Token, 1),
+        (23, 2, Reduce::Row, 1),
+        (11, 0, Reduce::Token, 2),
+    ] {
         let setting = Setting::new(Settings {
             lines: true,
             line_order: LineOrderName::Target,
             batch_tokens,
             bucket,
             reduce,
+            accumulate,
             learn_initial: true,
             ..plain()
         });

@@ -1,6 +1,10 @@
 //! Windows in pieces: the result is that of the plan without pieces, for every cell and whatever is counted by step.
 
+mod common;
+
 use std::sync::Arc;
+
+use common::{inputs, near};
 
 use wgrnn::cell::{Noise, library};
 use wgrnn::exec::Inputs;
@@ -8,7 +12,7 @@ use wgrnn::exec::cpu::Cpu;
 use wgrnn::exec::differences::differences;
 use wgrnn::layer::Connections;
 use wgrnn::model::{Dims, Drops, Mode, Penalties, Spec, Unroll};
-use wgrnn::op::{Control, Hyper, Plan, Role};
+use wgrnn::op::{Control, Op, Plan, Role};
 use wgrnn::rng::{Purpose, Stream};
 
 const VOCAB: usize = 7;
@@ -27,13 +31,6 @@ fn spec(cell: &str, hidden: usize, layers: usize, embed: usize) -> Spec {
 fn numbers(n: usize, seed: u64) -> Vec<f64> {
     let mut stream = Stream::new(seed, Purpose::Check, 0);
     (0..n).map(|_| 0.5 * stream.normal()).collect()
-}
-
-fn tokens(n: usize, seed: u64) -> Vec<u32> {
-    let mut stream = Stream::new(seed, Purpose::Check, 1);
-    (0..n)
-        .map(|_| (stream.uniform() * VOCAB as f32) as u32)
-        .collect()
 }
 
 /// An executor with random parameters and carried states, the same for all plans of a model.
@@ -57,26 +54,25 @@ fn executor(plan: &Arc<Plan>, fast: bool) -> Cpu<f64> {
     cpu
 }
 
+/// With the draws of a step.
+fn at_step(step: u32, inputs: Inputs<'_>) -> Inputs<'_> {
+    Inputs {
+        control: Control {
+            key: [3, 4],
+            step: [step, 0],
+            ..inputs.control
+        },
+        ..inputs
+    }
+}
+
 /// Losses, gradients, gradients of the initial states and the states after a run.
 fn run(cpu: &mut Cpu<f64>, step: u32, reset: bool, scale: f64) -> Vec<(String, Vec<f64>)> {
     let plan = cpu.plan().clone();
     let io = &plan.io;
-    let ids = tokens(plan.slot(io.ids.unwrap()).len(), 9 + u64::from(step));
-    let outcome = cpu.run(&Inputs {
-        ids: &ids,
-        targets: None,
-        weights: None,
-        starts: None,
-        control: Control {
-            key: [3, 4],
-            step: [step, 0],
-            reset: u32::from(reset),
-        },
-        hyper: Hyper {
-            scale,
-            ..Hyper::default()
-        },
-    });
+    let count = plan.slot(io.ids.unwrap()).len();
+    let ids = common::tokens(count, VOCAB, 9 + u64::from(step));
+    let outcome = cpu.run(&at_step(step, inputs(&ids, reset, scale)));
     let report = outcome.unwrap().report;
     let mut all = vec![
         (
@@ -252,6 +248,23 @@ fn composed_models() {
             },
         ),
         (
+            // A piece of one step has 14 scores, one of 4 steps 56: chunks of the vocabulary, and of the rows too.
+            "chunked head",
+            Spec {
+                scores_at_once: 12,
+                dropout: 0.3,
+                ..base("lstm", 3)
+            },
+        ),
+        (
+            "chunked and tied",
+            Spec {
+                scores_at_once: 8,
+                tie: true,
+                ..base("gru", 4)
+            },
+        ),
+        (
             "project",
             Spec {
                 project: 3,
@@ -277,6 +290,12 @@ fn composed_models() {
     ];
     for (name, spec) in specs {
         for how in [pieces(4, 0), pieces(2, 2), pieces(1, 3)] {
+            if spec.scores_at_once < 14 {
+                let plan = spec.unrolled(DIMS, how, Mode::Gradients).unwrap();
+                let chunk = |op: &&Op| matches!(op, Op::SoftmaxStats(_));
+                let chunks = plan.ops.iter().filter(chunk).count();
+                assert!(chunks >= 2 * DIMS.steps / how.recompute, "{name}: {chunks}");
+            }
             same(name, &spec, DIMS, how, true);
             same(name, &spec, DIMS, how, false);
         }
@@ -312,6 +331,10 @@ fn windows_add_up() {
             ..spec("gru", 3, 1, 3)
         },
         Spec {
+            scores_at_once: 20,
+            ..spec("lstm", 3, 1, 3)
+        },
+        Spec {
             penalties: Penalties {
                 activation: 0.4,
                 temporal: 0.5,
@@ -343,21 +366,9 @@ fn windows_add_up() {
                 let mut sums = vec![0.0; plain.plan().arena];
                 let (mut losses, mut penalty) = (Vec::new(), 0.0);
                 for window in 0..3 {
-                    let outcome = plain.run(&Inputs {
-                        ids: &ids[window * 8..][..10],
-                        targets: None,
-                        weights: None,
-                        starts: None,
-                        control: Control {
-                            key: [3, 4],
-                            step: [step, 0],
-                            reset: u32::from(reset && window == 0),
-                        },
-                        hyper: Hyper {
-                            scale: 1.0 / 8.0,
-                            ..Hyper::default()
-                        },
-                    });
+                    let ids = &ids[window * 8..][..10];
+                    let part = inputs(ids, reset && window == 0, 1.0 / 8.0);
+                    let outcome = plain.run(&at_step(step, part));
                     penalty += outcome.unwrap().report.penalty / 3.0;
                     let io = &plain.plan().io;
                     losses.extend_from_slice(plain.read(io.losses.unwrap()));
@@ -366,16 +377,9 @@ fn windows_add_up() {
                         *sum += g / 3.0;
                     }
                 }
-                let near = |got: f64, want: f64| (got - want).abs() <= 1e-12;
-                assert!(near(got[0].1[2], penalty));
-                for (what, got, want) in [
-                    ("losses", &got[1].1, &losses),
-                    ("gradients", &got[2].1, &sums),
-                ] {
-                    for (i, (got, want)) in got.iter().zip(want).enumerate() {
-                        assert!(near(*got, *want), "{what} [{i}]: got {got}, want {want}");
-                    }
-                }
+                near("penalty", &got[0].1[2..3], &[penalty], 1e-12);
+                near("losses", &got[1].1, &losses, 1e-12);
+                near("gradients", &got[2].1, &sums, 1e-12);
             }
         }
     }

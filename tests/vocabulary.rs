@@ -1,17 +1,20 @@
 //! Large vocabularies: a head in chunks, tables larger than a binding, sparse updates, adaptive and sampled softmax.
 
-use std::collections::BTreeMap;
+mod common;
+
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
+
+use common::{device, inputs, near};
 
 use wgrnn::cell::library;
 use wgrnn::exec::Inputs;
 use wgrnn::exec::check::Twins;
 use wgrnn::exec::cpu::Cpu;
 use wgrnn::exec::differences::differences;
-use wgrnn::exec::gpu::{Choice, Device, Gpu, INSTALL, Tile};
+use wgrnn::exec::gpu::{Gpu, Tile};
 use wgrnn::model::{self, Dims, Init, Mode, Scheme, Softmax, Spec, Update, initialize};
 use wgrnn::op::{Control, Hyper, Op, Plan, Report, Rule, SlotId};
-use wgrnn::rng::{Purpose, Stream};
 
 const VOCAB: usize = 21;
 const DIMS: Dims = Dims { steps: 3, batch: 2 };
@@ -29,10 +32,7 @@ fn spec(tie: bool, scores_at_once: usize) -> Spec {
 }
 
 fn tokens(count: usize, seed: u64) -> Vec<u32> {
-    let mut stream = Stream::new(seed, Purpose::Check, 0);
-    (0..count)
-        .map(|_| (stream.uniform() * VOCAB as f32) as u32)
-        .collect()
+    common::tokens(count, VOCAB, seed)
 }
 
 /// One run from drawn weights.
@@ -52,33 +52,21 @@ fn run(plan: Plan, weights: Option<&[f32]>) -> (Cpu<f64>, Report) {
     let shape = &plan.slot(plan.io.ids.unwrap()).shape;
     let rows = (shape[0] - 1) * shape[1];
     let targets = plan.io.targets.map(|_| tokens(rows, 8));
+    let ids = tokens(shape[0] * shape[1], 7);
     let outcome = cpu.run(&Inputs {
-        ids: &tokens(shape[0] * shape[1], 7),
         targets: targets.as_deref(),
         weights,
-        starts: None,
-        control: Control {
-            reset: 1,
-            ..Control::default()
-        },
-        hyper: Hyper {
-            scale: 1.0 / rows as f64,
-            ..Hyper::default()
-        },
+        ..inputs(&ids, true, 1.0 / rows as f64)
     });
     (cpu, outcome.unwrap().report)
 }
 
 #[track_caller]
 fn close(what: &str, got: &[f64], want: &[f64]) {
-    assert_eq!(got.len(), want.len(), "{what}");
     let largest = want.iter().fold(0.0f64, |m, x| m.max(x.abs()));
     assert!(largest > 0.0, "{what}: all zero");
-    for (i, (g, w)) in got.iter().zip(want).enumerate() {
-        // Sums of a few dozen terms in another order.
-        let near = (g - w).abs() <= 1e-14 * largest.max(1.0);
-        assert!(near, "{what} [{i}]: got {g}, want {w}");
-    }
+    // Sums of a few dozen terms in another order.
+    near(what, got, want, 1e-14 * largest.max(1.0));
 }
 
 fn slot(plan: &Plan, slot: Option<SlotId>) -> SlotId {
@@ -156,14 +144,6 @@ fn a_head_in_chunks_has_right_gradients() {
     }
 }
 
-fn device() -> Arc<Device> {
-    match pollster::block_on(Device::open(&Choice::Gpu)) {
-        Ok(Some(device)) => device,
-        Ok(None) => panic!("no adapter: {INSTALL}"),
-        Err(error) => panic!("{error}"),
-    }
-}
-
 const ADAM: Rule = Rule::Adam {
     beta1: 0.9,
     beta2: 0.999,
@@ -201,21 +181,10 @@ fn compare(what: &str, plan: Plan, tile: &Tile, binding: u64) {
     let shape = &plan.slot(plan.io.ids.unwrap()).shape;
     let rows = (shape[0] - 1) * shape[1];
     let weights: Vec<f32> = (0..rows).map(|r| r as f32 / 4.0).collect();
-    let draw = |n: u64| -> Vec<u32> {
-        let mut stream = Stream::new(n, Purpose::Check, 0);
-        let token = |_| (stream.uniform() * plan.vocab as f32) as u32;
-        (0..shape[0] * shape[1]).map(token).collect()
-    };
+    let draw = |n: u64| -> Vec<u32> { common::tokens(shape[0] * shape[1], plan.vocab, n) };
     let ids: Vec<Vec<u32>> = (0..3).map(draw).collect();
     let inputs = |n: usize| Inputs {
-        ids: &ids[n],
-        targets: None,
         weights: plan.io.weights.map(|_| &weights[..]),
-        starts: None,
-        control: Control {
-            reset: u32::from(n == 0),
-            ..Control::default()
-        },
         hyper: Hyper {
             lr: 0.1,
             scale: 1.0 / rows as f64,
@@ -223,6 +192,7 @@ fn compare(what: &str, plan: Plan, tile: &Tile, binding: u64) {
             correction1: 0.1,
             correction2: 0.001,
         },
+        ..inputs(&ids[n], n == 0, 1.0)
     };
     let mut found = pollster::block_on(twins.operations(&inputs(0))).unwrap();
     assert!(found.len() >= plan.ops.len());
@@ -269,17 +239,23 @@ const BINDING: u64 = 20 << 10;
 #[test]
 fn slots_larger_than_a_binding_are_bound_in_parts() {
     for (tile, sizes) in &TILES {
-        for (tie, mode) in [
-            (false, train(ADAM)),
-            (true, train(SGD)),
-            (true, Mode::Evaluate),
-            (false, Mode::Scores),
+        // All scores at once make products over all symbols, which no binding holds: sums in parts.
+        for (tie, mode, at_once, batch) in [
+            (false, train(ADAM), 2048, 4),
+            (true, train(SGD), 2048, 4),
+            (true, train(SGD), usize::MAX, 1),
+            (true, Mode::Evaluate, 2048, 4),
+            (false, Mode::Scores, 2048, 4),
         ] {
-            let plan = large(tie).plan(Dims { batch: 4, ..DIMS }, mode).unwrap();
+            let spec = Spec {
+                scores_at_once: at_once,
+                ..large(tie)
+            };
+            let plan = spec.plan(Dims { batch, ..DIMS }, mode).unwrap();
             let parameters = plan.slot(plan.io.parameters.unwrap()).len();
             assert!(4 * parameters as u64 > 2 * BINDING);
             compare(
-                &format!("{tile}, tied {tie}, {mode:?}"),
+                &format!("{tile}, tied {tie}, {at_once} at once, {mode:?}"),
                 plan,
                 sizes,
                 BINDING,
@@ -378,18 +354,7 @@ fn log_probabilities(spec: &Spec, parameters: &[f64], text: &[u32]) -> Vec<Vec<f
     cpu.write(plan.io.parameters.unwrap())
         .copy_from_slice(parameters);
     let steps = text.iter().enumerate().map(|(t, token)| {
-        cpu.run(&Inputs {
-            ids: &[*token, 0],
-            targets: None,
-            weights: None,
-            starts: None,
-            control: Control {
-                reset: u32::from(t == 0),
-                ..Control::default()
-            },
-            hyper: Hyper::default(),
-        })
-        .unwrap();
+        cpu.run(&inputs(&[*token, 0], t == 0, 1.0)).unwrap();
         cpu.read(plan.io.logits.unwrap()).to_vec()
     });
     steps.collect()
@@ -428,6 +393,19 @@ fn the_loss_of_a_sampled_softmax_is_that_of_its_candidates() {
     let slot = |name: &str| plan.find(name).unwrap();
     let candidates = cpu.read_words(slot("candidates"));
     let corrections = cpu.read(slot("candidates.corrections"));
+    // The log of 1 - (1 - p)^n for one number n of draws, p = log((id + 2) / (id + 1)) / log(V + 1).
+    let missed = |id: u32| {
+        let id = f64::from(id);
+        1.0 - ((id + 2.0) / (id + 1.0)).ln() / (VOCAB as f64 + 1.0).ln()
+    };
+    let expected = |id: u32, draws: i32| (1.0 - missed(id).powi(draws)).ln();
+    let fits = |draws: i32| {
+        let pairs = candidates.iter().zip(corrections).take(6);
+        pairs.fold(true, |all, (id, c)| {
+            all && (expected(*id, draws) - c).abs() < 1e-6
+        })
+    };
+    assert!((6..1000).any(fits), "{candidates:?} {corrections:?}");
     let parameters = cpu.read(plan.io.parameters.unwrap());
     let mut want = 0.0;
     for b in 0..DIMS.batch {
@@ -449,8 +427,17 @@ const ADAGRAD: Rule = Rule::Adagrad {
     weight_decay: 0.0,
 };
 
-/// The parameters under their names after three steps from the same start.
-fn trained(spec: &Spec, rule: Rule) -> BTreeMap<String, Vec<f64>> {
+/// The tokens of a step of [`trained`], and of these the inputs.
+fn tokens_of(step: u32) -> Vec<u32> {
+    tokens(8, u64::from(step))
+}
+
+fn inputs_of(step: u32) -> Vec<u32> {
+    tokens_of(step)[..6].to_vec()
+}
+
+/// The parameters under their names after some steps from the same start.
+fn trained(spec: &Spec, rule: Rule, steps: u32) -> BTreeMap<String, Vec<f64>> {
     let plan = Arc::new(spec.plan(DIMS, train(rule)).unwrap());
     let mut cpu: Cpu<f64> = Cpu::new(plan.clone());
     let init = Init {
@@ -463,13 +450,10 @@ fn trained(spec: &Spec, rule: Rule) -> BTreeMap<String, Vec<f64>> {
     for (to, from) in cpu.write(slot).iter_mut().zip(start) {
         *to = f64::from(from);
     }
-    for step in 0..3 {
+    for step in 0..steps {
         let update = f64::from(step + 1);
+        let ids = tokens_of(step);
         let outcome = cpu.run(&Inputs {
-            ids: &tokens(8, u64::from(step)),
-            targets: None,
-            weights: None,
-            starts: None,
             control: Control {
                 reset: 1,
                 step: [step, 0],
@@ -482,6 +466,7 @@ fn trained(spec: &Spec, rule: Rule) -> BTreeMap<String, Vec<f64>> {
                 correction1: 1.0 - 0.9f64.powf(update),
                 correction2: 1.0 - 0.999f64.powf(update),
             },
+            ..inputs(&ids, true, 1.0)
         });
         assert!(outcome.unwrap().report.finite);
     }
@@ -500,13 +485,14 @@ fn compact_rows_train_like_whole_gradients_where_the_rule_allows_it() {
             ("sampled", sampled(false, false)),
             ("sampled, tied", sampled(true, false)),
         ] {
-            let whole = trained(&spec, rule);
+            let whole = trained(&spec, rule, 3);
             let rows = trained(
                 &Spec {
                     sparse: true,
                     ..spec
                 },
                 rule,
+                3,
             );
             assert_eq!(
                 whole.keys().collect::<Vec<_>>(),
@@ -520,17 +506,33 @@ fn compact_rows_train_like_whole_gradients_where_the_rule_allows_it() {
 }
 
 #[test]
-fn moments_of_rows_that_are_not_used_rest() {
-    let whole = trained(&spec(false, 1000), ADAM);
-    let rows = trained(
-        &Spec {
-            sparse: true,
-            ..spec(false, 1000)
-        },
-        ADAM,
-    );
-    // Weight decay alone moves every row of a table, and moments go on moving it.
-    assert_ne!(whole["embedding.weight"], rows["embedding.weight"]);
+fn rows_that_are_not_used_rest_and_the_others_train_as_ever() {
+    let dense = spec(false, 1000);
+    let rows = Spec {
+        sparse: true,
+        ..dense.clone()
+    };
+    let table = |spec: &Spec, steps| trained(spec, ADAM, steps)["embedding.weight"].clone();
+    let start = table(&rows, 0);
+    for steps in [1, 3] {
+        let (whole, sparse) = (table(&dense, steps), table(&rows, steps));
+        let used: HashSet<u32> = (0..steps).flat_map(|n| inputs_of(n)).collect();
+        assert!(used.len() > 3 && used.len() < VOCAB);
+        for row in 0..VOCAB {
+            let row_of = |table: &[f64]| table[row * 5..][..5].to_vec();
+            let what = format!("row {row} after {steps} steps");
+            match used.contains(&(row as u32)) {
+                false => {
+                    assert_eq!(row_of(&sparse), row_of(&start), "{what}");
+                    // Weight decay alone moves every row of a table.
+                    assert_ne!(row_of(&whole), row_of(&start), "{what}");
+                }
+                // Before any row has rested, the two are one algorithm.
+                true if steps == 1 => close(&what, &row_of(&sparse), &row_of(&whole)),
+                true => assert_ne!(row_of(&sparse), row_of(&start), "{what}"),
+            }
+        }
+    }
 }
 
 #[test]
@@ -573,28 +575,10 @@ fn an_adaptive_softmax_is_that_of_pytorch() {
     let mut cpu: Cpu<f64> = Cpu::new(plan.clone());
     cpu.write(plan.io.parameters.unwrap())
         .copy_from_slice(&flat);
-    cpu.run(&Inputs {
-        ids: &ids,
-        targets: None,
-        weights: None,
-        starts: None,
-        control: Control {
-            reset: 1,
-            ..Control::default()
-        },
-        hyper: Hyper {
-            scale: 1.0 / (steps * batch) as f64,
-            ..Hyper::default()
-        },
-    })
-    .unwrap();
-    let near = |what: &str, got: &[f64], want: &[f64]| {
-        assert_eq!(got.len(), want.len(), "{what}");
-        for (i, (g, w)) in got.iter().zip(want).enumerate() {
-            // Some hundred roundings in another order.
-            assert!((g - w).abs() <= 1e-12, "{what} [{i}]: got {g}, want {w}");
-        }
-    };
+    cpu.run(&inputs(&ids, true, 1.0 / (steps * batch) as f64))
+        .unwrap();
+    // Some hundred roundings in another order.
+    let near = |what: &str, got: &[f64], want: &[f64]| near(what, got, want, 1e-12);
     near(
         "losses",
         cpu.read(plan.io.losses.unwrap()),

@@ -50,6 +50,10 @@ impl Room {
         }
     }
 
+    fn footprint(&self, job: &Job) -> Footprint {
+        Footprint::new(job, self.gpu.is_none())
+    }
+
     /// Bytes of the host's memory that a run needs.
     fn needed(&self, footprint: &Footprint) -> u64 {
         match self.shared {
@@ -60,7 +64,7 @@ impl Room {
 
     /// What of a run does not fit, if anything.
     fn fault(&self, job: &Job) -> Option<String> {
-        let needed = self.needed(&Footprint::new(job));
+        let needed = self.needed(&self.footprint(job));
         if needed > self.host {
             return Some(format!(
                 "{needed} bytes ({:.1} GiB) are needed, {} bytes ({:.1} GiB) of memory are available",
@@ -118,7 +122,7 @@ impl Verdict {
         let fits = |batch| of(batch).is_ok_and(|job| room.fault(&job).is_none());
         let largest_batch = largest(MOST_ROWS + 1, fits);
         Verdict {
-            footprint: Footprint::new(job),
+            footprint: room.footprint(job),
             fault: room.fault(job),
             room,
             batch: job.settings.batch,

@@ -469,6 +469,10 @@ fn describe(job: &Job, about: &About) -> String {
         (true, 0) => format!("{} lines a minibatch", s.batch),
         (true, tokens) => format!("lines of {tokens} tokens a minibatch"),
     };
+    let minibatch = match s.accumulate {
+        1 => minibatch,
+        n => format!("{minibatch}, {n} an update"),
+    };
     format!(
         "{}: {} x {} of H {}, {embed}, V {}, {} parameters; {minibatch}, {} {}, {}, dropout {}, seed {}; {length}, {} \
          steps an epoch",

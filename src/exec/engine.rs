@@ -139,7 +139,8 @@ impl Engine {
         }
     }
 
-    /// The same with values that are given away: the processor takes them as they lie, without a copy.
+    /// The same with values that are given away: the processor takes them as they lie, without a
+    /// copy, and an adapter part by part.
     ///
     /// # Errors
     /// As [`Engine::write`].
@@ -150,8 +151,36 @@ impl Engine {
                 cpu.put(slot, values);
                 Ok(())
             }
-            Engine::Gpu(gpu) => gpu.write(slot, &values),
+            Engine::Gpu(gpu) => gpu.put(slot, values).await,
         }
+    }
+
+    /// Takes a slot's numbers to where another plan needs them: off the processor without a copy, so that the slot has none
+    /// until [`Engine::give_back`]; off an adapter as [`Engine::read`].
+    ///
+    /// # Errors
+    /// Internal for a slot of words; a lost device.
+    pub async fn lend(&mut self, slot: SlotId) -> Result<Vec<f32>> {
+        self.check(slot, None)?;
+        match self {
+            Engine::Cpu { cpu, .. } => Ok(cpu.take(slot)),
+            Engine::Gpu(gpu) => gpu.read(slot).await,
+        }
+    }
+
+    /// Brings back what [`Engine::lend`] gave, unchanged.
+    ///
+    /// # Errors
+    /// Internal for a slot of words or of another length.
+    pub fn give_back(&mut self, slot: SlotId, values: Vec<f32>) -> Result<()> {
+        match self {
+            Engine::Cpu { .. } => self.check(slot, Some(values.len()))?,
+            Engine::Gpu(_) => return Ok(()),
+        }
+        if let Engine::Cpu { cpu, .. } = self {
+            cpu.put(slot, values);
+        }
+        Ok(())
     }
 
     fn check(&self, slot: SlotId, len: Option<usize>) -> Result<()> {

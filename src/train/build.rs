@@ -88,7 +88,7 @@ fn sparse(settings: &Settings, vocab: usize) -> bool {
         Softmax::Sampled { samples } => rows.saturating_mul(2).saturating_add(samples),
         _ => rows,
     };
-    let whole = settings.accumulate == 1 && settings.recompute == 0;
+    let whole = windows(settings) == 1 && settings.recompute == 0;
     allowed && whole && used < vocab
 }
 
@@ -97,7 +97,16 @@ pub fn unroll(settings: &Settings) -> Unroll {
     Unroll {
         recompute: settings.recompute,
         states: settings.recompute_states,
-        windows: settings.accumulate,
+        windows: windows(settings),
+    }
+}
+
+/// Windows of an update; the minibatches of lines of an update are packed together.
+fn windows(settings: &Settings) -> usize {
+    if settings.lines {
+        1
+    } else {
+        settings.accumulate
     }
 }
 

@@ -103,52 +103,80 @@ impl Evaluator {
     /// # Errors
     /// A lost device.
     pub async fn run(&mut self, device: &Device, parameters: &[f32]) -> Result<Evaluation> {
-        let engine = match &mut self.engine {
-            Some(engine) => engine,
-            none => none.insert(Engine::new(device, self.plan.clone()).await?),
-        };
-        let Some(slot) = self.plan.io.parameters else {
+        let mut copy = parameters.to_vec();
+        self.borrow(device, &mut copy).await
+    }
+
+    /// The same with parameters that are lent: the processor needs no copy of them, and an adapter leaves none behind.
+    ///
+    /// # Errors
+    /// As [`Evaluator::run`]; the parameters are back by then.
+    pub async fn borrow(
+        &mut self,
+        device: &Device,
+        parameters: &mut Vec<f32>,
+    ) -> Result<Evaluation> {
+        if self.engine.is_none() {
+            self.engine = Some(Engine::new(device, self.plan.clone()).await?);
+        }
+        let (Some(engine), Some(slot)) = (&mut self.engine, self.plan.io.parameters) else {
             return Err(Error::internal("the plan has no parameters"));
         };
-        engine.write(slot, parameters).await?;
-        // The sum is taken in f64, in the order of the windows.
-        let (mut loss, mut count) = (0.0, 0);
-        let windows: Box<dyn Iterator<Item = Result<Batch>> + Send> = match &self.text {
-            Text::Segments { segments, dims } => {
-                let windows = segments.batches(dims.steps, dims.batch)?;
-                Box::new(windows.map(|w| w.map(Batch::from)))
-            }
-            Text::Lines {
-                lines,
-                batches,
-                packing,
-            } => Box::new(batches.iter().map(|batch| {
-                let packed = Packed::new(lines, batch)?;
-                Ok(Batch::packed(packed, packing))
-            })),
-        };
-        for window in windows {
-            let window = window?;
-            count += window.counted;
-            let inputs = Inputs {
-                ids: &window.ids,
-                targets: window.targets.as_deref(),
-                weights: window.weights.as_deref(),
-                starts: window.starts.as_deref(),
-                control: Control {
-                    reset: u32::from(window.carry == Carry::Reset),
-                    ..Control::default()
-                },
-                hyper: Hyper::default(),
-            };
-            engine.run(&inputs).await?;
-            let outcomes = engine.outcomes(false).await?;
-            loss += outcomes.iter().map(|o| o.report.loss).sum::<f64>();
+        if parameters.len() != self.plan.slot(slot).len() {
+            return Err(Error::internal(format!(
+                "parameters: expected {}, found {}",
+                self.plan.slot(slot).len(),
+                parameters.len()
+            )));
         }
-        let outcomes = engine.outcomes(true).await?;
-        loss += outcomes.iter().map(|o| o.report.loss).sum::<f64>();
-        Ok(Evaluation::of(loss, count))
+        engine.put(slot, std::mem::take(parameters)).await?;
+        let found = evaluate(engine, &self.text).await;
+        if let Device::Cpu = device {
+            *parameters = engine.lend(slot).await?;
+        }
+        found
     }
+}
+
+/// The mean loss of the model that an executor holds.
+async fn evaluate(engine: &mut Engine, text: &Text) -> Result<Evaluation> {
+    // The sum is taken in f64, in the order of the windows.
+    let (mut loss, mut count) = (0.0, 0);
+    let windows: Box<dyn Iterator<Item = Result<Batch>> + Send> = match text {
+        Text::Segments { segments, dims } => {
+            let windows = segments.batches(dims.steps, dims.batch)?;
+            Box::new(windows.map(|w| w.map(Batch::from)))
+        }
+        Text::Lines {
+            lines,
+            batches,
+            packing,
+        } => Box::new(batches.iter().map(|batch| {
+            let packed = Packed::new(lines, batch)?;
+            Ok(Batch::packed(packed, packing))
+        })),
+    };
+    for window in windows {
+        let window = window?;
+        count += window.counted;
+        let inputs = Inputs {
+            ids: &window.ids,
+            targets: window.targets.as_deref(),
+            weights: window.weights.as_deref(),
+            starts: window.starts.as_deref(),
+            control: Control {
+                reset: u32::from(window.carry == Carry::Reset),
+                ..Control::default()
+            },
+            hyper: Hyper::default(),
+        };
+        engine.run(&inputs).await?;
+        let outcomes = engine.outcomes(false).await?;
+        loss += outcomes.iter().map(|o| o.report.loss).sum::<f64>();
+    }
+    let outcomes = engine.outcomes(true).await?;
+    loss += outcomes.iter().map(|o| o.report.loss).sum::<f64>();
+    Ok(Evaluation::of(loss, count))
 }
 
 impl Evaluation {

@@ -1,5 +1,7 @@
 //! What a training step reads: a window of contiguous streams, or a minibatch of lines of about the same length.
 
+use std::collections::BTreeMap;
+
 use crate::data::{
     BatchSize, Batching, Carry, Lengths, LineBatches, Lines, Minibatch, Packed, Padding, Streams,
 };
@@ -113,6 +115,8 @@ pub struct LineFeed {
     seed: u64,
     /// Whether padding is computed.
     pad: bool,
+    /// Minibatches of an update, which are packed together.
+    together: usize,
     packing: Packing,
     /// Steps up to the end of each epoch so far, where minibatches of a size in tokens make epochs of unequal length.
     ends: Vec<u64>,
@@ -121,21 +125,33 @@ pub struct LineFeed {
 }
 
 impl LineFeed {
-    /// The minibatches of `lines`, with `pad` filled up to their longest.
+    /// The minibatches of `lines`, with `pad` filled up to their longest; an update is of `together` of them.
     ///
     /// # Errors
-    /// Data, where there is no line.
-    pub fn new(lines: Lines, batching: Batching, pad: bool, seed: u64) -> Result<LineFeed> {
+    /// Data, where there is no line; Usage for padding of several minibatches, each of which has a longest of its own.
+    pub fn new(
+        lines: Lines,
+        batching: Batching,
+        pad: bool,
+        together: usize,
+        seed: u64,
+    ) -> Result<LineFeed> {
         if lines.is_empty() {
             return Err(Error::data("the text has no line with a token"));
         }
-        let mut packing = room(&lines, batching.size);
+        if pad && together > 1 {
+            return Err(Error::usage(format!(
+                "pad: expected an update of one minibatch (accumulate 1), got {together}"
+            )));
+        }
+        let mut packing = room(&lines, joined(&lines, batching.size, together));
         if pad {
             packing.rows = packing.steps * packing.batch;
         }
         Ok(LineFeed {
             packing,
             pad,
+            together: together.max(1),
             lines,
             batching,
             seed,
@@ -173,7 +189,10 @@ impl LineFeed {
     /// Steps of an epoch where all have as many.
     fn even(&self) -> Option<u64> {
         match self.batching.size {
-            BatchSize::Sentences(n) => Some(self.lines.len().div_ceil(n.max(1)) as u64),
+            BatchSize::Sentences(n) => {
+                let minibatches = self.lines.len().div_ceil(n.max(1));
+                Some(minibatches.div_ceil(self.together) as u64)
+            }
             BatchSize::Tokens(_) => None,
         }
     }
@@ -181,7 +200,8 @@ impl LineFeed {
     /// Notes the end of one more epoch.
     fn count(&mut self) {
         let epoch = self.ends.len() as u64;
-        let steps = self.batches(epoch).1.len() as u64;
+        let together = self.together;
+        let steps = self.batches(epoch).1.len().div_ceil(together) as u64;
         let before = self.ends.last().copied().unwrap_or(0);
         self.ends.push(before + steps);
     }
@@ -214,9 +234,13 @@ impl LineFeed {
     }
 
     fn batch(&mut self, place: Place) -> Result<Batch> {
-        let (packing, pad) = (self.packing, self.pad);
+        let (packing, pad, together) = (self.packing, self.pad, self.together);
         let (lines, batches) = self.batches(place.epoch);
-        let packed = Packed::new(lines, batches.batch(place.index as usize))?;
+        let first = place.index as usize * together;
+        let update: Vec<u32> = { first..first + together }
+            .flat_map(|minibatch| batches.batch(minibatch).iter().copied())
+            .collect();
+        let packed = Packed::new(lines, &update)?;
         Ok(match pad {
             true => Batch::padded(&packed, &packing),
             false => Batch::packed(packed, &packing),
@@ -287,32 +311,54 @@ impl Batch {
     }
 }
 
+/// The size of so many minibatches together, at most.
+fn joined(lines: &Lines, size: BatchSize, together: usize) -> BatchSize {
+    match size {
+        BatchSize::Sentences(n) => BatchSize::Sentences(n.saturating_mul(together)),
+        BatchSize::Tokens(n) if together > 1 => {
+            // A longer line is a minibatch of its own.
+            let most = n.max(lines.longest() + 1);
+            BatchSize::Tokens(most.saturating_mul(together))
+        }
+        tokens => tokens,
+    }
+}
+
 /// Room for any minibatch of this size: the longest lines, or as many of the shortest as a number of tokens allows.
 pub fn room(lines: &Lines, size: BatchSize) -> Packing {
-    let mut lengths: Vec<usize> = (0..lines.count() as u32).map(|s| lines.target(s)).collect();
-    lengths.sort_unstable();
-    let longest = lengths.last().copied().unwrap_or(1);
+    // How many lines have so many steps: there may be far more lines than lengths.
+    let mut counts: BTreeMap<usize, usize> = BTreeMap::new();
+    for line in 0..lines.count() as u32 {
+        *counts.entry(lines.target(line)).or_default() += 1;
+    }
+    let longest = counts.last_key_value().map_or(1, |(length, _)| *length);
     match size {
         BatchSize::Sentences(n) => {
-            let batch = n.clamp(1, lengths.len().max(1));
+            let batch = n.clamp(1, lines.count().max(1));
+            let (mut left, mut rows) = (batch, 0);
+            for (length, count) in counts.iter().rev() {
+                let taken = left.min(*count);
+                (left, rows) = (left - taken, rows + taken * length);
+            }
             Packing {
                 steps: longest,
                 batch,
-                rows: lengths.iter().rev().take(batch).sum(),
+                rows,
             }
         }
         BatchSize::Tokens(n) => {
-            let mut left = n;
-            let fit = lengths.iter().take_while(|length| {
-                let rest = left.checked_sub(**length);
-                left = rest.unwrap_or(0);
-                rest.is_some()
-            });
-            let batch = fit.count().max(1);
-            let total = lengths.iter().sum();
+            let (mut left, mut batch) = (n, 0);
+            for (length, count) in &counts {
+                let taken = (left / length).min(*count);
+                (left, batch) = (left - taken * length, batch + taken);
+                if taken < *count {
+                    break;
+                }
+            }
+            let total = counts.iter().map(|(length, count)| length * count).sum();
             Packing {
                 steps: longest,
-                batch,
+                batch: batch.max(1),
                 rows: n.min(total).max(longest),
             }
         }
@@ -340,14 +386,14 @@ mod tests {
         Lines::from_lists(&lists, 5, 6).unwrap()
     }
 
-    fn feed(size: BatchSize, bucket: usize) -> Feed {
+    fn feed(size: BatchSize, bucket: usize, together: usize) -> Feed {
         let batching = Batching {
             order: LineOrder::Target,
             size,
             bucket,
         };
         Feed::Lines(Box::new(
-            LineFeed::new(lines(), batching, false, 3).unwrap(),
+            LineFeed::new(lines(), batching, false, together, 3).unwrap(),
         ))
     }
 
@@ -359,8 +405,8 @@ mod tests {
             BatchSize::Tokens(11),
             BatchSize::Tokens(3),
         ] {
-            for bucket in [0, 2] {
-                let mut feed = feed(size, bucket);
+            for (bucket, together) in [(0, 1), (2, 1), (0, 3), (2, 50)] {
+                let mut feed = feed(size, bucket, together);
                 let Feed::Lines(inner) = &feed else { panic!() };
                 let room = inner.packing();
                 let mut step = 0;
@@ -387,14 +433,73 @@ mod tests {
     }
 
     #[test]
+    fn an_update_of_several_minibatches_has_their_lines() {
+        for size in [BatchSize::Sentences(7), BatchSize::Tokens(11)] {
+            let (mut one, mut three) = (feed(size, 0, 1), feed(size, 0, 3));
+            let rows = |feed: &mut Feed, step| {
+                let batch = feed.batch(step).unwrap();
+                let mut rows: Vec<_> = { batch.ids[..batch.counted].iter().copied() }
+                    .zip(batch.targets.unwrap())
+                    .collect();
+                rows.sort_unstable();
+                (rows, batch.rows)
+            };
+            let minibatches = one.steps(1);
+            assert_eq!(three.steps(1), minibatches.div_ceil(3));
+            for update in 0..three.steps(1) {
+                let (mut all, mut sequences) = (Vec::new(), 0);
+                for step in 3 * update..minibatches.min(3 * update + 3) {
+                    let (part, n) = rows(&mut one, step);
+                    all.extend(part);
+                    sequences += n;
+                }
+                all.sort_unstable();
+                assert_eq!(rows(&mut three, update), (all, sequences), "{size:?}");
+            }
+        }
+        let batching = Batching {
+            order: LineOrder::Target,
+            size: BatchSize::Sentences(7),
+            bucket: 0,
+        };
+        let error = LineFeed::new(lines(), batching, true, 2, 1).unwrap_err();
+        assert_eq!(error.kind, Kind::Usage);
+    }
+
+    #[test]
     fn a_feed_that_begins_in_mid_run_reads_the_same() {
         let size = BatchSize::Tokens(11);
-        let (mut from_start, mut later) = (feed(size, 2), feed(size, 2));
+        let (mut from_start, mut later) = (feed(size, 2, 2), feed(size, 2, 2));
         let all: Vec<_> = (0..50).map(|s| from_start.batch(s).unwrap().ids).collect();
         for step in [49, 20, 21] {
             assert_eq!(later.batch(step).unwrap().ids, all[step as usize]);
         }
         assert_ne!(all[0], all[1]);
+    }
+
+    #[test]
+    fn room_is_that_of_the_longest_or_of_the_shortest() {
+        let list = |length: usize| vec![1; length];
+        let lists: Vec<Vec<u32>> = [3, 1, 1, 5, 2, 3].map(list).to_vec();
+        let lines = Lines::from_lists(&lists, 5, 6).unwrap();
+        // With an end each: 2, 2, 3, 4, 4, 6 steps.
+        for (size, steps, batch, rows) in [
+            (BatchSize::Sentences(1), 6, 1, 6),
+            (BatchSize::Sentences(2), 6, 2, 10),
+            (BatchSize::Sentences(4), 6, 4, 17),
+            (BatchSize::Sentences(99), 6, 6, 21),
+            (BatchSize::Tokens(1), 6, 1, 6),
+            (BatchSize::Tokens(6), 6, 2, 6),
+            (BatchSize::Tokens(8), 6, 3, 8),
+            (BatchSize::Tokens(12), 6, 4, 12),
+            (BatchSize::Tokens(99), 6, 6, 21),
+        ] {
+            assert_eq!(
+                room(&lines, size),
+                Packing { steps, batch, rows },
+                "{size:?}"
+            );
+        }
     }
 
     #[test]
@@ -405,7 +510,7 @@ mod tests {
             size: BatchSize::Sentences(2),
             bucket: 0,
         };
-        let error = LineFeed::new(none, batching, false, 1).unwrap_err();
+        let error = LineFeed::new(none, batching, false, 1, 1).unwrap_err();
         assert_eq!(error.kind, Kind::Data);
     }
 }

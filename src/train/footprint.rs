@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::trainer::Job;
+use super::job::Job;
 use crate::op::{Op, Plan, Role};
 
 /// Bytes that a process takes before it trains anything: its code, its threads, what a text leaves. Measured as the peak
@@ -43,7 +43,7 @@ pub struct Footprint {
     pub activations: u64,
     /// What the host gives with every step, and what comes back.
     pub inputs: u64,
-    /// The plan that evaluates, with weights of its own.
+    /// The plan that evaluates.
     pub evaluation: u64,
     /// The plans that draw samples and, with scheduled sampling, inputs.
     pub sampling: u64,
@@ -58,8 +58,9 @@ pub struct Footprint {
 }
 
 impl Footprint {
-    /// What `job` takes.
-    pub fn new(job: &Job) -> Footprint {
+    /// What `job` takes. Where plans run on the processor (`lent`), those that evaluate and draw samples borrow the weights;
+    /// on an adapter they have weights of their own.
+    pub fn new(job: &Job, lent: bool) -> Footprint {
         let plan = &job.plan;
         let of = |roles: &[Role]| -> u64 {
             let slots = plan.slots.iter().filter(|s| roles.contains(&s.role));
@@ -77,7 +78,16 @@ impl Footprint {
         let reading = weights + optimizer + all_states.max().unwrap_or(0);
         let writing = COPIES * (weights + optimizer + last_states);
         let (evaluation, sampling) = (job.evaluation_plan(), job.sampling_plans());
-        let bytes = |plans: &[&Plan]| plans.iter().map(|p| p.bytes()).sum();
+        let own = |p: &Plan| {
+            let borrowed = p.io.parameters.filter(|_| lent);
+            p.bytes() - borrowed.map_or(0, |slot| 4 * p.slot(slot).len() as u64)
+        };
+        // Inputs of scheduled sampling are drawn with weights of their own.
+        let mixing = if job.settings.sample_every > 0 { 1 } else { 0 };
+        let bytes = |plans: &[&Plan]| -> u64 {
+            let drawn = { plans.iter().take(mixing) }.map(|p| own(p));
+            drawn.sum::<u64>() + plans.iter().skip(mixing).map(|p| p.bytes()).sum::<u64>()
+        };
         let plans = job.plans();
         let operations: usize = plans.iter().map(|p| p.ops.len()).sum();
         Footprint {
@@ -88,7 +98,7 @@ impl Footprint {
             states: of(&[Role::State]),
             activations: of(&[Role::Activation]),
             inputs: of(&[Role::Words, Role::Numbers, Role::Results]),
-            evaluation: evaluation.map_or(0, Plan::bytes),
+            evaluation: evaluation.map_or(0, own),
             sampling: bytes(&sampling),
             checkpoints: reading.max(writing),
             text: job.text_bytes(),

@@ -60,12 +60,21 @@ impl Sampler {
     /// # Errors
     /// Parameters that do not fit the plan; a lost device.
     pub async fn new(device: &Device, plan: Arc<Plan>, parameters: &[f32]) -> Result<Sampler> {
+        let mut sampler = Sampler::empty(device, plan).await?;
+        sampler.restart(parameters, 0).await?;
+        Ok(sampler)
+    }
+
+    /// A sampler of no model yet: [`Sampler::borrow`] brings one.
+    ///
+    /// # Errors
+    /// A plan of something else; a lost device.
+    pub async fn empty(device: &Device, plan: Arc<Plan>) -> Result<Sampler> {
         let (Some(slot), Some(logits)) = (plan.io.parameters, plan.io.logits) else {
             return Err(Error::internal("the plan has no parameters or no scores"));
         };
         let scores = plan.matrix(logits);
-        let mut engine = Engine::new(device, plan).await?;
-        engine.write(slot, parameters).await?;
+        let engine = Engine::new(device, plan).await?;
         Ok(Sampler {
             engine,
             parameters: slot,
@@ -83,8 +92,34 @@ impl Sampler {
     /// Parameters that do not fit the plan; a lost device.
     pub async fn restart(&mut self, parameters: &[f32], position: u64) -> Result<()> {
         self.engine.write(self.parameters, parameters).await?;
-        (self.fresh, self.position) = (true, position);
+        self.again(position);
         Ok(())
+    }
+
+    /// Starts anew with parameters that are lent, which [`Sampler::finish`] gives back.
+    ///
+    /// # Errors
+    /// As [`Sampler::restart`].
+    pub async fn borrow(&mut self, parameters: Vec<f32>, position: u64) -> Result<()> {
+        self.engine.put(self.parameters, parameters).await?;
+        self.again(position);
+        Ok(())
+    }
+
+    /// Starts another text of the same model: zero states, draws counted from `position`.
+    pub fn again(&mut self, position: u64) {
+        (self.fresh, self.position) = (true, position);
+    }
+
+    /// What was lent; from an adapter, which has a copy, nothing.
+    ///
+    /// # Errors
+    /// None but those of an engine that is gone.
+    pub async fn finish(&mut self) -> Result<Vec<f32>> {
+        match &self.engine {
+            Engine::Cpu { .. } => self.engine.lend(self.parameters).await,
+            Engine::Gpu(_) => Ok(Vec::new()),
+        }
     }
 
     /// How many texts are made side by side, B.

@@ -2,64 +2,25 @@
 //! It awaits its engine, prints nothing and touches no file, so any host can drive it.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
-use super::evaluate::{Evaluation, Evaluator};
-use super::feed::{Batch, Feed, LineFeed, Place};
+use super::diverged::diverged;
+use super::evaluate::Evaluation;
+use super::feed::{Batch, Place};
+use super::job::Job;
 use super::metrics::{Figures, Made};
 use super::mixer::{Mixer, Window};
 use super::sampler::{Choice, Sampler};
-use super::sampling::Sampling;
 use super::schedule::{Progress, Schedule};
-use super::settings::{Length, Reduce, Settings};
+use super::settings::Reduce;
 use super::state::{self, Best, Counters, State};
-use crate::data::{Body, Carry, Padding, Streams};
+use crate::data::{Carry, Padding};
 use crate::error::{Error, Kind, Result};
 use crate::exec::{Device, Engine, Inputs, Outcome};
-use crate::model::{Dims, Mode, Spec, initialize};
-use crate::op::{Control, Hyper, Matrix, Plan, Role, Rule, SlotId};
+use crate::op::{Control, Hyper, SlotId};
 use crate::rng::{self, Purpose};
 
-/// Rows of an evaluation, where the text has that many segments.
-const EVALUATION_ROWS: usize = 32;
 /// Tokens of a sample during training.
 const SAMPLE: usize = 200;
-/// Evaluations may take this share of the training, by default.
-const EVALUATION_SHARE: f64 = 0.05;
-/// A forward and backward pass costs so many forward passes.
-const TRAINING_COST: f64 = 3.0;
-
-/// What is to be trained: plans and data, nothing on a device yet.
-#[derive(Debug)]
-pub struct Job {
-    /// The settings; `eval_every` is set.
-    pub settings: Settings,
-    /// The model.
-    pub spec: Spec,
-    /// The length of the run.
-    pub length: Length,
-    /// The training plan.
-    pub plan: Arc<Plan>,
-    feed: Feed,
-    /// Steps of the first epoch.
-    per_epoch: u64,
-    /// Predictions of a step, on average.
-    window: f64,
-    /// Steps of all epochs, where these are the run's length.
-    epochs_steps: Option<u64>,
-    /// The token that samples go on from, such as the end of a line; 0 unless set.
-    pub before: u32,
-    /// Of lines: the symbols that start and end one.
-    marks: Option<(u32, u32)>,
-    evaluator: Option<Evaluator>,
-    sampler: Arc<Plan>,
-    sampling: Option<Sampling>,
-    /// With scheduled sampling: the plan that makes inputs.
-    mixer: Option<Arc<Plan>>,
-    rule: Rule,
-    /// Bytes of the tokens.
-    text: u64,
-}
 
 /// What happened.
 #[derive(Debug)]
@@ -131,159 +92,6 @@ pub struct Trainer {
     /// The step at which the newest evaluation was made.
     evaluated: Option<u64>,
     closing: bool,
-}
-
-impl Job {
-    /// Trains `spec` as `settings` say on `train`, with `validation` held out (empty for none).
-    ///
-    /// # Errors
-    /// A text shorter than a window; sizes that do not fit together.
-    pub fn new(
-        mut settings: Settings,
-        mut spec: Spec,
-        length: Length,
-        train: impl Into<Body>,
-        validation: impl Into<Body>,
-    ) -> Result<Job> {
-        let (validation, train) = (validation.into(), train.into());
-        let text = train.bytes() + validation.bytes();
-        let mut marks = None;
-        let (mut feed, dims) = match train {
-            Body::Stream(tokens) => {
-                let dims = Dims {
-                    steps: settings.seq_len,
-                    batch: settings.batch,
-                };
-                // The windows of an update follow one another, so that it reads one long window.
-                let steps = dims.steps.saturating_mul(settings.accumulate);
-                let streams = Streams::new(tokens, steps, dims.batch)?;
-                (Feed::Streams(streams), dims)
-            }
-            Body::Lines(lines) => {
-                marks = Some((lines.start_id(), lines.end_id()));
-                let batching = settings.batching();
-                let feed = LineFeed::new(lines, batching, settings.pad, settings.seed)?;
-                spec.weighted = settings.pad;
-                let packing = feed.packing();
-                spec.packed = packing.rows;
-                (Feed::Lines(Box::new(feed)), packing.into())
-            }
-        };
-        let sampling = Sampling::new(&settings);
-        spec.targets_apart = sampling.is_some();
-        let update = super::build::update(&settings);
-        let how = super::build::unroll(&settings);
-        let plan = Arc::new(spec.unrolled(dims, how, Mode::Train(update))?);
-        let evaluator = match validation.is_empty() {
-            true => None,
-            false => Some(Evaluator::new(&spec, validation.clone(), EVALUATION_ROWS)?),
-        };
-        let sampler = Arc::new(Sampler::plan(&spec, 1)?);
-        let mixer = match sampling {
-            None => None,
-            Some(_) => Some(Arc::new(Sampler::plan(&spec, dims.batch)?)),
-        };
-        let per_epoch = feed.steps(1);
-        let window = match &feed {
-            Feed::Streams(_) => (dims.steps * dims.batch * settings.accumulate) as f64,
-            Feed::Lines(lines) => lines.predictions() as f64 / per_epoch as f64,
-        };
-        let balanced =
-            validation.predictions() as f64 / (TRAINING_COST * EVALUATION_SHARE * window);
-        // A round number of steps, and at least 500; a long epoch is cut into a few parts only for its own sake.
-        let balanced = ((balanced / 100.0).ceil() as u64 * 100).max(500);
-        settings.eval_every.get_or_insert(match length {
-            Length::Minutes(_) => balanced,
-            _ => balanced.max(per_epoch / 4).min(per_epoch),
-        });
-        Ok(Job {
-            rule: update.rule,
-            text,
-            settings,
-            spec,
-            length,
-            plan,
-            epochs_steps: match length {
-                Length::Epochs(epochs) => Some(feed.steps(epochs)),
-                _ => None,
-            },
-            per_epoch,
-            window,
-            feed,
-            before: marks.map_or(0, |m| m.0),
-            marks,
-            evaluator,
-            sampler,
-            sampling,
-            mixer,
-        })
-    }
-
-    /// All plans of the run.
-    pub fn plans(&self) -> Vec<&Plan> {
-        let training = [self.plan.as_ref()].into_iter();
-        let others = self.evaluation_plan().into_iter();
-        training
-            .chain(others)
-            .chain(self.sampling_plans())
-            .collect()
-    }
-
-    /// The plan that evaluates, where there is a validation text.
-    pub fn evaluation_plan(&self) -> Option<&Plan> {
-        self.evaluator.as_ref().map(|e| e.plan().as_ref())
-    }
-
-    /// The plans that samples and, with scheduled sampling, inputs are drawn with, as far as the run draws any.
-    pub fn sampling_plans(&self) -> Vec<&Plan> {
-        let sampler = (self.settings.sample_every > 0).then_some(&self.sampler);
-        let plans = sampler.into_iter().chain(&self.mixer);
-        plans.map(|p| p.as_ref()).collect()
-    }
-
-    /// Bytes of the tokens that are held in memory.
-    pub fn text_bytes(&self) -> u64 {
-        self.text
-    }
-
-    /// Steps of the first epoch, and of all where they do not differ.
-    pub fn steps_per_epoch(&self) -> u64 {
-        self.per_epoch
-    }
-
-    /// Steps of the whole run, where its length does not depend on the clock.
-    pub fn total_steps(&self) -> Option<u64> {
-        match self.length {
-            Length::Epochs(_) => self.epochs_steps,
-            Length::Steps(steps) => Some(steps),
-            Length::Minutes(_) => None,
-        }
-    }
-
-    /// The part of the run that is done after `step` steps and `elapsed` seconds, in [0, 1].
-    pub fn fraction(&self, step: u64, elapsed: f64) -> f64 {
-        let part = match (self.total_steps(), self.length) {
-            (Some(total), _) => step as f64 / total.max(1) as f64,
-            (None, Length::Minutes(minutes)) => elapsed / (60.0 * minutes),
-            (None, _) => 1.0,
-        };
-        part.clamp(0.0, 1.0)
-    }
-
-    /// The state of a run that begins.
-    ///
-    /// # Errors
-    /// Initial values that are not finite; starts of biases that the cells do not have.
-    pub fn start(&self) -> Result<State> {
-        let init = super::build::init(&self.settings, &self.spec)?;
-        let parameters = initialize(&self.plan, &init)?;
-        Ok(State::start(
-            &self.plan,
-            parameters,
-            self.steps_per_epoch(),
-            self.spec.vocab,
-        ))
-    }
 }
 
 impl Trainer {
@@ -449,7 +257,7 @@ impl Trainer {
         for Outcome { run, report } in self.engine.outcomes(wait).await? {
             let step = self.first + run;
             if !report.finite {
-                return Err(self.diverged(step).await?);
+                return Err(diverged(&mut self.engine, step).await?);
             }
             let Some(Pending {
                 lr,
@@ -480,11 +288,13 @@ impl Trainer {
         let step = self.counters.step;
         match due {
             Due::Evaluate { observe } => {
-                let parameters = self.engine.read(self.parameters).await?;
                 let Some(evaluator) = &mut self.job.evaluator else {
                     return Err(Error::internal("no text to evaluate"));
                 };
-                let evaluation = evaluator.run(&self.device, &parameters).await?;
+                let mut parameters = self.engine.lend(self.parameters).await?;
+                let evaluation = evaluator.borrow(&self.device, &mut parameters).await;
+                self.engine.give_back(self.parameters, parameters)?;
+                let evaluation = evaluation?;
                 let nats = evaluation.nats;
                 if observe {
                     self.counters.plateau = self.schedule.observe(self.counters.plateau, nats);
@@ -582,16 +392,21 @@ impl Trainer {
 
     /// A text of the model as it is; each step's sample has draws of its own.
     async fn sample(&mut self) -> Result<Vec<u32>> {
-        let parameters = self.engine.read(self.parameters).await?;
-        let position = self.counters.step << 32;
-        let sampler = match &mut self.sampler {
+        let mut sampler = match self.sampler.take() {
             Some(sampler) => sampler,
-            none => {
-                let plan = self.job.sampler.clone();
-                none.insert(Sampler::new(&self.device, plan, &parameters).await?)
-            }
+            None => Sampler::empty(&self.device, self.job.sampler.clone()).await?,
         };
-        sampler.restart(&parameters, position).await?;
+        let position = self.counters.step << 32;
+        let parameters = self.engine.lend(self.parameters).await?;
+        sampler.borrow(parameters, position).await?;
+        let tokens = self.draw(&mut sampler, position).await;
+        let parameters = sampler.finish().await?;
+        self.engine.give_back(self.parameters, parameters)?;
+        self.sampler = Some(sampler);
+        tokens
+    }
+
+    async fn draw(&self, sampler: &mut Sampler, position: u64) -> Result<Vec<u32>> {
         let choice = Choice {
             seed: self.job.settings.seed,
             ..Choice::default()
@@ -606,9 +421,7 @@ impl Trainer {
             last = match marks {
                 // The next line begins as every line does.
                 Some((start, end)) if token == end => {
-                    sampler
-                        .restart(&parameters, position + tokens.len() as u64)
-                        .await?;
+                    sampler.again(position + tokens.len() as u64);
                     start
                 }
                 _ => token,
@@ -616,51 +429,4 @@ impl Trainer {
         }
         Ok(tokens)
     }
-
-    /// The error of a step whose loss or gradient is not finite: names the first tensor, in the order of the operations,
-    /// that holds a bad element.
-    async fn diverged(&mut self, step: u64) -> Result<Error> {
-        let plan = self.job.plan.clone();
-        let parameters = plan.matrix(self.parameters);
-        let mut places = vec![("the parameters".to_string(), parameters)];
-        for op in &plan.ops {
-            for matrix in op.writes() {
-                places.push((op.name().to_string(), matrix));
-            }
-        }
-        let mut text = "no tensor that is still in memory".to_string();
-        for (op, matrix) in places {
-            let slot = plan.slot(matrix.slot);
-            if matches!(slot.role, Role::Words | Role::Results) || slot.is_empty() {
-                continue;
-            }
-            let values = self.engine.read(matrix.slot).await?;
-            if let Some((row, col, value)) = first_bad(&values, matrix) {
-                let name = match matrix.slot == self.parameters {
-                    true => op,
-                    false => format!("{} (written by {op})", slot.name),
-                };
-                text = format!("{name}: element [{row}, {col}] is {value}");
-                break;
-            }
-        }
-        Ok(Error::new(
-            Kind::Diverged,
-            format!(
-                "step {}: the loss, a penalty or the gradient is no longer finite; first bad tensor: {text}; try a lower --lr or \
-                 --clip-norm",
-                step + 1
-            ),
-        ))
-    }
-}
-
-/// The first element of a matrix that is not finite.
-fn first_bad(values: &[f32], matrix: Matrix) -> Option<(usize, usize, f32)> {
-    (0..matrix.rows).find_map(|row| {
-        let at = matrix.offset + row * matrix.stride;
-        let row_values = values.get(at..at + matrix.cols)?;
-        let col = row_values.iter().position(|x| !x.is_finite())?;
-        Some((row, col, row_values[col]))
-    })
 }

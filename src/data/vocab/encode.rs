@@ -1,7 +1,7 @@
 //! From a text to token ids, in pieces of any size.
 
 use super::scan::{Scanner, Sink};
-use super::{Inner, Vocabulary, symbols};
+use super::{Inner, VocabKind, Vocabulary, symbols};
 use crate::error::{Error, Result};
 
 /// Ids that an [`Encoder`] found.
@@ -33,6 +33,8 @@ pub struct Encoder<'a> {
 #[derive(Default)]
 struct Pending {
     parts: Vec<String>,
+    /// Where each begins in the text.
+    places: Vec<u64>,
     ends: Vec<usize>,
 }
 
@@ -94,7 +96,18 @@ impl<'a> Encoder<'a> {
         let Inner::Pieces(pieces) = &*self.vocabulary.0 else {
             return Ok(());
         };
-        let Pending { parts, ends } = std::mem::take(&mut self.pending);
+        let waiting = std::mem::take(&mut self.pending);
+        let Pending {
+            parts,
+            places,
+            ends,
+        } = waiting;
+        for (part, at) in parts.iter().zip(places) {
+            pieces.dropped(part, &mut |c, offset| {
+                let name = || symbols::name(VocabKind::Char, c.into());
+                self.strangers.note(at + offset as u64, name);
+            })?;
+        }
         let mut ends = ends.into_iter().peekable();
         let mut close = |before: usize, found: &mut Encoded| {
             while ends.next_if(|end| *end <= before).is_some() {
@@ -147,7 +160,10 @@ impl Sink for Ids<'_> {
                 Some(id) => self.found.ids.push(id),
                 None => self.strangers.note(at, || format!("{part:?}")),
             },
-            Inner::Pieces(_) => self.pending.parts.push(part.to_string()),
+            Inner::Pieces(_) => {
+                self.pending.parts.push(part.to_string());
+                self.pending.places.push(at);
+            }
         }
     }
 

@@ -2,6 +2,8 @@
 
 mod count;
 mod decode;
+#[cfg(feature = "subwords")]
+mod dropped;
 mod encode;
 mod list;
 #[cfg(not(feature = "subwords"))]

@@ -39,6 +39,10 @@ impl Pieces {
         match *self {}
     }
 
+    pub fn dropped(&self, _: &str, _: &mut dyn FnMut(char, usize)) -> Result<()> {
+        match *self {}
+    }
+
     pub fn decode(&self, _: &[u32]) -> String {
         match *self {}
     }

@@ -8,6 +8,7 @@ use tokenizers::models::bpe::{BPE, BpeTrainer};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::{OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer, Tokenizer};
 
+use super::dropped::{dropped, may_drop};
 use super::words::Words;
 use crate::error::{Error, Result};
 
@@ -24,6 +25,8 @@ pub(in crate::data) struct Pieces {
     json: String,
     /// Two more ids, the last, begin and end a line.
     lines: bool,
+    /// Whether it may drop characters.
+    drops: bool,
     /// Ids of the tokenizer.
     ids: u32,
 }
@@ -57,6 +60,7 @@ impl Pieces {
         }
         let json = { tokenizer.to_string(false) }.map_err(|e| Error::data(line(&*e)))?;
         Ok(Pieces {
+            drops: may_drop(&tokenizer),
             tokenizer,
             json,
             lines,
@@ -79,6 +83,14 @@ impl Pieces {
         &self.json
     }
 
+    /// Tells of every character of `text` that the tokenizer would drop in silence, and the byte where it is met.
+    pub fn dropped(&self, text: &str, note: &mut dyn FnMut(char, usize)) -> Result<()> {
+        match self.drops {
+            true => { dropped(&self.tokenizer, text, note) }.map_err(fails),
+            false => Ok(()),
+        }
+    }
+
     /// The first id that is not the tokenizer's.
     pub fn own(&self) -> u32 {
         self.ids
@@ -95,8 +107,7 @@ impl Pieces {
 
     /// The ids of each part.
     pub fn encode(&self, parts: Vec<String>) -> Result<Vec<Vec<u32>>> {
-        let encodings = { self.tokenizer.encode_batch_fast(parts, false) }
-            .map_err(|e| Error::data(format!("the tokenizer fails: {}", line(&*e))))?;
+        let encodings = { self.tokenizer.encode_batch_fast(parts, false) }.map_err(fails)?;
         Ok(encodings.iter().map(|e| e.get_ids().to_vec()).collect())
     }
 
@@ -104,6 +115,10 @@ impl Pieces {
     pub fn decode(&self, ids: &[u32]) -> String {
         self.tokenizer.decode(ids, false).unwrap_or_default()
     }
+}
+
+fn fails(e: tokenizers::Error) -> Error {
+    Error::data(format!("the tokenizer fails: {}", line(&*e)))
 }
 
 /// An error of the crate in one line.

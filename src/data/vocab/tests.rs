@@ -463,6 +463,52 @@ mod pieces {
         assert_eq!(v.decode(&[0, 1, 1]), b"a b b");
     }
 
+    #[test]
+    fn what_byte_pairs_would_drop_is_told() {
+        let json = |prefix: &str, unknown: &str, fallback: bool| {
+            let prefix_json = match prefix {
+                "" => "null".to_string(),
+                p => format!("{p:?}"),
+            };
+            format!(
+                r#"{{"version":"1.0","truncation":null,"padding":null,"added_tokens":[{{"id":0,"content":"<hé>",
+                "single_word":false,"lstrip":false,"rstrip":false,"normalized":false,"special":true}}],
+                "normalizer":{{"type":"Lowercase"}},"pre_tokenizer":{{"type":"WhitespaceSplit"}},"post_processor":null,
+                "decoder":null,"model":{{"type":"BPE","dropout":null,"unk_token":{unknown},
+                "continuing_subword_prefix":{prefix_json},"end_of_word_suffix":null,"fuse_unk":false,
+                "byte_fallback":{fallback},"vocab":{{"<hé>":0,"a":1,"{prefix}b":2,"c":3,"a{}":4,"<0xC3>":5,"<0xA9>":6}},
+                "merges":[["a","{prefix}b"]]}}}}"#,
+                "b"
+            )
+        };
+        let of = |json: &str| Vocabulary::from_tokenizer(json.as_bytes(), false).unwrap();
+        let plain = of(&json("", "null", false));
+        assert_eq!(
+            plain.encode("ab C <hé> ba".as_bytes()).unwrap(),
+            [4, 3, 0, 2, 1]
+        );
+        let e = plain.encode("ab\nAxé é x".as_bytes()).unwrap_err();
+        assert_eq!(e.kind, Kind::Data);
+        let want = "the text has 4 symbol(s) that the vocabulary does not know: 'x' (U+0078) at byte 4, 'é' (U+00E9) at byte 5";
+        assert_eq!(e.message, want);
+        // Known within a word and not at its beginning, or the other way round.
+        let prefixed = of(&json("##", "null", false));
+        assert_eq!(prefixed.encode(b"ab a").unwrap(), [4, 1]);
+        assert!(
+            prefixed
+                .encode(b"ba")
+                .unwrap_err()
+                .message
+                .contains("2 symbol(s)")
+        );
+        // Bytes, or an unknown token, stand for them.
+        let fallback = of(&json("", "null", true));
+        assert_eq!(fallback.encode("aé".as_bytes()).unwrap(), [1, 5, 6]);
+        assert!(fallback.encode("ax".as_bytes()).is_err());
+        let unknown = of(&json("", "\"c\"", false));
+        assert_eq!(unknown.encode("axb".as_bytes()).unwrap(), [1, 3, 2]);
+    }
+
     proptest! {
         #[test]
         fn id_by_id_is_the_whole(text in "[a-e 🙂é\\n]{0,30}", noise in proptest::collection::vec(0u32..300, 0..9)) {

@@ -182,10 +182,15 @@ impl<F: Real> Cpu<F> {
         &mut self.reals[slot.0]
     }
 
-    /// Gives a slot of numbers other ones, as many as it holds.
+    /// Gives a slot of numbers other ones, as many as the plan says.
     pub(super) fn put(&mut self, slot: SlotId, values: Vec<F>) {
-        debug_assert_eq!(values.len(), self.reals[slot.0].len());
+        debug_assert_eq!(values.len(), self.plan.slot(slot).len());
         self.reals[slot.0] = values;
+    }
+
+    /// Takes a slot's numbers away until others are put there: no run can be made without them.
+    pub(super) fn take(&mut self, slot: SlotId) -> Vec<F> {
+        std::mem::take(&mut self.reals[slot.0])
     }
 
     /// A slot of words.

@@ -21,6 +21,7 @@ mod template;
 mod tile;
 pub(super) mod timing;
 mod transfer;
+mod upload;
 mod window;
 
 pub use device::{Adapter, Choice, Device, INSTALL, adapters};

@@ -242,6 +242,13 @@ impl Settings {
             let text = "expected lines, got true without";
             found.add(&["pad", "lines"], text.to_string());
         }
+        if self.pad && self.accumulate > 1 {
+            let text = format!(
+                "expected false, as each of several minibatches has a longest line of its own, got true with {}",
+                self.accumulate
+            );
+            found.add(&["pad", "accumulate"], text);
+        }
         let order = self.line_order;
         if order != LineOrderName::Shuffle && !self.lines {
             found.add(
@@ -259,7 +266,6 @@ impl Settings {
                 "scheduled-sampling",
                 self.scheduled_sampling != SamplingName::Off,
             ),
-            ("accumulate", self.accumulate > 1),
             ("recompute", self.recompute > 0),
         ] {
             if given && self.lines {
@@ -360,7 +366,8 @@ impl Settings {
             found.add(&["tie", "softmax"], text.to_string());
         }
         for (key, several) in [
-            ("accumulate", self.accumulate > 1),
+            // The minibatches of lines of an update are packed together.
+            ("accumulate", self.accumulate > 1 && !self.lines),
             ("recompute", self.recompute > 0),
         ] {
             if several && name != SoftmaxName::Full {

@@ -285,7 +285,7 @@ settings! {
         pad: bool = false,
         /// The gradient is of the mean loss per token, or per row: the sum over its steps (Zaremba 2014)
         reduce: Reduce = Reduce::Token,
-        /// Windows of one update, one after another: their gradients are added up, the loss is the mean over all
+        /// Windows of one update, one after another, or minibatches of lines, packed together: gradients are added up, the loss is the mean over all
         accumulate: usize = 1,
         /// Steps of a piece: activations are kept a piece at a time and computed again to go backward; 0 keeps all steps'
         recompute: usize = 0,

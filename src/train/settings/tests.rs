@@ -368,6 +368,7 @@ fn settings_of_lines_need_lines() {
         ("batch-tokens", "500"),
         ("line-order", "target-source"),
         ("bucket", "5"),
+        ("accumulate", "4"),
     ] {
         let order = ("line-order", "source");
         let order = if name == "bucket" { order } else { lines };
@@ -377,6 +378,7 @@ fn settings_of_lines_need_lines() {
         vec![lines, ("long-lines", "drop")],
         vec![lines, ("line-order", "shuffle"), ("bucket", "5")],
         vec![lines, ("batch-tokens", "99999999999")],
+        vec![lines, ("pad", "true"), ("accumulate", "2")],
     ] {
         let e = from_flags(&faulty).unwrap_err();
         assert_eq!(e.message.lines().count(), 1, "{e}");
@@ -446,6 +448,10 @@ fn a_softmax_takes_its_own_parameters_alone() {
         (&[adaptive, tied[0], tied[1]], "tie: expected"),
         (&[sampled, ("accumulate", "2")], "softmax: expected full"),
         (
+            &[sampled, ("recompute", "10"), ("seq-len", "50")],
+            "softmax: expected full beside recompute",
+        ),
+        (
             &[("sparse", "lazy"), ("recompute", "10")],
             "sparse: expected auto or off",
         ),
@@ -454,6 +460,8 @@ fn a_softmax_takes_its_own_parameters_alone() {
         assert_eq!(error.kind, Kind::Usage);
         assert!(error.message.contains(part), "{error}");
     }
+    // The minibatches of lines of an update are packed together, so that any softmax will do.
+    from_flags(&[sampled, ("lines", "true"), ("accumulate", "2")]).unwrap();
     from_flags(&[adaptive, ("cutoffs", "3,9")]).unwrap();
     from_flags(&[sampled, ("samples", "100"), tied[0], tied[1]]).unwrap();
     let of = |text: &str| from_file(text).unwrap();

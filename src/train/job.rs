@@ -1,0 +1,207 @@
+//! What is to be trained: plans and data, and how long; nothing is on a device yet.
+
+use std::sync::Arc;
+
+use super::evaluate::Evaluator;
+use super::feed::{Feed, LineFeed};
+use super::sampler::Sampler;
+use super::sampling::Sampling;
+use super::settings::{Length, Settings};
+use super::state::State;
+use crate::data::{Body, Streams};
+use crate::error::Result;
+use crate::model::{Dims, Mode, Spec, initialize};
+use crate::op::{Plan, Rule};
+
+/// Rows of an evaluation, where the text has that many segments.
+const EVALUATION_ROWS: usize = 32;
+/// Evaluations may take this share of the training, by default.
+const EVALUATION_SHARE: f64 = 0.05;
+/// A forward and backward pass costs so many forward passes.
+const TRAINING_COST: f64 = 3.0;
+
+/// What is to be trained: plans and data, nothing on a device yet.
+#[derive(Debug)]
+pub struct Job {
+    /// The settings; `eval_every` is set.
+    pub settings: Settings,
+    /// The model.
+    pub spec: Spec,
+    /// The length of the run.
+    pub length: Length,
+    /// The training plan.
+    pub plan: Arc<Plan>,
+    pub(super) feed: Feed,
+    /// Steps of the first epoch.
+    pub(super) per_epoch: u64,
+    /// Predictions of a step, on average.
+    pub(super) window: f64,
+    /// Steps of all epochs, where these are the run's length.
+    pub(super) epochs_steps: Option<u64>,
+    /// The token that samples go on from, such as the end of a line; 0 unless set.
+    pub before: u32,
+    /// Of lines: the symbols that start and end one.
+    pub(super) marks: Option<(u32, u32)>,
+    pub(super) evaluator: Option<Evaluator>,
+    pub(super) sampler: Arc<Plan>,
+    pub(super) sampling: Option<Sampling>,
+    /// With scheduled sampling: the plan that makes inputs.
+    pub(super) mixer: Option<Arc<Plan>>,
+    pub(super) rule: Rule,
+    /// Bytes of the tokens.
+    pub(super) text: u64,
+}
+
+impl Job {
+    /// Trains `spec` as `settings` say on `train`, with `validation` held out (empty for none).
+    ///
+    /// # Errors
+    /// A text shorter than a window; sizes that do not fit together.
+    pub fn new(
+        mut settings: Settings,
+        mut spec: Spec,
+        length: Length,
+        train: impl Into<Body>,
+        validation: impl Into<Body>,
+    ) -> Result<Job> {
+        let (validation, train) = (validation.into(), train.into());
+        let text = train.bytes() + validation.bytes();
+        let mut marks = None;
+        let (mut feed, dims) = match train {
+            Body::Stream(tokens) => {
+                let dims = Dims {
+                    steps: settings.seq_len,
+                    batch: settings.batch,
+                };
+                // The windows of an update follow one another, so that it reads one long window.
+                let steps = dims.steps.saturating_mul(settings.accumulate);
+                let streams = Streams::new(tokens, steps, dims.batch)?;
+                (Feed::Streams(streams), dims)
+            }
+            Body::Lines(lines) => {
+                marks = Some((lines.start_id(), lines.end_id()));
+                let batching = settings.batching();
+                let (pad, together) = (settings.pad, settings.accumulate);
+                let feed = LineFeed::new(lines, batching, pad, together, settings.seed)?;
+                spec.weighted = settings.pad;
+                let packing = feed.packing();
+                spec.packed = packing.rows;
+                (Feed::Lines(Box::new(feed)), packing.into())
+            }
+        };
+        let sampling = Sampling::new(&settings);
+        spec.targets_apart = sampling.is_some();
+        let update = super::build::update(&settings);
+        let how = super::build::unroll(&settings);
+        let plan = Arc::new(spec.unrolled(dims, how, Mode::Train(update))?);
+        let evaluator = match validation.is_empty() {
+            true => None,
+            false => Some(Evaluator::new(&spec, validation.clone(), EVALUATION_ROWS)?),
+        };
+        let sampler = Arc::new(Sampler::plan(&spec, 1)?);
+        let mixer = match sampling {
+            None => None,
+            Some(_) => Some(Arc::new(Sampler::plan(&spec, dims.batch)?)),
+        };
+        let per_epoch = feed.steps(1);
+        let window = match &feed {
+            Feed::Streams(_) => (dims.steps * dims.batch * settings.accumulate) as f64,
+            Feed::Lines(lines) => lines.predictions() as f64 / per_epoch as f64,
+        };
+        let balanced =
+            validation.predictions() as f64 / (TRAINING_COST * EVALUATION_SHARE * window);
+        // A round number of steps, and at least 500; a long epoch is cut into a few parts only for its own sake.
+        let balanced = ((balanced / 100.0).ceil() as u64 * 100).max(500);
+        settings.eval_every.get_or_insert(match length {
+            Length::Minutes(_) => balanced,
+            _ => balanced.max(per_epoch / 4).min(per_epoch),
+        });
+        Ok(Job {
+            rule: update.rule,
+            text,
+            settings,
+            spec,
+            length,
+            plan,
+            epochs_steps: match length {
+                Length::Epochs(epochs) => Some(feed.steps(epochs)),
+                _ => None,
+            },
+            per_epoch,
+            window,
+            feed,
+            before: marks.map_or(0, |m| m.0),
+            marks,
+            evaluator,
+            sampler,
+            sampling,
+            mixer,
+        })
+    }
+
+    /// All plans of the run.
+    pub fn plans(&self) -> Vec<&Plan> {
+        let training = [self.plan.as_ref()].into_iter();
+        let others = self.evaluation_plan().into_iter();
+        training
+            .chain(others)
+            .chain(self.sampling_plans())
+            .collect()
+    }
+
+    /// The plan that evaluates, where there is a validation text.
+    pub fn evaluation_plan(&self) -> Option<&Plan> {
+        self.evaluator.as_ref().map(|e| e.plan().as_ref())
+    }
+
+    /// The plans that samples and, with scheduled sampling, inputs are drawn with, as far as the run draws any.
+    pub fn sampling_plans(&self) -> Vec<&Plan> {
+        let sampler = (self.settings.sample_every > 0).then_some(&self.sampler);
+        let plans = sampler.into_iter().chain(&self.mixer);
+        plans.map(|p| p.as_ref()).collect()
+    }
+
+    /// Bytes of the tokens that are held in memory.
+    pub fn text_bytes(&self) -> u64 {
+        self.text
+    }
+
+    /// Steps of the first epoch, and of all where they do not differ.
+    pub fn steps_per_epoch(&self) -> u64 {
+        self.per_epoch
+    }
+
+    /// Steps of the whole run, where its length does not depend on the clock.
+    pub fn total_steps(&self) -> Option<u64> {
+        match self.length {
+            Length::Epochs(_) => self.epochs_steps,
+            Length::Steps(steps) => Some(steps),
+            Length::Minutes(_) => None,
+        }
+    }
+
+    /// The part of the run that is done after `step` steps and `elapsed` seconds, in [0, 1].
+    pub fn fraction(&self, step: u64, elapsed: f64) -> f64 {
+        let part = match (self.total_steps(), self.length) {
+            (Some(total), _) => step as f64 / total.max(1) as f64,
+            (None, Length::Minutes(minutes)) => elapsed / (60.0 * minutes),
+            (None, _) => 1.0,
+        };
+        part.clamp(0.0, 1.0)
+    }
+
+    /// The state of a run that begins.
+    ///
+    /// # Errors
+    /// Initial values that are not finite; starts of biases that the cells do not have.
+    pub fn start(&self) -> Result<State> {
+        let init = super::build::init(&self.settings, &self.spec)?;
+        let parameters = initialize(&self.plan, &init)?;
+        Ok(State::start(
+            &self.plan,
+            parameters,
+            self.steps_per_epoch(),
+            self.spec.vocab,
+        ))
+    }
+}

@@ -1,0 +1,54 @@
+//! What tests of whole plans share: tokens, inputs, comparisons, an adapter.
+#![allow(dead_code)] // each file of tests uses its part
+
+use std::sync::Arc;
+
+use wgrnn::exec::Inputs;
+use wgrnn::exec::gpu::{Choice, Device, INSTALL};
+use wgrnn::op::{Control, Hyper};
+use wgrnn::rng::{Purpose, Stream};
+
+/// `n` tokens below `vocab`.
+pub fn tokens(n: usize, vocab: usize, seed: u64) -> Vec<u32> {
+    let mut stream = Stream::new(seed, Purpose::Check, 0);
+    (0..n)
+        .map(|_| (stream.uniform() * vocab as f32) as u32)
+        .collect()
+}
+
+/// A window of a stream whose targets are the next ids; the loss is multiplied by `scale`.
+pub fn inputs(ids: &[u32], reset: bool, scale: f64) -> Inputs<'_> {
+    Inputs {
+        ids,
+        targets: None,
+        weights: None,
+        starts: None,
+        control: Control {
+            reset: u32::from(reset),
+            ..Control::default()
+        },
+        hyper: Hyper {
+            scale,
+            ..Hyper::default()
+        },
+    }
+}
+
+/// Every number within `tolerance` of what is wanted; NaN is not.
+#[track_caller]
+pub fn near(what: &str, got: &[f64], want: &[f64], tolerance: f64) {
+    assert_eq!(got.len(), want.len(), "{what}");
+    for (i, (got, want)) in got.iter().zip(want).enumerate() {
+        let fits = (got - want).abs() <= tolerance;
+        assert!(fits, "{what} [{i}]: got {got}, want {want}");
+    }
+}
+
+/// The adapter that a driver in software gives where there is no other.
+pub fn device() -> Arc<Device> {
+    match pollster::block_on(Device::open(&Choice::Gpu)) {
+        Ok(Some(device)) => device,
+        Ok(None) => panic!("no adapter: {INSTALL}"),
+        Err(error) => panic!("{error}"),
+    }
+}
