@@ -9,6 +9,9 @@ use super::checkpoint::Tensor;
 use crate::cell::Cell;
 use crate::error::{Error, Result};
 
+/// Names of tensors that an error lists.
+const SHOWN: usize = 30;
+
 /// The tensors of a foreign file under our names, as f32.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Foreign {
@@ -65,9 +68,15 @@ impl Foreign {
                 )));
             }
             None => {
-                let known: Vec<&str> = tensors.keys().map(String::as_str).collect();
+                let known: Vec<String> = { tensors.keys().take(SHOWN) }
+                    .map(|name| name.escape_debug().to_string())
+                    .collect();
+                let more = match tensors.len().saturating_sub(SHOWN) {
+                    0 => String::new(),
+                    more => format!(" and {more} more"),
+                };
                 return Err(Error::checkpoint(format!(
-                    "{first}: missing; found {}",
+                    "{first}: missing; found {}{more}",
                     known.join(", ")
                 )));
             }
@@ -75,7 +84,7 @@ impl Foreign {
         let layers = { tensors.keys() }
             .filter_map(|name| layer_of(name))
             .max()
-            .map_or(0, |l| l + 1);
+            .map_or(0, |l| l.saturating_add(1));
         let embed = match shape("embedding.weight").as_deref() {
             Some([_, width]) => *width,
             _ => 0,

@@ -6,6 +6,7 @@ pub mod checkpoint;
 pub mod dynamic;
 pub mod evaluate;
 mod feed;
+mod files;
 pub mod footprint;
 pub mod foreign;
 pub mod metrics;
