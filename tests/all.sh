@@ -42,6 +42,12 @@ if cargo clippy --version > /dev/null 2>&1; then
 else
     echo "NOT CHECKED: lints (rustup component add clippy)"
 fi
+if cargo deny --version > /dev/null 2>&1; then
+    # Advisories need the network: tests/long.sh looks at them.
+    cargo deny --offline check licenses bans sources
+else
+    echo "NOT CHECKED: dependencies (cargo install cargo-deny --locked)"
+fi
 cargo test
 
 # Several cells, packed rows, faults of devices, equal bits: what a driver's habit would show in, in about a minute.

@@ -255,32 +255,6 @@ fn missing_and_unreadable_files_exit_7() {
     room.refuses("train --resume r --steps 9", 7, &["a.txt"]);
 }
 
-/// A disk of a few kilobytes, in a namespace of its own.
-#[cfg(target_os = "linux")]
-#[test]
-fn a_full_disk_exits_7_and_the_old_checkpoint_is_intact() {
-    let room = Room::new();
-    fs::create_dir(room.at("disk")).unwrap();
-    let script = format!(
-        "mount -t tmpfs -o size=128k none disk || exit 99; W={}; A='--hidden 6 --seq-len 5 --batch 2 -q'; \
-         $W train a.txt --out disk/r --steps 4 $A || exit 98; cat /dev/zero > disk/fill 2>/dev/null; \
-         $W train --resume disk/r --steps 200 --save-every 1 -q; code=$?; \
-         $W sample disk/r --length 3 --checkpoint last || exit 97; exit $code",
-        env!("CARGO_BIN_EXE_wgrnn")
-    );
-    let done = finish(
-        Command::new("unshare")
-            .args(["-rm", "sh", "-c", &script])
-            .current_dir(room.folder.path()),
-    );
-    if done.code == 99 || done.err.contains("unshare") {
-        println!("skipped: no mount here: {}", done.err.trim());
-        return;
-    }
-    assert_eq!(done.code, 7, "{}{}", done.out, done.err);
-    assert!(done.err.contains("disk full"), "{}", done.err);
-}
-
 #[test]
 fn prime_text_with_unknown_characters_exits_3() {
     let room = trained();

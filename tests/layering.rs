@@ -142,6 +142,32 @@ fn imports_run_one_way() {
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
+/// The only files that may hold the word, each with its reason beside it.
+const UNSAFE: [&str; 2] = ["exec/cpu/product.rs", "main.rs"];
+
+#[test]
+fn unsafe_code_stands_where_it_is_documented() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut all = Vec::new();
+    files(&source, &mut all);
+    let mut found = Vec::new();
+    for file in &all {
+        let text = std::fs::read_to_string(file).unwrap();
+        let blocks = tokens(&text).iter().filter(|t| *t == "unsafe").count();
+        if blocks > 0 {
+            let name = file.strip_prefix(&source).unwrap().to_str().unwrap();
+            let reasons = text.matches("// SAFETY: ").count();
+            assert!(
+                reasons >= blocks,
+                "{name}: {blocks} unsafe blocks, {reasons} reasons"
+            );
+            found.push(name.replace('\\', "/"));
+        }
+    }
+    found.sort();
+    assert_eq!(found, UNSAFE);
+}
+
 #[test]
 fn every_way_to_write_an_import_is_seen() {
     let cases: [(&[&str], &str, &str); 9] = [

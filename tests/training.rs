@@ -685,6 +685,121 @@ fn an_activation_that_overflows_is_named_by_its_operation() {
     assert!(e.message.contains("element ["), "{e}");
 }
 
+/// Where what is not finite gets in.
+#[derive(Clone, Copy, Debug)]
+enum Planted {
+    /// The first element of this parameter.
+    Weight(usize),
+    /// A layer's carried state.
+    State(usize),
+    /// Every gradient, of a loss that is finite.
+    Gradient,
+}
+
+#[test]
+fn what_is_not_finite_anywhere_changes_neither_weights_nor_moments() {
+    let setting = Setting::new(Settings {
+        dropout: 0.2,
+        ..plain()
+    });
+    let plan = setting.job(9).plan;
+    let start = setting.job(9).start().unwrap();
+    let io = &plan.io;
+    let (t, b) = (setting.settings.seq_len, setting.settings.batch);
+    let ids = &setting.tokens[..(t + 1) * b];
+    let step = |cpu: &mut Cpu<f32>, number: u32, scale: f64| {
+        let inputs = Inputs {
+            ids,
+            targets: None,
+            weights: None,
+            starts: None,
+            control: Control {
+                step: [number, 0],
+                reset: u32::from(number == 0),
+                ..Control::default()
+            },
+            hyper: Hyper {
+                lr: 0.01,
+                scale,
+                update: f64::from(number + 1),
+                correction1: 0.5,
+                correction2: 0.5,
+            },
+        };
+        cpu.run(&inputs).unwrap().report
+    };
+    let scale = 1.0 / (t * b) as f64;
+    // Weights and moments, bit by bit.
+    let learned = |cpu: &Cpu<f32>| -> Vec<u32> {
+        let slots = [io.parameters.unwrap()]
+            .into_iter()
+            .chain(io.optimizer.iter().copied());
+        slots
+            .flat_map(|slot| cpu.read(slot).iter().map(|x| x.to_bits()))
+            .collect()
+    };
+    let begun = || {
+        let mut cpu = Cpu::<f32>::new(plan.clone());
+        let write = cpu.write(io.parameters.unwrap());
+        write.copy_from_slice(&start.parameters);
+        assert!(step(&mut cpu, 0, scale).finite);
+        cpu
+    };
+    let mut undisturbed = begun();
+    let one = learned(&undisturbed);
+    assert!(step(&mut undisturbed, 1, scale).finite);
+    let two = learned(&undisturbed);
+    assert_ne!(one, two);
+
+    let weights = { plan.parameters.iter().enumerate() }
+        // A row of the embedding counts where its token occurs.
+        .filter(|(_, p)| !p.name.starts_with("embedding"))
+        .map(|(n, _)| Planted::Weight(n));
+    let states = (0..io.states.len()).map(Planted::State);
+    let mut cases: Vec<(Planted, f32)> = weights.chain(states).map(|p| (p, f32::NAN)).collect();
+    let head = { plan.parameters.iter() }
+        .position(|p| p.name == "head.weight")
+        .unwrap();
+    for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        cases.extend([
+            (Planted::Gradient, bad),
+            (Planted::Weight(head), bad),
+            (Planted::State(1), bad),
+        ]);
+    }
+    assert!(cases.len() > 15, "{cases:?}");
+    for (place, bad) in cases {
+        let mut cpu = begun();
+        let mut wrong_scale = scale;
+        match place {
+            Planted::Weight(n) => {
+                let at = plan.parameters[n].matrix.offset;
+                cpu.write(io.parameters.unwrap())[at] = bad;
+            }
+            Planted::State(n) => cpu.write(io.states[n]).fill(bad),
+            Planted::Gradient => wrong_scale = f64::from(bad),
+        }
+        let before = learned(&cpu);
+        let report = step(&mut cpu, 1, wrong_scale);
+        assert!(!report.finite, "{place:?} {bad}: {report:?}");
+        assert!(learned(&cpu) == before, "{place:?} {bad} changed something");
+        // What was well before is well still: the same step without the fault ends where it should.
+        if let Planted::Gradient = place {
+            assert_eq!(before, one);
+            let mut again = begun();
+            let slots = [io.parameters.unwrap()]
+                .into_iter()
+                .chain(io.optimizer.iter().copied());
+            for slot in slots {
+                let values = cpu.read(slot).to_vec();
+                again.write(slot).copy_from_slice(&values);
+            }
+            assert!(step(&mut again, 1, scale).finite);
+            assert!(learned(&again) == two);
+        }
+    }
+}
+
 /// Padding that is computed and has no weight changes nothing but the work.
 #[test]
 fn padded_lines_train_as_packed_ones() {

@@ -1,17 +1,16 @@
 //! `import`: a run from a safetensors file: one of our own exports, or the weights of a PyTorch module.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgMatches, Command, value_parser};
-use safetensors::{Dtype, SafeTensors};
+use safetensors::SafeTensors;
 use serde_json::json;
 use toml::{Table, Value};
 use wgrnn::cell::{Cell, library};
 use wgrnn::data::Source;
 use wgrnn::model::{Dims, Mode};
 use wgrnn::train::settings::resolve;
-use wgrnn::train::{About, Checkpoint, RunWriter, Settings, State, Tensor, spec, state, update};
+use wgrnn::train::{About, Checkpoint, Foreign, RunWriter, Settings, State, spec, state, update};
 use wgrnn::{Error, Result};
 
 use super::load::Loaded;
@@ -178,37 +177,11 @@ fn foreign(m: &ArgMatches, path: &Path, file: &SafeTensors<'_>) -> Result<Import
     let corpus = text::open(&Source::Files(vec![from.clone()]), None)?;
     let vocabulary = text::vocabulary(&corpus, &early)?;
 
-    let bad = |text: String| Error::checkpoint(format!("{shown}: {text}"));
-    let tensors = rename(file).map_err(|e| bad(e.message))?;
-    let shape = |name: &str| tensors.get(name).map(|t| t.shape.clone());
-    let Some(source) = cell.sources.first() else {
-        return Err(Error::data(format!("{}: multiplies nothing", cell.name)));
-    };
-    let first = format!("rnn.{}_l0", source.weight);
-    let hidden = match shape(&first).as_deref() {
-        Some([rows, _]) if *rows > 0 && rows % source.lanes.len() == 0 => rows / source.lanes.len(),
-        Some(found) => {
-            return Err(bad(format!(
-                "{first}: expected [{} H, D] for cell {}, found {found:?}",
-                source.lanes.len(),
-                cell.name
-            )));
-        }
-        None => {
-            let known: Vec<&str> = tensors.keys().map(String::as_str).collect();
-            return Err(bad(format!("{first}: missing; found {}", known.join(", "))));
-        }
-    };
-    let layers = tensors
-        .keys()
-        .filter_map(|name| layer_of(name))
-        .max()
-        .map_or(0, |l| l + 1);
-    let embed = match shape("embedding.weight").as_deref() {
-        Some([_, width]) => *width,
-        _ => 0,
-    };
-    let symbols = shape("head.bias").and_then(|s| s.first().copied());
+    let bad = |e: Error| Error::checkpoint(format!("{shown}: {}", e.message));
+    let foreign = Foreign::read(file).map_err(bad)?;
+    let sizes = (foreign.sizes(&cell))
+        .map_err(|e| Error::new(e.kind, format!("{shown}: {}", e.message)))?;
+    let symbols = sizes.symbols;
     if let Some(symbols) = symbols
         && symbols != vocabulary.len()
     {
@@ -218,13 +191,16 @@ fn foreign(m: &ArgMatches, path: &Path, file: &SafeTensors<'_>) -> Result<Import
             vocabulary.len()
         )));
     }
-    for (key, value) in [("hidden", hidden), ("layers", layers), ("embed", embed)] {
+    for (key, value) in [
+        ("hidden", sizes.hidden),
+        ("layers", sizes.layers),
+        ("embed", sizes.embed),
+    ] {
         let value = i64::try_from(value).unwrap_or(i64::MAX);
         given.insert(key.into(), Value::Integer(value));
     }
-    let tie = embed > 0 && !tensors.contains_key("head.weight");
-    given.insert("tie".into(), Value::Boolean(tie));
-    let settings = resolve(None, given, &names).map_err(|e| bad(e.message))?;
+    given.insert("tie".into(), Value::Boolean(sizes.tie));
+    let settings = resolve(None, given, &names).map_err(bad)?;
     let about = About {
         program: env!("CARGO_PKG_VERSION").into(),
         settings: String::new(),
@@ -239,92 +215,8 @@ fn foreign(m: &ArgMatches, path: &Path, file: &SafeTensors<'_>) -> Result<Import
         settings,
         cells: vec![cell],
         weights: Checkpoint {
-            tensors,
+            tensors: foreign.tensors,
             meta: serde_json::Value::Null,
         },
     })
-}
-
-/// The layer of a recurrent parameter: 1 for `weight_ih_l1`.
-fn layer_of(name: &str) -> Option<usize> {
-    let (_, layer) = name.rsplit_once("_l")?;
-    layer.parse().ok()
-}
-
-/// The tensors under our names: recurrent ones by PyTorch's names under any prefix, the head by its bias, the embedding
-/// by having none.
-fn rename(file: &SafeTensors<'_>) -> Result<BTreeMap<String, Tensor>> {
-    let names: Vec<&str> = file.names().into_iter().collect();
-    let stem = |name: &str| name.rsplit_once('.').map(|(stem, _)| stem.to_string());
-    let last = |name: &str| name.rsplit('.').next().unwrap_or(name).to_string();
-    let prefixes: BTreeSet<Option<String>> = names
-        .iter()
-        .filter(|n| layer_of(n).is_some())
-        .map(|n| stem(n))
-        .collect();
-    if prefixes.len() > 1 {
-        return Err(Error::checkpoint(
-            "recurrent weights stand under several prefixes, expected one stack of layers",
-        ));
-    }
-    let mut tensors = BTreeMap::new();
-    for name in &names {
-        let ours = if layer_of(name).is_some() {
-            format!("rnn.{}", last(name))
-        } else {
-            let stem = stem(name);
-            let beside = |what: &str| {
-                let other = stem
-                    .as_ref()
-                    .map_or(what.to_string(), |s| format!("{s}.{what}"));
-                names.contains(&other.as_str())
-            };
-            match last(name).as_str() {
-                "bias" => "head.bias".to_string(),
-                "weight" if beside("bias") => "head.weight".to_string(),
-                "weight" => "embedding.weight".to_string(),
-                _ => name.to_string(),
-            }
-        };
-        if tensors.insert(ours.clone(), tensor(file, name)?).is_some() {
-            return Err(Error::checkpoint(format!(
-                "{}: a second {ours}",
-                name.escape_debug()
-            )));
-        }
-    }
-    Ok(tensors)
-}
-
-/// A tensor as f32.
-fn tensor(file: &SafeTensors<'_>, name: &str) -> Result<Tensor> {
-    let shown = name.escape_debug();
-    let view = file
-        .tensor(name)
-        .map_err(|e| Error::checkpoint(format!("{shown}: {e}")))?;
-    let bytes = view.data();
-    let data: Vec<f32> = match view.dtype() {
-        Dtype::F32 => {
-            let (words, _) = bytes.as_chunks();
-            words.iter().map(|w| f32::from_le_bytes(*w)).collect()
-        }
-        Dtype::F64 => {
-            let (words, _) = bytes.as_chunks();
-            words
-                .iter()
-                .map(|w| f64::from_le_bytes(*w) as f32)
-                .collect()
-        }
-        Dtype::BF16 => {
-            let (words, _) = bytes.as_chunks();
-            let wide = |w: &[u8; 2]| f32::from_bits(u32::from(u16::from_le_bytes(*w)) << 16);
-            words.iter().map(wide).collect()
-        }
-        other => {
-            return Err(Error::checkpoint(format!(
-                "{shown}: expected F32, F64 or BF16, found {other}"
-            )));
-        }
-    };
-    Ok(Tensor::f32(view.shape(), data))
 }

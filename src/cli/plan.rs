@@ -99,7 +99,7 @@ fn largest(batch: usize, fits: impl Fn(usize) -> bool) -> Option<usize> {
 pub fn advise(e: Error, device: &Device, batch: usize, of: impl Fn(usize) -> Result<Job>) -> Error {
     let Device::Gpu(gpu) = device else { return e };
     let Some(had) = gpu.short() else { return e };
-    let slots = |batch: usize| of(batch).map(|job| Footprint::new(&job).slots());
+    let slots = |batch: usize| of(batch).map(|job| Footprint::new(&job, false).slots());
     let advice = match largest(batch, |b| slots(b).is_ok_and(|bytes| bytes <= had)) {
         Some(batch) => format!(
             "--batch {batch} takes {} and fits",

@@ -443,6 +443,36 @@ mod tests {
     }
 
     #[test]
+    fn lines_that_change_or_go_between_passes_are_refused() {
+        let text = "a b c\nb c\na\n";
+        let (dir, corpus, v) = open(&[text]);
+        let path = dir.path().join("0.txt");
+        let lines = || {
+            corpus
+                .lines(&v, LineRules::default())
+                .map(|(lines, _)| lines.len())
+        };
+        assert_eq!(lines().unwrap(), 3);
+        // Grown, shrunk at a line's end and within a line, emptied, of the same length with other words.
+        for changed in [
+            "a b c\nb c\na\nd\n",
+            "a b c\n",
+            "a b",
+            "",
+            "a b c\nb c\nc\n",
+        ] {
+            fs::write(&path, changed).unwrap();
+            let e = lines().unwrap_err();
+            assert_eq!(e.kind, Kind::Data, "{e}");
+            assert!(e.message.contains("0.txt: the text "), "{changed:?}: {e}");
+        }
+        fs::remove_file(&path).unwrap();
+        assert_eq!(lines().unwrap_err().kind, Kind::Io);
+        fs::write(&path, text).unwrap();
+        assert_eq!(lines().unwrap(), 3);
+    }
+
+    #[test]
     fn the_place_of_every_line_is_known() {
         let lists: Vec<Vec<u32>> = (0..1000u32)
             .map(|n| vec![n; 1 + (n * n % 37) as usize])

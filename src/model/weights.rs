@@ -43,10 +43,13 @@ pub fn export<F: Real>(plan: &Plan, flat: &[F]) -> BTreeMap<String, Tensor<F>> {
     tensors.collect()
 }
 
+/// Faults that an error lists: a file can have any number of them.
+const SHOWN: usize = 100;
+
 /// The flat arena that named tensors make: the inverse of [`export`].
 ///
 /// # Errors
-/// Checkpoint: every missing tensor, unknown tensor and wrong shape, all at once.
+/// Checkpoint: missing tensors, unknown tensors and wrong shapes, all at once up to a number that can be read.
 pub fn import<'a, F: Real>(
     plan: &Plan,
     tensors: impl IntoIterator<Item = (&'a str, &'a [usize], &'a [F])>,
@@ -58,6 +61,7 @@ pub fn import<'a, F: Real>(
         let Some(parameter) = plan.parameters.iter().find(|p| p.name == name) else {
             let names = plan.parameters.iter().map(|p| p.name.as_str());
             let hint = nearest(name, names).map_or(String::new(), |n| format!("; is it {n}?"));
+            let name = name.escape_debug();
             faults.push(format!("{name}: not a parameter of this model{hint}"));
             continue;
         };
@@ -77,6 +81,11 @@ pub fn import<'a, F: Real>(
     if faults.is_empty() {
         Ok(flat)
     } else {
+        let more = faults.len().saturating_sub(SHOWN);
+        faults.truncate(SHOWN);
+        if more > 0 {
+            faults.push(format!("and {more} faults more"));
+        }
         Err(Error::checkpoint(faults.join("\n")))
     }
 }

@@ -1,10 +1,10 @@
 //! Files that are either the old one or the new one, whenever the program or the machine stops.
 
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
+use super::files;
 use crate::error::{Error, Kind, Result};
 
 /// The ending of unfinished files; one left behind by a killed program is of no use to anybody.
@@ -16,13 +16,13 @@ pub const UNFINISHED: &str = ".unfinished";
 /// the unfinished one is gone.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let beside = unfinished(path);
-    let written = fill(&beside, bytes).and_then(|()| fs::rename(&beside, path));
+    let written = files::fill(&beside, bytes).and_then(|()| files::rename(&beside, path));
     if let Err(e) = written {
         // Nothing more can be done if this fails as well; the first error is the one to report.
-        let _ = fs::remove_file(&beside);
+        let _ = files::remove(&beside);
         return Err(failed("write", path, &e));
     }
-    sync_folder(path).map_err(|e| failed("sync the folder of", path, &e))
+    files::sync_folder(path).map_err(|e| failed("sync the folder of", path, &e))
 }
 
 /// An error of kind `Io` for `doing` something to `path`, which names a full disk as such.
@@ -43,30 +43,10 @@ fn unfinished(path: &Path) -> PathBuf {
     path.with_file_name(name)
 }
 
-fn fill(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
-}
-
-/// Makes a rename in `path`'s folder last. Only Unix can open a folder to sync it.
-fn sync_folder(path: &Path) -> io::Result<()> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    if cfg!(unix) {
-        File::open(folder)?.sync_all()?;
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn names(folder: &Path) -> Vec<OsString> {

@@ -3,14 +3,15 @@
 //! Reading needs no lock; one writer at a time holds the file `lock`.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::atomic::{self, failed};
 use super::checkpoint::Checkpoint;
-use crate::error::{Error, Result};
+use super::files;
+use crate::error::{Error, Kind, Result};
 
 const SETTINGS: &str = "settings.toml";
 const METRICS: &str = "metrics.jsonl";
@@ -144,7 +145,7 @@ impl RunWriter {
     pub fn create(path: &Path, settings: &str) -> Result<RunWriter> {
         refuse_taken(path)?;
         let checkpoints = path.join(CHECKPOINTS);
-        fs::create_dir_all(&checkpoints).map_err(|e| failed("create", &checkpoints, &e))?;
+        files::create_folder(&checkpoints).map_err(|e| failed("create", &checkpoints, &e))?;
         let lock = lock(path)?;
         // Another process may have been here between the first look and the lock.
         refuse_taken(path)?;
@@ -161,7 +162,7 @@ impl RunWriter {
         refuse_taken(path)
     }
 
-    /// Opens the run in the folder `path` to go on with it: kind `Checkpoint` if there is none, `Usage` if another process
+    /// Opens the run in the folder `path` to go on with it: kind `Checkpoint` if there is none, `Io` if another process
     /// writes into it. Removes unfinished files that a killed process left.
     pub fn resume(path: &Path) -> Result<RunWriter> {
         let run = Run::open(path)?;
@@ -169,9 +170,7 @@ impl RunWriter {
         for folder in [path.to_path_buf(), path.join(CHECKPOINTS)] {
             let entries = fs::read_dir(&folder).map_err(|e| Error::io("read", &folder, &e))?;
             for entry in entries.flatten() {
-                let name = entry.file_name();
-                let name = name.to_string_lossy();
-                if name.starts_with('.') && name.ends_with(atomic::UNFINISHED) {
+                if is_unfinished(&entry.path()) {
                     remove(&entry.path())?;
                 }
             }
@@ -214,9 +213,7 @@ impl RunWriter {
         let mut line = serde_json::to_string(line)
             .map_err(|e| Error::internal(format!("metrics cannot be written as JSON: {e}")))?;
         line.push('\n');
-        let file = OpenOptions::new().create(true).append(true).open(&path);
-        file.and_then(|mut file| file.write_all(line.as_bytes()))
-            .map_err(|e| failed("append to", &path, &e))
+        files::append(&path, line.as_bytes()).map_err(|e| failed("append to", &path, &e))
     }
 
     /// Goes back to `step`: cuts off metrics that lie beyond it (and a torn last line), and sets newer checkpoints, which
@@ -225,7 +222,7 @@ impl RunWriter {
         for late in self.run.checkpoints()?.into_iter().filter(|s| *s > step) {
             let path = self.run.checkpoint_path(late);
             let aside = path.with_extension("safetensors.damaged");
-            fs::rename(&path, aside).map_err(|e| Error::io("rename", &path, &e))?;
+            files::rename(&path, &aside).map_err(|e| failed("rename", &path, &e))?;
         }
         let path = self.run.metrics_path();
         let file = match OpenOptions::new().read(true).write(true).open(&path) {
@@ -233,10 +230,14 @@ impl RunWriter {
             file => file.map_err(|e| Error::io("open", &path, &e))?,
         };
         let length = length_up_to(&file, step).map_err(|e| Error::io("read", &path, &e))?;
-        file.set_len(length)
-            .and_then(|()| file.sync_all())
-            .map_err(|e| failed("cut", &path, &e))
+        files::cut(&file, &path, length).map_err(|e| failed("cut", &path, &e))
     }
+}
+
+/// Whether a file is one that a killed process left half-written.
+fn is_unfinished(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.starts_with('.') && name.ends_with(atomic::UNFINISHED)
 }
 
 /// The step of a checkpoint's file name.
@@ -278,7 +279,12 @@ fn refuse_taken(path: &Path) -> Result<()> {
         }
         entries => entries.map_err(|e| Error::io("read", path, &e))?,
     };
-    if path.join(SETTINGS).exists() {
+    let lacks_checkpoints = fs::read_dir(path.join(CHECKPOINTS))
+        .is_ok_and(|entries| entries.flatten().all(|e| is_unfinished(&e.path())));
+    // Settings alone are what a process leaves that was killed before its first checkpoint; where the rest of a run is not
+    // beside them, they are somebody's.
+    let killed = lacks_checkpoints && path.join(LOCK).exists();
+    if path.join(SETTINGS).exists() && !killed {
         return Err(Error::usage(format!(
             "{shown}: holds a run already; choose another folder, or go on with --resume {shown}"
         )));
@@ -289,9 +295,9 @@ fn refuse_taken(path: &Path) -> Result<()> {
         let name = name.to_string_lossy();
         // What a process leaves that was killed while it made the folder.
         let ours = name == LOCK
-            || name.ends_with(atomic::UNFINISHED)
-            || name == CHECKPOINTS
-                && fs::read_dir(entry.path()).is_ok_and(|mut e| e.next().is_none());
+            || is_unfinished(&entry.path())
+            || name == CHECKPOINTS && lacks_checkpoints
+            || name == SETTINGS && killed;
         if !ours {
             return Err(Error::usage(format!(
                 "{shown}: expected an empty or a new folder, found {name} in it"
@@ -311,17 +317,22 @@ fn lock(folder: &Path) -> Result<File> {
         .map_err(|e| failed("open", &path, &e))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(Error::usage(format!(
-            "{}: another process trains in this folder",
-            folder.display()
-        ))),
+        Err(TryLockError::WouldBlock) => Err(Error::new(
+            Kind::Io,
+            format!(
+                "{}: another process trains in this folder",
+                folder.display()
+            ),
+        )),
         Err(TryLockError::Error(e)) => Err(Error::io("lock", &path, &e)),
     }
 }
 
 fn remove(path: &Path) -> Result<()> {
-    fs::remove_file(path).map_err(|e| Error::io("remove", path, &e))
+    files::remove(path).map_err(|e| failed("remove", path, &e))
 }
 
+#[cfg(test)]
+mod faults;
 #[cfg(test)]
 mod tests;

@@ -244,11 +244,15 @@ fn arena<'a>(
     for (name, tensor) in &checkpoint.tensors {
         let Some(parameter) = of(name) else { continue };
         let Data::F32(data) = &tensor.data else {
-            return Err(Error::checkpoint(format!("{name}: expected f32")));
+            return Err(Error::checkpoint(format!(
+                "{}: expected f32",
+                name.escape_debug()
+            )));
         };
         if let Some(at) = data.iter().position(|x| !x.is_finite()) {
             return Err(Error::checkpoint(format!(
-                "{name}: element {at} is {}, expected a finite number",
+                "{}: element {at} is {}, expected a finite number",
+                name.escape_debug(),
                 data[at]
             )));
         }

@@ -2,6 +2,8 @@
 //! GPT-2 has it), or any `tokenizer.json`.
 
 use std::fmt;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::Once;
 
 use tokenizers::decoders::DecoderWrapper;
 use tokenizers::models::bpe::{BPE, BpeTrainer};
@@ -37,9 +39,10 @@ impl Pieces {
     /// # Errors
     /// `Kind::Data` when it is none that can be read, or its ids are not near their number.
     pub fn new(json: &[u8], lines: bool) -> Result<Self> {
-        let mut tokenizer = Tokenizer::from_bytes(json).map_err(|e| {
-            Error::data(format!("no tokenizer.json that can be read: {}", line(&*e)))
-        })?;
+        let unreadable = |what| Error::data(format!("no tokenizer.json that can be read: {what}"));
+        let mut tokenizer = guarded(|| Tokenizer::from_bytes(json))
+            .map_err(|e| unreadable(e.message))?
+            .map_err(|e| unreadable(line(&*e)))?;
         // Limits and padding are for minibatches of another kind.
         tokenizer.with_padding(None);
         { tokenizer.with_truncation(None) }.map_err(|e| Error::data(line(&*e)))?;
@@ -107,18 +110,44 @@ impl Pieces {
 
     /// The ids of each part.
     pub fn encode(&self, parts: Vec<String>) -> Result<Vec<Vec<u32>>> {
-        let encodings = { self.tokenizer.encode_batch_fast(parts, false) }.map_err(fails)?;
+        let encode = || self.tokenizer.encode_batch_fast(parts, false);
+        let encodings = guarded(encode)?.map_err(fails)?;
         Ok(encodings.iter().map(|e| e.get_ids().to_vec()).collect())
     }
 
     /// The text of ids; U+FFFD where bytes make no character. Ids of lines must not be among them.
     pub fn decode(&self, ids: &[u32]) -> String {
-        self.tokenizer.decode(ids, false).unwrap_or_default()
+        let text = guarded(|| self.tokenizer.decode(ids, false));
+        text.map_or(String::new(), |text| text.unwrap_or_default())
     }
 }
 
 fn fails(e: tokenizers::Error) -> Error {
     Error::data(format!("the tokenizer fails: {}", line(&*e)))
+}
+
+/// Does `work` of the crate, which panics over some of the files that it should refuse.
+///
+/// # Errors
+/// `Kind::Data` where it does.
+fn guarded<T>(work: impl FnOnce() -> T) -> Result<T> {
+    static QUIET: Once = Once::new();
+    // Its panics become errors, so they are not shown as well; they may lie in threads of its own.
+    QUIET.call_once(|| {
+        let shown = panic::take_hook();
+        panic::set_hook(Box::new(move |panic| {
+            let inside = |place: &panic::Location<'_>| place.file().contains("/tokenizers-");
+            if !panic.location().is_some_and(inside) {
+                shown(panic);
+            }
+        }));
+    });
+    panic::catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
+        let text = { panic.downcast_ref::<String>().map(String::as_str) }
+            .or(panic.downcast_ref::<&str>().copied())
+            .unwrap_or("it cannot be used");
+        Error::data(format!("the tokenizer fails: {}", text.escape_debug()))
+    })
 }
 
 /// An error of the crate in one line.

@@ -4,14 +4,14 @@ use super::*;
 use crate::error::Kind;
 use crate::train::checkpoint::Tensor;
 
-fn checkpoint(step: u64) -> Checkpoint {
+pub fn checkpoint(step: u64) -> Checkpoint {
     Checkpoint {
         tensors: [("w".to_string(), Tensor::f32([1], vec![step as f32]))].into(),
         meta: json!({ "step": step }),
     }
 }
 
-fn new_run() -> (tempfile::TempDir, PathBuf, RunWriter) {
+pub fn new_run() -> (tempfile::TempDir, PathBuf, RunWriter) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("deep/run");
     let writer = RunWriter::create(&path, "seed = 1\n").unwrap();
@@ -36,6 +36,7 @@ fn snapshot(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
 fn a_run_is_made_once() {
     let (_folder, path, writer) = new_run();
     assert_eq!(writer.run().settings().unwrap(), "seed = 1\n");
+    writer.save(0, &checkpoint(0), 1).unwrap();
     drop(writer);
     let before = snapshot(&path);
     let e = RunWriter::create(&path, "seed = 2\n").unwrap_err();
@@ -68,6 +69,27 @@ fn a_half_made_folder_can_be_used() {
 }
 
 #[test]
+fn a_run_killed_before_its_first_checkpoint_is_made_anew() {
+    let (_folder, path, writer) = new_run();
+    let half = format!(
+        "{CHECKPOINTS}/.step-00000000.safetensors.7{}",
+        atomic::UNFINISHED
+    );
+    fs::write(path.join(half), "half").unwrap();
+    // Not while the process is alive.
+    let e = RunWriter::create(&path, "seed = 2\n").unwrap_err();
+    assert_eq!(e.kind, Kind::Io);
+    drop(writer);
+    let writer = RunWriter::create(&path, "seed = 2\n").unwrap();
+    assert_eq!(writer.run().settings().unwrap(), "seed = 2\n");
+    // Settings that no run of ours left are somebody's own.
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join(SETTINGS), "mine").unwrap();
+    let e = RunWriter::create(folder.path(), "").unwrap_err();
+    assert_eq!(e.kind, Kind::Usage);
+}
+
+#[test]
 fn what_is_no_run_is_not_opened() {
     let folder = tempfile::tempdir().unwrap();
     for path in [folder.path().to_path_buf(), folder.path().join("no")] {
@@ -81,8 +103,12 @@ fn what_is_no_run_is_not_opened() {
 fn one_process_writes_and_any_number_read() {
     let (_folder, path, writer) = new_run();
     let e = RunWriter::resume(&path).unwrap_err();
-    assert_eq!(e.kind, Kind::Usage);
-    assert!(e.message.contains("another process"), "{e}");
+    assert_eq!(e.kind, Kind::Io);
+    let folder = path.display().to_string();
+    assert!(
+        e.message.contains("another process") && e.message.contains(&folder),
+        "{e}"
+    );
     Run::open(&path).unwrap();
     drop(writer);
     RunWriter::resume(&path).unwrap();

@@ -1,0 +1,7 @@
+//! Fuzzes `hostile::settings`.
+#![no_main]
+
+#[path = "../hostile.rs"]
+mod hostile;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| hostile::settings(bytes));
