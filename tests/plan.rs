@@ -67,6 +67,7 @@ fn the_table_names_every_purpose() {
         "sampling",
         "checkpoints",
         "text",
+        "packed",
         "program",
         "total",
         "largest slot",

@@ -167,6 +167,13 @@ impl Scan {
         }
     }
 
+    /// Products of H x H weights that all stages make.
+    pub fn terms(&self) -> usize {
+        let initial = self.initial.then_some(&self.compiled.initial);
+        let sums = self.stages().iter().chain(initial).flat_map(|s| &s.sums);
+        sums.map(|s| s.terms.len()).sum()
+    }
+
     /// Values kept per row and step.
     pub fn kept_values(&self) -> usize {
         self.compiled.saved + self.cell.made()

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::job::Job;
+use crate::exec::cpu;
 use crate::op::{Op, Plan, Role};
 
 /// Bytes that a process takes before it trains anything: its code, its threads, what a text leaves. Measured as the peak
@@ -51,6 +52,8 @@ pub struct Footprint {
     pub checkpoints: u64,
     /// The text's tokens.
     pub text: u64,
+    /// Operands of products, packed for the processor.
+    pub packed: u64,
     /// The program, the vocabulary, and the operations of the plans.
     pub program: u64,
     /// The largest slot of all plans.
@@ -102,6 +105,10 @@ impl Footprint {
             sampling: bytes(&sampling),
             checkpoints: reading.max(writing),
             text: job.text_bytes(),
+            packed: match lent {
+                true => plans.iter().map(|p| cpu::packed_bytes(p)).sum(),
+                false => 0,
+            },
             program: PROGRAM
                 + OF_SYMBOL * job.spec.vocab as u64
                 + operations as u64 * (size_of::<Op>() as u64 + OF_OPERATION),
@@ -110,7 +117,7 @@ impl Footprint {
     }
 
     /// Each purpose in a word or two, with its bytes.
-    pub fn rows(&self) -> [(&'static str, u64); 11] {
+    pub fn rows(&self) -> [(&'static str, u64); 12] {
         [
             ("weights", self.weights),
             ("gradients", self.gradients),
@@ -122,6 +129,7 @@ impl Footprint {
             ("sampling", self.sampling),
             ("checkpoints", self.checkpoints),
             ("text", self.text),
+            ("packed", self.packed),
             ("program", self.program),
         ]
     }

@@ -633,6 +633,20 @@ impl<F: Real> Cpu<F> {
     }
 }
 
+/// Bytes of operands that an f32 executor of `plan` keeps packed, at most.
+pub fn packed_bytes(plan: &Plan) -> u64 {
+    let of = |op: &Op| match op {
+        Op::MatMul(op) => {
+            let (m, k, n) = op.dims();
+            (product::room_elements([m, k, n]), 0)
+        }
+        Op::Scan(op) => (0, op.terms() * op.hidden * op.hidden),
+        _ => (0, 0),
+    };
+    let most = { plan.ops.iter().map(of) }.fold((0, 0), |a, b| (a.0.max(b.0), a.1.max(b.1)));
+    4 * (most.0 + most.1) as u64
+}
+
 /// Runs `f` with the widest vector instructions that this CPU has.
 #[inline(always)]
 fn simd(f: impl FnOnce()) {

@@ -186,10 +186,7 @@ impl<F: Real> Packed<F> {
         strips: &mut Vec<F>,
     ) {
         assert!(a.holds(m, self.k) && View::rows(c, stride).holds(m, self.n));
-        strips.resize(
-            BLOCK.min(m) * DEEP.min(self.k) + self.tall * self.panel,
-            F::ZERO,
-        );
+        strips.resize(strip_elements(m, self.k) + self.tall * self.panel, F::ZERO);
         pulp::Arch::new().dispatch(Multiply {
             b: self,
             m,
@@ -207,6 +204,19 @@ impl<F: Real> Packed<F> {
 pub struct Room<F> {
     packed: Packed<F>,
     strips: Vec<Mutex<Vec<F>>>,
+}
+
+/// Elements that a thread's strips take for a product of so many rows and terms.
+fn strip_elements(m: usize, k: usize) -> usize {
+    BLOCK.min(m) * DEEP.min(k)
+}
+
+/// Elements that a [`Room`] holds after a product of these sizes, but for the rounding to panels.
+pub fn room_elements([m, k, n]: [usize; 3]) -> usize {
+    match m <= FEW {
+        true => 0,
+        false => (k * n).min(PACKED) + rayon::current_num_threads() * strip_elements(m, k),
+    }
 }
 
 impl<F: Real> Room<F> {
@@ -312,7 +322,7 @@ impl<F: Real> WithSimd for Multiply<'_, F> {
         let (b, a, c) = (self.b, self.a, self.c);
         let (panel, tall) = (b.panel, b.tall);
         let panels = b.n.div_ceil(panel);
-        let (packed, edge) = { self.strips }.split_at_mut(BLOCK.min(self.m) * DEEP.min(b.k));
+        let (packed, edge) = { self.strips }.split_at_mut(strip_elements(self.m, b.k));
         for start in (0..self.m).step_by(BLOCK) {
             let block = strips(BLOCK.min(self.m - start), tall);
             for deep in (0..b.k.max(1)).step_by(DEEP) {

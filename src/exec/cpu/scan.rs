@@ -200,14 +200,8 @@ pub fn run<F: Real>(op: &Scan, slices: &mut Slices<'_, F>, packed: &mut Vec<Pack
         .map(|s| prepare(op, s, &mut weights))
         .collect();
     let last = prepare(op, &op.compiled.initial, &mut weights);
-    let terms: usize = op
-        .stages()
-        .iter()
-        .flat_map(|s| &s.sums)
-        .map(|s| s.terms.len())
-        .sum();
     // Without a product, what a step does is to be worth it alone, as a feed-forward layer's is.
-    let work = match terms {
+    let work = match op.terms() {
         0 => b * h,
         terms if op.range.len() > 1 => b * h * h * terms,
         // Waking a core for a single step is a cost that no further steps share.
