@@ -126,7 +126,9 @@ fn a_read_only_folder_exits_7_and_names_it() {
     };
     fs::create_dir(room.at("closed")).unwrap();
     let closed = ["closed", "r/checkpoints", "r"];
-    closed.iter().for_each(|name| set(name, 0o555));
+    for name in closed {
+        set(name, 0o555);
+    }
     let plain = room.shell("touch closed/x");
     let without = match plain.code {
         // Nothing has to be given up.
@@ -142,7 +144,9 @@ fn a_read_only_folder_exits_7_and_names_it() {
         "{without} {PROGRAM} train --resume r --steps 9 -q"
     ));
     let after = room.files();
-    closed.iter().for_each(|name| set(name, 0o755));
+    for name in closed {
+        set(name, 0o755);
+    }
     assert!(
         touch.err.contains("denied"),
         "permissions bind nobody here: run the tests as a user, or with setpriv: {}",
@@ -196,7 +200,7 @@ fn a_training_killed_at_random_moments_ends_in_the_same_bits() {
     let wanted = number("WGRNN_KILLS", 4);
     let room = Room::new();
     let flags = format!(
-        "{TINY} --layers 2 --embed 4 --dropout 0.3 --val 0.1 --save-every 2 --keep 2 --eval-every 7 --steps 60 -q"
+        "{TINY} --layers 2 --embed 4 --dropout 0.3 --val 0.1 --save-every 2 --keep 2 --eval-every 7 --steps 60 -q --device cpu"
     );
     let start = Instant::now();
     room.ok(&format!("train a.txt --out whole {flags}"));
@@ -222,7 +226,7 @@ fn a_training_killed_at_random_moments_ends_in_the_same_bits() {
             let begun = Run::open(&room.at(&run)).is_ok_and(|r| r.newest().is_ok());
             anew += u64::from(!begun);
             let args = match begun {
-                true => format!("train --resume {run} -q"),
+                true => format!("train --resume {run} -q --device cpu"),
                 false => format!("train a.txt --out {run} {flags}"),
             };
             if kills == wanted {
@@ -281,7 +285,7 @@ fn memory_is_flat_over_a_long_run() {
     let every = steps / 50;
     let args = format!(
         "train a.txt --out r --hidden 16 --layers 2 --embed 8 --seq-len 10 --batch 4 --steps {steps} --sample-every \
-         {every} --eval-every {every} --save-every {every} -q"
+         {every} --eval-every {every} --save-every {every} -q --device cpu"
     );
     let mut child = room.start(&args);
     let mut samples = Vec::new();

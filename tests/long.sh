@@ -2,11 +2,11 @@
 # The long checks: fuzzing, a hundred kills, ten thousand steps with flat memory, thousands of checkpoints, a text of a
 # gigabyte, advisories. About an hour and a half on two idle cores; `sh tests/long.sh fuzz` runs one part alone.
 #
-# Parts: kills, soak, rotation, text, fuzz, advisories. FUZZ_SECONDS (600) is the time of each fuzz target. What came of
+# Parts: kills, soak, rotation, text, copies, fuzz, advisories. FUZZ_SECONDS (600) is the time of each fuzz target. What came of
 # the last run is recorded in tests/promises.md.
 set -u
 cd "$(dirname "$0")/.."
-parts=${*:-"kills soak rotation text advisories fuzz"}
+parts=${*:-"kills soak rotation text advisories copies fuzz"}
 failed=
 run() {
     echo "== $*"
@@ -21,6 +21,8 @@ for part in $parts; do
         soak) WGRNN_STEPS=10000 tests memory_is_flat_over_a_long_run ;;
         rotation) tests thousands_of_checkpoints_are_rotated ;;
         text) tests a_text_of_a_gigabyte_takes_little_memory ;;
+        # What needs no nightly Rust: many changed copies of good files and of findings.
+        copies) WGRNN_CASES=30000 run cargo test --release --test hostile ;;
         advisories) run cargo deny check advisories ;;
         fuzz)
             # Needs `rustup toolchain install nightly` and `cargo install cargo-fuzz`.
