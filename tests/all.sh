@@ -3,7 +3,8 @@
 # Metal or DX12 adapter; on a Linux machine without any Vulkan driver, Mesa's software driver is installed first.
 #
 # The second driver is SwiftShader, out of Debian's packages of Chromium, so that one driver's habit does not pass for
-# correctness. SECOND_DRIVER=FILE.json names another one's ICD file; SECOND_DRIVER=none leaves it out, and says so.
+# correctness. SECOND_DRIVER=FILE.json names another one's ICD file; SECOND_DRIVER=none leaves it out, and says so. Where the
+# packages are not to be had (Ubuntu's is a snap), that is said in the last line; SECOND_DRIVER=required makes it an error.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -54,12 +55,20 @@ cargo test
 decisive="gru_cho_agrees rnn_agrees packed_sequences two_runs lost_device readback submissions"
 icd="${SECOND_DRIVER:-}"
 name=
+required=
+if [ "$icd" = required ]; then
+    required=1
+    icd=
+fi
 if [ -z "$icd" ] && [ "$(uname -s) $(uname -m)" = "Linux x86_64" ]; then
-    icd="$(sh tests/swiftshader.sh)"
+    icd="$(sh tests/swiftshader.sh)" || [ -z "$required" ] || exit 1
     name=SwiftShader
 fi
 case "$icd" in
-"") echo "NOT CHECKED: a second driver (SwiftShader comes with Debian's Chromium for x86-64; else set SECOND_DRIVER)" ;;
+"")
+    echo "NOT CHECKED: a second driver (SwiftShader comes with Debian's Chromium for x86-64; else set SECOND_DRIVER)" >&2
+    [ -z "$required" ]
+    ;;
 none) echo "NOT CHECKED: a second driver (SECOND_DRIVER=none)" ;;
 *)
     echo "once more with $icd"
