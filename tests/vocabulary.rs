@@ -516,7 +516,7 @@ fn rows_that_are_not_used_rest_and_the_others_train_as_ever() {
     let start = table(&rows, 0);
     for steps in [1, 3] {
         let (whole, sparse) = (table(&dense, steps), table(&rows, steps));
-        let used: HashSet<u32> = (0..steps).flat_map(|n| inputs_of(n)).collect();
+        let used: HashSet<u32> = (0..steps).flat_map(inputs_of).collect();
         assert!(used.len() > 3 && used.len() < VOCAB);
         for row in 0..VOCAB {
             let row_of = |table: &[f64]| table[row * 5..][..5].to_vec();
