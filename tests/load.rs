@@ -4,7 +4,7 @@
 
 mod adapter;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use adapter::{device, engine, plan, step};
 use pollster::block_on;
@@ -12,6 +12,12 @@ use wgrnn::cell::Cell;
 use wgrnn::exec::Device as Any;
 use wgrnn::exec::gpu::Device;
 use wgrnn::train::{Event, Job, Length, Settings, State, Trainer, spec as build};
+
+/// The process's memory is measured, so one test at a time.
+fn alone() -> MutexGuard<'static, ()> {
+    static ONE: Mutex<()> = Mutex::new(());
+    ONE.lock().unwrap_or_else(|e| e.into_inner())
+}
 
 /// A training of its own on the device: steps, validation, a sample, checkpoints.
 fn tiny(device: &Arc<Device>, hidden: usize, steps: u64) {
@@ -47,6 +53,7 @@ fn resident() -> usize {
 
 /// Trains `count` tiny models one after another; memory after the first part is memory after all.
 fn trainings(count: usize, warm: usize, slack: usize) {
+    let _alone = alone();
     let device = device();
     let mut before = None;
     for n in 0..count {
@@ -93,6 +100,7 @@ fn long_a_thousand_trainings_leave_no_memory_behind() {
 
 /// Steps of one engine: memory after the first of them is memory after all.
 fn steps(count: u32, warm: u32, slack: usize) {
+    let _alone = alone();
     let device = device();
     let mut gpu = engine(&device, &plan(4));
     let mut before = (None, 0);
