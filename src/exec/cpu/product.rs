@@ -20,7 +20,7 @@ const TALL_16: usize = 6;
 /// Terms that are summed in one go: a strip of this depth stays in a first-level cache while panels stream past it.
 const DEEP: usize = 384;
 /// Rows of a panel that are fetched before they are needed.
-const AHEAD: usize = 16;
+const AHEAD: usize = 40;
 /// Panels that stream past all strips of a block: with [`DEEP`] terms they stay in a second-level cache.
 const NEAR: usize = 16;
 /// Rows of A that are packed at a time; they share that cache.
@@ -352,15 +352,19 @@ impl<F: Real> WithSimd for Multiply<'_, F> {
                             let right = &b.values[at..at + depth * panel];
                             let columns = panel.min(b.n - nth * panel);
                             let out = &mut c[(start + first) * self.stride + nth * panel..];
-                            if columns == panel {
-                                for_rows!(rows, sums(simd, left, right, out, self.stride, add));
-                                continue;
-                            }
-                            for_rows!(rows, sums(simd, left, right, edge, panel, false));
-                            let edge = edge.chunks(panel);
-                            for (out, sums) in out.chunks_mut(self.stride).zip(edge).take(rows) {
-                                for (out, sum) in out[..columns].iter_mut().zip(sums) {
-                                    *out = if add { *out + *sum } else { *sum };
+                            // One call: it is compiled for every number of rows and every set of instructions.
+                            let (to, stride, add_here) = match columns == panel {
+                                true => (&mut *out, self.stride, add),
+                                false => (&mut *edge, panel, false),
+                            };
+                            for_rows!(rows, sums(simd, left, right, to, stride, add_here));
+                            if columns < panel {
+                                let edge = edge.chunks(panel);
+                                for (out, sums) in out.chunks_mut(self.stride).zip(edge).take(rows)
+                                {
+                                    for (out, sum) in out[..columns].iter_mut().zip(sums) {
+                                        *out = if add { *out + *sum } else { *sum };
+                                    }
                                 }
                             }
                         }
