@@ -18,11 +18,11 @@ const TALL: usize = 12;
 /// The same for sixteen registers.
 const TALL_16: usize = 6;
 /// Terms that are summed in one go: a strip of this depth stays in a first-level cache while panels stream past it.
-const DEEP: usize = 384;
+const DEEP: usize = 512;
 /// Rows of a panel that are fetched before they are needed.
-const AHEAD: usize = 40;
+const AHEAD: usize = 64;
 /// Panels that stream past all strips of a block: with [`DEEP`] terms they stay in a second-level cache.
-const NEAR: usize = 16;
+const NEAR: usize = 12;
 /// Rows of A that are packed at a time; they share that cache.
 const BLOCK: usize = 240;
 /// Multiply-adds that are worth a second thread.
