@@ -1,6 +1,5 @@
 //! Products of matrices: C = A B or C += A B. The right operand is packed into panels that stay in the caches, the left
-//! one strip by strip; a tile of C is summed in vector registers. The order of a sum depends on its length alone, not on
-//! the number of threads or rows.
+//! one strip by strip; a tile of C is summed in vector registers. No sum depends on the number of threads.
 
 use std::sync::Mutex;
 
@@ -28,7 +27,7 @@ const BLOCK: usize = 240;
 /// Multiply-adds that are worth a second thread.
 const WORTH: usize = 1 << 18;
 /// Rows up to which packing B does not pay: each of its elements is used too seldom.
-const FEW: usize = 4;
+pub const FEW: usize = 4;
 /// Elements of B that are packed at a time, so that no copy of a large table is made.
 const PACKED: usize = 1 << 21;
 /// Rows of B among them where there are more.
@@ -512,8 +511,8 @@ pub fn product<F: Real>(
     }
 }
 
-/// A product of very few rows, which reads each element of B once, where it lies.
-fn few_rows<F: Real>(
+/// [`product`] of very few rows, which reads each element of B once, where it lies.
+pub fn few_rows<F: Real>(
     [m, k, n]: [usize; 3],
     a: View<'_, F>,
     b: View<'_, F>,

@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::halves;
-use super::product::{Packed, View};
+use super::product::{FEW, Packed, View, few_rows};
 use super::simd;
 use crate::cell::eval::Evaluator;
 use crate::cell::real::Real;
@@ -192,6 +192,12 @@ fn parts(op: &Scan, starts: &[u32], threads: usize) -> Vec<Range<usize>> {
     parts
 }
 
+/// The weight of a product, [deep H, wide H].
+fn weight<'a, F: Real>(op: &Scan, weights: &[&'a [F]], p: &Product) -> View<'a, F> {
+    let stride = op.weights[p.source].map_or(0, |w| w.stride);
+    View::rows(&weights[p.source][p.weight..], stride)
+}
+
 /// Runs the scan `op` on its slots; `packed` is where its weights are packed, once for all steps.
 pub fn run<F: Real>(op: &Scan, slices: &mut Slices<'_, F>, packed: &mut Vec<Packed<F>>) {
     let (b, h) = (op.batch, op.hidden);
@@ -213,11 +219,12 @@ pub fn run<F: Real>(op: &Scan, slices: &mut Slices<'_, F>, packed: &mut Vec<Pack
     } else {
         1
     };
+    // A sample is drawn step by step: packing would cost more than the products.
+    let few = op.range.len() * b <= FEW;
     packed.resize(weights.max(packed.len()), Packed::default());
     let used = stages.iter().chain(op.initial.then_some(&last));
-    for p in used.flat_map(|s| &s.products) {
-        let stride = op.weights[p.source].map_or(0, |w| w.stride);
-        let weight = View::rows(&slices.weights[p.source][p.weight..], stride);
+    for p in used.filter(|_| !few).flat_map(|s| &s.products) {
+        let weight = weight(op, &slices.weights, p);
         packed[p.packed].pack(p.deep * h, p.wide * h, weight, worth);
     }
     let starts = slices.starts;
@@ -245,7 +252,9 @@ pub fn run<F: Real>(op: &Scan, slices: &mut Slices<'_, F>, packed: &mut Vec<Pack
         hoisted: slices.hoisted,
         ids: slices.ids,
         input: slices.input,
+        weights: &slices.weights,
         packed,
+        few,
         vectors: &slices.vectors,
         control: slices.control,
         upstream: slices.upstream,
@@ -276,7 +285,10 @@ struct Shared<'a, F> {
     hoisted: &'a [F],
     ids: &'a [u32],
     input: &'a [F],
+    weights: &'a [&'a [F]],
     packed: &'a [Packed<F>],
+    /// Whether nothing is packed, as there are so few rows in all steps.
+    few: bool,
     vectors: &'a [&'a [F]],
     control: &'a [u32],
     upstream: &'a [F],
@@ -408,8 +420,20 @@ impl<F: Real> Shared<'_, F> {
                 Operand::Delta(d) => (&rows.delta[t][d * h..], deltas),
                 Operand::NextDelta(d) => (&rows.delta[t.wrapping_add(1)][d * h..], deltas),
             };
-            let to = (&mut sums[p.sum * h..], width);
-            self.packed[p.packed].multiply(later, View::rows(a, stride), to, p.accumulate, strips);
+            let (a, to) = (View::rows(a, stride), (&mut sums[p.sum * h..], width));
+            if self.few {
+                let weight = weight(self.op, self.weights, p);
+                few_rows(
+                    [later, p.deep * h, p.wide * h],
+                    a,
+                    weight,
+                    to,
+                    p.accumulate,
+                    1,
+                );
+            } else {
+                self.packed[p.packed].multiply(later, a, to, p.accumulate, strips);
+            }
         }
         if stage.width() > stage.sums {
             simd(
