@@ -67,7 +67,9 @@ fn run(arguments: &Arguments) -> Result<()> {
         name => {
             let opened = pollster::block_on(gpu::Device::open(&gpu::Choice::parse(name)))?;
             let none = || Error::device(format!("{name}: there is no real GPU"));
-            Device::Gpu(opened.ok_or_else(none)?)
+            let device = opened.ok_or_else(none)?;
+            device.trust();
+            Device::Gpu(device)
         }
     };
     let Arguments {

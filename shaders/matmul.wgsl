@@ -31,11 +31,13 @@ fn right(row: u32, column: u32) -> vec4<f32> {
 }
 
 @compute @workgroup_size(GROUP)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>) {
+fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>#{LANE}) {
     let thread = flat(id, groups);
+#if !SUBGROUP
     if (thread >= THREADS) {
         return;
     }
+#end
 #if UNIFORM
     // The same rows for a whole workgroup, in words from which a compiler sees it.
     let i = (group.y * groups.x + group.x) / (ACROSS / GROUP) * ROWS;

@@ -30,12 +30,14 @@ alias U = #{U};
 #{MASKS}
 #end
 @compute @workgroup_size(GROUP)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>) {
+fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>#{LANE}) {
     let t = step.x;
     let thread = flat(id, groups);
+#if !SUBGROUP
     if (thread >= THREADS) {
         return;
     }
+#end
 #if PACKED
     // Where this step's rows and states start, and the next step's; the step before the first has every row.
     let before = t == 0xffffffffu;

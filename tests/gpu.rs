@@ -128,10 +128,23 @@ fn compare(twins: &mut Twins, minibatch: &Minibatch) {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
+/// The tile of an adapter that is trusted with subgroups, which every software driver of the tests has.
+fn subgroups(device: &Device) -> Tile {
+    let size = device.adapter.subgroup as usize;
+    match (size, device.adapter.software) {
+        (4 | 8 | 16 | 32, _) => Tile::subgroups(size, 2),
+        (size, true) => panic!("{}: subgroups of {size}", device.adapter.name),
+        (_, false) => Tile::SOFTWARE,
+    }
+}
+
 /// A cell at odd and even sizes, with every tile.
 fn check_cell(cell: &str) {
     let device = device();
+    let subgroups = subgroups(&device);
     for (tile, hidden, batch, steps, layers) in [
+        (subgroups, 37, 3, 5, 2),
+        (subgroups, 68, 41, 2, 1),
         (Tile::NAIVE, 37, 3, 1, 1),
         (Tile::SOFTWARE, 37, 3, 5, 2),
         (Tile::SOFTWARE, 8, 9, 5, 2),
@@ -174,7 +187,7 @@ fn gru_cho_agrees_with_the_plain_code() {
 fn every_built_in_cell_agrees_with_the_plain_code() {
     let device = device();
     for name in library::names() {
-        for tile in [Tile::SOFTWARE, Tile::GPU] {
+        for tile in [subgroups(&device), Tile::SOFTWARE, Tile::GPU] {
             let spec = spec(name, 12, 1, 12, 0.0);
             let dims = Dims { steps: 3, batch: 5 };
             let plan = spec.plan(dims, Mode::Gradients).unwrap();
@@ -188,7 +201,7 @@ fn every_built_in_cell_agrees_with_the_plain_code() {
 fn embeddings_dropout_and_tied_heads_agree_with_the_plain_code() {
     let device = device();
     for (embed, tie, hidden) in [(5, false, 37), (8, true, 8), (12, false, 8)] {
-        for tile in [Tile::SOFTWARE, Tile::GPU] {
+        for tile in [subgroups(&device), Tile::SOFTWARE, Tile::GPU] {
             let spec = Spec {
                 tie,
                 ..spec("lstm", hidden, 2, embed, 0.3)
@@ -210,6 +223,7 @@ fn regularisers_agree_with_the_plain_code() {
     for (cell, hidden, steps, tile) in [
         ("lstm", 37, 4, Tile::GPU),
         ("gru-cho", 8, 4, Tile::SOFTWARE),
+        ("gru-cho", 12, 4, subgroups(&device)),
         ("rnn", 8, 4, Tile::SOFTWARE),
         ("rnn", 37, 4, Tile::GPU),
         ("rnn", 5, 1, Tile::GPU),
@@ -246,6 +260,8 @@ fn packed_sequences_agree_with_the_plain_code() {
     let device = device();
     for (cell, hidden, embed, rows, tile) in [
         ("lstm", 8, 6, 14, Tile::SOFTWARE),
+        ("lstm", 12, 6, 14, subgroups(&device)),
+        ("mut1", 9, 9, 11, subgroups(&device)),
         ("lstm", 9, 0, 17, Tile::GPU),
         ("mut1", 8, 8, 14, Tile::GPU),
         ("gru-ln", 8, 5, 9, Tile::SOFTWARE),

@@ -252,7 +252,7 @@ fn fault(text: &str) -> Option<String> {
     };
     let mut validator = naga::valid::Validator::new(
         naga::valid::ValidationFlags::all(),
-        naga::valid::Capabilities::empty(),
+        naga::valid::Capabilities::SUBGROUP,
     );
     let verdict = validator.validate(&module);
     let stages = module
@@ -276,12 +276,15 @@ fn all_valid(what: &str, kernels: &[(String, String)]) {
     }
 }
 
-const TILES: [(&str, Tile); 4] = [
-    ("snapshot", SNAPSHOT),
-    ("GPU", Tile::GPU),
-    ("software", Tile::SOFTWARE),
-    ("naive", Tile::NAIVE),
-];
+fn tiles() -> [(&'static str, Tile); 5] {
+    [
+        ("subgroups", Tile::subgroups(8, 2)),
+        ("snapshot", SNAPSHOT),
+        ("GPU", Tile::GPU),
+        ("software", Tile::SOFTWARE),
+        ("naive", Tile::NAIVE),
+    ]
+}
 
 // Sizes that vectors of four divide, and sizes that nothing divides.
 #[test]
@@ -289,7 +292,7 @@ fn every_cell_is_valid_wgsl_in_every_tile() {
     for cell in every_cell() {
         for (hidden, dims) in [(8, DIMS), (7, Dims { steps: 3, batch: 5 })] {
             let plan = layer(&cell, hidden, dims);
-            for (tile, size) in &TILES {
+            for (tile, size) in &tiles() {
                 let what = format!("{} H {hidden} tile {tile}", cell.name);
                 all_valid(&what, &scans(&plan, size));
             }
@@ -320,7 +323,7 @@ fn every_operation_and_rule_is_valid_wgsl_in_every_tile() {
     ];
     for rule in rules {
         for plan in everything(rule) {
-            for (tile, size) in &TILES {
+            for (tile, size) in &tiles() {
                 let kernels = Gpu::sources(&plan, size).unwrap();
                 all_valid(&format!("{rule:?} tile {tile}"), &kernels);
             }

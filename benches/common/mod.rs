@@ -189,7 +189,9 @@ impl Step {
             other => pollster::block_on(async {
                 let none = || Error::device(format!("{other}: there is no real GPU"));
                 let opened = gpu::Device::open(&Choice::parse(other)).await?;
-                let mut gpu = Gpu::new(opened.ok_or_else(none)?, plan).await?;
+                let device = opened.ok_or_else(none)?;
+                device.trust();
+                let mut gpu = Gpu::new(device, plan).await?;
                 gpu.write(slot, &parameters)?;
                 Ok::<_, Error>(Device::Gpu(Box::new(gpu)))
             })?,

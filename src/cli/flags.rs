@@ -8,6 +8,7 @@ use wgrnn::exec::{Device, gpu};
 use wgrnn::train::Settings;
 use wgrnn::{Error, Result};
 
+use super::check::passed;
 use super::out;
 
 /// `--device`.
@@ -77,6 +78,9 @@ pub fn open_device(m: &ArgMatches) -> Result<Device> {
     let device = pollster::block_on(Device::open(choice))?;
     if let Device::Gpu(gpu) = &device {
         plant(gpu)?;
+        if passed::passed(&gpu.adapter) {
+            gpu.trust();
+        }
     }
     if !m
         .try_get_one::<bool>("quiet")

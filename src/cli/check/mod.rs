@@ -177,7 +177,8 @@ pub fn run(m: &ArgMatches) -> Result<()> {
     )))
 }
 
-/// The adapter that `choice` names; `auto` passes software adapters by, but here there may be nothing else to check.
+/// The adapter that `choice` names, with all that it may do once it passed; `auto` passes software adapters by, but here
+/// there may be nothing else to check.
 pub fn open(choice: &str) -> Result<Arc<Device>> {
     let device = match block_on(Device::open(&Choice::parse(choice)))? {
         Some(device) => device,
@@ -185,6 +186,7 @@ pub fn open(choice: &str) -> Result<Arc<Device>> {
             .ok_or_else(|| Error::device("no adapter to check"))?,
     };
     flags::plant(&device)?;
+    device.trust();
     Ok(device)
 }
 

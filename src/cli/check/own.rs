@@ -19,6 +19,8 @@ pub fn check(device: &Device, job: &Job, parameters: &[f32], quiet: bool) -> Res
         let text = "--check: the run is on the processor; name an adapter with --device";
         return Err(Error::usage(text));
     };
+    // What is trained with after this is what was checked.
+    gpu.trust();
     let model = model(job, parameters)?;
     let found = block_on(model.compare(gpu, None, false))?;
     let faults = found.rows.iter().filter(|row| !row.passed());

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use super::pipeline::Pipeline;
 use super::plant::Planted;
+use super::tile::Tile;
 use crate::{Error, Kind, Result};
 
 /// What to do where there is no adapter at all.
@@ -37,6 +38,8 @@ pub struct Adapter {
     pub workgroup_threads: u32,
     /// Whether kernels can be timed on the device.
     pub timestamps: bool,
+    /// Threads of a subgroup; 0 where there are none, or not always as many.
+    pub subgroup: u32,
 }
 
 /// Which adapter is meant.
@@ -139,6 +142,10 @@ fn describe(index: usize, adapter: &wgpu::Adapter) -> Adapter {
         workgroup_memory: limits.max_compute_workgroup_storage_size,
         workgroup_threads: limits.max_compute_invocations_per_workgroup,
         timestamps: adapter.features().contains(wgpu::Features::TIMESTAMP_QUERY),
+        subgroup: match info.subgroup_min_size == info.subgroup_max_size {
+            true if adapter.features().contains(wgpu::Features::SUBGROUP) => info.subgroup_min_size,
+            _ => 0,
+        },
         name: info.name,
     }
 }
@@ -185,6 +192,7 @@ pub struct Device {
     pub(super) limits: wgpu::Limits,
     pub(super) pipelines: Mutex<HashMap<String, Arc<Pipeline>>>,
     pub(super) planted: Planted,
+    trusted: AtomicBool,
     /// Bytes that the slots of plans hold.
     pub(super) held: AtomicU64,
     /// Bytes that they could have when memory ran out; 0 before.
@@ -203,7 +211,8 @@ impl Device {
             return Ok(None);
         };
         let adapter = described[index].clone();
-        let features = raw[index].features() & wgpu::Features::TIMESTAMP_QUERY;
+        let features =
+            raw[index].features() & (wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SUBGROUP);
         let limits = raw[index].limits();
         let request = raw[index].request_device(&wgpu::DeviceDescriptor {
             label: Some("wgrnn"),
@@ -240,10 +249,35 @@ impl Device {
             limits,
             pipelines: Mutex::default(),
             planted: Planted::default(),
+            trusted: AtomicBool::new(false),
             held: AtomicU64::new(0),
             short: AtomicU64::new(0),
             faults,
         })))
+    }
+
+    /// Allows what not every driver gets right, from the next plan on: subgroups. For an adapter that passed a check with
+    /// them, or is about to be checked.
+    pub fn trust(&self) {
+        self.trusted.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether that is allowed.
+    pub fn trusted(&self) -> bool {
+        self.trusted.load(Ordering::SeqCst)
+    }
+
+    /// What a thread does in the kernels of this device.
+    pub(super) fn tile(&self) -> Tile {
+        let subgroup = self.adapter.subgroup as usize;
+        match self.adapter.software {
+            true if self.trusted() && matches!(subgroup, 4 | 8 | 16 | 32) => {
+                let cores = std::thread::available_parallelism();
+                Tile::subgroups(subgroup, cores.map_or(1, |n| n.get()))
+            }
+            true => Tile::SOFTWARE,
+            false => Tile::GPU,
+        }
     }
 
     /// Every limit that the adapter has, name and value, in words.
@@ -359,6 +393,7 @@ mod tests {
             workgroup_memory: 1 << 14,
             workgroup_threads: 256,
             timestamps: false,
+            subgroup: 0,
         }
     }
 

@@ -56,11 +56,7 @@ impl Gpu {
     /// # Errors
     /// Device when a slot is larger than the device allows or memory is short; Internal when a kernel does not compile.
     pub async fn new(device: Arc<Device>, plan: Arc<Plan>) -> Result<Gpu> {
-        let tile = if device.adapter.software {
-            Tile::SOFTWARE
-        } else {
-            Tile::GPU
-        };
+        let tile = device.tile();
         Gpu::with_tile(device, plan, &tile).await
     }
 

@@ -51,9 +51,19 @@ fn shared(op: &MatMul) -> Result<Source> {
 
 fn direct(op: &MatMul, tile: &Tile) -> Result<Source> {
     let (m, k, n) = op.dims();
-    let (rows, fours) = (tile.product_rows, tile.product_columns / ELEMENT);
-    let columns = fours * ELEMENT;
-    let (down, across) = (m.div_ceil(rows), n.div_ceil(columns));
+    let lanes = tile.subgroup;
+    let (rows, columns) = match lanes {
+        0 => (tile.product_rows, tile.product_columns),
+        _ => (
+            tile.product_rows.min(m.next_multiple_of(lanes)),
+            columns(n, tile),
+        ),
+    };
+    let fours = columns / ELEMENT;
+    let (down, mut across) = (m.div_ceil(rows), n.div_ceil(columns));
+    if lanes > 0 {
+        across = across.next_multiple_of(tile.group);
+    }
     // The columns of C and of the bias are read and stored in fours only where they end with a whole one.
     let of_c = [Some(op.c), op.bias];
     let c_vector = tile.vector && n.is_multiple_of(ELEMENT) && of_c.iter().flatten().all(aligned);
@@ -102,14 +112,24 @@ fn direct(op: &MatMul, tile: &Tile) -> Result<Source> {
         .text("B", of(parts[1].1))
         .text("C", of(parts[2].1))
         .text("BIAS", of(parts[3].1))
-        .text("LOADS", loads(op, rows, fours));
+        .subgroup(lanes > 0)
+        .text("LOADS", loads(op, rows, fours, lanes));
     sizes(template, op).build(&op.name, flat_groups(down * across, tile.group))
 }
 
+/// Columns a thread, where workgroups are filled with threads that make nothing: those that leave the fewest of them.
+fn columns(n: usize, tile: &Tile) -> usize {
+    let padded = |fours: &usize| n.next_multiple_of(tile.group * fours * ELEMENT);
+    let choices = (1..=tile.product_columns / ELEMENT).rev();
+    choices.min_by_key(padded).unwrap_or(1) * ELEMENT
+}
+
 /// Four steps of K: `x{row}_{q}` and `y{four}_{q}`, whichever way the operands lie.
-fn loads(op: &MatMul, rows: usize, fours: usize) -> String {
+fn loads(op: &MatMul, rows: usize, fours: usize, lanes: usize) -> String {
     let mut out = String::new();
-    if op.transpose_a {
+    if lanes > 0 {
+        shared_rows(&mut out, op, rows, lanes);
+    } else if op.transpose_a {
         for q in 0..ELEMENT {
             for four in 0..rows.div_ceil(ELEMENT) {
                 let _ = writeln!(
@@ -148,4 +168,32 @@ fn loads(op: &MatMul, rows: usize, fours: usize) -> String {
         }
     }
     out
+}
+
+/// The rows' elements where a subgroup's threads have the same rows: each thread reads those of one row (of a transposed A,
+/// those of four rows at one step of K), and all get them from it.
+fn shared_rows(out: &mut String, op: &MatMul, rows: usize, lanes: usize) {
+    for g in 0..rows / lanes {
+        let first = g * lanes;
+        let _ = match op.transpose_a {
+            true => writeln!(
+                out,
+                "let a{g} = left(k + lane % 4u, i + {first}u + lane / 4u * 4u);"
+            ),
+            false => writeln!(out, "let a{g} = left(i + {first}u + lane, k);"),
+        };
+    }
+    for r in 0..rows {
+        let (g, row) = (r / lanes, r % lanes);
+        for q in 0..ELEMENT {
+            let (from, element) = match op.transpose_a {
+                true => (row / ELEMENT * ELEMENT + q, row % ELEMENT),
+                false => (row, q),
+            };
+            let _ = writeln!(
+                out,
+                "let x{r}_{q} = subgroupBroadcast(a{g}[{element}], {from}u);"
+            );
+        }
+    }
 }

@@ -7,7 +7,6 @@ use std::sync::atomic::Ordering;
 use super::buffers::{bindable, bytes};
 use super::device::Device;
 use super::lower::lower;
-use super::tile::Tile;
 use super::window::Fit;
 use crate::op::Plan;
 use crate::{Error, Result};
@@ -58,11 +57,7 @@ impl Device {
         if plan.slots.iter().all(|s| bytes(s.len()) <= binding) {
             return Ok(());
         }
-        let tile = if self.adapter.software {
-            Tile::SOFTWARE
-        } else {
-            Tile::GPU
-        };
+        let tile = self.tile();
         let fit = Fit::of(self, binding);
         // Pieces of a window have operations of the same names and sizes.
         let mut seen = HashSet::new();

@@ -83,6 +83,8 @@ struct Writer<'a> {
     columns: usize,
     /// Elements of a V.
     width: usize,
+    /// Threads of a subgroup, all of the same rows; 0 where each thread reads its rows itself.
+    lanes: usize,
 }
 
 /// Whether every row that the scan reads or writes starts at a multiple of four elements.
@@ -102,16 +104,17 @@ fn fours(scan: &Scan) -> bool {
 
 /// The kernels of every stage, in order, then that of the initial states where the scan makes their gradients.
 pub(super) fn kernels(scan: &Scan, tile: &Tile) -> Result<Vec<Source>> {
-    let direction = usize::from(scan.direction == Direction::Backward);
+    let width = match tile.vector && fours(scan) {
+        true => ELEMENT,
+        false => 1,
+    };
+    let (rows, columns) = tile.scan(scan.direction, scan.batch, scan.hidden / width);
     let writer = Writer {
         scan,
-        rows: tile.scan_rows.min(scan.batch),
-        columns: tile.scan_units[direction],
-        width: if tile.vector && fours(scan) {
-            ELEMENT
-        } else {
-            1
-        },
+        rows,
+        columns,
+        width,
+        lanes: tile.subgroup,
     };
     let mut stages: Vec<&Stage> = scan.stages().iter().collect();
     if scan.initial && scan.direction == Direction::Backward {
@@ -132,7 +135,10 @@ pub(super) fn kernels(scan: &Scan, tile: &Tile) -> Result<Vec<Source>> {
 impl Writer<'_> {
     fn kernel(&self, stage: &Stage, label: &str, tile: &Tile) -> Result<Source> {
         let units = self.scan.hidden / self.width;
-        let across = units.div_ceil(self.columns);
+        let mut across = units.div_ceil(self.columns);
+        if self.lanes > 0 {
+            across = across.next_multiple_of(tile.group);
+        }
         let threads = across * self.scan.batch.div_ceil(self.rows);
         let (v, u) = match self.width {
             1 => ("f32", "u32"),
@@ -152,6 +158,7 @@ impl Writer<'_> {
             .size("UNITS", units)
             .size("SUMS", stage.sums.len())
             .flag("UNIFORM", across.is_multiple_of(tile.group))
+            .subgroup(self.lanes > 0)
             .flag("INLINE", self.rows * self.columns <= 4)
             .text("V", v)
             .text("U", u)
@@ -219,15 +226,26 @@ impl Writer<'_> {
         }
         for (p, product) in products(&stage.sums).iter().enumerate() {
             let _ = writeln!(out, "{{");
-            for r in 0..self.rows {
-                let row = self.operand(product.operand, &format!("row{r}"));
-                let _ = writeln!(out, "let from{r} = {};", row.1);
+            // Where a subgroup's threads have the same rows, each reads those of one and all get them from it.
+            let lanes = self.lanes;
+            for g in 0..self.rows / lanes.max(1) {
+                let row = match lanes {
+                    0 => format!("row{g}"),
+                    _ => format!("min(first_row + {}u + lane, running - 1u)", g * lanes),
+                };
+                let row = self.operand(product.operand, &row);
+                let _ = writeln!(out, "let from{g} = {};", row.1);
             }
             let name = self.operand(product.operand, "0u").0;
             let steps = product.blocks * h / w;
             let _ = writeln!(out, "for (var k{p} = 0u; k{p} < {steps}u; k{p}++) {{");
-            for r in 0..self.rows {
-                let _ = writeln!(out, "let x{r} = ${name}[from{r} + k{p}];");
+            let x = if lanes > 0 { "a" } else { "x" };
+            for g in 0..self.rows / lanes.max(1) {
+                let _ = writeln!(out, "let {x}{g} = ${name}[from{g} + k{p}];");
+            }
+            for r in 0..if lanes > 0 { self.rows } else { 0 } {
+                let (from, lane) = (r / lanes, r % lanes);
+                let _ = writeln!(out, "let x{r} = subgroupBroadcast(a{from}, {lane}u);");
             }
             for (f, feed) in product.feeds.iter().enumerate() {
                 let weight = self.scan.weights[feed.source]

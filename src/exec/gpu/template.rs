@@ -95,6 +95,15 @@ impl Template {
         self.size(name, usize::from(value))
     }
 
+    /// Whether the threads of a subgroup hand operands to one another: `SUBGROUP`, and `lane` among the arguments.
+    pub fn subgroup(self, value: bool) -> Template {
+        let lane = match value {
+            true => ", @builtin(subgroup_invocation_id) lane: u32",
+            false => "",
+        };
+        self.flag("SUBGROUP", value).text("LANE", lane)
+    }
+
     /// A whole number that is `most` or, with `live`, what the run says if that is less.
     pub fn counted(mut self, name: &str, most: usize, live: Option<Live>) -> Template {
         self.live.extend(live.map(|l| (name.to_string(), l)));
