@@ -179,6 +179,18 @@ fn snapshots() -> Vec<(String, String)> {
         all.push((cell.name, commented(&head) + "\n" + &listing(&kernels)));
     }
     all.push(("packed".into(), listing(&scans(&packed(), &SNAPSHOT))));
+    // Few rows a thread, or each kernel would be pages.
+    let few = Tile {
+        scan_rows: 4,
+        product_rows: 4,
+        product_columns: 4,
+        ..Tile::subgroups(4, 1)
+    };
+    let kernels = Gpu::sources(&layer(&library::builtin("gru").unwrap(), 8, DIMS), &few);
+    let uses = |text: &str| text.contains("subgroup");
+    let mut kernels = kernels.unwrap();
+    kernels.retain(|(_, text)| uses(text));
+    all.push(("subgroups".into(), listing(&kernels)));
     // The other operations; kernels that differ in nothing but their sizes once.
     let sources = |plan| Gpu::sources(plan, &SNAPSHOT).unwrap();
     let mut kernels: Vec<_> = everything(ADAM).iter().flat_map(sources).collect();

@@ -35,7 +35,9 @@ function kernels(file) {
   for (let i = 0; i < parts.length; i += 2) {
     const code = parts[i + 1].replace(/^\/\/ functions as above$/m, () => above);
     above = code.match(/^fn [^]*?(?=^@compute)/m)?.[0] ?? '';
-    found.push([`${name} ${parts[i]}`, code]);
+    // The standard wants to be told, and naga, which has them as well, must not be told yet.
+    const enable = code.includes('subgroupBroadcast') ? 'enable subgroups;\n' : '';
+    found.push([`${name} ${parts[i]}`, enable + code]);
   }
   return found;
 }
@@ -50,7 +52,8 @@ async function open() {
     if (adapter) {
       const { description, device } = adapter.info;
       console.log(`adapter: ${description || device}`);
-      return adapter.requestDevice();
+      const requiredFeatures = ['subgroups'].filter((name) => adapter.features.has(name));
+      return adapter.requestDevice({ requiredFeatures });
     }
   }
   throw new Error('Dawn has no adapter, not even its null backend');
