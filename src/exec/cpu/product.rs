@@ -22,6 +22,8 @@ const DEEP: usize = 512;
 const AHEAD: usize = 64;
 /// Panels that stream past all strips of a block: with [`DEEP`] terms they stay in a second-level cache.
 const NEAR: usize = 12;
+/// Columns of a transposed A that are fetched before they are packed.
+const SOON: usize = 8;
 /// Rows of A that are packed at a time; they share that cache.
 const BLOCK: usize = 240;
 /// Multiply-adds that are worth a second thread.
@@ -323,7 +325,8 @@ impl<F: Real> WithSimd for Multiply<'_, F> {
         let panels = b.n.div_ceil(panel);
         let (packed, edge) = { self.strips }.split_at_mut(strip_elements(self.m, b.k));
         for start in (0..self.m).step_by(BLOCK) {
-            let block = strips(BLOCK.min(self.m - start), tall);
+            let rows_here = BLOCK.min(self.m - start);
+            let block = strips(rows_here, tall);
             for deep in (0..b.k.max(1)).step_by(DEEP) {
                 let depth = DEEP.min(b.k - deep);
                 let left = a.from(start, deep);
@@ -331,6 +334,10 @@ impl<F: Real> WithSimd for Multiply<'_, F> {
                     // Term by term through all strips, so that what lies side by side is read in one go.
                     for p in 0..depth {
                         let column = &left.values[p * a.cols_apart..];
+                        let later = column.as_ptr().wrapping_add(SOON * a.cols_apart);
+                        for line in (0..rows_here).step_by(64 / size_of::<F>()) {
+                            prefetch(later.wrapping_add(line), false);
+                        }
                         for (first, rows) in block.clone() {
                             let to = &mut packed[first * depth + p * rows..];
                             for_rows!(rows, copy(&column[first..], to));
