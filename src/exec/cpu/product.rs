@@ -22,7 +22,9 @@ const DEEP: usize = 512;
 const AHEAD: usize = 64;
 /// Panels that stream past all strips of a block: with [`DEEP`] terms they stay in a second-level cache.
 const NEAR: usize = 12;
-/// Columns of a transposed A that are fetched before they are packed.
+/// Panels that are packed at a time.
+const ABREAST: usize = 8;
+/// Rows of B, or columns of a transposed A, that are fetched before they are packed.
 const SOON: usize = 8;
 /// Rows of A that are packed at a time; they share that cache.
 const BLOCK: usize = 240;
@@ -144,32 +146,19 @@ impl<F: Real> Packed<F> {
         (self.panel, self.tall) = tile::<F>();
         (self.k, self.n) = (k, n);
         let panel = self.panel;
-        let panels = n.div_ceil(panel);
-        self.values.resize(k * panels * panel, F::ZERO);
-        let fill = |(at, to): (usize, &mut [F])| {
-            let first = at % panels * panel;
-            let columns = panel.min(n - first);
-            pack_panel(to, panel, columns, b.from(at / panels * DEEP, first));
-        };
-        // All blocks but the last are of the same depth, so the last is done apart.
-        let whole = k / DEEP * DEEP * panels * panel;
-        let (blocks, rest) = self.values.split_at_mut(whole);
-        if parallel && k * n > 1 << 14 {
-            blocks
-                .par_chunks_mut(DEEP * panel)
-                .enumerate()
-                .for_each(fill);
-        } else {
-            blocks.chunks_mut(DEEP * panel).enumerate().for_each(fill);
-        }
-        if !rest.is_empty() {
-            let before = k / DEEP * panels;
-            let each = k % DEEP * panel;
-            let fill = |(at, to): (usize, &mut [F])| fill((before + at, to));
-            if parallel && k % DEEP * n > 1 << 14 {
-                rest.par_chunks_mut(each).enumerate().for_each(fill);
-            } else {
-                rest.chunks_mut(each).enumerate().for_each(fill);
+        let values = at_least(&mut self.values, k * n.next_multiple_of(panel));
+        let blocks = values.chunks_mut((DEEP * n.next_multiple_of(panel)).max(1));
+        for (block, values) in blocks.enumerate() {
+            let depth = DEEP.min(k - block * DEEP);
+            let fill = |(nth, to): (usize, &mut [F])| {
+                let first = nth * ABREAST * panel;
+                let columns = (ABREAST * panel).min(n - first);
+                pack_panels(to, (depth, panel), columns, b.from(block * DEEP, first));
+            };
+            let each = ABREAST * depth * panel;
+            match parallel && depth * n > 1 << 14 {
+                true => values.par_chunks_mut(each).enumerate().for_each(fill),
+                false => values.chunks_mut(each).enumerate().for_each(fill),
             }
         }
     }
@@ -187,7 +176,7 @@ impl<F: Real> Packed<F> {
         strips: &mut Vec<F>,
     ) {
         assert!(a.holds(m, self.k) && View::rows(c, stride).holds(m, self.n));
-        strips.resize(strip_elements(m, self.k) + self.tall * self.panel, F::ZERO);
+        let strips = at_least(strips, strip_elements(m, self.k) + self.tall * self.panel);
         pulp::Arch::new().dispatch(Multiply {
             b: self,
             m,
@@ -264,16 +253,48 @@ impl<F: Real> Room<F> {
     }
 }
 
-/// A panel: columns of `b` row by row.
-fn pack_panel<F: Real>(to: &mut [F], panel: usize, columns: usize, b: View<'_, F>) {
-    if b.cols_apart == 1 {
-        for (p, row) in to.chunks_mut(panel).enumerate() {
-            let from = &b.values[p * b.rows_apart..][..columns];
-            row[..columns].copy_from_slice(from);
-            row[columns..].fill(F::ZERO);
+/// The first `count` elements of what is kept for them, whatever they are; it only grows, as filling it anew costs time.
+fn at_least<F: Real>(values: &mut Vec<F>, count: usize) -> &mut [F] {
+    if values.len() < count {
+        values.resize(count, F::ZERO);
+    }
+    &mut values[..count]
+}
+
+/// Panels side by side: `columns` columns of `b`, `depth` rows.
+fn pack_panels<F: Real>(
+    to: &mut [F],
+    (depth, panel): (usize, usize),
+    columns: usize,
+    b: View<'_, F>,
+) {
+    if b.cols_apart != 1 {
+        for (nth, to) in to.chunks_mut(depth * panel).enumerate() {
+            let columns = panel.min(columns - nth * panel);
+            pack_columns(to, panel, columns, b.from(0, nth * panel));
         }
         return;
     }
+    // Row by row through all panels, so that what lies side by side is read in one go.
+    for p in 0..depth {
+        let from = &b.values[p * b.rows_apart..];
+        let later = from.as_ptr().wrapping_add(SOON * b.rows_apart);
+        for line in (0..columns).step_by(64 / size_of::<F>()) {
+            prefetch(later.wrapping_add(line), false);
+        }
+        for (nth, from) in from[..columns].chunks(panel).enumerate() {
+            let to = &mut to[(nth * depth + p) * panel..][..panel];
+            let (to, rest) = to.split_at_mut(from.len());
+            for (to, from) in to.iter_mut().zip(from) {
+                *to = *from;
+            }
+            rest.fill(F::ZERO);
+        }
+    }
+}
+
+/// A panel of which the columns, or nothing, lie side by side.
+fn pack_columns<F: Real>(to: &mut [F], panel: usize, columns: usize, b: View<'_, F>) {
     // Columns are contiguous: a few rows at a time, so that what is written stays in the cache.
     for (nth, rows) in to.chunks_mut(16 * panel).enumerate() {
         let count = rows.len() / panel;
