@@ -35,7 +35,12 @@ pub struct Cpu<F> {
     room: Option<Room<F>>,
     /// Where the weights of a scan are packed.
     packed: Vec<Packed<F>>,
+    /// Whether a run is long enough to keep every core awake for it.
+    awake: bool,
 }
+
+/// Operations of arithmetic from which on that is so: a tenth of a millisecond on two cores.
+const AWAKE: f64 = 2e7;
 
 impl<F: Real> Cpu<F> {
     /// The executor of `plan`, every slot zero.
@@ -46,7 +51,9 @@ impl<F: Real> Cpu<F> {
             .clone()
             .map(|s| vec![F::ZERO; sized(s.role != Role::Words, s.len())]);
         let words = slots.map(|s| vec![0; sized(s.role == Role::Words, s.len())]);
+        let flops: f64 = plan.ops.iter().map(|op| op.cost().flops).sum();
         Cpu {
+            awake: flops > AWAKE,
             reals: reals.collect(),
             words: words.collect(),
             plan,
@@ -77,7 +84,9 @@ impl<F: Real> Cpu<F> {
     pub fn run(&mut self, inputs: &Inputs<'_>) -> Result<Outcome> {
         self.set(inputs)?;
         // On one of the pool's threads, so that no operation has to hand its work over and wait.
-        rayon::scope(|_| (0..self.plan.ops.len()).try_for_each(|op| self.run_op(op)))?;
+        parallel::awake(self.awake, || {
+            (0..self.plan.ops.len()).try_for_each(|op| self.run_op(op))
+        })?;
         Ok(self.outcome())
     }
 
@@ -87,7 +96,7 @@ impl<F: Real> Cpu<F> {
     /// As [`Cpu::run`].
     pub fn run_timed(&mut self, inputs: &Inputs<'_>, timings: &mut Timings) -> Result<Outcome> {
         self.set(inputs)?;
-        rayon::scope(|_| {
+        parallel::awake(self.awake, || {
             (0..self.plan.ops.len()).try_for_each(|op| {
                 let start = Instant::now();
                 self.run_op(op)?;

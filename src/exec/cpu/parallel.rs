@@ -1,10 +1,40 @@
 //! Splits rows over the cores. Each row is computed the same way whatever the split, so results do not depend on it.
 
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::prelude::*;
 
 use super::halves;
+
+/// Runs `f` on one of the pool's threads and keeps the others awake meanwhile, looking for work: to wake one takes as long
+/// as some operations do.
+pub fn awake<R: Send>(worth: bool, f: impl FnOnce() -> R + Send) -> R {
+    /// Ends the wait, whatever ends the work.
+    struct Done<'a>(&'a AtomicBool);
+    impl Drop for Done<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Release);
+        }
+    }
+    let done = AtomicBool::new(false);
+    rayon::scope(|scope| {
+        let _done = Done(&done);
+        let mine = rayon::current_thread_index();
+        if worth {
+            let done = &done;
+            scope.spawn_broadcast(move |_, context| {
+                while Some(context.index()) != mine && !done.load(Ordering::Acquire) {
+                    if rayon::yield_now() != Some(rayon::Yield::Executed) {
+                        // Another program may want this core.
+                        std::thread::yield_now();
+                    }
+                }
+            });
+        }
+        f()
+    })
+}
 
 /// Fewer elements than this are not worth a second thread.
 const WORTH: usize = 1 << 14;
