@@ -92,9 +92,15 @@ fn schema(value: &Value, path: &str, found: &mut BTreeSet<String>) {
     }
 }
 
+/// The schema, but for the settings, which are those of training.
 fn shown(value: &Value) -> String {
+    let mut value = value.clone();
+    let settings = value["settings"].take();
+    for (name, want) in [("hidden", Value::from(8)), ("dropout", 0.1.into())] {
+        assert_eq!(settings[name], want, "{settings}");
+    }
     let mut found = BTreeSet::new();
-    schema(value, "", &mut found);
+    schema(&value, "", &mut found);
     found.into_iter().collect::<Vec<_>>().join("\n")
 }
 
@@ -187,7 +193,10 @@ fn on_the_cpu_every_operation_is_a_row() {
     assert_eq!(order, plan_order);
     insta::assert_snapshot!(shown(&found), @r"
     .clock: string
+    .date: string
     .device: string
+    .driver: null
+    .gaps: null
     .host: null
     .kernels[].bound: string
     .kernels[].calls: number
@@ -199,6 +208,7 @@ fn on_the_cpu_every_operation_is_a_row() {
     .kernels[].name: string
     .kernels[].shape: string
     .kernels[].share: number
+    .kernels[].spread_ms: number
     .limits.gbytes: number
     .limits.gflops: number
     .model.batch: number
@@ -210,6 +220,8 @@ fn on_the_cpu_every_operation_is_a_row() {
     .model.parameters: number
     .model.seq_len: number
     .model.vocab: number
+    .program: string
+    .settings: null
     .steps: number
     .total.calls: number
     .total.gbytes: number
@@ -242,6 +254,29 @@ fn on_an_adapter_every_kernel_is_a_row() {
     let spans = track(&trace, 1);
     assert_eq!(spans.len() as f64, dispatches);
     apart(&spans);
+    // Kernels and the gaps between them fill the device's time, and the table's gaps are those of a step like it.
+    let gaps: f64 = { trace["traceEvents"].as_array().unwrap().iter() }
+        .filter_map(|e| e["args"]["gap_us"].as_f64())
+        .sum();
+    let kernels: f64 = spans.iter().map(|s| s.2 - s.1).sum();
+    let whole = spans[spans.len() - 1].2 - spans[0].1;
+    assert!((kernels + gaps - whole).abs() <= 1e-6 * whole, "{gaps} us");
+    let told = &found["gaps"];
+    assert_eq!(number(&told["count"]), dispatches - 1.0);
+    let all = number(&told["ms"]) + number(&found["total"]["ms"]);
+    assert!(all <= number(&found["total"]["timed_step_ms"]), "{told}");
+    let [median, longest] = ["median_us", "longest_us"].map(|k| number(&told[k]));
+    assert!(
+        median <= longest && longest <= 1e3 * number(&told["ms"]),
+        "{told}"
+    );
+    assert!(names(&found).contains(&told["after"].as_str().unwrap().to_string()));
+    // A device is not at work for longer than the step takes.
+    let host = &found["host"];
+    let share = number(&host["device_share"]);
+    assert!(share > 0.0 && share <= 1.0, "{host}");
+    assert!(number(&host["longest_submission_ms"]) <= number(&host["device_ms"]) * 20.0);
+    assert!(number(&host["submissions"]) >= 1.0, "{host}");
     let host = track(&trace, 2);
     apart(&host);
     for phase in ["recording", "submitting"] {
@@ -249,12 +284,24 @@ fn on_an_adapter_every_kernel_is_a_row() {
     }
     insta::assert_snapshot!(shown(&found), @r"
     .clock: string
+    .date: string
     .device: string
+    .driver: string
+    .gaps.after: string
+    .gaps.count: number
+    .gaps.longest_us: number
+    .gaps.median_us: number
+    .gaps.ms: number
+    .host.device_ms: number
+    .host.device_share: number
     .host.dispatches: number
     .host.inputs_ms: number
+    .host.longest_submission_ms: number
     .host.recording_ms: number
+    .host.submissions: number
     .host.submitting_ms: number
     .host.us_per_dispatch: number
+    .host.waiting_ms: number
     .kernels[].bound: string
     .kernels[].calls: number
     .kernels[].gbytes: number
@@ -265,6 +312,7 @@ fn on_an_adapter_every_kernel_is_a_row() {
     .kernels[].name: string
     .kernels[].shape: string
     .kernels[].share: number
+    .kernels[].spread_ms: number
     .limits.gbytes: number
     .limits.gflops: number
     .model.batch: number
@@ -276,6 +324,8 @@ fn on_an_adapter_every_kernel_is_a_row() {
     .model.parameters: number
     .model.seq_len: number
     .model.vocab: number
+    .program: string
+    .settings: null
     .steps: number
     .total.calls: number
     .total.gbytes: number
@@ -459,6 +509,149 @@ fn the_model_has_all_flags_of_training() {
     }
 }
 
+/// A profile of the tiny model on the CPU beside an earlier one, of which `change` makes another: what is said of it, and
+/// the errors and warnings.
+fn against(folder: &Path, change: impl Fn(&mut Value)) -> (Value, String) {
+    let then = ok(folder, &format!("profile {TINY} --device cpu --json"));
+    let mut then: Value = serde_json::from_str(&then).unwrap();
+    change(&mut then);
+    std::fs::write(folder.join("then.json"), then.to_string()).unwrap();
+    let args = format!("profile {TINY} --device cpu --json --against then.json");
+    let done = wgrnn(folder, &args);
+    let err = String::from_utf8(done.stderr).unwrap();
+    assert_eq!(done.status.code(), Some(0), "{err}");
+    let now: Value = serde_json::from_slice(&done.stdout).unwrap();
+    sound(&now);
+    (now, err)
+}
+
+#[test]
+fn a_saved_profile_stands_beside_the_present_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let (now, _) = against(folder.path(), |then| {
+        let kernels = then["kernels"].as_array_mut().unwrap();
+        for kernel in kernels.iter_mut() {
+            match kernel["name"].as_str().unwrap() {
+                "update" => kernel["name"] = "older".into(),
+                // More than all that the machine may do meanwhile.
+                "loss" => kernel["ms"] = 1e6.into(),
+                _ => {}
+            }
+        }
+        let total: f64 = kernels.iter().map(|k| number(&k["ms"])).sum();
+        then["total"]["ms"] = total.into();
+    });
+    let found = &now["against"];
+    let rows = found["kernels"].as_array().unwrap();
+    let row = |name: &str| {
+        let mut same = rows.iter().filter(|r| r["name"] == name);
+        let row = same.next().unwrap_or_else(|| panic!("no {name}: {found}"));
+        assert!(same.next().is_none(), "{name} twice: {found}");
+        row
+    };
+    assert_eq!(rows.len(), now["kernels"].as_array().unwrap().len() + 1);
+    assert_eq!(rows[0]["name"], "loss", "the biggest change is first");
+    let loss = row("loss");
+    assert_eq!(
+        (&loss["then_ms"], &loss["marked"]),
+        (&1e6.into(), &true.into())
+    );
+    assert!(number(&loss["ratio"]) < 1e-2, "{loss}");
+    assert_eq!(row("older")["now_ms"], Value::Null);
+    assert_eq!(row("update")["then_ms"], Value::Null);
+    // One percent of a million milliseconds is far above what anything else changed by.
+    let marked = rows.iter().filter(|r| r["marked"] == true).count();
+    assert_eq!(marked, 1, "{found}");
+    for (key, of) in [("total", "ms"), ("step", "step_ms")] {
+        let part = &found[key];
+        let now_ms = number(&now["total"][of]);
+        assert_eq!(number(&part["now_ms"]), now_ms, "{part}");
+        let want = now_ms / number(&part["then_ms"]);
+        assert!(
+            (number(&part["ratio"]) - want).abs() <= 1e-9 * want,
+            "{part}"
+        );
+    }
+    let changes = sum(rows, "change_ms");
+    let all = number(&found["total"]["now_ms"]) - number(&found["total"]["then_ms"]);
+    assert!(
+        (changes - all).abs() <= 1e-6 * all.abs(),
+        "{changes}, {all}"
+    );
+    let args = format!("profile {TINY} --device cpu --against then.json");
+    let table = ok(folder.path(), &args);
+    for part in ["against then.json: 20", "older", "gone", "new", "<- less"] {
+        assert!(table.contains(part), "{part}: {table}");
+    }
+}
+
+#[test]
+fn what_is_not_alike_is_warned_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let (now, err) = against(folder.path(), |then| {
+        then["device"] = "another one".into();
+        then["model"]["hidden"] = 16.into();
+        then["settings"]["tie"] = true.into();
+    });
+    let want = [
+        "another device: another one then, cpu",
+        "another model: hidden 16 then, 8 now",
+        "another setting: tie true then, false now",
+    ];
+    let differs = now["against"]["differs"].as_array().unwrap();
+    assert_eq!(differs.len(), want.len(), "{differs:?}");
+    for (difference, want) in differs.iter().zip(want) {
+        assert!(
+            difference.as_str().unwrap().starts_with(want),
+            "{difference}"
+        );
+        assert!(
+            err.contains(&format!("warning: then.json: {want}")),
+            "{err}"
+        );
+    }
+}
+
+#[test]
+fn what_is_no_profile_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = ok(
+        folder.path(),
+        &format!("profile {TINY} --device cpu --json"),
+    );
+    let changed = |change: fn(&mut Value)| {
+        let mut value: Value = serde_json::from_str(&whole).unwrap();
+        change(&mut value);
+        value.to_string()
+    };
+    for (content, part) in [
+        (String::new(), "EOF"),
+        ("not JSON".into(), "expected"),
+        ("{}".into(), "missing field `program`"),
+        (whole[..whole.len() / 2].into(), "EOF"),
+        (changed(|v| v["kernels"] = 3.into()), "invalid type"),
+        (changed(|v| v["kernels"][0]["ms"] = (-1).into()), ": -1"),
+        (
+            changed(|v| v["kernels"][0]["ms"] = 77.into()),
+            "with a total of",
+        ),
+        (changed(|v| v["total"]["step_ms"] = Value::Null), "null"),
+    ] {
+        std::fs::write(folder.path().join("bad.json"), content).unwrap();
+        // An adapter that does not exist: the file is read before anything is measured.
+        let done = wgrnn(folder.path(), "profile --against bad.json --device nosuch");
+        let err = String::from_utf8(done.stderr).unwrap();
+        assert_eq!(done.status.code(), Some(3), "{err}");
+        assert_eq!(err.lines().count(), 1, "{err}");
+        for part in [
+            "bad.json: expected what `wgrnn profile --json` prints",
+            part,
+        ] {
+            assert!(err.contains(part), "{part}: {err}");
+        }
+    }
+}
+
 #[test]
 fn faults_are_one_line() {
     let folder = tempfile::tempdir().unwrap();
@@ -473,6 +666,7 @@ fn faults_are_one_line() {
         ("--device cpu --steps 0", 2, "--steps"),
         ("--device nosuch", 5, "nosuch"),
         ("nowhere --device cpu", 4, "nowhere"),
+        ("--device cpu --against no.json", 7, "no.json"),
     ] {
         let done = wgrnn(folder.path(), &format!("profile {args}"));
         let err = String::from_utf8(done.stderr).unwrap();

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use wgrnn::exec::gpu::{Phase, Traced};
+use wgrnn::exec::profile::between;
 use wgrnn::op::Plan;
 
 const DEVICE: u32 = 1;
@@ -35,9 +36,12 @@ pub fn events(traced: &Traced, plan: &Plan, device: &str) -> Value {
         };
         events.push(span(label, HOST, *from, to - from, json!({})));
     }
-    for of in &traced.spans {
+    let gaps = between(&traced.spans);
+    for (n, of) in traced.spans.iter().enumerate() {
         let op = &plan.ops[of.op];
-        let args = json!({"operation": op.name(), "kind": op.kind(), "shape": op.shape()});
+        let mut args = json!({"operation": op.name(), "kind": op.kind(), "shape": op.shape()});
+        // What the device waits before the next kernel begins.
+        args["gap_us"] = json!(gaps.get(n).map(|gap| 1e6 * gap));
         events.push(span(&of.label, DEVICE, zero + of.start, of.seconds, args));
     }
     json!({"displayTimeUnit": "ns", "traceEvents": events})

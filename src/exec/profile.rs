@@ -1,5 +1,7 @@
 //! Where a step's time goes: every kernel's seconds and rates beside what the device can do at most.
 
+mod gaps;
+
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -9,6 +11,8 @@ use super::gpu::{self, Gpu, KernelTime, Phase, Span, Traced};
 use super::{Device, Inputs};
 use crate::error::Result;
 use crate::op::{Cost, Plan};
+
+pub use gaps::{Gaps, between};
 
 /// What a device can do at most.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -41,6 +45,8 @@ pub struct Row {
     pub calls: u64,
     /// Seconds a step.
     pub seconds: f64,
+    /// Half of what lies between the slowest and the fastest of the steps that count, in seconds.
+    pub spread: f64,
     /// What it does a step.
     pub cost: Cost,
 }
@@ -64,7 +70,7 @@ pub fn rate(amount: f64, seconds: f64) -> f64 {
     if seconds > 0.0 { amount / seconds } else { 0.0 }
 }
 
-/// What the host does for a step, in seconds.
+/// What the host does for a step beside the device, in seconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Host {
     /// Handing the inputs over.
@@ -73,14 +79,29 @@ pub struct Host {
     pub recording: f64,
     /// Submitting them.
     pub submitting: f64,
+    /// Waiting for the device, while steps follow one another as in training.
+    pub waiting: f64,
+    /// The device's own time from the beginning to the end of each submission of a step, all of them together, gaps
+    /// between its kernels included; absent where the device has no clock.
+    pub device: Option<f64>,
     /// Dispatches recorded.
     pub dispatches: usize,
+    /// Submissions of a step, and the longest of them in seconds by the device's clock, else by the host's.
+    pub submissions: usize,
+    /// See `submissions`.
+    pub longest: f64,
 }
 
 impl Host {
     /// Seconds of recording and submitting for one dispatch.
     pub fn per_dispatch(&self) -> f64 {
         (self.recording + self.submitting) / self.dispatches.max(1) as f64
+    }
+
+    /// The share of a step of `wall` seconds in which the device is at work; at most 1, as its own time is that of steps
+    /// one at a time.
+    pub fn busy(&self, wall: f64) -> Option<f64> {
+        Some(rate(self.device?, wall).min(1.0))
     }
 }
 
@@ -95,6 +116,8 @@ pub struct Profile {
     pub wall: f64,
     /// The host's part, where there is a device beside it.
     pub host: Option<Host>,
+    /// The gaps between kernels, where the device's own clock tells them.
+    pub gaps: Option<Gaps>,
     /// Whether the device's own clock was used.
     pub timestamps: bool,
     /// The device's limits.
@@ -105,6 +128,8 @@ pub struct Profile {
 
 /// Runs before the measured ones: caches fill, clocks rise, kernels are made ready.
 const WARM_UP: usize = 3;
+/// The submissions of a run that are told of at most.
+const SEEN: usize = 256;
 
 /// Times `steps` runs of `plan` on `device` with each run's parts, and as many without. The first run starts from zeroed
 /// states and `parameters`; the inputs are the same every time.
@@ -192,14 +217,25 @@ async fn on_gpu(
         gpu.run(inputs).await?;
     }
     gpu.outcomes(true).await?;
+    let of = |phases: &[(Phase, f64, f64)], wanted: Phase| -> f64 {
+        let all = phases.iter().filter(|p| p.0 == wanted);
+        all.map(|(_, from, to)| to - from).sum()
+    };
     let start = Instant::now();
+    let mut waiting = 0.0;
     for _ in 0..steps {
-        gpu.run(inputs).await?;
+        let mut marks = Vec::new();
+        let mut mark = |phase| marks.push((phase, start.elapsed().as_secs_f64()));
+        gpu.run_marked(inputs, &mut mark).await?;
+        waiting += of(&phases(&marks), Phase::Waiting);
     }
+    let drained = start.elapsed().as_secs_f64();
     gpu.outcomes(true).await?;
     // Steps overlap with the host's work on the next ones, as in training.
-    let wall = start.elapsed().as_secs_f64() / steps.max(1) as f64;
-    let mut hosts = Vec::new();
+    let all = start.elapsed().as_secs_f64();
+    let wall = all / steps.max(1) as f64;
+    let waiting = (waiting + all - drained) / steps.max(1) as f64;
+    let (mut hosts, mut devices) = (Vec::new(), Vec::new());
     for _ in 0..steps {
         // On an idle device, so that no driver's waiting for it counts as the host's work.
         let mut marks = Vec::new();
@@ -207,24 +243,25 @@ async fn on_gpu(
         gpu.run_marked(inputs, &mut mark).await?;
         gpu.outcomes(true).await?;
         hosts.push(phases(&marks));
+        devices.push(gpu.submissions().iter().sum());
     }
     let mut traces = Vec::new();
     for _ in 0..steps {
         traces.push(gpu.run_traced(inputs).await?);
         gpu.outcomes(true).await?;
     }
-    let of = |phases: &[(Phase, f64, f64)], wanted: Phase| -> f64 {
-        let all = phases.iter().filter(|p| p.0 == wanted);
-        all.map(|(_, from, to)| to - from).sum()
-    };
+    let timestamps = device.adapter.timestamps;
     let typical = |phase: Phase| mean(&middle(hosts.clone(), |h| of(h, phase)), |h| of(h, phase));
     let host = Host {
         inputs: typical(Phase::Inputs),
         recording: typical(Phase::Recording),
         submitting: typical(Phase::Submitting),
+        waiting,
+        device: (timestamps && gpu.submissions().len() < SEEN).then(|| median(devices)),
         dispatches: gpu.dispatches(),
+        submissions: gpu.submissions().len(),
+        longest: gpu.submissions().iter().copied().fold(0.0, f64::max),
     };
-    let timestamps = device.adapter.timestamps;
     Ok(assemble(
         &plan,
         traces,
@@ -256,6 +293,7 @@ fn assemble(
             shape: op.shape(),
             calls: kernel.calls,
             seconds: mean(&steps, |s| s[n].seconds),
+            spread: spread(steps.iter().map(|s| s[n].seconds)),
             cost: part.unwrap_or_else(|| op.cost()),
         }
     };
@@ -264,7 +302,9 @@ fn assemble(
         host: Vec::new(),
         wall: 0.0,
     };
+    let spans: Vec<&[Span]> = kept.iter().map(|t| t.spans.as_slice()).collect();
     Profile {
+        gaps: gaps::gaps(&spans).filter(|_| timestamps),
         rows: first.iter().enumerate().map(row).collect(),
         timed: mean(&kept, |t| t.wall),
         wall,
@@ -288,6 +328,12 @@ fn mean<T>(all: &[T], figure: impl Fn(&T) -> f64) -> f64 {
     all.iter().map(figure).sum::<f64>() / all.len().max(1) as f64
 }
 
+/// Half of what lies between the largest and the smallest.
+fn spread(all: impl Iterator<Item = f64> + Clone) -> f64 {
+    let largest = all.clone().fold(0.0, f64::max);
+    (largest - all.fold(largest, f64::min)) / 2.0
+}
+
 /// The median; 0 of nothing.
 pub(super) fn median(mut all: Vec<f64>) -> f64 {
     all.sort_by(f64::total_cmp);
@@ -307,6 +353,8 @@ mod tests {
             assert_eq!(middle(few.clone(), |x| *x), few);
         }
         assert_eq!(median(vec![3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(spread([3.0, 1.0, 2.0].into_iter()), 1.0);
+        assert_eq!(spread([3.0].into_iter()), 0.0);
     }
 
     #[test]
@@ -321,6 +369,7 @@ mod tests {
             shape: String::new(),
             calls: 1,
             seconds: 0.5,
+            spread: 0.0,
             cost: Cost { flops, bytes },
         };
         assert_eq!(row(25.0, 1.0).share(&limits), (0.5, Bound::Compute));
