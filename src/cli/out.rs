@@ -2,6 +2,8 @@
 
 use std::io::{ErrorKind, Write};
 use std::path::Path;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::time::Duration;
 
 use serde_json::Value;
 use wgrnn::{Error, Result};
@@ -29,4 +31,45 @@ pub fn json(value: &Value) -> Result<()> {
 /// Prints a line to standard error; nobody may be there to read it.
 pub fn note(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+/// How long something may take without a word.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Prints `text` to standard error, once, unless what is returned is dropped within a second.
+pub fn when_slow(text: String) -> Sender<()> {
+    after(PATIENCE, move || note(&text))
+}
+
+/// Calls `say` unless what is returned is dropped within `patience`.
+fn after(patience: Duration, say: impl FnOnce() + Send + 'static) -> Sender<()> {
+    let (done, dropped) = channel();
+    std::thread::spawn(move || {
+        if dropped.recv_timeout(patience) == Err(RecvTimeoutError::Timeout) {
+            say();
+        }
+    });
+    done
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_slow_is_told() {
+        let (said, heard) = channel();
+        let say = |what: &'static str| {
+            let said = said.clone();
+            move || {
+                let _ = said.send(what);
+            }
+        };
+        drop(after(Duration::from_secs(60), say("quick")));
+        let slow = after(Duration::from_millis(1), say("slow"));
+        drop(said);
+        assert_eq!(heard.recv(), Ok("slow"));
+        drop(slow);
+        assert!(heard.recv().is_err(), "told of what was quick");
+    }
 }

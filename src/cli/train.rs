@@ -327,7 +327,11 @@ async fn drive(
     }
     let mut progress = Progress::new(quiet, job.steps_per_epoch(), about.vocabulary.unit());
     let start = Instant::now();
+    let compiling = matches!(device, Device::Gpu(_)) && !quiet;
+    let busy =
+        compiling.then(|| out::when_slow(format!("compiling kernels for {}", device.name())));
     let made = Trainer::new(device.clone(), job, state).await;
+    drop(busy);
     let mut trainer = made.map_err(|e| advise(e, &device, batch, &of))?;
     let result = loop {
         let elapsed = before + start.elapsed().as_secs_f64();
