@@ -60,6 +60,9 @@ def arguments():
     parser.add_argument("--gpu", action="append", default=[], metavar="ADAPTER", help="wgrnn on this adapter too")
     parser.add_argument("--burn-device", default="auto", help="auto, software, discrete:N, integrated:N or virtual:N")
     parser.add_argument("--burn", type=Path, help="the burn peer's program, if not where cargo puts it")
+    parser.add_argument("--step", type=Path, help="the program that times wgrnn (default: cargo builds it)")
+    parser.add_argument("--precision", action="append", choices=["fp32", "tf32", "bf16"],
+                        help="of PyTorch on a CUDA device; may be given several times (default: all three)")
     parser.add_argument("--python", default=sys.executable, help="a Python that has torch")
     parser.add_argument("--threads", type=int, help="CPU threads for wgrnn and PyTorch (default: each one's choice)")
     parser.add_argument("--rounds", type=int, default=5)
@@ -84,9 +87,10 @@ def build_step():
     sys.exit("compare: cargo built no program called `step`")
 
 
-def pytorch(args, device):
+def pytorch(args, device, precision):
     threads = ["--threads", str(args.threads)] if args.threads else []
-    return Contender(f"PyTorch {device}", [args.python, str(PYTORCH), "--device", device] + threads)
+    label = f"PyTorch {device} {precision}" if device == "cuda" else f"PyTorch {device}"
+    return Contender(label, [args.python, str(PYTORCH), "--device", device, "--precision", precision] + threads)
 
 
 def contenders(args, step):
@@ -101,9 +105,11 @@ def contenders(args, step):
         except OSError as error:
             sys.exit(f"compare: --python {args.python}: {error.strerror}")
         if torch.returncode == 0:
-            devices = ["cpu"] + (["cuda"] if "True" in torch.stdout else [])
-            found += [pytorch(args, device) for device in devices]
-            if len(devices) == 1:
+            found.append(pytorch(args, "cpu", "fp32"))
+            if "True" in torch.stdout:
+                precisions = args.precision or ["fp32", "tf32", "bf16"]
+                found += [pytorch(args, "cuda", precision) for precision in precisions]
+            else:
                 missing.append("PyTorch cuda: no CUDA device is visible to PyTorch")
         else:
             missing.append(f"PyTorch: {args.python} has no torch: pip install torch, or name another with --python")
@@ -204,7 +210,7 @@ def main():
         sys.exit(f"compare: --rounds {args.rounds}: expected at least 1")
     if args.threads:
         os.environ["RAYON_NUM_THREADS"] = str(args.threads)
-    step = build_step()
+    step = str(args.step) if args.step else build_step()
     found, missing = contenders(args, step)
     ours, peers = [c for c in found if c.ours], [c for c in found if not c.ours]
     table = [["H, layers, B, T, V", "wgrnn", "a step"] + [p.label for p in peers]]
