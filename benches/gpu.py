@@ -74,12 +74,13 @@ class Report:
     def __init__(self, path, head):
         self.path, self.head, self.sections = path, head, {}
 
-    def put(self, title, lines):
+    def put(self, title, lines, show=True):
         self.sections[title] = lines
         parts = ["\n".join([f"## {title}", "", *lines]) for title, lines in self.sections.items()]
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.path.write_text("\n\n".join([self.head, *parts]) + "\n")
-        print(f"\n## {title}\n", *lines, sep="\n", flush=True)
+        if show:
+            print(f"\n## {title}\n", *lines, sep="\n", flush=True)
 
 
 class Resident:
@@ -162,6 +163,8 @@ def ordered():
 
 def table(rows):
     head, *rest = rows
+    if not rest:
+        return ["None was measured."]
     return ["| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rest]]
 
 
@@ -236,7 +239,8 @@ def profiles(args, clock, device, report):
         else:
             row += ["", "", ""]
         hosts.append(row)
-    lines = [limits, f"Products of {LARGE} and more in every direction:", "", *table(products)]
+    which = "Products" if args.smoke else f"Products of {LARGE} and more in every direction"
+    lines = [*filter(None, [limits]), f"{which}:", "", *table(products)]
     if shares:
         lines += ["", f"{min(shares):.1%} at least, {geometric(shares):.1%} on average (geometric)."]
     lines += ["", *table(hosts), "", "Gaps are those where every kernel is timed in a pass of its own.", "", *table(loops)]
@@ -252,12 +256,24 @@ def step_time(args, shape, device, limit):
     return (None, fault, late) if fault else (json.loads(out.splitlines()[-1]), None, False)
 
 
+def torch_missing(args, limit):
+    """Why PyTorch cannot be measured, if it cannot."""
+    probe = "import torch; print(torch.cuda.is_available())"
+    out, fault, _ = run([args.python, "-c", probe], limit)
+    if fault:
+        return f"PyTorch is missing: {args.python}: {fault}"
+    if args.torch_device.startswith("cuda") and "True" not in out:
+        return "PyTorch sees no CUDA device"
+    return None
+
+
 def steps(args, clock, device, report):
     """The table: our times by shape, for the peers after it."""
     shapes = TINY if args.smoke else ordered()
+    missing = torch_missing(args, clock.left("table"))
     peer = Resident(args.python, args.torch_device)
-    times = {shape: {who: [] for who in ["wgrnn", *PRECISIONS]} for shape in shapes}
-    faults, about = {}, ""
+    times = {shape: {who: [] for who in ["wgrnn", *PRECISIONS][: 1 if missing else None]} for shape in shapes}
+    faults, about = {}, missing or "PyTorch did not run"
     for round_number in range(args.rounds):
         for shape in shapes:
             for who, found in times[shape].items():
@@ -272,15 +288,19 @@ def steps(args, clock, device, report):
                     line, fault = peer.ask(request, limit)
                 if line:
                     found.append(line["ms_median"])
-                    about = about if who == "wgrnn" else f"PyTorch {line['version']} on {line['device']}"
+                    if who != "wgrnn":
+                        about = f"PyTorch {line['version']} on {line['device']}"
                 else:
                     faults[(shape, who)] = fault
-        put_steps(args, report, times, faults, about)
+        last = clock.left("table") < 1 or round_number + 1 == args.rounds
+        put_steps(report, times, faults, about, last)
+        if last:
+            break
     peer.end()
     return {shape: of["wgrnn"] for shape, of in times.items()}
 
 
-def put_steps(args, report, times, faults, about):
+def put_steps(report, times, faults, about, show):
     rows = [["shape", "wgrnn ms", *(f"PyTorch {p} ms, ratio" for p in PRECISIONS), "rounds"]]
     ratios = {p: {} for p in PRECISIONS}
     left_out = []
@@ -291,12 +311,12 @@ def put_steps(args, report, times, faults, about):
                 continue
         row = [name(shape), f"{statistics.median(of['wgrnn']):.4g}" if of["wgrnn"] else "failed"]
         for precision in PRECISIONS:
-            pairs = [peer / ours for peer, ours in zip(of[precision], of["wgrnn"])]
+            pairs = [peer / ours for peer, ours in zip(of.get(precision, []), of["wgrnn"])]
             if pairs:
                 ratios[precision][shape] = statistics.median(pairs)
                 row.append(f"{statistics.median(of[precision]):.4g}, {ratios[precision][shape]:.3g}x")
             else:
-                row.append("failed" if (shape, precision) in faults else "no time")
+                row.append("failed" if (shape, precision) in faults else "no time" if precision in of else "missing")
         rows.append(row + [str(len(of["wgrnn"]))])
     lines = [f"{about}. A ratio is PyTorch's time / wgrnn's: 2x is twice as fast as PyTorch. wgrnn computes in 32 bits.", ""]
     for precision, of in ratios.items():
@@ -309,7 +329,7 @@ def put_steps(args, report, times, faults, about):
     lines += ["", *table(rows)]
     lines += ["", f"Shapes for which no time was left: {'; '.join(left_out)}."] if left_out else []
     lines += [f"Failed: {name(shape)}, {who}: {fault}" for (shape, who), fault in faults.items()]
-    report.put("Training steps beside PyTorch", lines)
+    report.put("Training steps beside PyTorch", lines, show)
 
 
 def burn(args, clock, ours, report):

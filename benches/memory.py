@@ -68,17 +68,17 @@ def measure(command, H, layers, B, T):
     return json.loads(done.stdout.splitlines()[-1]), None
 
 
-def layer_of(slot):
+def layer_of(name):
     """The layer that a slot belongs to: `state.l0` to 0; none for the head and what all share."""
-    found = re.search(r"\.l(\d+)(\.|$)", slot["name"])
+    found = re.search(r"\.l(\d+)(\.|$)", name)
     return int(found[1]) if found else None
 
 
-def by_token(slots, layers, tokens):
-    """Bytes of the layers' slots that grow with the tokens, for a token and a layer, and of the other such slots."""
-    grows = [s for s in slots if s["role"] in ("Activation", "State") and s["bytes"] >= 4 * tokens]
-    own = sum(s["bytes"] for s in grows if layer_of(s) is not None)
-    return own / tokens / layers, sum(s["bytes"] for s in grows if layer_of(s) is None) / tokens
+def growth_of(lines, tokens):
+    """What each slot takes for a token, in bytes, by its name: what it grows by between two lengths."""
+    short, long = ({slot["name"]: slot["bytes"] for slot in line["slots"]} for line in lines)
+    grown = {name: (size - short.get(name, 0)) / tokens for name, size in long.items()}
+    return {name: each for name, each in grown.items() if each > 0}
 
 
 def markdown(rows):
@@ -90,7 +90,7 @@ def main():
     args = arguments()
     step = str(args.step) if args.step else build_step()
     contenders = {"wgrnn": [step, "--slots"], "PyTorch": [args.python, str(PYTORCH)]}
-    planned = [["H x layers, B, T", "least, bytes a token and layer", "planned", "times the least", "head and loss, a token"]]
+    planned = [["H x layers, B", "least, bytes a token and layer", "planned", "times the least", "head and loss, a token"]]
     peaks = [["H x layers, B, T", "wgrnn: slots, packed MiB", "wgrnn: peak - start MiB", "PyTorch: peak - start MiB"]]
     growth = [["H x layers, B", "least, bytes a token and layer", "wgrnn", "times the least", "PyTorch", "times the least"]]
     listings, faults, versions = [], [], {}
@@ -98,7 +98,7 @@ def main():
         lines = {}
         least = 4 * LEAST * H
         for T in args.seq_len:
-            title, tokens = f"{H} x {layers}, {B}, {T}", B * T
+            title = f"{H} x {layers}, {B}, {T}"
             row = [title, "", "", ""]
             for column, (who, command) in enumerate(contenders.items(), 2):
                 line, fault = measure(command, H, layers, B, T)
@@ -110,13 +110,16 @@ def main():
                 versions[who] = line["version"]
                 row[column] = f"{(line['peak_bytes'] - line['baseline_bytes']) / MIB:.1f}"
             if ours := lines.get(("wgrnn", T)):
-                slots = ours["slots"]
-                row[1] = f"{sum(s['bytes'] for s in slots) / MIB:.1f}, {ours['packed_bytes'] / MIB:.1f}"
-                own, others = by_token(slots, layers, tokens)
-                planned.append([title, str(least), f"{own:.0f}", f"{own / least:.2f}", f"{others:.0f}"])
+                held = sum(slot["bytes"] for slot in ours["slots"])
+                row[1] = f"{held / MIB:.1f}, {ours['packed_bytes'] / MIB:.1f}"
             peaks.append(row)
-        if ours := lines.get(("wgrnn", args.seq_len[-1])):
-            listings.append((H, layers, B, args.seq_len[-1], ours["slots"]))
+        both = [lines.get(("wgrnn", T)) for T in args.seq_len]
+        if all(both):
+            slots = growth_of(both, (args.seq_len[1] - args.seq_len[0]) * B)
+            own = sum(each for name, each in slots.items() if layer_of(name) is not None) / layers
+            others = sum(each for name, each in slots.items() if layer_of(name) is None)
+            planned.append([f"{H} x {layers}, {B}", str(least), f"{own:.0f}", f"{own / least:.2f}", f"{others:.0f}"])
+            listings.append((H, layers, slots))
         row = [f"{H} x {layers}, {B}", str(least)]
         for who in contenders:
             short, long = (lines.get((who, T)) for T in args.seq_len)
@@ -148,13 +151,12 @@ def main():
         "",
         *markdown(growth),
     ]
-    for H, layers, B, T, slots in listings[:1]:
-        rows = [["slot", "shape", "bytes a token", "numbers of H"]]
-        for slot in sorted(slots, key=lambda s: -s["bytes"]):
-            each = slot["bytes"] / (B * T)
-            if slot["role"] in ("Activation", "State") and each >= 4:
-                rows.append([slot["name"], " x ".join(map(str, slot["shape"])), f"{each:.0f}", f"{each / 4 / H:.2f}"])
-        out += ["", f"Slots that hold something for every token, H {H} x {layers}, B {B}, T {T}:", "", *markdown(rows)]
+    # The deepest of the models has every kind of slot.
+    for H, layers, slots in sorted(listings, key=lambda of: -of[1])[:1]:
+        rows = [["slot", "bytes a token", "numbers of H"]]
+        for name, each in sorted(slots.items(), key=lambda slot: -slot[1]):
+            rows.append([name, f"{each:.0f}", f"{each / 4 / H:.2f}"])
+        out += ["", f"Slots that hold something for every token, H {H} x {layers}:", "", *markdown(rows)]
     out += ["", *[f"Missing: {fault}" for fault in faults]] if faults else []
     print(*out, sep="\n")
     if args.out:

@@ -591,6 +591,7 @@ fn what_is_not_alike_is_warned_of() {
     let (now, err) = against(folder.path(), |then| {
         then["device"] = "another one".into();
         then["model"]["hidden"] = 16.into();
+        then["settings"]["hidden"] = 16.into();
         then["settings"]["tie"] = true.into();
     });
     let want = [
