@@ -3,7 +3,7 @@
 //!     cargo bench --bench step -- --hidden 128 --layers 1 --batch 32 --seq-len 50 --vocab 65
 //!
 //! `benches/compare.py` starts it beside the peers; `RAYON_NUM_THREADS` sets the threads of the CPU executor.
-//! `first_step_ms` is from the plan to the end of the first step: memory, kernels and caches are made ready in it.
+//! `ready_ms` is from nothing to a device with memory and compiled kernels, `first_step_ms` to the end of the first step.
 
 mod common;
 
@@ -67,6 +67,7 @@ fn run(arguments: &Arguments) -> wgrnn::Result<()> {
     let baseline = peak();
     let started = Instant::now();
     let mut step = Step::new(shape, &arguments.device)?;
+    let ready = started.elapsed().as_secs_f64();
     step.run()?;
     let first = started.elapsed().as_secs_f64();
     let (warm_up, steps) = match arguments.seconds {
@@ -102,6 +103,7 @@ fn run(arguments: &Arguments) -> wgrnn::Result<()> {
         "threads": step.threads(),
         "embed": null,
         "steps": steps,
+        "ready_ms": round(1e3 * ready),
         "first_step_ms": round(1e3 * first),
         "loss": loss,
         "ms_median": round(median),
