@@ -327,11 +327,11 @@ async fn drive(
     }
     let mut progress = Progress::new(quiet, job.steps_per_epoch(), about.vocabulary.unit());
     let start = Instant::now();
+    // Some drivers compile a kernel when it is made, others when it first runs.
     let compiling = matches!(device, Device::Gpu(_)) && !quiet;
-    let busy =
+    let mut compiling =
         compiling.then(|| out::when_slow(format!("compiling kernels for {}", device.name())));
     let made = Trainer::new(device.clone(), job, state).await;
-    drop(busy);
     let mut trainer = made.map_err(|e| advise(e, &device, batch, &of))?;
     let result = loop {
         let elapsed = before + start.elapsed().as_secs_f64();
@@ -339,6 +339,9 @@ async fn drive(
             Ok(event) => event,
             Err(e) => break Err(advise(e, &device, batch, &of)),
         };
+        if !matches!(&event, Event::Steps(figures) if figures.is_empty()) {
+            drop(compiling.take());
+        }
         match event {
             Event::Steps(figures) => {
                 for f in figures
