@@ -53,12 +53,19 @@ pub struct Error {
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
-    /// An error of `kind`.
+    /// An error of `kind`. Control characters beside line ends and tabs are shown by their escapes: what a file holds does
+    /// not come to the terminal as a command.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Error {
-            kind,
-            message: message.into(),
+        let command = |c: char| c.is_control() && !['\n', '\t'].contains(&c);
+        let mut message: String = message.into();
+        if message.contains(command) {
+            let shown = |c: char| match command(c) {
+                true => c.escape_debug().to_string(),
+                false => c.to_string(),
+            };
+            message = message.chars().map(shown).collect();
         }
+        Error { kind, message }
     }
 
     /// A fault of the program itself.

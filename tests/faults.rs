@@ -267,6 +267,85 @@ fn a_training_killed_at_random_moments_ends_in_the_same_bits() {
     );
 }
 
+/// The second Ctrl-C does not wait for a step that takes seconds, nor for a save.
+#[test]
+fn a_second_interrupt_leaves_at_once() {
+    use std::io::{BufRead, BufReader};
+    let room = Room::new();
+    fs::write(room.at("b.txt"), "the cat sat on a mat; ".repeat(2000)).unwrap();
+    let mut child = room
+        .command(
+            "train b.txt --out r --hidden 256 --seq-len 20000 --batch 1 --epochs 9 --save-every 1000 --sample-every 0 --val 0 \
+             --device cpu",
+        )
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let pid = child.id().to_string();
+    let interrupt = || Command::new("kill").args(["-INT", &pid]).status().unwrap();
+    let notes = BufReader::new(child.stderr.take().unwrap()).lines();
+    // In its second step.
+    let limit = Instant::now() + Duration::from_secs(300);
+    while !fs::read(room.at("r/metrics.jsonl")).is_ok_and(|text| !text.is_empty()) {
+        assert!(Instant::now() < limit, "no step within five minutes");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert!(interrupt().success());
+    let told = notes
+        .map(|line| line.unwrap())
+        .any(|line| line.contains("once more leaves at once"));
+    assert!(told, "it ended without a word");
+    assert!(interrupt().success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    // The checkpoint of the beginning alone.
+    assert_eq!(room.newest("r").0, 0, "it waited for the step and saved it");
+}
+
+/// Epochs of minibatches of a size in tokens differ in length, and are counted as they come: neither more epochs than
+/// anybody can count nor a forged step keeps the first step or the error from coming.
+#[test]
+fn epochs_and_steps_beyond_counting_take_no_time() {
+    let limit = Duration::from_secs(60);
+    let room = Room::new();
+    let lines = ["the cat sat", "on a mat", "and ran off", "a", "the cat did"];
+    fs::write(room.at("lines.txt"), lines.join("\n").repeat(5)).unwrap();
+    let newest = |room: &Room| {
+        let run = Run::open(&room.at("r")).ok()?;
+        run.newest().ok().filter(|newest| newest.step > 6)
+    };
+    let mut child = room.start(
+        "train lines.txt --out r --hidden 4 --lines --batch-tokens 60 --epochs 1000000000 --save-every 1 --sample-every 0 \
+         -q --device cpu",
+    );
+    let start = Instant::now();
+    while newest(&room).is_none() && start.elapsed() < limit {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let newest = newest(&room).expect("no seventh step within a minute");
+
+    let mut checkpoint = newest.checkpoint;
+    let began = checkpoint.meta.pointer("/counters/began/step").unwrap();
+    assert!(began.as_u64().is_some_and(|step| step < newest.step));
+    *checkpoint.meta.pointer_mut("/counters/step").unwrap() = (1u64 << 60).into();
+    fs::write(&newest.path, checkpoint.to_bytes().unwrap()).unwrap();
+    let mut child = room
+        .command("train --resume r -q --device cpu")
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let start = Instant::now();
+    while child.try_wait().unwrap().is_none() && start.elapsed() < limit {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    child.kill().unwrap();
+    let done = child.wait_with_output().unwrap();
+    let error = String::from_utf8_lossy(&done.stderr);
+    assert_eq!(done.status.code(), Some(4), "{error}");
+    assert!(error.contains("expected a step of the epoch"), "{error}");
+}
+
 /// Bytes that a process has in memory now.
 #[cfg(target_os = "linux")]
 fn resident(child: &Child) -> Option<u64> {

@@ -56,7 +56,8 @@ pub fn builtin(name: &str) -> Result<Cell> {
     let hint = nearest(name, names()).map_or(String::new(), |n| format!("; did you mean `{n}`?"));
     let known: Vec<&str> = names().collect();
     Err(Error::usage(format!(
-        "unknown cell `{name}`{hint} (known: {}, or a file that ends in .cell)",
+        "unknown cell `{}`{hint} (known: {}, or a file that ends in .cell)",
+        name.escape_debug(),
         known.join(", ")
     )))
 }

@@ -90,10 +90,10 @@ pub fn prepare(m: &ArgMatches, device: &Device, writer: &RunWriter) -> Result<Op
     settings.set_length(length);
     let cells = about.cells().map_err(|e| loaded.named(e))?;
     let spec = spec(&settings, cells, about.vocabulary.len());
-    let Some(planned) = planned(m, device, settings, spec, length, &prepared)? else {
+    let Some(mut planned) = planned(m, device, settings, spec, length, &prepared)? else {
         return Ok(None);
     };
-    let job = &planned.job;
+    let job = &mut planned.job;
     let mut state =
         State::from_checkpoint(&job.plan, &loaded.checkpoint).map_err(|e| loaded.named(e))?;
     let counters = &mut state.counters;
@@ -101,6 +101,7 @@ pub fn prepare(m: &ArgMatches, device: &Device, writer: &RunWriter) -> Result<Op
     if about.text.is_none() {
         counters.steps_per_epoch = job.steps_per_epoch();
     }
+    job.go_on(counters).map_err(|e| loaded.named(e))?;
     if job.fraction(counters.step, counters.elapsed) >= 1.0 {
         return Err(Error::usage(format!(
             "nothing is left to do: the run has done {} steps ({:.2} epochs, {:.1} minutes); give it more --epochs, \

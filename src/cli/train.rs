@@ -434,12 +434,15 @@ fn remaining(trainer: &Trainer, elapsed: f64, here: f64, first: u64) -> Option<f
     let job = trainer.job();
     match (job.total_steps(), job.length) {
         (None, Length::Minutes(minutes)) => Some((60.0 * minutes - elapsed).max(0.0)),
-        (Some(total), _) => {
+        (total, _) => {
+            let total = match (total, job.length) {
+                (None, Length::Epochs(n)) => n.saturating_mul(job.steps_per_epoch()),
+                (total, _) => total?,
+            };
             let step = trainer.counters().step;
             let done = step.saturating_sub(first).max(1);
             Some(here / done as f64 * total.saturating_sub(step) as f64)
         }
-        _ => None,
     }
 }
 
@@ -461,7 +464,8 @@ fn describe(job: &Job, about: &About) -> String {
     let s = &job.settings;
     let length = match job.length {
         Length::Epochs(n) => format!(
-            "{n} epochs ({} steps)",
+            "{n} epochs ({}{} steps)",
+            job.total_steps().map_or("about ", |_| ""),
             n.saturating_mul(job.steps_per_epoch())
         ),
         Length::Steps(n) => format!("{n} steps"),

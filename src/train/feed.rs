@@ -2,12 +2,24 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::data::{
     BatchSize, Batching, Carry, Lengths, LineBatches, Lines, Minibatch, Packed, Padding, Streams,
 };
 use crate::error::{Error, Result};
 use crate::model::Dims;
 use crate::op::Packing;
+
+/// Where an epoch began: with minibatches of a size in tokens, epochs are of unequal length, so that it does not follow
+/// from the step.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Began {
+    /// Epochs before it.
+    pub epoch: u64,
+    /// Steps before it.
+    pub step: u64,
+}
 
 /// Where a step lies among the epochs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,11 +76,45 @@ impl Feed {
         }
     }
 
-    /// Steps of the first so many epochs.
-    pub fn steps(&mut self, epochs: u64) -> u64 {
+    /// Steps of an epoch, where all have as many.
+    pub fn even(&self) -> Option<u64> {
         match self {
-            Feed::Streams(streams) => epochs.saturating_mul(streams.per_epoch() as u64),
-            Feed::Lines(lines) => lines.steps(epochs),
+            Feed::Streams(streams) => Some(streams.per_epoch() as u64),
+            Feed::Lines(lines) => lines.even(),
+        }
+    }
+
+    /// Where the epoch of the step in hand began, where that does not follow from the step.
+    pub fn began(&self) -> Option<Began> {
+        match self {
+            Feed::Lines(lines) if self.even().is_none() => Some(lines.began),
+            _ => None,
+        }
+    }
+
+    /// Epochs done after `step`, which is one of the epoch in hand or the next one's first.
+    pub fn epochs(&self, step: u64) -> f64 {
+        match (self, self.even()) {
+            (_, Some(steps)) => step as f64 / steps as f64,
+            (Feed::Lines(lines), None) => {
+                let done = step.saturating_sub(lines.began.step);
+                lines.began.epoch as f64 + done as f64 / lines.steps.max(1) as f64
+            }
+            (Feed::Streams(_), None) => 0.0,
+        }
+    }
+
+    /// Puts the feed where a run stopped, so that no epoch before it need be counted: before `step`, in the epoch that
+    /// `began` there.
+    ///
+    /// # Errors
+    /// Checkpoint, where the step is not in that epoch.
+    pub fn go_on(&mut self, step: u64, began: Option<Began>) -> Result<()> {
+        match self {
+            Feed::Lines(lines) if lines.even().is_none() => {
+                lines.go_on(step, began.unwrap_or_default())
+            }
+            _ => Ok(()),
         }
     }
 
@@ -118,8 +164,10 @@ pub struct LineFeed {
     /// Minibatches of an update, which are packed together.
     together: usize,
     packing: Packing,
-    /// Steps up to the end of each epoch so far, where minibatches of a size in tokens make epochs of unequal length.
-    ends: Vec<u64>,
+    /// Where the epoch in hand began; see [`Feed::began`].
+    began: Began,
+    /// Steps of that epoch; 0 until counted.
+    steps: u64,
     /// The epoch in hand.
     current: Option<(u64, LineBatches)>,
 }
@@ -155,7 +203,8 @@ impl LineFeed {
             lines,
             batching,
             seed,
-            ends: Vec::new(),
+            began: Began::default(),
+            steps: 0,
             current: None,
         })
     }
@@ -197,39 +246,50 @@ impl LineFeed {
         }
     }
 
-    /// Notes the end of one more epoch.
-    fn count(&mut self) {
-        let epoch = self.ends.len() as u64;
+    /// Steps of an epoch, counted.
+    fn count(&mut self, epoch: u64) -> u64 {
         let together = self.together;
-        let steps = self.batches(epoch).1.len().div_ceil(together) as u64;
-        let before = self.ends.last().copied().unwrap_or(0);
-        self.ends.push(before + steps);
+        self.batches(epoch).1.len().div_ceil(together) as u64
     }
 
-    fn steps(&mut self, epochs: u64) -> u64 {
-        if let Some(steps) = self.even() {
-            return epochs.saturating_mul(steps);
+    fn go_on(&mut self, step: u64, began: Began) -> Result<()> {
+        let steps = self.count(began.epoch);
+        // An epoch has a step at least, and the first begins with none done.
+        let could = began.step >= began.epoch && (began.epoch > 0) == (began.step > 0);
+        let done = step.checked_sub(began.step);
+        if !could || done.is_none_or(|done| done > steps) {
+            return Err(Error::checkpoint(format!(
+                "expected a step of the epoch that it was saved in, which is epoch {} of {steps} steps and began after \
+                 step {}, found step {step}",
+                began.epoch, began.step
+            )));
         }
-        while (self.ends.len() as u64) < epochs {
-            self.count();
-        }
-        let last = epochs.checked_sub(1).map(|e| self.ends[e as usize]);
-        last.unwrap_or(0)
+        (self.began, self.steps) = (began, steps);
+        Ok(())
     }
 
     fn place(&mut self, step: u64) -> Place {
         if let Some(steps) = self.even() {
             return place(step, steps);
         }
-        while self.ends.last().is_none_or(|end| *end <= step) {
-            self.count();
+        if step < self.began.step {
+            self.began = Began::default();
         }
-        let epoch = self.ends.partition_point(|end| *end <= step);
-        let before = epoch.checked_sub(1).map_or(0, |e| self.ends[e]);
-        Place {
-            epoch: epoch as u64,
-            index: step - before,
-            steps: self.ends[epoch] - before,
+        loop {
+            let Began { epoch, step: first } = self.began;
+            let (index, steps) = (step - first, self.count(epoch));
+            self.steps = steps;
+            if index < steps {
+                return Place {
+                    epoch,
+                    index,
+                    steps,
+                };
+            }
+            self.began = Began {
+                epoch: epoch + 1,
+                step: first + steps,
+            };
         }
     }
 
@@ -424,7 +484,7 @@ mod tests {
                             break;
                         }
                     }
-                    assert_eq!(feed.steps(epoch + 1), step);
+                    assert!(feed.even().is_none_or(|steps| step == (epoch + 1) * steps));
                     assert_eq!(rows, 40);
                     assert_eq!(counted as u64, lines().predictions());
                 }
@@ -444,9 +504,9 @@ mod tests {
                 rows.sort_unstable();
                 (rows, batch.rows)
             };
-            let minibatches = one.steps(1);
-            assert_eq!(three.steps(1), minibatches.div_ceil(3));
-            for update in 0..three.steps(1) {
+            let (minibatches, updates) = (one.place(0).steps, three.place(0).steps);
+            assert_eq!(updates, minibatches.div_ceil(3));
+            for update in 0..updates {
                 let (mut all, mut sequences) = (Vec::new(), 0);
                 for step in 3 * update..minibatches.min(3 * update + 3) {
                     let (part, n) = rows(&mut one, step);
@@ -475,6 +535,52 @@ mod tests {
             assert_eq!(later.batch(step).unwrap().ids, all[step as usize]);
         }
         assert_ne!(all[0], all[1]);
+    }
+
+    #[test]
+    fn a_feed_that_goes_on_counts_no_epoch_before_its_own() {
+        let size = BatchSize::Tokens(11);
+        let mut whole = feed(size, 2, 2);
+        for step in 0..50 {
+            let place = whole.place(step);
+            let batch = whole.batch(step).unwrap();
+            let began = whole.began().unwrap();
+            assert_eq!(place.index, step - began.step);
+            // What a checkpoint after the step before holds may be that one's epoch, too.
+            let mut one = feed(size, 2, 2);
+            one.go_on(step, Some(began)).unwrap();
+            assert_eq!(one.place(step), place);
+            assert_eq!(one.batch(step).unwrap().ids, batch.ids);
+            assert_eq!(
+                one.epochs(step),
+                place.epoch as f64 + place.index as f64 / place.steps as f64
+            );
+        }
+        let later = feed(size, 2, 2).go_on(whole.began().unwrap().step, Some(Began::default()));
+        assert_eq!(later.unwrap_err().kind, Kind::Checkpoint);
+        // What nobody could count to: an error or a place, at once.
+        for (step, epoch, before) in [
+            (u64::MAX, 0, 0),
+            (u64::MAX, 1, 0),
+            (u64::MAX, u64::MAX, 1),
+            (5, 1, 6),
+            (5, 0, 5),
+            (5, 6, 5),
+        ] {
+            let began = Began {
+                epoch,
+                step: before,
+            };
+            let error = feed(size, 2, 2).go_on(step, Some(began)).unwrap_err();
+            assert_eq!(error.kind, Kind::Checkpoint);
+        }
+        let far = Began {
+            epoch: u64::MAX / 2,
+            step: u64::MAX / 2,
+        };
+        let mut one = feed(size, 2, 2);
+        one.go_on(far.step + 1, Some(far)).unwrap();
+        assert_eq!(one.place(far.step + 1).index, 1);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::feed::{Feed, LineFeed};
 use super::sampler::Sampler;
 use super::sampling::Sampling;
 use super::settings::{Length, Settings};
-use super::state::State;
+use super::state::{Counters, State};
 use crate::data::{Body, Streams};
 use crate::error::Result;
 use crate::model::{Dims, Mode, Spec, initialize};
@@ -36,8 +36,6 @@ pub struct Job {
     pub(super) per_epoch: u64,
     /// Predictions of a step, on average.
     pub(super) window: f64,
-    /// Steps of all epochs, where these are the run's length.
-    pub(super) epochs_steps: Option<u64>,
     /// The token that samples go on from, such as the end of a line; 0 unless set.
     pub before: u32,
     /// Of lines: the symbols that start and end one.
@@ -103,7 +101,7 @@ impl Job {
             None => None,
             Some(_) => Some(Arc::new(Sampler::plan(&spec, dims.batch)?)),
         };
-        let per_epoch = feed.steps(1);
+        let per_epoch = feed.place(0).steps;
         let window = match &feed {
             Feed::Streams(_) => (dims.steps * dims.batch * settings.accumulate) as f64,
             Feed::Lines(lines) => lines.predictions() as f64 / per_epoch as f64,
@@ -123,10 +121,6 @@ impl Job {
             spec,
             length,
             plan,
-            epochs_steps: match length {
-                Length::Epochs(epochs) => Some(feed.steps(epochs)),
-                _ => None,
-            },
             per_epoch,
             window,
             feed,
@@ -171,21 +165,32 @@ impl Job {
         self.per_epoch
     }
 
-    /// Steps of the whole run, where its length does not depend on the clock.
+    /// Steps of the whole run, where its length does not depend on the clock; with minibatches of a size in tokens, whose
+    /// epochs differ, not of epochs either.
     pub fn total_steps(&self) -> Option<u64> {
         match self.length {
-            Length::Epochs(_) => self.epochs_steps,
+            Length::Epochs(epochs) => Some(epochs.saturating_mul(self.feed.even()?)),
             Length::Steps(steps) => Some(steps),
             Length::Minutes(_) => None,
         }
     }
 
-    /// The part of the run that is done after `step` steps and `elapsed` seconds, in [0, 1].
+    /// Makes ready to go on from `counters`, which a checkpoint brought.
+    ///
+    /// # Errors
+    /// Checkpoint, where the step is not in the epoch that it was saved in.
+    pub fn go_on(&mut self, counters: &Counters) -> Result<()> {
+        self.feed.go_on(counters.step, counters.began)
+    }
+
+    /// The part of the run that is done after `step` steps and `elapsed` seconds, in [0, 1]. With epochs that differ, the
+    /// step is one of the epoch in hand or the next one's first.
     pub fn fraction(&self, step: u64, elapsed: f64) -> f64 {
         let part = match (self.total_steps(), self.length) {
             (Some(total), _) => step as f64 / total.max(1) as f64,
             (None, Length::Minutes(minutes)) => elapsed / (60.0 * minutes),
-            (None, _) => 1.0,
+            (None, Length::Epochs(epochs)) => self.feed.epochs(step) / epochs.max(1) as f64,
+            (None, Length::Steps(_)) => 1.0,
         };
         part.clamp(0.0, 1.0)
     }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::checkpoint::{Checkpoint, Data, Tensor};
+use super::feed::Began;
 use super::metrics::Meter;
 use super::schedule::Plateau;
 use super::settings::Settings;
@@ -84,6 +85,9 @@ pub struct Counters {
     pub step: u64,
     /// Steps of an epoch.
     pub steps_per_epoch: u64,
+    /// Where the epoch of the last step began, where epochs are of unequal length.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub began: Option<Began>,
     /// Seconds of training.
     pub elapsed: f64,
     /// What the plateau schedule remembers.
@@ -272,6 +276,7 @@ impl State {
             counters: Counters {
                 step: 0,
                 steps_per_epoch,
+                began: None,
                 elapsed: 0.0,
                 plateau: Plateau::default(),
                 best: None,

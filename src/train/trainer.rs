@@ -99,7 +99,8 @@ impl Trainer {
     ///
     /// # Errors
     /// A state that does not fit the plan; a device that cannot hold it.
-    pub async fn new(device: Device, job: Job, state: State) -> Result<Trainer> {
+    pub async fn new(device: Device, mut job: Job, state: State) -> Result<Trainer> {
+        job.go_on(&state.counters)?;
         let plan = job.plan.clone();
         let mut engine = Engine::new(&device, plan.clone()).await?;
         let Some(parameters) = plan.io.parameters else {
@@ -231,6 +232,7 @@ impl Trainer {
             padding,
         });
         self.counters.step += 1;
+        self.counters.began = self.job.feed.began();
 
         let settings = &self.job.settings;
         let step = self.counters.step;

@@ -1,6 +1,7 @@
 //! Sub-words, through the crate `tokenizers`: byte-pair encoding that is trained on the text (Sennrich 2016, on bytes as
 //! GPT-2 has it), or any `tokenizer.json`.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Once;
@@ -37,7 +38,7 @@ impl Pieces {
     /// From a `tokenizer.json`.
     ///
     /// # Errors
-    /// `Kind::Data` when it is none that can be read, or its ids are not near their number.
+    /// `Kind::Data` when it is none that can be read, its ids are not near their number, or two tokens share one.
     pub fn new(json: &[u8], lines: bool) -> Result<Self> {
         let unreadable = |what| Error::data(format!("no tokenizer.json that can be read: {what}"));
         let mut tokenizer = guarded(|| Tokenizer::from_bytes(json))
@@ -60,6 +61,16 @@ impl Pieces {
                 "expected token ids up to about their number, {count}, found {}",
                 ids - 1
             )));
+        }
+        // Written down, only one of them would be left.
+        let mut seen = BTreeMap::new();
+        for (token, id) in &vocabulary {
+            if let Some(other) = seen.insert(*id, token) {
+                let [one, two] = [token.min(other), token.max(other)];
+                return Err(Error::data(format!(
+                    "expected an id of its own for each token, found {one:?} and {two:?} at {id}"
+                )));
+            }
         }
         let json = { tokenizer.to_string(false) }.map_err(|e| Error::data(line(&*e)))?;
         Ok(Pieces {

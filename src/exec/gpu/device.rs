@@ -268,7 +268,7 @@ impl Device {
     }
 
     /// What a thread does in the kernels of this device.
-    pub(super) fn tile(&self) -> Tile {
+    pub fn tile(&self) -> Tile {
         let subgroup = self.adapter.subgroup as usize;
         match self.adapter.software {
             true if self.trusted() && matches!(subgroup, 4 | 8 | 16 | 32) => {
