@@ -2,27 +2,12 @@
 
 mod room;
 
-use room::{Done, Room};
+use room::{Room, build, passed, planted};
 use serde_json::Value;
 
 /// One small cell, one small model.
 const SMALL: &str = "check --cell lstm --hidden 6 --layers 1 --batch 2 --seq-len 3";
 const TINY: &str = "train a.txt --hidden 6 --seq-len 5 --batch 2 --sample-every 0 --steps 2 -q";
-
-/// The program with a fault in its device, and a cache folder of the room's own.
-fn planted(room: &Room, args: &str, plant: &str) -> Done {
-    let mut command = room.command(args);
-    command.env("XDG_CACHE_HOME", room.at("cache"));
-    // A driver that keeps what it compiled there goes on with what it has.
-    if let Some(home) = std::env::var_os("HOME") {
-        let kept = std::path::Path::new(&home).join(".cache");
-        command.env("MESA_SHADER_CACHE_DIR", kept);
-    }
-    if !plant.is_empty() {
-        command.env("WGRNN_PLANT", plant);
-    }
-    room::finish(&mut command)
-}
 
 /// The program's fault seam is there in debug builds alone.
 fn seam() -> bool {
@@ -166,15 +151,9 @@ fn the_list_of_adapters_that_passed_is_of_this_build_and_a_failure_ends_it() {
     let all = adapters(&room);
     let adapter = all.last().expect("an adapter");
     assert_eq!(adapter["checked"], false);
-    let program = std::fs::read(env!("CARGO_BIN_EXE_wgrnn")).unwrap();
-    let hash = blake3::hash(&program).to_hex();
-    let build = format!("{} {}", env!("CARGO_PKG_VERSION"), &hash[..16]);
-    let list = |build: &str, driver: &Value| {
-        format!(
-            "[[passed]]\nadapter = {}\nbackend = {}\ndriver = {driver}\nbuild = \"{build}\"\ncompared = 9\ntime = 1\n",
-            adapter["name"], adapter["backend"]
-        )
-    };
+    let build = build();
+    let list =
+        |build: &str, driver: &Value| passed(&adapter["name"], &adapter["backend"], driver, build);
     std::fs::create_dir_all(room.at("cache/wgrnn")).unwrap();
     let write = |text: &str| std::fs::write(room.at("cache/wgrnn/passed.toml"), text).unwrap();
     let checked = || adapters(&room).last().unwrap()["checked"].clone();

@@ -192,10 +192,10 @@ fn subgroups_are_for_an_adapter_that_passed() {
         assert!(sources.len() > 10);
         sources.iter().any(|(_, text)| text.contains("subgroup"))
     };
-    assert!(!device.trusted() && !uses(&device.tile()));
+    assert!(!device.trusted() && !uses(&device.tile(&plan).0));
     device.trust();
     let has = device.adapter.software && matches!(device.adapter.subgroup, 4 | 8 | 16 | 32);
-    assert_eq!(uses(&device.tile()), has);
+    assert_eq!(uses(&device.tile(&plan).0), has);
 }
 
 /// All else that the engine asks of a driver is checked by it or by wgpu.

@@ -18,6 +18,7 @@ mod sample;
 mod text;
 mod trace;
 mod train;
+mod tune;
 
 use clap::{ArgMatches, Command};
 use wgrnn::{Error, Result};
@@ -36,6 +37,7 @@ pub fn command() -> Command {
             eval::command(),
             check::command(),
             profile::command(),
+            tune::command(),
             cells::command(),
             devices::command(),
             export::command(),
@@ -51,6 +53,7 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
         Some(("eval", m)) => eval::run(m),
         Some(("check", m)) => check::run(m),
         Some(("profile", m)) => profile::run(m),
+        Some(("tune", m)) => tune::run(m),
         Some(("cells", m)) => cells::run(m),
         Some(("devices", m)) => devices::run(m),
         Some(("export", m)) => export::run(m),

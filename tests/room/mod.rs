@@ -6,6 +6,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+use serde_json::Value;
 use tempfile::TempDir;
 use wgrnn::train::{Checkpoint, Run};
 
@@ -115,4 +116,33 @@ pub fn finish(command: &mut Command) -> Done {
         out: String::from_utf8_lossy(&output.stdout).into_owned(),
         err: String::from_utf8_lossy(&output.stderr).into_owned(),
     }
+}
+
+/// The program with a fault in its device, and a cache folder of the room's own.
+pub fn planted(room: &Room, args: &str, plant: &str) -> Done {
+    let mut command = room.command(args);
+    command.env("XDG_CACHE_HOME", room.at("cache"));
+    // A driver that keeps what it compiled there goes on with what it has.
+    if let Some(home) = std::env::var_os("HOME") {
+        let kept = std::path::Path::new(&home).join(".cache");
+        command.env("MESA_SHADER_CACHE_DIR", kept);
+    }
+    if !plant.is_empty() {
+        command.env("WGRNN_PLANT", plant);
+    }
+    finish(&mut command)
+}
+
+/// What the program calls its own build.
+pub fn build() -> String {
+    let program = fs::read(env!("CARGO_BIN_EXE_wgrnn")).unwrap();
+    let hash = blake3::hash(&program).to_hex();
+    format!("{} {}", env!("CARGO_PKG_VERSION"), &hash[..16])
+}
+
+/// A list of adapters that passed, with this one.
+pub fn passed(name: &Value, backend: &Value, driver: &Value, build: &str) -> String {
+    format!(
+        "[[passed]]\nadapter = {name}\nbackend = {backend}\ndriver = {driver}\nbuild = \"{build}\"\ncompared = 9\ntime = 1\n"
+    )
 }

@@ -2,8 +2,9 @@
 
 use pollster::block_on;
 use wgrnn::exec::Device;
-use wgrnn::model::{Dims, Mode};
-use wgrnn::train::{Job, unroll, update};
+use wgrnn::model::{Dims, Mode, Spec};
+use wgrnn::op::Plan;
+use wgrnn::train::{Job, Settings, unroll, update};
 use wgrnn::{Error, Kind, Result};
 
 use super::models::Model;
@@ -21,7 +22,7 @@ pub fn check(device: &Device, job: &Job, parameters: &[f32], quiet: bool) -> Res
     };
     // What is trained with after this is what was checked.
     gpu.trust();
-    let model = model(job, parameters)?;
+    let model = model(&job.settings, &job.spec, &job.plan, parameters)?;
     let found = block_on(model.compare(gpu, None, false))?;
     let faults = found.rows.iter().filter(|row| !row.passed());
     let faults: Vec<String> = faults.map(|row| row.fault()).collect();
@@ -54,10 +55,9 @@ pub fn check(device: &Device, job: &Job, parameters: &[f32], quiet: bool) -> Res
 
 /// The run's model with its own widths, vocabulary and parameters; fewer steps and rows where the plain code would take
 /// too long.
-fn model(job: &Job, parameters: &[f32]) -> Result<Model> {
-    let settings = &job.settings;
+pub fn model(settings: &Settings, spec: &Spec, plan: &Plan, parameters: &[f32]) -> Result<Model> {
     let mut model = Model {
-        spec: job.spec.clone(),
+        spec: spec.clone(),
         dims: Dims {
             steps: settings.seq_len,
             batch: settings.batch,
@@ -67,18 +67,18 @@ fn model(job: &Job, parameters: &[f32]) -> Result<Model> {
         parameters: Some(parameters.to_vec()),
         steps: 2,
     };
-    if let Some(packing) = job.plan.packing {
+    if let Some(packing) = plan.packing {
         (model.dims.steps, model.dims.batch) = (packing.steps, packing.batch);
     }
     loop {
         let Dims { steps, batch } = model.dims;
-        if job.plan.packing.is_some() {
+        if plan.packing.is_some() {
             model.spec.packed = model.spec.packed.min(steps * batch);
         }
-        let plan = model
+        let smaller = model
             .spec
             .unrolled(model.dims, model.how, Mode::Train(model.update));
-        let cost: f64 = plan?.ops.iter().map(|op| op.cost().flops).sum();
+        let cost: f64 = smaller?.ops.iter().map(|op| op.cost().flops).sum();
         match (cost > AFFORDABLE, steps > 4, batch > 3) {
             (true, true, _) => model.dims.steps = steps.div_ceil(2),
             (true, false, true) => model.dims.batch = batch.div_ceil(2),

@@ -30,7 +30,7 @@ struct List {
 }
 
 /// The folder of what can be made again: the system's own convention.
-fn folder() -> Option<PathBuf> {
+pub fn folder() -> Option<PathBuf> {
     let variable = |name: &str| {
         let path = std::env::var_os(name).filter(|v| !v.is_empty())?;
         Some(PathBuf::from(path))

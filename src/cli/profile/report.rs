@@ -6,11 +6,12 @@ use serde_json::{Value, json};
 use wgrnn::Result;
 use wgrnn::exec::Device;
 use wgrnn::exec::profile::{Bound, Profile, Row, rate};
-use wgrnn::op::Cost;
+use wgrnn::op::{Cost, Plan};
 use wgrnn::train::Settings;
 
 use super::super::check::passed;
-use super::{Profiled, matters};
+use super::Profiled;
+use super::work::{Work, matters};
 
 /// Calls, seconds and cost of all rows together.
 pub fn total(rows: &[Row]) -> (u64, f64, Cost) {
@@ -40,13 +41,13 @@ pub fn clock(found: &Profile) -> &'static str {
 /// # Errors
 /// Internal, when the settings cannot be written down.
 pub fn value(of: &Profiled) -> Result<Value> {
-    let Profiled {
-        found,
+    let Profiled { found, work, .. } = of;
+    let Work {
         settings,
         spec,
         plan,
         ..
-    } = of;
+    } = work;
     let (calls, seconds, cost) = total(&found.rows);
     let kernel = |row: &Row| {
         let (share, bound) = row.share(&found.limits);
@@ -70,6 +71,7 @@ pub fn value(of: &Profiled) -> Result<Value> {
         "date": utc(now.map_or(0, |t| t.as_secs())),
         "device": of.device.name(),
         "driver": driver(&of.device),
+        "tile": tile(&of.device, plan),
         "model": {
             "cell": spec.cell_names(),
             "hidden": spec.hidden,
@@ -117,6 +119,17 @@ pub fn value(of: &Profiled) -> Result<Value> {
             "longest_submission_ms": 1e3 * host.longest,
         })),
     }))
+}
+
+/// The kernels' sizes, on a GPU.
+fn tile(device: &Device, plan: &Plan) -> Value {
+    match device {
+        Device::Cpu => Value::Null,
+        Device::Gpu(gpu) => {
+            let (tile, tuned) = gpu.tile(plan);
+            json!({"sizes": tile, "tuned": tuned})
+        }
+    }
 }
 
 fn driver(device: &Device) -> Option<&str> {

@@ -1,22 +1,24 @@
 //! A profile as a table.
 
 use wgrnn::Result;
+use wgrnn::exec::Device;
 use wgrnn::exec::profile::{Gaps, Host, Profile, rate};
 use wgrnn::op::Cost;
 
 use super::super::out;
 use super::Profiled;
 use super::report::{clock, total, word};
+use super::work::Work;
 
 /// Prints the whole of it.
 pub fn print(of: &Profiled) -> Result<()> {
-    let Profiled {
-        found,
+    let Profiled { found, work, .. } = of;
+    let Work {
         settings,
         spec,
         plan,
         ..
-    } = of;
+    } = work;
     let input = match spec.embed {
         0 => "one-hot".to_string(),
         width => format!("embed {width}"),
@@ -33,16 +35,21 @@ pub fn print(of: &Profiled) -> Result<()> {
         plan.parameter_count()
     ))?;
     out::line(&format!(
-        "limits: {:.1} GFLOP/s, {:.1} GB/s (multiply-adds in registers, a large copy); kernels by the {}'s clock\n",
+        "limits: {:.1} GFLOP/s, {:.1} GB/s (multiply-adds in registers, a large copy); kernels by the {}'s clock",
         1e-9 * found.limits.flops,
         1e-9 * found.limits.bytes,
         clock(found)
     ))?;
+    if let Device::Gpu(gpu) = &of.device {
+        let (tile, tuned) = gpu.tile(plan);
+        let by = if tuned { "`tune` found" } else { "usual" };
+        out::line(&format!("tile ({by}): {tile}\n"))?;
+    }
     kernels(found)?;
     out::line(&format!(
         "\nstep: {:.4} ms, {:.0} tokens/s; {:.4} ms where every kernel is timed",
         1e3 * found.wall,
-        rate((of.rows * settings.accumulate) as f64, found.wall),
+        rate((of.work.rows * settings.accumulate) as f64, found.wall),
         1e3 * found.timed
     ))?;
     if let Some(gaps) = &found.gaps {

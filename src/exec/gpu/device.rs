@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use super::pipeline::Pipeline;
 use super::plant::Planted;
-use super::tile::Tile;
+use super::tile::{Shape, Tile};
+use crate::op::Plan;
 use crate::{Error, Kind, Result};
 
 /// What to do where there is no adapter at all.
@@ -162,6 +163,13 @@ pub async fn adapters() -> Vec<Adapter> {
     found().await.1
 }
 
+/// Tiles that measurements chose.
+#[derive(Default)]
+struct Tiles {
+    forced: Option<Tile>,
+    tuned: Vec<(Shape, Tile)>,
+}
+
 /// A fault that no call returned: the device reports such things on its own.
 #[derive(Default)]
 struct Faults {
@@ -193,6 +201,7 @@ pub struct Device {
     pub(super) pipelines: Mutex<HashMap<String, Arc<Pipeline>>>,
     pub(super) planted: Planted,
     trusted: AtomicBool,
+    tiles: Mutex<Tiles>,
     /// Bytes that the slots of plans hold.
     pub(super) held: AtomicU64,
     /// Bytes that they could have when memory ran out; 0 before.
@@ -250,6 +259,7 @@ impl Device {
             pipelines: Mutex::default(),
             planted: Planted::default(),
             trusted: AtomicBool::new(false),
+            tiles: Mutex::default(),
             held: AtomicU64::new(0),
             short: AtomicU64::new(0),
             faults,
@@ -267,8 +277,37 @@ impl Device {
         self.trusted.load(Ordering::SeqCst)
     }
 
-    /// What a thread does in the kernels of this device.
-    pub fn tile(&self) -> Tile {
+    /// The tiles that were found fastest, for models of their shapes. They are used where the device is trusted.
+    pub fn tuned(&self, tiles: Vec<(Shape, Tile)>) {
+        if let Ok(mut known) = self.tiles.lock() {
+            known.tuned = tiles;
+            known.tuned.retain(|(_, tile)| tile.usable());
+        }
+    }
+
+    /// The tile of every plan from the next one on, until there is none: for a search.
+    pub fn force(&self, tile: Option<Tile>) {
+        if let Ok(mut known) = self.tiles.lock() {
+            known.forced = tile;
+        }
+    }
+
+    /// What a thread does in the kernels of this plan, and whether a search found it.
+    pub fn tile(&self, plan: &Plan) -> (Tile, bool) {
+        let known = self.tiles.lock().unwrap_or_else(|e| e.into_inner());
+        if let Some(tile) = known.forced {
+            return (tile, true);
+        }
+        let shape = Shape::of(plan);
+        let mut tuned = known.tuned.iter().filter(|_| self.trusted());
+        match tuned.find(|(of, _)| Some(*of) == shape) {
+            Some((_, tile)) => (*tile, true),
+            None => (self.usual_tile(), false),
+        }
+    }
+
+    /// The tile where nothing was measured.
+    fn usual_tile(&self) -> Tile {
         let subgroup = self.adapter.subgroup as usize;
         match self.adapter.software {
             true if self.trusted() && matches!(subgroup, 4 | 8 | 16 | 32) => {

@@ -56,7 +56,7 @@ impl Gpu {
     /// # Errors
     /// Device when a slot is larger than the device allows or memory is short; Internal when a kernel does not compile.
     pub async fn new(device: Arc<Device>, plan: Arc<Plan>) -> Result<Gpu> {
-        let tile = device.tile();
+        let tile = device.tile(&plan).0;
         Gpu::with_tile(device, plan, &tile).await
     }
 

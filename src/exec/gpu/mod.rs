@@ -30,5 +30,5 @@ pub use limits::measure as measure_limits;
 pub use pace::LONGEST;
 pub use plant::Fault;
 pub use run::Phase;
-pub use tile::Tile;
+pub use tile::{Shape, Tile};
 pub use timing::{KernelTime, Span, Traced};

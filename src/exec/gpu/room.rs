@@ -57,7 +57,7 @@ impl Device {
         if plan.slots.iter().all(|s| bytes(s.len()) <= binding) {
             return Ok(());
         }
-        let tile = self.tile();
+        let tile = self.tile(plan).0;
         let fit = Fit::of(self, binding);
         // Pieces of a window have operations of the same names and sizes.
         let mut seen = HashSet::new();

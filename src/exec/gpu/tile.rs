@@ -1,12 +1,14 @@
 //! How much one thread does: sizes that change speed and never results beyond rounding.
 
-use crate::op::Direction;
+use serde::{Deserialize, Serialize};
+
+use crate::op::{Direction, Op, Plan};
 
 /// Elements of a vector load.
 pub(super) const ELEMENT: usize = 4;
 
 /// Tile sizes of the kernels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tile {
     /// Whether units are taken four at a time where sizes allow it.
     pub vector: bool,
@@ -108,6 +110,62 @@ impl Tile {
         }
     }
 
+    /// Tiles that differ in one size, with its name: what a search looks at next.
+    pub fn neighbours(&self) -> Vec<(&'static str, Tile)> {
+        type Change = fn(&mut Tile) -> &mut usize;
+        let sizes: [(&str, usize, Change); 6] = [
+            ("scan rows", 64, |t| &mut t.scan_rows),
+            ("forward units", 4, |t| &mut t.scan_units[0]),
+            ("backward units", 4, |t| &mut t.scan_units[1]),
+            ("product rows", 64, |t| &mut t.product_rows),
+            ("product columns", 16, |t| &mut t.product_columns),
+            ("workgroup", 256, |t| &mut t.group),
+        ];
+        let mut all = Vec::new();
+        for (name, most, size) in sizes {
+            let mut next = *self;
+            let value = *size(&mut next);
+            for value in [value * 2, value / 2] {
+                *size(&mut next) = value;
+                if value <= most && next.usable() {
+                    all.push((name, next));
+                }
+            }
+        }
+        if self.subgroup == 0 {
+            let (vector, shared) = (!self.vector, !self.shared);
+            all.push(("fours of units", Tile { vector, ..*self }));
+            all.push(("products through shared memory", Tile { shared, ..*self }));
+        }
+        // Where products go through shared memory their tile is what it is.
+        all.retain(|(name, tile)| !tile.shared || !self.shared || !name.starts_with("product "));
+        all
+    }
+
+    /// Whether kernels can be made of these sizes, which may come from a file; the largest take long to compile.
+    pub fn usable(&self) -> bool {
+        let within = |value: usize, most: usize| (1..=most).contains(&value);
+        let rows = [self.scan_rows, self.product_rows];
+        within(self.group, 256)
+            && within(self.flat, 256)
+            && within(self.lanes, self.flat)
+            && rows.iter().all(|rows| within(*rows, 64))
+            && self.scan_units.iter().all(|units| within(*units, 4))
+            && within(self.product_columns, 16)
+            && self.product_columns.is_multiple_of(ELEMENT)
+            && self.product_rows * self.product_columns <= 512
+            && self.scan_rows * self.scan_units[0].max(self.scan_units[1]) <= 128
+            && self.fewest <= 1 << 16
+            && match self.subgroup {
+                0 => true,
+                4 | 8 | 16 | 32 => {
+                    let parts = [self.group, self.scan_rows, self.product_rows];
+                    parts.iter().all(|n| n.is_multiple_of(self.subgroup))
+                }
+                _ => false,
+            }
+    }
+
     /// The rows and units (or fours of units) that a thread of a scan has.
     pub(super) fn scan(&self, direction: Direction, batch: usize, units: usize) -> (usize, usize) {
         let mut columns = self.scan_units[usize::from(direction == Direction::Backward)];
@@ -141,4 +199,109 @@ impl Tile {
         flat: 64,
         lanes: 1,
     };
+}
+
+/// The sizes of a model that decide which tile is fastest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shape {
+    /// H of the first recurrent layer.
+    pub hidden: usize,
+    /// B.
+    pub batch: usize,
+}
+
+impl Shape {
+    /// Those of a plan, if it has a recurrent layer.
+    pub fn of(plan: &Plan) -> Option<Shape> {
+        plan.ops.iter().find_map(|op| match op {
+            Op::Scan(scan) => Some(Shape {
+                hidden: scan.hidden,
+                batch: scan.batch,
+            }),
+            _ => None,
+        })
+    }
+}
+
+impl std::fmt::Display for Tile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let [forward, backward] = self.scan_units;
+        let fours = if self.vector { " fours of" } else { "" };
+        write!(
+            f,
+            "scans of {} rows x {forward} and {backward}{fours} units, products ",
+            self.scan_rows
+        )?;
+        match self.shared {
+            true => write!(f, "through shared memory")?,
+            false => write!(f, "of {} x {}", self.product_rows, self.product_columns)?,
+        }
+        write!(f, ", workgroups of {}", self.group)?;
+        match self.subgroup {
+            0 => Ok(()),
+            size => write!(f, ", subgroups of {size}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbours_are_usable_and_differ_in_one_thing() {
+        for tile in [Tile::GPU, Tile::SOFTWARE, Tile::subgroups(8, 2)] {
+            assert!(tile.usable(), "{tile}");
+            let near = tile.neighbours();
+            assert!(near.len() > 4, "{near:?}");
+            for (name, other) in near {
+                assert!(other.usable() && other != tile, "{name}: {other}");
+            }
+        }
+    }
+
+    #[test]
+    fn sizes_that_no_kernel_has_are_not_usable() {
+        let good = Tile::subgroups(8, 2);
+        let bad = [
+            Tile { group: 0, ..good },
+            Tile { group: 12, ..good },
+            Tile {
+                subgroup: 7,
+                ..good
+            },
+            Tile {
+                scan_rows: 12,
+                ..good
+            },
+            Tile {
+                product_columns: 6,
+                ..good
+            },
+            Tile {
+                product_rows: 1 << 40,
+                ..good
+            },
+            Tile {
+                scan_units: [1, 0],
+                ..good
+            },
+            Tile { lanes: 65, ..good },
+        ];
+        for tile in bad {
+            assert!(!tile.usable(), "{tile:?}");
+        }
+    }
+
+    #[test]
+    fn tiles_get_smaller_until_every_core_has_a_workgroup() {
+        let tile = |cores| Tile::subgroups(8, cores);
+        let scan = |cores, batch, units| tile(cores).scan(Direction::Backward, batch, units);
+        assert_eq!(scan(2, 32, 32), (32, 2));
+        assert_eq!(scan(8, 32, 32), (16, 1));
+        assert_eq!(scan(1000, 32, 32), (8, 1));
+        // Rows as even as whole subgroups allow.
+        assert_eq!(scan(2, 41, 64), (24, 2));
+        assert_eq!(scan(1, 3, 8), (8, 2));
+    }
 }

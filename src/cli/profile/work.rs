@@ -1,0 +1,134 @@
+//! A training step to be measured: a model with made-up text, and the flags that say which.
+
+use std::sync::Arc;
+
+use clap::{Arg, ArgMatches};
+use wgrnn::Result;
+use wgrnn::exec::Inputs;
+use wgrnn::model::{Dims, Mode, Spec, Update, initialize};
+use wgrnn::op::{Control, Hyper, Plan};
+use wgrnn::rng::{Purpose, Stream, key};
+use wgrnn::train::{Settings, init, unroll, update};
+
+use super::super::{flags, memory};
+use super::model::{Model, model};
+
+/// The sections of settings that change what a step computes, and one more setting that does.
+const SECTIONS: [&str; 6] = [
+    "preset",
+    "model",
+    "noise inside cells",
+    "regularisers",
+    "minibatches",
+    "optimiser",
+];
+const LINES: &str = "lines";
+/// Symbols where no run says how many: those of a plain English text.
+const VOCAB: &str = "65";
+
+/// Whether a setting changes what a step computes.
+pub fn matters(name: &str) -> bool {
+    let key = Settings::keys().iter().find(|key| key.name == name);
+    key.is_some_and(|key| SECTIONS.contains(&key.section) || key.name == LINES)
+}
+
+/// The flags of such a step.
+pub fn arguments() -> Vec<Arg> {
+    let settings = flags::settings().filter(|arg| matters(arg.get_id().as_str()));
+    let own = [
+        flags::run()
+            .required(false)
+            .help("The folder of a run whose settings are taken; flags change them"),
+        flags::device(),
+        flags::whole("vocab-size", 1, 1 << 24)
+            .default_value(VOCAB)
+            .help("Symbols in the made-up text; a run brings its own"),
+    ];
+    own.into_iter().chain(settings).collect()
+}
+
+/// A training step.
+pub struct Work {
+    pub settings: Settings,
+    pub spec: Spec,
+    pub update: Update,
+    pub plan: Arc<Plan>,
+    pub parameters: Vec<f32>,
+    /// Tokens of a minibatch.
+    pub rows: usize,
+    ids: Vec<u32>,
+    starts: Option<Vec<u32>>,
+}
+
+impl Work {
+    /// The step that the flags say.
+    ///
+    /// # Errors
+    /// Those of the flags, of the run and of the model; Device, when it does not fit into memory.
+    pub fn new(m: &ArgMatches) -> Result<Work> {
+        let Model { settings, mut spec } = model(m)?;
+        let dims = Dims {
+            steps: settings.seq_len,
+            batch: settings.batch,
+        };
+        spec.weighted = settings.lines && settings.pad;
+        if settings.lines && !settings.pad {
+            spec.packed = match settings.batch_tokens {
+                0 => dims.steps.saturating_mul(dims.batch),
+                most => most,
+            };
+        }
+        let update = update(&settings);
+        let plan = Arc::new(spec.unrolled(dims, unroll(&settings), Mode::Train(update))?);
+        memory::check("the model and its minibatch", plan.bytes(), |_| {
+            "lower --hidden, --layers or --batch".into()
+        })?;
+        let parameters = initialize(&plan, &init(&settings, &spec)?)?;
+        let mut stream = Stream::new(settings.seed, Purpose::Check, 0);
+        let count = plan.io.ids.map_or(0, |ids| plan.slot(ids).len());
+        let symbol =
+            |u: f32| ((f64::from(u) * spec.vocab as f64) as u32).min(spec.vocab as u32 - 1);
+        let ids = (0..count).map(|_| symbol(stream.uniform())).collect();
+        // Of lines, one as long as there are steps and each after it a step shorter, as many as there is room for.
+        let starts = plan.packing.map(|packing| packing.falling());
+        let rows = starts.as_deref().and_then(|s| s.last());
+        let rows = rows.map_or(dims.steps * dims.batch, |rows| *rows as usize);
+        Ok(Work {
+            settings,
+            spec,
+            update,
+            plan,
+            parameters,
+            rows,
+            ids,
+            starts,
+        })
+    }
+
+    /// What a run of it reads. A rate of 0 keeps the weights, and with them the work, the same however many steps there are.
+    pub fn inputs(&self) -> Inputs<'_> {
+        let plan = &self.plan;
+        let (correction1, correction2) = self.update.rule.corrections(1);
+        Inputs {
+            ids: &self.ids,
+            targets: plan
+                .io
+                .targets
+                .map(|slot| &self.ids[..plan.slot(slot).len()]),
+            weights: None,
+            starts: self.starts.as_deref(),
+            control: Control {
+                key: key(self.settings.seed, Purpose::Dropout),
+                step: [0, 0],
+                reset: u32::from(self.starts.is_some()),
+            },
+            hyper: Hyper {
+                lr: 0.0,
+                scale: 1.0 / (self.rows * self.settings.accumulate) as f64,
+                update: 1.0,
+                correction1,
+                correction2,
+            },
+        }
+    }
+}
