@@ -1,5 +1,5 @@
 //! What a cell costs beside its products: for every cell the time of a step's kernels, forward and backward, against that
-//! of its recurrent products alone, made by the plain matrix product of the same device in the same run.
+//! of a cell that is as many recurrent products, their sum, and nothing else, on the same device in the same run.
 //!
 //!     cargo bench --bench cells -- --hidden 128 --batch 32 --seq-len 50
 
@@ -14,7 +14,7 @@ use wgrnn::cell::{Cell, library};
 use wgrnn::exec::profile::profile;
 use wgrnn::exec::{Device, Inputs, gpu};
 use wgrnn::model::{Dims, Init, Mode, Scheme, Spec, initialize};
-use wgrnn::op::{Control, Direction, Hyper, MatMul, Matrix, Op, Plan, Role, Scan};
+use wgrnn::op::{Control, Hyper};
 use wgrnn::rng::{Purpose, Stream};
 use wgrnn::{Error, Result};
 
@@ -101,7 +101,10 @@ fn run(arguments: &Arguments) -> Result<()> {
             continue;
         }
         let mut rounds = (0..arguments.rounds)
-            .map(|_| times(&device, &cell, arguments))
+            .map(|_| {
+                let step = time(&device, &cell, arguments)?;
+                Ok((step, time(&device, &products(lanes)?, arguments)?))
+            })
             .collect::<Result<Vec<(f64, f64)>>>()?;
         rounds.sort_by(|a, b| (a.0 / a.1).total_cmp(&(b.0 / b.1)));
         let (step, products) = rounds[rounds.len() / 2];
@@ -111,8 +114,18 @@ fn run(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// Microseconds of a time step, forward and backward: of the cell's kernels, and of its recurrent products alone.
-fn times(device: &Device, cell: &Cell, arguments: &Arguments) -> Result<(f64, f64)> {
+/// A cell that is so many products of its state and nothing else.
+fn products(count: usize) -> Result<Cell> {
+    let mut text = String::from("state h\n");
+    for n in 0..count {
+        text += &format!("p{n} = linear(h)\n");
+    }
+    let sum: Vec<String> = (0..count).map(|n| format!("p{n}")).collect();
+    Cell::parse("products", &format!("{text}h = x + {}\n", sum.join(" + ")))
+}
+
+/// Microseconds of a time step of a cell's kernels, forward and backward.
+fn time(device: &Device, cell: &Cell, arguments: &Arguments) -> Result<f64> {
     let spec = Spec {
         vocab: VOCAB,
         cells: vec![Arc::new(cell.clone())],
@@ -124,16 +137,7 @@ fn times(device: &Device, cell: &Cell, arguments: &Arguments) -> Result<(f64, f6
         steps: arguments.seq_len,
         batch: arguments.batch,
     };
-    let mut plan = spec.plan(dims, Mode::Gradients)?;
-    let scans: Vec<Scan> = { plan.ops.iter() }
-        .filter_map(|op| match op {
-            Op::Scan(scan) => Some(scan.clone()),
-            _ => None,
-        })
-        .collect();
-    for scan in &scans {
-        push_products(&mut plan, scan);
-    }
+    let plan = spec.plan(dims, Mode::Gradients)?;
     let plan = Arc::new(plan);
     let init = Init {
         scheme: Scheme::Uniform,
@@ -161,47 +165,8 @@ fn times(device: &Device, cell: &Cell, arguments: &Arguments) -> Result<(f64, f6
     let start = initialize(&plan, &init)?;
     let found = profile(device, plan, &start, &inputs, arguments.steps);
     let found = pollster::block_on(found)?;
-    let of = |prefixes: [&str; 2]| {
-        let rows = found.rows.iter();
-        let rows = rows.filter(|r| prefixes.iter().any(|p| r.label.starts_with(p)));
-        1e6 * rows.map(|r| r.seconds).sum::<f64>() / dims.steps as f64
-    };
-    Ok((
-        of(["forward.l0", "backward.l0"]),
-        of(["product.", "product."]),
-    ))
-}
-
-/// The products of every step of a scan: a row of states times the weight of each source.
-fn push_products(plan: &mut Plan, scan: &Scan) {
-    let direction = match scan.direction {
-        Direction::Forward => "forward",
-        Direction::Backward => "backward",
-    };
-    for (s, weight) in scan.weights.iter().enumerate() {
-        let Some(weight) = *weight else { continue };
-        let mut slot = |what: &str, rows: usize, cols: usize| {
-            let name = format!("product.{direction}.{s}.{what}");
-            let slot = plan.add(name, &[rows, cols], Role::Activation);
-            plan.matrix(slot)
-        };
-        let a = slot("a", scan.steps * scan.batch, weight.rows);
-        let c = slot("c", scan.batch, weight.cols);
-        for t in 0..scan.steps {
-            plan.ops.push(Op::MatMul(MatMul {
-                name: format!("product.{direction}.{s}.{t}"),
-                a: Matrix {
-                    offset: t * scan.batch * weight.rows,
-                    rows: scan.batch,
-                    ..a
-                },
-                b: weight,
-                c,
-                transpose_a: false,
-                transpose_b: false,
-                bias: None,
-                accumulate: false,
-            }));
-        }
-    }
+    let rows = found.rows.iter();
+    let rows =
+        rows.filter(|r| r.label.starts_with("forward.l0") || r.label.starts_with("backward.l0"));
+    Ok(1e6 * rows.map(|r| r.seconds).sum::<f64>() / dims.steps as f64)
 }
