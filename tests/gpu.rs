@@ -163,6 +163,28 @@ fn check_cell(cell: &str) {
     }
 }
 
+/// An adapter that passes its check between a stop and the resumption gets other tiles.
+#[test]
+fn subgroups_change_no_bit() {
+    let device = device();
+    let minibatches = |plan: &Plan| [1, 2, 3].map(|seed| Minibatch::new(plan, seed, seed == 1));
+    let train = |tile: &Tile| -> Vec<u32> {
+        let plan = spec("lstm", 20, 2, 0, 0.2)
+            .plan(Dims { steps: 4, batch: 9 }, train(ADAM))
+            .unwrap();
+        let mut pair = twins(&device, plan, tile);
+        for minibatch in minibatches(&pair.plan().clone()) {
+            pollster::block_on(pair.gpu().run(&minibatch.inputs(false))).unwrap();
+        }
+        let slot = pair.plan().io.parameters.unwrap();
+        let values = pollster::block_on(pair.gpu().read(slot)).unwrap();
+        values.iter().map(|v| v.to_bits()).collect()
+    };
+    let usual = train(&Tile::SOFTWARE);
+    assert!(usual == train(&subgroups(&device)));
+    assert!(usual.iter().any(|bits| *bits != usual[0]));
+}
+
 #[test]
 fn rnn_agrees_with_the_plain_code() {
     check_cell("rnn");
