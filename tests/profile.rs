@@ -223,6 +223,7 @@ fn on_the_cpu_every_operation_is_a_row() {
     .program: string
     .settings: null
     .steps: number
+    .tile: null
     .total.calls: number
     .total.gbytes: number
     .total.gflops: number
@@ -327,6 +328,18 @@ fn on_an_adapter_every_kernel_is_a_row() {
     .program: string
     .settings: null
     .steps: number
+    .tile.sizes.fewest: number
+    .tile.sizes.flat: number
+    .tile.sizes.group: number
+    .tile.sizes.lanes: number
+    .tile.sizes.product_columns: number
+    .tile.sizes.product_rows: number
+    .tile.sizes.scan_rows: number
+    .tile.sizes.scan_units[]: number
+    .tile.sizes.shared: bool
+    .tile.sizes.subgroup: number
+    .tile.sizes.vector: bool
+    .tile.tuned: bool
     .total.calls: number
     .total.gbytes: number
     .total.gflops: number

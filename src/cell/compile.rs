@@ -24,6 +24,7 @@ pub(super) fn compile(cell: &Cell, training: bool) -> Compiled {
         deltas: 0,
         carries: carries(cell),
         scratch: 0,
+        forward_scratch: 0,
         lane_delta: vec![None; cell.lanes.len()],
         vector_delta: vec![None; cell.vectors.len()],
         input_delta: None,
@@ -35,11 +36,12 @@ pub(super) fn compile(cell: &Cell, training: bool) -> Compiled {
         let rows = kept_rows(cell).into_iter();
         saved.extend(rows.filter(|id| stored(cell, &[], *id).is_none()));
     }
-    forward(cell, &forward_level, &saved, &mut compiled);
+    forward(cell, &forward_level, &saved, training, &mut compiled);
     compiled
 }
 
-fn forward(cell: &Cell, level: &[usize], saved: &[Id], compiled: &mut Compiled) {
+/// In training what only later stages of the step read goes to scratch, which stays in a cache.
+fn forward(cell: &Cell, level: &[usize], saved: &[Id], training: bool, compiled: &mut Compiled) {
     let mut outputs: Vec<(Store, Id)> = Vec::new();
     for (k, id) in cell.new_states.iter().enumerate() {
         outputs.push((Store::New(k), *id));
@@ -52,6 +54,11 @@ fn forward(cell: &Cell, level: &[usize], saved: &[Id], compiled: &mut Compiled) 
     for (i, id) in saved.iter().enumerate() {
         outputs.push((Store::Saved(i), *id));
     }
+    let mut parked = kept_rows(cell);
+    parked.retain(|id| stored(cell, saved, *id).is_none());
+    for (i, id) in parked.iter().enumerate() {
+        outputs.push((Store::Scratch(i), *id));
+    }
     let stages = outputs.iter().map(|o| level[o.1]).max().unwrap_or(0) + 1;
     // Which lanes each stage sums, in the order in which `Load::Sum` counts them.
     let lanes: Vec<Vec<usize>> = (0..stages)
@@ -63,7 +70,11 @@ fn forward(cell: &Cell, level: &[usize], saved: &[Id], compiled: &mut Compiled) 
         })
         .collect();
     let means = means(&cell.graph, outputs.iter().map(|o| o.1), level, stages, 0);
-    let row = |id: Id| leaf(&cell.graph, id).or_else(|| stored(cell, saved, id));
+    let stored = |id: Id| {
+        let scratch = || parked.iter().position(|p| *p == id).map(Load::Scratch);
+        stored(cell, saved, id).or_else(scratch)
+    };
+    let row = |id: Id| leaf(&cell.graph, id).or_else(|| stored(id));
     let load = |id: Id, stage: usize| match cell.graph.node(id) {
         Node::Mean(_) if level[id] == stage => {
             means[stage].iter().position(|m| *m == id).map(Load::Mean)
@@ -74,18 +85,27 @@ fn forward(cell: &Cell, level: &[usize], saved: &[Id], compiled: &mut Compiled) 
         },
         _ => leaf(&cell.graph, id).or_else(|| {
             let earlier = level[id] < stage;
-            earlier.then(|| stored(cell, saved, id)).flatten()
+            earlier.then(|| stored(id)).flatten()
         }),
+    };
+    let (park, unpark): (&dyn Fn(usize) -> Store, &dyn Fn(usize) -> Load) = match training {
+        true => (&Store::Scratch, &Load::Scratch),
+        false => (&Store::Saved, &Load::Saved),
     };
     let cut = Cut {
         graph: &cell.graph,
         level,
         load: &load,
-        park: &Store::Saved,
-        unpark: &Load::Saved,
+        park,
+        unpark,
     };
-    let (programs, saved) = cut.programs(stages, &outputs, saved.len());
-    compiled.saved = saved;
+    let known = if training { parked.len() } else { saved.len() };
+    let (programs, count) = cut.programs(stages, &outputs, known);
+    (compiled.saved, compiled.forward_scratch) = match training {
+        true => (saved.len(), count),
+        false => (count, 0),
+    };
+    compiled.scratch = compiled.scratch.max(compiled.forward_scratch);
     compiled.forward = programs
         .into_iter()
         .zip(lanes.iter().zip(&means))
@@ -272,7 +292,6 @@ fn choose_saved(
     }
     let mut saved: Vec<Id> = Vec::new();
     let mut available = vec![false; forward];
-    let rows = kept_rows(cell);
     for id in 0..forward {
         available[id] = match graph.node(id) {
             Node::Constant(_) => true,
@@ -280,8 +299,7 @@ fn choose_saved(
             Node::Unary(..) | Node::Binary(..) => graph.operands(id).all(|o| available[o]),
             _ => false,
         } || stored(cell, &[], id).is_some();
-        let row = rows.contains(&id) && stored(cell, &[], id).is_none();
-        if row || (direct[id] && !available[id]) {
+        if direct[id] && !available[id] {
             saved.push(id);
             available[id] = true;
         }

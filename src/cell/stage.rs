@@ -150,8 +150,10 @@ pub struct Compiled {
     pub deltas: usize,
     /// Whether each state has an elementwise adjoint to carry.
     pub carries: Vec<bool>,
-    /// How many values `[H]` per row the backward stages of one step hand on.
+    /// How many values `[H]` per row the stages of one step hand on, forward or backward.
     pub scratch: usize,
+    /// How many of them the forward stages hand on.
+    pub forward_scratch: usize,
     /// For every lane, which delta is its adjoint (absent where the loss does not depend on it).
     pub lane_delta: Vec<Option<usize>>,
     /// For every vector, which delta is its adjoint.

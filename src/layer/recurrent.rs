@@ -183,6 +183,14 @@ impl Recurrent {
     }
 }
 
+/// The slot of what a scan's stages hand on and of its states' adjoints.
+fn work_slot(builder: &mut Builder, label: &str, scan: &Scan) -> SlotId {
+    let shape = [scan.work_planes(), scan.batch, scan.hidden];
+    builder
+        .plan
+        .add(format!("work.{label}"), &shape, Role::Activation)
+}
+
 impl Layer for Recurrent {
     fn forward(&mut self, builder: &mut Builder, input: Signal) -> Result<Signal> {
         let label = self.label.clone();
@@ -270,7 +278,7 @@ impl Layer for Recurrent {
             }));
         }
         let recurrent = self.scan_weights(builder, &weights);
-        let scan = Scan {
+        let mut scan = Scan {
             name: format!("forward.{label}"),
             cell: self.cell.clone(),
             compiled: self.compiled.clone(),
@@ -299,6 +307,9 @@ impl Layer for Recurrent {
             work: None,
             initial: false,
         };
+        if self.compiled.forward_scratch > 0 {
+            scan.work = Some(work_slot(builder, &label, &scan));
+        }
         builder.push(Op::Scan(scan.clone()));
         let mut output = Matrix {
             slot: state,
@@ -334,10 +345,10 @@ impl Layer for Recurrent {
         };
         let name = format!("delta.{label}");
         let delta_slot = builder.plan.add(name, &shape, Role::Activation);
-        let planes = built.scan.work_planes();
-        let work = builder
-            .plan
-            .add(format!("work.{label}"), &[planes, b, h], Role::Activation);
+        let work = match built.scan.work {
+            Some(work) => work,
+            None => work_slot(builder, &label, &built.scan),
+        };
         let mut scan = Scan {
             name: format!("backward.{label}"),
             direction: Direction::Backward,

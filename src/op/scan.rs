@@ -317,10 +317,10 @@ impl Scan {
             Direction::Backward => {
                 let delta = (rows + batch) * self.compiled.deltas * hidden;
                 writes.extend(self.delta.map(|d| words(d, delta)));
-                let work = self.work_planes() * batch * hidden;
-                writes.extend(self.work.map(|w| words(w, work)));
             }
         }
+        let work = self.work_planes() * batch * hidden;
+        writes.extend(self.work.map(|w| words(w, work)));
         writes
     }
 
