@@ -11,7 +11,7 @@ use wgrnn::train::Settings;
 
 use super::super::check::passed;
 use super::Profiled;
-use super::work::{Work, matters};
+use super::work::matters;
 
 /// Calls, seconds and cost of all rows together.
 pub fn total(rows: &[Row]) -> (u64, f64, Cost) {
@@ -41,13 +41,8 @@ pub fn clock(found: &Profile) -> &'static str {
 /// # Errors
 /// Internal, when the settings cannot be written down.
 pub fn value(of: &Profiled) -> Result<Value> {
-    let Profiled { found, work, .. } = of;
-    let Work {
-        settings,
-        spec,
-        plan,
-        ..
-    } = work;
+    let (found, work) = (&of.found, &of.work);
+    let (settings, spec, plan) = (&work.settings, &work.spec, &work.plan);
     let (calls, seconds, cost) = total(&found.rows);
     let kernel = |row: &Row| {
         let (share, bound) = row.share(&found.limits);

@@ -8,17 +8,11 @@ use wgrnn::op::Cost;
 use super::super::out;
 use super::Profiled;
 use super::report::{clock, total, word};
-use super::work::Work;
 
 /// Prints the whole of it.
 pub fn print(of: &Profiled) -> Result<()> {
-    let Profiled { found, work, .. } = of;
-    let Work {
-        settings,
-        spec,
-        plan,
-        ..
-    } = work;
+    let (found, work) = (&of.found, &of.work);
+    let (settings, spec, plan) = (&work.settings, &work.spec, &work.plan);
     let input = match spec.embed {
         0 => "one-hot".to_string(),
         width => format!("embed {width}"),
