@@ -4,6 +4,7 @@
 mod few;
 mod packed;
 mod sums;
+mod tile;
 mod view;
 
 use std::sync::Mutex;
@@ -11,7 +12,8 @@ use std::sync::Mutex;
 use rayon::prelude::*;
 
 use crate::cell::real::Real;
-use sums::{BLOCK, DEEP, strip_elements, tile};
+use sums::{BLOCK, strip_elements};
+use tile::{DEEP, tile};
 
 pub use few::{FEW, few_rows};
 pub use packed::Packed;

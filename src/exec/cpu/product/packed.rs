@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::sums::{DEEP, Multiply, SOON, prefetch, strip_elements, tile};
+use super::tile::{DEEP, SOON, prefetch, tile};
 use super::view::View;
 use crate::cell::real::Real;
 
@@ -48,35 +48,10 @@ impl<F: Real> Packed<F> {
             }
         }
     }
-
-    /// C [m, n] = A [m, k] B, or added to C. C's rows lie `stride` apart. `strips` is room to pack A in.
-    ///
-    /// # Panics
-    /// As [`Packed::pack`].
-    pub fn multiply(
-        &self,
-        m: usize,
-        a: View<'_, F>,
-        (c, stride): (&mut [F], usize),
-        accumulate: bool,
-        strips: &mut Vec<F>,
-    ) {
-        assert!(a.holds(m, self.k) && View::rows(c, stride).holds(m, self.n));
-        let strips = at_least(strips, strip_elements(m, self.k) + self.tall * self.panel);
-        pulp::Arch::new().dispatch(Multiply {
-            b: self,
-            m,
-            a,
-            c,
-            stride,
-            accumulate,
-            strips,
-        });
-    }
 }
 
 /// The first `count` elements of what is kept for them, whatever they are; it only grows, as filling it anew costs time.
-fn at_least<F: Real>(values: &mut Vec<F>, count: usize) -> &mut [F] {
+pub fn at_least<F: Real>(values: &mut Vec<F>, count: usize) -> &mut [F] {
     if values.len() < count {
         values.resize(count, F::ZERO);
     }

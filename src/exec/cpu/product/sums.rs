@@ -2,47 +2,17 @@
 
 use pulp::{Simd, WithSimd};
 
-use super::packed::Packed;
+use super::packed::{Packed, at_least};
+use super::tile::{DEEP, SOON, TALL, WIDE, prefetch};
 use super::view::View;
-use crate::cell::lanes::Lanes;
 use crate::cell::real::Real;
 
-/// Registers of columns in a tile of C.
-const WIDE: usize = 2;
-/// Rows in a tile of C, at most: with [`WIDE`] columns and the operands they fill 32 registers, which AVX-512 and NEON
-/// have.
-const TALL: usize = 12;
-/// The same for sixteen registers.
-const TALL_16: usize = 6;
-/// Terms that are summed in one go: a strip of this depth stays in a first-level cache while panels stream past it.
-pub const DEEP: usize = 512;
 /// Rows of a panel that are fetched before they are needed.
 const AHEAD: usize = 64;
 /// Panels that stream past all strips of a block: with [`DEEP`] terms they stay in a second-level cache.
 const NEAR: usize = 12;
-/// Rows of B, or columns of a transposed A, that are fetched before they are packed.
-pub const SOON: usize = 8;
 /// Rows of A that are packed at a time; they share that cache.
 pub const BLOCK: usize = 240;
-
-/// How many columns a panel has, and rows a tile at most, with this processor's registers.
-pub fn tile<F: Lanes>() -> (usize, usize) {
-    struct Ask;
-    impl WithSimd for Ask {
-        type Output = (usize, usize);
-        #[inline(always)]
-        fn with_simd<S: Simd>(self, _: S) -> (usize, usize) {
-            let tall = match S::REGISTER_COUNT {
-                32.. => TALL,
-                _ => TALL_16,
-            };
-            // In bytes, so that it serves every number type.
-            (WIDE * size_of::<S::f32s>(), tall)
-        }
-    }
-    let (bytes, tall) = pulp::Arch::new().dispatch(Ask);
-    (bytes / size_of::<F>(), tall)
-}
 
 /// Calls a function of M rows with M as the constant that `rows` is.
 macro_rules! for_rows {
@@ -69,6 +39,33 @@ pub fn strip_elements(m: usize, k: usize) -> usize {
     BLOCK.min(m) * DEEP.min(k)
 }
 
+impl<F: Real> Packed<F> {
+    /// C [m, n] = A [m, k] B, or added to C. C's rows lie `stride` apart. `strips` is room to pack A in.
+    ///
+    /// # Panics
+    /// As [`Packed::pack`].
+    pub fn multiply(
+        &self,
+        m: usize,
+        a: View<'_, F>,
+        (c, stride): (&mut [F], usize),
+        accumulate: bool,
+        strips: &mut Vec<F>,
+    ) {
+        assert!(a.holds(m, self.k) && View::rows(c, stride).holds(m, self.n));
+        let strips = at_least(strips, strip_elements(m, self.k) + self.tall * self.panel);
+        pulp::Arch::new().dispatch(Multiply {
+            b: self,
+            m,
+            a,
+            c,
+            stride,
+            accumulate,
+            strips,
+        });
+    }
+}
+
 /// `m` rows in strips of at most `tall`, as even as can be: the first row and the number of rows of each.
 fn strips(m: usize, tall: usize) -> impl Iterator<Item = (usize, usize)> + Clone {
     let count = m.div_ceil(tall).max(1);
@@ -79,14 +76,14 @@ fn strips(m: usize, tall: usize) -> impl Iterator<Item = (usize, usize)> + Clone
 }
 
 /// A product with a packed right operand, to be dispatched to the widest registers.
-pub struct Multiply<'a, F> {
-    pub b: &'a Packed<F>,
-    pub m: usize,
-    pub a: View<'a, F>,
-    pub c: &'a mut [F],
-    pub stride: usize,
-    pub accumulate: bool,
-    pub strips: &'a mut [F],
+struct Multiply<'a, F> {
+    b: &'a Packed<F>,
+    m: usize,
+    a: View<'a, F>,
+    c: &'a mut [F],
+    stride: usize,
+    accumulate: bool,
+    strips: &'a mut [F],
 }
 
 impl<F: Real> WithSimd for Multiply<'_, F> {
@@ -179,24 +176,6 @@ fn transpose<F: Real, const M: usize>(to: &mut [F], depth: usize, a: View<'_, F>
             to[i] = rows[i][p];
         }
     }
-}
-
-/// Asks for the cache line at an address, which need not be in any object, to be written where `write`.
-#[inline(always)]
-pub fn prefetch<T>(at: *const T, write: bool) {
-    // SAFETY: a prefetch reads and writes nothing and cannot fault, whatever the address; every processor that has this
-    // instruction set has it.
-    #[cfg(target_arch = "x86_64")]
-    #[allow(unsafe_code)]
-    unsafe {
-        use std::arch::x86_64::{_MM_HINT_ET0, _MM_HINT_T0, _mm_prefetch};
-        match write {
-            true => _mm_prefetch::<_MM_HINT_ET0>(at.cast()),
-            false => _mm_prefetch::<_MM_HINT_T0>(at.cast()),
-        }
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = (at, write);
 }
 
 /// The sums of M rows and [`WIDE`] registers of columns, kept in registers.
