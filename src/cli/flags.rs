@@ -10,7 +10,7 @@ use wgrnn::{Error, Result};
 
 use super::check::passed;
 use super::out;
-use super::tune::known;
+use super::tune::tiles;
 
 /// `--device`.
 pub fn device() -> Arg {
@@ -81,7 +81,7 @@ pub fn open_device(m: &ArgMatches) -> Result<Device> {
         plant(gpu)?;
         if passed::passed(&gpu.adapter) {
             gpu.trust();
-            gpu.tuned(known::tiles(&gpu.adapter));
+            gpu.tuned(tiles::tiles(&gpu.adapter));
         }
     }
     if !m

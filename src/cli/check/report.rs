@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 use wgrnn::exec::check::Row;
 use wgrnn::exec::gpu::{Device, measure_limits};
 
+use super::super::known;
 use super::models::{Found, Speed};
-use super::passed;
 
 /// What is told of every model.
 pub fn model(title: &str, found: &Found) -> Value {
@@ -42,7 +42,7 @@ pub fn report(
         Some(_) => None,
     };
     json!({
-        "program": passed::build(),
+        "program": known::build(),
         "system": {
             "os": std::env::consts::OS,
             "arch": std::env::consts::ARCH,

@@ -1,6 +1,6 @@
 //! `tune`: the kernels' sizes that are fastest for a model on an adapter, by measurement, remembered for later runs.
 
-pub mod known;
+pub mod tiles;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -56,7 +56,7 @@ pub fn run(m: &ArgMatches) -> Result<()> {
     let until = Instant::now() + Duration::from_secs(seconds);
     let found = search(&device, &work, until, !m.get_flag("json"))?;
     compare(&device, &work, found.best)?;
-    let file = known::keep(&device.adapter, shape, found.best)?;
+    let file = tiles::keep(&device.adapter, shape, found.best)?;
     if m.get_flag("json") {
         return out::json(&json!({
             "adapter": device.adapter.name,

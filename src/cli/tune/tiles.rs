@@ -1,0 +1,49 @@
+//! The tiles that were found fastest, for models of a shape on an adapter; another build has other kernels.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use wgrnn::Result;
+use wgrnn::exec::gpu::{Adapter, Shape, Tile};
+
+use super::super::known::{self, Key};
+
+const FILE: &str = "tiles.toml";
+
+/// A tile for models of a shape.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Entry {
+    #[serde(flatten)]
+    key: Key,
+    shape: Shape,
+    tile: Tile,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+struct List {
+    #[serde(default)]
+    tiles: Vec<Entry>,
+}
+
+/// Those of an adapter, with this build.
+pub fn tiles(adapter: &Adapter) -> Vec<(Shape, Tile)> {
+    let list: List = known::read(FILE);
+    let mine = list.tiles.iter().filter(|e| e.key.current(adapter));
+    mine.map(|e| (e.shape, e.tile)).collect()
+}
+
+/// Keeps a tile in place of what was known for its shape, and says where.
+///
+/// # Errors
+/// Io, when the list cannot be written.
+pub fn keep(adapter: &Adapter, shape: Shape, tile: Tile) -> Result<Option<PathBuf>> {
+    let mut list: List = known::read(FILE);
+    let stays = |e: &Entry| !e.key.same(adapter) || (e.key.current(adapter) && e.shape != shape);
+    list.tiles.retain(stays);
+    list.tiles.push(Entry {
+        key: Key::new(adapter),
+        shape,
+        tile,
+    });
+    known::write(FILE, &list)
+}
