@@ -1,17 +1,19 @@
 //! Cells that nobody here has seen: three written down as a user would, and as many random ones as there is time for.
 //! Each passes finite differences, layer on layer, and each is run by a GPU beside both precisions of the CPU.
 
+mod common;
+
 use std::sync::{Arc, OnceLock};
 
+use common::inputs;
 use proptest::prelude::*;
 use wgrnn::cell::Cell;
 use wgrnn::cell::real::Real;
-use wgrnn::exec::Inputs;
 use wgrnn::exec::cpu::Cpu;
 use wgrnn::exec::differences::differences;
 use wgrnn::exec::gpu::{Choice, Device, Gpu, INSTALL, Tile};
 use wgrnn::model::{Dims, Init, Mode, Scheme, Spec, initialize};
-use wgrnn::op::{Control, Hyper, Plan, SlotId};
+use wgrnn::op::{Plan, SlotId};
 use wgrnn::rng::{Purpose, Stream};
 
 const UNSEEN: [(&str, &str); 3] = [
@@ -45,6 +47,9 @@ const UNSEEN: [(&str, &str); 3] = [
          h = min(c, h / 2) + mean(n) - exp(-2) * x\n",
     ),
 ];
+
+/// What the losses are multiplied by.
+const SCALE: f64 = 0.1;
 
 /// A model of two layers of a cell; every cell fits an embedding of the hidden size.
 fn model(cell: &Cell, hidden: usize, layers: usize) -> Spec {
@@ -92,26 +97,9 @@ fn on_cpu<F: Real>(
     for (to, from) in parameters.iter_mut().zip(start) {
         *to = F::of(f64::from(*from));
     }
-    cpu.run(&inputs(ids)).unwrap();
+    cpu.run(&inputs(ids, true, SCALE)).unwrap();
     let read = |s: &SlotId| cpu.read(*s).iter().map(|x| x.f64()).collect();
     slots.iter().map(read).collect()
-}
-
-fn inputs(ids: &[u32]) -> Inputs<'_> {
-    Inputs {
-        ids,
-        targets: None,
-        weights: None,
-        starts: None,
-        control: Control {
-            reset: 1,
-            ..Control::default()
-        },
-        hyper: Hyper {
-            scale: 0.1,
-            ..Hyper::default()
-        },
-    }
 }
 
 /// The GPU may be as far from f64 as the CPU's f32 is, times a factor for another order of its sums and other functions of
@@ -146,7 +134,7 @@ fn gpu_agrees(cell: &Cell, hidden: usize, layers: usize) -> Result<(), String> {
         let gpu = Gpu::with_tile(device(), plan.clone(), &tile);
         let mut gpu = pollster::block_on(gpu).map_err(|e| e.to_string())?;
         gpu.write(plan.io.parameters.unwrap(), &start).unwrap();
-        pollster::block_on(gpu.run(&inputs(&ids))).unwrap();
+        pollster::block_on(gpu.run(&inputs(&ids, true, SCALE))).unwrap();
         for ((slot, exact), single) in slots.iter().zip(&exact).zip(&single) {
             let got = pollster::block_on(gpu.read(*slot)).unwrap();
             let largest = exact.iter().fold(0.0f64, |m, x| m.max(x.abs()));
