@@ -35,8 +35,9 @@ pub fn command() -> Command {
         .arg(flags::json())
         .after_help(
             "Examples:\n  wgrnn tune --device gpu --hidden 512 --layers 2 --batch 64\n  wgrnn tune runs/book\n\n\
-             Sizes change speed and nothing else. What is found is compared with the plain code first, and\n\
-             used by later runs with this H and B on an adapter that passed `wgrnn check`. Nothing needs it.",
+             Sizes change speed, and results by rounding at most. What is found is compared with the plain\n\
+             code first, and used by later runs with this H and B on an adapter that passed\n\
+             `wgrnn check`. Nothing needs it.",
         )
 }
 
