@@ -69,7 +69,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     let unit#{c} = min(first_unit + #{c}u, UNITS - 1u);
 #end
 #{PRODUCTS}
-#{ROW_MEANS}
+#{ROW_NUMBERS}
 #if INLINE
 #for r in 0..ROWS
 #for c in 0..COLUMNS
@@ -79,8 +79,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
 #for s in 0..SUMS
         let sum#{s} = acc_#{s}_#{r}_#{c};
 #end
-#for m in 0..MEANS
-        let mean#{m} = mean_#{m}_#{r};
+#for n in 0..REDUCTIONS
+        let number#{n} = number_#{n}_#{r};
 #end
 #{PROGRAM}
     }
@@ -96,10 +96,10 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
 #end
 #end
 #end
-#for m in 0..MEANS
-    var means#{m}: array<V, ROWS>;
+#for n in 0..REDUCTIONS
+    var numbers#{n}: array<V, ROWS>;
 #for r in 0..ROWS
-    means#{m}[#{r}u] = mean_#{m}_#{r};
+    numbers#{n}[#{r}u] = number_#{n}_#{r};
 #end
 #end
     for (var i = 0u; i < TILE; i++) {
@@ -109,8 +109,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
 #for s in 0..SUMS
             let sum#{s} = sums#{s}[i];
 #end
-#for m in 0..MEANS
-            let mean#{m} = means#{m}[i / COLUMNS];
+#for n in 0..REDUCTIONS
+            let number#{n} = numbers#{n}[i / COLUMNS];
 #end
 #{PROGRAM}
         }

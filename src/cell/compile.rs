@@ -2,18 +2,15 @@
 
 use super::derive::{carries, made_nodes, reverse};
 use super::graph::{Graph, Id, Node};
-use super::level::{
-    back_level, find, lane_level, leaf, mean_loads, mean_rows, means, row_level, settled,
-};
-use super::stage::{Compiled, Cut, Load, Operand, Program, Stage, Store, Sum, Term};
-use super::{Cell, SourceKind};
+use super::level::{back_level, find, lane_level, leaf, reduction_level, settled, waiting};
+use super::stage::{Adjoint, Compiled, Cut, Load, Operand, Program, Stage, Store, Sum, Term};
+use super::{Cell, SourceKind, reduction};
 
 pub(super) fn compile(cell: &Cell, training: bool) -> Compiled {
     let forward_level = settled(cell, &cell.graph, |id, before, level| {
         match cell.graph.node(id) {
             Node::Lane(lane) => Some(lane_level(cell, before, lane)),
-            Node::Mean(row) => Some(row_level(&cell.graph, level, row)),
-            _ => None,
+            node => reduction_level(&cell.graph, level, node),
         }
     });
     let mut compiled = Compiled {
@@ -26,7 +23,8 @@ pub(super) fn compile(cell: &Cell, training: bool) -> Compiled {
         scratch: 0,
         forward_scratch: 0,
         lane_delta: vec![None; cell.lanes.len()],
-        vector_delta: vec![None; cell.vectors.len()],
+        vector_adjoint: vec![None; cell.vectors.len()],
+        totals: 0,
         input_delta: None,
     };
     let mut saved = Vec::new();
@@ -69,15 +67,16 @@ fn forward(cell: &Cell, level: &[usize], saved: &[Id], training: bool, compiled:
                 .collect()
         })
         .collect();
-    let means = means(&cell.graph, outputs.iter().map(|o| o.1), level, stages, 0);
+    let reductions = reduction::all(&cell.graph);
     let stored = |id: Id| {
         let scratch = || parked.iter().position(|p| *p == id).map(Load::Scratch);
         stored(cell, saved, id).or_else(scratch)
     };
     let row = |id: Id| leaf(&cell.graph, id).or_else(|| stored(id));
     let load = |id: Id, stage: usize| match cell.graph.node(id) {
-        Node::Mean(_) if level[id] == stage => {
-            means[stage].iter().position(|m| *m == id).map(Load::Mean)
+        _ if reductions.contains(&id) => {
+            let place = reductions.iter().position(|r| *r == id);
+            place.filter(|_| level[id] <= stage).map(Load::Reduction)
         }
         Node::Lane(l) => match cell.sources[cell.lanes[l].source].kind {
             SourceKind::Input => Some(Load::Hoisted(cell.lanes[l].block)),
@@ -108,10 +107,10 @@ fn forward(cell: &Cell, level: &[usize], saved: &[Id], training: bool, compiled:
     compiled.scratch = compiled.scratch.max(compiled.forward_scratch);
     compiled.forward = programs
         .into_iter()
-        .zip(lanes.iter().zip(&means))
-        .map(|(program, (lanes, means))| Stage {
+        .zip(&lanes)
+        .map(|(mut program, lanes)| Stage {
             sums: lanes.iter().map(|l| lane_sum(cell, *l)).collect(),
-            means: mean_loads(&cell.graph, means, row),
+            reductions: reduction::of_program(&cell.graph, &reductions, &mut program, row),
             program,
         })
         .collect();
@@ -171,15 +170,35 @@ fn backward(cell: &Cell, compiled: &mut Compiled) -> Vec<Id> {
             compiled.lane_delta[*lane] = delta_of(adjoints.get(Node::Lane(*lane), &cell.graph));
         }
     }
-    for v in 0..cell.vectors.len() {
-        compiled.vector_delta[v] = delta_of(adjoints.get(Node::Vector(v), &cell.graph));
-    }
     compiled.input_delta = delta_of(adjoints.get(Node::Input, &cell.graph));
-    compiled.deltas = deltas.len();
+    // An adjoint that nothing but a vector has is needed as a sum alone: one row for all steps, which stays in a cache.
+    let once = !cell.is_feed_forward();
+    let mut totals: Vec<Id> = Vec::new();
+    for v in 0..cell.vectors.len() {
+        let Some(id) = adjoints.get(Node::Vector(v), &cell.graph) else {
+            continue;
+        };
+        let is = |known: &Id| *known == id;
+        compiled.vector_adjoint[v] = Some(match deltas.iter().position(is) {
+            Some(delta) => Adjoint::Delta(delta),
+            None if once => Adjoint::Total(totals.iter().position(is).unwrap_or_else(|| {
+                totals.push(id);
+                totals.len() - 1
+            })),
+            None => {
+                deltas.push(id);
+                Adjoint::Delta(deltas.len() - 1)
+            }
+        });
+    }
+    (compiled.deltas, compiled.totals) = (deltas.len(), totals.len());
 
     let mut outputs: Vec<(Store, Id)> = Vec::new();
     for (i, id) in deltas.iter().enumerate() {
         outputs.push((Store::Delta(i), *id));
+    }
+    for (i, id) in totals.iter().enumerate() {
+        outputs.push((Store::Total(i), *id));
     }
     // The previous state's node is node k; without any path to the loss its adjoint is zero.
     let zero = find(graph, |g, id| g.value(id) == Some(0.0));
@@ -188,8 +207,8 @@ fn backward(cell: &Cell, compiled: &mut Compiled) -> Vec<Id> {
     }
 
     let saved = choose_saved(cell, graph, outputs.iter().map(|o| o.1), forward);
-    // A row whose mean is taken waits in memory for the next stage.
-    let rows = mean_rows(graph, outputs.iter().map(|o| o.1), forward);
+    // A row of a reduction waits in memory for the next stage.
+    let rows = waiting(graph, outputs.iter().map(|o| o.1), forward);
     let parked = rows.iter().enumerate();
     outputs.extend(parked.map(|(i, row)| (Store::Scratch(i), *row)));
 
@@ -205,12 +224,11 @@ fn backward(cell: &Cell, compiled: &mut Compiled) -> Vec<Id> {
     let made = |s: usize| matches!(cell.sources[s].kind, SourceKind::Made { .. });
     let level = settled(cell, graph, |id, before, level| match graph.node(id) {
         _ if id < forward => Some(0),
-        Node::Mean(row) => Some(row_level(graph, level, row)),
         Node::Back(s) if made(s) => {
             let waits = source_deltas(s).iter().map(|d| before[deltas[d.1]]).max();
             Some(waits.map_or(0, |stage| stage + 1))
         }
-        _ => None,
+        node => reduction_level(graph, level, node),
     });
     let stages = outputs.iter().map(|o| level[o.1]).max().unwrap_or(0) + 1;
     let backs: Vec<Vec<usize>> = (0..stages)
@@ -221,11 +239,13 @@ fn backward(cell: &Cell, compiled: &mut Compiled) -> Vec<Id> {
                 .collect()
         })
         .collect();
-    let means = means(graph, outputs.iter().map(|o| o.1), &level, stages, forward);
+    let reductions = reduction::all(graph);
     let parked = |id: Id| rows.iter().position(|r| *r == id).map(Load::Scratch);
     let load = |id: Id, stage: usize| match graph.node(id) {
-        Node::Mean(_) if id >= forward && level[id] == stage => {
-            means[stage].iter().position(|m| *m == id).map(Load::Mean)
+        // A number of a row is cheaper made again than kept for every unit.
+        _ if reductions.contains(&id) => {
+            let place = reductions.iter().position(|r| *r == id);
+            place.filter(|_| level[id] <= stage).map(Load::Reduction)
         }
         Node::Upstream => Some(Load::Upstream),
         // The first stage that stores a carry overwrites it, so later ones cannot read it.
@@ -260,10 +280,16 @@ fn backward(cell: &Cell, compiled: &mut Compiled) -> Vec<Id> {
     };
     compiled.backward = programs
         .into_iter()
-        .zip(backs.iter().zip(&means))
-        .map(|(program, (backs, means))| Stage {
+        .zip(&backs)
+        .map(|(mut program, backs)| Stage {
             sums: backs.iter().map(|s| sum(*s)).collect(),
-            means: mean_loads(graph, means, |id| leaf(graph, id).or_else(|| parked(id))),
+            reductions: reduction::of_program(graph, &reductions, &mut program, |id| {
+                let kept = || match id < forward {
+                    true => stored(cell, &saved, id),
+                    false => parked(id),
+                };
+                leaf(graph, id).or_else(kept)
+            }),
             program,
         })
         .collect();
@@ -290,16 +316,29 @@ fn choose_saved(
     for root in roots.into_iter().filter(|r| *r < forward) {
         direct[root] = true;
     }
+    // Rows of which the backward pass takes a number lie in memory whether it can make them or not.
+    let mut memory = vec![false; forward];
+    for id in (0..graph.len()).filter(|id| used[*id] && (*id >= forward || direct[*id])) {
+        for row in reduction::rows(graph.node(id)).filter(|row| *row < forward) {
+            memory[row] = true;
+        }
+    }
     let mut saved: Vec<Id> = Vec::new();
     let mut available = vec![false; forward];
+    let lies = |id: Id| leaf(graph, id).is_some() || stored(cell, &[], id).is_some();
     for id in 0..forward {
         available[id] = match graph.node(id) {
             Node::Constant(_) => true,
-            _ if leaf(graph, id).is_some() => true,
-            Node::Unary(..) | Node::Binary(..) => graph.operands(id).all(|o| available[o]),
-            _ => false,
-        } || stored(cell, &[], id).is_some();
-        if direct[id] && !available[id] {
+            _ if lies(id) => true,
+            Node::Unary(..) | Node::Binary(..) | Node::Standard { .. } => {
+                graph.operands(id).all(|o| available[o])
+            }
+            node => {
+                let mut rows = reduction::rows(node).peekable();
+                rows.peek().is_some() && rows.all(|row| lies(row) || saved.contains(&row))
+            }
+        };
+        if (direct[id] && !available[id]) || (memory[id] && !lies(id)) {
             saved.push(id);
             available[id] = true;
         }
@@ -342,13 +381,13 @@ fn initial(cell: &Cell, carries: &[bool], sum: impl Fn(usize) -> Sum) -> Stage {
     }
     Stage {
         sums,
-        means: Vec::new(),
+        reductions: Vec::new(),
         program,
     }
 }
 
-/// The forward values whose means are taken: they wait in memory for the next stage.
+/// The forward values of which reductions are made: they wait in memory for the next stage.
 fn kept_rows(cell: &Cell) -> Vec<Id> {
     let roots = cell.new_states.iter().copied();
-    mean_rows(&cell.graph, roots.chain(made_nodes(cell)), 0)
+    waiting(&cell.graph, roots.chain(made_nodes(cell)), 0)
 }

@@ -87,6 +87,11 @@ pub(super) fn reverse(cell: &Cell, carries: &[bool]) -> Adjoints {
                 let da = adjoints.graph.mean(dy);
                 adjoints.accumulate(a, da);
             }
+            Node::Standard { row, mean, scale } => {
+                let graph = &mut adjoints.graph;
+                let da = graph.standard_adjoint([row, mean, scale], id, dy);
+                adjoints.accumulate(row, da);
+            }
             Node::Binary(op, a, b) => {
                 let [da, db] = op.adjoints(&mut adjoints.graph, [a, b], id, dy);
                 da.into_iter().for_each(|d| adjoints.accumulate(a, d));

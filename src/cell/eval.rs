@@ -1,6 +1,10 @@
 //! A stage's program on the CPU: every instruction works on a strip of units, so the loops become vector code.
+//!
+//! What is the same for all units of a row is worked out once a row; simple operators of which one feeds the other are one
+//! pass over the units; loads are read where they lie; registers are used again once their value is dead.
 
-use super::operator::{Binary, Unary};
+use super::lanes::SIDE;
+use super::operator::{Binary, Pair, Row, Unary};
 use super::real::Real;
 use super::stage::{Instr, Load, Program, Store};
 
@@ -8,142 +12,309 @@ use super::stage::{Instr, Load, Program, Store};
 const STRIP: usize = 128;
 
 /// Where an operand lies.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
-    /// A value in memory.
-    Load(Load),
-    /// A register.
+    /// A value in memory: the n-th load.
+    Load(usize),
+    /// A register of a number for each unit.
     Register(usize),
+    /// A register of one number for all units.
+    Common(usize),
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Code {
-    Constant(f64),
-    Unary(Unary, Place),
-    Binary(Binary, Place, Place),
+enum Code<P> {
+    Unary(Unary, P),
+    Binary(Binary, P, P),
+    Pair(Pair, [P; 3]),
 }
 
-/// A program prepared to run: loads are read where they lie, registers are reused once their value is dead.
+impl<P: Copy> Code<P> {
+    fn operands(&self) -> impl Iterator<Item = P> + use<P> {
+        let operands = match *self {
+            Code::Unary(_, a) => [Some(a), None, None],
+            Code::Binary(_, a, b) => [Some(a), Some(b), None],
+            Code::Pair(_, operands) => operands.map(Some),
+        };
+        operands.into_iter().flatten()
+    }
+
+    fn with<Q>(self, place: impl Fn(P) -> Q) -> Code<Q> {
+        match self {
+            Code::Unary(op, a) => Code::Unary(op, place(a)),
+            Code::Binary(op, a, b) => Code::Binary(op, place(a), place(b)),
+            Code::Pair(pair, operands) => Code::Pair(pair, operands.map(place)),
+        }
+    }
+}
+
+/// A program prepared to run.
 #[derive(Clone, Debug)]
 pub struct Evaluator {
-    /// Each with the register that it fills.
-    code: Vec<(Code, usize)>,
+    /// What is worked out once a row, each with the common register that it fills.
+    common: Vec<(Code<Place>, usize)>,
+    /// What is worked out for each unit, each with the register that it fills.
+    code: Vec<(Code<Place>, usize)>,
     stores: Vec<(Store, Place)>,
     loads: Vec<Load>,
+    /// Constants, with their common registers.
+    constants: Vec<(usize, f64)>,
     registers: usize,
+    /// Common registers: first one for each reduction.
+    commons: usize,
+}
+
+/// Room for an evaluator's values.
+#[derive(Clone, Debug)]
+pub struct Registers<F: 'static> {
+    rows: Vec<F>,
+    /// Room for where a strip's loads lie; empty between strips.
+    places: Vec<&'static [F]>,
+    common: Vec<[F; SIDE]>,
+}
+
+impl<F: Real> Registers<F> {
+    /// Sets the n-th reduction of the row to come.
+    #[inline(always)]
+    pub fn reduce(&mut self, n: usize, value: F) {
+        self.common[n] = [value; SIDE];
+    }
+
+    /// The n-th reduction.
+    #[inline(always)]
+    pub fn reduction(&self, n: usize) -> F {
+        self.common[n][0]
+    }
+}
+
+/// The instructions that make something of others, by number; one that only another uses becomes a part of that one.
+fn pairs(instrs: &[Instr], uses: &[usize], common: &[bool]) -> Vec<Option<Code<usize>>> {
+    let mut codes: Vec<Option<Code<usize>>> = Vec::new();
+    for instr in instrs {
+        let code = match *instr {
+            Instr::Load(_) | Instr::Constant(_) => None,
+            Instr::Unary(op, a) => Some(Code::Unary(op, a)),
+            Instr::Binary(op, a, b) => {
+                let feed = |a: usize, b: usize, swapped: bool| match codes[a] {
+                    Some(Code::Binary(first, x, y)) if uses[a] == 1 && !common[a] => {
+                        Pair::of(first, op, swapped).map(|pair| (a, Code::Pair(pair, [x, y, b])))
+                    }
+                    _ => None,
+                };
+                let pair = feed(a, b, false).or_else(|| feed(b, a, true));
+                Some(match pair {
+                    Some((part, code)) => {
+                        codes[part] = None;
+                        code
+                    }
+                    None => Code::Binary(op, a, b),
+                })
+            }
+        };
+        codes.push(code);
+    }
+    codes
 }
 
 impl Evaluator {
     /// Prepares `program`.
     pub fn new(program: &Program) -> Evaluator {
-        let mut last_use = vec![0; program.instrs.len()];
-        for (i, instr) in program.instrs.iter().enumerate() {
-            match *instr {
-                Instr::Unary(_, a) => last_use[a] = i,
-                Instr::Binary(_, a, b) => (last_use[a], last_use[b]) = (i, i),
-                _ => {}
+        let instrs = &program.instrs;
+        let mut uses = vec![0; instrs.len()];
+        let mut common = vec![false; instrs.len()];
+        let mut reductions = 0;
+        for (i, instr) in instrs.iter().enumerate() {
+            common[i] = match *instr {
+                Instr::Load(Load::Reduction(n)) => {
+                    reductions = reductions.max(n + 1);
+                    true
+                }
+                Instr::Load(_) => false,
+                Instr::Constant(_) => true,
+                Instr::Unary(_, a) => {
+                    uses[a] += 1;
+                    common[a]
+                }
+                Instr::Binary(_, a, b) => {
+                    uses[a] += 1;
+                    uses[b] += 1;
+                    common[a] && common[b]
+                }
+            };
+        }
+        program.stores.iter().for_each(|s| uses[s.1] += 1);
+        let codes = pairs(instrs, &uses, &common);
+        let mut last_use = vec![0; instrs.len()];
+        for (i, code) in codes.iter().enumerate() {
+            for a in code.iter().flat_map(Code::operands) {
+                last_use[a] = i;
             }
         }
-        for (_, register) in &program.stores {
-            last_use[*register] = usize::MAX;
-        }
+        program
+            .stores
+            .iter()
+            .for_each(|s| last_use[s.1] = usize::MAX);
         let mut this = Evaluator {
+            common: Vec::new(),
             code: Vec::new(),
             stores: Vec::new(),
             loads: Vec::new(),
+            constants: Vec::new(),
             registers: 0,
+            commons: reductions,
         };
         let mut place: Vec<Place> = Vec::new();
         let mut free: Vec<usize> = Vec::new();
-        for (i, instr) in program.instrs.iter().enumerate() {
-            let code = match *instr {
-                Instr::Load(load) => {
-                    place.push(Place::Load(load));
+        for (i, (instr, code)) in instrs.iter().zip(codes).enumerate() {
+            let found = match (*instr, code) {
+                (Instr::Load(Load::Reduction(n)), _) => Place::Common(n),
+                (Instr::Load(load), _) => {
                     this.loads.push(load);
-                    continue;
+                    Place::Load(this.loads.len() - 1)
                 }
-                Instr::Constant(value) => Code::Constant(value),
-                Instr::Unary(op, a) => Code::Unary(op, place[a]),
-                Instr::Binary(op, a, b) => Code::Binary(op, place[a], place[b]),
-            };
-            // An operand's register is freed only after the result has its own: they never alias.
-            let register = free.pop().unwrap_or_else(|| {
-                this.registers += 1;
-                this.registers - 1
-            });
-            this.code.push((code, register));
-            place.push(Place::Register(register));
-            let mut operands = match *instr {
-                Instr::Unary(_, a) => vec![a],
-                Instr::Binary(_, a, b) => vec![a, b],
-                _ => Vec::new(),
-            };
-            operands.dedup();
-            for a in operands {
-                if let (Place::Register(r), true) = (place[a], last_use[a] == i) {
-                    free.push(r);
+                (Instr::Constant(value), _) => {
+                    this.constants.push((this.commons, value));
+                    this.commons += 1;
+                    Place::Common(this.commons - 1)
                 }
-            }
+                (_, Some(code)) if common[i] => {
+                    this.common.push((code.with(|a| place[a]), this.commons));
+                    this.commons += 1;
+                    Place::Common(this.commons - 1)
+                }
+                (_, Some(code)) => {
+                    // An operand's register is freed only after the result has its own: they never alias.
+                    let register = free.pop().unwrap_or_else(|| {
+                        this.registers += 1;
+                        this.registers - 1
+                    });
+                    let code_at = code.with(|a| place[a]);
+                    let mut dead: Vec<usize> = { code.operands() }
+                        .filter(|a| last_use[*a] == i)
+                        .filter_map(|a| match place[a] {
+                            Place::Register(r) => Some(r),
+                            _ => None,
+                        })
+                        .collect();
+                    dead.sort_unstable();
+                    dead.dedup();
+                    free.extend(dead);
+                    this.code.push((code_at, register));
+                    Place::Register(register)
+                }
+                // A part of another; nothing else asks for its place.
+                (_, None) => Place::Common(usize::MAX),
+            };
+            place.push(found);
         }
         let stores = program.stores.iter();
         this.stores = stores.map(|(what, r)| (*what, place[*r])).collect();
         this
     }
 
-    /// The loads that the program makes.
+    /// The loads that the program makes of rows.
     pub fn loads(&self) -> impl Iterator<Item = Load> + '_ {
         self.loads.iter().copied()
     }
 
     /// Room for the registers.
-    pub fn registers<F: Real>(&self) -> Vec<F> {
-        vec![F::ZERO; self.registers * STRIP]
+    pub fn registers<F: Real>(&self) -> Registers<F> {
+        let mut common = vec![[F::ZERO; SIDE]; self.commons];
+        for (register, value) in &self.constants {
+            common[*register] = [F::of(*value); SIDE];
+        }
+        Registers {
+            rows: vec![F::ZERO; self.registers * STRIP],
+            places: Vec::new(),
+            common,
+        }
     }
 
     /// Runs the program on one row of `width` units: `load` gives the row that a load reads; then `store` takes, for
-    /// every store, the first unit of a strip and its values. A strip's loads all happen before its stores.
+    /// every store, the first unit of a strip and its values. A strip's loads all happen before its stores. The row's
+    /// reductions are in `registers` before.
     #[inline(always)]
     pub fn run<F: Real, C>(
         &self,
-        registers: &mut [F],
+        registers: &mut Registers<F>,
         width: usize,
         context: &mut C,
         load: impl for<'a> Fn(&'a C, Load) -> &'a [F],
         mut store: impl FnMut(&mut C, Store, usize, &[F]),
     ) {
+        let Registers {
+            rows,
+            places,
+            common,
+        } = registers;
+        for (code, out) in &self.common {
+            let (before, out) = common.split_at_mut(*out);
+            apply(
+                code,
+                &mut out[0],
+                #[inline(always)]
+                |place| match place {
+                    Place::Common(r) => Row::one(&before[r]),
+                    place => unreachable!("{place:?} differs from unit to unit"),
+                },
+            );
+        }
         let mut from = 0;
         while from < width {
             let n = STRIP.min(width - from);
+            // Each is looked up once, however often it is read.
+            let mut loaded = emptied(std::mem::take(places));
+            let shared = &*context;
+            let row = |what: &Load| &load(shared, *what)[from..from + n];
+            loaded.extend(self.loads.iter().map(row));
             for (code, out) in &self.code {
-                let (before, rest) = registers.split_at_mut(out * STRIP);
+                let (before, rest) = rows.split_at_mut(out * STRIP);
                 let (out, after) = rest.split_at_mut(STRIP);
-                let out = &mut out[..n];
                 let first = before.len() + STRIP;
-                let shared = &*context;
-                let get = |place: Place| -> &[F] {
-                    match place {
-                        Place::Load(what) => &load(shared, what)[from..from + n],
-                        Place::Register(r) if r * STRIP < first => &before[r * STRIP..][..n],
-                        Place::Register(r) => &after[r * STRIP - first..][..n],
-                    }
-                };
-                match *code {
-                    Code::Constant(value) => out.fill(F::of(value)),
-                    Code::Unary(op, a) => op.rows(out, [get(a)]),
-                    Code::Binary(op, a, b) => op.rows(out, [get(a), get(b)]),
-                }
+                apply(
+                    code,
+                    &mut out[..n],
+                    #[inline(always)]
+                    |place| match place {
+                        Place::Load(n) => Row::each(loaded[n]),
+                        Place::Register(r) if r * STRIP < first => {
+                            Row::each(&before[r * STRIP..][..n])
+                        }
+                        Place::Register(r) => Row::each(&after[r * STRIP - first..][..n]),
+                        Place::Common(r) => Row::one(&common[r]),
+                    },
+                );
             }
+            *places = emptied(loaded);
             for (what, place) in &self.stores {
                 match *place {
-                    Place::Register(r) => store(context, *what, from, &registers[r * STRIP..][..n]),
+                    Place::Register(r) => store(context, *what, from, &rows[r * STRIP..][..n]),
+                    Place::Common(r) => {
+                        store(context, *what, from, &[common[r][0]; STRIP][..n]);
+                    }
                     // A value stored as it was loaded; it may alias its target, so it goes through a copy.
                     Place::Load(from_memory) => {
-                        let copy = load(context, from_memory)[from..from + n].to_vec();
+                        let copy = load(context, self.loads[from_memory])[from..from + n].to_vec();
                         store(context, *what, from, &copy);
                     }
                 }
             }
             from += n;
         }
+    }
+}
+
+/// The room of a vector, without what was in it and how long that lived.
+fn emptied<'a, F>(mut room: Vec<&[F]>) -> Vec<&'a [F]> {
+    room.clear();
+    room.into_iter().filter_map(|_| None).collect()
+}
+
+#[inline(always)]
+fn apply<'a, F: Real>(code: &Code<Place>, out: &mut [F], get: impl Fn(Place) -> Row<'a, F>) {
+    match *code {
+        Code::Unary(op, a) => op.rows(out, [get(a)]),
+        Code::Binary(op, a, b) => op.rows(out, [get(a), get(b)]),
+        Code::Pair(pair, [a, b, c]) => pair.rows(out, [get(a), get(b), get(c)]),
     }
 }

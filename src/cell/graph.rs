@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::operator::{Binary, Unary};
+use super::operator::{Binary, Row, Unary};
 
 /// A node's index. Operands always have smaller indices, so the order of indices is an order of evaluation.
 pub type Id = usize;
@@ -26,6 +26,31 @@ pub enum Node {
     Binary(Binary, Id, Id),
     /// The mean over the units of a row: known only once the whole row is.
     Mean(Id),
+    /// 1 / sqrt(variance + eps) of a row, likewise.
+    Scale {
+        /// The row.
+        row: Id,
+        /// Its mean.
+        mean: Id,
+    },
+    /// A row less its mean, times its scale. Its adjoint goes to the row alone, through the mean and the scale too.
+    Standard {
+        /// The row.
+        row: Id,
+        /// Its mean.
+        mean: Id,
+        /// Its scale.
+        scale: Id,
+    },
+    /// Backward: the mean of `sent * (row - mean)`.
+    Slope {
+        /// What is sent back to the standardised row.
+        sent: Id,
+        /// The row.
+        row: Id,
+        /// Its mean.
+        mean: Id,
+    },
     /// A random factor: see [`super::Mask`].
     Mask(usize),
     /// Backward: the gradient of the loss with respect to the cell's output, from the layer above.
@@ -85,7 +110,7 @@ impl Graph {
     pub fn unary(&mut self, op: Unary, a: Id) -> Id {
         if let Some(a) = self.value(a) {
             let mut out = [0.0];
-            op.rows(&mut out, [&[a]]);
+            op.rows(&mut out, [Row::each(&[a])]);
             return self.constant(out[0]);
         }
         match (op, self.node(a)) {
@@ -99,7 +124,7 @@ impl Graph {
         let (va, vb) = (self.value(a), self.value(b));
         if let (Some(a), Some(b)) = (va, vb) {
             let mut out = [0.0];
-            op.rows(&mut out, [&[a], &[b]]);
+            op.rows(&mut out, [&[a], &[b]].map(|v| Row::each(v)));
             return self.constant(out[0]);
         }
         match op {
@@ -137,6 +162,35 @@ impl Graph {
         }
     }
 
+    /// A row less its mean, divided by sqrt(variance + eps) over its units.
+    pub fn standard(&mut self, row: Id) -> Id {
+        let mean = self.mean(row);
+        if mean == row {
+            return self.constant(0.0);
+        }
+        let scale = self.leaf(Node::Scale { row, mean });
+        self.leaf(Node::Standard { row, mean, scale })
+    }
+
+    /// The adjoint of the row of a [`Node::Standard`] whose value is `y`, given that of the value:
+    /// scale * (dy - mean(dy) - y * mean(dy * y)).
+    pub fn standard_adjoint(&mut self, [row, mean, scale]: [Id; 3], y: Id, dy: Id) -> Id {
+        let common = self.mean(dy);
+        let slope = match self.value(dy) {
+            Some(_) => self.constant(0.0),
+            None => self.leaf(Node::Slope {
+                sent: dy,
+                row,
+                mean,
+            }),
+        };
+        let slope = self.mul(slope, scale);
+        let along = self.mul(y, slope);
+        let rest = self.sub(dy, common);
+        let rest = self.sub(rest, along);
+        self.mul(rest, scale)
+    }
+
     /// a + b.
     pub fn add(&mut self, a: Id, b: Id) -> Id {
         self.binary(Binary::Add, a, b)
@@ -154,12 +208,22 @@ impl Graph {
 
     /// The operands of a node.
     pub fn operands(&self, id: Id) -> impl Iterator<Item = Id> + use<> {
-        let (a, b) = match self.node(id) {
-            Node::Unary(_, a) | Node::Mean(a) => (Some(a), None),
-            Node::Binary(_, a, b) => (Some(a), Some(b)),
-            _ => (None, None),
+        let operands = match self.node(id) {
+            Node::Unary(_, a) | Node::Mean(a) => [Some(a), None, None],
+            Node::Binary(_, a, b) | Node::Scale { row: a, mean: b } => [Some(a), Some(b), None],
+            Node::Standard {
+                row: a,
+                mean: b,
+                scale: c,
+            }
+            | Node::Slope {
+                sent: a,
+                row: b,
+                mean: c,
+            } => [Some(a), Some(b), Some(c)],
+            _ => [None; 3],
         };
-        a.into_iter().chain(b)
+        operands.into_iter().flatten()
     }
 
     /// Marks every node that the roots depend on, themselves included.

@@ -1,12 +1,15 @@
 //! The vector registers that hold numbers of a type, so that one kernel serves f32 and f64.
 
-use pulp::Simd;
+use pulp::{Simd, WithSimd};
 
 /// Elements that a loop takes side by side: with a length that is known, it becomes vector code without a scalar rest.
 pub const SIDE: usize = 16;
 
 /// A number type whose values fit the registers of every instruction set.
 pub trait Lanes: Copy + 'static {
+    /// Runs `op` with the widest registers that this processor has and that are worth code of their own for this type.
+    fn widest<Op: WithSimd>(op: Op) -> Op::Output;
+
     /// A register full of values.
     type Register<S: Simd>: Copy;
 
@@ -38,8 +41,13 @@ pub trait Lanes: Copy + 'static {
 }
 
 macro_rules! lanes {
-    ($number:ty, $register:ident, $splat:ident, $fused:ident, $sum:ident, $across:ident, $split:ident, $split_mut:ident) => {
+    ($number:ty, $widest:path, $register:ident, $splat:ident, $fused:ident, $sum:ident, $across:ident, $split:ident, $split_mut:ident) => {
         impl Lanes for $number {
+            #[inline(always)]
+            fn widest<Op: WithSimd>(op: Op) -> Op::Output {
+                $widest(op)
+            }
+
             type Register<S: Simd> = S::$register;
 
             #[inline(always)]
@@ -83,8 +91,28 @@ macro_rules! lanes {
     };
 }
 
+/// Every set of instructions has its own code.
+#[inline(always)]
+fn any<Op: WithSimd>(op: Op) -> Op::Output {
+    pulp::Arch::new().dispatch(op)
+}
+
+/// f64 is there to be compared with: AVX-512 would make it faster, at the price of a fifth of this crate's build.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn narrow<Op: WithSimd>(op: Op) -> Op::Output {
+    match pulp::x86::V3::try_new() {
+        Some(simd) => Simd::vectorize(simd, op),
+        None => Simd::vectorize(pulp::Scalar::new(), op),
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+use any as narrow;
+
 lanes!(
     f32,
+    any,
     f32s,
     splat_f32s,
     mul_add_e_f32s,
@@ -95,6 +123,7 @@ lanes!(
 );
 lanes!(
     f64,
+    narrow,
     f64s,
     splat_f64s,
     mul_add_e_f64s,

@@ -1,8 +1,8 @@
-//! In which stage of a step each value can be known: products and means wait for whole rows of an earlier stage.
+//! In which stage of a step each value can be known: products and reductions wait for whole rows of an earlier stage.
 
 use super::graph::{Graph, Id, Node};
 use super::stage::Load;
-use super::{Cell, SourceKind};
+use super::{Cell, SourceKind, reduction};
 
 /// The stage in which each node can be known, given that of the leaves that wait for a product.
 pub(super) fn levels(graph: &Graph, waits: impl Fn(Id, &[usize]) -> Option<usize>) -> Vec<usize> {
@@ -43,53 +43,28 @@ pub(super) fn leaf(graph: &Graph, id: Id) -> Option<Load> {
     }
 }
 
-/// The stage in which a row's mean can be known: that of the row where it lies in memory before the step, else the next.
-pub(super) fn row_level(graph: &Graph, level: &[usize], row: Id) -> usize {
-    match leaf(graph, row) {
+/// The stage in which a reduction can be known, its rows waiting in memory: that of a row which lies there before the
+/// step, else the one after it is made. Absent for any other node.
+pub(super) fn reduction_level(graph: &Graph, level: &[usize], node: Node) -> Option<usize> {
+    let of = |row: Id| match leaf(graph, row) {
         Some(_) => 0,
         None => level[row] + 1,
-    }
-}
-
-/// The means from node `first` on that the roots need, by stage.
-pub(super) fn means(
-    graph: &Graph,
-    roots: impl Iterator<Item = Id>,
-    level: &[usize],
-    stages: usize,
-    first: Id,
-) -> Vec<Vec<Id>> {
-    let used = graph.reachable(roots);
-    let is_mean = |id: &Id| used[*id] && matches!(graph.node(*id), Node::Mean(_));
-    let at = |stage: usize| {
-        let ids = (first..graph.len()).filter(is_mean);
-        ids.filter(|id| level[*id] == stage).collect()
     };
-    (0..stages).map(at).collect()
+    reduction::rows(node).map(of).max()
 }
 
-pub(super) fn mean_loads(
-    graph: &Graph,
-    means: &[Id],
-    load: impl Fn(Id) -> Option<Load>,
-) -> Vec<Load> {
-    let row = |id: &Id| graph.operands(*id).next().and_then(&load);
-    means.iter().filter_map(row).collect()
-}
-
-/// The values whose means from node `first` on the roots need, and that do not lie in memory before the step.
-pub(super) fn mean_rows(graph: &Graph, roots: impl Iterator<Item = Id>, first: Id) -> Vec<Id> {
+/// The rows from node `first` on of reductions that the roots need, unless they lie in memory before the step.
+pub(super) fn waiting(graph: &Graph, roots: impl Iterator<Item = Id>, first: Id) -> Vec<Id> {
     let used = graph.reachable(roots);
-    let mut rows: Vec<Id> = Vec::new();
+    let mut waiting: Vec<Id> = Vec::new();
     for id in (first..graph.len()).filter(|id| used[*id]) {
-        if let Node::Mean(row) = graph.node(id)
-            && leaf(graph, row).is_none()
-            && !rows.contains(&row)
-        {
-            rows.push(row);
+        for row in reduction::rows(graph.node(id)) {
+            if row >= first && leaf(graph, row).is_none() && !waiting.contains(&row) {
+                waiting.push(row);
+            }
         }
     }
-    rows
+    waiting
 }
 
 pub(super) fn lane_level(cell: &Cell, level: &[usize], lane: usize) -> usize {

@@ -12,8 +12,6 @@ use crate::error::{Error, Result, nearest};
 const RESERVED: [&str; 9] = [
     "x", "linear", "peep", "mean", "norm", "state", "output", "bias", "const",
 ];
-/// Added to the variance in `norm`, as PyTorch's LayerNorm does.
-const NORM_EPS: f64 = 1e-5;
 
 struct Lowering<'a> {
     cell: &'a str,
@@ -213,14 +211,7 @@ impl<'a> Lowering<'a> {
     /// norm(a) = gain * (a - mean(a)) / sqrt(variance(a) + eps) + shift over the units of a row.
     /// Source: Ba, Kiros, Hinton, "Layer normalization" (2016), equation 4.
     fn norm(&mut self, definition: &Definition, a: Id) -> Id {
-        let mean = self.graph.mean(a);
-        let centred = self.graph.sub(a, mean);
-        let square = self.graph.mul(centred, centred);
-        let variance = self.graph.mean(square);
-        let eps = self.graph.constant(NORM_EPS);
-        let above = self.graph.add(variance, eps);
-        let deviation = self.graph.unary(Unary::Sqrt, above);
-        let unit = self.graph.binary(Binary::Div, centred, deviation);
+        let unit = self.graph.standard(a);
         let gain = self.vector(definition, VectorKind::Gain);
         let scaled = self.graph.mul(gain, unit);
         let shift = self.vector(definition, VectorKind::Shift);

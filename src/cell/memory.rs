@@ -112,12 +112,18 @@ impl Cell {
     fn vanishes(&self, vector: usize) -> bool {
         (0..self.graph.len()).any(|id| match self.graph.node(id) {
             Node::Binary(Binary::Sub, sum, mean) if self.graph.node(mean) == Node::Mean(sum) => {
-                let terms = addends(&self.graph, sum);
-                let found = |id: &Id| self.graph.node(*id) == Node::Vector(vector);
-                terms.iter().any(found)
+                self.adds(sum, vector)
             }
+            Node::Standard { row, .. } => self.adds(row, vector),
             _ => false,
         })
+    }
+
+    /// Whether a vector is an addend of a sum.
+    fn adds(&self, sum: Id, vector: usize) -> bool {
+        let terms = addends(&self.graph, sum);
+        let mut nodes = terms.iter().map(|id| self.graph.node(*id));
+        nodes.any(|node| node == Node::Vector(vector))
     }
 
     /// The value that the cell's `bias` line gives to `variable`.

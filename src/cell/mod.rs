@@ -20,6 +20,7 @@ pub mod operator;
 pub mod parse;
 mod print;
 pub mod real;
+pub mod reduction;
 pub mod stage;
 #[cfg(test)]
 mod tests;

@@ -33,9 +33,9 @@ macro_rules! operators {
                 match self { $($enum::$variant => $wgsl),+ }
             }
 
-            /// Applies the operator to whole rows of equal length; `out` must not be an operand.
+            /// Applies the operator to every element of `out`.
             #[inline(always)]
-            pub fn rows<F: Real>(self, out: &mut [F], operands: [&[F]; $arity]) {
+            pub fn rows<F: Real>(self, out: &mut [F], operands: [Row<'_, F>; $arity]) {
                 match self { $($enum::$variant => rows::<F, $arity>(out, operands, $value)),+ }
             }
 
@@ -47,17 +47,90 @@ macro_rules! operators {
     };
 }
 
+/// An operand of an operator on rows.
+#[derive(Clone, Copy, Debug)]
+pub struct Row<'a, F> {
+    values: &'a [F],
+    /// Chunks to go on by from chunk to chunk: none where they all are one number.
+    step: usize,
+}
+
+impl<'a, F> Row<'a, F> {
+    /// An element for each of the result.
+    pub fn each(values: &'a [F]) -> Row<'a, F> {
+        Row { values, step: 1 }
+    }
+
+    /// One number for all elements, [`SIDE`] times.
+    pub fn one(values: &'a [F; SIDE]) -> Row<'a, F> {
+        Row { values, step: 0 }
+    }
+}
+
 #[inline(always)]
-fn rows<F: Real, const N: usize>(out: &mut [F], operands: [&[F]; N], f: impl Fn([F; N]) -> F) {
-    let n = out.len();
-    let operands = operands.map(|o| o[..n].as_chunks::<SIDE>());
+fn rows<F: Real, const N: usize>(out: &mut [F], operands: [Row<F>; N], f: impl Fn([F; N]) -> F) {
     let (whole, rest) = out.as_chunks_mut::<SIDE>();
-    for (c, out) in whole.iter_mut().enumerate() {
-        let chunks = operands.map(|(chunks, _)| chunks[c]);
-        *out = std::array::from_fn(|i| f(chunks.map(|o| o[i])));
+    let each = operands.iter().all(|o| o.step == 1);
+    let operands = operands.map(|o| (o.values.as_chunks::<SIDE>(), o.step));
+    if each {
+        // The common case, in a loop without a check.
+        let chunks = operands.map(|((chunks, _), _)| &chunks[..whole.len()]);
+        for (c, out) in whole.iter_mut().enumerate() {
+            let chunks = chunks.map(|o| o[c]);
+            *out = std::array::from_fn(|i| f(chunks.map(|o| o[i])));
+        }
+    } else {
+        for (c, out) in whole.iter_mut().enumerate() {
+            let chunks = operands.map(|((chunks, _), step)| chunks[c * step]);
+            *out = std::array::from_fn(|i| f(chunks.map(|o| o[i])));
+        }
     }
     for (i, out) in rest.iter_mut().enumerate() {
-        *out = f(operands.map(|(_, rest)| rest[i]));
+        *out = f(operands.map(|((chunks, rest), step)| match step {
+            0 => chunks[0][i],
+            _ => rest[i],
+        }));
+    }
+}
+
+/// Two operators in one pass over the rows: `second` takes what `first` makes of two operands and a third operand, in
+/// this order or, `swapped`, in the other. One row to write and to read less, with the same roundings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pair {
+    first: Binary,
+    second: Binary,
+    swapped: bool,
+}
+
+impl Pair {
+    /// The pair, where both are among the operators that are made in pairs.
+    pub fn of(first: Binary, second: Binary, swapped: bool) -> Option<Pair> {
+        let simple = |op| matches!(op, Binary::Add | Binary::Sub | Binary::Mul);
+        (simple(first) && simple(second)).then_some(Pair {
+            first,
+            second,
+            swapped,
+        })
+    }
+
+    /// Applies both to every element of `out`: to the operands of the first and the other one of the second.
+    #[inline(always)]
+    pub fn rows<F: Real>(self, out: &mut [F], operands: [Row<'_, F>; 3]) {
+        use Binary::{Add, Sub};
+        match (self.first, self.second, self.swapped) {
+            (Add, Add, _) => rows(out, operands, |[a, b, c]| (a + b) + c),
+            (Add, Sub, false) => rows(out, operands, |[a, b, c]| (a + b) - c),
+            (Add, Sub, true) => rows(out, operands, |[a, b, c]| c - (a + b)),
+            (Add, _, _) => rows(out, operands, |[a, b, c]| (a + b) * c),
+            (Sub, Add, _) => rows(out, operands, |[a, b, c]| (a - b) + c),
+            (Sub, Sub, false) => rows(out, operands, |[a, b, c]| (a - b) - c),
+            (Sub, Sub, true) => rows(out, operands, |[a, b, c]| c - (a - b)),
+            (Sub, _, _) => rows(out, operands, |[a, b, c]| (a - b) * c),
+            (_, Add, _) => rows(out, operands, |[a, b, c]| (a * b) + c),
+            (_, Sub, false) => rows(out, operands, |[a, b, c]| (a * b) - c),
+            (_, Sub, true) => rows(out, operands, |[a, b, c]| c - (a * b)),
+            (_, _, _) => rows(out, operands, |[a, b, c]| (a * b) * c),
+        }
     }
 }
 

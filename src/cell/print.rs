@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::reduction::{EPS, Reduction};
 use super::stage::{Instr, Load, Operand, Program, Stage, Store};
 use super::{Cell, Compiled};
 
@@ -26,8 +27,18 @@ impl Cell {
                 let terms: Vec<String> = terms.collect();
                 let _ = writeln!(text, "  sum{i} = {}", terms.join(" + "));
             }
-            for (i, row) in stage.means.iter().enumerate() {
-                let _ = writeln!(text, "  mean{i} = mean({})", self.load_name(*row));
+            for (i, reduction) in stage.reductions.iter().enumerate() {
+                let name = |row: Load| self.load_name(row);
+                let value = match *reduction {
+                    Reduction::Mean(row) => format!("mean({})", name(row)),
+                    Reduction::Scale { row, .. } => {
+                        format!("1 / sqrt(variance({}) + {EPS})", name(row))
+                    }
+                    Reduction::Slope { sent, row, mean } => {
+                        format!("mean({} * ({} - number{mean}))", name(sent), name(row))
+                    }
+                };
+                let _ = writeln!(text, "  number{i} = {value}");
             }
             text.push_str(&self.program(&stage.program));
         }
@@ -47,7 +58,7 @@ impl Cell {
     pub fn load_name(&self, load: Load) -> String {
         match load {
             Load::Sum(i) => format!("sum{i}"),
-            Load::Mean(i) => format!("mean{i}"),
+            Load::Reduction(i) => format!("number{i}"),
             Load::Mask(i) => format!("mask{i}"),
             Load::Hoisted(block) => {
                 let source = self.input_source().map(|s| &self.sources[s]);
@@ -79,6 +90,7 @@ impl Cell {
             Store::Carry(k) => format!("d{}'", self.states[k]),
             Store::Scratch(i) => format!("scratch{i}"),
             Store::Initial(k) => format!("d{}[0]", self.states[k]),
+            Store::Total(i) => format!("total{i}"),
         }
     }
 

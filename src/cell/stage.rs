@@ -3,14 +3,15 @@
 use super::graph::{Graph, Id, Node};
 use super::operator::{Binary, Unary};
 use super::real::Real;
+use super::reduction::Reduction;
 
 /// Where a value comes from when a stage's program starts. All are [B, H] at the step in hand unless said otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Load {
     /// The n-th sum of this stage.
     Sum(usize),
-    /// The n-th mean of this stage, the same for every unit of a row.
-    Mean(usize),
+    /// The n-th reduction of this stage, the same for every unit of a row.
+    Reduction(usize),
     /// A random factor: 0 or the scale of this mask of the cell.
     Mask(usize),
     /// The hoisted product of the input, in this block of columns of the input source's weight.
@@ -52,6 +53,8 @@ pub enum Store {
     Scratch(usize),
     /// The gradient with respect to a state before the first step.
     Initial(usize),
+    /// What is added to the sum over all steps of a vector's adjoint.
+    Total(usize),
 }
 
 impl Store {
@@ -59,12 +62,13 @@ impl Store {
     /// digits would take a CPU a hundred times as long in every product after.
     #[inline(always)]
     pub fn put<F: Real>(self, row: &mut [F], values: &[F]) {
-        if let Store::Delta(_) | Store::Carry(_) | Store::Scratch(_) = self {
-            for (to, from) in row.iter_mut().zip(values) {
-                *to = from.flushed();
+        let both = row.iter_mut().zip(values);
+        match self {
+            Store::Delta(_) | Store::Carry(_) | Store::Scratch(_) => {
+                both.for_each(|(to, from)| *to = from.flushed());
             }
-        } else {
-            row.copy_from_slice(values);
+            Store::Total(_) => both.for_each(|(to, from)| *to += from.flushed()),
+            _ => row.copy_from_slice(values),
         }
     }
 }
@@ -129,10 +133,19 @@ pub struct Sum {
 pub struct Stage {
     /// The sums of products that the program reads with [`Load::Sum`].
     pub sums: Vec<Sum>,
-    /// The rows whose means the program reads with [`Load::Mean`].
-    pub means: Vec<Load>,
+    /// The numbers of rows that the program reads with [`Load::Reduction`].
+    pub reductions: Vec<Reduction>,
     /// The elementwise part.
     pub program: Program,
+}
+
+/// Where the adjoint of a vector is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Adjoint {
+    /// A delta, of every row and step.
+    Delta(usize),
+    /// A total, of every row.
+    Total(usize),
 }
 
 /// A cell ready to run: stages for both directions and the sizes of what they keep.
@@ -156,8 +169,10 @@ pub struct Compiled {
     pub forward_scratch: usize,
     /// For every lane, which delta is its adjoint (absent where the loss does not depend on it).
     pub lane_delta: Vec<Option<usize>>,
-    /// For every vector, which delta is its adjoint.
-    pub vector_delta: Vec<Option<usize>>,
+    /// For every vector, what is its adjoint.
+    pub vector_adjoint: Vec<Option<Adjoint>>,
+    /// How many adjoints `[H]` per row are summed over the steps where they are made.
+    pub totals: usize,
     /// Which delta is the adjoint of an elementwise use of the input.
     pub input_delta: Option<usize>,
 }
@@ -223,7 +238,7 @@ impl Cut<'_> {
             computable[id] = (self.load)(id, stage).is_some()
                 || match self.graph.node(id) {
                     Node::Constant(_) => true,
-                    Node::Unary(..) | Node::Binary(..) => {
+                    Node::Unary(..) | Node::Binary(..) | Node::Standard { .. } => {
                         self.graph.operands(id).all(|o| computable[o])
                     }
                     _ => false,
@@ -253,6 +268,11 @@ impl Cut<'_> {
                 (_, Node::Constant(bits)) => Instr::Constant(f64::from_bits(bits)),
                 (_, Node::Unary(op, a)) => Instr::Unary(op, register[a]),
                 (_, Node::Binary(op, a, b)) => Instr::Binary(op, register[a], register[b]),
+                (_, Node::Standard { row, mean, scale }) => {
+                    let centred = Instr::Binary(Binary::Sub, register[row], register[mean]);
+                    program.instrs.push(centred);
+                    Instr::Binary(Binary::Mul, program.instrs.len() - 1, register[scale])
+                }
                 (_, node) => unreachable!("{node:?} cannot be loaded in its own stage"),
             };
             register[id] = program.instrs.len();

@@ -298,9 +298,10 @@ fn sum_length(op: &Op) -> usize {
         Op::Scan(op) => {
             let sums = op.stages().iter().flat_map(|s| &s.sums);
             let terms = sums.map(|s| s.terms.len()).max().unwrap_or(0);
-            // Means are sums of a row, two a normalisation.
-            let means = op.stages().iter().map(|s| s.means.len()).sum::<usize>();
-            op.steps * (terms * op.hidden + means * op.hidden + 16)
+            // Reductions are sums of a row, two a normalisation.
+            let reductions = op.stages().iter().map(|s| s.reductions.len());
+            let reductions = reductions.sum::<usize>();
+            op.steps * (terms * op.hidden + reductions * op.hidden + 16)
         }
         Op::ColumnSum(op) => op.from.rows,
         Op::Scatter(op) => op.from.rows,

@@ -9,12 +9,13 @@ use std::sync::Arc;
 
 use super::builder::ALIGN;
 use super::{Builder, Layer, Param, Signal};
+use crate::cell::stage::Adjoint;
 use crate::cell::{Cell, Compiled, Noise, SourceKind};
 use crate::error::{Error, Result};
 use crate::op::scan::{Direction, Hoisted, Scan};
 use crate::op::{Add, Carry, ColumnSum, Fill, Matrix, Op, Role, SlotId, Transpose, Zero};
 
-/// A run of neighbouring blocks of H columns, in a weight and in the deltas alike.
+/// A run of neighbouring blocks of H columns, in a weight and in the deltas (or the totals) alike.
 struct Run {
     /// The first block in the weight (or in a group of vectors).
     block: usize,
@@ -185,7 +186,7 @@ impl Recurrent {
 
 /// The slot of what a scan's stages hand on and of its states' adjoints.
 fn work_slot(builder: &mut Builder, label: &str, scan: &Scan) -> SlotId {
-    let shape = [scan.work_planes(), scan.batch, scan.hidden];
+    let shape = [scan.work_rows(), scan.hidden];
     builder
         .plan
         .add(format!("work.{label}"), &shape, Role::Activation)
@@ -389,6 +390,21 @@ impl Layer for Recurrent {
                 to,
             }));
         }
+        let totals = self.compiled.totals;
+        let totals = Matrix {
+            slot: work,
+            offset: scan.total_row(0, 0),
+            rows: b,
+            cols: totals * h,
+            stride: totals * h,
+            live: None,
+        };
+        if totals.cols > 0 {
+            builder.push(Op::Zero(Zero {
+                name: format!("zero.totals.{label}"),
+                to: totals,
+            }));
+        }
         if builder.initial && memory && built.scan.packed.is_none() {
             builder.plan.io.initial.push(Matrix {
                 slot: work,
@@ -452,34 +468,47 @@ impl Layer for Recurrent {
         }
         self.propagation_backward(builder, &scan, delta, &built.weights);
         self.mask_gradients(builder, &built.weights);
-        let mut summed: Vec<(usize, usize, Matrix)> = Vec::new();
-        // Vectors that follow one another in a parameter and in the deltas are summed together.
+        let mut summed: Vec<(Matrix, Matrix)> = Vec::new();
+        // Vectors that follow one another in a parameter and in the deltas, or the totals, are summed together.
         for (group, members) in self.vector_groups() {
-            let runs = self.runs(members.iter().map(|v| self.compiled.vector_delta[*v]));
-            for run in runs {
+            let adjoints = members.iter().map(|v| self.compiled.vector_adjoint[*v]);
+            let of_delta = |adjoint| match adjoint {
+                Some(Adjoint::Delta(delta)) => Some(delta),
+                _ => None,
+            };
+            let of_total = |adjoint| match adjoint {
+                Some(Adjoint::Total(total)) => Some(total),
+                _ => None,
+            };
+            let deltas = self.runs(adjoints.clone().map(of_delta)).into_iter();
+            let sums = self.runs(adjoints.map(of_total)).into_iter();
+            let columns = |m: Matrix, run: &Run| m.columns(run.delta * h, run.len * h);
+            let runs = { deltas.map(|run| (columns(delta, &run), run)) }
+                .chain(sums.map(|run| (columns(totals, &run), run)));
+            for (from, run) in runs {
                 let mut into = built.vectors[members[run.block]].grad;
                 into.cols = run.len * h;
                 let accumulate = builder.accumulate(into);
                 // PyTorch's two biases have one gradient: the second is a copy.
-                let twin = summed.iter().find(|s| (s.0, s.1) == (run.delta, run.len));
+                let twin = summed.iter().find(|s| s.0 == from);
                 let name = format!("{group}.{label}.backward");
                 builder.push(match twin {
-                    Some((_, _, from)) => Op::Add(Add {
+                    Some((_, sum)) => Op::Add(Add {
                         name,
-                        from: *from,
+                        from: *sum,
                         to: into,
                         accumulate,
                         flip: None,
                     }),
                     None => Op::ColumnSum(ColumnSum {
                         name,
-                        from: delta.columns(run.delta * h, run.len * h),
+                        from,
                         into,
                         accumulate,
                         reset_only: None,
                     }),
                 });
-                summed.push((run.delta, run.len, into));
+                summed.push((from, into));
             }
         }
         let delta = match self.reversed {

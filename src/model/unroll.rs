@@ -171,7 +171,10 @@ fn classes(plan: &Plan, ops: &[Op], backward: usize) -> Vec<Class> {
         .map(|(i, op)| match op {
             Op::Carry(_) => Class::Start,
             _ if constant[i] => Class::Once,
-            Op::Zero(zero) if works.contains(&zero.to.slot) => Class::Adjoints,
+            // Adjoints come first in a work slot; the totals at its end are every piece's own.
+            Op::Zero(zero) if works.contains(&zero.to.slot) && zero.to.offset == 0 => {
+                Class::Adjoints
+            }
             Op::Scan(scan) if scan.direction == Direction::Backward && through_time(scan) => {
                 Class::Back
             }

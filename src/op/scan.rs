@@ -53,7 +53,8 @@ pub struct Packed {
 }
 
 /// A recurrent layer's steps. Slots: state [S, T+1, B, H]; kept [T, B, K, H], the saved values, then the made ones;
-/// delta [T+1, B, D, H]; work [S + scratch + S, B, H], the carried adjoints, scratch, the initial states' gradients.
+/// delta [T+1, B, D, H]; work [S + scratch + S, B, H], the carried adjoints, scratch, the initial states' gradients, and
+/// behind them [B, N, H], the totals of vectors' adjoints.
 /// Packed, R rows stand in place of [T, B], and [B + R] or [R + B] in place of [T+1, B].
 #[derive(Clone, Debug)]
 pub struct Scan {
@@ -136,26 +137,6 @@ pub struct Slices<'a, F> {
     pub work: &'a mut [F],
 }
 
-/// The mean of a row; sums side by side, so that the loop becomes vector code.
-#[inline(always)]
-pub fn mean<F: Real>(row: &[F]) -> F {
-    let mut lanes = [F::ZERO; 16];
-    let chunks = row.chunks_exact(lanes.len());
-    let mut total = F::ZERO;
-    for x in chunks.remainder() {
-        total += *x;
-    }
-    for chunk in chunks {
-        for (lane, x) in lanes.iter_mut().zip(chunk) {
-            *lane += *x;
-        }
-    }
-    for lane in lanes {
-        total += lane;
-    }
-    total / F::of(row.len() as f64)
-}
-
 impl Scan {
     pub(super) const KIND: &'static str = "scan";
 
@@ -187,6 +168,17 @@ impl Scan {
     /// The plane of the work slot with the gradient of an initial state.
     pub fn initial_plane(&self, state: usize) -> usize {
         self.cell.states.len() + self.compiled.scratch + state
+    }
+
+    /// Rows of H numbers of the work slot.
+    pub fn work_rows(&self) -> usize {
+        (self.work_planes() + self.compiled.totals) * self.batch
+    }
+
+    /// The first element of a total's row.
+    pub fn total_row(&self, total: usize, row: usize) -> usize {
+        let first = self.work_planes() * self.batch;
+        (first + row * self.compiled.totals + total) * self.hidden
     }
 
     /// The same scan over other steps.
@@ -319,7 +311,7 @@ impl Scan {
                 writes.extend(self.delta.map(|d| words(d, delta)));
             }
         }
-        let work = self.work_planes() * batch * hidden;
+        let work = self.work_rows() * hidden;
         writes.extend(self.work.map(|w| words(w, work)));
         writes
     }
@@ -346,13 +338,17 @@ impl Scan {
         let weights: HashSet<(usize, usize)> = terms.iter().map(|t| (t.source, t.block)).collect();
         let instrs = &stage.program.instrs;
         let loads = instrs.iter().filter(|i| matches!(i, Instr::Load(_)));
-        let made = instrs
-            .iter()
-            .filter(|i| matches!(i, Instr::Load(Load::Sum(_) | Load::Mean(_) | Load::Mask(_))));
+        let made = instrs.iter().filter(|i| {
+            matches!(
+                i,
+                Instr::Load(Load::Sum(_) | Load::Reduction(_) | Load::Mask(_))
+            )
+        });
         let (loads, made) = (loads.count(), made.count());
-        let rows = loads - made + operands.len() + stage.means.len() + stage.program.stores.len();
-        // A row's mean is one sum of H for all its units.
-        let products = 2 * terms.len() * self.hidden + stage.means.len();
+        let reduced: usize = stage.reductions.iter().map(|r| r.rows().count()).sum();
+        let rows = loads - made + operands.len() + reduced + stage.program.stores.len();
+        // A row's reduction is one sum of H for all its units.
+        let products = 2 * terms.len() * self.hidden + reduced;
         let moved = rows * plane + weights.len() * self.hidden * self.hidden;
         Cost {
             flops: steps as f64 * plane as f64 * (products + instrs.len() - loads) as f64,
@@ -420,7 +416,6 @@ impl Scan {
         let evaluator = eval::Evaluator::new(&stage.program);
         let mut registers = evaluator.registers();
         let mut sums = vec![F::ZERO; stage.sums.len() * h];
-        let mut means = vec![F::ZERO; stage.means.len() * h];
         let mut masks = vec![F::ZERO; self.streams.len() * h];
         // A stage's rows are independent of one another; a row's loads all come before its stores.
         for b in 0..self.active(t, slices.starts) {
@@ -443,9 +438,10 @@ impl Scan {
                     sums[s * h + j] = total;
                 }
             }
-            for (m, row) in stage.means.iter().enumerate() {
-                let mean = mean(&self.load_row(*row, t, b, slices)[..h]);
-                means[m * h..(m + 1) * h].fill(mean);
+            for (n, reduction) in stage.reductions.iter().enumerate() {
+                let before = |n| registers.reduction(n);
+                let value = reduction.value(h, before, |row| self.load_row(row, t, b, slices));
+                registers.reduce(n, value);
             }
             for load in evaluator.loads() {
                 if let Load::Mask(m) = load {
@@ -456,11 +452,10 @@ impl Scan {
             evaluator.run(
                 &mut registers,
                 h,
-                &mut (&mut *slices, [&sums, &means, &masks]),
+                &mut (&mut *slices, [&sums, &masks]),
                 |context, load| match load {
                     Load::Sum(n) => &context.1[0][n * h..][..h],
-                    Load::Mean(n) => &context.1[1][n * h..][..h],
-                    Load::Mask(n) => &context.1[2][n * h..][..h],
+                    Load::Mask(n) => &context.1[1][n * h..][..h],
                     _ => self.load_row(load, t, b, context.0),
                 },
                 |context, store, from, values| {
@@ -517,7 +512,7 @@ impl Scan {
         }
     }
 
-    /// The row `[H]` that a load reads at step `t` and row `b`; sums, means and masks are not in memory.
+    /// The row `[H]` that a load reads at step `t` and row `b`; sums, reductions and masks are not in memory.
     pub fn load_row<'a, F>(
         &self,
         load: Load,
@@ -528,7 +523,7 @@ impl Scan {
         let position = self.position(t, b, slices.starts);
         let states = self.cell.states.len();
         match load {
-            Load::Sum(_) | Load::Mean(_) | Load::Mask(_) => &[],
+            Load::Sum(_) | Load::Reduction(_) | Load::Mask(_) => &[],
             Load::Hoisted(block) => {
                 let row = self.hoisted_row(position, slices.ids);
                 &slices.hoisted[row + block * self.hidden..]
@@ -566,6 +561,7 @@ impl Scan {
             Store::Carry(k) => &mut slices.work[self.work_row(k, b)..],
             Store::Scratch(i) => &mut slices.work[self.work_row(states + i, b)..],
             Store::Initial(k) => &mut slices.work[self.work_row(self.initial_plane(k), b)..],
+            Store::Total(i) => &mut slices.work[self.total_row(i, b)..],
         }
     }
 }

@@ -372,7 +372,7 @@ impl<F: Real> Cpu<F> {
                 let into = &mut into[op.into.offset..];
                 let counted = op.reset_only.is_none_or(|c| this.words[c.0][4] == 1);
                 parallel::columns(&mut into[..op.into.cols], op.from.rows, |range, into| {
-                    simd(
+                    simd::<F>(
                         #[inline(always)]
                         || op.plain(counted, range.clone(), from, into),
                     );
@@ -383,7 +383,7 @@ impl<F: Real> Cpu<F> {
                 let from = this.part(op.from);
                 let into = &mut into[op.into.offset..];
                 parallel::rows(into, op.into.stride, op.into.rows, |ids, into| {
-                    simd(
+                    simd::<F>(
                         #[inline(always)]
                         || op.plain(index, ids.clone(), from, into),
                     );
@@ -425,7 +425,7 @@ impl<F: Real> Cpu<F> {
                 let row = |m: Matrix| &self.part(m)[..m.cols];
                 let (gradients, penalties) = (op.gradients.map(row), op.penalties.map(row));
                 let sparse: Vec<&[F]> = op.sparse.iter().map(|m| row(*m)).collect();
-                simd(
+                simd::<F>(
                     #[inline(always)]
                     || {
                         op.plain(
@@ -459,7 +459,7 @@ impl<F: Real> Cpu<F> {
                     &mut all[..n]
                 });
                 parallel::flat(p, first, second, |range, p, a, b| {
-                    simd(
+                    simd::<F>(
                         #[inline(always)]
                         || op.plain(p, &g[range.clone()], [a, b], hyper, report),
                     );
@@ -502,7 +502,7 @@ impl<F: Real> Cpu<F> {
             });
             let mut next = || parts.next().unwrap_or(&mut []);
             let (p, a, b) = (next(), next(), next());
-            simd(
+            simd::<F>(
                 #[inline(always)]
                 || update.plain(p, g, [a, b], hyper, report),
             );
@@ -544,7 +544,7 @@ impl<F: Real> Cpu<F> {
         self.with(to.slot, |this, values| {
             let values = &mut values[to.offset..];
             parallel::rows(values, to.stride, to.rows, |range, rows| {
-                simd(
+                simd::<F>(
                     #[inline(always)]
                     || {
                         for r in range.clone() {
@@ -572,7 +572,7 @@ impl<F: Real> Cpu<F> {
             (&mut others[other.offset..], other.stride),
             to.rows,
             |range, rows, others| {
-                simd(
+                simd::<F>(
                     #[inline(always)]
                     || {
                         for r in range.clone() {
@@ -656,18 +656,18 @@ pub fn packed_bytes(plan: &Plan) -> u64 {
     4 * (most.0 + most.1) as u64
 }
 
-/// Runs `f` with the widest vector instructions that this CPU has.
+/// Runs `f` with the widest vector instructions that numbers of type F have on this CPU.
 #[inline(always)]
-fn simd(f: impl FnOnce()) {
-    struct Run<F>(F);
-    impl<F: FnOnce()> pulp::NullaryFnOnce for Run<F> {
+fn simd<F: Real>(f: impl FnOnce()) {
+    struct Run<C>(C);
+    impl<C: FnOnce()> pulp::NullaryFnOnce for Run<C> {
         type Output = ();
         #[inline(always)]
         fn call(self) {
             self.0();
         }
     }
-    pulp::Arch::new().dispatch(Run(f));
+    F::widest(Run(f));
 }
 
 /// A range's length in rows, for splitting work.

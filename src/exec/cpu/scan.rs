@@ -6,10 +6,11 @@ use std::ops::Range;
 use super::halves;
 use super::product::{FEW, Packed, View, few_rows};
 use super::simd;
-use crate::cell::eval::Evaluator;
+use crate::cell::eval::{Evaluator, Registers};
 use crate::cell::real::Real;
+use crate::cell::reduction::Reduction;
 use crate::cell::stage::{Load, Operand, Stage, Store};
-use crate::op::scan::{Direction, Scan, Slices, mean};
+use crate::op::scan::{Direction, Scan, Slices};
 
 /// Multiply-adds in a step below which a second core costs more than it brings.
 const WORTH: usize = 1 << 13;
@@ -43,7 +44,7 @@ struct Prepared {
     sums: usize,
     /// The sums without a term.
     empty: Vec<usize>,
-    means: Vec<Load>,
+    reductions: Vec<Reduction>,
     /// The masks that the program reads.
     masks: Vec<usize>,
 }
@@ -51,7 +52,7 @@ struct Prepared {
 impl Prepared {
     /// Values per row and unit that are made before the program runs.
     fn width(&self) -> usize {
-        self.sums + self.means.len() + self.masks.len()
+        self.sums + self.masks.len()
     }
 }
 
@@ -125,7 +126,7 @@ fn prepare(scan: &Scan, stage: &Stage, before: &mut usize) -> Prepared {
         empty: (0..stage.sums.len())
             .filter(|s| stage.sums[*s].terms.is_empty())
             .collect(),
-        means: stage.means.clone(),
+        reductions: stage.reductions.clone(),
         masks: evaluator.loads().filter_map(mask).collect(),
         evaluator,
     }
@@ -138,6 +139,7 @@ struct Rows<'a, F> {
     kept: Vec<&'a mut [F]>,
     delta: Vec<&'a mut [F]>,
     work: Vec<&'a mut [F]>,
+    totals: &'a mut [F],
 }
 
 /// The rows of `part` among the first `active` ones.
@@ -245,7 +247,11 @@ pub fn run<F: Real>(op: &Scan, slices: &mut Slices<'_, F>, packed: &mut Vec<Pack
     let deltas = op.compiled.deltas;
     let mut delta = cut(slices.delta, (0..=steps).map(active), deltas * h, &parts).into_iter();
     let work_planes = std::iter::repeat_n(b, op.work_planes());
-    let mut work = cut(slices.work, work_planes, h, &parts).into_iter();
+    let planes = (op.work_planes() * b * h).min(slices.work.len());
+    let (work, totals) = slices.work.split_at_mut(planes);
+    let mut work = cut(work, work_planes, h, &parts).into_iter();
+    let sums = op.compiled.totals * h;
+    let mut totals = cut(totals, std::iter::once(b), sums, &parts).into_iter();
     let shared = Shared {
         op,
         starts,
@@ -267,6 +273,9 @@ pub fn run<F: Real>(op: &Scan, slices: &mut Slices<'_, F>, packed: &mut Vec<Pack
                 kept: kept.next().unwrap_or_default(),
                 delta: delta.next().unwrap_or_default(),
                 work: work.next().unwrap_or_default(),
+                totals: { totals.next() }
+                    .and_then(|mut cut| cut.pop())
+                    .unwrap_or_default(),
             };
             let (shared, stages, last) = (&shared, &stages, &last);
             if n + 1 == parts.len() {
@@ -298,7 +307,7 @@ struct Shared<'a, F> {
 struct Context<'a, 'r, F> {
     shared: &'a Shared<'a, F>,
     rows: &'a mut Rows<'r, F>,
-    /// For every row: the stage's sums, then its means, then its masks.
+    /// For every row: the stage's sums, then its masks.
     sums: &'a [F],
     stage: &'a Prepared,
     width: usize,
@@ -316,7 +325,7 @@ impl<F: Real> Shared<'_, F> {
             .max()
             .unwrap_or(0);
         let mut sums = vec![F::ZERO; most * rows.part.len() * self.op.hidden];
-        let mut registers: Vec<Vec<F>> = stages
+        let mut registers: Vec<Registers<F>> = stages
             .iter()
             .chain([last])
             .map(|s| s.evaluator.registers())
@@ -344,34 +353,14 @@ impl<F: Real> Shared<'_, F> {
         }
     }
 
-    /// The means and masks of a row, which lie behind its sums.
+    /// The masks of row `b` within the part from `first` on, which lie behind its sums.
     #[inline(always)]
-    fn row_values(
-        &self,
-        stage: &Prepared,
-        t: usize,
-        b: usize,
-        rows: &mut Rows<'_, F>,
-        sums: &mut [F],
-    ) {
+    fn masks(&self, stage: &Prepared, t: usize, b: usize, first: usize, sums: &mut [F]) {
         let h = self.op.hidden;
         let width = stage.width() * h;
-        let (_, values) = sums[b * width..(b + 1) * width].split_at_mut(stage.sums * h);
-        let (means, masks) = values.split_at_mut(stage.means.len() * h);
-        for (out, row) in means.chunks_mut(h).zip(&stage.means) {
-            let context = Context {
-                shared: self,
-                rows,
-                sums: &[],
-                stage,
-                width,
-                t,
-                b,
-            };
-            out.fill(mean(context.load(*row)));
-        }
+        let masks = &mut sums[b * width..(b + 1) * width][stage.sums * h..];
         for (out, m) in masks.chunks_mut(h).zip(&stage.masks) {
-            let row = self.op.mask_place(*m, t, rows.part.start + b, self.starts);
+            let row = self.op.mask_place(*m, t, first + b, self.starts);
             self.op.mask_row(*m, row, self.control, out);
         }
     }
@@ -382,7 +371,7 @@ impl<F: Real> Shared<'_, F> {
         t: usize,
         rows: &mut Rows<'_, F>,
         sums: &mut [F],
-        registers: &mut [F],
+        registers: &mut Registers<F>,
         strips: &mut Vec<F>,
     ) {
         let h = self.op.hidden;
@@ -435,17 +424,17 @@ impl<F: Real> Shared<'_, F> {
                 self.packed[p.packed].multiply(later, a, to, p.accumulate, strips);
             }
         }
-        if stage.width() > stage.sums {
-            simd(
+        if !stage.masks.is_empty() {
+            simd::<F>(
                 #[inline(always)]
                 || {
                     for b in 0..count {
-                        self.row_values(stage, t, b, rows, sums);
+                        self.masks(stage, t, b, rows.part.start, sums);
                     }
                 },
             );
         }
-        simd(
+        simd::<F>(
             #[inline(always)]
             || {
                 for b in 0..count {
@@ -458,6 +447,11 @@ impl<F: Real> Shared<'_, F> {
                         t,
                         b,
                     };
+                    for (n, reduction) in stage.reductions.iter().enumerate() {
+                        let before = |n| registers.reduction(n);
+                        let value = reduction.value(h, before, |row| context.load(row));
+                        registers.reduce(n, value);
+                    }
                     stage.evaluator.run(
                         registers,
                         h,
@@ -501,14 +495,12 @@ impl<F: Real> Context<'_, '_, F> {
         };
         match what {
             Load::Sum(s) => &self.sums[self.b * self.width + s * h..][..h],
-            Load::Mean(m) => {
-                let at = self.stage.sums + m;
-                &self.sums[self.b * self.width + at * h..][..h]
-            }
+            // They are in the evaluator's registers.
+            Load::Reduction(_) => &[],
             Load::Mask(m) => {
                 let masks = &self.stage.masks;
                 let n = masks.iter().position(|o| *o == m).unwrap_or(0);
-                let at = self.stage.sums + self.stage.means.len() + n;
+                let at = self.stage.sums + n;
                 &self.sums[self.b * self.width + at * h..][..h]
             }
             Load::Hoisted(block) => {
@@ -540,6 +532,10 @@ impl<F: Real> Context<'_, '_, F> {
         let values = op.kept_values();
         let deltas = op.compiled.deltas;
         let (plane, from) = match what {
+            Store::Total(i) => {
+                let from = (self.b * op.compiled.totals + i) * h;
+                return &mut self.rows.totals[from..from + h];
+            }
             Store::New(k) => {
                 let plane = k * (op.steps + 1) + self.t + 1;
                 (&mut self.rows.state[plane], self.b * h)

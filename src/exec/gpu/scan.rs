@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::template::{Source, Template, flat_groups};
 use super::tile::{ELEMENT, Tile};
+use crate::cell::reduction::{EPS, Reduction};
 use crate::cell::stage::{Instr, Load, Operand, Stage, Store, Sum};
 use crate::cell::wgsl;
 use crate::op::scan::Hoisted;
@@ -162,11 +163,11 @@ impl Writer<'_> {
             .flag("INLINE", self.rows * self.columns <= 4)
             .text("V", v)
             .text("U", u)
-            .size("MEANS", stage.means.len())
+            .size("REDUCTIONS", stage.reductions.len())
             .flag("MASKED", !masks.is_empty())
             .text("MASKS", masks)
             .text("PRODUCTS", self.products(stage).map_err(fault)?)
-            .text("ROW_MEANS", self.means(stage).map_err(fault)?)
+            .text("ROW_NUMBERS", self.reductions(stage).map_err(fault)?)
             .text("PROGRAM", self.program(stage).map_err(fault)?);
         if let Some(packed) = self.scan.packed {
             template = template
@@ -286,8 +287,8 @@ impl Writer<'_> {
         Ok(out)
     }
 
-    /// For every row of the tile the mean of each row that the stage's program asks for.
-    fn means(&self, stage: &Stage) -> std::result::Result<String, String> {
+    /// For every row of the tile the reductions that the stage's program asks for.
+    fn reductions(&self, stage: &Stage) -> std::result::Result<String, String> {
         let states = self.scan.cell.states.len();
         let mut out = String::new();
         let total = match self.width {
@@ -295,14 +296,29 @@ impl Writer<'_> {
             _ => "(total.x + total.y + total.z + total.w)",
         };
         let h = self.scan.hidden;
-        for (m, row) in stage.means.iter().enumerate() {
-            let value = { self.load(*row, states) }.ok_or(format!("no row for {row:?}"))?;
+        let place = |row: Load| self.load(row, states).ok_or(format!("no row for {row:?}"));
+        for (n, reduction) in stage.reductions.iter().enumerate() {
             for r in 0..self.rows {
+                let mean = |m: usize| format!("number_{m}_{r}");
+                let (value, result) = match *reduction {
+                    Reduction::Mean(row) => (place(row)?, "mean".to_string()),
+                    Reduction::Scale { row, mean: m } => {
+                        let centred = format!("({} - {})", place(row)?, mean(m));
+                        (
+                            format!("{centred} * {centred}"),
+                            format!("1.0 / sqrt(mean + {EPS:?})"),
+                        )
+                    }
+                    Reduction::Slope { sent, row, mean: m } => (
+                        format!("{} * ({} - {})", place(sent)?, place(row)?, mean(m)),
+                        "mean".to_string(),
+                    ),
+                };
                 let _ = writeln!(
                     out,
-                    "var mean_{m}_{r} = V(0.0);\n{{\nlet b = row{r};\nvar total = V(0.0);\n\
+                    "var number_{n}_{r} = V(0.0);\n{{\nlet b = row{r};\nvar total = V(0.0);\n\
                      for (var j = 0u; j < UNITS; j++) {{\ntotal += {value};\n}}\n\
-                     mean_{m}_{r} = V({total} / {h}.0);\n}}"
+                     let mean = {total} / {h}.0;\nnumber_{n}_{r} = V({result});\n}}"
                 );
             }
         }
@@ -434,7 +450,7 @@ impl Writer<'_> {
         let scan = self.scan;
         Some(match load {
             Load::Sum(s) => format!("sum{s}"),
-            Load::Mean(m) => format!("mean{m}"),
+            Load::Reduction(n) => format!("number{n}"),
             Load::Mask(m) => format!("mask{m}({}, b, j)", self.place("b")),
             Load::Hoisted(block) => {
                 let block = block * scan.hidden / self.width;
@@ -482,8 +498,15 @@ impl Writer<'_> {
             Store::Carry(k) => format!("$work[{} + j]", self.work(k)),
             Store::Scratch(i) => format!("$work[{} + j]", self.work(states + i)),
             Store::Initial(k) => format!("$work[{} + j]", self.work(self.scan.initial_plane(k))),
+            Store::Total(i) => {
+                let (first, totals) = (self.scan.work_planes(), self.scan.compiled.totals);
+                format!("$work[({first}u * BATCH + b * {totals}u + {i}u) * UNITS + j]")
+            }
         };
-        format!("{place} = {value};")
+        match store {
+            Store::Total(_) => format!("{place} += {value};"),
+            _ => format!("{place} = {value};"),
+        }
     }
 }
 

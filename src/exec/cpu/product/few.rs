@@ -30,7 +30,7 @@ pub fn few_rows<F: Real>(
         let a = &left[i * k..(i + 1) * k];
         let out = &mut c[i * stride..][..n];
         out.par_chunks_mut(each).enumerate().for_each(|(nth, out)| {
-            pulp::Arch::new().dispatch(Row {
+            F::widest(Row {
                 a,
                 b,
                 first: nth * each,

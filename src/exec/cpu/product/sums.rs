@@ -3,7 +3,7 @@
 use pulp::{Simd, WithSimd};
 
 use super::packed::{Packed, at_least};
-use super::tile::{DEEP, SOON, TALL, WIDE, prefetch};
+use super::tile::{DEEP, SOON, TALL, TALL_16, WIDE, prefetch};
 use super::view::View;
 use crate::cell::real::Real;
 
@@ -14,22 +14,24 @@ const NEAR: usize = 12;
 /// Rows of A that are packed at a time; they share that cache.
 pub const BLOCK: usize = 240;
 
-/// Calls a function of M rows with M as the constant that `rows` is.
+/// Calls a function of M rows with M as the constant that `rows` is; `more` says, as a constant, whether there may be more
+/// than [`TALL_16`].
 macro_rules! for_rows {
-    ($rows:expr, $f:ident ($($argument:expr),*)) => {
+    ($rows:expr, $more:expr, $f:ident ($($argument:expr),*)) => {
         match $rows {
             1 => $f::<_, 1>($($argument),*),
             2 => $f::<_, 2>($($argument),*),
             3 => $f::<_, 3>($($argument),*),
             4 => $f::<_, 4>($($argument),*),
             5 => $f::<_, 5>($($argument),*),
-            6 => $f::<_, 6>($($argument),*),
-            7 => $f::<_, 7>($($argument),*),
-            8 => $f::<_, 8>($($argument),*),
-            9 => $f::<_, 9>($($argument),*),
-            10 => $f::<_, 10>($($argument),*),
-            11 => $f::<_, 11>($($argument),*),
-            _ => $f::<_, TALL>($($argument),*),
+            6 if $more => $f::<_, 6>($($argument),*),
+            7 if $more => $f::<_, 7>($($argument),*),
+            8 if $more => $f::<_, 8>($($argument),*),
+            9 if $more => $f::<_, 9>($($argument),*),
+            10 if $more => $f::<_, 10>($($argument),*),
+            11 if $more => $f::<_, 11>($($argument),*),
+            _ if $more => $f::<_, TALL>($($argument),*),
+            _ => $f::<_, TALL_16>($($argument),*),
         }
     };
 }
@@ -54,7 +56,7 @@ impl<F: Real> Packed<F> {
     ) {
         assert!(a.holds(m, self.k) && View::rows(c, stride).holds(m, self.n));
         let strips = at_least(strips, strip_elements(m, self.k) + self.tall * self.panel);
-        pulp::Arch::new().dispatch(Multiply {
+        F::widest(Multiply {
             b: self,
             m,
             a,
@@ -111,13 +113,17 @@ impl<F: Real> WithSimd for Multiply<'_, F> {
                         }
                         for (first, rows) in block.clone() {
                             let to = &mut packed[first * depth + p * rows..];
-                            for_rows!(rows, copy(&column[first..], to));
+                            for_rows!(rows, S::REGISTER_COUNT >= 32, copy(&column[first..], to));
                         }
                     }
                 } else {
                     for (first, rows) in block.clone() {
                         let to = &mut packed[first * depth..(first + rows) * depth];
-                        for_rows!(rows, transpose(to, depth, left.from(first, 0)));
+                        for_rows!(
+                            rows,
+                            S::REGISTER_COUNT >= 32,
+                            transpose(to, depth, left.from(first, 0))
+                        );
                     }
                 }
                 let add = self.accumulate || deep > 0;
@@ -134,7 +140,11 @@ impl<F: Real> WithSimd for Multiply<'_, F> {
                                 true => (&mut *out, self.stride, add),
                                 false => (&mut *edge, panel, false),
                             };
-                            for_rows!(rows, sums(simd, left, right, to, stride, add_here));
+                            for_rows!(
+                                rows,
+                                S::REGISTER_COUNT >= 32,
+                                sums(simd, left, right, to, stride, add_here)
+                            );
                             if columns < panel {
                                 let edge = edge.chunks(panel);
                                 for (out, sums) in out.chunks_mut(self.stride).zip(edge).take(rows)

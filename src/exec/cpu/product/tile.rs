@@ -10,7 +10,7 @@ pub const WIDE: usize = 2;
 /// have.
 pub const TALL: usize = 12;
 /// The same for sixteen registers.
-const TALL_16: usize = 6;
+pub const TALL_16: usize = 6;
 /// Terms that are summed in one go: a strip of this depth stays in a first-level cache while panels stream past it.
 pub const DEEP: usize = 512;
 /// Rows of B, or columns of a transposed A, that are fetched before they are packed.
@@ -31,7 +31,7 @@ pub fn tile<F: Lanes>() -> (usize, usize) {
             (WIDE * size_of::<S::f32s>(), tall)
         }
     }
-    let (bytes, tall) = pulp::Arch::new().dispatch(Ask);
+    let (bytes, tall) = F::widest(Ask);
     (bytes / size_of::<F>(), tall)
 }
 
