@@ -438,3 +438,29 @@ fn what_does_not_fit_is_refused() {
     };
     assert!(fault(&both, pieces(3, 0)).contains("bidirectional"));
 }
+
+#[test]
+fn deltas_take_the_place_of_what_was_kept_where_nothing_reads_it_again() {
+    let in_place = |plan: &Plan| {
+        let mut scans = plan.ops.iter().filter_map(|op| match op {
+            Op::Scan(scan) if scan.upstream.is_some() => Some(scan.in_place()),
+            _ => None,
+        });
+        scans.next().unwrap()
+    };
+    // A rnn keeps nothing; the others that are listed as false have several stages backward.
+    for (cell, want) in [
+        ("lstm", true),
+        ("lstm-peephole", true),
+        ("gru", true),
+        ("gru-cho", false),
+        ("lstm-ln", false),
+        ("rnn", false),
+    ] {
+        let spec = spec(cell, 4, 1, 0);
+        let whole = spec.plan(DIMS, Mode::Gradients).unwrap();
+        assert_eq!(in_place(&whole), want, "{cell}");
+        let cut = spec.unrolled(DIMS, pieces(2, 0), Mode::Gradients).unwrap();
+        assert!(!in_place(&cut), "{cell} in pieces");
+    }
+}

@@ -19,6 +19,7 @@ pub(super) fn compile(cell: &Cell, training: bool) -> Compiled {
         initial: Stage::default(),
         saved: 0,
         deltas: 0,
+        in_place: false,
         carries: carries(cell),
         scratch: 0,
         forward_scratch: 0,
@@ -105,6 +106,10 @@ fn forward(cell: &Cell, level: &[usize], saved: &[Id], training: bool, compiled:
         false => (count, 0),
     };
     compiled.scratch = compiled.scratch.max(compiled.forward_scratch);
+    compiled.in_place = compiled.backward.len() == 1
+        && compiled.saved == compiled.deltas
+        && cell.made() == 0
+        && !cell.is_feed_forward();
     compiled.forward = programs
         .into_iter()
         .zip(&lanes)

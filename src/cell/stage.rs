@@ -161,6 +161,9 @@ pub struct Compiled {
     pub saved: usize,
     /// How many distinct adjoints `[H]` per row and step the backward pass leaves.
     pub deltas: usize,
+    /// Whether the deltas of a row and step may take the place of what the forward pass kept for it: there are as many, and
+    /// one stage reads the ones and makes the others.
+    pub in_place: bool,
     /// Whether each state has an elementwise adjoint to carry.
     pub carries: Vec<bool>,
     /// How many values `[H]` per row the stages of one step hand on, forward or backward.

@@ -271,7 +271,7 @@ impl Twins {
                     ..kept
                 });
             }
-        } else if let Some(delta) = op.delta {
+        } else if let Some(delta) = op.delta.filter(|_| !op.in_place()) {
             self.nan(Matrix {
                 rows: rows * op.compiled.deltas,
                 ..self.plan.matrix(delta)

@@ -178,6 +178,12 @@ impl Recurrent {
         runs
     }
 
+    /// Whether deltas take the place of what was kept. Pieces of a window run forward again between a delta's making and
+    /// its last use.
+    fn in_place(&self, builder: &Builder) -> bool {
+        builder.training && self.compiled.in_place && builder.pieces == 1
+    }
+
     fn source_runs(&self, source: usize) -> Vec<Run> {
         let lanes = self.cell.sources[source].lanes.iter();
         self.runs(lanes.map(|l| self.compiled.lane_delta[*l]))
@@ -255,10 +261,12 @@ impl Layer for Recurrent {
         };
         let state = builder.plan.add(format!("state.{label}"), &shape, role);
         let kept_values = self.compiled.saved + self.cell.made();
+        // One step more where the deltas come to lie there too.
+        let more = usize::from(self.in_place(builder));
         let kept = (kept_values > 0).then(|| {
             let shape = match packed {
-                None => [t, b, kept_values, h],
-                Some(_) => [1, rows, kept_values, h],
+                None => [t + more, b, kept_values, h],
+                Some(_) => [1, rows + more * b, kept_values, h],
             };
             builder
                 .plan
@@ -344,8 +352,13 @@ impl Layer for Recurrent {
             None => [t + 1, b, deltas, h],
             Some(_) => [1, rows + b, deltas, h],
         };
-        let name = format!("delta.{label}");
-        let delta_slot = builder.plan.add(name, &shape, Role::Activation);
+
+        let delta_slot = match built.scan.kept {
+            Some(kept) if self.in_place(builder) => kept,
+            _ => builder
+                .plan
+                .add(format!("delta.{label}"), &shape, Role::Activation),
+        };
         let work = match built.scan.work {
             Some(work) => work,
             None => work_slot(builder, &label, &built.scan),

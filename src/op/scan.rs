@@ -55,6 +55,7 @@ pub struct Packed {
 /// A recurrent layer's steps. Slots: state [S, T+1, B, H]; kept [T, B, K, H], the saved values, then the made ones;
 /// delta [T+1, B, D, H]; work [S + scratch + S, B, H], the carried adjoints, scratch, the initial states' gradients, and
 /// behind them [B, N, H], the totals of vectors' adjoints.
+/// Delta may be kept's slot, which then has T+1 steps too: see [`Scan::in_place`].
 /// Packed, R rows stand in place of [T, B], and [B + R] or [R + B] in place of [T+1, B].
 #[derive(Clone, Debug)]
 pub struct Scan {
@@ -127,7 +128,7 @@ pub struct Slices<'a, F> {
     pub starts: &'a [u32],
     /// The states' slot.
     pub state: &'a mut [F],
-    /// The kept values' slot.
+    /// The kept values' slot; empty where it is the deltas'.
     pub kept: &'a mut [F],
     /// The gradient from above, from the matrix's first element on.
     pub upstream: &'a [F],
@@ -179,6 +180,11 @@ impl Scan {
     pub fn total_row(&self, total: usize, row: usize) -> usize {
         let first = self.work_planes() * self.batch;
         (first + row * self.compiled.totals + total) * self.hidden
+    }
+
+    /// Whether each row's deltas take the place of what the forward pass kept for it.
+    pub fn in_place(&self) -> bool {
+        self.delta.is_some() && self.delta == self.kept
     }
 
     /// The same scan over other steps.
@@ -534,7 +540,13 @@ impl Scan {
             Load::Made(i) => {
                 &slices.kept[self.kept_row(self.compiled.saved + i, t, b, slices.starts)..]
             }
-            Load::Saved(i) => &slices.kept[self.kept_row(i, t, b, slices.starts)..],
+            Load::Saved(i) => {
+                let kept = match self.in_place() {
+                    true => &*slices.delta,
+                    false => &*slices.kept,
+                };
+                &kept[self.kept_row(i, t, b, slices.starts)..]
+            }
             Load::Vector(v) => slices.vectors[v],
             Load::Upstream => &slices.upstream[position * self.upstream.map_or(0, |m| m.stride)..],
             Load::Carry(k) => &slices.work[self.work_row(k, b)..],

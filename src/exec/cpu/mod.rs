@@ -601,7 +601,8 @@ impl<F: Real> Cpu<F> {
             slot.map_or(Vec::new(), |s| std::mem::take(&mut self.reals[s.0]))
         };
         let mut state = take(Some(op.state));
-        let (mut kept, mut delta, mut work) = (take(op.kept), take(op.delta), take(op.work));
+        let kept_slot = op.kept.filter(|_| !op.in_place());
+        let (mut kept, mut delta, mut work) = (take(kept_slot), take(op.delta), take(op.work));
         let (hoisted, ids): (&[F], &[u32]) = match op.hoisted {
             Hoisted::Nothing => (&[], &[]),
             Hoisted::Rows(rows) => (self.part(rows), &[]),
@@ -634,7 +635,7 @@ impl<F: Real> Cpu<F> {
         }
         self.packed = packed;
         self.reals[op.state.0] = state;
-        for (slot, values) in [(op.kept, kept), (op.delta, delta), (op.work, work)] {
+        for (slot, values) in [(kept_slot, kept), (op.delta, delta), (op.work, work)] {
             if let Some(slot) = slot {
                 self.reals[slot.0] = values;
             }

@@ -487,7 +487,11 @@ impl<F: Real> Context<'_, '_, F> {
         };
         let kept = |i: usize| {
             let from = (self.b * op.kept_values() + i) * h;
-            &self.rows.kept[self.t][from..from + h]
+            let kept = match op.in_place() {
+                true => &self.rows.delta,
+                false => &self.rows.kept,
+            };
+            &kept[self.t][from..from + h]
         };
         let work = |plane: usize| {
             let plane = &*self.rows.work[plane];
