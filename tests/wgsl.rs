@@ -349,7 +349,7 @@ fn more_layers_of_a_shape_need_no_other_kernels() {
     let texts = |cell: &Cell, layers: usize, hidden: usize| {
         let spec = Spec {
             vocab: 5,
-            cells: vec![Arc::new(cell.clone()); layers],
+            cells: std::iter::repeat_n(Arc::new(cell.clone()), layers).collect(),
             hidden,
             embed: hidden,
             dropout: 0.25,
