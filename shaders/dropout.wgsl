@@ -1,6 +1,7 @@
 // to = mask * from * SCALE, a mask that is a function of (key, step, stream, index). The index of an element is its
 // place in the order of the rows; with BATCH, its place in the rows of one step; with TOKEN, the id of its row. A thread
-// takes RUN elements in the order of the rows, RUN even; two indices share a counter. Rows count from step.y.
+// takes RUN elements in the order of the rows, RUN even; two indices share a counter. Rows count from step.y; step.z is
+// the stream.
 // $control: array<u32>, words 0..2 are the key, 2..4 the step
 // $from: array<f32>
 // $to: array<f32>
@@ -15,7 +16,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
         return;
     }
     let at_step = threefry2x32(vec2<u32>($control[0], $control[1]), vec2<u32>($control[2], $control[3]));
-    let key = threefry2x32(at_step, vec2<u32>(STREAM, 0u));
+    let key = threefry2x32(at_step, vec2<u32>(step.z, 0u));
     // No index has this pair: it would be beyond 32 bits.
     var pair = 0xffffffffu;
     var words = vec2<u32>(0u, 0u);

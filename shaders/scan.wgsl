@@ -1,9 +1,9 @@
 // One stage of one step of a recurrent layer, for all rows and units: sums of products first, then the cell's equations.
 //
 // The step is step.x, counted as src/op/scan.rs counts (2^32 - 1 for the step before the first); token ids and masks
-// begin at row step.y. V is a unit or four neighbouring ones, UNITS how many V make H. A thread keeps ROWS rows times
-// COLUMNS V of every sum in registers; threads run along the units first, so that neighbours read neighbouring weights.
-// Rows and units beyond the edge repeat the last one and store nothing. Layouts, in V:
+// begin at row step.y, the masks' streams at step.z. V is a unit or four neighbouring ones, UNITS how many V make H. A
+// thread keeps ROWS rows times COLUMNS V of every sum in registers; threads run along the units first, so that neighbours
+// read neighbouring weights. Rows and units beyond the edge repeat the last one and store nothing. Layouts, in V:
 //   state [S, T+1, B, UNITS]; kept [T, B, K, UNITS]; delta [T+1, B, D, UNITS]; work [planes, B, UNITS]
 // Where PACKED, a step has the rows that still run, and ALL rows in place of T * B: see src/op/scan.rs.
 // Buffers, each bound only where the stage uses it:

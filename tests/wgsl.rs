@@ -343,6 +343,41 @@ fn every_operation_and_rule_is_valid_wgsl_in_every_tile() {
     }
 }
 
+/// Compiling is most of a start: layers of equal shape have equal kernels, wherever their parameters lie.
+#[test]
+fn more_layers_of_a_shape_need_no_other_kernels() {
+    let texts = |cell: &Cell, layers: usize, hidden: usize| {
+        let spec = Spec {
+            vocab: 5,
+            cells: std::iter::repeat_n(Arc::new(cell.clone()), layers).collect(),
+            hidden,
+            embed: hidden,
+            dropout: 0.25,
+            ..Spec::default()
+        };
+        let update = Update {
+            rule: ADAM,
+            clip_norm: 1.0,
+            clip_value: 0.0,
+        };
+        let plan = spec.plan(DIMS, Mode::Train(update)).unwrap();
+        let mut kernels = Gpu::sources(&plan, &SNAPSHOT).unwrap();
+        // These go over all parameters at once.
+        kernels.retain(|(name, _)| !name.starts_with("norm.") && name != "update");
+        let texts: BTreeSet<String> = kernels.iter().map(|k| k.1.clone()).collect();
+        (kernels.len(), texts)
+    };
+    for cell in every_cell() {
+        for hidden in [8, 7] {
+            // The second layer is the first whose input is another layer's output.
+            let ((two, few), (five, many)) = (texts(&cell, 2, hidden), texts(&cell, 5, hidden));
+            assert!(five > two);
+            let new = many.difference(&few).next();
+            assert!(new.is_none(), "{} H {hidden}: {new:?}", cell.name);
+        }
+    }
+}
+
 #[test]
 fn a_broken_text_is_refused() {
     let lstm = library::builtin("lstm").unwrap();

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::device::Device;
-use super::pipeline::{Pipeline, STEP_BYTES, compile};
+use super::lower::Told;
+use super::pipeline::{Pipeline, STEP_BYTES};
 use super::template::Source;
 use crate::op::Plan;
 use crate::{Error, Result};
@@ -60,10 +61,10 @@ pub(super) fn bytes(elements: usize) -> u64 {
     (4 * elements as u64).next_multiple_of(16).max(16)
 }
 
-/// The steps and places in the window that kernels are told, each pair at an offset that a binding may have.
+/// What kernels are told, each at an offset that a binding may have.
 pub(super) struct Steps {
-    numbers: Vec<[u32; 2]>,
-    places: HashMap<[u32; 2], usize>,
+    numbers: Vec<Told>,
+    places: HashMap<Told, usize>,
     stride: u64,
 }
 
@@ -76,7 +77,7 @@ impl Steps {
         }
     }
 
-    pub fn offset(&mut self, step: [u32; 2]) -> u32 {
+    pub fn offset(&mut self, step: Told) -> u32 {
         let numbers = &mut self.numbers;
         let place = *self.places.entry(step).or_insert_with(|| {
             numbers.push(step);
@@ -96,7 +97,7 @@ impl Steps {
         let mut bytes = vec![0u8; size as usize];
         for (place, number) in self.numbers.iter().enumerate() {
             let at = place * self.stride as usize;
-            bytes[at..at + 8].copy_from_slice(bytemuck::cast_slice(number));
+            bytes[at..at + 12].copy_from_slice(bytemuck::cast_slice(number));
         }
         device.queue.write_buffer(&buffer, 0, &bytes);
         buffer
@@ -171,13 +172,14 @@ pub(super) async fn allocate(
     )))
 }
 
-pub(super) async fn kernel(
+/// A compiled kernel with its buffers.
+pub(super) fn kernel(
     device: &Device,
     source: &Source,
+    pipeline: Arc<Pipeline>,
     buffers: &[wgpu::Buffer],
     steps: &wgpu::Buffer,
 ) -> Result<Kernel> {
-    let pipeline = compile(device, source).await?;
     let binds = source.binds.iter().enumerate();
     let mut entries: Vec<wgpu::BindGroupEntry> = binds
         .map(|(i, bind)| wgpu::BindGroupEntry {

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use super::buffers::{Dispatch, Held, Kernel, Steps, allocate, bindable, kernel};
 use super::device::Device;
-use super::lower::lower;
+use super::lower::{Told, lower};
 use super::pace::Pace;
-use super::pipeline::STEP_BYTES;
+use super::pipeline::{STEP_BYTES, compile_all};
 use super::readback::Ring;
 use super::run::{IN_FLIGHT, Measured, RETURNED};
 use super::template::Source;
@@ -126,7 +126,7 @@ impl Gpu {
                 }
                 places.push(place);
             }
-            let dispatch = |(kernel, step): &(usize, [u32; 2])| Dispatch {
+            let dispatch = |(kernel, step): &(usize, Told)| Dispatch {
                 kernel: places[*kernel],
                 part: lowered.parts[*kernel],
                 offset: steps.offset(*step),
@@ -137,10 +137,10 @@ impl Gpu {
             ops.push(first..all.len());
         }
         let steps = steps.buffer(&device);
-        let mut kernels = Vec::new();
-        for source in &sources {
-            kernels.push(kernel(&device, source, &buffers, &steps).await?);
-        }
+        let compiled = compile_all(&device, &sources).await?;
+        let kernels = { sources.iter().zip(compiled) }
+            .map(|(source, compiled)| kernel(&device, source, compiled, &buffers, &steps))
+            .collect::<Result<Vec<Kernel>>>()?;
         let ring = Ring::new(&device, IN_FLIGHT, RETURNED);
         device.healthy("preparing the plan")?;
         let pace = Pace::new(&plan, &ops, &all, !device.adapter.timestamps);

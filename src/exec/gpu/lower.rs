@@ -13,14 +13,18 @@ use crate::op::{
 };
 use crate::{Error, Result};
 
+/// What a kernel is told instead of being another one for it: the step, where its operation's piece of the window begins,
+/// and the first stream of its random numbers.
+pub(super) type Told = [u32; 3];
+
 /// An operation's kernels, and which of them run at which step.
 pub(super) struct Lowered {
     /// The kernels.
     pub kernels: Vec<Source>,
     /// For each kernel, which of the operation's costs it is a share of.
     pub parts: Vec<usize>,
-    /// Dispatches: a kernel, and the step and the place in the window that it is told.
-    pub order: Vec<(usize, [u32; 2])>,
+    /// Dispatches: a kernel, and what it is told.
+    pub order: Vec<(usize, Told)>,
 }
 
 macro_rules! shader {
@@ -32,33 +36,27 @@ macro_rules! shader {
 /// The kernels of an operation, checked against what it says that it reads and writes. Bindings are as `fit` allows, and
 /// what is too large for one is shared by several kernels.
 pub(super) fn lower(op: &Op, plan: &Plan, tile: &Tile, fit: Fit) -> Result<Lowered> {
-    let mut windows = Windows::new(plan, fit);
-    let (mut kernels, mut parts) = (Vec::new(), Vec::new());
-    for mut piece in pieces(op, plan, fit, tile) {
-        for (part, source) in piece_kernels(&mut piece, tile, &mut windows)? {
-            kernels.push(source);
-            parts.push(part);
-        }
-    }
-    for kernel in &mut kernels {
-        windows.resolve(kernel)?;
-    }
-    let at = at(op);
+    let made = kernels(op, tile, &mut Windows::new(plan, fit, true));
+    let (parts, kernels) = match made {
+        Ok(made) => made,
+        Err(_) => kernels(op, tile, &mut Windows::new(plan, fit, false))?,
+    };
+    let [at, stream] = told(op);
     let order = match op {
         Op::Scan(op) => {
             let stages = op.stages().len();
-            let step = |t: usize| (0..stages).map(move |s| (s, [t as u32, at]));
+            let step = |t: usize| (0..stages).map(move |s| (s, [t as u32, at, stream]));
             match op.direction {
                 Direction::Forward => op.range.clone().flat_map(step).collect(),
                 Direction::Backward => {
                     let steps = op.range.clone().rev().flat_map(step);
                     steps
-                        .chain(op.initial.then_some((stages, [u32::MAX, at])))
+                        .chain(op.initial.then_some((stages, [u32::MAX, at, stream])))
                         .collect()
                 }
             }
         }
-        _ => (0..kernels.len()).map(|k| (k, [0, at])).collect(),
+        _ => (0..kernels.len()).map(|k| (k, [0, at, stream])).collect(),
     };
     let (reads, writes) = (op.reads(), op.writes());
     for kernel in &kernels {
@@ -80,6 +78,21 @@ pub(super) fn lower(op: &Op, plan: &Plan, tile: &Tile, fit: Fit) -> Result<Lower
         parts,
         order,
     })
+}
+
+/// The kernels of an operation, each after which of the operation's costs it is a share of.
+fn kernels(op: &Op, tile: &Tile, windows: &mut Windows) -> Result<(Vec<usize>, Vec<Source>)> {
+    let (mut parts, mut kernels) = (Vec::new(), Vec::new());
+    for mut piece in pieces(op, windows.plan(), windows.fit(), tile) {
+        for (part, source) in piece_kernels(&mut piece, tile, windows)? {
+            kernels.push(source);
+            parts.push(part);
+        }
+    }
+    for kernel in &mut kernels {
+        windows.resolve(kernel)?;
+    }
+    Ok((parts, kernels))
 }
 
 /// The kernels of an operation of which every matrix fits a binding, or must be cut by the kernel's own means.
@@ -151,8 +164,8 @@ fn piece_kernels(op: &mut Op, tile: &Tile, windows: &mut Windows) -> Result<Vec<
     Ok(kernels.into_iter().map(|source| (0, source)).collect())
 }
 
-/// Where an operation's piece of the window begins. Kernels are told so, instead of being others for every piece.
-fn at(op: &Op) -> u32 {
+/// Where an operation's piece of the window begins, and its first stream.
+fn told(op: &Op) -> [u32; 2] {
     let at = match op {
         Op::Gather(op) => op.at,
         Op::Scan(op) => op.at,
@@ -163,7 +176,12 @@ fn at(op: &Op) -> u32 {
         Op::Propagation(op) => op.at,
         _ => 0,
     };
-    at as u32
+    let stream = match op {
+        Op::Scan(op) => op.streams.first().copied().unwrap_or(0),
+        Op::Dropout(op) => op.stream,
+        _ => 0,
+    };
+    [at as u32, stream]
 }
 
 /// Whether all of these can be taken four elements at a time, and the matrices in units of that.
@@ -296,7 +314,6 @@ fn dropout(op: &Dropout, tile: &Tile) -> Result<Source> {
         .size("BATCH", batch)
         .flag("TOKEN", matches!(op.share, Share::Token { .. }))
         .size("THRESHOLD", op.threshold() as usize)
-        .size("STREAM", op.stream as usize)
         .number("SCALE", 1.0 / (1.0 - op.rate))
         .buffer("control", op.control)
         .matrix("from", &op.from)

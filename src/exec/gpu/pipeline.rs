@@ -1,6 +1,10 @@
 //! Compiled kernels, one for each text.
 
+use std::collections::HashMap;
 use std::sync::Arc;
+
+use futures::FutureExt;
+use rayon::prelude::*;
 
 use super::device::{Device, one_line};
 use super::template::{Bind, Source};
@@ -19,12 +23,62 @@ pub(super) const STEP_BYTES: u64 = 16;
 /// Kernels that are kept for texts that may come again.
 const KEPT: usize = 512;
 
-/// The compiled kernel of a source; equal texts are compiled once a device.
+/// The compiled kernel of a source.
 pub(super) async fn compile(device: &Device, source: &Source) -> Result<Arc<Pipeline>> {
-    let known = device.pipelines.lock().ok();
-    if let Some(pipeline) = known.and_then(|p| p.get(&source.text).cloned()) {
-        return Ok(pipeline);
+    let mut all = compile_all(device, std::slice::from_ref(source)).await?;
+    { all.pop() }.ok_or_else(|| Error::internal(format!("kernel {}: not compiled", source.label)))
+}
+
+/// The compiled kernels of sources; equal texts are compiled once a device, and different ones on all processors at once.
+pub(super) async fn compile_all(device: &Device, sources: &[Source]) -> Result<Vec<Arc<Pipeline>>> {
+    let mut compiled: HashMap<&str, Arc<Pipeline>> = HashMap::new();
+    let mut missing: Vec<&Source> = Vec::new();
+    for source in sources {
+        let known = { device.pipelines.lock().ok() }.and_then(|p| p.get(&source.text).cloned());
+        match known {
+            Some(pipeline) => drop(compiled.insert(&source.text, pipeline)),
+            None if missing.iter().any(|m| m.text == source.text) => {}
+            None => missing.push(source),
+        }
     }
+    // What a browser would await is there at once elsewhere.
+    let now = |source: &Source| {
+        let done = make(device, source).now_or_never();
+        done.unwrap_or_else(|| {
+            Err(Error::internal(format!(
+                "kernel {}: no answer",
+                source.label
+            )))
+        })
+    };
+    let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
+    let made: Vec<Result<Pipeline>> = match threads.min(missing.len()) {
+        0 | 1 => {
+            let mut made = Vec::new();
+            for source in &missing {
+                made.push(make(device, source).await);
+            }
+            made
+        }
+        _ => missing.par_iter().map(|source| now(source)).collect(),
+    };
+    for (source, pipeline) in missing.iter().zip(made) {
+        let pipeline = Arc::new(pipeline?);
+        if let Ok(mut known) = device.pipelines.lock() {
+            // A search compiles thousands of cells; what no executor uses any more is let go.
+            if known.len() >= KEPT {
+                known.retain(|_, pipeline| Arc::strong_count(pipeline) > 1);
+            }
+            known.insert(source.text.clone(), pipeline.clone());
+        }
+        compiled.insert(&source.text, pipeline);
+    }
+    let of = |source: &Source| compiled.get(source.text.as_str()).cloned();
+    Ok(sources.iter().filter_map(of).collect())
+}
+
+/// Compiles a text.
+async fn make(device: &Device, source: &Source) -> Result<Pipeline> {
     let limit = device.limits.max_storage_buffers_per_shader_stage.min(8) as usize;
     if source.binds.len() > limit {
         return Err(Error::internal(format!(
@@ -64,18 +118,10 @@ pub(super) async fn compile(device: &Device, source: &Source) -> Result<Arc<Pipe
         return Err(Error::internal(format!("kernel {}: {fault}", source.label)));
     }
     device.healthy(&source.label)?;
-    let pipeline = Arc::new(Pipeline {
+    Ok(Pipeline {
         layout,
         raw: pipeline,
-    });
-    if let Ok(mut known) = device.pipelines.lock() {
-        // A search compiles thousands of cells; what no executor uses any more is let go.
-        if known.len() >= KEPT {
-            known.retain(|_, pipeline| Arc::strong_count(pipeline) > 1);
-        }
-        known.insert(source.text.clone(), pipeline.clone());
-    }
-    Ok(pipeline)
+    })
 }
 
 fn entries(source: &Source) -> Vec<wgpu::BindGroupLayoutEntry> {

@@ -339,7 +339,8 @@ impl Writer<'_> {
                 true => "b",
                 false => "(step.y + at)",
             };
-            let (stream, threshold) = (self.scan.streams[m], mask.threshold());
+            let stream = self.scan.streams[m].wrapping_sub(self.scan.streams[0]);
+            let threshold = mask.threshold();
             let (h, width, scale) = (self.scan.hidden, self.width, mask.scale as f32);
             let value = match width {
                 1 => {
@@ -354,7 +355,7 @@ impl Writer<'_> {
             let _ = writeln!(
                 out,
                 "fn mask{m}(at: u32, b: u32, j: u32) -> V {{\n\
-                 let key = threefry2x32(vec2<u32>($control[5], $control[6]), vec2<u32>({stream}u, 0u));\n\
+                 let key = threefry2x32(vec2<u32>($control[5], $control[6]), vec2<u32>(step.z + {stream}u, 0u));\n\
                  let element = {row} * {h}u + j * {width}u;\n{value}\n\
                  return select(V(0.0), V({scale:?}), word >= U({threshold}u));\n}}"
             );

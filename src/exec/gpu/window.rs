@@ -1,8 +1,9 @@
 //! Windows: the part of a slot that a kernel binds, where the whole slot is more than one binding may hold, and how
 //! operations whose matrices are larger still are cut.
 //!
-//! Small slots are bound whole. In a large one every matrix of a kernel lies in a window that starts at an offset which a
-//! binding may have, and the kernel counts its elements from there: kernels of equal chunks then have equal texts.
+//! Every matrix of a kernel lies in a window that starts at an offset which a binding may have, and the kernel counts its
+//! elements from there: kernels of equal layers and chunks then have equal texts, and each text is compiled once. A slot
+//! that a kernel writes to and binds in another place too is bound whole, where it is small enough for that.
 
 use super::device::Device;
 use super::quirk;
@@ -26,10 +27,10 @@ pub(super) struct Fit {
 }
 
 impl Fit {
-    /// No limit.
+    /// No limit, and windows as most adapters allow them.
     pub const ANY: Fit = Fit {
         binding: usize::MAX,
-        align: 64,
+        align: 4,
         flops: f64::INFINITY,
     };
 
@@ -82,18 +83,28 @@ fn cut(n: usize, most: usize) -> Vec<(usize, usize)> {
     (0..n).step_by(most).map(range).collect()
 }
 
+/// Storage bindings of a kernel at most.
+const BINDINGS: usize = 8;
+
 /// The windows of an operation's kernels. A window stands in for its slot under a number after those of the plan's.
 pub(super) struct Windows<'a> {
     plan: &'a Plan,
     fit: Fit,
+    /// Whether small slots are bound in windows, too.
+    small: bool,
     /// Slot, first element, and one past the last.
     windows: Vec<(SlotId, usize, usize)>,
 }
 
 impl<'a> Windows<'a> {
-    pub fn new(plan: &'a Plan, fit: Fit) -> Windows<'a> {
-        let windows = Vec::new();
-        Windows { plan, fit, windows }
+    /// With `small`, slots that could be bound whole are bound in windows as well.
+    pub fn new(plan: &'a Plan, fit: Fit, small: bool) -> Windows<'a> {
+        Windows {
+            plan,
+            fit,
+            small,
+            windows: Vec::new(),
+        }
     }
 
     pub fn fit(&self) -> Fit {
@@ -104,12 +115,12 @@ impl<'a> Windows<'a> {
         self.plan
     }
 
-    /// Moves the matrices of one kernel that lie in large slots into windows; with `join`, those near one another into one.
+    /// Moves the matrices of one kernel into windows; with `join`, those of a slot near one another into one.
     pub fn place(&mut self, matrices: Vec<&mut Matrix>, join: bool) {
         let first = self.windows.len();
-        let (plan, fit) = (self.plan, self.fit);
+        let (plan, fit, small) = (self.plan, self.fit, self.small);
         let mut far: Vec<&mut Matrix> = { matrices.into_iter() }
-            .filter(|m| m.slot.0 < plan.slots.len() && fit.windowed(plan, m.slot))
+            .filter(|m| m.slot.0 < plan.slots.len() && (small || fit.windowed(plan, m.slot)))
             .collect();
         far.sort_by_key(|m| (m.slot, m.offset));
         for m in far {
@@ -134,7 +145,7 @@ impl<'a> Windows<'a> {
     /// Puts slots and their parts in place of windows.
     ///
     /// # Errors
-    /// Internal, where a kernel would write to one window of a slot and bind another.
+    /// Internal, where a kernel would write to one window of a slot and bind another, or bind more than kernels may.
     pub fn resolve(&self, source: &mut Source) -> Result<()> {
         for bind in &mut source.binds {
             if let Some(number) = bind.slot.0.checked_sub(self.plan.slots.len()) {
@@ -148,6 +159,13 @@ impl<'a> Windows<'a> {
             bind.write && { source.binds.iter().enumerate() }
                 .any(|(other, b)| other != n && b.slot == bind.slot)
         };
+        if source.binds.len() > BINDINGS {
+            return Err(Error::internal(format!(
+                "kernel {}: {} storage bindings, and {BINDINGS} are the limit",
+                source.label,
+                source.binds.len()
+            )));
+        }
         match (0..source.binds.len()).find(|n| twice(*n)) {
             Some(n) => Err(Error::internal(format!(
                 "kernel {}: writes to {} and binds another part of it",
@@ -392,7 +410,7 @@ mod tests {
             align: 64,
             flops: f64::INFINITY,
         };
-        let mut windows = Windows::new(&plan, fit);
+        let mut windows = Windows::new(&plan, fit, false);
         let (mut a, mut b, mut c) = (at(130, 2), at(900, 10), at(200, 3));
         windows.place(vec![&mut a, &mut b, &mut c], true);
         assert_eq!(windows.windows, [(slot, 128, 230), (slot, 896, 1000)]);
