@@ -96,7 +96,7 @@ impl Case {
     /// Whether the cell takes means of rows.
     fn normalizes(&self) -> bool {
         let compiled = library::builtin(self.cell).unwrap().compile();
-        compiled.forward.iter().any(|s| !s.means.is_empty())
+        compiled.forward.iter().any(|s| !s.reductions.is_empty())
     }
 
     /// How many products follow one another: a step of two stages is twice as deep.

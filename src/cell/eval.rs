@@ -307,7 +307,7 @@ impl Evaluator {
 /// The room of a vector, without what was in it and how long that lived.
 fn emptied<'a, F>(mut room: Vec<&[F]>) -> Vec<&'a [F]> {
     room.clear();
-    room.into_iter().filter_map(|_| None).collect()
+    room.into_iter().map(|_| -> &[F] { &[] }).collect()
 }
 
 #[inline(always)]

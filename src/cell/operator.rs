@@ -67,30 +67,66 @@ impl<'a, F> Row<'a, F> {
     }
 }
 
+/// Loops stand where `map` and `from_fn` would: those are functions of their own, which only a link-time optimiser takes
+/// into vector code.
 #[inline(always)]
 fn rows<F: Real, const N: usize>(out: &mut [F], operands: [Row<F>; N], f: impl Fn([F; N]) -> F) {
     let (whole, rest) = out.as_chunks_mut::<SIDE>();
-    let each = operands.iter().all(|o| o.step == 1);
-    let operands = operands.map(|o| (o.values.as_chunks::<SIDE>(), o.step));
+    let mut chunks: [&[[F; SIDE]]; N] = [&[]; N];
+    let mut rests: [&[F]; N] = [&[]; N];
+    let mut steps = [0; N];
+    let mut each = true;
+    for n in 0..N {
+        (chunks[n], rests[n]) = operands[n].values.as_chunks();
+        steps[n] = operands[n].step;
+        if steps[n] == 0 {
+            rests[n] = chunks[n].as_flattened();
+        }
+        each &= steps[n] == 1;
+    }
     if each {
         // The common case, in a loop without a check.
-        let chunks = operands.map(|((chunks, _), _)| &chunks[..whole.len()]);
+        for chunks in &mut chunks {
+            *chunks = &chunks[..whole.len()];
+        }
         for (c, out) in whole.iter_mut().enumerate() {
-            let chunks = chunks.map(|o| o[c]);
-            *out = std::array::from_fn(|i| f(chunks.map(|o| o[i])));
+            let mut here = [[F::ZERO; SIDE]; N];
+            for n in 0..N {
+                here[n] = chunks[n][c];
+            }
+            *out = chunk(here, &f);
         }
     } else {
         for (c, out) in whole.iter_mut().enumerate() {
-            let chunks = operands.map(|((chunks, _), step)| chunks[c * step]);
-            *out = std::array::from_fn(|i| f(chunks.map(|o| o[i])));
+            let mut here = [[F::ZERO; SIDE]; N];
+            for n in 0..N {
+                here[n] = chunks[n][c * steps[n]];
+            }
+            *out = chunk(here, &f);
         }
     }
     for (i, out) in rest.iter_mut().enumerate() {
-        *out = f(operands.map(|((chunks, rest), step)| match step {
-            0 => chunks[0][i],
-            _ => rest[i],
-        }));
+        let mut values = [F::ZERO; N];
+        for n in 0..N {
+            values[n] = rests[n][i];
+        }
+        *out = f(values);
     }
+}
+
+/// A function of as many elements as fill registers, taken in and given out whole: element by element, each store might
+/// change an operand for all that a compiler knows.
+#[inline(always)]
+fn chunk<F: Real, const N: usize>(here: [[F; SIDE]; N], f: &impl Fn([F; N]) -> F) -> [F; SIDE] {
+    let mut made = [F::ZERO; SIDE];
+    for i in 0..SIDE {
+        let mut values = [F::ZERO; N];
+        for n in 0..N {
+            values[n] = here[n][i];
+        }
+        made[i] = f(values);
+    }
+    made
 }
 
 /// Two operators in one pass over the rows: `second` takes what `first` makes of two operands and a third operand, in

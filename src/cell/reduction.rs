@@ -71,27 +71,42 @@ impl Reduction {
 }
 
 /// The mean of a function of rows; sums side by side, so that the loop becomes vector code.
+// One counter goes through several rows at once.
+#[allow(clippy::needless_range_loop)]
 #[inline(always)]
 fn mean<F: Real, const N: usize>(rows: [&[F]; N], f: impl Fn([F; N]) -> F) -> F {
     let n = rows[0].len();
-    let rows = rows.map(|r| r.as_chunks::<SIDE>());
+    let mut chunks: [&[[F; SIDE]]; N] = [&[]; N];
+    let mut rests: [&[F]; N] = [&[]; N];
+    for r in 0..N {
+        (chunks[r], rests[r]) = rows[r][..n].as_chunks();
+    }
     let mut lanes = [F::ZERO; SIDE];
     for c in 0..n / SIDE {
-        let chunks = rows.map(|(chunks, _)| chunks[c]);
-        lanes = std::array::from_fn(|i| lanes[i] + f(chunks.map(|chunk| chunk[i])));
+        for i in 0..SIDE {
+            let mut values = [F::ZERO; N];
+            for r in 0..N {
+                values[r] = chunks[r][c][i];
+            }
+            lanes[i] += f(values);
+        }
     }
     // Behind this the compiler does not see that lanes are added up in the end, for which it would make the loop of
     // registers of four.
     let mut lanes = std::hint::black_box(lanes);
     let mut total = F::ZERO;
     for i in 0..n % SIDE {
-        total += f(rows.map(|(_, rest)| rest[i]));
+        let mut values = [F::ZERO; N];
+        for r in 0..N {
+            values[r] = rests[r][i];
+        }
+        total += f(values);
     }
     // Halves onto halves: a chain of sums one after another would take longer than the loop.
     let mut half = SIDE / 2;
     while half > 0 {
         for i in 0..half {
-            lanes[i] = lanes[i] + lanes[i + half];
+            lanes[i] += lanes[i + half];
         }
         half /= 2;
     }

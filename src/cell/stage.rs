@@ -62,12 +62,18 @@ impl Store {
     /// digits would take a CPU a hundred times as long in every product after.
     #[inline(always)]
     pub fn put<F: Real>(self, row: &mut [F], values: &[F]) {
-        let both = row.iter_mut().zip(values);
+        let row = &mut row[..values.len()];
         match self {
             Store::Delta(_) | Store::Carry(_) | Store::Scratch(_) => {
-                both.for_each(|(to, from)| *to = from.flushed());
+                for i in 0..values.len() {
+                    row[i] = values[i].flushed();
+                }
             }
-            Store::Total(_) => both.for_each(|(to, from)| *to += from.flushed()),
+            Store::Total(_) => {
+                for i in 0..values.len() {
+                    row[i] += values[i].flushed();
+                }
+            }
             _ => row.copy_from_slice(values),
         }
     }

@@ -63,25 +63,24 @@ impl ColumnSum {
         if !self.accumulate {
             into.fill(F::ZERO);
         }
+        let width = columns.len();
+        let into = &mut into[..width];
         let row = |r: usize| {
             let at = r * self.from.stride;
-            &from[at + columns.start..at + columns.end]
+            &from[at + columns.start..][..width]
         };
         // Four rows at a time, one after another into each sum: the sums are fetched a quarter as often.
         let rows = if counted { self.from.rows } else { 0 };
         for r in (0..rows / 4 * 4).step_by(4) {
-            let four = row(r)
-                .iter()
-                .zip(row(r + 1))
-                .zip(row(r + 2))
-                .zip(row(r + 3));
-            for (sum, (((a, b), c), d)) in into.iter_mut().zip(four) {
-                *sum = *sum + *a + *b + *c + *d;
+            let (a, b, c, d) = (row(r), row(r + 1), row(r + 2), row(r + 3));
+            for i in 0..width {
+                into[i] = into[i] + a[i] + b[i] + c[i] + d[i];
             }
         }
         for r in rows / 4 * 4..rows {
-            for (sum, x) in into.iter_mut().zip(row(r)) {
-                *sum += *x;
+            let row = row(r);
+            for i in 0..width {
+                into[i] += row[i];
             }
         }
     }

@@ -3,6 +3,7 @@
 
 use super::gather::words;
 use super::{Cost, Matrix, SlotId, area, bytes};
+use crate::cell::lanes::SIDE;
 use crate::cell::real::Real;
 
 /// report = [sum of losses, sqrt(sum of squares of the gradients), 1 if all are finite, sum of penalties].
@@ -101,34 +102,47 @@ impl Norm {
         report: &mut [F],
     ) {
         let mut at = 0;
-        let mut reduce = |values: &[F], f: fn(F) -> F| {
+        let mut reduce = |values: &[F], squared: bool| {
             let mut sum = F::ZERO;
             for chunk in values.chunks(Self::CHUNK) {
-                // Sixteen running sums, so that the loop becomes vector code.
-                let mut lanes = [F::ZERO; 16];
-                for part in chunk.chunks(16) {
-                    for (lane, x) in lanes.iter_mut().zip(part) {
-                        *lane += f(*x);
-                    }
-                }
-                let mut partial = F::ZERO;
-                for lane in lanes {
-                    partial += lane;
-                }
+                let partial = match squared {
+                    true => total(chunk, |x| x * x),
+                    false => total(chunk, |x| x),
+                };
                 partials[at] = partial;
                 at += 1;
                 sum += partial;
             }
             sum
         };
-        let loss = reduce(losses, |x| x);
-        let mut square = gradients.map_or(F::ZERO, |g| reduce(g, |x| x * x));
+        let loss = reduce(losses, false);
+        let mut square = gradients.map_or(F::ZERO, |g| reduce(g, true));
         for rows in sparse {
-            square += reduce(rows, |x| x * x);
+            square += reduce(rows, true);
         }
         let norm = square.sqrt();
-        let penalty = penalties.map_or(F::ZERO, |p| reduce(p, |x| x));
+        let penalty = penalties.map_or(F::ZERO, |p| reduce(p, false));
         let finite = [loss, norm, penalty].iter().all(|x| x.f64().is_finite());
         report.copy_from_slice(&[loss, norm, if finite { F::ONE } else { F::ZERO }, penalty]);
     }
+}
+
+/// The sum of a function of all values: as many running sums as fill registers, so that the loop becomes vector code.
+#[inline(always)]
+fn total<F: Real>(values: &[F], f: impl Fn(F) -> F) -> F {
+    let mut lanes = [F::ZERO; SIDE];
+    let (chunks, rest) = values.as_chunks::<SIDE>();
+    for chunk in chunks {
+        for i in 0..SIDE {
+            lanes[i] += f(chunk[i]);
+        }
+    }
+    for i in 0..rest.len() {
+        lanes[i] += f(rest[i]);
+    }
+    let mut total = F::ZERO;
+    for lane in lanes {
+        total += lane;
+    }
+    total
 }

@@ -167,6 +167,7 @@ impl Scan {
     }
 
     /// The plane of the work slot with the gradient of an initial state.
+    #[inline]
     pub fn initial_plane(&self, state: usize) -> usize {
         self.cell.states.len() + self.compiled.scratch + state
     }
@@ -183,6 +184,7 @@ impl Scan {
     }
 
     /// Whether each row's deltas take the place of what the forward pass kept for it.
+    #[inline]
     pub fn in_place(&self) -> bool {
         self.delta.is_some() && self.delta == self.kept
     }
@@ -198,6 +200,7 @@ impl Scan {
     }
 
     /// The first row of step `t` among those of all steps; `starts` is empty where nothing is packed.
+    #[inline]
     pub fn start(&self, t: usize, starts: &[u32]) -> usize {
         match starts.get(t) {
             Some(start) => *start as usize,
@@ -248,6 +251,7 @@ impl Scan {
     }
 
     /// The position, in rows of the minibatch, that row `b` works on at step `t`; any for the step before the first.
+    #[inline]
     pub fn position(&self, t: usize, b: usize, starts: &[u32]) -> usize {
         match self.reversed {
             true => (self.steps - 1)
@@ -260,6 +264,7 @@ impl Scan {
     }
 
     /// The first element of a position's row of the hoisted product.
+    #[inline]
     pub fn hoisted_row(&self, position: usize, ids: &[u32]) -> usize {
         match self.hoisted {
             Hoisted::Nothing => 0,

@@ -264,6 +264,7 @@ pub fn run<F: Real>(op: &Scan, slices: &mut Slices<'_, F>, packed: &mut Vec<Pack
         vectors: &slices.vectors,
         control: slices.control,
         upstream: slices.upstream,
+        values,
     };
     rayon::scope(|scope| {
         for (n, part) in parts.iter().enumerate() {
@@ -301,6 +302,8 @@ struct Shared<'a, F> {
     vectors: &'a [&'a [F]],
     control: &'a [u32],
     upstream: &'a [F],
+    /// Values kept per row and step.
+    values: usize,
 }
 
 /// What a program's loads and stores see.
@@ -376,7 +379,7 @@ impl<F: Real> Shared<'_, F> {
     ) {
         let h = self.op.hidden;
         let width = stage.width() * h;
-        let values = self.op.kept_values() * h;
+        let values = self.values * h;
         let deltas = self.op.compiled.deltas * h;
         let running = |t: usize| within(&rows.part, self.op.active(t, self.starts));
         let count = running(t);
@@ -486,7 +489,7 @@ impl<F: Real> Context<'_, '_, F> {
             &plane[row(plane)]
         };
         let kept = |i: usize| {
-            let from = (self.b * op.kept_values() + i) * h;
+            let from = (self.b * self.shared.values + i) * h;
             let kept = match op.in_place() {
                 true => &self.rows.delta,
                 false => &self.rows.kept,
@@ -533,7 +536,7 @@ impl<F: Real> Context<'_, '_, F> {
     fn store(&mut self, what: Store) -> &mut [F] {
         let op = self.shared.op;
         let h = op.hidden;
-        let values = op.kept_values();
+        let values = self.shared.values;
         let deltas = op.compiled.deltas;
         let (plane, from) = match what {
             Store::Total(i) => {

@@ -176,11 +176,16 @@ fn transpose<F: Real, const M: usize>(to: &mut [F], depth: usize, a: View<'_, F>
     let to = to.as_chunks_mut::<M>().0;
     if a.cols_apart != 1 {
         for (p, to) in to.iter_mut().enumerate() {
-            *to = std::array::from_fn(|i| a.values[i * a.rows_apart + p * a.cols_apart]);
+            for (i, to) in to.iter_mut().enumerate() {
+                *to = a.values[i * a.rows_apart + p * a.cols_apart];
+            }
         }
         return;
     }
-    let rows: [&[F]; M] = std::array::from_fn(|i| &a.values[i * a.rows_apart..][..depth]);
+    let mut rows: [&[F]; M] = [&[]; M];
+    for (i, row) in rows.iter_mut().enumerate() {
+        *row = &a.values[i * a.rows_apart..][..depth];
+    }
     for (p, to) in to.iter_mut().enumerate().take(depth) {
         for i in 0..M {
             to[i] = rows[i][p];
@@ -199,13 +204,14 @@ fn sums<F: Real, const M: usize>(
     add: bool,
 ) {
     let mut sums = [[F::splat(simd, F::ZERO); WIDE]; M];
-    for (i, sums) in sums.iter_mut().enumerate() {
+    // Sums that iterators never see stay in registers without a link-time optimiser, too.
+    for i in 0..M {
         let out = F::registers(simd, &out[i * stride..]).0;
-        for (out, sum) in out.iter().zip(sums) {
+        for j in 0..WIDE {
             // What is written later is fetched while the sums are made; without this a tile waits for memory.
-            prefetch(out, true);
+            prefetch(&raw const out[j], true);
             if add {
-                *sum = *out;
+                sums[i][j] = out[j];
             }
         }
     }
@@ -223,10 +229,11 @@ fn sums<F: Real, const M: usize>(
             }
         }
     }
-    for (i, sums) in sums.iter().enumerate() {
+    for i in 0..M {
         let out = F::registers_mut(simd, &mut out[i * stride..]).0;
-        for (out, sum) in out.iter_mut().zip(sums) {
-            *out = *sum;
+        #[allow(clippy::manual_memcpy)]
+        for j in 0..WIDE {
+            out[j] = sums[i][j];
         }
     }
 }
