@@ -10,7 +10,7 @@ use wgrnn::exec::Inputs;
 use wgrnn::exec::cpu::Cpu;
 use wgrnn::layer::Recurrent;
 use wgrnn::model::{self, Dims, Drops, Init, Mode, Penalties, Scheme, Spec, Update};
-use wgrnn::op::{Control, Hyper, Plan, Role, Rule, SlotId};
+use wgrnn::op::{Control, Hyper, Op, Plan, Role, Rule, SlotId};
 use wgrnn::rng::{Purpose, Stream, key};
 
 /// A model, a size of minibatch, and a seed for parameters and tokens.
@@ -127,10 +127,10 @@ fn executor<F: Real>(plan: &Arc<Plan>, fast: bool, seed: u64) -> Cpu<F> {
     for (slot, of) in plan.slots.iter().enumerate() {
         if matches!(of.role, Role::Activation | Role::Results) {
             // The deltas [T+1, ...] of the step after the last are never written: they stay the zeros they start as.
-            let zeros = if of.name.starts_with("delta.") {
-                of.len() / of.shape[0]
-            } else {
-                0
+            let deltas = |op: &Op| matches!(op, Op::Scan(scan) if scan.delta == Some(SlotId(slot)));
+            let zeros = match plan.ops.iter().any(deltas) {
+                true => of.len() / of.shape[0],
+                false => 0,
             };
             cpu.write(SlotId(slot))[..of.len() - zeros].fill(F::of(f64::NAN));
         }
