@@ -67,6 +67,8 @@ pub struct Spec {
     pub packed: usize,
     /// Whether the positions have weights of their own in training, too.
     pub weighted: bool,
+    /// Whether an adapter that trains holds the rows of a window in half precision.
+    pub half: bool,
 }
 
 /// Layer normalisation between layers is a cell without a memory.
@@ -100,6 +102,7 @@ impl Default for Spec {
             targets_apart: false,
             packed: 0,
             weighted: false,
+            half: false,
         }
     }
 }
@@ -335,7 +338,11 @@ impl Spec {
             }
             builder.push(Op::Optimizer(dense));
         }
-        sound(builder.finish())
+        let mut plan = builder.finish();
+        if self.half && training {
+            plan.halve();
+        }
+        sound(plan)
     }
 }
 

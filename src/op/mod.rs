@@ -10,6 +10,7 @@ pub mod dropout;
 
 pub mod derived;
 pub mod gather;
+mod half;
 pub mod log_softmax;
 pub mod matmul;
 mod matrices;

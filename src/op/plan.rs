@@ -37,12 +37,24 @@ pub struct Slot {
     pub shape: Vec<usize>,
     /// What it holds.
     pub role: Role,
+    /// Whether an adapter holds its numbers in half precision, f16; see [`Plan::halve`].
+    pub half: bool,
 }
 
 impl Slot {
-    /// How many elements it has; every element takes 4 bytes on the GPU.
+    /// How many elements it has.
     pub fn len(&self) -> usize {
         self.shape.iter().product()
+    }
+
+    /// Bytes of an element on an adapter.
+    pub fn width(&self) -> usize {
+        if self.half { 2 } else { 4 }
+    }
+
+    /// Bytes of all elements on an adapter.
+    pub fn bytes(&self) -> u64 {
+        (self.width() * self.len()) as u64
     }
 
     /// Whether it has no element.
@@ -392,9 +404,9 @@ impl Plan {
             .sum()
     }
 
-    /// Bytes of all slots on a device with 4-byte numbers.
+    /// Bytes of all slots on an adapter.
     pub fn bytes(&self) -> u64 {
-        self.slots.iter().map(|s| 4 * s.len() as u64).sum()
+        self.slots.iter().map(Slot::bytes).sum()
     }
 
     /// Adds a slot.
@@ -405,6 +417,7 @@ impl Plan {
             name,
             shape: shape.to_vec(),
             role,
+            half: false,
         });
         SlotId(self.slots.len() - 1)
     }

@@ -41,6 +41,8 @@ pub struct Adapter {
     pub timestamps: bool,
     /// Threads of a subgroup; 0 where there are none, or not always as many.
     pub subgroup: u32,
+    /// Whether kernels can store numbers in half precision (the feature `shader-f16`).
+    pub half: bool,
 }
 
 /// Which adapter is meant.
@@ -143,6 +145,7 @@ fn describe(index: usize, adapter: &wgpu::Adapter) -> Adapter {
         workgroup_memory: limits.max_compute_workgroup_storage_size,
         workgroup_threads: limits.max_compute_invocations_per_workgroup,
         timestamps: adapter.features().contains(wgpu::Features::TIMESTAMP_QUERY),
+        half: adapter.features().contains(wgpu::Features::SHADER_F16),
         subgroup: match info.subgroup_min_size == info.subgroup_max_size {
             true if adapter.features().contains(wgpu::Features::SUBGROUP) => info.subgroup_min_size,
             _ => 0,
@@ -220,8 +223,9 @@ impl Device {
             return Ok(None);
         };
         let adapter = described[index].clone();
-        let features =
-            raw[index].features() & (wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SUBGROUP);
+        let wanted =
+            wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SUBGROUP | wgpu::Features::SHADER_F16;
+        let features = raw[index].features() & wanted;
         let limits = raw[index].limits();
         let request = raw[index].request_device(&wgpu::DeviceDescriptor {
             label: Some("wgrnn"),
@@ -433,6 +437,7 @@ mod tests {
             workgroup_threads: 256,
             timestamps: false,
             subgroup: 0,
+            half: false,
         }
     }
 

@@ -3,7 +3,7 @@
 use super::template::{Source, Template, aligned, flat_groups};
 use super::tile::{ELEMENT, Tile};
 use super::window::{Fit, Windows, pieces};
-use super::{matmul, scan};
+use super::{half, matmul, scan};
 use crate::op::dropout::Share;
 use crate::op::penalty::Form;
 use crate::op::{
@@ -91,6 +91,7 @@ fn kernels(op: &Op, tile: &Tile, windows: &mut Windows) -> Result<(Vec<usize>, V
     }
     for kernel in &mut kernels {
         windows.resolve(kernel)?;
+        half::narrow(kernel, windows.plan())?;
     }
     Ok((parts, kernels))
 }
