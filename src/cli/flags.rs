@@ -106,6 +106,14 @@ pub fn plant(device: &gpu::Device) -> Result<()> {
     Ok(())
 }
 
+/// Whether a device can do what settings ask for.
+pub fn allowed(device: &Device, settings: &Settings) -> Result<()> {
+    match settings.half {
+        true => device.halves(),
+        false => Ok(()),
+    }
+}
+
 /// A flag for every setting, under its section.
 pub fn settings() -> impl Iterator<Item = Arg> {
     Settings::keys().iter().map(|key| {

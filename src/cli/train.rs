@@ -178,6 +178,7 @@ fn prepare(m: &ArgMatches, device: &Device) -> Result<Option<Ready>> {
         flags.insert("preset".into(), "quick".into());
     }
     let mut settings = resolve(file, flags, &names)?;
+    flags::allowed(device, &settings)?;
     let cells = text::cells(&settings)?;
 
     let source = text::source(&files);
@@ -512,8 +513,9 @@ fn report(m: &ArgMatches, trainer: &Trainer, about: &About, path: &Path) -> Resu
         false => shown.clone(),
     };
     let sample = format!("{program} sample {quoted}");
+    let half = trainer.job().settings.half;
     if m.get_flag("json") {
-        return out::json(&json!({
+        let mut value = json!({
             "run": shown,
             "step": counters.step,
             "epochs": counters.step as f64 / counters.steps_per_epoch as f64,
@@ -524,7 +526,17 @@ fn report(m: &ArgMatches, trainer: &Trainer, about: &About, path: &Path) -> Resu
             "best": counters.best.map(|b| b.nats),
             "floor": about.floor,
             "sample": sample,
-        }));
+        });
+        if half {
+            value["skipped"] = json!(counters.skipped);
+        }
+        return out::json(&value);
+    }
+    if counters.skipped > 0 {
+        out::note(&format!(
+            "half: {} of {} updates were left out, as their gradient was beyond f16",
+            counters.skipped, counters.step
+        ));
     }
     let validation = counters.validation.map_or(String::new(), |nats| {
         format!(": {}", loss_text(nats, about))

@@ -32,6 +32,22 @@ impl Device {
         Ok(opened.map_err(named)?.map_or(Device::Cpu, Device::Gpu))
     }
 
+    /// Whether it holds numbers in half precision.
+    ///
+    /// # Errors
+    /// Device, where it does not.
+    pub fn halves(&self) -> Result<()> {
+        match self {
+            Device::Gpu(device) if device.halves() => Ok(()),
+            Device::Gpu(device) => Err(device.adapter.no_half()),
+            Device::Cpu => Err(Error::device(format!(
+                "half: {} computes in f32; half precision needs an adapter with the feature shader-f16: name one with \
+                 --device, or leave half out",
+                self.name()
+            ))),
+        }
+    }
+
     /// What it is called.
     pub fn name(&self) -> String {
         match self {

@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 
 use super::scan::Hoisted;
-use super::{Matrix, Op, Plan, Role, SlotId};
+use super::{Cost, Matrix, Op, Plan, Role, SlotId};
 
 /// What an operation says about a slot.
 enum Say {
@@ -38,6 +38,21 @@ impl Plan {
     /// Whether an adapter holds any slot in half precision.
     pub fn halved(&self) -> bool {
         self.slots.iter().any(|s| s.half)
+    }
+
+    /// What each kernel of an operation costs on an adapter, see [`Op::costs`]; of slots in half precision, bytes count
+    /// for as much less as they take of what the operation touches.
+    pub fn costs(&self, op: &Op) -> Vec<Cost> {
+        let mut costs = op.costs();
+        let touched: Vec<Matrix> = op.reads().into_iter().chain(op.writes()).collect();
+        let area = |m: &Matrix| (m.rows * m.cols) as f64;
+        let all: f64 = touched.iter().map(area).sum();
+        let halves = touched.iter().filter(|m| self.slot(m.slot).half);
+        let halves: f64 = halves.map(area).sum();
+        for cost in costs.iter_mut().filter(|_| halves > 0.0) {
+            cost.bytes *= 1.0 - 0.5 * halves / all;
+        }
+        costs
     }
 
     fn says(&self, op: &Op) -> Vec<Say> {
@@ -86,6 +101,7 @@ impl Plan {
             | Op::Add(_)
             | Op::Zero(_)
             | Op::Transpose(_)
+            | Op::LossScale(_)
             | Op::Optimizer(_)
             | Op::SparseUpdate(_) => Vec::new(),
         }

@@ -288,6 +288,8 @@ pub struct Io {
     pub hyper: Option<SlotId>,
     /// What a run reports, see [`Report`].
     pub report: Option<SlotId>,
+    /// What loss scaling keeps from run to run, see [`LossScale`](super::LossScale).
+    pub scaling: Option<SlotId>,
     /// The loss of every position [T, B], in nats.
     pub losses: Option<SlotId>,
     /// Scores of every symbol [T, B, V] (training turns them into their gradient).
@@ -366,12 +368,14 @@ pub struct Report {
     pub norm: f64,
     /// Whether loss, penalty and gradient were finite: only then were the parameters updated.
     pub finite: bool,
+    /// Whether the gradient alone was not, times a factor that has been made smaller since: the update was left out.
+    pub beyond: bool,
     /// The sum of the penalties, which the objective has beside loss * scale; 0 where there is none.
     pub penalty: f64,
 }
 
 impl Report {
-    /// The numbers in a slot: loss, norm, 1 for finite, and penalty.
+    /// The numbers in a slot: loss, norm, 1 for finite (or [`LossScale::BEYOND`](super::LossScale::BEYOND)), and penalty.
     pub const NUMBERS: usize = 4;
 
     /// Reads a slot.
@@ -380,6 +384,7 @@ impl Report {
             loss: numbers[0],
             norm: numbers[1],
             finite: numbers[2] == 1.0,
+            beyond: numbers[2] == super::LossScale::BEYOND,
             penalty: numbers[3],
         }
     }

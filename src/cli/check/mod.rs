@@ -7,7 +7,7 @@ mod report;
 
 use std::sync::Arc;
 
-use clap::{Arg, ArgMatches, Command, value_parser};
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use pollster::block_on;
 use serde_json::json;
 use wgrnn::cell::{Cell, library};
@@ -48,6 +48,12 @@ pub fn command() -> Command {
                 ),
         )
         .arg(
+            Arg::new("half")
+                .long("half")
+                .action(ArgAction::SetTrue)
+                .help("Models in half precision, as `train --half` has them; what passes is not noted"),
+        )
+        .arg(
             Arg::new("from")
                 .long("from")
                 .value_name("OPERATION")
@@ -77,6 +83,10 @@ pub fn run(m: &ArgMatches) -> Result<()> {
         ));
     }
     let device = open(choice)?;
+    let half = m.get_flag("half");
+    if half {
+        wgrnn::exec::Device::Gpu(device.clone()).halves()?;
+    }
     let cells = match m.get_one::<String>("cell") {
         Some(name) => {
             let list = m.get_one::<String>("cell-const").map(String::as_str);
@@ -123,7 +133,7 @@ pub fn run(m: &ArgMatches) -> Result<()> {
         .flat_map(|c| shapes.iter().map(move |s| (c, s)));
     for (cell, shape) in each.filter(|(cell, shape)| !once(cell, shape)) {
         let title = title(cell, *shape);
-        let model = Model::new(cell.clone(), *shape);
+        let model = Model::new(cell.clone(), *shape).half(half);
         let found = match block_on(model.compare(&device, from, file.is_some())) {
             Ok(found) => found,
             Err(e) => {
@@ -147,8 +157,8 @@ pub fn run(m: &ArgMatches) -> Result<()> {
         atomic::write(file, text.as_bytes())?;
     }
     let wrong = !faults.is_empty() || failed.is_some();
-    let whole = every && m.get_one::<u64>("hidden").is_none() && from.is_none();
-    if whole || wrong {
+    let whole = every && !half && m.get_one::<u64>("hidden").is_none() && from.is_none();
+    if whole || (wrong && !half) {
         // The list is a help, not a part of the check.
         if let Err(e) = passed::note(&device.adapter, compared, wrong) {
             out::note(&format!("warning: {}", e.message));

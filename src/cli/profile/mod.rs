@@ -72,6 +72,7 @@ pub fn run(m: &ArgMatches) -> Result<()> {
     let then = file.map(|file| Saved::read(file)).transpose()?;
     let work = Work::new(m)?;
     let device = flags::open_device(m)?;
+    flags::allowed(&device, &work.settings)?;
     let steps = m.get_one::<u64>("steps").map_or(20, |n| *n as usize);
     let inputs = work.inputs();
     let found = profile(&device, work.plan.clone(), &work.parameters, &inputs, steps);

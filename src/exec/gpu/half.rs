@@ -9,7 +9,7 @@ use crate::{Error, Result};
 /// Whether the device can hold what `plan` wants in half precision.
 pub(super) fn allowed(device: &Device, plan: &Plan) -> Result<()> {
     match plan.slots.iter().find(|s| s.half) {
-        Some(_) if !device.adapter.half => Err(device.adapter.no_half()),
+        Some(_) if !device.halves() => Err(device.adapter.no_half()),
         _ => Ok(()),
     }
 }
