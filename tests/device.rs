@@ -216,7 +216,8 @@ fn nothing_unchecked_is_used() {
                 // For plans that ask for half precision, which only users do.
                 ("SHADER_F16", "device.rs"),
                 ("enable f16", "half.rs"),
-                ("EXPERIMENTAL", ""),
+                // Behind --cooperative, and a check of the run's own model.
+                ("EXPERIMENTAL", "device.rs"),
             ] {
                 let known = path.file_name().is_some_and(|name| name == allowed);
                 assert!(known || !text.contains(word), "{}: {word}", path.display());

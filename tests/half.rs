@@ -442,9 +442,21 @@ fn what_has_no_half_precision_refuses_it_before_any_work() {
         room.refuses(args, 5, &["half: cpu", "shader-f16"]);
     }
     room.refuses(
+        "train a.txt --half --cooperative --device cpu",
+        5,
+        &["cooperative"],
+    );
+    if !device().adapter.cooperative {
+        let (name, feature) = (device().adapter.name.clone(), "wgpu-cooperative-matrix");
+        for args in ["train a.txt --half", "profile --half", "check --half"] {
+            let args = format!("{args} --cooperative --device gpu");
+            room.refuses(&args, 5, &[&name, feature, "16 x 16"]);
+        }
+    }
+    room.refuses(
         "train a.txt --half --propagation-penalty 0.1 --cell rnn --device gpu",
         2,
-        &["--half", "--propagation-penalty", "got 0.1"],
+        &["--half", "propagation-penalty 0", "got 0.1"],
     );
     if !cfg!(debug_assertions) {
         println!("SKIPPED: faults cannot be planted in a release build of the program");

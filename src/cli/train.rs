@@ -71,6 +71,7 @@ pub fn command() -> Command {
                 .conflicts_with("plan")
                 .help("First compare the run's own model on its device with the plain code; train only where they agree"),
         )
+        .arg(flags::cooperative())
         .arg(flags::json())
         .args(flags::settings())
         .after_help(
@@ -132,7 +133,8 @@ pub fn run(m: &ArgMatches) -> Result<()> {
 
 /// With `--check`, whether the device computes the run's own model as the plain code does.
 fn checked(m: &ArgMatches, device: &Device, ready: &Ready) -> Result<()> {
-    if !m.get_flag("check") {
+    // Nothing trains on cooperative matrices before the adapter was seen to multiply them right.
+    if !m.get_flag("check") && !flags::with_cooperative(m) {
         return Ok(());
     }
     let (job, parameters) = (&ready.planned.job, &ready.state.parameters);
@@ -178,7 +180,7 @@ fn prepare(m: &ArgMatches, device: &Device) -> Result<Option<Ready>> {
         flags.insert("preset".into(), "quick".into());
     }
     let mut settings = resolve(file, flags, &names)?;
-    flags::allowed(device, &settings)?;
+    flags::allowed(m, device, &settings)?;
     let cells = text::cells(&settings)?;
 
     let source = text::source(&files);

@@ -97,6 +97,7 @@ impl Twins {
         self.cpu.set(inputs)?;
         self.gpu.write_inputs(inputs)?;
         let plan = self.plan.clone();
+        let cooperative = self.gpu.device().tile(&plan).0.cooperative > 0;
         let mut rows = Vec::new();
         for (i, op) in plan.ops.iter().enumerate() {
             // Both sides start from numbers that f16 holds.
@@ -112,7 +113,7 @@ impl Twins {
             self.cpu.run_op(i)?;
             self.gpu.run_op(i).await?;
             rows.extend(
-                self.compare(op, sum_length(op), roundings(&plan, op))
+                self.compare(op, sum_length(op), roundings(&plan, op, cooperative))
                     .await?,
             );
         }
@@ -147,11 +148,12 @@ impl Twins {
             self.cpu.run_op(i)?;
             self.gpu.run_op(i).await?;
         }
+        let cooperative = self.gpu.device().tile(&plan).0.cooperative > 0;
         // A slot shows what its last writer left.
         let length = plan.ops[first..].iter().map(sum_length).sum();
         let halves = plan.ops[first..]
             .iter()
-            .map(|op| roundings(&plan, op))
+            .map(|op| roundings(&plan, op, cooperative))
             .sum();
         let mut rows: Vec<Row> = Vec::new();
         for op in plan.ops[first..].iter().rev() {
@@ -181,8 +183,13 @@ impl Twins {
             self.cpu.run(&inputs)?;
             self.gpu.run(&inputs).await?;
         }
+        let cooperative = self.gpu.device().tile(&plan).0.cooperative > 0;
         let length: usize = plan.ops.iter().map(sum_length).sum();
-        let halves: usize = plan.ops.iter().map(|op| roundings(&plan, op)).sum();
+        let halves: usize = plan
+            .ops
+            .iter()
+            .map(|op| roundings(&plan, op, cooperative))
+            .sum();
         let mut rows = Vec::new();
         for slot in plan.io.parameters.into_iter().chain(plan.io.report) {
             let got = self.gpu.read(slot).await?;
@@ -322,11 +329,14 @@ impl Twins {
 
 /// Roundings to f16 that follow one another within an operation on a GPU: a scan reads at every step what it stored at
 /// the one before.
-fn roundings(plan: &Plan, op: &Op) -> usize {
+fn roundings(plan: &Plan, op: &Op, cooperative: bool) -> usize {
     let half = op.writes().iter().any(|m| plan.slot(m.slot).half);
+    let half = half || (cooperative && matches!(op, Op::MatMul(_)));
     match (half, op) {
         (false, _) => 0,
         (true, Op::Scan(op)) => 2 + op.steps,
+        // Operands of cooperative matrices are rounded, too.
+        (true, Op::MatMul(_)) if cooperative => 3,
         (true, _) => 1,
     }
 }

@@ -24,12 +24,33 @@ impl Device {
     /// # Errors
     /// Device, when there is no such device.
     pub async fn open(choice: &str) -> Result<Device> {
+        Device::open_with(choice, false).await
+    }
+
+    /// The same; where `cooperative`, an adapter that multiplies cooperative matrices, for products in half precision.
+    ///
+    /// # Errors
+    /// Device, when there is no such device.
+    pub async fn open_with(choice: &str, cooperative: bool) -> Result<Device> {
+        let none = || {
+            Error::device(format!(
+                "--device {choice}: cooperative: expected an adapter with the feature wgpu-cooperative-matrix, found the \
+                 CPU"
+            ))
+        };
+        if cooperative && choice == "cpu" {
+            return Err(none());
+        }
         if choice == "cpu" {
             return Ok(Device::Cpu);
         }
-        let opened = gpu::Device::open(&Choice::parse(choice)).await;
+        let opened = gpu::Device::open_with(&Choice::parse(choice), cooperative).await;
         let named = |e: Error| Error::new(e.kind, format!("--device {choice}: {}", e.message));
-        Ok(opened.map_err(named)?.map_or(Device::Cpu, Device::Gpu))
+        match opened.map_err(named)? {
+            Some(device) => Ok(Device::Gpu(device)),
+            None if cooperative => Err(none()),
+            None => Ok(Device::Cpu),
+        }
     }
 
     /// Whether it holds numbers in half precision.

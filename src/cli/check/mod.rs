@@ -53,6 +53,7 @@ pub fn command() -> Command {
                 .action(ArgAction::SetTrue)
                 .help("Models in half precision, as `train --half` has them; what passes is not noted"),
         )
+        .arg(flags::cooperative().requires("half"))
         .arg(
             Arg::new("from")
                 .long("from")
@@ -82,7 +83,7 @@ pub fn run(m: &ArgMatches) -> Result<()> {
             "--device cpu: check compares a GPU with the CPU; name an adapter",
         ));
     }
-    let device = open(choice)?;
+    let device = open_with(choice, flags::with_cooperative(m))?;
     let half = m.get_flag("half");
     if half {
         wgrnn::exec::Device::Gpu(device.clone()).halves()?;
@@ -190,9 +191,14 @@ pub fn run(m: &ArgMatches) -> Result<()> {
 /// The adapter that `choice` names, with all that it may do once it passed; `auto` passes software adapters by, but here
 /// there may be nothing else to check.
 pub fn open(choice: &str) -> Result<Arc<Device>> {
-    let device = match block_on(Device::open(&Choice::parse(choice)))? {
+    open_with(choice, false)
+}
+
+/// The same, for cooperative matrices where they are asked for.
+fn open_with(choice: &str, cooperative: bool) -> Result<Arc<Device>> {
+    let device = match block_on(Device::open_with(&Choice::parse(choice), cooperative))? {
         Some(device) => device,
-        None => block_on(Device::open(&Choice::Gpu))?
+        None => block_on(Device::open_with(&Choice::Gpu, cooperative))?
             .ok_or_else(|| Error::device("no adapter to check"))?,
     };
     flags::plant(&device)?;

@@ -6,6 +6,9 @@ use super::template::Source;
 use crate::op::Plan;
 use crate::{Error, Result};
 
+/// What a text with f16 begins with.
+pub(super) const ENABLE: &str = "enable f16;\n";
+
 /// Whether the device can hold what `plan` wants in half precision.
 pub(super) fn allowed(device: &Device, plan: &Plan) -> Result<()> {
     match plan.slots.iter().find(|s| s.half) {
@@ -38,8 +41,8 @@ pub(super) fn narrow(source: &mut Source, plan: &Plan) -> Result<()> {
         let fault = |f: String| Error::internal(format!("kernel {}: {f}", source.label));
         source.text = rewritten(&source.text, &format!("buffer{i}")).map_err(fault)?;
     }
-    if !halves.is_empty() {
-        source.text.insert_str(0, "enable f16;\n");
+    if !halves.is_empty() && !source.text.contains(ENABLE) {
+        source.text.insert_str(0, ENABLE);
     }
     Ok(())
 }
