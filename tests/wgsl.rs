@@ -215,14 +215,20 @@ fn snapshots() -> Vec<(String, String)> {
     kernels.retain(|(_, text)| uses(text));
     all.push(("subgroups".into(), listing(&kernels)));
     // The other operations; kernels that differ in nothing but their sizes once.
-    let sources = |plan| Gpu::sources(plan, &SNAPSHOT).unwrap();
+    let sources = |plan: &Plan| Gpu::sources(plan, &SNAPSHOT).unwrap();
     let mut kernels: Vec<_> = everything(ADAM).iter().flat_map(sources).collect();
     let mut seen = BTreeSet::new();
     kernels.retain(|(name, text)| {
         let numbers = |line: &&str| !line.starts_with("const ");
-        !is_scan(name) && seen.insert(text.lines().filter(numbers).collect::<String>())
+        let wide = !text.starts_with("enable f16;");
+        wide && !is_scan(name) && seen.insert(text.lines().filter(numbers).collect::<String>())
     });
     all.push(("operations".into(), listing(&kernels)));
+    // What half precision changes is the same everywhere: some kernels show it.
+    let some = ["embed.l0", "forward.l0", "backward.l0", "penalty"];
+    let mut kernels = sources(&halved(ADAM));
+    kernels.retain(|(name, _)| some.iter().any(|part| name.starts_with(part)));
+    all.push(("half".into(), listing(&kernels)));
     all
 }
 
@@ -273,7 +279,9 @@ fn every_operation_has_a_snapshot() {
         };
         // These measure a device and stand in no plan.
         if !kind.starts_with("limits_") {
-            let kind = kind.strip_suffix("_shared").unwrap_or(kind);
+            let base =
+                { ["_shared", "_cooperative"].iter() }.find_map(|suffix| kind.strip_suffix(suffix));
+            let kind = base.unwrap_or(kind);
             assert!(seen.contains(kind), "no operation of the plan uses {file}");
         }
     }

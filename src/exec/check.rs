@@ -347,7 +347,7 @@ struct Half {
     /// Whether the slot itself is rounded, once: by 2^-11 of each element, or of what f16 holds at least without losing
     /// bits, 2^-14.
     own: bool,
-    /// The sum of the roundings before it, relative to the largest element; it grows as a random walk does.
+    /// The sum of the roundings before it, relative to the largest element or term; it grows as a random walk does.
     chain: f32,
 }
 
@@ -408,7 +408,7 @@ fn judge(slot: &str, got: &[f32], want: &[f32], scale: f32, length: usize, half:
         true => w.abs().max(2f32.powi(-14)) * 2f32.powi(-11),
         false => 0.0,
     };
-    let rounded = |w: f32| own(w) + half.chain * largest;
+    let rounded = |w: f32| own(w) + half.chain * largest.max(scale);
     let mut row = Row {
         op: String::new(),
         kind: "",
