@@ -342,9 +342,11 @@ impl Device {
     /// What a thread does in the kernels of this plan, and whether a search found it.
     pub fn tile(&self, plan: &Plan) -> (Tile, bool) {
         let (mut tile, found) = self.chosen(plan);
-        if self.cooperative && plan.halved() {
-            tile.cooperative = self.adapter.subgroup as usize;
-        }
+        // Whatever a file says.
+        tile.cooperative = match self.cooperative && plan.halved() {
+            true => self.adapter.subgroup as usize,
+            false => 0,
+        };
         (tile, found)
     }
 
