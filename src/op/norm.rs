@@ -103,8 +103,7 @@ impl Norm {
         sparse: &[&[F]],
         penalties: Option<&[F]>,
         hyper: Option<&[F]>,
-        partials: &mut [F],
-        report: &mut [F],
+        [partials, report]: [&mut [F]; 2],
     ) {
         let mut at = 0;
         let mut reduce = |values: &[F], f: fn(F) -> F| {

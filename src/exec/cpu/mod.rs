@@ -438,8 +438,7 @@ impl<F: Real> Cpu<F> {
                             &sparse,
                             penalties,
                             hyper,
-                            &mut partials,
-                            &mut report,
+                            [&mut partials, &mut report],
                         )
                     },
                 );
