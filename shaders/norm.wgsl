@@ -6,6 +6,7 @@
 // $values: array<f32>
 // $partials: array<f32>
 // $report: array<f32>
+// $hyper: array<f32>, numbers 5 and 6 are 1 / factor and factor, where gradients are SCALED
 var<workgroup> sums: array<f32, GROUP>;
 #if FINAL
 
@@ -40,8 +41,16 @@ fn main(@builtin(local_invocation_index) thread: u32) {
 #end
     if (thread == 0u) {
         $report[0] = loss;
+#if SCALED
+        let good = finite(loss) && finite(penalty);
+        // A smaller factor may help.
+        let beyond = good && !finite(square) && $hyper[6] > 1.0;
+        $report[1] = sqrt(square) * $hyper[5];
+        $report[2] = select(select(0.0, 1.0, good && finite(square)), BEYOND, beyond);
+#else
         $report[1] = sqrt(square);
         $report[2] = select(0.0, 1.0, finite(loss) && finite(square) && finite(penalty));
+#end
         $report[3] = penalty;
     }
 }

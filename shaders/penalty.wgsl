@@ -3,6 +3,7 @@
 // is its own. LANES threads share a row: each takes every LANES-th element, and all of them add the lanes in order.
 // $from: array<f32>
 // $grad: array<f32>
+// $hyper: array<f32>, number 6 is the factor of gradients, where they are SCALED
 // $losses: array<f32>, row r's is number step.y + r
 #if SHARED
 var<workgroup> sums: array<f32, GROUP>;
@@ -84,6 +85,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         let pull = 2.0 * FACTOR * h;
 #end
 #end
+#if SCALED
+        $grad[GRAD_OFFSET + row * GRAD_STRIDE + c] += pull * $hyper[6];
+#else
         $grad[GRAD_OFFSET + row * GRAD_STRIDE + c] += pull;
+#end
     }
 }

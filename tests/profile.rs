@@ -328,6 +328,7 @@ fn on_an_adapter_every_kernel_is_a_row() {
     .program: string
     .settings: null
     .steps: number
+    .tile.sizes.cooperative: number
     .tile.sizes.fewest: number
     .tile.sizes.flat: number
     .tile.sizes.group: number

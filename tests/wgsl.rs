@@ -54,6 +54,7 @@ fn everything(rule: Rule) -> Vec<Plan> {
     let mut plans = ["lstm", "rnn"].map(|cell| regularized(cell, rule)).to_vec();
     plans.push(packed());
     plans.extend(large_vocabulary(rule));
+    plans.push(halved(rule));
     plans
 }
 
@@ -79,6 +80,30 @@ fn large_vocabulary(rule: Rule) -> [Plan; 2] {
         spec(adaptive).plan(DIMS, Mode::Scores).unwrap(),
         spec(sampled).plan(DIMS, Mode::Train(update)).unwrap(),
     ]
+}
+
+/// Rows of a window in half precision, with a penalty.
+fn halved(rule: Rule) -> Plan {
+    let spec = Spec {
+        vocab: 21,
+        cells: { std::iter::repeat_n(library::builtin("lstm").unwrap(), 2) }
+            .map(Arc::new)
+            .collect(),
+        hidden: 8,
+        embed: 6,
+        penalties: Penalties {
+            activation: 0.25,
+            ..Penalties::default()
+        },
+        half: true,
+        ..Spec::default()
+    };
+    let update = Update {
+        rule,
+        clip_norm: 1.0,
+        clip_value: 0.0,
+    };
+    spec.plan(DIMS, Mode::Train(update)).unwrap()
 }
 
 fn packed() -> Plan {
@@ -192,14 +217,20 @@ fn snapshots() -> Vec<(String, String)> {
     kernels.retain(|(_, text)| uses(text));
     all.push(("subgroups".into(), listing(&kernels)));
     // The other operations; kernels that differ in nothing but their sizes once.
-    let sources = |plan| Gpu::sources(plan, &SNAPSHOT).unwrap();
+    let sources = |plan: &Plan| Gpu::sources(plan, &SNAPSHOT).unwrap();
     let mut kernels: Vec<_> = everything(ADAM).iter().flat_map(sources).collect();
     let mut seen = BTreeSet::new();
     kernels.retain(|(name, text)| {
         let numbers = |line: &&str| !line.starts_with("const ");
-        !is_scan(name) && seen.insert(text.lines().filter(numbers).collect::<String>())
+        let wide = !text.starts_with("enable f16;");
+        wide && !is_scan(name) && seen.insert(text.lines().filter(numbers).collect::<String>())
     });
     all.push(("operations".into(), listing(&kernels)));
+    // What half precision changes is the same everywhere: some kernels show it.
+    let some = ["embed.l0", "forward.l0", "backward.l0", "penalty"];
+    let mut kernels = sources(&halved(ADAM));
+    kernels.retain(|(name, _)| some.iter().any(|part| name.starts_with(part)));
+    all.push(("half".into(), listing(&kernels)));
     all
 }
 
@@ -250,22 +281,30 @@ fn every_operation_has_a_snapshot() {
         };
         // These measure a device and stand in no plan.
         if !kind.starts_with("limits_") {
-            let kind = kind.strip_suffix("_shared").unwrap_or(kind);
+            let base =
+                { ["_shared", "_cooperative"].iter() }.find_map(|suffix| kind.strip_suffix(suffix));
+            let kind = base.unwrap_or(kind);
             assert!(seen.contains(kind), "no operation of the plan uses {file}");
         }
     }
 }
 
-/// What naga says against a text, as wgpu would on an adapter without any optional feature.
+/// What naga says against a text, as wgpu would on an adapter without any optional feature but those that it enables.
 fn fault(text: &str) -> Option<String> {
+    let mut capabilities = naga::valid::Capabilities::SUBGROUP;
+    if text.starts_with("enable f16;") {
+        capabilities |= naga::valid::Capabilities::SHADER_FLOAT16;
+    }
+    fault_with(text, capabilities)
+}
+
+fn fault_with(text: &str, capabilities: naga::valid::Capabilities) -> Option<String> {
     let module = match naga::front::wgsl::parse_str(text) {
         Ok(module) => module,
         Err(error) => return Some(error.emit_to_string(text)),
     };
-    let mut validator = naga::valid::Validator::new(
-        naga::valid::ValidationFlags::all(),
-        naga::valid::Capabilities::SUBGROUP,
-    );
+    let mut validator =
+        naga::valid::Validator::new(naga::valid::ValidationFlags::all(), capabilities);
     let verdict = validator.validate(&module);
     let stages = module
         .entry_points
@@ -376,6 +415,54 @@ fn more_layers_of_a_shape_need_no_other_kernels() {
             assert!(new.is_none(), "{} H {hidden}: {new:?}", cell.name);
         }
     }
+}
+
+/// All that can be said of these kernels without an adapter that has the feature: they are valid to naga, and as SPIR-V
+/// they load, multiply and store cooperative matrices.
+#[test]
+fn products_on_cooperative_matrices_are_valid_and_become_spirv() {
+    use naga::valid::Capabilities;
+    let tile = Tile {
+        cooperative: 32,
+        ..Tile::GPU
+    };
+    let kernels = Gpu::sources(&halved(ADAM), &tile).unwrap();
+    let enabled = |text: &str| text.contains("enable wgpu_cooperative_matrix;");
+    let products: Vec<_> = kernels.iter().filter(|k| enabled(&k.1)).collect();
+    assert!(products.len() > 8, "{} products", products.len());
+    // Each way in which the operands may lie, and with a bias and a sum to add to.
+    for part in ["left[e]", "left[e % 64u", "right[e]", "right[e % 16u"] {
+        assert!(products.iter().any(|p| p.1.contains(part)), "{part}");
+    }
+    let wide = Capabilities::SUBGROUP | Capabilities::SHADER_FLOAT16;
+    for (name, text) in products {
+        assert!(fault_with(text, wide).is_some(), "{name}: needs no feature");
+        let capabilities = wide | Capabilities::COOPERATIVE_MATRIX;
+        if let Some(fault) = fault_with(text, capabilities) {
+            panic!("{name}: {fault}\n{text}");
+        }
+        let module = naga::front::wgsl::parse_str(text).unwrap();
+        let flags = naga::valid::ValidationFlags::all();
+        let info = naga::valid::Validator::new(flags, capabilities).validate(&module);
+        let options = naga::back::spv::Options {
+            lang_version: (1, 6),
+            ..Default::default()
+        };
+        let words = naga::back::spv::write_vec(&module, &info.unwrap(), &options, None).unwrap();
+        // OpCooperativeMatrixLoadKHR, StoreKHR and MulAddKHR.
+        let counts = [4457, 4458, 4459].map(|opcode| instructions(&words, opcode));
+        assert_eq!(counts, [8, 4, 4], "{name}");
+    }
+}
+
+/// How many instructions of a module have an operation code.
+fn instructions(words: &[u32], opcode: u32) -> usize {
+    let (mut at, mut count) = (5, 0);
+    while at < words.len() {
+        count += usize::from(words[at] & 0xffff == opcode);
+        at += (words[at] >> 16).max(1) as usize;
+    }
+    count
 }
 
 #[test]

@@ -2,6 +2,9 @@
     let lr = $hyper[0];
     var p = $parameters[at];
     var g = $gradients[at_gradient];
+#if SCALED
+    g = g * $hyper[5];
+#end
 #if CLIP_VALUES
     // Comparisons, not clamp, so that a NaN stays one.
     g = select(g, V(CLIP_VALUE), g > V(CLIP_VALUE));

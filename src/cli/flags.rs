@@ -21,6 +21,20 @@ pub fn device() -> Arg {
         .help("Where to compute; auto takes a real GPU, else the CPU")
 }
 
+/// `--cooperative`.
+pub fn cooperative() -> Arg {
+    Arg::new("cooperative")
+        .long("cooperative")
+        .action(ArgAction::SetTrue)
+        .help("With --half: products on an adapter's cooperative matrices, an experiment that has never run anywhere")
+}
+
+/// Whether that was given, to a subcommand that has it.
+pub fn with_cooperative(m: &ArgMatches) -> bool {
+    m.try_get_one::<bool>("cooperative")
+        .is_ok_and(|c| c == Some(&true))
+}
+
 /// `--json`.
 pub fn json() -> Arg {
     Arg::new("json")
@@ -76,7 +90,7 @@ pub fn required_path<'a>(m: &'a ArgMatches, name: &str) -> Result<&'a PathBuf> {
 /// The device that was asked for; says which one it is.
 pub fn open_device(m: &ArgMatches) -> Result<Device> {
     let choice = m.get_one::<String>("device").map_or("auto", |c| c);
-    let device = pollster::block_on(Device::open(choice))?;
+    let device = pollster::block_on(Device::open_with(choice, with_cooperative(m)))?;
     if let Device::Gpu(gpu) = &device {
         plant(gpu)?;
         if passed::passed(&gpu.adapter) {
@@ -104,6 +118,18 @@ pub fn plant(device: &gpu::Device) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether a device can do what settings ask for.
+pub fn allowed(m: &ArgMatches, device: &Device, settings: &Settings) -> Result<()> {
+    if with_cooperative(m) && !settings.half {
+        let text = "--cooperative: expected half true, whose products it is for, got half false";
+        return Err(Error::usage(text));
+    }
+    match settings.half {
+        true => device.halves(),
+        false => Ok(()),
+    }
 }
 
 /// A flag for every setting, under its section.

@@ -31,6 +31,7 @@ const FREE: &[&str] = &[
     "sampling-floor",
     "recompute",
     "recompute-states",
+    "half",
     "lr",
     "clip-norm",
     "clip-value",
@@ -71,6 +72,7 @@ pub fn prepare(m: &ArgMatches, device: &Device, writer: &RunWriter) -> Result<Op
     names.extend(loaded.settings.cell.split(','));
     let settings = resolve(Some((&path, &file)), given, &names)?;
     same_shape(&loaded.settings, &settings)?;
+    flags::allowed(m, device, &settings)?;
 
     let source = source(m, about)?;
     let corpus = text::open(&source, Some(writer.run().path()))?;

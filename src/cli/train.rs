@@ -71,6 +71,7 @@ pub fn command() -> Command {
                 .conflicts_with("plan")
                 .help("First compare the run's own model on its device with the plain code; train only where they agree"),
         )
+        .arg(flags::cooperative())
         .arg(flags::json())
         .args(flags::settings())
         .after_help(
@@ -132,7 +133,8 @@ pub fn run(m: &ArgMatches) -> Result<()> {
 
 /// With `--check`, whether the device computes the run's own model as the plain code does.
 fn checked(m: &ArgMatches, device: &Device, ready: &Ready) -> Result<()> {
-    if !m.get_flag("check") {
+    // Nothing trains on cooperative matrices before the adapter was seen to multiply them right.
+    if !m.get_flag("check") && !flags::with_cooperative(m) {
         return Ok(());
     }
     let (job, parameters) = (&ready.planned.job, &ready.state.parameters);
@@ -178,6 +180,7 @@ fn prepare(m: &ArgMatches, device: &Device) -> Result<Option<Ready>> {
         flags.insert("preset".into(), "quick".into());
     }
     let mut settings = resolve(file, flags, &names)?;
+    flags::allowed(m, device, &settings)?;
     let cells = text::cells(&settings)?;
 
     let source = text::source(&files);
@@ -512,8 +515,9 @@ fn report(m: &ArgMatches, trainer: &Trainer, about: &About, path: &Path) -> Resu
         false => shown.clone(),
     };
     let sample = format!("{program} sample {quoted}");
+    let half = trainer.job().settings.half;
     if m.get_flag("json") {
-        return out::json(&json!({
+        let mut value = json!({
             "run": shown,
             "step": counters.step,
             "epochs": counters.step as f64 / counters.steps_per_epoch as f64,
@@ -524,7 +528,17 @@ fn report(m: &ArgMatches, trainer: &Trainer, about: &About, path: &Path) -> Resu
             "best": counters.best.map(|b| b.nats),
             "floor": about.floor,
             "sample": sample,
-        }));
+        });
+        if half {
+            value["skipped"] = json!(counters.skipped);
+        }
+        return out::json(&value);
+    }
+    if counters.skipped > 0 {
+        out::note(&format!(
+            "half: {} of {} updates were left out, as their gradient was beyond f16",
+            counters.skipped, counters.step
+        ));
     }
     let validation = counters.validation.map_or(String::new(), |nats| {
         format!(": {}", loss_text(nats, about))

@@ -3,7 +3,10 @@
 //! Operation by operation, both sides start from the same slots, so that a fault shows where it is made. Results are
 //! poisoned with NaN on the GPU beforehand, so that an element that a kernel forgets cannot pass.
 
+use std::collections::HashSet;
 use std::sync::Arc;
+
+use half::f16;
 
 use super::Inputs;
 use super::cpu::Cpu;
@@ -94,8 +97,11 @@ impl Twins {
         self.cpu.set(inputs)?;
         self.gpu.write_inputs(inputs)?;
         let plan = self.plan.clone();
+        let cooperative = self.gpu.device().tile(&plan).0.cooperative > 0;
         let mut rows = Vec::new();
         for (i, op) in plan.ops.iter().enumerate() {
+            // Both sides start from numbers that f16 holds.
+            self.round(op);
             self.poison(op);
             let mut touched: Vec<SlotId> = Vec::new();
             for m in op.reads().iter().chain(&op.writes()) {
@@ -106,7 +112,10 @@ impl Twins {
             }
             self.cpu.run_op(i)?;
             self.gpu.run_op(i).await?;
-            rows.extend(self.compare(op, sum_length(op)).await?);
+            rows.extend(
+                self.compare(op, sum_length(op), roundings(&plan, op, cooperative))
+                    .await?,
+            );
         }
         Ok(rows)
     }
@@ -139,11 +148,16 @@ impl Twins {
             self.cpu.run_op(i)?;
             self.gpu.run_op(i).await?;
         }
+        let cooperative = self.gpu.device().tile(&plan).0.cooperative > 0;
         // A slot shows what its last writer left.
         let length = plan.ops[first..].iter().map(sum_length).sum();
+        let halves = plan.ops[first..]
+            .iter()
+            .map(|op| roundings(&plan, op, cooperative))
+            .sum();
         let mut rows: Vec<Row> = Vec::new();
         for op in plan.ops[first..].iter().rev() {
-            for row in self.compare(op, length).await? {
+            for row in self.compare(op, length, halves).await? {
                 if rows.iter().all(|known| known.slot != row.slot) {
                     rows.push(row);
                 }
@@ -169,13 +183,20 @@ impl Twins {
             self.cpu.run(&inputs)?;
             self.gpu.run(&inputs).await?;
         }
+        let cooperative = self.gpu.device().tile(&plan).0.cooperative > 0;
         let length: usize = plan.ops.iter().map(sum_length).sum();
+        let halves: usize = plan
+            .ops
+            .iter()
+            .map(|op| roundings(&plan, op, cooperative))
+            .sum();
         let mut rows = Vec::new();
         for slot in plan.io.parameters.into_iter().chain(plan.io.report) {
             let got = self.gpu.read(slot).await?;
             let want = self.cpu.read(slot);
             let name = &plan.slot(slot).name;
-            let mut row = judge(name, &got, want, largest(want), steps * length);
+            let half = Half::chain(steps * halves);
+            let mut row = judge(name, &got, want, largest(want), steps * length, half);
             row.op = format!("{steps} steps");
             row.kind = "training";
             row.shape = format!("{} operations", plan.ops.len());
@@ -184,7 +205,7 @@ impl Twins {
         Ok(rows)
     }
 
-    async fn compare(&self, op: &Op, length: usize) -> Result<Vec<Row>> {
+    async fn compare(&self, op: &Op, length: usize, halves: usize) -> Result<Vec<Row>> {
         let mut seen: Vec<SlotId> = Vec::new();
         let mut rows = Vec::new();
         for m in op.writes() {
@@ -202,7 +223,11 @@ impl Twins {
             } else {
                 scale
             };
-            let mut row = judge(&slot.name, &got, want, scale, length);
+            let half = match (halves, slot.half) {
+                (0 | 1, own) => Half { own, chain: 0.0 },
+                (halves, _) => Half::chain(halves),
+            };
+            let mut row = judge(&slot.name, &got, want, scale, length, half);
             row.op = op.name().to_string();
             row.kind = op.kind();
             row.shape = op.shape();
@@ -223,6 +248,17 @@ impl Twins {
         match op {
             Op::MatMul(op) => largest_of(&op.a) * largest_of(&op.b),
             _ => 0.0,
+        }
+    }
+
+    /// What an operation reads or writes in half precision becomes the nearest that f16 holds.
+    fn round(&mut self, op: &Op) {
+        let touched = op.reads().into_iter().chain(op.writes());
+        let slots: HashSet<SlotId> = touched.map(|m| m.slot).collect();
+        for slot in slots.into_iter().filter(|s| self.plan.slot(*s).half) {
+            for x in self.cpu.write(slot) {
+                *x = f16::from_f32(*x).to_f32();
+            }
         }
     }
 
@@ -291,6 +327,39 @@ impl Twins {
     }
 }
 
+/// Roundings to f16 that follow one another within an operation on a GPU: a scan reads at every step what it stored at
+/// the one before.
+fn roundings(plan: &Plan, op: &Op, cooperative: bool) -> usize {
+    let half = op.writes().iter().any(|m| plan.slot(m.slot).half);
+    let half = half || (cooperative && matches!(op, Op::MatMul(_)));
+    match (half, op) {
+        (false, _) => 0,
+        (true, Op::Scan(op)) => 2 + op.steps,
+        // Operands of cooperative matrices are rounded, too.
+        (true, Op::MatMul(_)) if cooperative => 3,
+        (true, _) => 1,
+    }
+}
+
+/// What half precision adds to a tolerance.
+#[derive(Clone, Copy, Debug, Default)]
+struct Half {
+    /// Whether the slot itself is rounded, once: by 2^-11 of each element, or of what f16 holds at least without losing
+    /// bits, 2^-14.
+    own: bool,
+    /// The sum of the roundings before it, relative to the largest element or term; it grows as a random walk does.
+    chain: f32,
+}
+
+impl Half {
+    fn chain(halves: usize) -> Half {
+        Half {
+            own: halves > 0,
+            chain: 2.0 * (halves as f32).sqrt() * 2f32.powi(-11),
+        }
+    }
+}
+
 /// The longest chain of sums behind one element of an operation's result; 0 for one that copies.
 fn sum_length(op: &Op) -> usize {
     match op {
@@ -315,7 +384,7 @@ fn sum_length(op: &Op) -> usize {
             let elements = op.sums().iter().map(|(m, _)| m.cols).max().unwrap_or(0);
             Norm::CHUNK.min(elements) + Norm::chunks(elements)
         }
-        Op::Optimizer(_) | Op::SparseUpdate(_) => 16,
+        Op::Optimizer(_) | Op::SparseUpdate(_) | Op::LossScale(_) => 16,
         Op::Add(_) => 1,
         Op::Carry(_) | Op::Zero(_) | Op::Gather(_) | Op::Transpose(_) | Op::Dropout(_) => 0,
     }
@@ -328,12 +397,18 @@ fn largest(values: &[f32]) -> f32 {
 /// Compares two versions of a slot. Copies must be equal; a sum of n terms in any order errs by about sqrt(n) roundings
 /// of 2^-24 relative to its terms, whose `scale` is that of the result or of a product's terms. Eight of those leave room
 /// for a driver's exp and log. A scale of 0 takes every element by its own size.
-fn judge(slot: &str, got: &[f32], want: &[f32], scale: f32, length: usize) -> Row {
+fn judge(slot: &str, got: &[f32], want: &[f32], scale: f32, length: usize, half: Half) -> Row {
     let relative = if length == 0 {
         0.0
     } else {
         8.0 * ((length as f32).sqrt() + 4.0) * 2f32.powi(-24)
     };
+    let largest = largest(want);
+    let own = |w: f32| match half.own {
+        true => w.abs().max(2f32.powi(-14)) * 2f32.powi(-11),
+        false => 0.0,
+    };
+    let rounded = |w: f32| own(w) + half.chain * largest.max(scale);
     let mut row = Row {
         op: String::new(),
         kind: "",
@@ -341,7 +416,7 @@ fn judge(slot: &str, got: &[f32], want: &[f32], scale: f32, length: usize) -> Ro
         slot: slot.to_string(),
         nmse: 0.0,
         worst: (0, 0.0, 0.0),
-        tolerance: relative * if scale == 0.0 { largest(want) } else { scale },
+        tolerance: relative * if scale == 0.0 { largest } else { scale } + rounded(largest),
         faults: want.len().abs_diff(got.len()),
     };
     let (mut error, mut power, mut furthest) = (0.0f64, 0.0f64, -1.0f32);
@@ -350,7 +425,8 @@ fn judge(slot: &str, got: &[f32], want: &[f32], scale: f32, length: usize) -> Ro
         error += f64::from(off) * f64::from(off);
         power += f64::from(*w) * f64::from(*w);
         // A NaN is within no tolerance, and further off than anything.
-        let within = off <= relative * if scale == 0.0 { w.abs() } else { scale };
+        let scale = if scale == 0.0 { w.abs() } else { scale };
+        let within = off <= relative * scale + rounded(*w);
         row.faults += usize::from(!within);
         let off = if off.is_nan() { f32::INFINITY } else { off };
         if off > furthest {
@@ -364,17 +440,45 @@ fn judge(slot: &str, got: &[f32], want: &[f32], scale: f32, length: usize) -> Ro
 
 #[cfg(test)]
 mod tests {
-    use super::judge;
+    use super::{Half, judge};
 
     #[test]
     fn a_nan_and_a_missing_element_never_pass() {
         assert_eq!(
-            judge("s", &[1.0, f32::NAN], &[1.0, 2.0], 2.0, 100).faults,
+            judge(
+                "s",
+                &[1.0, f32::NAN],
+                &[1.0, 2.0],
+                2.0,
+                100,
+                Half::default()
+            )
+            .faults,
             1
         );
-        assert_eq!(judge("s", &[1.0], &[1.0, 2.0], 2.0, 100).faults, 1);
-        assert_eq!(judge("s", &[1.0, 2.0], &[1.0, 2.0], 2.0, 0).faults, 0);
-        let row = judge("s", &[1.0, 2.001], &[1.0, 2.0], 2.0, 4);
+        assert_eq!(
+            judge("s", &[1.0], &[1.0, 2.0], 2.0, 100, Half::default()).faults,
+            1
+        );
+        assert_eq!(
+            judge("s", &[1.0, 2.0], &[1.0, 2.0], 2.0, 0, Half::default()).faults,
+            0
+        );
+        let row = judge("s", &[1.0, 2.001], &[1.0, 2.0], 2.0, 4, Half::default());
         assert_eq!((row.faults, row.worst.0), (1, 1));
+        // 2^-11 of 2 is 9.8e-4.
+        let own = Half {
+            own: true,
+            chain: 0.0,
+        };
+        assert_eq!(
+            judge("s", &[1.0, 2.0009], &[1.0, 2.0], 2.0, 0, own).faults,
+            0
+        );
+        assert_eq!(
+            judge("s", &[1.0, 2.001], &[1.0, 2.0], 2.0, 0, own).faults,
+            1
+        );
+        assert_eq!(judge("s", &[1.0009], &[1.0], 2.0, 0, own).faults, 1);
     }
 }

@@ -24,12 +24,49 @@ impl Device {
     /// # Errors
     /// Device, when there is no such device.
     pub async fn open(choice: &str) -> Result<Device> {
+        Device::open_with(choice, false).await
+    }
+
+    /// The same; where `cooperative`, an adapter that multiplies cooperative matrices, for products in half precision.
+    ///
+    /// # Errors
+    /// Device, when there is no such device.
+    pub async fn open_with(choice: &str, cooperative: bool) -> Result<Device> {
+        let none = || {
+            Error::device(format!(
+                "--device {choice}: cooperative: expected an adapter with the feature wgpu-cooperative-matrix, found the \
+                 CPU"
+            ))
+        };
+        if cooperative && choice == "cpu" {
+            return Err(none());
+        }
         if choice == "cpu" {
             return Ok(Device::Cpu);
         }
-        let opened = gpu::Device::open(&Choice::parse(choice)).await;
+        let opened = gpu::Device::open_with(&Choice::parse(choice), cooperative).await;
         let named = |e: Error| Error::new(e.kind, format!("--device {choice}: {}", e.message));
-        Ok(opened.map_err(named)?.map_or(Device::Cpu, Device::Gpu))
+        match opened.map_err(named)? {
+            Some(device) => Ok(Device::Gpu(device)),
+            None if cooperative => Err(none()),
+            None => Ok(Device::Cpu),
+        }
+    }
+
+    /// Whether it holds numbers in half precision.
+    ///
+    /// # Errors
+    /// Device, where it does not.
+    pub fn halves(&self) -> Result<()> {
+        match self {
+            Device::Gpu(device) if device.halves() => Ok(()),
+            Device::Gpu(device) => Err(device.adapter.no_half()),
+            Device::Cpu => Err(Error::device(format!(
+                "half: {} computes in f32; half precision needs an adapter with the feature shader-f16: name one with \
+                 --device, or leave half out",
+                self.name()
+            ))),
+        }
     }
 
     /// What it is called.

@@ -285,7 +285,7 @@ fn assemble(
     let first = steps.first().map_or(&[][..], Vec::as_slice);
     let row = |(n, kernel): (usize, &KernelTime)| {
         let op = &plan.ops[kernel.op];
-        let costs = op.costs();
+        let costs = plan.costs(op);
         let part = kernel.part.and_then(|p| costs.get(p)).copied();
         Row {
             label: kernel.label.clone(),

@@ -30,6 +30,8 @@ pub struct Builder {
     pub training: bool,
     /// Whether the gradients with respect to the initial states are wanted.
     pub initial: bool,
+    /// Whether gradients are multiplied by a factor, for half precision.
+    pub scaled: bool,
     /// The token ids.
     pub ids: SlotId,
     /// The control words.
@@ -101,6 +103,7 @@ impl Builder {
             window,
             training,
             initial: false,
+            scaled: false,
             ids,
             control,
             hyper,

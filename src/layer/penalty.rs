@@ -47,6 +47,7 @@ impl Layer for Penalty {
             from,
             grad: upstream,
             losses,
+            scaled: builder.scaled.then_some(builder.hyper),
             at: 0,
         }));
         Some(upstream)

@@ -18,7 +18,8 @@ pub use weights::{Tensor, export, import};
 use crate::cell::{Cell, Noise};
 use crate::error::{Error, Result};
 use crate::layer::{Bidirectional, Block, Builder, Connections, Linear, Recurrent, Signal, Stack};
-use crate::op::{Matrix, Norm, Op, Optimizer, Plan, Role, Rule, SparseUpdate};
+use crate::op::loss_scale::Phase;
+use crate::op::{LossScale, Matrix, Norm, Op, Optimizer, Plan, Role, Rule, SparseUpdate};
 
 /// A language model: token ids, recurrent layers, scores of the next token.
 #[derive(Clone, Debug)]
@@ -67,6 +68,8 @@ pub struct Spec {
     pub packed: usize,
     /// Whether the positions have weights of their own in training, too.
     pub weighted: bool,
+    /// Whether an adapter that trains holds the rows of a window in half precision.
+    pub half: bool,
 }
 
 /// Layer normalisation between layers is a cell without a memory.
@@ -100,6 +103,7 @@ impl Default for Spec {
             targets_apart: false,
             packed: 0,
             weighted: false,
+            half: false,
         }
     }
 }
@@ -240,6 +244,12 @@ impl Spec {
         }
         let mut builder = Builder::piece(steps, dims.batch, packed, training, all);
         builder.initial = mode == Mode::Gradients;
+        builder.scaled = self.half && training;
+        if builder.scaled && self.penalties.propagation > 0.0 {
+            return Err(Error::usage(
+                "half: not with the propagation penalty, whose gradient does not grow with the loss",
+            ));
+        }
 
         let embedding = self.embedding(&mut builder);
         let mut signal = match embedding {
@@ -286,6 +296,7 @@ impl Spec {
             penalties,
             partials: losses.slot,
             report: builder.report(),
+            scaled: builder.scaled.then_some(builder.hyper),
         };
         let sums = norm.sums().into_iter();
         let partials = sums.map(|(m, _)| Norm::chunks(m.cols)).sum();
@@ -294,6 +305,7 @@ impl Spec {
             .add("norm.partials", &[1, partials], Role::Activation);
         let report = norm.report;
         builder.push(Op::Norm(norm));
+        self.scale_loss(&mut builder, mode);
         if let Mode::Train(update) = mode {
             let mut arenas = Vec::new();
             for name in update.rule.arenas() {
@@ -320,6 +332,7 @@ impl Spec {
                 arenas: like(parameters),
                 hyper: builder.hyper,
                 report,
+                scaled: builder.scaled,
             };
             for (n, table) in tables.iter().enumerate() {
                 builder.push(Op::SparseUpdate(SparseUpdate {
@@ -335,7 +348,47 @@ impl Spec {
             }
             builder.push(Op::Optimizer(dense));
         }
-        sound(builder.finish())
+        let mut plan = builder.finish();
+        if self.half && training {
+            plan.halve();
+        }
+        sound(plan)
+    }
+}
+
+impl Spec {
+    /// The factor of gradients in half precision: into the loss before anything else, its successor after the norm.
+    fn scale_loss(&self, builder: &mut Builder, mode: Mode) {
+        if !builder.scaled {
+            return;
+        }
+        // Kept from run to run, as what optimisers keep.
+        let shape = [1, LossScale::NUMBERS];
+        let scaling = builder.plan.add("scaling", &shape, Role::Optimizer);
+        builder.plan.io.scaling = Some(scaling);
+        let rule = match mode {
+            Mode::Train(update) => Some(update.rule),
+            _ => None,
+        };
+        let begin = LossScale {
+            name: "loss-scale.begin".into(),
+            phase: Phase::Begin,
+            hyper: builder.hyper,
+            scaling,
+            report: builder.report(),
+            betas: match rule {
+                Some(Rule::Adam { beta1, beta2, .. }) => [beta1, beta2],
+                _ => [0.0; 2],
+            },
+        };
+        if rule.is_some() {
+            builder.push(Op::LossScale(LossScale {
+                name: "loss-scale.end".into(),
+                phase: Phase::End,
+                ..begin.clone()
+            }));
+        }
+        builder.plan.ops.insert(0, Op::LossScale(begin));
     }
 }
 

@@ -435,6 +435,7 @@ impl Writer<'_> {
             | Op::LogSoftmax(_)
             | Op::SampledScores(_)
             | Op::Norm(_)
+            | Op::LossScale(_)
             | Op::SparseUpdate(_)
             | Op::Optimizer(_) => {}
         }

@@ -43,7 +43,7 @@ impl Op {
             Op::Propagation(op) => {
                 vec![&mut op.upstream, &mut op.sent, &mut op.pull, &mut op.losses]
             }
-            Op::Norm(_) => Vec::new(),
+            Op::Norm(_) | Op::LossScale(_) => Vec::new(),
             Op::LogSoftmax(op) => { [&mut op.from, &mut op.to].into_iter() }
                 .chain(&mut op.add)
                 .collect(),

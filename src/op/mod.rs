@@ -10,7 +10,9 @@ pub mod dropout;
 
 pub mod derived;
 pub mod gather;
+mod half;
 pub mod log_softmax;
+pub mod loss_scale;
 pub mod matmul;
 mod matrices;
 pub mod norm;
@@ -35,6 +37,7 @@ pub use derived::{Candidates, Clusters, Derived, Filling, SparseTable, Tail};
 pub use dropout::Dropout;
 pub use gather::Gather;
 pub use log_softmax::LogSoftmax;
+pub use loss_scale::LossScale;
 pub use matmul::MatMul;
 pub use norm::Norm;
 pub use optimizer::{Optimizer, Rule};
@@ -178,6 +181,7 @@ ops! {
     Penalty: "A penalty on activations, with its gradient.",
     Propagation: "The penalty on how the gradient's length changes from step to step, with its derivative.",
     Norm: "The gradient's norm and whether all is finite.",
+    LossScale: "The factor of gradients in half precision.",
     Optimizer: "Clips the gradient and updates the parameters.",
     SparseUpdate: "Clips the gradient and updates the rows of a table that a minibatch used.",
 }

@@ -2,7 +2,7 @@
 //! finite.
 
 use super::gather::words;
-use super::{Cost, Matrix, SlotId, area, bytes};
+use super::{Cost, LossScale, Matrix, SlotId, area, bytes};
 use crate::cell::lanes::SIDE;
 use crate::cell::real::Real;
 
@@ -23,6 +23,9 @@ pub struct Norm {
     pub partials: SlotId,
     /// The report's slot.
     pub report: SlotId,
+    /// Where the gradients are multiplied by a factor: the slot of hyper-parameters, which holds it. The norm is that of
+    /// the gradients without it.
+    pub scaled: Option<SlotId>,
 }
 
 impl Norm {
@@ -45,7 +48,9 @@ impl Norm {
     }
 
     pub(super) fn reads(&self) -> Vec<Matrix> {
-        self.sums().into_iter().map(|(m, _)| m).collect()
+        let scaled = self.scaled.map(|h| words(h, super::Hyper::NUMBERS));
+        let sums = self.sums().into_iter().map(|(m, _)| m);
+        sums.chain(scaled).collect()
     }
 
     pub(super) fn writes(&self) -> Vec<Matrix> {
@@ -98,8 +103,8 @@ impl Norm {
         gradients: Option<&[F]>,
         sparse: &[&[F]],
         penalties: Option<&[F]>,
-        partials: &mut [F],
-        report: &mut [F],
+        hyper: Option<&[F]>,
+        [partials, report]: [&mut [F]; 2],
     ) {
         let mut at = 0;
         let mut reduce = |values: &[F], squared: bool| {
@@ -121,9 +126,16 @@ impl Norm {
             square += reduce(rows, true);
         }
         let norm = square.sqrt();
+        // 1 / factor, and whether there may be a smaller factor.
+        let (rest, scaled) = hyper.map_or((F::ONE, false), |h| (h[5], h[6] > F::ONE));
         let penalty = penalties.map_or(F::ZERO, |p| reduce(p, false));
-        let finite = [loss, norm, penalty].iter().all(|x| x.f64().is_finite());
-        report.copy_from_slice(&[loss, norm, if finite { F::ONE } else { F::ZERO }, penalty]);
+        let good = loss.f64().is_finite() && penalty.f64().is_finite();
+        let verdict = match (good, norm.f64().is_finite()) {
+            (true, true) => F::ONE,
+            (true, false) if scaled => F::of(LossScale::BEYOND),
+            _ => F::ZERO,
+        };
+        report.copy_from_slice(&[loss, norm * rest, verdict, penalty]);
     }
 }
 

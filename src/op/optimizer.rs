@@ -109,6 +109,8 @@ pub struct Optimizer {
     pub hyper: SlotId,
     /// The report of this step.
     pub report: SlotId,
+    /// Whether the gradients are multiplied by a factor, of which the hyper-parameters hold the inverse.
+    pub scaled: bool,
 }
 
 impl Optimizer {
@@ -181,6 +183,7 @@ impl Optimizer {
         let clip = Clip {
             value: F::of(self.clip_value),
             scale: self.norm_scale(report[1]),
+            rest: if self.scaled { hyper[5] } else { F::ONE },
         };
         let [a, b] = arenas;
         let decay = |wd: f64, g: F, p: F| {
@@ -263,12 +266,14 @@ impl Optimizer {
 struct Clip<F> {
     value: F,
     scale: F,
+    /// 1 over the factor of the gradients.
+    rest: F,
 }
 
 impl<F: Real> Clip<F> {
     #[inline(always)]
     fn apply(&self, g: F) -> F {
-        let mut g = g;
+        let mut g = g * self.rest;
         if self.value > F::ZERO {
             if g > self.value {
                 g = self.value;
@@ -322,6 +327,7 @@ mod tests {
             arenas: rule.arenas().iter().map(|_| row).collect(),
             hyper: SlotId(1),
             report: SlotId(2),
+            scaled: false,
         }
     }
 

@@ -3,7 +3,7 @@
 //! Sources: Merity, McCann, Socher, "Revisiting activation regularization for language RNNs" (2017); Krueger, Memisevic,
 //! "Regularizing RNNs by stabilizing activations" (2015).
 
-use super::{Cost, Matrix, area, bytes, same};
+use super::{Cost, Hyper, Matrix, SlotId, area, bytes, same};
 use crate::cell::real::Real;
 
 /// What is penalised of rows h `[T * B, H]`, always as a mean.
@@ -34,6 +34,8 @@ pub struct Penalty {
     pub grad: Matrix,
     /// The share of every row [1, R].
     pub losses: Matrix,
+    /// Where gradients are multiplied by a factor: the slot of hyper-parameters, which holds it.
+    pub scaled: Option<SlotId>,
     /// The position in the window, in rows, of its first row: pieces of a window share all that lies between operations.
     pub at: usize,
 }
@@ -66,7 +68,8 @@ impl Penalty {
     }
 
     pub(super) fn reads(&self) -> Vec<Matrix> {
-        vec![self.from, self.grad]
+        let scaled = { self.scaled }.map(|h| super::gather::words(h, Hyper::NUMBERS));
+        [self.from, self.grad].into_iter().chain(scaled).collect()
     }
 
     pub(super) fn writes(&self) -> Vec<Matrix> {
@@ -90,14 +93,14 @@ impl Penalty {
         format!("{} x {}", self.from.rows, self.from.cols)
     }
 
-    /// The plain code for row `r`, whose gradient is `grad`; returns its share.
+    /// The plain code for row `r`, whose gradient is `grad`, multiplied by `scale`; returns its share.
     #[inline(always)]
-    pub fn plain_row<F: Real>(&self, r: usize, from: &[F], grad: &mut [F]) -> F {
+    pub fn plain_row<F: Real>(&self, r: usize, from: &[F], grad: &mut [F], scale: F) -> F {
         let row = |r: usize| &from[r * self.from.stride..][..self.from.cols];
         let [before, after] = self.neighbours(r).map(row);
         let own = row(r);
         let factor = F::of(self.factor());
-        let twice = factor + factor;
+        let twice = (factor + factor) * scale;
         let square = |h: &[F]| h.iter().fold(F::ZERO, |sum, x| x.mul_add(*x, sum));
         match self.form {
             Form::Activation => {
@@ -154,6 +157,7 @@ mod tests {
             from: matrix(steps * batch, cols),
             grad: matrix(steps * batch, cols),
             losses: matrix(1, steps * batch),
+            scaled: None,
             at: 0,
         }
     }
@@ -162,7 +166,7 @@ mod tests {
     fn run(op: &Penalty, h: &[f64]) -> (f64, Vec<f64>) {
         let mut grad = vec![0.0; h.len()];
         let rows = grad.chunks_mut(op.from.cols).enumerate();
-        let loss = rows.map(|(r, grad)| op.plain_row(r, h, grad)).sum();
+        let loss = rows.map(|(r, grad)| op.plain_row(r, h, grad, 1.0)).sum();
         (loss, grad)
     }
 

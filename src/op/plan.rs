@@ -37,12 +37,24 @@ pub struct Slot {
     pub shape: Vec<usize>,
     /// What it holds.
     pub role: Role,
+    /// Whether an adapter holds its numbers in half precision, f16; see [`Plan::halve`].
+    pub half: bool,
 }
 
 impl Slot {
-    /// How many elements it has; every element takes 4 bytes on the GPU.
+    /// How many elements it has.
     pub fn len(&self) -> usize {
         self.shape.iter().product()
+    }
+
+    /// Bytes of an element on an adapter.
+    pub fn width(&self) -> usize {
+        if self.half { 2 } else { 4 }
+    }
+
+    /// Bytes of all elements on an adapter.
+    pub fn bytes(&self) -> u64 {
+        (self.width() * self.len()) as u64
     }
 
     /// Whether it has no element.
@@ -276,6 +288,8 @@ pub struct Io {
     pub hyper: Option<SlotId>,
     /// What a run reports, see [`Report`].
     pub report: Option<SlotId>,
+    /// What loss scaling keeps from run to run, see [`LossScale`](super::LossScale).
+    pub scaling: Option<SlotId>,
     /// The loss of every position [T, B], in nats.
     pub losses: Option<SlotId>,
     /// Scores of every symbol [T, B, V] (training turns them into their gradient).
@@ -354,12 +368,14 @@ pub struct Report {
     pub norm: f64,
     /// Whether loss, penalty and gradient were finite: only then were the parameters updated.
     pub finite: bool,
+    /// Whether the gradient alone was not, times a factor that has been made smaller since: the update was left out.
+    pub beyond: bool,
     /// The sum of the penalties, which the objective has beside loss * scale; 0 where there is none.
     pub penalty: f64,
 }
 
 impl Report {
-    /// The numbers in a slot: loss, norm, 1 for finite, and penalty.
+    /// The numbers in a slot: loss, norm, 1 for finite (or [`LossScale::BEYOND`](super::LossScale::BEYOND)), and penalty.
     pub const NUMBERS: usize = 4;
 
     /// Reads a slot.
@@ -368,6 +384,7 @@ impl Report {
             loss: numbers[0],
             norm: numbers[1],
             finite: numbers[2] == 1.0,
+            beyond: numbers[2] == super::LossScale::BEYOND,
             penalty: numbers[3],
         }
     }
@@ -392,9 +409,9 @@ impl Plan {
             .sum()
     }
 
-    /// Bytes of all slots on a device with 4-byte numbers.
+    /// Bytes of all slots on an adapter.
     pub fn bytes(&self) -> u64 {
-        self.slots.iter().map(|s| 4 * s.len() as u64).sum()
+        self.slots.iter().map(Slot::bytes).sum()
     }
 
     /// Adds a slot.
@@ -405,6 +422,7 @@ impl Plan {
             name,
             shape: shape.to_vec(),
             role,
+            half: false,
         });
         SlotId(self.slots.len() - 1)
     }

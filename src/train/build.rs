@@ -53,6 +53,7 @@ pub fn spec(settings: &Settings, cells: Vec<Cell>, vocab: usize) -> Spec {
         // What the training loop decides.
         targets_apart: false,
         packed: 0,
+        half: settings.half,
         ..Spec::default()
     }
 }

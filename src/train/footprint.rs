@@ -67,7 +67,7 @@ impl Footprint {
         let plan = &job.plan;
         let of = |roles: &[Role]| -> u64 {
             let slots = plan.slots.iter().filter(|s| roles.contains(&s.role));
-            slots.map(|s| 4 * s.len() as u64).sum()
+            slots.map(|s| s.bytes()).sum()
         };
         let (weights, optimizer) = (of(&[Role::Parameters]), of(&[Role::Optimizer]));
         let last_states: u64 = { plan.io.states.iter() }
@@ -153,7 +153,7 @@ impl Footprint {
 
 fn largest(plans: &[&Plan]) -> Largest {
     let slots = plans.iter().flat_map(|p| &p.slots);
-    let largest = slots.max_by_key(|s| s.len());
+    let largest = slots.max_by_key(|s| s.bytes());
     largest.map_or(
         Largest {
             name: String::new(),
@@ -163,7 +163,7 @@ fn largest(plans: &[&Plan]) -> Largest {
         |slot| Largest {
             name: slot.name.clone(),
             shape: slot.shape.clone(),
-            bytes: 4 * slot.len() as u64,
+            bytes: slot.bytes(),
         },
     )
 }

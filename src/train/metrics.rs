@@ -34,6 +34,9 @@ pub struct Figures {
     /// not computed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub padding: Option<f64>,
+    /// In half precision: how many updates of the run were left out so far, as their gradient was beyond f16.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub skipped: Option<u64>,
     /// At an epoch's last step: the mean loss of its predictions.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub train: Option<f64>,
@@ -87,6 +90,7 @@ impl Meter {
             epsilon: None,
             tokens: made.tokens,
             padding: None,
+            skipped: None,
             train,
         }
     }

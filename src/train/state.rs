@@ -14,10 +14,13 @@ use crate::cell::Cell;
 use crate::data::Vocabulary;
 use crate::error::{Error, Kind, Result};
 use crate::model;
-use crate::op::{Plan, SlotId};
+use crate::op::{LossScale, Plan, SlotId};
 
 /// The version of what is stored.
 const FORMAT: u32 = 2;
+
+/// The tensor of a run in half precision: what loss scaling keeps.
+const SCALING: &str = "optimizer.scaling";
 
 /// What stays the same during a run, and says what its weights mean.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -98,6 +101,13 @@ pub struct Counters {
     pub validation: Option<f64>,
     /// Means of losses.
     pub meter: Meter,
+    /// Steps whose update was left out, as their gradient in half precision was beyond f16.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub skipped: u64,
+}
+
+fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 /// The JSON of a checkpoint.
@@ -121,6 +131,8 @@ pub struct State {
     pub optimizer: Vec<Vec<f32>>,
     /// Each layer's states [S, B, H] after the last step.
     pub states: Vec<Vec<f32>>,
+    /// In half precision: what loss scaling keeps.
+    pub scaling: Option<Vec<f32>>,
 }
 
 impl Saved {
@@ -282,10 +294,12 @@ impl State {
                 best: None,
                 validation: None,
                 meter: Meter::new(vocab),
+                skipped: 0,
             },
             parameters,
             optimizer: vec![vec![0.0; plan.arena]; plan.io.optimizer.len()],
             states: states.collect(),
+            scaling: None,
         }
     }
 
@@ -309,6 +323,10 @@ impl State {
             let (shape, ..) = plane(plan, *slot);
             let tensor = Tensor::f32(shape, last.clone());
             tensors.insert(plan.slot(*slot).name.clone(), tensor);
+        }
+        if let Some(scaling) = &self.scaling {
+            let tensor = Tensor::f32(vec![scaling.len()], scaling.clone());
+            tensors.insert(SCALING.to_string(), tensor);
         }
         for (name, tensor) in &tensors {
             if let Data::F32(data) = &tensor.data
@@ -348,11 +366,19 @@ impl State {
             let (shape, ..) = plane(plan, *slot);
             states.push(checkpoint.f32(&plan.slot(*slot).name, &shape)?.to_vec());
         }
+        let scaling = match checkpoint.tensors.contains_key(SCALING) {
+            true => Some(checkpoint.f32(SCALING, &[LossScale::NUMBERS])?.to_vec()),
+            false => None,
+        };
+        if let Some(fault) = scaling.as_deref().and_then(LossScale::fault) {
+            return Err(Error::checkpoint(format!("{SCALING}: {fault}")));
+        }
         Ok(State {
             counters,
             parameters,
             optimizer,
             states,
+            scaling,
         })
     }
 }

@@ -114,6 +114,14 @@ impl Trainer {
             let all = state::at_last_step(&plan, *slot, last)?;
             engine.write(*slot, &all).await?;
         }
+        if let Some(slot) = plan.io.scaling {
+            let made = { state.counters.step }.saturating_sub(state.counters.skipped);
+            let (c1, c2) = job.rule.corrections(made);
+            // A run that goes over to half precision starts with the first factor and the updates that it has made.
+            let fresh = || vec![0.0, 0.0, c1 as f32, c2 as f32];
+            let scaling = state.scaling.unwrap_or_else(fresh);
+            engine.write(slot, &scaling).await?;
+        }
         let first = state.counters.step;
         Ok(Trainer {
             schedule: Schedule::new(&job.settings),
@@ -192,7 +200,9 @@ impl Trainer {
             fraction: self.job.fraction(step, elapsed),
             plateau: self.counters.plateau,
         });
-        let (correction1, correction2) = self.job.rule.corrections(step + 1);
+        // With loss scaling the device counts the updates, as some may be left out that are not known here yet.
+        let update = (step + 1).saturating_sub(self.counters.skipped).max(1);
+        let (correction1, correction2) = self.job.rule.corrections(update);
         let mixed = self.mix(&batch).await?;
         let inputs = Inputs {
             ids: mixed.as_ref().unwrap_or(&batch.ids),
@@ -214,7 +224,7 @@ impl Trainer {
                     Reduce::Token => 1.0 / batch.counted as f64,
                     Reduce::Row => 1.0 / batch.rows as f64,
                 },
-                update: (step + 1) as f64,
+                update: update as f64,
                 correction1,
                 correction2,
             },
@@ -258,7 +268,9 @@ impl Trainer {
     async fn collect(&mut self, wait: bool) -> Result<()> {
         for Outcome { run, report } in self.engine.outcomes(wait).await? {
             let step = self.first + run;
-            if !report.finite {
+            if report.beyond {
+                self.counters.skipped += 1;
+            } else if !report.finite {
                 return Err(diverged(&mut self.engine, step).await?);
             }
             let Some(Pending {
@@ -280,6 +292,7 @@ impl Trainer {
                 penalty: report.penalty,
                 epsilon: self.job.sampling.map(|s| s.epsilon(step)),
                 padding: padding.map(|p| p.share()),
+                skipped: self.job.settings.half.then_some(self.counters.skipped),
                 ..meter.take(step, place, made, lr, report.norm)
             });
         }
@@ -341,6 +354,10 @@ impl Trainer {
             parameters,
             optimizer,
             states: self.states().await?,
+            scaling: match plan.io.scaling {
+                Some(slot) => Some(self.engine.read(slot).await?),
+                None => None,
+            },
         })
     }
 

@@ -7,7 +7,7 @@ mod report;
 
 use std::sync::Arc;
 
-use clap::{Arg, ArgMatches, Command, value_parser};
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use pollster::block_on;
 use serde_json::json;
 use wgrnn::cell::{Cell, library};
@@ -48,6 +48,13 @@ pub fn command() -> Command {
                 ),
         )
         .arg(
+            Arg::new("half")
+                .long("half")
+                .action(ArgAction::SetTrue)
+                .help("Models in half precision, as `train --half` has them; what passes is not noted"),
+        )
+        .arg(flags::cooperative().requires("half"))
+        .arg(
             Arg::new("from")
                 .long("from")
                 .value_name("OPERATION")
@@ -76,7 +83,11 @@ pub fn run(m: &ArgMatches) -> Result<()> {
             "--device cpu: check compares a GPU with the CPU; name an adapter",
         ));
     }
-    let device = open(choice)?;
+    let device = open_with(choice, flags::with_cooperative(m))?;
+    let half = m.get_flag("half");
+    if half {
+        wgrnn::exec::Device::Gpu(device.clone()).halves()?;
+    }
     let cells = match m.get_one::<String>("cell") {
         Some(name) => {
             let list = m.get_one::<String>("cell-const").map(String::as_str);
@@ -123,7 +134,7 @@ pub fn run(m: &ArgMatches) -> Result<()> {
         .flat_map(|c| shapes.iter().map(move |s| (c, s)));
     for (cell, shape) in each.filter(|(cell, shape)| !once(cell, shape)) {
         let title = title(cell, *shape);
-        let model = Model::new(cell.clone(), *shape);
+        let model = Model::new(cell.clone(), *shape).half(half);
         let found = match block_on(model.compare(&device, from, file.is_some())) {
             Ok(found) => found,
             Err(e) => {
@@ -147,8 +158,8 @@ pub fn run(m: &ArgMatches) -> Result<()> {
         atomic::write(file, text.as_bytes())?;
     }
     let wrong = !faults.is_empty() || failed.is_some();
-    let whole = every && m.get_one::<u64>("hidden").is_none() && from.is_none();
-    if whole || wrong {
+    let whole = every && !half && m.get_one::<u64>("hidden").is_none() && from.is_none();
+    if whole || (wrong && !half) {
         // The list is a help, not a part of the check.
         if let Err(e) = passed::note(&device.adapter, compared, wrong) {
             out::note(&format!("warning: {}", e.message));
@@ -180,9 +191,14 @@ pub fn run(m: &ArgMatches) -> Result<()> {
 /// The adapter that `choice` names, with all that it may do once it passed; `auto` passes software adapters by, but here
 /// there may be nothing else to check.
 pub fn open(choice: &str) -> Result<Arc<Device>> {
-    let device = match block_on(Device::open(&Choice::parse(choice)))? {
+    open_with(choice, false)
+}
+
+/// The same, for cooperative matrices where they are asked for.
+fn open_with(choice: &str, cooperative: bool) -> Result<Arc<Device>> {
+    let device = match block_on(Device::open_with(&Choice::parse(choice), cooperative))? {
         Some(device) => device,
-        None => block_on(Device::open(&Choice::Gpu))?
+        None => block_on(Device::open_with(&Choice::Gpu, cooperative))?
             .ok_or_else(|| Error::device("no adapter to check"))?,
     };
     flags::plant(&device)?;

@@ -247,6 +247,16 @@ impl Model {
         }
     }
 
+    /// The same in half precision, where `half`.
+    pub fn half(mut self, half: bool) -> Model {
+        self.spec.half = half;
+        if half {
+            // Its gradient does not grow with the loss.
+            self.spec.penalties.propagation = 0.0;
+        }
+        self
+    }
+
     /// Compares it; from an operation on, where one is named, and timed, where that is asked for.
     pub async fn compare(
         &self,

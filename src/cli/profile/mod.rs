@@ -52,6 +52,7 @@ pub fn command() -> Command {
                 .value_parser(value_parser!(PathBuf))
                 .help("Compare with an earlier profile, which --json printed"),
         )
+        .arg(flags::cooperative())
         .arg(flags::json())
         .after_help(
             "Examples:\n  wgrnn profile\n  wgrnn profile --device gpu --cell gru --hidden 512 --layers 2 --trace step.json\n  \
@@ -72,6 +73,7 @@ pub fn run(m: &ArgMatches) -> Result<()> {
     let then = file.map(|file| Saved::read(file)).transpose()?;
     let work = Work::new(m)?;
     let device = flags::open_device(m)?;
+    flags::allowed(m, &device, &work.settings)?;
     let steps = m.get_one::<u64>("steps").map_or(20, |n| *n as usize);
     let inputs = work.inputs();
     let found = profile(&device, work.plan.clone(), &work.parameters, &inputs, steps);

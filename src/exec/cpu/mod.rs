@@ -393,7 +393,10 @@ impl<F: Real> Cpu<F> {
                 op.grad,
                 op.own_losses(),
                 #[inline(always)]
-                |this, r, row| op.plain_row(r, this.part(op.from), row),
+                |this, r, row| {
+                    let scale = op.scaled.map_or(F::ONE, |h| this.reals[h.0][6]);
+                    op.plain_row(r, this.part(op.from), row, scale)
+                },
             ),
             Op::Propagation(op) => self.rows_with_losses(
                 op.pull,
@@ -424,6 +427,7 @@ impl<F: Real> Cpu<F> {
                 let losses = &self.part(op.losses)[..op.losses.cols];
                 let row = |m: Matrix| &self.part(m)[..m.cols];
                 let (gradients, penalties) = (op.gradients.map(row), op.penalties.map(row));
+                let hyper = op.scaled.map(|h| self.reals[h.0].as_slice());
                 let sparse: Vec<&[F]> = op.sparse.iter().map(|m| row(*m)).collect();
                 simd::<F>(
                     #[inline(always)]
@@ -433,14 +437,19 @@ impl<F: Real> Cpu<F> {
                             gradients,
                             &sparse,
                             penalties,
-                            &mut partials,
-                            &mut report,
+                            hyper,
+                            [&mut partials, &mut report],
                         )
                     },
                 );
                 self.reals[op.partials.0] = partials;
                 self.reals[op.report.0] = report;
             }
+            Op::LossScale(op) => self.with(op.hyper, |this, hyper| {
+                let mut scaling = std::mem::take(&mut this.reals[op.scaling.0]);
+                op.plain(hyper, &mut scaling, &this.reals[op.report.0]);
+                this.reals[op.scaling.0] = scaling;
+            }),
             Op::Optimizer(op) => self.with(op.parameters.slot, |this, p| {
                 let mut arenas: Vec<Vec<F>> = op
                     .arenas

@@ -43,7 +43,7 @@ pub(super) fn bindable(device: &Device, plan: &Plan, source: &Source, binding: u
     for bind in &source.binds {
         let slot = plan.slot(bind.slot);
         let elements = bind.window.map_or(slot.len(), |(from, to)| to - from);
-        let size = bytes(elements);
+        let size = bytes(slot.width(), elements);
         if size > binding {
             return Err(Error::device(format!(
                 "{} {:?}: {} needs {size} bytes of it at once, and {} binds at most {binding}; a smaller batch, sequence or \
@@ -55,10 +55,12 @@ pub(super) fn bindable(device: &Device, plan: &Plan, source: &Source, binding: u
     Ok(())
 }
 
-/// Bytes of a buffer or binding of so many elements: whole fours, and never empty, as a binding must hold an element of
-/// its type.
-pub(super) fn bytes(elements: usize) -> u64 {
-    (4 * elements as u64).next_multiple_of(16).max(16)
+/// Bytes of a buffer or binding of so many elements of `width` bytes: whole vectors of four, and never empty, as a binding
+/// must hold an element of its type.
+pub(super) fn bytes(width: usize, elements: usize) -> u64 {
+    (width as u64 * elements as u64)
+        .next_multiple_of(16)
+        .max(16)
 }
 
 /// What kernels are told, each at an offset that a binding may have.
@@ -138,7 +140,7 @@ pub(super) async fn allocate(
     let mut buffers = Vec::new();
     let mut short = None;
     for slot in &plan.slots {
-        let size = bytes(slot.len());
+        let size = bytes(slot.width(), slot.len());
         let before = device.held();
         let refused = device.allowance().is_some_and(|most| before + size > most);
         let scope = device.raw.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
@@ -175,6 +177,7 @@ pub(super) async fn allocate(
 /// A compiled kernel with its buffers.
 pub(super) fn kernel(
     device: &Device,
+    plan: &Plan,
     source: &Source,
     pipeline: Arc<Pipeline>,
     buffers: &[wgpu::Buffer],
@@ -186,11 +189,14 @@ pub(super) fn kernel(
             binding: i as u32,
             resource: match bind.window {
                 None => buffers[bind.slot.0].as_entire_binding(),
-                Some((from, to)) => wgpu::BindingResource::Buffer(wgpu::BufferBinding {
-                    buffer: &buffers[bind.slot.0],
-                    offset: 4 * from as u64,
-                    size: std::num::NonZeroU64::new(bytes(to - from)),
-                }),
+                Some((from, to)) => {
+                    let width = plan.slot(bind.slot).width();
+                    wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+                        buffer: &buffers[bind.slot.0],
+                        offset: (width * from) as u64,
+                        size: std::num::NonZeroU64::new(bytes(width, to - from)),
+                    })
+                }
             },
         })
         .collect();

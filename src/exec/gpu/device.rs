@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use super::matmul;
 use super::pipeline::Pipeline;
 use super::plant::Planted;
 use super::tile::{Shape, Tile};
@@ -41,6 +42,10 @@ pub struct Adapter {
     pub timestamps: bool,
     /// Threads of a subgroup; 0 where there are none, or not always as many.
     pub subgroup: u32,
+    /// Whether kernels can store numbers in half precision (the feature `shader-f16`).
+    pub half: bool,
+    /// Whether subgroups can multiply cooperative matrices of 16 x 16 in f16 with sums in f32.
+    pub cooperative: bool,
 }
 
 /// Which adapter is meant.
@@ -130,8 +135,16 @@ fn describe(index: usize, adapter: &wgpu::Adapter) -> Adapter {
         wgpu::DeviceType::Cpu => "software",
         wgpu::DeviceType::Other => "other",
     };
+    let matrices = adapter.cooperative_matrix_properties();
+    let subgroups = info.subgroup_min_size == info.subgroup_max_size;
+    let feature = wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX | wgpu::Features::SUBGROUP;
     Adapter {
         index,
+        cooperative: subgroups
+            && matches!(info.subgroup_min_size, 16 | 32 | 64)
+            && adapter.features().contains(feature)
+            && limits.max_compute_workgroup_storage_size >= matmul::COOPERATIVE_BYTES
+            && matrices.iter().any(multiplies),
         driver: driver.trim().to_string(),
         backend: format!("{:?}", info.backend),
         kind: kind.to_string(),
@@ -143,12 +156,20 @@ fn describe(index: usize, adapter: &wgpu::Adapter) -> Adapter {
         workgroup_memory: limits.max_compute_workgroup_storage_size,
         workgroup_threads: limits.max_compute_invocations_per_workgroup,
         timestamps: adapter.features().contains(wgpu::Features::TIMESTAMP_QUERY),
+        half: adapter.features().contains(wgpu::Features::SHADER_F16),
         subgroup: match info.subgroup_min_size == info.subgroup_max_size {
             true if adapter.features().contains(wgpu::Features::SUBGROUP) => info.subgroup_min_size,
             _ => 0,
         },
         name: info.name,
     }
+}
+
+/// Whether these matrices are what the kernel of products takes.
+fn multiplies(matrices: &wgpu::wgt::CooperativeMatrixProperties) -> bool {
+    use wgpu::wgt::CooperativeScalarType::{F16, F32};
+    let of = matrices;
+    [of.m_size, of.n_size, of.k_size] == [16; 3] && (of.ab_type, of.cr_type) == (F16, F32)
 }
 
 async fn found() -> (Vec<wgpu::Adapter>, Vec<Adapter>) {
@@ -200,6 +221,8 @@ pub struct Device {
     pub(super) limits: wgpu::Limits,
     pub(super) pipelines: Mutex<HashMap<String, Arc<Pipeline>>>,
     pub(super) planted: Planted,
+    /// Whether it was opened for cooperative matrices.
+    cooperative: bool,
     trusted: AtomicBool,
     tiles: Mutex<Tiles>,
     /// Bytes that the slots of plans hold.
@@ -215,18 +238,41 @@ impl Device {
     /// # Errors
     /// Device, when there is no such adapter or it cannot be opened.
     pub async fn open(choice: &Choice) -> Result<Option<Arc<Device>>> {
+        Device::open_with(choice, false).await
+    }
+
+    /// The same; where `cooperative`, products of plans in half precision multiply cooperative matrices, which is an
+    /// experiment of wgpu's.
+    ///
+    /// # Errors
+    /// As [`Device::open`]; Device, when the adapter has no such matrices.
+    pub async fn open_with(choice: &Choice, cooperative: bool) -> Result<Option<Arc<Device>>> {
         let (raw, described) = found().await;
         let Some(index) = choice.pick(&described)? else {
             return Ok(None);
         };
         let adapter = described[index].clone();
-        let features =
-            raw[index].features() & (wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SUBGROUP);
+        let wanted =
+            wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SUBGROUP | wgpu::Features::SHADER_F16;
+        let mut features = raw[index].features() & wanted;
+        let mut experiments = wgpu::ExperimentalFeatures::disabled();
+        if cooperative {
+            if !adapter.cooperative {
+                return Err(Error::device(format!(
+                    "cooperative: {} ({}) lacks the feature wgpu-cooperative-matrix for matrices of 16 x 16 in f16 with \
+                     sums in f32; leave cooperative out",
+                    adapter.name, adapter.backend
+                )));
+            }
+            features |= wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX;
+            experiments = agreed();
+        }
         let limits = raw[index].limits();
         let request = raw[index].request_device(&wgpu::DeviceDescriptor {
             label: Some("wgrnn"),
             required_features: features,
             required_limits: limits.clone(),
+            experimental_features: experiments,
             ..Default::default()
         });
         let (device, queue) = request
@@ -258,6 +304,7 @@ impl Device {
             limits,
             pipelines: Mutex::default(),
             planted: Planted::default(),
+            cooperative,
             trusted: AtomicBool::new(false),
             tiles: Mutex::default(),
             held: AtomicU64::new(0),
@@ -294,6 +341,16 @@ impl Device {
 
     /// What a thread does in the kernels of this plan, and whether a search found it.
     pub fn tile(&self, plan: &Plan) -> (Tile, bool) {
+        let (mut tile, found) = self.chosen(plan);
+        // Whatever a file says.
+        tile.cooperative = match self.cooperative && plan.halved() {
+            true => self.adapter.subgroup as usize,
+            false => 0,
+        };
+        (tile, found)
+    }
+
+    fn chosen(&self, plan: &Plan) -> (Tile, bool) {
         let known = self.tiles.lock().unwrap_or_else(|e| e.into_inner());
         if let Some(tile) = known.forced {
             return (tile, true);
@@ -403,6 +460,14 @@ impl Device {
     }
 }
 
+/// wgpu's token for what it calls experimental.
+#[allow(unsafe_code)] // the only place: the token has no other constructor
+fn agreed() -> wgpu::ExperimentalFeatures {
+    // SAFETY: nothing is dereferenced; the contract is to know that the features may have faults, and to report them. Only
+    // whoever passes --cooperative gets here.
+    unsafe { wgpu::ExperimentalFeatures::enabled() }
+}
+
 impl std::fmt::Debug for Device {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Device").field(&self.adapter).finish()
@@ -433,6 +498,8 @@ mod tests {
             workgroup_threads: 256,
             timestamps: false,
             subgroup: 0,
+            half: false,
+            cooperative: false,
         }
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::buffers::{Dispatch, Held, Kernel, Steps, allocate, bindable, kernel};
 use super::device::Device;
+use super::half;
 use super::lower::{Told, lower};
 use super::pace::Pace;
 use super::pipeline::{STEP_BYTES, compile_all};
@@ -102,6 +103,7 @@ impl Gpu {
         binding: u64,
         edit: &mut dyn FnMut(&str, &str) -> String,
     ) -> Result<Gpu> {
+        half::allowed(&device, &plan)?;
         let fit = Fit::of(&device, binding);
         let (buffers, held) = allocate(&device, &plan).await?;
         let stride = u64::from(device.limits.min_uniform_buffer_offset_alignment).max(STEP_BYTES);
@@ -139,7 +141,7 @@ impl Gpu {
         let steps = steps.buffer(&device);
         let compiled = compile_all(&device, &sources).await?;
         let kernels = { sources.iter().zip(compiled) }
-            .map(|(source, compiled)| kernel(&device, source, compiled, &buffers, &steps))
+            .map(|(source, compiled)| kernel(&device, &plan, source, compiled, &buffers, &steps))
             .collect::<Result<Vec<Kernel>>>()?;
         let ring = Ring::new(&device, IN_FLIGHT, RETURNED);
         device.healthy("preparing the plan")?;

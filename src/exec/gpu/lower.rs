@@ -3,13 +3,14 @@
 use super::template::{Source, Template, aligned, flat_groups};
 use super::tile::{ELEMENT, Tile};
 use super::window::{Fit, Windows, pieces};
-use super::{matmul, scan};
+use super::{half, matmul, scan};
 use crate::op::dropout::Share;
+use crate::op::loss_scale::Phase;
 use crate::op::penalty::Form;
 use crate::op::{
-    Add, Carry, ColumnSum, Direction, Dropout, Gather, LogSoftmax, Matrix, Norm, Op, Optimizer,
-    Penalty, Plan, Propagation, Rule, SampledScores, Scatter, SoftmaxGradient, SoftmaxStats,
-    SoftmaxXent, SparseUpdate, Transpose, Zero,
+    Add, Carry, ColumnSum, Direction, Dropout, Gather, LogSoftmax, LossScale, Matrix, Norm, Op,
+    Optimizer, Penalty, Plan, Propagation, Rule, SampledScores, Scatter, SoftmaxGradient,
+    SoftmaxStats, SoftmaxXent, SparseUpdate, Transpose, Zero,
 };
 use crate::{Error, Result};
 
@@ -91,6 +92,7 @@ fn kernels(op: &Op, tile: &Tile, windows: &mut Windows) -> Result<(Vec<usize>, V
     }
     for kernel in &mut kernels {
         windows.resolve(kernel)?;
+        half::narrow(kernel, windows.plan())?;
     }
     Ok((parts, kernels))
 }
@@ -156,6 +158,7 @@ fn piece_kernels(op: &mut Op, tile: &Tile, windows: &mut Windows) -> Result<Vec<
         Op::Penalty(op) => vec![penalty(op, tile)?],
         Op::Propagation(op) => vec![propagation(op, tile)?],
         Op::Norm(_) => Vec::new(),
+        Op::LossScale(op) => vec![loss_scale(op)?],
         Op::Optimizer(op) => vec![optimizer(op, tile)?],
         Op::LogSoftmax(op) => vec![log_softmax(op, tile)?],
         Op::SampledScores(op) => vec![sampled_scores(op, tile)?],
@@ -423,7 +426,8 @@ fn sparse_update(op: &SparseUpdate, tile: &Tile, first: usize) -> Result<Source>
 
 fn penalty(op: &Penalty, tile: &Tile) -> Result<Source> {
     let lanes = tile.lanes_for(op.from.cols);
-    shader!("penalty")
+    let mut template = shader!("penalty")
+        .flag("SCALED", op.scaled.is_some())
         .size("LANES", lanes)
         .size("GROUP", tile.flat)
         .size("BATCH", op.batch)
@@ -435,8 +439,11 @@ fn penalty(op: &Penalty, tile: &Tile) -> Result<Source> {
         .size("MOST", op.from.rows)
         .matrix("from", &op.from)
         .matrix("grad", &op.grad)
-        .matrix("losses", &op.losses)
-        .build(&op.name, flat_groups(op.from.rows * lanes, tile.flat))
+        .matrix("losses", &op.losses);
+    if let Some(hyper) = op.scaled {
+        template = template.buffer("hyper", hyper);
+    }
+    template.build(&op.name, flat_groups(op.from.rows * lanes, tile.flat))
 }
 
 fn propagation(op: &Propagation, tile: &Tile) -> Result<Source> {
@@ -489,13 +496,36 @@ fn norm(op: &Norm, tile: &Tile, windows: &mut Windows) -> Result<Vec<(usize, Sou
         first += Norm::chunks(values.cols);
         part += 1;
     }
-    let last = base()
+    let mut last = base()
         .flag("FINAL", true)
+        .flag("SCALED", op.scaled.is_some())
+        .number("BEYOND", LossScale::BEYOND)
         .size("PENALTY_CHUNKS", penalties)
         .size("LOSS_CHUNKS", losses)
         .size("GRADIENT_CHUNKS", first - losses - penalties);
+    if let Some(hyper) = op.scaled {
+        last = last.buffer("hyper", hyper);
+    }
     kernels.push((part, last.build(format!("{}.report", op.name), [1, 1, 1])?));
     Ok(kernels)
+}
+
+fn loss_scale(op: &LossScale) -> Result<Source> {
+    let [beta1, beta2] = op.betas;
+    shader!("loss_scale")
+        .flag("BEGIN", op.phase == Phase::Begin)
+        .number("START", LossScale::START)
+        .number("PERIOD", LossScale::PERIOD)
+        .number("MOST", LossScale::MOST)
+        .number("BEYOND", LossScale::BEYOND)
+        .number("BETA1", beta1)
+        .number("BETA2", beta2)
+        .number("REST1", 1.0 - beta1)
+        .number("REST2", 1.0 - beta2)
+        .buffer("hyper", op.hyper)
+        .buffer("scaling", op.scaling)
+        .buffer("report", op.report)
+        .build(&op.name, [1, 1, 1])
 }
 
 fn optimizer(op: &Optimizer, tile: &Tile) -> Result<Source> {
@@ -516,6 +546,7 @@ fn rules(template: Template, op: &Optimizer, tile: &Tile) -> (Template, Matrix) 
         .text("V", if vector { "vec4<f32>" } else { "f32" })
         .flag("ARENAS", !op.arenas.is_empty())
         .flag("SECOND", op.arenas.len() > 1)
+        .flag("SCALED", op.scaled)
         .flag("CLIP_VALUES", op.clip_value > 0.0)
         .flag("CLIP_NORMS", op.clip_norm > 0.0)
         .number("CLIP_VALUE", op.clip_value)

@@ -1,4 +1,4 @@
-//! The products' kernels: a direct one with a register tile, and one through shared memory.
+//! The products' kernels: a direct one with a register tile, one through shared memory, and one on cooperative matrices.
 
 use std::fmt::Write;
 
@@ -9,7 +9,9 @@ use crate::op::{MatMul, Matrix};
 
 /// The kernel of a product.
 pub(super) fn kernel(op: &MatMul, tile: &Tile) -> Result<Source> {
-    if tile.shared {
+    if tile.cooperative > 0 {
+        cooperative(op, tile.cooperative)
+    } else if tile.shared {
         shared(op)
     } else {
         direct(op, tile)
@@ -47,6 +49,26 @@ fn shared(op: &MatMul) -> Result<Source> {
     let template = Template::new(include_str!("../../../shaders/matmul_shared.wgsl"));
     let groups = [n.div_ceil(64) as u32, m.div_ceil(64) as u32, 1];
     sizes(template, op).build(&op.name, groups)
+}
+
+/// Bytes of memory that a workgroup of [`cooperative`] shares: two operands of 1024 elements, and 4096 sums.
+pub(super) const COOPERATIVE_BYTES: u32 = 2 * 2 * 1024 + 4 * 4096;
+
+/// On matrices that a subgroup of `size` threads multiplies together, where the adapter has them for f16 with sums in f32.
+///
+/// This kernel has never run: no adapter at hand has such matrices. It is valid to naga and becomes SPIR-V, which tests
+/// look at; nothing may train with it before a check on the adapter itself.
+fn cooperative(op: &MatMul, size: usize) -> Result<Source> {
+    let (m, _, n) = op.dims();
+    let template = Template::new(include_str!("../../../shaders/matmul_cooperative.wgsl"))
+        .size("GROUP", 4 * size);
+    let groups = [n.div_ceil(64) as u32, m.div_ceil(64) as u32, 1];
+    let mut source = sizes(template, op).build(&op.name, groups)?;
+    let enabled = "enable wgpu_cooperative_matrix;\n";
+    source
+        .text
+        .insert_str(0, &format!("{enabled}{}", super::half::ENABLE));
+    Ok(source)
 }
 
 fn direct(op: &MatMul, tile: &Tile) -> Result<Source> {

@@ -6,6 +6,7 @@
 mod buffers;
 mod device;
 mod executor;
+mod half;
 mod limits;
 mod lower;
 mod matmul;

@@ -20,12 +20,14 @@ pub enum Fault {
     Clock(f64),
     /// Every kernel's hyperbolic tangents are a hundredth too large.
     Wrong,
+    /// The adapter has no half precision.
+    Wide,
     /// Waits end after so many seconds instead of what the adapter is given.
     Patience(f64),
 }
 
 impl Fault {
-    /// Reads `lost-after=N`, `silent`, `memory=BYTES`, `clock=SECONDS`, `wrong` or
+    /// Reads `lost-after=N`, `silent`, `memory=BYTES`, `clock=SECONDS`, `wrong`, `wide` or
     /// `patience=SECONDS`.
     ///
     /// # Errors
@@ -38,6 +40,7 @@ impl Fault {
             "lost-after" => whole.map(Fault::LostAfter),
             "silent" => Some(Fault::Silent),
             "wrong" => Some(Fault::Wrong),
+            "wide" => Some(Fault::Wide),
             "memory" => whole.map(Fault::Memory),
             "clock" => seconds.map(Fault::Clock),
             "patience" => seconds.map(Fault::Patience),
@@ -89,6 +92,12 @@ impl Device {
             None => text,
             Some(()) => text.replace("= tanh_safe(", "= 1.01 * tanh_safe("),
         }
+    }
+
+    /// Whether kernels can store numbers in half precision.
+    pub fn halves(&self) -> bool {
+        let wide = |f: &Fault| (*f == Fault::Wide).then_some(());
+        self.adapter.half && self.planted.find(wide).is_none()
     }
 
     /// Whether what is read back comes.

@@ -16,7 +16,7 @@ impl Device {
     pub(super) fn buffers_hold(&self, plan: &Plan) -> Result<()> {
         let limit = self.limits.max_buffer_size;
         for slot in &plan.slots {
-            let size = bytes(slot.len());
+            let size = bytes(slot.width(), slot.len());
             if size > limit {
                 return Err(Error::device(format!(
                     "{} {:?} takes {size} bytes, and {} has buffers of at most {limit}; a smaller batch, sequence or layer \
@@ -54,7 +54,11 @@ impl Device {
     pub fn holds(&self, plan: &Plan) -> Result<()> {
         self.buffers_hold(plan)?;
         let binding = self.adapter.max_binding;
-        if plan.slots.iter().all(|s| bytes(s.len()) <= binding) {
+        if plan
+            .slots
+            .iter()
+            .all(|s| bytes(s.width(), s.len()) <= binding)
+        {
             return Ok(());
         }
         let tile = self.tile(plan).0;

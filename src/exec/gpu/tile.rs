@@ -33,6 +33,9 @@ pub struct Tile {
     pub flat: usize,
     /// Threads that share a row or a column of a reduction.
     pub lanes: usize,
+    /// Threads of a subgroup that multiplies cooperative matrices, for products of plans in half precision; 0 elsewhere.
+    #[serde(default)]
+    pub cooperative: usize,
 }
 
 /// Threads that share a long row or column where fewer would do for a short one.
@@ -71,6 +74,7 @@ impl Tile {
         fewest: 1,
         flat: 64,
         lanes: 32,
+        cooperative: 0,
     };
 
     /// For a processor that plays a GPU: every load is a loop over the lanes of a vector, so each thread keeps much in
@@ -92,6 +96,7 @@ impl Tile {
         fewest: 1,
         flat: 64,
         lanes: 1,
+        cooperative: 0,
     };
 
     /// [`Tile::SOFTWARE`] on a driver whose subgroups have `size` threads, for a processor of `cores`: threads hand the rows'
@@ -156,6 +161,7 @@ impl Tile {
             && self.product_rows * self.product_columns <= 512
             && self.scan_rows * self.scan_units[0].max(self.scan_units[1]) <= 128
             && self.fewest <= 1 << 16
+            && matches!(self.cooperative, 0 | 16 | 32 | 64)
             && match self.subgroup {
                 0 => true,
                 4 | 8 | 16 | 32 => {
@@ -198,6 +204,7 @@ impl Tile {
         fewest: 1,
         flat: 64,
         lanes: 1,
+        cooperative: 0,
     };
 }
 

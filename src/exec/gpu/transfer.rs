@@ -1,5 +1,7 @@
 //! To and from a device: what a run needs from the host, and whole slots.
 
+use half::f16;
+
 use super::executor::Gpu;
 use super::readback::fetch;
 use crate::exec::{Inputs, check_inputs, targets};
@@ -61,12 +63,18 @@ impl Gpu {
         Ok(())
     }
 
-    /// Fills a slot of numbers.
+    /// Fills a slot of numbers; one in half precision gets the nearest ones.
     ///
     /// # Errors
     /// Internal when there are not as many as the slot holds.
     pub fn write(&mut self, slot: SlotId, values: &[f32]) -> Result<()> {
-        self.fill(slot, bytemuck::cast_slice(values), values.len())
+        if !self.plan.slot(slot).half {
+            return self.fill(slot, bytemuck::cast_slice(values), values.len());
+        }
+        let mut halves: Vec<f16> = values.iter().map(|x| f16::from_f32(*x)).collect();
+        // Copies are whole words.
+        halves.resize(values.len().next_multiple_of(2), f16::ZERO);
+        self.fill(slot, bytemuck::cast_slice(&halves), values.len())
     }
 
     /// Fills a slot of words.
@@ -104,7 +112,11 @@ impl Gpu {
     /// # Errors
     /// Device when the device is lost or hangs.
     pub async fn read(&self, slot: SlotId) -> Result<Vec<f32>> {
-        self.elements(slot).await
+        if !self.plan.slot(slot).half {
+            return self.elements(slot, 4).await;
+        }
+        let halves: Vec<f16> = self.elements(slot, 2).await?;
+        Ok(halves.into_iter().map(f16::to_f32).collect())
     }
 
     /// What a slot of words holds, after all runs so far.
@@ -112,19 +124,21 @@ impl Gpu {
     /// # Errors
     /// Device when the device is lost or hangs.
     pub async fn read_words(&self, slot: SlotId) -> Result<Vec<u32>> {
-        self.elements(slot).await
+        self.elements(slot, 4).await
     }
 
-    async fn elements<T: bytemuck::Pod>(&self, slot: SlotId) -> Result<Vec<T>> {
+    async fn elements<T: bytemuck::Pod>(&self, slot: SlotId, width: usize) -> Result<Vec<T>> {
         let of = self.plan.slot(slot);
         let mut all = Vec::with_capacity(of.len());
-        let size = 4 * of.len();
+        // Copies are whole words.
+        let size = (width * of.len()).next_multiple_of(4);
         for from in (0..size).step_by(COPY) {
             let part = from as u64..COPY.min(size - from) as u64 + from as u64;
             let buffer = &self.buffers[slot.0];
             let bytes = fetch(&self.device, buffer, part, &of.name).await?;
             all.extend(bytemuck::pod_collect_to_vec::<u8, T>(&bytes));
         }
+        all.truncate(of.len());
         Ok(all)
     }
 }

@@ -24,6 +24,9 @@ impl Gpu {
                 values.len()
             )));
         }
+        if of.half {
+            return Err(Error::internal(format!("{}: in half precision", of.name)));
+        }
         let queue = &self.device.queue;
         while let Some(last) = values.len().checked_sub(1) {
             let from = last / PART * PART;

@@ -15,10 +15,10 @@ use crate::{Error, Result};
 /// Slots of more elements than this are bound in windows even where one binding could hold them.
 const WHOLE: usize = 8 << 20;
 
-/// What a binding may be, in elements.
+/// What a binding may be, in elements of four bytes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Fit {
-    /// The most elements.
+    /// The most elements; a slot in half precision has twice as many in as many bytes, and so on.
     pub binding: usize,
     /// Windows start at multiples of this.
     pub align: usize,
@@ -44,18 +44,30 @@ impl Fit {
         }
     }
 
+    /// The same in elements of a slot.
+    fn within(&self, plan: &Plan, slot: SlotId) -> Fit {
+        let times = 4 / plan.slot(slot).width();
+        Fit {
+            binding: self.binding.saturating_mul(times),
+            align: self.align * times,
+            ..*self
+        }
+    }
+
     fn windowed(&self, plan: &Plan, slot: SlotId) -> bool {
-        self.binding < usize::MAX && plan.slot(slot).len() > self.binding.min(WHOLE)
+        let most = self.within(plan, slot).binding;
+        self.binding < usize::MAX && plan.slot(slot).len() > most.min(WHOLE)
     }
 
     /// Whether one binding can hold the matrix.
     pub fn holds(&self, plan: &Plan, m: &Matrix) -> bool {
+        let fit = self.within(plan, m.slot);
         let start = if self.windowed(plan, m.slot) {
-            m.offset / self.align * self.align
+            m.offset / fit.align * fit.align
         } else {
             0
         };
-        plan.slot(m.slot).len() <= self.binding || m.end() - start <= self.binding
+        plan.slot(m.slot).len() <= fit.binding || m.end() - start <= fit.binding
     }
 
     /// Ranges of rows of a matrix that one binding can hold: all of them where it can hold the matrix.
@@ -63,7 +75,8 @@ impl Fit {
         if self.holds(plan, m) {
             return vec![(0, m.rows)];
         }
-        let most = self.binding.saturating_sub(self.align) / m.stride.max(1);
+        let fit = self.within(plan, m.slot);
+        let most = fit.binding.saturating_sub(fit.align) / m.stride.max(1);
         cut(m.rows, most.max(1))
     }
 
@@ -72,7 +85,8 @@ impl Fit {
         if self.holds(plan, m) {
             return vec![(0, m.cols)];
         }
-        let most = self.binding.saturating_sub(self.align) / unit * unit;
+        let fit = self.within(plan, m.slot);
+        let most = fit.binding.saturating_sub(fit.align) / unit * unit;
         cut(m.cols, most.max(unit))
     }
 }
@@ -124,6 +138,7 @@ impl<'a> Windows<'a> {
             .collect();
         far.sort_by_key(|m| (m.slot, m.offset));
         for m in far {
+            let fit = fit.within(plan, m.slot);
             let (start, end) = (m.offset / fit.align * fit.align, m.end());
             let known = self.windows[first..]
                 .last()

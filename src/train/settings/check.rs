@@ -143,6 +143,13 @@ impl Settings {
         found.whole("seq-len", self.seq_len as u64, 1, 65536);
         found.whole("batch", self.batch as u64, 1, 65536);
         self.pieces(&mut found);
+        if self.half && self.propagation_penalty > 0.0 {
+            let text = format!(
+                "expected propagation-penalty 0, whose gradient does not grow with the loss, got {}",
+                self.propagation_penalty
+            );
+            found.add(&["half", "propagation-penalty"], text);
+        }
 
         found.number("lr", self.lr, "a number above 0", positive);
         found.number("momentum", self.momentum, "0 to below 1", fraction);

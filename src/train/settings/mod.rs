@@ -291,6 +291,8 @@ settings! {
         recompute: usize = 0,
         /// recompute: how many states between pieces are kept, in the best order for so many (Gruslys 2016); 0 for all
         recompute_states: usize = 0,
+        /// A GPU holds the rows of a window in half precision (f16), with loss scaling; weights, states and sums stay in f32
+        half: bool = false,
     }
     "optimiser" {
         /// The rule: sgd, adagrad, rmsprop, adam or adamw
