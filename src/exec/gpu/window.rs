@@ -24,6 +24,8 @@ pub(super) struct Fit {
     pub align: usize,
     /// The most floating point operations of one dispatch of a product.
     pub flops: f64,
+    /// Threads of a workgroup at most.
+    pub threads: usize,
 }
 
 impl Fit {
@@ -32,6 +34,7 @@ impl Fit {
         binding: usize::MAX,
         align: 4,
         flops: f64::INFINITY,
+        threads: 256,
     };
 
     /// Bindings of at most `binding` bytes on a device.
@@ -41,6 +44,7 @@ impl Fit {
             binding: (binding / 4) as usize,
             align: (align / 4) as usize,
             flops: quirk::largest_product(&device.adapter),
+            threads: device.limits.max_compute_invocations_per_workgroup as usize,
         }
     }
 
@@ -409,6 +413,7 @@ mod tests {
             binding: 256,
             align: 64,
             flops: f64::INFINITY,
+            threads: 256,
         };
         let mut windows = Windows::new(&plan, fit, false);
         let (mut a, mut b, mut c) = (at(130, 2), at(900, 10), at(200, 3));
