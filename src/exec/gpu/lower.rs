@@ -41,7 +41,7 @@ macro_rules! shader {
 /// what is too large for one is shared by several kernels.
 pub(super) fn lower(op: &Op, plan: &Plan, tile: &Tile, fit: Fit) -> Result<Lowered> {
     let time = match op {
-        Op::Scan(op) => scan::time_loop(op, tile, fit.threads),
+        Op::Scan(op) => scan::time_loop(op, tile, fit.threads, fit.sums),
         _ => None,
     };
     let made = |small, time: Option<Loop>| {

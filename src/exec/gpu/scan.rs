@@ -159,9 +159,9 @@ fn width(scan: &Scan, tile: &Tile) -> usize {
 /// The loop over time of a scan, where the tile has one and it is possible: the rule.
 ///
 /// Rows must run from the first step to the last, which packed ones do not; there must be steps to loop over; a workgroup
-/// must have a thread for every unit or few units; and a dispatch must be short: no longer than a submission is meant to be
+/// must have a thread for every unit or few units; it has `sums` sums over rows at most; and a dispatch must be short: no longer than a submission is meant to be
 /// on a slow device, and of no more rounds than llvmpipe goes through.
-pub(super) fn time_loop(scan: &Scan, tile: &Tile, threads: usize) -> Option<Loop> {
+pub(super) fn time_loop(scan: &Scan, tile: &Tile, threads: usize, sums: usize) -> Option<Loop> {
     let steps = scan.range.len();
     if tile.loop_steps == 0 || scan.packed.is_some() || steps < 2 {
         return None;
@@ -169,6 +169,10 @@ pub(super) fn time_loop(scan: &Scan, tile: &Tile, threads: usize) -> Option<Loop
     let width = width(scan, tile);
     let units = scan.hidden / width;
     let (rows, columns, group) = tile.time_loop(scan.direction, scan.batch, units, threads)?;
+    let reductions: usize = scan.stages().iter().map(|s| s.reductions.len()).sum();
+    if rows * reductions > sums {
+        return None;
+    }
     let (mut flops, mut rounds) = (0, 1);
     for stage in scan.stages() {
         for product in products(&stage.sums) {

@@ -26,6 +26,8 @@ pub(super) struct Fit {
     pub flops: f64,
     /// Threads of a workgroup at most.
     pub threads: usize,
+    /// Sums over rows in a kernel that loops over time, at most.
+    pub sums: usize,
 }
 
 impl Fit {
@@ -35,6 +37,7 @@ impl Fit {
         align: 4,
         flops: f64::INFINITY,
         threads: 256,
+        sums: usize::MAX,
     };
 
     /// Bindings of at most `binding` bytes on a device.
@@ -45,6 +48,7 @@ impl Fit {
             align: (align / 4) as usize,
             flops: quirk::largest_product(&device.adapter),
             threads: device.limits.max_compute_invocations_per_workgroup as usize,
+            sums: quirk::most_sums(&device.adapter),
         }
     }
 
@@ -414,6 +418,7 @@ mod tests {
             align: 64,
             flops: f64::INFINITY,
             threads: 256,
+            sums: usize::MAX,
         };
         let mut windows = Windows::new(&plan, fit, false);
         let (mut a, mut b, mut c) = (at(130, 2), at(900, 10), at(200, 3));
