@@ -281,8 +281,8 @@ fn every_operation_has_a_snapshot() {
         };
         // These measure a device and stand in no plan.
         if !kind.starts_with("limits_") {
-            let base =
-                { ["_shared", "_cooperative"].iter() }.find_map(|suffix| kind.strip_suffix(suffix));
+            let base = { ["_shared", "_cooperative", "_loop"].iter() }
+                .find_map(|suffix| kind.strip_suffix(suffix));
             let kind = base.unwrap_or(kind);
             assert!(seen.contains(kind), "no operation of the plan uses {file}");
         }
@@ -327,8 +327,14 @@ fn all_valid(what: &str, kernels: &[(String, String)]) {
     }
 }
 
-fn tiles() -> [(&'static str, Tile); 5] {
+fn tiles() -> [(&'static str, Tile); 7] {
+    let looped = |tile| Tile {
+        loop_steps: 2,
+        ..tile
+    };
     [
+        ("time loop", looped(SNAPSHOT)),
+        ("time loop of subgroups", looped(Tile::subgroups(8, 2))),
         ("subgroups", Tile::subgroups(8, 2)),
         ("snapshot", SNAPSHOT),
         ("GPU", Tile::GPU),

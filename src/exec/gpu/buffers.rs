@@ -99,7 +99,7 @@ impl Steps {
         let mut bytes = vec![0u8; size as usize];
         for (place, number) in self.numbers.iter().enumerate() {
             let at = place * self.stride as usize;
-            bytes[at..at + 12].copy_from_slice(bytemuck::cast_slice(number));
+            bytes[at..at + 16].copy_from_slice(bytemuck::cast_slice(number));
         }
         device.queue.write_buffer(&buffer, 0, &bytes);
         buffer

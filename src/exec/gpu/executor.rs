@@ -178,6 +178,15 @@ impl Gpu {
         Ok(sources)
     }
 
+    /// How many dispatches a run of `plan` has; no device is asked.
+    ///
+    /// # Errors
+    /// Internal when a kernel cannot be made.
+    pub fn count(plan: &Plan, tile: &Tile) -> Result<usize> {
+        let orders = plan.ops.iter().map(|op| lower(op, plan, tile, Fit::ANY));
+        orders.map(|lowered| Ok(lowered?.order.len())).sum()
+    }
+
     /// The plan that it runs.
     pub fn plan(&self) -> &Arc<Plan> {
         &self.plan

@@ -1,5 +1,6 @@
 //! From an operation of the plan to its kernels and the order in which they are dispatched.
 
+use super::scan::Loop;
 use super::template::{Source, Template, aligned, flat_groups};
 use super::tile::{ELEMENT, Tile};
 use super::window::{Fit, Windows, pieces};
@@ -9,14 +10,17 @@ use crate::op::loss_scale::Phase;
 use crate::op::penalty::Form;
 use crate::op::{
     Add, Carry, ColumnSum, Direction, Dropout, Gather, LogSoftmax, LossScale, Matrix, Norm, Op,
-    Optimizer, Penalty, Plan, Propagation, Rule, SampledScores, Scatter, SoftmaxGradient,
+    Optimizer, Penalty, Plan, Propagation, Rule, SampledScores, Scan, Scatter, SoftmaxGradient,
     SoftmaxStats, SoftmaxXent, SparseUpdate, Transpose, Zero,
 };
 use crate::{Error, Result};
 
 /// What a kernel is told instead of being another one for it: the step, where its operation's piece of the window begins,
-/// and the first stream of its random numbers.
-pub(super) type Told = [u32; 3];
+/// the first stream of its random numbers, and how many steps it goes through.
+pub(super) type Told = [u32; 4];
+
+/// In place of one of an operation's costs: all of them.
+pub(super) const WHOLE: usize = usize::MAX;
 
 /// An operation's kernels, and which of them run at which step.
 pub(super) struct Lowered {
@@ -37,27 +41,39 @@ macro_rules! shader {
 /// The kernels of an operation, checked against what it says that it reads and writes. Bindings are as `fit` allows, and
 /// what is too large for one is shared by several kernels.
 pub(super) fn lower(op: &Op, plan: &Plan, tile: &Tile, fit: Fit) -> Result<Lowered> {
-    let made = kernels(op, tile, &mut Windows::new(plan, fit, true));
-    let (parts, kernels) = match made {
-        Ok(made) => made,
-        Err(_) => kernels(op, tile, &mut Windows::new(plan, fit, false))?,
+    let time = match op {
+        Op::Scan(op) => scan::time_loop(op, tile, fit.threads, fit.sums),
+        _ => None,
+    };
+    let made = |small, time: Option<Loop>| {
+        let made = kernels(op, tile, &mut Windows::new(plan, fit, small), time.as_ref())?;
+        Ok((made, time))
+    };
+    let looped = time.and_then(|_| made(true, time).ok());
+    let ((parts, kernels), time) = match looped {
+        // What does not bind at once goes step by step, and what does not bind in windows is bound whole.
+        None => made(true, None).or_else(|_: Error| made(false, None))?,
+        Some(made) => made,
     };
     let [at, stream] = told(op);
     let order = match op {
+        Op::Scan(op) if let Some(time) = time => looped_order(op, &time, at, stream),
         Op::Scan(op) => {
             let stages = op.stages().len();
-            let step = |t: usize| (0..stages).map(move |s| (s, [t as u32, at, stream]));
+            let step = |t: usize| (0..stages).map(move |s| (s, [t as u32, at, stream, 1]));
             match op.direction {
                 Direction::Forward => op.range.clone().flat_map(step).collect(),
                 Direction::Backward => {
                     let steps = op.range.clone().rev().flat_map(step);
                     steps
-                        .chain(op.initial.then_some((stages, [u32::MAX, at, stream])))
+                        .chain(op.initial.then_some((stages, [u32::MAX, at, stream, 1])))
                         .collect()
                 }
             }
         }
-        _ => (0..kernels.len()).map(|k| (k, [0, at, stream])).collect(),
+        _ => (0..kernels.len())
+            .map(|k| (k, [0, at, stream, 1]))
+            .collect(),
     };
     let (reads, writes) = (op.reads(), op.writes());
     for kernel in &kernels {
@@ -81,11 +97,37 @@ pub(super) fn lower(op: &Op, plan: &Plan, tile: &Tile, fit: Fit) -> Result<Lower
     })
 }
 
+/// The dispatches of a scan that loops over time.
+fn looped_order(op: &Scan, time: &Loop, at: u32, stream: u32) -> Vec<(usize, Told)> {
+    let range = op.range.clone();
+    let firsts = range.clone().step_by(time.steps);
+    let parts = firsts.map(|first| (first, time.steps.min(range.end - first)));
+    match op.direction {
+        Direction::Forward => parts
+            .map(|(first, steps)| (0, [first as u32, at, stream, steps as u32]))
+            .collect(),
+        Direction::Backward => {
+            let last = op.initial.then_some((1, [u32::MAX, at, stream, 1]));
+            // The last steps first, each dispatch from its own last step on.
+            let parts = parts.map(|(first, steps)| {
+                let from = range.end - 1 - (first - range.start);
+                (0, [from as u32, at, stream, steps as u32])
+            });
+            parts.chain(last).collect()
+        }
+    }
+}
+
 /// The kernels of an operation, each after which of the operation's costs it is a share of.
-fn kernels(op: &Op, tile: &Tile, windows: &mut Windows) -> Result<(Vec<usize>, Vec<Source>)> {
+fn kernels(
+    op: &Op,
+    tile: &Tile,
+    windows: &mut Windows,
+    time: Option<&Loop>,
+) -> Result<(Vec<usize>, Vec<Source>)> {
     let (mut parts, mut kernels) = (Vec::new(), Vec::new());
     for mut piece in pieces(op, windows.plan(), windows.fit(), tile) {
-        for (part, source) in piece_kernels(&mut piece, tile, windows)? {
+        for (part, source) in piece_kernels(&mut piece, tile, windows, time)? {
             kernels.push(source);
             parts.push(part);
         }
@@ -98,7 +140,12 @@ fn kernels(op: &Op, tile: &Tile, windows: &mut Windows) -> Result<(Vec<usize>, V
 }
 
 /// The kernels of an operation of which every matrix fits a binding, or must be cut by the kernel's own means.
-fn piece_kernels(op: &mut Op, tile: &Tile, windows: &mut Windows) -> Result<Vec<(usize, Source)>> {
+fn piece_kernels(
+    op: &mut Op,
+    tile: &Tile,
+    windows: &mut Windows,
+    time: Option<&Loop>,
+) -> Result<Vec<(usize, Source)>> {
     let (fit, plan) = (windows.fit(), windows.plan());
     if let Op::Norm(op) = op {
         return norm(op, tile, windows);
@@ -148,7 +195,14 @@ fn piece_kernels(op: &mut Op, tile: &Tile, windows: &mut Windows) -> Result<Vec<
         Op::Gather(op) => vec![gather(op, tile, None)?],
         Op::MatMul(op) => vec![matmul::kernel(op, tile)?],
         Op::Transpose(op) => vec![transpose(op, tile)?],
-        Op::Scan(op) => return Ok(scan::kernels(op, tile)?.into_iter().enumerate().collect()),
+        Op::Scan(op) => {
+            let parts = match time {
+                Some(_) if op.stages().len() > 1 => vec![WHOLE, op.stages().len()],
+                _ => (0..=op.stages().len()).collect(),
+            };
+            let kernels = scan::kernels(op, tile, time)?;
+            return Ok(parts.into_iter().zip(kernels).collect());
+        }
         Op::Dropout(op) => vec![dropout(op, tile)?],
         Op::SoftmaxXent(op) => vec![softmax_xent(op, tile)?],
         Op::SoftmaxStats(op) => vec![softmax_stats(op, tile)?],

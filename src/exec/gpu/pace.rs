@@ -3,6 +3,7 @@
 //! Every dispatch has a time that it is taken to need: at first what its cost says of a slow device, then what the
 //! submissions that it was in have taken. Where submissions end changes no result: the dispatches and their order stay.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use super::buffers::Dispatch;
@@ -50,16 +51,16 @@ impl Pace {
         for (op, range) in plan.ops.iter().zip(ops) {
             let costs = op.costs();
             let dispatches = &all[range.clone()];
-            let mut calls = vec![0.0; costs.len()];
+            let mut calls: HashMap<usize, f64> = HashMap::new();
             for dispatch in dispatches {
-                if let Some(calls) = calls.get_mut(dispatch.part) {
-                    *calls += 1.0;
-                }
+                *calls.entry(dispatch.part).or_default() += 1.0;
             }
             for (at, dispatch) in range.clone().zip(dispatches) {
-                if let Some(cost) = costs.get(dispatch.part) {
-                    seconds[at] += (cost.flops / FLOPS + cost.bytes / BYTES) / calls[dispatch.part];
-                }
+                let cost = match costs.get(dispatch.part) {
+                    Some(cost) => *cost,
+                    None => op.cost(),
+                };
+                seconds[at] += (cost.flops / FLOPS + cost.bytes / BYTES) / calls[&dispatch.part];
             }
         }
         Pace::of(seconds, host)

@@ -18,6 +18,8 @@ enum Measure {
     Patience(f64),
     /// A product of more floating point operations is cut into several dispatches.
     Product(f64),
+    /// A kernel that loops over time has so many sums over rows at most, each a loop of its own.
+    Sums(usize),
 }
 
 /// A habit.
@@ -29,7 +31,7 @@ struct Quirk {
 }
 
 /// All of them; a later line wins.
-const QUIRKS: [Quirk; 4] = [
+const QUIRKS: [Quirk; 5] = [
     Quirk {
         of: Of::All,
         measure: Measure::Patience(30.0),
@@ -53,6 +55,12 @@ const QUIRKS: [Quirk; 4] = [
         reason: "200 ms at the 20 GFLOP/s that llvmpipe does on two cores; each piece is another kernel to compile, so not \
                  smaller still",
     },
+    Quirk {
+        of: Of::Software,
+        measure: Measure::Sums(16),
+        reason: "LLVM 15 makes a coroutine of a kernel with barriers: lstm-ln's backward one took it 5 s with one row a thread \
+                 and more than 150 s with two, all of it in searches of dominators",
+    },
 ];
 
 fn find<T>(adapter: &Adapter, wanted: impl Fn(Measure) -> Option<T>, otherwise: T) -> T {
@@ -71,7 +79,7 @@ fn find<T>(adapter: &Adapter, wanted: impl Fn(Measure) -> Option<T>, otherwise: 
 pub(super) fn patience(adapter: &Adapter) -> f64 {
     let wanted = |m| match m {
         Measure::Patience(seconds) => Some(seconds),
-        Measure::Product(_) => None,
+        _ => None,
     };
     find(adapter, wanted, 30.0)
 }
@@ -80,7 +88,16 @@ pub(super) fn patience(adapter: &Adapter) -> f64 {
 pub(super) fn largest_product(adapter: &Adapter) -> f64 {
     let wanted = |m| match m {
         Measure::Product(flops) => Some(flops),
-        Measure::Patience(_) => None,
+        _ => None,
     };
     find(adapter, wanted, f64::INFINITY)
+}
+
+/// Sums over rows in a kernel that loops over time, at most.
+pub(super) fn most_sums(adapter: &Adapter) -> usize {
+    let wanted = |m| match m {
+        Measure::Sums(most) => Some(most),
+        _ => None,
+    };
+    find(adapter, wanted, usize::MAX)
 }

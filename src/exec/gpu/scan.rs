@@ -88,6 +88,25 @@ struct Writer<'a> {
     lanes: usize,
 }
 
+/// A loop over time within a dispatch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Loop {
+    /// Rows of a workgroup, all of which every thread has.
+    rows: usize,
+    /// Units (or fours of units) of a thread.
+    columns: usize,
+    /// Threads of a workgroup.
+    group: usize,
+    /// Steps of a dispatch.
+    pub steps: usize,
+}
+
+/// Floating point operations of a workgroup in one dispatch: 40 ms at 5 GFLOP/s, what a submission is meant to take on a
+/// processor of a slow device.
+const SHORT: usize = 200_000_000;
+/// Rounds of a thread's loops in one dispatch: llvmpipe ends them after 65,535, and says nothing.
+const ROUNDS: usize = 60_000;
+
 /// Whether every row that the scan reads or writes starts at a multiple of four elements.
 fn fours(scan: &Scan) -> bool {
     let matrices = scan.weights.iter().flatten().chain(&scan.input);
@@ -103,12 +122,10 @@ fn fours(scan: &Scan) -> bool {
     .all(|v| v.offset.is_multiple_of(ELEMENT))
 }
 
-/// The kernels of every stage, in order, then that of the initial states where the scan makes their gradients.
-pub(super) fn kernels(scan: &Scan, tile: &Tile) -> Result<Vec<Source>> {
-    let width = match tile.vector && fours(scan) {
-        true => ELEMENT,
-        false => 1,
-    };
+/// The kernels of every stage, in order, then that of the initial states where the scan makes their gradients. With a loop
+/// over time one kernel has all stages.
+pub(super) fn kernels(scan: &Scan, tile: &Tile, time: Option<&Loop>) -> Result<Vec<Source>> {
+    let width = width(scan, tile);
     let (rows, columns) = tile.scan(scan.direction, scan.batch, scan.hidden / width);
     let writer = Writer {
         scan,
@@ -117,23 +134,136 @@ pub(super) fn kernels(scan: &Scan, tile: &Tile) -> Result<Vec<Source>> {
         width,
         lanes: tile.subgroup,
     };
-    let mut stages: Vec<&Stage> = scan.stages().iter().collect();
-    if scan.initial && scan.direction == Direction::Backward {
-        stages.push(&scan.compiled.initial);
-    }
-    let label = |n: usize| {
-        if n < scan.stages().len() {
-            format!("{}.{n}", scan.name)
-        } else {
-            format!("{}.initial", scan.name)
-        }
+    let label = |n: usize| format!("{}.{n}", scan.name);
+    let mut kernels = match time {
+        Some(time) => vec![writer.over(time).looped(time)?],
+        None => { scan.stages().iter().enumerate() }
+            .map(|(n, stage)| writer.kernel(stage, &label(n), tile))
+            .collect::<Result<_>>()?,
     };
-    { stages.iter().enumerate() }
-        .map(|(n, stage)| writer.kernel(stage, &label(n), tile))
-        .collect()
+    if scan.initial && scan.direction == Direction::Backward {
+        let label = format!("{}.initial", scan.name);
+        kernels.push(writer.kernel(&scan.compiled.initial, &label, tile)?);
+    }
+    Ok(kernels)
 }
 
-impl Writer<'_> {
+/// Elements of a V: four where every row allows it.
+fn width(scan: &Scan, tile: &Tile) -> usize {
+    match tile.vector && fours(scan) {
+        true => ELEMENT,
+        false => 1,
+    }
+}
+
+/// The loop over time of a scan, where the tile has one and it is possible: the rule.
+///
+/// Rows must run from the first step to the last, which packed ones do not; there must be steps to loop over; a workgroup
+/// must have a thread for every unit or few units; it has `sums` sums over rows at most; and a dispatch must be short: no longer than a submission is meant to be
+/// on a slow device, and of no more rounds than llvmpipe goes through.
+pub(super) fn time_loop(scan: &Scan, tile: &Tile, threads: usize, sums: usize) -> Option<Loop> {
+    let steps = scan.range.len();
+    if tile.loop_steps == 0 || scan.packed.is_some() || steps < 2 {
+        return None;
+    }
+    let width = width(scan, tile);
+    let units = scan.hidden / width;
+    let (rows, columns, group) = tile.time_loop(scan.direction, scan.batch, units, threads)?;
+    let reductions: usize = scan.stages().iter().map(|s| s.reductions.len()).sum();
+    if rows * reductions > sums {
+        return None;
+    }
+    let (mut flops, mut rounds) = (0, 1);
+    for stage in scan.stages() {
+        for product in products(&stage.sums) {
+            flops += 2 * product.blocks * scan.hidden * product.feeds.len();
+            rounds += product.blocks * units;
+        }
+        rounds += rows * (stage.reductions.len() * units + columns);
+    }
+    let short = SHORT / (flops * rows * scan.hidden).max(1);
+    let steps = [tile.loop_steps, steps, short, ROUNDS / rounds];
+    let steps = steps.into_iter().min().filter(|steps| *steps > 0)?;
+    Some(Loop {
+        rows,
+        columns,
+        group,
+        steps,
+    })
+}
+
+impl<'a> Writer<'a> {
+    /// The same with the rows and units of a loop over time.
+    fn over(&self, time: &Loop) -> Writer<'a> {
+        Writer {
+            rows: time.rows,
+            columns: time.columns,
+            ..*self
+        }
+    }
+
+    /// What the shaders of a stage and of a loop over time have in common.
+    fn common(&self, text: &'static str, masks: String) -> Template {
+        let (v, u) = match self.width {
+            1 => ("f32", "u32"),
+            _ => ("vec4<f32>", "vec4<u32>"),
+        };
+        let mut template = Template::new(text)
+            .size("ROWS", self.rows)
+            .size("COLUMNS", self.columns)
+            .size("TILE", self.rows * self.columns)
+            .size("BATCH", self.scan.batch)
+            .size("UNITS", self.scan.hidden / self.width)
+            .subgroup(self.lanes > 0)
+            .text("V", v)
+            .text("U", u)
+            .flag("MASKED", !masks.is_empty())
+            .text("MASKS", masks);
+        for (name, slot) in self.slots() {
+            template = template.buffer(&name, slot);
+        }
+        template
+    }
+
+    /// What a thread does in a stage.
+    fn stage(&self, stage: &Stage) -> std::result::Result<String, String> {
+        Template::new(include_str!("../../../shaders/lib/scan_stage.wgsl"))
+            .size("ROWS", self.rows)
+            .size("COLUMNS", self.columns)
+            .flag("INLINE", self.rows * self.columns <= 4)
+            .size("SUMS", stage.sums.len())
+            .size("REDUCTIONS", stage.reductions.len())
+            .text("PRODUCTS", self.products(stage)?)
+            .text("ROW_NUMBERS", self.reductions(stage)?)
+            .text("PROGRAM", self.program(stage)?)
+            .part()
+    }
+
+    /// All stages of some steps.
+    fn looped(&self, time: &Loop) -> Result<Source> {
+        let label = format!("{}.loop", self.scan.name);
+        let fault = |fault: String| Error::internal(format!("kernel {label}: {fault}"));
+        let mut stages = String::new();
+        let mut masks: Vec<usize> = Vec::new();
+        for stage in self.scan.stages() {
+            let _ = writeln!(stages, "{{");
+            stages += &self.stage(stage).map_err(fault)?;
+            let _ = writeln!(stages, "}}\nstorageBarrier();");
+            for mask in loaded_masks(stage) {
+                if !masks.contains(&mask) {
+                    masks.push(mask);
+                }
+            }
+        }
+        let text = include_str!("../../../shaders/scan_loop.wgsl");
+        let backward = self.scan.direction == Direction::Backward;
+        self.common(text, self.masks(&masks))
+            .size("GROUP", time.group)
+            .flag("BACKWARD", backward)
+            .text("STAGES", stages)
+            .build(&label, flat_groups(self.scan.batch.div_ceil(self.rows), 1))
+    }
+
     fn kernel(&self, stage: &Stage, label: &str, tile: &Tile) -> Result<Source> {
         let units = self.scan.hidden / self.width;
         let mut across = units.div_ceil(self.columns);
@@ -141,42 +271,21 @@ impl Writer<'_> {
             across = across.next_multiple_of(tile.group);
         }
         let threads = across * self.scan.batch.div_ceil(self.rows);
-        let (v, u) = match self.width {
-            1 => ("f32", "u32"),
-            _ => ("vec4<f32>", "vec4<u32>"),
-        };
         let fault = |fault: String| Error::internal(format!("kernel {label}: {fault}"));
-        let masks = self.masks(stage);
-        let mut template = Template::new(include_str!("../../../shaders/scan.wgsl"))
+        let masks = self.masks(&loaded_masks(stage));
+        let mut template = self
+            .common(include_str!("../../../shaders/scan.wgsl"), masks)
             .size("GROUP", tile.group)
             .size("THREADS", threads)
             .size("ACROSS", across)
-            .size("ROWS", self.rows)
-            .size("COLUMNS", self.columns)
-            .size("TILE", self.rows * self.columns)
-            .size("BATCH", self.scan.batch)
             .flag("PACKED", self.scan.packed.is_some())
-            .size("UNITS", units)
-            .size("SUMS", stage.sums.len())
             .flag("UNIFORM", across.is_multiple_of(tile.group))
-            .subgroup(self.lanes > 0)
-            .flag("INLINE", self.rows * self.columns <= 4)
-            .text("V", v)
-            .text("U", u)
-            .size("REDUCTIONS", stage.reductions.len())
-            .flag("MASKED", !masks.is_empty())
-            .text("MASKS", masks)
-            .text("PRODUCTS", self.products(stage).map_err(fault)?)
-            .text("ROW_NUMBERS", self.reductions(stage).map_err(fault)?)
-            .text("PROGRAM", self.program(stage).map_err(fault)?);
+            .text("STAGE", self.stage(stage).map_err(fault)?);
         if let Some(packed) = self.scan.packed {
             template = template
                 .size("STARTS", packed.first)
                 .size("STEPS", self.scan.steps)
                 .size("ALL", self.scan.rows);
-        }
-        for (name, slot) in self.slots() {
-            template = template.buffer(&name, slot);
         }
         template.build(label, flat_groups(threads, tile.group))
     }
@@ -325,15 +434,10 @@ impl Writer<'_> {
         Ok(out)
     }
 
-    /// The functions of the masks that the stage's program loads.
-    fn masks(&self, stage: &Stage) -> String {
+    /// The functions of masks.
+    fn masks(&self, masks: &[usize]) -> String {
         let mut out = String::new();
-        let instrs = stage.program.instrs.iter();
-        let masks = instrs.filter_map(|i| match i {
-            Instr::Load(Load::Mask(m)) => Some(*m),
-            _ => None,
-        });
-        for m in masks {
+        for &m in masks {
             let mask = &self.scan.cell.masks[m];
             let row = match mask.locked {
                 true => "b",
@@ -509,6 +613,15 @@ impl Writer<'_> {
             _ => format!("{place} = {value};"),
         }
     }
+}
+
+/// The masks that a stage's program loads.
+fn loaded_masks(stage: &Stage) -> Vec<usize> {
+    let masks = stage.program.instrs.iter().filter_map(|i| match i {
+        Instr::Load(Load::Mask(m)) => Some(*m),
+        _ => None,
+    });
+    masks.collect()
 }
 
 #[cfg(test)]

@@ -140,6 +140,14 @@ impl Template {
             .size(&format!("{upper}_STRIDE"), m.stride)
     }
 
+    /// The text alone, its buffers still by name: a part of another template.
+    pub fn part(self) -> std::result::Result<String, String> {
+        let lines: Vec<&str> = self.text.lines().collect();
+        let mut body = String::new();
+        self.expand(&lines, &mut self.sizes.clone(), &mut body)?;
+        Ok(body)
+    }
+
     /// The kernel, for `groups` workgroups.
     pub fn build(self, label: impl Into<String>, groups: [u32; 3]) -> Result<Source> {
         let label = label.into();

@@ -29,6 +29,9 @@ pub struct Tile {
     pub subgroup: usize,
     /// Workgroups of a scan's step below which its tiles are made smaller, so that none of the device's parts is idle.
     pub fewest: usize,
+    /// Steps of a scan that a dispatch goes through at most, where a workgroup can have all units of its rows: it then waits
+    /// for nobody else. 0 where every stage of every step is a dispatch.
+    pub loop_steps: usize,
     /// Threads in a workgroup of everything else.
     pub flat: usize,
     /// Threads that share a row or a column of a reduction.
@@ -45,6 +48,10 @@ const MANY_LANES: usize = 32;
 const LONGEST_ROW: usize = 16_384;
 /// and no product sums over more than this in one go, four terms a round.
 const DEEPEST: usize = 131_072;
+/// Steps of a time loop at most, whatever a search finds.
+const LOOP_STEPS: usize = 1024;
+/// Those of the first one that a search looks at.
+const LOOP: usize = 64;
 
 impl Tile {
     /// Threads that share a reduction over `length` elements.
@@ -72,6 +79,7 @@ impl Tile {
         group: 64,
         subgroup: 0,
         fewest: 1,
+        loop_steps: 0,
         flat: 64,
         lanes: 32,
         cooperative: 0,
@@ -94,6 +102,7 @@ impl Tile {
         group: 8,
         subgroup: 0,
         fewest: 1,
+        loop_steps: 0,
         flat: 64,
         lanes: 1,
         cooperative: 0,
@@ -118,13 +127,14 @@ impl Tile {
     /// Tiles that differ in one size, with its name: what a search looks at next.
     pub fn neighbours(&self) -> Vec<(&'static str, Tile)> {
         type Change = fn(&mut Tile) -> &mut usize;
-        let sizes: [(&str, usize, Change); 6] = [
+        let sizes: [(&str, usize, Change); 7] = [
             ("scan rows", 64, |t| &mut t.scan_rows),
             ("forward units", 4, |t| &mut t.scan_units[0]),
             ("backward units", 4, |t| &mut t.scan_units[1]),
             ("product rows", 64, |t| &mut t.product_rows),
             ("product columns", 16, |t| &mut t.product_columns),
             ("workgroup", 256, |t| &mut t.group),
+            ("steps of a dispatch", LOOP_STEPS, |t| &mut t.loop_steps),
         ];
         let mut all = Vec::new();
         for (name, most, size) in sizes {
@@ -132,11 +142,22 @@ impl Tile {
             let value = *size(&mut next);
             for value in [value * 2, value / 2] {
                 *size(&mut next) = value;
-                if value <= most && next.usable() {
+                if value <= most && next.usable() && next != *self {
                     all.push((name, next));
                 }
             }
         }
+        let loop_steps = if self.loop_steps == 0 { LOOP } else { 0 };
+        all.insert(
+            0,
+            (
+                "time loop",
+                Tile {
+                    loop_steps,
+                    ..*self
+                },
+            ),
+        );
         if self.subgroup == 0 {
             let (vector, shared) = (!self.vector, !self.shared);
             all.push(("fours of units", Tile { vector, ..*self }));
@@ -162,6 +183,7 @@ impl Tile {
             && self.scan_rows * self.scan_units[0].max(self.scan_units[1]) <= 128
             && self.fewest <= 1 << 16
             && matches!(self.cooperative, 0 | 16 | 32 | 64)
+            && self.loop_steps <= LOOP_STEPS
             && match self.subgroup {
                 0 => true,
                 4 | 8 | 16 | 32 => {
@@ -191,6 +213,30 @@ impl Tile {
         (rows, columns)
     }
 
+    /// The rows and units (or fours of units) that a thread of a loop over time has, and the threads of its workgroup, which
+    /// has all units; none where it would need more than `most` threads.
+    pub(super) fn time_loop(
+        &self,
+        direction: Direction,
+        batch: usize,
+        units: usize,
+        most: usize,
+    ) -> Option<(usize, usize, usize)> {
+        let lanes = self.subgroup.max(1);
+        let whole = |rows: usize| rows.next_multiple_of(lanes);
+        let mut rows = whole(self.scan_rows.min(batch));
+        rows = whole(batch.div_ceil(batch.div_ceil(rows)));
+        while batch.div_ceil(rows) < self.fewest && rows > lanes {
+            rows = whole(rows / 2);
+        }
+        let mut columns = self.scan_units[usize::from(direction == Direction::Backward)];
+        let group = |columns| units.div_ceil(columns).next_multiple_of(lanes);
+        while group(columns) > most && columns < 4 {
+            columns += 1;
+        }
+        (group(columns) <= most).then(|| (rows, columns, group(columns)))
+    }
+
     /// One unit of one row a thread: the slow twin that the others are compared with.
     pub const NAIVE: Tile = Tile {
         vector: false,
@@ -202,6 +248,7 @@ impl Tile {
         group: 64,
         subgroup: 0,
         fewest: 1,
+        loop_steps: 0,
         flat: 64,
         lanes: 1,
         cooperative: 0,
@@ -244,6 +291,9 @@ impl std::fmt::Display for Tile {
             false => write!(f, "of {} x {}", self.product_rows, self.product_columns)?,
         }
         write!(f, ", workgroups of {}", self.group)?;
+        if self.loop_steps > 0 {
+            write!(f, ", time loops of {} steps", self.loop_steps)?;
+        }
         match self.subgroup {
             0 => Ok(()),
             size => write!(f, ", subgroups of {size}"),

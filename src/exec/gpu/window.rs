@@ -24,6 +24,10 @@ pub(super) struct Fit {
     pub align: usize,
     /// The most floating point operations of one dispatch of a product.
     pub flops: f64,
+    /// Threads of a workgroup at most.
+    pub threads: usize,
+    /// Sums over rows in a kernel that loops over time, at most.
+    pub sums: usize,
 }
 
 impl Fit {
@@ -32,6 +36,8 @@ impl Fit {
         binding: usize::MAX,
         align: 4,
         flops: f64::INFINITY,
+        threads: 256,
+        sums: usize::MAX,
     };
 
     /// Bindings of at most `binding` bytes on a device.
@@ -41,6 +47,8 @@ impl Fit {
             binding: (binding / 4) as usize,
             align: (align / 4) as usize,
             flops: quirk::largest_product(&device.adapter),
+            threads: device.limits.max_compute_invocations_per_workgroup as usize,
+            sums: quirk::most_sums(&device.adapter),
         }
     }
 
@@ -424,6 +432,8 @@ mod tests {
             binding: 256,
             align: 64,
             flops: f64::INFINITY,
+            threads: 256,
+            sums: usize::MAX,
         };
         let mut windows = Windows::new(&plan, fit, false);
         let (mut a, mut b, mut c) = (at(130, 2), at(900, 10), at(200, 3));
