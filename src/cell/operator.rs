@@ -75,35 +75,19 @@ fn rows<F: Real, const N: usize>(out: &mut [F], operands: [Row<F>; N], f: impl F
     let mut chunks: [&[[F; SIDE]]; N] = [&[]; N];
     let mut rests: [&[F]; N] = [&[]; N];
     let mut steps = [0; N];
-    let mut each = true;
     for n in 0..N {
         (chunks[n], rests[n]) = operands[n].values.as_chunks();
         steps[n] = operands[n].step;
         if steps[n] == 0 {
             rests[n] = chunks[n].as_flattened();
         }
-        each &= steps[n] == 1;
     }
-    if each {
-        // The common case, in a loop without a check.
-        for chunks in &mut chunks {
-            *chunks = &chunks[..whole.len()];
+    for (c, out) in whole.iter_mut().enumerate() {
+        let mut here = [[F::ZERO; SIDE]; N];
+        for n in 0..N {
+            here[n] = chunks[n][c * steps[n]];
         }
-        for (c, out) in whole.iter_mut().enumerate() {
-            let mut here = [[F::ZERO; SIDE]; N];
-            for n in 0..N {
-                here[n] = chunks[n][c];
-            }
-            *out = chunk(here, &f);
-        }
-    } else {
-        for (c, out) in whole.iter_mut().enumerate() {
-            let mut here = [[F::ZERO; SIDE]; N];
-            for n in 0..N {
-                here[n] = chunks[n][c * steps[n]];
-            }
-            *out = chunk(here, &f);
-        }
+        *out = chunk(here, &f);
     }
     for (i, out) in rest.iter_mut().enumerate() {
         let mut values = [F::ZERO; N];
