@@ -39,15 +39,28 @@ pub(super) fn exponentials<F: Real>(row: &[F]) -> (F, F) {
     let larger = |a: F, b: F| if b > a { b } else { a };
     let mut lanes = [row[0]; SIDE];
     for chunk in chunks {
-        lanes = std::array::from_fn(|i| larger(lanes[i], chunk[i]));
+        for i in 0..SIDE {
+            lanes[i] = larger(lanes[i], chunk[i]);
+        }
     }
-    let max = { lanes.iter().chain(rest) }.fold(row[0], |max, x| larger(max, *x));
+    let mut max = row[0];
+    for x in lanes.iter().chain(rest) {
+        max = larger(max, *x);
+    }
     let mut lanes = [F::ZERO; SIDE];
     for chunk in chunks {
-        lanes = std::array::from_fn(|i| lanes[i] + (chunk[i] - max).exp());
+        for i in 0..SIDE {
+            lanes[i] += (chunk[i] - max).exp();
+        }
     }
-    let rest = rest.iter().fold(F::ZERO, |sum, x| sum + (*x - max).exp());
-    (max, lanes.iter().fold(rest, |sum, x| sum + *x))
+    let mut sum = F::ZERO;
+    for x in rest {
+        sum += (*x - max).exp();
+    }
+    for lane in lanes {
+        sum += lane;
+    }
+    (max, sum)
 }
 
 impl SoftmaxXent {
