@@ -461,7 +461,7 @@ impl Device {
 }
 
 /// wgpu's token for what it calls experimental.
-#[allow(unsafe_code)] // the only place: the token has no other constructor
+#[allow(unsafe_code)] // the token has no other constructor
 fn agreed() -> wgpu::ExperimentalFeatures {
     // SAFETY: nothing is dereferenced; the contract is to know that the features may have faults, and to report them. Only
     // whoever passes --cooperative gets here.
