@@ -43,10 +43,18 @@ impl Reduction {
     ) -> F {
         let row = |what: Load| &load(what)[..width];
         match self {
-            Reduction::Mean(of) => mean([row(of)], |[a]| a),
+            Reduction::Mean(of) => mean(
+                [row(of)],
+                #[inline(always)]
+                |[a]| a,
+            ),
             Reduction::Scale { row: of, mean: m } => {
                 let m = before(m);
-                let variance = mean([row(of)], |[a]| (a - m) * (a - m));
+                let variance = mean(
+                    [row(of)],
+                    #[inline(always)]
+                    |[a]| (a - m) * (a - m),
+                );
                 F::ONE / (variance + F::of(EPS)).sqrt()
             }
             Reduction::Slope {
@@ -55,7 +63,11 @@ impl Reduction {
                 mean: m,
             } => {
                 let m = before(m);
-                mean([row(sent), row(of)], |[dy, a]| dy * (a - m))
+                mean(
+                    [row(sent), row(of)],
+                    #[inline(always)]
+                    |[dy, a]| dy * (a - m),
+                )
             }
         }
     }
@@ -83,10 +95,14 @@ fn mean<F: Real, const N: usize>(rows: [&[F]; N], f: impl Fn([F; N]) -> F) -> F 
     }
     let mut lanes = [F::ZERO; SIDE];
     for c in 0..n / SIDE {
+        let mut here = [[F::ZERO; SIDE]; N];
+        for r in 0..N {
+            here[r] = chunks[r][c];
+        }
         for i in 0..SIDE {
             let mut values = [F::ZERO; N];
             for r in 0..N {
-                values[r] = chunks[r][c][i];
+                values[r] = here[r][i];
             }
             lanes[i] += f(values);
         }
