@@ -75,10 +75,9 @@ fn forward(cell: &Cell, level: &[usize], saved: &[Id], training: bool, compiled:
     };
     let row = |id: Id| leaf(&cell.graph, id).or_else(|| stored(id));
     let load = |id: Id, stage: usize| match cell.graph.node(id) {
-        _ if reductions.contains(&id) => {
-            let place = reductions.iter().position(|r| *r == id);
-            place.filter(|_| level[id] <= stage).map(Load::Reduction)
-        }
+        node if reduction::is(node) => (level[id] <= stage)
+            .then(|| reduction::load(&reductions, id))
+            .flatten(),
         Node::Lane(l) => match cell.sources[cell.lanes[l].source].kind {
             SourceKind::Input => Some(Load::Hoisted(cell.lanes[l].block)),
             _ => lanes[stage].iter().position(|o| *o == l).map(Load::Sum),
@@ -248,10 +247,9 @@ fn backward(cell: &Cell, compiled: &mut Compiled) -> Vec<Id> {
     let parked = |id: Id| rows.iter().position(|r| *r == id).map(Load::Scratch);
     let load = |id: Id, stage: usize| match graph.node(id) {
         // A number of a row is cheaper made again than kept for every unit.
-        _ if reductions.contains(&id) => {
-            let place = reductions.iter().position(|r| *r == id);
-            place.filter(|_| level[id] <= stage).map(Load::Reduction)
-        }
+        node if reduction::is(node) => (level[id] <= stage)
+            .then(|| reduction::load(&reductions, id))
+            .flatten(),
         Node::Upstream => Some(Load::Upstream),
         // The first stage that stores a carry overwrites it, so later ones cannot read it.
         Node::Carry(k) => (stage == 0).then_some(Load::Carry(k)),
@@ -339,8 +337,8 @@ fn choose_saved(
                 graph.operands(id).all(|o| available[o])
             }
             node => {
-                let mut rows = reduction::rows(node).peekable();
-                rows.peek().is_some() && rows.all(|row| lies(row) || saved.contains(&row))
+                let mut rows = reduction::rows(node);
+                reduction::is(node) && rows.all(|row| lies(row) || saved.contains(&row))
             }
         };
         if (direct[id] && !available[id]) || (memory[id] && !lies(id)) {

@@ -139,11 +139,20 @@ pub(super) fn rows(node: Node) -> impl Iterator<Item = Id> {
     row.into_iter().chain(sent)
 }
 
+/// Whether a node is a reduction.
+pub(super) fn is(node: Node) -> bool {
+    rows(node).next().is_some()
+}
+
 /// Every reduction of the graph.
 pub(super) fn all(graph: &Graph) -> Vec<Id> {
     let ids = 0..graph.len();
-    ids.filter(|id| rows(graph.node(*id)).next().is_some())
-        .collect()
+    ids.filter(|id| is(graph.node(*id))).collect()
+}
+
+/// How a reduction is loaded, counted among `all`.
+pub(super) fn load(all: &[Id], id: Id) -> Option<Load> {
+    all.iter().position(|r| *r == id).map(Load::Reduction)
 }
 
 /// The reductions that a program loads, each after the mean that it rests on. The program's loads, which counted among
