@@ -328,6 +328,7 @@ fn on_an_adapter_every_kernel_is_a_row() {
     .program: string
     .settings: null
     .steps: number
+    .tile.left_out: empty
     .tile.sizes.cooperative: number
     .tile.sizes.fewest: number
     .tile.sizes.flat: number
@@ -341,6 +342,7 @@ fn on_an_adapter_every_kernel_is_a_row() {
     .tile.sizes.shared: bool
     .tile.sizes.subgroup: number
     .tile.sizes.vector: bool
+    .tile.sizes.wave_steps: number
     .tile.tuned: bool
     .total.calls: number
     .total.gbytes: number

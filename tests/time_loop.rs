@@ -1,29 +1,16 @@
 //! The loop over time within a dispatch: what it makes, when it is taken, and that it changes no bit.
 
-mod adapter;
+mod common;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use adapter::device;
+use common::device;
+use common::pairs::{compared, spec, trained_bits};
 use wgrnn::cell::{Noise, library};
-use wgrnn::exec::Inputs;
-use wgrnn::exec::check::Twins;
 use wgrnn::exec::gpu::{Device, Gpu, Tile};
-use wgrnn::model::{Dims, Init, Mode, Scheme, Spec, Update, initialize};
-use wgrnn::op::{Control, Hyper, Plan, Rule};
-use wgrnn::rng::{Purpose, Stream};
-
-fn spec(cell: &str, hidden: usize, layers: usize, embed: usize) -> Spec {
-    let cell = Arc::new(library::builtin(cell).unwrap());
-    Spec {
-        vocab: 11,
-        cells: vec![cell; layers],
-        hidden,
-        embed,
-        ..Spec::default()
-    }
-}
+use wgrnn::model::{Dims, Mode, Spec, Update};
+use wgrnn::op::{Plan, Rule};
 
 /// Small tiles with loops of two steps, so that a window has several dispatches and a last one that is shorter.
 fn looped(device: &Device) -> [Tile; 3] {
@@ -46,58 +33,10 @@ fn looped(device: &Device) -> [Tile; 3] {
     })
 }
 
-fn inputs(plan: &Plan, seed: u64, reset: bool) -> (Vec<u32>, Control, Hyper) {
-    let ids = plan.slot(plan.io.ids.unwrap());
-    let mut stream = Stream::new(seed, Purpose::Check, 0);
-    let rows = ids.len() - ids.shape[1];
-    let control = Control {
-        key: [seed as u32, 77],
-        step: [3, 0],
-        reset: u32::from(reset),
-    };
-    let hyper = Hyper {
-        lr: 0.01,
-        scale: 1.0 / rows as f64,
-        update: 1.0,
-        correction1: 0.1,
-        correction2: 0.001,
-    };
-    let id = |_| (f64::from(stream.uniform()) * 11.0) as u32;
-    ((0..ids.len()).map(id).collect(), control, hyper)
-}
-
-fn twins(device: &Arc<Device>, plan: Plan, tile: &Tile) -> Twins {
-    let init = Init {
-        scheme: Scheme::Uniform,
-        scale: 0.4,
-        seed: 5,
-        ..Init::default()
-    };
-    let parameters = initialize(&plan, &init).unwrap();
-    let gpu = Gpu::with_tile(device.clone(), Arc::new(plan), tile);
-    Twins::new(pollster::block_on(gpu).unwrap(), &parameters).unwrap()
-}
-
 /// Every operation in order from the CPU's slots, in a first minibatch and in one that goes on.
 fn compare(device: &Arc<Device>, plan: Plan, tile: &Tile, what: &str) {
     assert_eq!(loops(&plan, tile), scans(&plan), "{what}: not looped");
-    let mut twins = twins(device, plan, tile);
-    for (seed, reset) in [(1, true), (2, false)] {
-        let (ids, control, hyper) = inputs(twins.plan(), seed, reset);
-        let inputs = Inputs {
-            ids: &ids,
-            targets: None,
-            weights: None,
-            starts: None,
-            control,
-            hyper,
-        };
-        let rows = pollster::block_on(twins.operations(&inputs)).unwrap();
-        assert!(rows.len() >= twins.plan().ops.len());
-        for row in rows {
-            assert!(row.passed(), "{what}: {}", row.fault());
-        }
-    }
+    compared(device, plan, tile, what);
 }
 
 /// How many kernels loop over time.
@@ -172,22 +111,7 @@ fn looping_changes_no_bit() {
         };
         let dims = Dims { steps: 7, batch: 9 };
         let plan = spec("lstm", 20, 2, 0).plan(dims, Mode::Train(update));
-        let mut pair = twins(&device, plan.unwrap(), tile);
-        for (seed, reset) in [(1, true), (2, false), (3, false)] {
-            let (ids, control, hyper) = inputs(pair.plan(), seed, reset);
-            let inputs = Inputs {
-                ids: &ids,
-                targets: None,
-                weights: None,
-                starts: None,
-                control,
-                hyper,
-            };
-            pollster::block_on(pair.gpu().run(&inputs)).unwrap();
-        }
-        let slot = pair.plan().io.parameters.unwrap();
-        let values = pollster::block_on(pair.gpu().read(slot)).unwrap();
-        values.iter().map(|v| v.to_bits()).collect()
+        trained_bits(&device, plan.unwrap(), tile)
     };
     for tile in looped(&device) {
         let usual = train(&Tile {

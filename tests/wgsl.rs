@@ -216,6 +216,23 @@ fn snapshots() -> Vec<(String, String)> {
     let mut kernels = kernels.unwrap();
     kernels.retain(|(_, text)| uses(text));
     all.push(("subgroups".into(), listing(&kernels)));
+    // What two scans in one kernel have around them is the same everywhere.
+    let wave = Tile {
+        wave_steps: 1,
+        scan_rows: 1,
+        ..SNAPSHOT
+    };
+    let spec = Spec {
+        vocab: 5,
+        cells: vec![Arc::new(library::builtin("rnn").unwrap()); 2],
+        hidden: 8,
+        ..Spec::default()
+    };
+    let plan = spec.plan(DIMS, Mode::Gradients).unwrap();
+    let mut kernels = Gpu::sources(&plan, &wave).unwrap();
+    let mut seen = BTreeSet::new();
+    kernels.retain(|(name, _)| name.contains("l0+l1") && seen.insert(name.clone()));
+    all.push(("abreast".into(), listing(&kernels)));
     // The other operations; kernels that differ in nothing but their sizes once.
     let sources = |plan: &Plan| Gpu::sources(plan, &SNAPSHOT).unwrap();
     let mut kernels: Vec<_> = everything(ADAM).iter().flat_map(sources).collect();
@@ -327,12 +344,19 @@ fn all_valid(what: &str, kernels: &[(String, String)]) {
     }
 }
 
-fn tiles() -> [(&'static str, Tile); 7] {
+fn tiles() -> [(&'static str, Tile); 8] {
     let looped = |tile| Tile {
         loop_steps: 2,
         ..tile
     };
     [
+        (
+            "wavefront",
+            Tile {
+                wave_steps: 1,
+                ..SNAPSHOT
+            },
+        ),
         ("time loop", looped(SNAPSHOT)),
         ("time loop of subgroups", looped(Tile::subgroups(8, 2))),
         ("subgroups", Tile::subgroups(8, 2)),

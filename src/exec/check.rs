@@ -335,6 +335,7 @@ fn roundings(plan: &Plan, op: &Op, cooperative: bool) -> usize {
     match (half, op) {
         (false, _) => 0,
         (true, Op::Scan(op)) => 2 + op.steps,
+        (true, Op::Abreast(op)) => 2 + op.steps(),
         // Operands of cooperative matrices are rounded, too.
         (true, Op::MatMul(_)) if cooperative => 3,
         (true, _) => 1,
@@ -364,6 +365,10 @@ impl Half {
 fn sum_length(op: &Op) -> usize {
     match op {
         Op::MatMul(op) => op.dims().1,
+        Op::Abreast(op) => {
+            let scans = op.scans.iter().map(|s| Op::Scan(s.clone()));
+            scans.map(|scan| sum_length(&scan)).max().unwrap_or(0)
+        }
         Op::Scan(op) => {
             let sums = op.stages().iter().flat_map(|s| &s.sums);
             let terms = sums.map(|s| s.terms.len()).max().unwrap_or(0);

@@ -124,6 +124,10 @@ pub struct Profile {
     pub limits: Limits,
     /// One timed step in full.
     pub trace: Traced,
+    /// The plan as it ran, to whose operations the trace refers.
+    pub plan: Arc<Plan>,
+    /// What the tile has and this plan's kernels have not, and why.
+    pub left_out: Vec<String>,
 }
 
 /// Runs before the measured ones: caches fill, clocks rise, kernels are made ready.
@@ -174,7 +178,7 @@ fn on_cpu(
         traces.push(trace_cpu(&mut cpu, inputs)?);
     }
     let wall = mean(&middle(walls, |w| *w), |w| *w);
-    Ok(assemble(&plan, traces, wall, None, false, limits))
+    Ok(assemble(plan, traces, wall, None, false, limits))
 }
 
 /// One run of all operations, one after another on one track.
@@ -262,18 +266,14 @@ async fn on_gpu(
         submissions: gpu.submissions().len(),
         longest: gpu.submissions().iter().copied().fold(0.0, f64::max),
     };
-    Ok(assemble(
-        &plan,
-        traces,
-        wall,
-        Some(host),
-        timestamps,
-        limits,
-    ))
+    let left_out = gpu.left_out().to_vec();
+    let plan = gpu.plan().clone();
+    let found = assemble(plan, traces, wall, Some(host), timestamps, limits);
+    Ok(Profile { left_out, ..found })
 }
 
 fn assemble(
-    plan: &Plan,
+    plan: Arc<Plan>,
     traces: Vec<Traced>,
     wall: f64,
     host: Option<Host>,
@@ -284,9 +284,12 @@ fn assemble(
     let steps: Vec<Vec<KernelTime>> = kept.iter().map(Traced::kernels).collect();
     let first = steps.first().map_or(&[][..], Vec::as_slice);
     let row = |(n, kernel): (usize, &KernelTime)| {
-        let op = &plan.ops[kernel.op];
-        let costs = plan.costs(op);
-        let part = kernel.part.and_then(|p| costs.get(p)).copied();
+        let op = &plan.ops[kernel.ops[0]];
+        let cost = |op: &usize| {
+            let op = &plan.ops[*op];
+            let part = kernel.part.and_then(|p| plan.costs(op).get(p).copied());
+            part.unwrap_or_else(|| op.cost())
+        };
         Row {
             label: kernel.label.clone(),
             kind: op.kind(),
@@ -294,7 +297,7 @@ fn assemble(
             calls: kernel.calls,
             seconds: mean(&steps, |s| s[n].seconds),
             spread: spread(steps.iter().map(|s| s[n].seconds)),
-            cost: part.unwrap_or_else(|| op.cost()),
+            cost: kernel.ops.iter().map(cost).sum(),
         }
     };
     let empty = || Traced {
@@ -312,6 +315,8 @@ fn assemble(
         timestamps,
         limits,
         trace: kept.get(kept.len() / 2).cloned().unwrap_or_else(empty),
+        plan: plan.clone(),
+        left_out: Vec::new(),
     }
 }
 

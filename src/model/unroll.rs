@@ -426,6 +426,7 @@ impl Writer<'_> {
                 op.at = rows;
                 op.weight /= (self.pieces * self.windows) as f64;
             }
+            Op::Abreast(op) => op.scans.iter_mut().for_each(|scan| scan.at = rows),
             Op::MatMul(_)
             | Op::ColumnSum(_)
             | Op::Add(_)

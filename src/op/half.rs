@@ -64,6 +64,10 @@ impl Plan {
             matches!(role, Role::Activation | Role::State)
         };
         match op {
+            Op::Abreast(op) => {
+                let scans = op.scans.iter().map(|s| Op::Scan(s.clone()));
+                scans.flat_map(|scan| self.says(&scan)).collect()
+            }
             Op::Scan(op) => {
                 let mut says = vec![Say::Sum(op.state)];
                 says.extend(op.work.map(Say::Sum));

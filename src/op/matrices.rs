@@ -1,7 +1,7 @@
 //! Every matrix of an operation, for code that moves them.
 
 use super::scan::Hoisted;
-use super::{Matrix, Op};
+use super::{Matrix, Op, Scan};
 
 impl Op {
     /// Every matrix that the operation addresses. What a norm sums up is not among them: it is never moved.
@@ -15,19 +15,8 @@ impl Op {
                 .chain(&mut op.bias)
                 .collect(),
             Op::Transpose(op) => vec![&mut op.from, &mut op.to],
-            Op::Scan(op) => {
-                let hoisted = match &mut op.hoisted {
-                    Hoisted::Nothing => None,
-                    Hoisted::Rows(m) => Some(m),
-                    Hoisted::Table { table, .. } => Some(table),
-                };
-                { hoisted.into_iter() }
-                    .chain(&mut op.input)
-                    .chain(op.weights.iter_mut().flatten())
-                    .chain(&mut op.vectors)
-                    .chain(&mut op.upstream)
-                    .collect()
-            }
+            Op::Scan(op) => of_scan(op),
+            Op::Abreast(op) => op.scans.iter_mut().flat_map(of_scan).collect(),
             Op::Dropout(op) => vec![&mut op.from, &mut op.to],
             Op::SoftmaxXent(op) => vec![&mut op.logits, &mut op.losses],
             Op::SoftmaxStats(op) => { [&mut op.logits, &mut op.stats].into_iter() }
@@ -58,4 +47,18 @@ impl Op {
                 .collect(),
         }
     }
+}
+
+fn of_scan(op: &mut Scan) -> Vec<&mut Matrix> {
+    let hoisted = match &mut op.hoisted {
+        Hoisted::Nothing => None,
+        Hoisted::Rows(m) => Some(m),
+        Hoisted::Table { table, .. } => Some(table),
+    };
+    { hoisted.into_iter() }
+        .chain(&mut op.input)
+        .chain(op.weights.iter_mut().flatten())
+        .chain(&mut op.vectors)
+        .chain(&mut op.upstream)
+        .collect()
 }

@@ -3,12 +3,12 @@
 //! The plain code is the reference that the executors are compared with; it is written to be read. Parameters'
 //! gradients are either written or, with `accumulate`, added to; activations are always written.
 
+pub mod abreast;
 pub mod add;
 pub mod carry;
 pub mod column_sum;
-pub mod dropout;
-
 pub mod derived;
+pub mod dropout;
 pub mod gather;
 mod half;
 pub mod log_softmax;
@@ -28,8 +28,10 @@ pub mod softmax_stats;
 pub mod softmax_xent;
 pub mod sparse_update;
 pub mod transpose;
+mod wave;
 pub mod zero;
 
+pub use abreast::Abreast;
 pub use add::Add;
 pub use carry::Carry;
 pub use column_sum::ColumnSum;
@@ -117,6 +119,7 @@ macro_rules! ops {
             pub fn costs(&self) -> Vec<Cost> {
                 match self {
                     Op::Scan(op) => op.costs(),
+                    Op::Abreast(op) => op.costs(),
                     Op::Norm(op) => op.costs(),
                     op => vec![op.cost()],
                 }
@@ -170,6 +173,7 @@ ops! {
     MatMul: "A matrix product.",
     Transpose: "A transposed copy.",
     Scan: "A recurrent layer over a range of steps, forward or backward.",
+    Abreast: "Recurrent layers that need nothing of one another, side by side.",
     Dropout: "Zeroes random elements and scales the rest; the same mask both ways.",
     SoftmaxXent: "Softmax, cross-entropy and its gradient in place.",
     SoftmaxStats: "Maximum, sum of exponentials and target's score of rows, over a chunk of the vocabulary.",

@@ -114,6 +114,25 @@ impl Matrix {
     pub fn end(&self) -> usize {
         self.offset + self.rows.saturating_sub(1) * self.stride + self.cols
     }
+
+    /// Whether it may have an element in common with `other`.
+    pub fn meets(&self, other: &Matrix) -> bool {
+        let near =
+            self.slot == other.slot && self.offset < other.end() && other.offset < self.end();
+        let columns = |m: &Matrix| {
+            let first = m.offset % m.stride.max(1);
+            first..first + m.cols
+        };
+        let (own, others) = (columns(self), columns(other));
+        let rows = self.stride == other.stride && own.end.max(others.end) <= self.stride;
+        near && !(rows && (own.end <= others.start || others.end <= own.start))
+    }
+
+    /// Whether row r of both lies in the same row of the slot, for every r.
+    pub fn aligned(&self, other: &Matrix) -> bool {
+        let row = |m: &Matrix| m.offset / m.stride.max(1);
+        self.slot == other.slot && self.stride == other.stride && row(self) == row(other)
+    }
 }
 
 /// How a parameter starts.

@@ -1,6 +1,8 @@
 //! What tests of whole plans share: tokens, inputs, comparisons, an adapter.
 #![allow(dead_code)] // each file of tests uses its part
 
+pub mod pairs;
+
 use std::sync::Arc;
 
 use wgrnn::exec::Inputs;

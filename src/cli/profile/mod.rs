@@ -81,7 +81,7 @@ pub fn run(m: &ArgMatches) -> Result<()> {
     found.rows.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
     let file = flags::path(m, "trace");
     if let Some(file) = file {
-        let events = trace::events(&found.trace, &work.plan, &device.name());
+        let events = trace::events(&found.trace, &found.plan, &device.name());
         atomic::write(file, events.to_string().as_bytes())?;
     }
     let of = Profiled {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use wgrnn::Result;
 use wgrnn::exec::Device;
 use wgrnn::exec::profile::{Bound, Profile, Row, rate};
-use wgrnn::op::{Cost, Plan};
+use wgrnn::op::Cost;
 use wgrnn::train::Settings;
 
 use super::super::known;
@@ -66,7 +66,7 @@ pub fn value(of: &Profiled) -> Result<Value> {
         "date": utc(now.map_or(0, |t| t.as_secs())),
         "device": of.device.name(),
         "driver": driver(&of.device),
-        "tile": tile(&of.device, plan),
+        "tile": tile(of),
         "model": {
             "cell": spec.cell_names(),
             "hidden": spec.hidden,
@@ -117,12 +117,12 @@ pub fn value(of: &Profiled) -> Result<Value> {
 }
 
 /// The kernels' sizes, on a GPU.
-fn tile(device: &Device, plan: &Plan) -> Value {
-    match device {
+fn tile(of: &Profiled) -> Value {
+    match &of.device {
         Device::Cpu => Value::Null,
         Device::Gpu(gpu) => {
-            let (tile, tuned) = gpu.tile(plan);
-            json!({"sizes": tile, "tuned": tuned})
+            let (tile, tuned) = gpu.tile(&of.work.plan);
+            json!({"sizes": tile, "tuned": tuned, "left_out": of.found.left_out})
         }
     }
 }

@@ -37,7 +37,11 @@ pub fn print(of: &Profiled) -> Result<()> {
     if let Device::Gpu(gpu) = &of.device {
         let (tile, tuned) = gpu.tile(plan);
         let by = if tuned { "`tune` found" } else { "usual" };
-        out::line(&format!("tile ({by}): {tile}\n"))?;
+        out::line(&format!("tile ({by}): {tile}"))?;
+        for what in &found.left_out {
+            out::line(&format!("left out: {what}"))?;
+        }
+        out::line("")?;
     }
     kernels(found)?;
     out::line(&format!(

@@ -298,6 +298,7 @@ impl<F: Real> Cpu<F> {
                 });
             }),
             Op::Scan(op) => self.scan(op),
+            Op::Abreast(op) => op.scans.iter().for_each(|scan| self.scan(scan)),
             Op::Dropout(op) => {
                 let mut to = std::mem::take(&mut self.reals[op.to.slot.0]);
                 let control = &self.words[op.control.0];
@@ -660,6 +661,10 @@ pub fn packed_bytes(plan: &Plan) -> u64 {
             (product::room_elements([m, k, n]), 0)
         }
         Op::Scan(op) => (0, op.terms() * op.hidden * op.hidden),
+        Op::Abreast(op) => {
+            let of = |s: &Scan| s.terms() * s.hidden * s.hidden;
+            (0, op.scans.iter().map(of).max().unwrap_or(0))
+        }
         _ => (0, 0),
     };
     let most = { plan.ops.iter().map(of) }.fold((0, 0), |a, b| (a.0.max(b.0), a.1.max(b.1)));

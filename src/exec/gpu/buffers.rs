@@ -16,7 +16,8 @@ pub(super) struct Kernel {
     pub label: String,
     pub pipeline: Arc<Pipeline>,
     pub bind: wgpu::BindGroup,
-    pub step: bool,
+    /// How many steps it is told of.
+    pub told: usize,
     pub groups: [u32; 3],
 }
 
@@ -65,43 +66,47 @@ pub(super) fn bytes(width: usize, elements: usize) -> u64 {
 
 /// What kernels are told, each at an offset that a binding may have.
 pub(super) struct Steps {
+    /// All of it, with nothing told where the next offset is further on.
     numbers: Vec<Told>,
-    places: HashMap<Told, usize>,
-    stride: u64,
+    places: HashMap<Vec<Told>, usize>,
+    /// Between two offsets.
+    stride: usize,
 }
 
 impl Steps {
-    pub fn new(stride: u64) -> Steps {
+    /// For offsets at multiples of `alignment` bytes.
+    pub fn new(alignment: u32) -> Steps {
         Steps {
             numbers: Vec::new(),
             places: HashMap::new(),
-            stride,
+            stride: (alignment as usize).div_ceil(STEP_BYTES as usize).max(1),
         }
     }
 
-    pub fn offset(&mut self, step: Told) -> u32 {
-        let numbers = &mut self.numbers;
-        let place = *self.places.entry(step).or_insert_with(|| {
-            numbers.push(step);
-            numbers.len() - 1
+    /// Where a dispatch finds what it is told: an entry for each part of its kernel.
+    pub fn offset(&mut self, told: &[Told]) -> u32 {
+        let (numbers, stride) = (&mut self.numbers, self.stride);
+        let known = self.places.get(told).copied();
+        let place = known.unwrap_or_else(|| {
+            let place = numbers.len();
+            numbers.extend(told);
+            numbers.resize(numbers.len().next_multiple_of(stride), Told::default());
+            self.places.insert(told.to_vec(), place);
+            place
         });
-        (place as u64 * self.stride) as u32
+        (place as u64 * STEP_BYTES) as u32
     }
 
     pub fn buffer(&self, device: &Device) -> wgpu::Buffer {
-        let size = self.stride * self.numbers.len().max(1) as u64;
+        let size = STEP_BYTES * self.numbers.len().max(1) as u64;
         let buffer = device.raw.create_buffer(&wgpu::BufferDescriptor {
             label: Some("steps"),
             size,
             usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
             mapped_at_creation: false,
         });
-        let mut bytes = vec![0u8; size as usize];
-        for (place, number) in self.numbers.iter().enumerate() {
-            let at = place * self.stride as usize;
-            bytes[at..at + 16].copy_from_slice(bytemuck::cast_slice(number));
-        }
-        device.queue.write_buffer(&buffer, 0, &bytes);
+        let bytes: &[u8] = bytemuck::cast_slice(&self.numbers);
+        device.queue.write_buffer(&buffer, 0, bytes);
         buffer
     }
 }
@@ -200,13 +205,13 @@ pub(super) fn kernel(
             },
         })
         .collect();
-    if source.step {
+    if source.told > 0 {
         entries.push(wgpu::BindGroupEntry {
             binding: entries.len() as u32,
             resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
                 buffer: steps,
                 offset: 0,
-                size: std::num::NonZeroU64::new(STEP_BYTES),
+                size: std::num::NonZeroU64::new(STEP_BYTES * source.told as u64),
             }),
         });
     }
@@ -220,7 +225,7 @@ pub(super) fn kernel(
         label: source.label.clone(),
         pipeline,
         bind,
-        step: source.step,
+        told: source.told,
         groups: source.groups,
     })
 }

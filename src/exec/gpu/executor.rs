@@ -7,9 +7,9 @@ use std::sync::Arc;
 use super::buffers::{Dispatch, Held, Kernel, Steps, allocate, bindable, kernel};
 use super::device::Device;
 use super::half;
-use super::lower::{Told, lower};
+use super::lower::{Told, lower, scheduled};
 use super::pace::Pace;
-use super::pipeline::{STEP_BYTES, compile_all};
+use super::pipeline::compile_all;
 use super::readback::Ring;
 use super::run::{IN_FLIGHT, Measured, RETURNED};
 use super::template::Source;
@@ -43,6 +43,7 @@ pub struct Gpu {
     pub(super) runs: u64,
     /// Steps of the longest of the packed sequences in hand.
     pub(super) longest: u32,
+    left_out: Vec<String>,
 }
 
 impl std::fmt::Debug for Gpu {
@@ -105,15 +106,24 @@ impl Gpu {
     ) -> Result<Gpu> {
         half::allowed(&device, &plan)?;
         let fit = Fit::of(&device, binding);
+        let mut left_out = Vec::new();
+        let plan = match scheduled(&plan, tile, fit) {
+            Some(other) => Arc::new(other),
+            None if tile.wave_steps > 0 => {
+                left_out.push("wavefront: no two scans of the plan can run side by side".into());
+                plan
+            }
+            None => plan,
+        };
         let (buffers, held) = allocate(&device, &plan).await?;
-        let stride = u64::from(device.limits.min_uniform_buffer_offset_alignment).max(STEP_BYTES);
         let mut known: HashMap<Source, usize> = HashMap::new();
-        let mut steps = Steps::new(stride);
+        let mut steps = Steps::new(device.limits.min_uniform_buffer_offset_alignment);
         let mut ops = Vec::new();
         let mut all: Vec<Dispatch> = Vec::new();
         let mut sources: Vec<Source> = Vec::new();
         for op in &plan.ops {
             let lowered = lower(op, &plan, tile, fit)?;
+            left_out.extend(lowered.left_out.map(|why| format!("{}: {why}", op.name())));
             let packed = matches!(op, Op::Scan(scan) if scan.packed.is_some());
             for source in &lowered.kernels {
                 bindable(&device, &plan, source, binding)?;
@@ -128,11 +138,13 @@ impl Gpu {
                 }
                 places.push(place);
             }
-            let dispatch = |(kernel, step): &(usize, Told)| Dispatch {
+            let dispatch = |(kernel, told): &(usize, Vec<Told>)| Dispatch {
                 kernel: places[*kernel],
                 part: lowered.parts[*kernel],
-                offset: steps.offset(*step),
-                packed: packed.then_some(step[0]).filter(|step| *step != u32::MAX),
+                offset: steps.offset(told),
+                packed: packed
+                    .then_some(told[0][0])
+                    .filter(|step| *step != u32::MAX),
             };
             let first = all.len();
             all.extend(lowered.order.iter().map(dispatch));
@@ -162,6 +174,7 @@ impl Gpu {
             in_flight: VecDeque::new(),
             runs: 0,
             longest: 0,
+            left_out,
         })
     }
 
@@ -170,6 +183,8 @@ impl Gpu {
     /// # Errors
     /// Internal when a kernel cannot be made.
     pub fn sources(plan: &Plan, tile: &Tile) -> Result<Vec<(String, String)>> {
+        let other = scheduled(plan, tile, Fit::ANY);
+        let plan = other.as_ref().unwrap_or(plan);
         let mut sources = Vec::new();
         for op in &plan.ops {
             let kernels = lower(op, plan, tile, Fit::ANY)?.kernels;
@@ -183,13 +198,20 @@ impl Gpu {
     /// # Errors
     /// Internal when a kernel cannot be made.
     pub fn count(plan: &Plan, tile: &Tile) -> Result<usize> {
+        let other = scheduled(plan, tile, Fit::ANY);
+        let plan = other.as_ref().unwrap_or(plan);
         let orders = plan.ops.iter().map(|op| lower(op, plan, tile, Fit::ANY));
         orders.map(|lowered| Ok(lowered?.order.len())).sum()
     }
 
-    /// The plan that it runs.
+    /// The plan that it runs: the one that it was made for, or the same with scans side by side.
     pub fn plan(&self) -> &Arc<Plan> {
         &self.plan
+    }
+
+    /// What the tile has and this plan's kernels have not, and why.
+    pub fn left_out(&self) -> &[String] {
+        &self.left_out
     }
 
     /// The device that it runs on.

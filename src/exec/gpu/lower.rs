@@ -1,5 +1,6 @@
 //! From an operation of the plan to its kernels and the order in which they are dispatched.
 
+use super::abreast::merged;
 use super::scan::Loop;
 use super::template::{Source, Template, aligned, flat_groups};
 use super::tile::{ELEMENT, Tile};
@@ -9,9 +10,9 @@ use crate::op::dropout::Share;
 use crate::op::loss_scale::Phase;
 use crate::op::penalty::Form;
 use crate::op::{
-    Add, Carry, ColumnSum, Direction, Dropout, Gather, LogSoftmax, LossScale, Matrix, Norm, Op,
-    Optimizer, Penalty, Plan, Propagation, Rule, SampledScores, Scan, Scatter, SoftmaxGradient,
-    SoftmaxStats, SoftmaxXent, SparseUpdate, Transpose, Zero,
+    Abreast, Add, Carry, ColumnSum, Direction, Dropout, Gather, LogSoftmax, LossScale, Matrix,
+    Norm, Op, Optimizer, Penalty, Plan, Propagation, Rule, SampledScores, Scan, Scatter,
+    SoftmaxGradient, SoftmaxStats, SoftmaxXent, SparseUpdate, Transpose, Zero,
 };
 use crate::{Error, Result};
 
@@ -28,8 +29,10 @@ pub(super) struct Lowered {
     pub kernels: Vec<Source>,
     /// For each kernel, which of the operation's costs it is a share of.
     pub parts: Vec<usize>,
-    /// Dispatches: a kernel, and what it is told.
-    pub order: Vec<(usize, Told)>,
+    /// Dispatches: a kernel, and what each of its parts is told.
+    pub order: Vec<(usize, Vec<Told>)>,
+    /// What the tile has and these kernels have not, and why.
+    pub left_out: Option<String>,
 }
 
 macro_rules! shader {
@@ -41,15 +44,29 @@ macro_rules! shader {
 /// The kernels of an operation, checked against what it says that it reads and writes. Bindings are as `fit` allows, and
 /// what is too large for one is shared by several kernels.
 pub(super) fn lower(op: &Op, plan: &Plan, tile: &Tile, fit: Fit) -> Result<Lowered> {
+    if let Op::Abreast(op) = op {
+        return side_by_side(op, plan, tile, fit);
+    }
     let time = match op {
-        Op::Scan(op) => scan::time_loop(op, tile, fit.threads, fit.sums),
+        Op::Scan(op) if tile.loop_steps > 0 => {
+            Some(scan::time_loop(op, tile, fit.threads, fit.sums))
+        }
         _ => None,
+    };
+    let (time, mut left_out) = match time {
+        Some(Ok(time)) => (Some(time), None),
+        Some(Err(why)) => (None, Some(why)),
+        None => (None, None),
     };
     let made = |small, time: Option<Loop>| {
         let made = kernels(op, tile, &mut Windows::new(plan, fit, small), time.as_ref())?;
         Ok((made, time))
     };
     let looped = time.and_then(|_| made(true, time).ok());
+    if time.is_some() && looped.is_none() {
+        left_out = Some("its stages together have too many bindings".into());
+    }
+    let left_out = left_out.map(|why| format!("no time loop: {why}"));
     let ((parts, kernels), time) = match looped {
         // What does not bind at once goes step by step, and what does not bind in windows is bound whole.
         None => made(true, None).or_else(|_: Error| made(false, None))?,
@@ -60,19 +77,22 @@ pub(super) fn lower(op: &Op, plan: &Plan, tile: &Tile, fit: Fit) -> Result<Lower
         Op::Scan(op) if let Some(time) = time => looped_order(op, &time, at, stream),
         Op::Scan(op) => {
             let stages = op.stages().len();
-            let step = |t: usize| (0..stages).map(move |s| (s, [t as u32, at, stream, 1]));
+            let step = |t: usize| (0..stages).map(move |s| (s, vec![[t as u32, at, stream, 1]]));
             match op.direction {
                 Direction::Forward => op.range.clone().flat_map(step).collect(),
                 Direction::Backward => {
                     let steps = op.range.clone().rev().flat_map(step);
                     steps
-                        .chain(op.initial.then_some((stages, [u32::MAX, at, stream, 1])))
+                        .chain(
+                            op.initial
+                                .then(|| (stages, vec![[u32::MAX, at, stream, 1]])),
+                        )
                         .collect()
                 }
             }
         }
         _ => (0..kernels.len())
-            .map(|k| (k, [0, at, stream, 1]))
+            .map(|k| (k, vec![[0, at, stream, 1]]))
             .collect(),
     };
     let (reads, writes) = (op.reads(), op.writes());
@@ -94,24 +114,85 @@ pub(super) fn lower(op: &Op, plan: &Plan, tile: &Tile, fit: Fit) -> Result<Lower
         kernels,
         parts,
         order,
+        left_out,
+    })
+}
+
+/// The plan with scans side by side, where the tile has such and kernels for them can be made.
+pub(super) fn scheduled(plan: &Plan, tile: &Tile, fit: Fit) -> Option<Plan> {
+    let most = fit.parts_of_kernel();
+    if tile.wave_steps == 0 || most < 2 {
+        return None;
+    }
+    let possible = |plan: &Plan| {
+        let mut abreast = plan.ops.iter().filter(|op| matches!(op, Op::Abreast(_)));
+        abreast.all(|op| lower(op, plan, tile, fit).is_ok())
+    };
+    plan.abreast(tile.wave_steps, most).filter(possible)
+}
+
+/// Scans side by side: a kernel for each stage of all of them, then one for each that makes initial states' gradients.
+fn side_by_side(op: &Abreast, plan: &Plan, tile: &Tile, fit: Fit) -> Result<Lowered> {
+    let step = Tile {
+        loop_steps: 0,
+        ..*tile
+    };
+    let scans = op.scans.iter();
+    let parts = scans.map(|scan| lower(&Op::Scan(scan.clone()), plan, &step, fit));
+    let parts = parts.collect::<Result<Vec<Lowered>>>()?;
+    let told = |scan: &Scan, t| {
+        let stream = scan.streams.first().copied().unwrap_or(0);
+        [t, scan.at as u32, stream, 1]
+    };
+    let with = |stage| { op.scans.iter() }.filter(move |s| stage < s.stages().len());
+    let (mut kernels, mut order) = (Vec::new(), Vec::new());
+    for stage in 0..op.stages() {
+        let sources = { op.scans.iter().zip(&parts) }
+            .filter(|(scan, _)| stage < scan.stages().len())
+            .map(|(_, lowered)| lowered.kernels[stage].clone());
+        let sources: Vec<Source> = sources.collect();
+        let label = format!("{}.{stage}", op.name);
+        kernels.push(merged(&label, &sources, plan, fit.bindings)?);
+    }
+    for i in 0..op.steps() {
+        for stage in 0..op.stages() {
+            let step = |scan: &Scan| match scan.direction {
+                _ if i >= scan.range.len() => Told::default(),
+                Direction::Forward => told(scan, (scan.range.start + i) as u32),
+                Direction::Backward => told(scan, (scan.range.end - 1 - i) as u32),
+            };
+            order.push((stage, with(stage).map(step).collect()));
+        }
+    }
+    for (scan, lowered) in op.scans.iter().zip(parts) {
+        if scan.initial && scan.direction == Direction::Backward {
+            order.push((kernels.len(), vec![told(scan, u32::MAX)]));
+            kernels.extend(lowered.kernels.into_iter().next_back());
+        }
+    }
+    Ok(Lowered {
+        parts: (0..kernels.len()).collect(),
+        kernels,
+        order,
+        left_out: None,
     })
 }
 
 /// The dispatches of a scan that loops over time.
-fn looped_order(op: &Scan, time: &Loop, at: u32, stream: u32) -> Vec<(usize, Told)> {
+fn looped_order(op: &Scan, time: &Loop, at: u32, stream: u32) -> Vec<(usize, Vec<Told>)> {
     let range = op.range.clone();
     let firsts = range.clone().step_by(time.steps);
     let parts = firsts.map(|first| (first, time.steps.min(range.end - first)));
     match op.direction {
         Direction::Forward => parts
-            .map(|(first, steps)| (0, [first as u32, at, stream, steps as u32]))
+            .map(|(first, steps)| (0, vec![[first as u32, at, stream, steps as u32]]))
             .collect(),
         Direction::Backward => {
-            let last = op.initial.then_some((1, [u32::MAX, at, stream, 1]));
+            let last = op.initial.then(|| (1, vec![[u32::MAX, at, stream, 1]]));
             // The last steps first, each dispatch from its own last step on.
             let parts = parts.map(|(first, steps)| {
                 let from = range.end - 1 - (first - range.start);
-                (0, [from as u32, at, stream, steps as u32])
+                (0, vec![[from as u32, at, stream, steps as u32]])
             });
             parts.chain(last).collect()
         }
@@ -211,7 +292,7 @@ fn piece_kernels(
         Op::Scatter(op) => vec![scatter(op, tile, 0)?],
         Op::Penalty(op) => vec![penalty(op, tile)?],
         Op::Propagation(op) => vec![propagation(op, tile)?],
-        Op::Norm(_) => Vec::new(),
+        Op::Norm(_) | Op::Abreast(_) => Vec::new(),
         Op::LossScale(op) => vec![loss_scale(op)?],
         Op::Optimizer(op) => vec![optimizer(op, tile)?],
         Op::LogSoftmax(op) => vec![log_softmax(op, tile)?],

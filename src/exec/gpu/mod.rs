@@ -3,6 +3,7 @@
 //! [`Device`] is an open adapter; [`Gpu`] makes buffers, kernels and bind groups for a plan once and replays them. From an
 //! operation to its kernels leads `lower`, which fills the templates in `shaders/`; `scan` and `matmul` unroll theirs.
 
+mod abreast;
 mod buffers;
 mod device;
 mod executor;

@@ -17,7 +17,7 @@ pub(super) struct Pipeline {
     pub raw: wgpu::ComputePipeline,
 }
 
-/// Bytes of the uniform that tells a kernel its step.
+/// Bytes of one step that a uniform tells a kernel.
 pub(super) const STEP_BYTES: u64 = 16;
 
 /// Kernels that are kept for texts that may come again.
@@ -79,7 +79,7 @@ pub(super) async fn compile_all(device: &Device, sources: &[Source]) -> Result<V
 
 /// Compiles a text.
 async fn make(device: &Device, source: &Source) -> Result<Pipeline> {
-    let limit = device.limits.max_storage_buffers_per_shader_stage.min(8) as usize;
+    let limit = device.limits.max_storage_buffers_per_shader_stage as usize;
     if source.binds.len() > limit {
         return Err(Error::internal(format!(
             "kernel {}: {} storage bindings, and {limit} are the limit",
@@ -145,8 +145,8 @@ fn entries(source: &Source) -> Vec<wgpu::BindGroupLayoutEntry> {
         )
     };
     let mut entries: Vec<_> = source.binds.iter().enumerate().map(storage).collect();
-    if source.step {
-        let size = std::num::NonZeroU64::new(STEP_BYTES);
+    if source.told > 0 {
+        let size = std::num::NonZeroU64::new(STEP_BYTES * source.told as u64);
         entries.push(entry(
             entries.len(),
             wgpu::BufferBindingType::Uniform,

@@ -199,7 +199,7 @@ impl Gpu {
         for dispatch in self.all[dispatches].iter().filter(|d| d.live(self.longest)) {
             let kernel = &self.kernels[dispatch.kernel];
             let offset = [dispatch.offset];
-            let offsets = if kernel.step { &offset[..] } else { &[] };
+            let offsets = if kernel.told > 0 { &offset[..] } else { &[] };
             let [x, y, z] = kernel.groups;
             pass.set_pipeline(&kernel.pipeline.raw);
             pass.set_bind_group(0, &kernel.bind, offsets);

@@ -161,17 +161,28 @@ fn width(scan: &Scan, tile: &Tile) -> usize {
 /// Rows must run from the first step to the last, which packed ones do not; there must be steps to loop over; a workgroup
 /// must have a thread for every unit or few units; it has `sums` sums over rows at most; and a dispatch must be short: no longer than a submission is meant to be
 /// on a slow device, and of no more rounds than llvmpipe goes through.
-pub(super) fn time_loop(scan: &Scan, tile: &Tile, threads: usize, sums: usize) -> Option<Loop> {
+pub(super) fn time_loop(
+    scan: &Scan,
+    tile: &Tile,
+    threads: usize,
+    sums: usize,
+) -> std::result::Result<Loop, String> {
     let steps = scan.range.len();
-    if tile.loop_steps == 0 || scan.packed.is_some() || steps < 2 {
-        return None;
+    if scan.packed.is_some() {
+        return Err("rows are packed".into());
+    }
+    if steps < 2 {
+        return Err(format!("{steps} steps"));
     }
     let width = width(scan, tile);
     let units = scan.hidden / width;
-    let (rows, columns, group) = tile.time_loop(scan.direction, scan.batch, units, threads)?;
+    let shape = tile.time_loop(scan.direction, scan.batch, units, threads);
+    let (rows, columns, group) =
+        shape.ok_or(format!("{units} units need more than {threads} threads"))?;
     let reductions: usize = scan.stages().iter().map(|s| s.reductions.len()).sum();
     if rows * reductions > sums {
-        return None;
+        let found = rows * reductions;
+        return Err(format!("{found} sums over rows, and {sums} are the limit"));
     }
     let (mut flops, mut rounds) = (0, 1);
     for stage in scan.stages() {
@@ -183,8 +194,9 @@ pub(super) fn time_loop(scan: &Scan, tile: &Tile, threads: usize, sums: usize) -
     }
     let short = SHORT / (flops * rows * scan.hidden).max(1);
     let steps = [tile.loop_steps, steps, short, ROUNDS / rounds];
-    let steps = steps.into_iter().min().filter(|steps| *steps > 0)?;
-    Some(Loop {
+    let steps = { steps.into_iter().min() }.filter(|steps| *steps > 0);
+    let steps = steps.ok_or("a single step is longer than a dispatch may be")?;
+    Ok(Loop {
         rows,
         columns,
         group,

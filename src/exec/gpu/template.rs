@@ -54,8 +54,8 @@ pub(super) struct Source {
     pub text: String,
     /// The slots in the order of their bindings.
     pub binds: Vec<Bind>,
-    /// Whether the binding after the slots is the uniform with the step's number and the place in the window.
-    pub step: bool,
+    /// How many steps the binding after the slots, a uniform, tells of: none where there is no such binding.
+    pub told: usize,
     /// Workgroups.
     pub groups: [u32; 3],
 }
@@ -209,7 +209,7 @@ impl Template {
             label: label.to_string(),
             text,
             binds: binds.into_iter().map(|b| b.0).collect(),
-            step,
+            told: usize::from(step),
             groups,
         })
     }
@@ -400,7 +400,7 @@ pub(super) fn aligned(m: &Matrix) -> bool {
 }
 
 /// `text` with every identifier `name` replaced.
-fn renamed(text: &str, name: &str, by: &str) -> String {
+pub(super) fn renamed(text: &str, name: &str, by: &str) -> String {
     let part = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let mut out = String::new();
     let mut rest = text;

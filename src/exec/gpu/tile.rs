@@ -32,6 +32,10 @@ pub struct Tile {
     /// Steps of a scan that a dispatch goes through at most, where a workgroup can have all units of its rows: it then waits
     /// for nobody else. 0 where every stage of every step is a dispatch.
     pub loop_steps: usize,
+    /// Scans that can run side by side do so; one that needs another's output runs so many steps behind it. 0 where they
+    /// follow one another.
+    #[serde(default)]
+    pub wave_steps: usize,
     /// Threads in a workgroup of everything else.
     pub flat: usize,
     /// Threads that share a row or a column of a reduction.
@@ -52,6 +56,8 @@ const DEEPEST: usize = 131_072;
 const LOOP_STEPS: usize = 1024;
 /// Those of the first one that a search looks at.
 const LOOP: usize = 64;
+/// Steps between the layers of the first wave that a search looks at.
+const WAVE: usize = 8;
 
 impl Tile {
     /// Threads that share a reduction over `length` elements.
@@ -80,6 +86,7 @@ impl Tile {
         subgroup: 0,
         fewest: 1,
         loop_steps: 0,
+        wave_steps: 0,
         flat: 64,
         lanes: 32,
         cooperative: 0,
@@ -103,6 +110,7 @@ impl Tile {
         subgroup: 0,
         fewest: 1,
         loop_steps: 0,
+        wave_steps: 0,
         flat: 64,
         lanes: 1,
         cooperative: 0,
@@ -127,7 +135,7 @@ impl Tile {
     /// Tiles that differ in one size, with its name: what a search looks at next.
     pub fn neighbours(&self) -> Vec<(&'static str, Tile)> {
         type Change = fn(&mut Tile) -> &mut usize;
-        let sizes: [(&str, usize, Change); 7] = [
+        let sizes: [(&str, usize, Change); 8] = [
             ("scan rows", 64, |t| &mut t.scan_rows),
             ("forward units", 4, |t| &mut t.scan_units[0]),
             ("backward units", 4, |t| &mut t.scan_units[1]),
@@ -135,6 +143,7 @@ impl Tile {
             ("product columns", 16, |t| &mut t.product_columns),
             ("workgroup", 256, |t| &mut t.group),
             ("steps of a dispatch", LOOP_STEPS, |t| &mut t.loop_steps),
+            ("steps of a wave", LOOP_STEPS, |t| &mut t.wave_steps),
         ];
         let mut all = Vec::new();
         for (name, most, size) in sizes {
@@ -147,17 +156,20 @@ impl Tile {
                 }
             }
         }
-        let loop_steps = if self.loop_steps == 0 { LOOP } else { 0 };
-        all.insert(
-            0,
-            (
-                "time loop",
-                Tile {
-                    loop_steps,
-                    ..*self
-                },
-            ),
+        let or_none = |steps: usize, first: usize| if steps == 0 { first } else { 0 };
+        let (loop_steps, wave_steps) = (
+            or_none(self.loop_steps, LOOP),
+            or_none(self.wave_steps, WAVE),
         );
+        let time_loop = Tile {
+            loop_steps,
+            ..*self
+        };
+        let wave = Tile {
+            wave_steps,
+            ..*self
+        };
+        all.splice(0..0, [("time loop", time_loop), ("wavefront", wave)]);
         if self.subgroup == 0 {
             let (vector, shared) = (!self.vector, !self.shared);
             all.push(("fours of units", Tile { vector, ..*self }));
@@ -184,6 +196,7 @@ impl Tile {
             && self.fewest <= 1 << 16
             && matches!(self.cooperative, 0 | 16 | 32 | 64)
             && self.loop_steps <= LOOP_STEPS
+            && self.wave_steps <= LOOP_STEPS
             && match self.subgroup {
                 0 => true,
                 4 | 8 | 16 | 32 => {
@@ -249,6 +262,7 @@ impl Tile {
         subgroup: 0,
         fewest: 1,
         loop_steps: 0,
+        wave_steps: 0,
         flat: 64,
         lanes: 1,
         cooperative: 0,
@@ -293,6 +307,9 @@ impl std::fmt::Display for Tile {
         write!(f, ", workgroups of {}", self.group)?;
         if self.loop_steps > 0 {
             write!(f, ", time loops of {} steps", self.loop_steps)?;
+        }
+        if self.wave_steps > 0 {
+            write!(f, ", wavefronts of {} steps", self.wave_steps)?;
         }
         match self.subgroup {
             0 => Ok(()),

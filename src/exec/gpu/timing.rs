@@ -12,9 +12,9 @@ use crate::exec::{Inputs, Timings};
 /// What one kernel of the plan took, all its calls together.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KernelTime {
-    /// The operation's place in the plan.
-    pub op: usize,
-    /// Which of the operation's kernels it is; absent where only the whole operation could be timed.
+    /// The places in the plan of the operations that it belongs to: parts of one along time are many.
+    pub ops: Vec<usize>,
+    /// Which of an operation's kernels it is; absent where only the whole operation could be timed.
     pub part: Option<usize>,
     /// The kernel's name: the operation's, and its stage or part.
     pub label: String,
@@ -243,14 +243,17 @@ impl Traced {
     pub fn kernels(&self) -> Vec<KernelTime> {
         let mut kernels: Vec<KernelTime> = Vec::new();
         for span in &self.spans {
-            let same = |k: &&mut KernelTime| k.op == span.op && k.part == span.part;
+            let same = |k: &&mut KernelTime| k.label == span.label && k.part == span.part;
             match kernels.iter_mut().rev().find(same) {
                 Some(known) => {
+                    if known.ops.last() != Some(&span.op) {
+                        known.ops.push(span.op);
+                    }
                     known.calls += 1;
                     known.seconds += span.seconds;
                 }
                 None => kernels.push(KernelTime {
-                    op: span.op,
+                    ops: vec![span.op],
                     part: span.part,
                     label: span.label.clone(),
                     calls: 1,

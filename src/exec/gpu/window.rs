@@ -28,6 +28,8 @@ pub(super) struct Fit {
     pub threads: usize,
     /// Sums over rows in a kernel that loops over time, at most.
     pub sums: usize,
+    /// Storage bindings of a kernel that has several parts, at most.
+    pub bindings: usize,
 }
 
 impl Fit {
@@ -38,6 +40,7 @@ impl Fit {
         flops: f64::INFINITY,
         threads: 256,
         sums: usize::MAX,
+        bindings: MOST_PARTS * BINDINGS,
     };
 
     /// Bindings of at most `binding` bytes on a device.
@@ -49,7 +52,13 @@ impl Fit {
             flops: quirk::largest_product(&device.adapter),
             threads: device.limits.max_compute_invocations_per_workgroup as usize,
             sums: quirk::most_sums(&device.adapter),
+            bindings: device.limits.max_storage_buffers_per_shader_stage as usize,
         }
+    }
+
+    /// Parts of a kernel at most, whatever they bind.
+    pub fn parts_of_kernel(&self) -> usize {
+        MOST_PARTS.min(self.bindings / BINDINGS)
     }
 
     /// The same in elements of a slot.
@@ -105,8 +114,10 @@ fn cut(n: usize, most: usize) -> Vec<(usize, usize)> {
     (0..n).step_by(most).map(range).collect()
 }
 
-/// Storage bindings of a kernel at most.
+/// Storage bindings of a kernel, or of one of its parts, at most.
 const BINDINGS: usize = 8;
+/// Parts of a kernel at most.
+const MOST_PARTS: usize = 8;
 
 /// The windows of an operation's kernels. A window stands in for its slot under a number after those of the plan's.
 pub(super) struct Windows<'a> {
@@ -434,6 +445,7 @@ mod tests {
             flops: f64::INFINITY,
             threads: 256,
             sums: usize::MAX,
+            bindings: 16,
         };
         let mut windows = Windows::new(&plan, fit, false);
         let (mut a, mut b, mut c) = (at(130, 2), at(900, 10), at(200, 3));

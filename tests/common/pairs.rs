@@ -1,0 +1,110 @@
+//! Small models on an adapter beside the plain code.
+
+use std::sync::Arc;
+
+use wgrnn::cell::library;
+use wgrnn::exec::Inputs;
+use wgrnn::exec::check::Twins;
+use wgrnn::exec::gpu::{Device, Gpu, Tile};
+use wgrnn::model::{Init, Scheme, Spec, initialize};
+use wgrnn::op::{Control, Hyper, Plan};
+use wgrnn::rng::{Purpose, Stream};
+
+/// A stack of a built-in cell over eleven symbols.
+pub fn spec(cell: &str, hidden: usize, layers: usize, embed: usize) -> Spec {
+    let cell = Arc::new(library::builtin(cell).unwrap());
+    Spec {
+        vocab: 11,
+        cells: vec![cell; layers],
+        hidden,
+        embed,
+        ..Spec::default()
+    }
+}
+
+/// Parameters that leave no gate shut.
+pub fn parameters(plan: &Plan) -> Vec<f32> {
+    let init = Init {
+        scheme: Scheme::Uniform,
+        scale: 0.4,
+        seed: 5,
+        ..Init::default()
+    };
+    initialize(plan, &init).unwrap()
+}
+
+/// A minibatch of ids, which go with `plan`.
+pub struct Batch {
+    ids: Vec<u32>,
+    control: Control,
+    hyper: Hyper,
+}
+
+impl Batch {
+    /// Drawn from `seed`; `reset` starts from the first states.
+    pub fn new(plan: &Plan, seed: u64, reset: bool) -> Batch {
+        let ids = plan.slot(plan.io.ids.unwrap());
+        let mut stream = Stream::new(seed, Purpose::Check, 0);
+        let rows = ids.len() - ids.shape[1];
+        let id = |_| (f64::from(stream.uniform()) * 11.0) as u32;
+        Batch {
+            ids: (0..ids.len()).map(id).collect(),
+            control: Control {
+                key: [seed as u32, 77],
+                step: [3, 0],
+                reset: u32::from(reset),
+            },
+            hyper: Hyper {
+                lr: 0.01,
+                scale: 1.0 / rows as f64,
+                update: 1.0,
+                correction1: 0.1,
+                correction2: 0.001,
+            },
+        }
+    }
+
+    /// What a run is given.
+    pub fn inputs(&self) -> Inputs<'_> {
+        Inputs {
+            ids: &self.ids,
+            targets: None,
+            weights: None,
+            starts: None,
+            control: self.control,
+            hyper: self.hyper,
+        }
+    }
+}
+
+/// The plain code and an adapter with the same parameters.
+pub fn twins(device: &Arc<Device>, plan: Plan, tile: &Tile) -> Twins {
+    let parameters = parameters(&plan);
+    let gpu = Gpu::with_tile(device.clone(), Arc::new(plan), tile);
+    Twins::new(pollster::block_on(gpu).unwrap(), &parameters).unwrap()
+}
+
+/// Every operation in order from the CPU's slots, in a first minibatch and in one that goes on.
+pub fn compared(device: &Arc<Device>, plan: Plan, tile: &Tile, what: &str) {
+    let mut twins = twins(device, plan, tile);
+    for (seed, reset) in [(1, true), (2, false)] {
+        let batch = Batch::new(twins.plan(), seed, reset);
+        let rows = pollster::block_on(twins.operations(&batch.inputs())).unwrap();
+        assert!(rows.len() >= twins.plan().ops.len());
+        for row in rows {
+            assert!(row.passed(), "{what}: {}", row.fault());
+        }
+    }
+}
+
+/// The parameters after three minibatches on the adapter.
+pub fn trained_bits(device: &Arc<Device>, plan: Plan, tile: &Tile) -> Vec<u32> {
+    let mut pair = twins(device, plan, tile);
+    for (seed, reset) in [(1, true), (2, false), (3, false)] {
+        let batch = Batch::new(pair.plan(), seed, reset);
+        pollster::block_on(pair.gpu().run(&batch.inputs())).unwrap();
+    }
+    let slot = pair.plan().io.parameters.unwrap();
+    let values = pollster::block_on(pair.gpu().read(slot)).unwrap();
+    values.iter().map(|v| v.to_bits()).collect()
+}
