@@ -8,9 +8,10 @@ What is run, each part with its share of the time:
 1. `wgrnn devices`, and `wgrnn check` over every cell.
 2. `wgrnn profile` of large models: products of 1024 and more as a share of the adapter's measured multiply-add rate, the
    length of submissions, recording and submitting for a dispatch, gaps between kernels, a step of the time loop.
-3. A training step of the five usual shapes and of DeepBench's list beside PyTorch with cuDNN in fp32 (TF32 off), TF32 and
+3. `wgrnn tune` of two models: the usual sizes, a loop over time, a wavefront over layers, and what is faster than these.
+4. A training step of the five usual shapes and of DeepBench's list beside PyTorch with cuDNN in fp32 (TF32 off), TF32 and
    bf16. Shapes go from the most usual to the longest, in as many rounds as there is time for; one table of ratios.
-4. The same beside burn, where target/gpu holds `burn-peer`.
+5. The same beside burn, where target/gpu holds `burn-peer`.
 What did not fit into the time is said. The result is written after every part, as markdown, into $OUT where that is set,
 else into benches/results. --smoke runs every line of it with tiny shapes on any adapter, with PyTorch on the CPU.
 """
@@ -27,6 +28,7 @@ import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -35,7 +37,7 @@ from compare import FIELDS, HERE, PYTORCH, build_step
 
 PRECISIONS = ["fp32", "tf32", "bf16"]
 # The time at which each part must have ended, as a share of all of it.
-ENDS = {"check": 0.28, "profile": 0.42, "table": 0.88, "burn": 1.0}
+ENDS = {"check": 0.28, "profile": 0.40, "tune": 0.48, "table": 0.90, "burn": 1.0}
 # (cell, H, layers, B, T, V): the usual five, of character models.
 USUAL = [("lstm", *sizes, 65) for sizes in [(128, 1, 32, 50), (128, 2, 32, 50), (256, 2, 32, 50), (512, 2, 64, 64), (512, 3, 50, 50)]]
 # DeepBench's recurrent layers, each under a head of 65 symbols.
@@ -50,6 +52,8 @@ TINY = [("lstm", 16, 1, 4, 5, 11), ("lstm", 16, 2, 4, 5, 11), ("rnn", 24, 1, 4, 
 # Models whose products are large, small and in between: (H, layers, B, T).
 PROFILED = [(1024, 2, 64, 32), (2048, 1, 64, 32), (128, 2, 32, 50), (512, 2, 64, 64)]
 TINY_PROFILED = [(16, 2, 4, 5)]
+# Models whose sizes are looked for: (H, layers, B, T).
+TUNED = [(128, 2, 32, 50), (512, 2, 64, 64)]
 # A product counts as large from this size on, in every direction.
 LARGE = 1024
 
@@ -126,12 +130,12 @@ class Resident:
             self.process = None
 
 
-def run(command, limit):
+def run(command, limit, environment=None):
     """Standard output, what went wrong if anything, and whether the time was up."""
     if limit <= 0:
         return "", "no time was left", True
     try:
-        done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=limit)
+        done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=limit, env=environment)
     except subprocess.TimeoutExpired as error:
         out = error.stdout or b""
         return out if isinstance(out, str) else out.decode(errors="replace"), f"not done after {limit:.0f} s", True
@@ -245,6 +249,28 @@ def profiles(args, clock, device, report):
         lines += ["", f"{min(shares):.1%} at least, {geometric(shares):.1%} on average (geometric)."]
     lines += ["", *table(hosts), "", "Gaps are those where every kernel is timed in a pass of its own.", "", *table(loops)]
     report.put("Products, submissions, dispatches", lines + [f"Missing: {note}" for note in notes])
+
+
+def tuned(args, clock, device, report):
+    """What `wgrnn tune` measures: nothing is kept of it, the table's steps have the usual sizes."""
+    rows, notes = [["model", "sizes", "ms a step", "of the usual"]], []
+    for n, (H, layers, B, T) in enumerate(models := TINY_PROFILED if args.smoke else TUNED):
+        seconds = int(clock.left("tune") / (len(models) - n)) - 3
+        command = [args.wgrnn, "tune", "--device", device["device"], "--hidden", H, "--layers", layers, "--batch", B]
+        command += ["--seq-len", T, "--seconds", max(seconds, 1), "--json"]
+        with tempfile.TemporaryDirectory() as cache:
+            environment = {**os.environ, "XDG_CACHE_HOME": cache, "HOME": cache, "LOCALAPPDATA": cache}
+            out, fault, _ = run(command, clock.left("tune"), environment)
+        model = f"lstm {H} x {layers}, B {B}, T {T}"
+        if fault:
+            notes.append(f"{model}: {fault}")
+            continue
+        found = json.loads(out)
+        for what in found["measured"]:
+            took = f"{what['ms']:.3f}" if what["ms"] else "cannot be"
+            share = f"{what['ms'] / found['usual_ms']:.2f}" if what["ms"] else ""
+            rows.append([model, what["what"], took, share])
+    report.put("Sizes", table(rows) + [f"Missing: {note}" for note in notes])
 
 
 def step_time(args, shape, device, limit):
@@ -437,6 +463,7 @@ def main():
     device = devices(args, report)
     check(args, clock, device, report)
     profiles(args, clock, device, report)
+    tuned(args, clock, device, report)
     ours = steps(args, clock, device, report)
     burn(args, clock, ours, report)
     print(f"\n{path}, after {clock.spent():.0f} s", file=sys.stderr)

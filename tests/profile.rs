@@ -328,7 +328,6 @@ fn on_an_adapter_every_kernel_is_a_row() {
     .program: string
     .settings: null
     .steps: number
-    .tile.left_out: empty
     .tile.sizes.cooperative: number
     .tile.sizes.fewest: number
     .tile.sizes.flat: number

@@ -222,9 +222,10 @@ fn snapshots() -> Vec<(String, String)> {
         scan_rows: 1,
         ..SNAPSHOT
     };
+    let rnn = Arc::new(library::builtin("rnn").unwrap());
     let spec = Spec {
         vocab: 5,
-        cells: vec![Arc::new(library::builtin("rnn").unwrap()); 2],
+        cells: vec![rnn.clone(), rnn],
         hidden: 8,
         ..Spec::default()
     };

@@ -67,7 +67,9 @@ pub fn run(m: &ArgMatches) -> Result<()> {
             "usual_ms": 1e3 * found.usual,
             "best_ms": 1e3 * found.seconds,
             "tile": found.best,
-            "measured": found.measured,
+            "measured": found.measured.iter().map(|(what, seconds, tile)| json!({
+                "what": what, "ms": seconds.map(|s| 1e3 * s), "tile": tile,
+            })).collect::<Vec<_>>(),
             "complete": found.complete,
             "file": file,
         }));
@@ -98,8 +100,8 @@ struct Found {
     /// Seconds a step with it, and with the usual one.
     seconds: f64,
     usual: f64,
-    /// Tiles that were measured.
-    measured: usize,
+    /// What was looked at, with the seconds of a step where there were any.
+    measured: Vec<(&'static str, Option<f64>, Tile)>,
     /// Whether nothing near the best is left to look at.
     complete: bool,
 }
@@ -112,12 +114,13 @@ fn search(device: &Arc<gpu::Device>, work: &Work, until: Instant, tell: bool) ->
         true => out::line(&format!("{:>10.3} ms  {what:<30} {tile}", 1e3 * seconds)),
         false => Ok(()),
     };
-    say(usual, "the usual", &start)?;
+    const USUAL: &str = "the usual";
+    say(usual, USUAL, &start)?;
     let mut found = Found {
         best: start,
         seconds: usual,
         usual,
-        measured: 1,
+        measured: vec![(USUAL, Some(usual), start)],
         complete: true,
     };
     let mut seen = vec![start];
@@ -137,7 +140,8 @@ fn search(device: &Arc<gpu::Device>, work: &Work, until: Instant, tell: bool) ->
             Err(error) if device.lost() => return Err(error),
             Err(_) => f64::INFINITY,
         };
-        found.measured += 1;
+        let took = Some(seconds).filter(|s| s.is_finite());
+        found.measured.push((name, took, tile));
         if seconds.is_finite() {
             say(seconds, name, &tile)?;
         }
