@@ -140,7 +140,6 @@ fn rows_of_a_window_are_f16_and_nothing_else_is() {
     let want = [
         "d.head.input",
         "d.input.l1",
-        "hoisted.l1",
         "kept.l0",
         "kept.l1",
         "out.head",

@@ -30,7 +30,10 @@ fn a_tile_is_remembered_and_used_on_an_adapter_that_passed() {
         "{found}"
     );
     let measured = found["measured"].as_array().unwrap();
-    assert!(measured.len() > 1 && measured[0]["what"] == "the usual", "{found}");
+    assert!(
+        measured.len() > 1 && measured[0]["what"] == "the usual",
+        "{found}"
+    );
     assert_eq!(measured[0]["ms"], found["usual_ms"]);
     let file = room.at("cache/wgrnn/tiles.toml");
     assert_eq!(found["file"], file.to_str().unwrap());

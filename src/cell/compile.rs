@@ -20,6 +20,7 @@ pub(super) fn compile(cell: &Cell, training: bool) -> Compiled {
         saved: 0,
         deltas: 0,
         in_place: false,
+        over_hoisted: false,
         carries: carries(cell),
         scratch: 0,
         forward_scratch: 0,
@@ -105,10 +106,6 @@ fn forward(cell: &Cell, level: &[usize], saved: &[Id], training: bool, compiled:
         false => (count, 0),
     };
     compiled.scratch = compiled.scratch.max(compiled.forward_scratch);
-    compiled.in_place = compiled.backward.len() == 1
-        && compiled.saved == compiled.deltas
-        && cell.made() == 0
-        && !cell.is_feed_forward();
     compiled.forward = programs
         .into_iter()
         .zip(&lanes)
@@ -118,6 +115,18 @@ fn forward(cell: &Cell, level: &[usize], saved: &[Id], training: bool, compiled:
             program,
         })
         .collect();
+    let inside = cell.made() == 0 && !cell.is_feed_forward();
+    compiled.in_place =
+        inside && unit_by_unit(&compiled.backward) && compiled.saved == compiled.deltas;
+    let lanes_of_input = { cell.input_source() }.map_or(0, |s| cell.sources[s].lanes.len());
+    compiled.over_hoisted =
+        inside && unit_by_unit(&compiled.forward) && (1..=compiled.saved).contains(&lanes_of_input);
+}
+
+/// Whether each unit of a row is made of what was there for that unit alone, besides its sums: it may then be stored in its
+/// place.
+fn unit_by_unit(stages: &[Stage]) -> bool {
+    matches!(stages, [stage] if stage.reductions.is_empty())
 }
 
 fn lane_sum(cell: &Cell, lane: usize) -> Sum {

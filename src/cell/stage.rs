@@ -170,6 +170,9 @@ pub struct Compiled {
     /// Whether the deltas of a row and step may take the place of what the forward pass kept for it: there are as many, and
     /// one stage reads the ones and makes the others.
     pub in_place: bool,
+    /// Whether what the forward pass keeps of a row and step may take the place of its hoisted product: there is room for
+    /// that, and one stage reads the one and makes the other.
+    pub over_hoisted: bool,
     /// Whether each state has an elementwise adjoint to carry.
     pub carries: Vec<bool>,
     /// How many values `[H]` per row the stages of one step hand on, forward or backward.

@@ -300,7 +300,7 @@ impl Twins {
                     ..state
                 });
             }
-            if let Some(kept) = op.kept {
+            if let Some(kept) = op.kept.filter(|_| !op.over_hoisted()) {
                 let kept = self.plan.matrix(kept);
                 self.nan(Matrix {
                     rows: rows * op.kept_values(),

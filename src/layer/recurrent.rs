@@ -184,6 +184,11 @@ impl Recurrent {
         builder.training && self.compiled.in_place && builder.pieces == 1
     }
 
+    /// Whether what is kept takes the place of the hoisted product. Backward in time positions and steps part.
+    fn over_hoisted(&self, builder: &Builder) -> bool {
+        builder.training && self.compiled.over_hoisted && !self.reversed
+    }
+
     fn source_runs(&self, source: usize) -> Vec<Run> {
         let lanes = self.cell.sources[source].lanes.iter();
         self.runs(lanes.map(|l| self.compiled.lane_delta[*l]))
@@ -241,13 +246,6 @@ impl Layer for Recurrent {
             _ => None,
         }
         .unwrap_or(input);
-        let (way, hoisted) = match self.cell.input_source() {
-            None => (None, Hoisted::Nothing),
-            Some(source) => {
-                let (way, hoisted) = self.hoist(builder, signal, weights[source]);
-                (Some(way), hoisted)
-            }
-        };
         let states = self.cell.states.len();
         // Packed sequences begin and end within their minibatch.
         let carried = memory && packed.is_none();
@@ -275,6 +273,24 @@ impl Layer for Recurrent {
         if carried {
             builder.plan.io.states.push(state);
         }
+        let room = kept.filter(|_| self.over_hoisted(builder)).map(|slot| {
+            let stride = kept_values * h;
+            Matrix {
+                slot,
+                offset: 0,
+                rows,
+                cols: stride,
+                stride,
+                live: builder.live(),
+            }
+        });
+        let (way, hoisted) = match self.cell.input_source() {
+            None => (None, Hoisted::Nothing),
+            Some(source) => {
+                let (way, hoisted) = self.hoist(builder, signal, weights[source], room);
+                (Some(way), hoisted)
+            }
+        };
         if memory {
             builder.push(Op::Carry(Carry {
                 name: format!("carry.{label}"),

@@ -50,9 +50,11 @@ impl Op {
 }
 
 fn of_scan(op: &mut Scan) -> Vec<&mut Matrix> {
+    let kept = op.kept;
     let hoisted = match &mut op.hoisted {
         Hoisted::Nothing => None,
-        Hoisted::Rows(m) => Some(m),
+        // Where it lies in kept's slot it stays with it.
+        Hoisted::Rows(m) => Some(m).filter(|m| Some(m.slot) != kept),
         Hoisted::Table { table, .. } => Some(table),
     };
     { hoisted.into_iter() }

@@ -55,7 +55,8 @@ pub struct Packed {
 /// A recurrent layer's steps. Slots: state [S, T+1, B, H]; kept [T, B, K, H], the saved values, then the made ones;
 /// delta [T+1, B, D, H]; work [S + scratch + S, B, H], the carried adjoints, scratch, the initial states' gradients, and
 /// behind them [B, N, H], the totals of vectors' adjoints.
-/// Delta may be kept's slot, which then has T+1 steps too: see [`Scan::in_place`].
+/// Delta may be kept's slot, which then has T+1 steps too: see [`Scan::in_place`]. The hoisted product may lie in kept's
+/// slot as well, at the beginning of each row: see [`Scan::over_hoisted`].
 /// Packed, R rows stand in place of [T, B], and [B + R] or [R + B] in place of [T+1, B].
 #[derive(Clone, Debug)]
 pub struct Scan {
@@ -112,7 +113,7 @@ pub struct Scan {
 
 /// The contents of a scan's slots, for code that runs it. Parts that a direction does not use are empty.
 pub struct Slices<'a, F> {
-    /// The hoisted product's rows or table, from the matrix's first element on.
+    /// The hoisted product's rows or table, from the matrix's first element on; empty where its slot is kept's.
     pub hoisted: &'a [F],
     /// The token ids from the scan's first position on.
     pub ids: &'a [u32],
@@ -187,6 +188,12 @@ impl Scan {
     #[inline]
     pub fn in_place(&self) -> bool {
         self.delta.is_some() && self.delta == self.kept
+    }
+
+    /// Whether the forward pass keeps its values where the hoisted product of their row lay.
+    #[inline]
+    pub fn over_hoisted(&self) -> bool {
+        matches!(self.hoisted, Hoisted::Rows(rows) if Some(rows.slot) == self.kept)
     }
 
     /// The same scan over other steps.
@@ -535,6 +542,9 @@ impl Scan {
         let states = self.cell.states.len();
         match load {
             Load::Sum(_) | Load::Reduction(_) | Load::Mask(_) => &[],
+            Load::Hoisted(block) if self.over_hoisted() => {
+                &slices.kept[self.kept_row(block, t, b, slices.starts)..]
+            }
             Load::Hoisted(block) => {
                 let row = self.hoisted_row(position, slices.ids);
                 &slices.hoisted[row + block * self.hidden..]

@@ -615,6 +615,7 @@ impl<F: Real> Cpu<F> {
         let (mut kept, mut delta, mut work) = (take(kept_slot), take(op.delta), take(op.work));
         let (hoisted, ids): (&[F], &[u32]) = match op.hoisted {
             Hoisted::Nothing => (&[], &[]),
+            Hoisted::Rows(_) if op.over_hoisted() => (&[], &[]),
             Hoisted::Rows(rows) => (self.part(rows), &[]),
             Hoisted::Table { table, ids } => (self.part(table), &self.words[ids.0][op.at..]),
         };

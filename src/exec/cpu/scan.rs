@@ -510,6 +510,7 @@ impl<F: Real> Context<'_, '_, F> {
                 let at = self.stage.sums + n;
                 &self.sums[self.b * self.width + at * h..][..h]
             }
+            Load::Hoisted(block) if op.over_hoisted() => kept(block),
             Load::Hoisted(block) => {
                 let from = op.hoisted_row(position, self.shared.ids) + block * h;
                 &self.shared.hoisted[from..from + h]

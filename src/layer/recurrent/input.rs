@@ -6,12 +6,13 @@ use crate::op::scan::Hoisted;
 use crate::op::{MatMul, Matrix, Op};
 
 impl Recurrent {
-    /// Hoists the product of the input over all steps.
+    /// Hoists the product of the input over all steps; its rows may take the first columns of `room`.
     pub(super) fn hoist(
         &self,
         builder: &mut Builder,
         input: Signal,
         weight: Param,
+        room: Option<Matrix>,
     ) -> (Way, Hoisted) {
         let label = &self.label;
         let product = |a: Matrix, c: Matrix| {
@@ -51,7 +52,10 @@ impl Recurrent {
                     // One-hot ids were handled above, so there are rows.
                     _ => builder.as_rows(label, input).unwrap_or(weight.value),
                 };
-                let c = builder.activation(format!("hoisted.{label}"), cols);
+                let c = match room {
+                    Some(room) => room.columns(0, cols),
+                    None => builder.activation(format!("hoisted.{label}"), cols),
+                };
                 builder.push(product(rows, c));
                 (Way::Rows(rows), Hoisted::Rows(c))
             }
