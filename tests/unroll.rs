@@ -399,7 +399,8 @@ fn activations_are_those_of_a_piece() {
     };
     let plain = bytes(&spec.plan(dims, Mode::Gradients).unwrap());
     let pieces = bytes(&spec.unrolled(dims, pieces(20, 0), Mode::Gradients).unwrap());
-    assert!(10 * pieces < plain, "{pieces} of {plain} bytes");
+    // A piece holds its deltas beside what it kept, which run forward again; a whole window has one room for both.
+    assert!(9 * pieces < plain, "{pieces} of {plain} bytes");
 }
 
 #[test]
