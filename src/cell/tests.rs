@@ -254,3 +254,19 @@ fn a_long_chain_of_shared_values_compiles_at_once() {
     assert_eq!(compiled.forward.len(), 3);
     assert!(cell.equations(&compiled.backward).len() < 1 << 20);
 }
+
+/// What is kept may only lie where the product lay if no unit's values are read for another one.
+#[test]
+fn what_is_kept_takes_the_room_of_the_product_where_units_are_apart() {
+    let over = |text: &str| Cell::parse("c", text).unwrap().compile().over_hoisted;
+    assert!(over("state h\nh = tanh(linear(x, h))\n"));
+    // One stage, but sums over the product's rows.
+    let summed = "state h\na = linear(x)\nb = linear(h)\nh = tanh(norm(a) + b)\n";
+    assert_eq!(Cell::parse("c", summed).unwrap().compile().forward.len(), 1);
+    assert!(!over(summed));
+    assert!(!over("state h\nh = tanh(norm(linear(x, h)))\n"));
+    assert!(!over(
+        "state h\nr = sigmoid(linear(x, h))\nh = tanh(linear(x, r * h))\n"
+    ));
+    assert!(!over("state h\nh = tanh(linear(h) + x)\n"));
+}
