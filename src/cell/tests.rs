@@ -259,9 +259,11 @@ fn a_long_chain_of_shared_values_compiles_at_once() {
 #[test]
 fn what_is_kept_takes_the_room_of_the_product_where_units_are_apart() {
     let over = |text: &str| Cell::parse("c", text).unwrap().compile().over_hoisted;
-    assert!(over("state h\nh = tanh(linear(x, h))\n"));
-    // One stage, but sums over the product's rows.
-    let summed = "state h\na = linear(x)\nb = linear(h)\nh = tanh(norm(a) + b)\n";
+    assert!(over(
+        "state h\nz = sigmoid(linear(x, h))\nh = z * h + 1 - z\n"
+    ));
+    // One stage, but with sums over rows.
+    let summed = "state h\nz = sigmoid(linear(x, h))\nh = z * norm(h) + 1 - z\n";
     assert_eq!(Cell::parse("c", summed).unwrap().compile().forward.len(), 1);
     assert!(!over(summed));
     assert!(!over("state h\nh = tanh(norm(linear(x, h)))\n"));
