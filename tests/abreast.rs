@@ -186,11 +186,12 @@ fn kernels_of_several_scans_agree_with_the_plain_code() {
         // Drivers in software take long to compile what has many rows a thread: one model shows it.
         let tiles = waves(&device).len().min(if n == 0 { 3 } else { 1 });
         for tile in waves(&device).into_iter().take(tiles) {
-            compared(
-                &device,
-                spec.plan(DIMS, Mode::Gradients).unwrap(),
-                &tile,
-                what,
+            let plan = spec.plan(DIMS, Mode::Gradients).unwrap();
+            let ran = compared(&device, plan, &tile, what);
+            // Where few bindings are to be had, kernels of a cell with many stay by themselves.
+            assert!(
+                beside(&ran) > 0 || device.adapter.max_bindings < 16,
+                "{what}"
             );
         }
     }
@@ -251,10 +252,8 @@ fn what_was_left_out_is_told_with_its_reason() {
     };
     assert_eq!(left_out(spec("lstm", 6, 2, 0), &tile), Vec::<String>::new());
     let one = left_out(spec("lstm", 6, 1, 0), &tile);
-    assert_eq!(
-        one,
-        ["wavefront: no two scans of the plan can run side by side"]
-    );
+    let why = "wavefront: no two scans of the plan can run side by side in a kernel of at most ";
+    assert!(one.len() == 1 && one[0].starts_with(why), "{one:?}");
     let packed = Spec {
         packed: 9,
         ..spec("lstm", 6, 1, 0)

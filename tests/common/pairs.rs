@@ -84,8 +84,8 @@ pub fn twins(device: &Arc<Device>, plan: Plan, tile: &Tile) -> Twins {
     Twins::new(pollster::block_on(gpu).unwrap(), &parameters).unwrap()
 }
 
-/// Every operation in order from the CPU's slots, in a first minibatch and in one that goes on.
-pub fn compared(device: &Arc<Device>, plan: Plan, tile: &Tile, what: &str) {
+/// Every operation in order from the CPU's slots, in a first minibatch and in one that goes on; returns the plan as it ran.
+pub fn compared(device: &Arc<Device>, plan: Plan, tile: &Tile, what: &str) -> Arc<Plan> {
     let mut twins = twins(device, plan, tile);
     for (seed, reset) in [(1, true), (2, false)] {
         let batch = Batch::new(twins.plan(), seed, reset);
@@ -95,6 +95,7 @@ pub fn compared(device: &Arc<Device>, plan: Plan, tile: &Tile, what: &str) {
             assert!(row.passed(), "{what}: {}", row.fault());
         }
     }
+    twins.plan().clone()
 }
 
 /// The parameters after three minibatches on the adapter.

@@ -110,7 +110,10 @@ impl Gpu {
         let plan = match scheduled(&plan, tile, fit) {
             Some(other) => Arc::new(other),
             None if tile.wave_steps > 0 => {
-                left_out.push("wavefront: no two scans of the plan can run side by side".into());
+                left_out.push(format!(
+                    "wavefront: no two scans of the plan can run side by side in a kernel of at most {} bindings",
+                    fit.bindings
+                ));
                 plan
             }
             None => plan,

@@ -120,15 +120,17 @@ pub(super) fn lower(op: &Op, plan: &Plan, tile: &Tile, fit: Fit) -> Result<Lower
 
 /// The plan with scans side by side, where the tile has such and kernels for them can be made.
 pub(super) fn scheduled(plan: &Plan, tile: &Tile, fit: Fit) -> Option<Plan> {
-    let most = fit.parts_of_kernel();
-    if tile.wave_steps == 0 || most < 2 {
+    if tile.wave_steps == 0 {
         return None;
     }
     let possible = |plan: &Plan| {
         let mut abreast = plan.ops.iter().filter(|op| matches!(op, Op::Abreast(_)));
         abreast.all(|op| lower(op, plan, tile, fit).is_ok())
     };
-    plan.abreast(tile.wave_steps, most).filter(possible)
+    // As many side by side as the bindings allow.
+    (2..=fit.parts_of_kernel())
+        .rev()
+        .find_map(|most| plan.abreast(tile.wave_steps, most).filter(possible))
 }
 
 /// Scans side by side: a kernel for each stage of all of them, then one for each that makes initial states' gradients.

@@ -56,9 +56,9 @@ impl Fit {
         }
     }
 
-    /// Parts of a kernel at most, whatever they bind.
+    /// Parts of a kernel at most; each binds two slots at least.
     pub fn parts_of_kernel(&self) -> usize {
-        MOST_PARTS.min(self.bindings / BINDINGS)
+        MOST_PARTS.min(self.bindings / 2)
     }
 
     /// The same in elements of a slot.
