@@ -10,7 +10,7 @@ use wgrnn::exec::Inputs;
 use wgrnn::exec::cpu::Cpu;
 use wgrnn::layer::Recurrent;
 use wgrnn::model::{self, Dims, Drops, Init, Mode, Penalties, Scheme, Spec, Update};
-use wgrnn::op::{Control, Hyper, Op, Plan, Role, Rule, SlotId};
+use wgrnn::op::{Add, Control, Hyper, MatMul, Op, Plan, Role, Rule, SlotId};
 use wgrnn::rng::{Purpose, Stream, key};
 
 /// A model, a size of minibatch, and a seed for parameters and tokens.
@@ -491,4 +491,55 @@ fn a_row_is_the_same_alone_and_in_a_batch() {
             rows_do_not_see_the_batch::<f64>(&case);
         }
     }
+}
+
+/// Products in a row share a packed operand as long as nothing changes it: not an operation, and not the host.
+#[test]
+fn an_operand_that_changed_is_packed_anew() {
+    let mut plan = Plan::default();
+    let mut matrix = |name: &str, rows: usize, cols: usize| {
+        let slot = plan.add(name, &[rows, cols], Role::Activation);
+        plan.matrix(slot)
+    };
+    let (a, b, change) = (matrix("a", 9, 7), matrix("b", 7, 5), matrix("change", 7, 5));
+    let results = ["first", "second", "third"].map(|name| matrix(name, 9, 5));
+    let product = |c| {
+        Op::MatMul(MatMul {
+            name: "product".into(),
+            a,
+            b,
+            c,
+            transpose_a: false,
+            transpose_b: false,
+            bias: None,
+            accumulate: false,
+        })
+    };
+    let add = Op::Add(Add {
+        name: "change".into(),
+        from: change,
+        to: b,
+        accumulate: true,
+        flip: None,
+    });
+    plan.ops = vec![
+        product(results[0]),
+        add,
+        product(results[1]),
+        product(results[2]),
+    ];
+    let plan = Arc::new(plan);
+    let run = |mut cpu: Cpu<f64>| -> Vec<Vec<f64>> {
+        for m in [a, b, change] {
+            let fill = |(i, x): (usize, &mut f64)| *x = (i * 7 % 11) as f64 - 5.0;
+            cpu.write(m.slot).iter_mut().enumerate().for_each(fill);
+        }
+        (0..3).for_each(|op| cpu.run_op(op).unwrap());
+        cpu.write(b.slot).fill(2.0);
+        cpu.run_op(3).unwrap();
+        results.iter().map(|m| cpu.read(m.slot).to_vec()).collect()
+    };
+    let want = run(Cpu::plain(plan.clone()));
+    assert_eq!(run(Cpu::new(plan)), want);
+    assert!(want[0] != want[1] && want[1] != want[2]);
 }

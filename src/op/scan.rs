@@ -121,6 +121,8 @@ pub struct Slices<'a, F> {
     pub input: &'a [F],
     /// The weights, each from its matrix's first element on.
     pub weights: Vec<&'a [F]>,
+    /// For each weight that lies transposed, unlike its matrix, from one of its columns to the next; not for the plain code.
+    pub turned: Vec<Option<usize>>,
     /// The learned vectors.
     pub vectors: Vec<&'a [F]>,
     /// The control words.

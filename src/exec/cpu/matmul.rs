@@ -4,7 +4,8 @@ use super::product::{Room, View, product};
 use crate::cell::real::Real;
 use crate::op::MatMul;
 
-/// The product of `op`; `room` is where operands are packed.
+/// The product of `op`; `room` is where operands are packed, and holds the right one already where `held`. Whether it holds
+/// all of that one afterwards.
 pub fn run<F: Real>(
     op: &MatMul,
     a: &[F],
@@ -12,7 +13,8 @@ pub fn run<F: Real>(
     bias: Option<&[F]>,
     c: &mut [F],
     room: &mut Room<F>,
-) {
+    held: bool,
+) -> bool {
     let (m, k, n) = op.dims();
     let view = |transpose: bool| match transpose {
         true => View::transposed,
@@ -37,5 +39,6 @@ pub fn run<F: Real>(
         (c, op.c.stride),
         accumulate,
         room,
-    );
+        held,
+    )
 }

@@ -7,12 +7,14 @@ mod matmul;
 mod parallel;
 mod product;
 mod scan;
+mod spared;
 
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
 use self::product::{Packed, Room};
+use self::spared::Spared;
 use super::{Inputs, Outcome, Timings};
 use crate::cell::real::Real;
 use crate::error::{Error, Result};
@@ -35,6 +37,9 @@ pub struct Cpu<F> {
     room: Option<Room<F>>,
     /// Where the weights of a scan are packed.
     packed: Vec<Packed<F>>,
+    /// The right operand that the room holds, and whether it is used transposed.
+    held: Option<(Matrix, bool)>,
+    spared: Spared,
     /// Whether a run is long enough to keep every core awake for it.
     awake: bool,
 }
@@ -54,6 +59,8 @@ impl<F: Real> Cpu<F> {
         let flops: f64 = plan.ops.iter().map(|op| op.cost().flops).sum();
         Cpu {
             awake: flops > AWAKE,
+            held: None,
+            spared: Spared::of(&plan),
             reals: reals.collect(),
             words: words.collect(),
             plan,
@@ -68,6 +75,7 @@ impl<F: Real> Cpu<F> {
     pub fn plain(plan: Arc<Plan>) -> Cpu<F> {
         Cpu {
             plain: true,
+            spared: Spared::default(),
             ..Cpu::new(plan)
         }
     }
@@ -188,12 +196,14 @@ impl<F: Real> Cpu<F> {
 
     /// A slot of numbers, to be changed.
     pub fn write(&mut self, slot: SlotId) -> &mut [F] {
+        self.held = None;
         &mut self.reals[slot.0]
     }
 
     /// Gives a slot of numbers other ones, as many as the plan says.
     pub(super) fn put(&mut self, slot: SlotId, values: Vec<F>) {
         debug_assert_eq!(values.len(), self.plan.slot(slot).len());
+        self.held = None;
         self.reals[slot.0] = values;
     }
 
@@ -254,6 +264,12 @@ impl<F: Real> Cpu<F> {
     }
 
     fn execute_whole(&mut self, op: &Op) {
+        // What was packed of a slot that changes is of no use any more.
+        if let Some((held, _)) = self.held
+            && op.writes().iter().any(|m| m.meets(&held))
+        {
+            self.held = None;
+        }
         match op {
             Op::Carry(op) => {
                 let reset = self.words[op.control.0][4] == 1;
@@ -287,10 +303,13 @@ impl<F: Real> Cpu<F> {
                 if this.plain {
                     op.plain(a, b, bias, c);
                 } else {
-                    matmul::run(op, a, b, bias, c, &mut room);
+                    let own = Some((op.b, op.transpose_b));
+                    let whole = matmul::run(op, a, b, bias, c, &mut room, this.held == own);
+                    this.held = own.filter(|_| whole);
                 }
                 this.room = Some(room);
             }),
+            Op::Transpose(op) if self.spared.get(&op.to).is_some() => {}
             Op::Transpose(op) => self.with(op.to.slot, |this, to| {
                 let to = &mut to[op.to.offset..];
                 parallel::rows(to, op.to.stride, op.to.rows, |range, to| {
@@ -619,15 +638,17 @@ impl<F: Real> Cpu<F> {
             Hoisted::Rows(rows) => (self.part(rows), &[]),
             Hoisted::Table { table, ids } => (self.part(table), &self.words[ids.0][op.at..]),
         };
-        let weights = op.weights.iter();
+        let matrix = |w: &Option<Matrix>| w.map(|m| self.spared.get(&m).unwrap_or(m));
+        let turned = |w: &Option<Matrix>| Some(self.spared.get(w.as_ref()?)?.stride);
         // The output of the layer below or the gradient from above may share a slot with nothing that is taken.
         let mut slices = Slices {
             hoisted,
             ids,
             input: op.input.map_or(&[], |m| self.part(m)),
-            weights: weights
+            weights: { op.weights.iter().map(matrix) }
                 .map(|w| w.map_or(&[][..], |m| self.part(m)))
                 .collect(),
+            turned: op.weights.iter().map(turned).collect(),
             vectors: op.vectors.iter().map(|m| self.part(*m)).collect(),
             control: &self.words[op.control.0],
             starts: op.packed.map_or(&[], |p| {

@@ -23,8 +23,8 @@ const ALONE: usize = 64;
 struct Product {
     operand: Operand,
     source: usize,
-    /// The first element of the weight.
-    weight: usize,
+    /// The weight's first row and column.
+    weight: (usize, usize),
     /// Blocks along k: neighbouring deltas.
     deep: usize,
     /// Blocks along n: neighbouring sums.
@@ -71,11 +71,9 @@ fn prepare(scan: &Scan, stage: &Stage, before: &mut usize) -> Prepared {
     let mut products: Vec<Product> = Vec::new();
     for (s, sum) in stage.sums.iter().enumerate() {
         for (n, term) in sum.terms.iter().enumerate() {
-            let stride = scan.weights[term.source].map_or(0, |w| w.stride);
-            let weight = if sum.transposed {
-                term.block * h * stride
-            } else {
-                term.block * h
+            let weight = match sum.transposed {
+                true => (term.block * h, 0),
+                false => (0, term.block * h),
             };
             let last = products.last_mut();
             let same = last.filter(|p| p.source == term.source);
@@ -88,7 +86,7 @@ fn prepare(scan: &Scan, stage: &Stage, before: &mut usize) -> Prepared {
                         && p.sum + p.wide == s
                         && p.deep == 1
                         && !p.accumulate
-                        && p.weight + p.wide * h == weight =>
+                        && p.weight.1 + p.wide * h == weight.1 =>
                 {
                     p.wide += 1;
                 }
@@ -97,7 +95,7 @@ fn prepare(scan: &Scan, stage: &Stage, before: &mut usize) -> Prepared {
                     if sum.transposed
                         && neighbour(p.operand, p.deep) == Some(term.operand)
                         && p.sum == s
-                        && p.weight + p.deep * h * stride == weight =>
+                        && p.weight.0 + p.deep * h == weight.0 =>
                 {
                     p.deep += 1;
                 }
@@ -195,9 +193,20 @@ fn parts(op: &Scan, starts: &[u32], threads: usize) -> Vec<Range<usize>> {
 }
 
 /// The weight of a product, [deep H, wide H].
-fn weight<'a, F: Real>(op: &Scan, weights: &[&'a [F]], p: &Product) -> View<'a, F> {
-    let stride = op.weights[p.source].map_or(0, |w| w.stride);
-    View::rows(&weights[p.source][p.weight..], stride)
+fn weight<'a, F: Real>(
+    op: &Scan,
+    (weights, turned): (&[&'a [F]], &[Option<usize>]),
+    p: &Product,
+) -> View<'a, F> {
+    let (row, column) = p.weight;
+    let weight = match turned[p.source] {
+        Some(stride) => View::transposed(weights[p.source], stride),
+        None => {
+            let stride = op.weights[p.source].map_or(0, |w| w.stride);
+            View::rows(weights[p.source], stride)
+        }
+    };
+    weight.from(row, column)
 }
 
 /// Runs the scan `op` on its slots; `packed` is where its weights are packed, once for all steps.
@@ -226,7 +235,7 @@ pub fn run<F: Real>(op: &Scan, slices: &mut Slices<'_, F>, packed: &mut Vec<Pack
     packed.resize(weights.max(packed.len()), Packed::default());
     let used = stages.iter().chain(op.initial.then_some(&last));
     for p in used.filter(|_| !few).flat_map(|s| &s.products) {
-        let weight = weight(op, &slices.weights, p);
+        let weight = weight(op, (&slices.weights, &slices.turned), p);
         packed[p.packed].pack(p.deep * h, p.wide * h, weight, worth);
     }
     let starts = slices.starts;
@@ -259,6 +268,7 @@ pub fn run<F: Real>(op: &Scan, slices: &mut Slices<'_, F>, packed: &mut Vec<Pack
         ids: slices.ids,
         input: slices.input,
         weights: &slices.weights,
+        turned: &slices.turned,
         packed,
         few,
         vectors: &slices.vectors,
@@ -296,6 +306,7 @@ struct Shared<'a, F> {
     ids: &'a [u32],
     input: &'a [F],
     weights: &'a [&'a [F]],
+    turned: &'a [Option<usize>],
     packed: &'a [Packed<F>],
     /// Whether nothing is packed, as there are so few rows in all steps.
     few: bool,
@@ -414,7 +425,7 @@ impl<F: Real> Shared<'_, F> {
             };
             let (a, to) = (View::rows(a, stride), (&mut sums[p.sum * h..], width));
             if self.few {
-                let weight = weight(self.op, self.weights, p);
+                let weight = weight(self.op, (self.weights, self.turned), p);
                 few_rows(
                     [later, p.deep * h, p.wide * h],
                     a,

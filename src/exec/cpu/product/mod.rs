@@ -86,7 +86,8 @@ impl<F: Real> Room<F> {
 }
 
 /// C [m, n] = A [m, k] B [k, n], added to C where `accumulate`; on every core where that is worth it. `room` is kept from
-/// call to call for the packed right operand.
+/// call to call for the packed right operand, and has this one already where `held`; whether it has all of it afterwards is
+/// what comes back.
 ///
 /// # Panics
 /// When a matrix reaches beyond its slice: a plan's matrices are checked when the plan is built.
@@ -97,9 +98,10 @@ pub fn product<F: Real>(
     (c, stride): (&mut [F], usize),
     accumulate: bool,
     room: &mut Room<F>,
-) {
+    held: bool,
+) -> bool {
     if m == 0 || n == 0 {
-        return;
+        return held;
     }
     let threads = match m * k * n > WORTH {
         true => rayon::current_num_threads(),
@@ -108,11 +110,12 @@ pub fn product<F: Real>(
     assert!(a.holds(m, k) && b.holds(k, n) && View::rows(c, stride).holds(m, n));
     if m <= FEW {
         few_rows([m, k, n], a, b, (c, stride), accumulate, threads);
-        return;
+        return held;
     }
     // What lies behind the last row's last element is nobody's.
     let c = &mut c[..(m - 1) * stride + n];
-    let (deep, wide) = match k * n <= PACKED {
+    let whole = k * n <= PACKED;
+    let (deep, wide) = match whole {
         true => (k.max(1), n),
         false => {
             let deep = k.min(PACKED_ROWS);
@@ -129,8 +132,11 @@ pub fn product<F: Real>(
             let c = (&mut c[from..], stride);
             let accumulate = accumulate || first > 0;
             let (k, n) = (deep.min(k - first), wide.min(n - from));
-            room.packed.pack(k, n, b.from(first, from), threads > 1);
+            if !(whole && held) {
+                room.packed.pack(k, n, b.from(first, from), threads > 1);
+            }
             room.multiply(threads, m, a, c, accumulate);
         }
     }
+    whole
 }

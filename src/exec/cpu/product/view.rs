@@ -31,7 +31,7 @@ impl<'a, F> View<'a, F> {
     }
 
     /// The matrix from an element on.
-    pub(super) fn from(self, row: usize, column: usize) -> View<'a, F> {
+    pub fn from(self, row: usize, column: usize) -> View<'a, F> {
         let at = row * self.rows_apart + column * self.cols_apart;
         View {
             values: &self.values[at.min(self.values.len())..],
