@@ -41,7 +41,7 @@ impl Plan {
     }
 
     /// What each kernel of an operation costs on an adapter, see [`Op::costs`]; of slots in half precision, bytes count
-    /// for as much less as they take of what the operation touches.
+    /// for as much less as they take of what the operation touches; in double precision twice.
     pub fn costs(&self, op: &Op) -> Vec<Cost> {
         let mut costs = op.costs();
         let touched: Vec<Matrix> = op.reads().into_iter().chain(op.writes()).collect();
@@ -51,6 +51,9 @@ impl Plan {
         let halves: f64 = halves.map(area).sum();
         for cost in costs.iter_mut().filter(|_| halves > 0.0) {
             cost.bytes *= 1.0 - 0.5 * halves / all;
+        }
+        for cost in costs.iter_mut().filter(|_| self.doubled()) {
+            cost.bytes *= 2.0;
         }
         costs
     }

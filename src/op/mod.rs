@@ -8,6 +8,7 @@ pub mod add;
 pub mod carry;
 pub mod column_sum;
 pub mod derived;
+mod double;
 pub mod dropout;
 pub mod gather;
 mod half;

@@ -39,6 +39,8 @@ pub struct Slot {
     pub role: Role,
     /// Whether an adapter holds its numbers in half precision, f16; see [`Plan::halve`].
     pub half: bool,
+    /// Whether an adapter holds its numbers in double precision, f64; see [`Plan::double`].
+    pub double: bool,
 }
 
 impl Slot {
@@ -49,7 +51,11 @@ impl Slot {
 
     /// Bytes of an element on an adapter.
     pub fn width(&self) -> usize {
-        if self.half { 2 } else { 4 }
+        match (self.half, self.double) {
+            (true, _) => 2,
+            (_, true) => 8,
+            _ => 4,
+        }
     }
 
     /// Bytes of all elements on an adapter.
@@ -442,6 +448,7 @@ impl Plan {
             shape: shape.to_vec(),
             role,
             half: false,
+            double: false,
         });
         SlotId(self.slots.len() - 1)
     }

@@ -56,12 +56,13 @@ pub(super) fn bindable(device: &Device, plan: &Plan, source: &Source, binding: u
     Ok(())
 }
 
-/// Bytes of a buffer or binding of so many elements of `width` bytes: whole vectors of four, and never empty, as a binding
-/// must hold an element of its type.
+/// Bytes of a buffer or binding of so many elements of `width` bytes: whole vectors of four numbers, and never empty, as a
+/// binding must hold an element of its type.
 pub(super) fn bytes(width: usize, elements: usize) -> u64 {
+    let vector = 4 * width.max(4) as u64;
     (width as u64 * elements as u64)
-        .next_multiple_of(16)
-        .max(16)
+        .next_multiple_of(vector)
+        .max(vector)
 }
 
 /// What kernels are told, each at an offset that a binding may have.

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use super::matmul;
 use super::pipeline::Pipeline;
 use super::plant::Planted;
 use super::tile::{Shape, Tile};
+use super::{double, matmul};
 use crate::op::Plan;
 use crate::{Error, Kind, Result};
 
@@ -44,6 +44,8 @@ pub struct Adapter {
     pub subgroup: u32,
     /// Whether kernels can store numbers in half precision (the feature `shader-f16`).
     pub half: bool,
+    /// Whether kernels can compute in double precision (the feature `shader-f64`).
+    pub double: bool,
     /// Whether subgroups can multiply cooperative matrices of 16 x 16 in f16 with sums in f32.
     pub cooperative: bool,
 }
@@ -157,6 +159,7 @@ fn describe(index: usize, adapter: &wgpu::Adapter) -> Adapter {
         workgroup_threads: limits.max_compute_invocations_per_workgroup,
         timestamps: adapter.features().contains(wgpu::Features::TIMESTAMP_QUERY),
         half: adapter.features().contains(wgpu::Features::SHADER_F16),
+        double: adapter.features().contains(wgpu::Features::SHADER_F64),
         subgroup: match info.subgroup_min_size == info.subgroup_max_size {
             true if adapter.features().contains(wgpu::Features::SUBGROUP) => info.subgroup_min_size,
             _ => 0,
@@ -252,8 +255,10 @@ impl Device {
             return Ok(None);
         };
         let adapter = described[index].clone();
-        let wanted =
-            wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SUBGROUP | wgpu::Features::SHADER_F16;
+        let wanted = wgpu::Features::TIMESTAMP_QUERY
+            | wgpu::Features::SUBGROUP
+            | wgpu::Features::SHADER_F16
+            | wgpu::Features::SHADER_F64;
         let mut features = raw[index].features() & wanted;
         let mut experiments = wgpu::ExperimentalFeatures::disabled();
         if cooperative {
@@ -347,7 +352,7 @@ impl Device {
             true => self.adapter.subgroup as usize,
             false => 0,
         };
-        (tile, found)
+        (double::tile(tile, plan), found)
     }
 
     fn chosen(&self, plan: &Plan) -> (Tile, bool) {
@@ -499,6 +504,7 @@ mod tests {
             timestamps: false,
             subgroup: 0,
             half: false,
+            double: false,
             cooperative: false,
         }
     }

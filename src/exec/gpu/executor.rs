@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use super::buffers::{Dispatch, Held, Kernel, Steps, allocate, bindable, kernel};
 use super::device::Device;
-use super::half;
 use super::lower::{Told, lower, scheduled};
 use super::pace::Pace;
 use super::pipeline::compile_all;
@@ -16,6 +15,7 @@ use super::template::Source;
 use super::tile::Tile;
 use super::timing::Stamps;
 use super::window::Fit;
+use super::{double, half};
 use crate::Result;
 use crate::exec::Outcome;
 use crate::op::{Op, Plan};
@@ -105,6 +105,8 @@ impl Gpu {
         edit: &mut dyn FnMut(&str, &str) -> String,
     ) -> Result<Gpu> {
         half::allowed(&device, &plan)?;
+        double::allowed(&device, &plan)?;
+        let tile = &double::tile(*tile, &plan);
         let fit = Fit::of(&device, binding);
         let mut left_out = Vec::new();
         let plan = match scheduled(&plan, tile, fit) {
@@ -186,6 +188,7 @@ impl Gpu {
     /// # Errors
     /// Internal when a kernel cannot be made.
     pub fn sources(plan: &Plan, tile: &Tile) -> Result<Vec<(String, String)>> {
+        let tile = &double::tile(*tile, plan);
         let other = scheduled(plan, tile, Fit::ANY);
         let plan = other.as_ref().unwrap_or(plan);
         let mut sources = Vec::new();
@@ -201,6 +204,7 @@ impl Gpu {
     /// # Errors
     /// Internal when a kernel cannot be made.
     pub fn count(plan: &Plan, tile: &Tile) -> Result<usize> {
+        let tile = &double::tile(*tile, plan);
         let other = scheduled(plan, tile, Fit::ANY);
         let plan = other.as_ref().unwrap_or(plan);
         let orders = plan.ops.iter().map(|op| lower(op, plan, tile, Fit::ANY));

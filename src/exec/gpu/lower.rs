@@ -5,7 +5,7 @@ use super::scan::Loop;
 use super::template::{Source, Template, aligned, flat_groups};
 use super::tile::{ELEMENT, Tile};
 use super::window::{Fit, Windows, pieces};
-use super::{half, matmul, scan};
+use super::{double, half, matmul, scan};
 use crate::op::dropout::Share;
 use crate::op::loss_scale::Phase;
 use crate::op::penalty::Form;
@@ -218,6 +218,7 @@ fn kernels(
     for kernel in &mut kernels {
         windows.resolve(kernel)?;
         half::narrow(kernel, windows.plan())?;
+        double::widen(kernel, windows.plan())?;
     }
     Ok((parts, kernels))
 }

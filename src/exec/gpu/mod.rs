@@ -6,6 +6,7 @@
 mod abreast;
 mod buffers;
 mod device;
+mod double;
 mod executor;
 mod half;
 mod limits;

@@ -22,13 +22,15 @@ pub enum Fault {
     Wrong,
     /// The adapter has no half precision.
     Wide,
+    /// The adapter has no double precision.
+    Single,
     /// Waits end after so many seconds instead of what the adapter is given.
     Patience(f64),
 }
 
 impl Fault {
-    /// Reads `lost-after=N`, `silent`, `memory=BYTES`, `clock=SECONDS`, `wrong`, `wide` or
-    /// `patience=SECONDS`.
+    /// Reads `lost-after=N`, `silent`, `memory=BYTES`, `clock=SECONDS`, `wrong`, `wide`,
+    /// `single` or `patience=SECONDS`.
     ///
     /// # Errors
     /// Usage, for anything else.
@@ -41,6 +43,7 @@ impl Fault {
             "silent" => Some(Fault::Silent),
             "wrong" => Some(Fault::Wrong),
             "wide" => Some(Fault::Wide),
+            "single" => Some(Fault::Single),
             "memory" => whole.map(Fault::Memory),
             "clock" => seconds.map(Fault::Clock),
             "patience" => seconds.map(Fault::Patience),
@@ -98,6 +101,12 @@ impl Device {
     pub fn halves(&self) -> bool {
         let wide = |f: &Fault| (*f == Fault::Wide).then_some(());
         self.adapter.half && self.planted.find(wide).is_none()
+    }
+
+    /// Whether kernels can compute in double precision.
+    pub fn doubles(&self) -> bool {
+        let single = |f: &Fault| (*f == Fault::Single).then_some(());
+        self.adapter.double && self.planted.find(single).is_none()
     }
 
     /// Whether what is read back comes.

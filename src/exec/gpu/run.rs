@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::executor::Gpu;
 use super::pace::MEASURED;
 use super::timing::{Stamps, spans};
+use super::transfer::numbers;
 use crate::exec::{Inputs, Outcome};
 use crate::op::Report;
 use crate::{Error, Result};
@@ -14,7 +15,7 @@ use crate::{Error, Result};
 pub(super) const IN_FLIGHT: usize = 3;
 
 /// Where the timestamps lie in what comes back from a run, after its report, and its size in bytes.
-const STAMPS: u64 = (4 * Report::NUMBERS as u64).next_multiple_of(16);
+const STAMPS: u64 = (8 * Report::NUMBERS as u64).next_multiple_of(16);
 pub(super) const RETURNED: u64 = STAMPS + 16 * MEASURED as u64;
 
 /// What the host is at during a run, for [`Gpu::run_marked`].
@@ -155,7 +156,7 @@ impl Gpu {
             self.digest(false)?;
             mark(Phase::Recording);
             if let Some(report) = report {
-                let (from, size) = (&self.buffers[report.0], 4 * Report::NUMBERS as u64);
+                let (from, size) = (&self.buffers[report.0], self.plan.slot(report).bytes());
                 self.ring.copy(to, &mut encoder, from, 0, size);
             }
             if let (Some(measured), Some(stamps)) = (measured, &self.stamps) {
@@ -226,11 +227,9 @@ impl Gpu {
     fn digest(&mut self, wait: bool) -> Result<()> {
         for (run, bytes) in self.ring.take(&self.device, wait)? {
             let (report, stamps) = bytes.split_at(STAMPS as usize);
-            if self.plan.io.report.is_some() {
-                let numbers: Vec<f32> =
-                    bytemuck::pod_collect_to_vec(&report[..4 * Report::NUMBERS]);
-                let numbers: Vec<f64> = numbers.iter().map(|x| f64::from(*x)).collect();
-                let report = Report::from_numbers(&numbers);
+            if let Some(slot) = self.plan.io.report {
+                let slot = self.plan.slot(slot);
+                let report = Report::from_numbers(&numbers(slot, &report[..slot.bytes() as usize]));
                 self.reports.push(Outcome { run, report });
             }
             let of_run = self.measured.front().is_some_and(|m| m.run == run);

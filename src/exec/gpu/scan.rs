@@ -215,7 +215,7 @@ impl<'a> Writer<'a> {
     }
 
     /// What the shaders of a stage and of a loop over time have in common.
-    fn common(&self, text: &'static str, masks: String) -> Template {
+    fn common(&self, text: &'static str, masks: &[usize]) -> Template {
         let (v, u) = match self.width {
             1 => ("f32", "u32"),
             _ => ("vec4<f32>", "vec4<u32>"),
@@ -230,7 +230,10 @@ impl<'a> Writer<'a> {
             .text("V", v)
             .text("U", u)
             .flag("MASKED", !masks.is_empty())
-            .text("MASKS", masks);
+            .text("MASKS", self.masks(masks));
+        for m in masks {
+            template = template.number(&format!("SCALE{m}"), self.scan.cell.masks[*m].scale);
+        }
         for (name, slot) in self.slots() {
             template = template.buffer(&name, slot);
         }
@@ -269,7 +272,7 @@ impl<'a> Writer<'a> {
         }
         let text = include_str!("../../../shaders/scan_loop.wgsl");
         let backward = self.scan.direction == Direction::Backward;
-        self.common(text, self.masks(&masks))
+        self.common(text, &masks)
             .size("GROUP", time.group)
             .flag("BACKWARD", backward)
             .text("STAGES", stages)
@@ -284,9 +287,8 @@ impl<'a> Writer<'a> {
         }
         let threads = across * self.scan.batch.div_ceil(self.rows);
         let fault = |fault: String| Error::internal(format!("kernel {label}: {fault}"));
-        let masks = self.masks(&loaded_masks(stage));
         let mut template = self
-            .common(include_str!("../../../shaders/scan.wgsl"), masks)
+            .common(include_str!("../../../shaders/scan.wgsl"), &loaded_masks(stage))
             .size("GROUP", tile.group)
             .size("THREADS", threads)
             .size("ACROSS", across)
@@ -457,7 +459,7 @@ impl<'a> Writer<'a> {
             };
             let stream = self.scan.streams[m].wrapping_sub(self.scan.streams[0]);
             let threshold = mask.threshold();
-            let (h, width, scale) = (self.scan.hidden, self.width, mask.scale as f32);
+            let (h, width) = (self.scan.hidden, self.width);
             let value = match width {
                 1 => {
                     "let words = threefry2x32(key, vec2<u32>(element / 2u, 0u));\n\
@@ -473,7 +475,7 @@ impl<'a> Writer<'a> {
                 "fn mask{m}(at: u32, b: u32, j: u32) -> V {{\n\
                  let key = threefry2x32(vec2<u32>($control[5], $control[6]), vec2<u32>(step.z + {stream}u, 0u));\n\
                  let element = {row} * {h}u + j * {width}u;\n{value}\n\
-                 return select(V(0.0), V({scale:?}), word >= U({threshold}u));\n}}"
+                 return select(V(0.0), V(SCALE{m}), word >= U({threshold}u));\n}}"
             );
         }
         out

@@ -58,6 +58,8 @@ pub(super) struct Source {
     pub told: usize,
     /// Workgroups.
     pub groups: [u32; 3],
+    /// The numbers that the text has as `const` f32, with all bits of their f64.
+    pub numbers: Vec<(String, u64)>,
 }
 
 /// A template with what is spliced into it.
@@ -211,6 +213,9 @@ impl Template {
             binds: binds.into_iter().map(|b| b.0).collect(),
             told: usize::from(step),
             groups,
+            numbers: { self.numbers.iter() }
+                .map(|(name, value)| (name.clone(), value.to_bits()))
+                .collect(),
         })
     }
 

@@ -4,8 +4,9 @@ use half::f16;
 
 use super::executor::Gpu;
 use super::readback::fetch;
+use crate::cell::real::Real;
 use crate::exec::{Inputs, check_inputs, targets};
-use crate::op::{Control, Filling, Hyper, Packing, SlotId};
+use crate::op::{Control, Filling, Hyper, Packing, Slot, SlotId};
 use crate::{Error, Result};
 
 /// Bytes that are copied to or from a device at a time.
@@ -58,7 +59,7 @@ impl Gpu {
         }
         if let Some(hyper) = io.hyper {
             let numbers: [f64; Hyper::NUMBERS] = inputs.hyper.numbers();
-            self.write(hyper, &numbers.map(|x| x as f32))?;
+            self.write_as(hyper, &numbers)?;
         }
         Ok(())
     }
@@ -68,13 +69,30 @@ impl Gpu {
     /// # Errors
     /// Internal when there are not as many as the slot holds.
     pub fn write(&mut self, slot: SlotId, values: &[f32]) -> Result<()> {
-        if !self.plan.slot(slot).half {
-            return self.fill(slot, bytemuck::cast_slice(values), values.len());
+        match self.plan.slot(slot).width() {
+            4 => self.fill(slot, bytemuck::cast_slice(values), values.len()),
+            2 => {
+                let mut halves: Vec<f16> = values.iter().map(|x| f16::from_f32(*x)).collect();
+                // Copies are whole words.
+                halves.resize(values.len().next_multiple_of(2), f16::ZERO);
+                self.fill(slot, bytemuck::cast_slice(&halves), values.len())
+            }
+            _ => self.write_as(slot, values),
         }
-        let mut halves: Vec<f16> = values.iter().map(|x| f16::from_f32(*x)).collect();
-        // Copies are whole words.
-        halves.resize(values.len().next_multiple_of(2), f16::ZERO);
-        self.fill(slot, bytemuck::cast_slice(&halves), values.len())
+    }
+
+    /// Fills a slot of numbers of either type: exactly where it is in double precision, else with the nearest ones.
+    ///
+    /// # Errors
+    /// As [`Gpu::write`].
+    pub fn write_as<F: Real>(&mut self, slot: SlotId, values: &[F]) -> Result<()> {
+        let wide = values.iter().map(|x| x.f64());
+        if self.plan.slot(slot).double {
+            let wide: Vec<f64> = wide.collect();
+            return self.fill(slot, bytemuck::cast_slice(&wide), wide.len());
+        }
+        let single: Vec<f32> = wide.map(|x| x as f32).collect();
+        self.write(slot, &single)
     }
 
     /// Fills a slot of words.
@@ -107,16 +125,32 @@ impl Gpu {
         Ok(())
     }
 
-    /// What a slot of numbers holds, after all runs so far.
+    /// What a slot of numbers holds, after all runs so far; of one in double precision, the nearest f32.
     ///
     /// # Errors
     /// Device when the device is lost or hangs.
     pub async fn read(&self, slot: SlotId) -> Result<Vec<f32>> {
-        if !self.plan.slot(slot).half {
-            return self.elements(slot, 4).await;
+        match self.plan.slot(slot).width() {
+            4 => self.elements(slot, 4).await,
+            2 => {
+                let halves: Vec<f16> = self.elements(slot, 2).await?;
+                Ok(halves.into_iter().map(f16::to_f32).collect())
+            }
+            _ => self.read_as(slot).await,
         }
-        let halves: Vec<f16> = self.elements(slot, 2).await?;
-        Ok(halves.into_iter().map(f16::to_f32).collect())
+    }
+
+    /// What a slot of numbers holds, after all runs so far, in either type: a slot in double precision exactly, in f64.
+    ///
+    /// # Errors
+    /// As [`Gpu::read`].
+    pub async fn read_as<F: Real>(&self, slot: SlotId) -> Result<Vec<F>> {
+        if self.plan.slot(slot).double {
+            let wide: Vec<f64> = self.elements(slot, 8).await?;
+            return Ok(wide.into_iter().map(F::of).collect());
+        }
+        let single: Vec<f32> = Box::pin(self.read(slot)).await?;
+        Ok(single.into_iter().map(|x| F::of(f64::from(x))).collect())
     }
 
     /// What a slot of words holds, after all runs so far.
@@ -141,4 +175,13 @@ impl Gpu {
         all.truncate(of.len());
         Ok(all)
     }
+}
+
+/// The numbers of a slot that is not in half precision, from its bytes.
+pub(super) fn numbers(slot: &Slot, bytes: &[u8]) -> Vec<f64> {
+    if slot.double {
+        return bytemuck::pod_collect_to_vec(bytes);
+    }
+    let single: Vec<f32> = bytemuck::pod_collect_to_vec(bytes);
+    single.into_iter().map(f64::from).collect()
 }

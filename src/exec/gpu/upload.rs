@@ -30,8 +30,17 @@ impl Gpu {
         let queue = &self.device.queue;
         while let Some(last) = values.len().checked_sub(1) {
             let from = last / PART * PART;
-            let bytes = bytemuck::cast_slice(&values[from..]);
-            queue.write_buffer(&self.buffers[slot.0], 4 * from as u64, bytes);
+            let part = &values[from..];
+            let wide: Vec<f64>;
+            let bytes = match of.double {
+                false => bytemuck::cast_slice(part),
+                true => {
+                    wide = part.iter().map(|x| f64::from(*x)).collect();
+                    bytemuck::cast_slice(&wide)
+                }
+            };
+            let at = (of.width() * from) as u64;
+            queue.write_buffer(&self.buffers[slot.0], at, bytes);
             values.truncate(from);
             values.shrink_to_fit();
             if from > 0 {

@@ -18,7 +18,7 @@ const WHOLE: usize = 8 << 20;
 /// What a binding may be, in elements of four bytes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Fit {
-    /// The most elements; a slot in half precision has twice as many in as many bytes, and so on.
+    /// The most elements; a slot in half precision has twice as many in as many bytes, one in double half as many.
     pub binding: usize,
     /// Windows start at multiples of this.
     pub align: usize,
@@ -63,10 +63,15 @@ impl Fit {
 
     /// The same in elements of a slot.
     fn within(&self, plan: &Plan, slot: SlotId) -> Fit {
-        let times = 4 / plan.slot(slot).width();
+        let width = plan.slot(slot).width();
         Fit {
-            binding: self.binding.saturating_mul(times),
-            align: self.align * times,
+            binding: match width {
+                4 => self.binding,
+                2 => self.binding.saturating_mul(2),
+                width => self.binding / (width / 4),
+            },
+            // A window starts with a whole vector of four.
+            align: (self.align * 4 / width).max(4),
             ..*self
         }
     }
