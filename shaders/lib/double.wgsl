@@ -69,7 +69,7 @@ fn log_double(x: D) -> D {
     let near = D(2.0lf) * s + D(2.0lf) * s * z * p;
     let value = n * D(0.6931471803691238lf) + (near + n * D(1.9082149292705877e-10lf));
     // What is infinite or NaN stays so; 0 has -1 / 0, and below it there is none.
-    let usual = x > D(0.0lf) && x <= D(1.7976931348623157e308lf);
+    let usual = (x > D(0.0lf)) & (x <= D(1.7976931348623157e308lf));
     let unusual = select(x, D(-1.0lf) / abs(x), x == D(0.0lf));
     return select(select(unusual, sqrt(x), x < D(0.0lf)), value, usual);
 }

@@ -25,6 +25,8 @@ pub trait Real:
     const ZERO: Self;
     /// One.
     const ONE: Self;
+    /// The largest relative error of a rounding to this type.
+    const ROUNDING: f64;
     /// The logistic function, finite for every finite argument.
     fn sigmoid(self) -> Self;
     /// The hyperbolic tangent.
@@ -48,6 +50,7 @@ pub trait Real:
 impl Real for f64 {
     const ZERO: f64 = 0.0;
     const ONE: f64 = 1.0;
+    const ROUNDING: f64 = f64::EPSILON / 2.0;
 
     fn sigmoid(self) -> f64 {
         1.0 / (1.0 + f64::exp(-self))
@@ -91,6 +94,7 @@ impl Real for f64 {
 impl Real for f32 {
     const ZERO: f32 = 0.0;
     const ONE: f32 = 1.0;
+    const ROUNDING: f64 = f32::EPSILON as f64 / 2.0;
 
     #[inline(always)]
     fn sigmoid(self) -> f32 {

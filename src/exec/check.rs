@@ -2,6 +2,9 @@
 //!
 //! Operation by operation, both sides start from the same slots, so that a fault shows where it is made. Results are
 //! poisoned with NaN on the GPU beforehand, so that an element that a kernel forgets cannot pass.
+//!
+//! Both sides compute in f32 or, for a plan in double precision, in f64, where a wrong term shows that is as small as the
+//! roundings of f32.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -11,6 +14,7 @@ use half::f16;
 use super::Inputs;
 use super::cpu::Cpu;
 use super::gpu::Gpu;
+use crate::cell::real::Real;
 use crate::error::{Error, Result};
 use crate::op::{Live, Matrix, Norm, Op, Plan, Role, SlotId};
 
@@ -28,9 +32,9 @@ pub struct Row {
     /// Sum of squared differences over the sum of squares.
     pub nmse: f64,
     /// The element that is furthest off: its index, the GPU's value and the plain code's.
-    pub worst: (usize, f32, f32),
+    pub worst: (usize, f64, f64),
     /// The largest difference that passes.
-    pub tolerance: f32,
+    pub tolerance: f64,
     /// How many elements are off by more (a NaN always is).
     pub faults: usize,
 }
@@ -51,24 +55,24 @@ impl Row {
     }
 }
 
-/// Both executors of one plan.
+/// Both executors of one plan, the plain one in numbers of type F: those of the GPU's plan, or tolerances mean nothing.
 #[derive(Debug)]
-pub struct Twins {
+pub struct Twins<F: 'static = f32> {
     plan: Arc<Plan>,
-    cpu: Cpu<f32>,
+    cpu: Cpu<F>,
     gpu: Gpu,
 }
 
-impl Twins {
+impl<F: Real> Twins<F> {
     /// The plain code and `gpu`, with the same parameters.
     ///
     /// # Errors
     /// Parameters of another length than the plan's.
-    pub fn new(mut gpu: Gpu, parameters: &[f32]) -> Result<Twins> {
+    pub fn new(mut gpu: Gpu, parameters: &[F]) -> Result<Twins<F>> {
         let plan = gpu.plan().clone();
         let mut cpu = Cpu::plain(plan.clone());
         if let Some(slot) = plan.io.parameters {
-            gpu.write(slot, parameters)?;
+            gpu.write_as(slot, parameters)?;
             cpu.write(slot).copy_from_slice(parameters);
         }
         Ok(Twins { plan, cpu, gpu })
@@ -80,7 +84,7 @@ impl Twins {
     }
 
     /// The plain executor.
-    pub fn cpu(&mut self) -> &mut Cpu<f32> {
+    pub fn cpu(&mut self) -> &mut Cpu<F> {
         &mut self.cpu
     }
 
@@ -107,7 +111,7 @@ impl Twins {
             for m in op.reads().iter().chain(&op.writes()) {
                 if plan.slot(m.slot).role != Role::Words && !touched.contains(&m.slot) {
                     touched.push(m.slot);
-                    self.gpu.write(m.slot, self.cpu.read(m.slot))?;
+                    self.gpu.write_as(m.slot, self.cpu.read(m.slot))?;
                 }
             }
             self.cpu.run_op(i)?;
@@ -141,7 +145,7 @@ impl Twins {
         }
         for (i, slot) in plan.slots.iter().enumerate() {
             if slot.role != Role::Words && !slot.is_empty() {
-                self.gpu.write(SlotId(i), self.cpu.read(SlotId(i)))?;
+                self.gpu.write_as(SlotId(i), self.cpu.read(SlotId(i)))?;
             }
         }
         for i in first..plan.ops.len() {
@@ -192,7 +196,7 @@ impl Twins {
             .sum();
         let mut rows = Vec::new();
         for slot in plan.io.parameters.into_iter().chain(plan.io.report) {
-            let got = self.gpu.read(slot).await?;
+            let got: Vec<F> = self.gpu.read_as(slot).await?;
             let want = self.cpu.read(slot);
             let name = &plan.slot(slot).name;
             let half = Half::chain(steps * halves);
@@ -213,7 +217,7 @@ impl Twins {
                 continue;
             }
             seen.push(m.slot);
-            let got = self.gpu.read(m.slot).await?;
+            let got: Vec<F> = self.gpu.read_as(m.slot).await?;
             let slot = self.plan.slot(m.slot);
             let want = self.cpu.read(m.slot);
             let scale = largest(want).max(self.term(op));
@@ -237,13 +241,13 @@ impl Twins {
     }
 
     /// The size of the terms that a product sums, which may be far above its result's where they cancel.
-    fn term(&self, op: &Op) -> f32 {
+    fn term(&self, op: &Op) -> f64 {
         let largest_of = |m: &Matrix| {
             let values = &self.cpu.read(m.slot)[m.offset..m.end()];
             let rows = values
                 .chunks(m.stride.max(1))
                 .map(|row| largest(&row[..m.cols]));
-            rows.fold(0.0, f32::max)
+            rows.fold(0.0, f64::max)
         };
         match op {
             Op::MatMul(op) => largest_of(&op.a) * largest_of(&op.b),
@@ -257,7 +261,7 @@ impl Twins {
         let slots: HashSet<SlotId> = touched.map(|m| m.slot).collect();
         for slot in slots.into_iter().filter(|s| self.plan.slot(*s).half) {
             for x in self.cpu.write(slot) {
-                *x = f16::from_f32(*x).to_f32();
+                *x = F::of(f16::from_f64(x.f64()).to_f64());
             }
         }
     }
@@ -322,7 +326,7 @@ impl Twins {
         let values = self.cpu.write(m.slot);
         for r in 0..rows {
             let at = m.offset + r * m.stride;
-            values[at..at + m.cols].fill(f32::NAN);
+            values[at..at + m.cols].fill(F::of(f64::NAN));
         }
     }
 }
@@ -349,14 +353,14 @@ struct Half {
     /// bits, 2^-14.
     own: bool,
     /// The sum of the roundings before it, relative to the largest element or term; it grows as a random walk does.
-    chain: f32,
+    chain: f64,
 }
 
 impl Half {
     fn chain(halves: usize) -> Half {
         Half {
             own: halves > 0,
-            chain: 2.0 * (halves as f32).sqrt() * 2f32.powi(-11),
+            chain: 2.0 * (halves as f64).sqrt() * 2f64.powi(-11),
         }
     }
 }
@@ -395,25 +399,25 @@ fn sum_length(op: &Op) -> usize {
     }
 }
 
-fn largest(values: &[f32]) -> f32 {
-    values.iter().fold(0.0, |m, x| m.max(x.abs()))
+fn largest<F: Real>(values: &[F]) -> f64 {
+    values.iter().fold(0.0, |m, x| m.max(x.f64().abs()))
 }
 
-/// Compares two versions of a slot. Copies must be equal; a sum of n terms in any order errs by about sqrt(n) roundings
-/// of 2^-24 relative to its terms, whose `scale` is that of the result or of a product's terms. Eight of those leave room
-/// for a driver's exp and log. A scale of 0 takes every element by its own size.
-fn judge(slot: &str, got: &[f32], want: &[f32], scale: f32, length: usize, half: Half) -> Row {
+/// Compares two versions of a slot. Copies must be equal; a sum of n terms in any order errs by about sqrt(n) roundings of
+/// F's (2^-24, or 2^-53) relative to its terms, whose `scale` is that of the result or of a product's terms. Eight of those
+/// leave room for a driver's exp and log. A scale of 0 takes every element by its own size.
+fn judge<F: Real>(slot: &str, got: &[F], want: &[F], scale: f64, length: usize, half: Half) -> Row {
     let relative = if length == 0 {
         0.0
     } else {
-        8.0 * ((length as f32).sqrt() + 4.0) * 2f32.powi(-24)
+        8.0 * ((length as f64).sqrt() + 4.0) * F::ROUNDING
     };
     let largest = largest(want);
-    let own = |w: f32| match half.own {
-        true => w.abs().max(2f32.powi(-14)) * 2f32.powi(-11),
+    let own = |w: f64| match half.own {
+        true => w.abs().max(2f64.powi(-14)) * 2f64.powi(-11),
         false => 0.0,
     };
-    let rounded = |w: f32| own(w) + half.chain * largest.max(scale);
+    let rounded = |w: f64| own(w) + half.chain * largest.max(scale);
     let mut row = Row {
         op: String::new(),
         kind: "",
@@ -424,19 +428,20 @@ fn judge(slot: &str, got: &[f32], want: &[f32], scale: f32, length: usize, half:
         tolerance: relative * if scale == 0.0 { largest } else { scale } + rounded(largest),
         faults: want.len().abs_diff(got.len()),
     };
-    let (mut error, mut power, mut furthest) = (0.0f64, 0.0f64, -1.0f32);
+    let (mut error, mut power, mut furthest) = (0.0f64, 0.0f64, -1.0f64);
     for (i, (g, w)) in got.iter().zip(want).enumerate() {
+        let (g, w) = (g.f64(), w.f64());
         let off = (g - w).abs();
-        error += f64::from(off) * f64::from(off);
-        power += f64::from(*w) * f64::from(*w);
+        error += off * off;
+        power += w * w;
         // A NaN is within no tolerance, and further off than anything.
         let scale = if scale == 0.0 { w.abs() } else { scale };
-        let within = off <= relative * scale + rounded(*w);
+        let within = off <= relative * scale + rounded(w);
         row.faults += usize::from(!within);
-        let off = if off.is_nan() { f32::INFINITY } else { off };
+        let off = if off.is_nan() { f64::INFINITY } else { off };
         if off > furthest {
             furthest = off;
-            row.worst = (i, *g, *w);
+            row.worst = (i, g, w);
         }
     }
     row.nmse = if error == 0.0 { 0.0 } else { error / power };
@@ -452,7 +457,7 @@ mod tests {
         assert_eq!(
             judge(
                 "s",
-                &[1.0, f32::NAN],
+                &[1.0f32, f32::NAN],
                 &[1.0, 2.0],
                 2.0,
                 100,
@@ -462,14 +467,14 @@ mod tests {
             1
         );
         assert_eq!(
-            judge("s", &[1.0], &[1.0, 2.0], 2.0, 100, Half::default()).faults,
+            judge("s", &[1.0f32], &[1.0, 2.0], 2.0, 100, Half::default()).faults,
             1
         );
         assert_eq!(
-            judge("s", &[1.0, 2.0], &[1.0, 2.0], 2.0, 0, Half::default()).faults,
+            judge("s", &[1.0f32, 2.0], &[1.0, 2.0], 2.0, 0, Half::default()).faults,
             0
         );
-        let row = judge("s", &[1.0, 2.001], &[1.0, 2.0], 2.0, 4, Half::default());
+        let row = judge("s", &[1.0f32, 2.001], &[1.0, 2.0], 2.0, 4, Half::default());
         assert_eq!((row.faults, row.worst.0), (1, 1));
         // 2^-11 of 2 is 9.8e-4.
         let own = Half {
@@ -477,13 +482,16 @@ mod tests {
             chain: 0.0,
         };
         assert_eq!(
-            judge("s", &[1.0, 2.0009], &[1.0, 2.0], 2.0, 0, own).faults,
+            judge("s", &[1.0f32, 2.0009], &[1.0, 2.0], 2.0, 0, own).faults,
             0
         );
         assert_eq!(
-            judge("s", &[1.0, 2.001], &[1.0, 2.0], 2.0, 0, own).faults,
+            judge("s", &[1.0f32, 2.001], &[1.0, 2.0], 2.0, 0, own).faults,
             1
         );
-        assert_eq!(judge("s", &[1.0009], &[1.0], 2.0, 0, own).faults, 1);
+        assert_eq!(judge("s", &[1.0009f32], &[1.0], 2.0, 0, own).faults, 1);
+        // What f32 cannot tell apart f64 can.
+        let row = judge("s", &[1.0 + 1e-13f64], &[1.0], 1.0, 4, Half::default());
+        assert_eq!(row.faults, 1);
     }
 }

@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use super::evaluate::Evaluator;
-use super::feed::{Feed, LineFeed};
+use super::feed::{Batch, Feed, LineFeed};
 use super::sampler::Sampler;
 use super::sampling::Sampling;
-use super::settings::{Length, Settings};
+use super::settings::{Length, Reduce, Settings};
 use super::state::{Counters, State};
-use crate::data::{Body, Streams};
+use crate::data::{Body, Carry, Streams};
 use crate::error::Result;
+use crate::exec::Inputs;
 use crate::model::{Dims, Mode, Spec, initialize};
-use crate::op::{Plan, Rule};
+use crate::op::{Control, Hyper, Plan, Rule};
+use crate::rng::{self, Purpose};
 
 /// Rows of an evaluation, where the text has that many segments.
 const EVALUATION_ROWS: usize = 32;
@@ -19,6 +21,17 @@ const EVALUATION_ROWS: usize = 32;
 const EVALUATION_SHARE: f64 = 0.05;
 /// A forward and backward pass costs so many forward passes.
 const TRAINING_COST: f64 = 3.0;
+
+/// What a step has beside its minibatch.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Now {
+    /// The step.
+    pub step: u64,
+    /// The number of its update, counted from 1.
+    pub update: u64,
+    /// The learning rate.
+    pub lr: f64,
+}
 
 /// What is to be trained: plans and data, nothing on a device yet.
 #[derive(Debug)]
@@ -193,6 +206,41 @@ impl Job {
             (None, Length::Steps(_)) => 1.0,
         };
         part.clamp(0.0, 1.0)
+    }
+
+    /// What a step's run needs of the host: `mixed` are the ids with the inputs that scheduled sampling changed.
+    pub(super) fn inputs<'a>(
+        &self,
+        batch: &'a Batch,
+        mixed: Option<&'a [u32]>,
+        now: Now,
+    ) -> Inputs<'a> {
+        let (correction1, correction2) = self.rule.corrections(now.update);
+        Inputs {
+            ids: mixed.unwrap_or(&batch.ids),
+            // What scheduled sampling changes are inputs alone.
+            targets: match mixed {
+                Some(_) => Some(&batch.ids[batch.rows..]),
+                None => batch.targets.as_deref(),
+            },
+            weights: batch.weights.as_deref(),
+            starts: batch.starts.as_deref(),
+            control: Control {
+                key: rng::key(self.settings.seed, Purpose::Dropout),
+                step: [now.step as u32, (now.step >> 32) as u32],
+                reset: u32::from(batch.carry == Carry::Reset),
+            },
+            hyper: Hyper {
+                lr: now.lr,
+                scale: match self.settings.reduce {
+                    Reduce::Token => 1.0 / batch.counted as f64,
+                    Reduce::Row => 1.0 / batch.rows as f64,
+                },
+                update: now.update as f64,
+                correction1,
+                correction2,
+            },
+        }
     }
 
     /// The state of a run that begins.

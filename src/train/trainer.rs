@@ -6,18 +6,16 @@ use std::collections::VecDeque;
 use super::diverged::diverged;
 use super::evaluate::Evaluation;
 use super::feed::{Batch, Place};
-use super::job::Job;
+use super::job::{Job, Now};
 use super::metrics::{Figures, Made};
 use super::mixer::{Mixer, Window};
 use super::sampler::{Choice, Sampler};
 use super::schedule::{Progress, Schedule};
-use super::settings::Reduce;
 use super::state::{self, Best, Counters, State};
 use crate::data::{Carry, Padding};
 use crate::error::{Error, Kind, Result};
-use crate::exec::{Device, Engine, Inputs, Outcome};
-use crate::op::{Control, Hyper, SlotId};
-use crate::rng::{self, Purpose};
+use crate::exec::{Device, Engine, Outcome};
+use crate::op::SlotId;
 
 /// Tokens of a sample during training.
 const SAMPLE: usize = 200;
@@ -202,33 +200,9 @@ impl Trainer {
         });
         // With loss scaling the device counts the updates, as some may be left out that are not known here yet.
         let update = (step + 1).saturating_sub(self.counters.skipped).max(1);
-        let (correction1, correction2) = self.job.rule.corrections(update);
         let mixed = self.mix(&batch).await?;
-        let inputs = Inputs {
-            ids: mixed.as_ref().unwrap_or(&batch.ids),
-            // What scheduled sampling changes are inputs alone.
-            targets: match mixed {
-                Some(_) => Some(&batch.ids[batch.rows..]),
-                None => batch.targets.as_deref(),
-            },
-            weights: batch.weights.as_deref(),
-            starts: batch.starts.as_deref(),
-            control: Control {
-                key: rng::key(self.job.settings.seed, Purpose::Dropout),
-                step: [step as u32, (step >> 32) as u32],
-                reset: u32::from(batch.carry == Carry::Reset),
-            },
-            hyper: Hyper {
-                lr,
-                scale: match self.job.settings.reduce {
-                    Reduce::Token => 1.0 / batch.counted as f64,
-                    Reduce::Row => 1.0 / batch.rows as f64,
-                },
-                update: update as f64,
-                correction1,
-                correction2,
-            },
-        };
+        let now = Now { step, update, lr };
+        let inputs = self.job.inputs(&batch, mixed.as_deref(), now);
         self.engine.run(&inputs).await?;
         let padding = match place.ends() {
             true => self.job.feed.padding(place.epoch),

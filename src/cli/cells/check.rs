@@ -213,7 +213,7 @@ fn on_device(cell: &Arc<Cell>, choice: Option<&str>) -> Result<Part> {
     // As a part of what is allowed; a NaN is further off than any number.
     let share = |row: &Row| {
         let (_, got, want) = row.worst;
-        let share = f64::from((got - want).abs()) / f64::from(row.tolerance);
+        let share = (got - want).abs() / row.tolerance;
         if row.passed() { share } else { f64::INFINITY }
     };
     // Of several that are off the first is named.

@@ -1,5 +1,6 @@
 //! `check`: a GPU against the plain code, operation by operation and over whole training steps.
 
+mod losses;
 mod models;
 pub mod own;
 pub mod passed;
@@ -23,6 +24,8 @@ use models::{Model, Shape, shape};
 pub fn command() -> Command {
     Command::new("check")
         .about("Compare a GPU with the plain code: every operation, then whole training steps")
+        .subcommand(losses::command())
+        .args_conflicts_with_subcommands(true)
         .arg(flags::device().default_value("gpu"))
         .arg(
             Arg::new("cell")
@@ -54,6 +57,7 @@ pub fn command() -> Command {
                 .help("Models in half precision, as `train --half` has them; what passes is not noted"),
         )
         .arg(flags::cooperative().requires("half"))
+        .arg(losses::double().conflicts_with("half"))
         .arg(
             Arg::new("from")
                 .long("from")
@@ -77,16 +81,17 @@ pub fn command() -> Command {
 }
 
 pub fn run(m: &ArgMatches) -> Result<()> {
-    let choice = m.get_one::<String>("device").map_or("gpu", |d| d);
-    if choice == "cpu" {
-        return Err(Error::usage(
-            "--device cpu: check compares a GPU with the CPU; name an adapter",
-        ));
+    if let Some(("losses", m)) = m.subcommand() {
+        return losses::run(m);
     }
-    let device = open_with(choice, flags::with_cooperative(m))?;
+    let device = adapter(m, flags::with_cooperative(m))?;
     let half = m.get_flag("half");
     if half {
         wgrnn::exec::Device::Gpu(device.clone()).halves()?;
+    }
+    let double = m.get_flag("double");
+    if double && !device.doubles() {
+        return Err(device.adapter.no_double());
     }
     let cells = match m.get_one::<String>("cell") {
         Some(name) => {
@@ -134,7 +139,7 @@ pub fn run(m: &ArgMatches) -> Result<()> {
         .flat_map(|c| shapes.iter().map(move |s| (c, s)));
     for (cell, shape) in each.filter(|(cell, shape)| !once(cell, shape)) {
         let title = title(cell, *shape);
-        let model = Model::new(cell.clone(), *shape).half(half);
+        let model = Model::new(cell.clone(), *shape).half(half).double(double);
         let found = match block_on(model.compare(&device, from, file.is_some())) {
             Ok(found) => found,
             Err(e) => {
@@ -158,8 +163,10 @@ pub fn run(m: &ArgMatches) -> Result<()> {
         atomic::write(file, text.as_bytes())?;
     }
     let wrong = !faults.is_empty() || failed.is_some();
-    let whole = every && !half && m.get_one::<u64>("hidden").is_none() && from.is_none();
-    if whole || (wrong && !half) {
+    // What trains is in f32, of which neither says anything.
+    let other = half || double;
+    let whole = every && !other && m.get_one::<u64>("hidden").is_none() && from.is_none();
+    if whole || (wrong && !other) {
         // The list is a help, not a part of the check.
         if let Err(e) = passed::note(&device.adapter, compared, wrong) {
             out::note(&format!("warning: {}", e.message));
@@ -186,6 +193,17 @@ pub fn run(m: &ArgMatches) -> Result<()> {
         faults.len(),
         faults.join("\n")
     )))
+}
+
+/// The adapter that the command line names.
+fn adapter(m: &ArgMatches, cooperative: bool) -> Result<Arc<Device>> {
+    let choice = m.get_one::<String>("device").map_or("gpu", |d| d);
+    if choice == "cpu" {
+        return Err(Error::usage(
+            "--device cpu: check compares a GPU with the CPU; name an adapter",
+        ));
+    }
+    open_with(choice, cooperative)
 }
 
 /// The adapter that `choice` names, with all that it may do once it passed; `auto` passes software adapters by, but here

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use wgrnn::Result;
+use wgrnn::cell::real::Real;
 use wgrnn::cell::{Cell, Noise};
 use wgrnn::exec::check::{Row, Twins};
 use wgrnn::exec::gpu::{Device, Gpu};
@@ -158,6 +159,8 @@ pub struct Model {
     pub parameters: Option<Vec<f32>>,
     /// Whole training steps after the operations.
     pub steps: u64,
+    /// Whether both sides compute in f64.
+    pub double: bool,
 }
 
 /// Plain descent keeps a step's error as small as the gradient's; Adam would turn the sign of a rounding into a step.
@@ -244,7 +247,14 @@ impl Model {
             update: DESCENT,
             parameters: None,
             steps: STEPS,
+            double: false,
         }
+    }
+
+    /// The same in double precision on both sides, where `double`.
+    pub fn double(mut self, double: bool) -> Model {
+        self.double = double;
+        self
     }
 
     /// The same in half precision, where `half`.
@@ -264,7 +274,19 @@ impl Model {
         from: Option<&str>,
         timed: bool,
     ) -> Result<Found> {
-        let (mut twins, minibatches) = self.twins(device, self.update).await?;
+        match self.double {
+            true => self.compare_in::<f64>(device, from, timed).await,
+            false => self.compare_in::<f32>(device, from, timed).await,
+        }
+    }
+
+    async fn compare_in<F: Real>(
+        &self,
+        device: &Arc<Device>,
+        from: Option<&str>,
+        timed: bool,
+    ) -> Result<Found> {
+        let (mut twins, minibatches) = self.twins::<F>(device, self.update).await?;
         let starts = twins.plan().packing.map(|p| p.falling());
         let inputs = |n: usize| self.inputs(&minibatches, starts.as_deref(), n);
         let mut speeds = Vec::new();
@@ -284,9 +306,17 @@ impl Model {
     }
 
     /// Both executors and the minibatches.
-    async fn twins(&self, device: &Arc<Device>, update: Update) -> Result<(Twins, Vec<Minibatch>)> {
+    async fn twins<F: Real>(
+        &self,
+        device: &Arc<Device>,
+        update: Update,
+    ) -> Result<(Twins<F>, Vec<Minibatch>)> {
         let mode = Mode::Train(update);
-        let plan = Arc::new(self.spec.unrolled(self.dims, self.how, mode)?);
+        let mut plan = self.spec.unrolled(self.dims, self.how, mode)?;
+        if self.double {
+            plan.double()?;
+        }
+        let plan = Arc::new(plan);
         let init = Init {
             scheme: Scheme::Uniform,
             scale: 0.4,
@@ -300,6 +330,9 @@ impl Model {
         let minibatches = (0..=self.steps).map(|n| Minibatch::new(&plan, n, self.spec.vocab));
         let minibatches = minibatches.collect();
         let gpu = Gpu::new(device.clone(), plan).await?;
+        let parameters: Vec<F> = { parameters.iter() }
+            .map(|x| F::of(f64::from(*x)))
+            .collect();
         Ok((Twins::new(gpu, &parameters)?, minibatches))
     }
 

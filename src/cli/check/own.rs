@@ -66,6 +66,7 @@ pub fn model(settings: &Settings, spec: &Spec, plan: &Plan, parameters: &[f32]) 
         update: update(settings),
         parameters: Some(parameters.to_vec()),
         steps: 2,
+        double: false,
     };
     if let Some(packing) = plan.packing {
         (model.dims.steps, model.dims.batch) = (packing.steps, packing.batch);

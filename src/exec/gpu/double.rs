@@ -82,7 +82,13 @@ fn rewritten(text: &str, numbers: &[(String, u64)]) -> std::result::Result<Strin
     if let Some(word) = FOREIGN.iter().find(|word| out.contains(**word)) {
         return Err(format!("`{word}` has no form in double precision"));
     }
-    let library = ["exp_double(", "log_double(", "sigmoid(", "tanh_safe(", "finite("];
+    let library = [
+        "exp_double(",
+        "log_double(",
+        "sigmoid(",
+        "tanh_safe(",
+        "finite(",
+    ];
     if library.iter().any(|name| out.contains(name)) {
         // A kernel has functions of one type, that of its units where it has units.
         let by_four = out.contains("alias V = vec4<f64>;");
@@ -94,7 +100,9 @@ fn rewritten(text: &str, numbers: &[(String, u64)]) -> std::result::Result<Strin
             let of = if by_four { four } else { one };
             out.push_str(&format!("alias {name} = {of};\n"));
         }
-        let code = LIBRARY.lines().filter(|l| !l.trim_start().starts_with("//"));
+        let code = LIBRARY
+            .lines()
+            .filter(|l| !l.trim_start().starts_with("//"));
         code.for_each(|line| out.extend([line, "\n"]));
     }
     Ok(out)

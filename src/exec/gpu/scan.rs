@@ -288,7 +288,10 @@ impl<'a> Writer<'a> {
         let threads = across * self.scan.batch.div_ceil(self.rows);
         let fault = |fault: String| Error::internal(format!("kernel {label}: {fault}"));
         let mut template = self
-            .common(include_str!("../../../shaders/scan.wgsl"), &loaded_masks(stage))
+            .common(
+                include_str!("../../../shaders/scan.wgsl"),
+                &loaded_masks(stage),
+            )
             .size("GROUP", tile.group)
             .size("THREADS", threads)
             .size("ACROSS", across)
