@@ -413,6 +413,40 @@ fn every_operation_and_rule_is_valid_wgsl_in_every_tile() {
     }
 }
 
+/// The same kernels in f64, which is said of naga alone: the shading language has no such type.
+#[test]
+fn every_kernel_in_double_precision_is_valid() {
+    use naga::valid::Capabilities;
+    let cells = every_cell().flat_map(|cell| {
+        [(8, DIMS), (7, Dims { steps: 3, batch: 5 })].map(|(h, dims)| layer(&cell, h, dims))
+    });
+    let plans = everything(ADAM).into_iter().filter(|plan| !plan.halved());
+    let mut seen = BTreeSet::new();
+    for mut plan in plans.chain(cells) {
+        plan.double().unwrap();
+        seen.extend(plan.ops.iter().map(|op| op.kind()));
+        // Of subgroups there is nothing in f64.
+        for (tile, size) in tiles().iter().filter(|(_, size)| size.subgroup == 0) {
+            for (name, text) in Gpu::sources(&plan, size).unwrap() {
+                if let Some(fault) = fault_with(&text, Capabilities::FLOAT64) {
+                    panic!("{name}, tile {tile}: {fault}");
+                }
+                // Nothing is rounded to f32 but an exponent on the way to a logarithm.
+                let mut rest = { text.lines() }.filter(|line| !line.starts_with("alias S = "));
+                let single = rest.find(|line| line.contains("f32"));
+                assert_eq!(single, None, "{name}, tile {tile}");
+                assert!(text.contains("f64"), "{name}, tile {tile}: {text}");
+            }
+        }
+    }
+    let halved = everything(ADAM).into_iter().filter(|plan| plan.halved());
+    for op in halved.flat_map(|plan| plan.ops) {
+        // What is in f64 needs no factor for its gradients.
+        let known = seen.contains(op.kind()) || op.kind() == "loss_scale";
+        assert!(known, "{}", op.kind());
+    }
+}
+
 /// Compiling is most of a start: layers of equal shape have equal kernels, wherever their parameters lie.
 #[test]
 fn more_layers_of_a_shape_need_no_other_kernels() {
