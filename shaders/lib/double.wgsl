@@ -1,16 +1,14 @@
 // Functions in f64 of which the shading language has none; D is f64 or four of them, I its i32 twin, S its f32 one. Errors
 // are a few units of 2^-53 relative to the result. Bounds are comparisons, so that a NaN stays one.
 
-// A number as exp(x) = 2^n (1 + rest), |rest| below 0.42.
-struct Power {
-    n: I,
-    rest: D,
+// exp(x) = 2^n (1 + rest), |rest| below 0.42: this is n.
+fn whole(x: D) -> D {
+    return round(x * D(1.4426950408889634lf));
 }
 
-// x = n ln 2 + r, |r| <= ln 2 / 2; ln 2 in two parts, of which the first has 32 bits, so that its product with n is exact.
-// The Taylor polynomial of exp(r) - 1 to r^13: what is left out is below 5e-18.
-fn power(x: D) -> Power {
-    let n = round(x * D(1.4426950408889634lf));
+// And this is rest. x = n ln 2 + r, |r| <= ln 2 / 2; ln 2 in two parts, of which the first has 32 bits, so that its product
+// with n is exact. The Taylor polynomial of exp(r) - 1 to r^13: what is left out is below 5e-18.
+fn rest(x: D, n: D) -> D {
     let r = (x - n * D(0.6931471803691238lf)) - n * D(1.9082149292705877e-10lf);
     var p = D(1.0lf / 6227020800.0lf);
     p = p * r + D(1.0lf / 479001600.0lf);
@@ -24,17 +22,17 @@ fn power(x: D) -> Power {
     p = p * r + D(1.0lf / 24.0lf);
     p = p * r + D(1.0lf / 6.0lf);
     p = p * r + D(0.5lf);
-    return Power(I(n), r + r * r * p);
+    return r + r * r * p;
 }
 
 // Beyond the bounds it is infinite or 0.
 fn exp_double(x: D) -> D {
     var a = select(x, D(710.0lf), x > D(710.0lf));
     a = select(a, D(-746.0lf), a < D(-746.0lf));
-    let by = power(a);
+    let n = whole(a);
     // 2^1024 does not fit, so the power is applied in two factors.
-    let half = by.n / I(2);
-    return ldexp(ldexp(D(1.0lf) + by.rest, half), by.n - half);
+    let first = I(n) / I(2);
+    return ldexp(ldexp(D(1.0lf) + rest(a, n), first), I(n) - first);
 }
 
 // x = 2^n m with m near 1, log m = 2 artanh((m - 1) / (m + 1)) by its series to the 23rd power. n comes from an f32's
@@ -50,9 +48,9 @@ fn log_double(x: D) -> D {
         n = select(select(n, n - D(f64(by)), small), n + D(f64(by)), large);
         m = select(select(m, m * up, small), m * down, large);
     }
-    let rest = round(log2(S(m)));
-    n = n + D(rest);
-    m = ldexp(m, -I(rest));
+    let more = round(log2(S(m)));
+    n = n + D(more);
+    m = ldexp(m, -I(more));
     let s = (m - D(1.0lf)) / (m + D(1.0lf));
     let z = s * s;
     var p = D(1.0lf / 23.0lf);
@@ -82,8 +80,8 @@ fn sigmoid(x: D) -> D {
 fn tanh_safe(x: D) -> D {
     var a = select(x, D(20.0lf), x > D(20.0lf));
     a = select(a, D(-20.0lf), a < D(-20.0lf));
-    let by = power(a + a);
-    let e = ldexp(by.rest, by.n) + (ldexp(D(1.0lf), by.n) - D(1.0lf));
+    let n = whole(a + a);
+    let e = ldexp(rest(a + a, n), I(n)) + (ldexp(D(1.0lf), I(n)) - D(1.0lf));
     return e / (e + D(2.0lf));
 }
 

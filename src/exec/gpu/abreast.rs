@@ -91,6 +91,7 @@ pub(super) fn merged(
         binds,
         told,
         groups: flat_groups(groups as usize, 1),
+        numbers: Vec::new(),
     })
 }
 
@@ -215,6 +216,7 @@ mod tests {
             }],
             told: 1,
             groups: [groups, 1, 1],
+            numbers: Vec::new(),
         }
     }
 

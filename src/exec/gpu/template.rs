@@ -58,7 +58,7 @@ pub(super) struct Source {
     pub told: usize,
     /// Workgroups.
     pub groups: [u32; 3],
-    /// The numbers that the text has as `const` f32, with all bits of their f64.
+    /// The numbers that the text has as `const` f32, with all bits of their f64; none where it is several texts' together.
     pub numbers: Vec<(String, u64)>,
 }
 
