@@ -26,7 +26,7 @@ fn spec(cell: Cell, hidden: usize, layers: usize, embed: usize) -> Spec {
         vocab: VOCAB,
         // A cell that uses x elementwise needs an input as wide as H.
         embed: if cell.raw_input { hidden } else { embed },
-        cells: vec![Arc::new(cell); layers],
+        cells: std::iter::repeat_n(Arc::new(cell), layers).collect(),
         hidden,
         ..Spec::default()
     }
@@ -90,6 +90,8 @@ fn arguments() -> Vec<f64> {
     all
 }
 
+type Function = fn(f64) -> f64;
+
 #[test]
 fn functions_are_within_a_few_roundings_of_f64() {
     // What each adds to is 0; a state must be looked at.
@@ -127,7 +129,7 @@ fn functions_are_within_a_few_roundings_of_f64() {
         // [S, T + 1, B, H]
         let states: Vec<f64> = block_on(gpu.read_as(plan.io.states[0])).unwrap();
         let plane = rows * hidden;
-        let functions: [(&str, fn(f64) -> f64); 5] = [
+        let functions: [(&str, Function); 5] = [
             ("tanh", f64::tanh),
             ("exp", f64::exp),
             ("log", f64::ln),

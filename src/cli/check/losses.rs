@@ -154,10 +154,11 @@ impl Seen {
         self.all.push(both);
         let difference = both.difference();
         // A NaN is above everything.
-        if !(difference <= self.largest.0) || self.largest.1 == 0 {
+        let above = |least: f64| difference.is_nan() || difference > least;
+        if above(self.largest.0) || self.largest.1 == 0 {
             self.largest = (difference, both.step);
         }
-        if !(difference <= ALLOWED) {
+        if above(ALLOWED) {
             self.above.get_or_insert(both.step);
         }
     }

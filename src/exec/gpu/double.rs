@@ -64,8 +64,8 @@ fn rewritten(text: &str, numbers: &[(String, u64)]) -> std::result::Result<Strin
     let mut out = String::with_capacity(2 * text.len());
     let mut lines = text.lines();
     while let Some(line) = lines.next() {
-        let named = |name: &&str| line.starts_with(&format!("fn {name}("));
-        if REPLACED.iter().any(|name| named(&name)) {
+        let named = |name: &str| line.starts_with(&format!("fn {name}("));
+        if REPLACED.iter().any(|name| named(name)) {
             lines.by_ref().find(|line| *line == "}");
             continue;
         }
