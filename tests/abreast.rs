@@ -5,29 +5,15 @@ mod common;
 use std::sync::Arc;
 
 use common::device;
-use common::pairs::{Batch, compared, parameters, spec, trained_bits};
+use common::pairs::{Batch, adamw, compared, parameters, spec, trained_bits};
 use wgrnn::cell::Noise;
 use wgrnn::exec::cpu::Cpu;
 use wgrnn::exec::gpu::{Device, Gpu, Tile};
 use wgrnn::layer::Connections;
-use wgrnn::model::{Dims, Mode, Spec, Update};
-use wgrnn::op::{Op, Plan, Rule};
+use wgrnn::model::{Dims, Mode, Spec};
+use wgrnn::op::{Op, Plan};
 
 const DIMS: Dims = Dims { steps: 7, batch: 5 };
-
-fn train() -> Mode {
-    Mode::Train(Update {
-        rule: Rule::Adam {
-            beta1: 0.9,
-            beta2: 0.999,
-            eps: 1e-8,
-            weight_decay: 0.01,
-            decoupled: true,
-        },
-        clip_norm: 0.5,
-        clip_value: 0.0,
-    })
-}
 
 /// Models of which some layers go side by side, each with how many of its scans do.
 fn models() -> Vec<(&'static str, Spec, usize)> {
@@ -111,7 +97,7 @@ fn slots(plan: &Arc<Plan>, seed: u64) -> Vec<(String, Vec<u64>)> {
 #[test]
 fn side_by_side_everything_has_the_same_bits() {
     for (what, spec, scans) in models() {
-        let plan = Arc::new(spec.plan(DIMS, train()).unwrap());
+        let plan = Arc::new(spec.plan(DIMS, adamw()).unwrap());
         let want = slots(&plan, 3);
         for steps in [1, 2, 3] {
             let other = plan
@@ -130,7 +116,7 @@ fn side_by_side_everything_has_the_same_bits() {
 #[test]
 fn what_cannot_go_side_by_side_stays_as_it_is() {
     let none = |spec: Spec, dims: Dims, steps| {
-        let plan = spec.plan(dims, train()).unwrap();
+        let plan = spec.plan(dims, adamw()).unwrap();
         assert_eq!(
             plan.abreast(steps, 8).map(|p| beside(&p)),
             None,
@@ -147,12 +133,12 @@ fn what_cannot_go_side_by_side_stays_as_it_is() {
     };
     none(packed, DIMS, 2);
     // It reads the states below themselves: backward alone.
-    let raw = spec("mut1", 6, 2, 6).plan(DIMS, train()).unwrap();
+    let raw = spec("mut1", 6, 2, 6).plan(DIMS, adamw()).unwrap();
     assert_eq!(raw.abreast(2, 8).map(|p| beside(&p)), Some(2));
-    let plan = spec("lstm", 6, 2, 0).plan(DIMS, train()).unwrap();
+    let plan = spec("lstm", 6, 2, 0).plan(DIMS, adamw()).unwrap();
     assert!(plan.abreast(2, 1).is_none());
     // Of three layers two at most: the third one is by itself.
-    let plan = spec("lstm", 6, 3, 0).plan(DIMS, train()).unwrap();
+    let plan = spec("lstm", 6, 3, 0).plan(DIMS, adamw()).unwrap();
     assert_eq!(plan.abreast(2, 2).map(|p| beside(&p)), Some(4));
 }
 
@@ -202,7 +188,7 @@ fn kernels_of_several_scans_agree_with_the_plain_code() {
 fn a_wavefront_changes_no_bit() {
     let device = device();
     for tile in waves(&device) {
-        let plan = || spec("lstm", 20, 3, 0).plan(DIMS, train()).unwrap();
+        let plan = || spec("lstm", 20, 3, 0).plan(DIMS, adamw()).unwrap();
         let usual = Tile {
             wave_steps: 0,
             ..tile

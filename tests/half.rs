@@ -5,6 +5,7 @@ mod room;
 
 use std::sync::Arc;
 
+use common::pairs::parameters;
 use common::{device, inputs, tokens};
 use pollster::block_on;
 use room::{Room, TINY, planted};
@@ -13,7 +14,7 @@ use wgrnn::data::{Recipe, Tokens, VocabKind};
 use wgrnn::exec::Device;
 use wgrnn::exec::cpu::Cpu;
 use wgrnn::exec::gpu::{Gpu, Tile};
-use wgrnn::model::{Dims, Init, Mode, Scheme, Spec, Update, initialize};
+use wgrnn::model::{Dims, Mode, Spec, Update};
 use wgrnn::op::{LossScale, Plan, Report, Rule};
 use wgrnn::train::{About, Checkpoint, Event, Figures, Job, Length, Settings, State, Trainer};
 
@@ -31,21 +32,11 @@ fn spec(cell: &str, hidden: usize, layers: usize, embed: usize) -> Spec {
     }
 }
 
-fn start(plan: &Plan) -> Vec<f32> {
-    let init = Init {
-        scheme: Scheme::Uniform,
-        scale: 0.4,
-        seed: 5,
-        ..Init::default()
-    };
-    initialize(plan, &init).unwrap()
-}
-
 /// The relative error of each parameter's gradient, |half - f64| / |f64| with norms over the parameter.
 fn errors(spec: &Spec, dims: Dims, tile: &Tile) -> Vec<(String, f64)> {
     let plan = Arc::new(spec.plan(dims, Mode::Gradients).unwrap());
     assert!(plan.halved());
-    let weights = start(&plan);
+    let weights = parameters(&plan);
     let ids = tokens((dims.steps + 1) * dims.batch, VOCAB, 3);
     let scale = 1.0 / (dims.steps * dims.batch) as f64;
     let inputs = inputs(&ids, true, scale);
@@ -174,7 +165,7 @@ impl Bench {
     fn new(spec: &Spec) -> Bench {
         let plan = training(spec);
         let mut gpu = block_on(Gpu::new(device(), plan.clone())).unwrap();
-        gpu.write(plan.io.parameters.unwrap(), &start(&plan))
+        gpu.write(plan.io.parameters.unwrap(), &parameters(&plan))
             .unwrap();
         let ids = tokens(8 * 3, VOCAB, 3);
         Bench { plan, gpu, ids }

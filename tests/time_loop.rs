@@ -6,11 +6,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use common::device;
-use common::pairs::{compared, spec, trained_bits};
+use common::pairs::{adamw, compared, spec, trained_bits};
 use wgrnn::cell::{Noise, library};
 use wgrnn::exec::gpu::{Device, Gpu, Tile};
-use wgrnn::model::{Dims, Mode, Spec, Update};
-use wgrnn::op::{Plan, Rule};
+use wgrnn::model::{Dims, Mode, Spec};
+use wgrnn::op::Plan;
 
 /// Small tiles with loops of two steps, so that a window has several dispatches and a last one that is shorter.
 fn looped(device: &Device) -> [Tile; 3] {
@@ -98,19 +98,8 @@ fn rows_of_several_workgroups_masks_and_directions_agree() {
 fn looping_changes_no_bit() {
     let device = device();
     let train = |tile: &Tile| -> Vec<u32> {
-        let update = Update {
-            rule: Rule::Adam {
-                beta1: 0.9,
-                beta2: 0.999,
-                eps: 1e-8,
-                weight_decay: 0.01,
-                decoupled: true,
-            },
-            clip_norm: 0.5,
-            clip_value: 0.0,
-        };
         let dims = Dims { steps: 7, batch: 9 };
-        let plan = spec("lstm", 20, 2, 0).plan(dims, Mode::Train(update));
+        let plan = spec("lstm", 20, 2, 0).plan(dims, adamw());
         trained_bits(&device, plan.unwrap(), tile)
     };
     for tile in looped(&device) {

@@ -12,6 +12,15 @@ use super::check::passed;
 use super::out;
 use super::tune::tiles;
 
+/// The texts to train on.
+pub fn texts() -> Arg {
+    Arg::new("files")
+        .value_name("FILE")
+        .num_args(0..)
+        .value_parser(value_parser!(PathBuf))
+        .help("Texts, joined in this order; - is standard input (default: the built-in corpus)")
+}
+
 /// `--device`.
 pub fn device() -> Arg {
     Arg::new("device")

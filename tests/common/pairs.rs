@@ -6,8 +6,8 @@ use wgrnn::cell::library;
 use wgrnn::exec::Inputs;
 use wgrnn::exec::check::Twins;
 use wgrnn::exec::gpu::{Device, Gpu, Tile};
-use wgrnn::model::{Init, Scheme, Spec, initialize};
-use wgrnn::op::{Control, Hyper, Plan};
+use wgrnn::model::{Init, Mode, Scheme, Spec, Update, initialize};
+use wgrnn::op::{Control, Hyper, Plan, Rule};
 use wgrnn::rng::{Purpose, Stream};
 
 /// A stack of a built-in cell over eleven symbols.
@@ -31,6 +31,21 @@ pub fn parameters(plan: &Plan) -> Vec<f32> {
         ..Init::default()
     };
     initialize(plan, &init).unwrap()
+}
+
+/// Training with clipped gradients and decay.
+pub fn adamw() -> Mode {
+    Mode::Train(Update {
+        rule: Rule::Adam {
+            beta1: 0.9,
+            beta2: 0.999,
+            eps: 1e-8,
+            weight_decay: 0.01,
+            decoupled: true,
+        },
+        clip_norm: 0.5,
+        clip_value: 0.0,
+    })
 }
 
 /// A minibatch of ids, which go with `plan`.

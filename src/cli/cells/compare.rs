@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use clap::{Arg, ArgMatches, Command, value_parser};
+use clap::{Arg, ArgMatches, Command};
 use pollster::block_on;
 use serde_json::{Value, json};
 use toml::Table;
@@ -44,13 +44,7 @@ pub fn command() -> Command {
     });
     Command::new("compare")
         .about("Train every cell at an equal budget of parameters on one text; print one table")
-        .arg(
-            Arg::new("files")
-                .value_name("FILE")
-                .num_args(0..)
-                .value_parser(value_parser!(PathBuf))
-                .help("Texts, joined in this order; - is standard input (default: the built-in corpus)"),
-        )
+        .arg(flags::texts())
         .arg(
             Arg::new("cells")
                 .long("cells")

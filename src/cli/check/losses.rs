@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use clap::{Arg, ArgAction, ArgMatches, Command};
 use pollster::block_on;
 use serde_json::json;
 use wgrnn::cell::library;
@@ -21,13 +21,7 @@ const STEPS: i64 = 200;
 pub fn command() -> Command {
     Command::new("losses")
         .about("Train on a GPU and on the CPU from equal weights and minibatches, and compare the losses")
-        .arg(
-            Arg::new("files")
-                .value_name("FILE")
-                .num_args(0..)
-                .value_parser(value_parser!(PathBuf))
-                .help("Texts, joined in this order; - is standard input (default: the built-in corpus)"),
-        )
+        .arg(flags::texts())
         .arg(flags::device().default_value("gpu"))
         .arg(double())
         .arg(flags::json())
