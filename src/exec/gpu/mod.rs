@@ -12,6 +12,7 @@ mod half;
 mod limits;
 mod lower;
 mod matmul;
+mod operation;
 mod pace;
 mod pipeline;
 mod plant;
