@@ -1,7 +1,8 @@
 //! The executor on a GPU, through wgpu: the only place that knows of it.
 //!
 //! [`Device`] is an open adapter; [`Gpu`] makes buffers, kernels and bind groups for a plan once and replays them. From an
-//! operation to its kernels leads `lower`, which fills the templates in `shaders/`; `scan` and `matmul` unroll theirs.
+//! operation to its kernels leads `lower`: `operation` fills the templates in `shaders/`, `scan` and `matmul` unroll theirs,
+//! `abreast` makes one kernel of several, and `half` and `double` rewrite what they have made.
 
 mod abreast;
 mod buffers;
