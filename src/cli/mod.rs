@@ -14,6 +14,7 @@ pub mod out;
 mod plan;
 mod profile;
 mod progress;
+mod ready;
 mod resume;
 mod sample;
 mod text;

@@ -11,7 +11,7 @@ use wgrnn::train::{About, RunWriter, Settings, State, spec};
 use wgrnn::{Error, Kind, Result};
 
 use super::load::Loaded;
-use super::train::{Ready, planned};
+use super::ready::{Ready, planned};
 use super::{flags, out, text};
 
 /// What a resumed run may have another value of; all else is a part of what its weights and counters mean.

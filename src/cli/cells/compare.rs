@@ -15,7 +15,7 @@ use wgrnn::train::{Event, Job, Length, Settings, Trainer, init, spec};
 use wgrnn::{Error, Kind, Result};
 
 use crate::cli::progress::Progress;
-use crate::cli::{flags, out, text, train};
+use crate::cli::{flags, out, ready, text};
 
 /// The sections of settings that hold for all cells alike.
 const SECTIONS: [&str; 6] = [
@@ -128,7 +128,7 @@ pub fn run(m: &ArgMatches) -> Result<()> {
         let settings = settings(&shared, cell, hidden)?;
         let spec = spec(&settings, vec![cell.clone()], vocabulary.len());
         init(&settings, &spec)?;
-        models.push(train::job(
+        models.push(ready::job(
             &device,
             settings,
             spec,

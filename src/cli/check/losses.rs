@@ -11,7 +11,7 @@ use wgrnn::train::settings::resolve;
 use wgrnn::train::{Length, Losses, losses, spec};
 use wgrnn::{Error, Result};
 
-use crate::cli::{flags, out, text, train};
+use crate::cli::{flags, out, ready, text};
 
 /// How far losses may be from one another, in nats per prediction.
 const ALLOWED: f64 = 1e-3;
@@ -75,7 +75,7 @@ pub fn run(m: &ArgMatches) -> Result<()> {
     let prepared = text::prepare(&source, &corpus, &vocabulary, &settings)?;
     let spec = spec(&settings, text::cells(&settings)?, vocabulary.len());
     let seed = settings.seed;
-    let job = train::job(
+    let job = ready::job(
         &Device::Gpu(device.clone()),
         settings,
         spec,
