@@ -19,6 +19,7 @@ pub type Jobs = Box<dyn Fn(usize) -> Result<Job>>;
 pub struct Planned {
     /// What is trained.
     pub job: Job,
+    /// The same for another batch.
     pub of: Jobs,
 }
 
