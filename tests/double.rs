@@ -5,7 +5,7 @@ mod room;
 
 use std::sync::Arc;
 
-use common::{device, inputs, tokens};
+use common::{device, inputs, lacks, tokens};
 use pollster::block_on;
 use room::{Room, TINY, planted};
 use serde_json::Value;
@@ -94,6 +94,9 @@ type Function = fn(f64) -> f64;
 
 #[test]
 fn functions_are_within_a_few_roundings_of_f64() {
+    if lacks("double") {
+        return;
+    }
     // What each adds to is 0; a state must be looked at.
     let lines = [
         "state h, e, l, s, r",
@@ -211,16 +214,25 @@ fn part(n: usize) {
 
 #[test]
 fn gradients_of_every_cell_are_those_of_f64_a() {
+    if lacks("double") {
+        return;
+    }
     part(0);
 }
 
 #[test]
 fn gradients_of_every_cell_are_those_of_f64_b() {
+    if lacks("double") {
+        return;
+    }
     part(1);
 }
 
 #[test]
 fn gradients_of_every_cell_are_those_of_f64_c() {
+    if lacks("double") {
+        return;
+    }
     part(2);
 }
 
@@ -275,6 +287,9 @@ fn step(ids: &[u32], rule: Rule, n: u64) -> Inputs<'_> {
 
 #[test]
 fn losses_of_a_training_stay_together() {
+    if lacks("double") {
+        return;
+    }
     for rule in RULES {
         let plan = doubled(training(rule, 0.25, 2));
         let (mut gpu, mut cpu) = both(&plan, &Tile::SOFTWARE);
@@ -299,6 +314,9 @@ fn losses_of_a_training_stay_together() {
 
 #[test]
 fn windows_of_slots_larger_than_a_binding_are_bound_in_parts() {
+    if lacks("double") {
+        return;
+    }
     let spec = Spec {
         vocab: 1501,
         scores_at_once: 2048,
@@ -327,6 +345,9 @@ fn windows_of_slots_larger_than_a_binding_are_bound_in_parts() {
 
 #[test]
 fn numbers_come_and_go_with_all_their_digits() {
+    if lacks("double") {
+        return;
+    }
     let plan = doubled(training(RULES[0], 0.0, 1));
     let slot = plan.io.parameters.unwrap();
     let mut gpu = block_on(Gpu::new(device(), plan.clone())).unwrap();
@@ -396,6 +417,9 @@ fn seam() -> bool {
 
 #[test]
 fn check_in_double_precision_sees_what_is_wrong() {
+    if lacks("double") {
+        return;
+    }
     let room = Room::new();
     let args = "check --double --cell gru --hidden 6 --json";
     let good: Value = serde_json::from_str(&planted(&room, args, "").out).unwrap();
@@ -419,6 +443,9 @@ fn check_in_double_precision_sees_what_is_wrong() {
 
 #[test]
 fn check_losses_compares_a_training() {
+    if lacks("double") {
+        return;
+    }
     let room = Room::new();
     let args = format!("check losses a.txt {TINY} --layers 2 --dropout 0.2 --steps 12 --double");
     let good = planted(&room, &format!("{args} --json"), "");

@@ -6,7 +6,7 @@ mod room;
 use std::sync::Arc;
 
 use common::pairs::parameters;
-use common::{device, inputs, tokens};
+use common::{device, inputs, lacks, tokens};
 use pollster::block_on;
 use room::{Room, TINY, planted};
 use wgrnn::cell::library;
@@ -71,6 +71,9 @@ fn errors(spec: &Spec, dims: Dims, tile: &Tile) -> Vec<(String, f64)> {
 
 #[test]
 fn gradients_in_half_precision_are_those_of_f64_to_the_bits_of_f16() {
+    if lacks("half") {
+        return;
+    }
     for cell in ["rnn", "lstm", "gru", "gru-cho"] {
         for (hidden, layers, embed, dims, tile) in [
             (13, 1, 0, Dims { steps: 7, batch: 3 }, Tile::NAIVE),
@@ -90,6 +93,9 @@ fn gradients_in_half_precision_are_those_of_f64_to_the_bits_of_f16() {
 
 #[test]
 fn penalties_are_scaled_as_the_loss_is() {
+    if lacks("half") {
+        return;
+    }
     let mut spec = spec("lstm", 13, 2, 5);
     spec.penalties.activation = 0.5;
     spec.penalties.temporal = 0.4;
@@ -123,6 +129,9 @@ fn training(spec: &Spec) -> Arc<Plan> {
 
 #[test]
 fn rows_of_a_window_are_f16_and_nothing_else_is() {
+    if lacks("half") {
+        return;
+    }
     let spec = spec("lstm", 13, 2, 5);
     let plan = training(&spec);
     let halves = plan.slots.iter().filter(|s| s.half);
@@ -192,6 +201,9 @@ impl Bench {
 
 #[test]
 fn what_f16_cannot_hold_is_rounded() {
+    if lacks("half") {
+        return;
+    }
     let spec = spec("lstm", 13, 1, 5);
     let mut half = Bench::new(&spec);
     let mut wide = Bench::new(&Spec {
@@ -218,6 +230,9 @@ fn what_f16_cannot_hold_is_rounded() {
 
 #[test]
 fn an_odd_number_of_halves_is_written_and_read_back() {
+    if lacks("half") {
+        return;
+    }
     let mut bench = Bench::new(&spec("rnn", 13, 1, 0));
     let len = bench.slot("d.head.input").len();
     assert_eq!(len % 2, 1, "{len}");
@@ -228,6 +243,9 @@ fn an_odd_number_of_halves_is_written_and_read_back() {
 
 #[test]
 fn a_gradient_beyond_f16_changes_nothing_but_the_factor() {
+    if lacks("half") {
+        return;
+    }
     let mut bench = Bench::new(&spec("lstm", 13, 1, 0));
     let arenas = ["parameters", "optimizer.exp_avg", "optimizer.exp_avg_sq"];
     // 2^40: a share of 1/21 of it is beyond 65504.
@@ -256,6 +274,9 @@ fn a_gradient_beyond_f16_changes_nothing_but_the_factor() {
 
 #[test]
 fn the_factor_changes_an_update_by_rounding_alone() {
+    if lacks("half") {
+        return;
+    }
     let spec = spec("gru", 16, 2, 0);
     let updated = |exponent: f32| {
         let mut bench = Bench::new(&spec);
@@ -356,6 +377,9 @@ fn train(
 
 #[test]
 fn a_run_that_left_updates_out_goes_on_to_the_bit() {
+    if lacks("half") {
+        return;
+    }
     // 2^24: a share of 1/15 of it is beyond f16, and so are a few smaller ones.
     let start = || Err(vec![9.0, 0.0, 0.0, 0.0]);
     let settings = settings();
@@ -388,6 +412,9 @@ fn a_run_that_left_updates_out_goes_on_to_the_bit() {
 
 #[test]
 fn runs_go_over_to_half_precision_and_back() {
+    if lacks("half") {
+        return;
+    }
     let (half, wide) = (
         settings(),
         Settings {
@@ -467,6 +494,9 @@ fn what_has_no_half_precision_refuses_it_before_any_work() {
 
 #[test]
 fn a_run_of_the_program_says_what_was_left_out_and_goes_on_without() {
+    if lacks("half") {
+        return;
+    }
     let room = Room::new();
     let flags = format!("{TINY} --device gpu --layers 2 --val 0");
     let out = room.ok(&format!(
@@ -487,6 +517,9 @@ fn a_run_of_the_program_says_what_was_left_out_and_goes_on_without() {
 /// What `check` does with `--half`, on one cell.
 #[test]
 fn half_precision_agrees_with_the_plain_code() {
+    if lacks("half") {
+        return;
+    }
     let room = Room::new();
     let sizes = "--hidden 12 --layers 2 --batch 5 --seq-len 4";
     for extra in ["plain", "regularized", "packed", "pieces"] {
@@ -504,6 +537,9 @@ fn half_precision_agrees_with_the_plain_code() {
 
 #[test]
 fn a_short_run_ends_at_the_loss_of_f32() {
+    if lacks("half") {
+        return;
+    }
     let last = |half: bool| {
         let settings = Settings {
             hidden: 24,

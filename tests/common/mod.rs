@@ -3,10 +3,11 @@
 
 pub mod pairs;
 
+use std::io::Write;
 use std::sync::Arc;
 
 use wgrnn::exec::Inputs;
-use wgrnn::exec::gpu::{Choice, Device, INSTALL};
+use wgrnn::exec::gpu::{Choice, Device, Gpu, INSTALL};
 use wgrnn::op::{Control, Hyper};
 use wgrnn::rng::{Purpose, Stream};
 
@@ -52,5 +53,29 @@ pub fn device() -> Arc<Device> {
         Ok(Some(device)) => device,
         Ok(None) => panic!("no adapter: {INSTALL}"),
         Err(error) => panic!("{error}"),
+    }
+}
+
+/// Whether the adapter lacks what plans in half or in double precision need. It then has to refuse such a plan by name, which
+/// is all that there is to test; and that no more was tested is said.
+pub fn lacks(precision: &str) -> bool {
+    let device = device();
+    let dims = wgrnn::model::Dims { steps: 2, batch: 1 };
+    let mut spec = pairs::spec("rnn", 4, 1, 0);
+    spec.half = precision == "half";
+    let mut plan = spec.plan(dims, pairs::adamw()).unwrap();
+    if precision == "double" {
+        plan.double().unwrap();
+    }
+    match pollster::block_on(Gpu::new(device.clone(), Arc::new(plan))) {
+        Ok(_) => false,
+        Err(error) => {
+            assert_eq!(error.kind, wgrnn::Kind::Device, "{error}");
+            let what = format!("{precision}: {} (", device.adapter.name);
+            assert!(error.message.starts_with(&what), "{error}");
+            // Not by a macro, whose lines nobody sees of a test that passes.
+            writeln!(std::io::stderr(), "NOT CHECKED: {error}").unwrap();
+            true
+        }
     }
 }
