@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use wgrnn::cell::library;
 use wgrnn::cell::real::Real;
 use wgrnn::exec::Inputs;
-use wgrnn::exec::cpu::Cpu;
+use wgrnn::exec::cpu::{Cpu, Number};
 use wgrnn::layer::Recurrent;
 use wgrnn::model::{self, Dims, Drops, Init, Mode, Penalties, Scheme, Spec, Update};
 use wgrnn::op::{Add, Control, Hyper, MatMul, Op, Plan, Role, Rule, SlotId};
@@ -107,7 +107,7 @@ impl Case {
 }
 
 /// A fresh executor whose parameters are drawn and whose other slots, where a run must write before it reads, hold NaN.
-fn executor<F: Real>(plan: &Arc<Plan>, fast: bool, seed: u64) -> Cpu<F> {
+fn executor<F: Number>(plan: &Arc<Plan>, fast: bool, seed: u64) -> Cpu<F> {
     let mut cpu = if fast {
         Cpu::new(plan.clone())
     } else {
@@ -138,7 +138,7 @@ fn executor<F: Real>(plan: &Arc<Plan>, fast: bool, seed: u64) -> Cpu<F> {
     cpu
 }
 
-fn run<F: Real>(cpu: &mut Cpu<F>, case: &Case, minibatch: u64, ids: &[u32]) {
+fn run<F: Number>(cpu: &mut Cpu<F>, case: &Case, minibatch: u64, ids: &[u32]) {
     let update = minibatch + 1;
     cpu.run(&Inputs {
         ids,
@@ -208,7 +208,7 @@ fn compare<F: Real>(name: &str, got: &[F], want: &[F], tolerance: f64) -> Result
 }
 
 /// Three training steps with both executors.
-fn fast_equals_plain<F: Real>(case: &Case, tolerance: f64) -> Result<f64, String> {
+fn fast_equals_plain<F: Number>(case: &Case, tolerance: f64) -> Result<f64, String> {
     let plan = case.plan(SGD);
     let mut fast = executor::<F>(&plan, true, case.seed);
     let mut plain = executor::<F>(&plan, false, case.seed);
@@ -395,7 +395,7 @@ fn a_nan_is_never_equal() {
 }
 
 /// The bits of every lasting slot after three training steps within a pool of `threads`.
-fn bits<F: Real>(case: &Case, threads: usize) -> Vec<(String, Vec<u64>)> {
+fn bits<F: Number>(case: &Case, threads: usize) -> Vec<(String, Vec<u64>)> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
     pool.unwrap().install(|| {
         let plan = case.plan(SGD);
@@ -411,7 +411,7 @@ fn bits<F: Real>(case: &Case, threads: usize) -> Vec<(String, Vec<u64>)> {
     })
 }
 
-fn threads_change_nothing<F: Real>() {
+fn threads_change_nothing<F: Number>() {
     for (cell, embed) in [("lstm", 0), ("gru", 33), ("gru-cho", 65)] {
         let case = large(cell, embed);
         let one = bits::<F>(&case, 1);
@@ -438,7 +438,7 @@ fn threads_change_no_bit_f64() {
 }
 
 /// Two minibatches, the second from the carried states; gives (losses [T, B], states [S, T+1, B, H] of each layer).
-fn evaluate<F: Real>(case: &Case, ids: [&[u32]; 2]) -> Vec<(Vec<F>, Vec<Vec<F>>)> {
+fn evaluate<F: Number>(case: &Case, ids: [&[u32]; 2]) -> Vec<(Vec<F>, Vec<Vec<F>>)> {
     let plan = case.plan(Mode::Evaluate);
     let mut cpu = executor::<F>(&plan, true, case.seed);
     let results = ids.into_iter().enumerate().map(|(minibatch, ids)| {
@@ -449,7 +449,7 @@ fn evaluate<F: Real>(case: &Case, ids: [&[u32]; 2]) -> Vec<(Vec<F>, Vec<Vec<F>>)
     results.collect()
 }
 
-fn rows_do_not_see_the_batch<F: Real>(case: &Case) {
+fn rows_do_not_see_the_batch<F: Number>(case: &Case) {
     let batch = case.batch;
     let all = [case.ids(0), case.ids(1)];
     let together = evaluate::<F>(case, [&all[0], &all[1]]);

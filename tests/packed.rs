@@ -5,9 +5,8 @@ mod golden;
 use std::sync::Arc;
 
 use wgrnn::cell::library;
-use wgrnn::cell::real::Real;
 use wgrnn::exec::Inputs;
-use wgrnn::exec::cpu::Cpu;
+use wgrnn::exec::cpu::{Cpu, Number};
 use wgrnn::exec::differences::{differences, worst};
 use wgrnn::model::{self, Dims, Mode, Spec, Update};
 use wgrnn::op::{Control, Hyper, Plan, Rule};
@@ -222,7 +221,7 @@ fn starts_that_do_not_fit_are_refused() {
 
 /// PyTorch's packed sequences: every loss, every gradient, and twenty steps of Adam; and its masked loss of padded ones,
 /// which a plan with weights computes.
-fn golden_sequences<F: Real>(fast: bool, tolerance: f64) {
+fn golden_sequences<F: Number>(fast: bool, tolerance: f64) {
     for name in ["rnn", "lstm", "gru-tied"] {
         let file = golden::load(&format!("sequences/{name}"));
         let words = |name: &str| -> Vec<u32> { file.get(name).iter().map(|x| *x as u32).collect() };

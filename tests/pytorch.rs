@@ -9,7 +9,7 @@ use golden::Golden;
 use wgrnn::cell::library;
 use wgrnn::cell::real::Real;
 use wgrnn::exec::Inputs;
-use wgrnn::exec::cpu::Cpu;
+use wgrnn::exec::cpu::{Cpu, Number};
 use wgrnn::layer::Connections;
 use wgrnn::model::{self, Dims, Mode, Spec, Update};
 use wgrnn::op::{Control, Hyper, Plan, Report, Rule};
@@ -49,7 +49,7 @@ struct Engine<'a, F> {
     worst: (f64, String),
 }
 
-impl<'a, F: Real> Engine<'a, F> {
+impl<'a, F: Number> Engine<'a, F> {
     fn new(file: &'a Golden, mode: Mode, fast: bool) -> Self {
         let dims = Dims {
             steps: file.size("T"),
@@ -236,7 +236,7 @@ fn every_kind_of_layer_has_golden_values() {
     assert!(files.iter().any(|file| file.project() > 0), "project");
 }
 
-fn models_agree<F: Real>(fast: bool) {
+fn models_agree<F: Number>(fast: bool) {
     let mut worst = (0.0, String::new());
     for name in golden::names() {
         let file = golden::load(&name);
@@ -338,7 +338,7 @@ fn update(entry: &serde_json::Value) -> (Update, f64) {
     (update, number("lr"))
 }
 
-fn optimisers_agree<F: Real>(fast: bool) {
+fn optimisers_agree<F: Number>(fast: bool) {
     let mut worst = (0.0, String::new());
     let mut seen = std::collections::BTreeSet::new();
     for name in golden::names() {

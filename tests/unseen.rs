@@ -8,8 +8,7 @@ use std::sync::{Arc, OnceLock};
 use common::inputs;
 use proptest::prelude::*;
 use wgrnn::cell::Cell;
-use wgrnn::cell::real::Real;
-use wgrnn::exec::cpu::Cpu;
+use wgrnn::exec::cpu::{Cpu, Number};
 use wgrnn::exec::differences::differences;
 use wgrnn::exec::gpu::{Choice, Device, Gpu, INSTALL, Tile};
 use wgrnn::model::{Dims, Init, Mode, Scheme, Spec, initialize};
@@ -86,7 +85,7 @@ fn device() -> Arc<Device> {
 }
 
 /// A slot after one run on the CPU.
-fn on_cpu<F: Real>(
+fn on_cpu<F: Number>(
     plan: &Arc<Plan>,
     start: &[f32],
     ids: &[u32],

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use half::f16;
 
 use super::Inputs;
-use super::cpu::Cpu;
+use super::cpu::{Cpu, Number};
 use super::gpu::Gpu;
 use crate::cell::real::Real;
 use crate::error::{Error, Result};
@@ -63,7 +63,7 @@ pub struct Twins<F: 'static = f32> {
     gpu: Gpu,
 }
 
-impl<F: Real> Twins<F> {
+impl<F: Number> Twins<F> {
     /// The plain code and `gpu`, with the same parameters.
     ///
     /// # Errors

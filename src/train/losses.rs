@@ -7,9 +7,8 @@ use std::sync::Arc;
 
 use super::job::{Job, Now};
 use super::schedule::{Plateau, Progress, Schedule};
-use crate::cell::real::Real;
 use crate::error::{Error, Kind, Result};
-use crate::exec::cpu::Cpu;
+use crate::exec::cpu::{Cpu, Number};
 use crate::exec::gpu::{Device, Gpu};
 use crate::op::Plan;
 
@@ -64,7 +63,7 @@ pub async fn losses(
     }
 }
 
-async fn run<F: Real>(
+async fn run<F: Number>(
     device: &Arc<Device>,
     plan: Plan,
     mut job: Job,

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use wgrnn::Result;
-use wgrnn::cell::real::Real;
 use wgrnn::cell::{Cell, Noise};
 use wgrnn::exec::check::{Row, Twins};
+use wgrnn::exec::cpu::Number;
 use wgrnn::exec::gpu::{Device, Gpu};
 use wgrnn::exec::{Inputs, Timings};
 use wgrnn::layer::{Connections, Recurrent};
@@ -280,7 +280,7 @@ impl Model {
         }
     }
 
-    async fn compare_in<F: Real>(
+    async fn compare_in<F: Number>(
         &self,
         device: &Arc<Device>,
         from: Option<&str>,
@@ -306,7 +306,7 @@ impl Model {
     }
 
     /// Both executors and the minibatches.
-    async fn twins<F: Real>(
+    async fn twins<F: Number>(
         &self,
         device: &Arc<Device>,
         update: Update,

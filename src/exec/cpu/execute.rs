@@ -7,9 +7,37 @@ use crate::op::dropout::Share;
 use crate::op::scan::{Hoisted, Slices};
 use crate::op::{LogSoftmax, Matrix, Op, Scan, SlotId, SoftmaxStats, SparseUpdate};
 
-impl<F: Real> Cpu<F> {
+/// Numbers that the executor computes with. Its operations are compiled here for each of them, once, and not again in
+/// every crate that runs a plan.
+pub trait Number: Real {
+    /// [`Cpu::execute`].
+    #[doc(hidden)]
+    fn execute(cpu: &mut Cpu<Self>, op: &Op);
+}
+
+impl Number for f32 {
+    #[inline(never)]
+    fn execute(cpu: &mut Cpu<f32>, op: &Op) {
+        cpu.execute_counted(op);
+    }
+}
+
+impl Number for f64 {
+    #[inline(never)]
+    fn execute(cpu: &mut Cpu<f64>, op: &Op) {
+        cpu.execute_counted(op);
+    }
+}
+
+impl<F: Number> Cpu<F> {
     /// Runs an operation on this executor's slots; it need not be one of the plan's, but must fit them.
     pub fn execute(&mut self, op: &Op) {
+        F::execute(self, op);
+    }
+}
+
+impl<F: Real> Cpu<F> {
+    fn execute_counted(&mut self, op: &Op) {
         match op.counted(|m| self.counted(m)) {
             None => self.execute_whole(op),
             Some(counted) => {

@@ -14,6 +14,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
+pub use self::execute::Number;
 use self::product::{Packed, Room};
 use self::spared::Spared;
 use super::{Inputs, Outcome, Timings};
@@ -43,7 +44,7 @@ pub struct Cpu<F> {
 /// Operations of arithmetic from which on that is so: a tenth of a millisecond on two cores.
 const AWAKE: f64 = 2e7;
 
-impl<F: Real> Cpu<F> {
+impl<F: Number> Cpu<F> {
     /// The executor of `plan`, every slot zero.
     pub fn new(plan: Arc<Plan>) -> Cpu<F> {
         let sized = |role: bool, len: usize| if role { len } else { 0 };
