@@ -3,17 +3,19 @@
 //! Every operation starts from the same slots on both sides, its results poisoned with NaN beforehand on the GPU.
 
 mod adapter;
+mod common;
 
 use std::sync::Arc;
 
 use adapter::device;
+use common::pairs::parameters;
 use wgrnn::cell::{Cell, Noise, library};
 use wgrnn::exec::check::Twins;
 use wgrnn::exec::cpu::Cpu;
 use wgrnn::exec::gpu::{Device, Gpu, Tile};
 use wgrnn::exec::{Inputs, Timings};
 use wgrnn::layer::Connections;
-use wgrnn::model::{Dims, Drops, Init, Mode, Penalties, Scheme, Spec, Unroll, Update, initialize};
+use wgrnn::model::{Dims, Drops, Mode, Penalties, Spec, Unroll, Update};
 use wgrnn::op::{Control, Hyper, Plan, Role, Rule};
 use wgrnn::rng::{Purpose, Stream};
 
@@ -99,19 +101,9 @@ impl Minibatch {
     }
 }
 
-fn start(plan: &Plan) -> Vec<f32> {
-    let init = Init {
-        scheme: Scheme::Uniform,
-        scale: 0.4,
-        seed: 5,
-        ..Init::default()
-    };
-    initialize(plan, &init).unwrap()
-}
-
 fn twins(device: &Arc<Device>, plan: Plan, tile: &Tile) -> Twins {
     let plan = Arc::new(plan);
-    let parameters = start(&plan);
+    let parameters = parameters(&plan);
     let gpu = Gpu::with_tile(device.clone(), plan, tile);
     Twins::new(pollster::block_on(gpu).unwrap(), &parameters).unwrap()
 }
@@ -424,7 +416,7 @@ fn pieces_agree_with_the_plain_code_and_with_the_plan_without_pieces() {
             }
             let plan = pair.plan().clone();
             let plain = Arc::new(spec.plan(dims, Mode::Gradients).unwrap());
-            let parameters = start(&plain);
+            let parameters = parameters(&plain);
             let mut cpu: Cpu<f32> = Cpu::plain(plain.clone());
             let slot = plain.io.parameters.unwrap();
             cpu.write(slot).copy_from_slice(&parameters);
@@ -693,7 +685,7 @@ fn a_planted_fault_is_found_and_named() {
         };
         let gpu = Gpu::edited(device.clone(), plan.clone(), &Tile::SOFTWARE, &mut edit);
         let gpu = pollster::block_on(gpu).unwrap();
-        let mut pair = Twins::new(gpu, &start(&plan)).unwrap();
+        let mut pair = Twins::new(gpu, &parameters(&plan)).unwrap();
         let minibatch = Minibatch::new(&plan, 1, true);
         let inputs = minibatch.inputs(false);
         let rows = pollster::block_on(pair.operations(&inputs)).unwrap();

@@ -41,7 +41,7 @@ pub(super) fn merged(
         )));
     }
     let (mut enabled, mut text, mut calls) = (String::new(), String::new(), String::new());
-    let (mut arguments, mut first, mut groups) = (Vec::new(), 0, 0);
+    let (mut lane, mut first, mut groups) = ("", 0, 0);
     for (n, part) in parts.iter().enumerate() {
         let numbered = numbered(part, n, first).map_err(fault)?;
         for line in numbered.enabled {
@@ -64,7 +64,7 @@ pub(super) fn merged(
                     "num_workgroups" => format!("vec3<u32>({own}u, 1u, 1u)"),
                     "workgroup_id" => "vec3<u32>(own, 0u, 0u)".to_string(),
                     "subgroup_invocation_id" => {
-                        arguments = vec![", @builtin(subgroup_invocation_id) lane: u32"];
+                        lane = ", @builtin(subgroup_invocation_id) lane: u32";
                         "lane".to_string()
                     }
                     other => return Err(fault(format!("an entry point is told {other}"))),
@@ -81,9 +81,8 @@ pub(super) fn merged(
         "@group(0) @binding({first}) var<uniform> steps: array<vec4<u32>, {told}>;\n\
          @compute @workgroup_size(GROUP_0)\n\
          fn main(@builtin(num_workgroups) groups: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>, \
-         @builtin(local_invocation_index) local: u32{}) {{\n\
-         \x20   let number = group.y * groups.x + group.x;\n{calls}}}\n",
-        arguments.concat()
+         @builtin(local_invocation_index) local: u32{lane}) {{\n\
+         \x20   let number = group.y * groups.x + group.x;\n{calls}}}\n"
     );
     Ok(Source {
         label: label.to_string(),
@@ -112,12 +111,7 @@ struct Argument {
 
 /// Part `n`, whose bindings begin with number `first`.
 fn numbered(part: &Source, n: usize, first: usize) -> std::result::Result<Numbered, String> {
-    let size = |text: &str| {
-        { text.lines() }
-            .find(|l| l.starts_with("const GROUP: "))
-            .map(String::from)
-    };
-    if size(&part.text).is_none() {
+    if !part.text.lines().any(|l| l.starts_with("const GROUP: ")) {
         return Err(format!("{} has no GROUP", part.label));
     }
     let (before, after) = part.text.split_once(HEAD).ok_or("no entry point")?;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::buffers::{Dispatch, Held, Kernel, Steps, allocate, bindable, kernel};
 use super::device::Device;
-use super::lower::{Told, lower, scheduled};
+use super::lower::{Lowered, Told, lower, scheduled};
 use super::pace::Pace;
 use super::pipeline::compile_all;
 use super::readback::Ring;
@@ -188,15 +188,10 @@ impl Gpu {
     /// # Errors
     /// Internal when a kernel cannot be made.
     pub fn sources(plan: &Plan, tile: &Tile) -> Result<Vec<(String, String)>> {
-        let tile = &double::tile(*tile, plan);
-        let other = scheduled(plan, tile, Fit::ANY);
-        let plan = other.as_ref().unwrap_or(plan);
-        let mut sources = Vec::new();
-        for op in &plan.ops {
-            let kernels = lower(op, plan, tile, Fit::ANY)?.kernels;
-            sources.extend(kernels.into_iter().map(|k| (k.label, k.text)));
-        }
-        Ok(sources)
+        let kernels = Gpu::lowered(plan, tile)?
+            .into_iter()
+            .flat_map(|l| l.kernels);
+        Ok(kernels.map(|k| (k.label, k.text)).collect())
     }
 
     /// How many dispatches a run of `plan` has; no device is asked.
@@ -204,11 +199,17 @@ impl Gpu {
     /// # Errors
     /// Internal when a kernel cannot be made.
     pub fn count(plan: &Plan, tile: &Tile) -> Result<usize> {
+        let lowered = Gpu::lowered(plan, tile)?;
+        Ok(lowered.iter().map(|l| l.order.len()).sum())
+    }
+
+    /// What the operations of `plan` become where no device sets limits.
+    fn lowered(plan: &Plan, tile: &Tile) -> Result<Vec<Lowered>> {
         let tile = &double::tile(*tile, plan);
         let other = scheduled(plan, tile, Fit::ANY);
         let plan = other.as_ref().unwrap_or(plan);
-        let orders = plan.ops.iter().map(|op| lower(op, plan, tile, Fit::ANY));
-        orders.map(|lowered| Ok(lowered?.order.len())).sum()
+        let ops = plan.ops.iter();
+        ops.map(|op| lower(op, plan, tile, Fit::ANY)).collect()
     }
 
     /// The plan that it runs: the one that it was made for, or the same with scans side by side.
