@@ -16,7 +16,7 @@ use super::cpu::{Cpu, Number};
 use super::gpu::Gpu;
 use crate::cell::real::Real;
 use crate::error::{Error, Result};
-use crate::op::{Live, Matrix, Norm, Op, Plan, Role, SlotId};
+use crate::op::{Live, Matrix, Op, Plan, Role, Scan, SlotId};
 
 /// How one slot that an operation wrote compares.
 #[derive(Clone, Debug)]
@@ -117,7 +117,7 @@ impl<F: Number> Twins<F> {
             self.cpu.run_op(i)?;
             self.gpu.run_op(i).await?;
             rows.extend(
-                self.compare(op, sum_length(op), roundings(&plan, op, cooperative))
+                self.compare(op, op.sum_length(), roundings(&plan, op, cooperative))
                     .await?,
             );
         }
@@ -154,7 +154,7 @@ impl<F: Number> Twins<F> {
         }
         let cooperative = self.gpu.device().tile(&plan).0.cooperative > 0;
         // A slot shows what its last writer left.
-        let length = plan.ops[first..].iter().map(sum_length).sum();
+        let length = plan.ops[first..].iter().map(Op::sum_length).sum();
         let halves = plan.ops[first..]
             .iter()
             .map(|op| roundings(&plan, op, cooperative))
@@ -188,7 +188,7 @@ impl<F: Number> Twins<F> {
             self.gpu.run(&inputs).await?;
         }
         let cooperative = self.gpu.device().tile(&plan).0.cooperative > 0;
-        let length: usize = plan.ops.iter().map(sum_length).sum();
+        let length: usize = plan.ops.iter().map(Op::sum_length).sum();
         let halves: usize = plan
             .ops
             .iter()
@@ -249,9 +249,10 @@ impl<F: Number> Twins<F> {
                 .map(|row| largest(&row[..m.cols]));
             rows.fold(0.0, f64::max)
         };
-        match op {
-            Op::MatMul(op) => largest_of(&op.a) * largest_of(&op.b),
-            _ => 0.0,
+        if let Op::MatMul(op) = op {
+            largest_of(&op.a) * largest_of(&op.b)
+        } else {
+            0.0
         }
     }
 
@@ -268,33 +269,20 @@ impl<F: Number> Twins<F> {
 
     /// Results that an operation overwrites without reading them start as NaN, on both sides.
     fn poison(&mut self, op: &Op) {
-        let whole = match op {
-            Op::MatMul(op) if !op.accumulate => Some(op.c),
-            Op::Gather(op) => Some(op.out),
-            Op::Zero(op) => Some(op.to),
-            Op::Transpose(op) => Some(op.to),
-            Op::ColumnSum(op) if !op.accumulate => Some(op.into),
-            Op::Scatter(op) if !op.accumulate => Some(op.into),
-            Op::Add(op) if !op.accumulate => Some(op.to),
-            Op::Dropout(op) if op.from != op.to => Some(op.to),
-            Op::SoftmaxXent(op) => Some(op.own_losses()),
-            Op::SoftmaxStats(op) => op.losses,
-            Op::Penalty(op) => Some(op.own_losses()),
-            _ => None,
-        };
-        if let Some(m) = whole {
+        for m in op.overwrites() {
             self.nan(self.cpu.counted(m));
         }
-        if let Op::Propagation(op) = op {
-            self.nan(op.pull);
-            self.nan(op.own_losses());
+        if let Op::Scan(scan) = op {
+            self.poison_scan(scan);
         }
-        let Op::Scan(op) = op else { return };
+    }
+
+    /// All that a forward scan leaves, but for the states before the first step; all deltas but those after the last step,
+    /// which stay zero.
+    fn poison_scan(&mut self, op: &Scan) {
         let rows = op.packed.map_or(op.rows, |packed| {
             self.cpu.read_words(packed.counts)[packed.first + op.steps] as usize
         });
-        // All that a forward scan leaves, but for the states before the first step; all deltas but those after the last
-        // step, which stay zero.
         if op.upstream.is_none() {
             for s in 0..op.cell.states.len() {
                 let state = self.plan.matrix(op.state);
@@ -335,15 +323,14 @@ impl<F: Number> Twins<F> {
 /// the one before.
 fn roundings(plan: &Plan, op: &Op, cooperative: bool) -> usize {
     let half = op.writes().iter().any(|m| plan.slot(m.slot).half);
-    let half = half || (cooperative && matches!(op, Op::MatMul(_)));
-    match (half, op) {
-        (false, _) => 0,
-        (true, Op::Scan(op)) => 2 + op.steps,
-        (true, Op::Abreast(op)) => 2 + op.steps(),
-        // Operands of cooperative matrices are rounded, too.
-        (true, Op::MatMul(_)) if cooperative => 3,
-        (true, _) => 1,
+    let product = cooperative && matches!(op, Op::MatMul(_));
+    if !half && !product {
+        return 0;
     }
+    let steps = op.scans().iter().map(|scan| scan.range.len()).max();
+    // Operands of cooperative matrices are rounded, too.
+    let own = if product { 3 } else { 1 };
+    steps.map_or(own, |steps| 2 + steps)
 }
 
 /// What half precision adds to a tolerance.
@@ -362,40 +349,6 @@ impl Half {
             own: halves > 0,
             chain: 2.0 * (halves as f64).sqrt() * 2f64.powi(-11),
         }
-    }
-}
-
-/// The longest chain of sums behind one element of an operation's result; 0 for one that copies.
-fn sum_length(op: &Op) -> usize {
-    match op {
-        Op::MatMul(op) => op.dims().1,
-        Op::Abreast(op) => {
-            let scans = op.scans.iter().map(|s| Op::Scan(s.clone()));
-            scans.map(|scan| sum_length(&scan)).max().unwrap_or(0)
-        }
-        Op::Scan(op) => {
-            let sums = op.stages().iter().flat_map(|s| &s.sums);
-            let terms = sums.map(|s| s.terms.len()).max().unwrap_or(0);
-            // Reductions are sums of a row, two a normalisation.
-            let reductions = op.stages().iter().map(|s| s.reductions.len());
-            let reductions = reductions.sum::<usize>();
-            op.steps * (terms * op.hidden + reductions * op.hidden + 16)
-        }
-        Op::ColumnSum(op) => op.from.rows,
-        Op::Scatter(op) => op.from.rows,
-        Op::SoftmaxXent(op) => op.logits.cols,
-        Op::SoftmaxStats(op) => op.logits.cols,
-        Op::SoftmaxGradient(_) | Op::SampledScores(_) => 4,
-        Op::LogSoftmax(op) => op.from.cols,
-        Op::Penalty(op) => op.from.cols,
-        Op::Propagation(op) => op.sent.cols,
-        Op::Norm(op) => {
-            let elements = op.sums().iter().map(|(m, _)| m.cols).max().unwrap_or(0);
-            Norm::CHUNK.min(elements) + Norm::chunks(elements)
-        }
-        Op::Optimizer(_) | Op::SparseUpdate(_) | Op::LossScale(_) => 16,
-        Op::Add(_) => 1,
-        Op::Carry(_) | Op::Zero(_) | Op::Gather(_) | Op::Transpose(_) | Op::Dropout(_) => 0,
     }
 }
 

@@ -12,7 +12,7 @@ use super::recompute::{Action, schedule};
 use crate::error::{Error, Result};
 use crate::layer::Builder;
 use crate::op::scan::Scan;
-use crate::op::{Add, Direction, Matrix, Op, Plan, Role, SlotId, Zero, penalty};
+use crate::op::{Access, Add, Direction, Matrix, Op, Plan, Role, Segment, SlotId, Zero, penalty};
 
 /// How a training plan is cut up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,10 +123,9 @@ pub(super) fn unroll(
         kept_states,
     };
     for window in 0..unroll.windows {
-        writer.window(window);
+        writer.window(window)?;
     }
-    writer.all(|class| class == Class::Last, 0, 0);
-    Ok(())
+    writer.all(|class| class == Class::Last, 0, 0)
 }
 
 /// Refuses rows that a run counts, and what looks from a step at its neighbour where that may lie in another piece.
@@ -139,52 +138,65 @@ fn refuse(ops: &[Op], pieces: usize) -> Result<()> {
                 op.name()
             )));
         }
-        let key = match op {
-            _ if pieces == 1 => continue,
-            Op::Penalty(op) => match op.form {
-                penalty::Form::Activation => continue,
-                penalty::Form::Temporal => "temporal-penalty",
-                penalty::Form::Norm => "norm-stabilizer",
-            },
-            Op::Propagation(_) => "propagation-penalty",
-            Op::Scan(scan) if scan.reversed => "bidirectional",
-            _ => continue,
-        };
-        return Err(Error::usage(format!(
-            "recompute: {key} looks from a step at its neighbour, which may lie in another piece; leave out one of the two"
-        )));
+        if pieces > 1
+            && let Some(key) = looks_aside(op)
+        {
+            return Err(Error::usage(format!(
+                "recompute: {key} looks from a step at its neighbour, which may lie in another piece; leave out one of the two"
+            )));
+        }
     }
     Ok(())
 }
 
+/// The setting that makes an operation look from a step at its neighbour.
+fn looks_aside(op: &Op) -> Option<&'static str> {
+    if op.scans().iter().any(|scan| scan.reversed) {
+        return Some("bidirectional");
+    }
+    if let Op::Penalty(op) = op {
+        return match op.form {
+            penalty::Form::Activation => None,
+            penalty::Form::Temporal => Some("temporal-penalty"),
+            penalty::Form::Norm => Some("norm-stabilizer"),
+        };
+    }
+    matches!(op, Op::Propagation(_)).then_some("propagation-penalty")
+}
+
 fn classes(plan: &Plan, ops: &[Op], backward: usize) -> Vec<Class> {
     let constant = constant(plan, ops);
-    let through_time = |scan: &Scan| plan.io.states.contains(&scan.state);
-    let works: HashSet<SlotId> = { ops.iter() }
-        .filter_map(|op| match op {
-            Op::Scan(scan) if through_time(scan) => scan.work,
-            _ => None,
-        })
+    let through_time = |scan: &&Scan| plan.io.states.contains(&scan.state);
+    let scans = ops.iter().flat_map(Op::scans);
+    let works: HashSet<SlotId> = { scans.filter(through_time) }
+        .filter_map(|scan| scan.work)
         .collect();
     let slots = |matrices: Vec<Matrix>| matrices.into_iter().map(|m| m.slot);
-    let mut classes: Vec<Class> = { ops.iter().enumerate() }
-        .map(|(i, op)| match op {
-            Op::Carry(_) => Class::Start,
-            _ if constant[i] => Class::Once,
-            // Adjoints come first in a work slot; the totals at its end are every piece's own.
-            Op::Zero(zero) if works.contains(&zero.to.slot) && zero.to.offset == 0 => {
-                Class::Adjoints
-            }
-            Op::Scan(scan) if scan.direction == Direction::Backward && through_time(scan) => {
-                Class::Back
-            }
-            Op::ColumnSum(sum) if sum.reset_only.is_some() => Class::Initial,
-            op if slots(op.reads()).any(|slot| plan.slot(slot).role == Role::Gradients) => {
-                Class::Last
-            }
-            _ => Class::Plain,
-        })
-        .collect();
+    let class = |(op, constant): (&Op, bool)| {
+        // Adjoints come first in a work slot; the totals at its end are every piece's own.
+        let adjoints = |zero: &Zero| works.contains(&zero.to.slot) && zero.to.offset == 0;
+        let backward = |scan: &Scan| scan.direction == Direction::Backward && through_time(&scan);
+        // What is made of gradients, unlike what adds to them.
+        let last = op.clone().operands().iter().any(|o| {
+            matches!(o.access, Access::Read) && plan.slot(o.matrix().slot).role == Role::Gradients
+        });
+        if matches!(op, Op::Carry(_)) {
+            Class::Start
+        } else if constant {
+            Class::Once
+        } else if matches!(op, Op::Zero(zero) if adjoints(zero)) {
+            Class::Adjoints
+        } else if op.scans().iter().any(backward) {
+            Class::Back
+        } else if matches!(op, Op::ColumnSum(sum) if sum.reset_only.is_some()) {
+            Class::Initial
+        } else if last {
+            Class::Last
+        } else {
+            Class::Plain
+        }
+    };
+    let mut classes: Vec<Class> = ops.iter().zip(constant).map(class).collect();
     let mut needed: HashSet<SlotId> = plan.io.states.iter().copied().collect();
     for i in (0..backward).rev() {
         let wanted = slots(ops[i].writes()).any(|slot| needed.contains(&slot));
@@ -249,9 +261,9 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    fn window(&mut self, window: usize) {
+    fn window(&mut self, window: usize) -> Result<()> {
         match window {
-            0 => self.all(|class| class == Class::Start, 0, 0),
+            0 => self.all(|class| class == Class::Start, 0, 0)?,
             _ => self.advance(),
         }
         if self.pieces == 1 {
@@ -263,11 +275,11 @@ impl Writer<'_> {
                 Action::Restore(place) => self.keep(0, place, true),
                 Action::Forward(piece) => {
                     let forward = |class| matches!(class, Class::Once | Class::States);
-                    self.some(0..self.backward, forward, window, piece);
+                    self.some(0..self.backward, forward, window, piece)?;
                     self.advance();
                 }
                 Action::Backward(piece) => {
-                    self.whole(window, piece);
+                    self.whole(window, piece)?;
                     if piece + 1 == self.pieces {
                         self.keep(self.builder.steps, self.kept, false);
                     }
@@ -275,10 +287,11 @@ impl Writer<'_> {
             }
         }
         self.keep(self.builder.steps, self.kept, true);
+        Ok(())
     }
 
     /// A piece forward and backward.
-    fn whole(&mut self, window: usize, piece: usize) {
+    fn whole(&mut self, window: usize, piece: usize) -> Result<()> {
         let (last, first) = (piece + 1 == self.pieces, (window, piece) == (0, 0));
         let these = |class| match class {
             Class::Start | Class::Last => false,
@@ -286,11 +299,11 @@ impl Writer<'_> {
             Class::Initial => first,
             Class::Once | Class::States | Class::Back | Class::Plain => true,
         };
-        self.all(these, window, piece);
+        self.all(these, window, piece)
     }
 
-    fn all(&mut self, these: impl Fn(Class) -> bool, window: usize, piece: usize) {
-        self.some(0..self.ops.len(), these, window, piece);
+    fn all(&mut self, these: impl Fn(Class) -> bool, window: usize, piece: usize) -> Result<()> {
+        self.some(0..self.ops.len(), these, window, piece)
     }
 
     /// Writes the operations of some classes for a piece.
@@ -300,7 +313,7 @@ impl Writer<'_> {
         these: impl Fn(Class) -> bool,
         window: usize,
         piece: usize,
-    ) {
+    ) -> Result<()> {
         for i in range {
             let class = self.classes[i];
             if !these(class) || (class == Class::Once && self.written[i]) {
@@ -309,10 +322,19 @@ impl Writer<'_> {
             let again = std::mem::replace(&mut self.written[i], true);
             let mut op = self.ops[i].clone();
             if again {
-                self.accumulate(&mut op);
+                // A gradient that an earlier piece has written is added to.
+                let gradient = |m: &Matrix| self.builder.plan.slot(m.slot).role == Role::Gradients;
+                op.accumulate(gradient).map_err(|_| {
+                    Error::internal(format!("{}: cannot add to a gradient", op.name()))
+                })?;
             }
             if !matches!(class, Class::Once | Class::Last) {
-                self.place(&mut op, window * self.pieces + piece);
+                let index = window * self.pieces + piece;
+                op.place(Segment {
+                    index,
+                    first: index * self.builder.rows(),
+                    count: self.pieces * self.windows,
+                });
             }
             if let (Class::Back, Op::Scan(scan)) = (class, &mut op) {
                 scan.initial &= (window, piece) == (0, 0);
@@ -320,6 +342,7 @@ impl Writer<'_> {
             }
             self.builder.push(op);
         }
+        Ok(())
     }
 
     /// The deltas behind the last step of a piece: none behind the window, else those of the later piece's first step.
@@ -396,61 +419,5 @@ impl Writer<'_> {
             accumulate: false,
             flip: None,
         }));
-    }
-
-    /// Tells an operation where its piece begins.
-    fn place(&self, op: &mut Op, piece: usize) {
-        let rows = piece * self.builder.rows();
-        match op {
-            Op::Gather(op) => op.at = rows,
-            Op::Scan(op) => op.at = rows,
-            Op::Dropout(op) => op.at = rows,
-            Op::SoftmaxXent(op) => op.at = rows,
-            Op::SoftmaxStats(op) => {
-                op.first += rows;
-                for row in op.weights.iter_mut().chain(&mut op.losses) {
-                    row.offset += rows;
-                }
-            }
-            Op::SoftmaxGradient(op) => {
-                op.first += rows;
-                op.weights.iter_mut().for_each(|w| w.offset += rows);
-            }
-            Op::Scatter(op) => op.at = piece * (op.from.rows + op.into.rows + 1),
-            // Means over a piece become parts of the mean over all.
-            Op::Penalty(op) => {
-                op.at = rows;
-                op.weight /= (self.pieces * self.windows) as f64;
-            }
-            Op::Propagation(op) => {
-                op.at = rows;
-                op.weight /= (self.pieces * self.windows) as f64;
-            }
-            Op::Abreast(op) => op.scans.iter_mut().for_each(|scan| scan.at = rows),
-            Op::MatMul(_)
-            | Op::ColumnSum(_)
-            | Op::Add(_)
-            | Op::Zero(_)
-            | Op::Transpose(_)
-            | Op::Carry(_)
-            | Op::LogSoftmax(_)
-            | Op::SampledScores(_)
-            | Op::Norm(_)
-            | Op::LossScale(_)
-            | Op::SparseUpdate(_)
-            | Op::Optimizer(_) => {}
-        }
-    }
-
-    /// Lets an operation add to a gradient that an earlier piece has written.
-    fn accumulate(&self, op: &mut Op) {
-        let gradient = |m: &Matrix| self.builder.plan.slot(m.slot).role == Role::Gradients;
-        match op {
-            Op::MatMul(op) => op.accumulate |= gradient(&op.c),
-            Op::ColumnSum(op) => op.accumulate |= gradient(&op.into),
-            Op::Scatter(op) => op.accumulate |= gradient(&op.into),
-            Op::Add(op) => op.accumulate |= gradient(&op.to),
-            _ => {}
-        }
     }
 }

@@ -5,7 +5,7 @@
 //!
 //! [`Plan::abreast`]: super::Plan::abreast
 
-use super::{Cost, Direction, Matrix, Scan};
+use super::{Cost, Direction, Matrix, Operand, Operation, Scan, Segment};
 
 /// Scans of one direction, none of which touches what another one writes. The steps of a scan may be none.
 #[derive(Clone, Debug)]
@@ -17,8 +17,6 @@ pub struct Abreast {
 }
 
 impl Abreast {
-    pub(super) const KIND: &'static str = "abreast";
-
     /// The scans' names as one: `forward.l0+l1`.
     pub fn named(scans: &[Scan]) -> String {
         let direction = match scans.first().map(|s| s.direction) {
@@ -52,21 +50,25 @@ impl Abreast {
         let made = |s: &&Scan| s.initial && s.direction == Direction::Backward;
         self.scans.iter().filter(made)
     }
+}
 
-    pub(super) fn reads(&self) -> Vec<Matrix> {
-        self.scans.iter().flat_map(Scan::reads).collect()
+impl Operation for Abreast {
+    const KIND: &'static str = "abreast";
+
+    fn name(&self) -> &str {
+        &self.name
     }
 
-    pub(super) fn writes(&self) -> Vec<Matrix> {
-        self.scans.iter().flat_map(Scan::writes).collect()
+    fn operands(&mut self) -> Vec<Operand<'_>> {
+        self.scans.iter_mut().flat_map(Scan::operands).collect()
     }
 
-    pub(super) fn cost(&self) -> Cost {
+    fn cost(&self) -> Cost {
         self.scans.iter().map(Scan::cost).sum()
     }
 
     /// Of each stage of all scans, then of each scan's initial states' gradients where they are made.
-    pub(super) fn costs(&self) -> Vec<Cost> {
+    fn costs(&self) -> Vec<Cost> {
         let costs: Vec<Vec<Cost>> = self.scans.iter().map(Scan::costs).collect();
         let of = |scan: usize, stage: usize| match stage < self.scans[scan].stages().len() {
             true => costs[scan][stage],
@@ -79,7 +81,7 @@ impl Abreast {
         stages.chain(initial).collect()
     }
 
-    pub(super) fn check(&self) -> Result<(), String> {
+    fn check(&self) -> Result<(), String> {
         let Some(first) = self.scans.first() else {
             return Err("expected scans, found none".into());
         };
@@ -105,8 +107,20 @@ impl Abreast {
         Ok(())
     }
 
-    pub(super) fn shape(&self) -> String {
+    fn shape(&self) -> String {
         let shapes: Vec<String> = self.scans.iter().map(Scan::shape).collect();
         shapes.join(" + ")
+    }
+
+    fn sum_length(&self) -> usize {
+        self.scans.iter().map(Scan::sum_length).max().unwrap_or(0)
+    }
+
+    fn scans(&self) -> &[Scan] {
+        &self.scans
+    }
+
+    fn place(&mut self, segment: Segment) {
+        self.scans.iter_mut().for_each(|scan| scan.place(segment));
     }
 }

@@ -1,6 +1,8 @@
 //! Adds a matrix to another, or copies it; also with the steps in reverse order.
 
-use super::{Cost, Matrix, area, bytes, same};
+use std::ops::Range;
+
+use super::{Cost, Matrix, Operand, Operation, Segment, area, bytes, same};
 use crate::cell::real::Real;
 
 /// to = from, or to += from.
@@ -19,35 +21,6 @@ pub struct Add {
 }
 
 impl Add {
-    pub(super) const KIND: &'static str = "add";
-
-    pub(super) fn reads(&self) -> Vec<Matrix> {
-        vec![self.from]
-    }
-
-    pub(super) fn writes(&self) -> Vec<Matrix> {
-        vec![self.to]
-    }
-
-    pub(super) fn cost(&self) -> Cost {
-        Cost {
-            flops: area(&self.to) as f64,
-            bytes: bytes(2 * area(&self.to)),
-        }
-    }
-
-    pub(super) fn check(&self) -> Result<(), String> {
-        same(
-            "result",
-            (self.from.rows, self.from.cols),
-            (self.to.rows, self.to.cols),
-        )
-    }
-
-    pub(super) fn shape(&self) -> String {
-        format!("{} x {}", self.to.rows, self.to.cols)
-    }
-
     /// The row of `from` that goes to row `r`.
     fn source_row(&self, r: usize) -> usize {
         match self.flip {
@@ -67,4 +40,52 @@ impl Add {
             }
         }
     }
+}
+
+impl Operation for Add {
+    const KIND: &'static str = "add";
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn operands(&mut self) -> Vec<Operand<'_>> {
+        vec![
+            Operand::read(&mut self.from),
+            Operand::accumulate(&mut self.to, &mut self.accumulate),
+        ]
+    }
+
+    fn cost(&self) -> Cost {
+        Cost {
+            flops: area(&self.to) as f64,
+            bytes: bytes(2 * area(&self.to)),
+        }
+    }
+
+    fn check(&self) -> Result<(), String> {
+        same(
+            "result",
+            (self.from.rows, self.from.cols),
+            (self.to.rows, self.to.cols),
+        )
+    }
+
+    fn shape(&self) -> String {
+        format!("{} x {}", self.to.rows, self.to.cols)
+    }
+
+    fn sum_length(&self) -> usize {
+        1
+    }
+
+    fn band(&self, rows: Range<usize>) -> Option<Add> {
+        self.flip.is_none().then(|| Add {
+            from: self.from.band(rows.start, rows.len()),
+            to: self.to.band(rows.start, rows.len()),
+            ..self.clone()
+        })
+    }
+
+    fn place(&mut self, _: Segment) {}
 }

@@ -1,6 +1,6 @@
 //! The first step of every state: zero or learned after a reset, else the last step of the run before.
 
-use super::{Cost, Matrix, SlotId, bytes};
+use super::{Access, Control, Cost, Matrix, Operand, Operation, Segment, SlotId, bytes};
 use crate::cell::real::Real;
 
 /// `state[s, 0] = reset ? start[s] : state[s, T]`, for a slot [S, T+1, B, H]; start is 0 where nothing is learned.
@@ -23,8 +23,6 @@ pub struct Carry {
 }
 
 impl Carry {
-    pub(super) const KIND: &'static str = "carry";
-
     fn whole(&self) -> Matrix {
         let cols = self.last + self.width;
         Matrix {
@@ -35,34 +33,6 @@ impl Carry {
             stride: cols,
             live: None,
         }
-    }
-
-    pub(super) fn reads(&self) -> Vec<Matrix> {
-        let mut reads = vec![
-            self.whole(),
-            super::gather::words(self.control, super::Control::WORDS),
-        ];
-        reads.extend(self.start);
-        reads
-    }
-
-    pub(super) fn writes(&self) -> Vec<Matrix> {
-        vec![self.whole().columns(0, self.width)]
-    }
-
-    pub(super) fn cost(&self) -> Cost {
-        Cost {
-            flops: 0.0,
-            bytes: bytes(2 * self.states * self.width),
-        }
-    }
-
-    pub(super) fn check(&self) -> Result<(), String> {
-        Ok(())
-    }
-
-    pub(super) fn shape(&self) -> String {
-        format!("{} x {}", self.states, self.width)
     }
 
     /// The plain code; `start` is empty where nothing is learned.
@@ -81,4 +51,45 @@ impl Carry {
             }
         }
     }
+}
+
+impl Operation for Carry {
+    const KIND: &'static str = "carry";
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn operands(&mut self) -> Vec<Operand<'_>> {
+        let state = self.whole();
+        let first = state.columns(0, self.width);
+        let mut operands = vec![
+            Operand::part(state).sum(),
+            Operand::part(first).with(Access::Write).sum(),
+            Operand::slot(self.control, Control::WORDS),
+        ];
+        operands.extend(self.start.as_mut().map(Operand::read));
+        operands
+    }
+
+    fn cost(&self) -> Cost {
+        Cost {
+            flops: 0.0,
+            bytes: bytes(2 * self.states * self.width),
+        }
+    }
+
+    fn check(&self) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn shape(&self) -> String {
+        format!("{} x {}", self.states, self.width)
+    }
+
+    fn sum_length(&self) -> usize {
+        0
+    }
+
+    fn place(&mut self, _: Segment) {}
 }

@@ -1,6 +1,6 @@
 //! Sums of columns over all rows: the gradient of a bias or of a peephole.
 
-use super::{Control, Cost, Matrix, SlotId, area, bytes, same};
+use super::{Control, Cost, Matrix, Operand, Operation, Segment, SlotId, area, bytes, same};
 use crate::cell::real::Real;
 
 /// into [1, N] = sums over the rows of from [R, N].
@@ -19,38 +19,6 @@ pub struct ColumnSum {
 }
 
 impl ColumnSum {
-    pub(super) const KIND: &'static str = "column_sum";
-
-    pub(super) fn reads(&self) -> Vec<Matrix> {
-        let control = self
-            .reset_only
-            .map(|c| super::gather::words(c, Control::WORDS));
-        [self.from].into_iter().chain(control).collect()
-    }
-
-    pub(super) fn writes(&self) -> Vec<Matrix> {
-        vec![self.into]
-    }
-
-    pub(super) fn cost(&self) -> Cost {
-        Cost {
-            flops: area(&self.from) as f64,
-            bytes: bytes(area(&self.from)),
-        }
-    }
-
-    pub(super) fn check(&self) -> Result<(), String> {
-        same(
-            "result",
-            (1, self.from.cols),
-            (self.into.rows, self.into.cols),
-        )
-    }
-
-    pub(super) fn shape(&self) -> String {
-        format!("{} x {}", self.from.rows, self.from.cols)
-    }
-
     /// The plain code for these columns: row after row, or none where the sums do not count.
     #[inline(always)]
     pub fn plain<F: Real>(
@@ -84,4 +52,47 @@ impl ColumnSum {
             }
         }
     }
+}
+
+impl Operation for ColumnSum {
+    const KIND: &'static str = "column_sum";
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn operands(&mut self) -> Vec<Operand<'_>> {
+        let mut operands = vec![
+            Operand::read(&mut self.from),
+            Operand::accumulate(&mut self.into, &mut self.accumulate).sum(),
+        ];
+        let control = self.reset_only;
+        operands.extend(control.map(|c| Operand::slot(c, Control::WORDS)));
+        operands
+    }
+
+    fn cost(&self) -> Cost {
+        Cost {
+            flops: area(&self.from) as f64,
+            bytes: bytes(area(&self.from)),
+        }
+    }
+
+    fn check(&self) -> Result<(), String> {
+        same(
+            "result",
+            (1, self.from.cols),
+            (self.into.rows, self.into.cols),
+        )
+    }
+
+    fn shape(&self) -> String {
+        format!("{} x {}", self.from.rows, self.from.cols)
+    }
+
+    fn sum_length(&self) -> usize {
+        self.from.rows
+    }
+
+    fn place(&mut self, _: Segment) {}
 }

@@ -5,7 +5,11 @@
 //! (2014), equation 7; Gal, Ghahramani, "A theoretically grounded application of dropout in recurrent neural networks"
 //! (2016), the same mask at every step and by token.
 
-use super::{Cost, Matrix, SlotId, area, bytes, same};
+use std::ops::Range;
+
+use super::{
+    Control, Cost, Matrix, Operand, Operation, Precision, Segment, SlotId, area, bytes, same,
+};
 use crate::cell::real::Real;
 use crate::rng::threefry2x32;
 
@@ -48,45 +52,9 @@ pub struct Dropout {
 }
 
 impl Dropout {
-    pub(super) const KIND: &'static str = "dropout";
-
     /// An element is kept when its random word is at least this.
     pub fn threshold(&self) -> u32 {
         (self.rate * 4_294_967_296.0) as u32
-    }
-
-    pub(super) fn reads(&self) -> Vec<Matrix> {
-        let mut reads = vec![
-            self.from,
-            super::gather::words(self.control, super::Control::WORDS),
-        ];
-        if let Share::Token { ids } = self.share {
-            reads.push(super::gather::words(ids, self.at + self.from.rows));
-        }
-        reads
-    }
-
-    pub(super) fn writes(&self) -> Vec<Matrix> {
-        vec![self.to]
-    }
-
-    pub(super) fn cost(&self) -> Cost {
-        Cost {
-            flops: area(&self.from) as f64,
-            bytes: bytes(2 * area(&self.from)),
-        }
-    }
-
-    pub(super) fn check(&self) -> Result<(), String> {
-        same(
-            "result",
-            (self.from.rows, self.from.cols),
-            (self.to.rows, self.to.cols),
-        )
-    }
-
-    pub(super) fn shape(&self) -> String {
-        format!("{} x {}", self.from.rows, self.from.cols)
     }
 
     /// The key of this operation's mask at a step: control words 0..2 are the stream's key, 2..4 the step.
@@ -121,6 +89,70 @@ impl Dropout {
                 to[(r - rows.start) * self.to.stride + c] = if keep { x * scale } else { F::ZERO };
             }
         }
+    }
+}
+
+impl Operation for Dropout {
+    const KIND: &'static str = "dropout";
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn operands(&mut self) -> Vec<Operand<'_>> {
+        let rows = self.at + self.from.rows;
+        let precision = Precision::RowsLike(self.from.slot);
+        let mut operands = vec![Operand::slot(self.control, Control::WORDS)];
+        if let Share::Token { ids } = self.share {
+            operands.push(Operand::slot(ids, rows));
+        }
+        let to = if self.from == self.to {
+            Operand::update(&mut self.to)
+        } else {
+            Operand::write(&mut self.to)
+        };
+        operands.extend([Operand::read(&mut self.from), to.precise(precision)]);
+        operands
+    }
+
+    fn cost(&self) -> Cost {
+        Cost {
+            flops: area(&self.from) as f64,
+            bytes: bytes(2 * area(&self.from)),
+        }
+    }
+
+    fn check(&self) -> Result<(), String> {
+        same(
+            "result",
+            (self.from.rows, self.from.cols),
+            (self.to.rows, self.to.cols),
+        )
+    }
+
+    fn shape(&self) -> String {
+        format!("{} x {}", self.from.rows, self.from.cols)
+    }
+
+    fn sum_length(&self) -> usize {
+        0
+    }
+
+    fn band(&self, rows: Range<usize>) -> Option<Dropout> {
+        Some(Dropout {
+            from: self.from.band(rows.start, rows.len()),
+            to: self.to.band(rows.start, rows.len()),
+            at: self.at + rows.start,
+            ..self.clone()
+        })
+    }
+
+    fn told(&self) -> [usize; 2] {
+        [self.at, self.stream as usize]
+    }
+
+    fn place(&mut self, segment: Segment) {
+        self.at = segment.first;
     }
 }
 

@@ -1,6 +1,6 @@
 //! Rows of a table by token id: an embedding, or the hoisted product of a one-hot input.
 
-use super::{Cost, Matrix, SlotId, area, bytes, same};
+use super::{Cost, Matrix, Operand, Operation, Segment, SlotId, area, bytes, same};
 use crate::cell::real::Real;
 
 /// out = table at ids: `[R, D]` from `[V, D]` and `[R]`.
@@ -19,38 +19,6 @@ pub struct Gather {
 }
 
 impl Gather {
-    pub(super) const KIND: &'static str = "gather";
-
-    pub(super) fn reads(&self) -> Vec<Matrix> {
-        vec![self.table, words(self.ids, self.at + self.out.rows)]
-    }
-
-    pub(super) fn writes(&self) -> Vec<Matrix> {
-        vec![self.out]
-    }
-
-    pub(super) fn cost(&self) -> Cost {
-        Cost {
-            flops: 0.0,
-            bytes: bytes(2 * area(&self.out)),
-        }
-    }
-
-    pub(super) fn check(&self) -> Result<(), String> {
-        same(
-            "result",
-            (self.out.rows, self.table.cols),
-            (self.out.rows, self.out.cols),
-        )
-    }
-
-    pub(super) fn shape(&self) -> String {
-        format!(
-            "{} of {} x {}",
-            self.out.rows, self.table.rows, self.table.cols
-        )
-    }
-
     /// The plain code.
     pub fn plain<F: Real>(&self, ids: &[u32], table: &[F], out: &mut [F]) {
         for (r, id) in ids.iter().enumerate().take(self.out.rows) {
@@ -58,6 +26,54 @@ impl Gather {
             let to = r * self.out.stride;
             out[to..to + self.out.cols].copy_from_slice(&table[row..row + self.out.cols]);
         }
+    }
+}
+
+impl Operation for Gather {
+    const KIND: &'static str = "gather";
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn operands(&mut self) -> Vec<Operand<'_>> {
+        let ids = Operand::slot(self.ids, self.at + self.out.rows);
+        let table = Operand::read(&mut self.table).uncounted();
+        vec![table, ids, Operand::write(&mut self.out).rows()]
+    }
+
+    fn cost(&self) -> Cost {
+        Cost {
+            flops: 0.0,
+            bytes: bytes(2 * area(&self.out)),
+        }
+    }
+
+    fn check(&self) -> Result<(), String> {
+        same(
+            "result",
+            (self.out.rows, self.table.cols),
+            (self.out.rows, self.out.cols),
+        )
+    }
+
+    fn shape(&self) -> String {
+        format!(
+            "{} of {} x {}",
+            self.out.rows, self.table.rows, self.table.cols
+        )
+    }
+
+    fn sum_length(&self) -> usize {
+        0
+    }
+
+    fn told(&self) -> [usize; 2] {
+        [self.at, 0]
+    }
+
+    fn place(&mut self, segment: Segment) {
+        self.at = segment.first;
     }
 }
 

@@ -5,27 +5,22 @@
 
 use std::collections::HashSet;
 
-use super::scan::Hoisted;
-use super::{Cost, Matrix, Op, Plan, Role, SlotId};
-
-/// What an operation says about a slot.
-enum Say {
-    /// Rows that are written once and read by later kernels.
-    Rows(SlotId),
-    /// A sum, or what grows into one.
-    Sum(SlotId),
-}
+use super::{Cost, Matrix, Op, Plan, Precision, Role, SlotId};
 
 impl Plan {
     /// Marks the slots that an adapter holds in half precision. Where no operation speaks for a slot, or one speaks
     /// against it, it stays in f32, as does everything on the processor.
     pub fn halve(&mut self) {
         let (mut rows, mut sums) = (HashSet::new(), HashSet::new());
-        for op in &self.ops {
-            for say in self.says(op) {
-                match say {
-                    Say::Rows(slot) => rows.insert(slot),
-                    Say::Sum(slot) => sums.insert(slot),
+        let of_rows = |slot| matches!(self.slot(slot).role, Role::Activation | Role::State);
+        for mut op in self.ops.iter().cloned() {
+            for operand in op.operands() {
+                let slot = operand.matrix().slot;
+                match operand.precision {
+                    Precision::Unsaid => continue,
+                    Precision::RowsLike(other) if !of_rows(other) => continue,
+                    Precision::Rows | Precision::RowsLike(_) => rows.insert(slot),
+                    Precision::Sum => sums.insert(slot),
                 };
             }
         }
@@ -56,61 +51,5 @@ impl Plan {
             cost.bytes *= 2.0;
         }
         costs
-    }
-
-    fn says(&self, op: &Op) -> Vec<Say> {
-        let rows = |m: &Matrix| Say::Rows(m.slot);
-        let sum = |m: &Matrix| Say::Sum(m.slot);
-        // Not of the weights, which are few rows and read by many.
-        let of_rows = |m: &Matrix| {
-            let role = self.slot(m.slot).role;
-            matches!(role, Role::Activation | Role::State)
-        };
-        match op {
-            Op::Abreast(op) => {
-                let scans = op.scans.iter().map(|s| Op::Scan(s.clone()));
-                scans.flat_map(|scan| self.says(&scan)).collect()
-            }
-            Op::Scan(op) => {
-                let mut says = vec![Say::Sum(op.state)];
-                says.extend(op.work.map(Say::Sum));
-                says.extend(op.kept.map(Say::Rows));
-                says.extend(op.delta.map(Say::Rows));
-                says.extend(op.input.iter().chain(&op.upstream).map(rows));
-                if let Hoisted::Rows(hoisted) = &op.hoisted {
-                    says.push(rows(hoisted));
-                }
-                says
-            }
-            Op::Gather(op) => vec![rows(&op.out)],
-            Op::MatMul(op) if op.transpose_a => vec![sum(&op.c)],
-            Op::MatMul(op) if of_rows(&op.a) => vec![rows(&op.c)],
-            Op::Dropout(op) if of_rows(&op.from) => vec![rows(&op.to)],
-            Op::SoftmaxXent(op) => vec![rows(&op.logits), sum(&op.losses)],
-            Op::SoftmaxStats(op) => {
-                let losses = op.losses.iter().map(sum);
-                losses.chain([rows(&op.logits), sum(&op.stats)]).collect()
-            }
-            Op::SoftmaxGradient(op) => vec![rows(&op.logits), sum(&op.stats)],
-            Op::ColumnSum(op) => vec![sum(&op.into)],
-            Op::Scatter(op) => vec![sum(&op.into)],
-            Op::Penalty(op) => vec![sum(&op.losses)],
-            // Scores that stand for nothing are beyond f16.
-            Op::SampledScores(op) => vec![sum(&op.scores)],
-            Op::LogSoftmax(op) => vec![sum(&op.from), sum(&op.to)],
-            Op::Carry(op) => vec![Say::Sum(op.state)],
-            Op::Norm(_) | Op::Propagation(_) => {
-                let touched = op.reads().into_iter().chain(op.writes());
-                touched.map(|m| sum(&m)).collect()
-            }
-            Op::MatMul(_)
-            | Op::Dropout(_)
-            | Op::Add(_)
-            | Op::Zero(_)
-            | Op::Transpose(_)
-            | Op::LossScale(_)
-            | Op::Optimizer(_)
-            | Op::SparseUpdate(_) => Vec::new(),
-        }
     }
 }

@@ -1,7 +1,7 @@
 //! Log probabilities of rows of scores.
 
 use super::softmax_xent::exponentials;
-use super::{Cost, Matrix, area, bytes, same};
+use super::{Access, Cost, Matrix, Operand, Operation, Segment, area, bytes, same};
 use crate::cell::real::Real;
 
 /// to [R, C] = from - log sum exp(from's row) (+ add [R, 1]); `to` may be `from`.
@@ -18,36 +18,6 @@ pub struct LogSoftmax {
 }
 
 impl LogSoftmax {
-    pub(super) const KIND: &'static str = "log_softmax";
-
-    pub(super) fn reads(&self) -> Vec<Matrix> {
-        [self.from].into_iter().chain(self.add).collect()
-    }
-
-    pub(super) fn writes(&self) -> Vec<Matrix> {
-        vec![self.to]
-    }
-
-    pub(super) fn cost(&self) -> Cost {
-        Cost {
-            flops: 4.0 * area(&self.from) as f64,
-            bytes: bytes(2 * area(&self.from)),
-        }
-    }
-
-    pub(super) fn check(&self) -> Result<(), String> {
-        let (rows, cols) = (self.from.rows, self.from.cols);
-        same("result", (rows, cols), (self.to.rows, self.to.cols))?;
-        match self.add {
-            Some(add) => same("addend", (rows, 1), (add.rows, add.cols)),
-            None => Ok(()),
-        }
-    }
-
-    pub(super) fn shape(&self) -> String {
-        format!("{} x {}", self.from.rows, self.from.cols)
-    }
-
     /// The plain code for one row, in place.
     #[inline(always)]
     pub fn plain_row<F: Real>(row: &mut [F], add: F) {
@@ -57,6 +27,54 @@ impl LogSoftmax {
             *x = (*x - max) + by;
         }
     }
+}
+
+impl Operation for LogSoftmax {
+    const KIND: &'static str = "log_softmax";
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn operands(&mut self) -> Vec<Operand<'_>> {
+        let access = if self.from == self.to {
+            Access::Update
+        } else {
+            Access::Write
+        };
+        let mut operands = vec![
+            Operand::read(&mut self.from).sum(),
+            Operand::write(&mut self.to).with(access).sum(),
+        ];
+        operands.extend(self.add.as_mut().map(Operand::read));
+        operands
+    }
+
+    fn cost(&self) -> Cost {
+        Cost {
+            flops: 4.0 * area(&self.from) as f64,
+            bytes: bytes(2 * area(&self.from)),
+        }
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let (rows, cols) = (self.from.rows, self.from.cols);
+        same("result", (rows, cols), (self.to.rows, self.to.cols))?;
+        match self.add {
+            Some(add) => same("addend", (rows, 1), (add.rows, add.cols)),
+            None => Ok(()),
+        }
+    }
+
+    fn shape(&self) -> String {
+        format!("{} x {}", self.from.rows, self.from.cols)
+    }
+
+    fn sum_length(&self) -> usize {
+        self.from.cols
+    }
+
+    fn place(&mut self, _: Segment) {}
 }
 
 #[cfg(test)]

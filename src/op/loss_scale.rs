@@ -4,8 +4,7 @@
 //!
 //! The factor, and what an update that was left out must not change, live on the device: no step waits for the host.
 
-use super::gather::words;
-use super::{Cost, Hyper, Matrix, Report, SlotId, bytes};
+use super::{Access, Cost, Hyper, Operand, Operation, Report, Segment, SlotId, bytes};
 use crate::cell::real::Real;
 
 /// Which end of a step.
@@ -38,7 +37,6 @@ pub struct LossScale {
 }
 
 impl LossScale {
-    pub(super) const KIND: &'static str = "loss_scale";
     /// The numbers in the slot.
     pub const NUMBERS: usize = 4;
     /// The exponent of the first factor: 2^15.
@@ -61,36 +59,6 @@ impl LossScale {
             && [c1, c2].iter().all(|c| (0.0..=1.0).contains(c));
         (!fits || !rest)
             .then(|| format!("expected an exponent, steps and two corrections, found {scaling:?}"))
-    }
-
-    pub(super) fn reads(&self) -> Vec<Matrix> {
-        match self.phase {
-            Phase::Begin => vec![words(self.scaling, Self::NUMBERS)],
-            Phase::End => vec![words(self.report, Report::NUMBERS)],
-        }
-    }
-
-    pub(super) fn writes(&self) -> Vec<Matrix> {
-        let hyper = words(self.hyper, Hyper::NUMBERS);
-        match self.phase {
-            Phase::Begin => vec![hyper],
-            Phase::End => vec![hyper, words(self.scaling, Self::NUMBERS)],
-        }
-    }
-
-    pub(super) fn cost(&self) -> Cost {
-        Cost {
-            flops: 4.0,
-            bytes: bytes(Hyper::NUMBERS + Self::NUMBERS),
-        }
-    }
-
-    pub(super) fn check(&self) -> Result<(), String> {
-        Ok(())
-    }
-
-    pub(super) fn shape(&self) -> String {
-        Self::NUMBERS.to_string()
     }
 
     /// The plain code.
@@ -120,6 +88,48 @@ impl LossScale {
             Phase::End => {}
         }
     }
+}
+
+impl Operation for LossScale {
+    const KIND: &'static str = "loss_scale";
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn operands(&mut self) -> Vec<Operand<'_>> {
+        let hyper = Operand::slot(self.hyper, Hyper::NUMBERS).with(Access::Update);
+        let scaling = Operand::slot(self.scaling, Self::NUMBERS);
+        match self.phase {
+            Phase::Begin => vec![hyper, scaling],
+            Phase::End => vec![
+                hyper,
+                scaling.with(Access::Update),
+                Operand::slot(self.report, Report::NUMBERS),
+            ],
+        }
+    }
+
+    fn cost(&self) -> Cost {
+        Cost {
+            flops: 4.0,
+            bytes: bytes(Hyper::NUMBERS + Self::NUMBERS),
+        }
+    }
+
+    fn check(&self) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn shape(&self) -> String {
+        Self::NUMBERS.to_string()
+    }
+
+    fn sum_length(&self) -> usize {
+        16
+    }
+
+    fn place(&mut self, _: Segment) {}
 }
 
 #[cfg(test)]

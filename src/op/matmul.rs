@@ -1,6 +1,8 @@
 //! C = A B (+ bias), either operand transposed, optionally added to what C holds.
 
-use super::{Cost, Matrix, area, bytes, same};
+use std::ops::Range;
+
+use super::{Cost, Matrix, Operand, Operation, Precision, Segment, area, bytes, same};
 use crate::cell::real::Real;
 
 /// `C [M, N] = A [M, K] B [K, N] + bias [N]`.
@@ -25,8 +27,6 @@ pub struct MatMul {
 }
 
 impl MatMul {
-    pub(super) const KIND: &'static str = "matmul";
-
     /// M, K and N.
     pub fn dims(&self) -> (usize, usize, usize) {
         let (m, k) = if self.transpose_a {
@@ -35,42 +35,6 @@ impl MatMul {
             (self.a.rows, self.a.cols)
         };
         (m, k, self.c.cols)
-    }
-
-    pub(super) fn reads(&self) -> Vec<Matrix> {
-        [self.a, self.b].into_iter().chain(self.bias).collect()
-    }
-
-    pub(super) fn writes(&self) -> Vec<Matrix> {
-        vec![self.c]
-    }
-
-    pub(super) fn cost(&self) -> Cost {
-        let (m, k, n) = self.dims();
-        Cost {
-            flops: 2.0 * m as f64 * k as f64 * n as f64,
-            bytes: bytes(area(&self.a) + area(&self.b) + area(&self.c)),
-        }
-    }
-
-    pub(super) fn check(&self) -> Result<(), String> {
-        let (m, k, n) = self.dims();
-        let b = if self.transpose_b {
-            (self.b.cols, self.b.rows)
-        } else {
-            (self.b.rows, self.b.cols)
-        };
-        same("right operand", (k, n), b)?;
-        same("result", (m, n), (self.c.rows, self.c.cols))?;
-        match self.bias {
-            Some(bias) => same("bias", (1, n), (bias.rows, bias.cols)),
-            None => Ok(()),
-        }
-    }
-
-    pub(super) fn shape(&self) -> String {
-        let (m, k, n) = self.dims();
-        format!("{m} x {k} x {n}")
     }
 
     /// The plain code: three loops.
@@ -89,4 +53,67 @@ impl MatMul {
             }
         }
     }
+}
+
+impl Operation for MatMul {
+    const KIND: &'static str = "matmul";
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn operands(&mut self) -> Vec<Operand<'_>> {
+        let precision = if self.transpose_a {
+            Precision::Sum
+        } else {
+            Precision::RowsLike(self.a.slot)
+        };
+        let c = Operand::accumulate(&mut self.c, &mut self.accumulate).precise(precision);
+        let mut operands = vec![Operand::read(&mut self.a), Operand::read(&mut self.b)];
+        operands.extend(self.bias.as_mut().map(Operand::read));
+        operands.push(c);
+        operands
+    }
+
+    fn cost(&self) -> Cost {
+        let (m, k, n) = self.dims();
+        Cost {
+            flops: 2.0 * m as f64 * k as f64 * n as f64,
+            bytes: bytes(area(&self.a) + area(&self.b) + area(&self.c)),
+        }
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let (m, k, n) = self.dims();
+        let b = if self.transpose_b {
+            (self.b.cols, self.b.rows)
+        } else {
+            (self.b.rows, self.b.cols)
+        };
+        same("right operand", (k, n), b)?;
+        same("result", (m, n), (self.c.rows, self.c.cols))?;
+        match self.bias {
+            Some(bias) => same("bias", (1, n), (bias.rows, bias.cols)),
+            None => Ok(()),
+        }
+    }
+
+    fn shape(&self) -> String {
+        let (m, k, n) = self.dims();
+        format!("{m} x {k} x {n}")
+    }
+
+    fn sum_length(&self) -> usize {
+        self.dims().1
+    }
+
+    fn band(&self, rows: Range<usize>) -> Option<MatMul> {
+        (!self.transpose_a).then(|| MatMul {
+            a: self.a.band(rows.start, rows.len()),
+            c: self.c.band(rows.start, rows.len()),
+            ..self.clone()
+        })
+    }
+
+    fn place(&mut self, _: Segment) {}
 }

@@ -3,6 +3,8 @@
 //! The plain code is the reference that the executors are compared with; it is written to be read. Parameters'
 //! gradients are either written or, with `accumulate`, added to; activations are always written.
 
+use std::ops::Range;
+
 pub mod abreast;
 pub mod add;
 pub mod carry;
@@ -15,8 +17,8 @@ mod half;
 pub mod log_softmax;
 pub mod loss_scale;
 pub mod matmul;
-mod matrices;
 pub mod norm;
+pub mod operand;
 pub mod optimizer;
 pub mod penalty;
 mod plan;
@@ -43,6 +45,7 @@ pub use log_softmax::LogSoftmax;
 pub use loss_scale::LossScale;
 pub use matmul::MatMul;
 pub use norm::Norm;
+pub use operand::{Access, Operand, Precision};
 pub use optimizer::{Optimizer, Rule};
 pub use penalty::Penalty;
 pub use plan::{
@@ -78,6 +81,78 @@ impl std::iter::Sum for Cost {
     }
 }
 
+/// One of the segments into which a window is cut, for operations whose slots are shared by all segments.
+#[derive(Clone, Copy, Debug)]
+pub struct Segment {
+    /// Its number.
+    pub index: usize,
+    /// The position in the window, in rows, of its first row.
+    pub first: usize,
+    /// How many segments there are.
+    pub count: usize,
+}
+
+/// What one kind of operation says of itself.
+pub trait Operation: Clone {
+    /// The name of its file here and of its shader.
+    const KIND: &'static str;
+
+    /// Its own name in the plan, such as `forward.l0`.
+    fn name(&self) -> &str;
+
+    /// Everything that it touches.
+    fn operands(&mut self) -> Vec<Operand<'_>>;
+
+    /// What it reads, the counts of its rows and what it adds to included.
+    fn reads(&self) -> Vec<Matrix> {
+        operand::reads(&self.clone().operands())
+    }
+
+    /// What it writes or adds to.
+    fn writes(&self) -> Vec<Matrix> {
+        operand::writes(&self.clone().operands())
+    }
+
+    /// What it costs.
+    fn cost(&self) -> Cost;
+
+    /// What each of its kernels costs, all calls together and in the order in which an executor makes them: a scan's
+    /// stages, a norm's parts, else the operation as a whole.
+    fn costs(&self) -> Vec<Cost> {
+        vec![self.cost()]
+    }
+
+    /// Whether its shapes fit together.
+    ///
+    /// # Errors
+    /// What does not fit, with both shapes.
+    fn check(&self) -> Result<(), String>;
+
+    /// Its sizes in words, for tables.
+    fn shape(&self) -> String;
+
+    /// The longest chain of sums behind one element of its result, from which a tolerance follows; 0 where it copies.
+    fn sum_length(&self) -> usize;
+
+    /// Moves it to a segment of a window.
+    fn place(&mut self, segment: Segment);
+
+    /// The same on some of its rows, where each row of the result hangs on that row alone of what has as many; else none.
+    fn band(&self, _: Range<usize>) -> Option<Self> {
+        None
+    }
+
+    /// What its kernels are told instead of being others for it: where its segment begins, and its first random stream.
+    fn told(&self) -> [usize; 2] {
+        [0, 0]
+    }
+
+    /// The scans that it consists of; none for other operations.
+    fn scans(&self) -> &[Scan] {
+        &[]
+    }
+}
+
 macro_rules! ops {
     ($($variant:ident: $doc:literal),+ $(,)?) => {
         /// One operation of a plan.
@@ -85,85 +160,80 @@ macro_rules! ops {
         pub enum Op { $(#[doc = $doc] $variant($variant)),+ }
 
         impl Op {
-            /// Its kind: the name of its file here and of its shader.
+            /// See [`Operation::KIND`].
             pub fn kind(&self) -> &'static str {
                 match self { $(Op::$variant(_) => $variant::KIND),+ }
             }
 
-            /// Its own name in the plan, such as `forward.l0`.
+            /// See [`Operation::name`].
             pub fn name(&self) -> &str {
-                match self { $(Op::$variant(op) => &op.name),+ }
+                match self { $(Op::$variant(op) => op.name()),+ }
             }
 
-            /// What it reads, the counts of its rows included.
+            /// See [`Operation::operands`].
+            pub fn operands(&mut self) -> Vec<Operand<'_>> {
+                match self { $(Op::$variant(op) => op.operands()),+ }
+            }
+
+            /// See [`Operation::reads`].
             pub fn reads(&self) -> Vec<Matrix> {
-                let mut reads = match self { $(Op::$variant(op) => op.reads()),+ };
-                let writes = self.writes();
-                let live = reads.iter().chain(&writes).filter_map(|m| m.live);
-                let counts: Vec<Matrix> = live.map(|l| gather::words(l.slot, l.word + 1)).collect();
-                reads.extend(counts);
-                reads
+                match self { $(Op::$variant(op) => op.reads()),+ }
             }
 
-            /// What it writes (and, where it adds to it, reads).
+            /// See [`Operation::writes`].
             pub fn writes(&self) -> Vec<Matrix> {
                 match self { $(Op::$variant(op) => op.writes()),+ }
             }
 
-            /// What it costs.
+            /// See [`Operation::cost`].
             pub fn cost(&self) -> Cost {
                 match self { $(Op::$variant(op) => op.cost()),+ }
             }
 
-            /// What each of its kernels costs, all calls together and in the order in which an executor makes them:
-            /// a scan's stages, a norm's parts, else the operation as a whole.
+            /// See [`Operation::costs`].
             pub fn costs(&self) -> Vec<Cost> {
-                match self {
-                    Op::Scan(op) => op.costs(),
-                    Op::Abreast(op) => op.costs(),
-                    Op::Norm(op) => op.costs(),
-                    op => vec![op.cost()],
-                }
+                match self { $(Op::$variant(op) => op.costs()),+ }
             }
 
-            /// Whether its shapes fit together.
+            /// See [`Operation::check`].
+            ///
+            /// # Errors
+            /// What does not fit, with both shapes.
             pub fn check(&self) -> Result<(), String> {
                 match self { $(Op::$variant(op) => op.check()),+ }
             }
 
-            /// Its sizes in words, for tables.
+            /// See [`Operation::shape`].
             pub fn shape(&self) -> String {
                 match self { $(Op::$variant(op) => op.shape()),+ }
             }
+
+            /// See [`Operation::sum_length`].
+            pub fn sum_length(&self) -> usize {
+                match self { $(Op::$variant(op) => op.sum_length()),+ }
+            }
+
+            /// See [`Operation::place`].
+            pub fn place(&mut self, segment: Segment) {
+                match self { $(Op::$variant(op) => op.place(segment)),+ }
+            }
+
+            /// See [`Operation::band`].
+            pub fn band(&self, rows: Range<usize>) -> Option<Op> {
+                match self { $(Op::$variant(op) => op.band(rows).map(Op::$variant)),+ }
+            }
+
+            /// See [`Operation::told`].
+            pub fn told(&self) -> [usize; 2] {
+                match self { $(Op::$variant(op) => op.told()),+ }
+            }
+
+            /// See [`Operation::scans`].
+            pub fn scans(&self) -> &[Scan] {
+                match self { $(Op::$variant(op) => op.scans()),+ }
+            }
         }
     };
-}
-
-impl Op {
-    /// The operation with each of its matrices whose rows may be counted replaced by what `f` makes of it; `None` where
-    /// no matrix has counted rows.
-    pub fn counted(&self, f: impl Fn(Matrix) -> Matrix) -> Option<Op> {
-        let mut op = self.clone();
-        let matrices: Vec<&mut Matrix> = match &mut op {
-            Op::Add(op) => vec![&mut op.from, &mut op.to],
-            Op::Gather(op) => vec![&mut op.out],
-            Op::MatMul(op) => vec![&mut op.a, &mut op.b, &mut op.c],
-            Op::Dropout(op) => vec![&mut op.from, &mut op.to],
-            Op::SoftmaxXent(op) => vec![&mut op.logits],
-            Op::SoftmaxStats(op) => vec![&mut op.logits],
-            Op::SoftmaxGradient(op) => vec![&mut op.logits],
-            Op::SampledScores(op) => vec![&mut op.scores],
-            Op::ColumnSum(op) => vec![&mut op.from],
-            Op::Penalty(op) => vec![&mut op.from, &mut op.grad],
-            _ => Vec::new(),
-        };
-        let mut any = false;
-        for matrix in matrices {
-            any |= matrix.live.is_some();
-            *matrix = f(*matrix);
-        }
-        any.then_some(op)
-    }
 }
 
 ops! {

@@ -1,8 +1,10 @@
 //! The report of a training step: the sum of the losses, that of the penalties, the gradient's norm, and whether all are
 //! finite.
 
-use super::gather::words;
-use super::{Cost, LossScale, Matrix, SlotId, area, bytes};
+use super::{
+    Access, Cost, Hyper, LossScale, Matrix, Operand, Operation, Report, Segment, SlotId, area,
+    bytes,
+};
 use crate::cell::lanes::SIDE;
 use crate::cell::real::Real;
 
@@ -29,7 +31,6 @@ pub struct Norm {
 }
 
 impl Norm {
-    pub(super) const KIND: &'static str = "norm";
     /// Elements that one partial sum covers; the partial sums are then added in order, so the result is deterministic.
     pub const CHUNK: usize = 4096;
 
@@ -45,54 +46,6 @@ impl Norm {
         sums.extend(self.sparse.iter().map(|g| (*g, true)));
         sums.extend(self.penalties.map(|p| (p, false)));
         sums
-    }
-
-    pub(super) fn reads(&self) -> Vec<Matrix> {
-        let scaled = self.scaled.map(|h| words(h, super::Hyper::NUMBERS));
-        let sums = self.sums().into_iter().map(|(m, _)| m);
-        sums.chain(scaled).collect()
-    }
-
-    pub(super) fn writes(&self) -> Vec<Matrix> {
-        let sums = self.sums();
-        vec![
-            words(
-                self.partials,
-                sums.iter().map(|(m, _)| Self::chunks(m.cols)).sum(),
-            ),
-            words(self.report, super::Report::NUMBERS),
-        ]
-    }
-
-    pub(super) fn cost(&self) -> Cost {
-        self.costs().into_iter().sum()
-    }
-
-    /// The partial sums of the losses, those of the gradients' squares, of the penalties, and their sums.
-    pub(super) fn costs(&self) -> Vec<Cost> {
-        let cost = |flops: usize, moved: usize| Cost {
-            flops: flops as f64,
-            bytes: bytes(moved),
-        };
-        let mut partials = 0;
-        let mut costs = Vec::new();
-        for (m, square) in self.sums() {
-            let (elements, chunks) = (area(&m), Self::chunks(area(&m)));
-            let flops = if square { 2 * elements } else { elements };
-            costs.push(cost(flops, elements + chunks));
-            partials += chunks;
-        }
-        costs.push(cost(partials, partials + super::Report::NUMBERS));
-        costs
-    }
-
-    pub(super) fn check(&self) -> Result<(), String> {
-        Ok(())
-    }
-
-    pub(super) fn shape(&self) -> String {
-        let gradients = self.gradients.as_ref().map_or(0, area);
-        format!("{} + {gradients}", self.losses.cols)
     }
 
     /// The plain code.
@@ -137,6 +90,67 @@ impl Norm {
         };
         report.copy_from_slice(&[loss, norm * rest, verdict, penalty]);
     }
+}
+
+impl Operation for Norm {
+    const KIND: &'static str = "norm";
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn operands(&mut self) -> Vec<Operand<'_>> {
+        let sums = self.sums();
+        let partials = sums.iter().map(|(m, _)| Self::chunks(m.cols)).sum();
+        let write = |slot, count| Operand::slot(slot, count).with(Access::Write).sum();
+        // What it sums up is never moved.
+        let mut operands: Vec<Operand<'_>> = { sums.into_iter() }
+            .map(|(m, _)| Operand::part(m).sum())
+            .collect();
+        let hyper = self.scaled.map(|h| Operand::slot(h, Hyper::NUMBERS).sum());
+        operands.extend(hyper);
+        operands.push(write(self.partials, partials));
+        operands.push(write(self.report, Report::NUMBERS));
+        operands
+    }
+
+    fn cost(&self) -> Cost {
+        self.costs().into_iter().sum()
+    }
+
+    /// The partial sums of the losses, those of the gradients' squares, of the penalties, and their sums.
+    fn costs(&self) -> Vec<Cost> {
+        let cost = |flops: usize, moved: usize| Cost {
+            flops: flops as f64,
+            bytes: bytes(moved),
+        };
+        let mut partials = 0;
+        let mut costs = Vec::new();
+        for (m, square) in self.sums() {
+            let (elements, chunks) = (area(&m), Self::chunks(area(&m)));
+            let flops = if square { 2 * elements } else { elements };
+            costs.push(cost(flops, elements + chunks));
+            partials += chunks;
+        }
+        costs.push(cost(partials, partials + Report::NUMBERS));
+        costs
+    }
+
+    fn check(&self) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn shape(&self) -> String {
+        let gradients = self.gradients.as_ref().map_or(0, area);
+        format!("{} + {gradients}", self.losses.cols)
+    }
+
+    fn sum_length(&self) -> usize {
+        let elements = self.sums().iter().map(|(m, _)| m.cols).max().unwrap_or(0);
+        Norm::CHUNK.min(elements) + Norm::chunks(elements)
+    }
+
+    fn place(&mut self, _: Segment) {}
 }
 
 /// The sum of a function of all values: as many running sums as fill registers, so that the loop becomes vector code.

@@ -1,7 +1,6 @@
 //! Clipping and the optimisers, over the flat arenas. A step whose report is not finite changes nothing.
 
-use super::gather::words;
-use super::{Cost, Matrix, SlotId, bytes};
+use super::{Cost, Hyper, Matrix, Operand, Operation, Report, Segment, SlotId, bytes};
 use crate::cell::real::Real;
 
 /// An update rule. Names and defaults of the hyper-parameters are PyTorch's.
@@ -114,45 +113,6 @@ pub struct Optimizer {
 }
 
 impl Optimizer {
-    pub(super) const KIND: &'static str = "optimizer";
-
-    pub(super) fn reads(&self) -> Vec<Matrix> {
-        vec![
-            self.gradients,
-            words(self.hyper, super::Hyper::NUMBERS),
-            words(self.report, super::Report::NUMBERS),
-        ]
-    }
-
-    pub(super) fn writes(&self) -> Vec<Matrix> {
-        let mut writes = vec![self.parameters];
-        writes.extend(&self.arenas);
-        writes
-    }
-
-    pub(super) fn cost(&self) -> Cost {
-        let n = self.parameters.cols;
-        Cost {
-            flops: 10.0 * n as f64,
-            bytes: bytes(n * (3 + 2 * self.arenas.len())),
-        }
-    }
-
-    pub(super) fn check(&self) -> Result<(), String> {
-        if self.arenas.len() != self.rule.arenas().len() {
-            return Err(format!(
-                "expected {} arenas, found {}",
-                self.rule.arenas().len(),
-                self.arenas.len()
-            ));
-        }
-        Ok(())
-    }
-
-    pub(super) fn shape(&self) -> String {
-        format!("{}", self.parameters.cols)
-    }
-
     /// What the gradient is multiplied by for its norm to be at most `clip_norm`; PyTorch's formula.
     #[inline(always)]
     fn norm_scale<F: Real>(&self, norm: F) -> F {
@@ -263,6 +223,54 @@ impl Optimizer {
     }
 }
 
+impl Operation for Optimizer {
+    const KIND: &'static str = "optimizer";
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn operands(&mut self) -> Vec<Operand<'_>> {
+        let mut operands = vec![
+            Operand::update(&mut self.parameters),
+            Operand::read(&mut self.gradients),
+            Operand::slot(self.hyper, Hyper::NUMBERS),
+            Operand::slot(self.report, Report::NUMBERS),
+        ];
+        operands.extend(self.arenas.iter_mut().map(Operand::update));
+        operands
+    }
+
+    fn cost(&self) -> Cost {
+        let n = self.parameters.cols;
+        Cost {
+            flops: 10.0 * n as f64,
+            bytes: bytes(n * (3 + 2 * self.arenas.len())),
+        }
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if self.arenas.len() != self.rule.arenas().len() {
+            return Err(format!(
+                "expected {} arenas, found {}",
+                self.rule.arenas().len(),
+                self.arenas.len()
+            ));
+        }
+        Ok(())
+    }
+
+    fn shape(&self) -> String {
+        format!("{}", self.parameters.cols)
+    }
+
+    fn sum_length(&self) -> usize {
+        16
+    }
+
+    fn place(&mut self, _: Segment) {}
+}
+
 struct Clip<F> {
     value: F,
     scale: F,
@@ -289,6 +297,7 @@ impl<F: Real> Clip<F> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::op::gather::words;
 
     fn rules() -> Vec<Rule> {
         let (eps, weight_decay) = (1e-8, 0.1);

@@ -3,7 +3,7 @@
 //! Sources: Merity, McCann, Socher, "Revisiting activation regularization for language RNNs" (2017); Krueger, Memisevic,
 //! "Regularizing RNNs by stabilizing activations" (2015).
 
-use super::{Cost, Hyper, Matrix, SlotId, area, bytes, same};
+use super::{Access, Cost, Hyper, Matrix, Operand, Operation, Segment, SlotId, area, bytes, same};
 use crate::cell::real::Real;
 
 /// What is penalised of rows h `[T * B, H]`, always as a mean.
@@ -41,8 +41,6 @@ pub struct Penalty {
 }
 
 impl Penalty {
-    pub(super) const KIND: &'static str = "penalty";
-
     /// The weight over the number of terms in the mean; 0 where there is none, as for pairs of a single step.
     pub fn factor(&self) -> f64 {
         let Matrix { rows, cols, .. } = self.from;
@@ -65,32 +63,6 @@ impl Penalty {
     /// Its part of the losses.
     pub fn own_losses(&self) -> Matrix {
         self.losses.columns(self.at, self.from.rows)
-    }
-
-    pub(super) fn reads(&self) -> Vec<Matrix> {
-        let scaled = { self.scaled }.map(|h| super::gather::words(h, Hyper::NUMBERS));
-        [self.from, self.grad].into_iter().chain(scaled).collect()
-    }
-
-    pub(super) fn writes(&self) -> Vec<Matrix> {
-        vec![self.grad, self.own_losses()]
-    }
-
-    pub(super) fn cost(&self) -> Cost {
-        Cost {
-            flops: 6.0 * area(&self.from) as f64,
-            bytes: bytes(3 * area(&self.from) + self.from.rows),
-        }
-    }
-
-    pub(super) fn check(&self) -> Result<(), String> {
-        let shape = |m: &Matrix| (m.rows, m.cols);
-        same("gradient", shape(&self.from), shape(&self.grad))?;
-        super::covers("losses", self.at + self.from.rows, &self.losses)
-    }
-
-    pub(super) fn shape(&self) -> String {
-        format!("{} x {}", self.from.rows, self.from.cols)
     }
 
     /// The plain code for row `r`, whose gradient is `grad`, multiplied by `scale`; returns its share.
@@ -132,6 +104,60 @@ impl Penalty {
                 factor * (step * step)
             }
         }
+    }
+}
+
+impl Operation for Penalty {
+    const KIND: &'static str = "penalty";
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn operands(&mut self) -> Vec<Operand<'_>> {
+        let own = self.own_losses();
+        let mut operands = vec![
+            Operand::read(&mut self.from),
+            Operand::update(&mut self.grad),
+            Operand::within(&mut self.losses, own)
+                .with(Access::Write)
+                .row_result()
+                .sum(),
+        ];
+        let scaled = self.scaled;
+        operands.extend(scaled.map(|h| Operand::slot(h, Hyper::NUMBERS)));
+        operands
+    }
+
+    fn cost(&self) -> Cost {
+        Cost {
+            flops: 6.0 * area(&self.from) as f64,
+            bytes: bytes(3 * area(&self.from) + self.from.rows),
+        }
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let shape = |m: &Matrix| (m.rows, m.cols);
+        same("gradient", shape(&self.from), shape(&self.grad))?;
+        super::covers("losses", self.at + self.from.rows, &self.losses)
+    }
+
+    fn shape(&self) -> String {
+        format!("{} x {}", self.from.rows, self.from.cols)
+    }
+
+    fn sum_length(&self) -> usize {
+        self.from.cols
+    }
+
+    fn told(&self) -> [usize; 2] {
+        [self.at, 0]
+    }
+
+    fn place(&mut self, segment: Segment) {
+        self.at = segment.first;
+        // Means over a segment become parts of the mean over all.
+        self.weight /= segment.count as f64;
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Source: Pascanu, Mikolov, Bengio, "On the difficulty of training recurrent neural networks" (2013), section 3.3.
 
-use super::{Cost, Matrix, area, bytes, same};
+use super::{Access, Cost, Matrix, Operand, Operation, Segment, area, bytes, same};
 use crate::cell::real::Real;
 
 /// losses `[R]` = each row's share of weight * mean of (|v| / |g| - 1)^2, and pull [R, H] its derivative by v.
@@ -30,8 +30,6 @@ pub struct Propagation {
 }
 
 impl Propagation {
-    pub(super) const KIND: &'static str = "propagation";
-
     /// The weight over the number of rows.
     pub fn factor(&self) -> f64 {
         self.weight / self.sent.rows as f64
@@ -40,32 +38,6 @@ impl Propagation {
     /// Its part of the losses.
     pub fn own_losses(&self) -> Matrix {
         self.losses.columns(self.at, self.sent.rows)
-    }
-
-    pub(super) fn reads(&self) -> Vec<Matrix> {
-        vec![self.upstream, self.sent]
-    }
-
-    pub(super) fn writes(&self) -> Vec<Matrix> {
-        vec![self.pull, self.own_losses()]
-    }
-
-    pub(super) fn cost(&self) -> Cost {
-        Cost {
-            flops: 6.0 * area(&self.sent) as f64,
-            bytes: bytes(3 * area(&self.sent) + self.sent.rows),
-        }
-    }
-
-    pub(super) fn check(&self) -> Result<(), String> {
-        let shape = |m: &Matrix| (m.rows, m.cols);
-        same("gradient", shape(&self.sent), shape(&self.upstream))?;
-        same("derivative", shape(&self.sent), shape(&self.pull))?;
-        super::covers("losses", self.at + self.sent.rows, &self.losses)
-    }
-
-    pub(super) fn shape(&self) -> String {
-        format!("{} x {}", self.sent.rows, self.sent.cols)
     }
 
     /// The plain code for row `r`, whose derivative goes to `pull`; returns its share.
@@ -99,6 +71,58 @@ impl Propagation {
             };
         }
         factor * (off * off)
+    }
+}
+
+impl Operation for Propagation {
+    const KIND: &'static str = "propagation";
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn operands(&mut self) -> Vec<Operand<'_>> {
+        let own = self.own_losses();
+        vec![
+            Operand::read(&mut self.upstream).sum(),
+            Operand::read(&mut self.sent).sum(),
+            Operand::write(&mut self.pull).sum(),
+            Operand::within(&mut self.losses, own)
+                .with(Access::Write)
+                .row_result()
+                .sum(),
+        ]
+    }
+
+    fn cost(&self) -> Cost {
+        Cost {
+            flops: 6.0 * area(&self.sent) as f64,
+            bytes: bytes(3 * area(&self.sent) + self.sent.rows),
+        }
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let shape = |m: &Matrix| (m.rows, m.cols);
+        same("gradient", shape(&self.sent), shape(&self.upstream))?;
+        same("derivative", shape(&self.sent), shape(&self.pull))?;
+        super::covers("losses", self.at + self.sent.rows, &self.losses)
+    }
+
+    fn shape(&self) -> String {
+        format!("{} x {}", self.sent.rows, self.sent.cols)
+    }
+
+    fn sum_length(&self) -> usize {
+        self.sent.cols
+    }
+
+    fn told(&self) -> [usize; 2] {
+        [self.at, 0]
+    }
+
+    fn place(&mut self, segment: Segment) {
+        self.at = segment.first;
+        self.weight /= segment.count as f64;
     }
 }
 

@@ -1,8 +1,7 @@
 //! What sampled softmax does to the scores of candidates before the loss: each is lowered by the log of how often its
 //! symbol is expected among them, and targets of other rows count for nothing.
 
-use super::gather::words;
-use super::{Cost, Matrix, SlotId, area, bytes};
+use super::{Cost, Matrix, Operand, Operation, Segment, SlotId, area, bytes};
 use crate::cell::real::Real;
 
 /// scores [R, N] -= corrections `[N]`; those from column `samples` on, which are there as targets alone, are
@@ -23,42 +22,8 @@ pub struct SampledScores {
 }
 
 impl SampledScores {
-    pub(super) const KIND: &'static str = "sampled_scores";
     /// A score so low that it has neither probability nor gradient.
     pub const NOTHING: f64 = -1e30;
-
-    pub(super) fn reads(&self) -> Vec<Matrix> {
-        vec![
-            self.scores,
-            words(self.corrections, self.scores.cols),
-            words(self.targets, self.scores.rows),
-        ]
-    }
-
-    pub(super) fn writes(&self) -> Vec<Matrix> {
-        vec![self.scores]
-    }
-
-    pub(super) fn cost(&self) -> Cost {
-        Cost {
-            flops: area(&self.scores) as f64,
-            bytes: bytes(2 * area(&self.scores)),
-        }
-    }
-
-    pub(super) fn check(&self) -> Result<(), String> {
-        match self.samples <= self.scores.cols {
-            true => Ok(()),
-            false => Err(format!(
-                "{} samples in {} columns",
-                self.samples, self.scores.cols
-            )),
-        }
-    }
-
-    pub(super) fn shape(&self) -> String {
-        format!("{} x {}", self.scores.rows, self.scores.cols)
-    }
 
     /// The plain code for one row.
     #[inline(always)]
@@ -70,4 +35,49 @@ impl SampledScores {
             };
         }
     }
+}
+
+impl Operation for SampledScores {
+    const KIND: &'static str = "sampled_scores";
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn operands(&mut self) -> Vec<Operand<'_>> {
+        let (rows, cols) = (self.scores.rows, self.scores.cols);
+        vec![
+            // Scores that stand for nothing are beyond f16.
+            Operand::update(&mut self.scores).sum(),
+            Operand::slot(self.corrections, cols),
+            Operand::slot(self.targets, rows),
+        ]
+    }
+
+    fn cost(&self) -> Cost {
+        Cost {
+            flops: area(&self.scores) as f64,
+            bytes: bytes(2 * area(&self.scores)),
+        }
+    }
+
+    fn check(&self) -> Result<(), String> {
+        match self.samples <= self.scores.cols {
+            true => Ok(()),
+            false => Err(format!(
+                "{} samples in {} columns",
+                self.samples, self.scores.cols
+            )),
+        }
+    }
+
+    fn shape(&self) -> String {
+        format!("{} x {}", self.scores.rows, self.scores.cols)
+    }
+
+    fn sum_length(&self) -> usize {
+        4
+    }
+
+    fn place(&mut self, _: Segment) {}
 }

@@ -14,8 +14,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::gather::words;
-use super::{Control, Cost, Matrix, SlotId, bytes};
-use crate::cell::stage::{Instr, Load, Operand, Stage};
+use super::{Access, Control, Cost, Matrix, Operand, Operation, Segment, SlotId, bytes};
+use crate::cell::stage::{self, Instr, Load, Stage};
 use crate::cell::{Cell, Compiled};
 
 /// Which way a scan runs.
@@ -142,8 +142,6 @@ pub struct Slices<'a, F> {
 }
 
 impl Scan {
-    pub(super) const KIND: &'static str = "scan";
-
     /// The stages that one step runs, in order.
     pub fn stages(&self) -> &[Stage] {
         match self.direction {
@@ -292,61 +290,18 @@ impl Scan {
         self.kept.map(|k| words(k, elements))
     }
 
-    pub(super) fn reads(&self) -> Vec<Matrix> {
-        let mut reads: Vec<Matrix> = self.weights.iter().flatten().copied().collect();
-        reads.extend(&self.vectors);
-        if let Some(packed) = self.packed {
-            reads.push(words(packed.counts, packed.first + self.steps + 1));
-        }
-        if !self.streams.is_empty() {
-            reads.push(words(self.control, Control::WORDS));
-        }
-        reads.extend(self.input);
-        reads.extend(self.upstream);
-        match self.hoisted {
-            Hoisted::Nothing => {}
-            Hoisted::Rows(rows) => reads.push(rows),
-            Hoisted::Table { table, ids } => {
-                reads.push(table);
-                reads.push(words(ids, self.at + self.rows));
-            }
-        }
-        if self.direction == Direction::Backward {
-            reads.push(self.state_matrix());
-            reads.extend(self.kept_matrix());
-        }
-        reads
+    fn delta_matrix(&self) -> Option<Matrix> {
+        let elements = (self.rows + self.batch) * self.compiled.deltas * self.hidden;
+        self.delta.map(|d| words(d, elements))
     }
 
-    pub(super) fn writes(&self) -> Vec<Matrix> {
-        let (rows, batch, hidden) = (self.rows, self.batch, self.hidden);
-        let mut writes = Vec::new();
-        match self.direction {
-            Direction::Forward => {
-                writes.push(self.state_matrix());
-                writes.extend(self.kept_matrix());
-            }
-            Direction::Backward => {
-                let delta = (rows + batch) * self.compiled.deltas * hidden;
-                writes.extend(self.delta.map(|d| words(d, delta)));
-            }
-        }
-        let work = self.work_rows() * hidden;
-        writes.extend(self.work.map(|w| words(w, work)));
-        writes
+    fn work_matrix(&self) -> Option<Matrix> {
+        let elements = self.work_rows() * self.hidden;
+        self.work.map(|w| words(w, elements))
     }
 
-    pub(super) fn cost(&self) -> Cost {
-        self.costs().into_iter().sum()
-    }
-
-    /// Of each stage over all steps, then of the initial states' gradients where they are made.
-    pub(super) fn costs(&self) -> Vec<Cost> {
-        let steps = self.range.len();
-        let stages = self.stages().iter().map(|s| self.stage_cost(s, steps));
-        let initial = self.initial && self.direction == Direction::Backward;
-        let initial = initial.then(|| self.stage_cost(&self.compiled.initial, 1));
-        stages.chain(initial).collect()
+    fn is_forward(&self) -> bool {
+        self.direction == Direction::Forward
     }
 
     /// One stage of `steps` steps. A step is a dispatch of its own, so that it reads its weights anew; what several terms
@@ -354,7 +309,7 @@ impl Scan {
     fn stage_cost(&self, stage: &Stage, steps: usize) -> Cost {
         let plane = self.batch * self.hidden;
         let terms: Vec<_> = stage.sums.iter().flat_map(|s| &s.terms).collect();
-        let operands: HashSet<Operand> = terms.iter().map(|t| t.operand).collect();
+        let operands: HashSet<stage::Operand> = terms.iter().map(|t| t.operand).collect();
         let weights: HashSet<(usize, usize)> = terms.iter().map(|t| (t.source, t.block)).collect();
         let instrs = &stage.program.instrs;
         let loads = instrs.iter().filter(|i| matches!(i, Instr::Load(_)));
@@ -375,8 +330,72 @@ impl Scan {
             bytes: steps as f64 * bytes(moved),
         }
     }
+}
 
-    pub(super) fn check(&self) -> Result<(), String> {
+impl Operation for Scan {
+    const KIND: &'static str = "scan";
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn operands(&mut self) -> Vec<Operand<'_>> {
+        let (state, kept, over) = (self.state_matrix(), self.kept_matrix(), self.over_hoisted());
+        let (delta, work) = (self.delta_matrix(), self.work_matrix());
+        let (steps, rows, forward) = (self.steps, self.at + self.rows, self.is_forward());
+        let mut operands = Vec::new();
+        match &mut self.hoisted {
+            Hoisted::Nothing => {}
+            Hoisted::Rows(m) => {
+                let rows = Operand::read(m).rows();
+                // Where it lies in kept's slot it stays with it.
+                operands.push(if over { rows.unmoved() } else { rows });
+            }
+            Hoisted::Table { table, ids } => {
+                operands.push(Operand::slot(*ids, rows));
+                operands.push(Operand::read(table));
+            }
+        }
+        operands.extend(self.input.as_mut().map(|m| Operand::read(m).rows()));
+        operands.extend(self.weights.iter_mut().flatten().map(Operand::read));
+        operands.extend(self.vectors.iter_mut().map(Operand::read));
+        operands.extend(self.upstream.as_mut().map(|m| Operand::read(m).rows()));
+        if let Some(packed) = self.packed {
+            operands.push(Operand::slot(packed.counts, packed.first + steps + 1));
+        }
+        if !self.streams.is_empty() {
+            operands.push(Operand::slot(self.control, Control::WORDS));
+        }
+        // Of the states those that are carried in are read; of what is kept and of the deltas a run writes the rows that
+        // count. What lay where a value is kept is read as the hoisted product.
+        let (state_access, kept_access) = if forward {
+            (Access::Update, Access::WriteSome)
+        } else {
+            (Access::Read, Access::Read)
+        };
+        operands.push(Operand::part(state).with(state_access).sum());
+        operands.extend(kept.map(|m| Operand::part(m).with(kept_access).rows()));
+        let delta = delta.filter(|_| !forward);
+        operands.extend(delta.map(|m| Operand::part(m).with(Access::WriteSome).rows()));
+        operands.extend(work.map(|m| Operand::part(m).with(Access::Update).sum()));
+        // The layout of packed rows is in the counts, not in a matrix.
+        operands.into_iter().map(Operand::uncounted).collect()
+    }
+
+    fn cost(&self) -> Cost {
+        self.costs().into_iter().sum()
+    }
+
+    /// Of each stage over all steps, then of the initial states' gradients where they are made.
+    fn costs(&self) -> Vec<Cost> {
+        let steps = self.range.len();
+        let stages = self.stages().iter().map(|s| self.stage_cost(s, steps));
+        let initial = self.initial && self.direction == Direction::Backward;
+        let initial = initial.then(|| self.stage_cost(&self.compiled.initial, 1));
+        stages.chain(initial).collect()
+    }
+
+    fn check(&self) -> Result<(), String> {
         if self.range.end > self.steps {
             return Err(format!(
                 "steps {:?} lie outside 0..{}",
@@ -396,7 +415,7 @@ impl Scan {
         Ok(())
     }
 
-    pub(super) fn shape(&self) -> String {
+    fn shape(&self) -> String {
         format!(
             "{} T {} B {} H {}",
             self.cell.name,
@@ -404,5 +423,26 @@ impl Scan {
             self.batch,
             self.hidden
         )
+    }
+
+    fn sum_length(&self) -> usize {
+        let sums = self.stages().iter().flat_map(|s| &s.sums);
+        let terms = sums.map(|s| s.terms.len()).max().unwrap_or(0);
+        // Reductions are sums of a row, two a normalisation.
+        let reductions = self.stages().iter().map(|s| s.reductions.len());
+        let reductions = reductions.sum::<usize>();
+        self.steps * (terms * self.hidden + reductions * self.hidden + 16)
+    }
+
+    fn scans(&self) -> &[Scan] {
+        std::slice::from_ref(self)
+    }
+
+    fn told(&self) -> [usize; 2] {
+        [self.at, self.streams.first().map_or(0, |s| *s as usize)]
+    }
+
+    fn place(&mut self, segment: Segment) {
+        self.at = segment.first;
     }
 }

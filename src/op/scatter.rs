@@ -1,7 +1,6 @@
 //! Sums rows by token id without atomics: an index sorts the rows by id, and each table row sums its own run in order.
 
-use super::gather::words;
-use super::{Cost, Matrix, SlotId, area, bytes, same};
+use super::{Cost, Matrix, Operand, Operation, Segment, SlotId, area, bytes, same};
 use crate::cell::real::Real;
 
 /// into [V, D] = sums of the rows of from [R, D] that have the same id.
@@ -42,41 +41,6 @@ pub fn index(ids: &[u32], rows: usize, vocabulary: usize) -> Vec<u32> {
 }
 
 impl Scatter {
-    pub(super) const KIND: &'static str = "scatter";
-
-    pub(super) fn reads(&self) -> Vec<Matrix> {
-        vec![
-            self.from,
-            words(self.index, self.at + self.from.rows + self.into.rows + 1),
-        ]
-    }
-
-    pub(super) fn writes(&self) -> Vec<Matrix> {
-        vec![self.into]
-    }
-
-    pub(super) fn cost(&self) -> Cost {
-        Cost {
-            flops: area(&self.from) as f64,
-            bytes: bytes(area(&self.from) + area(&self.into)),
-        }
-    }
-
-    pub(super) fn check(&self) -> Result<(), String> {
-        same(
-            "result",
-            (self.into.rows, self.from.cols),
-            (self.into.rows, self.into.cols),
-        )
-    }
-
-    pub(super) fn shape(&self) -> String {
-        format!(
-            "{} x {} into {}",
-            self.from.rows, self.from.cols, self.into.rows
-        )
-    }
-
     /// The plain code, for rows `ids` of the table, `into` starting at the first of them.
     #[inline(always)]
     pub fn plain<F: Real>(
@@ -100,6 +64,65 @@ impl Scatter {
                 }
             }
         }
+    }
+}
+
+impl Scatter {
+    /// The words of [`index`] for its rows and its table.
+    fn index_words(&self) -> usize {
+        self.from.rows + self.into.rows + 1
+    }
+}
+
+impl Operation for Scatter {
+    const KIND: &'static str = "scatter";
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn operands(&mut self) -> Vec<Operand<'_>> {
+        let index = Operand::slot(self.index, self.at + self.index_words());
+        vec![
+            // The index lists only rows that count.
+            Operand::read(&mut self.from).uncounted(),
+            index,
+            Operand::accumulate(&mut self.into, &mut self.accumulate).sum(),
+        ]
+    }
+
+    fn cost(&self) -> Cost {
+        Cost {
+            flops: area(&self.from) as f64,
+            bytes: bytes(area(&self.from) + area(&self.into)),
+        }
+    }
+
+    fn check(&self) -> Result<(), String> {
+        same(
+            "result",
+            (self.into.rows, self.from.cols),
+            (self.into.rows, self.into.cols),
+        )
+    }
+
+    fn shape(&self) -> String {
+        format!(
+            "{} x {} into {}",
+            self.from.rows, self.from.cols, self.into.rows
+        )
+    }
+
+    fn sum_length(&self) -> usize {
+        self.from.rows
+    }
+
+    fn told(&self) -> [usize; 2] {
+        [self.at, 0]
+    }
+
+    fn place(&mut self, segment: Segment) {
+        self.at = segment.index * self.index_words();
     }
 }
 

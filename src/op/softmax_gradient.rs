@@ -1,8 +1,9 @@
 //! The gradient of softmax and cross-entropy over a chunk of the vocabulary, in place of the scores.
 
-use super::gather::words;
 use super::softmax_xent::LOWEST;
-use super::{Cost, Matrix, SlotId, SoftmaxStats, area, bytes, same};
+use super::{
+    Cost, Hyper, Matrix, Operand, Operation, Segment, SlotId, SoftmaxStats, area, bytes, same,
+};
 use crate::cell::real::Real;
 
 /// scores = (softmax - onehot) * weight * scale, given the maximum and the sum of exponentials of the whole rows.
@@ -27,44 +28,6 @@ pub struct SoftmaxGradient {
 }
 
 impl SoftmaxGradient {
-    pub(super) const KIND: &'static str = "softmax_gradient";
-
-    pub(super) fn reads(&self) -> Vec<Matrix> {
-        let mut reads = vec![
-            self.logits,
-            self.stats,
-            words(self.ids, self.first + self.logits.rows),
-            words(self.hyper, super::Hyper::NUMBERS),
-        ];
-        reads.extend(self.weights);
-        reads
-    }
-
-    pub(super) fn writes(&self) -> Vec<Matrix> {
-        vec![self.logits]
-    }
-
-    pub(super) fn cost(&self) -> Cost {
-        Cost {
-            flops: 3.0 * area(&self.logits) as f64,
-            bytes: bytes(2 * area(&self.logits)),
-        }
-    }
-
-    pub(super) fn check(&self) -> Result<(), String> {
-        let rows = self.logits.rows;
-        let stats = (self.stats.rows, self.stats.cols);
-        same("stats", (rows, SoftmaxStats::STATS), stats)?;
-        match self.weights {
-            Some(w) => same("weights", (1, rows), (w.rows, w.cols)),
-            None => Ok(()),
-        }
-    }
-
-    pub(super) fn shape(&self) -> String {
-        format!("{} x {}", self.logits.rows, self.logits.cols)
-    }
-
     /// The plain code for one row of the chunk, whose weight times scale is `factor`.
     #[inline(always)]
     pub fn plain_row<F: Real>(&self, row: &mut [F], target: usize, stats: &[F], factor: F) {
@@ -80,5 +43,57 @@ impl SoftmaxGradient {
         if (self.from..self.from + row.len()).contains(&target) {
             row[target - self.from] = row[target - self.from] - factor;
         }
+    }
+}
+
+impl Operation for SoftmaxGradient {
+    const KIND: &'static str = "softmax_gradient";
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn operands(&mut self) -> Vec<Operand<'_>> {
+        let ids = Operand::slot(self.ids, self.first + self.logits.rows);
+        let mut operands = vec![
+            Operand::update(&mut self.logits).rows(),
+            Operand::read(&mut self.stats).sum(),
+            ids,
+            Operand::slot(self.hyper, Hyper::NUMBERS),
+        ];
+        operands.extend(self.weights.as_mut().map(Operand::read));
+        operands
+    }
+
+    fn cost(&self) -> Cost {
+        Cost {
+            flops: 3.0 * area(&self.logits) as f64,
+            bytes: bytes(2 * area(&self.logits)),
+        }
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let rows = self.logits.rows;
+        let stats = (self.stats.rows, self.stats.cols);
+        same("stats", (rows, SoftmaxStats::STATS), stats)?;
+        match self.weights {
+            Some(w) => same("weights", (1, rows), (w.rows, w.cols)),
+            None => Ok(()),
+        }
+    }
+
+    fn shape(&self) -> String {
+        format!("{} x {}", self.logits.rows, self.logits.cols)
+    }
+
+    fn sum_length(&self) -> usize {
+        4
+    }
+
+    fn place(&mut self, segment: Segment) {
+        self.first += segment.first;
+        self.weights
+            .iter_mut()
+            .for_each(|w| w.offset += segment.first);
     }
 }

@@ -1,9 +1,8 @@
 //! What softmax and cross-entropy must know of a row of scores, gathered chunk of the vocabulary by chunk: running maximum,
 //! sum of exponentials, and the target's score.
 
-use super::gather::words;
 use super::softmax_xent::exponentials;
-use super::{Cost, Matrix, SlotId, area, bytes, same};
+use super::{Access, Cost, Matrix, Operand, Operation, Segment, SlotId, area, bytes, same};
 use crate::cell::real::Real;
 
 /// stats [R, 4] = (m, sum exp(x - m), score of the target, -) over all chunks so far, m the largest score; after the last
@@ -29,48 +28,8 @@ pub struct SoftmaxStats {
 }
 
 impl SoftmaxStats {
-    pub(super) const KIND: &'static str = "softmax_stats";
     /// Columns of `stats`.
     pub const STATS: usize = 4;
-
-    pub(super) fn reads(&self) -> Vec<Matrix> {
-        let mut reads = vec![self.logits, words(self.ids, self.first + self.logits.rows)];
-        reads.extend(self.weights.filter(|_| self.losses.is_some()));
-        if self.from > 0 {
-            reads.push(self.stats);
-        }
-        reads
-    }
-
-    pub(super) fn writes(&self) -> Vec<Matrix> {
-        [self.stats].into_iter().chain(self.losses).collect()
-    }
-
-    pub(super) fn cost(&self) -> Cost {
-        Cost {
-            flops: 3.0 * area(&self.logits) as f64,
-            bytes: bytes(area(&self.logits) + 2 * area(&self.stats)),
-        }
-    }
-
-    pub(super) fn check(&self) -> Result<(), String> {
-        let rows = self.logits.rows;
-        same(
-            "stats",
-            (rows, Self::STATS),
-            (self.stats.rows, self.stats.cols),
-        )?;
-        for (what, row) in [("losses", self.losses), ("weights", self.weights)] {
-            if let Some(row) = row {
-                same(what, (1, rows), (row.rows, row.cols))?;
-            }
-        }
-        Ok(())
-    }
-
-    pub(super) fn shape(&self) -> String {
-        format!("{} x {}", self.logits.rows, self.logits.cols)
-    }
 
     /// The plain code for one row of the chunk.
     #[inline(always)]
@@ -93,6 +52,68 @@ impl SoftmaxStats {
     #[inline(always)]
     pub fn loss<F: Real>(stats: &[F], weight: F) -> F {
         weight * (stats[0] + stats[1].ln() - stats[2])
+    }
+}
+
+impl Operation for SoftmaxStats {
+    const KIND: &'static str = "softmax_stats";
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn operands(&mut self) -> Vec<Operand<'_>> {
+        let ids = Operand::slot(self.ids, self.first + self.logits.rows);
+        // The target's score is that of one chunk, and one column is spare.
+        let access = if self.from > 0 {
+            Access::Update
+        } else {
+            Access::WriteSome
+        };
+        let stats = Operand::read(&mut self.stats).with(access).sum();
+        let mut operands = vec![Operand::read(&mut self.logits).rows(), ids, stats];
+        // Weights are looked at where the losses are made.
+        operands.extend(self.weights.as_mut().map(Operand::read));
+        let losses = self.losses.as_mut();
+        operands.extend(losses.map(|losses| Operand::write(losses).row_result().sum()));
+        operands
+    }
+
+    fn cost(&self) -> Cost {
+        Cost {
+            flops: 3.0 * area(&self.logits) as f64,
+            bytes: bytes(area(&self.logits) + 2 * area(&self.stats)),
+        }
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let rows = self.logits.rows;
+        same(
+            "stats",
+            (rows, Self::STATS),
+            (self.stats.rows, self.stats.cols),
+        )?;
+        for (what, row) in [("losses", self.losses), ("weights", self.weights)] {
+            if let Some(row) = row {
+                same(what, (1, rows), (row.rows, row.cols))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn shape(&self) -> String {
+        format!("{} x {}", self.logits.rows, self.logits.cols)
+    }
+
+    fn sum_length(&self) -> usize {
+        self.logits.cols
+    }
+
+    fn place(&mut self, segment: Segment) {
+        self.first += segment.first;
+        for row in self.weights.iter_mut().chain(&mut self.losses) {
+            row.offset += segment.first;
+        }
     }
 }
 

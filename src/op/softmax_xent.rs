@@ -1,7 +1,6 @@
 //! Softmax and cross-entropy over rows of scores, with the gradient left in place of the scores.
 
-use super::gather::words;
-use super::{Cost, Matrix, SlotId, area, bytes};
+use super::{Access, Cost, Hyper, Matrix, Operand, Operation, Segment, SlotId, area, bytes};
 use crate::cell::lanes::SIDE;
 use crate::cell::real::Real;
 
@@ -64,45 +63,9 @@ pub(super) fn exponentials<F: Real>(row: &[F]) -> (F, F) {
 }
 
 impl SoftmaxXent {
-    pub(super) const KIND: &'static str = "softmax_xent";
-
     /// Its part of the losses.
     pub fn own_losses(&self) -> Matrix {
         self.losses.columns(self.at, self.logits.rows)
-    }
-
-    pub(super) fn reads(&self) -> Vec<Matrix> {
-        let rows = self.logits.rows;
-        let mut reads = vec![
-            self.logits,
-            words(self.ids, self.first + self.at + rows),
-            words(self.hyper, super::Hyper::NUMBERS),
-        ];
-        reads.extend(self.weights.map(|w| words(w, self.at + rows)));
-        reads
-    }
-
-    pub(super) fn writes(&self) -> Vec<Matrix> {
-        let mut writes = vec![self.own_losses()];
-        if self.gradient {
-            writes.push(self.logits);
-        }
-        writes
-    }
-
-    pub(super) fn cost(&self) -> Cost {
-        Cost {
-            flops: 5.0 * area(&self.logits) as f64,
-            bytes: bytes(area(&self.logits) * if self.gradient { 2 } else { 1 }),
-        }
-    }
-
-    pub(super) fn check(&self) -> Result<(), String> {
-        super::covers("losses", self.at + self.logits.rows, &self.losses)
-    }
-
-    pub(super) fn shape(&self) -> String {
-        format!("{} x {}", self.logits.rows, self.logits.cols)
     }
 
     /// The plain code for one row; returns its loss.
@@ -125,6 +88,62 @@ impl SoftmaxXent {
             row[target] = row[target] - factor;
         }
         loss
+    }
+}
+
+impl Operation for SoftmaxXent {
+    const KIND: &'static str = "softmax_xent";
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn operands(&mut self) -> Vec<Operand<'_>> {
+        let (rows, own) = (self.logits.rows, self.own_losses());
+        let access = if self.gradient {
+            Access::Update
+        } else {
+            Access::Read
+        };
+        let mut operands = vec![
+            Operand::read(&mut self.logits).with(access).rows(),
+            Operand::slot(self.ids, self.first + self.at + rows),
+            Operand::slot(self.hyper, Hyper::NUMBERS),
+            Operand::within(&mut self.losses, own)
+                .with(Access::Write)
+                .row_result()
+                .sum(),
+        ];
+        let weights = self.weights;
+        operands.extend(weights.map(|w| Operand::slot(w, self.at + rows)));
+        operands
+    }
+
+    fn cost(&self) -> Cost {
+        Cost {
+            flops: 5.0 * area(&self.logits) as f64,
+            bytes: bytes(area(&self.logits) * if self.gradient { 2 } else { 1 }),
+        }
+    }
+
+    fn check(&self) -> Result<(), String> {
+        super::covers("losses", self.at + self.logits.rows, &self.losses)
+    }
+
+    fn shape(&self) -> String {
+        format!("{} x {}", self.logits.rows, self.logits.cols)
+    }
+
+    fn sum_length(&self) -> usize {
+        self.logits.cols
+    }
+
+    fn told(&self) -> [usize; 2] {
+        [self.at, 0]
+    }
+
+    fn place(&mut self, segment: Segment) {
+        self.at = segment.first;
     }
 }
 

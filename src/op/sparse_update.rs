@@ -1,7 +1,6 @@
 //! The update of those rows of a table that a minibatch used.
 
-use super::gather::words;
-use super::{Cost, Hyper, Matrix, Optimizer, Report, SlotId, bytes, same};
+use super::{Cost, Operand, Operation, Optimizer, Segment, SlotId, bytes, same};
 
 /// An [`Optimizer`] on the rows of a table [V, D] (and of its arenas) that `ids` `[M]` names, whose gradients are rows
 /// [M, D]. Ids are distinct; [`SparseUpdate::NONE`] stands for no row.
@@ -19,30 +18,29 @@ pub struct SparseUpdate {
 }
 
 impl SparseUpdate {
-    pub(super) const KIND: &'static str = "sparse_update";
     /// The id that stands for no row.
     pub const NONE: u32 = u32::MAX;
 
     fn rows(&self) -> usize {
         self.update.gradients.rows
     }
+}
 
-    pub(super) fn reads(&self) -> Vec<Matrix> {
-        vec![
-            self.update.gradients,
-            words(self.ids, self.rows()),
-            words(self.update.hyper, Hyper::NUMBERS),
-            words(self.update.report, Report::NUMBERS),
-        ]
+impl Operation for SparseUpdate {
+    const KIND: &'static str = "sparse_update";
+
+    fn name(&self) -> &str {
+        &self.name
     }
 
-    pub(super) fn writes(&self) -> Vec<Matrix> {
-        let mut writes = vec![self.update.parameters];
-        writes.extend(&self.update.arenas);
-        writes
+    fn operands(&mut self) -> Vec<Operand<'_>> {
+        let ids = Operand::slot(self.ids, self.rows());
+        let mut operands = self.update.operands();
+        operands.push(ids);
+        operands
     }
 
-    pub(super) fn cost(&self) -> Cost {
+    fn cost(&self) -> Cost {
         let n = self.rows() * self.update.gradients.cols;
         Cost {
             flops: 10.0 * n as f64,
@@ -50,7 +48,7 @@ impl SparseUpdate {
         }
     }
 
-    pub(super) fn check(&self) -> Result<(), String> {
+    fn check(&self) -> Result<(), String> {
         let table = &self.update.parameters;
         let cols = (self.rows(), table.cols);
         same("rows", cols, (self.rows(), self.update.gradients.cols))?;
@@ -60,7 +58,7 @@ impl SparseUpdate {
         self.update.check()
     }
 
-    pub(super) fn shape(&self) -> String {
+    fn shape(&self) -> String {
         format!(
             "{} of {} x {}",
             self.rows(),
@@ -68,4 +66,10 @@ impl SparseUpdate {
             self.update.parameters.cols
         )
     }
+
+    fn sum_length(&self) -> usize {
+        16
+    }
+
+    fn place(&mut self, _: Segment) {}
 }

@@ -1,6 +1,6 @@
 //! A transposed copy, so that the backward products read their weights along memory.
 
-use super::{Cost, Matrix, area, bytes, same};
+use super::{Cost, Matrix, Operand, Operation, Segment, area, bytes, same};
 use crate::cell::real::Real;
 
 /// The side of a square that is copied at once.
@@ -18,35 +18,6 @@ pub struct Transpose {
 }
 
 impl Transpose {
-    pub(super) const KIND: &'static str = "transpose";
-
-    pub(super) fn reads(&self) -> Vec<Matrix> {
-        vec![self.from]
-    }
-
-    pub(super) fn writes(&self) -> Vec<Matrix> {
-        vec![self.to]
-    }
-
-    pub(super) fn cost(&self) -> Cost {
-        Cost {
-            flops: 0.0,
-            bytes: bytes(2 * area(&self.from)),
-        }
-    }
-
-    pub(super) fn check(&self) -> Result<(), String> {
-        same(
-            "result",
-            (self.from.cols, self.from.rows),
-            (self.to.rows, self.to.cols),
-        )
-    }
-
-    pub(super) fn shape(&self) -> String {
-        format!("{} x {}", self.from.rows, self.from.cols)
-    }
-
     /// The plain code: these rows of the result.
     pub fn plain<F: Real>(&self, made: std::ops::Range<usize>, from: &[F], to: &mut [F]) {
         // In squares, so that what is read and what is written both stay in the first-level cache.
@@ -60,4 +31,41 @@ impl Transpose {
             }
         }
     }
+}
+
+impl Operation for Transpose {
+    const KIND: &'static str = "transpose";
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn operands(&mut self) -> Vec<Operand<'_>> {
+        vec![Operand::read(&mut self.from), Operand::write(&mut self.to)]
+    }
+
+    fn cost(&self) -> Cost {
+        Cost {
+            flops: 0.0,
+            bytes: bytes(2 * area(&self.from)),
+        }
+    }
+
+    fn check(&self) -> Result<(), String> {
+        same(
+            "result",
+            (self.from.cols, self.from.rows),
+            (self.to.rows, self.to.cols),
+        )
+    }
+
+    fn shape(&self) -> String {
+        format!("{} x {}", self.from.rows, self.from.cols)
+    }
+
+    fn sum_length(&self) -> usize {
+        0
+    }
+
+    fn place(&mut self, _: Segment) {}
 }

@@ -44,19 +44,18 @@ impl Plan {
             };
             let mut wave = Wave::of(scan.clone());
             while wave.scans.len() < most && wave.grow(&mut rest, steps) {}
-            match wave.scans.len() {
-                1 => ops.push(op),
-                _ => {
-                    any = true;
-                    ops.append(&mut wave.before);
-                    wave.write(steps, &mut ops);
-                    // What comes behind is looked at again: it may begin with a scan.
-                    wave.after
-                        .drain(..)
-                        .rev()
-                        .for_each(|op| rest.push_front(op));
-                }
+            if wave.scans.len() == 1 {
+                ops.push(op);
+                continue;
             }
+            any = true;
+            ops.append(&mut wave.before);
+            wave.write(steps, &mut ops);
+            // What comes behind is looked at again: it may begin with a scan.
+            wave.after
+                .drain(..)
+                .rev()
+                .for_each(|op| rest.push_front(op));
         }
         any.then(|| Plan {
             ops,
@@ -298,27 +297,9 @@ fn rows(slot: super::SlotId, offset: usize, rows: usize, cols: usize) -> Matrix 
 /// Rows `range` of an operation on `all` rows, of which each of the result hangs on that row of what it reads; none for
 /// other operations.
 fn part(op: &Op, all: usize, range: Range<usize>) -> Option<Op> {
-    let band = |m: Matrix| {
-        let whole = m.rows == all && m.live.is_none();
-        whole.then(|| m.band(range.start, range.len()))
-    };
-    Some(match op {
-        Op::MatMul(op) if !op.transpose_a => {
-            let mut part = op.clone();
-            (part.a, part.c) = (band(op.a)?, band(op.c)?);
-            Op::MatMul(part)
-        }
-        Op::Dropout(op) => {
-            let mut part = op.clone();
-            (part.from, part.to) = (band(op.from)?, band(op.to)?);
-            part.at += range.start;
-            Op::Dropout(part)
-        }
-        Op::Add(op) if op.flip.is_none() => {
-            let mut part = op.clone();
-            (part.from, part.to) = (band(op.from)?, band(op.to)?);
-            Op::Add(part)
-        }
-        _ => return None,
-    })
+    let whole = |m: &Matrix| m.rows == all && m.live.is_none();
+    if !op.writes().iter().all(whole) {
+        return None;
+    }
+    op.band(range)
 }

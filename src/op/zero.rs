@@ -1,6 +1,6 @@
 //! Zeroes a matrix: the adjoints that no later step has sent yet.
 
-use super::{Cost, Matrix, area, bytes};
+use super::{Cost, Matrix, Operand, Operation, Segment, area, bytes};
 
 /// to = 0.
 #[derive(Clone, Debug)]
@@ -11,29 +11,35 @@ pub struct Zero {
     pub to: Matrix,
 }
 
-impl Zero {
-    pub(super) const KIND: &'static str = "zero";
+impl Operation for Zero {
+    const KIND: &'static str = "zero";
 
-    pub(super) fn reads(&self) -> Vec<Matrix> {
-        Vec::new()
+    fn name(&self) -> &str {
+        &self.name
     }
 
-    pub(super) fn writes(&self) -> Vec<Matrix> {
-        vec![self.to]
+    fn operands(&mut self) -> Vec<Operand<'_>> {
+        vec![Operand::write(&mut self.to)]
     }
 
-    pub(super) fn cost(&self) -> Cost {
+    fn cost(&self) -> Cost {
         Cost {
             flops: 0.0,
             bytes: bytes(area(&self.to)),
         }
     }
 
-    pub(super) fn check(&self) -> Result<(), String> {
+    fn check(&self) -> Result<(), String> {
         Ok(())
     }
 
-    pub(super) fn shape(&self) -> String {
+    fn shape(&self) -> String {
         format!("{} x {}", self.to.rows, self.to.cols)
     }
+
+    fn sum_length(&self) -> usize {
+        0
+    }
+
+    fn place(&mut self, _: Segment) {}
 }

@@ -41,16 +41,8 @@ impl<F: Real> Cpu<F> {
         match op.counted(|m| self.counted(m)) {
             None => self.execute_whole(op),
             Some(counted) => {
-                // What leaves a loss for every row leaves none for rows that do not count.
-                let losses = match op {
-                    Op::SoftmaxXent(op) => Some(op.own_losses()),
-                    Op::SoftmaxStats(op) => op.losses,
-                    Op::Penalty(op) => Some(op.own_losses()),
-                    _ => None,
-                };
-                if let Some(losses) = losses {
-                    let to = &mut self.reals[losses.slot.0][losses.offset..losses.end()];
-                    to.fill(F::ZERO);
+                for m in op.row_results() {
+                    self.reals[m.slot.0][m.offset..m.end()].fill(F::ZERO);
                 }
                 self.execute_whole(&counted);
             }

@@ -230,20 +230,18 @@ impl<F: Number> Cpu<F> {
 
 /// Bytes of operands that an f32 executor of `plan` keeps packed, at most.
 pub fn packed_bytes(plan: &Plan) -> u64 {
-    let of = |op: &Op| match op {
-        Op::MatMul(op) => {
+    let product = |op: &Op| {
+        if let Op::MatMul(op) = op {
             let (m, k, n) = op.dims();
-            (product::room_elements([m, k, n]), 0)
+            product::room_elements([m, k, n])
+        } else {
+            0
         }
-        Op::Scan(op) => (0, op.terms() * op.hidden * op.hidden),
-        Op::Abreast(op) => {
-            let of = |s: &Scan| s.terms() * s.hidden * s.hidden;
-            (0, op.scans.iter().map(of).max().unwrap_or(0))
-        }
-        _ => (0, 0),
     };
-    let most = { plan.ops.iter().map(of) }.fold((0, 0), |a, b| (a.0.max(b.0), a.1.max(b.1)));
-    4 * (most.0 + most.1) as u64
+    let scan = |s: &Scan| s.terms() * s.hidden * s.hidden;
+    let products = plan.ops.iter().map(product).max().unwrap_or(0);
+    let scans = plan.ops.iter().flat_map(Op::scans).map(scan);
+    4 * (products + scans.max().unwrap_or(0)) as u64
 }
 
 /// Runs `f` with the widest vector instructions that numbers of type F have on this CPU.

@@ -44,10 +44,8 @@ fn needless(plan: &Plan, at: usize, copy: &Transpose) -> bool {
             return false;
         }
         if op.reads().iter().any(touches) {
-            let fits = match op {
-                Op::Scan(scan) => packs(scan),
-                _ => false,
-            };
+            let scans = op.scans();
+            let fits = !scans.is_empty() && scans.iter().all(packs);
             if !fits || n < at {
                 return false;
             }
