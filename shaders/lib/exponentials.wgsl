@@ -10,6 +10,8 @@
     }
 #if SHARED
     maxima[thread] = largest;
+    // In storage, too: every lane has read the first score, which its own lane may replace from here on.
+    storageBarrier();
     workgroupBarrier();
     for (var l = 0u; l < LANES; l++) {
         let x = maxima[thread - lane + l];
