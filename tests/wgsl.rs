@@ -467,6 +467,11 @@ fn every_stage_of_a_loop_over_time_ends_with_a_barrier_of_storage() {
                     naga::Statement::Loop { body, .. } => Some(body),
                     _ => None,
                 });
+                // Behind the loop's condition.
+                let rounds = rounds.unwrap().iter().find_map(|s| match s {
+                    naga::Statement::Block(inner) => Some(inner),
+                    _ => None,
+                });
                 let mut ends = 0;
                 let mut open = false;
                 for statement in rounds.unwrap().iter() {

@@ -10,8 +10,6 @@
     }
 #if SHARED
     maxima[thread] = largest;
-    // In storage, too: every lane has read the first score, which its own lane may replace from here on.
-    storageBarrier();
     workgroupBarrier();
     for (var l = 0u; l < LANES; l++) {
         let x = maxima[thread - lane + l];
@@ -25,6 +23,8 @@
     }
 #if SHARED
     sums[thread] = sum;
+    // In storage, too: every lane has read the first score, which its own lane may replace from here on.
+    storageBarrier();
     workgroupBarrier();
     sum = 0.0;
     for (var l = 0u; l < LANES; l++) {
