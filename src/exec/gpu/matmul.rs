@@ -66,8 +66,8 @@ pub(super) const COOPERATIVE_BYTES: u32 = 2 * 2 * 1024 + 4 * 4096;
 
 /// On matrices that a subgroup multiplies together, where the adapter has them for f16 with sums in f32.
 ///
-/// This kernel has never run: no adapter at hand has such matrices. It is valid to naga and becomes SPIR-V, which tests
-/// look at; nothing may train with it before a check on the adapter itself.
+/// This kernel has passed no check yet. It is valid to naga and becomes SPIR-V, which tests look at; nothing may train with it
+/// before a check on the adapter itself.
 fn cooperative(op: &MatMul, tile: &Tile) -> Result<Source> {
     let template = Template::new(include_str!("../../../shaders/matmul_cooperative.wgsl"))
         .size("GROUP", 4 * tile.cooperative)
