@@ -1,6 +1,8 @@
-// state[s, 0] = reset ? start[s] (0 without START) : state[s, T] for a slot [S, T+1, B * H]; PLANE = (T + 1) * WIDTH, LAST = T * WIDTH.
+// state[s, 0] = reset ? start[s] (0 without START) : state[s, T] for a slot [S, T+1, B * H], PLANE = (T + 1) * WIDTH; steps 0
+// and T of the first state begin at FIRST and at LAST.
 // $control: array<u32>, word 4 is reset
 // $state: array<#{V}>
+// $last: array<#{V}>, the same buffer, or another part of it
 // $start: array<#{V}>, [S, START_COLS]
 @compute @workgroup_size(GROUP)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
@@ -15,9 +17,9 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     var value = #{V}(0.0);
 #end
     if ($control[4] == 0u) {
-        value = $state[to + LAST];
+        value = $last[LAST + to];
     }
-    $state[to] = value;
+    $state[FIRST + to] = value;
 }
 
 #use flat

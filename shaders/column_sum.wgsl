@@ -8,9 +8,9 @@ var<workgroup> lanes: array<#{V}, GROUP>;
 #end
 
 @compute @workgroup_size(GROUP)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     let lane = thread / ACROSS;
-    let column = group.x * ACROSS + thread % ACROSS;
+    let column = (group.y * groups.x + group.x) * ACROSS + thread % ACROSS;
     let own = min(column, FROM_COLS - 1u);
     var sum = #{V}(0.0);
     for (var r = lane; r < FROM_ROWS; r += LANES) {

@@ -1,5 +1,6 @@
-// C [M, N] = A B (+ bias, + C) on cooperative matrices of 16 x 16: operands rounded to f16, sums in f32. A workgroup of
-// four subgroups makes a tile of 64 x 64 elements, 16 of K at a time; a subgroup makes 32 x 32 of it, four matrices.
+// C [M, N] = A B (+ bias, + C) on cooperative matrices of SIZE x SIZE, 8 or 16: operands rounded to f16, sums in f32. A
+// workgroup of four subgroups makes a tile of 64 x 64 elements, 16 of K at a time, DEEP matrices; a subgroup makes 32 x 32
+// of it, SIDE x SIDE matrices.
 // A is [M, K], or [K, M] where TA; B is [K, N], or [N, K] where TB. Elements beyond an edge are read as 0.
 // $a: array<f32>
 // $b: array<f32>
@@ -32,14 +33,13 @@ fn b1(k: u32, column: u32) -> f32 {
 }
 
 @compute @workgroup_size(GROUP)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32, @builtin(subgroup_id) part: u32) {
-    let row = group.y * 64u;
-    let column = group.x * 64u;
-#if COUNTED_ROWS
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) thread: u32, @builtin(subgroup_id) part: u32) {
+    let tile = group.y * groups.x + group.x;
+    let row = tile / ACROSS * 64u;
+    let column = tile % ACROSS * 64u;
     if (row >= M) {
         return;
     }
-#end
     // Sums start as what the product is added to.
     for (var e = thread; e < 4096u; e += GROUP) {
         let i = row + e / 64u;
@@ -58,9 +58,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     workgroupBarrier();
     let down = part / 2u * 32u;
     let across = part % 2u * 32u;
-#for m in 0..2
-#for n in 0..2
-    var acc#{m}#{n} = coopLoadT<coop_mat16x16<f32, C>>(&sums[(down + #{m}u * 16u) * 64u + across + #{n}u * 16u], 64u);
+#for m in 0..SIDE
+#for n in 0..SIDE
+    var acc#{m}_#{n} = coopLoadT<coop_mat#{SIZE}x#{SIZE}<f32, C>>(&sums[(down + #{m}u * SIZE) * 64u + across + #{n}u * SIZE], 64u);
 #end
 #end
     for (var k = 0u; k < K; k += 16u) {
@@ -78,22 +78,27 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 #end
         }
         workgroupBarrier();
-#for m in 0..2
-        let a#{m} = coopLoadT<coop_mat16x16<f16, A>>(&left[(down + #{m}u * 16u) * 16u], 16u);
-        let b#{m} = coopLoadT<coop_mat16x16<f16, B>>(&right[across + #{m}u * 16u], 64u);
+#for q in 0..DEEP
+        {
+#for m in 0..SIDE
+            let a#{m} = coopLoadT<coop_mat#{SIZE}x#{SIZE}<f16, A>>(&left[(down + #{m}u * SIZE) * 16u + #{q}u * SIZE], 16u);
+            let b#{m} = coopLoadT<coop_mat#{SIZE}x#{SIZE}<f16, B>>(&right[#{q}u * SIZE * 64u + across + #{m}u * SIZE], 64u);
 #end
-#for m in 0..2
-#for n in 0..2
-        acc#{m}#{n} = coopMultiplyAdd(a#{m}, b#{n}, acc#{m}#{n});
+#for m in 0..SIDE
+#for n in 0..SIDE
+            acc#{m}_#{n} = coopMultiplyAdd(a#{m}, b#{n}, acc#{m}_#{n});
 #end
+#end
+        }
 #end
         workgroupBarrier();
     }
-#for m in 0..2
-#for n in 0..2
-    coopStoreT(acc#{m}#{n}, &sums[(down + #{m}u * 16u) * 64u + across + #{n}u * 16u], 64u);
+#for m in 0..SIDE
+#for n in 0..SIDE
+    coopStoreT(acc#{m}_#{n}, &sums[(down + #{m}u * SIZE) * 64u + across + #{n}u * SIZE], 64u);
 #end
 #end
+    storageBarrier();
     workgroupBarrier();
     for (var e = thread; e < 4096u; e += GROUP) {
         let i = row + e / 64u;

@@ -31,16 +31,15 @@ fn b1(k: u32, column: u32) -> f32 {
 }
 
 @compute @workgroup_size(256)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    let row = group.y * 64u;
-    let column = group.x * 64u;
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+    let tile = group.y * groups.x + group.x;
+    let row = tile / ACROSS * 64u;
+    let column = tile % ACROSS * 64u;
     let x = thread % 16u;
     let y = thread / 16u;
-#if COUNTED_ROWS
     if (row >= M) {
         return;
     }
-#end
 #for m in 0..4
     var acc#{m} = vec4<f32>(0.0);
 #end

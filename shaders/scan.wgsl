@@ -5,9 +5,11 @@
 // thread keeps ROWS rows times COLUMNS V of every sum in registers; threads run along the units first, so that neighbours
 // read neighbouring weights. Rows and units beyond the edge repeat the last one and store nothing. Layouts, in V:
 //   state [S, T+1, B, UNITS]; kept [T, B, K, UNITS]; delta [T+1, B, D, UNITS]; work [planes, B, UNITS]
-// Where PACKED, a step has the rows that still run, and ALL rows in place of T * B: see src/op/scan.rs.
+// Where PACKED, a step has the rows that still run, and ALL rows in place of T * B: see src/op/scan.rs. Where buffers hold
+// a range of the rows of all steps, it begins with row step.w; where PARTED, a thread makes only those of this step's rows
+// that are among the OWNED ones from there on: see src/exec/gpu/ranges.rs.
 // Buffers, each bound only where the stage uses it:
-// $state: array<V>
+// $state#: array<V>, of a state by its number
 // $kept: array<V>
 // $delta: array<V>
 // $work: array<V>
@@ -44,19 +46,32 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     let here = select($counts[STARTS + min(t, STEPS)], 0u, before);
     let next = $counts[STARTS + min(t + 1u, STEPS)];
     let later = select($counts[STARTS + min(t + 2u, STEPS)] - next, 0u, t + 1u >= STEPS);
+#if PARTED
+    let present = select(next - here, BATCH, before);
+#else
     let running = select(next - here, BATCH, before);
+#end
     let old = select(BATCH + $counts[STARTS + min(max(t, 1u) - 1u, STEPS)], 0u, t == 0u);
     let now = BATCH + here;
 #else
+#if PARTED
+    let here = t * BATCH;
+    let present = BATCH;
+#else
     let running = BATCH;
+#end
+#end
+#if PARTED
+    let low = max(step.w, here) - here;
+    let running = min(present, max(step.w + OWNED, here) - here);
 #end
 #if UNIFORM
     // The same rows for a whole workgroup, in words from which a compiler sees it.
-    let first_row = (group.y * groups.x + group.x) / (ACROSS / GROUP) * ROWS;
+    let first_row = #{LOW}(group.y * groups.x + group.x) / (ACROSS / GROUP) * ROWS;
 #else
-    let first_row = thread / ACROSS * ROWS;
+    let first_row = #{LOW}thread / ACROSS * ROWS;
 #end
-#if PACKED
+#if CUT
     if (first_row >= running) {
         return;
     }

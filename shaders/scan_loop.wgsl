@@ -3,7 +3,7 @@
 // From step step.x on it goes through step.w steps, backward in time where BACKWARD; after every stage its threads wait for
 // one another. Everything else is as in shaders/scan.wgsl, but that nothing is PACKED.
 // Buffers, each bound only where the stage uses it:
-// $state: array<V>
+// $state#: array<V>, of a state by its number
 // $kept: array<V>
 // $delta: array<V>
 // $work: array<V>

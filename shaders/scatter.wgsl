@@ -1,6 +1,7 @@
 // into [V, D] (+)= sums of the rows of from [R, D] with the same id, in the order of the rows; `into` starts with
-// the row of id FIRST. A thread sums one column, or four, of one id's run.
-// $index: array<u32>, from step.y on row numbers sorted by id [R], then where each id's run starts [V + 1]
+// the row of id FIRST. A thread sums one column, or four, of one id's run. Where BANDED, `from` has only those of all ROWS
+// rows that begin with row ROW.
+// $index: array<u32>, from step.y on row numbers sorted by id [ROWS], then where each id's run starts [V + 1]
 // $from: array<#{V}>
 // $into: array<#{V}>
 @compute @workgroup_size(GROUP)
@@ -14,10 +15,17 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     let column = i % INTO_COLS;
     let at = INTO_OFFSET + row * INTO_STRIDE + column;
     var sum = #{V}(0.0);
-    let starts = step.y + FROM_ROWS + token;
+    let starts = step.y + ROWS + token;
     let end = $index[starts + 1u];
     for (var r = $index[starts]; r < end; r++) {
+#if BANDED
+        let own = $index[step.y + r] - ROW;
+        if (own < FROM_ROWS) {
+            sum += $from[FROM_OFFSET + own * FROM_STRIDE + column];
+        }
+#else
         sum += $from[FROM_OFFSET + $index[step.y + r] * FROM_STRIDE + column];
+#end
     }
 #if ACCUMULATE
     sum += $into[at];

@@ -17,8 +17,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     let goal = $ids[FIRST + step.y + own];
     let score = $logits[at + goal];
 #if SHARED
-    // The target's score is read before its lane replaces it.
-    workgroupBarrier();
+    // The target's score is read before its lane replaces it: in storage, which a barrier of the workgroup alone leaves unordered.
+    storageBarrier();
 #end
     if (row >= LOGITS_ROWS) {
 #if COUNTED

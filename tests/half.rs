@@ -461,7 +461,7 @@ fn what_has_no_half_precision_refuses_it_before_any_work() {
         5,
         &["cooperative"],
     );
-    if !device().adapter.cooperative {
+    if device().adapter.cooperative == 0 {
         let (name, feature) = (device().adapter.name.clone(), "wgpu-cooperative-matrix");
         for args in ["train a.txt --half", "profile --half", "check --half"] {
             let args = format!("{args} --cooperative --device gpu");

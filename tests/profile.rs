@@ -334,6 +334,7 @@ fn on_an_adapter_every_kernel_is_a_row() {
     .tile.sizes.group: number
     .tile.sizes.lanes: number
     .tile.sizes.loop_steps: number
+    .tile.sizes.matrices: number
     .tile.sizes.product_columns: number
     .tile.sizes.product_rows: number
     .tile.sizes.scan_rows: number

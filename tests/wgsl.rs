@@ -5,6 +5,8 @@
 //! equations in both directions, then come the kernels of one layer, and the diff should say what the change says.
 //! tests/dawn puts the same files before a second compiler, by hand.
 
+mod barriers;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
@@ -413,6 +415,95 @@ fn every_operation_and_rule_is_valid_wgsl_in_every_tile() {
     }
 }
 
+/// Kernels of the plans that have every operation, in every tile.
+fn every_kernel() -> Vec<(String, String)> {
+    let plans = everything(ADAM);
+    let kernels = plans.iter().flat_map(|plan| {
+        let of = |(_, tile): &(_, Tile)| Gpu::sources(plan, tile).unwrap();
+        tiles().iter().flat_map(of).collect::<Vec<_>>()
+    });
+    let all: BTreeSet<(String, String)> = kernels.collect();
+    all.into_iter().collect()
+}
+
+#[test]
+fn what_threads_hand_on_through_storage_is_behind_a_barrier_of_storage() {
+    let kernels = every_kernel();
+    for (name, text) in &kernels {
+        if let Some(fault) = barriers::fault(text) {
+            panic!("{name}: {fault}\n{text}");
+        }
+    }
+    // Without them the walk finds a fault, in softmax_xent, where a lane replaces what all lanes have read.
+    let mut found = 0;
+    for (name, text) in kernels.iter().filter(|k| k.1.contains("let score = ")) {
+        let replaced = text.find("select(gradient, gradient - factor");
+        let (Some(stored), true) = (replaced, text.contains("var<workgroup>")) else {
+            continue;
+        };
+        found += 1;
+        let without = text.replace("storageBarrier", "workgroupBarrier");
+        assert!(barriers::fault(&without).is_some(), "{name}:\n{without}");
+        // The walk cannot tell a lane's own score from another's where there is no barrier at all.
+        let score = text.find("let score = ").unwrap_or(stored);
+        let between = &text[score..stored];
+        assert!(between.contains("storageBarrier();"), "{name}:\n{text}");
+    }
+    assert!(found > 0, "no loss is shared by lanes");
+}
+
+/// A stage of a loop over time reads what other threads have made in the one before, or in the step before.
+#[test]
+fn every_stage_of_a_loop_over_time_ends_with_a_barrier_of_storage() {
+    let mut loops = 0;
+    for cell in every_cell() {
+        let compiled = cell.compile();
+        for (_, tile) in tiles().iter().filter(|(_, tile)| tile.loop_steps > 0) {
+            for (name, text) in scans(&layer(&cell, 8, DIMS), tile) {
+                let stages = match name.strip_suffix(".loop") {
+                    Some("forward.l0") => compiled.forward.len(),
+                    Some("backward.l0") => compiled.backward.len(),
+                    _ => continue,
+                };
+                loops += 1;
+                let module = naga::front::wgsl::parse_str(&text).unwrap();
+                let body = &module.entry_points[0].function.body;
+                let rounds = body.iter().find_map(|s| match s {
+                    naga::Statement::Loop { body, .. } => Some(body),
+                    _ => None,
+                });
+                // Behind the loop's condition.
+                let rounds = rounds.unwrap().iter().find_map(|s| match s {
+                    naga::Statement::Block(inner) => Some(inner),
+                    _ => None,
+                });
+                let mut ends = 0;
+                let mut open = false;
+                for statement in rounds.unwrap().iter() {
+                    match statement {
+                        naga::Statement::Block(_) => {
+                            assert!(!open, "{} {name}: a stage without an end", cell.name);
+                            open = true;
+                        }
+                        naga::Statement::ControlBarrier(naga::Barrier::STORAGE) => {
+                            ends += usize::from(open);
+                            open = false;
+                        }
+                        _ => {}
+                    }
+                }
+                assert_eq!(
+                    (ends, open),
+                    (stages, false),
+                    "{} {name}:\n{text}",
+                    cell.name
+                );
+            }
+        }
+    }
+    assert!(loops > 20, "{loops} loops");
+}
+
 /// The same kernels in f64, which is said of naga alone: the shading language has no such type.
 #[test]
 fn every_kernel_in_double_precision_is_valid() {
@@ -486,12 +577,21 @@ fn more_layers_of_a_shape_need_no_other_kernels() {
 /// they load, multiply and store cooperative matrices.
 #[test]
 fn products_on_cooperative_matrices_are_valid_and_become_spirv() {
+    // Matrices of 16 x 16: four sums, two operands on either side. Of 8 x 8: four times as many, and K in two parts.
+    for (threads, matrices, counts) in [(32, 16, [8, 4, 4]), (8, 8, [32, 16, 32])] {
+        let tile = Tile {
+            cooperative: threads,
+            matrices,
+            ..Tile::GPU
+        };
+        cooperative_products(&tile, counts);
+    }
+}
+
+/// `counts`: how often a kernel loads, stores and multiplies.
+fn cooperative_products(tile: &Tile, counts: [usize; 3]) {
     use naga::valid::Capabilities;
-    let tile = Tile {
-        cooperative: 32,
-        ..Tile::GPU
-    };
-    let kernels = Gpu::sources(&halved(ADAM), &tile).unwrap();
+    let kernels = Gpu::sources(&halved(ADAM), tile).unwrap();
     let enabled = |text: &str| text.contains("enable wgpu_cooperative_matrix;");
     let products: Vec<_> = kernels.iter().filter(|k| enabled(&k.1)).collect();
     assert!(products.len() > 8, "{} products", products.len());
@@ -515,8 +615,8 @@ fn products_on_cooperative_matrices_are_valid_and_become_spirv() {
         };
         let words = naga::back::spv::write_vec(&module, &info.unwrap(), &options, None).unwrap();
         // OpCooperativeMatrixLoadKHR, StoreKHR and MulAddKHR.
-        let counts = [4457, 4458, 4459].map(|opcode| instructions(&words, opcode));
-        assert_eq!(counts, [8, 4, 4], "{name}");
+        let found = [4457, 4458, 4459].map(|opcode| instructions(&words, opcode));
+        assert_eq!(found, counts, "{name}");
     }
 }
 

@@ -23,6 +23,8 @@
     }
 #if SHARED
     sums[thread] = sum;
+    // In storage, too: every lane has read the first score, which its own lane may replace from here on.
+    storageBarrier();
     workgroupBarrier();
     sum = 0.0;
     for (var l = 0u; l < LANES; l++) {

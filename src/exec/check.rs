@@ -309,8 +309,8 @@ impl<F: Number> Twins<F> {
 
     /// Rows that do not count are left alone by operations, and here.
     fn nan(&mut self, m: Matrix) {
-        let most = |l: Live| self.cpu.read_words(l.slot)[l.word] as usize;
-        let rows = m.live.map_or(m.rows, |live| m.rows.min(most(live)));
+        let count = |l: Live| self.cpu.read_words(l.slot)[l.word];
+        let rows = { m.live }.map_or(m.rows, |live| live.rows(m.rows, count(live)));
         let values = self.cpu.write(m.slot);
         for r in 0..rows {
             let at = m.offset + r * m.stride;

@@ -149,7 +149,11 @@ impl Adaptive {
                     builder.plan.add(name, &[1, rows], Role::Numbers)
                 }),
             };
-            let live = Live { slot: counts, word };
+            let live = Live {
+                slot: counts,
+                word,
+                before: 0,
+            };
             self.tail(builder, tail, &own, x, live, positions.losses, grad);
             slots.push(own);
         }

@@ -129,7 +129,11 @@ impl Builder {
     /// Where a run says how many rows count; absent where all do.
     pub fn live(&self) -> Option<Live> {
         let word = Packing::ROWS;
-        self.plan.io.counts.map(|slot| Live { slot, word })
+        self.plan.io.counts.map(|slot| Live {
+            slot,
+            word,
+            before: 0,
+        })
     }
 
     /// How the steps of a recurrent layer are packed; those of one without `memory` are a single step.

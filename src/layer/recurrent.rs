@@ -296,6 +296,7 @@ impl Layer for Recurrent {
                 name: format!("carry.{label}"),
                 control: builder.control,
                 state,
+                first: 0,
                 states,
                 last: rows * h,
                 width: b * h,

@@ -12,6 +12,8 @@ pub struct Carry {
     pub control: SlotId,
     /// The states' slot.
     pub state: SlotId,
+    /// The element at which the first of the states begins.
+    pub first: usize,
     /// S.
     pub states: usize,
     /// Elements before a state's last step: T * B * H.
@@ -27,7 +29,7 @@ impl Carry {
         let cols = self.last + self.width;
         Matrix {
             slot: self.state,
-            offset: 0,
+            offset: self.first,
             rows: self.states,
             cols,
             stride: cols,
@@ -38,7 +40,8 @@ impl Carry {
     /// The plain code; `start` is empty where nothing is learned.
     pub fn plain<F: Real>(&self, reset: bool, start: &[F], state: &mut [F]) {
         let plane = self.last + self.width;
-        for (s, plane) in state.chunks_mut(plane).enumerate() {
+        let planes = state[self.first..].chunks_mut(plane);
+        for (s, plane) in planes.take(self.states).enumerate() {
             if let (true, Some(m)) = (reset, self.start) {
                 let row = &start[s * m.stride..][..m.cols];
                 for to in plane[..self.width].chunks_mut(m.cols) {

@@ -93,6 +93,15 @@ pub struct Live {
     pub slot: SlotId,
     /// Its word.
     pub word: usize,
+    /// How many of the rows that it counts lie before the matrix's first one.
+    pub before: usize,
+}
+
+impl Live {
+    /// How many rows count of the `most` that a matrix has, where the host's number is `count`.
+    pub fn rows(&self, most: usize, count: u32) -> usize {
+        most.min((count as usize).saturating_sub(self.before))
+    }
 }
 
 impl Matrix {
@@ -112,6 +121,10 @@ impl Matrix {
         Matrix {
             offset: self.offset + from * self.stride,
             rows,
+            live: self.live.map(|live| Live {
+                before: live.before + from,
+                ..live
+            }),
             ..self
         }
     }

@@ -51,6 +51,8 @@ pub fn adamw() -> Mode {
 /// A minibatch of ids, which go with `plan`.
 pub struct Batch {
     ids: Vec<u32>,
+    targets: Option<Vec<u32>>,
+    starts: Option<Vec<u32>>,
     control: Control,
     hyper: Hyper,
 }
@@ -61,9 +63,11 @@ impl Batch {
         let ids = plan.slot(plan.io.ids.unwrap());
         let mut stream = Stream::new(seed, Purpose::Check, 0);
         let rows = ids.len() - ids.shape[1];
-        let id = |_| (f64::from(stream.uniform()) * 11.0) as u32;
+        let mut id = |_| (f64::from(stream.uniform()) * 11.0) as u32;
         Batch {
-            ids: (0..ids.len()).map(id).collect(),
+            ids: (0..ids.len()).map(&mut id).collect(),
+            targets: plan.io.targets.map(|_| (0..rows).map(&mut id).collect()),
+            starts: plan.packing.map(|p| p.falling()),
             control: Control {
                 key: [seed as u32, 77],
                 step: [3, 0],
@@ -83,9 +87,9 @@ impl Batch {
     pub fn inputs(&self) -> Inputs<'_> {
         Inputs {
             ids: &self.ids,
-            targets: None,
+            targets: self.targets.as_deref(),
             weights: None,
-            starts: None,
+            starts: self.starts.as_deref(),
             control: self.control,
             hyper: self.hyper,
         }

@@ -54,7 +54,7 @@ impl<F: Real> Cpu<F> {
         match matrix.live {
             None => matrix,
             Some(live) => Matrix {
-                rows: matrix.rows.min(self.words[live.slot.0][live.word] as usize),
+                rows: live.rows(matrix.rows, self.words[live.slot.0][live.word]),
                 live: None,
                 ..matrix
             },

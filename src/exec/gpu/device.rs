@@ -46,8 +46,9 @@ pub struct Adapter {
     pub half: bool,
     /// Whether kernels can compute in double precision (the feature `shader-f64`).
     pub double: bool,
-    /// Whether subgroups can multiply cooperative matrices of 16 x 16 in f16 with sums in f32.
-    pub cooperative: bool,
+    /// Rows and columns of the cooperative matrices that subgroups can multiply in f16 with sums in f32, 16 or 8; 0 where they
+    /// can not.
+    pub cooperative: u32,
 }
 
 /// Which adapter is meant.
@@ -127,6 +128,10 @@ fn instance() -> wgpu::Instance {
     })
 }
 
+/// The most bytes of a binding, whatever an adapter allows: kernels count elements in 32 bits, and Metal's are told a
+/// binding's size in as many.
+const COUNTED: u64 = (1 << 32) - 256;
+
 fn describe(index: usize, adapter: &wgpu::Adapter) -> Adapter {
     let (info, limits) = (adapter.get_info(), adapter.limits());
     let driver = format!("{} {}", info.driver, info.driver_info);
@@ -142,18 +147,24 @@ fn describe(index: usize, adapter: &wgpu::Adapter) -> Adapter {
     let feature = wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX | wgpu::Features::SUBGROUP;
     Adapter {
         index,
-        cooperative: subgroups
-            && matches!(info.subgroup_min_size, 16 | 32 | 64)
+        cooperative: match subgroups
+            && matches!(info.subgroup_min_size, 8 | 16 | 32 | 64)
             && adapter.features().contains(feature)
             && limits.max_compute_workgroup_storage_size >= matmul::COOPERATIVE_BYTES
-            && matrices.iter().any(multiplies),
+        {
+            true => { [16, 8].into_iter() }
+                .find(|size| matrices.iter().any(|of| multiplies(of, *size)))
+                .unwrap_or(0),
+            false => 0,
+        },
         driver: driver.trim().to_string(),
         backend: format!("{:?}", info.backend),
         kind: kind.to_string(),
         software: info.device_type == wgpu::DeviceType::Cpu,
         max_binding: limits
             .max_storage_buffer_binding_size
-            .min(limits.max_buffer_size),
+            .min(limits.max_buffer_size)
+            .min(COUNTED),
         max_bindings: limits.max_storage_buffers_per_shader_stage,
         workgroup_memory: limits.max_compute_workgroup_storage_size,
         workgroup_threads: limits.max_compute_invocations_per_workgroup,
@@ -169,10 +180,10 @@ fn describe(index: usize, adapter: &wgpu::Adapter) -> Adapter {
 }
 
 /// Whether these matrices are what the kernel of products takes.
-fn multiplies(matrices: &wgpu::wgt::CooperativeMatrixProperties) -> bool {
+fn multiplies(matrices: &wgpu::wgt::CooperativeMatrixProperties, size: u32) -> bool {
     use wgpu::wgt::CooperativeScalarType::{F16, F32};
     let of = matrices;
-    [of.m_size, of.n_size, of.k_size] == [16; 3] && (of.ab_type, of.cr_type) == (F16, F32)
+    [of.m_size, of.n_size, of.k_size] == [size; 3] && (of.ab_type, of.cr_type) == (F16, F32)
 }
 
 async fn found() -> (Vec<wgpu::Adapter>, Vec<Adapter>) {
@@ -262,10 +273,10 @@ impl Device {
         let mut features = raw[index].features() & wanted;
         let mut experiments = wgpu::ExperimentalFeatures::disabled();
         if cooperative {
-            if !adapter.cooperative {
+            if adapter.cooperative == 0 {
                 return Err(Error::device(format!(
-                    "cooperative: {} ({}) lacks the feature wgpu-cooperative-matrix for matrices of 16 x 16 in f16 with \
-                     sums in f32; leave cooperative out",
+                    "cooperative: {} ({}) lacks the feature wgpu-cooperative-matrix for matrices of 16 x 16 or 8 x 8 in \
+                     f16 with sums in f32; leave cooperative out",
                     adapter.name, adapter.backend
                 )));
             }
@@ -348,9 +359,12 @@ impl Device {
     pub fn tile(&self, plan: &Plan) -> (Tile, bool) {
         let (mut tile, found) = self.chosen(plan);
         // Whatever a file says.
-        tile.cooperative = match self.cooperative && plan.halved() {
-            true => self.adapter.subgroup as usize,
-            false => 0,
+        (tile.cooperative, tile.matrices) = match self.cooperative && plan.halved() {
+            true => (
+                self.adapter.subgroup as usize,
+                self.adapter.cooperative as usize,
+            ),
+            false => (0, 0),
         };
         (double::tile(tile, plan), found)
     }

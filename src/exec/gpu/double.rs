@@ -40,6 +40,7 @@ pub(super) fn tile(tile: Tile, plan: &Plan) -> Tile {
         true => Tile {
             subgroup: 0,
             cooperative: 0,
+            matrices: 0,
             shared: false,
             ..tile
         },

@@ -113,7 +113,7 @@ impl Gpu {
             Some(other) => Arc::new(other),
             None if tile.wave_steps > 0 => {
                 left_out.push(format!(
-                    "wavefront: no two scans of the plan can run side by side in a kernel of at most {} bindings",
+                    "wavefront: no two scans of the plan can run side by side in a kernel of at most {} bindings of {binding} bytes",
                     fit.bindings
                 ));
                 plan

@@ -1,16 +1,18 @@
 //! From an operation of the plan to its kernels and the order in which they are dispatched.
 
 use super::abreast::merged;
+use super::ranges::Ranges;
 use super::scan::Loop;
 use super::template::Source;
 use super::tile::Tile;
 use super::window::{Fit, Windows, pieces};
 use super::{double, half, matmul, operation, scan};
-use crate::op::{Abreast, Direction, Matrix, Op, Plan, Scan};
+use crate::op::{Abreast, Direction, Matrix, Op, Plan, Scan, Scatter};
 use crate::{Error, Result};
 
 /// What a kernel is told instead of being another one for it: the step, where its operation's piece of the window begins,
-/// the first stream of its random numbers, and how many steps it goes through.
+/// the first stream of its random numbers, and how many steps it goes through; where it binds a range of rows, the first one
+/// of them in place of that.
 pub(super) type Told = [u32; 4];
 
 /// In place of one of an operation's costs: all of them.
@@ -34,6 +36,15 @@ pub(super) fn lower(op: &Op, plan: &Plan, tile: &Tile, fit: Fit) -> Result<Lower
     if let Op::Abreast(op) = op {
         return side_by_side(op, plan, tile, fit);
     }
+    if let Op::Scan(scan) = op
+        && let Some(ranges) = Ranges::of(scan, plan, fit)
+    {
+        let made = |small| in_ranges(scan, &ranges, tile, Windows::new(plan, fit, small));
+        // What does not even bind in ranges is bound whole, and refused.
+        if let Ok(lowered) = made(true).or_else(|_: Error| made(false)) {
+            return declared(op, plan, lowered);
+        }
+    }
     let time = match op {
         Op::Scan(op) if tile.loop_steps > 0 => {
             Some(scan::time_loop(op, tile, fit.threads, fit.sums))
@@ -54,7 +65,7 @@ pub(super) fn lower(op: &Op, plan: &Plan, tile: &Tile, fit: Fit) -> Result<Lower
         left_out = Some("its stages together have too many bindings".into());
     }
     let left_out = left_out.map(|why| format!("no time loop: {why}"));
-    let ((parts, kernels), time) = match looped {
+    let ((parts, pieces, kernels), time) = match looped {
         // What does not bind at once goes step by step, and what does not bind in windows is bound whole.
         None => made(true, None).or_else(|_: Error| made(false, None))?,
         Some(made) => made,
@@ -78,12 +89,23 @@ pub(super) fn lower(op: &Op, plan: &Plan, tile: &Tile, fit: Fit) -> Result<Lower
                 }
             }
         }
-        _ => (0..kernels.len())
-            .map(|k| (k, vec![[0, at, stream, 1]]))
+        _ => { pieces.into_iter().enumerate() }
+            .map(|(k, [at, stream])| (k, vec![[0, at, stream, 1]]))
             .collect(),
     };
+    let lowered = Lowered {
+        kernels,
+        parts,
+        order,
+        left_out,
+    };
+    declared(op, plan, lowered)
+}
+
+/// The same, where kernels bind nothing but what the operation says that it reads and writes.
+fn declared(op: &Op, plan: &Plan, lowered: Lowered) -> Result<Lowered> {
     let (reads, writes) = (op.reads(), op.writes());
-    for kernel in &kernels {
+    for kernel in &lowered.kernels {
         for bind in &kernel.binds {
             let names = |m: &Matrix| m.slot == bind.slot;
             let written = writes.iter().any(names);
@@ -97,11 +119,33 @@ pub(super) fn lower(op: &Op, plan: &Plan, tile: &Tile, fit: Fit) -> Result<Lower
             }
         }
     }
+    Ok(lowered)
+}
+
+/// A scan whose kernels bind ranges of rows.
+fn in_ranges(scan: &Scan, ranges: &Ranges, tile: &Tile, mut windows: Windows) -> Result<Lowered> {
+    let (mut kernels, mut parts) = (Vec::new(), Vec::new());
+    let firsts = ranges.firsts(scan);
+    for first in &firsts {
+        let mut range = scan.clone();
+        range.initial &= *first == 0;
+        let bound = ranges.bind(&mut range, *first, &mut windows);
+        let mut op = Op::Scan(range);
+        windows.place(op.matrices_mut(), true);
+        if let Op::Scan(range) = &op {
+            let of = scan::kernels(range, tile, None, Some(&bound))?;
+            parts.extend(0..of.len());
+            kernels.extend(of);
+        }
+    }
+    finish(&mut kernels, &windows)?;
+    let [at, stream] = told(&Op::Scan(scan.clone()));
+    let why = "no time loop: a slot with the rows of all steps is more than a binding";
     Ok(Lowered {
-        kernels,
         parts,
-        order,
-        left_out,
+        order: ranges.order(scan, &firsts, at, stream),
+        kernels,
+        left_out: (tile.loop_steps > 0).then(|| why.into()),
     })
 }
 
@@ -126,6 +170,12 @@ fn side_by_side(op: &Abreast, plan: &Plan, tile: &Tile, fit: Fit) -> Result<Lowe
         loop_steps: 0,
         ..*tile
     };
+    if let Some(scan) = op.scans.iter().find(|s| Ranges::of(s, plan, fit).is_some()) {
+        return Err(Error::internal(format!(
+            "kernel {}: {} binds its rows in ranges",
+            op.name, scan.name
+        )));
+    }
     let scans = op.scans.iter();
     let parts = scans.map(|scan| lower(&Op::Scan(scan.clone()), plan, &step, fit));
     let parts = parts.collect::<Result<Vec<Lowered>>>()?;
@@ -188,26 +238,31 @@ fn looped_order(op: &Scan, time: &Loop, at: u32, stream: u32) -> Vec<(usize, Vec
     }
 }
 
-/// The kernels of an operation, each after which of the operation's costs it is a share of.
-fn kernels(
-    op: &Op,
-    tile: &Tile,
-    windows: &mut Windows,
-    time: Option<&Loop>,
-) -> Result<(Vec<usize>, Vec<Source>)> {
-    let (mut parts, mut kernels) = (Vec::new(), Vec::new());
+/// The kernels of an operation: of each, which of the operation's costs it is a share of, and what it is told of its piece.
+type Kernels = (Vec<usize>, Vec<[u32; 2]>, Vec<Source>);
+
+fn kernels(op: &Op, tile: &Tile, windows: &mut Windows, time: Option<&Loop>) -> Result<Kernels> {
+    let (mut parts, mut pieces_told, mut kernels) = (Vec::new(), Vec::new(), Vec::new());
     for mut piece in pieces(op, windows.plan(), windows.fit(), tile) {
+        let of_piece = told(&piece);
         for (part, source) in piece_kernels(&mut piece, tile, windows, time)? {
             kernels.push(source);
+            pieces_told.push(of_piece);
             parts.push(part);
         }
     }
-    for kernel in &mut kernels {
+    finish(&mut kernels, windows)?;
+    Ok((parts, pieces_told, kernels))
+}
+
+/// Slots and numbers of their own precision in place of windows and of f32.
+fn finish(kernels: &mut [Source], windows: &Windows) -> Result<()> {
+    for kernel in kernels {
         windows.resolve(kernel)?;
         half::narrow(kernel, windows.plan())?;
         double::widen(kernel, windows.plan())?;
     }
-    Ok((parts, kernels))
+    Ok(())
 }
 
 /// The kernels of an operation of which every matrix fits a binding, or must be cut by the kernel's own means.
@@ -221,10 +276,15 @@ fn piece_kernels(
     if let Op::Norm(op) = op {
         return operation::norm(op, tile, windows);
     }
+    if let Op::Scatter(op) = op {
+        let (tables, bands) = (fit.bands(plan, &op.into), fit.bands(plan, &op.from));
+        if tables.len() * bands.len() > 1 {
+            return scattered(op, tile, windows, &tables, &bands);
+        }
+    }
     // Rows of a table that are too many for one binding: each kernel has some of them.
     let bands = match op {
         Op::Gather(op) => fit.bands(plan, &op.table),
-        Op::Scatter(op) => fit.bands(plan, &op.into),
         Op::SparseUpdate(op) => fit.bands(plan, &op.update.parameters),
         _ => Vec::new(),
     };
@@ -233,7 +293,6 @@ fn piece_kernels(
             let mut part = op.clone();
             match &mut part {
                 Op::Gather(op) => op.table = op.table.band(*first, *count),
-                Op::Scatter(op) => op.into = op.into.band(*first, *count),
                 Op::SparseUpdate(op) => {
                     let update = &mut op.update;
                     for table in [&mut update.parameters]
@@ -248,7 +307,6 @@ fn piece_kernels(
             windows.place(part.matrices_mut(), false);
             let source = match &part {
                 Op::Gather(op) => operation::gather(op, tile, Some(*first))?,
-                Op::Scatter(op) => operation::scatter(op, tile, *first)?,
                 Op::SparseUpdate(op) => operation::sparse_update(op, tile, *first)?,
                 _ => return Err(Error::internal("no operation on a table")),
             };
@@ -260,7 +318,7 @@ fn piece_kernels(
     let join = !matches!(op, Op::MatMul(_));
     windows.place(op.matrices_mut(), join);
     let kernels = match op {
-        Op::Carry(op) => vec![operation::carry(op, tile)?],
+        Op::Carry(op) => vec![operation::carry(op, tile, windows)?],
         Op::Zero(op) => vec![operation::zero(op, tile)?],
         Op::Add(op) => vec![operation::add(op, tile)?],
         Op::Gather(op) => vec![operation::gather(op, tile, None)?],
@@ -271,7 +329,7 @@ fn piece_kernels(
                 Some(_) if op.stages().len() > 1 => vec![WHOLE, op.stages().len()],
                 _ => (0..=op.stages().len()).collect(),
             };
-            let kernels = scan::kernels(op, tile, time)?;
+            let kernels = scan::kernels(op, tile, time, None)?;
             return Ok(parts.into_iter().zip(kernels).collect());
         }
         Op::Dropout(op) => vec![operation::dropout(op, tile)?],
@@ -279,7 +337,7 @@ fn piece_kernels(
         Op::SoftmaxStats(op) => vec![operation::softmax_stats(op, tile)?],
         Op::SoftmaxGradient(op) => vec![operation::softmax_gradient(op, tile)?],
         Op::ColumnSum(op) => vec![operation::column_sum(op, tile)?],
-        Op::Scatter(op) => vec![operation::scatter(op, tile, 0)?],
+        Op::Scatter(op) => vec![operation::scatter(op, tile, 0, (0, op.from.rows))?],
         Op::Penalty(op) => vec![operation::penalty(op, tile)?],
         Op::Propagation(op) => vec![operation::propagation(op, tile)?],
         Op::Norm(_) | Op::Abreast(_) => Vec::new(),
@@ -290,6 +348,34 @@ fn piece_kernels(
         Op::SparseUpdate(op) => vec![operation::sparse_update(op, tile, 0)?],
     };
     Ok(kernels.into_iter().map(|source| (0, source)).collect())
+}
+
+/// Kernels of a scatter whose table, or whose rows, are too many for one binding: each has some of both. Those of later rows
+/// add to what those of earlier ones have made.
+fn scattered(
+    op: &Scatter,
+    tile: &Tile,
+    windows: &mut Windows,
+    tables: &[(usize, usize)],
+    bands: &[(usize, usize)],
+) -> Result<Vec<(usize, Source)>> {
+    let mut kernels = Vec::new();
+    for (row, rows) in bands {
+        for (first, count) in tables {
+            let mut part = Op::Scatter(Scatter {
+                from: op.from.band(*row, *rows),
+                into: op.into.band(*first, *count),
+                accumulate: op.accumulate || *row > 0,
+                ..op.clone()
+            });
+            windows.place(part.matrices_mut(), false);
+            if let Op::Scatter(part) = &part {
+                let source = operation::scatter(part, tile, *first, (*row, op.from.rows))?;
+                kernels.push((0, source));
+            }
+        }
+    }
+    Ok(kernels)
 }
 
 /// Where an operation's piece of the window begins, and its first stream.
@@ -310,4 +396,55 @@ fn told(op: &Op) -> [u32; 2] {
         _ => 0,
     };
     [at as u32, stream]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::cell::library::builtin;
+    use crate::model::{Dims, Mode, Spec, Update};
+    use crate::op::Rule;
+
+    /// No axis of a dispatch has more than 65,535 workgroups, whatever the model's size.
+    #[test]
+    fn large_models_have_no_more_workgroups_than_an_axis() {
+        let update = Update {
+            rule: Rule::Adagrad {
+                eps: 1e-10,
+                weight_decay: 0.0,
+            },
+            clip_norm: 1.0,
+            clip_value: 0.0,
+        };
+        let mut most = 0;
+        for (cell, packed, vocab, batch) in [
+            ("lstm", 0, 7, 1 << 21),
+            ("highway", 0, 7, 1 << 21),
+            ("gru-ln", 5 << 19, 7, 1 << 21),
+            ("lstm", 0, 3 << 20, 16),
+        ] {
+            let dims = Dims { steps: 2, batch };
+            let spec = Spec {
+                vocab,
+                cells: vec![Arc::new(builtin(cell).unwrap()); 2],
+                hidden: 640,
+                embed: 640,
+                packed,
+                ..Spec::default()
+            };
+            let plan = spec.plan(dims, Mode::Train(update)).unwrap();
+            for tile in [Tile::GPU, Tile::SOFTWARE, Tile::NAIVE] {
+                for op in &plan.ops {
+                    for kernel in lower(op, &plan, &tile, Fit::ANY).unwrap().kernels {
+                        let axis = kernel.groups.into_iter().max().unwrap_or(0);
+                        assert!(axis <= 65_535, "{}: {:?}", kernel.label, kernel.groups);
+                        most = most.max(kernel.groups[1]);
+                    }
+                }
+            }
+        }
+        assert!(most > 1, "every operation is small");
+    }
 }

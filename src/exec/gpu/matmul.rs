@@ -10,7 +10,7 @@ use crate::op::{MatMul, Matrix};
 /// The kernel of a product.
 pub(super) fn kernel(op: &MatMul, tile: &Tile) -> Result<Source> {
     if tile.cooperative > 0 {
-        cooperative(op, tile.cooperative)
+        cooperative(op, tile)
     } else if tile.shared {
         shared(op)
     } else {
@@ -44,25 +44,37 @@ fn sizes(template: Template, op: &MatMul) -> Template {
     }
 }
 
-fn shared(op: &MatMul) -> Result<Source> {
+/// One workgroup for each tile of 64 x 64 elements of the result.
+fn tiles(template: Template, op: &MatMul) -> (Template, [u32; 3]) {
+    const TILE: usize = 64;
     let (m, _, n) = op.dims();
+    let (down, across) = (m.div_ceil(TILE), n.div_ceil(TILE));
+    (
+        template.size("ACROSS", across),
+        flat_groups(down * across, 1),
+    )
+}
+
+fn shared(op: &MatMul) -> Result<Source> {
     let template = Template::new(include_str!("../../../shaders/matmul_shared.wgsl"));
-    let groups = [n.div_ceil(64) as u32, m.div_ceil(64) as u32, 1];
+    let (template, groups) = tiles(template, op);
     sizes(template, op).build(&op.name, groups)
 }
 
 /// Bytes of memory that a workgroup of [`cooperative`] shares: two operands of 1024 elements, and 4096 sums.
 pub(super) const COOPERATIVE_BYTES: u32 = 2 * 2 * 1024 + 4 * 4096;
 
-/// On matrices that a subgroup of `size` threads multiplies together, where the adapter has them for f16 with sums in f32.
+/// On matrices that a subgroup multiplies together, where the adapter has them for f16 with sums in f32.
 ///
-/// This kernel has never run: no adapter at hand has such matrices. It is valid to naga and becomes SPIR-V, which tests
-/// look at; nothing may train with it before a check on the adapter itself.
-fn cooperative(op: &MatMul, size: usize) -> Result<Source> {
-    let (m, _, n) = op.dims();
+/// This kernel has passed no check yet. It is valid to naga and becomes SPIR-V, which tests look at; nothing may train with it
+/// before a check on the adapter itself.
+fn cooperative(op: &MatMul, tile: &Tile) -> Result<Source> {
     let template = Template::new(include_str!("../../../shaders/matmul_cooperative.wgsl"))
-        .size("GROUP", 4 * size);
-    let groups = [n.div_ceil(64) as u32, m.div_ceil(64) as u32, 1];
+        .size("GROUP", 4 * tile.cooperative)
+        .size("SIZE", tile.matrices)
+        .size("SIDE", 32 / tile.matrices)
+        .size("DEEP", 16 / tile.matrices);
+    let (template, groups) = tiles(template, op);
     let mut source = sizes(template, op).build(&op.name, groups)?;
     let enabled = "enable wgpu_cooperative_matrix;\n";
     source

@@ -2,7 +2,8 @@
 //!
 //! [`Device`] is an open adapter; [`Gpu`] makes buffers, kernels and bind groups for a plan once and replays them. From an
 //! operation to its kernels leads `lower`: `operation` fills the templates in `shaders/`, `scan` and `matmul` unroll theirs,
-//! `abreast` makes one kernel of several, and `half` and `double` rewrite what they have made.
+//! `abreast` makes one kernel of several, `window` and `ranges` cut what no binding holds, and `half` and `double` rewrite
+//! what they have made.
 
 mod abreast;
 mod buffers;
@@ -18,6 +19,7 @@ mod pace;
 mod pipeline;
 mod plant;
 mod quirk;
+mod ranges;
 mod readback;
 mod room;
 mod run;

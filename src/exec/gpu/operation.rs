@@ -40,10 +40,33 @@ fn flat(template: Template, tile: &Tile, name: &str, threads: usize) -> Result<S
     template.size("GROUP", tile.flat).build(name, groups)
 }
 
-pub(super) fn carry(op: &Carry, tile: &Tile) -> Result<Source> {
+/// Of a slot that no binding holds, with windows of one state, or of its first and last steps.
+pub(super) fn carry(op: &Carry, tile: &Tile, windows: &mut Windows) -> Result<Source> {
+    let (mut state, mut last) = (op.state, op.state);
+    let (mut first, mut late) = (op.first, op.first + op.last);
+    let within = windows.fit().within(windows.plan(), op.state);
+    if windows.plan().slot(op.state).len() > within.binding {
+        let from = first / within.align * within.align;
+        if late + op.width - from <= within.binding {
+            state = windows.add(op.state, from, late + op.width);
+            last = state;
+            late -= from;
+        } else {
+            let from = late / within.align * within.align;
+            state = windows.add(
+                op.state,
+                first / within.align * within.align,
+                first + op.width,
+            );
+            last = windows.add(op.state, from, late + op.width);
+            late -= from;
+        }
+        first %= within.align;
+    }
     let start = op.start.map(|m| fours(tile, [m]));
     let whole = start.is_none_or(|(v, _)| v != "f32");
-    let vector = tile.vector && op.width.is_multiple_of(ELEMENT) && whole;
+    let fours_of = [op.width, op.last, first, late].map(|n| n.is_multiple_of(ELEMENT));
+    let vector = tile.vector && fours_of == [true; 4] && whole;
     let (v, element) = if vector {
         ("vec4<f32>", ELEMENT)
     } else {
@@ -56,9 +79,11 @@ pub(super) fn carry(op: &Carry, tile: &Tile) -> Result<Source> {
         .size("STATES", op.states)
         .size("WIDTH", width)
         .size("PLANE", op.last / element + width)
-        .size("LAST", op.last / element)
+        .size("FIRST", first / element)
+        .size("LAST", late / element)
         .buffer("control", op.control)
-        .buffer("state", op.state);
+        .buffer("state", state)
+        .buffer("last", last);
     if let (Some(m), Some((_, [quarter]))) = (op.start, start) {
         template = template.matrix("start", if vector { &quarter } else { &m });
     }
@@ -96,12 +121,20 @@ pub(super) fn gather(op: &Gather, tile: &Tile, first: Option<usize>) -> Result<S
     flat(template, tile, &op.name, out.rows * out.cols)
 }
 
-/// For the part of the table that starts at row `first`.
-pub(super) fn scatter(op: &Scatter, tile: &Tile, first: usize) -> Result<Source> {
+/// For the part of the table that starts at row `first`, and the rows from `row` on of `rows` that the index is of.
+pub(super) fn scatter(
+    op: &Scatter,
+    tile: &Tile,
+    first: usize,
+    (row, rows): (usize, usize),
+) -> Result<Source> {
     let (v, [from, into]) = fours(tile, [op.from, op.into]);
     let template = shader!("scatter")
         .text("V", v)
         .size("FIRST", first)
+        .size("ROW", row)
+        .size("ROWS", rows)
+        .flag("BANDED", op.from.rows < rows)
         .flag("ACCUMULATE", op.accumulate)
         .buffer("index", op.index)
         // The index lists only rows that count.
@@ -135,7 +168,7 @@ pub(super) fn column_sum(op: &ColumnSum, tile: &Tile) -> Result<Source> {
     if let Some(control) = op.reset_only {
         template = template.buffer("control", control);
     }
-    template.build(&op.name, [from.cols.div_ceil(across) as u32, 1, 1])
+    template.build(&op.name, flat_groups(from.cols, across))
 }
 
 pub(super) fn dropout(op: &Dropout, tile: &Tile) -> Result<Source> {

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::ranges::{Bound, Rows};
 use super::template::{Source, Template, flat_groups};
 use super::tile::{ELEMENT, Tile};
 use crate::cell::reduction::{EPS, Reduction};
@@ -86,6 +87,8 @@ struct Writer<'a> {
     width: usize,
     /// Threads of a subgroup, all of the same rows; 0 where each thread reads its rows itself.
     lanes: usize,
+    /// The range of the rows of all steps that buffers hold, where they do not hold all of them.
+    bound: Option<&'a Bound>,
 }
 
 /// A loop over time within a dispatch.
@@ -123,8 +126,13 @@ fn fours(scan: &Scan) -> bool {
 }
 
 /// The kernels of every stage, in order, then that of the initial states where the scan makes their gradients. With a loop
-/// over time one kernel has all stages.
-pub(super) fn kernels(scan: &Scan, tile: &Tile, time: Option<&Loop>) -> Result<Vec<Source>> {
+/// over time one kernel has all stages; for a range of rows they are told where it begins.
+pub(super) fn kernels(
+    scan: &Scan,
+    tile: &Tile,
+    time: Option<&Loop>,
+    bound: Option<&Bound>,
+) -> Result<Vec<Source>> {
     let width = width(scan, tile);
     let (rows, columns) = tile.scan(scan.direction, scan.batch, scan.hidden / width);
     let writer = Writer {
@@ -133,6 +141,7 @@ pub(super) fn kernels(scan: &Scan, tile: &Tile, time: Option<&Loop>) -> Result<V
         columns,
         width,
         lanes: tile.subgroup,
+        bound,
     };
     let label = |n: usize| format!("{}.{n}", scan.name);
     let mut kernels = match time {
@@ -285,7 +294,9 @@ impl<'a> Writer<'a> {
         if self.lanes > 0 {
             across = across.next_multiple_of(tile.group);
         }
-        let threads = across * self.scan.batch.div_ceil(self.rows);
+        let parted = self.bound.and_then(|b| b.parted);
+        let most = parted.map_or(self.scan.batch, |owned| owned.min(self.scan.batch));
+        let threads = across * most.div_ceil(self.rows);
         let fault = |fault: String| Error::internal(format!("kernel {label}: {fault}"));
         let mut template = self
             .common(
@@ -296,6 +307,9 @@ impl<'a> Writer<'a> {
             .size("THREADS", threads)
             .size("ACROSS", across)
             .flag("PACKED", self.scan.packed.is_some())
+            .flag("PARTED", parted.is_some())
+            .flag("CUT", parted.is_some() || self.scan.packed.is_some())
+            .text("LOW", if parted.is_some() { "low + " } else { "" })
             .flag("UNIFORM", across.is_multiple_of(tile.group))
             .text("STAGE", self.stage(stage).map_err(fault)?);
         if let Some(packed) = self.scan.packed {
@@ -304,16 +318,20 @@ impl<'a> Writer<'a> {
                 .size("STEPS", self.scan.steps)
                 .size("ALL", self.scan.rows);
         }
+        if let Some(owned) = parted {
+            template = template.size("OWNED", owned);
+        }
         template.build(label, flat_groups(threads, tile.group))
     }
 
     /// Every slot that some stage may use, by its name in the shader.
     fn slots(&self) -> Vec<(String, crate::op::SlotId)> {
         let scan = self.scan;
-        let mut slots = vec![
-            ("state".to_string(), scan.state),
-            ("control".to_string(), scan.control),
-        ];
+        let mut slots = vec![("control".to_string(), scan.control)];
+        slots.extend((0..scan.cell.states.len()).map(|k| {
+            let slot = self.bound.map_or(scan.state, |b| b.states[k]);
+            (format!("state{k}"), slot)
+        }));
         slots.extend(scan.packed.map(|p| ("counts".to_string(), p.counts)));
         let mut add = |name: &str, slot: Option<crate::op::SlotId>| {
             slots.extend(slot.map(|s| (name.to_string(), s)));
@@ -360,6 +378,9 @@ impl<'a> Writer<'a> {
                     0 => format!("row{g}"),
                     _ => format!("min(first_row + {}u + lane, running - 1u)", g * lanes),
                 };
+                if self.ends(product.operand) {
+                    let _ = writeln!(out, "let goes_on{g} = {row} < later;");
+                }
                 let row = self.operand(product.operand, &row);
                 let _ = writeln!(out, "let from{g} = {};", row.1);
             }
@@ -368,7 +389,13 @@ impl<'a> Writer<'a> {
             let _ = writeln!(out, "for (var k{p} = 0u; k{p} < {steps}u; k{p}++) {{");
             let x = if lanes > 0 { "a" } else { "x" };
             for g in 0..self.rows / lanes.max(1) {
-                let _ = writeln!(out, "let {x}{g} = ${name}[from{g} + k{p}];");
+                let _ = match self.ends(product.operand) {
+                    true => writeln!(
+                        out,
+                        "let {x}{g} = select(V(0.0), ${name}[from{g} + k{p}], goes_on{g});"
+                    ),
+                    false => writeln!(out, "let {x}{g} = ${name}[from{g} + k{p}];"),
+                };
             }
             for r in 0..if lanes > 0 { self.rows } else { 0 } {
                 let (from, lane) = (r / lanes, r % lanes);
@@ -485,13 +512,29 @@ impl<'a> Writer<'a> {
     }
 
     /// The buffer and the first element, in V, of an operand's row.
-    fn operand(&self, operand: Operand, row: &str) -> (&'static str, String) {
+    fn operand(&self, operand: Operand, row: &str) -> (String, String) {
         match operand {
-            Operand::Previous(k) => ("state", self.state(k, "t", row)),
-            Operand::Made(i) => ("kept", self.kept(self.scan.compiled.saved + i, row)),
-            Operand::Delta(d) => ("delta", self.delta(d, "t", row)),
-            Operand::NextDelta(d) => ("delta", self.delta(d, "(t + 1u)", row)),
+            Operand::Previous(k) => (format!("state{k}"), self.state(k, "t", row)),
+            Operand::Made(i) => ("kept".into(), self.kept(self.scan.compiled.saved + i, row)),
+            Operand::Delta(d) => ("delta".into(), self.delta(d, "t", row)),
+            Operand::NextDelta(d) => ("delta".into(), self.delta(d, "(t + 1u)", row)),
         }
+    }
+
+    /// Whether an operand is zero where a sequence ends, and the zeros behind all steps are beyond the range.
+    fn ends(&self, operand: Operand) -> bool {
+        self.scan.packed.is_some()
+            && matches!(operand, Operand::NextDelta(_))
+            && self.begins(Rows::Delta).is_some()
+    }
+
+    /// What is added to an element, counted from a range's first row on, where the rows are bound in ranges.
+    fn begins(&self, rows: Rows) -> Option<String> {
+        let first = self.bound?.first(rows)? / self.width as isize;
+        Some(match first < 0 {
+            true => format!("- {}u", -first),
+            false => format!("+ {first}u"),
+        })
     }
 
     /// The number of a row of this step among those of all steps.
@@ -504,29 +547,39 @@ impl<'a> Writer<'a> {
 
     fn state(&self, k: usize, step: &str, row: &str) -> String {
         let first = k * (self.scan.steps + 1);
-        match (self.scan.packed, step) {
-            (None, _) => format!("(({first}u + {step}) * BATCH + {row}) * UNITS"),
-            (Some(_), step) => {
-                let plane = if step == "t" { "old" } else { "now" };
-                format!("({k}u * (ALL + BATCH) + {plane} + {row}) * UNITS")
-            }
+        let plane = if step == "t" { "old" } else { "now" };
+        match (self.begins(Rows::State(k)), self.scan.packed) {
+            (Some(first), None) => format!("({step} * BATCH + {row} - step.w) * UNITS {first}"),
+            (Some(first), Some(_)) => format!("({plane} + {row} - step.w) * UNITS {first}"),
+            (None, None) => format!("(({first}u + {step}) * BATCH + {row}) * UNITS"),
+            (None, Some(_)) => format!("({k}u * (ALL + BATCH) + {plane} + {row}) * UNITS"),
         }
     }
 
     fn kept(&self, value: usize, row: &str) -> String {
         let (values, place) = (self.scan.kept_values(), self.place(row));
-        format!("({place} * {values}u + {value}u) * UNITS")
+        match self.begins(Rows::Kept) {
+            None => format!("({place} * {values}u + {value}u) * UNITS"),
+            Some(first) => format!("(({place} - step.w) * {values}u + {value}u) * UNITS {first}"),
+        }
     }
 
     fn delta(&self, d: usize, step: &str, row: &str) -> String {
         let deltas = self.scan.compiled.deltas;
+        let first = self.begins(Rows::Delta);
         let place = match (self.scan.packed, step) {
             (_, "t") => self.place(row),
             (None, _) => format!("({step} * BATCH + {row})"),
             // The rows behind all steps are zero, as is what comes back where a sequence ends.
-            (Some(_), _) => format!("(select(ALL, next, {row} < later) + {row})"),
+            (Some(_), _) if first.is_none() => {
+                format!("(select(ALL, next, {row} < later) + {row})")
+            }
+            (Some(_), _) => format!("(select(here, next, {row} < later) + {row})"),
         };
-        format!("({place} * {deltas}u + {d}u) * UNITS")
+        match first {
+            None => format!("({place} * {deltas}u + {d}u) * UNITS"),
+            Some(first) => format!("(({place} - step.w) * {deltas}u + {d}u) * UNITS {first}"),
+        }
     }
 
     fn work(&self, plane: usize) -> String {
@@ -534,9 +587,18 @@ impl<'a> Writer<'a> {
     }
 
     /// The first element, in V, of the row of a matrix [T * B, n] at this position.
-    fn row(&self, m: &Matrix) -> String {
+    fn row(&self, rows: Rows, m: &Matrix) -> String {
         let (offset, stride) = (m.offset / self.width, m.stride / self.width);
-        format!("{offset}u + {} * {stride}u", self.position())
+        let position = self.position();
+        match (self.begins(rows), self.scan.reversed) {
+            (None, _) => format!("{offset}u + {position} * {stride}u"),
+            (Some(first), false) => format!("({position} - step.w) * {stride}u {first}"),
+            // Counted from the range's end, below 0: numbers wrap around.
+            (Some(first), true) => format!(
+                "({position} + step.w - {}u) * {stride}u {first}",
+                self.scan.rows
+            ),
+        }
     }
 
     /// The position, in rows of the minibatch.
@@ -579,7 +641,10 @@ impl<'a> Writer<'a> {
                 match scan.hoisted {
                     Hoisted::Nothing => return None,
                     Hoisted::Rows(rows) => {
-                        format!("$hoisted[{} + {block}u + j]", self.row(&rows))
+                        format!(
+                            "$hoisted[{} + {block}u + j]",
+                            self.row(Rows::Hoisted, &rows)
+                        )
                     }
                     Hoisted::Table { table, .. } => {
                         let first = table.offset / self.width + block;
@@ -593,16 +658,19 @@ impl<'a> Writer<'a> {
                     }
                 }
             }
-            Load::Input => format!("$input[{} + j]", self.row(&scan.input?)),
-            Load::Previous(k) => format!("$state[{} + j]", self.state(k, "t", "b")),
-            Load::New(k) => format!("$state[{} + j]", self.state(k, "(t + 1u)", "b")),
+            Load::Input => format!("$input[{} + j]", self.row(Rows::Input, &scan.input?)),
+            Load::Previous(k) => format!("$state{k}[{} + j]", self.state(k, "t", "b")),
+            Load::New(k) => format!("$state{k}[{} + j]", self.state(k, "(t + 1u)", "b")),
             Load::Made(i) => format!("$kept[{} + j]", self.kept(scan.compiled.saved + i, "b")),
             Load::Saved(i) => format!("$kept[{} + j]", self.kept(i, "b")),
             Load::Vector(v) => {
                 let offset = scan.vectors.get(v)?.offset / self.width;
                 format!("$v{v}[{offset}u + j]")
             }
-            Load::Upstream => format!("$upstream[{} + j]", self.row(&scan.upstream?)),
+            Load::Upstream => format!(
+                "$upstream[{} + j]",
+                self.row(Rows::Upstream, &scan.upstream?)
+            ),
             Load::Carry(k) => format!("$work[{} + j]", self.work(k)),
             Load::Scratch(i) => format!("$work[{} + j]", self.work(states + i)),
         })
@@ -610,7 +678,7 @@ impl<'a> Writer<'a> {
 
     fn store(&self, store: Store, states: usize, value: &str) -> String {
         let place = match store {
-            Store::New(k) => format!("$state[{} + j]", self.state(k, "(t + 1u)", "b")),
+            Store::New(k) => format!("$state{k}[{} + j]", self.state(k, "(t + 1u)", "b")),
             Store::Made(i) => format!(
                 "$kept[{} + j]",
                 self.kept(self.scan.compiled.saved + i, "b")

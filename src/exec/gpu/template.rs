@@ -176,9 +176,13 @@ impl Template {
             let function = format!("count_{}", name.to_lowercase());
             body = renamed(&body, name, &format!("{function}()"));
             let (most, word) = (self.sizes[name], live.word);
+            let count = match live.before {
+                0 => format!("${COUNTS}[{word}]"),
+                before => format!("max({before}u, ${COUNTS}[{word}]) - {before}u"),
+            };
             let _ = writeln!(
                 body,
-                "fn {function}() -> u32 {{\nreturn min({most}u, ${COUNTS}[{word}]);\n}}"
+                "fn {function}() -> u32 {{\nreturn min({most}u, {count});\n}}"
             );
         }
         let mut types = self.types()?;

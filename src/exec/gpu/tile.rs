@@ -43,6 +43,9 @@ pub struct Tile {
     /// Threads of a subgroup that multiplies cooperative matrices, for products of plans in half precision; 0 elsewhere.
     #[serde(default)]
     pub cooperative: usize,
+    /// Rows and columns of these matrices, 8 or 16; 0 where there are none.
+    #[serde(default)]
+    pub matrices: usize,
 }
 
 /// Threads that share a long row or column where fewer would do for a short one.
@@ -90,6 +93,7 @@ impl Tile {
         flat: 64,
         lanes: 32,
         cooperative: 0,
+        matrices: 0,
     };
 
     /// For a processor that plays a GPU: every load is a loop over the lanes of a vector, so each thread keeps much in
@@ -114,6 +118,7 @@ impl Tile {
         flat: 64,
         lanes: 1,
         cooperative: 0,
+        matrices: 0,
     };
 
     /// [`Tile::SOFTWARE`] on a driver whose subgroups have `size` threads, for a processor of `cores`: threads hand the rows'
@@ -194,7 +199,10 @@ impl Tile {
             && self.product_rows * self.product_columns <= 512
             && self.scan_rows * self.scan_units[0].max(self.scan_units[1]) <= 128
             && self.fewest <= 1 << 16
-            && matches!(self.cooperative, 0 | 16 | 32 | 64)
+            && match self.cooperative {
+                0 => self.matrices == 0,
+                threads => matches!(threads, 8 | 16 | 32 | 64) && matches!(self.matrices, 8 | 16),
+            }
             && self.loop_steps <= LOOP_STEPS
             && self.wave_steps <= LOOP_STEPS
             && match self.subgroup {
@@ -266,6 +274,7 @@ impl Tile {
         flat: 64,
         lanes: 1,
         cooperative: 0,
+        matrices: 0,
     };
 }
 

@@ -3,13 +3,17 @@
 //!
 //! Every matrix of a kernel lies in a window that starts at an offset which a binding may have, and the kernel counts its
 //! elements from there: kernels of equal layers and chunks then have equal texts, and each text is compiled once. A slot
-//! that a kernel writes to and binds in another place too is bound whole, where it is small enough for that.
+//! that a kernel writes to and binds in another place too, which the first one meets, is bound whole, where it is small
+//! enough for that.
 
 use super::device::Device;
 use super::quirk;
-use super::template::Source;
+use super::template::{Bind, Source};
 use super::tile::Tile;
-use crate::op::{MatMul, Matrix, Op, Optimizer, Plan, SlotId};
+use crate::op::dropout::Share;
+use crate::op::{
+    Add, Carry, ColumnSum, Dropout, Gather, MatMul, Matrix, Op, Optimizer, Plan, SlotId, Zero,
+};
 use crate::{Error, Result};
 
 /// Slots of more elements than this are bound in windows even where one binding could hold them.
@@ -62,7 +66,7 @@ impl Fit {
     }
 
     /// The same in elements of a slot.
-    fn within(&self, plan: &Plan, slot: SlotId) -> Fit {
+    pub fn within(&self, plan: &Plan, slot: SlotId) -> Fit {
         let width = plan.slot(slot).width();
         Fit {
             binding: match width {
@@ -100,6 +104,23 @@ impl Fit {
         let fit = self.within(plan, m.slot);
         let most = fit.binding.saturating_sub(fit.align) / m.stride.max(1);
         cut(m.rows, most.max(1))
+    }
+
+    /// Ranges of rows of matrices that have equally many, so that bindings can hold those of each; all but the last one are a
+    /// multiple of `unit` rows.
+    pub fn common_bands(
+        &self,
+        plan: &Plan,
+        matrices: &[Matrix],
+        unit: usize,
+    ) -> Vec<(usize, usize)> {
+        let rows = matrices.iter().map(|m| m.rows).max().unwrap_or(0);
+        let bands = matrices.iter().map(|m| self.bands(plan, m));
+        let most = { bands.filter_map(|bands| bands.first().map(|b| b.1)) }.min();
+        match most {
+            Some(most) if most < rows => cut(rows, (most / unit * unit).max(unit)),
+            _ => vec![(0, rows)],
+        }
     }
 
     /// Ranges of columns of a row that one binding can hold, each a multiple of `unit` but the last.
@@ -153,6 +174,25 @@ impl<'a> Windows<'a> {
         self.plan
     }
 
+    /// A window of a slot from one element to another; it starts at a multiple of [`Windows::align`].
+    pub fn add(&mut self, slot: SlotId, from: usize, to: usize) -> SlotId {
+        let to = to.min(self.plan.slot(slot).len());
+        self.windows.push((slot, from, to));
+        SlotId(self.plan.slots.len() + self.windows.len() - 1)
+    }
+
+    /// Makes a window that was added end no earlier than at an element.
+    pub fn widen(&mut self, window: SlotId, to: usize) {
+        if let Some((slot, _, end)) = self.windows.get_mut(window.0 - self.plan.slots.len()) {
+            *end = to.min(self.plan.slot(*slot).len()).max(*end);
+        }
+    }
+
+    /// The elements of which windows of a slot start at multiples.
+    pub fn align(&self, slot: SlotId) -> usize {
+        self.fit.within(self.plan, slot).align
+    }
+
     /// Moves the matrices of one kernel into windows; with `join`, those of a slot near one another into one.
     pub fn place(&mut self, matrices: Vec<&mut Matrix>, join: bool) {
         let first = self.windows.len();
@@ -183,8 +223,11 @@ impl<'a> Windows<'a> {
 
     /// Puts slots and their parts in place of windows.
     ///
+    /// Windows of a slot of which a kernel writes to one must lie apart, and are all bound as written.
+    ///
     /// # Errors
-    /// Internal, where a kernel would write to one window of a slot and bind another, or bind more than kernels may.
+    /// Internal, where a kernel would write to one window of a slot and bind another that meets it, or bind more than
+    /// kernels may.
     pub fn resolve(&self, source: &mut Source) -> Result<()> {
         for bind in &mut source.binds {
             if let Some(number) = bind.slot.0.checked_sub(self.plan.slots.len()) {
@@ -193,10 +236,23 @@ impl<'a> Windows<'a> {
                 bind.window = Some((from, to));
             }
         }
+        for n in 0..source.binds.len() {
+            let slot = source.binds[n].slot;
+            if !source.binds[n].write && source.binds.iter().any(|b| b.slot == slot && b.write) {
+                source.binds[n].write = true;
+                let read = format!("var<storage, read> buffer{n}:");
+                let written = format!("var<storage, read_write> buffer{n}:");
+                source.text = source.text.replace(&read, &written);
+            }
+        }
+        let apart = |a: &Bind, b: &Bind| match (a.window, b.window) {
+            (Some(a), Some(b)) => a.1 <= b.0 || b.1 <= a.0,
+            _ => false,
+        };
         let twice = |n: usize| {
             let bind = &source.binds[n];
             bind.write && { source.binds.iter().enumerate() }
-                .any(|(other, b)| other != n && b.slot == bind.slot)
+                .any(|(other, b)| other != n && b.slot == bind.slot && !apart(b, bind))
         };
         if source.binds.len() > BINDINGS {
             return Err(Error::internal(format!(
@@ -242,8 +298,89 @@ pub(super) fn pieces(op: &Op, plan: &Plan, fit: Fit, tile: &Tile) -> Vec<Op> {
                 _ => parts.into_iter().map(part).collect(),
             }
         }
+        Op::Zero(op) => match fit.parts(plan, &op.to, 64) {
+            columns if op.to.rows == 1 && columns.len() > 1 => { columns.into_iter() }
+                .map(|(first, count)| {
+                    let to = op.to.columns(first, count);
+                    Op::Zero(Zero { to, ..op.clone() })
+                })
+                .collect(),
+            _ => banded(fit.common_bands(plan, &[op.to], 1), |first, count| {
+                let to = op.to.band(first, count);
+                Op::Zero(Zero { to, ..op.clone() })
+            }),
+        },
+        Op::Add(op) => {
+            let unit = op.flip.unwrap_or(1);
+            banded(
+                fit.common_bands(plan, &[op.from, op.to], unit),
+                |first, count| {
+                    // In reverse order the first rows come from the last ones.
+                    let source = match op.flip {
+                        Some(_) => op.from.rows - first - count,
+                        None => first,
+                    };
+                    Op::Add(Add {
+                        from: op.from.band(source, count),
+                        to: op.to.band(first, count),
+                        ..op.clone()
+                    })
+                },
+            )
+        }
+        Op::Gather(op) => banded(fit.common_bands(plan, &[op.out], 1), |first, count| {
+            Op::Gather(Gather {
+                out: op.out.band(first, count),
+                at: op.at + first,
+                ..op.clone()
+            })
+        }),
+        Op::Dropout(op) => {
+            let unit = match op.share {
+                Share::Steps { batch } => batch,
+                _ => 1,
+            };
+            banded(
+                fit.common_bands(plan, &[op.from, op.to], unit),
+                |first, count| {
+                    Op::Dropout(Dropout {
+                        from: op.from.band(first, count),
+                        to: op.to.band(first, count),
+                        at: op.at + first,
+                        ..op.clone()
+                    })
+                },
+            )
+        }
+        Op::ColumnSum(op) => banded(fit.common_bands(plan, &[op.from], 1), |first, count| {
+            Op::ColumnSum(ColumnSum {
+                from: op.from.band(first, count),
+                accumulate: op.accumulate || first > 0,
+                ..op.clone()
+            })
+        }),
+        Op::Carry(op) => match fit.within(plan, op.state).binding {
+            binding if plan.slot(op.state).len() > binding => (0..op.states)
+                .map(|state| {
+                    Op::Carry(Carry {
+                        first: op.first + state * (op.last + op.width),
+                        states: 1,
+                        start: op.start.map(|m| m.band(state, 1)),
+                        ..op.clone()
+                    })
+                })
+                .collect(),
+            _ => vec![Op::Carry(op.clone())],
+        },
         op => vec![op.clone()],
     }
+}
+
+/// An operation on bands of rows, first and count of each.
+fn banded(bands: Vec<(usize, usize)>, of: impl Fn(usize, usize) -> Op) -> Vec<Op> {
+    { bands.into_iter() }
+        .map(|(first, count)| of(first, count))
+        .collect()
 }
 
 /// An axis of a product.
@@ -280,11 +417,7 @@ fn products(
         (op.c, [Axis::M, Axis::N]),
     ];
     let large = matrices.iter().find(|(matrix, _)| !fits(matrix));
-    // Rows that a run counts are counted from the first one on.
-    let counted =
-        op.a.live
-            .map(|_| if op.transpose_a { Axis::K } else { Axis::M });
-    let cuttable = |axis: &&Axis| length(**axis) > 1 && Some(**axis) != counted;
+    let cuttable = |axis: &&Axis| length(**axis) > 1;
     let axis = large.and_then(|(_, axes)| axes.iter().find(cuttable));
     let deep = (k > deepest).then_some(&Axis::K).filter(cuttable);
     let long = 2.0 * m as f64 * k as f64 * n as f64 > flops;

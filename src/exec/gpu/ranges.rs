@@ -1,0 +1,297 @@
+//! Ranges of a scan's rows: where a slot with the rows of all steps is more than one binding may hold, each of several
+//! kernels binds a range of them.
+//!
+//! A place is a row's number among those of all steps. A range owns places that follow one another, those of whole steps
+//! where rows are neither packed nor without a memory, and binds what its places read and write: of states and of deltas
+//! B rows more, so that those of the step before, or behind, are among them. The kernels of most ranges have one text: a
+//! range's first place is what they are told, in place of how many steps they go through.
+
+use super::lower::Told;
+use super::window::{Fit, Windows};
+use crate::op::scan::Hoisted;
+use crate::op::{Direction, Matrix, Plan, Scan, SlotId};
+
+/// What a scan has of every place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rows {
+    /// The states of this number.
+    State(usize),
+    Kept,
+    Delta,
+    Hoisted,
+    Input,
+    Upstream,
+}
+
+/// Rows of a slot that kernels bind in ranges.
+#[derive(Clone, Copy, Debug)]
+struct Use {
+    rows: Rows,
+    slot: SlotId,
+    /// The element at which the row of place 0 begins.
+    first: usize,
+    /// Elements from one row to the next.
+    stride: usize,
+    /// Of a range, the rows from this many behind its first place on,
+    from: usize,
+    /// to this many behind its last place.
+    to: usize,
+    /// Whether rows are in the reverse order of places.
+    reversed: bool,
+}
+
+/// How a scan's rows are cut.
+pub(super) struct Ranges {
+    uses: Vec<Use>,
+    /// Places of a range, fewer in the last one.
+    owned: usize,
+    /// All places.
+    places: usize,
+    /// Whether a step's rows may lie in several ranges.
+    parted: bool,
+}
+
+/// A range as its kernels see it.
+pub(super) struct Bound {
+    /// Places that it owns, where it need not own whole steps.
+    pub parted: Option<usize>,
+    /// The slots of the states, one each where they are bound apart.
+    pub states: Vec<SlotId>,
+    /// The element of its window at which the row of its first place begins, or, in reverse order, ends.
+    firsts: Vec<(Rows, isize)>,
+}
+
+impl Bound {
+    /// The element, of its window, of the row of the range's first place; none for rows that are bound whole.
+    pub fn first(&self, rows: Rows) -> Option<isize> {
+        self.firsts.iter().find(|f| f.0 == rows).map(|f| f.1)
+    }
+}
+
+impl Ranges {
+    /// None where every slot fits a binding, or not even a range of two steps does.
+    pub fn of(scan: &Scan, plan: &Plan, fit: Fit) -> Option<Ranges> {
+        let uses = uses(scan, plan, fit);
+        let memory = !scan.cell.is_feed_forward();
+        let parted = scan.packed.is_some() || !memory;
+        let least = if memory { scan.batch } else { 1 };
+        let (mut most, mut align) = (scan.rows, 1);
+        for of in &uses {
+            let fit = fit.within(plan, of.slot);
+            let rows = fit.binding.saturating_sub(fit.align) / of.stride;
+            most = most.min(rows.saturating_sub(of.to - of.from));
+            align = align.max(fit.align);
+        }
+        if uses.is_empty() || most < least {
+            return None;
+        }
+        // Windows that begin like one another make for one text.
+        let unit = if parted { 1 } else { scan.batch };
+        let even = unit * (align / common(unit, align));
+        let unit = if most / even * even >= least {
+            even
+        } else {
+            unit
+        };
+        let most = most / unit * unit;
+        // Two at least: the states of one are then far from the next ones'.
+        let parts = scan.rows.div_ceil(most).max(2);
+        let owned = scan.rows.div_ceil(parts).next_multiple_of(unit).max(least);
+        Some(Ranges {
+            uses,
+            owned,
+            places: scan.rows,
+            parted,
+        })
+    }
+
+    /// The first places of the ranges that have rows of these steps.
+    pub fn firsts(&self, scan: &Scan) -> Vec<usize> {
+        let touched = |first: &usize| {
+            let initial = scan.initial && *first == 0;
+            initial
+                || scan
+                    .range
+                    .clone()
+                    .any(|t| self.at(scan, t).any(|f| f == *first))
+        };
+        (0..self.places)
+            .step_by(self.owned)
+            .filter(touched)
+            .collect()
+    }
+
+    /// The first places of the ranges in which step `t` may have rows. Of packed rows there is one at every step at least.
+    fn at(&self, scan: &Scan, t: usize) -> impl DoubleEndedIterator<Item = usize> + use<> {
+        let end = ((t + 1) * scan.batch).min(self.places);
+        let start = if self.parted { t } else { t * scan.batch };
+        let owned = self.owned;
+        let ranges = start / owned..end.div_ceil(owned).max(start / owned);
+        ranges.map(move |range| range * owned)
+    }
+
+    /// Puts what the range at `first` binds of them in place of the scan's slots.
+    pub fn bind(&self, scan: &mut Scan, first: usize, windows: &mut Windows) -> Bound {
+        let count = self.owned.min(self.places - first);
+        let kept = scan.kept;
+        let mut states = vec![scan.state; scan.cell.states.len()];
+        let mut firsts = Vec::new();
+        let mut in_kept: Option<(SlotId, usize)> = None;
+        for of in &self.uses {
+            let (start, end) = of.elements(first, count, self.places);
+            let (slot, from) = match in_kept.filter(|_| Some(of.slot) == kept) {
+                // All that lies there has the same rows.
+                Some((slot, from)) => {
+                    windows.widen(slot, end);
+                    (slot, from)
+                }
+                None => {
+                    let from = start / windows.align(of.slot) * windows.align(of.slot);
+                    (windows.add(of.slot, from, end), from)
+                }
+            };
+            if Some(of.slot) == kept {
+                in_kept = Some((slot, from));
+            }
+            let row = match of.reversed {
+                false => of.first + first * of.stride,
+                true => of.first + (self.places - first) * of.stride,
+            };
+            firsts.push((of.rows, row as isize - from as isize));
+            match of.rows {
+                Rows::State(k) => states[k] = slot,
+                Rows::Kept => scan.kept = Some(slot),
+                Rows::Delta => scan.delta = Some(slot),
+                Rows::Hoisted => {
+                    if let Hoisted::Rows(m) = &mut scan.hoisted {
+                        m.slot = slot;
+                    }
+                }
+                Rows::Input => scan.input.iter_mut().for_each(|m| m.slot = slot),
+                Rows::Upstream => scan.upstream.iter_mut().for_each(|m| m.slot = slot),
+            }
+        }
+        Bound {
+            parted: self.parted.then_some(self.owned),
+            states,
+            firsts,
+        }
+    }
+
+    /// The dispatches of a scan whose kernels are, range by range of `firsts`, those of its `stages` stages, behind those of
+    /// the first range that of the initial states where they are made.
+    pub fn order(
+        &self,
+        scan: &Scan,
+        firsts: &[usize],
+        at: u32,
+        stream: u32,
+    ) -> Vec<(usize, Vec<Told>)> {
+        let stages = scan.stages().len();
+        let initial = scan.initial && scan.direction == Direction::Backward;
+        let kernel = |first: usize| {
+            let range = firsts.iter().position(|f| *f == first).unwrap_or(0);
+            range * stages + usize::from(initial && range > 0)
+        };
+        let step = |t: usize| {
+            self.at(scan, t).flat_map(move |first| {
+                (0..stages).map(move |s| {
+                    (
+                        kernel(first) + s,
+                        vec![[t as u32, at, stream, first as u32]],
+                    )
+                })
+            })
+        };
+        match scan.direction {
+            Direction::Forward => scan.range.clone().flat_map(step).collect(),
+            Direction::Backward => {
+                let last = initial.then(|| (stages, vec![[u32::MAX, at, stream, 0]]));
+                let steps = scan.range.clone().rev().flat_map(step);
+                steps.chain(last).collect()
+            }
+        }
+    }
+}
+
+impl Use {
+    /// What a range binds of it, from the first element to one past the last.
+    fn elements(&self, first: usize, count: usize, places: usize) -> (usize, usize) {
+        let start = match self.reversed {
+            false => first + self.from,
+            true => places - first - count,
+        };
+        let end = start - self.from + count + self.to;
+        (
+            self.first + start * self.stride,
+            self.first + end * self.stride,
+        )
+    }
+}
+
+/// The rows that lie in slots that no binding holds.
+fn uses(scan: &Scan, plan: &Plan, fit: Fit) -> Vec<Use> {
+    let large = |slot: SlotId| plan.slot(slot).len() > fit.within(plan, slot).binding;
+    let h = scan.hidden;
+    let behind = match scan.cell.is_feed_forward() {
+        true => 0,
+        false => scan.batch,
+    };
+    let mut all = Vec::new();
+    let plain = |rows, slot, stride| Use {
+        rows,
+        slot,
+        first: 0,
+        stride,
+        from: 0,
+        to: 0,
+        reversed: false,
+    };
+    if large(scan.state) {
+        all.extend((0..scan.cell.states.len()).map(|k| Use {
+            first: scan.state_row(k, 0, 0, &[]),
+            // Without a memory nobody looks at the step before.
+            from: scan.batch - behind,
+            to: scan.batch,
+            ..plain(Rows::State(k), scan.state, h)
+        }));
+    }
+    if let Some(slot) = scan.kept.filter(|s| large(*s)) {
+        all.push(plain(Rows::Kept, slot, scan.kept_values() * h));
+    }
+    if let Some(slot) = scan.delta.filter(|s| large(*s)) {
+        all.push(Use {
+            to: behind,
+            ..plain(Rows::Delta, slot, scan.compiled.deltas * h)
+        });
+    }
+    let hoisted = match &scan.hoisted {
+        Hoisted::Rows(m) => Some(*m),
+        _ => None,
+    };
+    let matrices: [(Rows, Option<Matrix>); 3] = [
+        (Rows::Hoisted, hoisted),
+        (Rows::Input, scan.input),
+        (Rows::Upstream, scan.upstream),
+    ];
+    for (rows, m) in matrices {
+        let of = |m: &Matrix| match Some(m.slot) == scan.kept {
+            true => large(m.slot),
+            false => !fit.holds(plan, m),
+        };
+        all.extend(m.filter(of).map(|m| Use {
+            first: m.offset,
+            reversed: scan.reversed,
+            ..plain(rows, m.slot, m.stride)
+        }));
+    }
+    all
+}
+
+/// The greatest common divisor.
+fn common(a: usize, b: usize) -> usize {
+    match b {
+        0 => a,
+        b => common(b, a % b),
+    }
+}
