@@ -519,7 +519,7 @@ mod tests {
             subgroup: 0,
             half: false,
             double: false,
-            cooperative: false,
+            cooperative: 0,
         }
     }
 
