@@ -315,9 +315,9 @@ settings! {
         eps: f64 = layers::default_eps(OptimizerName::Adam),
         /// Update only the rows of a large embedding that were used: where exact (auto), off, or lazy: moments of others rest
         sparse: SparseName = SparseName::Auto,
-        /// Gradients longer than this norm are scaled down to it; 0 is off
+        /// Gradients longer than this norm, after clip-value, are scaled down to it; 0 is off
         clip_norm: f64 = 0.0,
-        /// Every element of a gradient is cut to +- this; 0 is off
+        /// Every element of a gradient is cut to +- this, before clip-norm; 0 is off
         clip_value: f64 = 0.0,
     }
     "learning rate's schedule" {
