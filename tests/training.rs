@@ -118,6 +118,7 @@ impl Setting {
                 vocabulary,
                 cells: vec![(&cell).into()],
                 text: None,
+                valid: None,
                 floor: None,
             },
             settings,

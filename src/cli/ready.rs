@@ -82,6 +82,7 @@ pub fn fresh(m: &ArgMatches, device: &Device) -> Result<Option<Ready>> {
         vocabulary,
         cells: cell_texts,
         text: Some(prepared.text),
+        valid: prepared.valid,
         floor: prepared.floor,
     };
     let state = planned.job.start()?;
