@@ -76,7 +76,9 @@ pub fn command() -> Command {
         .args(flags::settings())
         .after_help(
             "Examples:\n  wgrnn train\n  wgrnn train book.txt --cell gru --hidden 256 --minutes 10\n  \
-             wgrnn train book.txt --preset char-rnn --out runs/book\n  wgrnn train --resume runs/book --epochs 60",
+             wgrnn train book.txt --preset char-rnn --out runs/book\n  wgrnn train train.txt --valid valid.txt\n  \
+             wgrnn train --resume runs/book --epochs 60\n\nOther settings or another text for trained weights: export, import, \
+             then train --resume the new run with the text\nand any settings but those that shape the model.",
         )
 }
 

@@ -29,7 +29,9 @@ pub(super) async fn diverged(engine: &mut Engine, step: u64) -> Result<Error> {
             text = match Some(matrix.slot) == parameters {
                 true => format!("{op}: element [{row}, {col}] is {value}"),
                 false => match cell_value(engine, &plan, op, matrix.slot).await? {
-                    Some(name) => format!("{name} is {value}"),
+                    Some(name) => {
+                        format!("{name} ({}: element [{row}, {col}] is {value})", slot.name)
+                    }
                     None => format!(
                         "{} (written by {op}): element [{row}, {col}] is {value}",
                         slot.name
