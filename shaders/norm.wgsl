@@ -1,8 +1,9 @@
 // report = [sum of losses, root of the sum of squares of the gradients, 1 if all are finite, sum of penalties].
 //
 // First one workgroup per CHUNK elements leaves a partial sum (of $values, squared where SQUARE, to $partials from
-// FIRST on; where CUT, gradients are first cut to +-CLIP_VALUE); then, where FINAL, one workgroup adds the partial sums. Every thread sums its share in order and the first
-// one adds the threads in order, so that the result is the same every time.
+// FIRST on; where CUT, gradients are cut to +-CLIP_VALUE before); then, where FINAL, one workgroup adds the partial sums.
+// Every thread sums its share in order and the first one adds the threads in order, so that the result is the same every
+// time.
 // $values: array<f32>
 // $partials: array<f32>
 // $report: array<f32>

@@ -70,8 +70,10 @@ pub fn prepare(
     let valid = match &settings.valid {
         None => None,
         Some(files) => {
-            let files: Vec<PathBuf> = files.0.iter().map(PathBuf::from).collect();
-            Some(open_validation(source, &files, corpus)?)
+            check_validation(source, settings)?;
+            let source = Source::Files(files.0.iter().map(PathBuf::from).collect());
+            let opened = source.open(corpus.folder())?;
+            Some((source, opened))
         }
     };
     let body = body(corpus, vocabulary, settings)?;
@@ -113,27 +115,25 @@ pub fn stored(source: &Source, corpus: &Corpus) -> Result<Text> {
     })
 }
 
-/// Opens the validation text `files`, which goes with the training text `corpus` from `source`.
-fn open_validation(
-    source: &Source,
-    files: &[PathBuf],
-    corpus: &Corpus,
-) -> Result<(Source, Corpus)> {
+/// Refuses a validation text that cannot go with a training text from `source`, before anything is read.
+pub fn check_validation(source: &Source, settings: &Settings) -> Result<()> {
+    let Some(valid) = &settings.valid else {
+        return Ok(());
+    };
     let Source::Files(texts) = source else {
         return Err(Error::usage(
             "--valid: expected a text to train on beside it, got none; texts go before --valid, which takes all names up to \
              the next flag",
         ));
     };
-    let stdin = texts.iter().chain(files).filter(|f| f.as_os_str() == "-");
-    if stdin.count() > 1 {
+    let texts = texts.iter().filter(|f| f.as_os_str() == "-");
+    let valid = valid.0.iter().filter(|f| *f == "-");
+    if texts.count() + valid.count() > 1 {
         return Err(Error::usage(
             "--valid: standard input can be read once, and - is given twice",
         ));
     }
-    let source = Source::Files(files.to_vec());
-    let opened = source.open(corpus.folder())?;
-    Ok((source, opened))
+    Ok(())
 }
 
 /// A validation text in token ids; says how much of it is unknown.
