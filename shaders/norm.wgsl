@@ -1,8 +1,9 @@
 // report = [sum of losses, root of the sum of squares of the gradients, 1 if all are finite, sum of penalties].
 //
 // First one workgroup per CHUNK elements leaves a partial sum (of $values, squared where SQUARE, to $partials from
-// FIRST on); then, where FINAL, one workgroup adds the partial sums. Every thread sums its share in order and the first
-// one adds the threads in order, so that the result is the same every time.
+// FIRST on; where CUT, gradients are cut to +-CLIP_VALUE before); then, where FINAL, one workgroup adds the partial sums.
+// Every thread sums its share in order and the first one adds the threads in order, so that the result is the same every
+// time.
 // $values: array<f32>
 // $partials: array<f32>
 // $report: array<f32>
@@ -25,10 +26,7 @@ fn total(first: u32, count: u32, thread: u32) -> f32 {
     return all;
 }
 
-// By its bits, since a compiler may take every number for finite.
-fn finite(x: f32) -> bool {
-    return (bitcast<u32>(x) & 0x7f800000u) != 0x7f800000u;
-}
+#use finite
 
 @compute @workgroup_size(GROUP)
 fn main(@builtin(local_invocation_index) thread: u32) {
@@ -55,14 +53,31 @@ fn main(@builtin(local_invocation_index) thread: u32) {
     }
 }
 #else
+#if CUT
+
+#use finite
+#end
 
 @compute @workgroup_size(GROUP)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     let chunk = group.y * groups.x + group.x;
     let end = min((chunk + 1u) * CHUNK, VALUES_COLS);
+#if CUT
+#if SCALED
+    let most = CLIP_VALUE * $hyper[6];
+#else
+    let most = CLIP_VALUE;
+#end
+#end
     var sum = 0.0;
     for (var i = chunk * CHUNK + thread; i < end; i += GROUP) {
+#if CUT
+        let whole = $values[VALUES_OFFSET + i];
+        // What is not finite stays so, for the sum to tell of it.
+        let x = select(whole, clamp(whole, -most, most), finite(whole));
+#else
         let x = $values[VALUES_OFFSET + i];
+#end
 #if SQUARE
         sum += x * x;
 #else

@@ -342,6 +342,7 @@ fn train(
         vocabulary_hash: vocabulary.hash(),
         cells: vec![(&cell).into()],
         text: None,
+        valid: None,
         floor: None,
         vocabulary,
     };

@@ -377,6 +377,7 @@ fn optimisers_agree<F: Number>(fast: bool) {
         "adagrad",
         "adam",
         "adamw",
+        "clip_both",
         "clip_norm",
         "clip_value",
         "rmsprop",

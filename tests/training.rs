@@ -118,6 +118,7 @@ impl Setting {
                 vocabulary,
                 cells: vec![(&cell).into()],
                 text: None,
+                valid: None,
                 floor: None,
             },
             settings,
@@ -188,7 +189,7 @@ fn a_stopped_run_goes_on_to_the_bit() {
             optimizer,
             momentum,
             // Too much, so that evaluations get worse at times and the plateau has something to remember.
-            lr: 0.2,
+            lr: 0.05,
             ..settings()
         });
         let figures = goes_on(&setting);

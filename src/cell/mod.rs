@@ -180,6 +180,11 @@ impl Cell {
             .position(|s| s.kind == SourceKind::Input)
     }
 
+    /// Whether the cell looks at its input x at all, in a product or elementwise.
+    pub fn reads_input(&self) -> bool {
+        self.raw_input || self.input_source().is_some()
+    }
+
     /// How many sources are made within the step.
     pub fn made(&self) -> usize {
         self.sources

@@ -20,8 +20,9 @@ pub fn command() -> Command {
             Arg::new("text")
                 .value_name("TEXT")
                 .required(true)
+                .num_args(1..)
                 .value_parser(value_parser!(PathBuf))
-                .help("The text's file, or - for standard input"),
+                .help("The text's files, joined in this order; - is standard input"),
         )
         .arg(
             flags::whole("batch", 1, 65536)
@@ -66,8 +67,8 @@ fn number(name: &'static str) -> Arg {
 
 pub fn run(m: &ArgMatches) -> Result<()> {
     let loaded = Loaded::from_args(m)?;
-    let file = flags::required_path(m, "text")?;
-    let corpus = text::open(&Source::Files(vec![file.clone()]), None)?;
+    let files: Vec<PathBuf> = m.get_many("text").unwrap_or_default().cloned().collect();
+    let corpus = text::open(&Source::Files(files), None)?;
     let vocabulary = &loaded.saved.about.vocabulary;
     let body = text::body(&corpus, vocabulary, &loaded.settings)?;
     if let Some(lr) = m.get_one::<f64>("dynamic") {

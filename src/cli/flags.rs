@@ -149,7 +149,9 @@ pub fn settings() -> impl Iterator<Item = Arg> {
             .help(key.help)
             .help_heading(key.section)
             .value_name(value_name(key));
-        if is_switch(key) {
+        if is_files(key) {
+            arg.num_args(1..).action(ArgAction::Append)
+        } else if is_switch(key) {
             // --tie, or --tie=false to undo what a file says.
             arg.num_args(0..=1)
                 .require_equals(true)
@@ -166,8 +168,14 @@ fn is_switch(key: &wgrnn::train::settings::Key) -> bool {
     (key.accepts)(&Value::Boolean(true))
 }
 
+fn is_files(key: &wgrnn::train::settings::Key) -> bool {
+    (key.accepts)(&Value::Array(vec!["".into()]))
+}
+
 fn value_name(key: &wgrnn::train::settings::Key) -> &'static str {
-    if (key.accepts)(&Value::Float(0.5)) {
+    if is_files(key) {
+        "FILE"
+    } else if (key.accepts)(&Value::Float(0.5)) {
         "X"
     } else if (key.accepts)(&Value::Integer(1)) {
         "N"
@@ -181,8 +189,12 @@ fn value_name(key: &wgrnn::train::settings::Key) -> &'static str {
 /// The settings that were given as flags, of those that the subcommand takes.
 pub fn given(m: &ArgMatches) -> Table {
     let given = Settings::keys().iter().filter_map(|key| {
-        let text = m.try_get_one::<String>(key.name).ok().flatten()?;
-        Some((key.name.to_string(), key.value(text)))
+        let texts: Vec<&String> = m.try_get_many(key.name).ok().flatten()?.collect();
+        let value = match is_files(key) {
+            true => Value::Array(texts.into_iter().map(|t| t.as_str().into()).collect()),
+            false => key.value(texts.last()?),
+        };
+        Some((key.name.to_string(), value))
     });
     given.collect()
 }

@@ -142,15 +142,22 @@ fn ours(m: &ArgMatches, path: &Path, bytes: &[u8]) -> Result<Imported> {
     let checkpoint = Checkpoint::from_bytes(bytes).map_err(named)?;
     let loaded = Loaded::new(checkpoint, path.to_path_buf())?;
     let cells = loaded.saved.about.cells().map_err(named)?;
+    // Whoever goes on with it may do so on another text.
     let about = About {
-        // Whoever goes on with it may do so on another text.
         text: None,
+        valid: None,
         floor: None,
         ..loaded.saved.about
     };
+    let mut settings = loaded.settings;
+    if settings.valid.take().is_some() {
+        settings.val = Settings::default().val;
+    }
+    // It was chosen by the size of the old text.
+    settings.eval_every = None;
     Ok(Imported {
         about,
-        settings: loaded.settings,
+        settings,
         cells,
         weights: loaded.checkpoint,
     })
@@ -208,6 +215,7 @@ fn foreign(m: &ArgMatches, path: &Path, file: &SafeTensors<'_>) -> Result<Import
         vocabulary,
         cells: vec![(&cell).into()],
         text: None,
+        valid: None,
         floor: None,
     };
     Ok(Imported {

@@ -7,6 +7,7 @@ mod eval;
 mod export;
 mod flags;
 mod import;
+mod kept;
 mod known;
 mod load;
 mod memory;

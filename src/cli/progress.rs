@@ -26,7 +26,8 @@ pub struct Progress {
     /// A mean of the newest losses, and the weight that it has gathered.
     mean: f64,
     weight: f64,
-    speed: f64,
+    /// Tokens a second, of late; nothing before the first look.
+    speed: Option<f64>,
     seen: Instant,
     printed: Instant,
 }
@@ -49,15 +50,18 @@ impl Progress {
             unit,
             mean: 0.0,
             weight: 0.0,
-            speed: 0.0,
+            speed: None,
             seen: now,
             printed: now,
         }
     }
 
-    /// Tokens a second, of late.
-    pub fn speed(&self) -> f64 {
-        self.speed
+    /// Tokens a second, of late; of a run that is younger than a look, since its beginning, and nothing where no token was
+    /// read yet.
+    pub fn speed(&self) -> Option<f64> {
+        let seconds = self.seen.elapsed().as_secs_f64();
+        let young = || (self.tokens > 0.0 && seconds > 0.0).then(|| self.tokens / seconds);
+        self.speed.or_else(young)
     }
 
     /// Shows new figures; `left` are the seconds to go, where they can be told.
@@ -71,7 +75,7 @@ impl Progress {
         let now = Instant::now();
         let seconds = now.duration_since(self.seen).as_secs_f64();
         if seconds >= WINDOW.as_secs_f64() {
-            self.speed = std::mem::take(&mut self.tokens) / seconds;
+            self.speed = Some(std::mem::take(&mut self.tokens) / seconds);
             self.seen = now;
         }
         if self.quiet {
@@ -96,17 +100,18 @@ impl Progress {
             let s = s.round() as u64;
             format!("  ETA {}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60)
         });
+        let speed = self.speed();
+        let speed = speed.map_or(String::new(), |speed| format!("  {speed:.0} tokens/s"));
         let penalty = match last.penalty {
             0.0 => String::new(),
             penalty => format!("  penalty {penalty:.3}"),
         };
         format!(
-            "step {}  epoch {:.2}  loss {loss:.3}  {:.3} bits/{}{penalty}  {:.0} tokens/s{left}",
+            "step {}  epoch {:.2}  loss {loss:.3}  {:.3} bits/{}{penalty}{speed}{left}",
             last.step,
             last.step as f64 / self.steps_per_epoch,
             loss / std::f64::consts::LN_2,
             self.unit,
-            self.speed,
         )
     }
 

@@ -62,6 +62,7 @@ pub fn fresh(m: &ArgMatches, device: &Device) -> Result<Option<Ready>> {
     let cells = text::cells(&settings)?;
 
     let source = text::source(&files);
+    text::check_validation(&source, &settings)?;
     let length = settings.length(files.is_empty());
     settings.set_length(length);
     let near = flags::path(m, "out")
@@ -82,6 +83,7 @@ pub fn fresh(m: &ArgMatches, device: &Device) -> Result<Option<Ready>> {
         vocabulary,
         cells: cell_texts,
         text: Some(prepared.text),
+        valid: prepared.valid,
         floor: prepared.floor,
     };
     let state = planned.job.start()?;

@@ -1,20 +1,22 @@
 //! `train --resume`: a run's own settings, text and state, and what a resumed run may change.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::ArgMatches;
+use toml::Table;
 use wgrnn::cell::library;
 use wgrnn::data::Source;
 use wgrnn::exec::Device;
-use wgrnn::train::settings::resolve;
-use wgrnn::train::{About, RunWriter, Settings, State, spec};
+use wgrnn::train::settings::{Files, SoftmaxName, resolve};
+use wgrnn::train::{About, Checkpoint, RunWriter, Settings, State, Text, spec, state};
 use wgrnn::{Error, Kind, Result};
 
 use super::load::Loaded;
-use super::ready::{Ready, planned};
-use super::{flags, out, text};
+use super::ready::{Planned, Ready, planned};
+use super::{flags, kept, out, text};
 
-/// What a resumed run may have another value of; all else is a part of what its weights and counters mean.
+/// What a resumed run may have another value of; all else is a part of what its weights and counters mean. A validation
+/// text is compared by what it holds.
 const FREE: &[&str] = &[
     "dropout",
     "dropout-input",
@@ -54,6 +56,31 @@ const FREE: &[&str] = &[
     "keep",
 ];
 
+/// What shapes a model and says what its weights mean; imported weights may be trained on with other values of all else.
+const SHAPE: &[&str] = &[
+    "vocab",
+    "tokenizer",
+    "min-count",
+    "max-vocab",
+    "lines",
+    "cell",
+    "cell-const",
+    "hidden",
+    "layers",
+    "embed",
+    "tie",
+    "cutoffs",
+    "project",
+    "residual",
+    "skip",
+    "layer-norm",
+    "learn-initial",
+    "bidirectional",
+];
+
+/// The section of settings that say how weights start.
+const STARTS: &str = "initial weights";
+
 /// The run in `writer`'s folder, ready to go on from its newest whole checkpoint; none where only its plan is wanted.
 pub fn prepare(m: &ArgMatches, device: &Device, writer: &RunWriter) -> Result<Option<Ready>> {
     let run = writer.run();
@@ -70,38 +97,54 @@ pub fn prepare(m: &ArgMatches, device: &Device, writer: &RunWriter) -> Result<Op
     // The run's cell is in its checkpoint, so its file need not exist any more.
     let mut names: Vec<&str> = library::names().collect();
     names.extend(loaded.settings.cell.split(','));
-    let settings = resolve(Some((&path, &file)), given, &names)?;
-    same_shape(&loaded.settings, &settings)?;
+    let mut settings = resolve(Some((&path, &file)), given.clone(), &names)?;
+    let sources = Sources {
+        run: run.path(),
+        path: &path,
+        file: file.parse().unwrap_or_default(),
+        given: &given,
+        imported: about.text.is_none(),
+    };
+    sources.allowed(&loaded.settings, &settings)?;
+    kept::cells(&settings, about, run.path())?;
+    kept::tokenizer(&settings, about, run.path())?;
     flags::allowed(m, device, &settings)?;
 
-    let source = source(m, about)?;
-    let corpus = text::open(&source, Some(writer.run().path()))?;
-    if let Some(text) = &about.text
-        && text.hash != corpus.hash()?
+    let shown = run.path().display();
+    let source = source(m, about, &format!("wgrnn train --resume {shown} FILE"))?;
+    if let Some(valid) = &about.valid
+        && !given.contains_key("valid")
     {
-        return Err(Error::usage(format!(
-            "{}: the text is not the one that the run was trained on: expected BLAKE3 {}, found {}",
-            corpus.name,
-            text.hash,
-            corpus.hash()?
-        )));
+        let again = format!("wgrnn train --resume {shown} --valid FILE");
+        settings.valid = Some(valid_again(valid, &again)?);
+    }
+    let corpus = text::open(&source, Some(run.path()))?;
+    let way = kept::train_on(run.path(), &corpus.name);
+    if let Some(before) = &about.text {
+        kept::same_text(before, &text::stored(&source, &corpus)?, "text", &way)?;
     }
     let prepared = text::prepare(&source, &corpus, &about.vocabulary, &settings)?;
+    if let (Some(before), Some(now)) = (&about.valid, &prepared.valid) {
+        kept::same_text(before, now, "validation text", &way)?;
+    }
     let length = settings.length(about.text.as_ref().is_some_and(|t| t.builtin.is_some()));
-    let mut settings = settings;
     settings.set_length(length);
     let cells = about.cells().map_err(|e| loaded.named(e))?;
     let spec = spec(&settings, cells, about.vocabulary.len());
     let Some(mut planned) = planned(m, device, settings, spec, length, &prepared)? else {
         return Ok(None);
     };
+    let state = first_state(&planned, about, &loaded.checkpoint);
+    let mut state = state.map_err(|e| loaded.named(e))?;
     let job = &mut planned.job;
-    let mut state =
-        State::from_checkpoint(&job.plan, &loaded.checkpoint).map_err(|e| loaded.named(e))?;
     let counters = &mut state.counters;
-    // Imported weights bring no text, and so no length of an epoch.
-    if about.text.is_none() {
-        counters.steps_per_epoch = job.steps_per_epoch();
+    let missing = run.missing(counters.best.is_some(), counters.step);
+    missing
+        .iter()
+        .for_each(|line| out::note(&format!("warning: {line}")));
+    if !run.best_path().exists() {
+        // The next evaluation is the best of those that are left.
+        counters.best = None;
     }
     job.go_on(counters).map_err(|e| loaded.named(e))?;
     if job.fraction(counters.step, counters.elapsed) >= 1.0 {
@@ -117,6 +160,7 @@ pub fn prepare(m: &ArgMatches, device: &Device, writer: &RunWriter) -> Result<Op
         program: env!("CARGO_PKG_VERSION").into(),
         settings: job.settings.to_toml()?,
         text: Some(prepared.text),
+        valid: prepared.valid,
         floor: prepared.floor,
         ..about.clone()
     };
@@ -127,8 +171,21 @@ pub fn prepare(m: &ArgMatches, device: &Device, writer: &RunWriter) -> Result<Op
     }))
 }
 
-/// The text that was given, else the run's own.
-fn source(m: &ArgMatches, about: &About) -> Result<Source> {
+/// The state to go on from. Imported weights bring none but themselves, so that the sizes of a minibatch, the optimiser
+/// and all that hangs on them are free.
+fn first_state(planned: &Planned, about: &About, checkpoint: &Checkpoint) -> Result<State> {
+    let job = &planned.job;
+    if about.text.is_some() {
+        return State::from_checkpoint(&job.plan, checkpoint);
+    }
+    let parameters = state::weights(&job.plan, checkpoint)?;
+    let symbols = about.vocabulary.len();
+    let steps = job.steps_per_epoch();
+    Ok(State::start(&job.plan, parameters, steps, symbols))
+}
+
+/// The text that was given, else the run's own; `again` is how another place of that is said.
+fn source(m: &ArgMatches, about: &About, again: &str) -> Result<Source> {
     let files: Vec<PathBuf> = m.get_many("files").unwrap_or_default().cloned().collect();
     if !files.is_empty() {
         return Ok(Source::Files(files));
@@ -139,32 +196,130 @@ fn source(m: &ArgMatches, about: &About) -> Result<Source> {
         )),
         Some(text) => match text.builtin {
             Some((seed, chars)) => Ok(Source::Builtin { seed, chars }),
-            None if text.files.iter().any(|f| f.as_os_str() == "-") => Err(Error::usage(
+            None if is_stdin(text) => Err(Error::usage(
                 "the run's text came from standard input: give it again, as a file or as -",
             )),
-            None => Ok(Source::Files(text.files.clone())),
+            None => {
+                kept::present(text, again)?;
+                Ok(Source::Files(text.files.clone()))
+            }
         },
     }
 }
 
-/// Refuses what cannot change, every fault at once.
-fn same_shape(before: &Settings, now: &Settings) -> Result<()> {
-    let (before, now) = (before.to_table()?, now.to_table()?);
-    let show = |value: Option<&toml::Value>| value.map_or("none".into(), |v| v.to_string());
-    let faults: Vec<String> = Settings::keys()
-        .iter()
-        .filter(|key| !FREE.contains(&key.name) && before.get(key.name) != now.get(key.name))
-        .map(|key| {
-            format!(
-                "--{}: the run was trained with {}, got {}; a resumed run keeps it",
-                key.name,
-                show(before.get(key.name)),
-                show(now.get(key.name))
-            )
-        })
-        .collect();
-    match faults.is_empty() {
-        true => Ok(()),
-        false => Err(Error::new(Kind::Usage, faults.join("\n"))),
+/// Where the run found its validation text.
+fn valid_again(valid: &Text, again: &str) -> Result<Files> {
+    if is_stdin(valid) {
+        return Err(Error::usage(
+            "the run's validation text came from standard input: give it again with --valid, as a file or as -",
+        ));
     }
+    kept::present(valid, again)?;
+    let files = valid.files.iter().map(|f| f.to_string_lossy().into_owned());
+    Ok(Files(files.collect()))
+}
+
+fn is_stdin(text: &Text) -> bool {
+    text.files.iter().any(|f| f.as_os_str() == "-")
+}
+
+/// Where the settings of a resumed run come from.
+struct Sources<'a> {
+    run: &'a Path,
+    /// The run's settings file, and what it says.
+    path: &'a Path,
+    file: Table,
+    given: &'a Table,
+    /// Whether the weights were imported and not yet trained on.
+    imported: bool,
+}
+
+impl Sources<'_> {
+    /// Refuses what cannot change from `before`, what the checkpoint was made with, to `now`: every fault at once. What
+    /// was changed in the settings file and can be is told.
+    fn allowed(&self, before: &Settings, now: &Settings) -> Result<()> {
+        let (old, new) = (before.to_table()?, now.to_table()?);
+        let show = |value: Option<&toml::Value>| value.map_or("none".into(), |v| v.to_string());
+        let (mut faults, mut kind, mut way) = (Vec::new(), Kind::Data, false);
+        for key in Settings::keys() {
+            let name = key.name;
+            let flag = self.given.contains_key(name);
+            let edited = self.file.get(name) != old.get(name);
+            // What follows from another setting's value is no change of its own.
+            if old.get(name) == new.get(name) || !(flag || edited) {
+                continue;
+            }
+            let place = match flag {
+                true => format!("--{name}"),
+                false => format!("{}: {name}", self.path.display()),
+            };
+            let (was, is) = (show(old.get(name)), show(new.get(name)));
+            let change = Change {
+                name,
+                section: key.section,
+                was: &was,
+                is: &is,
+            };
+            let Some(reason) = self.reason(&change, before, now) else {
+                if !flag {
+                    out::note(&format!("{place}: {is} from here on, {was} before"));
+                }
+                continue;
+            };
+            if flag {
+                kind = Kind::Usage;
+            }
+            way |= !self.imported && !SHAPE.contains(&name) && key.section != STARTS;
+            faults.push(format!("{place}: {reason}"));
+        }
+        if faults.is_empty() {
+            return Ok(());
+        }
+        if way {
+            faults.push(kept::train_on(self.run, "TEXT"));
+        }
+        Err(Error::new(kind, faults.join("\n")))
+    }
+
+    /// Why a setting cannot change; nothing where it can.
+    fn reason(&self, change: &Change, before: &Settings, now: &Settings) -> Option<String> {
+        let Change { name, was, is, .. } = *change;
+        if !self.imported {
+            let both = before.valid.is_some() && now.valid.is_some();
+            return match name {
+                // Compared by what it holds, once it is read.
+                "valid" if both && self.given.contains_key(name) => None,
+                "valid" if before.valid.is_none() => Some(format!(
+                    "the run's validation text is the last {} of its text (val), got {is}; a resumed run keeps it",
+                    before.val
+                )),
+                _ if FREE.contains(&name) => None,
+                _ => Some(format!(
+                    "the run was trained with {was}, got {is}; a resumed run keeps it"
+                )),
+            };
+        }
+        let adaptive = [before.softmax, now.softmax].contains(&SoftmaxName::Adaptive);
+        if name == "preset" {
+            return Some(format!(
+                "the run's own settings win over a preset's, got {is}; give the settings themselves"
+            ));
+        }
+        if SHAPE.contains(&name) || name == "softmax" && adaptive {
+            return Some(format!(
+                "the imported weights have {was}, got {is}; what shapes the model cannot change"
+            ));
+        }
+        (change.section == STARTS).then(|| {
+            format!("the weights are there already, so that none starts with {is}; leave it out")
+        })
+    }
+}
+
+/// A setting that is to have another value.
+struct Change<'a> {
+    name: &'a str,
+    section: &'a str,
+    was: &'a str,
+    is: &'a str,
 }

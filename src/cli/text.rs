@@ -18,6 +18,8 @@ pub const BUILTIN: (u64, usize) = (1, 1_000_000);
 pub struct Prepared {
     /// What is stored about it.
     pub text: Text,
+    /// The same of a validation text of its own.
+    pub valid: Option<Text>,
     /// What is trained on.
     pub train: Body,
     /// What is validated on, maybe nothing.
@@ -65,32 +67,98 @@ pub fn prepare(
     vocabulary: &Vocabulary,
     settings: &Settings,
 ) -> Result<Prepared> {
+    let valid = match &settings.valid {
+        None => None,
+        Some(files) => {
+            check_validation(source, settings)?;
+            let source = Source::Files(files.0.iter().map(PathBuf::from).collect());
+            let opened = source.open(corpus.folder())?;
+            Some((source, opened))
+        }
+    };
     let body = body(corpus, vocabulary, settings)?;
-    let (train, validation) = body.split(settings.val)?;
+    let (train, mut validation) = body.split(settings.val)?;
+    let mut valid_text = None;
+    if let Some((source, corpus)) = &valid {
+        validation = validation_body(corpus, vocabulary, settings)?;
+        valid_text = Some(stored(source, corpus)?);
+    }
     let floor = match (&train, &validation) {
         (Body::Stream(train), Body::Stream(rest))
-            if knows_floor(vocabulary) && !rest.is_empty() =>
+            if valid.is_none() && knows_floor(vocabulary) && !rest.is_empty() =>
         {
             // The first character of the validation part is given, not predicted.
             corpus.floor(train.len() + 1..train.len() + rest.len())
         }
         _ => None,
     };
-    let (files, builtin) = match source {
-        Source::Builtin { seed, chars } => (Vec::new(), Some((*seed, *chars))),
-        Source::Files(files) => (files.iter().map(|f| absolute(f)).collect(), None),
-    };
     Ok(Prepared {
-        text: Text {
-            name: corpus.name.clone(),
-            hash: corpus.hash()?.to_string(),
-            files,
-            builtin,
-        },
+        text: stored(source, corpus)?,
+        valid: valid_text,
         train,
         validation,
         floor,
     })
+}
+
+/// What a run stores about a text.
+pub fn stored(source: &Source, corpus: &Corpus) -> Result<Text> {
+    let (files, builtin) = match source {
+        Source::Builtin { seed, chars } => (Vec::new(), Some((*seed, *chars))),
+        Source::Files(files) => (files.iter().map(|f| absolute(f)).collect(), None),
+    };
+    Ok(Text {
+        name: corpus.name.clone(),
+        hash: corpus.hash()?.to_string(),
+        files,
+        builtin,
+    })
+}
+
+/// Refuses a validation text that cannot go with a training text from `source`, before anything is read.
+pub fn check_validation(source: &Source, settings: &Settings) -> Result<()> {
+    let Some(valid) = &settings.valid else {
+        return Ok(());
+    };
+    let Source::Files(texts) = source else {
+        return Err(Error::usage(
+            "--valid: expected a text to train on beside it, got none; texts go before --valid, which takes all names up to \
+             the next flag",
+        ));
+    };
+    let texts = texts.iter().filter(|f| f.as_os_str() == "-");
+    let valid = valid.0.iter().filter(|f| *f == "-");
+    if texts.count() + valid.count() > 1 {
+        return Err(Error::usage(
+            "--valid: standard input can be read once, and - is given twice",
+        ));
+    }
+    Ok(())
+}
+
+/// A validation text in token ids; says how much of it is unknown.
+fn validation_body(corpus: &Corpus, vocabulary: &Vocabulary, settings: &Settings) -> Result<Body> {
+    let body = body(corpus, vocabulary, settings)
+        .map_err(|e| Error::new(e.kind, format!("--valid: {}", e.message)))?;
+    let predictions = body.predictions();
+    if predictions == 0 {
+        let name = &corpus.name;
+        return Err(Error::data(format!(
+            "--valid: {name}: expected two tokens or more, found nothing to predict"
+        )));
+    }
+    if let Some(unknown) = vocabulary.unknown_id() {
+        let count = body.count(unknown)?;
+        if count > 0 {
+            out::note(&format!(
+                "{}: {count} of {predictions} {}s ({:.2}%) are unknown to the training text's vocabulary",
+                corpus.name,
+                vocabulary.unit(),
+                100.0 * count as f64 / predictions as f64
+            ));
+        }
+    }
+    Ok(body)
 }
 
 /// A text in token ids; says what was left out of it.
@@ -132,7 +200,18 @@ fn absolute(file: &Path) -> PathBuf {
 pub fn cells(settings: &Settings) -> Result<Vec<Cell>> {
     let names = settings.cell.split(',').map(str::trim);
     let cells = names.map(cell).collect::<Result<Vec<Cell>>>()?;
+    cells.iter().for_each(warn_of_no_input);
     constants(cells, settings.cell_const.as_deref())
+}
+
+/// Warns of a cell that never looks at its input: what it makes says nothing about the text.
+pub fn warn_of_no_input(cell: &Cell) {
+    if !cell.reads_input() {
+        out::note(&format!(
+            "warning: cell {} never looks at its input x, so that what it makes cannot depend on the text",
+            cell.name
+        ));
+    }
 }
 
 /// Cells with the constants that `--cell-const` sets.

@@ -10,7 +10,7 @@ use pollster::block_on;
 use serde_json::json;
 use wgrnn::cell::library;
 use wgrnn::exec::Device;
-use wgrnn::train::{About, Event, Job, Length, RunWriter, Trainer};
+use wgrnn::train::{About, Checkpoint, Event, Job, Length, Run, RunWriter, Trainer};
 use wgrnn::{Error, Kind, Result};
 
 use super::plan::advise;
@@ -76,7 +76,9 @@ pub fn command() -> Command {
         .args(flags::settings())
         .after_help(
             "Examples:\n  wgrnn train\n  wgrnn train book.txt --cell gru --hidden 256 --minutes 10\n  \
-             wgrnn train book.txt --preset char-rnn --out runs/book\n  wgrnn train --resume runs/book --epochs 60",
+             wgrnn train book.txt --preset char-rnn --out runs/book\n  wgrnn train train.txt --valid valid.txt\n  \
+             wgrnn train --resume runs/book --epochs 60\n\nOther settings or another text for trained weights: export, import, \
+             then train --resume the new run with the text\nand any settings but those that shape the model.",
         )
 }
 
@@ -250,18 +252,7 @@ async fn drive(
     };
     progress.finish();
     if let Err(e) = result {
-        let kept = writer.run().newest().map(|newest| newest.path);
-        return Err(match kept {
-            Ok(path) => Error::new(
-                e.kind,
-                format!(
-                    "{}; the last good checkpoint is {}",
-                    e.message,
-                    path.display()
-                ),
-            ),
-            Err(_) => e,
-        });
+        return Err(with_last_good(e, writer.run(), trainer.good_until()));
     }
     let stopped = stop.load(Ordering::SeqCst)
         && trainer
@@ -280,6 +271,26 @@ async fn drive(
         ));
     }
     Ok(())
+}
+
+/// An error that ended a run, with the newest checkpoint to go back to: one that is not newer than step `until`, where that
+/// is given.
+fn with_last_good(e: Error, run: &Run, until: Option<u64>) -> Error {
+    let until = until.unwrap_or(u64::MAX);
+    let steps = run.checkpoints().unwrap_or_default();
+    let paths = { steps.iter().rev() }
+        .filter(|step| **step <= until)
+        .map(|step| run.checkpoint_path(*step));
+    let good = { paths.chain([run.best_path()]) }.find(|path| Checkpoint::load(path).is_ok());
+    let text = match good {
+        Some(path) => format!("the last good checkpoint is {}", path.display()),
+        None => "no good checkpoint is left".to_string(),
+    };
+    let newer = match steps.iter().any(|step| *step > until) {
+        true => ", and newer ones hold weights that diverged",
+        false => "",
+    };
+    Error::new(e.kind, format!("{}; {text}{newer}", e.message))
 }
 
 /// Every step at first, then every tenth: a run of a million steps keeps its folder small.

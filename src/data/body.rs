@@ -50,6 +50,34 @@ impl Body {
         }
     }
 
+    /// How often `symbol` occurs.
+    ///
+    /// # Errors
+    /// `Kind::Io` when a temporary file cannot be read.
+    pub fn count(&self, symbol: u32) -> Result<u64> {
+        const BLOCK: usize = 1 << 16;
+        let mut found = 0;
+        let mut ids = Vec::new();
+        let mut add = |ids: &[u32]| found += ids.iter().filter(|id| **id == symbol).count() as u64;
+        match self {
+            Body::Stream(tokens) => {
+                for at in (0..tokens.len()).step_by(BLOCK) {
+                    ids.resize(BLOCK.min(tokens.len() - at), 0);
+                    tokens.read(at, &mut ids)?;
+                    add(&ids);
+                }
+            }
+            Body::Lines(lines) => {
+                for line in 0..lines.len() {
+                    ids.resize(lines.length(line), 0);
+                    lines.read(line, &mut ids)?;
+                    add(&ids);
+                }
+            }
+        }
+        Ok(found)
+    }
+
     /// How many predictions one pass makes.
     pub fn predictions(&self) -> u64 {
         match self {
@@ -68,5 +96,22 @@ impl From<Tokens> for Body {
 impl From<Lines> for Body {
     fn from(lines: Lines) -> Body {
         Body::Lines(lines)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_symbol_is_counted_in_streams_and_lines() {
+        let ids: Vec<u32> = (0..200_000).map(|n| n % 7).collect();
+        let body = Body::from(Tokens::from(ids));
+        assert_eq!(body.count(0).unwrap(), 28_572);
+        assert_eq!(body.count(6).unwrap(), 28_571);
+        assert_eq!(body.count(7).unwrap(), 0);
+        let lines = Lines::from_lists(&[vec![1, 2, 1], vec![1], vec![2, 2]], 5, 6).unwrap();
+        let body = Body::from(lines);
+        assert_eq!((body.count(1).unwrap(), body.count(2).unwrap()), (3, 3));
     }
 }

@@ -297,6 +297,10 @@ impl Spec {
             partials: losses.slot,
             report: builder.report(),
             scaled: builder.scaled.then_some(builder.hyper),
+            clip_value: match mode {
+                Mode::Train(update) if update.clip_norm > 0.0 => update.clip_value,
+                _ => 0.0,
+            },
         };
         let sums = norm.sums().into_iter();
         let partials = sums.map(|(m, _)| Norm::chunks(m.cols)).sum();

@@ -28,6 +28,9 @@ pub struct Norm {
     /// Where the gradients are multiplied by a factor: the slot of hyper-parameters, which holds it. The norm is that of
     /// the gradients without it.
     pub scaled: Option<SlotId>,
+    /// Where gradients are clipped both by value and by norm: the norm is that of the gradients cut to [-v, v], as the
+    /// value comes first; 0 leaves them. An element that is not finite is not cut, so that it is found.
+    pub clip_value: f64,
 }
 
 impl Norm {
@@ -59,13 +62,20 @@ impl Norm {
         hyper: Option<&[F]>,
         [partials, report]: [&mut [F]; 2],
     ) {
+        // The elements of the gradients have the factor.
+        let factor = hyper.map_or(F::ONE, |h| h[6]);
+        let (cuts, most) = (self.clip_value > 0.0, F::of(self.clip_value) * factor);
         let mut at = 0;
         let mut reduce = |values: &[F], squared: bool| {
             let mut sum = F::ZERO;
             for chunk in values.chunks(Self::CHUNK) {
-                let partial = match squared {
-                    true => total(chunk, |x| x * x),
-                    false => total(chunk, |x| x),
+                let partial = match (squared, cuts) {
+                    (true, true) => total(chunk, |x| {
+                        let x = cut(x, most);
+                        x * x
+                    }),
+                    (true, false) => total(chunk, |x| x * x),
+                    (false, _) => total(chunk, |x| x),
                 };
                 partials[at] = partial;
                 at += 1;
@@ -151,6 +161,19 @@ impl Operation for Norm {
     }
 
     fn place(&mut self, _: Segment) {}
+}
+
+/// A value cut to [-most, most]; one that is not finite stays.
+#[inline(always)]
+fn cut<F: Real>(x: F, most: F) -> F {
+    let infinity = F::of(f64::INFINITY);
+    if x > most && x < infinity {
+        most
+    } else if x < -most && x > -infinity {
+        -most
+    } else {
+        x
+    }
 }
 
 /// The sum of a function of all values: as many running sums as fill registers, so that the loop becomes vector code.

@@ -87,14 +87,15 @@ impl Rule {
     }
 }
 
-/// Clips the gradient by value, then by norm, and applies the rule.
+/// Clips the gradient by value, then by the norm of what is left, and applies the rule.
 #[derive(Clone, Debug)]
 pub struct Optimizer {
     /// The name in the plan.
     pub name: String,
     /// The rule.
     pub rule: Rule,
-    /// Gradients are scaled so that their norm is at most this; 0 leaves them. The norm is the one before any clipping.
+    /// Gradients are scaled so that their norm is at most this; 0 leaves them. The norm is the report's, which is that of
+    /// the gradients cut by `clip_value`.
     pub clip_norm: f64,
     /// Every element of the gradient is clamped to [-v, v]; 0 leaves it.
     pub clip_value: f64,
@@ -296,6 +297,7 @@ impl<F: Real> Clip<F> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{LossScale, Norm};
     use super::*;
     use crate::op::gather::words;
 
@@ -402,17 +404,43 @@ mod tests {
         }
     }
 
+    /// The report of gradients that a norm finds, for an optimiser with these limits.
+    fn report(gradients: &[f64], clip_norm: f64, clip_value: f64, factor: Option<f64>) -> [f64; 4] {
+        let row = words(SlotId(0), gradients.len());
+        let norm = Norm {
+            name: "norm".into(),
+            losses: words(SlotId(1), 1),
+            gradients: Some(row),
+            sparse: vec![],
+            penalties: None,
+            partials: SlotId(2),
+            report: SlotId(3),
+            scaled: factor.map(|_| SlotId(4)),
+            clip_value: if clip_norm > 0.0 { clip_value } else { 0.0 },
+        };
+        let hyper = factor.map(|f| [0.1, 1.0, 1.0, 0.1, 0.01, 1.0 / f, f, 0.0]);
+        let mut report = [f64::NAN; 4];
+        norm.plain(
+            &[1.0],
+            Some(gradients),
+            &[],
+            None,
+            hyper.as_ref().map(|h| h.as_slice()),
+            [&mut [f64::NAN; 2], &mut report],
+        );
+        report
+    }
+
     #[test]
-    fn clipping_is_by_value_then_by_the_norm_before_it() {
+    fn clipping_is_by_value_then_by_the_norm_of_what_is_left() {
         let plain = Rule::Sgd {
             momentum: 0.0,
             nesterov: false,
             weight_decay: 0.0,
         };
         let g = [3.0, -4.0, 0.5, 0.0];
-        let norm = 9.0f64 + 16.0 + 0.25;
-        let report = [1.0, norm.sqrt(), 1.0, 0.0];
         let steps = |clip_norm: f64, clip_value: f64| {
+            let report = report(&g, clip_norm, clip_value, None);
             let mut p = [0.0; 4];
             op(plain, clip_norm, clip_value).plain(&mut p, &g, [&mut [], &mut []], &HYPER, &report);
             // lr is 0.1
@@ -422,12 +450,31 @@ mod tests {
             let off = got.iter().zip(want).map(|(g, w)| (g - w).abs());
             assert!(off.fold(0.0, f64::max) < 1e-6, "got {got:?}, want {want:?}");
         };
+        let cut = [2.0, -2.0, 0.5, 0.0];
+        let length = |g: &[f64; 4]| g.iter().map(|g| g * g).sum::<f64>().sqrt();
         close(steps(0.0, 0.0), g);
-        close(steps(0.0, 2.0), [2.0, -2.0, 0.5, 0.0]);
-        let share = 1.0 / norm.sqrt();
-        close(steps(1.0, 0.0), g.map(|g| g * share));
+        close(steps(0.0, 2.0), cut);
+        close(steps(1.0, 0.0), g.map(|x| x / length(&g)));
         // A norm within the limit is left alone: never scaled up.
         close(steps(6.0, 0.0), g);
-        close(steps(1.0, 2.0), [2.0, -2.0, 0.5, 0.0].map(|g| g * share));
+        close(steps(1.0, 2.0), cut.map(|x| x / length(&cut)));
+        // Within the limit once it is cut.
+        close(steps(3.0, 2.0), cut);
+    }
+
+    #[test]
+    fn the_norm_is_that_of_the_cut_gradients_and_what_is_not_finite_is_found() {
+        let g = [3.0, -4.0, 0.5];
+        let (whole, cut) = (25.25f64.sqrt(), 8.25f64.sqrt());
+        assert_eq!(report(&g, 0.0, 2.0, None)[1..3], [whole, 1.0]);
+        assert_eq!(report(&g, 1.0, 2.0, None)[1..3], [cut, 1.0]);
+        // The limit is that of the gradients without their factor.
+        let scaled = g.map(|g| 1024.0 * g);
+        assert_eq!(report(&scaled, 1.0, 2.0, Some(1024.0))[1..3], [cut, 1.0]);
+        for bad in [f64::INFINITY, f64::NEG_INFINITY, f64::NAN] {
+            assert_eq!(report(&[3.0, bad, 0.5], 1.0, 2.0, None)[2], 0.0, "{bad}");
+            let beyond = report(&[3.0, bad, 0.5], 1.0, 2.0, Some(1024.0))[2];
+            assert_eq!(beyond, LossScale::BEYOND, "{bad}");
+        }
     }
 }

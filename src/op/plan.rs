@@ -402,7 +402,7 @@ impl Hyper {
 pub struct Report {
     /// The sum of the weighted losses of all positions, in nats.
     pub loss: f64,
-    /// The norm of the gradient before clipping.
+    /// The norm of the gradient before clipping; with both clips, after that by value.
     pub norm: f64,
     /// Whether loss, penalty and gradient were finite: only then were the parameters updated.
     pub finite: bool,

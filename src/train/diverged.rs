@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Kind, Result};
 use crate::exec::Engine;
-use crate::op::{Matrix, Role};
+use crate::op::{Matrix, Op, Plan, Role, SlotId};
 
 /// The error of step `step` whose loss or gradient is not finite: names the first tensor, in the order of the operations,
 /// that holds a bad element.
@@ -26,11 +26,18 @@ pub(super) async fn diverged(engine: &mut Engine, step: u64) -> Result<Error> {
         }
         let values = engine.read(matrix.slot).await?;
         if let Some((row, col, value)) = first_bad(&values, matrix) {
-            let name = match Some(matrix.slot) == parameters {
-                true => op.to_string(),
-                false => format!("{} (written by {op})", slot.name),
+            text = match Some(matrix.slot) == parameters {
+                true => format!("{op}: element [{row}, {col}] is {value}"),
+                false => match cell_value(engine, &plan, op, matrix.slot).await? {
+                    Some(name) => {
+                        format!("{name} ({}: element [{row}, {col}] is {value})", slot.name)
+                    }
+                    None => format!(
+                        "{} (written by {op}): element [{row}, {col}] is {value}",
+                        slot.name
+                    ),
+                },
             };
-            text = format!("{name}: element [{row}, {col}] is {value}");
             break;
         }
     }
@@ -42,6 +49,37 @@ pub(super) async fn diverged(engine: &mut Engine, step: u64) -> Result<Error> {
             step + 1
         ),
     ))
+}
+
+/// What a slot of a recurrent layer holds, in the words of its cell's equations; nothing for other slots.
+///
+/// # Errors
+/// A lost device.
+async fn cell_value(
+    engine: &mut Engine,
+    plan: &Plan,
+    op: &str,
+    slot: SlotId,
+) -> Result<Option<String>> {
+    let scans = plan.ops.iter().filter_map(|op| match op {
+        Op::Scan(scan) => Some(scan),
+        _ => None,
+    });
+    let Some(scan) = { scans }.find(|scan| scan.name == op) else {
+        return Ok(None);
+    };
+    let (_, layer) = scan.name.split_once('.').unwrap_or(("", &scan.name));
+    let place = format!("{} in layer {layer}", scan.cell.name);
+    // A gate that is not finite makes a state so; the states are there by name.
+    let values = engine.read(scan.state).await?;
+    let plane = values.len() / scan.cell.states.len().max(1);
+    let bad = values.iter().position(|x| !x.is_finite());
+    let state = bad.and_then(|at| scan.cell.states.get(at / plane.max(1)));
+    Ok(Some(match state {
+        Some(state) => format!("{state} of {place}"),
+        None if Some(slot) == scan.kept && scan.delta.is_none() => format!("a gate of {place}"),
+        None => format!("a gradient within {place}"),
+    }))
 }
 
 /// The first element of a matrix that is not finite.

@@ -20,7 +20,7 @@ pub struct Figures {
     pub smooth: f64,
     /// The learning rate.
     pub lr: f64,
-    /// The gradient's norm before clipping.
+    /// The gradient's norm before clipping; with both clips that of the gradient cut by value, which is what is scaled.
     pub norm: f64,
     /// The sum of the penalties, which the objective has beside the loss; 0 where there is none.
     #[serde(skip_serializing_if = "is_zero")]

@@ -22,6 +22,7 @@ pub mod schedule;
 pub mod settings;
 pub mod state;
 pub mod trainer;
+mod watch;
 
 pub use build::{init, spec, unroll, update};
 pub use checkpoint::{Checkpoint, Data, Tensor};

@@ -55,16 +55,38 @@ impl Run {
                 "{shown}: expected a run's folder, found none"
             )));
         }
-        if !path.join(SETTINGS).is_file() || !path.join(CHECKPOINTS).is_dir() {
-            return Err(Error::checkpoint(format!(
-                "{shown}: expected a run's folder with {SETTINGS} and {CHECKPOINTS}, found a folder without"
-            )));
-        }
-        Ok(Run {
-            path: path.to_path_buf(),
-        })
+        let (settings, checkpoints) = (path.join(SETTINGS), path.join(CHECKPOINTS));
+        let missing = match (settings.is_file(), checkpoints.is_dir()) {
+            (true, true) => {
+                return Ok(Run {
+                    path: path.to_path_buf(),
+                });
+            }
+            (true, false) => format!("no {CHECKPOINTS}"),
+            (false, true) => format!("no {SETTINGS}"),
+            (false, false) => "neither".to_string(),
+        };
+        Err(Error::checkpoint(format!(
+            "{shown}: expected a run's folder with {SETTINGS} and {CHECKPOINTS}, found {missing}"
+        )))
     }
 
+    /// What of this run a user would miss without being told, a line each: `best` is whether an evaluation was the best of
+    /// all so far, and `step` how many steps are done.
+    pub fn missing(&self, best: bool, step: u64) -> Vec<String> {
+        let mut lines = Vec::new();
+        let (metrics, file) = (self.metrics_path(), self.best_path());
+        if best && !file.exists() {
+            lines.push(format!("{}: is missing", file.display()));
+        }
+        if step > 0 && !metrics.exists() {
+            lines.push(format!(
+                "{}: is missing; a new one begins",
+                metrics.display()
+            ));
+        }
+        lines
+    }
     /// The folder.
     pub fn path(&self) -> &Path {
         &self.path
@@ -246,7 +268,8 @@ fn step_of(name: &str) -> Option<u64> {
     digits.parse().ok()
 }
 
-/// The bytes of the leading lines that are whole and do not lie beyond `step`.
+/// The bytes of the leading lines that are whole and do not lie beyond `step`; whole lines that somebody edited so that
+/// they cannot be read stay.
 fn length_up_to(file: &File, step: u64) -> io::Result<u64> {
     #[derive(Deserialize)]
     struct Line {
@@ -259,9 +282,9 @@ fn length_up_to(file: &File, step: u64) -> io::Result<u64> {
         line.clear();
         let read = reader.read_until(b'\n', &mut line)?;
         let whole = line.last() == Some(&b'\n');
-        let fits = serde_json::from_slice(&line)
-            .is_ok_and(|l: Line| l.step.is_none_or(|found| found <= step));
-        if !whole || !fits {
+        let beyond = serde_json::from_slice(&line)
+            .is_ok_and(|l: Line| l.step.is_some_and(|found| found > step));
+        if !whole || beyond {
             return Ok(length);
         }
         length += read as u64;

@@ -37,6 +37,9 @@ pub struct About {
     pub cells: Vec<CellText>,
     /// The text that is trained on; absent where weights came from elsewhere.
     pub text: Option<Text>,
+    /// The validation text, where it is one of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid: Option<Text>,
     /// For a generated text, nats per character of the validation part that no model can go below.
     pub floor: Option<f64>,
 }

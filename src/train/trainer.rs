@@ -12,6 +12,7 @@ use super::mixer::{Mixer, Window};
 use super::sampler::{Choice, Sampler};
 use super::schedule::{Progress, Schedule};
 use super::state::{self, Best, Counters, State};
+use super::watch::Watch;
 use crate::data::{Carry, Padding};
 use crate::error::{Error, Kind, Result};
 use crate::exec::{Device, Engine, Outcome};
@@ -89,6 +90,8 @@ pub struct Trainer {
     due: VecDeque<Due>,
     /// The step at which the newest evaluation was made.
     evaluated: Option<u64>,
+    /// Looks at the losses since this engine was made.
+    watch: Watch,
     closing: bool,
 }
 
@@ -121,6 +124,7 @@ impl Trainer {
             engine.write(slot, &scaling).await?;
         }
         let first = state.counters.step;
+        let watch = Watch::new(job.spec.vocab);
         Ok(Trainer {
             schedule: Schedule::new(&job.settings),
             job,
@@ -135,6 +139,7 @@ impl Trainer {
             figures: Vec::new(),
             due: VecDeque::new(),
             evaluated: None,
+            watch,
             closing: false,
         })
     }
@@ -142,6 +147,11 @@ impl Trainer {
     /// What is being trained.
     pub fn job(&self) -> &Job {
         &self.job
+    }
+
+    /// Where losses of late are beyond belief: the newest step whose weights are not.
+    pub fn good_until(&self) -> Option<u64> {
+        self.watch.good_until()
     }
 
     /// Where the run is.
@@ -153,8 +163,8 @@ impl Trainer {
     /// with `stop`, the run ends after the work that its last step left.
     ///
     /// # Errors
-    /// Diverged, naming the first tensor that is not finite; the parameters are then as they were before that step. A
-    /// lost device.
+    /// Diverged, naming the first tensor that is not finite; the parameters are then as they were before that step. Diverged
+    /// too where losses are finite and beyond belief. A lost device.
     pub async fn next(&mut self, elapsed: f64, stop: bool) -> Result<Event> {
         self.counters.elapsed = elapsed;
         loop {
@@ -174,6 +184,9 @@ impl Trainer {
             }
             if ending {
                 self.closing = true;
+                if !stop {
+                    self.watch.end()?;
+                }
                 let step = self.counters.step;
                 if !stop && self.evaluated != Some(step) && self.job.evaluator.is_some() {
                     self.due.push_back(Due::Evaluate { observe: false });
@@ -262,6 +275,7 @@ impl Trainer {
                 tokens: counted,
                 share: counted as f64 / self.job.window,
             };
+            self.watch.step(step + 1, made.loss / made.tokens as f64)?;
             self.figures.push(Figures {
                 penalty: report.penalty,
                 epsilon: self.job.sampling.map(|s| s.epsilon(step)),
@@ -285,12 +299,13 @@ impl Trainer {
                 self.engine.give_back(self.parameters, parameters)?;
                 let evaluation = evaluation?;
                 let nats = evaluation.nats;
+                self.watch.validation(step, nats)?;
                 if observe {
                     self.counters.plateau = self.schedule.observe(self.counters.plateau, nats);
                 }
                 self.evaluated = Some(step);
-                self.counters.validation = nats.is_finite().then_some(nats);
-                let best = nats.is_finite() && self.counters.best.is_none_or(|b| nats < b.nats);
+                self.counters.validation = Some(nats);
+                let best = self.counters.best.is_none_or(|b| nats < b.nats);
                 if best {
                     self.counters.best = Some(Best { step, nats });
                     self.due.push_front(Due::Save { best: true });

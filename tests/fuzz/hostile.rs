@@ -148,6 +148,7 @@ pub fn tiny() -> (About, Checkpoint) {
         vocabulary,
         cells: vec![(&cell).into()],
         text: None,
+        valid: None,
         floor: None,
     };
     let job = Job::new(settings, spec, Length::Steps(9), Tokens::from(ids), none).unwrap();

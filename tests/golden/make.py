@@ -84,6 +84,7 @@ OTHERS = {
     "adamw": dict(torch="AdamW", args=dict(lr=1e-2, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.1)),
     "clip_norm": dict(torch="SGD", args=dict(lr=0.1), clip_norm=0.25),
     "clip_value": dict(torch="SGD", args=dict(lr=0.1), clip_value=0.01),
+    "clip_both": dict(torch="SGD", args=dict(lr=0.1), clip_value=0.01, clip_norm=0.03),
 }
 
 
@@ -258,12 +259,12 @@ def train(model, ids, h0, c0, setting):
         optimizer.zero_grad(set_to_none=True)
         loss = loss_of(model, ids, h0, c0)[-1]
         loss.backward()
-        limit = setting.get("clip_norm", float("inf"))
+        norm = torch.nn.utils.get_total_norm([p.grad for p in parameters]).item()
         if "clip_value" in setting:
-            norms.append(torch.nn.utils.get_total_norm([p.grad for p in parameters]).item())
             torch.nn.utils.clip_grad_value_(parameters, setting["clip_value"])
-        else:
-            norms.append(torch.nn.utils.clip_grad_norm_(parameters, limit).item())
+        if "clip_norm" in setting:
+            norm = torch.nn.utils.clip_grad_norm_(parameters, setting["clip_norm"]).item()
+        norms.append(norm)
         optimizer.step()
         losses.append(loss.item())
     return torch.tensor(losses, dtype=torch.float64), torch.tensor(norms, dtype=torch.float64)

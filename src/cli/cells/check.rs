@@ -16,7 +16,7 @@ use wgrnn::train::{Event, Job, Length, Settings, Trainer};
 use wgrnn::{Error, Kind, Result};
 
 use crate::cli::check::{Extra, SHAPES, compare, open, title};
-use crate::cli::{flags, out};
+use crate::cli::{flags, out, text};
 
 /// Models whose gradients are looked at: H, layers, width of the embedding, T, B, steps of a piece, whether the fast code
 /// runs.
@@ -92,6 +92,7 @@ struct Part {
 
 pub fn run(m: &ArgMatches) -> Result<()> {
     let cell = Arc::new(super::named(m)?);
+    text::warn_of_no_input(&cell);
     let json = m.get_flag("json");
     let device = m.get_one::<String>("device").map(String::as_str);
     let mut parts = Vec::new();

@@ -99,7 +99,7 @@ pub fn run(m: &ArgMatches) -> Result<()> {
     }
     shared.entry("clip-norm").or_insert(CLIP_NORM.into());
     let base = settings(&shared, &cells[0], 1)?;
-    if base.val == 0.0 {
+    if base.val == 0.0 && base.valid.is_none() {
         return Err(Error::usage(
             "--val 0: cells are compared on the validation text; expected a part above 0",
         ));

@@ -349,13 +349,23 @@ pub(super) fn norm(op: &Norm, tile: &Tile, windows: &mut Windows) -> Result<Vec<
             let mut values = values.columns(from, count);
             windows.place(vec![&mut values], false);
             let chunks = Norm::chunks(count);
-            let source = base()
+            let cut = square && op.clip_value > 0.0;
+            let mut source = base()
                 .flag("FINAL", false)
                 .flag("SQUARE", square)
+                .flag("CUT", cut)
                 .size("FIRST", first + from / Norm::CHUNK)
                 .size("CHUNKS", chunks)
-                .matrix("values", &values)
-                .build(format!("{}.{what}", op.name), flat_groups(chunks, 1))?;
+                .matrix("values", &values);
+            if cut {
+                source = source
+                    .flag("SCALED", op.scaled.is_some())
+                    .number("CLIP_VALUE", op.clip_value);
+                if let Some(hyper) = op.scaled {
+                    source = source.buffer("hyper", hyper);
+                }
+            }
+            let source = source.build(format!("{}.{what}", op.name), flat_groups(chunks, 1))?;
             kernels.push((part, source));
         }
         first += Norm::chunks(values.cols);

@@ -23,6 +23,7 @@ const LIBRARY: &[(&str, &str)] = &[
         "threefry",
         include_str!("../../../shaders/lib/threefry.wgsl"),
     ),
+    ("finite", include_str!("../../../shaders/lib/finite.wgsl")),
     ("flat", include_str!("../../../shaders/lib/flat.wgsl")),
     (
         "exponentials",

@@ -37,6 +37,14 @@ impl Settings {
         let mut found = Found(Vec::new());
 
         found.number("val", self.val, "0 to 0.9", |v| (0.0..=0.9).contains(&v));
+        if let Some(files) = &self.valid
+            && self.val > 0.0
+        {
+            let (val, files) = (self.val, files.0.join(" "));
+            let text =
+                format!("expected 0, as valid names the validation text, got {val} with {files}");
+            found.add(&["val", "valid"], text);
+        }
         found.whole("min-count", self.min_count, 1, u64::MAX);
         // Three marks and one symbol more make the smallest vocabulary that says something.
         if (1..4).contains(&self.max_vocab) {
@@ -195,8 +203,8 @@ impl Settings {
             let text = format!("expected schedule cosine, got {}", self.schedule);
             found.add(&["warmup", "schedule"], text);
         }
-        if self.schedule == ScheduleName::Plateau && self.val == 0.0 {
-            let text = "expected a validation text (val above 0) for schedule plateau, got val 0";
+        if self.schedule == ScheduleName::Plateau && self.val == 0.0 && self.valid.is_none() {
+            let text = "expected a validation text (val above 0, or valid) for schedule plateau, got val 0";
             found.add(&["schedule", "val"], text.to_string());
         }
 

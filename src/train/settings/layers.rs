@@ -45,7 +45,8 @@ const BELONGS: [(&str, &[&str]); 5] = [
 ];
 
 /// Of these a higher layer's one replaces a lower layer's other.
-const LENGTHS: [&str; 3] = ["epochs", "steps", "minutes"];
+const LENGTHS: &[&str] = &["epochs", "steps", "minutes"];
+const VALIDATION: &[&str] = &["val", "valid"];
 
 /// The settings of a run from the preset that `file` or `flags` names, the settings file (its path and text) and the
 /// flags of the command line, in rising order of precedence. `cells` as in [`Settings::check`].
@@ -126,9 +127,9 @@ impl Layers<'_> {
                 }
             }
         }
-        if LENGTHS.iter().any(|length| fitting.contains_key(*length)) {
-            for length in LENGTHS {
-                self.remove(length);
+        for rivals in [LENGTHS, VALIDATION] {
+            if rivals.iter().any(|name| fitting.contains_key(*name)) {
+                rivals.iter().for_each(|name| self.remove(name));
             }
         }
         for (name, value) in fitting {
@@ -147,6 +148,10 @@ impl Layers<'_> {
         // A tokenizer is a vocabulary, unless another was asked for, which is then a fault.
         if self.merged.contains_key("tokenizer") {
             self.merged.entry("vocab").or_insert("tokenizer".into());
+        }
+        // A validation text of its own takes nothing from the training text.
+        if self.merged.contains_key("valid") {
+            self.merged.entry("val").or_insert(Value::Float(0.0));
         }
         let plain = self.settings()?;
         for (name, value) in [

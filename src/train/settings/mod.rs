@@ -5,6 +5,7 @@
 
 mod check;
 mod field;
+mod files;
 mod layers;
 mod pairs;
 mod preset;
@@ -14,6 +15,7 @@ use crate::error::{Error, Result};
 use field::{choice, settings};
 
 pub use field::Key;
+pub use files::Files;
 pub use layers::resolve;
 pub use pairs::{cutoffs, pairs};
 pub use preset::Preset;
@@ -183,8 +185,10 @@ settings! {
         max_line: usize = 0,
         /// lines: what is done with longer ones: error, cut or drop
         long_lines: LongLinesName = LongLinesName::Error,
-        /// Fraction of the text, at its end, that is held out for validation
+        /// Fraction of the text, at its end, that is held out for validation; 0 where valid names a text for it
         val: f64 = 0.05,
+        /// A validation text of its own, instead of val: one file or several; the vocabulary is that of the training text
+        valid: Option<Files> = None,
     }
     "model" {
         /// The recurrent cell: a name that `cells` lists, or a file that ends in .cell; or one a layer, `lstm,gru`
@@ -315,9 +319,9 @@ settings! {
         eps: f64 = layers::default_eps(OptimizerName::Adam),
         /// Update only the rows of a large embedding that were used: where exact (auto), off, or lazy: moments of others rest
         sparse: SparseName = SparseName::Auto,
-        /// Gradients longer than this norm are scaled down to it; 0 is off
+        /// Gradients longer than this norm, after clip-value, are scaled down to it; 0 is off
         clip_norm: f64 = 0.0,
-        /// Every element of a gradient is cut to +- this; 0 is off
+        /// Every element of a gradient is cut to +- this, before clip-norm; 0 is off
         clip_value: f64 = 0.0,
     }
     "learning rate's schedule" {

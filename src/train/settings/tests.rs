@@ -53,6 +53,7 @@ fn a_key_is_a_field_and_a_flag() {
         );
         let unset = [
             "preset",
+            "valid",
             "tokenizer",
             "forget-bias",
             "gate-bias",
