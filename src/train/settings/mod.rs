@@ -6,6 +6,7 @@
 mod check;
 mod field;
 mod layers;
+mod model;
 mod pairs;
 mod preset;
 mod text;
