@@ -112,7 +112,7 @@ pub fn run(m: &ArgMatches) -> Result<()> {
     memory::check("the model and its minibatch", plan.bytes(), |_| {
         "the model is too large for this machine".into()
     })?;
-    let parameters = state::weights(&plan, &weights).map_err(|e| named(names.name(e)))?;
+    let parameters = state::weights(&plan, &weights).map_err(|e| named(names.translate(e)))?;
     let state = State::start(&plan, parameters, 1, spec.vocab);
     about.settings = settings.to_toml()?;
     let checkpoint = state.to_checkpoint(&plan, &about)?;

@@ -69,9 +69,9 @@ impl Foreign {
     /// Usage: a name to ignore that no tensor has. Checkpoint: layers or parts that a model cannot have, more or other
     /// tensors than it has, elements that are no floats.
     pub fn read(file: &File<'_>, cell: &Cell, ignore: &[String]) -> Result<Foreign> {
-        let mut stored = Stored::new(file)?;
+        let (mut stored, mut notes) = Stored::new(file)?;
         stored.leave_out(ignore)?;
-        let mut notes = stored.leave_out_integers();
+        notes.extend(stored.leave_out_integers());
         stored.refuse()?;
 
         let parts: Vec<layers::Part<'_>> = stored
@@ -240,15 +240,16 @@ impl Foreign {
                 cell.name
             )));
         }
-        let hint = match rows / cols {
+        let found = rows / cols;
+        let hint = match found {
             1 => "; is it --cell rnn or rnn-relu?",
             3 => "; is it --cell gru?",
             4 => "; is it --cell lstm?",
             _ => "",
         };
+        let plural = if found == 1 { "" } else { "s" };
         Err(Error::checkpoint(format!(
-            "{shown}: [{rows}, {cols}] are {} gates of {cols} units, cell {} has {gates}{hint}",
-            rows / cols,
+            "{shown}: [{rows}, {cols}] has {found} gate{plural} of {cols} units, cell {} has {gates}{hint}",
             cell.name
         )))
     }
@@ -316,7 +317,7 @@ impl Foreign {
 
 impl Names {
     /// An error about tensors, a line each that begins with our name, with the file's names before ours.
-    pub fn name(&self, e: Error) -> Error {
+    pub fn translate(&self, e: Error) -> Error {
         let lines = e.message.lines().map(|line| match line.split_once(": ") {
             Some((name, what)) => format!("{}: {what}", self.shown(name)),
             None => line.to_string(),
@@ -334,24 +335,35 @@ impl Names {
 }
 
 impl<'a> Stored<'a> {
-    fn new(file: &'a File<'a>) -> Result<Stored<'a>> {
+    /// All tensors of a file under all their names, and what is to be said of shared ones.
+    fn new(file: &'a File<'a>) -> Result<(Stored<'a>, Vec<String>)> {
         let mut views: BTreeMap<&str, TensorView<'a>> = file.tensors.iter().collect();
         // safetensors' save_model stores a shared tensor once, and its other names in the metadata.
-        let mut aliases = 0;
+        let mut shared = BTreeSet::new();
         for (name, stored) in &file.metadata {
-            if let Some(view) = file.tensors.tensor(stored).ok()
+            if let Ok(view) = file.tensors.tensor(stored)
                 && !views.contains_key(name.as_str())
             {
                 views.insert(name, view);
-                aliases += 1;
+                shared.insert(name.as_str());
             }
         }
-        if aliases > ALIASES {
+        if shared.len() > ALIASES {
             return Err(Error::checkpoint(format!(
-                "{aliases} tensors stand for others by the metadata, expected at most {ALIASES}"
+                "{} names stand for other tensors by the metadata, expected at most {ALIASES}",
+                shared.len()
             )));
         }
-        Ok(Stored { views })
+        // An embedding and a head that are one are a matter of their own.
+        shared.retain(|name| layers::part(name).is_some());
+        let notes = match shared.is_empty() {
+            true => Vec::new(),
+            false => vec![format!(
+                "{}: shared between layers, which is not supported: equal as they stand, but training on parts them",
+                list(shared)
+            )],
+        };
+        Ok((Stored { views }, notes))
     }
 
     /// Takes out what a user names.

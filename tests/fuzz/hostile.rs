@@ -346,7 +346,7 @@ pub fn import(bytes: &[u8]) {
                 return;
             }
             match state::weights(&plan, &weights) {
-                Err(e) => shown(&foreign.names.name(e)),
+                Err(e) => shown(&foreign.names.translate(e)),
                 Ok(flat) => assert!(flat.iter().all(|x| x.is_finite())),
             }
         }

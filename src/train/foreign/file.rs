@@ -8,6 +8,7 @@ use safetensors::tensor::SafeTensorError;
 
 use super::{list, shown};
 use crate::error::{Error, Result};
+use crate::train::checkpoint::MAX_HEADER;
 
 /// The key that this program writes into the metadata of its own files.
 const OURS: &str = "wgrnn";
@@ -32,7 +33,10 @@ impl<'a> File<'a> {
     pub fn read(bytes: &'a [u8], path: &Path) -> Result<File<'a>> {
         let bad = |what: String| Error::checkpoint(format!("{}: {what}", path.display()));
         let tensors = SafeTensors::deserialize(bytes).map_err(|e| {
-            let other = other_format(bytes, path);
+            let other = match header_length(bytes) {
+                Some(_) => None,
+                None => other_format(bytes, path),
+            };
             bad(other.unwrap_or_else(|| damage(bytes, &e)))
         })?;
         let (_, header) = SafeTensors::read_metadata(bytes)
@@ -47,14 +51,20 @@ impl<'a> File<'a> {
     }
 }
 
+/// The length of the header, where a file begins as safetensors do: a length that readers take, then JSON.
+fn header_length(bytes: &[u8]) -> Option<u64> {
+    let length = u64::from_le_bytes(*bytes.first_chunk()?);
+    (bytes.get(8) == Some(&b'{') && length <= MAX_HEADER as u64).then_some(length)
+}
+
 /// What is wrong with a file that is of no other known format.
 fn damage(bytes: &[u8], e: &SafeTensorError) -> String {
     let found = bytes.len();
-    let header = { bytes.first_chunk() }
-        .map(|length| u64::from_le_bytes(*length))
-        .filter(|_| bytes.get(8) == Some(&b'{'));
-    match (header, e) {
+    let start = &bytes[..found.min(64)];
+    let text = |b: &u8| b.is_ascii_graphic() || b.is_ascii_whitespace();
+    match (header_length(bytes), e) {
         (None, _) if bytes.is_empty() => "an empty file, expected safetensors".into(),
+        (None, _) if start.iter().all(text) => "a text, expected safetensors".into(),
         (Some(length), SafeTensorError::InvalidHeaderLength) => format!(
             "no whole safetensors file: its header takes {length} bytes, the file has {found}; it may be cut short"
         ),
@@ -70,14 +80,17 @@ fn other_format(bytes: &[u8], path: &Path) -> Option<String> {
     let begins = |with: &[u8]| bytes.starts_with(with);
     let ending = path.extension().unwrap_or_default().to_string_lossy();
     let ending = ending.to_ascii_lowercase();
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let name = name.escape_default().to_string();
-    let target = path.with_extension("safetensors");
-    let target = target.file_name().unwrap_or_default().to_string_lossy();
-    let target = target.escape_default().to_string();
+    // Debug is how Python writes it, too.
+    let name = format!("{:?}", path.to_string_lossy());
+    let target = match ending.as_str() {
+        "safetensors" => path.with_extension("converted.safetensors"),
+        _ => path.with_extension("safetensors"),
+    };
+    let target = format!("{:?}", target.to_string_lossy());
     let torch = format!(
-        "expected safetensors; in Python:\n  import torch, safetensors.torch\n  safetensors.torch.save_file({{k: \
-         v.contiguous().clone() for k, v in torch.load(\"{name}\", map_location=\"cpu\").items()}}, \"{target}\")"
+        "expected safetensors; in Python (of a whole module: its .state_dict(), of a checkpoint: its entry with that):\n  \
+         import torch, safetensors.torch\n  safetensors.torch.save_file({{k: v.contiguous().clone() for k, v in \
+         torch.load({name}, map_location=\"cpu\").items()}}, {target})"
     );
     let by_module =
         "expected the weights of a PyTorch module, saved by safetensors.torch.save_file";
@@ -97,7 +110,7 @@ fn other_format(bytes: &[u8], path: &Path) -> Option<String> {
         } else if holds(b".npy") {
             format!(
                 "a NumPy archive (.npz), expected safetensors; in Python:\n  import numpy, safetensors.numpy\n  \
-                 safetensors.numpy.save_file(dict(numpy.load(\"{name}\")), \"{target}\")"
+                 safetensors.numpy.save_file(dict(numpy.load({name})), {target})"
             )
         } else if holds(b"model.weights.h5") {
             format!("a file of Keras (.keras), {by_module}")
@@ -117,7 +130,7 @@ fn other_format(bytes: &[u8], path: &Path) -> Option<String> {
     } else if begins(b"version https://git-lfs.github.com/spec/") {
         "a Git LFS pointer, which only stands for the file: fetch that with `git lfs pull`".into()
     } else if begins(b"{") {
-        index_or_json(bytes, &name)
+        index_or_json(bytes, path)
     } else if is_page(bytes) {
         "a web page, expected safetensors: the download went elsewhere".into()
     } else if begins(&[0x1f, 0x8b]) {
@@ -138,7 +151,7 @@ fn other_format(bytes: &[u8], path: &Path) -> Option<String> {
 }
 
 /// A JSON text: the index of a model in several files, or anything.
-fn index_or_json(bytes: &[u8], name: &str) -> String {
+fn index_or_json(bytes: &[u8], path: &Path) -> String {
     let json: Option<serde_json::Value> = serde_json::from_slice(bytes).ok();
     let map = json
         .as_ref()
@@ -146,11 +159,12 @@ fn index_or_json(bytes: &[u8], name: &str) -> String {
     let Some(map) = map else {
         return "a text that begins like JSON, expected safetensors".into();
     };
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
     let parts: BTreeSet<&str> = map.values().filter_map(|file| file.as_str()).collect();
     format!(
-        "the index of a model in {} files ({}), expected one file; in Python:\n  import json, safetensors.torch as s\n  \
-         s.save_file({{k: v for f in set(json.load(open(\"{name}\"))[\"weight_map\"].values()) for k, v in \
-         s.load_file(f).items()}}, \"{}\")",
+        "the index of a model in {} files ({}), expected one file; in Python, in their folder:\n  import json, safetensors.torch as s\n  \
+         s.save_file({{k: v for f in set(json.load(open({name:?}))[\"weight_map\"].values()) for k, v in \
+         s.load_file(f).items()}}, {:?})",
         parts.len(),
         list(parts),
         name.strip_suffix(".index.json")

@@ -152,9 +152,13 @@ fn merged<'a>(weights: &[Named<'a>], biases: &[Named<'a>]) -> Vec<Matrix<'a>> {
 fn single<'a>(matrix: &Matrix<'a>, bias_alone: bool, widths: Widths) -> Head<'a> {
     let name = matrix.names[0];
     let one_hot = widths.input == Some(matrix.rows);
-    let embedded = widths.input == Some(matrix.cols);
-    let twice = matrix.names.len() > 1;
     let fits = widths.hidden == Some(matrix.cols);
+    let embedded = match widths.input {
+        Some(input) => input == matrix.cols,
+        // Where the lowest weight is missing, a matrix that no head can be is the embedding.
+        None => !fits && matrix.bias.is_none(),
+    };
+    let twice = matrix.names.len() > 1;
     if twice || embedded && fits && (bias_alone || !one_hot) {
         let how = if twice {
             format!("{}: equal bit by bit", list(matrix.names.iter().copied()))

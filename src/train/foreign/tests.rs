@@ -286,6 +286,29 @@ fn tied_matrices_are_known_however_they_are_stored() {
 }
 
 #[test]
+fn weights_that_layers_share_are_taken_with_a_note() {
+    let stored: Vec<Entry<'_>> = LSTM
+        .into_iter()
+        .filter(|e| e.0 != "rnn.weight_hh_l1")
+        .collect();
+    let shared = [("rnn.weight_hh_l1", "rnn.weight_hh_l0")];
+    let (foreign, _) = read(&bytes(&stored, &[], &shared), "lstm", &[]).unwrap();
+    let of = |name: &str| foreign.tensors[name].clone();
+    assert_eq!(of("rnn.weight_hh_l1"), of("rnn.weight_hh_l0"));
+    holds(
+        &foreign.notes.join("\n"),
+        &["rnn.weight_hh_l1: shared between layers"],
+    );
+    let many: Vec<String> = (0..99).map(|n| format!("x{n}.weight")).collect();
+    let many: Vec<(&str, &str)> = many
+        .iter()
+        .map(|n| (n.as_str(), "decoder.weight"))
+        .collect();
+    let e = read(&bytes(&LSTM, &[], &many), "lstm", &[]).unwrap_err();
+    holds(&e.message, &["99 names", "at most 64"]);
+}
+
+#[test]
 fn without_biases_embedding_and_head_are_told_apart_by_widths_or_names() {
     let entries = |embed: &'static [usize], read: &'static [usize], first: &'static str| {
         let mut entries = TIED.to_vec();
@@ -399,7 +422,7 @@ fn a_refusal_says_the_true_reason() {
     holds(
         &message,
         &[
-            "rnn.weight_hh_l0: [8, 2] are 4 gates of 2 units",
+            "rnn.weight_hh_l0: [8, 2] has 4 gates of 2 units",
             "gru has 3",
             "--cell lstm",
         ],
@@ -466,7 +489,11 @@ fn other_formats_are_named_with_the_way_out() {
         (
             zip("archive/data.pkl"),
             "m.pt",
-            &["torch.save", "torch.load(\"m.pt\"", "\"m.safetensors\")"],
+            &[
+                "torch.save",
+                "torch.load(\"some/m.pt\"",
+                "\"some/m.safetensors\")",
+            ],
         ),
         (
             zip("m/data.pkl m/constants.pkl"),
@@ -476,14 +503,14 @@ fn other_formats_are_named_with_the_way_out() {
         (
             zip("w.npy"),
             "m.npz",
-            &["NumPy archive", "numpy.load(\"m.npz\")"],
+            &["NumPy archive", "numpy.load(\"some/m.npz\")"],
         ),
         (zip("model.weights.h5"), "m.keras", &["Keras"]),
         (zip("a.txt"), "m.zip", &["a zip archive"]),
         (
             b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.".to_vec(),
             "m.pth",
-            &["torch.save", "torch.load(\"m.pth\""],
+            &["torch.save", "torch.load(\"some/m.pth\""],
         ),
         (b"\x80\x04\x95".to_vec(), "m.pkl", &["a Python pickle"]),
         (b"\x93NUMPY\x01".to_vec(), "m.npy", &["NumPy array"]),
@@ -524,9 +551,22 @@ fn other_formats_are_named_with_the_way_out() {
             "m.safetensors",
             &["cut short"],
         ),
+        (
+            b"It was the best of times".to_vec(),
+            "m.txt",
+            &["a text, expected"],
+        ),
         (vec![0xee; 40], "m.bin", &["no safetensors file"]),
     ];
-    for (bytes, name, parts) in cases {
+    // A header's length may begin like anything: 640 bytes like a pickle.
+    let mut pickled = vec![0x80, 2, 0, 0, 0, 0, 0, 0];
+    pickled.extend_from_slice(&whole[8..200]);
+    let cut = (
+        pickled,
+        "m.safetensors",
+        &["takes 640 bytes", "cut short"][..],
+    );
+    for (bytes, name, parts) in cases.into_iter().chain([cut]) {
         let e = File::read(&bytes, &Path::new("some").join(name)).unwrap_err();
         assert_eq!(e.kind, Kind::Checkpoint, "{e}");
         assert!(e.message.starts_with(&format!("some/{name}: ")), "{e}");
