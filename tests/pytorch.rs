@@ -226,7 +226,9 @@ fn worse(worst: &mut (f64, String), other: (f64, String)) {
 #[test]
 fn every_kind_of_layer_has_golden_values() {
     let files: Vec<Golden> = golden::names().iter().map(|n| golden::load(n)).collect();
-    for cell in ["rnn", "lstm", "gru", "rnn-ln", "lstm-ln", "gru-ln"] {
+    for cell in [
+        "rnn", "rnn-relu", "lstm", "gru", "rnn-ln", "lstm-ln", "gru-ln",
+    ] {
         let known = |file: &Golden| file.cell() == cell && file.is_plain();
         assert!(files.iter().any(known), "{cell}");
     }

@@ -14,6 +14,7 @@ macro_rules! cells {
 /// Name and text of every built-in cell.
 pub const CELLS: &[(&str, &str)] = cells![
     "rnn",
+    "rnn-relu",
     "elman",
     "rnn-leaky",
     "rnn-ln",

@@ -207,6 +207,7 @@ mod tests {
             ("mut2", &[("z", Writes)]),
             ("mut3", &[("z", Writes)]),
             ("rnn", &[]),
+            ("rnn-relu", &[]),
             ("elman", &[]),
             ("rnn-leaky", &[]),
             ("lstm-idea", &[]),

@@ -27,7 +27,10 @@ pub fn command() -> Command {
         .arg(flags::json())
         .after_help(
             "Example:\n  wgrnn export runs/builtin-1 --out model.safetensors\n\nIn PyTorch, a module's weights follow \
-             by stripping the prefix: rnn.weight_ih_l0 is weight_ih_l0 of nn.LSTM.",
+             by stripping the prefix: rnn.weight_ih_l0 is weight_ih_l0 of nn.LSTM.\n\nBeside the weights the file holds \
+             what makes them a model, for `import`: the settings of its sizes and connections, its\ncells' equations, its \
+             vocabulary and the version of wgrnn. Nothing of the run: no file names, times, steps or\nrates. Equal models \
+             are equal files, byte for byte.",
         )
 }
 
@@ -51,7 +54,11 @@ pub fn run(m: &ArgMatches) -> Result<()> {
     let names: Vec<String> = tensors.keys().cloned().collect();
     let file = Checkpoint {
         tensors,
-        meta: loaded.checkpoint.meta,
+        meta: loaded
+            .saved
+            .of_model()
+            .map_err(|e| loaded.named(e))?
+            .to_json()?,
     };
     file.save(path)?;
     if m.get_flag("json") {

@@ -2,15 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::{Arg, ArgMatches, Command, value_parser};
-use safetensors::SafeTensors;
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use serde_json::json;
 use toml::{Table, Value};
 use wgrnn::cell::{Cell, library};
 use wgrnn::data::Source;
 use wgrnn::model::{Dims, Mode};
+use wgrnn::train::foreign::{File, Foreign, Names};
 use wgrnn::train::settings::resolve;
-use wgrnn::train::{About, Checkpoint, Foreign, RunWriter, Settings, State, spec, state, update};
+use wgrnn::train::{About, Checkpoint, RunWriter, Settings, State, spec, state, update};
 use wgrnn::{Error, Result};
 
 use super::load::Loaded;
@@ -42,13 +42,24 @@ pub fn command() -> Command {
                 .value_parser(value_parser!(PathBuf))
                 .help("For weights from elsewhere: the text whose symbols, sorted, are their vocabulary"),
         )
+        .arg(
+            Arg::new("ignore")
+                .long("ignore")
+                .value_name("NAME,...")
+                .value_delimiter(',')
+                .action(ArgAction::Append)
+                .help("For weights from elsewhere: tensors to leave out, by their names or by what stands before a dot"),
+        )
         .args(["cell", "vocab", "min-count", "max-vocab"].into_iter().filter_map(setting))
         .arg(flags::json())
         .after_help(
             "Examples:\n  wgrnn import model.safetensors --out runs/copy\n  wgrnn import torch.safetensors --cell lstm \
              --vocab-from book.txt --out runs/torch\n\nHidden size, layers and embedding follow from the shapes. Recurrent \
-             weights are known by PyTorch's names\n(weight_ih_l0) under any prefix, the head by its weight and bias, the \
-             embedding by a weight alone.",
+             weights are known by PyTorch's names\n(weight_ih_l0, or weight_ih of a cell) under any prefix: a module of many \
+             layers, or modules of one layer each\nthat a number tells apart (rnns.0, rnns.1). The head is the matrix with a \
+             bias, the embedding the one without;\nequal matrices are tied, and so is the only one where the layers read its \
+             rows. F64, F32, F16 and BF16 are read.\nWithout biases (bias=False) they start at zero. rnn is tanh, as weights do \
+             not tell: a module with\nnonlinearity='relu' is --cell rnn-relu.",
         )
 }
 
@@ -58,25 +69,37 @@ struct Imported {
     settings: Settings,
     cells: Vec<Cell>,
     weights: Checkpoint,
+    /// What the file calls the weights.
+    names: Names,
+    /// What a user should know of how the file was understood.
+    notes: Vec<String>,
 }
 
 pub fn run(m: &ArgMatches) -> Result<()> {
     let target = flags::required_path(m, "out")?;
     RunWriter::check_free(target)?;
     let path = flags::required_path(m, "file")?;
+    if path.is_dir() {
+        return Err(Error::usage(format!(
+            "{}: expected a safetensors file, found a folder; `export` makes one of a run",
+            path.display()
+        )));
+    }
     let bytes = std::fs::read(path).map_err(|e| Error::io("read", path, &e))?;
     let named = |e: Error| Error::new(e.kind, format!("{}: {}", path.display(), e.message));
-    let file = SafeTensors::deserialize(&bytes)
-        .map_err(|e| named(Error::checkpoint(format!("no safetensors file: {e}"))))?;
-    let imported = match is_ours(&bytes) {
-        true => ours(m, path, &bytes)?,
-        false => foreign(m, path, &file)?,
+    let file = File::read(&bytes, path)?;
+    let imported = if file.is_ours() {
+        ours(m, path, &bytes)?
+    } else {
+        foreign(m, path, &file)?
     };
     let Imported {
         mut about,
         settings,
         cells,
         weights,
+        names,
+        notes,
     } = imported;
     let spec = spec(&settings, cells, about.vocabulary.len());
     let dims = Dims {
@@ -89,12 +112,15 @@ pub fn run(m: &ArgMatches) -> Result<()> {
     memory::check("the model and its minibatch", plan.bytes(), |_| {
         "the model is too large for this machine".into()
     })?;
-    let parameters = state::weights(&plan, &weights).map_err(named)?;
+    let parameters = state::weights(&plan, &weights).map_err(|e| named(names.translate(e)))?;
     let state = State::start(&plan, parameters, 1, spec.vocab);
     about.settings = settings.to_toml()?;
     let checkpoint = state.to_checkpoint(&plan, &about)?;
     let writer = RunWriter::create(target, &about.settings)?;
     writer.save(0, &checkpoint, settings.keep)?;
+    for note in &notes {
+        out::note(&format!("note: {note}"));
+    }
     if m.get_flag("json") {
         return out::json(&json!({
             "run": target,
@@ -103,37 +129,37 @@ pub fn run(m: &ArgMatches) -> Result<()> {
             "hidden": settings.hidden,
             "layers": settings.layers,
             "embed": settings.embed,
+            "tie": settings.tie,
             "vocabulary": spec.vocab,
+            "notes": notes,
         }));
     }
     out::line(&format!(
-        "run: {}: {} x {} of H {}, embed {}, V {}, {} parameters",
+        "run: {}: {} x {} of H {}, embed {}{}, V {}, {} parameters",
         target.display(),
         about.cell_names(),
         settings.layers,
         settings.hidden,
         settings.embed,
+        if settings.tie { " (tied)" } else { "" },
         spec.vocab,
         plan.parameter_count()
     ))
 }
 
-/// Whether the file says that this program wrote it.
-fn is_ours(bytes: &[u8]) -> bool {
-    SafeTensors::read_metadata(bytes).is_ok_and(|(_, header)| {
-        header
-            .metadata()
-            .as_ref()
-            .is_some_and(|m| m.contains_key("wgrnn"))
-    })
-}
-
 /// An export or a checkpoint: it brings settings, cell and vocabulary.
 fn ours(m: &ArgMatches, path: &Path, bytes: &[u8]) -> Result<Imported> {
-    for name in ["cell", "vocab", "min-count", "max-vocab", "vocab-from"] {
+    for name in [
+        "cell",
+        "vocab",
+        "min-count",
+        "max-vocab",
+        "vocab-from",
+        "ignore",
+    ] {
         if m.value_source(name).is_some() {
             return Err(Error::usage(format!(
-                "--{name}: {} brings its own; leave it out",
+                "--{name}: {} is a file of wgrnn that brings all it needs; leave the flag out",
                 path.display()
             )));
         }
@@ -160,11 +186,13 @@ fn ours(m: &ArgMatches, path: &Path, bytes: &[u8]) -> Result<Imported> {
         settings,
         cells,
         weights: loaded.checkpoint,
+        names: Names::default(),
+        notes: Vec::new(),
     })
 }
 
 /// Weights from elsewhere: sizes follow from the shapes, cell and vocabulary must be given.
-fn foreign(m: &ArgMatches, path: &Path, file: &SafeTensors<'_>) -> Result<Imported> {
+fn foreign(m: &ArgMatches, path: &Path, file: &File<'_>) -> Result<Imported> {
     let shown = path.display();
     let (Some(cell_name), Some(from)) = (m.get_one::<String>("cell"), flags::path(m, "vocab-from"))
     else {
@@ -184,19 +212,26 @@ fn foreign(m: &ArgMatches, path: &Path, file: &SafeTensors<'_>) -> Result<Import
     let corpus = text::open(&Source::Files(vec![from.clone()]), None)?;
     let vocabulary = text::vocabulary(&corpus, &early)?;
 
-    let bad = |e: Error| Error::checkpoint(format!("{shown}: {}", e.message));
-    let foreign = Foreign::read(file).map_err(bad)?;
-    let sizes = (foreign.sizes(&cell))
-        .map_err(|e| Error::new(e.kind, format!("{shown}: {}", e.message)))?;
-    let symbols = sizes.symbols;
-    if let Some(symbols) = symbols
+    let named = |e: Error| Error::new(e.kind, format!("{shown}: {}", e.message));
+    let ignore: Vec<String> = m.get_many("ignore").unwrap_or_default().cloned().collect();
+    let mut foreign = Foreign::read(file, &cell, &ignore).map_err(named)?;
+    let sizes = foreign.sizes(&cell).map_err(named)?;
+    if let Some(symbols) = sizes.symbols
         && symbols != vocabulary.len()
     {
         return Err(Error::data(format!(
-            "{}: has {} symbols, {shown} expects {symbols}",
+            "{}: has {} symbols with --vocab {}, the weights of {shown} are for {symbols}; give the text that they were \
+             trained on, and its --vocab",
             corpus.name,
-            vocabulary.len()
+            vocabulary.len(),
+            early.vocab
         )));
+    }
+    if cell.name == "rnn" {
+        foreign.notes.push(
+            "rnn is tanh; if the module had nonlinearity='relu', import it with --cell rnn-relu"
+                .into(),
+        );
     }
     for (key, value) in [
         ("hidden", sizes.hidden),
@@ -207,7 +242,8 @@ fn foreign(m: &ArgMatches, path: &Path, file: &SafeTensors<'_>) -> Result<Import
         given.insert(key.into(), Value::Integer(value));
     }
     given.insert("tie".into(), Value::Boolean(sizes.tie));
-    let settings = resolve(None, given, &names).map_err(bad)?;
+    let settings = resolve(None, given, &names)
+        .map_err(|e| Error::checkpoint(format!("{shown}: {}", e.message)))?;
     let about = About {
         program: env!("CARGO_PKG_VERSION").into(),
         settings: String::new(),
@@ -226,5 +262,7 @@ fn foreign(m: &ArgMatches, path: &Path, file: &SafeTensors<'_>) -> Result<Import
             tensors: foreign.tensors,
             meta: serde_json::Value::Null,
         },
+        names: foreign.names,
+        notes: foreign.notes,
     })
 }

@@ -21,7 +21,7 @@ const DIGITS: std::ops::Range<usize> = 8 + PREFIX.len()..8 + PREFIX.len() + 64;
 /// The key of the JSON value in the metadata.
 const META: &str = "wgrnn";
 /// The longest header that readers of safetensors accept, in bytes.
-const MAX_HEADER: usize = 100_000_000;
+pub(super) const MAX_HEADER: usize = 100_000_000;
 
 /// The elements of a tensor.
 #[derive(Clone, Debug, PartialEq)]

@@ -30,7 +30,6 @@ pub use dynamic::{Dynamic, Learner};
 pub use evaluate::{Evaluation, Evaluator};
 pub use feed::{Began, room};
 pub use footprint::{Footprint, Largest};
-pub use foreign::Foreign;
 pub use job::Job;
 pub use losses::{Losses, losses};
 pub use metrics::{Figures, Meter};

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::checkpoint::{Checkpoint, Data, Tensor};
 use super::feed::Began;
@@ -156,6 +157,63 @@ impl Saved {
     }
 }
 
+impl Saved {
+    /// What of this is the model's: its sizes, cells and vocabulary. Nothing of the run that made it, so that equal models
+    /// are told in equal words.
+    ///
+    /// # Errors
+    /// Checkpoint, when the settings are not valid.
+    pub fn of_model(&self) -> Result<Saved> {
+        let About {
+            vocabulary, cells, ..
+        } = &self.about;
+        let mut cells = cells.clone();
+        if cells.iter().all(|cell| Some(cell) == cells.first()) {
+            cells.truncate(1);
+        }
+        let about = About {
+            program: env!("CARGO_PKG_VERSION").into(),
+            settings: self.about.settings()?.of_model(&cells).to_toml()?,
+            vocabulary: vocabulary.clone(),
+            vocabulary_hash: vocabulary.hash(),
+            cells,
+            text: None,
+            floor: None,
+        };
+        Ok(Saved {
+            format: FORMAT,
+            counters: Counters::start(1, vocabulary.len()),
+            about,
+        })
+    }
+
+    /// As a checkpoint's JSON.
+    ///
+    /// # Errors
+    /// Internal, where it cannot be JSON.
+    pub fn to_json(&self) -> Result<Value> {
+        serde_json::to_value(self)
+            .map_err(|e| Error::internal(format!("state cannot be written as JSON: {e}")))
+    }
+}
+
+impl Counters {
+    /// Those of a run that begins.
+    fn start(steps_per_epoch: u64, vocab: usize) -> Counters {
+        Counters {
+            step: 0,
+            steps_per_epoch,
+            began: None,
+            elapsed: 0.0,
+            plateau: Plateau::default(),
+            best: None,
+            validation: None,
+            meter: Meter::new(vocab),
+            skipped: 0,
+        }
+    }
+}
+
 impl About {
     /// The settings.
     ///
@@ -288,17 +346,7 @@ impl State {
             vec![0.0; states * width]
         });
         State {
-            counters: Counters {
-                step: 0,
-                steps_per_epoch,
-                began: None,
-                elapsed: 0.0,
-                plateau: Plateau::default(),
-                best: None,
-                validation: None,
-                meter: Meter::new(vocab),
-                skipped: 0,
-            },
+            counters: Counters::start(steps_per_epoch, vocab),
             parameters,
             optimizer: vec![vec![0.0; plan.arena]; plan.io.optimizer.len()],
             states: states.collect(),
@@ -347,8 +395,7 @@ impl State {
             about: about.clone(),
             counters: self.counters,
         };
-        let meta = serde_json::to_value(saved)
-            .map_err(|e| Error::internal(format!("state cannot be written as JSON: {e}")))?;
+        let meta = saved.to_json()?;
         Ok(Checkpoint { tensors, meta })
     }
 

@@ -5,16 +5,15 @@
 use std::path::Path;
 
 use pollster::block_on;
-use safetensors::SafeTensors;
 use toml::Table;
 use wgrnn::cell::{Cell, library};
 use wgrnn::data::{LineRules, Recipe, Source, Tokens, VocabKind, Vocabulary};
 use wgrnn::exec::Device;
 use wgrnn::model::{Dims, Mode};
+use wgrnn::train::foreign::{File, Foreign};
 use wgrnn::train::settings::resolve;
 use wgrnn::train::{
-    About, Checkpoint, Event, Foreign, Job, Length, Saved, Settings, State, Trainer, spec, state,
-    update,
+    About, Checkpoint, Event, Job, Length, Saved, Settings, State, Trainer, spec, state, update,
 };
 use wgrnn::{Error, Kind};
 
@@ -301,16 +300,24 @@ pub fn import(bytes: &[u8]) {
     let Some((mode, bytes)) = bytes.split_first() else {
         return;
     };
-    let Ok(file) = SafeTensors::deserialize(bytes) else {
-        return;
-    };
-    let foreign = match Foreign::read(&file) {
-        Err(e) => return one_line(&e),
-        Ok(foreign) => foreign,
+    // What a file is instead may come with two lines of Python.
+    let file = match File::read(bytes, Path::new("a.safetensors")) {
+        Err(e) => return shown(&e),
+        Ok(file) => file,
     };
     let names: Vec<&str> = library::names().collect();
     let name = names[usize::from(*mode) % names.len()];
     let cell = library::builtin(name).unwrap();
+    let foreign = match Foreign::read(&file, &cell, &[]) {
+        Err(e) => return one_line(&e),
+        Ok(foreign) => foreign,
+    };
+    for note in &foreign.notes {
+        assert!(
+            note.len() < 100_000 && !note.contains(char::is_control),
+            "{note:?}"
+        );
+    }
     let sizes = match foreign.sizes(&cell) {
         Err(e) => return one_line(&e),
         Ok(sizes) => sizes,
@@ -340,7 +347,7 @@ pub fn import(bytes: &[u8]) {
                 return;
             }
             match state::weights(&plan, &weights) {
-                Err(e) => shown(&e),
+                Err(e) => shown(&foreign.names.translate(e)),
                 Ok(flat) => assert!(flat.iter().all(|x| x.is_finite())),
             }
         }

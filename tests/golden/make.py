@@ -9,6 +9,7 @@ safetensors 0.8.0. One thread and one seed: the same versions give the same byte
 """
 
 import argparse
+import functools
 import json
 import pathlib
 import re
@@ -24,7 +25,8 @@ STEPS = 20
 # Well conditioned: with this seed twenty steps in float32 end within 1e-4 of those in float64, for every optimiser.
 # Where a gradient happens to be all but zero, Adam and Adagrad turn its sign into a whole step, and no precision helps.
 SEED = 281
-MODULES = {"rnn": torch.nn.RNN, "lstm": torch.nn.LSTM, "gru": torch.nn.GRU}
+MODULES = {"rnn": torch.nn.RNN, "rnn-relu": functools.partial(torch.nn.RNN, nonlinearity="relu")}
+MODULES |= {"lstm": torch.nn.LSTM, "gru": torch.nn.GRU}
 
 
 # What a case may have beside its sizes, and how the file's name says it; settings hold only what a case has.
@@ -73,6 +75,7 @@ CASES = [
     case("lstm", 2, V=6, H=5, B=2, T=5, project=3),
     # All at once: how the parts are put together, not only that each is right.
     case("gru", 3, V=5, H=4, B=3, T=4, embed=3, **dict.fromkeys(EXTRAS, True) | dict(project=5)),
+    case("rnn-relu", 2, V=5, H=7, B=3, T=4, embed=3),
 ]
 
 # name -> what the file's settings record; `torch` names the optimiser, `args` are its arguments.

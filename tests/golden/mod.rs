@@ -100,7 +100,7 @@ impl Golden {
         value.unwrap_or_else(|| panic!("{}: settings hold no number `{key}`", self.name)) as usize
     }
 
-    /// The cell's name: `rnn`, `lstm` or `gru`, or one of them with `-ln`.
+    /// The cell's name: `rnn`, `rnn-relu`, `lstm` or `gru`, or one of them with `-ln`.
     pub fn cell(&self) -> &str {
         self.settings["cell"].as_str().expect("settings: cell")
     }

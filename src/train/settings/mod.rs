@@ -7,6 +7,7 @@ mod check;
 mod field;
 mod files;
 mod layers;
+mod model;
 mod pairs;
 mod preset;
 mod text;

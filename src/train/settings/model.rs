@@ -1,0 +1,37 @@
+//! What of the settings says which model the weights are of.
+
+use super::Settings;
+use crate::cell::library;
+use crate::train::state::CellText;
+
+impl Settings {
+    /// The settings of a model of `cells` apart from any run: how many layers of what size, how they are connected, what a
+    /// token is. All else, of training and of files, is as if nobody had set it.
+    pub fn of_model(&self, cells: &[CellText]) -> Settings {
+        let cells = cells
+            .iter()
+            .map(|cell| match library::names().any(|n| n == cell.name) {
+                true => cell.name.clone(),
+                false => format!("{}.cell", cell.name),
+            });
+        Settings {
+            vocab: self.vocab,
+            // Its contents are in the vocabulary.
+            tokenizer: self.tokenizer.as_ref().map(|_| "tokenizer.json".into()),
+            lines: self.lines,
+            cell: cells.collect::<Vec<_>>().join(","),
+            hidden: self.hidden,
+            layers: self.layers,
+            embed: self.embed,
+            tie: self.tie,
+            softmax: self.softmax,
+            cutoffs: self.cutoffs.clone(),
+            project: self.project,
+            residual: self.residual,
+            skip: self.skip,
+            layer_norm: self.layer_norm,
+            learn_initial: self.learn_initial,
+            ..Settings::default()
+        }
+    }
+}
