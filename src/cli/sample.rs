@@ -70,6 +70,12 @@ pub fn run(m: &ArgMatches) -> Result<()> {
     let loaded = Loaded::from_args(m)?;
     let vocabulary = &loaded.saved.about.vocabulary;
     let prime_text = m.get_one::<String>("prime").map_or("", |p| p);
+    if vocabulary.of_lines() && prime_text.contains(['\n', '\r']) {
+        return Err(Error::usage(
+            "--prime: expected one line without its end, as every line of this run's text is a sequence of its own, got \
+             more",
+        ));
+    }
     let prime = match prime_text {
         "" => Vec::new(),
         text => vocabulary

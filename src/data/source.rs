@@ -8,12 +8,15 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use super::builtin;
+use super::census::Census;
+use super::format::{self, Format};
 use super::lines::{LeftOut, LineRules, Lines, LinesWriter};
 use super::store::{IN_MEMORY, Store, StoreWriter};
 use super::tokens::{Tokens, TokensWriter};
 use super::unpack::{Fault, Unpacked};
-use super::vocab::{Counter, Encoded, Encoder, Recipe, Vocabulary};
-use crate::error::{Error, Result};
+use super::vocab::{Counter, Encoded, Encoder, NOT_UTF8, Recipe, VocabKind, Vocabulary};
+use crate::error::{Error, Kind, Result};
+use crate::paths;
 
 /// Where a text comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,11 +29,12 @@ pub enum Source {
         chars: usize,
     },
     /// Files, joined in this order with nothing between them; `-` is standard input. Those compressed with gzip or zstd
-    /// are known by their first bytes and read as what they hold.
+    /// are known by their first bytes and read as what they hold; other formats that are no text are refused by name.
     Files(Vec<PathBuf>),
 }
 
-/// A text that can be read again and again: nothing is changed in it, line ends included.
+/// A text that can be read again and again: nothing is changed in it, line ends included, but that a byte order mark at a
+/// file's beginning is no symbol.
 ///
 /// Every pass takes BLAKE3 of the bytes, and refuses a text that is not the one of the pass before.
 #[derive(Debug)]
@@ -43,6 +47,10 @@ pub struct Corpus {
     /// Where temporary files go.
     folder: PathBuf,
     hash: OnceLock<String>,
+    /// What the first pass found out about each part.
+    facts: OnceLock<Vec<Facts>>,
+    /// What more to say to who gave a text that is not UTF-8.
+    advice: &'static str,
 }
 
 /// A file of a text.
@@ -50,6 +58,19 @@ pub struct Corpus {
 struct Part {
     name: String,
     bytes: Bytes,
+    /// Where a command finds it; standard input is gone.
+    path: Option<PathBuf>,
+}
+
+/// What is known of a file that was read.
+#[derive(Debug)]
+struct Facts {
+    census: Census,
+    hash: blake3::Hash,
+    /// What it is if it is no text.
+    format: Option<Format>,
+    /// The program that unpacks it, where it is compressed.
+    packed: Option<&'static str>,
 }
 
 #[derive(Debug)]
@@ -62,12 +83,18 @@ enum Bytes {
 
 /// What a pass does with the text.
 trait Reader {
+    /// Whether any bytes will do.
+    fn any_bytes(&self) -> bool;
     fn feed(&mut self, bytes: &[u8]) -> Result<()>;
     /// The end of a file.
     fn end_file(&mut self) -> Result<()>;
 }
 
 impl Reader for Counter {
+    fn any_bytes(&self) -> bool {
+        self.kind() == VocabKind::Byte
+    }
+
     fn feed(&mut self, bytes: &[u8]) -> Result<()> {
         Counter::feed(self, bytes)
     }
@@ -100,7 +127,8 @@ impl Source {
                 let made = builtin::generate(*seed, *chars);
                 let name = format!("built-in (seed {seed}, {chars} characters)");
                 let bytes = Bytes::Kept(Store::Memory(made.text.into_bytes().into()));
-                (vec![Part { name, bytes }], Some(made.costs))
+                let path = None;
+                (vec![Part { name, bytes, path }], Some(made.costs))
             }
             Source::Files(paths) => {
                 let parts = paths.iter().map(|path| open(path, folder, stdin));
@@ -117,6 +145,8 @@ impl Source {
             parts,
             folder: folder.to_path_buf(),
             hash: OnceLock::new(),
+            facts: OnceLock::new(),
+            advice: "",
         })
     }
 }
@@ -125,18 +155,29 @@ fn open(path: &Path, folder: &Path, stdin: &mut dyn Read) -> Result<Part> {
     if path == Path::new("-") {
         let name = "standard input".to_string();
         let bytes = Bytes::Kept(keep(&name, folder, stdin)?);
-        return Ok(Part { name, bytes });
+        return Ok(Part {
+            name,
+            bytes,
+            path: None,
+        });
     }
     let name = path.display().to_string();
     let failed = |e| Error::io("read", path, &e);
     let mut file = File::open(path).map_err(failed)?;
     let kind = file.metadata().map_err(failed)?.file_type();
-    // A pipe can be read but once; a folder says that it is one when it is read.
-    let bytes = match kind.is_file() || kind.is_dir() {
+    if kind.is_dir() {
+        return Err(Error::new(
+            Kind::Io,
+            format!("cannot read {name}: expected a file, found a folder; give the files in it"),
+        ));
+    }
+    // A pipe can be read but once.
+    let bytes = match kind.is_file() {
         true => Bytes::File(path.to_path_buf()),
         false => Bytes::Kept(keep(&name, folder, &mut file)?),
     };
-    Ok(Part { name, bytes })
+    let path = Some(path.to_path_buf());
+    Ok(Part { name, bytes, path })
 }
 
 /// Copies all that `from` has.
@@ -168,6 +209,51 @@ impl Read for StoreReader<'_> {
     }
 }
 
+impl Facts {
+    /// What should be known about `part`, the file.
+    fn remarks(&self, part: &Part, vocabulary: &Vocabulary) -> Vec<String> {
+        let Facts { census, format, .. } = self;
+        let shown = { part.path.as_deref() }.map_or("FILE".to_string(), paths::shell);
+        let mut all = Vec::new();
+        if census.bytes == 0 {
+            return vec!["it is empty".to_string()];
+        }
+        if vocabulary.kind() == VocabKind::Byte {
+            let told = |format: &Format| format!("it is {}, read byte by byte", format.name);
+            return format.iter().map(told).collect();
+        }
+        let nuls = census.nuls();
+        if nuls > 0 {
+            let what = match census.wide() {
+                Some(encoding) => part.is_wide(encoding, self.packed),
+                None => "is it binary, UTF-16 or a tar archive?".to_string(),
+            };
+            all.push(format!("{nuls} NUL characters: {what}"));
+        }
+        let returns = census.lone_returns();
+        let ends = vocabulary.of_lines() || vocabulary.kind() == VocabKind::Word;
+        match (census.feeds, returns) {
+            (0, 0) => all.push("no line feed: it is all one line".to_string()),
+            (0, _) if !ends => all.push(format!(
+                "no line feed, and {returns} carriage returns, with which old Macs ended lines; they are symbols as they stand; \
+                 tr '\\r' '\\n' < {shown} > OUT.txt makes line feeds of them"
+            )),
+            (feeds, 1..) if feeds > 0 && ends => all.push(format!(
+                "{returns} carriage returns without a line feed end lines too"
+            )),
+            _ => {}
+        }
+        if census.pairs > 0 && !ends {
+            all.push(format!(
+                "{} line ends are a carriage return and a line feed, which are two symbols; \
+                 tr -d '\\r' < {shown} > OUT.txt leaves the line feed",
+                census.pairs
+            ));
+        }
+        all
+    }
+}
+
 impl Part {
     fn unpacked(&self) -> Result<Unpacked<'_>> {
         let raw: Box<dyn Read> = match &self.bytes {
@@ -195,9 +281,84 @@ impl Part {
     fn named(&self, e: Error) -> Error {
         Error::new(e.kind, format!("{}: {}", self.name, e.message))
     }
+
+    /// What is wrong with a file of a format that is no text.
+    fn is_no_text(&self, format: &Format, packed: Option<&str>) -> Error {
+        let name = format.name;
+        let within = packed.map_or(String::new(), |program| format!(" within {program} data"));
+        let remedy = format.remedy(self.path.as_deref(), packed);
+        let remedy = remedy.map_or(String::new(), |remedy| format!("; {remedy}"));
+        self.named(Error::data(format!(
+            "expected a text, found {name}{within}{remedy}"
+        )))
+    }
+
+    /// The command that makes UTF-8 of it, and what to say of that.
+    fn convert(&self, encoding: &str, packed: Option<&str>) -> String {
+        let shown = { self.path.as_deref() }.map_or("FILE".to_string(), paths::shell);
+        let iconv = format!("iconv -f {encoding} -t UTF-8");
+        format::to_file(&match packed {
+            None => format!("{iconv} {shown}"),
+            Some(program) => format!("{program} -dc {shown} | {iconv}"),
+        })
+    }
+
+    /// What to say about a text of an encoding whose characters are two or four bytes wide.
+    fn is_wide(&self, encoding: &str, packed: Option<&str>) -> String {
+        format!(
+            "it looks like {encoding} without a mark; {}",
+            self.convert(encoding, packed)
+        )
+    }
 }
 
 impl Corpus {
+    /// Says more in errors about a text that is not UTF-8: what else the command that reads it could do.
+    pub fn advise(&mut self, advice: &'static str) {
+        self.advice = advice;
+    }
+
+    /// An error of a part that begins with what `census` counted, with the way out where there is one.
+    fn explained(&self, part: &Part, census: &Census, packed: Option<&str>, e: Error) -> Error {
+        let e = part.named(e);
+        if !e.message.contains(NOT_UTF8) {
+            return e;
+        }
+        let hint = match census.wide() {
+            Some(encoding) => part.is_wide(encoding, packed),
+            None => format!(
+                "if it is in an older encoding, such as Windows-1252, {}",
+                part.convert("WINDOWS-1252", packed)
+            ),
+        };
+        let advice = match self.advice {
+            "" => String::new(),
+            advice => format!("; {advice}"),
+        };
+        Error::new(e.kind, format!("{}; {hint}{advice}", e.message))
+    }
+
+    /// What should be known about this text, which was read for `vocabulary`, one line each: files that are not what they
+    /// seem, that are empty or equal, NUL characters, line ends.
+    pub fn remarks(&self, vocabulary: &Vocabulary) -> Vec<String> {
+        let Some(facts) = self.facts.get().filter(|_| self.costs.is_none()) else {
+            return Vec::new();
+        };
+        let mut all = Vec::new();
+        for (n, (part, fact)) in self.parts.iter().zip(facts).enumerate() {
+            let told = fact.remarks(part, vocabulary);
+            all.extend(told.iter().map(|text| format!("{}: {text}", part.name)));
+            let twin = facts[..n].iter().position(|other| other.hash == fact.hash);
+            if let Some(twin) = twin.filter(|_| fact.census.bytes > 0) {
+                let (one, two) = (&self.parts[twin].name, &part.name);
+                all.push(match one == two {
+                    true => format!("{one}: given twice, so its text is in there twice"),
+                    false => format!("{two}: the same text as {one}, so it is in there twice"),
+                });
+            }
+        }
+        all
+    }
     /// Where temporary files go.
     pub fn folder(&self) -> &Path {
         &self.folder
@@ -213,6 +374,9 @@ impl Corpus {
         }
         struct Nothing;
         impl Reader for Nothing {
+            fn any_bytes(&self) -> bool {
+                true
+            }
             fn feed(&mut self, _: &[u8]) -> Result<()> {
                 Ok(())
             }
@@ -229,18 +393,38 @@ impl Corpus {
         let mut hasher = blake3::Hasher::new();
         let mut fault = None;
         let mut block = vec![0; BLOCK];
+        let first = self.facts.get().is_none();
+        let mut facts = Vec::new();
         for part in &self.parts {
             let mut text = part.unpacked()?;
+            let (mut census, mut own) = (Census::default(), blake3::Hasher::new());
+            let mut format = None;
             loop {
-                let count = text.read(&mut block).map_err(|fault| part.error(fault))?;
+                let count = text.fill(&mut block).map_err(|fault| part.error(fault))?;
                 let bytes = &block[..count];
                 hasher.update(bytes);
+                if first {
+                    own.update(bytes);
+                }
+                if census == Census::default() {
+                    format = Format::of(&bytes[..count.min(format::HEAD)]);
+                }
+                if first || fault.is_none() {
+                    census.feed(bytes);
+                }
+                if let Some(format) = &format
+                    && fault.is_none()
+                    && !reader.any_bytes()
+                {
+                    fault = Some(part.is_no_text(format, text.packed()));
+                }
                 if fault.is_none() {
                     let read = match count {
                         0 => reader.end_file(),
                         _ => reader.feed(bytes),
                     };
-                    fault = read.err().map(|e| part.named(e));
+                    let packed = text.packed();
+                    fault = { read.err() }.map(|e| self.explained(part, &census, packed, e));
                 }
                 if count == 0 {
                     break;
@@ -254,12 +438,19 @@ impl Corpus {
             {
                 return Err(fault);
             }
+            facts.push(Facts {
+                census,
+                hash: own.finalize(),
+                format,
+                packed: text.packed(),
+            });
         }
         if hasher.count() == 0 {
             return Err(Error::data(format!("{}: the text is empty", self.name)));
         }
         let found = hasher.finalize().to_hex().to_string();
         let expected = self.hash.get_or_init(|| found.clone());
+        self.facts.get_or_init(|| facts);
         match fault {
             _ if *expected != found => Err(Error::data(format!(
                 "{}: the text changed while it was read: expected BLAKE3 {expected}, found {found}",
@@ -293,6 +484,9 @@ impl Corpus {
             writer: TokensWriter,
         }
         impl Reader for Writing<'_> {
+            fn any_bytes(&self) -> bool {
+                self.encoder.kind() == VocabKind::Byte
+            }
             fn feed(&mut self, bytes: &[u8]) -> Result<()> {
                 self.found.clear();
                 self.encoder.feed(bytes, &mut self.found)?;
@@ -327,6 +521,9 @@ impl Corpus {
             writer: LinesWriter,
         }
         impl Reader for Writing<'_> {
+            fn any_bytes(&self) -> bool {
+                self.encoder.kind() == VocabKind::Byte
+            }
             fn feed(&mut self, bytes: &[u8]) -> Result<()> {
                 self.found.clear();
                 self.encoder.feed(bytes, &mut self.found)?;
@@ -350,8 +547,18 @@ impl Corpus {
         writing.writer.finish().map_err(|e| self.named(e))
     }
 
+    /// An error that lies in no single file; where symbols are unknown because of the encoding, that is said.
     fn named(&self, e: Error) -> Error {
-        Error::new(e.kind, format!("{}: {}", self.name, e.message))
+        let parts = self
+            .parts
+            .iter()
+            .zip(self.facts.get().into_iter().flatten());
+        let mut wide =
+            parts.filter_map(|(part, fact)| Some(part.is_wide(fact.census.wide()?, fact.packed)));
+        let hint = wide
+            .next()
+            .map_or(String::new(), |hint| format!("; {hint}"));
+        Error::new(e.kind, format!("{}: {}{hint}", self.name, e.message))
     }
 
     /// For a generated text: the lowest mean cost in nats per character that any model can expect over the characters

@@ -27,6 +27,7 @@ pub use self::decode::Decoder;
 pub use self::encode::{Encoded, Encoder};
 use self::list::WordList;
 use self::pieces::Pieces;
+pub(super) use self::scan::NOT_UTF8;
 use self::stored::Stored;
 use self::symbols::Symbols;
 use crate::error::Result;
