@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use clap::ArgMatches;
+use wgrnn::Result;
 use wgrnn::cell::library;
 use wgrnn::exec::Device;
 use wgrnn::train::settings::resolve;
 use wgrnn::train::{About, Job, Length, Settings, State, spec};
-use wgrnn::Result;
 
 use super::plan::Verdict;
 use super::{flags, out, text};

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use wgrnn::cell::constants::set_constants;
 use wgrnn::cell::{Cell, library};
-use wgrnn::data::{Body, Corpus, Source, VocabKind, Vocabulary, copied, plain_text};
+use wgrnn::data::{Body, Corpus, LeftOut, Source, VocabKind, Vocabulary, copied, plain_text};
 use wgrnn::paths;
 use wgrnn::train::settings::pairs;
 use wgrnn::train::{Settings, Text};
@@ -109,18 +109,16 @@ pub fn prepare(
 
 /// A text in token ids; says what is strange about it, and what was left out.
 pub fn body(corpus: &Corpus, vocabulary: &Vocabulary, settings: &Settings) -> Result<Body> {
-    let remarks = || {
-        for remark in corpus.remarks(vocabulary) {
-            out::note(&format!("warning: {remark}"));
+    let (body, left_out) = match vocabulary.of_lines() {
+        false => (corpus.encode(vocabulary)?.into(), LeftOut::default()),
+        true => {
+            let (lines, left_out) = corpus.lines(vocabulary, settings.line_rules())?;
+            (lines.into(), left_out)
         }
     };
-    if !vocabulary.of_lines() {
-        let tokens = corpus.encode(vocabulary)?;
-        remarks();
-        return Ok(tokens.into());
+    for remark in corpus.remarks(vocabulary)? {
+        out::note(&format!("warning: {remark}"));
     }
-    let (lines, left_out) = corpus.lines(vocabulary, settings.line_rules())?;
-    remarks();
     let max = settings.max_line;
     for (count, what) in [
         (left_out.empty, "empty, skipped".to_string()),
@@ -134,7 +132,7 @@ pub fn body(corpus: &Corpus, vocabulary: &Vocabulary, settings: &Settings) -> Re
             out::note(&format!("{}: {count} lines {what}", corpus.name));
         }
     }
-    Ok(lines.into())
+    Ok(body)
 }
 
 /// Whether a floor in nats a character says something about the loss: all characters are known.

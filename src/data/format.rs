@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use crate::error::{Error, Result};
-use crate::paths;
 
 /// So many of the first bytes tell: the mark of a tar archive is the last.
 pub(super) const HEAD: usize = 512;
@@ -218,15 +217,15 @@ impl Format {
         found.map(|(format, _)| *format)
     }
 
-    /// How to make a text of `file`; `packed` is the program that unpacks it, where it lies within other compressed data.
-    pub fn remedy(&self, file: Option<&Path>, packed: Option<&str>) -> Option<String> {
-        let shown = file.map_or("FILE".to_string(), paths::shell);
+    /// How to make a text of `file`, as a shell calls it; `packed` is the program that unpacks it, where it lies within
+    /// other compressed data.
+    pub fn remedy(&self, file: &str, packed: Option<&str>) -> Option<String> {
         // Other commands find out about compression themselves.
         let finds = self.command.starts_with("tar ");
         let command = match packed.filter(|_| !finds) {
-            None => self.command.replace("{}", &shown),
+            None => self.command.replace("{}", file),
             Some(_) if self.piped.is_empty() => return None,
-            Some(program) => format!("{program} -dc {shown} | {}", self.piped),
+            Some(program) => format!("{program} -dc {file} | {}", self.piped),
         };
         if command.is_empty() {
             None

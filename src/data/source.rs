@@ -1,6 +1,8 @@
 //! Where text comes from: files, standard input or the built-in generator. It is read in passes of a block at a time, so
 //! that a text may be larger than memory.
 
+mod facts;
+
 use std::fs::File;
 use std::io::Read;
 use std::ops::Range;
@@ -9,14 +11,14 @@ use std::sync::OnceLock;
 
 use super::builtin;
 use super::census::Census;
-use super::format::{self, Format};
+use super::format::{Format, HEAD};
 use super::lines::{LeftOut, LineRules, Lines, LinesWriter};
 use super::store::{IN_MEMORY, Store, StoreWriter};
 use super::tokens::{Tokens, TokensWriter};
 use super::unpack::{Fault, Unpacked};
-use super::vocab::{Counter, Encoded, Encoder, NOT_UTF8, Recipe, VocabKind, Vocabulary};
+use super::vocab::{Counter, Encoded, Encoder, Recipe, VocabKind, Vocabulary};
 use crate::error::{Error, Kind, Result};
-use crate::paths;
+use facts::Facts;
 
 /// Where a text comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,17 +62,6 @@ struct Part {
     bytes: Bytes,
     /// Where a command finds it; standard input is gone.
     path: Option<PathBuf>,
-}
-
-/// What is known of a file that was read.
-#[derive(Debug)]
-struct Facts {
-    census: Census,
-    hash: blake3::Hash,
-    /// What it is if it is no text.
-    format: Option<Format>,
-    /// The program that unpacks it, where it is compressed.
-    packed: Option<&'static str>,
 }
 
 #[derive(Debug)]
@@ -209,51 +200,6 @@ impl Read for StoreReader<'_> {
     }
 }
 
-impl Facts {
-    /// What should be known about `part`, the file.
-    fn remarks(&self, part: &Part, vocabulary: &Vocabulary) -> Vec<String> {
-        let Facts { census, format, .. } = self;
-        let shown = { part.path.as_deref() }.map_or("FILE".to_string(), paths::shell);
-        let mut all = Vec::new();
-        if census.bytes == 0 {
-            return vec!["it is empty".to_string()];
-        }
-        if vocabulary.kind() == VocabKind::Byte {
-            let told = |format: &Format| format!("it is {}, read byte by byte", format.name);
-            return format.iter().map(told).collect();
-        }
-        let nuls = census.nuls();
-        if nuls > 0 {
-            let what = match census.wide() {
-                Some(encoding) => part.is_wide(encoding, self.packed),
-                None => "is it binary, UTF-16 or a tar archive?".to_string(),
-            };
-            all.push(format!("{nuls} NUL characters: {what}"));
-        }
-        let returns = census.lone_returns();
-        let ends = vocabulary.of_lines() || vocabulary.kind() == VocabKind::Word;
-        match (census.feeds, returns) {
-            (0, 0) => all.push("no line feed: it is all one line".to_string()),
-            (0, _) if !ends => all.push(format!(
-                "no line feed, and {returns} carriage returns, with which old Macs ended lines; they are symbols as they stand; \
-                 tr '\\r' '\\n' < {shown} > OUT.txt makes line feeds of them"
-            )),
-            (feeds, 1..) if feeds > 0 && ends => all.push(format!(
-                "{returns} carriage returns without a line feed end lines too"
-            )),
-            _ => {}
-        }
-        if census.pairs > 0 && !ends {
-            all.push(format!(
-                "{} line ends are a carriage return and a line feed, which are two symbols; \
-                 tr -d '\\r' < {shown} > OUT.txt leaves the line feed",
-                census.pairs
-            ));
-        }
-        all
-    }
-}
-
 impl Part {
     fn unpacked(&self) -> Result<Unpacked<'_>> {
         let raw: Box<dyn Read> = match &self.bytes {
@@ -281,35 +227,6 @@ impl Part {
     fn named(&self, e: Error) -> Error {
         Error::new(e.kind, format!("{}: {}", self.name, e.message))
     }
-
-    /// What is wrong with a file of a format that is no text.
-    fn is_no_text(&self, format: &Format, packed: Option<&str>) -> Error {
-        let name = format.name;
-        let within = packed.map_or(String::new(), |program| format!(" within {program} data"));
-        let remedy = format.remedy(self.path.as_deref(), packed);
-        let remedy = remedy.map_or(String::new(), |remedy| format!("; {remedy}"));
-        self.named(Error::data(format!(
-            "expected a text, found {name}{within}{remedy}"
-        )))
-    }
-
-    /// The command that makes UTF-8 of it, and what to say of that.
-    fn convert(&self, encoding: &str, packed: Option<&str>) -> String {
-        let shown = { self.path.as_deref() }.map_or("FILE".to_string(), paths::shell);
-        let iconv = format!("iconv -f {encoding} -t UTF-8");
-        format::to_file(&match packed {
-            None => format!("{iconv} {shown}"),
-            Some(program) => format!("{program} -dc {shown} | {iconv}"),
-        })
-    }
-
-    /// What to say about a text of an encoding whose characters are two or four bytes wide.
-    fn is_wide(&self, encoding: &str, packed: Option<&str>) -> String {
-        format!(
-            "it looks like {encoding} without a mark; {}",
-            self.convert(encoding, packed)
-        )
-    }
 }
 
 impl Corpus {
@@ -318,47 +235,6 @@ impl Corpus {
         self.advice = advice;
     }
 
-    /// An error of a part that begins with what `census` counted, with the way out where there is one.
-    fn explained(&self, part: &Part, census: &Census, packed: Option<&str>, e: Error) -> Error {
-        let e = part.named(e);
-        if !e.message.contains(NOT_UTF8) {
-            return e;
-        }
-        let hint = match census.wide() {
-            Some(encoding) => part.is_wide(encoding, packed),
-            None => format!(
-                "if it is in an older encoding, such as Windows-1252, {}",
-                part.convert("WINDOWS-1252", packed)
-            ),
-        };
-        let advice = match self.advice {
-            "" => String::new(),
-            advice => format!("; {advice}"),
-        };
-        Error::new(e.kind, format!("{}; {hint}{advice}", e.message))
-    }
-
-    /// What should be known about this text, which was read for `vocabulary`, one line each: files that are not what they
-    /// seem, that are empty or equal, NUL characters, line ends.
-    pub fn remarks(&self, vocabulary: &Vocabulary) -> Vec<String> {
-        let Some(facts) = self.facts.get().filter(|_| self.costs.is_none()) else {
-            return Vec::new();
-        };
-        let mut all = Vec::new();
-        for (n, (part, fact)) in self.parts.iter().zip(facts).enumerate() {
-            let told = fact.remarks(part, vocabulary);
-            all.extend(told.iter().map(|text| format!("{}: {text}", part.name)));
-            let twin = facts[..n].iter().position(|other| other.hash == fact.hash);
-            if let Some(twin) = twin.filter(|_| fact.census.bytes > 0) {
-                let (one, two) = (&self.parts[twin].name, &part.name);
-                all.push(match one == two {
-                    true => format!("{one}: given twice, so its text is in there twice"),
-                    false => format!("{two}: the same text as {one}, so it is in there twice"),
-                });
-            }
-        }
-        all
-    }
     /// Where temporary files go.
     pub fn folder(&self) -> &Path {
         &self.folder
@@ -407,11 +283,9 @@ impl Corpus {
                     own.update(bytes);
                 }
                 if census == Census::default() {
-                    format = Format::of(&bytes[..count.min(format::HEAD)]);
+                    format = Format::of(&bytes[..count.min(HEAD)]);
                 }
-                if first || fault.is_none() {
-                    census.feed(bytes);
-                }
+                census.feed(bytes);
                 if let Some(format) = &format
                     && fault.is_none()
                     && !reader.any_bytes()
@@ -423,8 +297,8 @@ impl Corpus {
                         0 => reader.end_file(),
                         _ => reader.feed(bytes),
                     };
-                    let packed = text.packed();
-                    fault = { read.err() }.map(|e| self.explained(part, &census, packed, e));
+                    fault = { read.err() }
+                        .map(|e| self.explained(part, &census, text.packed(), bytes, e));
                 }
                 if count == 0 {
                     break;
@@ -547,18 +421,10 @@ impl Corpus {
         writing.writer.finish().map_err(|e| self.named(e))
     }
 
-    /// An error that lies in no single file; where symbols are unknown because of the encoding, that is said.
+    /// An error that lies in no single file.
     fn named(&self, e: Error) -> Error {
-        let parts = self
-            .parts
-            .iter()
-            .zip(self.facts.get().into_iter().flatten());
-        let mut wide =
-            parts.filter_map(|(part, fact)| Some(part.is_wide(fact.census.wide()?, fact.packed)));
-        let hint = wide
-            .next()
-            .map_or(String::new(), |hint| format!("; {hint}"));
-        Error::new(e.kind, format!("{}: {}{hint}", self.name, e.message))
+        let wide = self.if_wide();
+        Error::new(e.kind, format!("{}: {}{wide}", self.name, e.message))
     }
 
     /// For a generated text: the lowest mean cost in nats per character that any model can expect over the characters
