@@ -261,3 +261,52 @@ pub fn plain_text<'a>(bytes: &'a [u8], path: &Path) -> Result<&'a str> {
     })?;
     Ok(text.strip_prefix('\u{FEFF}').unwrap_or(text))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_format_is_known_by_its_first_bytes_and_no_text_is() {
+        for (format, marks) in FORMATS {
+            let mut head = vec![b'?'; HEAD];
+            for (at, mark) in *marks {
+                head[*at..][..mark.len()].copy_from_slice(mark);
+            }
+            let found = Format::of(&head).map(|f| f.name);
+            assert_eq!(found, Some(format.name));
+            // Nothing beyond what is looked at.
+            assert!(marks.iter().all(|(at, mark)| at + mark.len() <= HEAD));
+            // A byte less is something else, or nothing.
+            head[marks[0].0] ^= 0x80;
+            assert_ne!(Format::of(&head), Some(*format), "{}", format.name);
+        }
+        for text in [
+            "",
+            "P",
+            "plain",
+            "\u{feff}plain",
+            "\0",
+            "<html>",
+            "#!/bin/sh",
+        ] {
+            assert_eq!(Format::of(text.as_bytes()), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn files_written_by_hand_may_have_a_mark_and_must_be_utf8() {
+        let path = Path::new("x.toml");
+        assert_eq!(plain_text("\u{feff}a = 1".as_bytes(), path), Ok("a = 1"));
+        let e = plain_text(b"a\nb\xe9", path).unwrap_err();
+        assert_eq!(
+            e.message,
+            "x.toml: not UTF-8: byte 0xE9 at offset 3 (line 2)"
+        );
+        let e = plain_text(b"\xff\xfea\0", path).unwrap_err();
+        assert!(
+            e.message.ends_with("offset 0 (line 1); it is UTF-16 text"),
+            "{e}"
+        );
+    }
+}

@@ -400,7 +400,7 @@ mod tests {
         let found = scan(VocabKind::Word, false, &[b"a b"], false).unwrap();
         assert_eq!(found.len(), 2);
         let found = scan(VocabKind::Char, true, &[b"a\r"], false).unwrap();
-        assert_eq!(found, [Found::Symbol(97, 0), Found::Symbol(13, 1)]);
+        assert_eq!(found, [Found::Symbol(97, 0), Found::End]);
     }
 
     #[test]
@@ -409,7 +409,7 @@ mod tests {
         let want = [
             Found::Symbol(97, 0),
             Found::End,
-            Found::Symbol(13, 3),
+            Found::End,
             Found::Symbol(98, 4),
             Found::End,
             Found::End,
@@ -433,6 +433,90 @@ mod tests {
         );
         let parts = scan(VocabKind::Piece, false, &[b"a b\n\nc"], true).unwrap();
         assert_eq!(parts, [part("a b\n", 0), part("\n", 4), part("c", 5)]);
+    }
+
+    #[test]
+    fn a_carriage_return_ends_a_line_alone_or_with_a_line_feed() {
+        for text in ["a\rb\r\rc", "a\nb\n\nc", "a\r\nb\r\n\r\nc", "a\rb\n\rc\r"] {
+            assert_eq!(words(text), ["a", "$", "b", "$", "$", "c", "$"], "{text:?}");
+            for kind in [
+                VocabKind::Char,
+                VocabKind::Byte,
+                VocabKind::Word,
+                VocabKind::Piece,
+            ] {
+                // Both halves of a line end in different pieces.
+                let pieces: Vec<&[u8]> = text.as_bytes().chunks(1).collect();
+                let found = scan(kind, true, &pieces, true).unwrap();
+                let ends = found.iter().map(|f| *f == Found::End);
+                let want = [false, true, false, true, true, false, true];
+                assert!(ends.eq(want), "{kind:?} {text:?}: {found:?}");
+            }
+        }
+        // The next file's first line feed is its own.
+        let (mut scanner, mut found) = (Scanner::new(VocabKind::Word, false), Vec::new());
+        for file in ["a\r", "\nb"] {
+            scanner.feed(file.as_bytes(), &mut found).unwrap();
+            scanner.end(true, &mut found).unwrap();
+        }
+        assert_eq!(found.iter().filter(|f| **f == Found::End).count(), 3);
+        // In a stream of characters, bytes or sub-words it is what it is.
+        let found = scan(VocabKind::Char, false, &[b"\r"], true).unwrap();
+        assert_eq!(found, [Found::Symbol(13, 0)]);
+        let found = scan(VocabKind::Piece, false, &[b"a\rb"], true).unwrap();
+        assert_eq!(found, [Found::Part("a\rb".into(), 0)]);
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_symbol_at_the_beginning_of_a_file() {
+        let mark = '\u{FEFF}';
+        let text = format!("{mark}ab {mark}{mark}c\n");
+        for lines in [false, true] {
+            for kind in [VocabKind::Char, VocabKind::Word, VocabKind::Piece] {
+                for cut in [1, 2, 3, 99] {
+                    let (mut scanner, mut found) = (Scanner::new(kind, lines), Vec::new());
+                    for _ in 0..2 {
+                        for piece in text.as_bytes().chunks(cut) {
+                            scanner.feed(piece, &mut found).unwrap();
+                        }
+                        scanner.end(true, &mut found).unwrap();
+                    }
+                    let of = |f: &Found| match f {
+                        Found::Symbol(symbol, _) => u64::from(*symbol == 0xfeff),
+                        Found::Part(part, _) => part.matches(mark).count() as u64,
+                        Found::End => 0,
+                    };
+                    let marks: u64 = found.iter().map(of).sum();
+                    assert_eq!(marks, 4, "{kind:?}, lines {lines}, cut {cut}: {found:?}");
+                    let (Found::Symbol(_, at) | Found::Part(_, at)) = &found[0] else {
+                        panic!("{found:?}")
+                    };
+                    assert_eq!(*at, 3);
+                }
+            }
+        }
+        // Bytes are bytes.
+        let found = scan(VocabKind::Byte, false, &[text.as_bytes()], true).unwrap();
+        assert_eq!(found.len(), text.len());
+    }
+
+    #[test]
+    fn bad_bytes_are_named_with_their_line() {
+        for (text, want) in [
+            (&b"a\nb\n\xe9c"[..], "0xE9 at offset 4 (line 3)"),
+            (b"a\r\nb\r\n\xe9c", "0xE9 at offset 6 (line 3)"),
+            (b"a\rb\r\xe9c", "0xE9 at offset 4 (line 3)"),
+            (
+                b"a\nb\xe2\x82",
+                "0xE2 at offset 3 (line 2), where the text ends",
+            ),
+        ] {
+            for cut in [1, 2, 99] {
+                let pieces: Vec<&[u8]> = text.chunks(cut).collect();
+                let e = scan(VocabKind::Char, false, &pieces, true).unwrap_err();
+                assert!(e.message.contains(want), "{e}");
+            }
+        }
     }
 
     #[test]
@@ -490,7 +574,7 @@ mod tests {
             for (text, at, byte) in [(&b"ab\xe9cdefgh"[..], 2, "0xE9"), (b"abc\xf0\x9f\x98xyz", 3, "0xF0"), (b"abcdefg\xe2\x82", 7, "0xE2")] {
                 let (a, b) = text.split_at(cut.min(text.len()));
                 let e = scan(VocabKind::Char, false, &[a, b], true).unwrap_err();
-                prop_assert!(e.message.contains(&format!("{byte} at offset {at};")), "{}", e);
+                prop_assert!(e.message.contains(&format!("{byte} at offset {at} (line 1)")), "{}", e);
             }
         }
     }
