@@ -4,7 +4,7 @@
 //!
 //! | room | what is there |
 //! |---|---|
-//! | [`error`], [`rng`] | the one error type; random numbers as functions of counters |
+//! | [`error`], [`rng`], [`paths`] | the one error type; random numbers as functions of counters; names of files as text |
 //! | [`cell`] | a cell's text -> graph -> derivative -> stages -> WGSL and CPU code |
 //! | [`op`] | the primitive operations, one file each: shapes, plain CPU code, cost; the [`op::Plan`] that lists them |
 //! | [`layer`] | embedding, recurrent, dropout, linear, loss: each writes its forward and backward operations into a plan |
@@ -27,6 +27,7 @@ pub mod exec;
 pub mod layer;
 pub mod model;
 pub mod op;
+pub mod paths;
 pub mod rng;
 pub mod train;
 

@@ -147,7 +147,7 @@ fn report(m: &ArgMatches, loaded: &Loaded, found: &Evaluation, text: &str) -> Re
             "perplexity": found.perplexity,
             "count": found.count,
             "step": loaded.saved.counters.step,
-            "checkpoint": loaded.path,
+            "checkpoint": loaded.path.display().to_string(),
             "text": text,
             "unit": vocabulary.unit(),
         }));

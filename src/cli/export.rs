@@ -63,7 +63,7 @@ pub fn run(m: &ArgMatches) -> Result<()> {
     file.save(path)?;
     if m.get_flag("json") {
         return out::json(&json!({
-            "file": path,
+            "file": path.display().to_string(),
             "tensors": names,
             "parameters": plan.parameter_count(),
             "step": loaded.saved.counters.step,

@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{OsStringValueParser, TypedValueParser, ValueParser};
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use toml::{Table, Value};
 use wgrnn::exec::{Device, gpu};
 use wgrnn::train::Settings;
-use wgrnn::{Error, Result};
+use wgrnn::{Error, Result, paths};
 
 use super::check::passed;
 use super::out;
@@ -149,8 +150,15 @@ pub fn settings() -> impl Iterator<Item = Arg> {
             .help(key.help)
             .help_heading(key.section)
             .value_name(value_name(key));
+        let arg = match key.name {
+            "cell" => arg.value_parser(file_names()),
+            "tokenizer" => arg.value_parser(file_name()),
+            _ => arg,
+        };
         if is_files(key) {
-            arg.num_args(1..).action(ArgAction::Append)
+            arg.num_args(1..)
+                .action(ArgAction::Append)
+                .value_parser(file_name())
         } else if is_switch(key) {
             // --tie, or --tie=false to undo what a file says.
             arg.num_args(0..=1)
@@ -184,6 +192,20 @@ fn value_name(key: &wgrnn::train::settings::Key) -> &'static str {
     } else {
         "NAME"
     }
+}
+
+/// The name of a file, which need not be UTF-8: as [`paths::to_text`] writes it.
+pub fn file_name() -> ValueParser {
+    OsStringValueParser::new()
+        .map(|name| paths::to_text(&name))
+        .into()
+}
+
+/// A list of names with commas between them.
+pub fn file_names() -> ValueParser {
+    OsStringValueParser::new()
+        .map(|names| paths::all_to_text(&names))
+        .into()
 }
 
 /// The settings that were given as flags, of those that the subcommand takes.

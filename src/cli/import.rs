@@ -123,7 +123,7 @@ pub fn run(m: &ArgMatches) -> Result<()> {
     }
     if m.get_flag("json") {
         return out::json(&json!({
-            "run": target,
+            "run": target.display().to_string(),
             "parameters": plan.parameter_count(),
             "cell": about.cell_names(),
             "hidden": settings.hidden,

@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use clap::ArgMatches;
+use wgrnn::Result;
 use wgrnn::cell::library;
 use wgrnn::exec::Device;
 use wgrnn::train::settings::resolve;
 use wgrnn::train::{About, Job, Length, Settings, State, spec};
-use wgrnn::{Error, Result};
 
 use super::plan::Verdict;
 use super::{flags, out, text};
@@ -37,17 +37,7 @@ pub struct Ready {
 pub fn fresh(m: &ArgMatches, device: &Device) -> Result<Option<Ready>> {
     let config = match flags::path(m, "config") {
         None => None,
-        Some(path) => {
-            let bytes = std::fs::read(path).map_err(|e| Error::io("read", path, &e))?;
-            let text = String::from_utf8(bytes).map_err(|e| {
-                let at = e.utf8_error().valid_up_to();
-                Error::data(format!(
-                    "{}: not UTF-8: a bad byte at offset {at}",
-                    path.display()
-                ))
-            })?;
-            Some((path, text))
-        }
+        Some(path) => Some((path, text::read(path)?)),
     };
     let file = config.as_ref().map(|(p, t)| (p.as_path(), t.as_str()));
     let names: Vec<&str> = library::names().collect();
@@ -68,7 +58,10 @@ pub fn fresh(m: &ArgMatches, device: &Device) -> Result<Option<Ready>> {
     let near = flags::path(m, "out")
         .cloned()
         .unwrap_or_else(|| "runs/new".into());
-    let corpus = text::open(&source, Some(&near))?;
+    let mut corpus = text::open(&source, Some(&near))?;
+    if settings.tokenizer.is_none() {
+        corpus.advise("--vocab byte trains on the bytes as they are");
+    }
     let vocabulary = text::vocabulary(&corpus, &settings)?;
     let prepared = text::prepare(&source, &corpus, &vocabulary, &settings)?;
     let cell_texts = cells.iter().map(Into::into).collect();

@@ -1,5 +1,6 @@
 //! `sample`: text from a run's model, printed as it is made.
 
+use std::ffi::OsString;
 use std::sync::Arc;
 
 use clap::{Arg, ArgMatches, Command, value_parser};
@@ -21,6 +22,7 @@ pub fn command() -> Command {
                 .long("prime")
                 .value_name("TEXT")
                 .default_value("")
+                .value_parser(value_parser!(OsString))
                 .help("Text that the model reads first, and goes on from"),
         )
         .arg(flags::whole("length", 0, u32::MAX.into()).default_value("500").help("Tokens to write"))
@@ -69,13 +71,17 @@ pub fn run(m: &ArgMatches) -> Result<()> {
     let (count, length) = (u64_of("count") as usize, u64_of("length") as usize);
     let loaded = Loaded::from_args(m)?;
     let vocabulary = &loaded.saved.about.vocabulary;
-    let prime_text = m.get_one::<String>("prime").map_or("", |p| p);
-    let prime = match prime_text {
-        "" => Vec::new(),
-        text => vocabulary
-            .encode(text.as_bytes())
-            .map_err(|e| Error::new(e.kind, format!("--prime: {}", e.message)))?,
-    };
+    // A vocabulary of bytes takes what is no UTF-8; others say which byte is not.
+    let prime_text = m.get_one::<OsString>("prime").cloned().unwrap_or_default();
+    let bytes = prime_text.as_encoded_bytes();
+    if vocabulary.of_lines() && bytes.iter().any(|b| b"\n\r".contains(b)) {
+        return Err(Error::usage(
+            "--prime: expected one line without its end, as every line of this run's text is a sequence of its own, got \
+             more",
+        ));
+    }
+    let prime = { vocabulary.encode(bytes) }
+        .map_err(|e| Error::new(e.kind, format!("--prime: {}", e.message)))?;
     let plan = Sampler::plan(&loaded.spec, count).map_err(|e| loaded.named(e))?;
     let kept = if count > 1 || m.get_flag("json") {
         count * length
@@ -144,7 +150,8 @@ pub fn run(m: &ArgMatches) -> Result<()> {
             let bytes = vocabulary.decode(&tokens);
             if m.get_flag("json") {
                 let text = String::from_utf8_lossy(&bytes);
-                out::json(&json!({"sample": n + 1, "prime": prime_text, "text": text}))?;
+                let prime = prime_text.to_string_lossy();
+                out::json(&json!({"sample": n + 1, "prime": prime, "text": text}))?;
             } else {
                 out::line(&format!("---- {} of {count} ----", n + 1))?;
                 out::raw(&bytes)?;

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use wgrnn::cell::constants::set_constants;
 use wgrnn::cell::{Cell, library};
-use wgrnn::data::{Body, Corpus, Source, VocabKind, Vocabulary};
+use wgrnn::data::{Body, Corpus, LeftOut, Source, VocabKind, Vocabulary, copied, plain_text};
+use wgrnn::paths;
 use wgrnn::train::settings::pairs;
 use wgrnn::train::{Settings, Text};
 use wgrnn::{Error, Result};
@@ -54,10 +55,20 @@ pub fn vocabulary(corpus: &Corpus, settings: &Settings) -> Result<Vocabulary> {
     let Some(file) = &settings.tokenizer else {
         return corpus.vocabulary(&settings.recipe());
     };
-    let path = Path::new(file);
-    let json = std::fs::read(path).map_err(|e| Error::io("read", path, &e))?;
-    Vocabulary::from_tokenizer(&json, settings.lines)
-        .map_err(|e| Error::new(e.kind, format!("{file}: {}", e.message)))
+    let path = paths::from_text(file);
+    let json = std::fs::read(&path).map_err(|e| Error::io("read", &path, &e))?;
+    let json = json.strip_prefix(MARK).unwrap_or(&json);
+    Vocabulary::from_tokenizer(json, settings.lines)
+        .map_err(|e| Error::new(e.kind, format!("{}: {}", path.display(), e.message)))
+}
+
+/// The byte order mark that some editors put before UTF-8.
+const MARK: &[u8] = "\u{FEFF}".as_bytes();
+
+/// A file that people write by hand, such as settings or a cell, without a byte order mark.
+pub fn read(path: &Path) -> Result<String> {
+    let bytes = std::fs::read(path).map_err(|e| Error::io("read", path, &e))?;
+    plain_text(&bytes, path).map(str::to_string)
 }
 
 /// Tokens of a text, split into training and validation part.
@@ -71,7 +82,7 @@ pub fn prepare(
         None => None,
         Some(files) => {
             check_validation(source, settings)?;
-            let source = Source::Files(files.0.iter().map(PathBuf::from).collect());
+            let source = Source::Files(files.0.iter().map(|f| paths::from_text(f)).collect());
             let opened = source.open(corpus.folder())?;
             Some((source, opened))
         }
@@ -82,6 +93,9 @@ pub fn prepare(
     if let Some((source, corpus)) = &valid {
         validation = validation_body(corpus, vocabulary, settings)?;
         valid_text = Some(stored(source, corpus)?);
+    }
+    if let Some(copied) = copied(&train, &validation)? {
+        out::note(&format!("warning: {}: {copied}", corpus.name));
     }
     let floor = match (&train, &validation) {
         (Body::Stream(train), Body::Stream(rest))
@@ -161,12 +175,18 @@ fn validation_body(corpus: &Corpus, vocabulary: &Vocabulary, settings: &Settings
     Ok(body)
 }
 
-/// A text in token ids; says what was left out of it.
+/// A text in token ids; says what is strange about it, and what was left out.
 pub fn body(corpus: &Corpus, vocabulary: &Vocabulary, settings: &Settings) -> Result<Body> {
-    if !vocabulary.of_lines() {
-        return Ok(corpus.encode(vocabulary)?.into());
+    let (body, left_out) = match vocabulary.of_lines() {
+        false => (corpus.encode(vocabulary)?.into(), LeftOut::default()),
+        true => {
+            let (lines, left_out) = corpus.lines(vocabulary, settings.line_rules())?;
+            (lines.into(), left_out)
+        }
+    };
+    for remark in corpus.remarks(vocabulary)? {
+        out::note(&format!("warning: {remark}"));
     }
-    let (lines, left_out) = corpus.lines(vocabulary, settings.line_rules())?;
     let max = settings.max_line;
     for (count, what) in [
         (left_out.empty, "empty, skipped".to_string()),
@@ -180,7 +200,7 @@ pub fn body(corpus: &Corpus, vocabulary: &Vocabulary, settings: &Settings) -> Re
             out::note(&format!("{}: {count} lines {what}", corpus.name));
         }
     }
-    Ok(lines.into())
+    Ok(body)
 }
 
 /// Whether a floor in nats a character says something about the loss: all characters are known.
@@ -226,11 +246,6 @@ pub fn cell(name: &str) -> Result<Cell> {
     if !name.ends_with(".cell") {
         return library::builtin(name);
     }
-    let path = Path::new(name);
-    let text = std::fs::read(path).map_err(|e| Error::io("read", path, &e))?;
-    let text = String::from_utf8(text).map_err(|e| {
-        let at = e.utf8_error().valid_up_to();
-        Error::data(format!("{name}: not UTF-8: a bad byte at offset {at}"))
-    })?;
-    Cell::parse(&library::name_of(path), &text)
+    let path = paths::from_text(name);
+    Cell::parse(&library::name_of(&path), &read(&path)?)
 }

@@ -11,7 +11,7 @@ use serde_json::json;
 use wgrnn::cell::library;
 use wgrnn::exec::Device;
 use wgrnn::train::{About, Checkpoint, Event, Job, Length, Run, RunWriter, Trainer};
-use wgrnn::{Error, Kind, Result};
+use wgrnn::{Error, Kind, Result, paths};
 
 use super::plan::advise;
 use super::progress::Progress;
@@ -266,7 +266,7 @@ async fn drive(
             format!(
                 "interrupted after step {}; everything is saved: wgrnn train --resume {}",
                 trainer.counters().step,
-                path.display()
+                paths::shell(path.as_path())
             ),
         ));
     }
@@ -374,13 +374,10 @@ fn describe(job: &Job, about: &About) -> String {
 /// The result: the last lines on standard output.
 fn report(m: &ArgMatches, trainer: &Trainer, about: &About, path: &Path) -> Result<()> {
     let counters = trainer.counters();
-    let program = std::env::args().next().unwrap_or_else(|| "wgrnn".into());
+    let program = std::env::args_os().next();
+    let program = program.map_or("wgrnn".into(), |name| paths::shell(Path::new(&name)));
     let shown = path.display().to_string();
-    let quoted = match shown.contains(|c: char| c.is_whitespace() || "'\"$&;()*?".contains(c)) {
-        true => format!("'{}'", shown.replace('\'', "'\\''")),
-        false => shown.clone(),
-    };
-    let sample = format!("{program} sample {quoted}");
+    let sample = format!("{program} sample {}", paths::shell(path));
     let half = trainer.job().settings.half;
     if m.get_flag("json") {
         let mut value = json!({

@@ -3,6 +3,9 @@
 pub mod batches;
 pub mod body;
 pub mod builtin;
+mod census;
+mod copied;
+mod format;
 pub mod lines;
 pub mod packed;
 pub mod segments;
@@ -17,6 +20,8 @@ pub mod vocab;
 pub use batches::{BatchSize, Batching, Lengths, LineBatches, LineOrder, Padding};
 pub use body::Body;
 pub use builtin::Builtin;
+pub use copied::{Copied, copied};
+pub use format::plain_text;
 pub use lines::{LeftOut, LineRules, Lines, LongLines};
 pub use packed::Packed;
 pub use segments::Segments;

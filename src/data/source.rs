@@ -1,6 +1,8 @@
 //! Where text comes from: files, standard input or the built-in generator. It is read in passes of a block at a time, so
 //! that a text may be larger than memory.
 
+mod facts;
+
 use std::fs::File;
 use std::io::Read;
 use std::ops::Range;
@@ -8,12 +10,15 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use super::builtin;
+use super::census::Census;
+use super::format::{Format, HEAD};
 use super::lines::{LeftOut, LineRules, Lines, LinesWriter};
 use super::store::{IN_MEMORY, Store, StoreWriter};
 use super::tokens::{Tokens, TokensWriter};
 use super::unpack::{Fault, Unpacked};
-use super::vocab::{Counter, Encoded, Encoder, Recipe, Vocabulary};
-use crate::error::{Error, Result};
+use super::vocab::{Counter, Encoded, Encoder, Recipe, VocabKind, Vocabulary};
+use crate::error::{Error, Kind, Result};
+use facts::Facts;
 
 /// Where a text comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,11 +31,12 @@ pub enum Source {
         chars: usize,
     },
     /// Files, joined in this order with nothing between them; `-` is standard input. Those compressed with gzip or zstd
-    /// are known by their first bytes and read as what they hold.
+    /// are known by their first bytes and read as what they hold; other formats that are no text are refused by name.
     Files(Vec<PathBuf>),
 }
 
-/// A text that can be read again and again: nothing is changed in it, line ends included.
+/// A text that can be read again and again: nothing is changed in it, line ends included, but that a byte order mark at a
+/// file's beginning is no symbol.
 ///
 /// Every pass takes BLAKE3 of the bytes, and refuses a text that is not the one of the pass before.
 #[derive(Debug)]
@@ -43,6 +49,10 @@ pub struct Corpus {
     /// Where temporary files go.
     folder: PathBuf,
     hash: OnceLock<String>,
+    /// What the first pass found out about each part.
+    facts: OnceLock<Vec<Facts>>,
+    /// What more to say to who gave a text that is not UTF-8.
+    advice: &'static str,
 }
 
 /// A file of a text.
@@ -50,6 +60,8 @@ pub struct Corpus {
 struct Part {
     name: String,
     bytes: Bytes,
+    /// Where a command finds it; standard input is gone.
+    path: Option<PathBuf>,
 }
 
 #[derive(Debug)]
@@ -62,12 +74,18 @@ enum Bytes {
 
 /// What a pass does with the text.
 trait Reader {
+    /// Whether any bytes will do.
+    fn any_bytes(&self) -> bool;
     fn feed(&mut self, bytes: &[u8]) -> Result<()>;
     /// The end of a file.
     fn end_file(&mut self) -> Result<()>;
 }
 
 impl Reader for Counter {
+    fn any_bytes(&self) -> bool {
+        self.kind() == VocabKind::Byte
+    }
+
     fn feed(&mut self, bytes: &[u8]) -> Result<()> {
         Counter::feed(self, bytes)
     }
@@ -100,7 +118,8 @@ impl Source {
                 let made = builtin::generate(*seed, *chars);
                 let name = format!("built-in (seed {seed}, {chars} characters)");
                 let bytes = Bytes::Kept(Store::Memory(made.text.into_bytes().into()));
-                (vec![Part { name, bytes }], Some(made.costs))
+                let path = None;
+                (vec![Part { name, bytes, path }], Some(made.costs))
             }
             Source::Files(paths) => {
                 let parts = paths.iter().map(|path| open(path, folder, stdin));
@@ -117,6 +136,8 @@ impl Source {
             parts,
             folder: folder.to_path_buf(),
             hash: OnceLock::new(),
+            facts: OnceLock::new(),
+            advice: "",
         })
     }
 }
@@ -125,18 +146,29 @@ fn open(path: &Path, folder: &Path, stdin: &mut dyn Read) -> Result<Part> {
     if path == Path::new("-") {
         let name = "standard input".to_string();
         let bytes = Bytes::Kept(keep(&name, folder, stdin)?);
-        return Ok(Part { name, bytes });
+        return Ok(Part {
+            name,
+            bytes,
+            path: None,
+        });
     }
     let name = path.display().to_string();
     let failed = |e| Error::io("read", path, &e);
     let mut file = File::open(path).map_err(failed)?;
     let kind = file.metadata().map_err(failed)?.file_type();
-    // A pipe can be read but once; a folder says that it is one when it is read.
-    let bytes = match kind.is_file() || kind.is_dir() {
+    if kind.is_dir() {
+        return Err(Error::new(
+            Kind::Io,
+            format!("cannot read {name}: expected a file, found a folder; give the files in it"),
+        ));
+    }
+    // A pipe can be read but once.
+    let bytes = match kind.is_file() {
         true => Bytes::File(path.to_path_buf()),
         false => Bytes::Kept(keep(&name, folder, &mut file)?),
     };
-    Ok(Part { name, bytes })
+    let path = Some(path.to_path_buf());
+    Ok(Part { name, bytes, path })
 }
 
 /// Copies all that `from` has.
@@ -198,6 +230,11 @@ impl Part {
 }
 
 impl Corpus {
+    /// Says more in errors about a text that is not UTF-8: what else the command that reads it could do.
+    pub fn advise(&mut self, advice: &'static str) {
+        self.advice = advice;
+    }
+
     /// Where temporary files go.
     pub fn folder(&self) -> &Path {
         &self.folder
@@ -213,6 +250,9 @@ impl Corpus {
         }
         struct Nothing;
         impl Reader for Nothing {
+            fn any_bytes(&self) -> bool {
+                true
+            }
             fn feed(&mut self, _: &[u8]) -> Result<()> {
                 Ok(())
             }
@@ -229,18 +269,36 @@ impl Corpus {
         let mut hasher = blake3::Hasher::new();
         let mut fault = None;
         let mut block = vec![0; BLOCK];
+        let first = self.facts.get().is_none();
+        let mut facts = Vec::new();
         for part in &self.parts {
             let mut text = part.unpacked()?;
+            let (mut census, mut own) = (Census::default(), blake3::Hasher::new());
+            let mut format = None;
             loop {
-                let count = text.read(&mut block).map_err(|fault| part.error(fault))?;
+                let count = text.fill(&mut block).map_err(|fault| part.error(fault))?;
                 let bytes = &block[..count];
                 hasher.update(bytes);
+                if first {
+                    own.update(bytes);
+                }
+                if census == Census::default() {
+                    format = Format::of(&bytes[..count.min(HEAD)]);
+                }
+                census.feed(bytes);
+                if let Some(format) = &format
+                    && fault.is_none()
+                    && !reader.any_bytes()
+                {
+                    fault = Some(part.is_no_text(format, text.packed()));
+                }
                 if fault.is_none() {
                     let read = match count {
                         0 => reader.end_file(),
                         _ => reader.feed(bytes),
                     };
-                    fault = read.err().map(|e| part.named(e));
+                    fault = { read.err() }
+                        .map(|e| self.explained(part, &census, text.packed(), bytes, e));
                 }
                 if count == 0 {
                     break;
@@ -254,12 +312,19 @@ impl Corpus {
             {
                 return Err(fault);
             }
+            facts.push(Facts {
+                census,
+                hash: own.finalize(),
+                format,
+                packed: text.packed(),
+            });
         }
         if hasher.count() == 0 {
             return Err(Error::data(format!("{}: the text is empty", self.name)));
         }
         let found = hasher.finalize().to_hex().to_string();
         let expected = self.hash.get_or_init(|| found.clone());
+        self.facts.get_or_init(|| facts);
         match fault {
             _ if *expected != found => Err(Error::data(format!(
                 "{}: the text changed while it was read: expected BLAKE3 {expected}, found {found}",
@@ -293,6 +358,9 @@ impl Corpus {
             writer: TokensWriter,
         }
         impl Reader for Writing<'_> {
+            fn any_bytes(&self) -> bool {
+                self.encoder.kind() == VocabKind::Byte
+            }
             fn feed(&mut self, bytes: &[u8]) -> Result<()> {
                 self.found.clear();
                 self.encoder.feed(bytes, &mut self.found)?;
@@ -327,6 +395,9 @@ impl Corpus {
             writer: LinesWriter,
         }
         impl Reader for Writing<'_> {
+            fn any_bytes(&self) -> bool {
+                self.encoder.kind() == VocabKind::Byte
+            }
             fn feed(&mut self, bytes: &[u8]) -> Result<()> {
                 self.found.clear();
                 self.encoder.feed(bytes, &mut self.found)?;
@@ -350,8 +421,10 @@ impl Corpus {
         writing.writer.finish().map_err(|e| self.named(e))
     }
 
+    /// An error that lies in no single file.
     fn named(&self, e: Error) -> Error {
-        Error::new(e.kind, format!("{}: {}", self.name, e.message))
+        let wide = self.if_wide();
+        Error::new(e.kind, format!("{}: {}{wide}", self.name, e.message))
     }
 
     /// For a generated text: the lowest mean cost in nats per character that any model can expect over the characters

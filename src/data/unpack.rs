@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::io::{self, BufRead, BufReader, Read};
 use std::rc::Rc;
 
-use flate2::bufread::MultiGzDecoder;
+use flate2::bufread::GzDecoder;
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
@@ -35,7 +35,7 @@ type Raw<'a> = BufReader<Watched<'a>>;
 
 enum Inner<'a> {
     Plain(Raw<'a>),
-    Gzip(Box<MultiGzDecoder<Raw<'a>>>),
+    Gzip(Box<Gzip<'a>>),
     Zstd(Box<Zstd<'a>>),
 }
 
@@ -52,7 +52,7 @@ impl<'a> Unpacked<'a> {
         let mut raw = BufReader::with_capacity(BUFFER, watched);
         raw.get_mut().look_ahead(4).map_err(Fault::Io)?;
         let inner = match raw.get_ref().first.as_slice() {
-            [0x1f, 0x8b, ..] => Inner::Gzip(Box::new(MultiGzDecoder::new(raw))),
+            [0x1f, 0x8b, ..] => Inner::Gzip(Box::new(Gzip(Some(GzDecoder::new(raw))))),
             [0x28, 0xb5, 0x2f, 0xfd] | [0x50..=0x5f, 0x2a, 0x4d, 0x18] => {
                 Inner::Zstd(Box::new(Zstd {
                     raw,
@@ -69,8 +69,28 @@ impl<'a> Unpacked<'a> {
         })
     }
 
-    /// Fills `bytes` as far as the text goes; 0 at its end.
-    pub fn read(&mut self, bytes: &mut [u8]) -> Result<usize, Fault> {
+    /// The program that unpacks it, where it is compressed.
+    pub fn packed(&self) -> Option<&'static str> {
+        match self.inner {
+            Inner::Plain(_) => None,
+            Inner::Gzip(_) => Some("gzip"),
+            Inner::Zstd(_) => Some("zstd"),
+        }
+    }
+
+    /// Fills `bytes` as far as the text goes; less than all of them at its end.
+    pub fn fill(&mut self, bytes: &mut [u8]) -> Result<usize, Fault> {
+        let mut filled = 0;
+        while filled < bytes.len() {
+            match self.read(&mut bytes[filled..])? {
+                0 => break,
+                more => filled += more,
+            }
+        }
+        Ok(filled)
+    }
+
+    fn read(&mut self, bytes: &mut [u8]) -> Result<usize, Fault> {
         let (format, read) = match &mut self.inner {
             Inner::Plain(raw) => return retry(|| raw.read(bytes)).map_err(Fault::Io),
             Inner::Gzip(gzip) => ("gzip", retry(|| gzip.read(bytes))),
@@ -94,6 +114,54 @@ fn retry(mut read: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
             done => return done,
         }
     }
+}
+
+/// Members of gzip, one after another, and after the last one zeros, with which tapes and disks are filled up.
+struct Gzip<'a>(Option<GzDecoder<Raw<'a>>>);
+
+impl Gzip<'_> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let Some(member) = &mut self.0 else {
+                return Ok(0);
+            };
+            let read = member.read(bytes)?;
+            if read > 0 {
+                return Ok(read);
+            }
+            let raw = member.get_mut();
+            let next = raw.fill_buf()?.first().copied();
+            match next {
+                Some(0x1f) => self.0 = self.0.take().map(|m| GzDecoder::new(m.into_inner())),
+                None | Some(0) => {
+                    zeros(raw)?;
+                    self.0 = None;
+                }
+                Some(_) => return Err(strange()),
+            }
+        }
+    }
+}
+
+/// Reads on to the end, over zeros alone.
+fn zeros(raw: &mut impl BufRead) -> io::Result<()> {
+    loop {
+        let bytes = raw.fill_buf()?;
+        let count = bytes.len();
+        if bytes.iter().any(|b| *b != 0) {
+            return Err(strange());
+        }
+        if count == 0 {
+            return Ok(());
+        }
+        raw.consume(count);
+    }
+}
+
+fn strange() -> io::Error {
+    io::Error::other(
+        "after it come bytes that are not gzip; gzip -dc reads what stands before them",
+    )
 }
 
 /// Frames of zstd, one after another, with their checksums compared.

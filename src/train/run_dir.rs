@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::atomic::{self, failed};
 use super::checkpoint::Checkpoint;
 use super::files;
+use crate::data::plain_text;
 use crate::error::{Error, Kind, Result};
 
 const SETTINGS: &str = "settings.toml";
@@ -100,7 +101,8 @@ impl Run {
     /// The text of the run's settings file.
     pub fn settings(&self) -> Result<String> {
         let path = self.settings_path();
-        fs::read_to_string(&path).map_err(|e| Error::io("read", &path, &e))
+        let bytes = fs::read(&path).map_err(|e| Error::io("read", &path, &e))?;
+        plain_text(&bytes, &path).map(str::to_string)
     }
 
     /// The path of the run's metrics, one JSON object a line.

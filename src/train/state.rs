@@ -71,6 +71,7 @@ pub struct Text {
     /// BLAKE3 of its bytes.
     pub hash: String,
     /// Its files; none for the built-in corpus.
+    #[serde(with = "crate::paths::list")]
     pub files: Vec<PathBuf>,
     /// Seed and characters of the built-in corpus.
     pub builtin: Option<(u64, usize)>,
@@ -178,6 +179,7 @@ impl Saved {
             vocabulary_hash: vocabulary.hash(),
             cells,
             text: None,
+            valid: None,
             floor: None,
         };
         Ok(Saved {

@@ -49,6 +49,7 @@ pub fn command() -> Command {
             Arg::new("cells")
                 .long("cells")
                 .value_name("NAME|FILE.cell,...")
+                .value_parser(flags::file_names())
                 .help("The cells (default: every built-in one that has a memory)"),
         )
         .arg(

@@ -44,6 +44,7 @@ fn cell() -> Arg {
     Arg::new("cell")
         .value_name("NAME|FILE.cell")
         .required(true)
+        .value_parser(flags::file_name())
         .help("A cell that `cells` lists, or a file of your own")
 }
 

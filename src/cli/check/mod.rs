@@ -31,6 +31,7 @@ pub fn command() -> Command {
             Arg::new("cell")
                 .long("cell")
                 .value_name("NAME|FILE.cell")
+                .value_parser(flags::file_name())
                 .help("One cell only (default: every built-in one)"),
         )
         .arg(flags::cell_const().requires("cell"))

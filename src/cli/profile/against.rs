@@ -182,7 +182,7 @@ impl Comparison {
         };
         let both = |then: f64, now: f64| json!({"then_ms": then, "now_ms": now, "ratio": ratio(then, now)});
         json!({
-            "file": self.path,
+            "file": self.path.display().to_string(),
             "program": self.then.program,
             "date": self.then.date,
             "differs": self.differs,

@@ -91,7 +91,7 @@ pub fn run(m: &ArgMatches) -> Result<()> {
         steps,
     };
     let mut value = report::value(&of)?;
-    value["trace"] = json!(file);
+    value["trace"] = json!(file.map(|file| file.display().to_string()));
     let comparison = match (then, flags::path(m, "against")) {
         (Some(then), Some(path)) => Some(Comparison::new(path, then, Saved::of(&value)?)),
         _ => None,

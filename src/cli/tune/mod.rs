@@ -71,7 +71,7 @@ pub fn run(m: &ArgMatches) -> Result<()> {
                 "what": what, "ms": seconds.map(|s| 1e3 * s), "tile": tile,
             })).collect::<Vec<_>>(),
             "complete": found.complete,
-            "file": file,
+            "file": file.as_ref().map(|file| file.display().to_string()),
         }));
     }
     out::line(&format!(

@@ -102,12 +102,17 @@ fn invalid_utf8_names_the_file_and_the_offset_in_it() {
         for part in [
             &bad.display().to_string(),
             "0xE9",
-            "offset 3",
-            "--vocab byte",
+            "offset 3 (line 1)",
+            "iconv -f WINDOWS-1252 -t UTF-8 ",
         ] {
             assert!(e.message.contains(part), "{e}");
         }
+        assert!(!e.message.contains("--vocab"), "{e}");
     }
+    let mut corpus = corpus;
+    corpus.advise("--do this");
+    let e = corpus.vocabulary(&Recipe::default()).unwrap_err();
+    assert!(e.message.ends_with("; --do this"), "{e}");
     assert_eq!(
         bytes(&corpus),
         "höher".bytes().chain(*b"abc\xe9def").collect::<Vec<u8>>()
@@ -233,5 +238,342 @@ fn a_compressed_file_cut_short_or_damaged_is_named() {
                 ),
             }
         }
+    }
+}
+
+#[test]
+fn zeros_after_gzip_are_padding_and_all_else_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("text.gz");
+    let text = text();
+    let two = [gzip(&text[..9]), gzip(&text[9..])].concat();
+    let with = |tail: &[u8]| {
+        fs::write(&path, [&two, tail].concat()).unwrap();
+        let corpus = files(std::slice::from_ref(&path)).unwrap();
+        corpus.hash().map(str::to_string)
+    };
+    let want = blake3::hash(&text).to_hex().to_string();
+    for zeros in [0, 1, 511, BLOCK + 1] {
+        assert_eq!(with(&vec![0; zeros]), Ok(want.clone()), "{zeros}");
+    }
+    let far = [vec![0; BLOCK], vec![7]].concat();
+    for tail in [&b"x"[..], b"\0\0x", b"more text\n", &far] {
+        let e = with(tail).unwrap_err();
+        assert_eq!(e.kind, Kind::Data);
+        let told = e.message.contains("text.gz: ") && e.message.contains("after it come bytes");
+        assert!(told, "{e}");
+    }
+    // The beginning of another member is one cut short, and one between zeros is no padding.
+    let e = with(&[0x1f]).unwrap_err();
+    assert!(e.message.contains("cut short"), "{e}");
+    assert!(with(&[&[0, 0], &gzip(b"x")[..]].concat()).is_err());
+}
+
+fn utf16(text: &str, mark: bool, big: bool) -> Vec<u8> {
+    let units = mark
+        .then_some(0xfeff)
+        .into_iter()
+        .chain(text.encode_utf16());
+    units
+        .flat_map(|u| {
+            if big {
+                u.to_be_bytes()
+            } else {
+                u.to_le_bytes()
+            }
+        })
+        .collect()
+}
+
+fn utf32(text: &str) -> Vec<u8> {
+    let chars = "\u{feff}".chars().chain(text.chars());
+    chars.flat_map(|c| u32::from(c).to_le_bytes()).collect()
+}
+
+/// The first header of a tar archive, as POSIX has it.
+fn tar() -> Vec<u8> {
+    let mut block = vec![0; 1024];
+    block[..5].copy_from_slice(b"a.txt");
+    block[257..265].copy_from_slice(b"ustar\x0000");
+    block[512..517].copy_from_slice(b"text\n");
+    block
+}
+
+#[test]
+fn what_is_no_text_is_named_with_the_command_that_helps() {
+    let dir = tempfile::tempdir().unwrap();
+    let words = "some words and lines\n".repeat(9);
+    let byte = Recipe {
+        kind: VocabKind::Byte,
+        ..Recipe::default()
+    };
+    for (bytes, name, command) in [
+        (
+            utf16(&words, true, false),
+            "UTF-16 text",
+            "iconv -f UTF-16 -t UTF-8 {} >",
+        ),
+        (
+            utf16(&words, true, true),
+            "UTF-16 text",
+            "iconv -f UTF-16 -t UTF-8 {} >",
+        ),
+        (
+            utf32(&words),
+            "UTF-32 text",
+            "iconv -f UTF-32 -t UTF-8 {} >",
+        ),
+        (
+            b"PK\x03\x04\x14\0\0\0".to_vec(),
+            "a zip archive",
+            "unzip -p {} >",
+        ),
+        (b"\xfd7zXZ\0\0".to_vec(), "xz data", "xz -dc {} >"),
+        (b"BZh91AY&SY\xaa".to_vec(), "bzip2 data", "bzip2 -dc {} >"),
+        (
+            b"7z\xbc\xaf\x27\x1c\0".to_vec(),
+            "a 7z archive",
+            "7z x -so {} >",
+        ),
+        (
+            b"Rar!\x1a\x07\x01".to_vec(),
+            "a RAR archive",
+            "unrar p -inul {} >",
+        ),
+        (b"%PDF-1.7\n".to_vec(), "a PDF document", "pdftotext {} - >"),
+        (tar(), "a tar archive", "tar -xOf {} >"),
+        (
+            gzip(&tar()),
+            "a tar archive within gzip data",
+            "tar -xOf {} >",
+        ),
+        (
+            zstd(&tar()),
+            "a tar archive within zstd data",
+            "tar -xOf {} >",
+        ),
+        (
+            gzip(&utf16(&words, true, false)),
+            "UTF-16 text within gzip data",
+            "gzip -dc {} | iconv -f UTF-16 -t UTF-8 >",
+        ),
+        (
+            gzip(&gzip(b"text")),
+            "gzip data within gzip data",
+            "gzip -dc {} | gzip -dc >",
+        ),
+    ] {
+        for name_of in ["x.txt", "-"] {
+            let path = match name_of {
+                "-" => PathBuf::from("-"),
+                name => dir.path().join(name),
+            };
+            fs::write(dir.path().join("x.txt"), &bytes).unwrap();
+            let source = Source::Files(vec![path.clone()]);
+            let open = || source.open_with(dir.path(), &mut bytes.as_slice()).unwrap();
+            let shown = match name_of {
+                "-" => "FILE".to_string(),
+                _ => path.display().to_string(),
+            };
+            let command = command.replace("{}", &shown);
+            for kind in [VocabKind::Char, VocabKind::Word, VocabKind::Piece] {
+                if kind == VocabKind::Piece && !cfg!(feature = "subwords") {
+                    continue;
+                }
+                let recipe = Recipe {
+                    kind,
+                    ..Recipe::default()
+                };
+                let e = open().vocabulary(&recipe).unwrap_err();
+                assert_eq!(e.kind, Kind::Data);
+                let found = format!("expected a text, found {name}; ");
+                assert!(e.message.contains(&found), "{name}: {e}");
+                assert!(e.message.contains(&command), "{command}: {e}");
+                assert!(!e.message.contains("--"), "{e}");
+            }
+            // Its bytes are symbols all the same, and that is said.
+            let corpus = open();
+            let v = corpus.vocabulary(&byte).unwrap();
+            let remarks = corpus.remarks(&v).unwrap();
+            let name = name.split(" within").next().unwrap();
+            let told =
+                remarks.len() == 1 && remarks[0].ends_with(&format!("{name}, read byte by byte"));
+            assert!(told, "{name}: {remarks:?}");
+        }
+    }
+    // A text of one of their names is one.
+    for text in [
+        "PK and more\n",
+        "BZhang\n",
+        "ustar\n",
+        "MZ\n",
+        "GIF89a is old\n",
+        "ID3 tags\n",
+    ] {
+        fs::write(dir.path().join("x.txt"), text).unwrap();
+        let corpus = files(&[dir.path().join("x.txt")]).unwrap();
+        assert!(corpus.vocabulary(&Recipe::default()).is_ok(), "{text}");
+    }
+}
+
+/// What is said about texts, given as files of these contents.
+fn remarks(texts: &[&[u8]], kind: VocabKind, lines: bool) -> Vec<String> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |n: usize| dir.path().join(format!("{n}.txt"));
+    for (n, text) in texts.iter().enumerate() {
+        fs::write(path(n), text).unwrap();
+    }
+    let corpus = files(&(0..texts.len()).map(path).collect::<Vec<_>>()).unwrap();
+    let recipe = Recipe {
+        kind,
+        lines,
+        ..Recipe::default()
+    };
+    let v = corpus.vocabulary(&recipe).unwrap();
+    corpus.remarks(&v).unwrap()
+}
+
+#[test]
+fn what_is_strange_in_a_text_is_told() {
+    use VocabKind::{Byte, Char, Word};
+    let plain = "some words\nand lines\n".repeat(30);
+    let (mac, dos) = (plain.replace('\n', "\r"), plain.replace('\n', "\r\n"));
+    let wide = utf16(&plain, false, true);
+    let nuls = format!("{plain}\0 and \0\n");
+    let mixed = format!("{plain}10%\r20%\n");
+    let one = "word ".repeat(200);
+    for (text, kind, lines, want) in [
+        (plain.as_bytes(), Char, false, &[][..]),
+        (
+            nuls.as_bytes(),
+            Char,
+            false,
+            &["0.txt: 2 NUL characters: is it binary"],
+        ),
+        (
+            &wide,
+            Char,
+            false,
+            &[
+                "630 NUL characters: it looks like UTF-16BE",
+                "-f UTF-16BE -t",
+            ],
+        ),
+        (&wide, Byte, false, &[]),
+        (
+            mac.as_bytes(),
+            Char,
+            false,
+            &["no line feed, and 60 carriage returns", "tr '\\r' '\\n' <"],
+        ),
+        (mac.as_bytes(), Char, true, &[]),
+        (mac.as_bytes(), Word, false, &[]),
+        (mac.as_bytes(), Byte, false, &[]),
+        (
+            dos.as_bytes(),
+            Char,
+            false,
+            &["60 line ends are a carriage return and", "tr -d '\\r' <"],
+        ),
+        (dos.as_bytes(), Char, true, &[]),
+        (dos.as_bytes(), Word, false, &[]),
+        (
+            mixed.as_bytes(),
+            Word,
+            false,
+            &["1 carriage returns without"],
+        ),
+        (
+            one.as_bytes(),
+            Char,
+            false,
+            &["no line feed: it is all one line"],
+        ),
+        (b"short", Char, false, &[]),
+        (
+            b"one line",
+            Char,
+            true,
+            &["no line feed: it is all one line"],
+        ),
+    ] {
+        let found = remarks(&[text], kind, lines);
+        assert_eq!(found.len(), want.len().min(1), "{found:?}");
+        for part in want {
+            assert!(found[0].contains(part), "{part}: {found:?}");
+        }
+    }
+    let found = remarks(
+        &[plain.as_bytes(), b"", b"other\n", plain.as_bytes()],
+        Char,
+        false,
+    );
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found[0].ends_with("1.txt: it is empty"), "{found:?}");
+    let twin = found[1].contains("3.txt: the same text as ") && found[1].ends_with("0.txt");
+    assert!(twin, "{found:?}");
+    let builtin = Source::Builtin {
+        seed: 3,
+        chars: 5000,
+    };
+    let corpus = builtin.open(&std::env::temp_dir()).unwrap();
+    let v = corpus.vocabulary(&Recipe::default()).unwrap();
+    assert_eq!(corpus.remarks(&v), Ok(Vec::new()));
+}
+
+#[test]
+fn the_way_out_suits_what_is_wrong() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.txt");
+    let chinese = "\u{4e2d}\u{6587}\u{ff01} \u{4e8c}\n".repeat(20);
+    let torn = [b"caf\xc3\xa9 na\xc3\xafve \xe9\n".as_slice(), b"more\n"].concat();
+    for (bytes, want) in [
+        (
+            b"l\x92amour".to_vec(),
+            "such as Windows-1252, iconv -f WINDOWS-1252 -t UTF-8 ",
+        ),
+        (torn, "most of it is UTF-8: iconv -c -f UTF-8 -t UTF-8 "),
+        (
+            b"a \xed\xa0\xbd b".to_vec(),
+            "most of it is UTF-8: iconv -c -f UTF-8 -t UTF-8 ",
+        ),
+        (
+            utf16(&chinese, false, false),
+            "it looks like UTF-16LE without a mark; iconv -f UTF-16LE -t UTF-8 ",
+        ),
+    ] {
+        fs::write(&path, &bytes).unwrap();
+        let corpus = files(std::slice::from_ref(&path)).unwrap();
+        let e = corpus.vocabulary(&Recipe::default()).unwrap_err();
+        assert!(e.message.contains("x.txt: not UTF-8: byte 0x"), "{e}");
+        assert!(e.message.contains(want), "{want}: {e}");
+    }
+    // Symbols that a model does not know because they are those of another encoding.
+    let words = "plain words\n".repeat(9);
+    fs::write(&path, utf16(&words, false, true)).unwrap();
+    let v = Vocabulary::build(VocabKind::Char, words.as_bytes(), 1).unwrap();
+    let corpus = files(std::slice::from_ref(&path)).unwrap();
+    let e = corpus.encode(&v).unwrap_err();
+    let told = e.message.contains("does not know") && e.message.contains("looks like UTF-16BE");
+    assert!(told, "{e}");
+}
+
+#[test]
+fn marks_at_the_beginning_of_files_are_no_symbols() {
+    let dir = tempfile::tempdir().unwrap();
+    let marked = "\u{feff}one two\n".as_bytes();
+    let (a, b) = (dir.path().join("a.txt"), dir.path().join("b.gz"));
+    fs::write(&a, marked).unwrap();
+    fs::write(&b, gzip(marked)).unwrap();
+    let source = Source::Files(vec![a, b, "-".into()]);
+    let corpus = source.open_with(dir.path(), &mut { marked }).unwrap();
+    for kind in [VocabKind::Char, VocabKind::Word] {
+        let recipe = Recipe {
+            kind,
+            ..Recipe::default()
+        };
+        let v = corpus.vocabulary(&recipe).unwrap();
+        let ids = corpus.encode(&v).unwrap().to_vec().unwrap();
+        assert_eq!(v.decode(&ids), b"one two\n".repeat(3), "{kind:?}");
     }
 }

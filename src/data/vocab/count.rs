@@ -61,6 +61,11 @@ impl Counter {
         }
     }
 
+    /// What one symbol is.
+    pub(in crate::data) fn kind(&self) -> VocabKind {
+        self.recipe.kind
+    }
+
     /// Goes on with `text`.
     ///
     /// # Errors

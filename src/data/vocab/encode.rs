@@ -49,6 +49,11 @@ impl<'a> Encoder<'a> {
         }
     }
 
+    /// What one symbol is.
+    pub(in crate::data) fn kind(&self) -> VocabKind {
+        self.vocabulary.kind()
+    }
+
     /// Goes on with `text`; adds to `found`.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! Words by falling frequency, as an adaptive softmax and a log-uniform sampler need them.
 
+use std::borrow::Cow;
 use std::cmp::Reverse;
 
 use super::words::Words;
@@ -13,12 +14,35 @@ pub(super) const LINE: &str = "<eos>";
 pub(super) const START: &str = "<s>";
 /// Its end.
 pub(super) const END: &str = "</s>";
+/// What a word of the text begins with in the list where it would else be one of the program's own, or look like one that
+/// was so written.
+const ESCAPE: char = '\\';
+
+/// Whether `word`, but for escapes, is a mark that the program itself puts into texts of lines, or into streams.
+fn is_mark(word: &str, lines: bool) -> bool {
+    let plain = word.trim_start_matches(ESCAPE);
+    match lines {
+        true => [START, END].contains(&plain),
+        false => plain == LINE,
+    }
+}
+
+/// A word of the text as the list has it: the program's own marks never come from the text.
+fn escaped(word: &str, lines: bool) -> Cow<'_, str> {
+    match is_mark(word, lines) {
+        true => format!("{ESCAPE}{word}").into(),
+        false => word.into(),
+    }
+}
 
 /// Words: id i is the i-th.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct WordList {
     pub words: Words,
     pub lines: bool,
+    /// Whether words of the text that look like the program's own are words like others, written with an escape. In older
+    /// lists they are the program's own, and stay so, as a model was trained on them.
+    pub escapes: bool,
     pub unknown: Option<u32>,
     /// `<eos>`, or with `lines` `</s>`.
     pub end: u32,
@@ -28,7 +52,11 @@ pub(super) struct WordList {
 
 impl WordList {
     /// From all words in order, those of the program's own among them.
-    pub fn new<'a>(list: impl Iterator<Item = &'a [u8]>, lines: bool) -> Result<Self> {
+    pub fn new<'a>(
+        list: impl Iterator<Item = &'a [u8]>,
+        lines: bool,
+        escapes: bool,
+    ) -> Result<Self> {
         let mut words = Words::default();
         for (n, word) in list.enumerate() {
             let shown = || String::from_utf8_lossy(word).into_owned();
@@ -76,21 +104,34 @@ impl WordList {
             unknown: words.find(UNKNOWN.as_bytes()),
             words,
             lines,
+            escapes,
             start,
             end,
         })
     }
 
     pub fn find(&self, word: &str) -> Option<u32> {
-        self.words.find(word.as_bytes()).or(self.unknown)
+        let found = match self.escapes && is_mark(word, self.lines) {
+            true => self.words.find(escaped(word, self.lines).as_bytes()),
+            false => self.words.find(word.as_bytes()),
+        };
+        found.or(self.unknown)
     }
 
-    /// What an id is called.
+    /// What an id prints as.
     pub fn name(&self, id: u32) -> &[u8] {
-        match (id as usize) < self.words.len() {
-            true => self.words.get(id),
-            false => UNKNOWN.as_bytes(),
+        if id as usize >= self.words.len() {
+            return UNKNOWN.as_bytes();
         }
+        let word = self.words.get(id);
+        match word.strip_prefix(&[ESCAPE as u8]) {
+            Some(plain) if self.escapes && self.is_escaped(word) => plain,
+            _ => word,
+        }
+    }
+
+    fn is_escaped(&self, word: &[u8]) -> bool {
+        std::str::from_utf8(word).is_ok_and(|word| is_mark(word, self.lines))
     }
 }
 
@@ -123,24 +164,17 @@ impl WordCounts {
                 "vocabulary: the text has more than 4294967294 different words",
             ));
         }
-        let count = |name: &str| {
-            { self.words.find(name.as_bytes()) }.map_or(0, |n| self.counts[n as usize])
-        };
         let mut marks = match lines {
-            true => vec![(END, count(END) + self.ends), (START, count(START))],
-            false => vec![(LINE, count(LINE) + self.ends)],
+            true => vec![(END, self.ends), (START, 0)],
+            false => vec![(LINE, self.ends)],
         };
         marks.retain(|(name, n)| *n > 0 || *name == START);
-        let ours: Vec<Option<u32>> = [UNKNOWN, LINE, START, END]
-            .into_iter()
-            .filter(|name| *name == UNKNOWN || marks.iter().any(|(mark, _)| mark == name))
-            .map(|name| self.words.find(name.as_bytes()))
-            .collect();
+        // A text's own unknown words are those that the program does not know.
+        let unknown = self.words.find(UNKNOWN.as_bytes());
         let mut kept: Vec<u32> = (0..self.words.len() as u32)
-            .filter(|n| self.counts[*n as usize] >= min_count && !ours.contains(&Some(*n)))
+            .filter(|n| self.counts[*n as usize] >= min_count && unknown != Some(*n))
             .collect();
-        let own = ours.iter().flatten().count();
-        let mut unknown = count(UNKNOWN) > 0 || kept.len() + own < self.words.len();
+        let mut unknown = unknown.is_some() || kept.len() < self.words.len();
         let by_frequency = |n: &u32| (Reverse(self.counts[*n as usize]), self.words.get(*n));
         kept.sort_unstable_by(|a, b| by_frequency(a).cmp(&by_frequency(b)));
         let room = most.map_or(usize::MAX, |most| most.saturating_sub(marks.len()));
@@ -151,14 +185,19 @@ impl WordCounts {
         if unknown {
             let all = self.counts.iter().sum::<u64>();
             let known = kept.iter().map(|n| self.counts[*n as usize]).sum::<u64>();
-            let marked: u64 = marks.iter().map(|(name, _)| count(name)).sum();
-            marks.push((UNKNOWN, all - known - marked));
+            marks.push((UNKNOWN, all - known));
         }
-        let mut list: Vec<(u64, &[u8])> = { kept.iter() }
-            .map(|n| (self.counts[*n as usize], self.words.get(*n)))
-            .chain(marks.iter().map(|(name, n)| (*n, name.as_bytes())))
+        let word = |n: &u32| match std::str::from_utf8(self.words.get(*n)) {
+            Ok(text) if is_mark(text, lines) => {
+                Cow::Owned(escaped(text, lines).into_owned().into())
+            }
+            _ => Cow::Borrowed(self.words.get(*n)),
+        };
+        let mut list: Vec<(u64, Cow<'_, [u8]>)> = { kept.iter() }
+            .map(|n| (self.counts[*n as usize], word(n)))
+            .chain(marks.iter().map(|(name, n)| (*n, name.as_bytes().into())))
             .collect();
-        list.sort_unstable_by_key(|(n, word)| (Reverse(*n), *word));
-        WordList::new(list.into_iter().map(|(_, word)| word), lines)
+        list.sort_unstable_by(|(n, a), (m, b)| (m, a).cmp(&(n, b)));
+        WordList::new(list.iter().map(|(_, word)| &word[..]), lines, true)
     }
 }

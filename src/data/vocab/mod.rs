@@ -27,6 +27,7 @@ pub use self::decode::Decoder;
 pub use self::encode::{Encoded, Encoder};
 use self::list::WordList;
 use self::pieces::Pieces;
+pub(super) use self::scan::NOT_UTF8;
 use self::stored::Stored;
 use self::symbols::Symbols;
 use crate::error::Result;
@@ -49,7 +50,7 @@ pub enum VocabKind {
 ///
 /// Characters and bytes are sorted by code point or value; when rare ones were folded, one more id stands for all that
 /// are unknown. Words stand by falling frequency, equal ones by their bytes, and with them `<unk>`, where rare words were
-/// folded or the text has it already, and `<eos>`, the end of a line. In a vocabulary of lines every line is a sequence of
+/// folded or the text has it already, and `<eos>`, the end of a line, which a text's own word `<eos>` is not. In a vocabulary of lines every line is a sequence of
 /// its own: line ends are no symbols, and two ids, [`start_id`](Self::start_id) and [`end_id`](Self::end_id), begin and end
 /// a sequence.
 ///
@@ -165,7 +166,10 @@ impl Vocabulary {
     /// are unknown it is the first symbol.
     pub fn before_text(&self) -> u32 {
         let newline = || match &*self.0 {
-            Inner::Symbols(s) => s.find(u32::from('\n')).or(s.unknown_id()),
+            // Old Macs ended lines with carriage returns alone.
+            Inner::Symbols(s) => { s.find(u32::from('\n')) }
+                .or_else(|| s.find(u32::from('\r')))
+                .or(s.unknown_id()),
             Inner::Words(w) => Some(w.end),
             Inner::Pieces(p) => p.newline(),
         };

@@ -27,8 +27,10 @@ pub(super) struct Scanner {
     /// The beginning of a word or line that goes on, and where it stands.
     partial: String,
     partial_at: u64,
-    /// A carriage return that belongs to a line end if one follows.
-    returned: bool,
+    /// Where a line feed would stand that belongs to the carriage return before it, which has ended the line already.
+    second: Option<u64>,
+    /// Whether the next character is the file's first, which may be a byte order mark.
+    first: bool,
     /// Whether something stands after the last line end.
     open: bool,
     /// Bytes so far.
@@ -43,7 +45,8 @@ impl Scanner {
             utf8: Utf8::default(),
             partial: String::new(),
             partial_at: 0,
-            returned: false,
+            second: None,
+            first: true,
             open: false,
             at: 0,
         }
@@ -61,18 +64,18 @@ impl Scanner {
             return Ok(());
         }
         let mut utf8 = std::mem::take(&mut self.utf8);
-        let fed = utf8.feed(bytes, |text| match self.kind {
-            VocabKind::Word => self.words(text, sink),
-            VocabKind::Piece => {
-                self.parts(text, sink);
-                Ok(())
-            }
-            _ => {
-                for c in text.chars() {
-                    self.symbol(u32::from(c), c.len_utf8() as u64, sink);
+        let fed = utf8.feed(bytes, |text| {
+            let text = self.without_mark(text);
+            match self.kind {
+                VocabKind::Word => return self.words(text, sink),
+                VocabKind::Piece => self.parts(text, sink),
+                _ => {
+                    for c in text.chars() {
+                        self.symbol(u32::from(c), c.len_utf8() as u64, sink);
+                    }
                 }
-                Ok(())
             }
+            Ok(())
         });
         self.utf8 = utf8;
         fed
@@ -84,10 +87,7 @@ impl Scanner {
     /// `Kind::Data` when it ends within a character.
     pub fn end(&mut self, closing: bool, sink: &mut impl Sink) -> Result<()> {
         self.utf8.end()?;
-        if self.returned && !closing {
-            sink.symbol(u32::from('\r'), self.at - 1);
-        }
-        self.returned = false;
+        (self.second, self.first) = (None, true);
         self.finish_part(sink);
         let counts = self.lines || self.kind == VocabKind::Word;
         if closing && self.open && counts {
@@ -97,24 +97,43 @@ impl Scanner {
         Ok(())
     }
 
+    /// The text without the byte order mark that a file may begin with: it says that the file is UTF-8, and no more.
+    fn without_mark<'a>(&mut self, text: &'a str) -> &'a str {
+        let first = self.first && !text.is_empty();
+        self.first &= text.is_empty();
+        match text.strip_prefix('\u{FEFF}') {
+            Some(rest) if first => {
+                self.at += (text.len() - rest.len()) as u64;
+                rest
+            }
+            _ => text,
+        }
+    }
+
     fn symbol(&mut self, symbol: u32, bytes: u64, sink: &mut impl Sink) {
         let at = self.at;
         self.at += bytes;
-        if !self.lines {
-            return sink.symbol(symbol, at);
-        }
-        let returned = std::mem::take(&mut self.returned);
-        if symbol == u32::from('\n') {
-            self.open = false;
-            return sink.line_end();
+        let end = if self.lines {
+            u8::try_from(symbol)
+        } else {
+            Ok(0)
+        };
+        if let Ok(end @ (b'\n' | b'\r')) = end {
+            return self.line_end(end, at, sink);
         }
         self.open = true;
-        if returned {
-            sink.symbol(u32::from('\r'), at - 1);
+        sink.symbol(symbol, at);
+    }
+
+    /// A line feed or a carriage return at `at`; both together end one line.
+    fn line_end(&mut self, byte: u8, at: u64, sink: &mut impl Sink) {
+        let second = self.second.take() == Some(at) && byte == b'\n';
+        if byte == b'\r' {
+            self.second = Some(at + 1);
         }
-        match symbol == u32::from('\r') {
-            true => self.returned = true,
-            false => sink.symbol(symbol, at),
+        self.open = false;
+        if !second {
+            sink.line_end();
         }
     }
 
@@ -138,11 +157,9 @@ impl Scanner {
             }
             self.word(&text[begin..at], begin)?;
             self.finish_part(sink);
-            if bytes[at] == b'\n' {
-                sink.line_end();
-                self.open = false;
-            } else {
-                self.open = true;
+            match bytes[at] {
+                end @ (b'\n' | b'\r') => self.line_end(end, self.at + at as u64, sink),
+                _ => self.open = true,
             }
             at += space;
             begin = at;
@@ -174,23 +191,26 @@ impl Scanner {
 
     /// Lines with their ends, or with `lines` without them.
     fn parts(&mut self, text: &str, sink: &mut impl Sink) {
-        for line in text.split_inclusive('\n') {
+        let ends = if self.lines {
+            &['\n', '\r'][..]
+        } else {
+            &['\n'][..]
+        };
+        for line in text.split_inclusive(ends) {
             if self.partial.is_empty() {
                 self.partial_at = self.at;
             }
             self.at += line.len() as u64;
             self.partial.push_str(line);
-            self.open = !line.ends_with('\n');
+            self.open = !line.ends_with(ends);
             if !self.open {
-                if self.lines {
-                    self.partial.pop();
-                    if self.partial.ends_with('\r') {
-                        self.partial.pop();
-                    }
-                }
+                let end = match self.lines {
+                    true => self.partial.pop(),
+                    false => None,
+                };
                 self.finish_part(sink);
-                if self.lines {
-                    sink.line_end();
+                if let Some(end) = end {
+                    self.line_end(end as u8, self.at - 1, sink);
                 }
             }
             while self.partial.len() > LONGEST_PART {
@@ -249,7 +269,12 @@ struct Utf8 {
     carry: Vec<u8>,
     /// Bytes of this file that were whole characters.
     at: u64,
+    /// Line feeds and carriage returns among them.
+    ends: [u64; 2],
 }
+
+/// What an error begins with that is about bytes which are no UTF-8.
+pub(in crate::data) const NOT_UTF8: &str = "not UTF-8: ";
 
 impl Utf8 {
     fn feed(&mut self, mut bytes: &[u8], mut take: impl FnMut(&str) -> Result<()>) -> Result<()> {
@@ -266,21 +291,25 @@ impl Utf8 {
                     self.carry.clear();
                 }
                 Err(e) if e.error_len().is_none() => {}
-                Err(_) => return Err(self.bad(self.carry[0], 0)),
+                Err(_) => return Err(self.bad(self.carry[0])),
             }
         }
-        let (text, rest) = match std::str::from_utf8(bytes) {
-            Ok(text) => (text, &[][..]),
+        let (text, rest, bad) = match std::str::from_utf8(bytes) {
+            Ok(text) => (text, &[][..], false),
             Err(e) => {
                 let (good, rest) = bytes.split_at(e.valid_up_to());
-                if e.error_len().is_some() {
-                    return Err(self.bad(rest[0], good.len()));
-                }
-                (std::str::from_utf8(good).unwrap_or_default(), rest)
+                let good = std::str::from_utf8(good).unwrap_or_default();
+                (good, rest, e.error_len().is_some())
             }
         };
-        take(text)?;
         self.at += text.len() as u64;
+        for (count, end) in self.ends.iter_mut().zip(*b"\n\r") {
+            *count += text.bytes().filter(|b| *b == end).count() as u64;
+        }
+        if bad {
+            return Err(self.bad(rest[0]));
+        }
+        take(text)?;
         self.carry.extend_from_slice(rest);
         Ok(())
     }
@@ -288,16 +317,21 @@ impl Utf8 {
     /// The end of a file; the next one is counted anew.
     fn end(&mut self) -> Result<()> {
         if let Some(byte) = self.carry.first() {
-            return Err(self.bad(*byte, 0));
+            let e = self.bad(*byte);
+            let text = format!("{}, where the text ends within a character", e.message);
+            return Err(Error::data(text));
         }
-        self.at = 0;
+        (self.at, self.ends) = (0, [0; 2]);
         Ok(())
     }
 
-    fn bad(&self, byte: u8, after: usize) -> Error {
+    /// What is wrong with the byte after all that were read.
+    fn bad(&self, byte: u8) -> Error {
+        // Where line feeds and carriage returns end lines together, there are as many of both.
+        let line = 1 + self.ends.iter().max().unwrap_or(&0);
         Error::data(format!(
-            "not UTF-8: byte 0x{byte:02X} at offset {}; --vocab byte reads any text",
-            self.at + after as u64
+            "{NOT_UTF8}byte 0x{byte:02X} at offset {} (line {line})",
+            self.at
         ))
     }
 }
@@ -366,7 +400,7 @@ mod tests {
         let found = scan(VocabKind::Word, false, &[b"a b"], false).unwrap();
         assert_eq!(found.len(), 2);
         let found = scan(VocabKind::Char, true, &[b"a\r"], false).unwrap();
-        assert_eq!(found, [Found::Symbol(97, 0), Found::Symbol(13, 1)]);
+        assert_eq!(found, [Found::Symbol(97, 0), Found::End]);
     }
 
     #[test]
@@ -375,7 +409,7 @@ mod tests {
         let want = [
             Found::Symbol(97, 0),
             Found::End,
-            Found::Symbol(13, 3),
+            Found::End,
             Found::Symbol(98, 4),
             Found::End,
             Found::End,
@@ -399,6 +433,90 @@ mod tests {
         );
         let parts = scan(VocabKind::Piece, false, &[b"a b\n\nc"], true).unwrap();
         assert_eq!(parts, [part("a b\n", 0), part("\n", 4), part("c", 5)]);
+    }
+
+    #[test]
+    fn a_carriage_return_ends_a_line_alone_or_with_a_line_feed() {
+        for text in ["a\rb\r\rc", "a\nb\n\nc", "a\r\nb\r\n\r\nc", "a\rb\n\rc\r"] {
+            assert_eq!(words(text), ["a", "$", "b", "$", "$", "c", "$"], "{text:?}");
+            for kind in [
+                VocabKind::Char,
+                VocabKind::Byte,
+                VocabKind::Word,
+                VocabKind::Piece,
+            ] {
+                // Both halves of a line end in different pieces.
+                let pieces: Vec<&[u8]> = text.as_bytes().chunks(1).collect();
+                let found = scan(kind, true, &pieces, true).unwrap();
+                let ends = found.iter().map(|f| *f == Found::End);
+                let want = [false, true, false, true, true, false, true];
+                assert!(ends.eq(want), "{kind:?} {text:?}: {found:?}");
+            }
+        }
+        // The next file's first line feed is its own.
+        let (mut scanner, mut found) = (Scanner::new(VocabKind::Word, false), Vec::new());
+        for file in ["a\r", "\nb"] {
+            scanner.feed(file.as_bytes(), &mut found).unwrap();
+            scanner.end(true, &mut found).unwrap();
+        }
+        assert_eq!(found.iter().filter(|f| **f == Found::End).count(), 3);
+        // In a stream of characters, bytes or sub-words it is what it is.
+        let found = scan(VocabKind::Char, false, &[b"\r"], true).unwrap();
+        assert_eq!(found, [Found::Symbol(13, 0)]);
+        let found = scan(VocabKind::Piece, false, &[b"a\rb"], true).unwrap();
+        assert_eq!(found, [Found::Part("a\rb".into(), 0)]);
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_symbol_at_the_beginning_of_a_file() {
+        let mark = '\u{FEFF}';
+        let text = format!("{mark}ab {mark}{mark}c\n");
+        for lines in [false, true] {
+            for kind in [VocabKind::Char, VocabKind::Word, VocabKind::Piece] {
+                for cut in [1, 2, 3, 99] {
+                    let (mut scanner, mut found) = (Scanner::new(kind, lines), Vec::new());
+                    for _ in 0..2 {
+                        for piece in text.as_bytes().chunks(cut) {
+                            scanner.feed(piece, &mut found).unwrap();
+                        }
+                        scanner.end(true, &mut found).unwrap();
+                    }
+                    let of = |f: &Found| match f {
+                        Found::Symbol(symbol, _) => u64::from(*symbol == 0xfeff),
+                        Found::Part(part, _) => part.matches(mark).count() as u64,
+                        Found::End => 0,
+                    };
+                    let marks: u64 = found.iter().map(of).sum();
+                    assert_eq!(marks, 4, "{kind:?}, lines {lines}, cut {cut}: {found:?}");
+                    let (Found::Symbol(_, at) | Found::Part(_, at)) = &found[0] else {
+                        panic!("{found:?}")
+                    };
+                    assert_eq!(*at, 3);
+                }
+            }
+        }
+        // Bytes are bytes.
+        let found = scan(VocabKind::Byte, false, &[text.as_bytes()], true).unwrap();
+        assert_eq!(found.len(), text.len());
+    }
+
+    #[test]
+    fn bad_bytes_are_named_with_their_line() {
+        for (text, want) in [
+            (&b"a\nb\n\xe9c"[..], "0xE9 at offset 4 (line 3)"),
+            (b"a\r\nb\r\n\xe9c", "0xE9 at offset 6 (line 3)"),
+            (b"a\rb\r\xe9c", "0xE9 at offset 4 (line 3)"),
+            (
+                b"a\nb\xe2\x82",
+                "0xE2 at offset 3 (line 2), where the text ends",
+            ),
+        ] {
+            for cut in [1, 2, 99] {
+                let pieces: Vec<&[u8]> = text.chunks(cut).collect();
+                let e = scan(VocabKind::Char, false, &pieces, true).unwrap_err();
+                assert!(e.message.contains(want), "{e}");
+            }
+        }
     }
 
     #[test]
@@ -456,7 +574,7 @@ mod tests {
             for (text, at, byte) in [(&b"ab\xe9cdefgh"[..], 2, "0xE9"), (b"abc\xf0\x9f\x98xyz", 3, "0xF0"), (b"abcdefg\xe2\x82", 7, "0xE2")] {
                 let (a, b) = text.split_at(cut.min(text.len()));
                 let e = scan(VocabKind::Char, false, &[a, b], true).unwrap_err();
-                prop_assert!(e.message.contains(&format!("{byte} at offset {at};")), "{}", e);
+                prop_assert!(e.message.contains(&format!("{byte} at offset {at} (line 1)")), "{}", e);
             }
         }
     }

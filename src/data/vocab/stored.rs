@@ -28,6 +28,9 @@ pub(super) enum Stored {
         symbols: String,
         #[serde(default, skip_serializing_if = "is_false")]
         lines: bool,
+        /// A word of the text that looks like one of the program's own has a backslash before it.
+        #[serde(default, skip_serializing_if = "is_false")]
+        escapes: bool,
     },
     /// A `tokenizer.json`, as a string.
     Piece {
@@ -61,6 +64,7 @@ impl From<Vocabulary> for Stored {
                 Stored::Word {
                     symbols: String::from_utf8_lossy(&words.join(&b' ')).into_owned(),
                     lines: w.lines,
+                    escapes: w.escapes,
                 }
             }
             Inner::Pieces(p) => Stored::Piece {
@@ -92,9 +96,13 @@ impl TryFrom<Stored> for Vocabulary {
                 let symbols = symbols.into_iter().map(u32::from).collect();
                 Symbols::new(VocabKind::Byte, symbols, unknown, lines).map(Vocabulary::of_symbols)
             }
-            Stored::Word { symbols, lines } => {
+            Stored::Word {
+                symbols,
+                lines,
+                escapes,
+            } => {
                 let words = symbols.split(' ').map(str::as_bytes);
-                WordList::new(words, lines).map(Vocabulary::of_words)
+                WordList::new(words, lines, escapes).map(Vocabulary::of_words)
             }
             Stored::Piece { tokenizer, lines } => {
                 Pieces::new(tokenizer.as_bytes(), lines).map(Vocabulary::of_pieces)

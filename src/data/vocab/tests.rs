@@ -67,7 +67,7 @@ fn one_symbol_is_refused() {
 }
 
 #[test]
-fn invalid_utf8_names_the_offset_and_the_way_out() {
+fn invalid_utf8_names_the_offset() {
     for r in [
         Vocabulary::build(VocabKind::Char, b"ab\xe9c", 1).map(|_| ()),
         build("abc", 1).encode(b"ab\xe9c").map(|_| ()),
@@ -75,7 +75,7 @@ fn invalid_utf8_names_the_offset_and_the_way_out() {
         let e = r.unwrap_err();
         assert_eq!(e.kind, Kind::Data);
         assert!(
-            e.message.contains("0xE9 at offset 2") && e.message.contains("--vocab byte"),
+            e.message.contains("0xE9 at offset 2 (line 1)") && !e.message.contains("--"),
             "{e}"
         );
     }
@@ -185,7 +185,7 @@ fn words_stand_by_falling_frequency() {
 
 #[test]
 fn rare_words_fold_into_unk() {
-    let text = "a a a b b c d <eos>\n";
+    let text = "a a a b b c d\n";
     let v = words(
         text,
         Recipe {
@@ -193,16 +193,16 @@ fn rare_words_fold_into_unk() {
             ..Recipe::default()
         },
     );
-    // <eos>: the text's own and the line end; <unk>: c and d.
-    assert_eq!(names(&v), ["a", "<eos>", "<unk>", "b"]);
-    assert_eq!(v.unknown_id(), Some(2));
-    assert_eq!(v.encode(b"c b x <eos>").unwrap(), [2, 3, 2, 1]);
+    // c and d, each of them rare.
+    assert_eq!(names(&v), ["a", "<unk>", "b", "<eos>"]);
+    assert_eq!(v.unknown_id(), Some(1));
+    assert_eq!(v.encode(b"c b x").unwrap(), [1, 2, 1]);
     for (most, want) in [
         // b is as frequent as what was folded, and <unk> comes before it.
-        (4, vec!["a", "<eos>", "<unk>", "b"]),
+        (4, vec!["a", "<unk>", "b", "<eos>"]),
         (3, vec!["<unk>", "a", "<eos>"]),
-        (5, vec!["a", "<eos>", "b", "c", "d"]),
-        (9, vec!["a", "<eos>", "b", "c", "d"]),
+        (5, vec!["a", "b", "<eos>", "c", "d"]),
+        (9, vec!["a", "b", "<eos>", "c", "d"]),
     ] {
         let recipe = Recipe {
             max_size: Some(most),
@@ -272,6 +272,70 @@ fn lines_have_a_start_and_an_end() {
     }
 }
 
+/// A text whose words look like the program's own, some of them with the escape that makes others of these.
+const MARKED: &str = "<s> a </s> <eos> b\n\\</s> \\\\</s> \\<eos> <unk> \\a\n<s> a </s> <eos> b\n";
+
+#[test]
+fn a_texts_own_marks_are_words_like_others() {
+    for lines in [false, true] {
+        let recipe = Recipe {
+            lines,
+            ..Recipe::default()
+        };
+        let v = words(MARKED, recipe);
+        let ids = v.encode(MARKED.as_bytes()).unwrap();
+        // What ends or begins a line comes from line ends alone.
+        let ours = [v.start_id(), v.end_id()];
+        let own = ids.iter().filter(|id| ours.contains(&Some(**id)));
+        assert_eq!(own.count(), 0, "lines {lines}");
+        let ends = ids.iter().filter(|id| **id == v.before_text()).count();
+        assert_eq!(ends, if lines { 0 } else { 3 });
+        // They print as they stand, and are told from one another.
+        let plain = MARKED.replace('\n', if lines { " " } else { "\n" });
+        assert_eq!(v.decode(&ids), plain.trim_end_matches(' ').as_bytes());
+        let different: std::collections::HashSet<u32> = ids.iter().copied().collect();
+        assert_eq!(different.len(), if lines { 10 } else { 11 });
+        // Their frequency is that of words.
+        let id = v.encode(b"</s>").unwrap()[0];
+        assert_eq!(ids.iter().filter(|n| **n == id).count(), 2);
+        let again: Vocabulary = serde_json::from_str(&serde_json::to_string(&v).unwrap()).unwrap();
+        assert_eq!(again, v);
+        assert_eq!(again.encode(MARKED.as_bytes()).unwrap(), ids);
+    }
+    // A text without them knows none: they are unknown words, not ends of lines.
+    let lines = Recipe {
+        lines: true,
+        ..Recipe::default()
+    };
+    let e = words("a b\n", lines).encode(b"a </s>").unwrap_err();
+    assert!(e.message.contains(r#""</s>" at byte 2"#), "{e}");
+}
+
+#[test]
+fn in_older_vocabularies_marks_stay_what_they_were() {
+    for (json, end, text) in [
+        (
+            r#"{"kind":"word","symbols":"</s> a <s>","lines":true}"#,
+            0,
+            "a </s> a",
+        ),
+        (
+            r#"{"kind":"word","symbols":"a <eos> \\</s>"}"#,
+            1,
+            "a <eos> a",
+        ),
+    ] {
+        let v: Vocabulary = serde_json::from_str(json).unwrap();
+        let ids = v.encode(text.as_bytes()).unwrap();
+        assert_eq!(ids[1], end);
+        let old = serde_json::to_string(&v).unwrap();
+        assert_eq!(old, json, "an old run keeps its own");
+    }
+    let v: Vocabulary =
+        serde_json::from_str(r#"{"kind":"word","symbols":"a <eos> \\<eos>"}"#).unwrap();
+    assert_eq!(v.decode(&[2]), br"\<eos>");
+}
+
 #[test]
 fn the_most_frequent_characters_are_kept() {
     let v = Recipe {
@@ -292,6 +356,17 @@ fn the_most_frequent_characters_are_kept() {
         .unknown_id(),
         None
     );
+}
+
+#[test]
+fn a_text_begins_after_a_line_end_of_its_own_kind() {
+    let before = |text: &str| {
+        let v = build(text, 1);
+        v.decode(&[v.before_text()])
+    };
+    assert_eq!(before("ab\n\r"), b"\n");
+    assert_eq!(before("ab\r"), b"\r");
+    assert_eq!(before("ab"), b"a");
 }
 
 #[test]
