@@ -51,7 +51,8 @@ pub fn command() -> Command {
         .arg(flags::device())
         .arg(flags::json())
         .after_help(
-            "Examples:\n  wgrnn eval runs/builtin-1 other.txt --json\n  wgrnn eval runs/book other.txt --dynamic 0.1\n  \
+            "What the run's vocabulary does not know counts as its unknown symbol, and is told; where it has none, as of \
+             characters of which none was folded (--min-count), the text is refused.\n\nExamples:\n  wgrnn eval runs/builtin-1 other.txt --json\n  wgrnn eval runs/book other.txt --dynamic 0.1\n  \
              wgrnn eval runs/book other.txt --dynamic 0.0001 --dynamic-decay 0.002 --dynamic-text book.txt",
         )
 }
@@ -75,7 +76,7 @@ pub fn run(m: &ArgMatches) -> Result<()> {
         return report(m, &loaded, &found, &corpus.name);
     }
     let batch = m.get_one::<u64>("batch").map_or(32, |b| *b as usize);
-    let mut evaluator = Evaluator::new(&loaded.spec, body, batch)?;
+    let mut evaluator = Evaluator::new(&loaded.spec, body, batch)?.apart(vocabulary.unknown_id());
     let plan = evaluator.plan().clone();
     memory::check("the evaluation", plan.bytes(), |_| "lower --batch".into())?;
     let parameters = state::weights(&plan, &loaded.checkpoint).map_err(|e| loaded.named(e))?;
@@ -137,23 +138,55 @@ fn dynamic(m: &ArgMatches, loaded: &Loaded, lr: f64, body: &Body) -> Result<Eval
     })
 }
 
+/// From this share of unknown symbols on, a loss says little about the text.
+const MUCH_UNKNOWN: f64 = 0.01;
+
 fn report(m: &ArgMatches, loaded: &Loaded, found: &Evaluation, text: &str) -> Result<()> {
     let vocabulary = &loaded.saved.about.vocabulary;
+    let unit = vocabulary.unit();
+    let share = found.unknown.map(|unknown| unknown.share(found.count));
+    let much = share.is_some_and(|share| share >= MUCH_UNKNOWN);
+    let percent = format!("{:.1}%", 100.0 * share.unwrap_or(0.0));
+    if much {
+        out::note(&format!(
+            "warning: {text}: {percent} of the {unit}s are unknown to the run's vocabulary"
+        ));
+    }
+    let known = found.unknown.and_then(|unknown| unknown.known_nats);
     if m.get_flag("json") {
         return out::json(&json!({
             "nats": found.nats,
             "bits": found.bits,
             "perplexity": found.perplexity,
             "count": found.count,
+            "unknown": found.unknown.map(|unknown| unknown.count),
+            "unknown_share": share,
+            "known_nats": known,
+            "known_perplexity": known.map(f64::exp),
             "step": loaded.saved.counters.step,
             "checkpoint": loaded.path,
             "text": text,
-            "unit": vocabulary.unit(),
+            "unit": unit,
         }));
     }
-    let unit = vocabulary.unit();
+    let warned = match (share, much) {
+        (None | Some(0.0), _) => String::new(),
+        (_, false) => format!(", {percent} of them <unk>"),
+        (_, true) => format!(", {percent} of them <unk>: not comparable"),
+    };
     out::line(&format!(
-        "{:.5} nats/{unit}, {:.5} bits/{unit}, perplexity {:.4} over {} predictions (step {})",
+        "{:.5} nats/{unit}, {:.5} bits/{unit}, perplexity {:.4} over {} predictions{warned} (step {})",
         found.nats, found.bits, found.perplexity, found.count, loaded.saved.counters.step
-    ))
+    ))?;
+    let Some(unknown) = found.unknown.filter(|unknown| unknown.count > 0) else {
+        return Ok(());
+    };
+    let rest = found.count - unknown.count;
+    out::line(&match known {
+        Some(nats) => format!(
+            "over the {rest} known {unit}s alone: {nats:.5} nats/{unit}, perplexity {:.4}",
+            nats.exp()
+        ),
+        None => format!("no {unit} is known"),
+    })
 }

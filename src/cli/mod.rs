@@ -9,6 +9,7 @@ mod flags;
 mod import;
 mod known;
 mod load;
+mod losses;
 mod memory;
 pub mod out;
 mod plan;

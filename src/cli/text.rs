@@ -9,7 +9,7 @@ use wgrnn::train::settings::pairs;
 use wgrnn::train::{Settings, Text};
 use wgrnn::{Error, Result};
 
-use super::out;
+use super::{losses, out};
 
 /// The built-in corpus that `train` takes without a file: always the same, whatever the run's seed.
 pub const BUILTIN: (u64, usize) = (1, 1_000_000);
@@ -93,12 +93,16 @@ pub fn prepare(
     })
 }
 
-/// A text in token ids; says what was left out of it.
+/// A text in token ids; says what was left out of it, and what its tokenizer loses.
 pub fn body(corpus: &Corpus, vocabulary: &Vocabulary, settings: &Settings) -> Result<Body> {
     if !vocabulary.of_lines() {
-        return Ok(corpus.encode(vocabulary)?.into());
+        let (tokens, lost) = corpus.encode_with_losses(vocabulary)?;
+        losses::tell(&corpus.name, &lost);
+        return Ok(tokens.into());
     }
-    let (lines, left_out) = corpus.lines(vocabulary, settings.line_rules())?;
+    let rules = settings.line_rules();
+    let (lines, left_out, lost) = corpus.lines_with_losses(vocabulary, rules)?;
+    losses::tell(&corpus.name, &lost);
     let max = settings.max_line;
     for (count, what) in [
         (left_out.empty, "empty, skipped".to_string()),

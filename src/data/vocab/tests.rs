@@ -394,7 +394,7 @@ mod pieces {
             encoder.feed(piece, &mut found).unwrap();
         }
         encoder.end_file(&mut found).unwrap();
-        encoder.finish().unwrap();
+        encoder.finish(&mut found).unwrap();
         let mut from = 0;
         let lines: Vec<Vec<u8>> = { found.ends.iter() }
             .map(|end| v.decode(&found.ids[std::mem::replace(&mut from, *end)..*end]))
