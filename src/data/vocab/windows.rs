@@ -149,8 +149,8 @@ impl PieceStream {
         self.around = { near.into_iter() }
             .map(|t| Token {
                 id: t.id,
-                from: t.from - from,
-                upto: t.upto - from,
+                from: t.from.saturating_sub(from),
+                upto: t.upto.saturating_sub(from),
             })
             .collect();
         self.done = last.at - from;

@@ -71,7 +71,9 @@ fn pairs() -> Value {
 }
 
 fn unigram() -> Value {
-    let words = ["▁the", "▁in", "the", "hat", "▁", "end", "▁t", "en", "\n\n", "▁▁"];
+    let words = [
+        "▁the", "▁in", "the", "hat", "▁", "end", "▁t", "en", "\n\n", "▁▁",
+    ];
     let mut vocab: Vec<(String, f64)> = vec![("<s>".into(), 0.0), ("<unk>".into(), 0.0)];
     vocab.extend(words.iter().map(|w| (w.to_string(), -3.0)));
     let letters = LETTERS.chars().filter(|c| *c != '▁');
@@ -80,8 +82,13 @@ fn unigram() -> Value {
 }
 
 fn wordpiece() -> Value {
-    let first = ["<s>", "[UNK]", "the", "##re", "in", "##in", "end", "hat", "."].map(String::from);
-    let letters = LETTERS.chars().flat_map(|c| [c.to_string(), format!("##{c}")]);
+    let first = [
+        "<s>", "[UNK]", "the", "##re", "in", "##in", "end", "hat", ".",
+    ]
+    .map(String::from);
+    let letters = LETTERS
+        .chars()
+        .flat_map(|c| [c.to_string(), format!("##{c}")]);
     json!({"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##", "max_input_chars_per_word": 10,
         "vocab": numbered(first.into_iter().chain(letters))})
 }
@@ -120,7 +127,8 @@ fn all() -> Vec<(&'static str, String)> {
         {"type": "NFKC"}, {"type": "Lowercase"},
         {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "}]});
     let t5 = json!({"type": "Sequence", "pretokenizers": [{"type": "WhitespaceSplit"}, metaspace("always", true)]});
-    let gpt4 = r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+    let gpt4 =
+        r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
     let gpt4 = json!({"type": "Split", "pattern": {"Regex": gpt4}, "behavior": "Isolated", "invert": false});
     let m = metaspace;
     let wordpiece_back = json!({"type": "WordPiece", "prefix": "##", "cleanup": true});
@@ -128,19 +136,72 @@ fn all() -> Vec<(&'static str, String)> {
     vec![
         ("bytes", bytes(false)),
         ("bytes, prefixed", bytes(true)),
-        ("llama", file(llama.clone(), n.clone(), llama_back.clone(), pairs())),
-        ("pairs, always", file(n.clone(), m("always", true), m("always", true), pairs())),
-        ("pairs, first", file(n.clone(), m("first", true), m("first", true), pairs())),
-        ("pairs, never", file(n.clone(), m("never", true), m("never", true), pairs())),
-        ("pairs, unsplit", file(n.clone(), m("first", false), m("first", false), pairs())),
+        (
+            "llama",
+            file(llama.clone(), n.clone(), llama_back.clone(), pairs()),
+        ),
+        (
+            "pairs, always",
+            file(n.clone(), m("always", true), m("always", true), pairs()),
+        ),
+        (
+            "pairs, first",
+            file(n.clone(), m("first", true), m("first", true), pairs()),
+        ),
+        (
+            "pairs, never",
+            file(n.clone(), m("never", true), m("never", true), pairs()),
+        ),
+        (
+            "pairs, unsplit",
+            file(n.clone(), m("first", false), m("first", false), pairs()),
+        ),
         ("pairs, gpt4", file(n.clone(), gpt4, llama_back, pairs())),
-        ("unigram, always", file(json!({"type": "NFKC"}), m("always", true), m("always", true), unigram())),
-        ("unigram, unsplit", file(n.clone(), m("always", false), m("always", false), unigram())),
-        ("unigram, llama", file(llama, n.clone(), m("always", true), unigram())),
+        (
+            "unigram, always",
+            file(
+                json!({"type": "NFKC"}),
+                m("always", true),
+                m("always", true),
+                unigram(),
+            ),
+        ),
+        (
+            "unigram, unsplit",
+            file(n.clone(), m("always", false), m("always", false), unigram()),
+        ),
+        (
+            "unigram, llama",
+            file(llama, n.clone(), m("always", true), unigram()),
+        ),
         ("t5", file(strip.clone(), t5, m("always", true), unigram())),
-        ("bert", file(bert, json!({"type": "BertPreTokenizer"}), wordpiece_back.clone(), wordpiece())),
-        ("words", file(n.clone(), json!({"type": "Whitespace"}), n.clone(), wordlevel())),
-        ("words, strip", file(strip, json!({"type": "WhitespaceSplit"}), wordpiece_back, wordlevel())),
+        (
+            "bert",
+            file(
+                bert,
+                json!({"type": "BertPreTokenizer"}),
+                wordpiece_back.clone(),
+                wordpiece(),
+            ),
+        ),
+        (
+            "words",
+            file(
+                n.clone(),
+                json!({"type": "Whitespace"}),
+                n.clone(),
+                wordlevel(),
+            ),
+        ),
+        (
+            "words, strip",
+            file(
+                strip,
+                json!({"type": "WhitespaceSplit"}),
+                wordpiece_back,
+                wordlevel(),
+            ),
+        ),
     ]
 }
 
@@ -153,7 +214,11 @@ fn library(json: &str) -> Tokenizer {
 }
 
 fn whole(json: &str, text: &str) -> Vec<u32> {
-    library(json).encode(text, false).unwrap().get_ids().to_vec()
+    library(json)
+        .encode(text, false)
+        .unwrap()
+        .get_ids()
+        .to_vec()
 }
 
 /// The ids of a text that comes in blocks of about `block` bytes, and how many were found before its end.
@@ -266,9 +331,19 @@ fn what_is_lost_is_told() {
         in_blocks(&cut_small(json, SMALL), text, 50).unwrap().2
     };
     let plain = "the hat\nin the tent\n".repeat(60);
-    for kept in ["bytes", "bytes, prefixed", "llama", "unigram, always", "pairs, first"] {
+    for kept in [
+        "bytes",
+        "bytes, prefixed",
+        "llama",
+        "unigram, always",
+        "pairs, first",
+    ] {
         let lost = of(kept, &plain);
-        assert_eq!((lost.line_ends, lost.lost_line_ends, lost.example), (120, 0, None), "{kept}");
+        assert_eq!(
+            (lost.line_ends, lost.lost_line_ends, lost.example),
+            (120, 0, None),
+            "{kept}"
+        );
     }
     for gone in ["bert", "t5"] {
         let lost = of(gone, &plain);
@@ -277,7 +352,10 @@ fn what_is_lost_is_told() {
     }
     let lost = of("bert", &plain.replacen("in the", "In the", 1));
     let example = lost.example.unwrap();
-    assert_eq!(example, ("the hat In the tent ".into(), "the hat in the tent ".into()));
+    assert_eq!(
+        example,
+        ("the hat In the tent ".into(), "the hat in the tent ".into())
+    );
     let lost = of("unigram, always", &plain.replace("hat", "hat ﬁ"));
     assert!(lost.example.is_some_and(|(text, _)| text.contains('ﬁ')));
 }
@@ -295,10 +373,16 @@ fn what_has_no_token_is_named() {
     few["model"]["vocab"] = json!(numbered(ids.collect::<Vec<_>>()));
     few["model"]["merges"] = json!([]);
     let e = fails(&few.to_string(), "the é end");
-    assert!(e.contains("'é' (U+00E9) at byte 4") && e.contains(" 1 symbol"), "{e}");
+    assert!(
+        e.contains("'é' (U+00E9) at byte 4") && e.contains(" 1 symbol"),
+        "{e}"
+    );
     let mut none = unigram();
     none["unk_id"] = Value::Null;
-    let e = fails(&file(Value::Null, metaspace("always", true), Value::Null, none), "the é");
+    let e = fails(
+        &file(Value::Null, metaspace("always", true), Value::Null, none),
+        "the é",
+    );
     assert!(e.contains("no token for 'é' (U+00E9)"), "{e}");
     let mut none = wordlevel();
     none["unk_token"] = "nothing".into();
