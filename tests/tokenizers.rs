@@ -36,9 +36,9 @@ fn no_line_begins_with_a_space_that_is_not_there() {
     let room = Room::new();
     fs::write(room.at("a.txt"), LINE.repeat(60)).unwrap();
     fs::write(room.at("t.json"), pieces(Value::Null)).unwrap();
-    let done = room.run(&format!(
-        "train a.txt --tokenizer t.json --out r --hidden 24 --lr 0.05 --steps 120 --batch 2 --seq-len 20 --device cpu -q"
-    ));
+    let done = room.run(
+        "train a.txt --tokenizer t.json --out r --hidden 24 --lr 0.05 --steps 120 --batch 2 --seq-len 20 --device cpu -q",
+    );
     assert_eq!(
         (done.code, done.err.contains("tokenizer")),
         (0, false),

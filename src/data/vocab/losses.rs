@@ -13,7 +13,6 @@ pub struct Losses {
 
 impl Losses {
     /// Goes on with what the next part of the text loses.
-    #[cfg(feature = "subwords")]
     pub(super) fn add(&mut self, next: Losses) {
         self.line_ends += next.line_ends;
         self.lost_line_ends += next.lost_line_ends;
