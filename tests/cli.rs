@@ -569,11 +569,15 @@ fn outputs_are_stable_for_scripts() {
         "bits",
         "checkpoint",
         "count",
+        "known_nats",
+        "known_perplexity",
         "nats",
         "perplexity",
         "step",
         "text",
         "unit",
+        "unknown",
+        "unknown_share",
     ];
     assert_eq!(keys(&eval), want);
     let sample = room.ok("sample r --length 3 --json");

@@ -558,6 +558,40 @@ fn lines_are_evaluated_as_each_alone() {
     assert!((all.nats - loss / all.count as f64).abs() < 1e-6);
 }
 
+/// Leaving out one symbol after another, each time its losses are missing and nothing else: together they are all losses.
+#[test]
+fn losses_without_a_symbol_are_those_of_all_others() {
+    for lines in [false, true] {
+        let setting = Setting::new(Settings { lines, ..plain() });
+        let vocabulary = &setting.about.vocabulary;
+        let cells = setting.about.cells().unwrap();
+        let spec = spec(&setting.settings, cells, vocabulary.len());
+        let parameters = setting.job(1).start().unwrap().parameters;
+        let body: Body = match setting.lines.clone() {
+            Some(lines) => lines.into(),
+            None => text_of(&setting, 9000).into(),
+        };
+        let of = |unknown| {
+            let evaluator = Evaluator::new(&spec, body.clone(), 3).unwrap();
+            block_on(evaluator.apart(unknown).run(&Device::Cpu, &parameters)).unwrap()
+        };
+        let all = of(None);
+        assert_eq!(all.unknown, None);
+        let total = all.nats * all.count as f64;
+        let (mut losses, mut count) = (0.0, 0);
+        for symbol in 0..vocabulary.len() as u32 {
+            let found = of(Some(symbol));
+            assert_eq!((found.nats, found.count), (all.nats, all.count));
+            let unknown = found.unknown.unwrap();
+            let rest = all.count - unknown.count;
+            losses += total - unknown.known_nats.unwrap() * rest as f64;
+            count += unknown.count;
+        }
+        assert_eq!(count, all.count);
+        assert!((losses - total).abs() < 1e-5 * total, "{losses} {total}");
+    }
+}
+
 /// So many tokens, the text again and again.
 fn text_of(setting: &Setting, n: usize) -> Tokens {
     let all = setting.tokens.iter().cycle().take(n);

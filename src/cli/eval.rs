@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Arg, ArgMatches, Command, value_parser};
 use pollster::block_on;
 use serde_json::json;
-use wgrnn::data::{Body, Source};
-use wgrnn::train::{Dynamic, Evaluation, Evaluator, Learner, state};
+use wgrnn::data::{Body, Source, Vocabulary};
+use wgrnn::train::{Dynamic, Evaluation, Evaluator, Learner, Unknown, state};
 use wgrnn::{Error, Result};
 
 use super::load::Loaded;
@@ -52,7 +52,8 @@ pub fn command() -> Command {
         .arg(flags::device())
         .arg(flags::json())
         .after_help(
-            "Examples:\n  wgrnn eval runs/builtin-1 other.txt --json\n  wgrnn eval runs/book other.txt --dynamic 0.1\n  \
+            "What the run's vocabulary does not know counts as its unknown symbol, and is told; where it has none, as of \
+             characters of which none was folded (--min-count), the text is refused.\n\nExamples:\n  wgrnn eval runs/builtin-1 other.txt --json\n  wgrnn eval runs/book other.txt --dynamic 0.1\n  \
              wgrnn eval runs/book other.txt --dynamic 0.0001 --dynamic-decay 0.002 --dynamic-text book.txt",
         )
 }
@@ -72,11 +73,12 @@ pub fn run(m: &ArgMatches) -> Result<()> {
     let vocabulary = &loaded.saved.about.vocabulary;
     let body = text::body(&corpus, vocabulary, &loaded.settings)?;
     if let Some(lr) = m.get_one::<f64>("dynamic") {
-        let found = dynamic(m, &loaded, *lr, &body)?;
+        let mut found = dynamic(m, &loaded, *lr, &body)?;
+        found.unknown = unknown(vocabulary, &body)?;
         return report(m, &loaded, &found, &corpus.name);
     }
     let batch = m.get_one::<u64>("batch").map_or(32, |b| *b as usize);
-    let mut evaluator = Evaluator::new(&loaded.spec, body, batch)?;
+    let mut evaluator = Evaluator::new(&loaded.spec, body, batch)?.apart(vocabulary.unknown_id());
     let plan = evaluator.plan().clone();
     memory::check("the evaluation", plan.bytes(), |_| "lower --batch".into())?;
     let parameters = state::weights(&plan, &loaded.checkpoint).map_err(|e| loaded.named(e))?;
@@ -138,23 +140,77 @@ fn dynamic(m: &ArgMatches, loaded: &Loaded, lr: f64, body: &Body) -> Result<Eval
     })
 }
 
+/// How many predictions of a stream are of its vocabulary's unknown symbol.
+fn unknown(vocabulary: &Vocabulary, body: &Body) -> Result<Option<Unknown>> {
+    let (Some(id), Body::Stream(tokens)) = (vocabulary.unknown_id(), body) else {
+        return Ok(None);
+    };
+    let mut count = 0;
+    // The first token is given.
+    for from in (1..tokens.len()).step_by(TOKENS) {
+        let ids = tokens.get(from..tokens.len().min(from + TOKENS))?;
+        count += ids.iter().filter(|found| **found == id).count();
+    }
+    Ok(Some(Unknown {
+        count,
+        known_nats: None,
+    }))
+}
+
+/// Tokens that are looked at together.
+const TOKENS: usize = 1 << 16;
+
+/// From this share of unknown symbols on, a loss says little about the text.
+const MUCH_UNKNOWN: f64 = 0.01;
+
 fn report(m: &ArgMatches, loaded: &Loaded, found: &Evaluation, text: &str) -> Result<()> {
     let vocabulary = &loaded.saved.about.vocabulary;
+    let unit = vocabulary.unit();
+    // Where no symbol stands for unknown ones, all are known.
+    let unknown = found.unknown.unwrap_or(Unknown {
+        count: 0,
+        known_nats: Some(found.nats),
+    });
+    let share = unknown.share(found.count);
+    let percent = format!("{:.1}%", 100.0 * share);
+    if share >= MUCH_UNKNOWN {
+        out::note(&format!(
+            "warning: {text}: {percent} of the {unit}s are unknown to the run's vocabulary, so that a low perplexity says \
+             that they are easy to guess, not the text"
+        ));
+    }
+    let known = unknown.known_nats;
     if m.get_flag("json") {
         return out::json(&json!({
             "nats": found.nats,
             "bits": found.bits,
             "perplexity": found.perplexity,
             "count": found.count,
+            "unknown": unknown.count,
+            "unknown_share": share,
+            "known_nats": known,
+            "known_perplexity": known.map(f64::exp),
             "step": loaded.saved.counters.step,
             "checkpoint": loaded.path.display().to_string(),
             "text": text,
-            "unit": vocabulary.unit(),
+            "unit": unit,
         }));
     }
-    let unit = vocabulary.unit();
+    let warned = match unknown.count {
+        0 => String::new(),
+        _ if share >= MUCH_UNKNOWN => format!(", {percent} of them <unk>: not comparable"),
+        _ => format!(", {percent} of them <unk>"),
+    };
     out::line(&format!(
-        "{:.5} nats/{unit}, {:.5} bits/{unit}, perplexity {:.4} over {} predictions (step {})",
+        "{:.5} nats/{unit}, {:.5} bits/{unit}, perplexity {:.4} over {} predictions{warned} (step {})",
         found.nats, found.bits, found.perplexity, found.count, loaded.saved.counters.step
-    ))
+    ))?;
+    if let (Some(nats), true) = (known, unknown.count > 0) {
+        out::line(&format!(
+            "over the {} known {unit}s alone: {nats:.5} nats/{unit}, perplexity {:.4}",
+            found.count - unknown.count,
+            nats.exp()
+        ))?;
+    }
+    Ok(())
 }

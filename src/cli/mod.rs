@@ -10,6 +10,7 @@ mod import;
 mod kept;
 mod known;
 mod load;
+mod losses;
 mod memory;
 pub mod out;
 mod plan;

@@ -10,7 +10,7 @@ use wgrnn::train::settings::pairs;
 use wgrnn::train::{Settings, Text};
 use wgrnn::{Error, Result};
 
-use super::out;
+use super::{losses, out};
 
 /// The built-in corpus that `train` takes without a file: always the same, whatever the run's seed.
 pub const BUILTIN: (u64, usize) = (1, 1_000_000);
@@ -175,18 +175,20 @@ fn validation_body(corpus: &Corpus, vocabulary: &Vocabulary, settings: &Settings
     Ok(body)
 }
 
-/// A text in token ids; says what is strange about it, and what was left out.
+/// A text in token ids; says what is strange about it, what its tokenizer loses, and what was left out.
 pub fn body(corpus: &Corpus, vocabulary: &Vocabulary, settings: &Settings) -> Result<Body> {
-    let (body, left_out) = match vocabulary.of_lines() {
-        false => (corpus.encode(vocabulary)?.into(), LeftOut::default()),
-        true => {
-            let (lines, left_out) = corpus.lines(vocabulary, settings.line_rules())?;
-            (lines.into(), left_out)
-        }
+    let (body, left_out, lost): (Body, _, _) = if vocabulary.of_lines() {
+        let rules = settings.line_rules();
+        let (lines, left_out, lost) = corpus.lines_with_losses(vocabulary, rules)?;
+        (lines.into(), left_out, lost)
+    } else {
+        let (tokens, lost) = corpus.encode_with_losses(vocabulary)?;
+        (tokens.into(), LeftOut::default(), lost)
     };
     for remark in corpus.remarks(vocabulary)? {
         out::note(&format!("warning: {remark}"));
     }
+    losses::tell(&corpus.name, &lost);
     let max = settings.max_line;
     for (count, what) in [
         (left_out.empty, "empty, skipped".to_string()),

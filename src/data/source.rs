@@ -16,7 +16,7 @@ use super::lines::{LeftOut, LineRules, Lines, LinesWriter};
 use super::store::{IN_MEMORY, Store, StoreWriter};
 use super::tokens::{Tokens, TokensWriter};
 use super::unpack::{Fault, Unpacked};
-use super::vocab::{Counter, Encoded, Encoder, Recipe, VocabKind, Vocabulary};
+use super::vocab::{Counter, Encoded, Encoder, Losses, Recipe, VocabKind, Vocabulary};
 use crate::error::{Error, Kind, Result};
 use facts::Facts;
 
@@ -352,6 +352,14 @@ impl Corpus {
     /// As [`vocabulary`](Self::vocabulary); `Kind::Data` when the text has symbols that the vocabulary cannot express;
     /// `Kind::Io` when the ids cannot be kept.
     pub fn encode(&self, vocabulary: &Vocabulary) -> Result<Tokens> {
+        Ok(self.encode_with_losses(vocabulary)?.0)
+    }
+
+    /// The ids of this text, and what decoding them does not give back.
+    ///
+    /// # Errors
+    /// As [`encode`](Self::encode).
+    pub fn encode_with_losses(&self, vocabulary: &Vocabulary) -> Result<(Tokens, Losses)> {
         struct Writing<'a> {
             encoder: Encoder<'a>,
             found: Encoded,
@@ -378,8 +386,10 @@ impl Corpus {
             writer: TokensWriter::new(&self.folder, vocabulary.len()),
         };
         self.pass(&mut writing)?;
-        writing.encoder.finish().map_err(|e| self.named(e))?;
-        writing.writer.finish()
+        writing.found.clear();
+        let losses = { writing.encoder.finish(&mut writing.found) }.map_err(|e| self.named(e))?;
+        writing.writer.write(&writing.found.ids)?;
+        Ok((writing.writer.finish()?, losses))
     }
 
     /// The lines of this text in `vocabulary`, which must be one of lines, and how many were left out; errors name the
@@ -389,6 +399,19 @@ impl Corpus {
     /// As [`encode`](Self::encode); `Kind::Data` when a line is longer than `rules` allow, naming it, or when no line has a
     /// token.
     pub fn lines(&self, vocabulary: &Vocabulary, rules: LineRules) -> Result<(Lines, LeftOut)> {
+        let (lines, left_out, _) = self.lines_with_losses(vocabulary, rules)?;
+        Ok((lines, left_out))
+    }
+
+    /// As [`lines`](Self::lines), and what decoding them does not give back.
+    ///
+    /// # Errors
+    /// As [`lines`](Self::lines).
+    pub fn lines_with_losses(
+        &self,
+        vocabulary: &Vocabulary,
+        rules: LineRules,
+    ) -> Result<(Lines, LeftOut, Losses)> {
         struct Writing<'a> {
             encoder: Encoder<'a>,
             found: Encoded,
@@ -417,8 +440,9 @@ impl Corpus {
             writer: LinesWriter::new(&self.folder, vocabulary, rules)?,
         };
         self.pass(&mut writing)?;
-        writing.encoder.finish().map_err(|e| self.named(e))?;
-        writing.writer.finish().map_err(|e| self.named(e))
+        let losses = { writing.encoder.finish(&mut writing.found) }.map_err(|e| self.named(e))?;
+        let (lines, left_out) = writing.writer.finish().map_err(|e| self.named(e))?;
+        Ok((lines, left_out, losses))
     }
 
     /// An error that lies in no single file.

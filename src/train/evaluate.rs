@@ -25,6 +25,24 @@ pub struct Evaluation {
     pub perplexity: f64,
     /// How many predictions were counted.
     pub count: usize,
+    /// Where they were looked at: the predictions of symbols that are unknown, and the others.
+    pub unknown: Option<Unknown>,
+}
+
+/// How much of a text is unknown to a vocabulary that has a symbol for that.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Unknown {
+    /// Predictions of the unknown symbol, of all that were counted.
+    pub count: usize,
+    /// The mean loss of the other predictions, in nats; none where there is no other.
+    pub known_nats: Option<f64>,
+}
+
+impl Unknown {
+    /// The part of `count` predictions that are of the unknown symbol, in [0, 1].
+    pub fn share(&self, count: usize) -> f64 {
+        self.count as f64 / count.max(1) as f64
+    }
 }
 
 /// Predictions of a minibatch of lines, at least; a longer line is a minibatch of its own.
@@ -50,6 +68,7 @@ pub struct Evaluator {
     text: Text,
     plan: Arc<Plan>,
     engine: Option<Engine>,
+    unknown: Option<u32>,
 }
 
 impl Evaluator {
@@ -90,7 +109,16 @@ impl Evaluator {
             text,
             plan,
             engine: None,
+            unknown: None,
         })
+    }
+
+    /// Looks at the predictions of `unknown`, the symbol that stands for unknown ones, and of all others apart. A text
+    /// that has some is read twice.
+    #[must_use]
+    pub fn apart(mut self, unknown: Option<u32>) -> Evaluator {
+        self.unknown = unknown;
+        self
     }
 
     /// The plan.
@@ -130,7 +158,7 @@ impl Evaluator {
             )));
         }
         engine.put(slot, std::mem::take(parameters)).await?;
-        let found = evaluate(engine, &self.text).await;
+        let found = apart(engine, &self.text, self.unknown).await;
         if let Device::Cpu = device {
             *parameters = engine.lend(slot).await?;
         }
@@ -138,10 +166,43 @@ impl Evaluator {
     }
 }
 
-/// The mean loss of the model that an executor holds.
-async fn evaluate(engine: &mut Engine, text: &Text) -> Result<Evaluation> {
+/// The mean loss of the model that an executor holds, and how much of the text is `unknown`.
+async fn apart(engine: &mut Engine, text: &Text, unknown: Option<u32>) -> Result<Evaluation> {
+    let all = evaluate(engine, text, unknown, false).await?;
+    let mut found = Evaluation::of(all.loss, all.count);
+    if unknown.is_some() {
+        let known = match all.unknown {
+            0 => all,
+            _ => evaluate(engine, text, unknown, true).await?,
+        };
+        found.unknown = Some(Unknown {
+            count: all.unknown,
+            known_nats: (known.count > 0).then(|| known.loss / known.count as f64),
+        });
+    }
+    Ok(found)
+}
+
+/// The losses of a text.
+#[derive(Clone, Copy)]
+struct Sum {
+    /// In nats, over all predictions that count.
+    loss: f64,
+    /// How many these are.
+    count: usize,
+    /// How many of them are of the unknown symbol.
+    unknown: usize,
+}
+
+/// The loss of the model that an executor holds; `without` the predictions of the `unknown` symbol.
+async fn evaluate(
+    engine: &mut Engine,
+    text: &Text,
+    unknown: Option<u32>,
+    without: bool,
+) -> Result<Sum> {
     // The sum is taken in f64, in the order of the windows.
-    let (mut loss, mut count) = (0.0, 0);
+    let (mut loss, mut count, mut met) = (0.0, 0, 0);
     let windows: Box<dyn Iterator<Item = Result<Batch>> + Send> = match text {
         Text::Segments { segments, dims } => {
             let windows = segments.batches(dims.steps, dims.batch)?;
@@ -157,7 +218,13 @@ async fn evaluate(engine: &mut Engine, text: &Text) -> Result<Evaluation> {
         })),
     };
     for window in windows {
-        let window = window?;
+        let mut window = window?;
+        if let Some(unknown) = unknown {
+            match without {
+                true => window.leave_out(unknown),
+                false => met += window.predictions_of(unknown),
+            }
+        }
         count += window.counted;
         let inputs = Inputs {
             ids: &window.ids,
@@ -176,7 +243,11 @@ async fn evaluate(engine: &mut Engine, text: &Text) -> Result<Evaluation> {
     }
     let outcomes = engine.outcomes(true).await?;
     loss += outcomes.iter().map(|o| o.report.loss).sum::<f64>();
-    Ok(Evaluation::of(loss, count))
+    Ok(Sum {
+        loss,
+        count,
+        unknown: met,
+    })
 }
 
 impl Evaluation {
@@ -188,6 +259,7 @@ impl Evaluation {
             bits: nats / std::f64::consts::LN_2,
             perplexity: nats.exp(),
             count,
+            unknown: None,
         }
     }
 }

@@ -342,6 +342,32 @@ impl Batch {
         }
     }
 
+    /// The targets, and whether each counts.
+    fn targets(&self) -> impl Iterator<Item = (u32, bool)> + '_ {
+        let targets = self.targets.as_deref().unwrap_or(&self.ids[self.rows..]);
+        targets.iter().enumerate().map(|(at, target)| {
+            let counts = match &self.weights {
+                None => at < self.counted,
+                Some(weights) => weights[at] != 0.0,
+            };
+            (*target, counts)
+        })
+    }
+
+    /// How many of the predictions that count are of `symbol`.
+    pub fn predictions_of(&self, symbol: u32) -> usize {
+        self.targets().filter(|t| *t == (symbol, true)).count()
+    }
+
+    /// The predictions of `symbol` no longer count.
+    pub fn leave_out(&mut self, symbol: u32) {
+        let weights = { self.targets() }
+            .map(|(target, counts)| f32::from(u8::from(counts && target != symbol)));
+        let weights: Vec<f32> = weights.collect();
+        self.counted = weights.iter().filter(|w| **w != 0.0).count();
+        self.weights = Some(weights);
+    }
+
     /// The same with every sequence as long as the longest; what fills them has no weight.
     fn padded(packed: &Packed, packing: &Packing) -> Batch {
         let (steps, rows) = (packed.steps(), packed.batch());

@@ -27,7 +27,7 @@ mod watch;
 pub use build::{init, spec, unroll, update};
 pub use checkpoint::{Checkpoint, Data, Tensor};
 pub use dynamic::{Dynamic, Learner};
-pub use evaluate::{Evaluation, Evaluator};
+pub use evaluate::{Evaluation, Evaluator, Unknown};
 pub use feed::{Began, room};
 pub use footprint::{Footprint, Largest};
 pub use job::Job;

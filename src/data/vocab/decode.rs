@@ -1,22 +1,24 @@
 //! From token ids to text, id by id.
 
+use super::pieces::{Joining, Pieces};
 use super::{Inner, Vocabulary};
 
 /// Writes the text of ids as they come: words get spaces between them, ends of lines become line ends, and sub-words wait
-/// until they make whole characters.
+/// until they make whole characters. The text is that of all ids at once.
 #[derive(Clone, Debug)]
 pub struct Decoder {
     vocabulary: Vocabulary,
     /// Whether the next word begins a line.
     fresh: bool,
-    /// Sub-words: the newest ids that the text of the next one may hang on.
+    /// Sub-words: the newest ids, and how much of their text was written.
     ids: Vec<u32>,
-    /// How many of these were written.
     written: usize,
 }
 
-/// More ids than this never make one character, so they are written as they are.
-const LONGEST: usize = 64;
+/// Sub-words that are kept to say how the next one joins them.
+const KEPT: usize = 16;
+/// More than these are not kept.
+const MOST: usize = 64;
 
 impl Decoder {
     /// At the beginning of a text.
@@ -51,38 +53,59 @@ impl Decoder {
                     text.push(b'\n');
                 }
             }
-            Inner::Pieces(_) => {
+            Inner::Pieces(p) => {
                 self.ids.push(id);
-                self.write(text, self.ids.len() - self.written > LONGEST);
+                if !waits(p, id) {
+                    self.write(p, false, text);
+                }
             }
         }
     }
 
-    /// Writes the sub-words that wait, if they make whole characters or `anyway`. What they bring is the difference that
-    /// they make after those before them: a tokenizer may join words in its own way.
-    fn write(&mut self, text: &mut Vec<u8>, anyway: bool) {
-        let Inner::Pieces(pieces) = &*self.vocabulary.0 else {
-            return;
+    /// Writes what the sub-words say for sure, or all. It is what they add to the text of those before them, as a tokenizer
+    /// may join words in its own way.
+    fn write(&mut self, pieces: &Pieces, all: bool, text: &mut Vec<u8>) {
+        let found = pieces.decode(&self.ids);
+        // The bytes of a character that is not whole yet.
+        let open = match all {
+            true => "",
+            false => found
+                .char_indices()
+                .next_back()
+                .map_or("", |(at, c)| match c {
+                    '\u{FFFD}' => &found[at..],
+                    _ => "",
+                }),
         };
-        let before = pieces.decode(&self.ids[..self.written]);
-        let all = pieces.decode(&self.ids);
-        if !anyway && all.ends_with('\u{FFFD}') {
-            return;
+        let sure = found.len() - open.len();
+        if let Some(new) = found.get(self.written..sure) {
+            text.extend_from_slice(new.as_bytes());
+            self.written = sure;
         }
-        let new = all.get(before.len()..).unwrap_or_default();
-        text.extend_from_slice(new.as_bytes());
-        if !new.is_empty() || anyway {
-            self.ids.drain(..self.written);
-            self.written = self.ids.len();
+        if self.ids.len() > MOST {
+            self.ids.drain(..self.ids.len() - KEPT);
+            self.written = pieces.decode(&self.ids).len().saturating_sub(open.len());
         }
     }
 
     /// Adds to `text` what was held back; the next id begins a text.
     pub fn finish(&mut self, text: &mut Vec<u8>) {
-        if self.ids.len() > self.written {
-            self.write(text, true);
+        let vocabulary = self.vocabulary.clone();
+        if let Inner::Pieces(pieces) = &*vocabulary.0
+            && !self.ids.is_empty()
+        {
+            self.write(pieces, true, text);
         }
         self.ids.clear();
         self.written = 0;
+    }
+}
+
+/// Whether the text of a sub-word waits for what follows.
+fn waits(pieces: &Pieces, id: u32) -> bool {
+    match pieces.joining() {
+        Joining::Plain => false,
+        Joining::Bytes => pieces.is_byte(id),
+        Joining::Whole => true,
     }
 }

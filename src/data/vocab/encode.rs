@@ -1,5 +1,7 @@
 //! From a text to token ids, in pieces of any size.
 
+use super::losses::Losses;
+use super::pieces::{Out, PieceStream, Pieces};
 use super::scan::{Scanner, Sink};
 use super::{Inner, VocabKind, Vocabulary, symbols};
 use crate::error::{Error, Result};
@@ -29,13 +31,16 @@ pub struct Encoder<'a> {
     pending: Pending,
 }
 
-/// What sub-words are to be made of, many parts at once; before which of them lines end.
+/// What sub-words are to be made of.
 #[derive(Default)]
 struct Pending {
-    parts: Vec<String>,
-    /// Where each begins in the text.
-    places: Vec<u64>,
-    ends: Vec<usize>,
+    /// Lines of a text of lines that have ended, and where each begins.
+    lines: Vec<(String, u64)>,
+    /// What follows, and where it begins.
+    open: (String, u64),
+    /// The text whose beginning was encoded before, or waits: the whole one, or a line that goes on.
+    stream: PieceStream,
+    losses: Losses,
 }
 
 impl<'a> Encoder<'a> {
@@ -98,44 +103,66 @@ impl<'a> Encoder<'a> {
 
     /// Makes sub-words of what waits.
     fn pieces(&mut self, found: &mut Encoded) -> Result<()> {
-        let Inner::Pieces(pieces) = &*self.vocabulary.0 else {
+        let vocabulary = self.vocabulary;
+        let Inner::Pieces(pieces) = &*vocabulary.0 else {
             return Ok(());
         };
-        let waiting = std::mem::take(&mut self.pending);
-        let Pending {
-            parts,
-            places,
-            ends,
-        } = waiting;
-        for (part, at) in parts.iter().zip(places) {
-            pieces.dropped(part, &mut |c, offset| {
+        let mut lines = std::mem::take(&mut self.pending.lines);
+        // Only the first line can have begun before.
+        if !self.pending.stream.is_empty() && !lines.is_empty() {
+            let (text, at) = lines.remove(0);
+            self.pending.stream.push(&text, at);
+            self.end_stream(pieces, found)?;
+            found.ends.push(found.ids.len());
+        }
+        for (text, at) in &lines {
+            pieces.dropped(text, &mut |c, offset| {
                 let name = || symbols::name(VocabKind::Char, c.into());
                 self.strangers.note(at + offset as u64, name);
             })?;
         }
-        let mut ends = ends.into_iter().peekable();
-        let mut close = |before: usize, found: &mut Encoded| {
-            while ends.next_if(|end| *end <= before).is_some() {
-                found.ends.push(found.ids.len());
-            }
-        };
-        let count = parts.len();
-        for (n, ids) in pieces.encode(parts)?.into_iter().enumerate() {
-            close(n, found);
+        for (ids, losses) in pieces.encode_lines(&lines)? {
             found.ids.extend(ids);
+            found.ends.push(found.ids.len());
+            self.pending.losses.add(losses);
         }
-        close(count, found);
-        Ok(())
+        let (text, at) = std::mem::take(&mut self.pending.open);
+        self.pending.stream.push(&text, at);
+        self.stream(found, |stream, out| stream.advance(pieces, out))
     }
 
-    /// Whether all symbols had ids.
+    /// Encodes the end of a text of sub-words.
+    fn end_stream(&mut self, pieces: &Pieces, found: &mut Encoded) -> Result<()> {
+        self.stream(found, |stream, out| stream.finish(pieces, out))
+    }
+
+    fn stream(
+        &mut self,
+        found: &mut Encoded,
+        go: impl FnOnce(&mut PieceStream, &mut Out) -> Result<()>,
+    ) -> Result<()> {
+        let Pending { stream, losses, .. } = &mut self.pending;
+        let strangers = &mut self.strangers;
+        let mut out = Out {
+            ids: &mut found.ids,
+            losses,
+            dropped: &mut |c, at| strangers.note(at, || symbols::name(VocabKind::Char, c.into())),
+        };
+        go(stream, &mut out)
+    }
+
+    /// The end of all that is encoded, which may bring its last ids: whether all symbols had ids, and what is lost.
     ///
     /// # Errors
     /// `Kind::Data` when there were unknown symbols and the vocabulary has no id for them: the message lists the first few.
-    pub fn finish(self) -> Result<()> {
+    pub fn finish(mut self, found: &mut Encoded) -> Result<Losses> {
+        let vocabulary = self.vocabulary;
+        if let Inner::Pieces(pieces) = &*vocabulary.0 {
+            self.end_stream(pieces, found)?;
+        }
         match self.strangers.count {
-            0 => Ok(()),
-            _ => Err(self.strangers.error()),
+            0 => Ok(self.pending.losses),
+            _ => Err(self.strangers.error(vocabulary.kind())),
         }
     }
 }
@@ -166,8 +193,11 @@ impl Sink for Ids<'_> {
                 None => self.strangers.note(at, || format!("{part:?}")),
             },
             Inner::Pieces(_) => {
-                self.pending.parts.push(part.to_string());
-                self.pending.places.push(at);
+                let (open, begin) = &mut self.pending.open;
+                if open.is_empty() {
+                    *begin = at;
+                }
+                open.push_str(part);
             }
         }
     }
@@ -175,7 +205,10 @@ impl Sink for Ids<'_> {
     fn line_end(&mut self) {
         match &*self.vocabulary.0 {
             Inner::Words(w) if !w.lines => self.found.ids.push(w.end),
-            Inner::Pieces(_) => self.pending.ends.push(self.pending.parts.len()),
+            Inner::Pieces(_) => {
+                let line = std::mem::take(&mut self.pending.open);
+                self.pending.lines.push(line);
+            }
             _ => self.found.ends.push(self.found.ids.len()),
         }
     }
@@ -208,12 +241,18 @@ impl Strangers {
         }
     }
 
-    fn error(&self) -> Error {
+    fn error(&self, kind: VocabKind) -> Error {
         let list: Vec<String> = { self.first.iter() }
             .map(|(name, at)| format!("{name} at byte {at}"))
             .collect();
+        let way_out = match kind {
+            VocabKind::Piece => "",
+            _ => {
+                "; it has no symbol for unknown ones, which training with --min-count 2 or more makes"
+            }
+        };
         Error::data(format!(
-            "the text has {} symbol(s) that the vocabulary does not know: {}",
+            "the text has {} symbol(s) that the vocabulary does not know: {}{way_out}",
             self.count,
             list.join(", ")
         ))

@@ -6,6 +6,7 @@ mod decode;
 mod dropped;
 mod encode;
 mod list;
+mod losses;
 #[cfg(not(feature = "subwords"))]
 #[path = "no_pieces.rs"]
 mod pieces;
@@ -16,6 +17,8 @@ mod stored;
 mod symbols;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "subwords")]
+mod windows;
 mod words;
 
 use std::sync::Arc;
@@ -26,6 +29,7 @@ pub use self::count::{Counter, Recipe};
 pub use self::decode::Decoder;
 pub use self::encode::{Encoded, Encoder};
 use self::list::WordList;
+pub use self::losses::Losses;
 use self::pieces::Pieces;
 pub(super) use self::scan::NOT_UTF8;
 use self::stored::Stored;
@@ -140,7 +144,7 @@ impl Vocabulary {
         match &*self.0 {
             Inner::Symbols(s) => s.unknown_id(),
             Inner::Words(w) => w.unknown,
-            Inner::Pieces(_) => None,
+            Inner::Pieces(p) => p.unknown(),
         }
     }
 
@@ -197,7 +201,7 @@ impl Vocabulary {
         let mut found = Encoded::default();
         encoder.feed(text, &mut found)?;
         encoder.end_fragment(&mut found)?;
-        encoder.finish()?;
+        encoder.finish(&mut found)?;
         Ok(found.ids)
     }
 
@@ -214,7 +218,9 @@ impl Vocabulary {
     /// BLAKE3, in hexadecimal, of the kind, the symbols and whether one stands for the unknown.
     pub fn hash(&self) -> String {
         let mut hasher = blake3::Hasher::new();
-        hasher.update(&[self.kind() as u8, u8::from(self.unknown_id().is_some())]);
+        // That of a tokenizer is in its own text.
+        let unknown = self.kind() != VocabKind::Piece && self.unknown_id().is_some();
+        hasher.update(&[self.kind() as u8, u8::from(unknown)]);
         match &*self.0 {
             Inner::Symbols(s) => s.hash(&mut hasher),
             Inner::Words(w) => w.words.iter().for_each(|word| {

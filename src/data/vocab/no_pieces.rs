@@ -1,5 +1,6 @@
 //! In a build without the feature `subwords`: there are no sub-words, and whoever asks for them is told so.
 
+use super::losses::Losses;
 use crate::error::{Error, Result};
 
 /// There is none.
@@ -35,7 +36,19 @@ impl Pieces {
         match *self {}
     }
 
-    pub fn encode(&self, _: Vec<String>) -> Result<Vec<Vec<u32>>> {
+    pub fn unknown(&self) -> Option<u32> {
+        match *self {}
+    }
+
+    pub fn joining(&self) -> Joining {
+        match *self {}
+    }
+
+    pub fn is_byte(&self, _: u32) -> bool {
+        match *self {}
+    }
+
+    pub fn encode_lines(&self, _: &[(String, u64)]) -> Result<Vec<(Vec<u32>, Losses)>> {
         match *self {}
     }
 
@@ -45,6 +58,40 @@ impl Pieces {
 
     pub fn decode(&self, _: &[u32]) -> String {
         match *self {}
+    }
+}
+
+/// What a decoder of sub-words would do.
+pub(super) enum Joining {
+    Plain,
+    Bytes,
+    Whole,
+}
+
+/// Takes what is found.
+pub(super) struct Out<'a> {
+    pub ids: &'a mut Vec<u32>,
+    pub losses: &'a mut Losses,
+    pub dropped: &'a mut dyn FnMut(char, u64),
+}
+
+/// Encodes nothing.
+#[derive(Default)]
+pub(super) struct PieceStream;
+
+impl PieceStream {
+    pub fn is_empty(&self) -> bool {
+        true
+    }
+
+    pub fn push(&mut self, _: &str, _: u64) {}
+
+    pub fn advance(&mut self, pieces: &Pieces, _: &mut Out) -> Result<()> {
+        match *pieces {}
+    }
+
+    pub fn finish(&mut self, pieces: &Pieces, _: &mut Out) -> Result<()> {
+        match *pieces {}
     }
 }
 

@@ -6,12 +6,17 @@ use std::fmt;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Once;
 
+use rayon::prelude::*;
 use tokenizers::decoders::DecoderWrapper;
+use tokenizers::models::ModelWrapper;
 use tokenizers::models::bpe::{BPE, BpeTrainer};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
+use tokenizers::processors::PostProcessorWrapper;
 use tokenizers::{OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer, Tokenizer};
 
-use super::dropped::{dropped, may_drop};
+use super::dropped::{culprit, dropped, may_drop};
+use super::losses::Losses;
+pub(super) use super::windows::{Cutting, Out, PieceStream};
 use super::words::Words;
 use crate::error::{Error, Result};
 
@@ -32,6 +37,23 @@ pub(in crate::data) struct Pieces {
     drops: bool,
     /// Ids of the tokenizer.
     ids: u32,
+    /// The id of the token that stands for what is unknown.
+    unknown: Option<u32>,
+    /// How long texts are cut.
+    cutting: Cutting,
+    /// How its decoder joins tokens.
+    joining: Joining,
+}
+
+/// How a decoder joins tokens, as far as that matters to one that is given them one by one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Joining {
+    /// What came before never changes.
+    Plain,
+    /// Tokens of bytes change together: a run of them is text, or none of it is.
+    Bytes,
+    /// Any token may change the text of all before it.
+    Whole,
 }
 
 impl Pieces {
@@ -72,9 +94,28 @@ impl Pieces {
                 )));
             }
         }
+        if let ModelWrapper::BPE(model) = tokenizer.get_model()
+            && let Some(dropout) = model.dropout.filter(|p| *p > 0.0)
+        {
+            return Err(Error::data(format!(
+                "expected a tokenizer whose ids are the same every time, found a dropout of {dropout}; set \"dropout\" \
+                 to null"
+            )));
+        }
         let json = { tokenizer.to_string(false) }.map_err(|e| Error::data(line(&*e)))?;
+        // It adds no ids here, and would move the places of tokens.
+        tokenizer.with_post_processor(None::<PostProcessorWrapper>);
+        let longest = vocabulary.keys().map(String::len).max().unwrap_or(0);
+        let word = match tokenizer.get_model() {
+            // A word of more characters, four bytes each at most, is unknown as a whole.
+            ModelWrapper::WordPiece(model) => model.max_input_chars_per_word.saturating_mul(4),
+            _ => 0,
+        };
         Ok(Pieces {
             drops: may_drop(&tokenizer),
+            unknown: unknown(&tokenizer),
+            cutting: Cutting::new((2 * longest).max(word.min(1 << 20))),
+            joining: joining(tokenizer.get_decoder()),
             tokenizer,
             json,
             lines,
@@ -110,20 +151,78 @@ impl Pieces {
         self.ids
     }
 
-    /// The id of a line end, where it is a token.
+    /// The id of a line end, where it is a token: the last one of its text, before which a tokenizer may have a space.
     pub fn newline(&self) -> Option<u32> {
-        self.encode(vec!["\n".into()])
-            .ok()?
-            .first()?
-            .first()
-            .copied()
+        self.encode("\n", 0).ok()?.last().copied()
     }
 
-    /// The ids of each part.
-    pub fn encode(&self, parts: Vec<String>) -> Result<Vec<Vec<u32>>> {
-        let encode = || self.tokenizer.encode_batch_fast(parts, false);
-        let encodings = guarded(encode)?.map_err(fails)?;
-        Ok(encodings.iter().map(|e| e.get_ids().to_vec()).collect())
+    /// The id that stands for what is unknown, where there is one.
+    pub fn unknown(&self) -> Option<u32> {
+        self.unknown
+    }
+
+    /// The tokenizer, without what it does after tokens are found.
+    pub(super) fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
+    }
+
+    /// How long texts are cut.
+    pub(super) fn cutting(&self) -> &Cutting {
+        &self.cutting
+    }
+
+    /// The same, with long texts cut in another way.
+    #[cfg(test)]
+    pub(super) fn cut_as(self, cutting: Cutting) -> Self {
+        Pieces { cutting, ..self }
+    }
+
+    /// How its decoder joins tokens.
+    pub(super) fn joining(&self) -> Joining {
+        self.joining
+    }
+
+    /// Whether the decoder takes a token for a byte.
+    pub(super) fn is_byte(&self, id: u32) -> bool {
+        let digits = |token: &str| {
+            let digits = token.strip_prefix("<0x")?.strip_suffix('>')?;
+            (digits.len() == 2).then(|| u8::from_str_radix(digits, 16).ok())?
+        };
+        let token = self.tokenizer.id_to_token(id);
+        token.is_some_and(|token| digits(&token).is_some())
+    }
+
+    /// The ids of a text of its own, which begins at byte `at`.
+    fn encode(&self, text: &str, at: u64) -> Result<Vec<u32>> {
+        let encode = || self.tokenizer.encode_fast(text, false);
+        let encoding = guarded(encode)?.map_err(|e| self.failed(e, text, at))?;
+        Ok(encoding.get_ids().to_vec())
+    }
+
+    /// An error of the tokenizer over a text that begins at byte `at`: it names what has no token.
+    pub(super) fn failed(&self, e: tokenizers::Error, text: &str, at: u64) -> Error {
+        let found = guarded(|| culprit(&self.tokenizer, text)).ok().flatten();
+        match found {
+            Some((name, offset)) => Error::data(format!(
+                "the tokenizer has no token for {name} at byte {}, and none for what is unknown",
+                at + offset as u64
+            )),
+            None => fails(e),
+        }
+    }
+
+    /// The ids of each line, a text of its own, and what it loses.
+    ///
+    /// # Errors
+    /// `Kind::Data` where the tokenizer fails.
+    pub fn encode_lines(&self, lines: &[(String, u64)]) -> Result<Vec<(Vec<u32>, Losses)>> {
+        { lines.par_iter() }
+            .map(|(text, at)| {
+                let ids = self.encode(text, *at)?;
+                let losses = super::windows::losses(self, text, &ids, text, &ids);
+                Ok((ids, losses))
+            })
+            .collect()
     }
 
     /// The text of ids; U+FFFD where bytes make no character. Ids of lines must not be among them.
@@ -133,7 +232,46 @@ impl Pieces {
     }
 }
 
-fn fails(e: tokenizers::Error) -> Error {
+/// The id that a model gives to what it does not know.
+fn unknown(tokenizer: &Tokenizer) -> Option<u32> {
+    let token = match tokenizer.get_model() {
+        ModelWrapper::BPE(model) => model.unk_token.clone()?,
+        ModelWrapper::WordPiece(model) => model.unk_token.clone(),
+        ModelWrapper::WordLevel(model) => model.unk_token.clone(),
+        ModelWrapper::Unigram(model) => {
+            // The crate has no other way to it.
+            let json = serde_json::to_value(model).ok()?;
+            return json.get("unk_id")?.as_u64()?.try_into().ok();
+        }
+    };
+    tokenizer.token_to_id(&token)
+}
+
+fn joining(decoder: Option<&DecoderWrapper>) -> Joining {
+    let mut found = Joining::Plain;
+    // Whether all tokens have become one by now.
+    let mut fused = false;
+    let mut rest: Vec<&DecoderWrapper> = decoder.into_iter().collect();
+    while let Some(next) = rest.pop() {
+        match next {
+            DecoderWrapper::Sequence(list) => rest.extend(list.get_decoders().iter().rev()),
+            DecoderWrapper::Fuse(_) | DecoderWrapper::ByteLevel(_) => fused = true,
+            DecoderWrapper::ByteFallback(_) => found = Joining::Bytes,
+            DecoderWrapper::Strip(_) | DecoderWrapper::Metaspace(_) => {}
+            DecoderWrapper::Replace(_)
+            | DecoderWrapper::WordPiece(_)
+            | DecoderWrapper::BPE(_)
+            | DecoderWrapper::CTC(_) => {
+                if fused {
+                    return Joining::Whole;
+                }
+            }
+        }
+    }
+    found
+}
+
+pub(super) fn fails(e: tokenizers::Error) -> Error {
     Error::data(format!("the tokenizer fails: {}", line(&*e)))
 }
 
@@ -141,7 +279,7 @@ fn fails(e: tokenizers::Error) -> Error {
 ///
 /// # Errors
 /// `Kind::Data` where it does.
-fn guarded<T>(work: impl FnOnce() -> T) -> Result<T> {
+pub(super) fn guarded<T>(work: impl FnOnce() -> T) -> Result<T> {
     static QUIET: Once = Once::new();
     // Its panics become errors, so they are not shown as well; they may lie in threads of its own.
     QUIET.call_once(|| {

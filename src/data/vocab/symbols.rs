@@ -146,6 +146,10 @@ impl SymbolCounts {
         }
         let mut symbols: Vec<u32> = kept.into_iter().map(|(s, _)| s).collect();
         symbols.sort_unstable();
+        // Every text is made of the same bytes; only those that are folded are left out.
+        if kind == VocabKind::Byte && !unknown && symbols.len() > 1 && room >= 256 {
+            symbols = (0..256).collect();
+        }
         Symbols::new(kind, symbols, unknown, lines)
     }
 }

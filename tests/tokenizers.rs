@@ -1,0 +1,153 @@
+//! A tokenizer.json as a user meets it: the text comes back as it is, or what is lost is told; and what is unknown to a
+//! vocabulary is told by `eval`.
+
+mod room;
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use room::{Room, TINY};
+
+const LINE: &str = "The cat sat\non a mat.\n";
+
+/// One of sentence pieces: `▁` stands for a space, and for one before the text.
+#[cfg(feature = "subwords")]
+fn pieces(normalizer: Value) -> String {
+    let spaces =
+        json!({"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": true});
+    let words = [
+        "<unk>", "▁cat", "▁sat", "▁a", "▁mat", "The", "the", "on", "▁", ".", "\n",
+    ];
+    let letters = "abcdefghijklmnopqrstuvwxyzT".chars().map(String::from);
+    let vocab: Vec<(String, f64)> = { words.map(String::from).into_iter().chain(letters) }
+        .enumerate()
+        .map(|(n, word)| (word, -0.1 * n as f64))
+        .collect();
+    json!({"version": "1.0", "truncation": null, "padding": null, "added_tokens": [], "normalizer": normalizer,
+        "pre_tokenizer": spaces, "post_processor": null, "decoder": spaces,
+        "model": {"type": "Unigram", "unk_id": 0, "vocab": vocab, "byte_fallback": false}})
+    .to_string()
+}
+
+#[cfg(feature = "subwords")]
+#[test]
+fn no_line_begins_with_a_space_that_is_not_there() {
+    let room = Room::new();
+    fs::write(room.at("a.txt"), LINE.repeat(60)).unwrap();
+    fs::write(room.at("t.json"), pieces(Value::Null)).unwrap();
+    let done = room.run(
+        "train a.txt --tokenizer t.json --out r --hidden 24 --lr 0.05 --steps 120 --batch 2 --seq-len 20 --device cpu -q",
+    );
+    assert_eq!(
+        (done.code, done.err.contains("tokenizer")),
+        (0, false),
+        "{}",
+        done.err
+    );
+    // What comes out is the text, letter by letter.
+    let text = room.ok("sample r --prime The --length 80 --temperature 0");
+    assert!(text.starts_with(&LINE.repeat(3)), "{text:?}");
+    let both = room.ok("sample r --prime The --length 80 --temperature 0 --count 2");
+    assert_eq!(both.matches(text.trim_end()).count(), 2, "{both:?}");
+    // The same of a line of its own.
+    room.ok(&format!(
+        "train a.txt --lines --tokenizer t.json --out l --steps 2 {TINY}"
+    ));
+    let text = room.ok("sample l --prime on --length 0");
+    assert_eq!(text, "on\n");
+    room.ok("eval r a.txt");
+}
+
+#[cfg(feature = "subwords")]
+#[test]
+fn what_a_tokenizer_loses_is_told_before_training() {
+    let room = Room::new();
+    fs::write(room.at("a.txt"), LINE.repeat(60)).unwrap();
+    let flat = json!({"type": "Sequence", "normalizers": [{"type": "Lowercase"},
+        {"type": "Replace", "pattern": {"Regex": "\\s"}, "content": " "}]});
+    fs::write(room.at("t.json"), pieces(flat)).unwrap();
+    let done = room.run(&format!(
+        "train a.txt --tokenizer t.json --out r --steps 2 {TINY}"
+    ));
+    assert_eq!(done.code, 0, "{}", done.err);
+    let parts = [
+        "a.txt: ",
+        "no tokens for 120 of 120 line ends",
+        "\"The cat sat ",
+        "\"the cat sat ",
+    ];
+    for part in parts {
+        assert!(done.err.contains(part), "{part}: {}", done.err);
+    }
+}
+
+#[test]
+fn what_is_unknown_is_told_with_the_loss() {
+    let room = Room::new();
+    fs::write(room.at("a.txt"), "a b c d\n".repeat(50)).unwrap();
+    fs::write(room.at("b.txt"), "a b x d\n".repeat(50)).unwrap();
+    fs::write(room.at("c.txt"), "a b c d\n".repeat(50) + "x").unwrap();
+    room.ok(&format!(
+        "train a.txt --vocab word --max-vocab 4 --out r --steps 20 --lr 0.05 {TINY}"
+    ));
+    // Four symbols: the end of a line, two words, and <unk> for the others.
+    let done = room.run("eval r b.txt --json");
+    let found: Value = serde_json::from_str(&done.out).unwrap();
+    let count = found["count"].as_u64().unwrap() as f64;
+    let unknown = found["unknown"].as_u64().unwrap() as f64;
+    assert!(unknown >= 50.0, "{found}");
+    assert_eq!(found["unknown_share"].as_f64().unwrap(), unknown / count);
+    assert!(
+        done.err.contains("warning: ") && done.err.contains("b.txt: "),
+        "{}",
+        done.err
+    );
+    let known = found["known_nats"].as_f64().unwrap();
+    assert!((known.exp() - found["known_perplexity"].as_f64().unwrap()).abs() < 1e-9);
+    assert!(known != found["nats"].as_f64().unwrap());
+    let text = room.ok("eval r b.txt");
+    let share = format!(
+        "{:.1}% of them <unk>: not comparable",
+        100.0 * unknown / count
+    );
+    assert!(
+        text.contains(&share) && text.contains("known words alone: "),
+        "{text}"
+    );
+    // A share below a hundredth is no warning.
+    room.ok(&format!(
+        "train a.txt c.txt --vocab word --min-count 2 --out s --steps 2 {TINY}"
+    ));
+    let done = room.run("eval s c.txt");
+    assert!(
+        done.out.contains("0.4% of them <unk> ") && !done.err.contains("warning"),
+        "{} {}",
+        done.out,
+        done.err
+    );
+    // Where there is no such symbol the text is refused, and all is known otherwise.
+    room.ok(&format!("train a.txt --out u --steps 2 {TINY}"));
+    let found: Value = serde_json::from_str(&room.ok("eval u a.txt --json")).unwrap();
+    assert_eq!(
+        (&found["unknown"], &found["known_nats"]),
+        (&json!(0), &found["nats"])
+    );
+    room.refuses("eval u b.txt", 3, &["b.txt", "'x' (U+0078)", "--min-count"]);
+}
+
+#[test]
+fn a_model_of_bytes_reads_any_text() {
+    let room = Room::new();
+    fs::write(room.at("a.txt"), "plain text\n".repeat(30)).unwrap();
+    fs::write(room.at("b.bin"), (0..=255).collect::<Vec<u8>>()).unwrap();
+    room.ok(&format!(
+        "train a.txt --vocab byte --out r --steps 2 {TINY}"
+    ));
+    let found: Value = serde_json::from_str(&room.ok("eval r b.bin --json")).unwrap();
+    assert_eq!(
+        (&found["count"], &found["unknown"]),
+        (&json!(255), &json!(0))
+    );
+    room.ok("sample r --prime é --length 3");
+}
