@@ -35,6 +35,8 @@ pub struct Foreign {
     pub notes: Vec<String>,
     /// What the file calls them.
     pub names: Names,
+    /// Whether the embedding is the head's weight too.
+    tied: bool,
 }
 
 /// The names that tensors have in the file that they come from, by ours; none where they have no other.
@@ -103,6 +105,7 @@ impl Foreign {
             tensors: BTreeMap::new(),
             notes,
             names: Names::default(),
+            tied: head.tied,
         };
         let mut rounded = Vec::new();
         for (ours, theirs) in &names {
@@ -168,7 +171,7 @@ impl Foreign {
             layers,
             embed,
             symbols,
-            tie: embed > 0 && !self.tensors.contains_key("head.weight"),
+            tie: self.tied,
         })
     }
 

@@ -32,12 +32,14 @@ pub(super) struct Widths {
 /// The tensors that are embedding and head.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Head<'a> {
-    /// The embedding's table [V, E], the head's weight too where there is none of its own.
+    /// The embedding's table [V, E].
     pub embedding: Option<&'a str>,
     /// The head's weight [V, H].
     pub weight: Option<&'a str>,
     /// The head's bias [V].
     pub bias: Option<&'a str>,
+    /// Whether the embedding's table is the head's weight too.
+    pub tied: bool,
     /// What was decided and a user should know.
     pub notes: Vec<String>,
 }
@@ -170,6 +172,7 @@ fn single<'a>(matrix: &Matrix<'a>, bias_alone: bool, widths: Widths) -> Head<'a>
         };
         return Head {
             embedding: Some(name),
+            tied: true,
             notes: vec![format!(
                 "{how}; taken as embedding and head at once (tie = true)"
             )],
