@@ -99,6 +99,267 @@ fn a_compressed_text_is_the_text() {
     assert_eq!(hash("p"), hash("r"));
 }
 
+/// Text in another encoding, as editors on Windows save it.
+fn utf16(text: &str) -> Vec<u8> {
+    let units = [0xfeff].into_iter().chain(text.encode_utf16());
+    units.flat_map(u16::to_le_bytes).collect()
+}
+
+#[test]
+fn what_is_no_text_is_refused_with_the_way_out() {
+    let room = room();
+    room.ok(&format!("train w.txt --out r --steps 2 {TINY}"));
+    fs::write(room.at("win.txt"), b"one\nit\x92s\n").unwrap();
+    fs::write(room.at("wide.txt"), utf16("one two\n")).unwrap();
+    fs::write(room.at("a.zip"), b"PK\x03\x04\x14\0\0\0").unwrap();
+    fs::write(room.at("a.xz"), b"\xfd7zXZ\0\0\x04").unwrap();
+    for (file, parts) in [
+        (
+            "win.txt",
+            &[
+                "0x92 at offset 6 (line 2)",
+                "iconv -f WINDOWS-1252 -t UTF-8 win.txt > OUT.txt",
+            ][..],
+        ),
+        (
+            "wide.txt",
+            &["UTF-16 text", "iconv -f UTF-16 -t UTF-8 wide.txt"],
+        ),
+        ("a.zip", &["a zip archive", "unzip -p a.zip"]),
+        ("a.xz", &["xz data", "xz -dc a.xz"]),
+    ] {
+        room.refuses(&format!("train {file}"), 3, parts);
+        room.refuses(&format!("eval r {file}"), 3, parts);
+        room.refuses(&format!("cells compare {file}"), 3, parts);
+        // A flag is named only where there is one.
+        let told = |args: &str| room.run(&format!("{args} {file}")).err.contains("--vocab");
+        assert_eq!(told("train"), file == "win.txt", "{file}");
+        assert!(!told("eval r") && !told("cells compare"), "{file}");
+        // From standard input as well.
+        let mut command = room.command("eval r -");
+        command.stdin(fs::File::open(room.at(file)).unwrap());
+        let done = finish(&mut command);
+        assert_eq!(done.code, 3, "{}", done.err);
+        let named = done.err.contains(parts[0]) && done.err.contains("standard input: ");
+        assert!(named && done.err.lines().count() == 1, "{}", done.err);
+    }
+    room.refuses(
+        "train w.txt r",
+        7,
+        &["cannot read r: expected a file, found a folder"],
+    );
+}
+
+#[test]
+fn what_is_strange_in_a_text_is_told_before_training() {
+    let room = Room::new();
+    let plain = "some words and more\nthen a line\n".repeat(40);
+    let of = |name: &str, text: &[u8], flags: &str| {
+        fs::write(room.at(name), text).unwrap();
+        let args = format!("train {name} --out {name}.run --steps 2 --quiet {TINY} {flags}");
+        let done = room.run(&args);
+        assert_eq!(done.code, 0, "{}", done.err);
+        done.err
+    };
+    let err = of("nul", &[plain.as_bytes(), b"\0\0\n"].concat(), "--val 0");
+    assert!(err.contains("warning: nul: 2 NUL characters"), "{err}");
+    let err = of("wide", &utf16(&plain)[2..], "--val 0");
+    assert!(err.contains("looks like UTF-16LE"), "{err}");
+    let err = of("mac", plain.replace('\n', "\r").as_bytes(), "--val 0");
+    assert!(err.contains("80 carriage returns"), "{err}");
+    let err = of("dos", plain.replace('\n', "\r\n").as_bytes(), "--val 0");
+    assert!(err.contains("80 line ends are a carriage return"), "{err}");
+    // Lines and words of all three are the same.
+    for flags in ["--lines", "--vocab word"] {
+        let mut runs = Vec::new();
+        for (n, end) in ["\n", "\r\n", "\r"].iter().enumerate() {
+            let name = format!("t{n}{}", flags.len());
+            let err = of(
+                &name,
+                plain.replace('\n', end).as_bytes(),
+                &format!("{flags} --val 0"),
+            );
+            assert_eq!(err, "", "{end:?}");
+            runs.push(room.newest(&format!("{name}.run")).1.tensors);
+        }
+        assert!(runs.windows(2).all(|w| w[0] == w[1]), "{flags}");
+    }
+}
+
+#[test]
+fn validation_on_what_was_trained_on_is_told() {
+    let room = Room::new();
+    let line = |n: u64| {
+        format!(
+            "{:016x} {:016x}\n",
+            n.wrapping_mul(0x9e37_79b9_7f4a_7c15),
+            n * n * n
+        )
+    };
+    let text: String = (1..60).map(line).collect();
+    fs::write(room.at("b.txt"), &text).unwrap();
+    fs::write(room.at("c.txt"), &text).unwrap();
+    let told = |files: &str, flags: &str| {
+        let _ = fs::remove_dir_all(room.at("r"));
+        let done = room.run(&format!(
+            "train {files} --out r --steps 2 -q {TINY} {flags}"
+        ));
+        assert_eq!(done.code, 0, "{}", done.err);
+        done.err
+    };
+    assert_eq!(told("b.txt", "--val 0.1"), "");
+    let err = told("b.txt b.txt", "--val 0.1");
+    assert!(
+        err.contains("b.txt: given twice") && err.contains("validation text is not new"),
+        "{err}"
+    );
+    let err = told("b.txt c.txt", "--val 0.1 --lines");
+    assert!(err.contains("c.txt: the same text as b.txt"), "{err}");
+    assert!(err.contains("12 of 12 lines"), "{err}");
+    // What is held out is in the training text of one file too.
+    fs::write(room.at("d.txt"), text.repeat(2)).unwrap();
+    let err = told("d.txt", "--val 0.1");
+    assert!(err.contains("4 of 4 pieces of 100 tokens"), "{err}");
+    assert!(!told("b.txt c.txt", "--val 0").contains("validation"));
+}
+
+#[test]
+fn a_texts_own_marks_do_not_end_samples() {
+    let room = Room::new();
+    let line = "<s> a line </s> with <eos> words\n";
+    fs::write(room.at("m.txt"), line.repeat(30)).unwrap();
+    let flags =
+        "--steps 60 --lr 0.05 --val 0 --hidden 16 --batch 4 --seq-len 8 --sample-every 0 -q";
+    room.ok(&format!("train m.txt --lines --vocab word --out l {flags}"));
+    room.ok(&format!("train m.txt --vocab word --out s {flags}"));
+    assert_eq!(room.ok("sample l --temperature 0"), line);
+    let text = room.ok("sample s --temperature 0 --length 16");
+    assert_eq!(text, format!("{line}{line}\n"));
+    // Each line has seven words and its end, each of them counted.
+    let count = |run: &str| json(&room.ok(&format!("eval {run} m.txt --json")))["count"].clone();
+    assert_eq!(
+        (count("l"), count("s")),
+        ((30 * 8).into(), (30 * 8 - 1).into())
+    );
+    // A prime of several lines is not one line.
+    for prime in ["a line\n</s>", "a\r", "\n"] {
+        let done = finish(room.command("sample l --prime").arg(prime));
+        assert_eq!(done.code, 2, "{}", done.err);
+        assert!(
+            done.err.contains("--prime: expected one line"),
+            "{}",
+            done.err
+        );
+    }
+    let done = finish(room.command("sample s --length 0 --prime").arg("a\rline"));
+    assert_eq!(done.out, "a\nline\n", "{}", done.err);
+}
+
+#[test]
+fn marks_at_the_beginning_of_files_are_no_part_of_them() {
+    let room = room();
+    let marked = |from: &str, to: &str| {
+        let bytes = [b"\xef\xbb\xbf", &fs::read(room.at(from)).unwrap()[..]].concat();
+        fs::write(room.at(to), bytes).unwrap();
+    };
+    fs::write(room.at("s.toml"), "hidden = 6\nsample-every = 0\n").unwrap();
+    fs::write(room.at("my.cell"), "state h\nh = tanh(linear(x, h))\n").unwrap();
+    marked("w.txt", "marked.txt");
+    marked("s.toml", "marked.toml");
+    marked("my.cell", "marked.cell");
+    let flags = "--steps 3 --seq-len 5 --batch 2";
+    room.ok(&format!(
+        "train w.txt --config s.toml --cell my.cell --out a {flags}"
+    ));
+    let args = "train marked.txt --config marked.toml --cell marked.cell --out b";
+    room.ok(&format!("{args} {flags}"));
+    let tensors = |run: &str| room.newest(run).1.tensors;
+    assert_eq!(tensors("a"), tensors("b"));
+    // The run's own settings, after an editor has added one.
+    marked("b/settings.toml", "b/settings.toml");
+    room.ok("train --resume b --steps 5");
+    fs::write(room.at("wide.toml"), utf16("hidden = 6\n")).unwrap();
+    room.refuses(
+        "train w.txt --config wide.toml",
+        3,
+        &["wide.toml: not UTF-8", "UTF-16"],
+    );
+    room.refuses("train w.txt --cell win.cell", 7, &["win.cell"]);
+    fs::write(room.at("win.cell"), b"# it\x92s\nstate h\n").unwrap();
+    room.refuses(
+        "train w.txt --cell win.cell",
+        3,
+        &["win.cell: not UTF-8: byte 0x92 at offset 4 (line 1)"],
+    );
+}
+
+/// Names that are no UTF-8 come in and come back; no other file is taken for them.
+#[cfg(target_os = "linux")]
+#[test]
+fn names_of_files_need_not_be_utf8() {
+    use std::ffi::OsString;
+    use std::os::unix::ffi::OsStringExt;
+    let room = room();
+    let name = |text: &[u8]| OsString::from_vec(text.to_vec());
+    let put = |to: &[u8], text: &str| fs::write(room.folder.path().join(name(to)), text).unwrap();
+    put(b"caf\xe9.txt", &"the cat sat on a mat; ".repeat(12));
+    put(b"caf\xe9.toml", "hidden = 6\nsample-every = 0\n");
+    put(b"caf\xe9.cell", "state h\nh = tanh(linear(x, h))\n");
+    // What a lossy name would find.
+    put("caf\u{fffd}.txt".as_bytes(), "another text");
+    let run = |args: &str, names: &[&[u8]]| {
+        let mut names = names.iter();
+        let mut command = room.command("");
+        for word in args.split(' ') {
+            match word {
+                "@" => command.arg(name(names.next().unwrap())),
+                word => command.arg(word),
+            };
+        }
+        let done = finish(&mut command);
+        assert_eq!(done.code, 0, "{args}: {}", done.err);
+        done
+    };
+    let flags = "--steps 3 --seq-len 5 --batch 2 -q --json";
+    let done = run(
+        &format!("train @ --config @ --cell @ --out @ {flags}"),
+        &[b"caf\xe9.txt", b"caf\xe9.toml", b"caf\xe9.cell", b"r\xe9"],
+    );
+    let told = json(&done.out)["sample"].as_str().unwrap().to_string();
+    assert!(told.ends_with(r"sample $'r\xe9'"), "{told}");
+    let settings =
+        fs::read_to_string(room.folder.path().join(name(b"r\xe9/settings.toml"))).unwrap();
+    assert!(
+        settings.contains("\ncell = \"file:caf%E9.cell\"\n"),
+        "{settings}"
+    );
+    run("train --resume @ --steps 5 -q", &[b"r\xe9"]);
+    run("eval @ @ --json", &[b"r\xe9", b"caf\xe9.txt"]);
+    run("sample @ --length 3 --json", &[b"r\xe9"]);
+    run("export @ --out @ --json", &[b"r\xe9", b"\xe9.safetensors"]);
+    run("import @ --out @ --json", &[b"\xe9.safetensors", b"\xe9"]);
+    run("cells show @", &[b"caf\xe9.cell"]);
+    // A settings file names it in the same way.
+    put(b"again.toml", &settings);
+    run(
+        "train @ --config again.toml --out again -q --steps 1",
+        &[b"caf\xe9.txt"],
+    );
+    // Bytes are a prime of bytes.
+    run(
+        "train @ --vocab byte --out bytes -q --steps 1 --seq-len 5 --batch 2",
+        &[b"caf\xe9.txt"],
+    );
+    let done = finish(room.command("sample again --prime").arg(name(b"a\xe9")));
+    assert_eq!(done.code, 3);
+    assert!(
+        done.err
+            .contains("--prime: not UTF-8: byte 0xE9 at offset 1"),
+        "{}",
+        done.err
+    );
+}
+
 #[test]
 fn texts_that_say_nothing_exit_3() {
     let room = room();
