@@ -68,6 +68,10 @@ impl Operation for Gather {
         0
     }
 
+    fn tables_mut(&mut self) -> Vec<&mut Matrix> {
+        vec![&mut self.table]
+    }
+
     fn told(&self) -> [usize; 2] {
         [self.at, 0]
     }

@@ -142,6 +142,11 @@ pub trait Operation: Clone {
         None
     }
 
+    /// The table of which each of several kernels may have some rows, and what lies beside it row by row.
+    fn tables_mut(&mut self) -> Vec<&mut Matrix> {
+        Vec::new()
+    }
+
     /// What its kernels are told instead of being others for it: where its segment begins, and its first random stream.
     fn told(&self) -> [usize; 2] {
         [0, 0]
@@ -221,6 +226,11 @@ macro_rules! ops {
             /// See [`Operation::band`].
             pub fn band(&self, rows: Range<usize>) -> Option<Op> {
                 match self { $(Op::$variant(op) => op.band(rows).map(Op::$variant)),+ }
+            }
+
+            /// See [`Operation::tables_mut`].
+            pub fn tables_mut(&mut self) -> Vec<&mut Matrix> {
+                match self { $(Op::$variant(op) => op.tables_mut()),+ }
             }
 
             /// See [`Operation::told`].

@@ -1,6 +1,6 @@
 //! The update of those rows of a table that a minibatch used.
 
-use super::{Cost, Operand, Operation, Optimizer, Segment, SlotId, bytes, same};
+use super::{Cost, Matrix, Operand, Operation, Optimizer, Segment, SlotId, bytes, same};
 
 /// An [`Optimizer`] on the rows of a table [V, D] (and of its arenas) that `ids` `[M]` names, whose gradients are rows
 /// [M, D]. Ids are distinct; [`SparseUpdate::NONE`] stands for no row.
@@ -69,6 +69,11 @@ impl Operation for SparseUpdate {
 
     fn sum_length(&self) -> usize {
         16
+    }
+
+    fn tables_mut(&mut self) -> Vec<&mut Matrix> {
+        let tables = [&mut self.update.parameters].into_iter();
+        tables.chain(&mut self.update.arenas).collect()
     }
 
     fn place(&mut self, _: Segment) {}

@@ -3,11 +3,12 @@
 use super::abreast::merged;
 use super::ranges::Ranges;
 use super::scan::Loop;
+use super::split::split;
 use super::template::Source;
 use super::tile::Tile;
-use super::window::{Fit, Windows, pieces};
+use super::window::{Fit, Windows};
 use super::{double, half, matmul, operation, scan};
-use crate::op::{Abreast, Direction, Matrix, Op, Plan, Scan, Scatter};
+use crate::op::{Abreast, Direction, Matrix, Op, Operation, Plan, Scan, Scatter};
 use crate::{Error, Result};
 
 /// What a kernel is told instead of being another one for it: the step, where its operation's piece of the window begins,
@@ -45,13 +46,9 @@ pub(super) fn lower(op: &Op, plan: &Plan, tile: &Tile, fit: Fit) -> Result<Lower
             return declared(op, plan, lowered);
         }
     }
-    let time = match op {
-        Op::Scan(op) if tile.loop_steps > 0 => {
-            Some(scan::time_loop(op, tile, fit.threads, fit.sums))
-        }
-        _ => None,
-    };
-    let (time, mut left_out) = match time {
+    let scans = op.scans().iter().filter(|_| tile.loop_steps > 0);
+    let mut times = scans.map(|scan| scan::time_loop(scan, tile, fit.threads, fit.sums));
+    let (time, mut left_out) = match times.next() {
         Some(Ok(time)) => (Some(time), None),
         Some(Err(why)) => (None, Some(why)),
         None => (None, None),
@@ -70,26 +67,11 @@ pub(super) fn lower(op: &Op, plan: &Plan, tile: &Tile, fit: Fit) -> Result<Lower
         None => made(true, None).or_else(|_: Error| made(false, None))?,
         Some(made) => made,
     };
-    let [at, stream] = told(op);
-    let order = match op {
-        Op::Scan(op) if let Some(time) = time => looped_order(op, &time, at, stream),
-        Op::Scan(op) => {
-            let stages = op.stages().len();
-            let step = |t: usize| (0..stages).map(move |s| (s, vec![[t as u32, at, stream, 1]]));
-            match op.direction {
-                Direction::Forward => op.range.clone().flat_map(step).collect(),
-                Direction::Backward => {
-                    let steps = op.range.clone().rev().flat_map(step);
-                    steps
-                        .chain(
-                            op.initial
-                                .then(|| (stages, vec![[u32::MAX, at, stream, 1]])),
-                        )
-                        .collect()
-                }
-            }
-        }
-        _ => { pieces.into_iter().enumerate() }
+    let [at, stream] = op.told().map(|n| n as u32);
+    let order = match (op.scans().first(), time) {
+        (Some(scan), Some(time)) => looped_order(scan, &time, at, stream),
+        (Some(scan), None) => step_order(scan, at, stream),
+        (None, _) => { pieces.into_iter().enumerate() }
             .map(|(k, [at, stream])| (k, vec![[0, at, stream, 1]]))
             .collect(),
     };
@@ -139,7 +121,7 @@ fn in_ranges(scan: &Scan, ranges: &Ranges, tile: &Tile, mut windows: Windows) ->
         }
     }
     finish(&mut kernels, &windows)?;
-    let [at, stream] = told(&Op::Scan(scan.clone()));
+    let [at, stream] = Operation::told(scan).map(|n| n as u32);
     let why = "no time loop: a slot with the rows of all steps is more than a binding";
     Ok(Lowered {
         parts,
@@ -217,6 +199,20 @@ fn side_by_side(op: &Abreast, plan: &Plan, tile: &Tile, fit: Fit) -> Result<Lowe
     })
 }
 
+/// The dispatches of a scan that goes step by step: each of its stages, and last the initial states' gradients.
+fn step_order(op: &Scan, at: u32, stream: u32) -> Vec<(usize, Vec<Told>)> {
+    let stages = op.stages().len();
+    let step = |t: usize| (0..stages).map(move |s| (s, vec![[t as u32, at, stream, 1]]));
+    match op.direction {
+        Direction::Forward => op.range.clone().flat_map(step).collect(),
+        Direction::Backward => {
+            let last = { op.initial }.then(|| (stages, vec![[u32::MAX, at, stream, 1]]));
+            let steps = op.range.clone().rev().flat_map(step);
+            steps.chain(last).collect()
+        }
+    }
+}
+
 /// The dispatches of a scan that loops over time.
 fn looped_order(op: &Scan, time: &Loop, at: u32, stream: u32) -> Vec<(usize, Vec<Told>)> {
     let range = op.range.clone();
@@ -243,8 +239,8 @@ type Kernels = (Vec<usize>, Vec<[u32; 2]>, Vec<Source>);
 
 fn kernels(op: &Op, tile: &Tile, windows: &mut Windows, time: Option<&Loop>) -> Result<Kernels> {
     let (mut parts, mut pieces_told, mut kernels) = (Vec::new(), Vec::new(), Vec::new());
-    for mut piece in pieces(op, windows.plan(), windows.fit(), tile) {
-        let of_piece = told(&piece);
+    for mut piece in split(op, windows.plan(), windows.fit(), tile) {
+        let of_piece = piece.told().map(|n| n as u32);
         for (part, source) in piece_kernels(&mut piece, tile, windows, time)? {
             kernels.push(source);
             pieces_told.push(of_piece);
@@ -283,45 +279,40 @@ fn piece_kernels(
         }
     }
     // Rows of a table that are too many for one binding: each kernel has some of them.
-    let bands = match op {
-        Op::Gather(op) => fit.bands(plan, &op.table),
-        Op::SparseUpdate(op) => fit.bands(plan, &op.update.parameters),
-        _ => Vec::new(),
-    };
+    let table = op.tables_mut().first().map(|table| **table);
+    let bands = table.map_or(Vec::new(), |table| fit.bands(plan, &table));
     if bands.len() > 1 {
-        let band = |(first, count): &(usize, usize)| {
+        let mut all = Vec::new();
+        for (first, count) in bands {
             let mut part = op.clone();
-            match &mut part {
-                Op::Gather(op) => op.table = op.table.band(*first, *count),
-                Op::SparseUpdate(op) => {
-                    let update = &mut op.update;
-                    for table in [&mut update.parameters]
-                        .into_iter()
-                        .chain(&mut update.arenas)
-                    {
-                        *table = table.band(*first, *count);
-                    }
-                }
-                _ => {}
+            for table in part.tables_mut() {
+                *table = table.band(first, count);
             }
             windows.place(part.matrices_mut(), false);
-            let source = match &part {
-                Op::Gather(op) => operation::gather(op, tile, Some(*first))?,
-                Op::SparseUpdate(op) => operation::sparse_update(op, tile, *first)?,
-                _ => return Err(Error::internal("no operation on a table")),
-            };
-            Ok((0, source))
-        };
-        return bands.iter().map(band).collect();
+            all.extend(placed_kernels(&part, tile, windows, time, Some(first))?);
+        }
+        return Ok(all);
     }
     // The operands of a product have windows of their own, so that equal chunks have equal kernels.
     let join = !matches!(op, Op::MatMul(_));
     windows.place(op.matrices_mut(), join);
+    placed_kernels(op, tile, windows, time, None)
+}
+
+/// The kernels of an operation whose matrices lie in their windows; with `first`, for the part of its table that starts at
+/// this row.
+fn placed_kernels(
+    op: &Op,
+    tile: &Tile,
+    windows: &mut Windows,
+    time: Option<&Loop>,
+    first: Option<usize>,
+) -> Result<Vec<(usize, Source)>> {
     let kernels = match op {
         Op::Carry(op) => vec![operation::carry(op, tile, windows)?],
         Op::Zero(op) => vec![operation::zero(op, tile)?],
         Op::Add(op) => vec![operation::add(op, tile)?],
-        Op::Gather(op) => vec![operation::gather(op, tile, None)?],
+        Op::Gather(op) => vec![operation::gather(op, tile, first)?],
         Op::MatMul(op) => vec![matmul::kernel(op, tile)?],
         Op::Transpose(op) => vec![operation::transpose(op, tile)?],
         Op::Scan(op) => {
@@ -345,7 +336,7 @@ fn piece_kernels(
         Op::Optimizer(op) => vec![operation::optimizer(op, tile)?],
         Op::LogSoftmax(op) => vec![operation::log_softmax(op, tile)?],
         Op::SampledScores(op) => vec![operation::sampled_scores(op, tile)?],
-        Op::SparseUpdate(op) => vec![operation::sparse_update(op, tile, 0)?],
+        Op::SparseUpdate(op) => vec![operation::sparse_update(op, tile, first.unwrap_or(0))?],
     };
     Ok(kernels.into_iter().map(|source| (0, source)).collect())
 }
@@ -376,26 +367,6 @@ fn scattered(
         }
     }
     Ok(kernels)
-}
-
-/// Where an operation's piece of the window begins, and its first stream.
-fn told(op: &Op) -> [u32; 2] {
-    let at = match op {
-        Op::Gather(op) => op.at,
-        Op::Scan(op) => op.at,
-        Op::Dropout(op) => op.at,
-        Op::SoftmaxXent(op) => op.at,
-        Op::Scatter(op) => op.at,
-        Op::Penalty(op) => op.at,
-        Op::Propagation(op) => op.at,
-        _ => 0,
-    };
-    let stream = match op {
-        Op::Scan(op) => op.streams.first().copied().unwrap_or(0),
-        Op::Dropout(op) => op.stream,
-        _ => 0,
-    };
-    [at as u32, stream]
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ mod readback;
 mod room;
 mod run;
 mod scan;
+mod split;
 mod template;
 mod tile;
 pub(super) mod timing;

@@ -290,12 +290,10 @@ pub struct Shape {
 impl Shape {
     /// Those of a plan, if it has a recurrent layer.
     pub fn of(plan: &Plan) -> Option<Shape> {
-        plan.ops.iter().find_map(|op| match op {
-            Op::Scan(scan) => Some(Shape {
-                hidden: scan.hidden,
-                batch: scan.batch,
-            }),
-            _ => None,
+        let mut scans = plan.ops.iter().flat_map(Op::scans);
+        scans.next().map(|scan| Shape {
+            hidden: scan.hidden,
+            batch: scan.batch,
         })
     }
 }
