@@ -546,7 +546,7 @@ fn an_operand_that_changed_is_packed_anew() {
 
 /// Transposed weights that only scans read are not written out, unless something changes the weights before they are read.
 #[test]
-fn transposed_copies_are_spared_where_the_weights_stay() {
+fn transposed_copies_are_elided_where_the_weights_stay() {
     let case = Case {
         cell: "lstm",
         vocab: 5,

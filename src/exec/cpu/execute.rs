@@ -107,7 +107,7 @@ impl<F: Real> Cpu<F> {
                 }
                 this.room = Some(room);
             }),
-            Op::Transpose(op) if self.spared.get(&op.to).is_some() => {}
+            Op::Transpose(op) if self.elided.get(&op.to).is_some() => {}
             Op::Transpose(op) => self.with(op.to.slot, |this, to| {
                 let to = &mut to[op.to.offset..];
                 parallel::rows(to, op.to.stride, op.to.rows, |range, to| {
@@ -436,8 +436,8 @@ impl<F: Real> Cpu<F> {
             Hoisted::Rows(rows) => (self.part(rows), &[]),
             Hoisted::Table { table, ids } => (self.part(table), &self.words[ids.0][op.at..]),
         };
-        let matrix = |w: &Option<Matrix>| w.map(|m| self.spared.get(&m).unwrap_or(m));
-        let turned = |w: &Option<Matrix>| Some(self.spared.get(w.as_ref()?)?.stride);
+        let matrix = |w: &Option<Matrix>| w.map(|m| self.elided.get(&m).unwrap_or(m));
+        let turned = |w: &Option<Matrix>| Some(self.elided.get(w.as_ref()?)?.stride);
         // The output of the layer below or the gradient from above may share a slot with nothing that is taken.
         let mut slices = Slices {
             hoisted,

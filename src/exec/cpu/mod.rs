@@ -2,21 +2,21 @@
 //!
 //! Every operation has its plain code in `op`; the two that take the time, products and scans, have fast twins here.
 
+mod elided;
 mod execute;
 pub mod limits;
 mod matmul;
 mod parallel;
 mod product;
 mod scan;
-mod spared;
 
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
+use self::elided::Elided;
 pub use self::execute::Number;
 use self::product::{Packed, Room};
-use self::spared::Spared;
 use super::{Inputs, Outcome, Timings};
 use crate::cell::real::Real;
 use crate::error::{Error, Result};
@@ -36,7 +36,7 @@ pub struct Cpu<F> {
     packed: Vec<Packed<F>>,
     /// The right operand that the room holds, and whether it is used transposed.
     held: Option<(Matrix, bool)>,
-    spared: Spared,
+    elided: Elided,
     /// Whether a run is long enough to keep every core awake for it.
     awake: bool,
 }
@@ -57,7 +57,7 @@ impl<F: Number> Cpu<F> {
         Cpu {
             awake: flops > AWAKE,
             held: None,
-            spared: Spared::of(&plan),
+            elided: Elided::of(&plan),
             reals: reals.collect(),
             words: words.collect(),
             plan,
@@ -72,7 +72,7 @@ impl<F: Number> Cpu<F> {
     pub fn plain(plan: Arc<Plan>) -> Cpu<F> {
         Cpu {
             plain: true,
-            spared: Spared::default(),
+            elided: Elided::default(),
             ..Cpu::new(plan)
         }
     }

@@ -1,4 +1,4 @@
-//! Transposed copies that nobody needs: a scan that packs its weights packs them from where they lie.
+//! Elided transposed copies, which nobody needs: a scan that packs its weights packs them from where they lie.
 
 use std::collections::HashMap;
 
