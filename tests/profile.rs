@@ -342,7 +342,7 @@ fn on_an_adapter_every_kernel_is_a_row() {
     .tile.sizes.shared: bool
     .tile.sizes.subgroup: number
     .tile.sizes.vector: bool
-    .tile.sizes.wave_steps: number
+    .tile.sizes.wavefront_steps: number
     .tile.tuned: bool
     .total.calls: number
     .total.gbytes: number

@@ -220,7 +220,7 @@ fn loops_over_time_and_wavefronts_are_left_out_of_ranges() {
     let binding = binding(&plan, 3);
     let tile = Tile {
         loop_steps: 4,
-        wave_steps: 4,
+        wavefront_steps: 4,
         ..Tile::NAIVE
     };
     let gpu = Gpu::with_binding(device.clone(), plan.clone(), &tile, binding);

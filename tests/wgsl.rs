@@ -219,8 +219,8 @@ fn snapshots() -> Vec<(String, String)> {
     kernels.retain(|(_, text)| uses(text));
     all.push(("subgroups".into(), listing(&kernels)));
     // What two scans in one kernel have around them is the same everywhere.
-    let wave = Tile {
-        wave_steps: 1,
+    let wavefront = Tile {
+        wavefront_steps: 1,
         scan_rows: 1,
         ..SNAPSHOT
     };
@@ -232,10 +232,10 @@ fn snapshots() -> Vec<(String, String)> {
         ..Spec::default()
     };
     let plan = spec.plan(DIMS, Mode::Gradients).unwrap();
-    let mut kernels = Gpu::sources(&plan, &wave).unwrap();
+    let mut kernels = Gpu::sources(&plan, &wavefront).unwrap();
     let mut seen = BTreeSet::new();
     kernels.retain(|(name, _)| name.contains("l0+l1") && seen.insert(name.clone()));
-    all.push(("abreast".into(), listing(&kernels)));
+    all.push(("concurrent".into(), listing(&kernels)));
     // The other operations; kernels that differ in nothing but their sizes once.
     let sources = |plan: &Plan| Gpu::sources(plan, &SNAPSHOT).unwrap();
     let mut kernels: Vec<_> = everything(ADAM).iter().flat_map(sources).collect();
@@ -356,7 +356,7 @@ fn tiles() -> [(&'static str, Tile); 8] {
         (
             "wavefront",
             Tile {
-                wave_steps: 1,
+                wavefront_steps: 1,
                 ..SNAPSHOT
             },
         ),

@@ -5,10 +5,10 @@
 
 use std::ops::Range;
 
-pub mod abreast;
 pub mod add;
 pub mod carry;
 pub mod column_sum;
+pub mod concurrent;
 pub mod derived;
 mod double;
 pub mod dropout;
@@ -31,13 +31,13 @@ pub mod softmax_stats;
 pub mod softmax_xent;
 pub mod sparse_update;
 pub mod transpose;
-mod wave;
+mod wavefront;
 pub mod zero;
 
-pub use abreast::Abreast;
 pub use add::Add;
 pub use carry::Carry;
 pub use column_sum::ColumnSum;
+pub use concurrent::ConcurrentScans;
 pub use derived::{Candidates, Clusters, Derived, Filling, SparseTable, Tail};
 pub use dropout::Dropout;
 pub use gather::Gather;
@@ -254,7 +254,7 @@ ops! {
     MatMul: "A matrix product.",
     Transpose: "A transposed copy.",
     Scan: "A recurrent layer over a range of steps, forward or backward.",
-    Abreast: "Recurrent layers that need nothing of one another, side by side.",
+    ConcurrentScans: "Recurrent layers that need nothing of one another, side by side.",
     Dropout: "Zeroes random elements and scales the rest; the same mask both ways.",
     SoftmaxXent: "Softmax, cross-entropy and its gradient in place.",
     SoftmaxStats: "Maximum, sum of exponentials and target's score of rows, over a chunk of the vocabulary.",

@@ -7,13 +7,13 @@ use crate::op::{Matrix, Op, Plan, Scan, SlotId, Transpose};
 
 /// The copies of a plan that only scans read which pack their weights, each with what it is a copy of.
 #[derive(Debug, Default)]
-pub struct Spared {
+pub struct Elided {
     copies: HashMap<(SlotId, usize), Matrix>,
 }
 
-impl Spared {
+impl Elided {
     /// Those of a plan.
-    pub fn of(plan: &Plan) -> Spared {
+    pub fn of(plan: &Plan) -> Elided {
         let mut copies = HashMap::new();
         for (at, op) in plan.ops.iter().enumerate() {
             if let Op::Transpose(op) = op
@@ -22,7 +22,7 @@ impl Spared {
                 copies.insert((op.to.slot, op.to.offset), op.from);
             }
         }
-        Spared { copies }
+        Elided { copies }
     }
 
     /// What the matrix would be the transposed copy of, where it is not made.

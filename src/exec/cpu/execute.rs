@@ -115,7 +115,7 @@ impl<F: Real> Cpu<F> {
                 });
             }),
             Op::Scan(op) => self.scan(op),
-            Op::Abreast(op) => op.scans.iter().for_each(|scan| self.scan(scan)),
+            Op::ConcurrentScans(op) => op.scans.iter().for_each(|scan| self.scan(scan)),
             Op::Dropout(op) => {
                 let mut to = std::mem::take(&mut self.reals[op.to.slot.0]);
                 let control = &self.words[op.control.0];

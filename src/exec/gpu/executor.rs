@@ -111,7 +111,7 @@ impl Gpu {
         let mut left_out = Vec::new();
         let plan = match scheduled(&plan, tile, fit) {
             Some(other) => Arc::new(other),
-            None if tile.wave_steps > 0 => {
+            None if tile.wavefront_steps > 0 => {
                 left_out.push(format!(
                     "wavefront: no two scans of the plan can run side by side in a kernel of at most {} bindings of {binding} bytes",
                     fit.bindings

@@ -1,6 +1,6 @@
 //! From an operation of the plan to its kernels and the order in which they are dispatched.
 
-use super::abreast::merged;
+use super::concurrent::merged;
 use super::ranges::Ranges;
 use super::scan::Loop;
 use super::split::split;
@@ -8,7 +8,7 @@ use super::template::Source;
 use super::tile::Tile;
 use super::window::{Fit, Windows};
 use super::{double, half, matmul, operation, scan};
-use crate::op::{Abreast, Direction, Matrix, Op, Operation, Plan, Scan, Scatter};
+use crate::op::{ConcurrentScans, Direction, Matrix, Op, Operation, Plan, Scan, Scatter};
 use crate::{Error, Result};
 
 /// What a kernel is told instead of being another one for it: the step, where its operation's piece of the window begins,
@@ -34,7 +34,7 @@ pub(super) struct Lowered {
 /// The kernels of an operation, checked against what it says that it reads and writes. Bindings are as `fit` allows, and
 /// what is too large for one is shared by several kernels.
 pub(super) fn lower(op: &Op, plan: &Plan, tile: &Tile, fit: Fit) -> Result<Lowered> {
-    if let Op::Abreast(op) = op {
+    if let Op::ConcurrentScans(op) = op {
         return side_by_side(op, plan, tile, fit);
     }
     if let Op::Scan(scan) = op
@@ -133,21 +133,24 @@ fn in_ranges(scan: &Scan, ranges: &Ranges, tile: &Tile, mut windows: Windows) ->
 
 /// The plan with scans side by side, where the tile has such and kernels for them can be made.
 pub(super) fn scheduled(plan: &Plan, tile: &Tile, fit: Fit) -> Option<Plan> {
-    if tile.wave_steps == 0 {
+    if tile.wavefront_steps == 0 {
         return None;
     }
     let possible = |plan: &Plan| {
-        let mut abreast = plan.ops.iter().filter(|op| matches!(op, Op::Abreast(_)));
-        abreast.all(|op| lower(op, plan, tile, fit).is_ok())
+        let mut concurrent = plan
+            .ops
+            .iter()
+            .filter(|op| matches!(op, Op::ConcurrentScans(_)));
+        concurrent.all(|op| lower(op, plan, tile, fit).is_ok())
     };
     // As many side by side as the bindings allow.
     (2..=fit.parts_of_kernel())
         .rev()
-        .find_map(|most| plan.abreast(tile.wave_steps, most).filter(possible))
+        .find_map(|most| plan.concurrent(tile.wavefront_steps, most).filter(possible))
 }
 
 /// Scans side by side: a kernel for each stage of all of them, then one for each that makes initial states' gradients.
-fn side_by_side(op: &Abreast, plan: &Plan, tile: &Tile, fit: Fit) -> Result<Lowered> {
+fn side_by_side(op: &ConcurrentScans, plan: &Plan, tile: &Tile, fit: Fit) -> Result<Lowered> {
     let step = Tile {
         loop_steps: 0,
         ..*tile
@@ -331,7 +334,7 @@ fn placed_kernels(
         Op::Scatter(op) => vec![operation::scatter(op, tile, 0, (0, op.from.rows))?],
         Op::Penalty(op) => vec![operation::penalty(op, tile)?],
         Op::Propagation(op) => vec![operation::propagation(op, tile)?],
-        Op::Norm(_) | Op::Abreast(_) => Vec::new(),
+        Op::Norm(_) | Op::ConcurrentScans(_) => Vec::new(),
         Op::LossScale(op) => vec![operation::loss_scale(op)?],
         Op::Optimizer(op) => vec![operation::optimizer(op, tile)?],
         Op::LogSoftmax(op) => vec![operation::log_softmax(op, tile)?],

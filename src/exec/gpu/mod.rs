@@ -2,11 +2,11 @@
 //!
 //! [`Device`] is an open adapter; [`Gpu`] makes buffers, kernels and bind groups for a plan once and replays them. From an
 //! operation to its kernels leads `lower`: `operation` fills the templates in `shaders/`, `scan` and `matmul` unroll theirs,
-//! `abreast` makes one kernel of several, `window` and `ranges` cut what no binding holds, and `half` and `double` rewrite
+//! `concurrent` makes one kernel of several, `window` and `ranges` cut what no binding holds, and `half` and `double` rewrite
 //! what they have made.
 
-mod abreast;
 mod buffers;
+mod concurrent;
 mod device;
 mod double;
 mod executor;

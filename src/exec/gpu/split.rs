@@ -112,7 +112,7 @@ pub(super) fn split(op: &Op, plan: &Plan, fit: Fit, tile: &Tile) -> Vec<Op> {
         Op::Scatter(_)
         | Op::SparseUpdate(_)
         | Op::Scan(_)
-        | Op::Abreast(_)
+        | Op::ConcurrentScans(_)
         | Op::Norm(_)
         | Op::Transpose(_)
         | Op::SoftmaxXent(_)

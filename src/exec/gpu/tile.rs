@@ -35,7 +35,7 @@ pub struct Tile {
     /// Scans that can run side by side do so; one that needs another's output runs so many steps behind it. 0 where they
     /// follow one another.
     #[serde(default)]
-    pub wave_steps: usize,
+    pub wavefront_steps: usize,
     /// Threads in a workgroup of everything else.
     pub flat: usize,
     /// Threads that share a row or a column of a reduction.
@@ -59,8 +59,8 @@ const DEEPEST: usize = 131_072;
 const LOOP_STEPS: usize = 1024;
 /// Those of the first one that a search looks at.
 const LOOP: usize = 64;
-/// Steps between the layers of the first wave that a search looks at.
-const WAVE: usize = 8;
+/// Steps between the layers of the first wavefront that a search looks at.
+const WAVEFRONT: usize = 8;
 
 impl Tile {
     /// Threads that share a reduction over `length` elements.
@@ -89,7 +89,7 @@ impl Tile {
         subgroup: 0,
         fewest: 1,
         loop_steps: 0,
-        wave_steps: 0,
+        wavefront_steps: 0,
         flat: 64,
         lanes: 32,
         cooperative: 0,
@@ -114,7 +114,7 @@ impl Tile {
         subgroup: 0,
         fewest: 1,
         loop_steps: 0,
-        wave_steps: 0,
+        wavefront_steps: 0,
         flat: 64,
         lanes: 1,
         cooperative: 0,
@@ -148,7 +148,9 @@ impl Tile {
             ("product columns", 16, |t| &mut t.product_columns),
             ("workgroup", 256, |t| &mut t.group),
             ("steps of a dispatch", LOOP_STEPS, |t| &mut t.loop_steps),
-            ("steps of a wave", LOOP_STEPS, |t| &mut t.wave_steps),
+            ("steps of a wavefront", LOOP_STEPS, |t| {
+                &mut t.wavefront_steps
+            }),
         ];
         let mut all = Vec::new();
         for (name, most, size) in sizes {
@@ -162,19 +164,19 @@ impl Tile {
             }
         }
         let or_none = |steps: usize, first: usize| if steps == 0 { first } else { 0 };
-        let (loop_steps, wave_steps) = (
+        let (loop_steps, wavefront_steps) = (
             or_none(self.loop_steps, LOOP),
-            or_none(self.wave_steps, WAVE),
+            or_none(self.wavefront_steps, WAVEFRONT),
         );
         let time_loop = Tile {
             loop_steps,
             ..*self
         };
-        let wave = Tile {
-            wave_steps,
+        let wavefront = Tile {
+            wavefront_steps,
             ..*self
         };
-        all.splice(0..0, [("time loop", time_loop), ("wavefront", wave)]);
+        all.splice(0..0, [("time loop", time_loop), ("wavefront", wavefront)]);
         if self.subgroup == 0 {
             let (vector, shared) = (!self.vector, !self.shared);
             all.push(("fours of units", Tile { vector, ..*self }));
@@ -204,7 +206,7 @@ impl Tile {
                 threads => matches!(threads, 8 | 16 | 32 | 64) && matches!(self.matrices, 8 | 16),
             }
             && self.loop_steps <= LOOP_STEPS
-            && self.wave_steps <= LOOP_STEPS
+            && self.wavefront_steps <= LOOP_STEPS
             && match self.subgroup {
                 0 => true,
                 4 | 8 | 16 | 32 => {
@@ -270,7 +272,7 @@ impl Tile {
         subgroup: 0,
         fewest: 1,
         loop_steps: 0,
-        wave_steps: 0,
+        wavefront_steps: 0,
         flat: 64,
         lanes: 1,
         cooperative: 0,
@@ -315,8 +317,8 @@ impl std::fmt::Display for Tile {
         if self.loop_steps > 0 {
             write!(f, ", time loops of {} steps", self.loop_steps)?;
         }
-        if self.wave_steps > 0 {
-            write!(f, ", wavefronts of {} steps", self.wave_steps)?;
+        if self.wavefront_steps > 0 {
+            write!(f, ", wavefronts of {} steps", self.wavefront_steps)?;
         }
         match self.subgroup {
             0 => Ok(()),

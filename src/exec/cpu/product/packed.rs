@@ -7,7 +7,7 @@ use super::view::View;
 use crate::cell::real::Real;
 
 /// Panels that are packed at a time.
-const ABREAST: usize = 8;
+const AT_ONCE: usize = 8;
 
 /// A right operand in panels: for every [`DEEP`] rows, for every panel of columns, row by row; the last panel is filled
 /// up with zeros.
@@ -37,11 +37,11 @@ impl<F: Real> Packed<F> {
         for (block, values) in blocks.enumerate() {
             let depth = DEEP.min(k - block * DEEP);
             let fill = |(nth, to): (usize, &mut [F])| {
-                let first = nth * ABREAST * panel;
-                let columns = (ABREAST * panel).min(n - first);
+                let first = nth * AT_ONCE * panel;
+                let columns = (AT_ONCE * panel).min(n - first);
                 pack_panels(to, (depth, panel), columns, b.from(block * DEEP, first));
             };
-            let each = ABREAST * depth * panel;
+            let each = AT_ONCE * depth * panel;
             match parallel && depth * n > 1 << 14 {
                 true => values.par_chunks_mut(each).enumerate().for_each(fill),
                 false => values.chunks_mut(each).enumerate().for_each(fill),

@@ -1,22 +1,22 @@
 //! Scans side by side: layers whose steps need nothing of one another, each over some steps of its own.
 //!
-//! In any order they leave the same, so that an adapter may run them in one dispatch a step: see [`Plan::abreast`], which
+//! In any order they leave the same, so that an adapter may run them in one dispatch a step: see [`Plan::concurrent`], which
 //! brings scans together.
 //!
-//! [`Plan::abreast`]: super::Plan::abreast
+//! [`Plan::concurrent`]: super::Plan::concurrent
 
 use super::{Cost, Direction, Matrix, Operand, Operation, Scan, Segment};
 
 /// Scans of one direction, none of which touches what another one writes. The steps of a scan may be none.
 #[derive(Clone, Debug)]
-pub struct Abreast {
+pub struct ConcurrentScans {
     /// The name in the plan, such as `forward.l0+l1`.
     pub name: String,
     /// The scans; packed ones are not among them.
     pub scans: Vec<Scan>,
 }
 
-impl Abreast {
+impl ConcurrentScans {
     /// The scans' names as one: `forward.l0+l1`.
     pub fn named(scans: &[Scan]) -> String {
         let direction = match scans.first().map(|s| s.direction) {
@@ -52,8 +52,8 @@ impl Abreast {
     }
 }
 
-impl Operation for Abreast {
-    const KIND: &'static str = "abreast";
+impl Operation for ConcurrentScans {
+    const KIND: &'static str = "concurrent";
 
     fn name(&self) -> &str {
         &self.name

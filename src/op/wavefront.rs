@@ -10,10 +10,10 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use super::scan::Hoisted;
-use super::{Abreast, Direction, Matrix, Op, Plan, Scan};
+use super::{ConcurrentScans, Direction, Matrix, Op, Plan, Scan};
 
 /// Scans that run side by side, with what lies between them.
-struct Wave {
+struct Wavefront {
     scans: Vec<Member>,
     /// What stands between them and hangs on none of them.
     before: Vec<Op>,
@@ -21,7 +21,7 @@ struct Wave {
     after: Vec<Op>,
 }
 
-/// A scan of a wave.
+/// A scan of a wavefront.
 struct Member {
     scan: Scan,
     /// What makes its input out of an earlier member's output.
@@ -33,7 +33,7 @@ struct Member {
 impl Plan {
     /// The same plan with scans side by side, at most `most` of them; where one needs another's output, it runs `steps`
     /// steps behind. It computes the same, sums in the same order included. None where no two scans go together.
-    pub fn abreast(&self, steps: usize, most: usize) -> Option<Plan> {
+    pub fn concurrent(&self, steps: usize, most: usize) -> Option<Plan> {
         let mut ops = Vec::with_capacity(self.ops.len());
         let mut rest: VecDeque<Op> = self.ops.iter().cloned().collect();
         let mut any = false;
@@ -42,17 +42,18 @@ impl Plan {
                 ops.push(op);
                 continue;
             };
-            let mut wave = Wave::of(scan.clone());
-            while wave.scans.len() < most && wave.grow(&mut rest, steps) {}
-            if wave.scans.len() == 1 {
+            let mut wavefront = Wavefront::of(scan.clone());
+            while wavefront.scans.len() < most && wavefront.grow(&mut rest, steps) {}
+            if wavefront.scans.len() == 1 {
                 ops.push(op);
                 continue;
             }
             any = true;
-            ops.append(&mut wave.before);
-            wave.write(steps, &mut ops);
+            ops.append(&mut wavefront.before);
+            wavefront.write(steps, &mut ops);
             // What comes behind is looked at again: it may begin with a scan.
-            wave.after
+            wavefront
+                .after
                 .drain(..)
                 .rev()
                 .for_each(|op| rest.push_front(op));
@@ -64,21 +65,21 @@ impl Plan {
     }
 }
 
-impl Wave {
-    fn of(scan: Scan) -> Wave {
+impl Wavefront {
+    fn of(scan: Scan) -> Wavefront {
         let member = Member {
             scan,
             links: Vec::new(),
             lag: 0,
         };
-        Wave {
+        Wavefront {
             scans: vec![member],
             before: Vec::new(),
             after: Vec::new(),
         }
     }
 
-    /// Takes the next scan into the wave, with all that stands before it; false where that would change what is computed,
+    /// Takes the next scan into the wavefront, with all that stands before it; false where that would change what is computed,
     /// or is of no use.
     fn grow(&mut self, rest: &mut VecDeque<Op>, steps: usize) -> bool {
         let Some(at) = rest.iter().position(|op| matches!(op, Op::Scan(_))) else {
@@ -125,14 +126,14 @@ impl Wave {
         self.scans.iter().map(|m| Op::Scan(m.scan.clone()))
     }
 
-    /// Operations behind the wave: those that hang on nothing of it, and those that do, directly or through one another,
+    /// Operations behind the wavefront: those that hang on nothing of it, and those that do, directly or through one another,
     /// after those that did so before.
     fn sorted<'a>(&self, ops: impl Iterator<Item = &'a Op>) -> (Vec<Op>, Vec<Op>) {
         let links = self.scans.iter().flat_map(|m| m.links.iter().cloned());
-        let wave: Vec<Op> = self.members().chain(links).collect();
+        let wavefront: Vec<Op> = self.members().chain(links).collect();
         let (mut before, mut hanging) = (Vec::new(), self.after.clone());
         for op in ops {
-            match wave.iter().chain(&hanging).any(|e| conflict(e, op)) {
+            match wavefront.iter().chain(&hanging).any(|e| conflict(e, op)) {
                 true => hanging.push(op.clone()),
                 false => before.push(op.clone()),
             }
@@ -187,14 +188,14 @@ impl Wave {
             && links.iter().all(ahead)
     }
 
-    /// Writes the wave: round by round, what each scan's next steps need, then those steps of all scans.
+    /// Writes the wavefront: round by round, what each scan's next steps need, then those steps of all scans.
     fn write(&self, steps: usize, ops: &mut Vec<Op>) {
         let all = self.scans[0].scan.steps;
         let lag = self.scans.iter().map(|m| m.lag).max().unwrap_or(0);
         let steps = if lag == 0 { all } else { steps };
         let parts = all.div_ceil(steps);
         let names: Vec<Scan> = self.scans.iter().map(|m| m.scan.clone()).collect();
-        let name = Abreast::named(&names);
+        let name = ConcurrentScans::named(&names);
         for round in 0..parts + lag {
             let mut scans = Vec::new();
             for Member { scan, links, lag } in &self.scans {
@@ -223,7 +224,7 @@ impl Wave {
                     ..scan.clone()
                 });
             }
-            ops.push(Op::Abreast(Abreast {
+            ops.push(Op::ConcurrentScans(ConcurrentScans {
                 name: name.clone(),
                 scans,
             }));

@@ -60,7 +60,7 @@ fn models() -> Vec<(&'static str, Spec, usize)> {
 /// How many scans run beside another one.
 fn beside(plan: &Plan) -> usize {
     let scans = plan.ops.iter().filter_map(|op| match op {
-        Op::Abreast(op) => Some(op.scans.iter().map(|s| s.name.clone())),
+        Op::ConcurrentScans(op) => Some(op.scans.iter().map(|s| s.name.clone())),
         _ => None,
     });
     scans
@@ -101,7 +101,7 @@ fn side_by_side_everything_has_the_same_bits() {
         let want = slots(&plan, 3);
         for steps in [1, 2, 3] {
             let other = plan
-                .abreast(steps, 8)
+                .concurrent(steps, 8)
                 .unwrap_or_else(|| panic!("{what}: nothing goes side by side"));
             assert_eq!(other.faults(), Vec::<String>::new(), "{what}");
             assert_eq!(beside(&other), scans, "{what}, {steps} steps");
@@ -112,13 +112,13 @@ fn side_by_side_everything_has_the_same_bits() {
     }
 }
 
-/// A layer that reads the states below directly, packed rows and windows too short for a wave stay one after another.
+/// A layer that reads the states below directly, packed rows and windows too short for a wavefront stay one after another.
 #[test]
 fn what_cannot_go_side_by_side_stays_as_it_is() {
     let none = |spec: Spec, dims: Dims, steps| {
         let plan = spec.plan(dims, adamw()).unwrap();
         assert_eq!(
-            plan.abreast(steps, 8).map(|p| beside(&p)),
+            plan.concurrent(steps, 8).map(|p| beside(&p)),
             None,
             "{:?}",
             spec.cell_names()
@@ -134,15 +134,15 @@ fn what_cannot_go_side_by_side_stays_as_it_is() {
     none(packed, DIMS, 2);
     // It reads the states below themselves: backward alone.
     let raw = spec("mut1", 6, 2, 6).plan(DIMS, adamw()).unwrap();
-    assert_eq!(raw.abreast(2, 8).map(|p| beside(&p)), Some(2));
+    assert_eq!(raw.concurrent(2, 8).map(|p| beside(&p)), Some(2));
     let plan = spec("lstm", 6, 2, 0).plan(DIMS, adamw()).unwrap();
-    assert!(plan.abreast(2, 1).is_none());
+    assert!(plan.concurrent(2, 1).is_none());
     // Of three layers two at most: the third one is by itself.
     let plan = spec("lstm", 6, 3, 0).plan(DIMS, adamw()).unwrap();
-    assert_eq!(plan.abreast(2, 2).map(|p| beside(&p)), Some(4));
+    assert_eq!(plan.concurrent(2, 2).map(|p| beside(&p)), Some(4));
 }
 
-fn waves(device: &Device) -> Vec<Tile> {
+fn wavefronts(device: &Device) -> Vec<Tile> {
     let few = Tile {
         scan_rows: 4,
         product_rows: 4,
@@ -159,7 +159,7 @@ fn waves(device: &Device) -> Vec<Tile> {
     tiles
         .into_iter()
         .map(|tile| Tile {
-            wave_steps: 2,
+            wavefront_steps: 2,
             ..tile
         })
         .collect()
@@ -170,8 +170,8 @@ fn kernels_of_several_scans_agree_with_the_plain_code() {
     let device = device();
     for (n, (what, spec, _)) in models().into_iter().enumerate() {
         // Drivers in software take long to compile what has many rows a thread: one model shows it.
-        let tiles = waves(&device).len().min(if n == 0 { 3 } else { 1 });
-        for tile in waves(&device).into_iter().take(tiles) {
+        let tiles = wavefronts(&device).len().min(if n == 0 { 3 } else { 1 });
+        for tile in wavefronts(&device).into_iter().take(tiles) {
             let plan = spec.plan(DIMS, Mode::Gradients).unwrap();
             let ran = compared(&device, plan, &tile, what);
             // Where few bindings are to be had, kernels of a cell with many stay by themselves.
@@ -187,10 +187,10 @@ fn kernels_of_several_scans_agree_with_the_plain_code() {
 #[test]
 fn a_wavefront_changes_no_bit() {
     let device = device();
-    for tile in waves(&device) {
+    for tile in wavefronts(&device) {
         let plan = || spec("lstm", 20, 3, 0).plan(DIMS, adamw()).unwrap();
         let usual = Tile {
-            wave_steps: 0,
+            wavefront_steps: 0,
             ..tile
         };
         let want = trained_bits(&device, plan(), &usual);
@@ -200,12 +200,12 @@ fn a_wavefront_changes_no_bit() {
 }
 
 #[test]
-fn a_wave_takes_a_dispatch_a_step_for_all_layers() {
-    let tile = |wave_steps| Tile {
-        wave_steps,
+fn a_wavefront_takes_a_dispatch_a_step_for_all_layers() {
+    let tile = |wavefront_steps| Tile {
+        wavefront_steps,
         ..Tile::SOFTWARE
     };
-    let count = |layers, wave| {
+    let count = |layers, wavefront| {
         let dims = Dims {
             steps: 48,
             batch: 4,
@@ -213,7 +213,7 @@ fn a_wave_takes_a_dispatch_a_step_for_all_layers() {
         let plan = spec("lstm", 8, layers, 0)
             .plan(dims, Mode::Gradients)
             .unwrap();
-        Gpu::count(&plan, &tile(wave)).unwrap()
+        Gpu::count(&plan, &tile(wavefront)).unwrap()
     };
     // Besides: what is cut into six parts was one dispatch, forward and backward.
     for layers in [2, 3] {
@@ -233,7 +233,7 @@ fn what_was_left_out_is_told_with_its_reason() {
         gpu.left_out().to_vec()
     };
     let tile = Tile {
-        wave_steps: 2,
+        wavefront_steps: 2,
         ..Tile::NAIVE
     };
     assert_eq!(left_out(spec("lstm", 6, 2, 0), &tile), Vec::<String>::new());
