@@ -2,7 +2,7 @@
 
 mod room;
 
-use room::{Room, build, passed, planted};
+use room::{Room, build, injected, passed};
 use serde_json::Value;
 
 /// One small cell, one small model.
@@ -12,7 +12,7 @@ const TINY: &str = "train a.txt --hidden 6 --seq-len 5 --batch 2 --sample-every 
 /// The program's fault seam is there in debug builds alone.
 fn seam() -> bool {
     if !cfg!(debug_assertions) {
-        println!("SKIPPED: faults cannot be planted in a release build of the program");
+        println!("SKIPPED: faults cannot be injected in a release build of the program");
     }
     cfg!(debug_assertions)
 }
@@ -25,7 +25,7 @@ fn report(room: &Room) -> Value {
 #[test]
 fn a_report_holds_what_a_bug_report_needs() {
     let room = Room::new();
-    let done = planted(&room, &format!("{SMALL} --report report.json"), "");
+    let done = injected(&room, &format!("{SMALL} --report report.json"), "");
     assert_eq!(done.code, 0, "{}", done.err);
     let report = report(&room);
     assert_eq!(report["verdict"], "passed");
@@ -76,7 +76,7 @@ fn a_report_is_written_where_the_check_fails() {
     }
     let room = Room::new();
     let args = format!("{SMALL} --report report.json");
-    let done = planted(&room, &args, "wrong");
+    let done = injected(&room, &args, "wrong");
     assert_eq!(done.code, 1, "{}", done.err);
     let wrong = report(&room);
     assert_eq!(wrong["verdict"], "failed");
@@ -85,7 +85,7 @@ fn a_report_is_written_where_the_check_fails() {
         faults[0].as_str().unwrap().contains("forward.l0"),
         "{faults:?}"
     );
-    let done = planted(&room, &args, "lost-after=1");
+    let done = injected(&room, &args, "lost-after=1");
     assert_eq!(done.code, 5, "{}", done.err);
     let lost = report(&room);
     assert_eq!(lost["verdict"], "ended early");
@@ -110,7 +110,7 @@ fn train_check_trains_nothing_on_a_device_that_is_wrong() {
     .iter()
     .enumerate()
     {
-        let done = planted(
+        let done = injected(
             &room,
             &format!("{TINY} --device gpu {model} --check --out good{n}"),
             "",
@@ -120,20 +120,20 @@ fn train_check_trains_nothing_on_a_device_that_is_wrong() {
             continue;
         }
         let args = format!("{TINY} --device gpu {model} --check --out bad{n}");
-        let done = planted(&room, &args, "wrong");
+        let done = injected(&room, &args, "wrong");
         assert_eq!(done.code, 5, "{model}: {}", done.err);
         for part in ["--check", "forward.l0", "nothing was trained"] {
             assert!(done.err.contains(part), "{model}: {}", done.err);
         }
         assert!(!room.at(&format!("bad{n}")).exists());
     }
-    let done = planted(
+    let done = injected(
         &room,
         &format!("{TINY} --device gpu --check --resume good0"),
         "",
     );
     assert_eq!(done.code, 2, "a text and a run's own: {}", done.err);
-    let cpu = planted(&room, &format!("{TINY} --device cpu --check --out cpu"), "");
+    let cpu = injected(&room, &format!("{TINY} --device cpu --check --out cpu"), "");
     assert_eq!(cpu.code, 2, "{}", cpu.err);
 }
 
@@ -141,7 +141,7 @@ fn train_check_trains_nothing_on_a_device_that_is_wrong() {
 fn the_list_of_adapters_that_passed_is_of_this_build_and_a_failure_ends_it() {
     let room = Room::new();
     let adapters = |room: &Room| -> Vec<Value> {
-        let done = planted(room, "devices --json", "");
+        let done = injected(room, "devices --json", "");
         let all: Value = serde_json::from_str(&done.out).unwrap();
         let list = all["devices"].as_array().unwrap().clone();
         list.into_iter()
@@ -165,7 +165,7 @@ fn the_list_of_adapters_that_passed_is_of_this_build_and_a_failure_ends_it() {
     assert_eq!(checked(), false);
     write(&list(&build, &adapter["driver"]));
     assert_eq!(checked(), true);
-    let done = planted(
+    let done = injected(
         &room,
         &format!("{SMALL} --device {}", adapter["device"]),
         "",
@@ -173,7 +173,7 @@ fn the_list_of_adapters_that_passed_is_of_this_build_and_a_failure_ends_it() {
     assert_eq!(done.code, 0, "{}", done.err);
     assert_eq!(checked(), true, "a part that passes changes nothing");
     if seam() {
-        planted(
+        injected(
             &room,
             &format!("{SMALL} --device {}", adapter["device"]),
             "wrong",

@@ -1,4 +1,4 @@
-//! What is promised of a device that is lost, slow or short of memory: faults are planted in a whole one.
+//! What is promised of a device that is lost, slow or short of memory: faults are injected in a whole one.
 
 mod adapter;
 mod room;
@@ -21,7 +21,7 @@ fn submissions_are_cut_by_what_they_take_and_no_bit_changes() {
     let run = |each: Option<f64>| {
         let device = device();
         if let Some(each) = each {
-            device.plant(Fault::Clock(each));
+            device.inject(Fault::Clock(each));
         }
         let mut gpu = engine(&device, &plan);
         let mut counts = Vec::new();
@@ -56,8 +56,8 @@ fn a_readback_that_never_comes_is_one_clear_error() {
         let mut gpu = engine(&device, &plan(3));
         step(&mut gpu, 0).unwrap();
         block_on(gpu.outcomes(true)).unwrap();
-        device.plant(Fault::Patience(1.5));
-        device.plant(Fault::Silent);
+        device.inject(Fault::Patience(1.5));
+        device.inject(Fault::Silent);
         let error = if what == "slot" {
             block_on(gpu.read(gpu.plan().io.parameters.unwrap())).unwrap_err()
         } else {
@@ -76,7 +76,7 @@ fn a_readback_that_never_comes_is_one_clear_error() {
 fn a_wait_for_a_busy_device_ends() {
     let device = device();
     let mut gpu = engine(&device, &plan(400));
-    device.plant(Fault::Patience(0.0));
+    device.inject(Fault::Patience(0.0));
     let ran: Result<()> = (0..20).try_for_each(|n| step(&mut gpu, n));
     let error = ran
         .and_then(|()| block_on(gpu.outcomes(true)).map(drop))
@@ -90,7 +90,7 @@ fn out_of_memory_says_where_and_how_much() {
     let device = device();
     let plan = plan(20);
     let all = plan.bytes();
-    device.plant(Fault::Memory(all - 1));
+    device.inject(Fault::Memory(all - 1));
     let Err(error) = block_on(Gpu::new(device.clone(), plan.clone())) else {
         panic!("{all} bytes fit {}", all - 1);
     };
@@ -100,7 +100,7 @@ fn out_of_memory_says_where_and_how_much() {
     }
     assert!(device.short().is_some_and(|had| had > 0 && had < all));
     assert_eq!(device.held(), 0, "a plan that failed holds nothing");
-    device.plant(Fault::Memory(2 * all));
+    device.inject(Fault::Memory(2 * all));
     let gpu = block_on(Gpu::new(device.clone(), plan)).unwrap();
     assert!(device.held() >= all);
     drop(gpu);
@@ -113,7 +113,7 @@ const TINY: &str =
 /// The binary's fault seam is there in debug builds alone.
 fn seam() -> bool {
     if !cfg!(debug_assertions) {
-        println!("SKIPPED: faults cannot be planted in a release build of the program");
+        println!("SKIPPED: faults cannot be injected in a release build of the program");
     }
     cfg!(debug_assertions)
 }
@@ -130,29 +130,29 @@ fn a_device_lost_in_mid_run_exits_5_and_resume_goes_on_to_the_same_bits() {
     // In the first step, between checkpoints, and while validating.
     for lost in [1, 3, 6, 9, 14] {
         let run = format!("lost{lost}");
-        let plant = format!("lost-after={lost}");
-        let done = planted(
+        let inject = format!("lost-after={lost}");
+        let done = injected(
             &room,
             &format!("train a.txt {TINY} --steps 12 --out {run}"),
-            &plant,
+            &inject,
         );
-        assert_eq!(done.code, 5, "{plant}: {}", done.err);
+        assert_eq!(done.code, 5, "{inject}: {}", done.err);
         for part in ["the device was lost", "last good checkpoint"] {
-            assert!(done.err.contains(part), "{plant}: {}", done.err);
+            assert!(done.err.contains(part), "{inject}: {}", done.err);
         }
-        assert_eq!(done.err.lines().count(), 1, "{plant}: {}", done.err);
+        assert_eq!(done.err.lines().count(), 1, "{inject}: {}", done.err);
         assert!(room.newest(&run).0 < 12);
         room.ok(&format!("train --resume {run} --device gpu -q"));
         let went_on = tensors(&run);
         assert!(whole.len() > 10 && whole.keys().eq(went_on.keys()));
         for (name, tensor) in &whole {
-            assert!(went_on[name] == *tensor, "{plant}: {name} differs");
+            assert!(went_on[name] == *tensor, "{inject}: {name} differs");
         }
     }
 }
 
-fn planted(room: &Room, args: &str, plant: &str) -> room::Done {
-    room::finish(room.command(args).env("WGRNN_PLANT", plant))
+fn injected(room: &Room, args: &str, inject: &str) -> room::Done {
+    room::finish(room.command(args).env("WGRNN_INJECT", inject))
 }
 
 /// The batch that the error names trains in the memory in which the one that was asked for did not.
@@ -166,7 +166,7 @@ fn out_of_memory_names_a_batch_that_fits() {
         let args = format!(
             "train a.txt --hidden 8 --seq-len 5 --steps 2 --device gpu -q --batch {batch} --out {out}"
         );
-        planted(&room, &args, "memory=60000")
+        injected(&room, &args, "memory=60000")
     };
     let done = train("40", "large");
     assert_eq!(done.code, 5, "{}", done.err);

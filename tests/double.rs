@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use common::{device, inputs, lacks, tokens};
 use pollster::block_on;
-use room::{Room, TINY, planted};
+use room::{Room, TINY, injected};
 use serde_json::Value;
 use wgrnn::Kind;
 use wgrnn::cell::{Cell, library};
@@ -403,14 +403,14 @@ fn what_cannot_be_in_double_precision_is_refused() {
     assert!(plan.halved() && !plan.doubled());
 
     let device = device();
-    device.plant(Fault::Single);
+    device.inject(Fault::Single);
     let plan = doubled(training(RULES[0], 0.0, 1));
     let error = block_on(Gpu::new(device, plan)).unwrap_err();
     assert_eq!(error.kind, Kind::Device);
     assert!(error.message.contains("shader-f64"), "{error}");
 }
 
-/// Only a program with assertions takes planted faults.
+/// Only a program with assertions takes injected faults.
 fn seam() -> bool {
     cfg!(debug_assertions)
 }
@@ -422,7 +422,7 @@ fn check_in_double_precision_sees_what_is_wrong() {
     }
     let room = Room::new();
     let args = "check --double --cell gru --hidden 6 --json";
-    let good: Value = serde_json::from_str(&planted(&room, args, "").out).unwrap();
+    let good: Value = serde_json::from_str(&injected(&room, args, "").out).unwrap();
     assert_eq!(good["faults"], 0);
     let rows = good["models"][0]["rows"].as_array().unwrap();
     // Sums of f32 err by more.
@@ -430,14 +430,14 @@ fn check_in_double_precision_sees_what_is_wrong() {
         assert!(row["tolerance"].as_f64().unwrap() < 1e-11, "{row}");
     }
     if seam() {
-        let wrong = planted(&room, args, "wrong");
+        let wrong = injected(&room, args, "wrong");
         assert_eq!(wrong.code, 1);
         assert!(wrong.err.contains("forward.l0"), "{}", wrong.err);
-        let without = planted(&room, args, "single");
+        let without = injected(&room, args, "single");
         assert_eq!(without.code, 5);
         assert!(without.err.contains("shader-f64"), "{}", without.err);
     }
-    let both = planted(&room, "check --double --half", "");
+    let both = injected(&room, "check --double --half", "");
     assert_eq!(both.code, 2, "{}", both.err);
 }
 
@@ -448,7 +448,7 @@ fn check_losses_compares_a_training() {
     }
     let room = Room::new();
     let args = format!("check losses a.txt {TINY} --layers 2 --dropout 0.2 --steps 12 --double");
-    let good = planted(&room, &format!("{args} --json"), "");
+    let good = injected(&room, &format!("{args} --json"), "");
     assert_eq!(good.code, 0, "{}{}", good.out, good.err);
     let found: Value = serde_json::from_str(&good.out).unwrap();
     assert!(found["largest"].as_f64().unwrap() < 1e-12, "{}", good.out);
@@ -461,7 +461,7 @@ fn check_losses_compares_a_training() {
     // They are those that a training in f32 has, whose seed, text and minibatches are the same.
     let train =
         format!("train a.txt {TINY} --layers 2 --dropout 0.2 --steps 12 --device cpu --out run");
-    assert_eq!(planted(&room, &train, "").code, 0);
+    assert_eq!(injected(&room, &train, "").code, 0);
     let metrics = std::fs::read_to_string(room.at("run/metrics.jsonl")).unwrap();
     let lines = metrics
         .lines()
@@ -470,11 +470,11 @@ fn check_losses_compares_a_training() {
     assert_eq!(trained.len(), 12, "{metrics}");
     common::near("losses", &losses("cpu"), &trained, 1e-5);
 
-    let single = planted(&room, &args.replace(" --double", ""), "");
+    let single = injected(&room, &args.replace(" --double", ""), "");
     assert_eq!(single.code, 0, "{}{}", single.out, single.err);
     assert!(single.out.contains("f32, 12 losses"), "{}", single.out);
     if seam() {
-        let wrong = planted(&room, &args, "wrong");
+        let wrong = injected(&room, &args, "wrong");
         assert_eq!(wrong.code, 1, "{}", wrong.out);
         assert!(wrong.err.contains("is the first above"), "{}", wrong.err);
     }

@@ -634,9 +634,9 @@ fn a_slot_beyond_the_limit_is_refused_by_name() {
     assert!(error.message.contains("huge"), "{error}");
 }
 
-/// A fault planted in one kernel of a plan is found and the kernel's operation named; nothing else is blamed.
+/// A fault injected in one kernel of a plan is found and the kernel's operation named; nothing else is blamed.
 #[test]
-fn a_planted_fault_is_found_and_named() {
+fn an_injected_fault_is_found_and_named() {
     let device = device();
     let dims = Dims { steps: 4, batch: 3 };
     for (cell, label, from, to) in [
@@ -674,13 +674,13 @@ fn a_planted_fault_is_found_and_named() {
             ..spec(cell, 9, 2, 5, 0.0)
         };
         let plan = Arc::new(spec.plan(dims, train(ADAM)).unwrap());
-        let mut planted = false;
+        let mut injected = false;
         let mut edit = |name: &str, text: &str| {
             if !name.starts_with(label) {
                 return text.to_string();
             }
             let changed = text.replace(from, to);
-            planted |= changed != text;
+            injected |= changed != text;
             changed
         };
         let gpu = Gpu::edited(device.clone(), plan.clone(), &Tile::SOFTWARE, &mut edit);
@@ -692,7 +692,7 @@ fn a_planted_fault_is_found_and_named() {
         let blamed: Vec<&str> = { rows.iter().filter(|r| !r.passed()) }
             .map(|r| r.op.as_str())
             .collect();
-        assert!(planted, "{label}: the text to change is gone");
+        assert!(injected, "{label}: the text to change is gone");
         assert!(!blamed.is_empty(), "{label}: the fault went unseen");
         assert!(
             blamed.iter().all(|b| b.starts_with(label)),

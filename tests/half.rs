@@ -8,7 +8,7 @@ use std::sync::Arc;
 use common::pairs::parameters;
 use common::{device, inputs, lacks, tokens};
 use pollster::block_on;
-use room::{Room, TINY, planted};
+use room::{Room, TINY, injected};
 use wgrnn::cell::library;
 use wgrnn::data::{Recipe, Tokens, VocabKind};
 use wgrnn::exec::Device;
@@ -475,7 +475,7 @@ fn what_has_no_half_precision_refuses_it_before_any_work() {
         &["--half", "propagation-penalty 0", "got 0.1"],
     );
     if !cfg!(debug_assertions) {
-        println!("SKIPPED: faults cannot be planted in a release build of the program");
+        println!("SKIPPED: faults cannot be injected in a release build of the program");
         return;
     }
     let name = &device().adapter.name;
@@ -484,7 +484,7 @@ fn what_has_no_half_precision_refuses_it_before_any_work() {
         "profile --half --device gpu",
         "check --half",
     ] {
-        let done = planted(&room, args, "wide");
+        let done = injected(&room, args, "wide");
         assert_eq!(done.code, 5, "{args}: {}", done.err);
         for part in ["half: ", name, "shader-f16"] {
             assert!(done.err.contains(part), "{args}: {}", done.err);
@@ -530,7 +530,7 @@ fn half_precision_agrees_with_the_plain_code() {
     }
     if cfg!(debug_assertions) {
         let args = format!("check --half --cell lstm {sizes}");
-        let done = planted(&room, &args, "wrong");
+        let done = injected(&room, &args, "wrong");
         assert_eq!(done.code, 1, "{}", done.err);
         assert!(done.err.contains("forward.l0"), "{}", done.err);
     }

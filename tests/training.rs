@@ -722,7 +722,7 @@ fn an_activation_that_overflows_is_named_by_its_operation() {
 
 /// Where what is not finite gets in.
 #[derive(Clone, Copy, Debug)]
-enum Planted {
+enum Injected {
     /// The first element of this parameter.
     Weight(usize),
     /// A layer's carried state.
@@ -789,17 +789,17 @@ fn what_is_not_finite_anywhere_changes_neither_weights_nor_moments() {
     let weights = { plan.parameters.iter().enumerate() }
         // A row of the embedding counts where its token occurs.
         .filter(|(_, p)| !p.name.starts_with("embedding"))
-        .map(|(n, _)| Planted::Weight(n));
-    let states = (0..io.states.len()).map(Planted::State);
-    let mut cases: Vec<(Planted, f32)> = weights.chain(states).map(|p| (p, f32::NAN)).collect();
+        .map(|(n, _)| Injected::Weight(n));
+    let states = (0..io.states.len()).map(Injected::State);
+    let mut cases: Vec<(Injected, f32)> = weights.chain(states).map(|p| (p, f32::NAN)).collect();
     let head = { plan.parameters.iter() }
         .position(|p| p.name == "head.weight")
         .unwrap();
     for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
         cases.extend([
-            (Planted::Gradient, bad),
-            (Planted::Weight(head), bad),
-            (Planted::State(1), bad),
+            (Injected::Gradient, bad),
+            (Injected::Weight(head), bad),
+            (Injected::State(1), bad),
         ]);
     }
     assert!(cases.len() > 15, "{cases:?}");
@@ -807,19 +807,19 @@ fn what_is_not_finite_anywhere_changes_neither_weights_nor_moments() {
         let mut cpu = begun();
         let mut wrong_scale = scale;
         match place {
-            Planted::Weight(n) => {
+            Injected::Weight(n) => {
                 let at = plan.parameters[n].matrix.offset;
                 cpu.write(io.parameters.unwrap())[at] = bad;
             }
-            Planted::State(n) => cpu.write(io.states[n]).fill(bad),
-            Planted::Gradient => wrong_scale = f64::from(bad),
+            Injected::State(n) => cpu.write(io.states[n]).fill(bad),
+            Injected::Gradient => wrong_scale = f64::from(bad),
         }
         let before = learned(&cpu);
         let report = step(&mut cpu, 1, wrong_scale);
         assert!(!report.finite, "{place:?} {bad}: {report:?}");
         assert!(learned(&cpu) == before, "{place:?} {bad} changed something");
         // What was well before is well still: the same step without the fault ends where it should.
-        if let Planted::Gradient = place {
+        if let Injected::Gradient = place {
             assert_eq!(before, one);
             let mut again = begun();
             let slots = [io.parameters.unwrap()]

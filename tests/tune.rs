@@ -2,18 +2,18 @@
 
 mod room;
 
-use room::{Done, Room, build, passed, planted};
+use room::{Done, Room, build, injected, passed};
 use serde_json::Value;
 
 const SIZES: &str = "--device gpu --hidden 8 --layers 1 --batch 4 --seq-len 3 --vocab-size 9";
 
-fn tune(room: &Room, plant: &str) -> Done {
-    planted(room, &format!("tune {SIZES} --seconds 6 --json"), plant)
+fn tune(room: &Room, inject: &str) -> Done {
+    injected(room, &format!("tune {SIZES} --seconds 6 --json"), inject)
 }
 
 /// The tile that a profile of a model was made with.
 fn tile(room: &Room, sizes: &str) -> Value {
-    let done = planted(room, &format!("profile {sizes} --steps 2 --json"), "");
+    let done = injected(room, &format!("profile {sizes} --steps 2 --json"), "");
     assert_eq!(done.code, 0, "{}", done.err);
     serde_json::from_str::<Value>(&done.out).unwrap()["tile"].clone()
 }
@@ -69,7 +69,7 @@ fn a_tile_is_remembered_and_used_on_an_adapter_that_passed() {
 #[test]
 fn a_tile_whose_kernels_are_wrong_is_not_remembered() {
     if !cfg!(debug_assertions) {
-        println!("SKIPPED: faults cannot be planted in a release build of the program");
+        println!("SKIPPED: faults cannot be injected in a release build of the program");
         return;
     }
     let room = Room::new();
@@ -82,7 +82,7 @@ fn a_tile_whose_kernels_are_wrong_is_not_remembered() {
 #[test]
 fn the_processor_has_nothing_to_tune() {
     let room = Room::new();
-    let done = planted(&room, "tune --device cpu --hidden 8", "");
+    let done = injected(&room, "tune --device cpu --hidden 8", "");
     assert_eq!(done.code, 2, "{}", done.err);
     assert!(done.err.contains("--device"), "{}", done.err);
 }

@@ -102,7 +102,7 @@ pub fn open_device(m: &ArgMatches) -> Result<Device> {
     let choice = m.get_one::<String>("device").map_or("auto", |c| c);
     let device = pollster::block_on(Device::open_with(choice, with_cooperative(m)))?;
     if let Device::Gpu(gpu) = &device {
-        plant(gpu)?;
+        inject(gpu)?;
         if passed::passed(&gpu.adapter) {
             gpu.trust();
             gpu.tuned(tiles::tiles(&gpu.adapter));
@@ -117,14 +117,14 @@ pub fn open_device(m: &ArgMatches) -> Result<Device> {
     Ok(device)
 }
 
-/// Plants the faults in a device that a test names in `WGRNN_PLANT`, separated by commas. Released programs have no such
+/// Injects the faults in a device that a test names in `WGRNN_INJECT`, separated by commas. Released programs have no such
 /// thing.
-pub fn plant(device: &gpu::Device) -> Result<()> {
+pub fn inject(device: &gpu::Device) -> Result<()> {
     if cfg!(debug_assertions)
-        && let Ok(list) = std::env::var("WGRNN_PLANT")
+        && let Ok(list) = std::env::var("WGRNN_INJECT")
     {
         for fault in list.split(',') {
-            device.plant(gpu::Fault::parse(fault)?);
+            device.inject(gpu::Fault::parse(fault)?);
         }
     }
     Ok(())

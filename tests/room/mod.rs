@@ -119,7 +119,7 @@ pub fn finish(command: &mut Command) -> Done {
 }
 
 /// The program with a fault in its device, and a cache folder of the room's own.
-pub fn planted(room: &Room, args: &str, plant: &str) -> Done {
+pub fn injected(room: &Room, args: &str, inject: &str) -> Done {
     let mut command = room.command(args);
     command.env("XDG_CACHE_HOME", room.at("cache"));
     // A driver that keeps what it compiled there goes on with what it has.
@@ -127,8 +127,8 @@ pub fn planted(room: &Room, args: &str, plant: &str) -> Done {
         let kept = std::path::Path::new(&home).join(".cache");
         command.env("MESA_SHADER_CACHE_DIR", kept);
     }
-    if !plant.is_empty() {
-        command.env("WGRNN_PLANT", plant);
+    if !inject.is_empty() {
+        command.env("WGRNN_INJECT", inject);
     }
     finish(&mut command)
 }

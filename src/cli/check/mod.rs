@@ -220,7 +220,7 @@ fn open_with(choice: &str, cooperative: bool) -> Result<Arc<Device>> {
         None => block_on(Device::open_with(&Choice::Gpu, cooperative))?
             .ok_or_else(|| Error::device("no adapter to check"))?,
     };
-    flags::plant(&device)?;
+    flags::inject(&device)?;
     device.trust();
     Ok(device)
 }

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use super::inject::Injected;
 use super::pipeline::Pipeline;
-use super::plant::Planted;
 use super::tile::{Shape, Tile};
 use super::{double, matmul};
 use crate::op::Plan;
@@ -234,7 +234,7 @@ pub struct Device {
     pub(super) queue: wgpu::Queue,
     pub(super) limits: wgpu::Limits,
     pub(super) pipelines: Mutex<HashMap<String, Arc<Pipeline>>>,
-    pub(super) planted: Planted,
+    pub(super) injected: Injected,
     /// Whether it was opened for cooperative matrices.
     cooperative: bool,
     trusted: AtomicBool,
@@ -319,7 +319,7 @@ impl Device {
             queue,
             limits,
             pipelines: Mutex::default(),
-            planted: Planted::default(),
+            injected: Injected::default(),
             cooperative,
             trusted: AtomicBool::new(false),
             tiles: Mutex::default(),

@@ -70,7 +70,7 @@ impl Gpu {
         Gpu::edited(device, plan, tile, &mut |_, text| text.to_string()).await
     }
 
-    /// The same with every kernel's text, given its name, passed through `edit`: for checks that plant a fault.
+    /// The same with every kernel's text, given its name, passed through `edit`: for checks that inject a fault.
     ///
     /// # Errors
     /// As [`Gpu::new`].
@@ -135,7 +135,7 @@ impl Gpu {
             }
             let mut places = Vec::new();
             for mut source in lowered.kernels {
-                source.text = device.misread(edit(&source.label, &source.text));
+                source.text = device.with_wrong_kernel(edit(&source.label, &source.text));
                 // Pieces of a window share their kernels.
                 let place = *known.entry(source.clone()).or_insert(sources.len());
                 if place == sources.len() {

@@ -1,4 +1,4 @@
-//! Faults that tests plant in a device: what is promised of a broken device is shown on a whole one.
+//! Faults that tests inject in a device: what is promised of a broken device is shown on a whole one.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -49,38 +49,38 @@ impl Fault {
             "patience" => seconds.map(Fault::Patience),
             _ => None,
         };
-        fault.ok_or_else(|| Error::usage(format!("`{text}` is no fault that can be planted")))
+        fault.ok_or_else(|| Error::usage(format!("`{text}` is no fault that can be injected")))
     }
 }
 
-/// What was planted, and what has happened since.
+/// What was injected, and what has happened since.
 #[derive(Default)]
-pub(super) struct Planted {
+pub(super) struct Injected {
     faults: Mutex<Vec<Fault>>,
     runs: Mutex<u64>,
 }
 
-impl Planted {
+impl Injected {
     fn find<T>(&self, wanted: impl Fn(&Fault) -> Option<T>) -> Option<T> {
         self.faults.lock().ok()?.iter().rev().find_map(wanted)
     }
 }
 
 impl Device {
-    /// Plants a fault, for a test; the newest of a kind counts.
-    pub fn plant(&self, fault: Fault) {
-        if let Ok(mut faults) = self.planted.faults.lock() {
+    /// Injects a fault, for a test; the newest of a kind counts.
+    pub fn inject(&self, fault: Fault) {
+        if let Ok(mut faults) = self.injected.faults.lock() {
             faults.push(fault);
         }
     }
 
     /// Counts a run of a plan.
     pub(super) fn ran(&self) {
-        let last = self.planted.find(|f| match f {
+        let last = self.injected.find(|f| match f {
             Fault::LostAfter(runs) => Some(*runs),
             _ => None,
         });
-        if let (Some(last), Ok(mut runs)) = (last, self.planted.runs.lock()) {
+        if let (Some(last), Ok(mut runs)) = (last, self.injected.runs.lock()) {
             *runs += 1;
             if *runs == last {
                 self.destroy();
@@ -89,9 +89,9 @@ impl Device {
     }
 
     /// A kernel's text as the device is to take it.
-    pub(super) fn misread(&self, text: String) -> String {
+    pub(super) fn with_wrong_kernel(&self, text: String) -> String {
         let wrong = |f: &Fault| (*f == Fault::Wrong).then_some(());
-        match self.planted.find(wrong) {
+        match self.injected.find(wrong) {
             None => text,
             Some(()) => text.replace("= tanh_safe(", "= 1.01 * tanh_safe("),
         }
@@ -100,24 +100,24 @@ impl Device {
     /// Whether kernels can store numbers in half precision.
     pub fn halves(&self) -> bool {
         let wide = |f: &Fault| (*f == Fault::Wide).then_some(());
-        self.adapter.half && self.planted.find(wide).is_none()
+        self.adapter.half && self.injected.find(wide).is_none()
     }
 
     /// Whether kernels can compute in double precision.
     pub fn doubles(&self) -> bool {
         let single = |f: &Fault| (*f == Fault::Single).then_some(());
-        self.adapter.double && self.planted.find(single).is_none()
+        self.adapter.double && self.injected.find(single).is_none()
     }
 
     /// Whether what is read back comes.
     pub(super) fn answers(&self) -> bool {
         let silent = |f: &Fault| (*f == Fault::Silent).then_some(());
-        self.planted.find(silent).is_none()
+        self.injected.find(silent).is_none()
     }
 
     /// The bytes that slots may take, where that was limited.
     pub(super) fn allowance(&self) -> Option<u64> {
-        self.planted.find(|f| match f {
+        self.injected.find(|f| match f {
             Fault::Memory(bytes) => Some(*bytes),
             _ => None,
         })
@@ -125,7 +125,7 @@ impl Device {
 
     /// The seconds that each dispatch is to seem to take.
     pub(super) fn clock(&self) -> Option<f64> {
-        self.planted.find(|f| match f {
+        self.injected.find(|f| match f {
             Fault::Clock(seconds) => Some(*seconds),
             _ => None,
         })
@@ -133,11 +133,11 @@ impl Device {
 
     /// How long a wait may take.
     pub(super) fn patience(&self) -> Duration {
-        let planted = self.planted.find(|f| match f {
+        let injected = self.injected.find(|f| match f {
             Fault::Patience(seconds) => Some(*seconds),
             _ => None,
         });
-        let seconds = planted.unwrap_or_else(|| quirk::patience(&self.adapter));
+        let seconds = injected.unwrap_or_else(|| quirk::patience(&self.adapter));
         Duration::from_secs_f64(seconds.min(1e6))
     }
 }
