@@ -1,5 +1,6 @@
 //! The subcommands, one file each. Only this folder prints, reads arguments and blocks.
 
+mod adapter_cache;
 mod cells;
 mod check;
 mod devices;
@@ -8,7 +9,6 @@ mod export;
 mod flags;
 mod import;
 mod kept;
-mod known;
 mod load;
 mod losses;
 mod memory;

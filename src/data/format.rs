@@ -217,7 +217,7 @@ impl Format {
         found.map(|(format, _)| *format)
     }
 
-    /// How to make a text of `file`, as a shell calls it; `packed` is the program that unpacks it, where it lies within
+    /// How to make a text of `file`, as a shell calls it; `packed` is the program that decompresses it, where it lies within
     /// other compressed data.
     pub fn remedy(&self, file: &str, packed: Option<&str>) -> Option<String> {
         // Other commands find out about compression themselves.

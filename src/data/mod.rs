@@ -5,6 +5,7 @@ pub mod body;
 pub mod builtin;
 mod census;
 mod copied;
+mod decompress;
 mod format;
 pub mod lines;
 pub mod packed;
@@ -14,7 +15,6 @@ pub mod split;
 mod store;
 pub mod stream;
 pub mod tokens;
-mod unpack;
 pub mod vocab;
 
 pub use batches::{BatchSize, Batching, Lengths, LineBatches, LineOrder, Padding};

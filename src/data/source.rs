@@ -11,11 +11,11 @@ use std::sync::OnceLock;
 
 use super::builtin;
 use super::census::Census;
+use super::decompress::{Decompressed, Fault};
 use super::format::{Format, HEAD};
 use super::lines::{LeftOut, LineRules, Lines, LinesWriter};
 use super::store::{IN_MEMORY, Store, StoreWriter};
 use super::tokens::{Tokens, TokensWriter};
-use super::unpack::{Fault, Unpacked};
 use super::vocab::{Counter, Encoded, Encoder, Losses, Recipe, VocabKind, Vocabulary};
 use crate::error::{Error, Kind, Result};
 use facts::Facts;
@@ -201,14 +201,14 @@ impl Read for StoreReader<'_> {
 }
 
 impl Part {
-    fn unpacked(&self) -> Result<Unpacked<'_>> {
+    fn decompressed(&self) -> Result<Decompressed<'_>> {
         let raw: Box<dyn Read> = match &self.bytes {
             Bytes::File(path) => {
                 Box::new(File::open(path).map_err(|e| Error::io("read", path, &e))?)
             }
             Bytes::Kept(store) => Box::new(StoreReader { store, at: 0 }),
         };
-        Unpacked::new(raw).map_err(|fault| self.error(fault))
+        Decompressed::new(raw).map_err(|fault| self.error(fault))
     }
 
     fn error(&self, fault: Fault) -> Error {
@@ -272,7 +272,7 @@ impl Corpus {
         let first = self.facts.get().is_none();
         let mut facts = Vec::new();
         for part in &self.parts {
-            let mut text = part.unpacked()?;
+            let mut text = part.decompressed()?;
             let (mut census, mut own) = (Census::default(), blake3::Hasher::new());
             let mut format = None;
             loop {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use wgrnn::Result;
 use wgrnn::exec::gpu::Adapter;
 
-use super::super::known::{self, Key};
+use super::super::adapter_cache::{self, Key};
 
 const FILE: &str = "passed.toml";
 
@@ -32,7 +32,7 @@ struct List {
 
 /// Whether an adapter with its driver passed with this build.
 pub fn passed(adapter: &Adapter) -> bool {
-    let list: List = known::read(FILE);
+    let list: List = adapter_cache::read(FILE);
     list.passed.iter().any(|e| e.key.current(adapter))
 }
 
@@ -41,7 +41,7 @@ pub fn passed(adapter: &Adapter) -> bool {
 /// # Errors
 /// Io, when the list cannot be written.
 pub fn note(adapter: &Adapter, compared: usize, failed: bool) -> Result<Option<PathBuf>> {
-    let mut list: List = known::read(FILE);
+    let mut list: List = adapter_cache::read(FILE);
     let before = list.passed.len();
     list.passed.retain(|e| !e.key.same(adapter));
     if failed && list.passed.len() == before {
@@ -55,5 +55,5 @@ pub fn note(adapter: &Adapter, compared: usize, failed: bool) -> Result<Option<P
             time: now.map_or(0, |t| t.as_secs()),
         });
     }
-    known::write(FILE, &list)
+    adapter_cache::write(FILE, &list)
 }

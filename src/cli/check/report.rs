@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use wgrnn::exec::check::Row;
 use wgrnn::exec::gpu::{Device, measure_limits};
 
-use super::super::known;
+use super::super::adapter_cache;
 use super::models::{Found, Speed};
 
 /// What is told of every model.
@@ -42,7 +42,7 @@ pub fn report(
         Some(_) => None,
     };
     json!({
-        "program": known::build(),
+        "program": adapter_cache::build(),
         "system": {
             "os": std::env::consts::OS,
             "arch": std::env::consts::ARCH,

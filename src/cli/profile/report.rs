@@ -9,7 +9,7 @@ use wgrnn::exec::profile::{Bound, Profile, Row, rate};
 use wgrnn::op::Cost;
 use wgrnn::train::Settings;
 
-use super::super::known;
+use super::super::adapter_cache;
 use super::Profiled;
 use super::work::matters;
 
@@ -62,7 +62,7 @@ pub fn value(of: &Profiled) -> Result<Value> {
     };
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     Ok(json!({
-        "program": known::build(),
+        "program": adapter_cache::build(),
         "date": utc(now.map_or(0, |t| t.as_secs())),
         "device": of.device.name(),
         "driver": driver(&of.device),

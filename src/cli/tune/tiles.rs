@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use wgrnn::Result;
 use wgrnn::exec::gpu::{Adapter, Shape, Tile};
 
-use super::super::known::{self, Key};
+use super::super::adapter_cache::{self, Key};
 
 const FILE: &str = "tiles.toml";
 
@@ -27,7 +27,7 @@ struct List {
 
 /// Those of an adapter, with this build.
 pub fn tiles(adapter: &Adapter) -> Vec<(Shape, Tile)> {
-    let list: List = known::read(FILE);
+    let list: List = adapter_cache::read(FILE);
     let mine = list.tiles.iter().filter(|e| e.key.current(adapter));
     mine.map(|e| (e.shape, e.tile)).collect()
 }
@@ -37,7 +37,7 @@ pub fn tiles(adapter: &Adapter) -> Vec<(Shape, Tile)> {
 /// # Errors
 /// Io, when the list cannot be written.
 pub fn keep(adapter: &Adapter, shape: Shape, tile: Tile) -> Result<Option<PathBuf>> {
-    let mut list: List = known::read(FILE);
+    let mut list: List = adapter_cache::read(FILE);
     let stays = |e: &Entry| !e.key.same(adapter) || (e.key.current(adapter) && e.shape != shape);
     list.tiles.retain(stays);
     list.tiles.push(Entry {
@@ -45,5 +45,5 @@ pub fn keep(adapter: &Adapter, shape: Shape, tile: Tile) -> Result<Option<PathBu
         shape,
         tile,
     });
-    known::write(FILE, &list)
+    adapter_cache::write(FILE, &list)
 }

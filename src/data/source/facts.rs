@@ -19,7 +19,7 @@ pub(super) struct Facts {
     pub hash: blake3::Hash,
     /// What it is if it is no text.
     pub format: Option<Format>,
-    /// The program that unpacks it, where it is compressed.
+    /// The program that decompresses it, where it is compressed.
     pub packed: Option<&'static str>,
 }
 
@@ -46,7 +46,7 @@ impl Facts {
         let returns = census.lone_returns();
         let lines = vocabulary.of_lines();
         let ends = lines || vocabulary.kind() == VocabKind::Word;
-        // What changes line ends, from the text as it is unpacked.
+        // What changes line ends, from the text as it is decompressed.
         let tr = |what: &str| match self.packed {
             None => format!("tr {what} < {} > OUT.txt", part.shell()),
             Some(program) => format!("{program} -dc {} | tr {what} > OUT.txt", part.shell()),

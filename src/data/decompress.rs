@@ -23,7 +23,7 @@ pub(super) enum Fault {
 }
 
 /// The text that bytes stand for, decompressed where they are compressed.
-pub(super) struct Unpacked<'a> {
+pub(super) struct Decompressed<'a> {
     inner: Inner<'a>,
     /// Whether the raw bytes came to their end.
     ended: Rc<Cell<bool>>,
@@ -39,7 +39,7 @@ enum Inner<'a> {
     Zstd(Box<Zstd<'a>>),
 }
 
-impl<'a> Unpacked<'a> {
+impl<'a> Decompressed<'a> {
     /// Looks at the first bytes of `raw`.
     pub fn new(raw: Box<dyn Read + 'a>) -> Result<Self, Fault> {
         let (ended, failed) = (Rc::default(), Rc::default());
@@ -62,14 +62,14 @@ impl<'a> Unpacked<'a> {
             }
             _ => Inner::Plain(raw),
         };
-        Ok(Unpacked {
+        Ok(Decompressed {
             inner,
             ended,
             failed,
         })
     }
 
-    /// The program that unpacks it, where it is compressed.
+    /// The program that decompresses it, where it is compressed.
     pub fn packed(&self) -> Option<&'static str> {
         match self.inner {
             Inner::Plain(_) => None,
