@@ -16,7 +16,7 @@ use super::cpu::{Cpu, Number};
 use super::gpu::Gpu;
 use crate::cell::real::Real;
 use crate::error::{Error, Result};
-use crate::op::{Live, Matrix, Op, Plan, Role, Scan, SlotId};
+use crate::op::{Matrix, Op, Plan, Role, RowCount, Scan, SlotId};
 
 /// How one slot that an operation wrote compares.
 #[derive(Clone, Debug)]
@@ -309,8 +309,9 @@ impl<F: Number> Twins<F> {
 
     /// Rows that do not count are left alone by operations, and here.
     fn nan(&mut self, m: Matrix) {
-        let count = |l: Live| self.cpu.read_words(l.slot)[l.word];
-        let rows = { m.live }.map_or(m.rows, |live| live.rows(m.rows, count(live)));
+        let count = |l: RowCount| self.cpu.read_words(l.slot)[l.word];
+        let rows =
+            { m.row_count }.map_or(m.rows, |row_count| row_count.rows(m.rows, count(row_count)));
         let values = self.cpu.write(m.slot);
         for r in 0..rows {
             let at = m.offset + r * m.stride;

@@ -10,7 +10,8 @@ use super::softmax_xent::{Positions, SoftmaxXent};
 use super::{Builder, Param, Signal};
 use crate::error::{Error, Result};
 use crate::op::{
-    Add, Clusters, Fill, Gather, Live, LogSoftmax, MatMul, Matrix, Op, Role, Scatter, SlotId, Tail,
+    Add, Clusters, Fill, Gather, LogSoftmax, MatMul, Matrix, Op, Role, RowCount, Scatter, SlotId,
+    Tail,
 };
 
 /// The layer.
@@ -149,12 +150,12 @@ impl Adaptive {
                     builder.plan.add(name, &[1, rows], Role::Numbers)
                 }),
             };
-            let live = Live {
+            let row_count = RowCount {
                 slot: counts,
                 word,
                 before: 0,
             };
-            self.tail(builder, tail, &own, x, live, positions.losses, grad);
+            self.tail(builder, tail, &own, x, row_count, positions.losses, grad);
             slots.push(own);
         }
         let ends = self.cutoffs.iter().chain([&self.vocab]);
@@ -177,7 +178,7 @@ impl Adaptive {
         cluster: &Cluster,
         slots: &Tail,
         x: Matrix,
-        live: Live,
+        row_count: RowCount,
         losses: Matrix,
         grad: Option<Matrix>,
     ) {
@@ -188,14 +189,17 @@ impl Adaptive {
         } = cluster;
         let rows = x.rows;
         let counted = |m: Matrix| Matrix {
-            live: Some(live),
+            row_count: Some(row_count),
             ..m
         };
         let own = counted(builder.scratch(format!("{name}.x"), rows, x.cols));
         builder.push(Op::Gather(Gather {
             name: format!("{name}.gather"),
             ids: slots.rows,
-            table: Matrix { live: None, ..x },
+            table: Matrix {
+                row_count: None,
+                ..x
+            },
             out: own,
             at: 0,
         }));
@@ -231,7 +235,10 @@ impl Adaptive {
                 name,
                 index: slots.index,
                 from,
-                into: Matrix { live: None, ..into },
+                into: Matrix {
+                    row_count: None,
+                    ..into
+                },
                 accumulate: true,
                 at: 0,
             }));
@@ -263,7 +270,10 @@ impl Adaptive {
             name: format!("{name}.gather.backward"),
             index: slots.index,
             from: into,
-            into: Matrix { live: None, ..grad },
+            into: Matrix {
+                row_count: None,
+                ..grad
+            },
             accumulate: true,
             at: 0,
         }));

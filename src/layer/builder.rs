@@ -6,8 +6,8 @@ use super::{Param, Signal};
 use crate::op::derived::{Source, SparseTable};
 use crate::op::scan::Packed;
 use crate::op::{
-    Add, Control, Fill, Gather, Hyper, Live, Matrix, Op, Packing, Parameter, Plan, Report, Role,
-    Scatter, SlotId,
+    Add, Control, Fill, Gather, Hyper, Matrix, Op, Packing, Parameter, Plan, Report, Role,
+    RowCount, Scatter, SlotId,
 };
 
 /// Parameters and their copies start at multiples of this many elements, so that a kernel can read four at once.
@@ -127,9 +127,9 @@ impl Builder {
     }
 
     /// Where a run says how many rows count; absent where all do.
-    pub fn live(&self) -> Option<Live> {
+    pub fn row_count(&self) -> Option<RowCount> {
         let word = Packing::ROWS;
-        self.plan.io.counts.map(|slot| Live {
+        self.plan.io.counts.map(|slot| RowCount {
             slot,
             word,
             before: 0,
@@ -238,7 +238,7 @@ impl Builder {
             rows,
             cols,
             stride: cols,
-            live: None,
+            row_count: None,
         };
         self.plan.parameters.push(Parameter {
             name: name.into(),
@@ -261,7 +261,7 @@ impl Builder {
         let shape = [self.window[0], self.window[1], cols];
         let slot = self.plan.add(name, &shape, Role::Activation);
         Matrix {
-            live: self.live(),
+            row_count: self.row_count(),
             ..self.plan.matrix(slot)
         }
     }
@@ -304,7 +304,7 @@ impl Builder {
             rows: 1,
             cols,
             stride: cols,
-            live: None,
+            row_count: None,
         }
     }
 
@@ -318,7 +318,7 @@ impl Builder {
             rows: 1,
             cols,
             stride: cols,
-            live: None,
+            row_count: None,
         })
     }
 
@@ -495,7 +495,7 @@ impl Builder {
             rows: 1,
             cols,
             stride: cols,
-            live: None,
+            row_count: None,
         };
         (row(self.parameters), row(self.gradients))
     }

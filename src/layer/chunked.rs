@@ -88,11 +88,15 @@ impl Classifier<'_> {
         };
         let cut = Cut::new(x.rows, vocab, most).unwrap_or(whole);
         // Rows that a run counts are counted from the first one on.
-        let rows = if x.live.is_some() { x.rows } else { cut.rows };
+        let rows = if x.row_count.is_some() {
+            x.rows
+        } else {
+            cut.rows
+        };
         let stats = builder.scratch(format!("{name}.stats"), x.rows, SoftmaxStats::STATS);
         let scores = builder.scratch(format!("chunk.{name}"), rows, cut.symbols);
         let grad = builder.training.then(|| Matrix {
-            live: x.live,
+            row_count: x.row_count,
             ..builder.scratch(format!("d.{name}.input"), x.rows, x.cols)
         });
         let mut added = |p: Param| builder.training && builder.accumulate(p.grad);
@@ -216,7 +220,7 @@ impl Classifier<'_> {
             rows,
             cols: symbols,
             stride: symbols,
-            live: self.x.live,
+            row_count: self.x.row_count,
             ..parts.scores
         }
     }

@@ -149,7 +149,7 @@ impl Recurrent {
                     rows: b,
                     cols: h,
                     stride: h,
-                    live: None,
+                    row_count: None,
                 },
                 into,
                 accumulate: builder.accumulate(into),
@@ -281,7 +281,7 @@ impl Layer for Recurrent {
                 rows,
                 cols: stride,
                 stride,
-                live: builder.live(),
+                row_count: builder.row_count(),
             }
         });
         let (way, hoisted) = match self.cell.input_source() {
@@ -343,7 +343,7 @@ impl Layer for Recurrent {
             rows,
             cols: h,
             stride: h,
-            live: builder.live(),
+            row_count: builder.row_count(),
         };
         if self.reversed {
             output = builder.reversed(format!("output.{label}"), output, b);
@@ -427,7 +427,7 @@ impl Layer for Recurrent {
             rows: b,
             cols: totals * h,
             stride: totals * h,
-            live: None,
+            row_count: None,
         };
         if totals.cols > 0 {
             builder.push(Op::Zero(Zero {
@@ -442,7 +442,7 @@ impl Layer for Recurrent {
                 rows: self.cell.states.len() * b,
                 cols: h,
                 stride: h,
-                live: None,
+                row_count: None,
             });
         }
         builder.push(Op::Scan(scan.clone()));
@@ -456,7 +456,7 @@ impl Layer for Recurrent {
             rows,
             cols: deltas * h,
             stride: deltas * h,
-            live: builder.live(),
+            row_count: builder.row_count(),
         };
         for (s, source) in self.cell.sources.iter().enumerate() {
             let a = match source.kind {
@@ -468,7 +468,7 @@ impl Layer for Recurrent {
                         rows: b + rows,
                         cols: h,
                         stride: h,
-                        live: None,
+                        row_count: None,
                     };
                     let name = format!("before.{}.{label}", self.cell.states[k]);
                     builder.before(name, states)
@@ -479,7 +479,7 @@ impl Layer for Recurrent {
                     rows,
                     cols: h,
                     stride: h,
-                    live: builder.live(),
+                    row_count: builder.row_count(),
                 },
                 SourceKind::Made { slot, .. } => Matrix {
                     slot: scan.kept?,
@@ -487,7 +487,7 @@ impl Layer for Recurrent {
                     rows,
                     cols: h,
                     stride: scan.kept_values() * h,
-                    live: builder.live(),
+                    row_count: builder.row_count(),
                 },
             };
             for run in self.source_runs(s) {

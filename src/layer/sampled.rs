@@ -87,7 +87,7 @@ impl Sampled {
             }));
         }
         let scores = Matrix {
-            live: x.live,
+            row_count: x.row_count,
             ..builder.scratch("out.head", rows, columns)
         };
         let product = |name: &str, a: Matrix, b: Matrix, c: Matrix| MatMul {
@@ -126,7 +126,7 @@ impl Sampled {
         let d_own = builder.scratch("d.candidates.weight", columns, x.cols);
         let d_bias = builder.scratch("d.candidates.bias", 1, columns);
         let grad = Matrix {
-            live: x.live,
+            row_count: x.row_count,
             ..builder.scratch("d.head.input", rows, x.cols)
         };
         builder.push(Op::MatMul(MatMul {

@@ -78,7 +78,7 @@ impl SoftmaxXent {
             rows: 1,
             cols: rows,
             stride: rows,
-            live: None,
+            row_count: None,
         };
         Positions {
             ids,

@@ -132,7 +132,7 @@ pub(super) fn unroll(
 fn refuse(ops: &[Op], pieces: usize) -> Result<()> {
     for op in ops {
         let mut touched = op.reads().into_iter().chain(op.writes());
-        if touched.any(|m| m.live.is_some()) {
+        if touched.any(|m| m.row_count.is_some()) {
             return Err(Error::usage(format!(
                 "recompute, accumulate: expected rows of a window that are all in use; {} has rows that a run counts",
                 op.name()
@@ -357,7 +357,7 @@ impl Writer<'_> {
             rows: 1,
             cols,
             stride: cols,
-            live: None,
+            row_count: None,
         };
         let (from, to) = (step(0), step(scan.steps));
         match piece + 1 == self.pieces {
@@ -407,7 +407,7 @@ impl Writer<'_> {
             rows: shape[0],
             cols: width,
             stride: shape[1] * width,
-            live: None,
+            row_count: None,
         }
     }
 

@@ -33,7 +33,7 @@ impl Carry {
             rows: self.states,
             cols,
             stride: cols,
-            live: None,
+            row_count: None,
         }
     }
 

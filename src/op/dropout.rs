@@ -171,7 +171,7 @@ mod tests {
             rows,
             cols,
             stride: cols,
-            live: None,
+            row_count: None,
         };
         Dropout {
             name: "dropout".into(),

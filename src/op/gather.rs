@@ -89,6 +89,6 @@ pub(super) fn words(slot: SlotId, count: usize) -> Matrix {
         rows: 1,
         cols: count,
         stride: count,
-        live: None,
+        row_count: None,
     }
 }

@@ -49,7 +49,7 @@ pub use operand::{Access, Operand, Precision};
 pub use optimizer::{Optimizer, Rule};
 pub use penalty::Penalty;
 pub use plan::{
-    Control, Fill, Gate, Hyper, Io, Live, Matrix, Packing, Parameter, Plan, Report, Role, Slot,
+    Control, Fill, Gate, Hyper, Io, Matrix, Packing, Parameter, Plan, Report, Role, RowCount, Slot,
     SlotId,
 };
 pub use propagation::Propagation;

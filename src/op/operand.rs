@@ -178,7 +178,7 @@ impl<'a> Operand<'a> {
 
 /// What is read, the counts of rows and what is added to included.
 pub(super) fn reads(operands: &[Operand<'_>]) -> Vec<Matrix> {
-    let counts = operands.iter().filter_map(|o| o.matrix().live);
+    let counts = operands.iter().filter_map(|o| o.matrix().row_count);
     let counts = counts.map(|l| words(l.slot, l.word + 1));
     let read = operands.iter().filter(|o| o.reads());
     read.map(Operand::matrix).chain(counts).collect()
@@ -214,7 +214,7 @@ impl Op {
         let mut any = false;
         for operand in op.operands() {
             if let (Place::Field(matrix), true) = (operand.place, operand.counted) {
-                any |= matrix.live.is_some();
+                any |= matrix.row_count.is_some();
                 *matrix = f(*matrix);
             }
         }

@@ -173,7 +173,7 @@ mod tests {
             rows,
             cols,
             stride: cols,
-            live: None,
+            row_count: None,
         };
         Penalty {
             name: "penalty".into(),

@@ -83,12 +83,12 @@ pub struct Matrix {
     /// Elements from one row to the next, at least `cols`.
     pub stride: usize,
     /// Where a run says how many of the rows, from the first on, count in it; all where absent.
-    pub live: Option<Live>,
+    pub row_count: Option<RowCount>,
 }
 
 /// A number that the host gives with every run: how many rows of a matrix count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Live {
+pub struct RowCount {
     /// The plan's slot of counts.
     pub slot: SlotId,
     /// Its word.
@@ -97,7 +97,7 @@ pub struct Live {
     pub before: usize,
 }
 
-impl Live {
+impl RowCount {
     /// How many rows count of the `most` that a matrix has, where the host's number is `count`.
     pub fn rows(&self, most: usize, count: u32) -> usize {
         most.min((count as usize).saturating_sub(self.before))
@@ -121,9 +121,9 @@ impl Matrix {
         Matrix {
             offset: self.offset + from * self.stride,
             rows,
-            live: self.live.map(|live| Live {
-                before: live.before + from,
-                ..live
+            row_count: self.row_count.map(|row_count| RowCount {
+                before: row_count.before + from,
+                ..row_count
             }),
             ..self
         }
@@ -476,7 +476,7 @@ impl Plan {
             rows: self.slot(slot).len() / cols.max(1),
             cols,
             stride: cols,
-            live: None,
+            row_count: None,
         }
     }
 

@@ -139,7 +139,7 @@ mod tests {
             rows,
             cols,
             stride: cols,
-            live: None,
+            row_count: None,
         };
         Propagation {
             name: "propagation".into(),

@@ -129,7 +129,7 @@ mod tests {
             rows: 1,
             cols,
             stride: cols,
-            live: None,
+            row_count: None,
         }
     }
 

@@ -158,7 +158,7 @@ mod tests {
             rows: 1,
             cols,
             stride: cols,
-            live: None,
+            row_count: None,
         };
         SoftmaxXent {
             name: "loss".into(),

@@ -291,14 +291,14 @@ fn rows(slot: super::SlotId, offset: usize, rows: usize, cols: usize) -> Matrix 
         rows,
         cols,
         stride: cols,
-        live: None,
+        row_count: None,
     }
 }
 
 /// Rows `range` of an operation on `all` rows, of which each of the result hangs on that row of what it reads; none for
 /// other operations.
 fn part(op: &Op, all: usize, range: Range<usize>) -> Option<Op> {
-    let whole = |m: &Matrix| m.rows == all && m.live.is_none();
+    let whole = |m: &Matrix| m.rows == all && m.row_count.is_none();
     if !op.writes().iter().all(whole) {
         return None;
     }

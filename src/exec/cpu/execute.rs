@@ -51,11 +51,11 @@ impl<F: Real> Cpu<F> {
 
     /// A matrix of the rows that count in this run.
     pub(crate) fn counted(&self, matrix: Matrix) -> Matrix {
-        match matrix.live {
+        match matrix.row_count {
             None => matrix,
-            Some(live) => Matrix {
-                rows: live.rows(matrix.rows, self.words[live.slot.0][live.word]),
-                live: None,
+            Some(row_count) => Matrix {
+                rows: row_count.rows(matrix.rows, self.words[row_count.slot.0][row_count.word]),
+                row_count: None,
                 ..matrix
             },
         }

@@ -34,7 +34,7 @@ pub(super) struct Dispatch {
 
 impl Dispatch {
     /// Whether it has anything to do where the longest packed sequence has so many steps.
-    pub fn live(&self, longest: u32) -> bool {
+    pub fn recorded(&self, longest: u32) -> bool {
         self.packed.is_none_or(|step| step < longest)
     }
 }

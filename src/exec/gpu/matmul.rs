@@ -22,8 +22,8 @@ fn sizes(template: Template, op: &MatMul) -> Template {
     let (m, k, n) = op.dims();
     // Rows of A that count are rows of the product, or, transposed, what is summed over.
     let (rows, depth) = match op.transpose_a {
-        false => (op.a.live, None),
-        true => (None, op.a.live),
+        false => (op.a.row_count, None),
+        true => (None, op.a.row_count),
     };
     let template = template
         .counted("M", m, rows)

@@ -138,7 +138,13 @@ pub(super) fn scatter(
         .flag("ACCUMULATE", op.accumulate)
         .buffer("index", op.index)
         // The index lists only rows that count.
-        .matrix("from", &Matrix { live: None, ..from })
+        .matrix(
+            "from",
+            &Matrix {
+                row_count: None,
+                ..from
+            },
+        )
         .matrix("into", &into);
     flat(template, tile, &op.name, into.rows * into.cols)
 }
@@ -201,7 +207,7 @@ pub(super) fn softmax_xent(op: &SoftmaxXent, tile: &Tile) -> Result<Source> {
         .size("FIRST", op.first)
         .flag("SHARED", lanes > 1)
         .flag("GRADIENT", op.gradient)
-        .flag("COUNTED", op.logits.live.is_some())
+        .flag("COUNTED", op.logits.row_count.is_some())
         .size("MOST", op.logits.rows)
         .number("LOWEST", crate::op::softmax_xent::LOWEST)
         .flag("WEIGHTED", op.weights.is_some())
@@ -224,7 +230,10 @@ pub(super) fn softmax_stats(op: &SoftmaxStats, tile: &Tile) -> Result<Source> {
         .size("FROM", op.from)
         .flag("SHARED", lanes > 1)
         .flag("LAST", op.losses.is_some())
-        .flag("COUNTED", op.logits.live.is_some() && op.losses.is_some())
+        .flag(
+            "COUNTED",
+            op.logits.row_count.is_some() && op.losses.is_some(),
+        )
         .size("MOST", op.logits.rows)
         .flag("WEIGHTED", op.weights.is_some())
         .matrix("logits", &op.logits)
@@ -300,7 +309,7 @@ pub(super) fn penalty(op: &Penalty, tile: &Tile) -> Result<Source> {
         .flag("SHARED", lanes > 1)
         .flag("TEMPORAL", op.form == Form::Temporal)
         .flag("NORM", op.form == Form::Norm)
-        .flag("COUNTED", op.from.live.is_some())
+        .flag("COUNTED", op.from.row_count.is_some())
         .size("MOST", op.from.rows)
         .matrix("from", &op.from)
         .matrix("grad", &op.grad)

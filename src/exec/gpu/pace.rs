@@ -93,13 +93,13 @@ impl Pace {
         worth || self.runs <= FIRST || self.runs.is_multiple_of(SELDOM)
     }
 
-    /// Takes what submissions took; `live` says which of their dispatches were recorded.
-    pub fn learn(&mut self, measured: &[(Range<usize>, f64)], live: impl Fn(usize) -> bool) {
+    /// Takes what submissions took; `recorded` says which of their dispatches were recorded.
+    pub fn learn(&mut self, measured: &[(Range<usize>, f64)], recorded: impl Fn(usize) -> bool) {
         self.newest = measured.iter().map(|(_, seconds)| *seconds).collect();
         let (mut took, mut taken) = (0.0, 0.0);
         let mut late = false;
         for (part, seconds) in measured {
-            let dispatches = || part.clone().filter(|d| live(*d));
+            let dispatches = || part.clone().filter(|d| recorded(*d));
             let want: f64 = dispatches().map(|d| self.seconds[d]).sum();
             if !(want > 0.0 && seconds.is_finite()) {
                 continue;

@@ -197,7 +197,10 @@ impl Gpu {
 
     /// Records dispatches.
     pub(super) fn record(&self, pass: &mut wgpu::ComputePass<'_>, dispatches: Range<usize>) {
-        for dispatch in self.all[dispatches].iter().filter(|d| d.live(self.longest)) {
+        for dispatch in self.all[dispatches]
+            .iter()
+            .filter(|d| d.recorded(self.longest))
+        {
             let kernel = &self.kernels[dispatch.kernel];
             let offset = [dispatch.offset];
             let offsets = if kernel.told > 0 { &offset[..] } else { &[] };
@@ -250,13 +253,13 @@ impl Gpu {
 
     fn learn(&mut self, measured: &[(Range<usize>, f64)], longest: u32) {
         let (all, pace) = (&self.all, &mut self.pace);
-        let live = |d: usize| all[d].live(longest);
+        let recorded = |d: usize| all[d].recorded(longest);
         let mut measured = measured.to_vec();
         if let Some(each) = self.device.clock() {
             for (part, seconds) in &mut measured {
-                *seconds = each * part.clone().filter(|d| live(*d)).count() as f64;
+                *seconds = each * part.clone().filter(|d| recorded(*d)).count() as f64;
             }
         }
-        pace.learn(&measured, live);
+        pace.learn(&measured, recorded);
     }
 }

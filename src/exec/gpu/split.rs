@@ -235,7 +235,7 @@ mod tests {
             rows,
             cols,
             stride: cols,
-            live: None,
+            row_count: None,
         }
     }
 

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use super::tile::ELEMENT;
-use crate::op::{Live, Matrix, SlotId};
+use crate::op::{Matrix, RowCount, SlotId};
 use crate::{Error, Result};
 
 /// The parts that shaders share.
@@ -72,7 +72,7 @@ pub(super) struct Template {
     texts: BTreeMap<String, String>,
     buffers: BTreeMap<String, SlotId>,
     /// The sizes that are the most that a run may count, and where it says how many.
-    live: BTreeMap<String, Live>,
+    row_count: BTreeMap<String, RowCount>,
 }
 
 impl Template {
@@ -83,7 +83,7 @@ impl Template {
             numbers: BTreeMap::new(),
             texts: BTreeMap::new(),
             buffers: BTreeMap::new(),
-            live: BTreeMap::new(),
+            row_count: BTreeMap::new(),
         }
     }
 
@@ -107,11 +107,12 @@ impl Template {
         self.flag("SUBGROUP", value).text("LANE", lane)
     }
 
-    /// A whole number that is `most` or, with `live`, what the run says if that is less.
-    pub fn counted(mut self, name: &str, most: usize, live: Option<Live>) -> Template {
-        self.live.extend(live.map(|l| (name.to_string(), l)));
+    /// A whole number that is `most` or, with `row_count`, what the run says if that is less.
+    pub fn counted(mut self, name: &str, most: usize, row_count: Option<RowCount>) -> Template {
+        self.row_count
+            .extend(row_count.map(|l| (name.to_string(), l)));
         self.buffers
-            .extend(live.map(|l| (COUNTS.to_string(), l.slot)));
+            .extend(row_count.map(|l| (COUNTS.to_string(), l.slot)));
         self.size(name, most)
     }
 
@@ -138,7 +139,7 @@ impl Template {
         let upper = name.to_uppercase();
         self.buffer(name, m.slot)
             .size(&format!("{upper}_OFFSET"), m.offset)
-            .counted(&format!("{upper}_ROWS"), m.rows, m.live)
+            .counted(&format!("{upper}_ROWS"), m.rows, m.row_count)
             .size(&format!("{upper}_COLS"), m.cols)
             .size(&format!("{upper}_STRIDE"), m.stride)
     }
@@ -173,11 +174,11 @@ impl Template {
         let mut sizes = self.sizes.clone();
         let mut body = String::new();
         self.expand(&lines, &mut sizes, &mut body)?;
-        for (name, live) in &self.live {
+        for (name, row_count) in &self.row_count {
             let function = format!("count_{}", name.to_lowercase());
             body = renamed(&body, name, &format!("{function}()"));
-            let (most, word) = (self.sizes[name], live.word);
-            let count = match live.before {
+            let (most, word) = (self.sizes[name], row_count.word);
+            let count = match row_count.before {
                 0 => format!("${COUNTS}[{word}]"),
                 before => format!("max({before}u, ${COUNTS}[{word}]) - {before}u"),
             };
@@ -191,7 +192,11 @@ impl Template {
         let (body, binds) = self.bind(&body, &types)?;
         let step = body.contains("step.");
         let mut text = String::new();
-        for (name, value) in self.sizes.iter().filter(|s| !self.live.contains_key(s.0)) {
+        for (name, value) in self
+            .sizes
+            .iter()
+            .filter(|s| !self.row_count.contains_key(s.0))
+        {
             let _ = writeln!(text, "const {name}: u32 = {value}u;");
         }
         for (name, value) in &self.numbers {

@@ -278,7 +278,7 @@ mod tests {
             rows,
             cols,
             stride: cols,
-            live: None,
+            row_count: None,
         }
     }
 
