@@ -147,7 +147,7 @@ impl Operation for Dropout {
         })
     }
 
-    fn told(&self) -> [usize; 2] {
+    fn dispatch_parameters(&self) -> [usize; 2] {
         [self.at, self.stream as usize]
     }
 

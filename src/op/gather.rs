@@ -72,7 +72,7 @@ impl Operation for Gather {
         vec![&mut self.table]
     }
 
-    fn told(&self) -> [usize; 2] {
+    fn dispatch_parameters(&self) -> [usize; 2] {
         [self.at, 0]
     }
 

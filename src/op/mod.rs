@@ -147,8 +147,8 @@ pub trait Operation: Clone {
         Vec::new()
     }
 
-    /// What its kernels are told instead of being others for it: where its segment begins, and its first random stream.
-    fn told(&self) -> [usize; 2] {
+    /// Its dispatch parameters, which keep its kernels from being others for it: where its segment begins, and its first random stream.
+    fn dispatch_parameters(&self) -> [usize; 2] {
         [0, 0]
     }
 
@@ -233,9 +233,9 @@ macro_rules! ops {
                 match self { $(Op::$variant(op) => op.tables_mut()),+ }
             }
 
-            /// See [`Operation::told`].
-            pub fn told(&self) -> [usize; 2] {
-                match self { $(Op::$variant(op) => op.told()),+ }
+            /// See [`Operation::dispatch_parameters`].
+            pub fn dispatch_parameters(&self) -> [usize; 2] {
+                match self { $(Op::$variant(op) => op.dispatch_parameters()),+ }
             }
 
             /// See [`Operation::scans`].

@@ -150,7 +150,7 @@ impl Operation for Penalty {
         self.from.cols
     }
 
-    fn told(&self) -> [usize; 2] {
+    fn dispatch_parameters(&self) -> [usize; 2] {
         [self.at, 0]
     }
 

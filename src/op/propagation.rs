@@ -116,7 +116,7 @@ impl Operation for Propagation {
         self.sent.cols
     }
 
-    fn told(&self) -> [usize; 2] {
+    fn dispatch_parameters(&self) -> [usize; 2] {
         [self.at, 0]
     }
 

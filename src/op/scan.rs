@@ -438,7 +438,7 @@ impl Operation for Scan {
         std::slice::from_ref(self)
     }
 
-    fn told(&self) -> [usize; 2] {
+    fn dispatch_parameters(&self) -> [usize; 2] {
         [self.at, self.streams.first().map_or(0, |s| *s as usize)]
     }
 

@@ -117,7 +117,7 @@ impl Operation for Scatter {
         self.from.rows
     }
 
-    fn told(&self) -> [usize; 2] {
+    fn dispatch_parameters(&self) -> [usize; 2] {
         [self.at, 0]
     }
 

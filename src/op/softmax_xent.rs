@@ -138,7 +138,7 @@ impl Operation for SoftmaxXent {
         self.logits.cols
     }
 
-    fn told(&self) -> [usize; 2] {
+    fn dispatch_parameters(&self) -> [usize; 2] {
         [self.at, 0]
     }
 

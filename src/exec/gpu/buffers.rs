@@ -1,11 +1,11 @@
-//! What a plan needs on a device: a buffer a slot, the steps that kernels are told, and kernels bound to both.
+//! What a plan needs on a device: a buffer a slot, the dispatch parameters of kernels, and kernels bound to both.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::device::Device;
-use super::lower::Told;
+use super::lower::DispatchParameters;
 use super::pipeline::{Pipeline, STEP_BYTES};
 use super::template::Source;
 use crate::op::Plan;
@@ -16,8 +16,8 @@ pub(super) struct Kernel {
     pub label: String,
     pub pipeline: Arc<Pipeline>,
     pub bind: wgpu::BindGroup,
-    /// How many steps it is told of.
-    pub told: usize,
+    /// How many dispatch parameters it takes.
+    pub parameters: usize,
     pub groups: [u32; 3],
 }
 
@@ -65,11 +65,11 @@ pub(super) fn bytes(width: usize, elements: usize) -> u64 {
         .max(vector)
 }
 
-/// What kernels are told, each at an offset that a binding may have.
+/// The dispatch parameters of kernels, each at an offset that a binding may have.
 pub(super) struct Steps {
-    /// All of it, with nothing told where the next offset is further on.
-    numbers: Vec<Told>,
-    places: HashMap<Vec<Told>, usize>,
+    /// All of them, with zeros where the next offset is further on.
+    numbers: Vec<DispatchParameters>,
+    places: HashMap<Vec<DispatchParameters>, usize>,
     /// Between two offsets.
     stride: usize,
 }
@@ -84,15 +84,18 @@ impl Steps {
         }
     }
 
-    /// Where a dispatch finds what it is told: an entry for each part of its kernel.
-    pub fn offset(&mut self, told: &[Told]) -> u32 {
+    /// Where a dispatch finds its parameters: an entry for each part of its kernel.
+    pub fn offset(&mut self, parameters: &[DispatchParameters]) -> u32 {
         let (numbers, stride) = (&mut self.numbers, self.stride);
-        let known = self.places.get(told).copied();
+        let known = self.places.get(parameters).copied();
         let place = known.unwrap_or_else(|| {
             let place = numbers.len();
-            numbers.extend(told);
-            numbers.resize(numbers.len().next_multiple_of(stride), Told::default());
-            self.places.insert(told.to_vec(), place);
+            numbers.extend(parameters);
+            numbers.resize(
+                numbers.len().next_multiple_of(stride),
+                DispatchParameters::default(),
+            );
+            self.places.insert(parameters.to_vec(), place);
             place
         });
         (place as u64 * STEP_BYTES) as u32
@@ -206,13 +209,13 @@ pub(super) fn kernel(
             },
         })
         .collect();
-    if source.told > 0 {
+    if source.parameters > 0 {
         entries.push(wgpu::BindGroupEntry {
             binding: entries.len() as u32,
             resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
                 buffer: steps,
                 offset: 0,
-                size: std::num::NonZeroU64::new(STEP_BYTES * source.told as u64),
+                size: std::num::NonZeroU64::new(STEP_BYTES * source.parameters as u64),
             }),
         });
     }
@@ -226,7 +229,7 @@ pub(super) fn kernel(
         label: source.label.clone(),
         pipeline,
         bind,
-        told: source.told,
+        parameters: source.parameters,
         groups: source.groups,
     })
 }

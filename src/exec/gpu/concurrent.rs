@@ -1,7 +1,7 @@
-//! Several kernels as one: each has workgroups of its own in a dispatch, and is told its own step.
+//! Several kernels as one: each has workgroups of its own in a dispatch, and dispatch parameters of its own.
 //!
-//! WGSL has no name spaces, so every global name of a text gets the number of its part. What a part is told begins with its
-//! step and ends with how many steps it goes through; a part that is told 0 of them has nothing to do.
+//! WGSL has no name spaces, so every global name of a text gets the number of its part. The dispatch parameters of a part begin with its
+//! step and end with how many steps it goes through; a part with 0 of them has nothing to do.
 
 use std::fmt::Write;
 
@@ -67,7 +67,7 @@ pub(super) fn merged(
                         lane = ", @builtin(subgroup_invocation_id) lane: u32";
                         "lane".to_string()
                     }
-                    other => return Err(fault(format!("an entry point is told {other}"))),
+                    other => return Err(fault(format!("an entry point is parameters {other}"))),
                 })
             })
             .collect::<Result<Vec<String>>>()?;
@@ -75,10 +75,10 @@ pub(super) fn merged(
         first += part.binds.len();
         groups += own;
     }
-    let told = parts.len();
+    let parameters = parts.len();
     let _ = write!(
         text,
-        "@group(0) @binding({first}) var<uniform> steps: array<vec4<u32>, {told}>;\n\
+        "@group(0) @binding({first}) var<uniform> steps: array<vec4<u32>, {parameters}>;\n\
          @compute @workgroup_size(GROUP_0)\n\
          fn main(@builtin(num_workgroups) groups: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>, \
          @builtin(local_invocation_index) local: u32{lane}) {{\n\
@@ -88,7 +88,7 @@ pub(super) fn merged(
         label: label.to_string(),
         text: enabled + &text,
         binds,
-        told,
+        parameters,
         groups: flat_groups(groups as usize, 1),
         numbers: Vec::new(),
     })
@@ -102,7 +102,7 @@ struct Numbered {
     arguments: Vec<Argument>,
 }
 
-/// What an entry point is told.
+/// An argument of an entry point.
 struct Argument {
     builtin: String,
     name: String,
@@ -115,9 +115,12 @@ fn numbered(part: &Source, n: usize, first: usize) -> std::result::Result<Number
         return Err(format!("{} has no GROUP", part.label));
     }
     let (before, after) = part.text.split_once(HEAD).ok_or("no entry point")?;
-    let (told, body) = after.split_once(") {\n").ok_or("an open head")?;
-    let arguments = told.split(", ").map(argument).collect::<Option<Vec<_>>>();
-    let arguments = arguments.ok_or(format!("cannot read `{told}`"))?;
+    let (parameters, body) = after.split_once(") {\n").ok_or("an open head")?;
+    let arguments = parameters
+        .split(", ")
+        .map(argument)
+        .collect::<Option<Vec<_>>>();
+    let arguments = arguments.ok_or(format!("cannot read `{parameters}`"))?;
     let plain: Vec<String> = { arguments.iter() }
         .map(|a| format!("{}: {}", a.name, a.of))
         .collect();
@@ -208,7 +211,7 @@ mod tests {
                 write: true,
                 window: None,
             }],
-            told: 1,
+            parameters: 1,
             groups: [groups, 1, 1],
             numbers: Vec::new(),
         }
@@ -225,7 +228,10 @@ mod tests {
     #[test]
     fn parts_keep_their_names_apart_and_their_workgroups() {
         let one = merged("both", &[source(0, 3), source(1, 2)], &plan(), 2).unwrap();
-        assert_eq!((one.told, one.groups, one.binds.len()), (2, [5, 1, 1], 2));
+        assert_eq!(
+            (one.parameters, one.groups, one.binds.len()),
+            (2, [5, 1, 1], 2)
+        );
         for want in [
             "@binding(0) var<storage, read_write> buffer0_0: array<V_0>;",
             "@binding(1) var<storage, read_write> buffer0_1: array<V_1>;",
@@ -252,8 +258,8 @@ mod tests {
         };
         assert!(of(&[source(0, 1), source(1, 1)], 1).contains("1 are the limit"));
         assert!(of(&[source(0, 1), source(0, 1)], 2).contains("writes to a"));
-        let mut told = source(1, 1);
-        told.text = told.text.replace("workgroup_id", "num_subgroups");
-        assert!(of(&[source(0, 1), told], 2).contains("num_subgroups"));
+        let mut parameters = source(1, 1);
+        parameters.text = parameters.text.replace("workgroup_id", "num_subgroups");
+        assert!(of(&[source(0, 1), parameters], 2).contains("num_subgroups"));
     }
 }

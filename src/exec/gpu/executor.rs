@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::buffers::{Dispatch, Held, Kernel, Steps, allocate, bindable, kernel};
 use super::device::Device;
-use super::lower::{Lowered, Told, lower, scheduled};
+use super::lower::{DispatchParameters, Lowered, lower, scheduled};
 use super::pace::Pace;
 use super::pipeline::compile_all;
 use super::readback::Ring;
@@ -143,12 +143,12 @@ impl Gpu {
                 }
                 places.push(place);
             }
-            let dispatch = |(kernel, told): &(usize, Vec<Told>)| Dispatch {
+            let dispatch = |(kernel, parameters): &(usize, Vec<DispatchParameters>)| Dispatch {
                 kernel: places[*kernel],
                 part: lowered.parts[*kernel],
-                offset: steps.offset(told),
+                offset: steps.offset(parameters),
                 packed: packed
-                    .then_some(told[0][0])
+                    .then_some(parameters[0][0])
                     .filter(|step| *step != u32::MAX),
             };
             let first = all.len();

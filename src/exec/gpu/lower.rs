@@ -11,10 +11,10 @@ use super::{double, half, matmul, operation, scan};
 use crate::op::{ConcurrentScans, Direction, Matrix, Op, Operation, Plan, Scan, Scatter};
 use crate::{Error, Result};
 
-/// What a kernel is told instead of being another one for it: the step, where its operation's piece of the window begins,
+/// What a dispatch gives its kernel as a uniform, so that the kernel need not be another one for it: the step, where its operation's piece of the window begins,
 /// the first stream of its random numbers, and how many steps it goes through; where it binds a range of rows, the first one
 /// of them in place of that.
-pub(super) type Told = [u32; 4];
+pub(super) type DispatchParameters = [u32; 4];
 
 /// In place of one of an operation's costs: all of them.
 pub(super) const WHOLE: usize = usize::MAX;
@@ -25,8 +25,8 @@ pub(super) struct Lowered {
     pub kernels: Vec<Source>,
     /// For each kernel, which of the operation's costs it is a share of.
     pub parts: Vec<usize>,
-    /// Dispatches: a kernel, and what each of its parts is told.
-    pub order: Vec<(usize, Vec<Told>)>,
+    /// Dispatches: a kernel, and the parameters of each of its parts.
+    pub order: Vec<(usize, Vec<DispatchParameters>)>,
     /// What the tile has and these kernels have not, and why.
     pub left_out: Option<String>,
 }
@@ -67,7 +67,7 @@ pub(super) fn lower(op: &Op, plan: &Plan, tile: &Tile, fit: Fit) -> Result<Lower
         None => made(true, None).or_else(|_: Error| made(false, None))?,
         Some(made) => made,
     };
-    let [at, stream] = op.told().map(|n| n as u32);
+    let [at, stream] = op.dispatch_parameters().map(|n| n as u32);
     let order = match (op.scans().first(), time) {
         (Some(scan), Some(time)) => looped_order(scan, &time, at, stream),
         (Some(scan), None) => step_order(scan, at, stream),
@@ -121,7 +121,7 @@ fn in_ranges(scan: &Scan, ranges: &Ranges, tile: &Tile, mut windows: Windows) ->
         }
     }
     finish(&mut kernels, &windows)?;
-    let [at, stream] = Operation::told(scan).map(|n| n as u32);
+    let [at, stream] = Operation::dispatch_parameters(scan).map(|n| n as u32);
     let why = "no time loop: a slot with the rows of all steps is more than a binding";
     Ok(Lowered {
         parts,
@@ -164,7 +164,7 @@ fn side_by_side(op: &ConcurrentScans, plan: &Plan, tile: &Tile, fit: Fit) -> Res
     let scans = op.scans.iter();
     let parts = scans.map(|scan| lower(&Op::Scan(scan.clone()), plan, &step, fit));
     let parts = parts.collect::<Result<Vec<Lowered>>>()?;
-    let told = |scan: &Scan, t| {
+    let parameters = |scan: &Scan, t| {
         let stream = scan.streams.first().copied().unwrap_or(0);
         [t, scan.at as u32, stream, 1]
     };
@@ -181,16 +181,16 @@ fn side_by_side(op: &ConcurrentScans, plan: &Plan, tile: &Tile, fit: Fit) -> Res
     for i in 0..op.steps() {
         for stage in 0..op.stages() {
             let step = |scan: &Scan| match scan.direction {
-                _ if i >= scan.range.len() => Told::default(),
-                Direction::Forward => told(scan, (scan.range.start + i) as u32),
-                Direction::Backward => told(scan, (scan.range.end - 1 - i) as u32),
+                _ if i >= scan.range.len() => DispatchParameters::default(),
+                Direction::Forward => parameters(scan, (scan.range.start + i) as u32),
+                Direction::Backward => parameters(scan, (scan.range.end - 1 - i) as u32),
             };
             order.push((stage, with(stage).map(step).collect()));
         }
     }
     for (scan, lowered) in op.scans.iter().zip(parts) {
         if scan.initial && scan.direction == Direction::Backward {
-            order.push((kernels.len(), vec![told(scan, u32::MAX)]));
+            order.push((kernels.len(), vec![parameters(scan, u32::MAX)]));
             kernels.extend(lowered.kernels.into_iter().next_back());
         }
     }
@@ -203,7 +203,7 @@ fn side_by_side(op: &ConcurrentScans, plan: &Plan, tile: &Tile, fit: Fit) -> Res
 }
 
 /// The dispatches of a scan that goes step by step: each of its stages, and last the initial states' gradients.
-fn step_order(op: &Scan, at: u32, stream: u32) -> Vec<(usize, Vec<Told>)> {
+fn step_order(op: &Scan, at: u32, stream: u32) -> Vec<(usize, Vec<DispatchParameters>)> {
     let stages = op.stages().len();
     let step = |t: usize| (0..stages).map(move |s| (s, vec![[t as u32, at, stream, 1]]));
     match op.direction {
@@ -217,7 +217,12 @@ fn step_order(op: &Scan, at: u32, stream: u32) -> Vec<(usize, Vec<Told>)> {
 }
 
 /// The dispatches of a scan that loops over time.
-fn looped_order(op: &Scan, time: &Loop, at: u32, stream: u32) -> Vec<(usize, Vec<Told>)> {
+fn looped_order(
+    op: &Scan,
+    time: &Loop,
+    at: u32,
+    stream: u32,
+) -> Vec<(usize, Vec<DispatchParameters>)> {
     let range = op.range.clone();
     let firsts = range.clone().step_by(time.steps);
     let parts = firsts.map(|first| (first, time.steps.min(range.end - first)));
@@ -237,21 +242,21 @@ fn looped_order(op: &Scan, time: &Loop, at: u32, stream: u32) -> Vec<(usize, Vec
     }
 }
 
-/// The kernels of an operation: of each, which of the operation's costs it is a share of, and what it is told of its piece.
+/// The kernels of an operation: of each, which of the operation's costs it is a share of, and its part of the dispatch parameters.
 type Kernels = (Vec<usize>, Vec<[u32; 2]>, Vec<Source>);
 
 fn kernels(op: &Op, tile: &Tile, windows: &mut Windows, time: Option<&Loop>) -> Result<Kernels> {
-    let (mut parts, mut pieces_told, mut kernels) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut parts, mut pieces_parameters, mut kernels) = (Vec::new(), Vec::new(), Vec::new());
     for mut piece in split(op, windows.plan(), windows.fit(), tile) {
-        let of_piece = piece.told().map(|n| n as u32);
+        let of_piece = piece.dispatch_parameters().map(|n| n as u32);
         for (part, source) in piece_kernels(&mut piece, tile, windows, time)? {
             kernels.push(source);
-            pieces_told.push(of_piece);
+            pieces_parameters.push(of_piece);
             parts.push(part);
         }
     }
     finish(&mut kernels, windows)?;
-    Ok((parts, pieces_told, kernels))
+    Ok((parts, pieces_parameters, kernels))
 }
 
 /// Slots and numbers of their own precision in place of windows and of f32.

@@ -145,8 +145,8 @@ fn entries(source: &Source) -> Vec<wgpu::BindGroupLayoutEntry> {
         )
     };
     let mut entries: Vec<_> = source.binds.iter().enumerate().map(storage).collect();
-    if source.told > 0 {
-        let size = std::num::NonZeroU64::new(STEP_BYTES * source.told as u64);
+    if source.parameters > 0 {
+        let size = std::num::NonZeroU64::new(STEP_BYTES * source.parameters as u64);
         entries.push(entry(
             entries.len(),
             wgpu::BufferBindingType::Uniform,

@@ -4,9 +4,9 @@
 //! A place is a row's number among those of all steps. A range owns places that follow one another, those of whole steps
 //! where rows are neither packed nor without a memory, and binds what its places read and write: of states and of deltas
 //! B rows more, so that those of the step before, or behind, are among them. The kernels of most ranges have one text: a
-//! range's first place is what they are told, in place of how many steps they go through.
+//! range's first place is among their dispatch parameters, in place of how many steps they go through.
 
-use super::lower::Told;
+use super::lower::DispatchParameters;
 use super::window::{Fit, Windows};
 use crate::op::scan::Hoisted;
 use crate::op::{Direction, Matrix, Plan, Scan, SlotId};
@@ -186,7 +186,7 @@ impl Ranges {
         firsts: &[usize],
         at: u32,
         stream: u32,
-    ) -> Vec<(usize, Vec<Told>)> {
+    ) -> Vec<(usize, Vec<DispatchParameters>)> {
         let stages = scan.stages().len();
         let initial = scan.initial && scan.direction == Direction::Backward;
         let kernel = |first: usize| {

@@ -203,7 +203,11 @@ impl Gpu {
         {
             let kernel = &self.kernels[dispatch.kernel];
             let offset = [dispatch.offset];
-            let offsets = if kernel.told > 0 { &offset[..] } else { &[] };
+            let offsets = if kernel.parameters > 0 {
+                &offset[..]
+            } else {
+                &[]
+            };
             let [x, y, z] = kernel.groups;
             pass.set_pipeline(&kernel.pipeline.raw);
             pass.set_bind_group(0, &kernel.bind, offsets);

@@ -56,7 +56,7 @@ pub(super) struct Source {
     /// The slots in the order of their bindings.
     pub binds: Vec<Bind>,
     /// How many steps the binding after the slots, a uniform, tells of: none where there is no such binding.
-    pub told: usize,
+    pub parameters: usize,
     /// Workgroups.
     pub groups: [u32; 3],
     /// The numbers that the text has as `const` f32, with all bits of their f64; none where it is several texts' together.
@@ -221,7 +221,7 @@ impl Template {
             label: label.to_string(),
             text,
             binds: binds.into_iter().map(|b| b.0).collect(),
-            told: usize::from(step),
+            parameters: usize::from(step),
             groups,
             numbers: { self.numbers.iter() }
                 .map(|(name, value)| (name.clone(), value.to_bits()))
