@@ -1,7 +1,7 @@
 //! Several kernels as one: each has workgroups of its own in a dispatch, and dispatch parameters of its own.
 //!
-//! WGSL has no name spaces, so every global name of a text gets the number of its part. The dispatch parameters of a part begin with its
-//! step and end with how many steps it goes through; a part with 0 of them has nothing to do.
+//! WGSL has no name spaces, so every global name of a text gets the number of its part. The dispatch parameters of a part
+//! begin with its step and end with how many steps it goes through; a part with 0 of them has nothing to do.
 
 use std::fmt::Write;
 

@@ -11,9 +11,9 @@ use super::{double, half, matmul, operation, scan};
 use crate::op::{ConcurrentScans, Direction, Matrix, Op, Operation, Plan, Scan, Scatter};
 use crate::{Error, Result};
 
-/// What a dispatch gives its kernel as a uniform, so that the kernel need not be another one for it: the step, where its operation's piece of the window begins,
-/// the first stream of its random numbers, and how many steps it goes through; where it binds a range of rows, the first one
-/// of them in place of that.
+/// What a dispatch gives its kernel as a uniform, so that the kernel need not be another one for it: the step, where its
+/// operation's piece of the window begins, the first stream of its random numbers, and how many steps it goes through; where
+/// it binds a range of rows, the first one of them in place of that.
 pub(super) type DispatchParameters = [u32; 4];
 
 /// In place of one of an operation's costs: all of them.
@@ -242,7 +242,8 @@ fn looped_order(
     }
 }
 
-/// The kernels of an operation: of each, which of the operation's costs it is a share of, and its part of the dispatch parameters.
+/// The kernels of an operation: of each, which of the operation's costs it is a share of, and its part of the dispatch
+/// parameters.
 type Kernels = (Vec<usize>, Vec<[u32; 2]>, Vec<Source>);
 
 fn kernels(op: &Op, tile: &Tile, windows: &mut Windows, time: Option<&Loop>) -> Result<Kernels> {
