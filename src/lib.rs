@@ -15,7 +15,7 @@
 //!
 //! The program in `src/main.rs` and `src/cli` is the only place that prints, blocks or reads arguments.
 //!
-//! A minibatch's life: ids [T+1, B] go in; the plan's operations run in order, hoisted products first, one fused kernel per
+//! A minibatch's life: ids [T+1, B] go in; the plan's operations run in order, input projections first, one fused kernel per
 //! stage and step forward and backward, one product per weight after them; clipping and the optimiser run over flat arenas;
 //! the loss comes back late.
 #![warn(missing_docs)]

@@ -20,7 +20,7 @@ pub(super) fn compile(cell: &Cell, training: bool) -> Compiled {
         saved: 0,
         deltas: 0,
         in_place: false,
-        over_hoisted: false,
+        over_projection: false,
         carries: carries(cell),
         scratch: 0,
         forward_scratch: 0,
@@ -80,7 +80,7 @@ fn forward(cell: &Cell, level: &[usize], saved: &[Id], training: bool, compiled:
             .then(|| reduction::load(&reductions, id))
             .flatten(),
         Node::Lane(l) => match cell.sources[cell.lanes[l].source].kind {
-            SourceKind::Input => Some(Load::Hoisted(cell.lanes[l].block)),
+            SourceKind::Input => Some(Load::InputProjection(cell.lanes[l].block)),
             _ => lanes[stage].iter().position(|o| *o == l).map(Load::Sum),
         },
         _ => leaf(&cell.graph, id).or_else(|| {
@@ -119,7 +119,7 @@ fn forward(cell: &Cell, level: &[usize], saved: &[Id], training: bool, compiled:
     compiled.in_place =
         inside && unit_by_unit(&compiled.backward) && compiled.saved == compiled.deltas;
     let lanes_of_input = { cell.input_source() }.map_or(0, |s| cell.sources[s].lanes.len());
-    compiled.over_hoisted =
+    compiled.over_projection =
         inside && unit_by_unit(&compiled.forward) && (1..=compiled.saved).contains(&lanes_of_input);
 }
 
@@ -134,7 +134,7 @@ fn lane_sum(cell: &Cell, lane: usize) -> Sum {
     let operand = match cell.sources[lane.source].kind {
         SourceKind::Previous(k) => Operand::Previous(k),
         SourceKind::Made { slot, .. } => Operand::Made(slot),
-        SourceKind::Input => unreachable!("products of the input are hoisted"),
+        SourceKind::Input => unreachable!("products of the input are made before the loop"),
     };
     let term = Term {
         operand,

@@ -60,7 +60,7 @@ impl Cell {
             Load::Sum(i) => format!("sum{i}"),
             Load::Reduction(i) => format!("number{i}"),
             Load::Mask(i) => format!("mask{i}"),
-            Load::Hoisted(block) => {
+            Load::InputProjection(block) => {
                 let source = self.input_source().map(|s| &self.sources[s]);
                 let lane = source.map(|s| &self.lanes[s.lanes[block]].variable);
                 format!("weight_ih[{}] x", lane.map_or("?", |l| l))

@@ -14,8 +14,8 @@ pub enum Load {
     Reduction(usize),
     /// A random factor: 0 or the scale of this mask of the cell.
     Mask(usize),
-    /// The hoisted product of the input, in this block of columns of the input source's weight.
-    Hoisted(usize),
+    /// The input projection, in this block of columns of the input source's weight.
+    InputProjection(usize),
     /// The input x, D = H.
     Input,
     /// A state of the previous step.
@@ -170,9 +170,9 @@ pub struct Compiled {
     /// Whether the deltas of a row and step may take the place of what the forward pass kept for it: there are as many, and
     /// one stage reads the ones and makes the others.
     pub in_place: bool,
-    /// Whether what the forward pass keeps of a row and step may take the place of its hoisted product: there is room for
+    /// Whether what the forward pass keeps of a row and step may take the place of its input projection: there is room for
     /// that, and one stage reads the one and makes the other.
-    pub over_hoisted: bool,
+    pub over_projection: bool,
     /// Whether each state has an elementwise adjoint to carry.
     pub carries: Vec<bool>,
     /// How many values `[H]` per row the stages of one step hand on, forward or backward.

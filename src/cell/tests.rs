@@ -258,7 +258,7 @@ fn a_long_chain_of_shared_values_compiles_at_once() {
 /// What is kept may only lie where the product lay if no unit's values are read for another one.
 #[test]
 fn what_is_kept_takes_the_room_of_the_product_where_units_are_apart() {
-    let over = |text: &str| Cell::parse("c", text).unwrap().compile().over_hoisted;
+    let over = |text: &str| Cell::parse("c", text).unwrap().compile().over_projection;
     assert!(over(
         "state h\nz = sigmoid(linear(x, h))\nh = z * h + 1 - z\n"
     ));

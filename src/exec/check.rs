@@ -292,7 +292,7 @@ impl<F: Number> Twins<F> {
                     ..state
                 });
             }
-            if let Some(kept) = op.kept.filter(|_| !op.over_hoisted()) {
+            if let Some(kept) = op.kept.filter(|_| !op.over_projection()) {
                 let kept = self.plan.matrix(kept);
                 self.nan(Matrix {
                     rows: rows * op.kept_values(),

@@ -1,4 +1,4 @@
-//! A recurrent layer of any cell: the hoisted product, the scan, and after it one product per weight.
+//! A recurrent layer of any cell: the input projection, the scan, and after it one product per weight.
 
 mod dropped;
 mod input;
@@ -12,7 +12,7 @@ use super::{Builder, Layer, Param, Signal};
 use crate::cell::stage::Adjoint;
 use crate::cell::{Cell, Compiled, Noise, SourceKind};
 use crate::error::{Error, Result};
-use crate::op::scan::{Direction, Hoisted, Scan};
+use crate::op::scan::{Direction, InputProjection, Scan};
 use crate::op::{Add, Carry, ColumnSum, Fill, Matrix, Op, Role, SlotId, Transpose, Zero};
 
 /// A run of neighbouring blocks of H columns, in a weight and in the deltas (or the totals) alike.
@@ -184,9 +184,9 @@ impl Recurrent {
         builder.training && self.compiled.in_place && builder.pieces == 1
     }
 
-    /// Whether what is kept takes the place of the hoisted product. Backward in time positions and steps part.
-    fn over_hoisted(&self, builder: &Builder) -> bool {
-        builder.training && self.compiled.over_hoisted && !self.reversed
+    /// Whether what is kept takes the place of the input projection. Backward in time positions and steps part.
+    fn over_projection(&self, builder: &Builder) -> bool {
+        builder.training && self.compiled.over_projection && !self.reversed
     }
 
     fn source_runs(&self, source: usize) -> Vec<Run> {
@@ -273,7 +273,7 @@ impl Layer for Recurrent {
         if carried {
             builder.plan.io.states.push(state);
         }
-        let room = kept.filter(|_| self.over_hoisted(builder)).map(|slot| {
+        let room = kept.filter(|_| self.over_projection(builder)).map(|slot| {
             let stride = kept_values * h;
             Matrix {
                 slot,
@@ -284,11 +284,12 @@ impl Layer for Recurrent {
                 row_count: builder.row_count(),
             }
         });
-        let (way, hoisted) = match self.cell.input_source() {
-            None => (None, Hoisted::Nothing),
+        let (way, input_projection) = match self.cell.input_source() {
+            None => (None, InputProjection::Nothing),
             Some(source) => {
-                let (way, hoisted) = self.hoist(builder, signal, weights[source], room);
-                (Some(way), hoisted)
+                let (way, input_projection) =
+                    self.project_input(builder, signal, weights[source], room);
+                (Some(way), input_projection)
             }
         };
         if memory {
@@ -317,7 +318,7 @@ impl Layer for Recurrent {
             hidden: h,
             rows,
             packed,
-            hoisted,
+            input_projection,
             input: match signal {
                 Signal::Rows(rows) if self.cell.raw_input => Some(rows),
                 _ => None,
@@ -383,7 +384,7 @@ impl Layer for Recurrent {
         let mut scan = Scan {
             name: format!("backward.{label}"),
             direction: Direction::Backward,
-            hoisted: Hoisted::Nothing,
+            input_projection: InputProjection::Nothing,
             upstream: Some(upstream),
             delta: Some(delta_slot),
             work: Some(work),

@@ -1,4 +1,4 @@
-//! Rows of a table by token id: an embedding, or the hoisted product of a one-hot input.
+//! Rows of a table by token id: an embedding, or the input projection of a one-hot input.
 
 use super::{Cost, Matrix, Operand, Operation, Segment, SlotId, area, bytes, same};
 use crate::cell::real::Real;

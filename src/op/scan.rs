@@ -27,9 +27,9 @@ pub enum Direction {
     Backward,
 }
 
-/// Where a layer's hoisted product of the input comes from.
+/// Where a layer's input projection comes from.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Hoisted {
+pub enum InputProjection {
     /// The cell has no product of the input.
     Nothing,
     /// One row for every position: [T * B, lanes * H].
@@ -55,8 +55,8 @@ pub struct Packed {
 /// A recurrent layer's steps. Slots: state [S, T+1, B, H]; kept [T, B, K, H], the saved values, then the made ones;
 /// delta [T+1, B, D, H]; work [S + scratch + S, B, H], the carried adjoints, scratch, the initial states' gradients, and
 /// behind them [B, N, H], the totals of vectors' adjoints.
-/// Delta may be kept's slot, which then has T+1 steps too: see [`Scan::in_place`]. The hoisted product may lie in kept's
-/// slot as well, at the beginning of each row: see [`Scan::over_hoisted`].
+/// Delta may be kept's slot, which then has T+1 steps too: see [`Scan::in_place`]. The input projection may lie in kept's
+/// slot as well, at the beginning of each row: see [`Scan::over_projection`].
 /// Packed, R rows stand in place of [T, B], and [B + R] or [R + B] in place of [T+1, B].
 #[derive(Clone, Debug)]
 pub struct Scan {
@@ -85,8 +85,8 @@ pub struct Scan {
     pub rows: usize,
     /// How the rows are packed; a rectangle of T steps of B rows where absent.
     pub packed: Option<Packed>,
-    /// The hoisted product (forward).
-    pub hoisted: Hoisted,
+    /// The input projection (forward).
+    pub input_projection: InputProjection,
     /// The input itself [T * B, H], where the cell uses it elementwise.
     pub input: Option<Matrix>,
     /// For every source but the input: its weight, forward [H, lanes * H], backward transposed [lanes * H, H].
@@ -113,8 +113,8 @@ pub struct Scan {
 
 /// The contents of a scan's slots, for code that runs it. Parts that a direction does not use are empty.
 pub struct Slices<'a, F> {
-    /// The hoisted product's rows or table, from the matrix's first element on; empty where its slot is kept's.
-    pub hoisted: &'a [F],
+    /// The input projection's rows or table, from the matrix's first element on; empty where its slot is kept's.
+    pub input_projection: &'a [F],
     /// The token ids from the scan's first position on.
     pub ids: &'a [u32],
     /// The input, from the matrix's first element on.
@@ -190,10 +190,10 @@ impl Scan {
         self.delta.is_some() && self.delta == self.kept
     }
 
-    /// Whether the forward pass keeps its values where the hoisted product of their row lay.
+    /// Whether the forward pass keeps its values where the input projection of their row lay.
     #[inline]
-    pub fn over_hoisted(&self) -> bool {
-        matches!(self.hoisted, Hoisted::Rows(rows) if Some(rows.slot) == self.kept)
+    pub fn over_projection(&self) -> bool {
+        matches!(self.input_projection, InputProjection::Rows(rows) if Some(rows.slot) == self.kept)
     }
 
     /// The same scan over other steps.
@@ -270,13 +270,13 @@ impl Scan {
         }
     }
 
-    /// The first element of a position's row of the hoisted product.
+    /// The first element of a position's row of the input projection.
     #[inline]
-    pub fn hoisted_row(&self, position: usize, ids: &[u32]) -> usize {
-        match self.hoisted {
-            Hoisted::Nothing => 0,
-            Hoisted::Rows(rows) => position * rows.stride,
-            Hoisted::Table { table, .. } => ids[position] as usize * table.stride,
+    pub fn projection_row(&self, position: usize, ids: &[u32]) -> usize {
+        match self.input_projection {
+            InputProjection::Nothing => 0,
+            InputProjection::Rows(rows) => position * rows.stride,
+            InputProjection::Table { table, .. } => ids[position] as usize * table.stride,
         }
     }
 
@@ -340,18 +340,22 @@ impl Operation for Scan {
     }
 
     fn operands(&mut self) -> Vec<Operand<'_>> {
-        let (state, kept, over) = (self.state_matrix(), self.kept_matrix(), self.over_hoisted());
+        let (state, kept, over) = (
+            self.state_matrix(),
+            self.kept_matrix(),
+            self.over_projection(),
+        );
         let (delta, work) = (self.delta_matrix(), self.work_matrix());
         let (steps, rows, forward) = (self.steps, self.at + self.rows, self.is_forward());
         let mut operands = Vec::new();
-        match &mut self.hoisted {
-            Hoisted::Nothing => {}
-            Hoisted::Rows(m) => {
+        match &mut self.input_projection {
+            InputProjection::Nothing => {}
+            InputProjection::Rows(m) => {
                 let rows = Operand::read(m).rows();
                 // Where it lies in kept's slot it stays with it.
                 operands.push(if over { rows.unmoved() } else { rows });
             }
-            Hoisted::Table { table, ids } => {
+            InputProjection::Table { table, ids } => {
                 operands.push(Operand::slot(*ids, rows));
                 operands.push(Operand::read(table));
             }
@@ -367,7 +371,7 @@ impl Operation for Scan {
             operands.push(Operand::slot(self.control, Control::WORDS));
         }
         // Of the states those that are carried in are read; of what is kept and of the deltas a run writes the rows that
-        // count. What lay where a value is kept is read as the hoisted product.
+        // count. What lay where a value is kept is read as the input projection.
         let (state_access, kept_access) = if forward {
             (Access::Update, Access::WriteSome)
         } else {

@@ -9,7 +9,7 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use super::scan::Hoisted;
+use super::scan::InputProjection;
 use super::{ConcurrentScans, Direction, Matrix, Op, Plan, Scan};
 
 /// Scans that run side by side, with what lies between them.
@@ -158,8 +158,8 @@ impl Wavefront {
         let whole = |m: &Matrix| m.rows == rows || made.iter().all(|own| !own.meets(m));
         let last = match scan.direction {
             Direction::Backward => scan.upstream,
-            Direction::Forward => match scan.hoisted {
-                Hoisted::Rows(rows) => Some(rows),
+            Direction::Forward => match scan.input_projection {
+                InputProjection::Rows(rows) => Some(rows),
                 _ => None,
             },
         };

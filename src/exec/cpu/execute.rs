@@ -4,7 +4,7 @@ use super::product::Room;
 use super::{Cpu, matmul, parallel, scan, simd};
 use crate::cell::real::Real;
 use crate::op::dropout::Share;
-use crate::op::scan::{Hoisted, Slices};
+use crate::op::scan::{InputProjection, Slices};
 use crate::op::{LogSoftmax, Matrix, Op, Scan, SlotId, SoftmaxStats, SparseUpdate};
 
 /// Numbers that the executor computes with. Its operations are compiled here for each of them, once, and not again in
@@ -430,17 +430,19 @@ impl<F: Real> Cpu<F> {
         let mut state = take(Some(op.state));
         let kept_slot = op.kept.filter(|_| !op.in_place());
         let (mut kept, mut delta, mut work) = (take(kept_slot), take(op.delta), take(op.work));
-        let (hoisted, ids): (&[F], &[u32]) = match op.hoisted {
-            Hoisted::Nothing => (&[], &[]),
-            Hoisted::Rows(_) if op.over_hoisted() => (&[], &[]),
-            Hoisted::Rows(rows) => (self.part(rows), &[]),
-            Hoisted::Table { table, ids } => (self.part(table), &self.words[ids.0][op.at..]),
+        let (input_projection, ids): (&[F], &[u32]) = match op.input_projection {
+            InputProjection::Nothing => (&[], &[]),
+            InputProjection::Rows(_) if op.over_projection() => (&[], &[]),
+            InputProjection::Rows(rows) => (self.part(rows), &[]),
+            InputProjection::Table { table, ids } => {
+                (self.part(table), &self.words[ids.0][op.at..])
+            }
         };
         let matrix = |w: &Option<Matrix>| w.map(|m| self.elided.get(&m).unwrap_or(m));
         let turned = |w: &Option<Matrix>| Some(self.elided.get(w.as_ref()?)?.stride);
         // The output of the layer below or the gradient from above may share a slot with nothing that is taken.
         let mut slices = Slices {
-            hoisted,
+            input_projection,
             ids,
             input: op.input.map_or(&[], |m| self.part(m)),
             weights: { op.weights.iter().map(matrix) }

@@ -264,7 +264,7 @@ pub fn run<F: Real>(op: &Scan, slices: &mut Slices<'_, F>, packed: &mut Vec<Pack
     let shared = Shared {
         op,
         starts,
-        hoisted: slices.hoisted,
+        input_projection: slices.input_projection,
         ids: slices.ids,
         input: slices.input,
         weights: &slices.weights,
@@ -302,7 +302,7 @@ pub fn run<F: Real>(op: &Scan, slices: &mut Slices<'_, F>, packed: &mut Vec<Pack
 struct Shared<'a, F> {
     op: &'a Scan,
     starts: &'a [u32],
-    hoisted: &'a [F],
+    input_projection: &'a [F],
     ids: &'a [u32],
     input: &'a [F],
     weights: &'a [&'a [F]],
@@ -521,10 +521,10 @@ impl<F: Real> Context<'_, '_, F> {
                 let at = self.stage.sums + n;
                 &self.sums[self.b * self.width + at * h..][..h]
             }
-            Load::Hoisted(block) if op.over_hoisted() => kept(block),
-            Load::Hoisted(block) => {
-                let from = op.hoisted_row(position, self.shared.ids) + block * h;
-                &self.shared.hoisted[from..from + h]
+            Load::InputProjection(block) if op.over_projection() => kept(block),
+            Load::InputProjection(block) => {
+                let from = op.projection_row(position, self.shared.ids) + block * h;
+                &self.shared.input_projection[from..from + h]
             }
             Load::Input => {
                 let from = position * op.input.map_or(0, |m| m.stride);

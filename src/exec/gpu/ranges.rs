@@ -8,7 +8,7 @@
 
 use super::lower::DispatchParameters;
 use super::window::{Fit, Windows};
-use crate::op::scan::Hoisted;
+use crate::op::scan::InputProjection;
 use crate::op::{Direction, Matrix, Plan, Scan, SlotId};
 
 /// What a scan has of every place.
@@ -18,7 +18,7 @@ pub(super) enum Rows {
     State(usize),
     Kept,
     Delta,
-    Hoisted,
+    InputProjection,
     Input,
     Upstream,
 }
@@ -162,8 +162,8 @@ impl Ranges {
                 Rows::State(k) => states[k] = slot,
                 Rows::Kept => scan.kept = Some(slot),
                 Rows::Delta => scan.delta = Some(slot),
-                Rows::Hoisted => {
-                    if let Hoisted::Rows(m) = &mut scan.hoisted {
+                Rows::InputProjection => {
+                    if let InputProjection::Rows(m) = &mut scan.input_projection {
                         m.slot = slot;
                     }
                 }
@@ -265,12 +265,12 @@ fn uses(scan: &Scan, plan: &Plan, fit: Fit) -> Vec<Use> {
             ..plain(Rows::Delta, slot, scan.compiled.deltas * h)
         });
     }
-    let hoisted = match &scan.hoisted {
-        Hoisted::Rows(m) => Some(*m),
+    let input_projection = match &scan.input_projection {
+        InputProjection::Rows(m) => Some(*m),
         _ => None,
     };
     let matrices: [(Rows, Option<Matrix>); 3] = [
-        (Rows::Hoisted, hoisted),
+        (Rows::InputProjection, input_projection),
         (Rows::Input, scan.input),
         (Rows::Upstream, scan.upstream),
     ];

@@ -8,7 +8,7 @@ use super::tile::{ELEMENT, Tile};
 use crate::cell::reduction::{EPS, Reduction};
 use crate::cell::stage::{Instr, Load, Operand, Stage, Store, Sum};
 use crate::cell::wgsl;
-use crate::op::scan::Hoisted;
+use crate::op::scan::InputProjection;
 use crate::op::{Direction, Matrix, Scan};
 use crate::{Error, Result};
 
@@ -114,9 +114,9 @@ const ROUNDS: usize = 60_000;
 fn fours(scan: &Scan) -> bool {
     let matrices = scan.weights.iter().flatten().chain(&scan.input);
     let mut matrices: Vec<Matrix> = matrices.chain(&scan.upstream).copied().collect();
-    match scan.hoisted {
-        Hoisted::Nothing => {}
-        Hoisted::Rows(m) | Hoisted::Table { table: m, .. } => matrices.push(m),
+    match scan.input_projection {
+        InputProjection::Nothing => {}
+        InputProjection::Rows(m) | InputProjection::Table { table: m, .. } => matrices.push(m),
     }
     let vectors = scan.vectors.iter();
     scan.hidden.is_multiple_of(ELEMENT) && matrices.iter().all(super::template::aligned) && {
@@ -341,11 +341,11 @@ impl<'a> Writer<'a> {
         add("work", scan.work);
         add("input", scan.input.map(|m| m.slot));
         add("upstream", scan.upstream.map(|m| m.slot));
-        match scan.hoisted {
-            Hoisted::Nothing => {}
-            Hoisted::Rows(rows) => add("hoisted", Some(rows.slot)),
-            Hoisted::Table { table, ids } => {
-                add("hoisted", Some(table.slot));
+        match scan.input_projection {
+            InputProjection::Nothing => {}
+            InputProjection::Rows(rows) => add("input_projection", Some(rows.slot)),
+            InputProjection::Table { table, ids } => {
+                add("input_projection", Some(table.slot));
                 add("ids", Some(ids));
             }
         }
@@ -636,23 +636,23 @@ impl<'a> Writer<'a> {
             Load::Sum(s) => format!("sum{s}"),
             Load::Reduction(n) => format!("number{n}"),
             Load::Mask(m) => format!("mask{m}({}, b, j)", self.place("b")),
-            Load::Hoisted(block) => {
+            Load::InputProjection(block) => {
                 let block = block * scan.hidden / self.width;
-                match scan.hoisted {
-                    Hoisted::Nothing => return None,
-                    Hoisted::Rows(rows) => {
+                match scan.input_projection {
+                    InputProjection::Nothing => return None,
+                    InputProjection::Rows(rows) => {
                         format!(
-                            "$hoisted[{} + {block}u + j]",
-                            self.row(Rows::Hoisted, &rows)
+                            "$input_projection[{} + {block}u + j]",
+                            self.row(Rows::InputProjection, &rows)
                         )
                     }
-                    Hoisted::Table { table, .. } => {
+                    InputProjection::Table { table, .. } => {
                         let first = table.offset / self.width + block;
                         let stride = table.stride / self.width;
                         {
                             let position = self.position();
                             format!(
-                                "$hoisted[$ids[step.y + {position}] * {stride}u + {first}u + j]"
+                                "$input_projection[$ids[step.y + {position}] * {stride}u + {first}u + j]"
                             )
                         }
                     }

@@ -1,23 +1,23 @@
-//! How the input's product is hoisted out of the time loop, and how its gradient goes back.
+//! How the input projection is made ahead of the time loop, and how its gradient goes back.
 
 use super::{Built, Recurrent, Run, Way};
 use crate::layer::{Builder, Param, Signal};
-use crate::op::scan::Hoisted;
+use crate::op::scan::InputProjection;
 use crate::op::{MatMul, Matrix, Op};
 
 impl Recurrent {
     /// Hoists the product of the input over all steps; its rows may take the first columns of `room`.
-    pub(super) fn hoist(
+    pub(super) fn project_input(
         &self,
         builder: &mut Builder,
         input: Signal,
         weight: Param,
         room: Option<Matrix>,
-    ) -> (Way, Hoisted) {
+    ) -> (Way, InputProjection) {
         let label = &self.label;
         let product = |a: Matrix, c: Matrix| {
             Op::MatMul(MatMul {
-                name: format!("hoist.{label}"),
+                name: format!("input-projection.{label}"),
                 a,
                 b: weight.value,
                 c,
@@ -32,7 +32,7 @@ impl Recurrent {
         match input {
             Signal::OneHot { .. } => {
                 let table = weight.value;
-                (Way::Weight, Hoisted::Table { table, ids })
+                (Way::Weight, InputProjection::Table { table, ids })
             }
             // Fewer symbols than positions: the product over the table is the smaller one.
             Signal::Embedded(embedding)
@@ -44,7 +44,7 @@ impl Recurrent {
                 let grad = builder
                     .training
                     .then(|| builder.scratch(format!("d.table.{label}"), vocab, cols));
-                (Way::Table { grad }, Hoisted::Table { table, ids })
+                (Way::Table { grad }, InputProjection::Table { table, ids })
             }
             Signal::Embedded(_) | Signal::Rows(_) => {
                 let rows = match input {
@@ -54,10 +54,10 @@ impl Recurrent {
                 };
                 let c = match room {
                     Some(room) => room.columns(0, cols),
-                    None => builder.activation(format!("hoisted.{label}"), cols),
+                    None => builder.activation(format!("input_projection.{label}"), cols),
                 };
                 builder.push(product(rows, c));
-                (Way::Rows(rows), Hoisted::Rows(c))
+                (Way::Rows(rows), InputProjection::Rows(c))
             }
         }
     }

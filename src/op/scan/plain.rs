@@ -145,12 +145,12 @@ impl Scan {
         let states = self.cell.states.len();
         match load {
             Load::Sum(_) | Load::Reduction(_) | Load::Mask(_) => &[],
-            Load::Hoisted(block) if self.over_hoisted() => {
+            Load::InputProjection(block) if self.over_projection() => {
                 &slices.kept[self.kept_row(block, t, b, slices.starts)..]
             }
-            Load::Hoisted(block) => {
-                let row = self.hoisted_row(position, slices.ids);
-                &slices.hoisted[row + block * self.hidden..]
+            Load::InputProjection(block) => {
+                let row = self.projection_row(position, slices.ids);
+                &slices.input_projection[row + block * self.hidden..]
             }
             Load::Input => &slices.input[position * self.input.map_or(0, |m| m.stride)..],
             Load::Previous(k) => &slices.state[self.state_row(k, t, b, slices.starts)..],
