@@ -9,9 +9,9 @@ use wgrnn::exec::{Device, Inputs, cpu::Cpu, gpu};
 use wgrnn::model::{Dims, Init, Mode, Scheme, Spec, initialize};
 use wgrnn::op::{Control, Hyper, Plan};
 use wgrnn::rng::{Purpose, Stream};
-use wgrnn::train::settings::SamplingName;
+use wgrnn::train::settings::TeacherForcingName;
 use wgrnn::train::state::at_last_step;
-use wgrnn::train::{Event, Job, Length, Mixer, Sampler, Settings, Trainer, Window};
+use wgrnn::train::{Event, Generator, Job, Length, Mixer, Settings, Trainer, Window};
 
 const VOCAB: usize = 7;
 /// The sums that a draw hangs on differ in their last bits between plans and devices, so that a draw next to an interval's
@@ -63,7 +63,7 @@ fn mix(
     parameters: &[f32],
     window: &Window<'_>,
 ) -> Vec<u32> {
-    let plan = Arc::new(Sampler::plan(spec, batch).unwrap());
+    let plan = Arc::new(Generator::plan(spec, batch).unwrap());
     let mut mixer = block_on(Mixer::new(device, plan, parameters)).unwrap();
     let mixed = block_on(mixer.mix(parameters, window)).unwrap();
     // Nothing stays from window to window.
@@ -92,7 +92,7 @@ fn a_certain_token_becomes_every_later_input() {
     // The certain token is nowhere else.
     let ids = tokens((steps + 1) * batch, VOCAB - 1);
     for spec in specs {
-        let plan = Sampler::plan(&spec, batch).unwrap();
+        let plan = Generator::plan(&spec, batch).unwrap();
         let mut parameters = parameters(&plan);
         let bias = { plan.parameters.iter() }.find(|p| p.name == "head.bias");
         parameters[bias.unwrap().matrix.offset + certain as usize] = 1e4;
@@ -122,7 +122,7 @@ fn the_model_reads_what_it_made() {
         ..spec(&[], 0)
     };
     let (steps, batch) = (12, 4);
-    let plan = Sampler::plan(&spec, batch).unwrap();
+    let plan = Generator::plan(&spec, batch).unwrap();
     let mut parameters = vec![0.0; plan.arena];
     for (name, shift) in [("rnn.weight", 0), ("head.weight", 1)] {
         let found = { plan.parameters.iter() }.find(|p| p.name.starts_with(name));
@@ -153,7 +153,7 @@ fn the_share_of_true_inputs_is_epsilon() {
     let spec = spec(&["rnn"], 0);
     let (steps, batch, certain) = (40, 25, VOCAB as u32 - 1);
     let ids = tokens((steps + 1) * batch, VOCAB - 1);
-    let plan = Arc::new(Sampler::plan(&spec, batch).unwrap());
+    let plan = Arc::new(Generator::plan(&spec, batch).unwrap());
     let mut parameters = parameters(&plan);
     let bias = { plan.parameters.iter() }.find(|p| p.name == "head.bias");
     parameters[bias.unwrap().matrix.offset + certain as usize] = 1e4;
@@ -291,7 +291,7 @@ fn made_inputs_are_draws_from_the_windows_scores() {
 #[test]
 fn windows_that_do_not_fit_are_refused() {
     let spec = spec(&["lstm"], 0);
-    let plan = Arc::new(Sampler::plan(&spec, 3).unwrap());
+    let plan = Arc::new(Generator::plan(&spec, 3).unwrap());
     let parameters = parameters(&plan);
     let mut mixer = block_on(Mixer::new(&Device::Cpu, plan, &parameters)).unwrap();
     let ids = [1u32; 12];
@@ -328,7 +328,7 @@ fn an_adapter_makes_the_processors_inputs() {
     let ids = tokens((steps + 1) * batch, VOCAB);
     let device = adapter();
     for spec in [spec(&["lstm", "gru"], 5), spec(&["rnn"], 0)] {
-        let parameters = parameters(&Sampler::plan(&spec, batch).unwrap());
+        let parameters = parameters(&Generator::plan(&spec, batch).unwrap());
         let window = window(&ids, 0.3);
         let [cpu, gpu] =
             [&Device::Cpu, &device].map(|d| mix(d, &spec, batch, &parameters, &window));
@@ -343,7 +343,7 @@ fn a_run_on_an_adapter_follows_the_processors() {
         hidden: 6,
         seq_len: 6,
         batch: 3,
-        scheduled_sampling: SamplingName::Linear,
+        scheduled_sampling: TeacherForcingName::Linear,
         sampling_k: Some(0.6),
         sampling_slope: Some(0.1),
         sampling_floor: Some(0.2),

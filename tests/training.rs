@@ -12,9 +12,11 @@ use wgrnn::exec::Device;
 use wgrnn::exec::Inputs;
 use wgrnn::exec::cpu::Cpu;
 use wgrnn::op::{Control, Hyper};
-use wgrnn::train::settings::{LineOrderName, OptimizerName, Reduce, SamplingName, ScheduleName};
+use wgrnn::train::settings::{
+    LineOrderName, OptimizerName, Reduce, ScheduleName, TeacherForcingName,
+};
 use wgrnn::train::{
-    About, Checkpoint, Dynamic, Evaluator, Event, Figures, Job, Learner, Length, Mixer, Sampler,
+    About, Checkpoint, Dynamic, Evaluator, Event, Figures, Generator, Job, Learner, Length, Mixer,
     Settings, State, Trainer, Window, spec,
 };
 
@@ -263,7 +265,7 @@ fn goes_on(setting: &Setting) -> Vec<Figures> {
 fn a_stopped_run_with_scheduled_sampling_goes_on_to_the_bit() {
     let setting = Setting::new(Settings {
         learn_initial: true,
-        scheduled_sampling: SamplingName::InverseSigmoid,
+        scheduled_sampling: TeacherForcingName::InverseSigmoid,
         sampling_k: Some(5.0),
         lr: 0.02,
         ..settings()
@@ -326,7 +328,7 @@ fn a_stopped_run_of_several_windows_an_update_goes_on_to_the_bit() {
             accumulate,
             recompute,
             recompute_states: recompute.min(1),
-            scheduled_sampling: SamplingName::InverseSigmoid,
+            scheduled_sampling: TeacherForcingName::InverseSigmoid,
             sampling_k: Some(5.0),
             lr: 0.02,
             ..pieces()
@@ -364,7 +366,7 @@ fn an_update_of_two_windows_has_their_mean_loss() {
 #[test]
 fn scheduled_sampling_of_true_tokens_alone_changes_no_bit() {
     let truth = Settings {
-        scheduled_sampling: SamplingName::Linear,
+        scheduled_sampling: TeacherForcingName::Linear,
         sampling_slope: Some(0.0),
         ..settings()
     };
@@ -386,7 +388,7 @@ fn scheduled_sampling_of_true_tokens_alone_changes_no_bit() {
 #[test]
 fn a_step_is_made_of_mixed_inputs_and_true_targets() {
     let setting = Setting::new(Settings {
-        scheduled_sampling: SamplingName::Exponential,
+        scheduled_sampling: TeacherForcingName::Exponential,
         sampling_k: Some(0.5),
         learn_initial: true,
         // Large, so that the next token hangs on the states.
@@ -417,7 +419,7 @@ fn a_step_is_made_of_mixed_inputs_and_true_targets() {
             step,
             epsilon: 0.5f64.powi(step as i32),
         };
-        let plan = Arc::new(Sampler::plan(&spec, b).unwrap());
+        let plan = Arc::new(Generator::plan(&spec, b).unwrap());
         let mixer = Mixer::new(&Device::Cpu, plan, &state.parameters);
         let mut mixer = block_on(mixer).unwrap();
         let mixed = block_on(mixer.mix(&state.parameters, &window)).unwrap();
@@ -458,7 +460,7 @@ fn a_step_is_made_of_mixed_inputs_and_true_targets() {
 #[test]
 fn scheduled_sampling_from_weights_that_are_not_finite_stops_the_run() {
     let setting = Setting::new(Settings {
-        scheduled_sampling: SamplingName::Exponential,
+        scheduled_sampling: TeacherForcingName::Exponential,
         sampling_k: Some(0.5),
         ..settings()
     });

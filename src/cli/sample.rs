@@ -7,7 +7,7 @@ use clap::{Arg, ArgMatches, Command, value_parser};
 use pollster::block_on;
 use serde_json::json;
 use wgrnn::data::Decoder;
-use wgrnn::train::{Choice, Sampler, state};
+use wgrnn::train::{Choice, Generator, state};
 use wgrnn::{Error, Result};
 
 use super::load::Loaded;
@@ -82,7 +82,7 @@ pub fn run(m: &ArgMatches) -> Result<()> {
     }
     let prime = { vocabulary.encode(bytes) }
         .map_err(|e| Error::new(e.kind, format!("--prime: {}", e.message)))?;
-    let plan = Sampler::plan(&loaded.spec, count).map_err(|e| loaded.named(e))?;
+    let plan = Generator::plan(&loaded.spec, count).map_err(|e| loaded.named(e))?;
     let kept = if count > 1 || m.get_flag("json") {
         count * length
     } else {
@@ -95,7 +95,7 @@ pub fn run(m: &ArgMatches) -> Result<()> {
     let device = flags::open_device(m)?;
 
     block_on(async {
-        let mut sampler = Sampler::new(&device, Arc::new(plan), &parameters).await?;
+        let mut generator = Generator::new(&device, Arc::new(plan), &parameters).await?;
         // Without a prime the model starts as if a line had just ended, or where lines are sequences, with a line's start.
         let mut before = Vec::new();
         if prime.is_empty() || vocabulary.of_lines() {
@@ -104,7 +104,7 @@ pub fn run(m: &ArgMatches) -> Result<()> {
         before.extend_from_slice(&prime);
         let mut scores = Vec::new();
         for token in before {
-            scores = sampler.feed(&vec![token; count]).await?;
+            scores = generator.feed(&vec![token; count]).await?;
         }
         let stream = count == 1 && !m.get_flag("json");
         // What was read and written so far makes the next piece: a word has a space before it, or none.
@@ -118,7 +118,7 @@ pub fn run(m: &ArgMatches) -> Result<()> {
         // Where lines are sequences, a row ends with its line; the others go on.
         let mut ended = vec![false; count];
         for at in 0..length {
-            let tokens = sampler.draw(&scores, &choice)?;
+            let tokens = generator.draw(&scores, &choice)?;
             for ((row, token), ended) in rows.iter_mut().zip(&tokens).zip(&mut ended) {
                 *ended |= Some(*token) == vocabulary.end_id();
                 if *ended {
@@ -136,7 +136,7 @@ pub fn run(m: &ArgMatches) -> Result<()> {
                 break;
             }
             if at + 1 < length {
-                scores = sampler.feed(&tokens).await?;
+                scores = generator.feed(&tokens).await?;
             }
         }
         if stream {

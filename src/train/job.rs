@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use super::evaluate::Evaluator;
 use super::feed::{Batch, Feed, LineFeed};
-use super::sampler::Sampler;
-use super::sampling::Sampling;
+use super::generator::Generator;
 use super::settings::{Length, Reduce, Settings};
 use super::state::{Counters, State};
+use super::teacher_forcing::TeacherForcing;
 use crate::data::{Body, Carry, Streams};
 use crate::error::Result;
 use crate::exec::Inputs;
@@ -54,8 +54,8 @@ pub struct Job {
     /// Of lines: the symbols that start and end one.
     pub(super) marks: Option<(u32, u32)>,
     pub(super) evaluator: Option<Evaluator>,
-    pub(super) sampler: Arc<Plan>,
-    pub(super) sampling: Option<Sampling>,
+    pub(super) generator: Arc<Plan>,
+    pub(super) teacher_forcing: Option<TeacherForcing>,
     /// With scheduled sampling: the plan that makes inputs.
     pub(super) mixer: Option<Arc<Plan>>,
     pub(super) rule: Rule,
@@ -100,8 +100,8 @@ impl Job {
                 (Feed::Lines(Box::new(feed)), packing.into())
             }
         };
-        let sampling = Sampling::new(&settings);
-        spec.targets_apart = sampling.is_some();
+        let teacher_forcing = TeacherForcing::new(&settings);
+        spec.targets_apart = teacher_forcing.is_some();
         let update = super::build::update(&settings);
         let how = super::build::unroll(&settings);
         let plan = Arc::new(spec.unrolled(dims, how, Mode::Train(update))?);
@@ -109,10 +109,10 @@ impl Job {
             true => None,
             false => Some(Evaluator::new(&spec, validation.clone(), EVALUATION_ROWS)?),
         };
-        let sampler = Arc::new(Sampler::plan(&spec, 1)?);
-        let mixer = match sampling {
+        let generator = Arc::new(Generator::plan(&spec, 1)?);
+        let mixer = match teacher_forcing {
             None => None,
-            Some(_) => Some(Arc::new(Sampler::plan(&spec, dims.batch)?)),
+            Some(_) => Some(Arc::new(Generator::plan(&spec, dims.batch)?)),
         };
         let per_epoch = feed.place(0).steps;
         let window = match &feed {
@@ -140,8 +140,8 @@ impl Job {
             before: marks.map_or(0, |m| m.0),
             marks,
             evaluator,
-            sampler,
-            sampling,
+            generator,
+            teacher_forcing,
             mixer,
         })
     }
@@ -163,8 +163,8 @@ impl Job {
 
     /// The plans that samples and, with scheduled sampling, inputs are drawn with, as far as the run draws any.
     pub fn sampling_plans(&self) -> Vec<&Plan> {
-        let sampler = (self.settings.sample_every > 0).then_some(&self.sampler);
-        let plans = sampler.into_iter().chain(&self.mixer);
+        let generator = (self.settings.sample_every > 0).then_some(&self.generator);
+        let plans = generator.into_iter().chain(&self.mixer);
         plans.map(|p| p.as_ref()).collect()
     }
 

@@ -48,7 +48,7 @@ pub async fn losses(
             "half: the processor has no half precision to compare with; leave half out",
         ));
     }
-    if job.sampling.is_some() {
+    if job.teacher_forcing.is_some() {
         return Err(Error::usage(
             "sampling: the model itself would make the inputs, and two would part; leave scheduled sampling out",
         ));

@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use super::sampler::{self, Sampler};
+use super::generator::{self, Generator};
 use crate::error::{Error, Kind, Result};
 use crate::exec::Device;
 use crate::op::Plan;
@@ -41,17 +41,17 @@ impl Window<'_> {
 /// Mixes windows of B rows, on any device. Each step that needs a draw waits for its scores.
 #[derive(Debug)]
 pub struct Mixer {
-    sampler: Sampler,
+    generator: Generator,
 }
 
 impl Mixer {
-    /// A mixer for a plan that [`Sampler::plan`] made for B rows, and its first `parameters`.
+    /// A mixer for a plan that [`Generator::plan`] made for B rows, and its first `parameters`.
     ///
     /// # Errors
     /// Parameters that do not fit the plan; a device that cannot hold it.
     pub async fn new(device: &Device, plan: Arc<Plan>, parameters: &[f32]) -> Result<Mixer> {
-        let sampler = Sampler::new(device, plan, parameters).await?;
-        Ok(Mixer { sampler })
+        let generator = Generator::new(device, plan, parameters).await?;
+        Ok(Mixer { generator })
     }
 
     /// The window's tokens [T+1, B] with the inputs that the model of flat `parameters` replaces. The last row, which is
@@ -60,7 +60,7 @@ impl Mixer {
     /// # Errors
     /// Internal for sizes that do not fit the plan; Diverged where scores are not finite; a lost device.
     pub async fn mix(&mut self, parameters: &[f32], window: &Window<'_>) -> Result<Vec<u32>> {
-        let batch = self.sampler.batch();
+        let batch = self.generator.batch();
         let mut mixed = window.ids.to_vec();
         if !mixed.len().is_multiple_of(batch) || mixed.len() < 2 * batch {
             return Err(Error::internal(format!(
@@ -75,24 +75,24 @@ impl Mixer {
         let Some(last) = places.last().map(|p| p / batch) else {
             return Ok(mixed);
         };
-        self.sampler.restart(parameters, 0).await?;
+        self.generator.restart(parameters, 0).await?;
         if let Some(states) = window.states {
-            self.sampler.go_on_from(states).await?;
+            self.generator.go_on_from(states).await?;
         }
         for step in 0..last {
             let first = step * batch;
-            self.sampler.advance(&mixed[first..first + batch]).await?;
+            self.generator.advance(&mixed[first..first + batch]).await?;
             let next = first + batch..first + 2 * batch;
             let mut here = places.iter().filter(|p| next.contains(p)).peekable();
             if here.peek().is_none() {
                 continue;
             }
-            let scores = self.sampler.scores().await?;
+            let scores = self.generator.scores().await?;
             for place in here {
                 let row = place % batch;
-                let vocab = self.sampler.vocab();
+                let vocab = self.generator.vocab();
                 let [_, u] = window.numbers(*place);
-                let drawn = sampler::draw(&scores[row * vocab..(row + 1) * vocab], u);
+                let drawn = generator::draw(&scores[row * vocab..(row + 1) * vocab], u);
                 mixed[*place] = drawn.map_err(|bad| diverged(window.step, step, row, bad))?;
             }
         }

@@ -6,10 +6,10 @@ use std::collections::VecDeque;
 use super::diverged::diverged;
 use super::evaluate::Evaluation;
 use super::feed::{Batch, Place};
+use super::generator::{Choice, Generator};
 use super::job::{Job, Now};
 use super::metrics::{Figures, Made};
 use super::mixer::{Mixer, Window};
-use super::sampler::{Choice, Sampler};
 use super::schedule::{Progress, Schedule};
 use super::state::{self, Best, Counters, State};
 use super::watch::Watch;
@@ -77,7 +77,7 @@ pub struct Trainer {
     job: Job,
     device: Device,
     engine: Engine,
-    sampler: Option<Sampler>,
+    generator: Option<Generator>,
     mixer: Option<Mixer>,
     schedule: Schedule,
     parameters: SlotId,
@@ -130,7 +130,7 @@ impl Trainer {
             job,
             device,
             engine,
-            sampler: None,
+            generator: None,
             mixer: None,
             parameters,
             counters: state.counters,
@@ -278,7 +278,7 @@ impl Trainer {
             self.watch.step(step + 1, made.loss / made.tokens as f64)?;
             self.figures.push(Figures {
                 penalty: report.penalty,
-                epsilon: self.job.sampling.map(|s| s.epsilon(step)),
+                epsilon: self.job.teacher_forcing.map(|s| s.epsilon(step)),
                 padding: padding.map(|p| p.share()),
                 skipped: self.job.settings.half.then_some(self.counters.skipped),
                 ..meter.take(step, place, made, lr, report.norm)
@@ -364,11 +364,12 @@ impl Trainer {
     /// With scheduled sampling, unless all inputs stay: the tokens of the next step's minibatch with the inputs that the
     /// model makes.
     async fn mix(&mut self, minibatch: &Batch) -> Result<Option<Vec<u32>>> {
-        let (Some(sampling), Some(plan)) = (self.job.sampling, &self.job.mixer) else {
+        let (Some(teacher_forcing), Some(plan)) = (self.job.teacher_forcing, &self.job.mixer)
+        else {
             return Ok(None);
         };
         let (step, plan) = (self.counters.step, plan.clone());
-        let epsilon = sampling.epsilon(step);
+        let epsilon = teacher_forcing.epsilon(step);
         if epsilon == 1.0 {
             return Ok(None);
         }
@@ -400,21 +401,21 @@ impl Trainer {
 
     /// A text of the model as it is; each step's sample has draws of its own.
     async fn sample(&mut self) -> Result<Vec<u32>> {
-        let mut sampler = match self.sampler.take() {
-            Some(sampler) => sampler,
-            None => Sampler::empty(&self.device, self.job.sampler.clone()).await?,
+        let mut generator = match self.generator.take() {
+            Some(generator) => generator,
+            None => Generator::empty(&self.device, self.job.generator.clone()).await?,
         };
         let position = self.counters.step << 32;
         let parameters = self.engine.lend(self.parameters).await?;
-        sampler.borrow(parameters, position).await?;
-        let tokens = self.draw(&mut sampler, position).await;
-        let parameters = sampler.finish().await?;
+        generator.borrow(parameters, position).await?;
+        let tokens = self.draw(&mut generator, position).await;
+        let parameters = generator.finish().await?;
         self.engine.give_back(self.parameters, parameters)?;
-        self.sampler = Some(sampler);
+        self.generator = Some(generator);
         tokens
     }
 
-    async fn draw(&self, sampler: &mut Sampler, position: u64) -> Result<Vec<u32>> {
+    async fn draw(&self, generator: &mut Generator, position: u64) -> Result<Vec<u32>> {
         let choice = Choice {
             seed: self.job.settings.seed,
             ..Choice::default()
@@ -423,13 +424,13 @@ impl Trainer {
         let mut last = self.job.before;
         let mut tokens = Vec::with_capacity(SAMPLE);
         for _ in 0..SAMPLE {
-            let scores = sampler.feed(&[last]).await?;
-            let token = sampler.draw(&scores, &choice)?[0];
+            let scores = generator.feed(&[last]).await?;
+            let token = generator.draw(&scores, &choice)?[0];
             tokens.push(token);
             last = match marks {
                 // The next line begins as every line does.
                 Some((start, end)) if token == end => {
-                    sampler.again(position + tokens.len() as u64);
+                    generator.again(position + tokens.len() as u64);
                     start
                 }
                 _ => token,

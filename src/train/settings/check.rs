@@ -1,8 +1,8 @@
 //! Ranges: every fault of a set of values, at once.
 
 use super::{
-    Init, LineOrderName, LongLinesName, OptimizerName, SamplingName, ScheduleName, Settings,
-    SoftmaxName, SparseName, Vocab, cutoffs, pairs,
+    Init, LineOrderName, LongLinesName, OptimizerName, ScheduleName, Settings, SoftmaxName,
+    SparseName, TeacherForcingName, Vocab, cutoffs, pairs,
 };
 use crate::error::{Error, Result, nearest};
 
@@ -279,7 +279,7 @@ impl Settings {
             ("dropout-locked", self.dropout_locked),
             (
                 "scheduled-sampling",
-                self.scheduled_sampling != SamplingName::Off,
+                self.scheduled_sampling != TeacherForcingName::Off,
             ),
             ("recompute", self.recompute > 0),
         ] {
@@ -400,11 +400,13 @@ impl Settings {
         let name = self.scheduled_sampling;
         if let Some(k) = self.sampling_k {
             let expected = match name {
-                SamplingName::Linear if !(k > 0.0 && k <= 1.0) => Some("above 0 to 1 for linear"),
-                SamplingName::Exponential if !(k > 0.0 && k < 1.0) => {
+                TeacherForcingName::Linear if !(k > 0.0 && k <= 1.0) => {
+                    Some("above 0 to 1 for linear")
+                }
+                TeacherForcingName::Exponential if !(k > 0.0 && k < 1.0) => {
                     Some("above 0 to below 1 for exponential")
                 }
-                SamplingName::InverseSigmoid if !(finite(k) && k >= 1.0) => {
+                TeacherForcingName::InverseSigmoid if !(finite(k) && k >= 1.0) => {
                     Some("1 or more for inverse-sigmoid")
                 }
                 _ => None,
@@ -413,7 +415,7 @@ impl Settings {
                 let text = format!("expected {expected}, got {k}");
                 found.add(&["sampling-k", "scheduled-sampling"], text);
             }
-            if name == SamplingName::Off {
+            if name == TeacherForcingName::Off {
                 let text =
                     "expected scheduled-sampling linear, exponential or inverse-sigmoid, got none";
                 found.add(&["sampling-k", "scheduled-sampling"], text.to_string());
@@ -431,7 +433,7 @@ impl Settings {
             }),
         ] {
             let Some(value) = value else { continue };
-            if name == SamplingName::Linear {
+            if name == TeacherForcingName::Linear {
                 found.number(key, value, expected, fits);
             } else {
                 let text = format!("expected scheduled-sampling linear, got {name}");

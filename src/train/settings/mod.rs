@@ -141,7 +141,7 @@ choice! {
 
 choice! {
     /// How the probability of a true token as an input falls: scheduled sampling (Bengio 2015).
-    SamplingName {
+    TeacherForcingName {
         /// All inputs are true.
         Off = "none",
         /// max(sampling-floor, sampling-k - sampling-slope * step).
@@ -253,7 +253,7 @@ settings! {
     }
     "scheduled sampling" {
         /// Inputs are true tokens with probability e, else drawn by the model; e is 1 (none) or linear, exponential, inverse-sigmoid
-        scheduled_sampling: SamplingName = SamplingName::Off,
+        scheduled_sampling: TeacherForcingName = TeacherForcingName::Off,
         /// e at step s: max(floor, k - slope s) with k 1 by default, k^s (0.9999), or k / (k + exp(s/k)) (1000)
         sampling_k: Option<f64> = None,
         /// linear: by how much e falls a step (default 0.0001)

@@ -3,11 +3,11 @@
 //! Source: Bengio, Vinyals, Jaitly, Shazeer, "Scheduled sampling for sequence prediction with recurrent neural networks"
 //! (2015), section 2.4.
 
-use super::settings::{SamplingName, Settings};
+use super::settings::{Settings, TeacherForcingName};
 
 /// How the probability epsilon of a true token as an input depends on the training step s.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Sampling {
+pub enum TeacherForcing {
     /// epsilon = max(floor, k - slope * s).
     Linear {
         /// At the first step.
@@ -29,19 +29,21 @@ pub enum Sampling {
     },
 }
 
-impl Sampling {
+impl TeacherForcing {
     /// The schedule that checked settings ask for; none where all inputs are true.
-    pub fn new(settings: &Settings) -> Option<Sampling> {
+    pub fn new(settings: &Settings) -> Option<TeacherForcing> {
         let k = |default| settings.sampling_k.unwrap_or(default);
         match settings.scheduled_sampling {
-            SamplingName::Off => None,
-            SamplingName::Linear => Some(Sampling::Linear {
+            TeacherForcingName::Off => None,
+            TeacherForcingName::Linear => Some(TeacherForcing::Linear {
                 k: k(1.0),
                 slope: settings.sampling_slope.unwrap_or(1e-4),
                 floor: settings.sampling_floor.unwrap_or(0.0),
             }),
-            SamplingName::Exponential => Some(Sampling::Exponential { k: k(0.9999) }),
-            SamplingName::InverseSigmoid => Some(Sampling::InverseSigmoid { k: k(1000.0) }),
+            TeacherForcingName::Exponential => Some(TeacherForcing::Exponential { k: k(0.9999) }),
+            TeacherForcingName::InverseSigmoid => {
+                Some(TeacherForcing::InverseSigmoid { k: k(1000.0) })
+            }
         }
     }
 
@@ -49,9 +51,9 @@ impl Sampling {
     pub fn epsilon(&self, step: u64) -> f64 {
         let s = step as f64;
         let epsilon = match *self {
-            Sampling::Linear { k, slope, floor } => (k - slope * s).max(floor),
-            Sampling::Exponential { k } => k.powf(s),
-            Sampling::InverseSigmoid { k } => k / (k + (s / k).exp()),
+            TeacherForcing::Linear { k, slope, floor } => (k - slope * s).max(floor),
+            TeacherForcing::Exponential { k } => k.powf(s),
+            TeacherForcing::InverseSigmoid { k } => k / (k + (s / k).exp()),
         };
         epsilon.clamp(0.0, 1.0)
     }
@@ -69,7 +71,7 @@ mod tests {
 
     #[test]
     fn schedules_have_the_papers_values() {
-        let linear = Sampling::Linear {
+        let linear = TeacherForcing::Linear {
             k: 0.9,
             slope: 0.125,
             floor: 0.25,
@@ -77,14 +79,14 @@ mod tests {
         for (step, want) in [(0, 0.9), (1, 0.775), (5, 0.275), (6, 0.25), (1 << 60, 0.25)] {
             near(linear.epsilon(step), want);
         }
-        let exponential = Sampling::Exponential { k: 0.75 };
+        let exponential = TeacherForcing::Exponential { k: 0.75 };
         let mut product = 1.0;
         for step in 0..200 {
             near(exponential.epsilon(step), product);
             product *= 0.75;
         }
         assert_eq!(exponential.epsilon(u64::MAX), 0.0);
-        let sigmoid = Sampling::InverseSigmoid { k: 20.0 };
+        let sigmoid = TeacherForcing::InverseSigmoid { k: 20.0 };
         near(sigmoid.epsilon(0), 20.0 / 21.0);
         near(sigmoid.epsilon(20), 20.0 / (20.0 + std::f64::consts::E));
         // 20 ln 20 = 59.9: from there on more inputs are the model's than true.
@@ -95,37 +97,49 @@ mod tests {
     #[test]
     fn settings_reach_every_schedule() {
         let of = |scheduled_sampling, sampling_k| {
-            Sampling::new(&Settings {
+            TeacherForcing::new(&Settings {
                 scheduled_sampling,
                 sampling_k,
                 ..Settings::default()
             })
         };
-        assert_eq!(of(SamplingName::Off, None), None);
-        let linear = |k| Sampling::Linear {
+        assert_eq!(of(TeacherForcingName::Off, None), None);
+        let linear = |k| TeacherForcing::Linear {
             k,
             slope: 1e-4,
             floor: 0.0,
         };
-        assert_eq!(of(SamplingName::Linear, None), Some(linear(1.0)));
-        assert_eq!(of(SamplingName::Linear, Some(0.5)), Some(linear(0.5)));
-        let exponential = |k| Some(Sampling::Exponential { k });
-        assert_eq!(of(SamplingName::Exponential, None), exponential(0.9999));
-        assert_eq!(of(SamplingName::Exponential, Some(0.5)), exponential(0.5));
-        let sigmoid = |k| Some(Sampling::InverseSigmoid { k });
-        assert_eq!(of(SamplingName::InverseSigmoid, None), sigmoid(1000.0));
-        assert_eq!(of(SamplingName::InverseSigmoid, Some(3.0)), sigmoid(3.0));
+        assert_eq!(of(TeacherForcingName::Linear, None), Some(linear(1.0)));
+        assert_eq!(of(TeacherForcingName::Linear, Some(0.5)), Some(linear(0.5)));
+        let exponential = |k| Some(TeacherForcing::Exponential { k });
+        assert_eq!(
+            of(TeacherForcingName::Exponential, None),
+            exponential(0.9999)
+        );
+        assert_eq!(
+            of(TeacherForcingName::Exponential, Some(0.5)),
+            exponential(0.5)
+        );
+        let sigmoid = |k| Some(TeacherForcing::InverseSigmoid { k });
+        assert_eq!(
+            of(TeacherForcingName::InverseSigmoid, None),
+            sigmoid(1000.0)
+        );
+        assert_eq!(
+            of(TeacherForcingName::InverseSigmoid, Some(3.0)),
+            sigmoid(3.0)
+        );
         let settings = Settings {
-            scheduled_sampling: SamplingName::Linear,
+            scheduled_sampling: TeacherForcingName::Linear,
             sampling_slope: Some(0.5),
             sampling_floor: Some(0.25),
             ..Settings::default()
         };
-        let want = Sampling::Linear {
+        let want = TeacherForcing::Linear {
             k: 1.0,
             slope: 0.5,
             floor: 0.25,
         };
-        assert_eq!(Sampling::new(&settings), Some(want));
+        assert_eq!(TeacherForcing::new(&settings), Some(want));
     }
 }

@@ -35,7 +35,7 @@ impl Default for Choice {
 
 /// Several texts, B side by side.
 #[derive(Debug)]
-pub struct Sampler {
+pub struct Generator {
     engine: Engine,
     parameters: SlotId,
     logits: SlotId,
@@ -46,7 +46,7 @@ pub struct Sampler {
     position: u64,
 }
 
-impl Sampler {
+impl Generator {
     /// The plan of one step of `batch` rows.
     ///
     /// # Errors
@@ -55,27 +55,27 @@ impl Sampler {
         spec.plan(Dims { steps: 1, batch }, Mode::Scores)
     }
 
-    /// A sampler of the model with flat `parameters`, for a plan that [`Sampler::plan`] made.
+    /// A generator of the model with flat `parameters`, for a plan that [`Generator::plan`] made.
     ///
     /// # Errors
     /// Parameters that do not fit the plan; a lost device.
-    pub async fn new(device: &Device, plan: Arc<Plan>, parameters: &[f32]) -> Result<Sampler> {
-        let mut sampler = Sampler::empty(device, plan).await?;
-        sampler.restart(parameters, 0).await?;
-        Ok(sampler)
+    pub async fn new(device: &Device, plan: Arc<Plan>, parameters: &[f32]) -> Result<Generator> {
+        let mut generator = Generator::empty(device, plan).await?;
+        generator.restart(parameters, 0).await?;
+        Ok(generator)
     }
 
-    /// A sampler of no model yet: [`Sampler::borrow`] brings one.
+    /// A generator of no model yet: [`Generator::borrow`] brings one.
     ///
     /// # Errors
     /// A plan of something else; a lost device.
-    pub async fn empty(device: &Device, plan: Arc<Plan>) -> Result<Sampler> {
+    pub async fn empty(device: &Device, plan: Arc<Plan>) -> Result<Generator> {
         let (Some(slot), Some(logits)) = (plan.io.parameters, plan.io.logits) else {
             return Err(Error::internal("the plan has no parameters or no scores"));
         };
         let scores = plan.matrix(logits);
         let engine = Engine::new(device, plan).await?;
-        Ok(Sampler {
+        Ok(Generator {
             engine,
             parameters: slot,
             logits,
@@ -96,10 +96,10 @@ impl Sampler {
         Ok(())
     }
 
-    /// Starts anew with parameters that are lent, which [`Sampler::finish`] gives back.
+    /// Starts anew with parameters that are lent, which [`Generator::finish`] gives back.
     ///
     /// # Errors
-    /// As [`Sampler::restart`].
+    /// As [`Generator::restart`].
     pub async fn borrow(&mut self, parameters: Vec<f32>, position: u64) -> Result<()> {
         self.engine.put(self.parameters, parameters).await?;
         self.again(position);
