@@ -87,9 +87,10 @@ fn run(arguments: &Arguments) -> Result<()> {
         "{:<14} {:>8} {:>12} {:>12} {:>8}",
         "cell", "products", "step", "products us", "ratio"
     );
-    let names: Vec<String> = match arguments.cells.is_empty() {
-        true => library::names().map(str::to_string).collect(),
-        false => arguments.cells.clone(),
+    let names: Vec<String> = if arguments.cells.is_empty() {
+        library::names().map(str::to_string).collect()
+    } else {
+        arguments.cells.clone()
     };
     for name in names {
         let cell = library::builtin(&name)?;

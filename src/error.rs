@@ -59,9 +59,12 @@ impl Error {
         let command = |c: char| c.is_control() && !['\n', '\t'].contains(&c);
         let mut message: String = message.into();
         if message.contains(command) {
-            let shown = |c: char| match command(c) {
-                true => c.escape_debug().to_string(),
-                false => c.to_string(),
+            let shown = |c: char| {
+                if command(c) {
+                    c.escape_debug().to_string()
+                } else {
+                    c.to_string()
+                }
             };
             message = message.chars().map(shown).collect();
         }

@@ -81,9 +81,10 @@ pub fn shell(name: &Path) -> String {
         return format!("$'{}'", shown.collect::<String>());
     };
     let plain = |c: char| c.is_alphanumeric() || "/.-_+,:@%=~".contains(c);
-    match text.chars().all(plain) && !text.is_empty() && !text.starts_with('~') {
-        true => text.to_string(),
-        false => format!("'{}'", text.replace('\'', "'\\''")),
+    if text.chars().all(plain) && !text.is_empty() && !text.starts_with('~') {
+        text.to_string()
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
     }
 }
 

@@ -361,9 +361,10 @@ fn numbers_come_and_go_with_all_their_digits() {
     assert_ne!(back, wide);
     for put in [false, true] {
         gpu.write_as(slot, &wide).unwrap();
-        match put {
-            false => gpu.write(slot, &single).unwrap(),
-            true => block_on(gpu.put(slot, single.clone())).unwrap(),
+        if put {
+            block_on(gpu.put(slot, single.clone())).unwrap()
+        } else {
+            gpu.write(slot, &single).unwrap()
         }
         assert_eq!(block_on(gpu.read_as::<f64>(slot)).unwrap(), back);
     }

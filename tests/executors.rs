@@ -128,9 +128,10 @@ fn executor<F: Number>(plan: &Arc<Plan>, fast: bool, seed: u64) -> Cpu<F> {
         if matches!(of.role, Role::Activation | Role::Results) {
             // The deltas [T+1, ...] of the step after the last are never written: they stay the zeros they start as.
             let deltas = |op: &Op| matches!(op, Op::Scan(scan) if scan.delta == Some(SlotId(slot)));
-            let zeros = match plan.ops.iter().any(deltas) {
-                true => of.len() / of.shape[0],
-                false => 0,
+            let zeros = if plan.ops.iter().any(deltas) {
+                of.len() / of.shape[0]
+            } else {
+                0
             };
             cpu.write(SlotId(slot))[..of.len() - zeros].fill(F::of(f64::NAN));
         }
@@ -564,9 +565,10 @@ fn transposed_copies_are_elided_where_the_weights_stay() {
     let plan = case.plan(Mode::Gradients);
     let copy = plan.find("weights.l0^T").unwrap();
     let written = |plan: &Plan, fast: bool| {
-        let mut cpu: Cpu<f64> = match fast {
-            true => Cpu::new(Arc::new(plan.clone())),
-            false => Cpu::plain(Arc::new(plan.clone())),
+        let mut cpu: Cpu<f64> = if fast {
+            Cpu::new(Arc::new(plan.clone()))
+        } else {
+            Cpu::plain(Arc::new(plan.clone()))
         };
         cpu.write(plan.io.parameters.unwrap()).fill(0.5);
         (0..plan.ops.len()).for_each(|op| cpu.run_op(op).unwrap());

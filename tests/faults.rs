@@ -225,9 +225,10 @@ fn a_training_killed_at_random_moments_ends_in_the_same_bits() {
             // Killed before its first checkpoint, a run begins again; nobody has to clean up.
             let begun = Run::open(&room.at(&run)).is_ok_and(|r| r.newest().is_ok());
             anew += u64::from(!begun);
-            let args = match begun {
-                true => format!("train --resume {run} -q --device cpu"),
-                false => format!("train a.txt --out {run} {flags}"),
+            let args = if begun {
+                format!("train --resume {run} -q --device cpu")
+            } else {
+                format!("train a.txt --out {run} {flags}")
             };
             if kills == wanted {
                 let done = room.run(&args);

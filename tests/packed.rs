@@ -64,9 +64,10 @@ fn spec(cell: &str, layers: usize, hidden: usize) -> Spec {
 }
 
 fn run(plan: &Arc<Plan>, fast: bool, packed: &Packed, is_packed: bool) -> (Vec<f64>, Vec<f64>) {
-    let mut cpu = match fast {
-        true => Cpu::<f64>::new(plan.clone()),
-        false => Cpu::<f64>::plain(plan.clone()),
+    let mut cpu = if fast {
+        Cpu::<f64>::new(plan.clone())
+    } else {
+        Cpu::<f64>::plain(plan.clone())
     };
     let mut stream = Stream::new(9, Purpose::Check, 1);
     for p in cpu.write(plan.io.parameters.unwrap()) {
@@ -237,13 +238,14 @@ fn golden_sequences<F: Number>(fast: bool, tolerance: f64) {
         let count: usize = lengths.iter().sum();
         for pad in [false, true] {
             let rows = if pad { steps * batch } else { count };
-            let packed = match pad {
-                false => pack(&sequences, steps, rows),
-                true => Packed {
+            let packed = if pad {
+                Packed {
                     starts: (0..=steps).map(|t| (t * batch) as u32).collect(),
                     ids: ids.iter().copied().chain([0]).collect(),
                     targets: targets.clone(),
-                },
+                }
+            } else {
+                pack(&sequences, steps, rows)
             };
             let weights: Vec<f32> = (0..steps * batch)
                 .map(|row| f32::from(u8::from(row / batch < lengths[row % batch])))
@@ -273,9 +275,10 @@ fn golden_sequences<F: Number>(fast: bool, tolerance: f64) {
             };
             for mode in [Mode::Gradients, Mode::Train(update)] {
                 let plan = Arc::new(spec.plan(Dims { steps, batch }, mode).unwrap());
-                let mut cpu = match fast {
-                    true => Cpu::<F>::new(plan.clone()),
-                    false => Cpu::<F>::plain(plan.clone()),
+                let mut cpu = if fast {
+                    Cpu::<F>::new(plan.clone())
+                } else {
+                    Cpu::<F>::plain(plan.clone())
                 };
                 let names: Vec<String> = plan.parameters.iter().map(|p| p.name.clone()).collect();
                 let tensors: Vec<Vec<F>> = names

@@ -35,9 +35,10 @@ fn numbers(n: usize, seed: u64) -> Vec<f64> {
 
 /// An executor with random parameters and carried states, the same for all plans of a model.
 fn executor(plan: &Arc<Plan>, fast: bool) -> Cpu<f64> {
-    let mut cpu = match fast {
-        true => Cpu::new(plan.clone()),
-        false => Cpu::plain(plan.clone()),
+    let mut cpu = if fast {
+        Cpu::new(plan.clone())
+    } else {
+        Cpu::plain(plan.clone())
     };
     let slot = plan.io.parameters.unwrap();
     cpu.write(slot).copy_from_slice(&numbers(plan.arena, 3));

@@ -88,9 +88,10 @@ fn forward(cell: &Cell, level: &[usize], saved: &[Id], training: bool, compiled:
             earlier.then(|| stored(id)).flatten()
         }),
     };
-    let (park, unpark): (&dyn Fn(usize) -> Store, &dyn Fn(usize) -> Load) = match training {
-        true => (&Store::Scratch, &Load::Scratch),
-        false => (&Store::Saved, &Load::Saved),
+    let (park, unpark): (&dyn Fn(usize) -> Store, &dyn Fn(usize) -> Load) = if training {
+        (&Store::Scratch, &Load::Scratch)
+    } else {
+        (&Store::Saved, &Load::Saved)
     };
     let cut = Cut {
         graph: &cell.graph,
@@ -101,9 +102,10 @@ fn forward(cell: &Cell, level: &[usize], saved: &[Id], training: bool, compiled:
     };
     let known = if training { parked.len() } else { saved.len() };
     let (programs, count) = cut.programs(stages, &outputs, known);
-    (compiled.saved, compiled.forward_scratch) = match training {
-        true => (saved.len(), count),
-        false => (count, 0),
+    (compiled.saved, compiled.forward_scratch) = if training {
+        (saved.len(), count)
+    } else {
+        (count, 0)
     };
     compiled.scratch = compiled.scratch.max(compiled.forward_scratch);
     compiled.forward = programs
@@ -296,9 +298,12 @@ fn backward(cell: &Cell, compiled: &mut Compiled) -> Vec<Id> {
         .map(|(mut program, backs)| Stage {
             sums: backs.iter().map(|s| sum(*s)).collect(),
             reductions: reduction::of_program(graph, &reductions, &mut program, |id| {
-                let kept = || match id < forward {
-                    true => stored(cell, &saved, id),
-                    false => parked(id),
+                let kept = || {
+                    if id < forward {
+                        stored(cell, &saved, id)
+                    } else {
+                        parked(id)
+                    }
                 };
                 leaf(graph, id).or_else(kept)
             }),

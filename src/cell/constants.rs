@@ -65,9 +65,10 @@ fn known(cells: &[Cell], values: &[(String, f64)]) -> Result<()> {
     titles.dedup();
     let hint = nearest(name, names.iter().map(String::as_str));
     let hint = hint.map_or(String::new(), |n| format!("; did you mean {n}?"));
-    let list = match names.is_empty() {
-        true => "it has none".to_string(),
-        false => format!("known: {}", names.join(", ")),
+    let list = if names.is_empty() {
+        "it has none".to_string()
+    } else {
+        format!("known: {}", names.join(", "))
     };
     Err(Error::usage(format!(
         "cell-const: {} has no constant {name}{hint} ({list})",

@@ -22,17 +22,21 @@ pub fn page() -> String {
     let unary = Unary::ALL
         .iter()
         .map(|op| (format!("{}(a)", op.name()), op.about()));
-    let binary = Binary::ALL.iter().map(|op| match infix(op.name()) {
-        true => (format!("a {} b", op.name()), op.about()),
-        false => (format!("{}(a, b)", op.name()), op.about()),
+    let binary = Binary::ALL.iter().map(|op| {
+        if infix(op.name()) {
+            (format!("a {} b", op.name()), op.about())
+        } else {
+            (format!("{}(a, b)", op.name()), op.about())
+        }
     });
     let operators: Vec<(String, &str)> = binary.chain(unary).collect();
     let rows: Vec<(String, &str)> = { ROWS.iter() }
         .map(|(name, about)| (name.to_string(), *about))
         .collect();
-    let rows = match rows.is_empty() {
-        true => String::new(),
-        false => format!("\nOver the whole vector:\n\n{}\n", table(&rows)),
+    let rows = if rows.is_empty() {
+        String::new()
+    } else {
+        format!("\nOver the whole vector:\n\n{}\n", table(&rows))
     };
     PAGE.replace("{operators}", &table(&operators))
         .replace("\n{rows}\n", &rows)

@@ -59,13 +59,14 @@ impl Cell {
 
     /// s = (1 - keep) * s' + keep * new
     fn zone_out(&mut self, state: usize, rate: f64, training: bool) {
-        let keep = match training {
-            true => self.mask(Mask {
+        let keep = if training {
+            self.mask(Mask {
                 rate,
                 scale: 1.0,
                 locked: false,
-            }),
-            false => self.graph.constant(1.0 - rate),
+            })
+        } else {
+            self.graph.constant(1.0 - rate)
         };
         let graph = &mut self.graph;
         let before = graph.leaf(Node::Previous(state));

@@ -51,9 +51,10 @@ pub fn run(m: &ArgMatches) -> Result<()> {
             a.driver,
             a.max_binding >> 20,
             if a.timestamps { "with" } else { "without" },
-            match passed::passed(a) {
-                true => "passed `check`",
-                false => "not checked",
+            if passed::passed(a) {
+                "passed `check`"
+            } else {
+                "not checked"
             },
         ))?;
     }

@@ -136,9 +136,10 @@ pub fn allowed(m: &ArgMatches, device: &Device, settings: &Settings) -> Result<(
         let text = "--cooperative: expected half true, whose products it is for, got half false";
         return Err(Error::usage(text));
     }
-    match settings.half {
-        true => device.halves(),
-        false => Ok(()),
+    if settings.half {
+        device.halves()
+    } else {
+        Ok(())
     }
 }
 
@@ -212,9 +213,10 @@ pub fn file_names() -> ValueParser {
 pub fn given(m: &ArgMatches) -> Table {
     let given = Settings::keys().iter().filter_map(|key| {
         let texts: Vec<&String> = m.try_get_many(key.name).ok().flatten()?.collect();
-        let value = match is_files(key) {
-            true => Value::Array(texts.into_iter().map(|t| t.as_str().into()).collect()),
-            false => key.value(texts.last()?),
+        let value = if is_files(key) {
+            Value::Array(texts.into_iter().map(|t| t.as_str().into()).collect())
+        } else {
+            key.value(texts.last()?)
         };
         Some((key.name.to_string(), value))
     });

@@ -52,9 +52,10 @@ pub fn tokenizer(settings: &Settings, about: &About, run: &Path) -> Result<()> {
         return Ok(());
     };
     let found = Vocabulary::from_tokenizer(&json, settings.lines);
-    match found.is_ok_and(|found| found.hash() == about.vocabulary_hash) {
-        true => Ok(()),
-        false => Err(changed(file, "tokenizer", run)),
+    if found.is_ok_and(|found| found.hash() == about.vocabulary_hash) {
+        Ok(())
+    } else {
+        Err(changed(file, "tokenizer", run))
     }
 }
 
@@ -86,12 +87,13 @@ pub fn present(text: &Text, again: &str) -> Result<()> {
 
 /// Refuses a text that is not the one of before; `way` says how to train on another.
 pub fn same_text(before: &Text, now: &Text, what: &str, way: &str) -> Result<()> {
-    match before.hash == now.hash {
-        true => Ok(()),
-        false => Err(Error::usage(format!(
+    if before.hash == now.hash {
+        Ok(())
+    } else {
+        Err(Error::usage(format!(
             "{}: the {what} is not the one that the run was trained with: expected BLAKE3 {}, found {}; {way}",
             now.name, before.hash, now.hash
-        ))),
+        )))
     }
 }
 

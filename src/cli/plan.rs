@@ -56,9 +56,10 @@ impl Room {
 
     /// Bytes of the host's memory that a run needs.
     fn needed(&self, footprint: &Footprint) -> u64 {
-        match self.shared {
-            true => footprint.total(),
-            false => footprint.host(),
+        if self.shared {
+            footprint.total()
+        } else {
+            footprint.host()
         }
     }
 
@@ -86,9 +87,10 @@ fn largest(batch: usize, fits: impl Fn(usize) -> bool) -> Option<usize> {
     let (mut fitting, mut beyond) = (0, batch);
     while beyond - fitting > 1 {
         let batch = fitting + (beyond - fitting) / 2;
-        match fits(batch) {
-            true => fitting = batch,
-            false => beyond = batch,
+        if fits(batch) {
+            fitting = batch
+        } else {
+            beyond = batch
         }
     }
     (fitting > 0).then_some(fitting)
@@ -151,9 +153,10 @@ impl Verdict {
             "largest slot: {} {:?}, {} bytes{limit}",
             f.largest.name, f.largest.shape, f.largest.bytes
         ));
-        let kind = match self.room.shared {
-            true => "memory: all of it in the host's",
-            false => "memory: checkpoints, text and program in the host's",
+        let kind = if self.room.shared {
+            "memory: all of it in the host's"
+        } else {
+            "memory: checkpoints, text and program in the host's"
         };
         lines.push(format!(
             "{kind}, {} of {} available bytes",

@@ -103,9 +103,10 @@ pub fn planned(
         return Ok(Some(Planned { job, of }));
     }
     let verdict = Verdict::new(device, &of(batch)?, of);
-    match m.get_flag("json") {
-        true => out::json(&verdict.json())?,
-        false => out::line(&verdict.lines().join("\n"))?,
+    if m.get_flag("json") {
+        out::json(&verdict.json())?
+    } else {
+        out::line(&verdict.lines().join("\n"))?
     }
     Ok(None)
 }
@@ -124,9 +125,10 @@ pub fn job(
 
 fn fitting(device: &Device, batch: usize, of: &Jobs) -> Result<Job> {
     let job = of(batch)?;
-    match Verdict::fits(device, &job) {
-        true => Ok(job),
-        false => Err(Verdict::new(device, &job, of).refuse()),
+    if Verdict::fits(device, &job) {
+        Ok(job)
+    } else {
+        Err(Verdict::new(device, &job, of).refuse())
     }
 }
 

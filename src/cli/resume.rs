@@ -249,9 +249,10 @@ impl Sources<'_> {
             if old.get(name) == new.get(name) || !(flag || edited) {
                 continue;
             }
-            let place = match flag {
-                true => format!("--{name}"),
-                false => format!("{}: {name}", self.path.display()),
+            let place = if flag {
+                format!("--{name}")
+            } else {
+                format!("{}: {name}", self.path.display())
             };
             let (was, is) = (show(old.get(name)), show(new.get(name)));
             let change = Change {

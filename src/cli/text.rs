@@ -212,9 +212,10 @@ fn knows_floor(vocabulary: &Vocabulary) -> bool {
 }
 
 fn absolute(file: &Path) -> PathBuf {
-    match file == Path::new("-") {
-        true => file.to_path_buf(),
-        false => std::path::absolute(file).unwrap_or_else(|_| file.to_path_buf()),
+    if file == Path::new("-") {
+        file.to_path_buf()
+    } else {
+        std::path::absolute(file).unwrap_or_else(|_| file.to_path_buf())
     }
 }
 

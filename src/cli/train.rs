@@ -242,9 +242,10 @@ async fn drive(
             }
             Event::Save { state, best } => {
                 let checkpoint = state.to_checkpoint(&plan, &about)?;
-                match best {
-                    true => writer.save_best(&checkpoint)?,
-                    false => writer.save(state.counters.step, &checkpoint, keep)?,
+                if best {
+                    writer.save_best(&checkpoint)?
+                } else {
+                    writer.save(state.counters.step, &checkpoint, keep)?
                 };
             }
             Event::Finished => break Ok(()),
@@ -286,9 +287,10 @@ fn with_last_good(e: Error, run: &Run, until: Option<u64>) -> Error {
         Some(path) => format!("the last good checkpoint is {}", path.display()),
         None => "no good checkpoint is left".to_string(),
     };
-    let newer = match steps.iter().any(|step| *step > until) {
-        true => ", and newer ones hold weights that diverged",
-        false => "",
+    let newer = if steps.iter().any(|step| *step > until) {
+        ", and newer ones hold weights that diverged"
+    } else {
+        ""
     };
     Error::new(e.kind, format!("{}; {text}{newer}", e.message))
 }

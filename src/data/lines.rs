@@ -248,12 +248,11 @@ impl LinesWriter {
         let ids_taken = &ids[..room.min(ids.len() as u64) as usize];
         self.length += ids.len() as u64;
         // A line that is sure to be taken need not wait.
-        match self.rules.max == 0 || self.rules.long == LongLines::Cut {
-            true => self.writer.write(ids_taken),
-            false => {
-                self.waiting.extend_from_slice(ids_taken);
-                Ok(())
-            }
+        if self.rules.max == 0 || self.rules.long == LongLines::Cut {
+            self.writer.write(ids_taken)
+        } else {
+            self.waiting.extend_from_slice(ids_taken);
+            Ok(())
         }
     }
 

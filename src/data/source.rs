@@ -163,9 +163,10 @@ fn open(path: &Path, folder: &Path, stdin: &mut dyn Read) -> Result<Part> {
         ));
     }
     // A pipe can be read but once.
-    let bytes = match kind.is_file() {
-        true => Bytes::File(path.to_path_buf()),
-        false => Bytes::Kept(keep(&name, folder, &mut file)?),
+    let bytes = if kind.is_file() {
+        Bytes::File(path.to_path_buf())
+    } else {
+        Bytes::Kept(keep(&name, folder, &mut file)?)
     };
     let path = Some(path.to_path_buf());
     Ok(Part { name, bytes, path })

@@ -37,9 +37,10 @@ impl Tokens {
 
     /// Bytes of memory that the ids of this slice take; none where they lie in a file.
     pub fn bytes(&self) -> u64 {
-        match self.in_file() {
-            true => 0,
-            false => (self.len * self.width) as u64,
+        if self.in_file() {
+            0
+        } else {
+            (self.len * self.width) as u64
         }
     }
 

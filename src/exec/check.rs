@@ -367,9 +367,12 @@ fn judge<F: Real>(slot: &str, got: &[F], want: &[F], scale: f64, length: usize, 
         8.0 * ((length as f64).sqrt() + 4.0) * F::ROUNDING
     };
     let largest = largest(want);
-    let own = |w: f64| match half.own {
-        true => w.abs().max(2f64.powi(-14)) * 2f64.powi(-11),
-        false => 0.0,
+    let own = |w: f64| {
+        if half.own {
+            w.abs().max(2f64.powi(-14)) * 2f64.powi(-11)
+        } else {
+            0.0
+        }
     };
     let rounded = |w: f64| own(w) + half.chain * largest.max(scale);
     let mut row = Row {

@@ -105,9 +105,10 @@ impl Setup {
         let ids = tokens(plan.slot(ids).len());
         let targets = io.targets.map(|_| tokens(predictions));
         Ok(Setup {
-            cpu: match fast {
-                true => Cpu::new(plan.clone()),
-                false => Cpu::plain(plan.clone()),
+            cpu: if fast {
+                Cpu::new(plan.clone())
+            } else {
+                Cpu::plain(plan.clone())
             },
             parameters,
             states,

@@ -72,11 +72,12 @@ impl Adaptive {
     pub fn check(cutoffs: &[usize], vocab: usize) -> std::result::Result<(), String> {
         let rising = cutoffs.windows(2).all(|w| w[0] < w[1]);
         let first = cutoffs.first().is_some_and(|c| *c >= 1);
-        match rising && first && cutoffs.last().is_some_and(|c| *c < vocab) {
-            true => Ok(()),
-            false => Err(format!(
+        if rising && first && cutoffs.last().is_some_and(|c| *c < vocab) {
+            Ok(())
+        } else {
+            Err(format!(
                 "expected rising numbers from 1 to below the vocabulary's {vocab}, got {cutoffs:?}"
-            )),
+            ))
         }
     }
 

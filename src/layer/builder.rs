@@ -138,9 +138,10 @@ impl Builder {
 
     /// How the steps of a recurrent layer are packed; those of one without `memory` are a single step.
     pub fn packed(&self, memory: bool) -> Option<Packed> {
-        let first = match memory {
-            true => Packing::STARTS,
-            false => Packing::ZERO,
+        let first = if memory {
+            Packing::STARTS
+        } else {
+            Packing::ZERO
         };
         self.plan.io.counts.map(|counts| Packed { counts, first })
     }
@@ -418,9 +419,10 @@ impl Builder {
         let sparse = { self.plan.derived.tables.iter() }.any(|t| t.rows.slot == into.slot);
         let op = Scatter {
             name,
-            index: match sparse {
-                true => self.index_into(into, Source::Candidates),
-                false => dense,
+            index: if sparse {
+                self.index_into(into, Source::Candidates)
+            } else {
+                dense
             },
             from,
             into,

@@ -115,9 +115,10 @@ impl Recurrent {
 
     /// Steps and rows: without a memory all positions are rows of one step.
     fn window(&self, builder: &Builder) -> (usize, usize) {
-        match self.cell.is_feed_forward() {
-            true => (1, builder.rows()),
-            false => (builder.steps, builder.batch),
+        if self.cell.is_feed_forward() {
+            (1, builder.rows())
+        } else {
+            (builder.steps, builder.batch)
         }
     }
 
@@ -249,9 +250,10 @@ impl Layer for Recurrent {
         let states = self.cell.states.len();
         // Packed sequences begin and end within their minibatch.
         let carried = memory && packed.is_none();
-        let role = match carried {
-            true => Role::State,
-            false => Role::Activation,
+        let role = if carried {
+            Role::State
+        } else {
+            Role::Activation
         };
         let shape = match packed {
             None => [states, t + 1, b, h],

@@ -31,12 +31,11 @@ impl Sampled {
     /// The weight [V, D] of the layer, unless an embedding shares its own: dense or, with `sparse`, with rows as its
     /// gradient. Plans of every mode call it, so that the parameters lie in the same places.
     pub fn weight(builder: &mut Builder, shape: [usize; 2], sparse: bool, samples: usize) -> Param {
-        match sparse {
-            true => {
-                let source = (Source::Candidates, samples + builder.rows());
-                builder.sparse_parameter("head.weight", shape, &[source])
-            }
-            false => builder.parameter("head.weight", shape, &shape, false, vec![Fill::Weight]),
+        if sparse {
+            let source = (Source::Candidates, samples + builder.rows());
+            builder.sparse_parameter("head.weight", shape, &[source])
+        } else {
+            builder.parameter("head.weight", shape, &shape, false, vec![Fill::Weight])
         }
     }
 

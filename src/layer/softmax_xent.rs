@@ -63,13 +63,12 @@ impl SoftmaxXent {
         if self.weighted {
             builder.plan.io.weights = Some(builder.plan.add("weights", &shape, Role::Numbers));
         }
-        let (ids, first) = match self.apart {
-            false => (builder.ids, builder.window[1]),
-            true => {
-                let slot = builder.plan.add("targets", &shape, Role::Words);
-                builder.plan.io.targets = Some(slot);
-                (slot, 0)
-            }
+        let (ids, first) = if self.apart {
+            let slot = builder.plan.add("targets", &shape, Role::Words);
+            builder.plan.io.targets = Some(slot);
+            (slot, 0)
+        } else {
+            (builder.ids, builder.window[1])
         };
         let rows = builder.pieces * builder.rows();
         let row = |slot| Matrix {

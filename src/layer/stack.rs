@@ -50,11 +50,12 @@ impl Layer for Stack {
         let Connections { residual, skip } = self.connections;
         let skip = skip && self.blocks.len() > 1;
         self.input = Some(input);
-        let x = match skip {
-            false => None,
-            true => Some(builder.as_rows("skip", input).ok_or_else(|| {
+        let x = if skip {
+            Some(builder.as_rows("skip", input).ok_or_else(|| {
                 Error::usage("skip connections pass an embedding on, so they need --embed")
-            })?),
+            })?)
+        } else {
+            None
         };
         let mut signal = input;
         let mut outputs = Vec::new();
@@ -89,9 +90,10 @@ impl Layer for Stack {
             x.map_or(0, |x| x.cols),
             outputs.iter().map(|o| o.cols).collect(),
         );
-        match skip {
-            false => Ok(signal),
-            true => Ok(Signal::Rows(builder.side_by_side("skip.all", &outputs))),
+        if skip {
+            Ok(Signal::Rows(builder.side_by_side("skip.all", &outputs)))
+        } else {
+            Ok(signal)
         }
     }
 

@@ -33,9 +33,10 @@ pub struct Penalties {
 
 impl Spec {
     fn form(&self) -> Form {
-        match self.drops.locked {
-            true => Form::Locked,
-            false => Form::Element,
+        if self.drops.locked {
+            Form::Locked
+        } else {
+            Form::Element
         }
     }
 

@@ -360,12 +360,11 @@ impl Writer<'_> {
             row_count: None,
         };
         let (from, to) = (step(0), step(scan.steps));
-        match piece + 1 == self.pieces {
-            true => {
-                let name = format!("next.{}", scan.name);
-                self.builder.push(Op::Zero(Zero { name, to }));
-            }
-            false => self.copy(format!("next.{}", scan.name), from, to),
+        if piece + 1 == self.pieces {
+            let name = format!("next.{}", scan.name);
+            self.builder.push(Op::Zero(Zero { name, to }));
+        } else {
+            self.copy(format!("next.{}", scan.name), from, to)
         }
     }
 
@@ -381,9 +380,10 @@ impl Writer<'_> {
                 ..current
             };
             let name = &self.builder.plan.slot(state).name;
-            match back {
-                true => self.copy(format!("restore.{name}"), kept, current),
-                false => self.copy(format!("keep.{name}"), current, kept),
+            if back {
+                self.copy(format!("restore.{name}"), kept, current)
+            } else {
+                self.copy(format!("keep.{name}"), current, kept)
             }
         }
     }

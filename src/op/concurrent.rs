@@ -70,9 +70,12 @@ impl Operation for ConcurrentScans {
     /// Of each stage of all scans, then of each scan's initial states' gradients where they are made.
     fn costs(&self) -> Vec<Cost> {
         let costs: Vec<Vec<Cost>> = self.scans.iter().map(Scan::costs).collect();
-        let of = |scan: usize, stage: usize| match stage < self.scans[scan].stages().len() {
-            true => costs[scan][stage],
-            false => Cost::default(),
+        let of = |scan: usize, stage: usize| {
+            if stage < self.scans[scan].stages().len() {
+                costs[scan][stage]
+            } else {
+                Cost::default()
+            }
         };
         let stage = |stage| (0..costs.len()).map(move |scan| (scan, stage));
         let stages = (0..self.stages()).map(|s| stage(s).map(|(scan, s)| of(scan, s)).sum());

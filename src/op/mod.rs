@@ -283,12 +283,13 @@ fn area(m: &Matrix) -> usize {
 
 /// An error where a row [1, n] does not reach the position `end`.
 fn covers(what: &str, end: usize, row: &Matrix) -> Result<(), String> {
-    match row.rows == 1 && row.cols >= end {
-        true => Ok(()),
-        false => Err(format!(
+    if row.rows == 1 && row.cols >= end {
+        Ok(())
+    } else {
+        Err(format!(
             "{what}: expected a row of at least {end}, found [{}, {}]",
             row.rows, row.cols
-        )),
+        ))
     }
 }
 

@@ -29,9 +29,10 @@ impl SampledScores {
     #[inline(always)]
     pub fn plain_row<F: Real>(&self, row: &mut [F], target: usize, corrections: &[F]) {
         for (column, (x, by)) in row.iter_mut().zip(corrections).enumerate() {
-            *x = match column < self.samples || column == target {
-                true => *x - *by,
-                false => F::of(Self::NOTHING),
+            *x = if column < self.samples || column == target {
+                *x - *by
+            } else {
+                F::of(Self::NOTHING)
             };
         }
     }
@@ -62,12 +63,13 @@ impl Operation for SampledScores {
     }
 
     fn check(&self) -> Result<(), String> {
-        match self.samples <= self.scores.cols {
-            true => Ok(()),
-            false => Err(format!(
+        if self.samples <= self.scores.cols {
+            Ok(())
+        } else {
+            Err(format!(
                 "{} samples in {} columns",
                 self.samples, self.scores.cols
-            )),
+            ))
         }
     }
 

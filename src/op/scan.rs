@@ -245,9 +245,10 @@ impl Scan {
 
     /// The first element of a delta's row; of one that is zero where that row does not run.
     pub fn delta_row(&self, delta: usize, step: usize, row: usize, starts: &[u32]) -> usize {
-        let first = match row < self.active(step, starts) {
-            true => self.start(step, starts),
-            false => self.rows,
+        let first = if row < self.active(step, starts) {
+            self.start(step, starts)
+        } else {
+            self.rows
         };
         ((first + row) * self.compiled.deltas + delta) * self.hidden
     }
@@ -260,13 +261,15 @@ impl Scan {
     /// The position, in rows of the minibatch, that row `b` works on at step `t`; any for the step before the first.
     #[inline]
     pub fn position(&self, t: usize, b: usize, starts: &[u32]) -> usize {
-        match self.reversed {
-            true => (self.steps - 1)
+        if self.reversed {
+            (self.steps - 1)
                 .wrapping_sub(t)
                 .wrapping_mul(self.batch)
-                .wrapping_add(b),
-            false if t == usize::MAX => 0,
-            false => self.start(t, starts) + b,
+                .wrapping_add(b)
+        } else if t == usize::MAX {
+            0
+        } else {
+            self.start(t, starts) + b
         }
     }
 

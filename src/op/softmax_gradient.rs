@@ -35,9 +35,10 @@ impl SoftmaxGradient {
         let lowest = F::of(LOWEST);
         for x in row.iter_mut() {
             let below = *x - max;
-            *x = match below < lowest {
-                true => F::ZERO,
-                false => below.exp() * share,
+            *x = if below < lowest {
+                F::ZERO
+            } else {
+                below.exp() * share
             };
         }
         if (self.from..self.from + row.len()).contains(&target) {

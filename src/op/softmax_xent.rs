@@ -80,9 +80,10 @@ impl SoftmaxXent {
             let lowest = F::of(LOWEST);
             for x in row.iter_mut() {
                 let below = *x - max;
-                *x = match below < lowest {
-                    true => F::ZERO,
-                    false => below.exp() * share,
+                *x = if below < lowest {
+                    F::ZERO
+                } else {
+                    below.exp() * share
                 };
             }
             row[target] = row[target] - factor;

@@ -104,9 +104,10 @@ impl Wavefront {
         let Some((links, after)) = needed(hanging, &own) else {
             return false;
         };
-        let lag = match links.is_empty() {
-            true => 0,
-            false => self.scans.iter().map(|m| m.lag).max().unwrap_or(0) + 1,
+        let lag = if links.is_empty() {
+            0
+        } else {
+            self.scans.iter().map(|m| m.lag).max().unwrap_or(0) + 1
         };
         if lag > 0 {
             let reversed = scan.reversed || self.scans.iter().any(|m| m.scan.reversed);
@@ -133,9 +134,10 @@ impl Wavefront {
         let wavefront: Vec<Op> = self.members().chain(links).collect();
         let (mut before, mut hanging) = (Vec::new(), self.after.clone());
         for op in ops {
-            match wavefront.iter().chain(&hanging).any(|e| conflict(e, op)) {
-                true => hanging.push(op.clone()),
-                false => before.push(op.clone()),
+            if wavefront.iter().chain(&hanging).any(|e| conflict(e, op)) {
+                hanging.push(op.clone())
+            } else {
+                before.push(op.clone())
             }
         }
         (before, hanging)

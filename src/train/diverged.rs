@@ -26,9 +26,10 @@ pub(super) async fn diverged(engine: &mut Engine, step: u64) -> Result<Error> {
         }
         let values = engine.read(matrix.slot).await?;
         if let Some((row, col, value)) = first_bad(&values, matrix) {
-            text = match Some(matrix.slot) == parameters {
-                true => format!("{op}: element [{row}, {col}] is {value}"),
-                false => match cell_value(engine, &plan, op, matrix.slot).await? {
+            text = if Some(matrix.slot) == parameters {
+                format!("{op}: element [{row}, {col}] is {value}")
+            } else {
+                match cell_value(engine, &plan, op, matrix.slot).await? {
                     Some(name) => {
                         format!("{name} ({}: element [{row}, {col}] is {value})", slot.name)
                     }
@@ -36,7 +37,7 @@ pub(super) async fn diverged(engine: &mut Engine, step: u64) -> Result<Error> {
                         "{} (written by {op}): element [{row}, {col}] is {value}",
                         slot.name
                     ),
-                },
+                }
             };
             break;
         }

@@ -149,9 +149,10 @@ impl Learner {
         let means: Vec<f32> = { sums.iter() }
             .map(|s| (s / f64::from(windows)) as f32)
             .collect();
-        match means.iter().all(|m| m.is_finite()) {
-            true => Ok(means),
-            false => Err(diverged("the gradients of the text to learn from")),
+        if means.iter().all(|m| m.is_finite()) {
+            Ok(means)
+        } else {
+            Err(diverged("the gradients of the text to learn from"))
         }
     }
 

@@ -220,9 +220,10 @@ async fn evaluate(
     for window in windows {
         let mut window = window?;
         if let Some(unknown) = unknown {
-            match without {
-                true => window.leave_out(unknown),
-                false => met += window.predictions_of(unknown),
+            if without {
+                window.leave_out(unknown)
+            } else {
+                met += window.predictions_of(unknown)
             }
         }
         count += window.counted;

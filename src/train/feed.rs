@@ -301,9 +301,10 @@ impl LineFeed {
             .flat_map(|minibatch| batches.batch(minibatch).iter().copied())
             .collect();
         let packed = Packed::new(lines, &update)?;
-        Ok(match pad {
-            true => Batch::padded(&packed, &packing),
-            false => Batch::packed(packed, &packing),
+        Ok(if pad {
+            Batch::padded(&packed, &packing)
+        } else {
+            Batch::packed(packed, &packing)
         })
     }
 }

@@ -105,9 +105,10 @@ impl Footprint {
             sampling: bytes(&sampling),
             checkpoints: reading.max(writing),
             text: job.text_bytes(),
-            packed: match lent {
-                true => plans.iter().map(|p| cpu::packed_bytes(p)).sum(),
-                false => 0,
+            packed: if lent {
+                plans.iter().map(|p| cpu::packed_bytes(p)).sum()
+            } else {
+                0
             },
             program: PROGRAM
                 + OF_SYMBOL * job.spec.vocab as u64

@@ -142,9 +142,10 @@ impl Foreign {
         if layers == 0 {
             return Err(Error::checkpoint(format!(
                 "no recurrent weights by PyTorch's names (weight_ih_l0); found {}",
-                match self.names.0.is_empty() {
-                    true => "nothing else".into(),
-                    false => list(self.names.0.values().map(String::as_str)),
+                if self.names.0.is_empty() {
+                    "nothing else".into()
+                } else {
+                    list(self.names.0.values().map(String::as_str))
                 }
             )));
         }
@@ -359,12 +360,13 @@ impl<'a> Stored<'a> {
         }
         // An embedding and a head that are one are a matter of their own.
         shared.retain(|name| layers::part(name).is_some());
-        let notes = match shared.is_empty() {
-            true => Vec::new(),
-            false => vec![format!(
+        let notes = if shared.is_empty() {
+            Vec::new()
+        } else {
+            vec![format!(
                 "{}: shared between layers, which is not supported: equal as they stand, but training on parts them",
                 list(shared)
-            )],
+            )]
         };
         Ok((Stored { views }, notes))
     }
@@ -385,9 +387,10 @@ impl<'a> Stored<'a> {
             }
             self.views.retain(|name, _| !meant(name));
         }
-        match faults.is_empty() {
-            true => Ok(()),
-            false => Err(Error::usage(faults.join("\n"))),
+        if faults.is_empty() {
+            Ok(())
+        } else {
+            Err(Error::usage(faults.join("\n")))
         }
     }
 
@@ -402,9 +405,10 @@ impl<'a> Stored<'a> {
             .map(|(name, _)| *name)
             .collect();
         self.views.retain(|name, view| !counts(name, view));
-        match out.is_empty() {
-            true => Vec::new(),
-            false => vec![format!("{}: integers, no weights, left out", list(out))],
+        if out.is_empty() {
+            Vec::new()
+        } else {
+            vec![format!("{}: integers, no weights, left out", list(out))]
         }
     }
 
@@ -420,9 +424,10 @@ impl<'a> Stored<'a> {
             .into_iter()
             .map(|(reason, names)| format!("{}: {reason}", list(names)))
             .collect();
-        match reasons.is_empty() {
-            true => Ok(()),
-            false => Err(Error::checkpoint(reasons.join("; "))),
+        if reasons.is_empty() {
+            Ok(())
+        } else {
+            Err(Error::checkpoint(reasons.join("; ")))
         }
     }
 

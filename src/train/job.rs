@@ -105,9 +105,10 @@ impl Job {
         let update = super::build::update(&settings);
         let how = super::build::unroll(&settings);
         let plan = Arc::new(spec.unrolled(dims, how, Mode::Train(update))?);
-        let evaluator = match validation.is_empty() {
-            true => None,
-            false => Some(Evaluator::new(&spec, validation.clone(), EVALUATION_ROWS)?),
+        let evaluator = if validation.is_empty() {
+            None
+        } else {
+            Some(Evaluator::new(&spec, validation.clone(), EVALUATION_ROWS)?)
         };
         let generator = Arc::new(Generator::plan(&spec, 1)?);
         let mixer = match teacher_forcing {

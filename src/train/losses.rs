@@ -54,12 +54,11 @@ pub async fn losses(
         ));
     }
     let mut plan = job.plan.as_ref().clone();
-    match double {
-        true => {
-            plan.double()?;
-            run::<f64>(device, plan, job, steps, tell).await
-        }
-        false => run::<f32>(device, plan, job, steps, tell).await,
+    if double {
+        plan.double()?;
+        run::<f64>(device, plan, job, steps, tell).await
+    } else {
+        run::<f32>(device, plan, job, steps, tell).await
     }
 }
 

@@ -155,9 +155,10 @@ impl Run {
             }
         }
         let shown = self.path.display();
-        Err(Error::checkpoint(match warnings.is_empty() {
-            true => format!("{shown}: expected a checkpoint, found none"),
-            false => format!("{shown}: no checkpoint is whole: {}", warnings.join("; ")),
+        Err(Error::checkpoint(if warnings.is_empty() {
+            format!("{shown}: expected a checkpoint, found none")
+        } else {
+            format!("{shown}: no checkpoint is whole: {}", warnings.join("; "))
         }))
     }
 }

@@ -139,9 +139,10 @@ impl Schedule {
                     0 => 0.0,
                     step => at.fraction * warmup as f64 / step as f64,
                 };
-                let p = match risen < 1.0 {
-                    true => ((at.fraction - risen) / (1.0 - risen)).clamp(0.0, 1.0),
-                    false => 1.0,
+                let p = if risen < 1.0 {
+                    ((at.fraction - risen) / (1.0 - risen)).clamp(0.0, 1.0)
+                } else {
+                    1.0
                 };
                 min + (self.lr - min) * 0.5 * (1.0 + (std::f64::consts::PI * p).cos())
             }

@@ -418,9 +418,10 @@ impl State {
             let (shape, ..) = plane(plan, *slot);
             states.push(checkpoint.f32(&plan.slot(*slot).name, &shape)?.to_vec());
         }
-        let scaling = match checkpoint.tensors.contains_key(SCALING) {
-            true => Some(checkpoint.f32(SCALING, &[LossScale::NUMBERS])?.to_vec()),
-            false => None,
+        let scaling = if checkpoint.tensors.contains_key(SCALING) {
+            Some(checkpoint.f32(SCALING, &[LossScale::NUMBERS])?.to_vec())
+        } else {
+            None
         };
         if let Some(fault) = scaling.as_deref().and_then(LossScale::fault) {
             return Err(Error::checkpoint(format!("{SCALING}: {fault}")));

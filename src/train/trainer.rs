@@ -217,9 +217,10 @@ impl Trainer {
         let now = Now { step, update, lr };
         let inputs = self.job.inputs(&batch, mixed.as_deref(), now);
         self.engine.run(&inputs).await?;
-        let padding = match place.ends() {
-            true => self.job.feed.padding(place.epoch),
-            false => None,
+        let padding = if place.ends() {
+            self.job.feed.padding(place.epoch)
+        } else {
+            None
         };
         self.pending.push_back(Pending {
             lr,

@@ -48,9 +48,10 @@ impl Watch {
         }
         self.above.push_back(loss > TIMES * base);
         self.last = (step, loss);
-        match self.above.len() == WINDOW {
-            true => self.end(),
-            false => Ok(()),
+        if self.above.len() == WINDOW {
+            self.end()
+        } else {
+            Ok(())
         }
     }
 
@@ -78,9 +79,10 @@ impl Watch {
     /// Diverged.
     pub fn validation(&self, step: u64, loss: f64) -> Result<(), Error> {
         // A model that knows its training text by heart may be far off on another, but not without measure.
-        match loss.exp().is_finite() {
-            true => Ok(()),
-            false => Err(self.diverged(step, &format!("the validation loss is {loss:.4e} nats"))),
+        if loss.exp().is_finite() {
+            Ok(())
+        } else {
+            Err(self.diverged(step, &format!("the validation loss is {loss:.4e} nats")))
         }
     }
 

@@ -225,13 +225,14 @@ fn on_device(cell: &Arc<Cell>, choice: Option<&str>) -> Result<Part> {
     let Some((title, far)) = far else {
         return Err(Error::internal("no operation to compare"));
     };
-    let worst = match far.passed() {
-        true => format!(
+    let worst = if far.passed() {
+        format!(
             "the worst at {:.0}% of its tolerance: {} ({title})",
             1e2 * share(far),
             far.op
-        ),
-        false => format!("{title}: {}", far.fault()),
+        )
+    } else {
+        format!("{title}: {}", far.fault())
     };
     Ok(Part {
         name,

@@ -76,9 +76,10 @@ pub fn run(m: &ArgMatches) -> Result<()> {
         }
         rows.push(json!({"name": name, "about": about, "summary": summary}));
     }
-    match m.get_flag("json") {
-        true => out::json(&rows.into()),
-        false => Ok(()),
+    if m.get_flag("json") {
+        out::json(&rows.into())
+    } else {
+        Ok(())
     }
 }
 

@@ -99,16 +99,17 @@ pub fn run(m: &ArgMatches) -> Result<()> {
     let mut seen = Seen::default();
     let mut tell = |both: Losses| {
         seen.add(both);
-        match !json && worth_a_line(both.step, steps) {
-            true => out::line(&format!(
+        if !json && worth_a_line(both.step, steps) {
+            out::line(&format!(
                 "{:>6} {:>20.14} {:>20.14} {:>11.2e} {:>11.2e}",
                 both.step,
                 both.gpu,
                 both.cpu,
                 both.difference(),
                 seen.largest.0
-            )),
-            false => Ok(()),
+            ))
+        } else {
+            Ok(())
         }
     };
     block_on(losses(&device, job, double, steps, &mut tell))?;

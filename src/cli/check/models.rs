@@ -274,9 +274,10 @@ impl Model {
         from: Option<&str>,
         timed: bool,
     ) -> Result<Found> {
-        match self.double {
-            true => self.compare_in::<f64>(device, from, timed).await,
-            false => self.compare_in::<f32>(device, from, timed).await,
+        if self.double {
+            self.compare_in::<f64>(device, from, timed).await
+        } else {
+            self.compare_in::<f32>(device, from, timed).await
         }
     }
 

@@ -44,9 +44,10 @@ pub fn check(device: &Device, job: &Job, parameters: &[f32], quiet: bool) -> Res
             found.rows.len(),
             model.dims.batch,
             model.dims.steps,
-            match passed::passed(&gpu.adapter) {
-                true => "; the adapter passed the whole `wgrnn check`",
-                false => "; `wgrnn check` would look at everything",
+            if passed::passed(&gpu.adapter) {
+                "; the adapter passed the whole `wgrnn check`"
+            } else {
+                "; `wgrnn check` would look at everything"
             }
         ));
     }

@@ -45,12 +45,11 @@ pub fn model(m: &ArgMatches) -> Result<Model> {
     let (file, content) = (run.settings_path(), run.settings()?);
     let settings = resolve(Some((&file, &content)), given, &names)?;
     // The run's own cell is in its checkpoint; its file need not exist any more.
-    let cells = match other {
-        true => text::cells(&settings)?,
-        false => {
-            let cells = about.cells().map_err(|e| loaded.named(e))?;
-            text::constants(cells, settings.cell_const.as_deref())?
-        }
+    let cells = if other {
+        text::cells(&settings)?
+    } else {
+        let cells = about.cells().map_err(|e| loaded.named(e))?;
+        text::constants(cells, settings.cell_const.as_deref())?
     };
     let spec = spec(&settings, cells, about.vocabulary.len());
     Ok(Model { settings, spec })

@@ -30,10 +30,7 @@ pub fn word(bound: Bound) -> &'static str {
 
 /// Whose clock the kernels' times are from.
 pub fn clock(found: &Profile) -> &'static str {
-    match found.timestamps {
-        true => "device",
-        false => "host",
-    }
+    if found.timestamps { "device" } else { "host" }
 }
 
 /// The whole profile.

@@ -110,9 +110,12 @@ struct Found {
 fn search(device: &Arc<gpu::Device>, work: &Work, until: Instant, tell: bool) -> Result<Found> {
     let (start, _) = device.tile(&work.plan);
     let usual = time(device, work, start, f64::INFINITY)?;
-    let say = |seconds: f64, what: &str, tile: &Tile| match tell {
-        true => out::line(&format!("{:>10.3} ms  {what:<30} {tile}", 1e3 * seconds)),
-        false => Ok(()),
+    let say = |seconds: f64, what: &str, tile: &Tile| {
+        if tell {
+            out::line(&format!("{:>10.3} ms  {what:<30} {tile}", 1e3 * seconds))
+        } else {
+            Ok(())
+        }
     };
     const USUAL: &str = "the usual";
     say(usual, USUAL, &start)?;

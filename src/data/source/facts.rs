@@ -182,9 +182,10 @@ impl Corpus {
             all.extend(told.iter().map(|text| format!("{}: {text}", part.name)));
             let twin = seen.insert(fact.hash, &part.name);
             if let Some(twin) = twin.filter(|_| fact.census.bytes > 0) {
-                all.push(match *twin == part.name {
-                    true => format!("{twin}: given twice, so its text is in there twice"),
-                    false => format!("{}: the same text as {twin}", part.name),
+                all.push(if *twin == part.name {
+                    format!("{twin}: given twice, so its text is in there twice")
+                } else {
+                    format!("{}: the same text as {twin}", part.name)
                 });
             }
         }

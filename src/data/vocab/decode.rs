@@ -67,15 +67,16 @@ impl Decoder {
     fn write(&mut self, pieces: &Pieces, all: bool, text: &mut Vec<u8>) {
         let found = pieces.decode(&self.ids);
         // The bytes of a character that is not whole yet.
-        let open = match all {
-            true => "",
-            false => found
+        let open = if all {
+            ""
+        } else {
+            found
                 .char_indices()
                 .next_back()
                 .map_or("", |(at, c)| match c {
                     '\u{FFFD}' => &found[at..],
                     _ => "",
-                }),
+                })
         };
         let sure = found.len() - open.len();
         if let Some(new) = found.get(self.written..sure) {

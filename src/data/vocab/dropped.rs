@@ -54,16 +54,18 @@ pub(super) fn dropped(
             continue;
         }
         // The word as it was before its bytes became symbols.
-        let plain = match bytes {
-            true => ByteLevel::default()
+        let plain = if bytes {
+            ByteLevel::default()
                 .decode_chain(vec![word.into()])?
-                .concat(),
-            false => word.to_string(),
+                .concat()
+        } else {
+            word.to_string()
         };
         // A space that was put in front of it is not in the text.
-        let added = match plain.len() == to - from + 1 && plain.starts_with(' ') {
-            true => 1,
-            false => 0,
+        let added = if plain.len() == to - from + 1 && plain.starts_with(' ') {
+            1
+        } else {
+            0
         };
         let mut last = None;
         for (n, (at, c)) in word.char_indices().enumerate() {

@@ -21,17 +21,19 @@ const ESCAPE: char = '\\';
 /// Whether `word`, but for escapes, is a mark that the program itself puts into texts of lines, or into streams.
 fn is_mark(word: &str, lines: bool) -> bool {
     let plain = word.trim_start_matches(ESCAPE);
-    match lines {
-        true => [START, END].contains(&plain),
-        false => plain == LINE,
+    if lines {
+        [START, END].contains(&plain)
+    } else {
+        plain == LINE
     }
 }
 
 /// A word of the text as the list has it: the program's own marks never come from the text.
 fn escaped(word: &str, lines: bool) -> Cow<'_, str> {
-    match is_mark(word, lines) {
-        true => format!("{ESCAPE}{word}").into(),
-        false => word.into(),
+    if is_mark(word, lines) {
+        format!("{ESCAPE}{word}").into()
+    } else {
+        word.into()
     }
 }
 
@@ -90,9 +92,10 @@ impl WordList {
                 ))
             })
         };
-        let (start, end) = match lines {
-            true => (Some(must(START)?), must(END)?),
-            false => (None, must(LINE)?),
+        let (start, end) = if lines {
+            (Some(must(START)?), must(END)?)
+        } else {
+            (None, must(LINE)?)
         };
         // A list of marks alone has nothing to say.
         if words.len() <= 1 + usize::from(lines) {
@@ -111,9 +114,10 @@ impl WordList {
     }
 
     pub fn find(&self, word: &str) -> Option<u32> {
-        let found = match self.escapes && is_mark(word, self.lines) {
-            true => self.words.find(escaped(word, self.lines).as_bytes()),
-            false => self.words.find(word.as_bytes()),
+        let found = if self.escapes && is_mark(word, self.lines) {
+            self.words.find(escaped(word, self.lines).as_bytes())
+        } else {
+            self.words.find(word.as_bytes())
         };
         found.or(self.unknown)
     }
@@ -164,9 +168,10 @@ impl WordCounts {
                 "vocabulary: the text has more than 4294967294 different words",
             ));
         }
-        let mut marks = match lines {
-            true => vec![(END, self.ends), (START, 0)],
-            false => vec![(LINE, self.ends)],
+        let mut marks = if lines {
+            vec![(END, self.ends), (START, 0)]
+        } else {
+            vec![(LINE, self.ends)]
         };
         marks.retain(|(name, n)| *n > 0 || *name == START);
         // A text's own unknown words are those that the program does not know.

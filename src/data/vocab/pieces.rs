@@ -140,9 +140,10 @@ impl Pieces {
 
     /// Tells of every character of `text` that the tokenizer would drop in silence, and the byte where it is met.
     pub fn dropped(&self, text: &str, note: &mut dyn FnMut(char, usize)) -> Result<()> {
-        match self.drops {
-            true => { dropped(&self.tokenizer, text, note) }.map_err(fails),
-            false => Ok(()),
+        if self.drops {
+            { dropped(&self.tokenizer, text, note) }.map_err(fails)
+        } else {
+            Ok(())
         }
     }
 

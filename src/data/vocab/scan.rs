@@ -204,10 +204,7 @@ impl Scanner {
             self.partial.push_str(line);
             self.open = !line.ends_with(ends);
             if !self.open {
-                let end = match self.lines {
-                    true => self.partial.pop(),
-                    false => None,
-                };
+                let end = if self.lines { self.partial.pop() } else { None };
                 self.finish_part(sink);
                 if let Some(end) = end {
                     self.line_end(end as u8, self.at - 1, sink);

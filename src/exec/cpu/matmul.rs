@@ -16,9 +16,12 @@ pub fn run<F: Real>(
     held: bool,
 ) -> bool {
     let (m, k, n) = op.dims();
-    let view = |transpose: bool| match transpose {
-        true => View::transposed,
-        false => View::rows,
+    let view = |transpose: bool| {
+        if transpose {
+            View::transposed
+        } else {
+            View::rows
+        }
     };
     let mut accumulate = op.accumulate;
     if let Some(bias) = bias {

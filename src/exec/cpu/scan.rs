@@ -71,9 +71,10 @@ fn prepare(scan: &Scan, stage: &Stage, before: &mut usize) -> Prepared {
     let mut products: Vec<Product> = Vec::new();
     for (s, sum) in stage.sums.iter().enumerate() {
         for (n, term) in sum.terms.iter().enumerate() {
-            let weight = match sum.transposed {
-                true => (term.block * h, 0),
-                false => (0, term.block * h),
+            let weight = if sum.transposed {
+                (term.block * h, 0)
+            } else {
+                (0, term.block * h)
             };
             let last = products.last_mut();
             let same = last.filter(|p| p.source == term.source);
@@ -178,11 +179,12 @@ fn parts(op: &Scan, starts: &[u32], threads: usize) -> Vec<Range<usize>> {
     let mut parts = Vec::new();
     let mut first = 0;
     for n in 1..=threads {
-        let end = match n == threads {
-            true => op.batch,
-            false => (first..op.batch)
+        let end = if n == threads {
+            op.batch
+        } else {
+            (first..op.batch)
                 .find(|row| upto(*row) * threads >= total * n)
-                .unwrap_or(op.batch),
+                .unwrap_or(op.batch)
         };
         if first < end {
             parts.push(first..end);
@@ -501,9 +503,10 @@ impl<F: Real> Context<'_, '_, F> {
         };
         let kept = |i: usize| {
             let from = (self.b * self.shared.values + i) * h;
-            let kept = match op.in_place() {
-                true => &self.rows.delta,
-                false => &self.rows.kept,
+            let kept = if op.in_place() {
+                &self.rows.delta
+            } else {
+                &self.rows.kept
             };
             &kept[self.t][from..from + h]
         };

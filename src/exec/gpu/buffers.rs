@@ -165,9 +165,10 @@ pub(super) async fn allocate(
         }
         let refused = scope.pop().await.is_some() || refused;
         device.healthy(&slot.name)?;
-        match refused {
-            true => drop(short.get_or_insert((slot, size, before))),
-            false => held.take(size),
+        if refused {
+            short.get_or_insert((slot, size, before));
+        } else {
+            held.take(size)
         }
     }
     let Some((slot, size, before)) = short else {

@@ -166,10 +166,7 @@ fn declared(line: &str) -> Option<&str> {
         Some(_) => line.find("var<").map(|at| &line[at..])?,
         None => line,
     };
-    let kind = match code.starts_with("var<") {
-        true => "> ",
-        false => " ",
-    };
+    let kind = if code.starts_with("var<") { "> " } else { " " };
     let name = match code.split_once(kind)? {
         ("const" | "alias" | "fn", name) => name,
         (kind, name) if kind.starts_with("var<") => name,

@@ -359,12 +359,13 @@ impl Device {
     pub fn tile(&self, plan: &Plan) -> (Tile, bool) {
         let (mut tile, found) = self.chosen(plan);
         // Whatever a file says.
-        (tile.cooperative, tile.matrices) = match self.cooperative && plan.halved() {
-            true => (
+        (tile.cooperative, tile.matrices) = if self.cooperative && plan.halved() {
+            (
                 self.adapter.subgroup as usize,
                 self.adapter.cooperative as usize,
-            ),
-            false => (0, 0),
+            )
+        } else {
+            (0, 0)
         };
         (double::tile(tile, plan), found)
     }

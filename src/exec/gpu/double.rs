@@ -17,9 +17,10 @@ const FOREIGN: [&str; 4] = ["bitcast", "subgroup", "coop_mat", "f16"];
 
 /// Whether the device can compute what `plan` wants in double precision.
 pub(super) fn allowed(device: &Device, plan: &Plan) -> Result<()> {
-    match plan.doubled() && !device.doubles() {
-        true => Err(device.adapter.no_double()),
-        false => Ok(()),
+    if plan.doubled() && !device.doubles() {
+        Err(device.adapter.no_double())
+    } else {
+        Ok(())
     }
 }
 
@@ -36,15 +37,16 @@ impl super::Adapter {
 /// The tile for a plan: in double precision nothing that its kernels are not made for, or that f64 makes too large for the
 /// memory of a workgroup.
 pub(super) fn tile(tile: Tile, plan: &Plan) -> Tile {
-    match plan.doubled() {
-        true => Tile {
+    if plan.doubled() {
+        Tile {
             subgroup: 0,
             cooperative: 0,
             matrices: 0,
             shared: false,
             ..tile
-        },
-        false => tile,
+        }
+    } else {
+        tile
     }
 }
 
@@ -119,9 +121,10 @@ fn words(line: &str, out: &mut String) -> std::result::Result<(), String> {
             rest = &rest[first.len_utf8()..];
             continue;
         }
-        let end = match first.is_ascii_digit() {
-            true => number(rest),
-            false => rest.find(|c| !part(c)).unwrap_or(rest.len()),
+        let end = if first.is_ascii_digit() {
+            number(rest)
+        } else {
+            rest.find(|c| !part(c)).unwrap_or(rest.len())
         };
         let (word, after) = rest.split_at(end);
         let call = after.starts_with('(');

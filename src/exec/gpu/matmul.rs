@@ -21,9 +21,10 @@ pub(super) fn kernel(op: &MatMul, tile: &Tile) -> Result<Source> {
 fn sizes(template: Template, op: &MatMul) -> Template {
     let (m, k, n) = op.dims();
     // Rows of A that count are rows of the product, or, transposed, what is summed over.
-    let (rows, depth) = match op.transpose_a {
-        false => (op.a.row_count, None),
-        true => (None, op.a.row_count),
+    let (rows, depth) = if op.transpose_a {
+        (None, op.a.row_count)
+    } else {
+        (op.a.row_count, None)
     };
     let template = template
         .counted("M", m, rows)
@@ -209,20 +210,22 @@ fn loads(op: &MatMul, rows: usize, fours: usize, lanes: usize) -> String {
 fn shared_rows(out: &mut String, op: &MatMul, rows: usize, lanes: usize) {
     for g in 0..rows / lanes {
         let first = g * lanes;
-        let _ = match op.transpose_a {
-            true => writeln!(
+        let _ = if op.transpose_a {
+            writeln!(
                 out,
                 "let a{g} = left(k + lane % 4u, i + {first}u + lane / 4u * 4u);"
-            ),
-            false => writeln!(out, "let a{g} = left(i + {first}u + lane, k);"),
+            )
+        } else {
+            writeln!(out, "let a{g} = left(i + {first}u + lane, k);")
         };
     }
     for r in 0..rows {
         let (g, row) = (r / lanes, r % lanes);
         for q in 0..ELEMENT {
-            let (from, element) = match op.transpose_a {
-                true => (row / ELEMENT * ELEMENT + q, row % ELEMENT),
-                false => (row, q),
+            let (from, element) = if op.transpose_a {
+                (row / ELEMENT * ELEMENT + q, row % ELEMENT)
+            } else {
+                (row, q)
             };
             let _ = writeln!(
                 out,

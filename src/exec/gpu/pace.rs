@@ -109,9 +109,10 @@ impl Pace {
             let factor = seconds / want;
             let new = dispatches().any(|d| !self.known[d]);
             // A device that was held up once is not believed to be fast again at once.
-            let factor = match new || factor > 1.0 {
-                true => factor,
-                false => 0.75 + 0.25 * factor,
+            let factor = if new || factor > 1.0 {
+                factor
+            } else {
+                0.75 + 0.25 * factor
             };
             for d in dispatches() {
                 self.seconds[d] = (factor * self.seconds[d]).max(1e-3 * EACH);

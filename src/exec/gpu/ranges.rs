@@ -153,9 +153,10 @@ impl Ranges {
             if Some(of.slot) == kept {
                 in_kept = Some((slot, from));
             }
-            let row = match of.reversed {
-                false => of.first + first * of.stride,
-                true => of.first + (self.places - first) * of.stride,
+            let row = if of.reversed {
+                of.first + (self.places - first) * of.stride
+            } else {
+                of.first + first * of.stride
             };
             firsts.push((of.rows, row as isize - from as isize));
             match of.rows {
@@ -217,9 +218,10 @@ impl Ranges {
 impl Use {
     /// What a range binds of it, from the first element to one past the last.
     fn elements(&self, first: usize, count: usize, places: usize) -> (usize, usize) {
-        let start = match self.reversed {
-            false => first + self.from,
-            true => places - first - count,
+        let start = if self.reversed {
+            places - first - count
+        } else {
+            first + self.from
         };
         let end = start - self.from + count + self.to;
         (
@@ -233,9 +235,10 @@ impl Use {
 fn uses(scan: &Scan, plan: &Plan, fit: Fit) -> Vec<Use> {
     let large = |slot: SlotId| plan.slot(slot).len() > fit.within(plan, slot).binding;
     let h = scan.hidden;
-    let behind = match scan.cell.is_feed_forward() {
-        true => 0,
-        false => scan.batch,
+    let behind = if scan.cell.is_feed_forward() {
+        0
+    } else {
+        scan.batch
     };
     let mut all = Vec::new();
     let plain = |rows, slot, stride| Use {
@@ -275,9 +278,12 @@ fn uses(scan: &Scan, plan: &Plan, fit: Fit) -> Vec<Use> {
         (Rows::Upstream, scan.upstream),
     ];
     for (rows, m) in matrices {
-        let of = |m: &Matrix| match Some(m.slot) == scan.kept {
-            true => large(m.slot),
-            false => !fit.holds(plan, m),
+        let of = |m: &Matrix| {
+            if Some(m.slot) == scan.kept {
+                large(m.slot)
+            } else {
+                !fit.holds(plan, m)
+            }
         };
         all.extend(m.filter(of).map(|m| Use {
             first: m.offset,

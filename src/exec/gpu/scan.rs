@@ -159,9 +159,10 @@ pub(super) fn kernels(
 
 /// Elements of a V: four where every row allows it.
 fn width(scan: &Scan, tile: &Tile) -> usize {
-    match tile.vector && fours(scan) {
-        true => ELEMENT,
-        false => 1,
+    if tile.vector && fours(scan) {
+        ELEMENT
+    } else {
+        1
     }
 }
 
@@ -389,12 +390,13 @@ impl<'a> Writer<'a> {
             let _ = writeln!(out, "for (var k{p} = 0u; k{p} < {steps}u; k{p}++) {{");
             let x = if lanes > 0 { "a" } else { "x" };
             for g in 0..self.rows / lanes.max(1) {
-                let _ = match self.ends(product.operand) {
-                    true => writeln!(
+                let _ = if self.ends(product.operand) {
+                    writeln!(
                         out,
                         "let {x}{g} = select(V(0.0), ${name}[from{g} + k{p}], goes_on{g});"
-                    ),
-                    false => writeln!(out, "let {x}{g} = ${name}[from{g} + k{p}];"),
+                    )
+                } else {
+                    writeln!(out, "let {x}{g} = ${name}[from{g} + k{p}];")
                 };
             }
             for r in 0..if lanes > 0 { self.rows } else { 0 } {
@@ -483,10 +485,7 @@ impl<'a> Writer<'a> {
         let mut out = String::new();
         for &m in masks {
             let mask = &self.scan.cell.masks[m];
-            let row = match mask.locked {
-                true => "b",
-                false => "(step.y + at)",
-            };
+            let row = if mask.locked { "b" } else { "(step.y + at)" };
             let stream = self.scan.streams[m].wrapping_sub(self.scan.streams[0]);
             let threshold = mask.threshold();
             let (h, width) = (self.scan.hidden, self.width);
@@ -531,9 +530,10 @@ impl<'a> Writer<'a> {
     /// What is added to an element, counted from a range's first row on, where the rows are bound in ranges.
     fn begins(&self, rows: Rows) -> Option<String> {
         let first = self.bound?.first(rows)? / self.width as isize;
-        Some(match first < 0 {
-            true => format!("- {}u", -first),
-            false => format!("+ {first}u"),
+        Some(if first < 0 {
+            format!("- {}u", -first)
+        } else {
+            format!("+ {first}u")
         })
     }
 
@@ -603,9 +603,10 @@ impl<'a> Writer<'a> {
 
     /// The position, in rows of the minibatch.
     fn position(&self) -> String {
-        match self.scan.reversed {
-            true => format!("(({}u - t) * BATCH + b)", self.scan.steps - 1),
-            false => self.place("b"),
+        if self.scan.reversed {
+            format!("(({}u - t) * BATCH + b)", self.scan.steps - 1)
+        } else {
+            self.place("b")
         }
     }
 

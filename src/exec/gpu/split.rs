@@ -157,10 +157,7 @@ fn products(
         Axis::K => k,
     };
     // The axes along a matrix's rows and columns in memory.
-    let turned = |turned: bool, axes: [Axis; 2]| match turned {
-        true => [axes[1], axes[0]],
-        false => axes,
-    };
+    let turned = |turned: bool, axes: [Axis; 2]| if turned { [axes[1], axes[0]] } else { axes };
     let matrices = [
         (op.a, turned(op.transpose_a, [Axis::M, Axis::K])),
         (op.b, turned(op.transpose_b, [Axis::K, Axis::N])),
@@ -251,10 +248,8 @@ mod tests {
             [(false, false), (true, false), (false, true), (true, true)]
         {
             for accumulate in [false, true] {
-                let turned = |turned: bool, rows, cols| match turned {
-                    true => (cols, rows),
-                    false => (rows, cols),
-                };
+                let turned =
+                    |turned: bool, rows, cols| if turned { (cols, rows) } else { (rows, cols) };
                 let (a, b) = (turned(transpose_a, m, k), turned(transpose_b, k, n));
                 let op = MatMul {
                     name: "product".into(),

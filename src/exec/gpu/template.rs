@@ -100,9 +100,10 @@ impl Template {
 
     /// Whether the threads of a subgroup hand operands to one another: `SUBGROUP`, and `lane` among the arguments.
     pub fn subgroup(self, value: bool) -> Template {
-        let lane = match value {
-            true => ", @builtin(subgroup_invocation_id) lane: u32",
-            false => "",
+        let lane = if value {
+            ", @builtin(subgroup_invocation_id) lane: u32"
+        } else {
+            ""
         };
         self.flag("SUBGROUP", value).text("LANE", lane)
     }

@@ -309,9 +309,10 @@ impl std::fmt::Display for Tile {
             "scans of {} rows x {forward} and {backward}{fours} units, products ",
             self.scan_rows
         )?;
-        match self.shared {
-            true => write!(f, "through shared memory")?,
-            false => write!(f, "of {} x {}", self.product_rows, self.product_columns)?,
+        if self.shared {
+            write!(f, "through shared memory")?
+        } else {
+            write!(f, "of {} x {}", self.product_rows, self.product_columns)?
         }
         write!(f, ", workgroups of {}", self.group)?;
         if self.loop_steps > 0 {

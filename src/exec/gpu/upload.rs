@@ -32,12 +32,11 @@ impl Gpu {
             let from = last / PART * PART;
             let part = &values[from..];
             let wide: Vec<f64>;
-            let bytes = match of.double {
-                false => bytemuck::cast_slice(part),
-                true => {
-                    wide = part.iter().map(|x| f64::from(*x)).collect();
-                    bytemuck::cast_slice(&wide)
-                }
+            let bytes = if of.double {
+                wide = part.iter().map(|x| f64::from(*x)).collect();
+                bytemuck::cast_slice(&wide)
+            } else {
+                bytemuck::cast_slice(part)
             };
             let at = (of.width() * from) as u64;
             queue.write_buffer(&self.buffers[slot.0], at, bytes);

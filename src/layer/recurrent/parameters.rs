@@ -9,9 +9,10 @@ impl Recurrent {
     /// The name in files of what this layer learns: PyTorch's for a layer of a stack, else under the layer's own.
     pub(super) fn parameter_name(&self, what: &str) -> String {
         let label = &self.label;
-        match label.starts_with('l') {
-            true => format!("rnn.{what}_{label}"),
-            false => format!("{label}.{what}"),
+        if label.starts_with('l') {
+            format!("rnn.{what}_{label}")
+        } else {
+            format!("{label}.{what}")
         }
     }
 

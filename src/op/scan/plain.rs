@@ -89,9 +89,10 @@ impl Scan {
 
     /// The number of a row in mask `m`: by step and row, or by row alone where the mask is locked.
     pub fn mask_place(&self, m: usize, t: usize, b: usize, starts: &[u32]) -> usize {
-        match self.cell.masks[m].locked {
-            true => b,
-            false => self.at + self.start(t, starts) + b,
+        if self.cell.masks[m].locked {
+            b
+        } else {
+            self.at + self.start(t, starts) + b
         }
     }
 
@@ -159,9 +160,10 @@ impl Scan {
                 &slices.kept[self.kept_row(self.compiled.saved + i, t, b, slices.starts)..]
             }
             Load::Saved(i) => {
-                let kept = match self.in_place() {
-                    true => &*slices.delta,
-                    false => &*slices.kept,
+                let kept = if self.in_place() {
+                    &*slices.delta
+                } else {
+                    &*slices.kept
                 };
                 &kept[self.kept_row(i, t, b, slices.starts)..]
             }

@@ -147,9 +147,10 @@ fn forged_headers_are_refused() {
     for (header, expected) in cases {
         let message = refused(&forged(&header, &[0; 4]));
         // 4 bytes of data without a tensor are a fault too, so the length must fit the case.
-        let message = match header.contains("data_offsets") {
-            true => message,
-            false => refused(&forged(&header, &[])),
+        let message = if header.contains("data_offsets") {
+            message
+        } else {
+            refused(&forged(&header, &[]))
         };
         assert!(message.contains(expected), "{message}");
     }

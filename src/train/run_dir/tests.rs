@@ -23,9 +23,10 @@ fn snapshot(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut all = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        match path.is_dir() {
-            true => all.extend(snapshot(&path)),
-            false => all.push((path.clone(), fs::read(&path).unwrap())),
+        if path.is_dir() {
+            all.extend(snapshot(&path))
+        } else {
+            all.push((path.clone(), fs::read(&path).unwrap()))
         }
     }
     all.sort();

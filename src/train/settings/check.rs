@@ -27,9 +27,10 @@ impl Settings {
             .into_iter()
             .map(|fault| format!("{}: {}", fault.keys[0], fault.text))
             .collect();
-        match lines.is_empty() {
-            true => Ok(()),
-            false => Err(Error::data(lines.join("\n"))),
+        if lines.is_empty() {
+            Ok(())
+        } else {
+            Err(Error::data(lines.join("\n")))
         }
     }
 

@@ -8,12 +8,13 @@ impl Settings {
     /// The settings of a model of `cells` apart from any run: how many layers of what size, how they are connected, what a
     /// token is. All else, of training and of files, is as if nobody had set it.
     pub fn of_model(&self, cells: &[CellText]) -> Settings {
-        let cells = cells
-            .iter()
-            .map(|cell| match library::names().any(|n| n == cell.name) {
-                true => cell.name.clone(),
-                false => format!("{}.cell", cell.name),
-            });
+        let cells = cells.iter().map(|cell| {
+            if library::names().any(|n| n == cell.name) {
+                cell.name.clone()
+            } else {
+                format!("{}.cell", cell.name)
+            }
+        });
         Settings {
             vocab: self.vocab,
             // Its contents are in the vocabulary.

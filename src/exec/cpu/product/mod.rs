@@ -35,9 +35,10 @@ pub struct Room<F> {
 
 /// Elements that a [`Room`] holds after a product of these sizes, but for the rounding to panels.
 pub fn room_elements([m, k, n]: [usize; 3]) -> usize {
-    match m <= FEW {
-        true => 0,
-        false => (k * n).min(PACKED) + rayon::current_num_threads() * strip_elements(m, k),
+    if m <= FEW {
+        0
+    } else {
+        (k * n).min(PACKED) + rayon::current_num_threads() * strip_elements(m, k)
     }
 }
 
@@ -103,9 +104,10 @@ pub fn product<F: Real>(
     if m == 0 || n == 0 {
         return held;
     }
-    let threads = match m * k * n > WORTH {
-        true => rayon::current_num_threads(),
-        false => 1,
+    let threads = if m * k * n > WORTH {
+        rayon::current_num_threads()
+    } else {
+        1
     };
     assert!(a.holds(m, k) && b.holds(k, n) && View::rows(c, stride).holds(m, n));
     if m <= FEW {
@@ -115,16 +117,15 @@ pub fn product<F: Real>(
     // What lies behind the last row's last element is nobody's.
     let c = &mut c[..(m - 1) * stride + n];
     let whole = k * n <= PACKED;
-    let (deep, wide) = match whole {
-        true => (k.max(1), n),
-        false => {
-            let deep = k.min(PACKED_ROWS);
-            let (panel, _) = tile::<F>();
-            (
-                deep,
-                (PACKED / deep / panel * panel).clamp(panel, n.max(panel)),
-            )
-        }
+    let (deep, wide) = if whole {
+        (k.max(1), n)
+    } else {
+        let deep = k.min(PACKED_ROWS);
+        let (panel, _) = tile::<F>();
+        (
+            deep,
+            (PACKED / deep / panel * panel).clamp(panel, n.max(panel)),
+        )
     };
     for from in (0..n).step_by(wide) {
         for first in (0..k.max(1)).step_by(deep) {

@@ -42,9 +42,10 @@ impl<F: Real> Packed<F> {
                 pack_panels(to, (depth, panel), columns, b.from(block * DEEP, first));
             };
             let each = AT_ONCE * depth * panel;
-            match parallel && depth * n > 1 << 14 {
-                true => values.par_chunks_mut(each).enumerate().for_each(fill),
-                false => values.chunks_mut(each).enumerate().for_each(fill),
+            if parallel && depth * n > 1 << 14 {
+                values.par_chunks_mut(each).enumerate().for_each(fill)
+            } else {
+                values.chunks_mut(each).enumerate().for_each(fill)
             }
         }
     }

@@ -136,9 +136,10 @@ impl<F: Real> WithSimd for Multiply<'_, F> {
                             let columns = panel.min(b.n - nth * panel);
                             let out = &mut c[(start + first) * self.stride + nth * panel..];
                             // One call: it is compiled for every number of rows and every set of instructions.
-                            let (to, stride, add_here) = match columns == panel {
-                                true => (&mut *out, self.stride, add),
-                                false => (&mut *edge, panel, false),
+                            let (to, stride, add_here) = if columns == panel {
+                                (&mut *out, self.stride, add)
+                            } else {
+                                (&mut *edge, panel, false)
                             };
                             for_rows!(
                                 rows,

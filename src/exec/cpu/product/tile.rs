@@ -44,9 +44,10 @@ pub fn prefetch<T>(at: *const T, write: bool) {
     #[allow(unsafe_code)]
     unsafe {
         use std::arch::x86_64::{_MM_HINT_ET0, _MM_HINT_T0, _mm_prefetch};
-        match write {
-            true => _mm_prefetch::<_MM_HINT_ET0>(at.cast()),
-            false => _mm_prefetch::<_MM_HINT_T0>(at.cast()),
+        if write {
+            _mm_prefetch::<_MM_HINT_ET0>(at.cast())
+        } else {
+            _mm_prefetch::<_MM_HINT_T0>(at.cast())
         }
     }
     #[cfg(not(target_arch = "x86_64"))]
