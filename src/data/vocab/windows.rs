@@ -142,10 +142,13 @@ impl PieceStream {
             self.wait = 2 * self.text.len();
             return Ok(());
         };
-        let before = &windows[windows.len() - 2];
+        let [.., before, after] = &windows[..] else {
+            return Ok(());
+        };
         self.emit(pieces, &windows[..windows.len() - 1], &cuts, last.at, out)?;
         let near = near(before.list(), last.at, cutting.agree).to_vec();
-        let from = floor(&self.text, last.at.saturating_sub(cutting.overlap()));
+        // What agreed goes on from the same beginning.
+        let from = after.from;
         self.around = { near.into_iter() }
             .map(|t| Token {
                 id: t.id,

@@ -289,6 +289,53 @@ fn a_line_is_a_text_of_its_own() {
 }
 
 #[test]
+fn a_line_longer_than_a_block_is_one() {
+    let long = "the hen in the thin tent ".repeat(8000);
+    let text = format!("the hat\n{long}\nin\n{long}");
+    for (name, json) in all() {
+        if !["unigram, always", "pairs, first", "bert"].contains(&name) {
+            continue;
+        }
+        let vocabulary = Vocabulary::from_tokenizer(json.as_bytes(), true).unwrap();
+        let (mut found, mut encoder) = (Encoded::default(), Encoder::new(&vocabulary));
+        for piece in text.as_bytes().chunks(70_001) {
+            encoder.feed(piece, &mut found).unwrap();
+        }
+        encoder.end_file(&mut found).unwrap();
+        encoder.finish(&mut found).unwrap();
+        let want: Vec<Vec<u32>> = text.lines().map(|line| whole(&json, line)).collect();
+        let ends: Vec<usize> = { want.iter() }
+            .scan(0, |end, ids| {
+                *end += ids.len();
+                Some(*end)
+            })
+            .collect();
+        assert_eq!(found.ends, ends, "{name}");
+        assert_eq!(found.ids, want.concat(), "{name}");
+    }
+}
+
+/// What stands between quotes is a word, so that every window must know whether it begins between them: where two do not
+/// agree about that, both have tokens that end at the same places.
+#[test]
+fn windows_that_do_not_agree_are_joined() {
+    let quoted = json!({"type": "Split", "pattern": {"Regex": "\"[^\"]*\""}, "behavior": "Isolated", "invert": false});
+    let vocab = numbered(["<s>", "\"", "a", "b", " ", "\"a", "b\"", "\" "].map(String::from));
+    let model = json!({"type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null,
+        "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false, "vocab": vocab,
+        "merges": [("\"", "a"), ("b", "\""), ("\"", " ")]});
+    let json = file(Value::Null, quoted, Value::Null, model);
+    let text: String = { 0..400 }
+        .map(|n| format!("\"a{}b\" {}", "ba".repeat(n % 7), "a ".repeat(n % 3)))
+        .collect();
+    for skip in 0..8 {
+        let text = &text[text.len() % 2 + skip..];
+        let (ids, ..) = in_blocks(&cut_small(&json, SMALL), text, 500).unwrap();
+        assert_eq!(ids, whole(&json, text), "{skip}");
+    }
+}
+
+#[test]
 fn what_cannot_be_cut_is_whole_or_refused() {
     let fixed = json!({"type": "FixedLength", "length": 7});
     let json = file(Value::Null, fixed, Value::Null, wordpiece());
