@@ -13,7 +13,7 @@
 // $kept: array<V>
 // $delta: array<V>
 // $work: array<V>
-// $input_projection: array<V>, rows of the input's product by position, or by token id where it is a table
+// $projection: array<V>, rows of the input's product by position, or by token id where it is a table
 // $ids: array<u32>, token ids [T, B]
 // $input: array<V>, the input itself
 // $counts: array<u32>, from word STARTS on where each step's rows start

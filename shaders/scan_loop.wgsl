@@ -7,7 +7,7 @@
 // $kept: array<V>
 // $delta: array<V>
 // $work: array<V>
-// $input_projection: array<V>, rows of the input's product by position, or by token id where it is a table
+// $projection: array<V>, rows of the input's product by position, or by token id where it is a table
 // $ids: array<u32>, token ids [T, B]
 // $input: array<V>, the input itself
 // $control: array<u32>, words 5 and 6 are the key of this step's masks

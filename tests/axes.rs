@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use common::device;
 use pollster::block_on;
+use wgrnn::cell::library::builtin;
 use wgrnn::exec::gpu::{Gpu, Tile};
-use wgrnn::op::{ColumnSum, Op, Plan, Role, SlotId};
+use wgrnn::model::{Dims, Mode, Spec, Update};
+use wgrnn::op::{ColumnSum, Op, Plan, Role, Rule, SlotId};
 
 /// What the last slot of a plan of one operation holds behind it; the others hold small whole numbers, which all sums give
 /// exactly.
@@ -52,4 +54,43 @@ fn a_sum_of_many_columns() {
         })
     });
     equal(&got, |c| (0..rows).map(|r| number(0, r * cols + c)).sum());
+}
+
+/// No axis of a dispatch has more than 65,535 workgroups, whatever the model's size.
+#[test]
+fn large_models_have_no_more_workgroups_than_an_axis() {
+    let update = Update {
+        rule: Rule::Adagrad {
+            eps: 1e-10,
+            weight_decay: 0.0,
+        },
+        clip_norm: 1.0,
+        clip_value: 0.0,
+    };
+    let mut most = 0;
+    for (cell, packed, vocab, batch) in [
+        ("lstm", 0, 7, 1 << 21),
+        ("highway", 0, 7, 1 << 21),
+        ("gru-ln", 5 << 19, 7, 1 << 21),
+        ("lstm", 0, 3 << 20, 16),
+    ] {
+        let dims = Dims { steps: 2, batch };
+        let spec = Spec {
+            vocab,
+            cells: vec![Arc::new(builtin(cell).unwrap()); 2],
+            hidden: 640,
+            embed: 640,
+            packed,
+            ..Spec::default()
+        };
+        let plan = spec.plan(dims, Mode::Train(update)).unwrap();
+        for tile in [Tile::GPU, Tile::SOFTWARE, Tile::NAIVE] {
+            for (label, groups) in Gpu::workgroups(&plan, &tile).unwrap() {
+                let axis = groups.into_iter().max().unwrap_or(0);
+                assert!(axis <= 65_535, "{label}: {groups:?}");
+                most = most.max(groups[1]);
+            }
+        }
+    }
+    assert!(most > 1, "every operation is small");
 }

@@ -194,6 +194,16 @@ impl Gpu {
         Ok(kernels.map(|k| (k.label, k.text)).collect())
     }
 
+    /// Name and workgroups [x, y, z] of every kernel that `plan` needs; no device is asked.
+    ///
+    /// # Errors
+    /// Internal when a kernel cannot be made.
+    pub fn workgroups(plan: &Plan, tile: &Tile) -> Result<Vec<(String, [u32; 3])>> {
+        let lowered = Gpu::lowered(plan, tile)?;
+        let kernels = lowered.into_iter().flat_map(|l| l.kernels);
+        Ok(kernels.map(|k| (k.label, k.groups)).collect())
+    }
+
     /// How many dispatches a run of `plan` has; no device is asked.
     ///
     /// # Errors

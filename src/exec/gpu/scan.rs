@@ -344,9 +344,9 @@ impl<'a> Writer<'a> {
         add("upstream", scan.upstream.map(|m| m.slot));
         match scan.input_projection {
             InputProjection::Nothing => {}
-            InputProjection::Rows(rows) => add("input_projection", Some(rows.slot)),
+            InputProjection::Rows(rows) => add("projection", Some(rows.slot)),
             InputProjection::Table { table, ids } => {
-                add("input_projection", Some(table.slot));
+                add("projection", Some(table.slot));
                 add("ids", Some(ids));
             }
         }
@@ -643,7 +643,7 @@ impl<'a> Writer<'a> {
                     InputProjection::Nothing => return None,
                     InputProjection::Rows(rows) => {
                         format!(
-                            "$input_projection[{} + {block}u + j]",
+                            "$projection[{} + {block}u + j]",
                             self.row(Rows::InputProjection, &rows)
                         )
                     }
@@ -653,7 +653,7 @@ impl<'a> Writer<'a> {
                         {
                             let position = self.position();
                             format!(
-                                "$input_projection[$ids[step.y + {position}] * {stride}u + {first}u + j]"
+                                "$projection[$ids[step.y + {position}] * {stride}u + {first}u + j]"
                             )
                         }
                     }
