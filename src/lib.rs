@@ -18,6 +18,13 @@
 //! A minibatch's life: ids [T+1, B] go in; the plan's operations run in order, input projections first, one fused kernel per
 //! stage and step forward and backward, one product per weight after them; clipping and the optimiser run over flat arenas;
 //! the loss comes back late.
+//!
+//! A new operation is a file in `src/op` (its struct, its plain code, and [`op::Operation`]: above all the one list of its
+//! [operands](op::Operand), from which what it reads, writes, counts, holds in half precision and can accumulate follow), a
+//! shader of the same name, a line in the list of `src/op/mod.rs`, and a line in each dispatch: `src/exec/cpu/execute.rs`,
+//! and `src/exec/gpu/lower.rs` and `split.rs` with the kernel's constants in `operation.rs`. What is forgotten of these does
+//! not compile; a kernel that binds what the list does not name is refused when it is made, and `tests/wgsl.rs` and
+//! `tests/executors.rs` look at every kind.
 #![warn(missing_docs)]
 
 pub mod cell;
