@@ -23,8 +23,8 @@
 //! [operands](op::Operand), from which what it reads, writes, counts, holds in half precision and can accumulate follow), a
 //! shader of the same name, a line in the list of `src/op/mod.rs`, and a line in each dispatch: `src/exec/cpu/execute.rs`,
 //! and `src/exec/gpu/lower.rs` and `split.rs` with the kernel's constants in `operation.rs`. What is forgotten of these does
-//! not compile; a kernel that binds what the list does not name is refused when it is made, and `tests/wgsl.rs` and
-//! `tests/executors.rs` look at every kind.
+//! not compile; a kernel that binds what the list does not name is refused when it is made, and `tests/wgsl.rs` wants a snapshot
+//! of every kind.
 #![warn(missing_docs)]
 
 pub mod cell;
