@@ -74,10 +74,11 @@ fn large_models_have_no_more_workgroups_than_an_axis() {
         ("gru-ln", 5 << 19, 7, 1 << 21),
         ("lstm", 0, 3 << 20, 16),
     ] {
+        let cell = Arc::new(builtin(cell).unwrap());
         let dims = Dims { steps: 2, batch };
         let spec = Spec {
             vocab,
-            cells: vec![Arc::new(builtin(cell).unwrap()); 2],
+            cells: vec![cell.clone(), cell],
             hidden: 640,
             embed: 640,
             packed,
