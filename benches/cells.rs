@@ -12,10 +12,10 @@ use clap::Parser;
 use common::at_least_one;
 use wgrnn::cell::{Cell, library};
 use wgrnn::exec::profile::profile;
-use wgrnn::exec::{Device, Inputs, gpu};
+use wgrnn::exec::{Device, gpu};
 use wgrnn::model::{Dims, Init, Mode, Scheme, Spec, initialize};
-use wgrnn::op::{Control, Hyper};
 use wgrnn::rng::{Purpose, Stream};
+use wgrnn::task::Inputs;
 use wgrnn::{Error, Result};
 
 /// Symbols of the made-up text.
@@ -149,20 +149,9 @@ fn time(device: &Device, cell: &Cell, arguments: &Arguments) -> Result<f64> {
     let ids: Vec<u32> = (0..(dims.steps + 1) * dims.batch)
         .map(|_| (stream.uniform() * VOCAB as f32) as u32)
         .collect();
-    let inputs = Inputs {
-        ids: &ids,
-        targets: None,
-        weights: None,
-        starts: None,
-        control: Control {
-            reset: 1,
-            ..Control::default()
-        },
-        hyper: Hyper {
-            scale: 1.0 / (dims.steps * dims.batch) as f64,
-            ..Hyper::default()
-        },
-    };
+    let inputs = Inputs::new(&ids)
+        .reset(true)
+        .scale(1.0 / (dims.steps * dims.batch) as f64);
     let start = initialize(&plan, &init)?;
     let found = profile(device, plan, &start, &inputs, arguments.steps);
     let found = pollster::block_on(found)?;

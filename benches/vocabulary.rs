@@ -12,10 +12,11 @@ use std::time::Instant;
 
 use clap::Parser;
 use wgrnn::cell::library;
-use wgrnn::exec::{Device, Engine, Inputs};
+use wgrnn::exec::{Device, Engine};
 use wgrnn::model::{Dims, Init, Mode, Scheme, Softmax, Spec, Update, initialize};
-use wgrnn::op::{Control, Hyper, Role, Rule};
+use wgrnn::op::{Hyper, Role, Rule};
 use wgrnn::rng::{Purpose, Stream};
+use wgrnn::task::Inputs;
 use wgrnn::{Error, Result};
 
 /// Steps of a model with a large vocabulary.
@@ -129,24 +130,16 @@ async fn measure(a: &Arguments) -> Result<()> {
             .map(|t| t.min(a.vocab as u32 - 1))
             .collect();
         let start = Instant::now();
-        let inputs = Inputs {
-            ids: &ids,
-            targets: None,
-            weights: None,
-            starts: None,
-            control: Control {
-                reset: u32::from(step == 0),
-                step: [step as u32, 0],
-                ..Control::default()
-            },
-            hyper: Hyper {
+        let inputs = Inputs::new(&ids)
+            .draws([0, 0], step as u64)
+            .reset(step == 0)
+            .hyper(Hyper {
                 lr: 1.0,
                 scale: 1.0 / rows as f64,
                 update: step as f64 + 1.0,
                 correction1: 1.0,
                 correction2: 1.0,
-            },
-        };
+            });
         engine.run(&inputs).await?;
         let outcomes = engine.outcomes(true).await?;
         let took = start.elapsed().as_secs_f64();

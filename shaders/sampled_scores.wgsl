@@ -2,7 +2,7 @@
 // element.
 // $scores: array<f32>
 // $corrections: array<f32>
-// $targets: array<u32>, the column of each row's target
+// $columns: array<u32>, the column of each row's target
 @compute @workgroup_size(GROUP)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let i = flat(id, groups);
@@ -12,7 +12,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     let row = i / SCORES_COLS;
     let column = i % SCORES_COLS;
     let at = SCORES_OFFSET + row * SCORES_STRIDE + column;
-    let counts = column < SAMPLES || column == $targets[row];
+    let counts = column < SAMPLES || column == $columns[row];
     $scores[at] = select(NOTHING, $scores[at] - $corrections[column], counts);
 }
 

@@ -10,6 +10,7 @@
 //! | [`layer`] | embedding, recurrent, dropout, linear, loss: each writes its forward and backward operations into a plan |
 //! | [`model`] | specification -> layers -> plan; how parameters start and how files name them |
 //! | [`exec`] | executors that replay a plan: [`exec::cpu`] in f32 and f64, [`exec::gpu`] on wgpu; [`exec::check`] compares them |
+//! | [`task`] | minibatches: what the host fills a plan's slots with, from tokens that were read or made up |
 //! | [`train`] | settings, schedules, the training loop, checkpoints, runs |
 //! | [`data`] | stands apart: texts, vocabularies, minibatches, the built-in corpus |
 //!
@@ -36,6 +37,7 @@ pub mod model;
 pub mod op;
 pub mod paths;
 pub mod rng;
+pub mod task;
 pub mod train;
 
 pub use error::{Error, Kind, Result};

@@ -11,13 +11,13 @@ use room::{Room, TINY, injected};
 use serde_json::Value;
 use wgrnn::Kind;
 use wgrnn::cell::{Cell, library};
-use wgrnn::exec::Inputs;
 use wgrnn::exec::check::Twins;
 use wgrnn::exec::cpu::Cpu;
 use wgrnn::exec::gpu::{Fault, Gpu, Tile};
 use wgrnn::model::{Dims, Init, Mode, Scheme, Spec, Update, initialize};
-use wgrnn::op::{Control, Hyper, Plan, Rule};
+use wgrnn::op::{Hyper, Plan, Rule};
 use wgrnn::rng::{Purpose, Stream, key};
+use wgrnn::task::Inputs;
 
 const VOCAB: usize = 11;
 
@@ -268,21 +268,16 @@ const RULES: [Rule; 2] = [
 
 fn step(ids: &[u32], rule: Rule, n: u64) -> Inputs<'_> {
     let (correction1, correction2) = rule.corrections(n + 1);
-    Inputs {
-        control: Control {
-            key: key(5, Purpose::Dropout),
-            step: [n as u32, 0],
-            reset: u32::from(n == 0),
-        },
-        hyper: Hyper {
+    inputs(ids, n == 0, 1.0)
+        .draws(key(5, Purpose::Dropout), n as u64)
+        .reset(n == 0)
+        .hyper(Hyper {
             lr: 0.02,
             scale: 1.0 / 24.0,
             update: n as f64 + 1.0,
             correction1,
             correction2,
-        },
-        ..inputs(ids, n == 0, 1.0)
-    }
+        })
 }
 
 #[test]
@@ -376,12 +371,9 @@ fn numbers_come_and_go_with_all_their_digits() {
         ..Hyper::default()
     };
     let ids = tokens(28, VOCAB, 3);
-    let given = Inputs {
-        hyper,
-        ..inputs(&ids, true, 1.0)
-    };
-    gpu.write_inputs(&given).unwrap();
-    let got: Vec<f64> = block_on(gpu.read_as(plan.io.hyper.unwrap())).unwrap();
+    let given = inputs(&ids, true, 1.0).hyper(hyper);
+    gpu.set(&given).unwrap();
+    let got: Vec<f64> = block_on(gpu.read_as(plan.recipes.hyper.unwrap())).unwrap();
     assert_eq!(got, hyper.numbers());
 }
 

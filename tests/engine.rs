@@ -13,11 +13,10 @@ use golden::assert_close;
 use oracle::head::head;
 use oracle::layer::{Cell, Layer};
 use wgrnn::cell::library;
-use wgrnn::exec::Inputs;
 use wgrnn::exec::cpu::Cpu;
 use wgrnn::model::{self, Dims, Mode, Spec, Tensor};
-use wgrnn::op::{Control, Hyper};
 use wgrnn::rng::{Purpose, Stream};
+use wgrnn::task::Inputs;
 
 /// Sums of a few dozen terms in another order, through at most 19 steps.
 const TOLERANCE: f64 = 1e-12;
@@ -167,17 +166,7 @@ fn engine_agrees(cell: &'static dyn Cell, shape: Shape, fast: bool, seed: u64) -
         }
         initial.push(of_layer);
     }
-    let inputs = Inputs {
-        ids: &ids,
-        targets: None,
-        weights: None,
-        starts: None,
-        control: Control::default(),
-        hyper: Hyper {
-            scale: 1.0 / (shape.steps * shape.batch) as f64,
-            ..Hyper::default()
-        },
-    };
+    let inputs = Inputs::new(&ids).scale(1.0 / (shape.steps * shape.batch) as f64);
     cpu.run(&inputs).unwrap();
 
     let mut got = Values::new();

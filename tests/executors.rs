@@ -6,12 +6,12 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use wgrnn::cell::library;
 use wgrnn::cell::real::Real;
-use wgrnn::exec::Inputs;
 use wgrnn::exec::cpu::{Cpu, Number};
 use wgrnn::layer::Recurrent;
 use wgrnn::model::{self, Dims, Drops, Init, Mode, Penalties, Scheme, Spec, Update};
-use wgrnn::op::{Add, Control, Hyper, MatMul, Op, Plan, Role, Rule, SlotId};
+use wgrnn::op::{Add, Hyper, MatMul, Op, Plan, Role, Rule, SlotId};
 use wgrnn::rng::{Purpose, Stream, key};
+use wgrnn::task::Inputs;
 
 /// A model, a size of minibatch, and a seed for parameters and tokens.
 #[derive(Clone, Debug)]
@@ -141,24 +141,18 @@ fn executor<F: Number>(plan: &Arc<Plan>, fast: bool, seed: u64) -> Cpu<F> {
 
 fn run<F: Number>(cpu: &mut Cpu<F>, case: &Case, minibatch: u64, ids: &[u32]) {
     let update = minibatch + 1;
-    cpu.run(&Inputs {
-        ids,
-        targets: None,
-        weights: None,
-        starts: None,
-        control: Control {
-            key: key(case.seed, Purpose::Dropout),
-            step: [minibatch as u32, 0],
-            reset: u32::from(minibatch == 0),
-        },
-        hyper: Hyper {
-            lr: 0.05,
-            scale: 1.0 / (case.steps * case.batch) as f64,
-            update: update as f64,
-            correction1: 1.0 - 0.9f64.powi(update as i32),
-            correction2: 1.0 - 0.99f64.powi(update as i32),
-        },
-    })
+    cpu.run(
+        &Inputs::new(ids)
+            .draws(key(case.seed, Purpose::Dropout), minibatch as u64)
+            .reset(minibatch == 0)
+            .hyper(Hyper {
+                lr: 0.05,
+                scale: 1.0 / (case.steps * case.batch) as f64,
+                update: update as f64,
+                correction1: 1.0 - 0.9f64.powi(update as i32),
+                correction2: 1.0 - 0.99f64.powi(update as i32),
+            }),
+    )
     .unwrap();
 }
 

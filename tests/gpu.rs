@@ -8,16 +8,16 @@ mod common;
 use std::sync::Arc;
 
 use adapter::device;
-use common::pairs::parameters;
+use common::pairs::{Batch, parameters};
 use wgrnn::cell::{Cell, Noise, library};
+use wgrnn::exec::Timings;
 use wgrnn::exec::check::Twins;
 use wgrnn::exec::cpu::Cpu;
 use wgrnn::exec::gpu::{Device, Gpu, Tile};
-use wgrnn::exec::{Inputs, Timings};
 use wgrnn::layer::Connections;
 use wgrnn::model::{Dims, Drops, Mode, Penalties, Spec, Unroll, Update};
-use wgrnn::op::{Control, Hyper, Plan, Role, Rule};
-use wgrnn::rng::{Purpose, Stream};
+use wgrnn::op::{Plan, Role, Rule};
+use wgrnn::task::Inputs;
 
 fn spec(cell: &str, hidden: usize, layers: usize, embed: usize, dropout: f64) -> Spec {
     let cell = Arc::new(library::builtin(cell).unwrap());
@@ -47,60 +47,6 @@ fn train(rule: Rule) -> Mode {
     })
 }
 
-struct Minibatch {
-    ids: Vec<u32>,
-    targets: Option<Vec<u32>>,
-    weights: Vec<f32>,
-    starts: Option<Vec<u32>>,
-    control: Control,
-    hyper: Hyper,
-}
-
-impl Minibatch {
-    fn new(plan: &Plan, seed: u64, reset: bool) -> Minibatch {
-        let ids = plan.slot(plan.io.ids.unwrap());
-        let vocab = plan.matrix(plan.io.logits.unwrap()).cols;
-        let mut stream = Stream::new(seed, Purpose::Check, 0);
-        let mut uniform = || f64::from(stream.uniform());
-        let rows = ids.len() - ids.shape[1];
-        Minibatch {
-            ids: (0..ids.len())
-                .map(|_| (uniform() * vocab as f64) as u32)
-                .collect(),
-            targets: plan.io.targets.map(|_| {
-                (0..rows)
-                    .map(|_| (uniform() * vocab as f64) as u32)
-                    .collect()
-            }),
-            weights: (0..rows).map(|_| uniform() as f32).collect(),
-            starts: plan.packing.map(|p| p.falling()),
-            control: Control {
-                key: [seed as u32, 77],
-                step: [3, 0],
-                reset: u32::from(reset),
-            },
-            hyper: Hyper {
-                lr: 0.01,
-                scale: 1.0 / rows as f64,
-                update: 1.0,
-                correction1: 0.1,
-                correction2: 0.001,
-            },
-        }
-    }
-
-    fn inputs(&self, weighted: bool) -> Inputs<'_> {
-        Inputs {
-            ids: &self.ids,
-            targets: self.targets.as_deref(),
-            weights: weighted.then_some(&self.weights),
-            starts: self.starts.as_deref(),
-            control: self.control,
-            hyper: self.hyper,
-        }
-    }
-}
-
 fn twins(device: &Arc<Device>, plan: Plan, tile: &Tile) -> Twins {
     let plan = Arc::new(plan);
     let parameters = parameters(&plan);
@@ -109,9 +55,8 @@ fn twins(device: &Arc<Device>, plan: Plan, tile: &Tile) -> Twins {
 }
 
 /// Every operation in order: the GPU gets the CPU's slots, runs it, and everything that it writes must agree.
-fn compare(twins: &mut Twins, minibatch: &Minibatch) {
-    let weighted = twins.plan().io.weights.is_some();
-    let inputs = minibatch.inputs(weighted);
+fn compare(twins: &mut Twins, minibatch: &Batch) {
+    let inputs = minibatch.inputs();
     let rows = pollster::block_on(twins.operations(&inputs)).unwrap();
     assert!(rows.len() >= twins.plan().ops.len());
     let faults: Vec<String> = { rows.iter().filter(|r| !r.passed()) }
@@ -145,11 +90,11 @@ fn check_cell(cell: &str) {
         {
             let spec = spec(cell, hidden, layers, 0, 0.0);
             let plan = spec.plan(Dims { steps, batch }, Mode::Gradients).unwrap();
-            let minibatch = Minibatch::new(&plan, 1, true);
+            let minibatch = Batch::new(&plan, 1, true);
             let mut pair = twins(&device, plan, &tile);
             compare(&mut pair, &minibatch);
             // Once more from the states that the first minibatch left.
-            let next = Minibatch::new(pair.plan(), 2, false);
+            let next = Batch::new(pair.plan(), 2, false);
             compare(&mut pair, &next);
         }
     }
@@ -159,14 +104,14 @@ fn check_cell(cell: &str) {
 #[test]
 fn subgroups_change_no_bit() {
     let device = device();
-    let minibatches = |plan: &Plan| [1, 2, 3].map(|seed| Minibatch::new(plan, seed, seed == 1));
+    let minibatches = |plan: &Plan| [1, 2, 3].map(|seed| Batch::new(plan, seed, seed == 1));
     let train = |tile: &Tile| -> Vec<u32> {
         let plan = spec("lstm", 20, 2, 0, 0.2)
             .plan(Dims { steps: 4, batch: 9 }, train(ADAM))
             .unwrap();
         let mut pair = twins(&device, plan, tile);
         for minibatch in minibatches(&pair.plan().clone()) {
-            pollster::block_on(pair.gpu().run(&minibatch.inputs(false))).unwrap();
+            pollster::block_on(pair.gpu().run(&minibatch.inputs())).unwrap();
         }
         let slot = pair.plan().io.parameters.unwrap();
         let values = pollster::block_on(pair.gpu().read(slot)).unwrap();
@@ -205,7 +150,7 @@ fn every_built_in_cell_agrees_with_the_plain_code() {
             let spec = spec(name, 12, 1, 12, 0.0);
             let dims = Dims { steps: 3, batch: 5 };
             let plan = spec.plan(dims, Mode::Gradients).unwrap();
-            let minibatch = Minibatch::new(&plan, 4, true);
+            let minibatch = Batch::new(&plan, 4, true);
             compare(&mut twins(&device, plan, &tile), &minibatch);
         }
     }
@@ -223,7 +168,7 @@ fn embeddings_dropout_and_tied_heads_agree_with_the_plain_code() {
             // Few positions take the rows of the embedding, many its table.
             for dims in [Dims { steps: 1, batch: 3 }, Dims { steps: 5, batch: 3 }] {
                 let plan = spec.plan(dims, train(ADAM)).unwrap();
-                let minibatch = Minibatch::new(&plan, 3, true);
+                let minibatch = Batch::new(&plan, 3, true);
                 compare(&mut twins(&device, plan, &tile), &minibatch);
             }
         }
@@ -261,7 +206,7 @@ fn regularisers_agree_with_the_plain_code() {
         let plan = spec.plan(Dims { steps, batch: 5 }, train(ADAM)).unwrap();
         let mut pair = twins(&device, plan, &tile);
         for seed in 0..2 {
-            let minibatch = Minibatch::new(pair.plan(), seed, seed == 0);
+            let minibatch = Batch::new(pair.plan(), seed, seed == 0);
             compare(&mut pair, &minibatch);
         }
     }
@@ -295,9 +240,9 @@ fn packed_sequences_agree_with_the_plain_code() {
         let dims = Dims { steps: 5, batch: 4 };
         let mut pair = twins(&device, spec.plan(dims, train(ADAM)).unwrap(), &tile);
         for seed in 0..2 {
-            let mut minibatch = Minibatch::new(pair.plan(), seed, true);
+            let mut minibatch = Batch::new(pair.plan(), seed, true);
             if seed == 1 {
-                minibatch.starts = Some(vec![0, 3, 5, 6, 6, 6]);
+                minibatch.made.starts = Some(vec![0, 3, 5, 6, 6, 6]);
             }
             compare(&mut pair, &minibatch);
         }
@@ -315,11 +260,11 @@ fn targets_that_are_not_the_next_inputs_agree_with_the_plain_code() {
         let plan = spec.plan(Dims { steps: 4, batch: 5 }, train(ADAM)).unwrap();
         let mut pair = twins(&device, plan, &tile);
         for seed in 0..2 {
-            let minibatch = Minibatch::new(pair.plan(), seed, seed == 0);
+            let minibatch = Batch::new(pair.plan(), seed, seed == 0);
             compare(&mut pair, &minibatch);
-            let slot = pair.plan().io.targets.unwrap();
+            let slot = pair.plan().recipes.targets.unwrap();
             let targets = pollster::block_on(pair.gpu().read_words(slot)).unwrap();
-            assert_eq!(Some(targets), minibatch.targets);
+            assert_eq!(Some(targets), minibatch.made.targets);
         }
     }
 }
@@ -363,7 +308,7 @@ fn every_rule_agrees_with_the_plain_code() {
             let plan = spec("rnn", 7, 1, 0, 0.0).plan(dims, train(rule)).unwrap();
             let mut pair = twins(&device, plan, &tile);
             for seed in 0..3 {
-                let minibatch = Minibatch::new(pair.plan(), seed, seed == 0);
+                let minibatch = Batch::new(pair.plan(), seed, seed == 0);
                 compare(&mut pair, &minibatch);
             }
         }
@@ -408,7 +353,7 @@ fn pieces_agree_with_the_plain_code_and_with_the_plan_without_pieces() {
             let plan = spec.unrolled(dims, how, Mode::Gradients).unwrap();
             let mut pair = twins(&device, plan, &tile);
             for seed in 0..2 {
-                let minibatch = Minibatch::new(pair.plan(), seed, seed == 0);
+                let minibatch = Batch::new(pair.plan(), seed, seed == 0);
                 compare(&mut pair, &minibatch);
             }
             if windows > 1 {
@@ -424,9 +369,9 @@ fn pieces_agree_with_the_plain_code_and_with_the_plan_without_pieces() {
                 pollster::block_on(Gpu::with_tile(device.clone(), plan.clone(), &tile)).unwrap();
             gpu.write(plan.io.parameters.unwrap(), &parameters).unwrap();
             for seed in 0..2 {
-                let minibatch = Minibatch::new(&plain, seed, seed == 0);
-                cpu.run(&minibatch.inputs(false)).unwrap();
-                pollster::block_on(gpu.run(&minibatch.inputs(false))).unwrap();
+                let minibatch = Batch::new(&plain, seed, seed == 0);
+                cpu.run(&minibatch.inputs()).unwrap();
+                pollster::block_on(gpu.run(&minibatch.inputs())).unwrap();
                 let want = cpu.read(plain.io.gradients.unwrap());
                 let got = pollster::block_on(gpu.read(plan.io.gradients.unwrap())).unwrap();
                 let scale = want.iter().fold(0.0f32, |a, b| a.max(b.abs()));
@@ -449,7 +394,7 @@ fn weighted_losses_agree_with_the_plain_code() {
         let plan = spec("gru", 9, 1, 0, 0.0)
             .plan(dims, Mode::Evaluate)
             .unwrap();
-        let minibatch = Minibatch::new(&plan, 6, true);
+        let minibatch = Batch::new(&plan, 6, true);
         compare(&mut twins(&device, plan, &tile), &minibatch);
     }
 }
@@ -463,8 +408,8 @@ fn whole_runs_report_in_order_and_late() {
     let mut wants = Vec::new();
     let mut gots = Vec::new();
     for seed in 0..12 {
-        let minibatch = Minibatch::new(pair.plan(), seed, seed == 0);
-        let inputs = minibatch.inputs(false);
+        let minibatch = Batch::new(pair.plan(), seed, seed == 0);
+        let inputs = minibatch.inputs();
         wants.push(pair.cpu().run(&inputs).unwrap());
         pollster::block_on(pair.gpu().run(&inputs)).unwrap();
         gots.extend(pollster::block_on(pair.gpu().outcomes(false)).unwrap());
@@ -499,8 +444,8 @@ fn a_step_that_is_not_finite_changes_nothing() {
             .unwrap();
         parameters[head.matrix.offset] = poison;
         pair.gpu().write(slot, &parameters).unwrap();
-        let minibatch = Minibatch::new(pair.plan(), 1, true);
-        pollster::block_on(pair.gpu().run(&minibatch.inputs(false))).unwrap();
+        let minibatch = Batch::new(pair.plan(), 1, true);
+        pollster::block_on(pair.gpu().run(&minibatch.inputs())).unwrap();
         let outcome = pollster::block_on(pair.gpu().outcomes(true)).unwrap();
         assert!(!outcome[0].report.finite, "{poison}: {outcome:?}");
         let after = pollster::block_on(pair.gpu().read(slot)).unwrap();
@@ -521,8 +466,8 @@ fn two_runs_give_the_same_bits() {
         let plan = spec("gru", 37, 2, 0, 0.5).plan(dims, train(ADAM)).unwrap();
         let mut pair = twins(&device, plan, &Tile::GPU);
         for seed in 0..4 {
-            let minibatch = Minibatch::new(pair.plan(), seed, seed == 0);
-            pollster::block_on(pair.gpu().run(&minibatch.inputs(false))).unwrap();
+            let minibatch = Batch::new(pair.plan(), seed, seed == 0);
+            pollster::block_on(pair.gpu().run(&minibatch.inputs())).unwrap();
         }
         let slot = pair.plan().io.parameters.unwrap();
         let values = pollster::block_on(pair.gpu().read(slot)).unwrap();
@@ -559,17 +504,7 @@ fn gates_stay_finite_for_any_finite_input() {
             parameters[weight.matrix.offset + 64 + j] = *x;
         }
         gpu.write(plan.io.parameters.unwrap(), &parameters).unwrap();
-        let inputs = Inputs {
-            ids: &[0, 0],
-            targets: None,
-            weights: None,
-            starts: None,
-            control: Control {
-                reset: 1,
-                ..Control::default()
-            },
-            hyper: Hyper::default(),
-        };
+        let inputs = Inputs::new(&[0, 0]).reset(true);
         pollster::block_on(gpu.run(&inputs)).unwrap();
         let state = pollster::block_on(gpu.read(plan.find("state.l0").unwrap())).unwrap();
         for (x, h) in values.iter().zip(&state[64..]) {
@@ -590,9 +525,9 @@ fn timed_runs_count_every_dispatch() {
         .plan(dims, train(ADAM))
         .unwrap();
     let mut pair = twins(&device, plan, &Tile::SOFTWARE);
-    let minibatch = Minibatch::new(pair.plan(), 1, true);
+    let minibatch = Batch::new(pair.plan(), 1, true);
     let mut timings = Timings::new(pair.plan());
-    let inputs = minibatch.inputs(false);
+    let inputs = minibatch.inputs();
     let timed = pair.gpu().run_timed(&inputs, &mut timings);
     let kernels = pollster::block_on(timed).unwrap();
     assert!(timings.calls.iter().all(|c| *c == 1));
@@ -610,13 +545,13 @@ fn a_lost_device_is_an_error_and_nothing_is_read_from_it() {
     let dims = Dims { steps: 2, batch: 3 };
     let plan = spec("rnn", 8, 1, 0, 0.0).plan(dims, train(ADAM)).unwrap();
     let mut pair = twins(&device, plan, &Tile::SOFTWARE);
-    let minibatch = Minibatch::new(pair.plan(), 1, true);
-    pollster::block_on(pair.gpu().run(&minibatch.inputs(false))).unwrap();
+    let minibatch = Batch::new(pair.plan(), 1, true);
+    pollster::block_on(pair.gpu().run(&minibatch.inputs())).unwrap();
     device.destroy();
     let slot = pair.plan().io.parameters.unwrap();
     let read = pollster::block_on(pair.gpu().read(slot)).unwrap_err();
     assert_eq!(read.kind, wgrnn::Kind::Device, "{read}");
-    let again = pollster::block_on(pair.gpu().run(&minibatch.inputs(false))).unwrap_err();
+    let again = pollster::block_on(pair.gpu().run(&minibatch.inputs())).unwrap_err();
     assert_eq!(again.kind, wgrnn::Kind::Device, "{again}");
     assert!(device.lost());
 }
@@ -686,8 +621,8 @@ fn an_injected_fault_is_found_and_named() {
         let gpu = Gpu::edited(device.clone(), plan.clone(), &Tile::SOFTWARE, &mut edit);
         let gpu = pollster::block_on(gpu).unwrap();
         let mut pair = Twins::new(gpu, &parameters(&plan)).unwrap();
-        let minibatch = Minibatch::new(&plan, 1, true);
-        let inputs = minibatch.inputs(false);
+        let minibatch = Batch::new(&plan, 1, true);
+        let inputs = minibatch.inputs();
         let rows = pollster::block_on(pair.operations(&inputs)).unwrap();
         let blamed: Vec<&str> = { rows.iter().filter(|r| !r.passed()) }
             .map(|r| r.op.as_str())
@@ -710,13 +645,13 @@ fn the_gpu_takes_over_at_any_operation() {
         .plan(dims, train(ADAM))
         .unwrap();
     let names: Vec<String> = plan.ops.iter().map(|op| op.name().to_string()).collect();
-    let minibatch = Minibatch::new(&plan, 1, true);
+    let minibatch = Batch::new(&plan, 1, true);
     for name in &names {
         let plan = spec("gru-cho", 5, 1, 0, 0.0)
             .plan(dims, train(ADAM))
             .unwrap();
         let mut pair = twins(&device, plan, &Tile::SOFTWARE);
-        let rows = pollster::block_on(pair.from_op(&minibatch.inputs(false), name)).unwrap();
+        let rows = pollster::block_on(pair.from_op(&minibatch.inputs(), name)).unwrap();
         let faults: Vec<String> = { rows.iter().filter(|r| !r.passed()) }
             .map(|r| r.fault())
             .collect();
@@ -727,7 +662,7 @@ fn the_gpu_takes_over_at_any_operation() {
         .plan(dims, train(ADAM))
         .unwrap();
     let mut pair = twins(&device, plan, &Tile::SOFTWARE);
-    let error = pollster::block_on(pair.from_op(&minibatch.inputs(false), "nowhere")).unwrap_err();
+    let error = pollster::block_on(pair.from_op(&minibatch.inputs(), "nowhere")).unwrap_err();
     assert!(error.message.contains("head.forward"), "{error}");
 }
 
@@ -768,7 +703,7 @@ fn noise_and_composed_layers_agree_with_the_plain_code() {
             let plan = spec.plan(dims, train(ADAM)).unwrap();
             let mut twins = twins(&device, plan.clone(), &tile);
             for reset in [false, true] {
-                compare(&mut twins, &Minibatch::new(&plan, 3, reset));
+                compare(&mut twins, &Batch::new(&plan, 3, reset));
             }
         }
     }
@@ -792,6 +727,6 @@ fn a_layer_of_more_positions_than_one_row_of_workgroups_agrees() {
         ..Tile::NAIVE
     };
     let plan = spec.plan(dims, Mode::Gradients).unwrap();
-    let minibatch = Minibatch::new(&plan, 3, true);
+    let minibatch = Batch::new(&plan, 3, true);
     compare(&mut twins(&device, plan, &tile), &minibatch);
 }

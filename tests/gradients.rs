@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use wgrnn::cell::{Cell, library};
-use wgrnn::exec::Inputs;
 use wgrnn::exec::cpu::Cpu;
-use wgrnn::exec::differences::{differences, differences_at, worst};
 use wgrnn::model::{Dims, Drops, Init, Mode, Penalties, Scheme, Spec, initialize};
-use wgrnn::op::{Control, Hyper, Plan};
+use wgrnn::op::Plan;
+use wgrnn::task::Inputs;
+use wgrnn::task::differences::{differences, differences_at, worst};
 
 fn spec(cell: Cell, hidden: usize, layers: usize, embed: usize) -> Spec {
     let cell = Arc::new(cell);
@@ -132,21 +132,12 @@ fn run(spec: &Spec, dims: Dims) -> (Arc<Plan>, Cpu<f64>) {
     }
     let positions = (dims.steps + 1) * dims.batch;
     let ids: Vec<u32> = (0..positions as u32).map(|i| i * i % 5).collect();
-    cpu.run(&Inputs {
-        ids: &ids,
-        targets: None,
-        weights: None,
-        starts: None,
-        control: Control {
-            key: [3, 4],
-            step: [9, 0],
-            reset: 1,
-        },
-        hyper: Hyper {
-            scale: 1.0 / (dims.steps * dims.batch) as f64,
-            ..Hyper::default()
-        },
-    })
+    cpu.run(
+        &Inputs::new(&ids)
+            .draws([3, 4], 9)
+            .reset(true)
+            .scale(1.0 / (dims.steps * dims.batch) as f64),
+    )
     .unwrap();
     (plan, cpu)
 }
@@ -208,7 +199,7 @@ fn losses_are_those_of_the_targets() {
     let dims = Dims { steps: 4, batch: 2 };
     let scored = Arc::new(spec.plan(dims, Mode::Scores).unwrap());
     let trained = Arc::new(spec.plan(dims, Mode::Gradients).unwrap());
-    assert!(scored.io.targets.is_none());
+    assert!(scored.recipes.targets.is_none());
     let ids: Vec<u32> = (0..10).map(|i| i * i % 5).collect();
     let targets: Vec<u32> = (0..8).map(|i| (3 * i + 1) % 5).collect();
     assert_ne!(targets, ids[2..]);
@@ -218,17 +209,7 @@ fn losses_are_those_of_the_targets() {
         for (i, to) in parameters.iter_mut().enumerate() {
             *to = (i as f64).sin();
         }
-        let inputs = Inputs {
-            ids: &ids,
-            targets,
-            weights: None,
-            starts: None,
-            control: Control {
-                reset: 1,
-                ..Control::default()
-            },
-            hyper: Hyper::default(),
-        };
+        let inputs = Inputs::new(&ids).targets(targets).reset(true);
         cpu.run(&inputs).map(|_| cpu)
     };
     let scores = executor(&scored, None).unwrap();

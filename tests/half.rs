@@ -15,7 +15,7 @@ use wgrnn::exec::Device;
 use wgrnn::exec::cpu::Cpu;
 use wgrnn::exec::gpu::{Gpu, Tile};
 use wgrnn::model::{Dims, Mode, Spec, Update};
-use wgrnn::op::{LossScale, Plan, Report, Rule};
+use wgrnn::op::{Hyper, LossScale, Plan, Report, Rule};
 use wgrnn::train::{About, Checkpoint, Event, Figures, Job, Length, Settings, State, Trainer};
 
 const VOCAB: usize = 11;
@@ -181,8 +181,11 @@ impl Bench {
     }
 
     fn run(&mut self) -> Report {
-        let mut inputs = inputs(&self.ids, true, 1.0 / 21.0);
-        inputs.hyper.lr = 0.01;
+        let inputs = inputs(&self.ids, true, 1.0).hyper(Hyper {
+            lr: 0.01,
+            scale: 1.0 / 21.0,
+            ..Hyper::default()
+        });
         block_on(self.gpu.run(&inputs)).unwrap();
         let outcomes = block_on(self.gpu.outcomes(true)).unwrap();
         outcomes.last().unwrap().report

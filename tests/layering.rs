@@ -1,20 +1,26 @@
-//! Imports run one way: cli -> train -> exec -> model -> layer -> {cell, op}, `op` may use `cell`, an executor knows
-//! plans and cells but no models, `data` stands apart. Only `exec/gpu` names wgpu.
+//! Imports run one way: cli -> train -> {task, model} -> exec, layer -> {cell, op}, `op` may use `cell`, an executor knows
+//! plans and cells but no models, `task` fills plans and knows none either, `data` stands apart. Only `exec/gpu` names wgpu.
 
 use std::path::{Path, PathBuf};
 
 /// Each room and the rooms that it may use beside itself; `error` and `rng` are everyone's.
-const ROOMS: [(&str, &[&str]); 8] = [
+const ROOMS: [(&str, &[&str]); 9] = [
     ("cell", &[]),
     ("op", &["cell"]),
     ("layer", &["cell", "op"]),
     ("model", &["cell", "op", "layer"]),
     ("exec", &["cell", "op"]),
     ("data", &[]),
-    ("train", &["cell", "op", "layer", "model", "exec", "data"]),
+    ("task", &["op", "exec"]),
+    (
+        "train",
+        &["cell", "op", "layer", "model", "exec", "data", "task"],
+    ),
     (
         "cli",
-        &["cell", "op", "layer", "model", "exec", "data", "train"],
+        &[
+            "cell", "op", "layer", "model", "exec", "data", "task", "train",
+        ],
     ),
 ];
 

@@ -5,12 +5,12 @@ mod golden;
 use std::sync::Arc;
 
 use wgrnn::cell::library;
-use wgrnn::exec::Inputs;
 use wgrnn::exec::cpu::{Cpu, Number};
-use wgrnn::exec::differences::{differences, worst};
 use wgrnn::model::{self, Dims, Mode, Spec, Update};
-use wgrnn::op::{Control, Hyper, Plan, Rule};
+use wgrnn::op::{Hyper, Plan, Rule};
 use wgrnn::rng::{Purpose, Stream};
+use wgrnn::task::Inputs;
+use wgrnn::task::differences::{differences, worst};
 
 const VOCAB: usize = 6;
 /// Falling; of the steps one loses two sequences at once, and one keeps all.
@@ -77,20 +77,11 @@ fn run(plan: &Arc<Plan>, fast: bool, packed: &Packed, is_packed: bool) -> (Vec<f
     for slot in [plan.io.logits, plan.io.losses].into_iter().flatten() {
         cpu.write(slot).fill(7.0);
     }
-    let inputs = Inputs {
-        ids: &packed.ids,
-        targets: Some(&packed.targets),
-        weights: None,
-        starts: is_packed.then_some(packed.starts.as_slice()),
-        control: Control {
-            reset: 1,
-            ..Control::default()
-        },
-        hyper: Hyper {
-            scale: 0.25,
-            ..Hyper::default()
-        },
-    };
+    let inputs = Inputs::new(&packed.ids)
+        .targets(Some(&packed.targets))
+        .starts(is_packed.then_some(packed.starts.as_slice()))
+        .reset(true)
+        .scale(0.25);
     let outcome = cpu.run(&inputs).unwrap();
     assert!(outcome.report.finite);
     let gradients = cpu.read(plan.io.gradients.unwrap()).to_vec();
@@ -292,23 +283,18 @@ fn golden_sequences<F: Number>(fast: bool, tolerance: f64) {
                     .copy_from_slice(&flat);
                 let step = |cpu: &mut Cpu<F>, n: u64| {
                     let (correction1, correction2) = adam.corrections(n);
-                    let inputs = Inputs {
-                        ids: &packed.ids,
-                        targets: Some(&packed.targets),
-                        weights: pad.then_some(weights.as_slice()),
-                        starts: Some(&packed.starts),
-                        control: Control {
-                            reset: 1,
-                            ..Control::default()
-                        },
-                        hyper: Hyper {
+                    let inputs = Inputs::new(&packed.ids)
+                        .targets(Some(&packed.targets))
+                        .weights(pad.then_some(weights.as_slice()))
+                        .starts(Some(&packed.starts))
+                        .reset(true)
+                        .hyper(Hyper {
                             lr: 1e-2,
                             scale: 1.0 / count as f64,
                             update: n as f64,
                             correction1,
                             correction2,
-                        },
-                    };
+                        });
                     cpu.run(&inputs).unwrap().report.loss / count as f64
                 };
                 let check = |prefix: &str, values: &[F]| {

@@ -8,11 +8,12 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use wgrnn::cell::library;
+use wgrnn::exec::Device;
 use wgrnn::exec::gpu::{self, Choice, Gpu, Tile};
 use wgrnn::exec::profile::profile;
-use wgrnn::exec::{Device, Inputs};
 use wgrnn::model::{Dims, Mode, Spec, Update};
-use wgrnn::op::{Control, Hyper, Plan, Rule};
+use wgrnn::op::{Hyper, Plan, Rule};
+use wgrnn::task::Inputs;
 
 /// Two layers of a cell with two stages, small.
 const TINY: &str = "--cell gru-cho --hidden 8 --layers 2 --seq-len 5 --batch 3 --vocab-size 11 --dropout 0.1 --steps 5";
@@ -362,24 +363,16 @@ fn without_timestamps_every_operation_is_a_row() {
         .unwrap();
     Arc::get_mut(&mut device).unwrap().adapter.timestamps = false;
     let plan = Arc::new(plan());
-    let inputs = Inputs {
-        ids: &[1; 18],
-        targets: None,
-        weights: None,
-        starts: None,
-        control: Control {
-            key: [1, 2],
-            step: [0, 0],
-            reset: 1,
-        },
-        hyper: Hyper {
+    let inputs = Inputs::new(&[1; 18])
+        .draws([1, 2], 0)
+        .reset(true)
+        .hyper(Hyper {
             lr: 0.0,
             scale: 0.1,
             update: 1.0,
             correction1: 0.1,
             correction2: 0.001,
-        },
-    };
+        });
     let parameters = vec![0.1; plan.arena];
     let device = Device::Gpu(device);
     let found = profile(&device, plan.clone(), &parameters, &inputs, 4);

@@ -4,11 +4,11 @@
 use std::sync::Arc;
 
 use wgrnn::cell::library;
-use wgrnn::exec::Inputs;
 use wgrnn::exec::cpu::Cpu;
 use wgrnn::model::{Dims, Mode, Penalties, Spec};
-use wgrnn::op::{Control, Hyper, Plan};
+use wgrnn::op::Plan;
 use wgrnn::rng::{Purpose, Stream};
+use wgrnn::task::Inputs;
 
 const V: usize = 5;
 const H: usize = 3;
@@ -57,18 +57,7 @@ fn run(plan: &Arc<Plan>, case: &Case) -> (Vec<f64>, Vec<f64>) {
         .copy_from_slice(&case.parameters);
     // The states [1, T+1, B, H] go on from the last step.
     cpu.write(io.states[0])[T * B * H..].copy_from_slice(&case.start);
-    cpu.run(&Inputs {
-        ids: &case.ids,
-        targets: None,
-        weights: None,
-        starts: None,
-        control: Control::default(),
-        hyper: Hyper {
-            scale: SCALE,
-            ..Hyper::default()
-        },
-    })
-    .unwrap();
+    cpu.run(&Inputs::new(&case.ids).scale(SCALE)).unwrap();
     let report = cpu.read(io.report.unwrap()).to_vec();
     (cpu.read(io.gradients.unwrap()).to_vec(), report)
 }
@@ -232,18 +221,7 @@ fn a_reversed_layer_counts_its_own_steps() {
     let mut cpu = Cpu::<f64>::new(plan.clone());
     cpu.write(plan.io.parameters.unwrap())
         .copy_from_slice(&case.parameters);
-    cpu.run(&Inputs {
-        ids: &case.ids,
-        targets: None,
-        weights: None,
-        starts: None,
-        control: Control::default(),
-        hyper: Hyper {
-            scale: SCALE,
-            ..Hyper::default()
-        },
-    })
-    .unwrap();
+    cpu.run(&Inputs::new(&case.ids).scale(SCALE)).unwrap();
     let read = |name: &str| cpu.read(plan.find(name).unwrap());
     let above = read("d.head.input");
     let mut want = 0.0;

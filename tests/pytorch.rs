@@ -8,11 +8,11 @@ use std::sync::Arc;
 use golden::Golden;
 use wgrnn::cell::library;
 use wgrnn::cell::real::Real;
-use wgrnn::exec::Inputs;
 use wgrnn::exec::cpu::{Cpu, Number};
 use wgrnn::layer::Connections;
 use wgrnn::model::{self, Dims, Mode, Spec, Update};
-use wgrnn::op::{Control, Hyper, Plan, Report, Rule};
+use wgrnn::op::{Hyper, Plan, Report, Rule};
+use wgrnn::task::Inputs;
 
 /// Some hundred roundings in another order than PyTorch's are 1e-14 apart; the optimisers' roots and quotients of small
 /// gradients over twenty steps make that more.
@@ -117,17 +117,10 @@ impl<'a, F: Number> Engine<'a, F> {
     }
 
     fn run(&mut self, hyper: Hyper) -> Report {
-        let outcome = self.cpu.run(&Inputs {
-            ids: &self.ids,
-            targets: None,
-            weights: None,
-            starts: None,
-            control: Control::default(),
-            hyper: Hyper {
-                scale: 1.0 / self.rows() as f64,
-                ..hyper
-            },
-        });
+        let outcome = self.cpu.run(&Inputs::new(&self.ids).hyper(Hyper {
+            scale: 1.0 / self.rows() as f64,
+            ..hyper
+        }));
         outcome.unwrap().report
     }
 

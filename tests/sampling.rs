@@ -5,10 +5,11 @@ use std::sync::Arc;
 use pollster::block_on;
 use wgrnn::cell::{Cell, library};
 use wgrnn::exec::gpu::{Choice, INSTALL};
-use wgrnn::exec::{Device, Inputs, cpu::Cpu, gpu};
+use wgrnn::exec::{Device, cpu::Cpu, gpu};
 use wgrnn::model::{Dims, Init, Mode, Scheme, Spec, initialize};
-use wgrnn::op::{Control, Hyper, Plan};
+use wgrnn::op::Plan;
 use wgrnn::rng::{Purpose, Stream};
+use wgrnn::task::Inputs;
 use wgrnn::train::settings::TeacherForcingName;
 use wgrnn::train::state::at_last_step;
 use wgrnn::train::{Event, Generator, Job, Length, Mixer, Settings, Trainer, Window};
@@ -251,18 +252,7 @@ fn made_inputs_are_draws_from_the_windows_scores() {
             let all = at_last_step(&whole, *slot, last).unwrap();
             cpu.write(*slot).copy_from_slice(&all);
         }
-        cpu.run(&Inputs {
-            ids: &mixed,
-            targets: None,
-            weights: None,
-            starts: None,
-            control: Control {
-                reset: u32::from(!carried),
-                ..Control::default()
-            },
-            hyper: Hyper::default(),
-        })
-        .unwrap();
+        cpu.run(&Inputs::new(&mixed).reset(!carried)).unwrap();
         let scores = cpu.read(whole.io.logits.unwrap());
         let mut stream = Stream::new(SEED, Purpose::Mix, 3);
         let (mut made, mut other) = (0, 0);

@@ -9,9 +9,9 @@ use wgrnn::Kind;
 use wgrnn::cell::library;
 use wgrnn::data::{Body, Lines, Recipe, Tokens, VocabKind};
 use wgrnn::exec::Device;
-use wgrnn::exec::Inputs;
 use wgrnn::exec::cpu::Cpu;
-use wgrnn::op::{Control, Hyper};
+use wgrnn::op::Hyper;
+use wgrnn::task::Inputs;
 use wgrnn::train::settings::{
     LineOrderName, OptimizerName, Reduce, ScheduleName, TeacherForcingName,
 };
@@ -439,17 +439,7 @@ fn a_step_is_made_of_mixed_inputs_and_true_targets() {
             let all = wgrnn::train::state::at_last_step(&job.plan, *slot, last).unwrap();
             cpu.write(*slot).copy_from_slice(&all);
         }
-        let outcome = cpu.run(&Inputs {
-            ids: &mixed,
-            targets: Some(&ids[b..]),
-            weights: None,
-            starts: None,
-            control: Control {
-                reset: u32::from(reset),
-                ..Control::default()
-            },
-            hyper: Hyper::default(),
-        });
+        let outcome = cpu.run(&Inputs::new(&mixed).targets(Some(&ids[b..])).reset(reset));
         let loss = outcome.unwrap().report.loss / (t * b) as f64;
         assert_eq!(loss, all[step as usize].loss, "after {step} steps");
     }
@@ -745,24 +735,16 @@ fn what_is_not_finite_anywhere_changes_neither_weights_nor_moments() {
     let (t, b) = (setting.settings.seq_len, setting.settings.batch);
     let ids = &setting.tokens[..(t + 1) * b];
     let step = |cpu: &mut Cpu<f32>, number: u32, scale: f64| {
-        let inputs = Inputs {
-            ids,
-            targets: None,
-            weights: None,
-            starts: None,
-            control: Control {
-                step: [number, 0],
-                reset: u32::from(number == 0),
-                ..Control::default()
-            },
-            hyper: Hyper {
+        let inputs = Inputs::new(ids)
+            .draws([0, 0], u64::from(number))
+            .reset(number == 0)
+            .hyper(Hyper {
                 lr: 0.01,
                 scale,
                 update: f64::from(number + 1),
                 correction1: 0.5,
                 correction2: 0.5,
-            },
-        };
+            });
         cpu.run(&inputs).unwrap().report
     };
     let scale = 1.0 / (t * b) as f64;

@@ -7,13 +7,13 @@ use std::sync::Arc;
 use common::{inputs, near};
 
 use wgrnn::cell::{Noise, library};
-use wgrnn::exec::Inputs;
 use wgrnn::exec::cpu::Cpu;
-use wgrnn::exec::differences::differences;
 use wgrnn::layer::Connections;
 use wgrnn::model::{Dims, Drops, Mode, Penalties, Spec, Unroll};
-use wgrnn::op::{Control, Op, Plan, Role};
+use wgrnn::op::{Op, Plan, Role};
 use wgrnn::rng::{Purpose, Stream};
+use wgrnn::task::Inputs;
+use wgrnn::task::differences::differences;
 
 const VOCAB: usize = 7;
 
@@ -57,21 +57,14 @@ fn executor(plan: &Arc<Plan>, fast: bool) -> Cpu<f64> {
 
 /// With the draws of a step.
 fn at_step(step: u32, inputs: Inputs<'_>) -> Inputs<'_> {
-    Inputs {
-        control: Control {
-            key: [3, 4],
-            step: [step, 0],
-            ..inputs.control
-        },
-        ..inputs
-    }
+    inputs.draws([3, 4], u64::from(step))
 }
 
 /// Losses, gradients, gradients of the initial states and the states after a run.
 fn run(cpu: &mut Cpu<f64>, step: u32, reset: bool, scale: f64) -> Vec<(String, Vec<f64>)> {
     let plan = cpu.plan().clone();
     let io = &plan.io;
-    let count = plan.slot(io.ids.unwrap()).len();
+    let count = plan.slot(plan.recipes.ids.unwrap()).len();
     let ids = common::tokens(count, VOCAB, 9 + u64::from(step));
     let outcome = cpu.run(&at_step(step, inputs(&ids, reset, scale)));
     let report = outcome.unwrap().report;
@@ -362,8 +355,9 @@ fn windows_add_up() {
             let scale = 1.0 / 24.0;
             for (step, reset) in [(0, true), (1, false)] {
                 let got = run(&mut joined, step, reset, scale);
-                let io = joined.plan().io.clone();
-                let ids = joined.read_words(io.ids.unwrap()).to_vec();
+                let _io = joined.plan().io.clone();
+                let slot = joined.plan().recipes.ids.unwrap();
+                let ids = joined.read_words(slot).to_vec();
                 let mut sums = vec![0.0; plain.plan().arena];
                 let (mut losses, mut penalty) = (Vec::new(), 0.0);
                 for window in 0..3 {

@@ -9,11 +9,11 @@ use common::inputs;
 use proptest::prelude::*;
 use wgrnn::cell::Cell;
 use wgrnn::exec::cpu::{Cpu, Number};
-use wgrnn::exec::differences::differences;
 use wgrnn::exec::gpu::{Choice, Device, Gpu, INSTALL, Tile};
 use wgrnn::model::{Dims, Init, Mode, Scheme, Spec, initialize};
 use wgrnn::op::{Plan, SlotId};
 use wgrnn::rng::{Purpose, Stream};
+use wgrnn::task::differences::differences;
 
 const UNSEEN: [(&str, &str); 3] = [
     (

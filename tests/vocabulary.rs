@@ -8,13 +8,13 @@ use std::sync::Arc;
 use common::{device, inputs, near};
 
 use wgrnn::cell::library;
-use wgrnn::exec::Inputs;
 use wgrnn::exec::check::Twins;
 use wgrnn::exec::cpu::Cpu;
-use wgrnn::exec::differences::differences;
 use wgrnn::exec::gpu::{Gpu, Tile};
 use wgrnn::model::{self, Dims, Init, Mode, Scheme, Softmax, Spec, Update, initialize};
-use wgrnn::op::{Control, Hyper, Op, Plan, Report, Rule, SlotId};
+use wgrnn::op::{Hyper, Op, Plan, Report, Rule, SlotId};
+use wgrnn::task::MadeUp;
+use wgrnn::task::differences::differences;
 
 const VOCAB: usize = 21;
 const DIMS: Dims = Dims { steps: 3, batch: 2 };
@@ -49,15 +49,15 @@ fn run(plan: Plan, weights: Option<&[f32]>) -> (Cpu<f64>, Report) {
     for (to, from) in parameters.iter_mut().zip(start) {
         *to = f64::from(from);
     }
-    let shape = &plan.slot(plan.io.ids.unwrap()).shape;
+    let shape = &plan.slot(plan.recipes.ids.unwrap()).shape;
     let rows = (shape[0] - 1) * shape[1];
-    let targets = plan.io.targets.map(|_| tokens(rows, 8));
+    let targets = plan.recipes.targets.map(|_| tokens(rows, 8));
     let ids = tokens(shape[0] * shape[1], 7);
-    let outcome = cpu.run(&Inputs {
-        targets: targets.as_deref(),
-        weights,
-        ..inputs(&ids, true, 1.0 / rows as f64)
-    });
+    let outcome = cpu.run(
+        &inputs(&ids, true, 1.0 / rows as f64)
+            .targets(targets.as_deref())
+            .weights(weights),
+    );
     (cpu, outcome.unwrap().report)
 }
 
@@ -178,21 +178,16 @@ fn compare(what: &str, plan: Plan, tile: &Tile, binding: u64) {
     };
     let parameters = initialize(&plan, &init).unwrap();
     let mut twins = Twins::new(gpu, &parameters).unwrap();
-    let shape = &plan.slot(plan.io.ids.unwrap()).shape;
-    let rows = (shape[0] - 1) * shape[1];
-    let weights: Vec<f32> = (0..rows).map(|r| r as f32 / 4.0).collect();
-    let draw = |n: u64| -> Vec<u32> { common::tokens(shape[0] * shape[1], plan.vocab, n) };
-    let ids: Vec<Vec<u32>> = (0..3).map(draw).collect();
-    let inputs = |n: usize| Inputs {
-        weights: plan.io.weights.map(|_| &weights[..]),
-        hyper: Hyper {
+    let made: Vec<MadeUp> = (0..3).map(|n| MadeUp::new(&plan, n)).collect();
+    let rows = made[0].rows(&plan);
+    let inputs = |n: usize| {
+        made[n].inputs().reset(n == 0).hyper(Hyper {
             lr: 0.1,
             scale: 1.0 / rows as f64,
             update: n as f64 + 1.0,
             correction1: 0.1,
             correction2: 0.001,
-        },
-        ..inputs(&ids[n], n == 0, 1.0)
+        })
     };
     let mut found = pollster::block_on(twins.operations(&inputs(0))).unwrap();
     assert!(found.len() >= plan.ops.len());
@@ -302,7 +297,7 @@ fn gradients_are_right(what: &str, spec: &Spec, dims: Dims) {
             assert!(slope.passed(), "{what}: {}", slope.fault());
         }
         for parameter in &plan.parameters {
-            let of = |s: &&wgrnn::exec::differences::Slope| s.name == parameter.name;
+            let of = |s: &&wgrnn::task::differences::Slope| s.name == parameter.name;
             let steepest = { slopes.iter().filter(of) }.map(|s| s.want.abs());
             let steepest = steepest.fold(0.0, f64::max);
             assert!(steepest > 1e-4, "{what}: {} moves nothing", parameter.name);
@@ -370,7 +365,7 @@ fn losses_of_an_adaptive_softmax_are_its_log_probabilities() {
     let weights: Vec<f32> = (0..12).map(|t| t as f32 / 8.0).collect();
     let (cpu, report) = run(spec.plan(dims, Mode::Evaluate).unwrap(), Some(&weights));
     let plan = cpu.plan();
-    let ids = cpu.read_words(plan.io.ids.unwrap()).to_vec();
+    let ids = cpu.read_words(plan.recipes.ids.unwrap()).to_vec();
     let parameters = cpu.read(plan.io.parameters.unwrap());
     let rows = log_probabilities(&spec, parameters, &ids[..12]);
     for row in &rows {
@@ -389,7 +384,7 @@ fn the_loss_of_a_sampled_softmax_is_that_of_its_candidates() {
     let spec = sampled(true, true);
     let (cpu, report) = run(spec.plan(DIMS, Mode::Gradients).unwrap(), None);
     let plan = cpu.plan();
-    let ids = cpu.read_words(plan.io.ids.unwrap()).to_vec();
+    let ids = cpu.read_words(plan.recipes.ids.unwrap()).to_vec();
     let slot = |name: &str| plan.find(name).unwrap();
     let candidates = cpu.read_words(slot("candidates"));
     let corrections = cpu.read(slot("candidates.corrections"));
@@ -453,21 +448,18 @@ fn trained(spec: &Spec, rule: Rule, steps: u32) -> BTreeMap<String, Vec<f64>> {
     for step in 0..steps {
         let update = f64::from(step + 1);
         let ids = tokens_of(step);
-        let outcome = cpu.run(&Inputs {
-            control: Control {
-                reset: 1,
-                step: [step, 0],
-                ..Control::default()
-            },
-            hyper: Hyper {
-                lr: 0.3,
-                scale: 1.0 / 6.0,
-                update,
-                correction1: 1.0 - 0.9f64.powf(update),
-                correction2: 1.0 - 0.999f64.powf(update),
-            },
-            ..inputs(&ids, true, 1.0)
-        });
+        let outcome = cpu.run(
+            &inputs(&ids, true, 1.0)
+                .draws([0, 0], u64::from(step))
+                .reset(true)
+                .hyper(Hyper {
+                    lr: 0.3,
+                    scale: 1.0 / 6.0,
+                    update,
+                    correction1: 1.0 - 0.9f64.powf(update),
+                    correction2: 1.0 - 0.999f64.powf(update),
+                }),
+        );
         assert!(outcome.unwrap().report.finite);
     }
     let tensors = model::export(&plan, cpu.read(slot));

@@ -9,12 +9,13 @@ use std::sync::Arc;
 use clap::Args;
 use serde::Serialize;
 use wgrnn::cell::library;
+use wgrnn::exec::Outcome;
 use wgrnn::exec::cpu::Cpu;
 use wgrnn::exec::gpu::{self, Choice, Gpu};
-use wgrnn::exec::{Inputs, Outcome};
 use wgrnn::model::{Dims, Init, Mode, Scheme, Spec, Update, initialize};
-use wgrnn::op::{Control, Hyper, Plan, Rule};
+use wgrnn::op::{Hyper, Plan, Rule};
 use wgrnn::rng::{Purpose, Stream, key};
+use wgrnn::task::Inputs;
 use wgrnn::{Error, Result};
 
 const SEED: u64 = 1;
@@ -216,24 +217,16 @@ impl Step {
     pub fn run(&mut self) -> Result<Outcome> {
         self.updates += 1;
         let (correction1, correction2) = RULE.corrections(self.updates);
-        let inputs = Inputs {
-            ids: &self.ids,
-            targets: None,
-            weights: None,
-            starts: None,
-            control: Control {
-                key: key(SEED, Purpose::Dropout),
-                step: [self.updates as u32, 0],
-                reset: u32::from(self.updates == 1),
-            },
-            hyper: Hyper {
+        let inputs = Inputs::new(&self.ids)
+            .draws(key(SEED, Purpose::Dropout), self.updates)
+            .reset(self.updates == 1)
+            .hyper(Hyper {
                 lr: self.lr,
                 scale: 1.0 / self.positions as f64,
                 update: self.updates as f64,
                 correction1,
                 correction2,
-            },
-        };
+            });
         let outcome = match &mut self.device {
             Device::Cpu(cpu) => cpu.run(&inputs)?,
             Device::Gpu(gpu) => pollster::block_on(async {

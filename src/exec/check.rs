@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use half::f16;
 
-use super::Inputs;
+use super::FillSlots;
 use super::cpu::{Cpu, Number};
 use super::gpu::Gpu;
 use crate::cell::real::Real;
@@ -96,10 +96,10 @@ impl<F: Number> Twins<F> {
     /// Runs every operation on both sides from the same slots; a row for every slot that one writes.
     ///
     /// # Errors
-    /// Inputs that do not fit, or a lost device.
-    pub async fn operations(&mut self, inputs: &Inputs<'_>) -> Result<Vec<Row>> {
-        self.cpu.set(inputs)?;
-        self.gpu.write_inputs(inputs)?;
+    /// Minibatches that do not fit, or a lost device.
+    pub async fn operations(&mut self, minibatch: &dyn FillSlots) -> Result<Vec<Row>> {
+        self.cpu.set(minibatch)?;
+        self.gpu.set(minibatch)?;
         let plan = self.plan.clone();
         let cooperative = self.gpu.device().tile(&plan).0.cooperative > 0;
         let mut rows = Vec::new();
@@ -128,8 +128,8 @@ impl<F: Number> Twins<F> {
     /// slot that the GPU's operations write. Errors add up over the operations, and so does the tolerance.
     ///
     /// # Errors
-    /// Usage when no operation is called `from`; inputs that do not fit; a lost device.
-    pub async fn from_op(&mut self, inputs: &Inputs<'_>, from: &str) -> Result<Vec<Row>> {
+    /// Usage when no operation is called `from`; minibatches that do not fit; a lost device.
+    pub async fn from_op(&mut self, minibatch: &dyn FillSlots, from: &str) -> Result<Vec<Row>> {
         let plan = self.plan.clone();
         let Some(first) = plan.ops.iter().position(|op| op.name() == from) else {
             let names: Vec<&str> = plan.ops.iter().map(Op::name).collect();
@@ -138,8 +138,8 @@ impl<F: Number> Twins<F> {
                 names.join(", ")
             )));
         };
-        self.cpu.set(inputs)?;
-        self.gpu.write_inputs(inputs)?;
+        self.cpu.set(minibatch)?;
+        self.gpu.set(minibatch)?;
         for i in 0..first {
             self.cpu.run_op(i)?;
         }
@@ -175,17 +175,17 @@ impl<F: Number> Twins<F> {
     /// and the report after the last. Rounding grows from step to step, hence the larger tolerance.
     ///
     /// # Errors
-    /// Inputs that do not fit, or a lost device.
-    pub async fn steps<'a>(
+    /// Minibatches that do not fit, or a lost device.
+    pub async fn steps<M: FillSlots>(
         &mut self,
-        minibatches: impl IntoIterator<Item = Inputs<'a>>,
+        minibatches: impl IntoIterator<Item = M>,
     ) -> Result<Vec<Row>> {
         let plan = self.plan.clone();
         let mut steps = 0;
-        for inputs in minibatches {
+        for minibatch in minibatches {
             steps += 1;
-            self.cpu.run(&inputs)?;
-            self.gpu.run(&inputs).await?;
+            self.cpu.run(&minibatch)?;
+            self.gpu.run(&minibatch).await?;
         }
         let cooperative = self.gpu.device().tile(&plan).0.cooperative > 0;
         let length: usize = plan.ops.iter().map(Op::sum_length).sum();

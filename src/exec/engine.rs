@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::cpu::Cpu;
 use super::gpu::{self, Choice, Gpu};
-use super::{Inputs, Outcome};
+use super::{FillSlots, Outcome};
 use crate::error::{Error, Result};
 use crate::op::{Plan, Role, SlotId};
 
@@ -128,13 +128,13 @@ impl Engine {
     ///
     /// # Errors
     /// Inputs that do not fit the plan, or a lost device.
-    pub async fn run(&mut self, inputs: &Inputs<'_>) -> Result<()> {
+    pub async fn run(&mut self, minibatch: &dyn FillSlots) -> Result<()> {
         match self {
             Engine::Cpu { cpu, done } => {
-                done.push(cpu.run(inputs)?);
+                done.push(cpu.run(minibatch)?);
                 Ok(())
             }
-            Engine::Gpu(gpu) => gpu.run(inputs).await,
+            Engine::Gpu(gpu) => gpu.run(minibatch).await,
         }
     }
 

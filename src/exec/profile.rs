@@ -8,7 +8,7 @@ use std::time::Instant;
 use super::cpu::{self, Cpu};
 use super::gpu::timing::phases;
 use super::gpu::{self, Gpu, KernelTime, Phase, Span, Traced};
-use super::{Device, Inputs};
+use super::{Device, FillSlots};
 use crate::error::Result;
 use crate::op::{Cost, Plan};
 
@@ -136,27 +136,27 @@ const WARM_UP: usize = 3;
 const SEEN: usize = 256;
 
 /// Times `steps` runs of `plan` on `device` with each run's parts, and as many without. The first run starts from zeroed
-/// states and `parameters`; the inputs are the same every time.
+/// states and `parameters`; the minibatch is the same every time.
 ///
 /// # Errors
-/// A device that cannot hold the plan, is lost or hangs; inputs or parameters that do not fit the plan.
+/// A device that cannot hold the plan, is lost or hangs; a minibatch or parameters that do not fit the plan.
 pub async fn profile(
     device: &Device,
     plan: Arc<Plan>,
     parameters: &[f32],
-    inputs: &Inputs<'_>,
+    minibatch: &dyn FillSlots,
     steps: usize,
 ) -> Result<Profile> {
     match device {
-        Device::Cpu => on_cpu(plan, parameters, inputs, steps),
-        Device::Gpu(device) => on_gpu(device, plan, parameters, inputs, steps).await,
+        Device::Cpu => on_cpu(plan, parameters, minibatch, steps),
+        Device::Gpu(device) => on_gpu(device, plan, parameters, minibatch, steps).await,
     }
 }
 
 fn on_cpu(
     plan: Arc<Plan>,
     parameters: &[f32],
-    inputs: &Inputs<'_>,
+    minibatch: &dyn FillSlots,
     steps: usize,
 ) -> Result<Profile> {
     let limits = cpu::limits::measure();
@@ -165,28 +165,28 @@ fn on_cpu(
         cpu.write(slot).copy_from_slice(parameters);
     }
     for _ in 0..WARM_UP {
-        cpu.run(inputs)?;
+        cpu.run(minibatch)?;
     }
     let mut walls = Vec::new();
     for _ in 0..steps {
         let start = Instant::now();
-        cpu.run(inputs)?;
+        cpu.run(minibatch)?;
         walls.push(start.elapsed().as_secs_f64());
     }
     let mut traces = Vec::new();
     for _ in 0..steps {
-        traces.push(trace_cpu(&mut cpu, inputs)?);
+        traces.push(trace_cpu(&mut cpu, minibatch)?);
     }
     let wall = mean(&middle(walls, |w| *w), |w| *w);
     Ok(assemble(plan, traces, wall, None, false, limits))
 }
 
 /// One run of all operations, one after another on one track.
-fn trace_cpu(cpu: &mut Cpu<f32>, inputs: &Inputs<'_>) -> Result<Traced> {
+fn trace_cpu(cpu: &mut Cpu<f32>, minibatch: &dyn FillSlots) -> Result<Traced> {
     let plan = cpu.plan().clone();
     let start = Instant::now();
     let mut spans = Vec::new();
-    cpu.set(inputs)?;
+    cpu.set(minibatch)?;
     for (op, of) in plan.ops.iter().enumerate() {
         let began = start.elapsed().as_secs_f64();
         cpu.run_op(op)?;
@@ -209,7 +209,7 @@ async fn on_gpu(
     device: &Arc<gpu::Device>,
     plan: Arc<Plan>,
     parameters: &[f32],
-    inputs: &Inputs<'_>,
+    minibatch: &dyn FillSlots,
     steps: usize,
 ) -> Result<Profile> {
     let limits = gpu::measure_limits(device).await?;
@@ -218,7 +218,7 @@ async fn on_gpu(
         gpu.write(slot, parameters)?;
     }
     for _ in 0..WARM_UP {
-        gpu.run(inputs).await?;
+        gpu.run(minibatch).await?;
     }
     gpu.outcomes(true).await?;
     let of = |phases: &[(Phase, f64, f64)], wanted: Phase| -> f64 {
@@ -230,7 +230,7 @@ async fn on_gpu(
     for _ in 0..steps {
         let mut marks = Vec::new();
         let mut mark = |phase| marks.push((phase, start.elapsed().as_secs_f64()));
-        gpu.run_marked(inputs, &mut mark).await?;
+        gpu.run_marked(minibatch, &mut mark).await?;
         waiting += of(&phases(&marks), Phase::Waiting);
     }
     let drained = start.elapsed().as_secs_f64();
@@ -244,14 +244,14 @@ async fn on_gpu(
         // On an idle device, so that no driver's waiting for it counts as the host's work.
         let mut marks = Vec::new();
         let mut mark = |phase| marks.push((phase, start.elapsed().as_secs_f64()));
-        gpu.run_marked(inputs, &mut mark).await?;
+        gpu.run_marked(minibatch, &mut mark).await?;
         gpu.outcomes(true).await?;
         hosts.push(phases(&marks));
         devices.push(gpu.submissions().iter().sum());
     }
     let mut traces = Vec::new();
     for _ in 0..steps {
-        traces.push(gpu.run_traced(inputs).await?);
+        traces.push(gpu.run_traced(minibatch).await?);
         gpu.outcomes(true).await?;
     }
     let timestamps = device.adapter.timestamps;

@@ -10,8 +10,8 @@ use super::softmax_xent::{Positions, SoftmaxXent};
 use super::{Builder, Param, Signal};
 use crate::error::{Error, Result};
 use crate::op::{
-    Add, Clusters, Fill, Gather, LogSoftmax, MatMul, Matrix, Op, Role, RowCount, Scatter, SlotId,
-    Tail,
+    Add, Bound, Clusters, Fill, Gather, LogSoftmax, MatMul, Matrix, Op, Role, RowCount, Scatter,
+    SlotId, Tail,
 };
 
 /// The layer.
@@ -122,11 +122,13 @@ impl Adaptive {
         let (head, tails) = self.declare(builder, x.cols)?;
         let positions = self.loss.positions(builder);
         let rows = x.rows;
-        let words = |builder: &mut Builder, name: String, count: usize| {
-            builder.plan.add(name, &[1, count], Role::Words)
+        let words = |builder: &mut Builder, name: String, count: usize, below: usize| {
+            let bound = Bound::Below(below);
+            builder.plan.add_words(name, &[1, count], bound)
         };
-        let targets = words(builder, "head.targets".into(), rows);
-        let counts = words(builder, "tail.counts".into(), tails.len());
+        let scores = head.value.rows;
+        let targets = words(builder, "head.targets".into(), rows, scores);
+        let counts = words(builder, "tail.counts".into(), tails.len(), rows + 1);
         let classifier = Classifier {
             name: "head",
             x,
@@ -143,9 +145,14 @@ impl Adaptive {
         for (word, tail) in tails.iter().enumerate() {
             let name = &tail.name;
             let own = Tail {
-                rows: words(builder, format!("{name}.rows"), rows),
-                targets: words(builder, format!("{name}.targets"), rows),
-                index: words(builder, format!("{name}.index"), 2 * rows + 1),
+                rows: words(builder, format!("{name}.rows"), rows, rows),
+                targets: words(
+                    builder,
+                    format!("{name}.targets"),
+                    rows,
+                    tail.weight.value.rows,
+                ),
+                index: builder.add_index(format!("{name}.index"), 1, rows, rows),
                 weights: positions.weights.map(|_| {
                     let name = format!("{name}.weights");
                     builder.plan.add(name, &[1, rows], Role::Numbers)
@@ -160,7 +167,7 @@ impl Adaptive {
             slots.push(own);
         }
         let ends = self.cutoffs.iter().chain([&self.vocab]);
-        builder.plan.derived.clusters = Some(Clusters {
+        builder.plan.recipes.clusters = Some(Clusters {
             cutoffs: ends.copied().collect(),
             rows,
             head: targets,

@@ -3,11 +3,10 @@
 use std::collections::HashSet;
 
 use super::{Param, Signal};
-use crate::op::derived::{Source, SparseTable};
 use crate::op::scan::Packed;
 use crate::op::{
-    Add, Control, Fill, Gather, Hyper, Matrix, Op, Packing, Parameter, Plan, Report, Role,
-    RowCount, Scatter, SlotId,
+    Add, Bound, Control, Fill, Gather, Hyper, Matrix, Op, Packing, Parameter, Plan, Report, Role,
+    RowCount, RowSource, Scatter, SlotId, SparseTable,
 };
 
 /// Parameters and their copies start at multiples of this many elements, so that a kernel can read four at once.
@@ -52,15 +51,10 @@ pub struct Builder {
 const SPARSE: usize = usize::MAX / 2 / 64 * 64;
 
 impl Builder {
-    /// An empty plan with the slots that every model has; with `packed`, for sequences packed together that have at most
+    /// An empty plan with the slots that every model of `vocab` symbols has; with `packed`, for sequences packed together that have at most
     /// so many rows.
-    pub fn new(steps: usize, batch: usize, packed: Option<usize>, training: bool) -> Builder {
-        Builder::piece(steps, batch, packed, training, 1)
-    }
-
-    /// The same for one of `pieces` pieces of `steps` steps: what comes from the host, and the losses, lie in slots of all
-    /// pieces.
-    pub fn piece(
+    pub fn new(
+        vocab: usize,
         steps: usize,
         batch: usize,
         packed: Option<usize>,
@@ -82,19 +76,21 @@ impl Builder {
             None => [steps, batch],
             Some(rows) => [rows, 1],
         };
-        let ids = plan.add("ids", &[pieces * window[0] + 1, window[1]], Role::Words);
+        let shape = [pieces * window[0] + 1, window[1]];
+        let ids = plan.add_words("ids", &shape, Bound::Below(vocab));
         if let Some(rows) = packed {
-            let words = Packing::STARTS + steps + 1;
-            plan.io.counts = Some(plan.add("counts", &[1, words], Role::Words));
-            plan.packing = Some(Packing { steps, batch, rows });
+            let packing = Packing { steps, batch, rows };
+            let shape = [1, Packing::STARTS + steps + 1];
+            plan.recipes.counts = Some(plan.add_words("counts", &shape, Bound::Packed(packing)));
+            plan.packing = Some(packing);
         }
         let control = plan.add("control", &[1, Control::WORDS], Role::Words);
         let hyper = plan.add("hyper", &[1, Hyper::NUMBERS], Role::Numbers);
         plan.io.parameters = Some(parameters);
         plan.io.gradients = training.then_some(gradients);
-        plan.io.ids = Some(ids);
-        plan.io.control = Some(control);
-        plan.io.hyper = Some(hyper);
+        plan.recipes.ids = Some(ids);
+        plan.recipes.control = Some(control);
+        plan.recipes.hyper = Some(hyper);
         Builder {
             plan,
             steps,
@@ -129,7 +125,7 @@ impl Builder {
     /// Where a run says how many rows count; absent where all do.
     pub fn row_count(&self) -> Option<RowCount> {
         let word = Packing::ROWS;
-        self.plan.io.counts.map(|slot| RowCount {
+        self.plan.recipes.counts.map(|slot| RowCount {
             slot,
             word,
             before: 0,
@@ -143,17 +139,21 @@ impl Builder {
         } else {
             Packing::ZERO
         };
-        self.plan.io.counts.map(|counts| Packed { counts, first })
+        self.plan
+            .recipes
+            .counts
+            .map(|counts| Packed { counts, first })
     }
 
     /// For packed sequences: rows that hold, for every row, that of the step before in `states` [B + R, H].
     pub fn before(&mut self, name: String, states: Matrix) -> Matrix {
         let rows = self.rows();
-        let ids = match self.plan.io.before {
+        let ids = match self.plan.recipes.before {
             Some(slot) => slot,
             None => {
-                let slot = self.plan.add("before", &[1, rows], Role::Words);
-                self.plan.io.before = Some(slot);
+                let bound = Bound::Below(states.rows);
+                let slot = self.plan.add_words("before", &[1, rows], bound);
+                self.plan.recipes.before = Some(slot);
                 slot
             }
         };
@@ -188,7 +188,7 @@ impl Builder {
         &mut self,
         name: &str,
         shape: [usize; 2],
-        sources: &[(Source, usize)],
+        sources: &[(RowSource, usize)],
     ) -> Param {
         let offset = SPARSE + self.sparse;
         self.sparse += (shape[0] * shape[1]).next_multiple_of(ALIGN);
@@ -198,16 +198,16 @@ impl Builder {
         }
         let used: usize = sources.iter().map(|(_, rows)| rows).sum();
         let rows = self.scratch(format!("d.{name}"), used, shape[1]);
-        let ids = self
-            .plan
-            .add(format!("ids.{name}"), &[1, used], Role::Words);
+        let ids = format!("ids.{name}");
+        let bound = Bound::BelowOrNone(shape[0]);
+        let ids = self.plan.add_words(ids, &[1, used], bound);
         let sources = sources.iter().map(|(source, rows)| {
             let name = format!("index.{name}.{source:?}").to_lowercase();
-            let slot = self.plan.add(name, &[1, rows + used + 1], Role::Words);
+            let slot = self.add_index(name, 1, *rows, used);
             (*source, *rows, slot)
         });
         let sources = sources.collect();
-        self.plan.derived.tables.push(SparseTable {
+        self.plan.recipes.tables.push(SparseTable {
             table: param.value,
             rows,
             ids,
@@ -325,13 +325,25 @@ impl Builder {
 
     /// The slot with the index of the token ids, for sums by id over a table of V rows.
     pub fn index(&mut self, vocab: usize) -> SlotId {
-        if let Some(slot) = self.plan.io.index {
+        if let Some(slot) = self.plan.recipes.index {
             return slot;
         }
-        let (pieces, words) = (self.pieces, self.rows() + vocab + 1);
-        let slot = self.plan.add("index", &[pieces, words], Role::Words);
-        self.plan.io.index = Some(slot);
+        let slot = self.add_index("index".into(), self.pieces, self.rows(), vocab);
+        self.plan.recipes.index = Some(slot);
         slot
+    }
+
+    /// A slot for `pieces` indices that take `rows` rows each to those of a table of `into`; see
+    /// [`scatter::index`](crate::op::scatter::index).
+    pub(super) fn add_index(
+        &mut self,
+        name: String,
+        pieces: usize,
+        rows: usize,
+        into: usize,
+    ) -> SlotId {
+        let shape = [pieces, rows + into + 1];
+        self.plan.add_words(name, &shape, Bound::Below(rows + 1))
     }
 
     /// Embedded ids as rows; other signals must be rows already.
@@ -405,7 +417,7 @@ impl Builder {
     pub fn scatter(&mut self, name: String, from: Matrix, into: Matrix) {
         let op = Scatter {
             name,
-            index: self.index_into(into, Source::Inputs),
+            index: self.index_into(into, RowSource::Inputs),
             from,
             into,
             accumulate: self.accumulate_if_gradient(into),
@@ -416,11 +428,11 @@ impl Builder {
 
     /// Sums the rows of candidates into the gradient of a table, by `dense` where it is not rows.
     pub fn scatter_candidates(&mut self, name: String, from: Matrix, into: Matrix, dense: SlotId) {
-        let sparse = { self.plan.derived.tables.iter() }.any(|t| t.rows.slot == into.slot);
+        let sparse = { self.plan.recipes.tables.iter() }.any(|t| t.rows.slot == into.slot);
         let op = Scatter {
             name,
             index: if sparse {
-                self.index_into(into, Source::Candidates)
+                self.index_into(into, RowSource::Candidates)
             } else {
                 dense
             },
@@ -433,8 +445,8 @@ impl Builder {
     }
 
     /// The index that takes a source's rows to those of a table or of its gradient.
-    fn index_into(&mut self, into: Matrix, of: Source) -> SlotId {
-        let tables = self.plan.derived.tables.iter();
+    fn index_into(&mut self, into: Matrix, of: RowSource) -> SlotId {
+        let tables = self.plan.recipes.tables.iter();
         let mut rows = tables.filter(|t| t.rows.slot == into.slot);
         let sources = rows.next().map(|t| t.sources.iter());
         let known = sources.and_then(|mut s| s.find(|(source, _, _)| *source == of));
@@ -445,7 +457,7 @@ impl Builder {
     }
 
     fn accumulate_if_gradient(&mut self, into: Matrix) -> bool {
-        let tables = &self.plan.derived.tables;
+        let tables = &self.plan.recipes.tables;
         let gradient =
             into.slot == self.gradients || tables.iter().any(|t| t.rows.slot == into.slot);
         gradient && self.accumulate(into)
@@ -460,7 +472,7 @@ impl Builder {
         self.plan.slots[self.gradients.0].shape = vec![1, if self.training { dense } else { 0 }];
         // The tables behind the other parameters move to their places.
         let plan = &mut self.plan;
-        let tables = plan.derived.tables.iter_mut().map(|t| &mut t.table);
+        let tables = plan.recipes.tables.iter_mut().map(|t| &mut t.table);
         let parameters = plan.parameters.iter_mut().map(|p| &mut p.matrix);
         let operands = plan.ops.iter_mut().flat_map(Op::matrices_mut);
         for matrix in tables.chain(parameters).chain(operands) {

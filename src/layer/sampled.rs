@@ -7,9 +7,9 @@ use super::linear::{Weights, declare};
 use super::softmax_xent::SoftmaxXent;
 use super::{Builder, Param, Signal};
 use crate::error::{Error, Result};
-use crate::op::derived::Source;
 use crate::op::{
-    self, Candidates, ColumnSum, Fill, Gather, MatMul, Matrix, Op, Role, SampledScores,
+    self, Bound, Candidates, ColumnSum, Fill, Gather, MatMul, Matrix, Op, Role, RowSource,
+    SampledScores,
 };
 
 /// The layer, for training.
@@ -32,7 +32,7 @@ impl Sampled {
     /// gradient. Plans of every mode call it, so that the parameters lie in the same places.
     pub fn weight(builder: &mut Builder, shape: [usize; 2], sparse: bool, samples: usize) -> Param {
         if sparse {
-            let source = (Source::Candidates, samples + builder.rows());
+            let source = (RowSource::Candidates, samples + builder.rows());
             builder.sparse_parameter("head.weight", shape, &[source])
         } else {
             builder.parameter("head.weight", shape, &shape, false, vec![Fill::Weight])
@@ -56,13 +56,12 @@ impl Sampled {
         let Weights { weight, bias } = declare(builder, "head", self.vocab, x.cols, Some(weight))?;
         let losses = self.loss.positions(builder).losses;
         let (rows, columns) = (x.rows, self.samples + x.rows);
-        let mut add =
-            |name: &str, count: usize, role: Role| builder.plan.add(name, &[1, count], role);
-        let ids = add("candidates", columns, Role::Words);
-        let corrections = add("candidates.corrections", columns, Role::Numbers);
-        let targets = add("candidates.targets", rows, Role::Words);
-        let index = add("candidates.index", columns + self.vocab + 1, Role::Words);
-        builder.plan.derived.candidates = Some(Candidates {
+        let plan = &mut builder.plan;
+        let ids = plan.add_words("candidates", &[1, columns], Bound::Below(self.vocab));
+        let corrections = plan.add("candidates.corrections", &[1, columns], Role::Numbers);
+        let targets = plan.add_words("candidates.targets", &[1, rows], Bound::Below(columns));
+        let index = builder.add_index("candidates.index".into(), 1, columns, self.vocab);
+        builder.plan.recipes.candidates = Some(Candidates {
             vocab: self.vocab,
             samples: self.samples,
             rows,
@@ -109,14 +108,14 @@ impl Sampled {
             scores,
             samples: self.samples,
             corrections,
-            targets,
+            columns: targets,
         }));
         builder.push(Op::SoftmaxXent(op::SoftmaxXent {
             name: "loss".into(),
             logits: scores,
             ids: targets,
             first: 0,
-            weights: builder.plan.io.weights,
+            weights: builder.plan.recipes.weights,
             hyper: builder.hyper,
             losses,
             gradient: true,

@@ -61,11 +61,12 @@ impl SoftmaxXent {
         let slot = builder.plan.add("losses", &shape, Role::Activation);
         builder.plan.io.losses = Some(slot);
         if self.weighted {
-            builder.plan.io.weights = Some(builder.plan.add("weights", &shape, Role::Numbers));
+            builder.plan.recipes.weights = Some(builder.plan.add("weights", &shape, Role::Numbers));
         }
         let (ids, first) = if self.apart {
-            let slot = builder.plan.add("targets", &shape, Role::Words);
-            builder.plan.io.targets = Some(slot);
+            let bound = builder.plan.slot(builder.ids).bound;
+            let slot = builder.plan.add_words("targets", &shape, bound);
+            builder.plan.recipes.targets = Some(slot);
             (slot, 0)
         } else {
             (builder.ids, builder.window[1])
@@ -82,7 +83,7 @@ impl SoftmaxXent {
         Positions {
             ids,
             first,
-            weights: builder.plan.io.weights.map(row),
+            weights: builder.plan.recipes.weights.map(row),
             losses: row(slot),
         }
     }

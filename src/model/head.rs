@@ -5,8 +5,7 @@ use crate::error::{Error, Result};
 use crate::layer::{
     Adaptive, Builder, Chunked, Cut, Layer, Linear, Param, Sampled, Signal, SoftmaxXent,
 };
-use crate::op::derived::Source;
-use crate::op::{Fill, Matrix};
+use crate::op::{Fill, Matrix, RowSource};
 
 /// How scores become a loss.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,11 +45,11 @@ impl Spec {
         if self.embed == 0 {
             return None;
         }
-        let inputs = (Source::Inputs, builder.rows());
+        let inputs = (RowSource::Inputs, builder.rows());
         Some(match (self.sparse, self.tie, &self.softmax) {
             (true, false, _) => builder.sparse_parameter(name, shape, &[inputs]),
             (true, true, Softmax::Sampled { samples }) => {
-                let candidates = (Source::Candidates, samples + builder.rows());
+                let candidates = (RowSource::Candidates, samples + builder.rows());
                 builder.sparse_parameter(name, shape, &[inputs, candidates])
             }
             _ => builder.parameter(name, shape, &shape, false, vec![Fill::Weight]),

@@ -242,7 +242,7 @@ impl Spec {
                 "recompute, accumulate: expected a full softmax and sparse off, whose rows are those of a whole window",
             ));
         }
-        let mut builder = Builder::piece(steps, dims.batch, packed, training, all);
+        let mut builder = Builder::new(self.vocab, steps, dims.batch, packed, training, all);
         builder.initial = mode == Mode::Gradients;
         builder.scaled = self.half && training;
         if builder.scaled && self.penalties.propagation > 0.0 {
@@ -265,7 +265,6 @@ impl Spec {
         for layer in &mut layers {
             signal = layer.forward(&mut builder, signal)?;
         }
-        builder.plan.vocab = self.vocab;
         let (losses, mut upstream) = match self.head(&mut builder, signal, shared, mode)? {
             Some(done) => done,
             None => return sound(builder.finish()),
@@ -287,7 +286,7 @@ impl Spec {
             stride: m.rows * m.cols,
             ..m
         };
-        let tables = builder.plan.derived.tables.clone();
+        let tables = builder.plan.recipes.tables.clone();
         let mut norm = Norm {
             name: "norm".into(),
             losses,

@@ -90,7 +90,7 @@ pub(super) fn unroll(
     if pieces == 1 && unroll.windows == 1 {
         return Ok(());
     }
-    if !builder.plan.derived.is_empty() {
+    if builder.plan.recipes.joint() {
         return Err(Error::usage(
             "recompute, accumulate: expected a full softmax and dense gradients, which are the same for every piece",
         ));
@@ -226,7 +226,7 @@ fn constant(plan: &Plan, ops: &[Op]) -> Vec<bool> {
             .flat_map(|op| op.writes().into_iter().map(|m| m.slot))
             .collect();
         let stays = |slot: SlotId| {
-            let known = [plan.io.parameters, plan.io.control, plan.io.hyper];
+            let known = [plan.io.parameters, plan.recipes.control, plan.recipes.hyper];
             known.contains(&Some(slot)) || (written.contains(&slot) && !varied.contains(&slot))
         };
         let mut changed = false;

@@ -9,7 +9,6 @@ pub mod add;
 pub mod carry;
 pub mod column_sum;
 pub mod concurrent;
-pub mod derived;
 mod double;
 pub mod dropout;
 pub mod gather;
@@ -23,6 +22,7 @@ pub mod optimizer;
 pub mod penalty;
 mod plan;
 pub mod propagation;
+pub mod recipes;
 pub mod sampled_scores;
 pub mod scan;
 pub mod scatter;
@@ -38,7 +38,6 @@ pub use add::Add;
 pub use carry::Carry;
 pub use column_sum::ColumnSum;
 pub use concurrent::ConcurrentScans;
-pub use derived::{Candidates, Clusters, Derived, Filling, SparseTable, Tail};
 pub use dropout::Dropout;
 pub use gather::Gather;
 pub use log_softmax::LogSoftmax;
@@ -49,10 +48,11 @@ pub use operand::{Access, Operand, Precision};
 pub use optimizer::{Optimizer, Rule};
 pub use penalty::Penalty;
 pub use plan::{
-    Control, Fill, Gate, Hyper, Io, Matrix, Packing, Parameter, Plan, Report, Role, RowCount, Slot,
-    SlotId,
+    Bound, Control, Fill, Gate, Hyper, Io, Matrix, Packing, Parameter, Plan, Report, Role,
+    RowCount, Slot, SlotId,
 };
 pub use propagation::Propagation;
+pub use recipes::{Candidates, Clusters, Recipes, RowSource, SparseTable, Tail};
 pub use sampled_scores::SampledScores;
 pub use scan::{Direction, Scan};
 pub use scatter::Scatter;

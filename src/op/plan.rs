@@ -1,6 +1,6 @@
 //! A plan: operations over named slots, pure data that can be printed, counted and compared.
 
-use super::{Derived, Op};
+use super::{Op, Recipes, SparseUpdate};
 use crate::rng::threefry2x32;
 
 /// A slot of a plan.
@@ -28,6 +28,40 @@ pub enum Role {
     Results,
 }
 
+/// What the words of a slot keep to, so that no operation reaches beyond a matrix by them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Bound {
+    /// Anything: no operation finds a place by them.
+    #[default]
+    Any,
+    /// Every one is below it.
+    Below(usize),
+    /// Every one is below it or [`SparseUpdate::NONE`].
+    BelowOrNone(usize),
+    /// They are the counts of packed steps, from [`Packing::STARTS`] on.
+    Packed(Packing),
+}
+
+impl Bound {
+    /// What is wrong with `words`, if something is.
+    pub fn fault(&self, words: &[u32]) -> Option<String> {
+        let beyond = |most: usize, none: Option<u32>| {
+            let wrong = |word: &u32| *word as usize >= most && Some(*word) != none;
+            let at = words.iter().position(wrong)?;
+            Some(format!(
+                "[{at}]: expected below {most}, found {}",
+                words[at]
+            ))
+        };
+        match self {
+            Bound::Any => None,
+            Bound::Below(most) => beyond(*most, None),
+            Bound::BelowOrNone(most) => beyond(*most, Some(SparseUpdate::NONE)),
+            Bound::Packed(packing) => packing.fault(&words[Packing::STARTS..]),
+        }
+    }
+}
+
 /// A named array.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Slot {
@@ -37,6 +71,8 @@ pub struct Slot {
     pub shape: Vec<usize>,
     /// What it holds.
     pub role: Role,
+    /// What its words keep to, where the host fills it with words.
+    pub bound: Bound,
     /// Whether an adapter holds its numbers in half precision, f16; see [`Plan::halve`].
     pub half: bool,
     /// Whether an adapter holds its numbers in double precision, f64; see [`Plan::double`].
@@ -213,12 +249,10 @@ pub struct Plan {
     /// How much of it has a place in the gradients' arena: all but the tables whose gradients are rows, which lie at its
     /// end.
     pub dense: usize,
-    /// Symbols in the vocabulary, V; no token id is as large.
-    pub vocab: usize,
     /// The slots that callers must know.
     pub io: Io,
-    /// What the host works out from the token ids for large vocabularies.
-    pub derived: Derived,
+    /// What the slots that the host fills are made of.
+    pub recipes: Recipes,
     /// The sizes within which sequences are packed; absent for windows of T steps of B rows.
     pub packing: Option<Packing>,
 }
@@ -237,11 +271,11 @@ pub struct Packing {
 
 impl Packing {
     /// The words 0 and R of a run in the slot of counts: where a single step of all rows starts and ends.
-    pub(crate) const ZERO: usize = 0;
+    pub const ZERO: usize = 0;
     /// The word with a run's rows.
-    pub(crate) const ROWS: usize = 1;
+    pub const ROWS: usize = 1;
     /// The first of T + 1 words: the row at which each step starts, and where the last one ends.
-    pub(crate) const STARTS: usize = 2;
+    pub const STARTS: usize = 2;
 
     /// Whether these can be the starts [T + 1] of packed steps.
     pub fn fault(&self, starts: &[u32]) -> Option<String> {
@@ -259,44 +293,6 @@ impl Packing {
             )
         })
     }
-
-    /// Starts of sequences for checks: the first as long as there are steps, each after it shorter, as many as there is
-    /// room for.
-    pub fn falling(&self) -> Vec<u32> {
-        let mut starts = vec![0; self.steps + 1];
-        let mut room = self.rows;
-        for b in 0..self.batch {
-            let length = self.steps.saturating_sub(b).max(1);
-            if length <= room {
-                room -= length;
-                starts[1..=length].iter_mut().for_each(|n| *n += 1);
-            }
-        }
-        for t in 0..self.steps {
-            starts[t + 1] += starts[t];
-        }
-        starts
-    }
-
-    /// The words of the slot of counts.
-    pub fn words(starts: &[u32]) -> Vec<u32> {
-        let rows = starts.last().copied().unwrap_or(0);
-        [0, rows].iter().chain(starts).copied().collect()
-    }
-
-    /// For every row, padded with zeros to R: where the states [B + R] hold the step before.
-    pub fn before(&self, starts: &[u32]) -> Vec<u32> {
-        let mut rows = Vec::with_capacity(self.rows);
-        for (t, step) in starts.windows(2).enumerate() {
-            let first = match t {
-                0 => 0,
-                t => self.batch as u32 + starts[t - 1],
-            };
-            rows.extend((0..step[1] - step[0]).map(|b| first + b));
-        }
-        rows.resize(self.rows, 0);
-        rows
-    }
 }
 
 /// The slots that callers of a plan must know; absent where the plan has no such thing.
@@ -308,22 +304,6 @@ pub struct Io {
     pub gradients: Option<SlotId>,
     /// The optimiser's flat arenas, in the order in which its rule names them.
     pub optimizer: Vec<SlotId>,
-    /// Token ids [T+1, B]: row t is the input of step t and, where there are no `targets`, the target of step t - 1.
-    pub ids: Option<SlotId>,
-    /// Targets [T, B] that are not the next inputs.
-    pub targets: Option<SlotId>,
-    /// For the rows of `ids` [T * B]: row numbers sorted by token id, then where each id's run starts [V + 1].
-    pub index: Option<SlotId>,
-    /// Weights of the positions [T, B] in the loss.
-    pub weights: Option<SlotId>,
-    /// How many rows count, for matrices and scans whose rows differ from run to run; see [`Packing`].
-    pub counts: Option<SlotId>,
-    /// For packed sequences `[R]`: where the states [B + R] hold each row's step before.
-    pub before: Option<SlotId>,
-    /// Control words, see [`Control`].
-    pub control: Option<SlotId>,
-    /// Numbers set for every run, see [`Hyper`].
-    pub hyper: Option<SlotId>,
     /// What a run reports, see [`Report`].
     pub report: Option<SlotId>,
     /// What loss scaling keeps from run to run, see [`LossScale`](super::LossScale).
@@ -460,10 +440,26 @@ impl Plan {
             name,
             shape: shape.to_vec(),
             role,
+            bound: Bound::Any,
             half: false,
             double: false,
         });
         SlotId(self.slots.len() - 1)
+    }
+
+    /// Adds a slot of words that the host fills, all of which keep to `bound`.
+    pub fn add_words(&mut self, name: impl Into<String>, shape: &[usize], bound: Bound) -> SlotId {
+        let slot = self.add(name, shape, Role::Words);
+        self.slots[slot.0].bound = bound;
+        slot
+    }
+
+    /// The slots that the host fills before every run.
+    pub fn filled(&self) -> impl Iterator<Item = SlotId> + '_ {
+        let slots = self.slots.iter().enumerate();
+        slots
+            .filter(|(_, slot)| matches!(slot.role, Role::Words | Role::Numbers))
+            .map(|(n, _)| SlotId(n))
     }
 
     /// A whole slot as a matrix whose columns are its last axis.

@@ -18,7 +18,7 @@ pub struct SampledScores {
     /// The slot of the columns' corrections.
     pub corrections: SlotId,
     /// The slot with the column of each row's target.
-    pub targets: SlotId,
+    pub columns: SlotId,
 }
 
 impl SampledScores {
@@ -51,7 +51,7 @@ impl Operation for SampledScores {
             // Scores that stand for nothing are beyond f16.
             Operand::update(&mut self.scores).sum(),
             Operand::slot(self.corrections, cols),
-            Operand::slot(self.targets, rows),
+            Operand::slot(self.columns, rows),
         ]
     }
 

@@ -11,9 +11,10 @@ use std::sync::Arc;
 use super::evaluate::Evaluation;
 use crate::data::Tokens;
 use crate::error::{Error, Result};
-use crate::exec::{Device, Engine, Inputs};
+use crate::exec::{Device, Engine};
 use crate::model::{Dims, Drops, Mode, Penalties, Softmax, Spec};
-use crate::op::{Control, Hyper, Plan, SlotId};
+use crate::op::{Plan, SlotId};
+use crate::task::Inputs;
 
 /// How a model learns while it is measured.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -93,20 +94,10 @@ impl Learner {
         let weights: Vec<f32> = (0..steps)
             .map(|t| if t < count { 1.0 } else { 0.0 })
             .collect();
-        let inputs = Inputs {
-            ids: &ids,
-            targets: None,
-            weights: Some(&weights),
-            starts: None,
-            control: Control {
-                reset: u32::from(at == 0),
-                ..Control::default()
-            },
-            hyper: Hyper {
-                scale: 1.0 / count as f64,
-                ..Hyper::default()
-            },
-        };
+        let inputs = Inputs::new(&ids)
+            .weights(Some(&weights))
+            .reset(at == 0)
+            .scale(1.0 / count as f64);
         let engine = self.engine(device).await?;
         engine.run(&inputs).await?;
         let outcomes = engine.outcomes(true).await?;

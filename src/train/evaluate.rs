@@ -7,9 +7,10 @@ use serde::Serialize;
 use super::feed::Batch;
 use crate::data::{BatchSize, Body, Carry, LineBatches, Lines, Packed, Segments};
 use crate::error::{Error, Result};
-use crate::exec::{Device, Engine, Inputs};
+use crate::exec::{Device, Engine};
 use crate::model::{Dims, Mode, Spec};
-use crate::op::{Control, Hyper, Packing, Plan};
+use crate::op::{Packing, Plan};
+use crate::task::Inputs;
 
 /// Steps of a window: long, so that products over all its rows are large.
 const STEPS: usize = 128;
@@ -227,17 +228,11 @@ async fn evaluate(
             }
         }
         count += window.counted;
-        let inputs = Inputs {
-            ids: &window.ids,
-            targets: window.targets.as_deref(),
-            weights: window.weights.as_deref(),
-            starts: window.starts.as_deref(),
-            control: Control {
-                reset: u32::from(window.carry == Carry::Reset),
-                ..Control::default()
-            },
-            hyper: Hyper::default(),
-        };
+        let inputs = Inputs::new(&window.ids)
+            .targets(window.targets.as_deref())
+            .weights(window.weights.as_deref())
+            .starts(window.starts.as_deref())
+            .reset(window.carry == Carry::Reset);
         engine.run(&inputs).await?;
         let outcomes = engine.outcomes(false).await?;
         loss += outcomes.iter().map(|o| o.report.loss).sum::<f64>();

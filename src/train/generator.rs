@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use super::state;
 use crate::error::{Error, Result};
-use crate::exec::{Device, Engine, Inputs};
+use crate::exec::{Device, Engine};
 use crate::model::{Dims, Mode, Spec};
-use crate::op::{Control, Hyper, Plan, SlotId};
+use crate::op::{Plan, SlotId};
 use crate::rng::{Purpose, Stream};
+use crate::task::Inputs;
 
 /// How a token is drawn from its scores.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -178,17 +179,7 @@ impl Generator {
     pub async fn advance(&mut self, tokens: &[u32]) -> Result<()> {
         // The second row is the place of targets, which scores do not look at.
         let ids: Vec<u32> = tokens.iter().chain(tokens).copied().collect();
-        let inputs = Inputs {
-            ids: &ids,
-            targets: None,
-            weights: None,
-            starts: None,
-            control: Control {
-                reset: u32::from(std::mem::take(&mut self.fresh)),
-                ..Control::default()
-            },
-            hyper: Hyper::default(),
-        };
+        let inputs = Inputs::new(&ids).reset(std::mem::take(&mut self.fresh));
         self.engine.run(&inputs).await?;
         self.engine.outcomes(false).await?;
         Ok(())

@@ -10,10 +10,10 @@ use super::state::{Counters, State};
 use super::teacher_forcing::TeacherForcing;
 use crate::data::{Body, Carry, Streams};
 use crate::error::Result;
-use crate::exec::Inputs;
 use crate::model::{Dims, Mode, Spec, initialize};
-use crate::op::{Control, Hyper, Plan, Rule};
+use crate::op::{Hyper, Plan, Rule};
 use crate::rng::{self, Purpose};
+use crate::task::Inputs;
 
 /// Rows of an evaluation, where the text has that many segments.
 const EVALUATION_ROWS: usize = 32;
@@ -217,21 +217,18 @@ impl Job {
         now: Now,
     ) -> Inputs<'a> {
         let (correction1, correction2) = self.rule.corrections(now.update);
-        Inputs {
-            ids: mixed.unwrap_or(&batch.ids),
-            // What scheduled sampling changes are inputs alone.
-            targets: match mixed {
-                Some(_) => Some(&batch.ids[batch.rows..]),
-                None => batch.targets.as_deref(),
-            },
-            weights: batch.weights.as_deref(),
-            starts: batch.starts.as_deref(),
-            control: Control {
-                key: rng::key(self.settings.seed, Purpose::Dropout),
-                step: [now.step as u32, (now.step >> 32) as u32],
-                reset: u32::from(batch.carry == Carry::Reset),
-            },
-            hyper: Hyper {
+        // What scheduled sampling changes are inputs alone.
+        let targets = match mixed {
+            Some(_) => Some(&batch.ids[batch.rows..]),
+            None => batch.targets.as_deref(),
+        };
+        Inputs::new(mixed.unwrap_or(&batch.ids))
+            .targets(targets)
+            .weights(batch.weights.as_deref())
+            .starts(batch.starts.as_deref())
+            .draws(rng::key(self.settings.seed, Purpose::Dropout), now.step)
+            .reset(batch.carry == Carry::Reset)
+            .hyper(Hyper {
                 lr: now.lr,
                 scale: match self.settings.reduce {
                     Reduce::Token => 1.0 / batch.counted as f64,
@@ -240,8 +237,7 @@ impl Job {
                 update: now.update as f64,
                 correction1,
                 correction2,
-            },
-        }
+            })
     }
 
     /// The state of a run that begins.

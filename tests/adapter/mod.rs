@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use wgrnn::Result;
 use wgrnn::cell::library;
-use wgrnn::exec::Inputs;
 use wgrnn::exec::gpu::{Choice, Device, Gpu, INSTALL};
 use wgrnn::model::{Dims, Init, Mode, Spec, Update, initialize};
-use wgrnn::op::{Control, Hyper, Plan, Rule};
+use wgrnn::op::{Hyper, Plan, Rule};
+use wgrnn::task::Inputs;
 
 /// Any adapter; where `TEST_ADAPTER` names one, none whose name does not hold that.
 pub fn device() -> Arc<Device> {
@@ -59,24 +59,20 @@ pub fn engine(device: &Arc<Device>, plan: &Arc<Plan>) -> Gpu {
 
 /// Trains a step on a made-up minibatch.
 pub fn step(gpu: &mut Gpu, n: u32) -> Result<()> {
-    let ids = gpu.plan().slot(gpu.plan().io.ids.unwrap()).len();
+    let ids = gpu.plan().slot(gpu.plan().recipes.ids.unwrap()).len();
     let ids: Vec<u32> = (0..ids as u32).map(|i| (i * i + n) % 11).collect();
-    pollster::block_on(gpu.run(&Inputs {
-        ids: &ids,
-        targets: None,
-        weights: None,
-        starts: None,
-        control: Control {
-            key: [1, 2],
-            step: [n, 0],
-            reset: u32::from(n == 0),
-        },
-        hyper: Hyper {
-            lr: 0.1,
-            scale: 1.0 / ids.len() as f64,
-            update: f64::from(n) + 1.0,
-            correction1: 1.0,
-            correction2: 1.0,
-        },
-    }))
+    pollster::block_on(
+        gpu.run(
+            &Inputs::new(&ids)
+                .draws([1, 2], u64::from(n))
+                .reset(n == 0)
+                .hyper(Hyper {
+                    lr: 0.1,
+                    scale: 1.0 / ids.len() as f64,
+                    update: f64::from(n) + 1.0,
+                    correction1: 1.0,
+                    correction2: 1.0,
+                }),
+        ),
+    )
 }

@@ -6,10 +6,9 @@ pub mod pairs;
 use std::io::Write;
 use std::sync::Arc;
 
-use wgrnn::exec::Inputs;
 use wgrnn::exec::gpu::{Choice, Device, Gpu, INSTALL};
-use wgrnn::op::{Control, Hyper};
 use wgrnn::rng::{Purpose, Stream};
+use wgrnn::task::Inputs;
 
 /// `n` tokens below `vocab`.
 pub fn tokens(n: usize, vocab: usize, seed: u64) -> Vec<u32> {
@@ -21,20 +20,7 @@ pub fn tokens(n: usize, vocab: usize, seed: u64) -> Vec<u32> {
 
 /// A window of a stream whose targets are the next ids; the loss is multiplied by `scale`.
 pub fn inputs(ids: &[u32], reset: bool, scale: f64) -> Inputs<'_> {
-    Inputs {
-        ids,
-        targets: None,
-        weights: None,
-        starts: None,
-        control: Control {
-            reset: u32::from(reset),
-            ..Control::default()
-        },
-        hyper: Hyper {
-            scale,
-            ..Hyper::default()
-        },
-    }
+    Inputs::new(ids).reset(reset).scale(scale)
 }
 
 /// Every number within `tolerance` of what is wanted; NaN is not.

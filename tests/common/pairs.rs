@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use wgrnn::cell::library;
-use wgrnn::exec::Inputs;
 use wgrnn::exec::check::Twins;
 use wgrnn::exec::gpu::{Device, Gpu, Tile};
 use wgrnn::model::{Init, Mode, Scheme, Spec, Update, initialize};
 use wgrnn::op::{Control, Hyper, Plan, Rule};
-use wgrnn::rng::{Purpose, Stream};
+use wgrnn::task::{Inputs, MadeUp};
 
 /// A stack of a built-in cell over eleven symbols.
 pub fn spec(cell: &str, hidden: usize, layers: usize, embed: usize) -> Spec {
@@ -50,24 +49,18 @@ pub fn adamw() -> Mode {
 
 /// A minibatch of ids, which go with `plan`.
 pub struct Batch {
-    ids: Vec<u32>,
-    targets: Option<Vec<u32>>,
-    starts: Option<Vec<u32>>,
-    control: Control,
-    hyper: Hyper,
+    pub made: MadeUp,
+    pub control: Control,
+    pub hyper: Hyper,
 }
 
 impl Batch {
     /// Drawn from `seed`; `reset` starts from the first states.
     pub fn new(plan: &Plan, seed: u64, reset: bool) -> Batch {
-        let ids = plan.slot(plan.io.ids.unwrap());
-        let mut stream = Stream::new(seed, Purpose::Check, 0);
-        let rows = ids.len() - ids.shape[1];
-        let mut id = |_| (f64::from(stream.uniform()) * 11.0) as u32;
+        let made = MadeUp::new(plan, seed);
+        let rows = made.rows(plan);
         Batch {
-            ids: (0..ids.len()).map(&mut id).collect(),
-            targets: plan.io.targets.map(|_| (0..rows).map(&mut id).collect()),
-            starts: plan.packing.map(|p| p.falling()),
+            made,
             control: Control {
                 key: [seed as u32, 77],
                 step: [3, 0],
@@ -85,14 +78,7 @@ impl Batch {
 
     /// What a run is given.
     pub fn inputs(&self) -> Inputs<'_> {
-        Inputs {
-            ids: &self.ids,
-            targets: self.targets.as_deref(),
-            weights: None,
-            starts: self.starts.as_deref(),
-            control: self.control,
-            hyper: self.hyper,
-        }
+        self.made.inputs().control(self.control).hyper(self.hyper)
     }
 }
 

@@ -9,9 +9,9 @@ use wgrnn::cell::{Cell, library};
 use wgrnn::data::Tokens;
 use wgrnn::exec::Device;
 use wgrnn::exec::check::Row;
-use wgrnn::exec::differences::{Slope, TOLERANCE, differences, worst};
 use wgrnn::model::{Dims, Mode, Spec, Unroll};
 use wgrnn::rng::{Purpose, Stream};
+use wgrnn::task::differences::{Slope, TOLERANCE, differences, worst};
 use wgrnn::train::{Event, Job, Length, Settings, Trainer};
 use wgrnn::{Error, Kind, Result};
 

@@ -4,16 +4,17 @@ use std::sync::Arc;
 
 use wgrnn::Result;
 use wgrnn::cell::{Cell, Noise};
+use wgrnn::exec::Timings;
 use wgrnn::exec::check::{Row, Twins};
 use wgrnn::exec::cpu::Number;
 use wgrnn::exec::gpu::{Device, Gpu};
-use wgrnn::exec::{Inputs, Timings};
 use wgrnn::layer::{Connections, Recurrent};
 use wgrnn::model::{
     Dims, Drops, Init, Mode, Penalties, Scheme, Softmax, Spec, Unroll, Update, initialize,
 };
-use wgrnn::op::{Control, Hyper, Plan, Rule};
-use wgrnn::rng::{Purpose, Stream, key};
+use wgrnn::op::{Hyper, Rule};
+use wgrnn::rng::{Purpose, key};
+use wgrnn::task::{Inputs, MadeUp};
 
 /// Symbols in the made-up texts: few enough that ids repeat.
 const VOCAB: usize = 11;
@@ -288,8 +289,7 @@ impl Model {
         timed: bool,
     ) -> Result<Found> {
         let (mut twins, minibatches) = self.twins::<F>(device, self.update).await?;
-        let starts = twins.plan().packing.map(|p| p.falling());
-        let inputs = |n: usize| self.inputs(&minibatches, starts.as_deref(), n);
+        let inputs = |n: usize| self.inputs(&minibatches, n);
         let mut speeds = Vec::new();
         if let Some(from) = from {
             let rows = twins.from_op(&inputs(0), from).await?;
@@ -311,7 +311,7 @@ impl Model {
         &self,
         device: &Arc<Device>,
         update: Update,
-    ) -> Result<(Twins<F>, Vec<Minibatch>)> {
+    ) -> Result<(Twins<F>, Vec<MadeUp>)> {
         let mode = Mode::Train(update);
         let mut plan = self.spec.unrolled(self.dims, self.how, mode)?;
         if self.double {
@@ -328,7 +328,7 @@ impl Model {
             Some(parameters) => parameters.clone(),
             None => initialize(&plan, &init)?,
         };
-        let minibatches = (0..=self.steps).map(|n| Minibatch::new(&plan, n, self.spec.vocab));
+        let minibatches = (0..=self.steps).map(|n| MadeUp::new(&plan, n));
         let minibatches = minibatches.collect();
         let gpu = Gpu::new(device.clone(), plan).await?;
         let parameters: Vec<F> = { parameters.iter() }
@@ -337,31 +337,20 @@ impl Model {
         Ok((Twins::new(gpu, &parameters)?, minibatches))
     }
 
-    fn inputs<'a>(
-        &self,
-        minibatches: &'a [Minibatch],
-        starts: Option<&'a [u32]>,
-        n: usize,
-    ) -> Inputs<'a> {
+    fn inputs<'a>(&self, minibatches: &'a [MadeUp], n: usize) -> Inputs<'a> {
         let positions = self.how.windows.max(1) * self.dims.steps * self.dims.batch;
-        Inputs {
-            ids: &minibatches[n].ids,
-            targets: minibatches[n].targets.as_deref(),
-            weights: None,
-            starts,
-            control: Control {
-                key: key(5, Purpose::Dropout),
-                step: [n as u32, 0],
-                reset: u32::from(n == 0 || starts.is_some()),
-            },
-            hyper: Hyper {
+        let minibatch = &minibatches[n];
+        minibatch
+            .inputs()
+            .draws(key(5, Purpose::Dropout), n as u64)
+            .reset(n == 0 || minibatch.starts.is_some())
+            .hyper(Hyper {
                 lr: 0.1,
                 scale: 1.0 / positions as f64,
                 update: n as f64 + 1.0,
                 correction1: 1.0,
                 correction2: 1.0,
-            },
-        }
+            })
     }
 }
 
@@ -387,28 +376,6 @@ async fn speed(gpu: &mut Gpu, inputs: &Inputs<'_>) -> Result<Vec<Speed>> {
             seconds: seconds / *calls as f64,
         });
     Ok(each.collect())
-}
-
-/// A made-up minibatch.
-struct Minibatch {
-    ids: Vec<u32>,
-    /// Where they are not the next inputs: none of them is but by chance.
-    targets: Option<Vec<u32>>,
-}
-
-impl Minibatch {
-    fn new(plan: &Plan, seed: u64, vocab: usize) -> Minibatch {
-        let mut stream = Stream::new(seed, Purpose::Check, 0);
-        let most = vocab as u32 - 1;
-        let mut draw = |count: usize| -> Vec<u32> {
-            let id = |u: f32| ((f64::from(u) * vocab as f64) as u32).min(most);
-            (0..count).map(|_| id(stream.uniform())).collect()
-        };
-        Minibatch {
-            ids: draw(plan.io.ids.map_or(0, |slot| plan.slot(slot).len())),
-            targets: plan.io.targets.map(|slot| draw(plan.slot(slot).len())),
-        }
-    }
 }
 
 /// With every form of dropout, every penalty that fits the cell, and targets that are not the next inputs.

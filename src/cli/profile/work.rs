@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use clap::{Arg, ArgMatches};
 use wgrnn::Result;
-use wgrnn::exec::Inputs;
 use wgrnn::model::{Dims, Mode, Spec, Update, initialize};
-use wgrnn::op::{Control, Hyper, Plan};
-use wgrnn::rng::{Purpose, Stream, key};
+use wgrnn::op::{Hyper, Plan};
+use wgrnn::rng::{Purpose, key};
+use wgrnn::task::{Inputs, MadeUp};
 use wgrnn::train::{Settings, init, unroll, update};
 
 use super::super::{flags, memory};
@@ -56,8 +56,7 @@ pub struct Work {
     pub parameters: Vec<f32>,
     /// Tokens of a minibatch.
     pub rows: usize,
-    ids: Vec<u32>,
-    starts: Option<Vec<u32>>,
+    minibatch: MadeUp,
 }
 
 impl Work {
@@ -84,51 +83,28 @@ impl Work {
             "lower --hidden, --layers or --batch".into()
         })?;
         let parameters = initialize(&plan, &init(&settings, &spec)?)?;
-        let mut stream = Stream::new(settings.seed, Purpose::Check, 0);
-        let count = plan.io.ids.map_or(0, |ids| plan.slot(ids).len());
-        let symbol =
-            |u: f32| ((f64::from(u) * spec.vocab as f64) as u32).min(spec.vocab as u32 - 1);
-        let ids = (0..count).map(|_| symbol(stream.uniform())).collect();
-        // Of lines, one as long as there are steps and each after it a step shorter, as many as there is room for.
-        let starts = plan.packing.map(|packing| packing.falling());
-        let rows = starts.as_deref().and_then(|s| s.last());
-        let rows = rows.map_or(dims.steps * dims.batch, |rows| *rows as usize);
+        let minibatch = MadeUp::new(&plan, settings.seed);
         Ok(Work {
             settings,
             spec,
             update,
-            plan,
             parameters,
-            rows,
-            ids,
-            starts,
+            rows: minibatch.rows(&plan),
+            minibatch,
+            plan,
         })
     }
 
     /// What a run of it reads. A rate of 0 keeps the weights, and with them the work, the same however many steps there are.
     pub fn inputs(&self) -> Inputs<'_> {
-        let plan = &self.plan;
         let (correction1, correction2) = self.update.rule.corrections(1);
-        Inputs {
-            ids: &self.ids,
-            targets: plan
-                .io
-                .targets
-                .map(|slot| &self.ids[..plan.slot(slot).len()]),
-            weights: None,
-            starts: self.starts.as_deref(),
-            control: Control {
-                key: key(self.settings.seed, Purpose::Dropout),
-                step: [0, 0],
-                reset: u32::from(self.starts.is_some()),
-            },
-            hyper: Hyper {
-                lr: 0.0,
-                scale: 1.0 / (self.rows * self.settings.accumulate) as f64,
-                update: 1.0,
-                correction1,
-                correction2,
-            },
-        }
+        let key = key(self.settings.seed, Purpose::Dropout);
+        self.minibatch.inputs().draws(key, 0).hyper(Hyper {
+            lr: 0.0,
+            scale: 1.0 / (self.rows * self.settings.accumulate) as f64,
+            update: 1.0,
+            correction1,
+            correction2,
+        })
     }
 }

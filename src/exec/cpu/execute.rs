@@ -148,8 +148,8 @@ impl<F: Real> Cpu<F> {
                     #[inline(always)]
                     |this, r, row| {
                         let weight = op.weights.map_or(F::ONE, |w| this.reals[w.0][op.at + r]);
-                        let target = this.words[op.ids.0][op.first + op.at + r] as usize;
-                        op.plain_row(row, target, weight, scale)
+                        let id = this.words[op.ids.0][op.first + op.at + r] as usize;
+                        op.plain_row(row, id, weight, scale)
                     },
                 );
             }
@@ -159,8 +159,8 @@ impl<F: Real> Cpu<F> {
                     op.stats,
                     #[inline(always)]
                     |this, r, row, stats| {
-                        let target = this.words[op.ids.0][op.first + r] as usize;
-                        op.plain_row(row, target, stats);
+                        let id = this.words[op.ids.0][op.first + r] as usize;
+                        op.plain_row(row, id, stats);
                     },
                 );
                 if let Some(losses) = op.losses {
@@ -180,8 +180,8 @@ impl<F: Real> Cpu<F> {
                     #[inline(always)]
                     |this, r, row, stats| {
                         let weight = op.weights.map_or(F::ONE, |w| this.part(w)[r]);
-                        let target = this.words[op.ids.0][op.first + r] as usize;
-                        op.plain_row(row, target, stats, weight * scale);
+                        let id = this.words[op.ids.0][op.first + r] as usize;
+                        op.plain_row(row, id, stats, weight * scale);
                     },
                 );
             }
@@ -235,8 +235,8 @@ impl<F: Real> Cpu<F> {
                 });
             }
             Op::SampledScores(op) => self.each_row(op.scores, |this, r, row| {
-                let target = this.words[op.targets.0][r] as usize;
-                op.plain_row(row, target, &this.reals[op.corrections.0]);
+                let id = this.words[op.columns.0][r] as usize;
+                op.plain_row(row, id, &this.reals[op.corrections.0]);
             }),
             Op::SparseUpdate(op) => self.sparse_update(op),
             Op::Norm(op) => {

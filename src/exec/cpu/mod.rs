@@ -10,6 +10,7 @@ mod parallel;
 mod product;
 mod scan;
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,10 +18,10 @@ use std::time::Instant;
 use self::elided::Elided;
 pub use self::execute::Number;
 use self::product::{Packed, Room};
-use super::{Inputs, Outcome, Timings};
+use super::{FillSlots, Filling, Outcome, Timings};
 use crate::cell::real::Real;
 use crate::error::{Error, Result};
-use crate::op::{Filling, Matrix, Op, Packing, Plan, Report, Role, Scan, SlotId};
+use crate::op::{Matrix, Op, Plan, Report, Role, Scan, SlotId};
 
 /// A plan and its slots in memory.
 #[derive(Debug)]
@@ -85,9 +86,9 @@ impl<F: Number> Cpu<F> {
     /// Runs the whole plan on one minibatch.
     ///
     /// # Errors
-    /// Inputs of the wrong size, or a token id beyond the vocabulary.
-    pub fn run(&mut self, inputs: &Inputs<'_>) -> Result<Outcome> {
-        self.set(inputs)?;
+    /// Internal, for a minibatch that does not fit the plan.
+    pub fn run(&mut self, minibatch: &dyn FillSlots) -> Result<Outcome> {
+        self.set(minibatch)?;
         // On one of the pool's threads, so that no operation has to hand its work over and wait.
         parallel::awake(self.awake, || {
             (0..self.plan.ops.len()).try_for_each(|op| self.run_op(op))
@@ -99,8 +100,12 @@ impl<F: Number> Cpu<F> {
     ///
     /// # Errors
     /// As [`Cpu::run`].
-    pub fn run_timed(&mut self, inputs: &Inputs<'_>, timings: &mut Timings) -> Result<Outcome> {
-        self.set(inputs)?;
+    pub fn run_timed(
+        &mut self,
+        minibatch: &dyn FillSlots,
+        timings: &mut Timings,
+    ) -> Result<Outcome> {
+        self.set(minibatch)?;
         parallel::awake(self.awake, || {
             (0..self.plan.ops.len()).try_for_each(|op| {
                 let start = Instant::now();
@@ -113,56 +118,20 @@ impl<F: Number> Cpu<F> {
         Ok(self.outcome())
     }
 
-    /// Writes a run's inputs without running anything.
+    /// Fills the slots that the host fills, without running anything.
     ///
     /// # Errors
     /// As [`Cpu::run`].
-    pub fn set(&mut self, inputs: &Inputs<'_>) -> Result<()> {
-        let io = self.plan.io.clone();
-        super::check_inputs(&self.plan, inputs)?;
-        if let Some(slot) = io.ids {
-            self.words[slot.0].copy_from_slice(inputs.ids);
-        }
-        if let Some(slot) = io.targets {
-            let targets = super::targets(&self.plan, slot, inputs);
-            self.words[slot.0].copy_from_slice(targets);
-        }
-        if let Some(slot) = io.index {
-            self.words[slot.0] = super::index(&self.plan, slot, inputs);
-        }
-        if let (Some(packing), Some(starts)) = (self.plan.packing, inputs.starts) {
-            if let Some(slot) = io.counts {
-                self.words[slot.0] = Packing::words(starts);
-            }
-            if let Some(slot) = io.before {
-                self.words[slot.0] = packing.before(starts);
-            }
-        }
-        for (slot, filling) in super::derived(&self.plan, inputs) {
+    pub fn set(&mut self, minibatch: &dyn FillSlots) -> Result<()> {
+        for (slot, filling) in super::fill::fillings(&self.plan, minibatch)? {
+            let numbers = &mut self.reals[slot.0];
             match filling {
-                Filling::Words(words) => self.words[slot.0] = words,
-                Filling::Numbers(numbers) => {
-                    let numbers = numbers.into_iter().map(|x| F::of(f64::from(x)));
-                    self.reals[slot.0] = numbers.collect();
+                Filling::Words(Cow::Owned(words)) => self.words[slot.0] = words,
+                Filling::Words(Cow::Borrowed(words)) => {
+                    self.words[slot.0].copy_from_slice(words);
                 }
-            }
-        }
-        if let Some(slot) = io.control {
-            self.words[slot.0].copy_from_slice(&inputs.control.words());
-        }
-        if let Some(slot) = io.hyper {
-            let numbers = inputs.hyper.numbers().map(F::of);
-            self.reals[slot.0].copy_from_slice(&numbers);
-        }
-        if let Some(slot) = io.weights {
-            let weights = &mut self.reals[slot.0];
-            match inputs.weights {
-                None => weights.fill(F::ONE),
-                Some(given) => {
-                    for (to, from) in weights.iter_mut().zip(given) {
-                        *to = F::of(f64::from(*from));
-                    }
-                }
+                Filling::Numbers(from) => fill(numbers, from.iter().map(|x| f64::from(*x))),
+                Filling::Doubles(from) => fill(numbers, from.iter().copied()),
             }
         }
         Ok(())
@@ -225,6 +194,12 @@ impl<F: Number> Cpu<F> {
         };
         self.execute(op);
         Ok(())
+    }
+}
+
+fn fill<F: Real>(numbers: &mut [F], from: impl Iterator<Item = f64>) {
+    for (to, from) in numbers.iter_mut().zip(from) {
+        *to = F::of(from);
     }
 }
 

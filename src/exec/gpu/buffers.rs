@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 
 use super::device::Device;
 use super::lower::DispatchParameters;
+use super::packed::PackedStep;
 use super::pipeline::{Pipeline, STEP_BYTES};
 use super::template::Source;
 use crate::op::Plan;
@@ -29,14 +30,7 @@ pub(super) struct Dispatch {
     pub part: usize,
     pub offset: u32,
     /// A step of packed sequences, which is left out where none is so long.
-    pub packed: Option<u32>,
-}
-
-impl Dispatch {
-    /// Whether it has anything to do where the longest packed sequence has so many steps.
-    pub fn recorded(&self, longest: u32) -> bool {
-        self.packed.is_none_or(|step| step < longest)
-    }
+    pub packed: Option<PackedStep>,
 }
 
 /// Whether every binding of a kernel is one that the adapter allows.

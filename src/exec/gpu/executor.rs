@@ -8,6 +8,7 @@ use super::buffers::{Dispatch, Held, Kernel, Steps, allocate, bindable, kernel};
 use super::device::Device;
 use super::lower::{DispatchParameters, Lowered, lower, scheduled};
 use super::pace::Pace;
+use super::packed::Longest;
 use super::pipeline::compile_all;
 use super::readback::Ring;
 use super::run::{IN_FLIGHT, Measured, RETURNED};
@@ -18,7 +19,7 @@ use super::window::Fit;
 use super::{double, half};
 use crate::Result;
 use crate::exec::Outcome;
-use crate::op::{Op, Plan};
+use crate::op::Plan;
 
 /// Runs a plan on a device.
 pub struct Gpu {
@@ -41,8 +42,8 @@ pub struct Gpu {
     pub(super) ring: Ring,
     pub(super) in_flight: VecDeque<wgpu::SubmissionIndex>,
     pub(super) runs: u64,
-    /// Steps of the longest of the packed sequences in hand.
-    pub(super) longest: u32,
+    /// Steps of the packed sequences in hand.
+    pub(super) packed: Longest,
     left_out: Vec<String>,
 }
 
@@ -123,13 +124,14 @@ impl Gpu {
         let (buffers, held) = allocate(&device, &plan).await?;
         let mut known: HashMap<Source, usize> = HashMap::new();
         let mut steps = Steps::new(device.limits.min_uniform_buffer_offset_alignment);
+        let mut longest = Longest::default();
         let mut ops = Vec::new();
         let mut all: Vec<Dispatch> = Vec::new();
         let mut sources: Vec<Source> = Vec::new();
         for op in &plan.ops {
             let lowered = lower(op, &plan, tile, fit)?;
             left_out.extend(lowered.left_out.map(|why| format!("{}: {why}", op.name())));
-            let packed = matches!(op, Op::Scan(scan) if scan.packed.is_some());
+            let packed = op.scans().first().and_then(|scan| scan.packed);
             for source in &lowered.kernels {
                 bindable(&device, &plan, source, binding)?;
             }
@@ -143,13 +145,17 @@ impl Gpu {
                 }
                 places.push(place);
             }
-            let dispatch = |(kernel, parameters): &(usize, Vec<DispatchParameters>)| Dispatch {
-                kernel: places[*kernel],
-                part: lowered.parts[*kernel],
-                offset: steps.offset(parameters),
-                packed: packed
-                    .then_some(parameters[0][0])
-                    .filter(|step| *step != u32::MAX),
+            let dispatch = |(kernel, parameters): &(usize, Vec<DispatchParameters>)| {
+                let step = parameters.first().map(|p| p[0]);
+                Dispatch {
+                    kernel: places[*kernel],
+                    part: lowered.parts[*kernel],
+                    offset: steps.offset(parameters),
+                    packed: match (packed, step.filter(|step| *step != u32::MAX)) {
+                        (Some(packed), Some(step)) => Some(longest.step(packed, step)),
+                        _ => None,
+                    },
+                }
             };
             let first = all.len();
             all.extend(lowered.order.iter().map(dispatch));
@@ -178,7 +184,7 @@ impl Gpu {
             ring,
             in_flight: VecDeque::new(),
             runs: 0,
-            longest: 0,
+            packed: longest,
             left_out,
         })
     }

@@ -17,6 +17,7 @@ mod lower;
 mod matmul;
 mod operation;
 mod pace;
+mod packed;
 mod pipeline;
 mod quirk;
 mod ranges;

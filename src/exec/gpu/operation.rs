@@ -285,7 +285,7 @@ pub(super) fn sampled_scores(op: &SampledScores, tile: &Tile) -> Result<Source> 
         .number("NOTHING", SampledScores::NOTHING)
         .matrix("scores", &op.scores)
         .buffer("corrections", op.corrections)
-        .buffer("targets", op.targets);
+        .buffer("columns", op.columns);
     flat(template, tile, &op.name, op.scores.rows * op.scores.cols)
 }
 

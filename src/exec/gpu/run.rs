@@ -5,9 +5,10 @@ use std::time::Instant;
 
 use super::executor::Gpu;
 use super::pace::MEASURED;
+use super::packed::Longest;
 use super::timing::{Stamps, spans};
 use super::transfer::numbers;
-use crate::exec::{Inputs, Outcome};
+use crate::exec::{FillSlots, Outcome};
 use crate::op::Report;
 use crate::{Error, Result};
 
@@ -21,7 +22,7 @@ pub(super) const RETURNED: u64 = STAMPS + 16 * MEASURED as u64;
 /// What the host is at during a run, for [`Gpu::run_marked`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// Hands the inputs over.
+    /// Hands the minibatch over.
     Inputs,
     /// Waits for the device.
     Waiting,
@@ -40,26 +41,26 @@ pub(super) type Mark<'a> = &'a mut (dyn FnMut(Phase) + Send);
 pub(super) struct Measured {
     run: u64,
     parts: Vec<Range<usize>>,
-    /// Steps of the longest of its packed sequences.
-    longest: u32,
+    /// Steps of its packed sequences.
+    packed: Longest,
 }
 
 impl Gpu {
-    /// Writes the inputs and submits the whole plan; waits only where too many submissions are under way.
+    /// Hands the minibatch over and submits the whole plan; waits only where too many submissions are under way.
     ///
     /// # Errors
-    /// Internal when the inputs do not fit the plan; Device when the device is lost or hangs.
-    pub async fn run(&mut self, inputs: &Inputs<'_>) -> Result<()> {
-        self.run_marked(inputs, &mut |_| {}).await
+    /// Internal when the minibatch does not fit the plan; Device when the device is lost or hangs.
+    pub async fn run(&mut self, minibatch: &dyn FillSlots) -> Result<()> {
+        self.run_marked(minibatch, &mut |_| {}).await
     }
 
     /// [`Gpu::run`], which calls `mark` whenever a phase begins.
     ///
     /// # Errors
     /// As [`Gpu::run`].
-    pub async fn run_marked(&mut self, inputs: &Inputs<'_>, mark: Mark<'_>) -> Result<()> {
+    pub async fn run_marked(&mut self, minibatch: &dyn FillSlots, mark: Mark<'_>) -> Result<()> {
         mark(Phase::Inputs);
-        self.write_inputs(inputs)?;
+        self.set(minibatch)?;
         mark(Phase::Waiting);
         while self.in_flight.len() >= IN_FLIGHT {
             let oldest = self.in_flight.pop_front();
@@ -91,7 +92,7 @@ impl Gpu {
         }
         let measured = measure.then(|| Measured {
             run: self.runs,
-            longest: self.longest,
+            packed: self.packed.clone(),
             parts: parts.into_iter().take(MEASURED).collect(),
         });
         self.finish(encoder, measured, mark).await
@@ -106,7 +107,7 @@ impl Gpu {
             self.alone(part.clone(), "a part of the plan").await?;
             measured.push((part, start.elapsed().as_secs_f64()));
         }
-        self.learn(&measured, self.longest);
+        self.learn(&measured, &self.packed.clone());
         let encoder = self.device.raw.create_command_encoder(&Default::default());
         self.finish(encoder, None, mark).await
     }
@@ -199,7 +200,7 @@ impl Gpu {
     pub(super) fn record(&self, pass: &mut wgpu::ComputePass<'_>, dispatches: Range<usize>) {
         for dispatch in self.all[dispatches]
             .iter()
-            .filter(|d| d.recorded(self.longest))
+            .filter(|d| self.packed.reach(d.packed))
         {
             let kernel = &self.kernels[dispatch.kernel];
             let offset = [dispatch.offset];
@@ -245,19 +246,19 @@ impl Gpu {
             } else {
                 None
             };
-            if let Some(Measured { parts, longest, .. }) = measured {
+            if let Some(Measured { parts, packed, .. }) = measured {
                 let seconds = spans(&self.device, &stamps[..16 * parts.len()]);
                 let seconds = seconds.into_iter().map(|s| s.1);
                 let measured: Vec<_> = parts.into_iter().zip(seconds).collect();
-                self.learn(&measured, longest);
+                self.learn(&measured, &packed);
             }
         }
         Ok(())
     }
 
-    fn learn(&mut self, measured: &[(Range<usize>, f64)], longest: u32) {
+    fn learn(&mut self, measured: &[(Range<usize>, f64)], packed: &Longest) {
         let (all, pace) = (&self.all, &mut self.pace);
-        let recorded = |d: usize| all[d].recorded(longest);
+        let recorded = |d: usize| packed.reach(all[d].packed);
         let mut measured = measured.to_vec();
         if let Some(each) = self.device.clock() {
             for (part, seconds) in &mut measured {

@@ -7,7 +7,7 @@ use super::executor::Gpu;
 use super::readback::fetch;
 use super::run::Phase;
 use crate::Result;
-use crate::exec::{Inputs, Timings};
+use crate::exec::{FillSlots, Timings};
 
 /// What one kernel of the plan took, all its calls together.
 #[derive(Clone, Debug, PartialEq)]
@@ -141,10 +141,10 @@ impl Gpu {
     /// As [`Gpu::run`].
     pub async fn run_timed(
         &mut self,
-        inputs: &Inputs<'_>,
+        minibatch: &dyn FillSlots,
         timings: &mut Timings,
     ) -> Result<Vec<KernelTime>> {
-        let traced = self.run_traced(inputs).await?;
+        let traced = self.run_traced(minibatch).await?;
         for span in &traced.spans {
             timings.seconds[span.op] += span.seconds;
         }
@@ -159,8 +159,8 @@ impl Gpu {
     ///
     /// # Errors
     /// As [`Gpu::run`].
-    pub async fn run_traced(&mut self, inputs: &Inputs<'_>) -> Result<Traced> {
-        self.write_inputs(inputs)?;
+    pub async fn run_traced(&mut self, minibatch: &dyn FillSlots) -> Result<Traced> {
+        self.set(minibatch)?;
         self.device.wait(None, "earlier runs").await?;
         if self.device.adapter.timestamps {
             self.by_device().await

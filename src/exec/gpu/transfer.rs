@@ -5,61 +5,29 @@ use half::f16;
 use super::executor::Gpu;
 use super::readback::fetch;
 use crate::cell::real::Real;
-use crate::exec::{Inputs, check_inputs, targets};
-use crate::op::{Control, Filling, Hyper, Packing, Slot, SlotId};
+use crate::exec::fill::fillings;
+use crate::exec::{FillSlots, Filling};
+use crate::op::{Slot, SlotId};
 use crate::{Error, Result};
 
 /// Bytes that are copied to or from a device at a time.
 const COPY: usize = 64 << 20;
 
 impl Gpu {
-    /// What a run needs from the host, without running.
+    /// Fills the slots that the host fills, without running.
     ///
     /// # Errors
-    /// Internal when the inputs do not fit the plan.
-    pub fn write_inputs(&mut self, inputs: &Inputs<'_>) -> Result<()> {
-        let plan = self.plan.clone();
-        check_inputs(&plan, inputs)?;
-        let io = &plan.io;
-        if let Some(ids) = io.ids {
-            self.write_words(ids, inputs.ids)?;
-        }
-        if let Some(slot) = io.targets {
-            self.write_words(slot, targets(&plan, slot, inputs))?;
-        }
-        if let Some(index) = io.index {
-            let words = crate::exec::index(&plan, index, inputs);
-            self.write_words(index, &words)?;
-        }
-        if let (Some(packing), Some(starts)) = (plan.packing, inputs.starts) {
-            if let Some(slot) = io.counts {
-                self.write_words(slot, &Packing::words(starts))?;
-            }
-            if let Some(slot) = io.before {
-                self.write_words(slot, &packing.before(starts))?;
-            }
-            let steps = starts.windows(2).take_while(|w| w[1] > w[0]);
-            self.longest = steps.count() as u32;
-        }
-        if let Some(weights) = io.weights {
-            match inputs.weights {
-                Some(values) => self.write(weights, values)?,
-                None => self.write(weights, &vec![1.0; plan.slot(weights).len()])?,
-            }
-        }
-        for (slot, filling) in crate::exec::derived(&plan, inputs) {
+    /// Internal when the minibatch does not fit the plan.
+    pub fn set(&mut self, minibatch: &dyn FillSlots) -> Result<()> {
+        for (slot, filling) in fillings(&self.plan.clone(), minibatch)? {
             match filling {
-                Filling::Words(words) => self.write_words(slot, &words)?,
+                Filling::Words(words) => {
+                    self.packed.learn(slot, &words);
+                    self.write_words(slot, &words)?;
+                }
                 Filling::Numbers(numbers) => self.write(slot, &numbers)?,
+                Filling::Doubles(numbers) => self.write_as(slot, &numbers)?,
             }
-        }
-        if let Some(control) = io.control {
-            let words: [u32; Control::WORDS] = inputs.control.words();
-            self.write_words(control, &words)?;
-        }
-        if let Some(hyper) = io.hyper {
-            let numbers: [f64; Hyper::NUMBERS] = inputs.hyper.numbers();
-            self.write_as(hyper, &numbers)?;
         }
         Ok(())
     }

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::Inputs;
-use super::cpu::Cpu;
+use super::MadeUp;
 use crate::error::{Error, Result};
-use crate::op::{Control, Hyper, Op, Plan, SlotId};
+use crate::exec::cpu::Cpu;
+use crate::op::{Op, Plan, SlotId};
 use crate::rng::{Purpose, Stream};
 
 /// Steps of the central differences, tried in this order. With the first they err by about 1e-10 times the third
@@ -68,11 +68,7 @@ struct Setup {
     cpu: Cpu<f64>,
     parameters: Vec<f64>,
     states: Vec<Vec<f64>>,
-    ids: Vec<u32>,
-    /// Where the plan has targets of their own: any tokens.
-    targets: Option<Vec<u32>>,
-    /// Where sequences are packed: all of different lengths.
-    starts: Option<Vec<u32>>,
+    minibatch: MadeUp,
     scale: f64,
     slots: [SlotId; 2],
     reset: bool,
@@ -81,16 +77,12 @@ struct Setup {
 impl Setup {
     fn new(plan: Arc<Plan>, fast: bool) -> Result<Setup> {
         let io = &plan.io;
-        let (Some(parameters), Some(gradients), Some(ids)) = (io.parameters, io.gradients, io.ids)
-        else {
+        let (Some(parameters), Some(gradients)) = (io.parameters, io.gradients) else {
             return Err(Error::internal(
                 "finite differences need a plan with gradients",
             ));
         };
-        let vocab = plan.vocab;
         let slots = [parameters, gradients];
-        let shape = &plan.slot(ids).shape;
-        let predictions = (shape[0] - 1) * shape[1];
         let mut stream = Stream::new(11, Purpose::Check, 0);
         let parameters = (0..plan.arena).map(|_| 0.7 * stream.normal()).collect();
         let states = io.states.iter().map(|s| {
@@ -98,12 +90,7 @@ impl Setup {
             (0..len).map(|_| 0.5 * stream.normal()).collect()
         });
         let states = states.collect();
-        let mut tokens = |n: usize| -> Vec<u32> {
-            let token = |_| (stream.uniform() * vocab as f32) as u32;
-            (0..n).map(token).collect()
-        };
-        let ids = tokens(plan.slot(ids).len());
-        let targets = io.targets.map(|_| tokens(predictions));
+        let minibatch = MadeUp::new(&plan, 12);
         Ok(Setup {
             cpu: if fast {
                 Cpu::new(plan.clone())
@@ -112,11 +99,9 @@ impl Setup {
             },
             parameters,
             states,
-            ids,
-            targets,
-            reset: plan.packing.is_some(),
-            starts: plan.packing.map(|p| p.falling()),
-            scale: 1.0 / predictions as f64,
+            reset: minibatch.starts.is_some(),
+            scale: 1.0 / minibatch.rows(&plan) as f64,
+            minibatch,
             slots,
             plan,
         })
@@ -129,26 +114,13 @@ impl Setup {
         for (slot, values) in self.plan.io.states.iter().zip(&self.states) {
             self.cpu.write(*slot).copy_from_slice(values);
         }
-        let outcome = self.cpu.run(&Inputs {
-            ids: &self.ids,
-            targets: self.targets.as_deref(),
-            weights: None,
-            starts: self.starts.as_deref(),
-            control: Control {
-                key: [3, 4],
-                step: [9, 0],
-                reset: u32::from(self.reset),
-            },
-            hyper: Hyper {
-                scale: self.scale,
-                ..Hyper::default()
-            },
-        })?;
+        let inputs = self.minibatch.inputs().reset(self.reset);
+        let outcome = self.cpu.run(&inputs.draws([3, 4], 9).scale(self.scale))?;
         Ok(outcome.report.loss * self.scale + outcome.report.penalty)
     }
 
     /// The gradient `got` beside the slope along one number; where they differ, as at a kink, those of a point beside it.
-    fn slope(&mut self, name: &str, index: usize, number: Number, got: f64) -> Result<Slope> {
+    fn slope(&mut self, name: &str, index: usize, number: Coordinate, got: f64) -> Result<Slope> {
         let before = *self.number(number);
         let mut slope = self.slope_here(name, index, number, got)?;
         for beside in BESIDE {
@@ -166,7 +138,13 @@ impl Setup {
     }
 
     /// The finite difference of the loss along one number, the one nearest to `got` of those that the steps give.
-    fn slope_here(&mut self, name: &str, index: usize, number: Number, got: f64) -> Result<Slope> {
+    fn slope_here(
+        &mut self,
+        name: &str,
+        index: usize,
+        number: Coordinate,
+        got: f64,
+    ) -> Result<Slope> {
         let before = *self.number(number);
         let mut best: Option<Slope> = None;
         for step in STEPS {
@@ -197,7 +175,7 @@ impl Setup {
         let plan = &self.plan;
         let mut parameters = self.cpu.read(self.slots[1]).to_vec();
         parameters.resize(plan.arena, 0.0);
-        for table in &plan.derived.tables {
+        for table in &plan.recipes.tables {
             let (m, rows) = (table.table, self.cpu.read(table.rows.slot));
             let ids = self.cpu.read_words(table.ids);
             for (row, column) in (0..m.rows).flat_map(|r| (0..m.cols).map(move |c| (r, c))) {
@@ -216,10 +194,10 @@ impl Setup {
         }
     }
 
-    fn number(&mut self, number: Number) -> &mut f64 {
+    fn number(&mut self, number: Coordinate) -> &mut f64 {
         match number {
-            Number::Parameter(at) => &mut self.parameters[at],
-            Number::State(layer, i) => {
+            Coordinate::Parameter(at) => &mut self.parameters[at],
+            Coordinate::State(layer, i) => {
                 // The initial states lie in the last step of the states' slots [S, T+1, B, H].
                 let shape = &self.plan.slot(self.plan.io.states[layer]).shape;
                 let (steps, plane) = (shape[1], shape[2] * shape[3]);
@@ -232,7 +210,7 @@ impl Setup {
 
 /// A number that the loss depends on.
 #[derive(Clone, Copy)]
-enum Number {
+enum Coordinate {
     /// An element of the arena.
     Parameter(usize),
     /// An element of a layer's initial states [S, B, H].
@@ -248,10 +226,10 @@ struct Gradients {
 }
 
 impl Gradients {
-    fn of(&self, number: Number) -> f64 {
+    fn of(&self, number: Coordinate) -> f64 {
         match number {
-            Number::Parameter(at) => self.parameters[at],
-            Number::State(layer, i) => self.initial[layer][i],
+            Coordinate::Parameter(at) => self.parameters[at],
+            Coordinate::State(layer, i) => self.initial[layer][i],
         }
     }
 }
@@ -304,7 +282,7 @@ impl Setup {
             let count = m.rows * m.cols;
             for i in (0..count).step_by(if count > 60 { 7 } else { 1 }) {
                 let at = m.offset + i;
-                let number = Number::Parameter(at);
+                let number = Coordinate::Parameter(at);
                 slopes.push(self.slope(&parameter.name, i, number, gradients.parameters[at])?);
             }
         }
@@ -313,7 +291,7 @@ impl Setup {
         for (layer, initial) in carried.enumerate() {
             let name = format!("initial {}", plan.slot(plan.io.states[layer]).name);
             for (i, got) in initial.iter().enumerate() {
-                slopes.push(self.slope(&name, i, Number::State(layer, i), *got)?);
+                slopes.push(self.slope(&name, i, Coordinate::State(layer, i), *got)?);
             }
         }
         Ok(slopes)

@@ -1,0 +1,198 @@
+//! A minibatch of token ids, and the contents that it gives to the slots of a plan.
+
+use super::candidates::Draws;
+use super::{candidates, clusters, packing, tables};
+use crate::error::{Error, Result};
+use crate::exec::{FillSlots, Filling, Fillings};
+use crate::op::{Control, Hyper, Plan, scatter};
+
+/// What a run reads: token ids, whose targets are the next ids unless they are given, and the run's numbers.
+#[derive(Clone, Debug)]
+pub struct Inputs<'a> {
+    ids: &'a [u32],
+    targets: Option<&'a [u32]>,
+    weights: Option<&'a [f32]>,
+    starts: Option<&'a [u32]>,
+    control: Control,
+    hyper: Hyper,
+}
+
+impl<'a> Inputs<'a> {
+    /// Token ids [T+1, B], or [R+1] of packed sequences; every other number is zero.
+    pub fn new(ids: &'a [u32]) -> Inputs<'a> {
+        Inputs {
+            ids,
+            targets: None,
+            weights: None,
+            starts: None,
+            control: Control::default(),
+            hyper: Hyper::default(),
+        }
+    }
+
+    /// Targets [T, B], for a plan that has a slot for them.
+    #[must_use]
+    pub fn targets(self, targets: Option<&'a [u32]>) -> Inputs<'a> {
+        Inputs { targets, ..self }
+    }
+
+    /// Weights of the positions [T, B], for a plan that has a slot for them; all 1 where absent.
+    #[must_use]
+    pub fn weights(self, weights: Option<&'a [f32]>) -> Inputs<'a> {
+        Inputs { weights, ..self }
+    }
+
+    /// For a plan of packed sequences: the row at which each step starts, and where the last ends [T + 1].
+    #[must_use]
+    pub fn starts(self, starts: Option<&'a [u32]>) -> Inputs<'a> {
+        Inputs { starts, ..self }
+    }
+
+    /// Random key and step, and whether the states start at zero.
+    #[must_use]
+    pub fn control(self, control: Control) -> Inputs<'a> {
+        Inputs { control, ..self }
+    }
+
+    /// Whether the states start at zero.
+    #[must_use]
+    pub fn reset(mut self, reset: bool) -> Inputs<'a> {
+        self.control.reset = u32::from(reset);
+        self
+    }
+
+    /// The random key and step.
+    #[must_use]
+    pub fn draws(mut self, key: [u32; 2], step: u64) -> Inputs<'a> {
+        self.control.key = key;
+        self.control.step = [step as u32, (step >> 32) as u32];
+        self
+    }
+
+    /// Learning rate and scale.
+    #[must_use]
+    pub fn hyper(self, hyper: Hyper) -> Inputs<'a> {
+        Inputs { hyper, ..self }
+    }
+
+    /// What each position's gradient is multiplied by.
+    #[must_use]
+    pub fn scale(mut self, scale: f64) -> Inputs<'a> {
+        self.hyper.scale = scale;
+        self
+    }
+
+    /// Whether this goes with the plan's kind of sequences.
+    fn check(&self, plan: &Plan) -> Result<()> {
+        let recipes = &plan.recipes;
+        for (what, given, slot) in [
+            ("targets", self.targets.is_some(), recipes.targets),
+            ("weights", self.weights.is_some(), recipes.weights),
+        ] {
+            if given && slot.is_none() {
+                let message = format!("{what}: the plan takes none");
+                return Err(Error::internal(message));
+            }
+        }
+        if plan.packing.is_some() != self.starts.is_some() {
+            let expected = if plan.packing.is_some() {
+                "some"
+            } else {
+                "none"
+            };
+            return Err(Error::internal(format!("starts: expected {expected}")));
+        }
+        if self.starts.is_some() && self.control.reset != 1 {
+            return Err(Error::internal("packed sequences start from a reset state"));
+        }
+        let bound = recipes.ids.map(|slot| plan.slot(slot).bound);
+        let all = [self.ids, self.targets.unwrap_or(&[])];
+        // Before anything is made of them that a wrong one would break.
+        let fault = all.iter().find_map(|ids| bound.and_then(|b| b.fault(ids)));
+        match fault {
+            Some(fault) => Err(Error::internal(format!("token ids {fault}"))),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What the slots that are of all rows together are made of.
+pub(super) struct Rows<'a> {
+    /// The input ids of the rows that count.
+    pub ids: &'a [u32],
+    /// Their targets.
+    pub targets: &'a [u32],
+    /// Weights of the rows.
+    pub weights: Option<&'a [f32]>,
+}
+
+impl FillSlots for Inputs<'_> {
+    fn fill(&self, plan: &Plan) -> Result<Fillings<'_>> {
+        self.check(plan)?;
+        let recipes = &plan.recipes;
+        let mut all: Fillings<'_> = Vec::new();
+        let control = recipes.control;
+        all.extend(control.map(|slot| (slot, self.control.words().to_vec().into())));
+        let hyper = recipes.hyper;
+        all.extend(hyper.map(|slot| (slot, self.hyper.numbers().to_vec().into())));
+        if let (Some(packing), Some(starts)) = (plan.packing, self.starts) {
+            if let Some(fault) = packing.fault(starts) {
+                return Err(Error::internal(format!("starts: {fault}")));
+            }
+            let counts = recipes.counts;
+            all.extend(counts.map(|slot| (slot, packing::counts(starts).into())));
+            let before = recipes.before;
+            all.extend(before.map(|slot| (slot, packing::before(&packing, starts).into())));
+        }
+        let Some(ids) = recipes.ids else {
+            return Ok(all);
+        };
+        let shape = &plan.slot(ids).shape;
+        if self.ids.len() != plan.slot(ids).len() {
+            let found = self.ids.len();
+            let message = format!("ids: expected {shape:?}, found {found} elements");
+            return Err(Error::internal(message));
+        }
+        let positions = (shape[0] - 1) * shape[1];
+        let targets = self.targets.unwrap_or(&self.ids[shape[1]..]);
+        if targets.len() != positions {
+            let found = targets.len();
+            let message = format!("targets: expected {positions}, found {found} elements");
+            return Err(Error::internal(message));
+        }
+        let count = self.starts.and_then(|s| s.last()).map(|n| *n as usize);
+        let count = count.unwrap_or(positions);
+        if let Some(slot) = recipes.index {
+            let shape = &plan.slot(slot).shape;
+            let rows = positions / shape[0];
+            let table = shape[1] - rows - 1;
+            // Sequences packed together are never cut into pieces.
+            let pieces = self.ids[..count].chunks(rows.max(1));
+            let index = pieces.flat_map(|ids| scatter::index(ids, rows, table));
+            all.push((slot, index.collect::<Vec<u32>>().into()));
+        }
+        all.push((ids, self.ids.into()));
+        all.extend(recipes.targets.map(|slot| (slot, targets.into())));
+        if let Some(slot) = recipes.weights {
+            let ones = || vec![1.0f32; plan.slot(slot).len()].into();
+            all.push((slot, self.weights.map_or_else(ones, Filling::from)));
+        }
+        let rows = Rows {
+            ids: &self.ids[..count],
+            targets: &targets[..count],
+            weights: self.weights,
+        };
+        if let Some(of) = &recipes.clusters {
+            clusters::fill(of, &rows, &mut all);
+        }
+        let mut drawn = Vec::new();
+        if let Some(of) = &recipes.candidates {
+            let draws = Draws::new(self.control.key, self.control.step);
+            drawn = candidates::fill(of, rows.targets, draws, &mut all);
+        }
+        for table in &recipes.tables {
+            tables::fill(table, rows.ids, &drawn, &mut all);
+        }
+        Ok(all)
+    }
+}

@@ -1,0 +1,43 @@
+//! Minibatches: what the host fills a plan's slots with, from token ids that were read or made up.
+//!
+//! A plan's [recipes](crate::op::Recipes) say what is wanted; what an executor takes are the [contents of
+//! slots](crate::exec::FillSlots).
+
+mod candidates;
+mod clusters;
+pub mod differences;
+mod inputs;
+mod made_up;
+mod packing;
+mod tables;
+
+pub use inputs::Inputs;
+pub use made_up::MadeUp;
+pub use packing::falling;
+
+#[cfg(test)]
+mod tests {
+    use crate::exec::{Filling, Fillings};
+    use crate::op::SlotId;
+
+    fn of<'a>(fillings: &'a Fillings<'_>, slot: usize) -> &'a Filling<'a> {
+        let found = fillings.iter().find(|f| f.0 == SlotId(slot));
+        &found.expect("a filling").1
+    }
+
+    /// The words that a slot is filled with.
+    pub fn words<'a>(fillings: &'a Fillings<'_>, slot: usize) -> &'a [u32] {
+        match of(fillings, slot) {
+            Filling::Words(words) => words,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The numbers that a slot is filled with.
+    pub fn numbers<'a>(fillings: &'a Fillings<'_>, slot: usize) -> &'a [f32] {
+        match of(fillings, slot) {
+            Filling::Numbers(numbers) => numbers,
+            other => panic!("{other:?}"),
+        }
+    }
+}
