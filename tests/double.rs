@@ -269,7 +269,7 @@ const RULES: [Rule; 2] = [
 fn step(ids: &[u32], rule: Rule, n: u64) -> Inputs<'_> {
     let (correction1, correction2) = rule.corrections(n + 1);
     inputs(ids, n == 0, 1.0)
-        .draws(key(5, Purpose::Dropout), n as u64)
+        .draws(key(5, Purpose::Dropout), n)
         .reset(n == 0)
         .hyper(Hyper {
             lr: 0.02,

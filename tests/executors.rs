@@ -143,7 +143,7 @@ fn run<F: Number>(cpu: &mut Cpu<F>, case: &Case, minibatch: u64, ids: &[u32]) {
     let update = minibatch + 1;
     cpu.run(
         &Inputs::new(ids)
-            .draws(key(case.seed, Purpose::Dropout), minibatch as u64)
+            .draws(key(case.seed, Purpose::Dropout), minibatch)
             .reset(minibatch == 0)
             .hyper(Hyper {
                 lr: 0.05,

@@ -227,7 +227,7 @@ fn losses_are_those_of_the_targets() {
     check(None, &ids[2..]);
     for (plan, targets, what) in [
         (&trained, &targets[1..], "targets"),
-        (&trained, &[7; 8][..], "token id 7"),
+        (&trained, &[7; 8][..], "found 7"),
         (&scored, &targets[..], "targets"),
     ] {
         let e = executor(plan, Some(targets)).unwrap_err();

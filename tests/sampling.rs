@@ -65,10 +65,10 @@ fn mix(
     window: &Window<'_>,
 ) -> Vec<u32> {
     let plan = Arc::new(Generator::plan(spec, batch).unwrap());
-    let mut mixer = block_on(Mixer::new(device, plan, parameters)).unwrap();
-    let mixed = block_on(mixer.mix(parameters, window)).unwrap();
+    let mut mixer = Mixer::new(block_on(Generator::new(device, plan, parameters)).unwrap());
+    let mixed = block_on(mixer.mix(window)).unwrap();
     // Nothing stays from window to window.
-    assert_eq!(block_on(mixer.mix(parameters, window)).unwrap(), mixed);
+    assert_eq!(block_on(mixer.mix(window)).unwrap(), mixed);
     mixed
 }
 
@@ -158,7 +158,7 @@ fn the_share_of_true_inputs_is_epsilon() {
     let mut parameters = parameters(&plan);
     let bias = { plan.parameters.iter() }.find(|p| p.name == "head.bias");
     parameters[bias.unwrap().matrix.offset + certain as usize] = 1e4;
-    let mut mixer = block_on(Mixer::new(&Device::Cpu, plan, &parameters)).unwrap();
+    let mut mixer = Mixer::new(block_on(Generator::new(&Device::Cpu, plan, &parameters)).unwrap());
     for epsilon in [0.5, 0.1] {
         let mut masks = Vec::new();
         for step in 0..4 {
@@ -166,7 +166,7 @@ fn the_share_of_true_inputs_is_epsilon() {
                 step,
                 ..window(&ids, epsilon)
             };
-            let mixed = block_on(mixer.mix(&parameters, &window)).unwrap();
+            let mixed = block_on(mixer.mix(&window)).unwrap();
             assert_eq!(mixed[..batch], ids[..batch]);
             let mask: Vec<bool> = { mixed[batch..steps * batch].iter() }
                 .map(|id| *id != certain)
@@ -283,7 +283,7 @@ fn windows_that_do_not_fit_are_refused() {
     let spec = spec(&["lstm"], 0);
     let plan = Arc::new(Generator::plan(&spec, 3).unwrap());
     let parameters = parameters(&plan);
-    let mut mixer = block_on(Mixer::new(&Device::Cpu, plan, &parameters)).unwrap();
+    let mut mixer = Mixer::new(block_on(Generator::new(&Device::Cpu, plan, &parameters)).unwrap());
     let ids = [1u32; 12];
     let few = [vec![0.0; 5]];
     let none: [Vec<f32>; 0] = [];
@@ -291,7 +291,7 @@ fn windows_that_do_not_fit_are_refused() {
         (&ids[..11], None, "ids"),
         (&ids[..3], None, "ids"),
         (&ids[..0], None, "ids"),
-        (&[9; 12][..], None, "token id 9"),
+        (&[9; 12][..], None, "found 9"),
         (&ids[..], Some(&few[..]), "state.l0"),
         (&ids[..], Some(&none[..]), "states"),
     ] {
@@ -299,7 +299,7 @@ fn windows_that_do_not_fit_are_refused() {
             states,
             ..window(ids, 0.0)
         };
-        let e = block_on(mixer.mix(&parameters, &window)).unwrap_err();
+        let e = block_on(mixer.mix(&window)).unwrap_err();
         assert!(e.message.contains(what), "{e}");
     }
 }
@@ -376,4 +376,48 @@ fn a_run_on_an_adapter_follows_the_processors() {
         // Eight steps of Adam from equal weights, sums of at most 18 rows in another order.
         assert!((got - want).abs() < 1e-4, "{step}: got {got}, want {want}");
     }
+}
+
+/// What evaluates and what draws samples reads the parameters where they are trained.
+#[test]
+fn on_an_adapter_evaluations_and_samples_move_no_parameters() {
+    let settings = Settings {
+        hidden: 128,
+        seq_len: 4,
+        batch: 2,
+        eval_every: Some(2),
+        sample_every: 2,
+        save_every: 0,
+        ..Settings::default()
+    };
+    let spec = Spec {
+        hidden: 128,
+        ..spec(&["lstm"], 0)
+    };
+    let text = |n: usize| wgrnn::data::Tokens::from(tokens(n, VOCAB));
+    let length = Length::Steps(4);
+    let job = Job::new(settings, spec, length, text(41), text(13)).unwrap();
+    let parameters = 4 * job.plan.arena as u64;
+    let Device::Gpu(gpu) = adapter() else {
+        panic!("no adapter: {INSTALL}");
+    };
+    let state = job.start().unwrap();
+    let trainer = Trainer::new(Device::Gpu(gpu.clone()), job, state);
+    let mut trainer = block_on(trainer).unwrap();
+    let (mut evaluations, mut samples) = (Vec::new(), 0);
+    loop {
+        let before = gpu.moved();
+        let event = block_on(trainer.next(0.0, false)).unwrap();
+        let moved = gpu.moved() - before;
+        match event {
+            Event::Evaluated { evaluation, .. } => evaluations.push(evaluation.nats),
+            Event::Sample { .. } => samples += 1,
+            Event::Finished => break,
+            Event::Steps(_) | Event::Save { .. } => continue,
+        }
+        assert!(moved < parameters / 2, "{moved} bytes of {parameters}");
+    }
+    // What they read is what was trained.
+    assert_eq!((evaluations.len(), samples), (2, 2));
+    assert!(evaluations[1] != evaluations[0], "{evaluations:?}");
 }

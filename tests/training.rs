@@ -420,15 +420,15 @@ fn a_step_is_made_of_mixed_inputs_and_true_targets() {
             epsilon: 0.5f64.powi(step as i32),
         };
         let plan = Arc::new(Generator::plan(&spec, b).unwrap());
-        let mixer = Mixer::new(&Device::Cpu, plan, &state.parameters);
-        let mut mixer = block_on(mixer).unwrap();
-        let mixed = block_on(mixer.mix(&state.parameters, &window)).unwrap();
+        let generator = Generator::new(&Device::Cpu, plan, &state.parameters);
+        let mut mixer = Mixer::new(block_on(generator).unwrap());
+        let mixed = block_on(mixer.mix(&window)).unwrap();
         assert_ne!(mixed, ids);
         let anew = Window {
             states: None,
             ..window
         };
-        let anew = block_on(mixer.mix(&state.parameters, &anew)).unwrap();
+        let anew = block_on(mixer.mix(&anew)).unwrap();
         hang_on_states += usize::from(anew != mixed);
 
         let mut cpu = Cpu::<f32>::new(job.plan.clone());

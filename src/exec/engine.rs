@@ -1,6 +1,7 @@
-//! One face for all executors: run, figures that may come late, slots to read and to write. It awaits, it never blocks.
+//! One face for all executors: run, figures that may come late, slots to read and to write. Executors of several plans of a
+//! model share its parameters. It awaits, it never blocks.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::cpu::Cpu;
 use super::gpu::{self, Choice, Gpu};
@@ -93,6 +94,8 @@ pub enum Engine {
         cpu: Box<Cpu<f32>>,
         /// Figures that nobody asked for yet.
         done: Vec<Outcome>,
+        /// The parameters between runs, where several executors share them.
+        shared: Option<Arc<Mutex<Vec<f32>>>>,
     },
     /// On an adapter: `run` submits, and figures come a few runs late.
     Gpu(Box<Gpu>),
@@ -108,12 +111,65 @@ impl Engine {
             Device::Cpu => Ok(Engine::Cpu {
                 cpu: Box::new(Cpu::new(plan)),
                 done: Vec::new(),
+                shared: None,
             }),
             Device::Gpu(device) => {
                 let gpu = Gpu::new(device.clone(), plan).await?;
                 Ok(Engine::Gpu(Box::new(gpu)))
             }
         }
+    }
+
+    /// The executor of another plan of the same model, on the same device and with the same parameters: what this one makes
+    /// of them, the other one reads, and the other way round. Every other slot is its own, and zero.
+    ///
+    /// # Errors
+    /// Internal, for plans whose parameters differ in size or precision; Device, when the device cannot hold the plan.
+    pub async fn share(&mut self, plan: Arc<Plan>) -> Result<Engine> {
+        let slots = (self.plan().io.parameters, plan.io.parameters);
+        let (Some(own), Some(others)) = slots else {
+            return Err(Error::internal("a plan without parameters shares none"));
+        };
+        let (of, other) = (self.plan().slot(own), plan.slot(others));
+        if (of.len(), of.width()) != (other.len(), other.width()) {
+            return Err(Error::internal(format!(
+                "parameters: {} of {} bytes are shared with a plan that has {} of {}",
+                of.len(),
+                of.width(),
+                other.len(),
+                other.width()
+            )));
+        }
+        match self {
+            Engine::Cpu { cpu, shared, .. } => {
+                let parameters = shared.get_or_insert_with(|| Arc::new(Mutex::new(cpu.take(own))));
+                let mut other: Box<Cpu<f32>> = Box::new(Cpu::new(plan));
+                other.take(others);
+                Ok(Engine::Cpu {
+                    cpu: other,
+                    done: Vec::new(),
+                    shared: Some(parameters.clone()),
+                })
+            }
+            Engine::Gpu(gpu) => Ok(Engine::Gpu(Box::new(gpu.share(plan).await?))),
+        }
+    }
+
+    /// Calls `f` with the processor's executor while it holds the parameters.
+    fn holding<T>(
+        cpu: &mut Cpu<f32>,
+        shared: &Option<Arc<Mutex<Vec<f32>>>>,
+        f: impl FnOnce(&mut Cpu<f32>) -> T,
+    ) -> T {
+        let (Some(shared), Some(slot)) = (shared, cpu.plan().io.parameters) else {
+            return f(cpu);
+        };
+        // A panic elsewhere leaves numbers, which is all that is wanted of them.
+        let mut parameters = shared.lock().unwrap_or_else(PoisonError::into_inner);
+        cpu.put(slot, std::mem::take(&mut parameters));
+        let result = f(cpu);
+        *parameters = cpu.take(slot);
+        result
     }
 
     /// The plan.
@@ -130,8 +186,9 @@ impl Engine {
     /// Inputs that do not fit the plan, or a lost device.
     pub async fn run(&mut self, minibatch: &dyn FillSlots) -> Result<()> {
         match self {
-            Engine::Cpu { cpu, done } => {
-                done.push(cpu.run(minibatch)?);
+            Engine::Cpu { cpu, done, shared } => {
+                let outcome = Engine::holding(cpu, shared, |cpu| cpu.run(minibatch));
+                done.push(outcome?);
                 Ok(())
             }
             Engine::Gpu(gpu) => gpu.run(minibatch).await,
@@ -156,7 +213,9 @@ impl Engine {
     pub async fn read(&mut self, slot: SlotId) -> Result<Vec<f32>> {
         self.check(slot, None)?;
         match self {
-            Engine::Cpu { cpu, .. } => Ok(cpu.read(slot).to_vec()),
+            Engine::Cpu { cpu, shared, .. } => {
+                Ok(Engine::holding(cpu, shared, |cpu| cpu.read(slot).to_vec()))
+            }
             Engine::Gpu(gpu) => gpu.read(slot).await,
         }
     }
@@ -168,8 +227,8 @@ impl Engine {
     pub async fn write(&mut self, slot: SlotId, values: &[f32]) -> Result<()> {
         self.check(slot, Some(values.len()))?;
         match self {
-            Engine::Cpu { cpu, .. } => {
-                cpu.write(slot).copy_from_slice(values);
+            Engine::Cpu { cpu, shared, .. } => {
+                Engine::holding(cpu, shared, |cpu| cpu.write(slot).copy_from_slice(values));
                 Ok(())
             }
             Engine::Gpu(gpu) => gpu.write(slot, values),
@@ -184,40 +243,12 @@ impl Engine {
     pub async fn put(&mut self, slot: SlotId, values: Vec<f32>) -> Result<()> {
         self.check(slot, Some(values.len()))?;
         match self {
-            Engine::Cpu { cpu, .. } => {
-                cpu.put(slot, values);
+            Engine::Cpu { cpu, shared, .. } => {
+                Engine::holding(cpu, shared, |cpu| cpu.put(slot, values));
                 Ok(())
             }
             Engine::Gpu(gpu) => gpu.put(slot, values).await,
         }
-    }
-
-    /// Takes a slot's numbers to where another plan needs them: off the processor without a copy, so that the slot has none
-    /// until [`Engine::give_back`]; off an adapter as [`Engine::read`].
-    ///
-    /// # Errors
-    /// Internal for a slot of words; a lost device.
-    pub async fn lend(&mut self, slot: SlotId) -> Result<Vec<f32>> {
-        self.check(slot, None)?;
-        match self {
-            Engine::Cpu { cpu, .. } => Ok(cpu.take(slot)),
-            Engine::Gpu(gpu) => gpu.read(slot).await,
-        }
-    }
-
-    /// Brings back what [`Engine::lend`] gave, unchanged.
-    ///
-    /// # Errors
-    /// Internal for a slot of words or of another length.
-    pub fn give_back(&mut self, slot: SlotId, values: Vec<f32>) -> Result<()> {
-        match self {
-            Engine::Cpu { .. } => self.check(slot, Some(values.len()))?,
-            Engine::Gpu(_) => return Ok(()),
-        }
-        if let Engine::Cpu { cpu, .. } = self {
-            cpu.put(slot, values);
-        }
-        Ok(())
     }
 
     fn check(&self, slot: SlotId, len: Option<usize>) -> Result<()> {

@@ -20,7 +20,11 @@ pub struct MadeUp {
 impl MadeUp {
     /// For `plan`, drawn from `seed`.
     pub fn new(plan: &Plan, seed: u64) -> MadeUp {
-        let mut stream = Stream::new(seed, Purpose::Check, 0);
+        MadeUp::drawn(plan, &mut Stream::new(seed, Purpose::Check, 0))
+    }
+
+    /// For `plan`, from the next numbers of `stream`.
+    pub(super) fn drawn(plan: &Plan, stream: &mut Stream) -> MadeUp {
         let mut draw = |slot: SlotId| -> Vec<u32> {
             let slot = plan.slot(slot);
             let below = match slot.bound {

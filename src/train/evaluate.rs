@@ -130,40 +130,32 @@ impl Evaluator {
     /// The mean loss under flat `parameters`.
     ///
     /// # Errors
-    /// A lost device.
+    /// Parameters that do not fit the plan; a lost device.
     pub async fn run(&mut self, device: &Device, parameters: &[f32]) -> Result<Evaluation> {
-        let mut copy = parameters.to_vec();
-        self.borrow(device, &mut copy).await
-    }
-
-    /// The same with parameters that are lent: the processor needs no copy of them, and an adapter leaves none behind.
-    ///
-    /// # Errors
-    /// As [`Evaluator::run`]; the parameters are back by then.
-    pub async fn borrow(
-        &mut self,
-        device: &Device,
-        parameters: &mut Vec<f32>,
-    ) -> Result<Evaluation> {
-        if self.engine.is_none() {
-            self.engine = Some(Engine::new(device, self.plan.clone()).await?);
-        }
-        let (Some(engine), Some(slot)) = (&mut self.engine, self.plan.io.parameters) else {
+        let Some(slot) = self.plan.io.parameters else {
             return Err(Error::internal("the plan has no parameters"));
         };
-        if parameters.len() != self.plan.slot(slot).len() {
-            return Err(Error::internal(format!(
-                "parameters: expected {}, found {}",
-                self.plan.slot(slot).len(),
-                parameters.len()
-            )));
-        }
-        engine.put(slot, std::mem::take(parameters)).await?;
-        let found = apart(engine, &self.text, self.unknown).await;
-        if let Device::Cpu = device {
-            *parameters = engine.lend(slot).await?;
-        }
+        let mut engine = match self.engine.take() {
+            Some(engine) => engine,
+            None => Engine::new(device, self.plan.clone()).await?,
+        };
+        engine.write(slot, parameters).await?;
+        let found = apart(&mut engine, &self.text, self.unknown).await;
+        self.engine = Some(engine);
         found
+    }
+
+    /// The mean loss of the model that `trained` trains, whose parameters are read where they lie. An evaluator does this for
+    /// one executor, or [`Evaluator::run`].
+    ///
+    /// # Errors
+    /// Parameters that do not fit the plan; a lost device.
+    pub async fn run_shared(&mut self, trained: &mut Engine) -> Result<Evaluation> {
+        let engine = match &mut self.engine {
+            Some(engine) => engine,
+            none => none.insert(trained.share(self.plan.clone()).await?),
+        };
+        apart(engine, &self.text, self.unknown).await
     }
 }
 

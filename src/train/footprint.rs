@@ -61,9 +61,8 @@ pub struct Footprint {
 }
 
 impl Footprint {
-    /// What `job` takes. Where plans run on the processor (`lent`), those that evaluate and draw samples borrow the weights;
-    /// on an adapter they have weights of their own.
-    pub fn new(job: &Job, lent: bool) -> Footprint {
+    /// What `job` takes, on the `processor` or on an adapter. The plans that evaluate and draw samples share the weights.
+    pub fn new(job: &Job, processor: bool) -> Footprint {
         let plan = &job.plan;
         let of = |roles: &[Role]| -> u64 {
             let slots = plan.slots.iter().filter(|s| roles.contains(&s.role));
@@ -81,16 +80,7 @@ impl Footprint {
         let reading = weights + optimizer + all_states.max().unwrap_or(0);
         let writing = COPIES * (weights + optimizer + last_states);
         let (evaluation, sampling) = (job.evaluation_plan(), job.sampling_plans());
-        let own = |p: &Plan| {
-            let borrowed = p.io.parameters.filter(|_| lent);
-            p.bytes() - borrowed.map_or(0, |slot| 4 * p.slot(slot).len() as u64)
-        };
-        // Inputs of scheduled sampling are drawn with weights of their own.
-        let mixing = if job.settings.sample_every > 0 { 1 } else { 0 };
-        let bytes = |plans: &[&Plan]| -> u64 {
-            let drawn = { plans.iter().take(mixing) }.map(|p| own(p));
-            drawn.sum::<u64>() + plans.iter().skip(mixing).map(|p| p.bytes()).sum::<u64>()
-        };
+        let own = |p: &Plan| p.bytes() - p.io.parameters.map_or(0, |slot| p.slot(slot).bytes());
         let plans = job.plans();
         let operations: usize = plans.iter().map(|p| p.ops.len()).sum();
         Footprint {
@@ -102,10 +92,10 @@ impl Footprint {
             activations: of(&[Role::Activation]),
             inputs: of(&[Role::Words, Role::Numbers, Role::Results]),
             evaluation: evaluation.map_or(0, own),
-            sampling: bytes(&sampling),
+            sampling: sampling.iter().map(|p| own(p)).sum(),
             checkpoints: reading.max(writing),
             text: job.text_bytes(),
-            packed: if lent {
+            packed: if processor {
                 plans.iter().map(|p| cpu::packed_bytes(p)).sum()
             } else {
                 0

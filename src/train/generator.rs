@@ -38,7 +38,6 @@ impl Default for Choice {
 #[derive(Debug)]
 pub struct Generator {
     engine: Engine,
-    parameters: SlotId,
     logits: SlotId,
     batch: usize,
     vocab: usize,
@@ -59,26 +58,31 @@ impl Generator {
     /// A generator of the model with flat `parameters`, for a plan that [`Generator::plan`] made.
     ///
     /// # Errors
-    /// Parameters that do not fit the plan; a lost device.
+    /// A plan of something else, parameters that do not fit it; a lost device.
     pub async fn new(device: &Device, plan: Arc<Plan>, parameters: &[f32]) -> Result<Generator> {
-        let mut generator = Generator::empty(device, plan).await?;
-        generator.restart(parameters, 0).await?;
-        Ok(generator)
+        let mut engine = Engine::new(device, plan.clone()).await?;
+        if let Some(slot) = plan.io.parameters {
+            engine.write(slot, parameters).await?;
+        }
+        Generator::of(engine)
     }
 
-    /// A generator of no model yet: [`Generator::borrow`] brings one.
+    /// A generator of the model that `trained` trains, as it is whenever a token is read.
     ///
     /// # Errors
-    /// A plan of something else; a lost device.
-    pub async fn empty(device: &Device, plan: Arc<Plan>) -> Result<Generator> {
-        let (Some(slot), Some(logits)) = (plan.io.parameters, plan.io.logits) else {
-            return Err(Error::internal("the plan has no parameters or no scores"));
+    /// As [`Generator::new`].
+    pub async fn shared(trained: &mut Engine, plan: Arc<Plan>) -> Result<Generator> {
+        Generator::of(trained.share(plan).await?)
+    }
+
+    fn of(engine: Engine) -> Result<Generator> {
+        let plan = engine.plan();
+        let Some(logits) = plan.io.logits else {
+            return Err(Error::internal("the plan has no scores"));
         };
         let scores = plan.matrix(logits);
-        let engine = Engine::new(device, plan).await?;
         Ok(Generator {
             engine,
-            parameters: slot,
             logits,
             batch: scores.rows,
             vocab: scores.cols,
@@ -87,40 +91,9 @@ impl Generator {
         })
     }
 
-    /// Starts anew: zero states, other parameters, draws counted from `position`.
-    ///
-    /// # Errors
-    /// Parameters that do not fit the plan; a lost device.
-    pub async fn restart(&mut self, parameters: &[f32], position: u64) -> Result<()> {
-        self.engine.write(self.parameters, parameters).await?;
-        self.again(position);
-        Ok(())
-    }
-
-    /// Starts anew with parameters that are lent, which [`Generator::finish`] gives back.
-    ///
-    /// # Errors
-    /// As [`Generator::restart`].
-    pub async fn borrow(&mut self, parameters: Vec<f32>, position: u64) -> Result<()> {
-        self.engine.put(self.parameters, parameters).await?;
-        self.again(position);
-        Ok(())
-    }
-
-    /// Starts another text of the same model: zero states, draws counted from `position`.
-    pub fn again(&mut self, position: u64) {
+    /// Starts another text: zero states, draws counted from `position`.
+    pub fn restart(&mut self, position: u64) {
         (self.fresh, self.position) = (true, position);
-    }
-
-    /// What was lent; from an adapter, which has a copy, nothing.
-    ///
-    /// # Errors
-    /// None but those of an engine that is gone.
-    pub async fn finish(&mut self) -> Result<Vec<f32>> {
-        match &self.engine {
-            Engine::Cpu { .. } => self.engine.lend(self.parameters).await,
-            Engine::Gpu(_) => Ok(Vec::new()),
-        }
     }
 
     /// How many texts are made side by side, B.

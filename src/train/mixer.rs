@@ -6,12 +6,8 @@
 //! through a draw, so that training on the inputs found here gives the paper's gradient; what differs is that a draw sees
 //! the model without noise where the training step has some.
 
-use std::sync::Arc;
-
 use super::generator::{self, Generator};
 use crate::error::{Error, Kind, Result};
-use crate::exec::Device;
-use crate::op::Plan;
 use crate::rng::{Purpose, Stream};
 
 /// A window to be mixed.
@@ -45,21 +41,16 @@ pub struct Mixer {
 }
 
 impl Mixer {
-    /// A mixer for a plan that [`Generator::plan`] made for B rows, and its first `parameters`.
-    ///
-    /// # Errors
-    /// Parameters that do not fit the plan; a device that cannot hold it.
-    pub async fn new(device: &Device, plan: Arc<Plan>, parameters: &[f32]) -> Result<Mixer> {
-        let generator = Generator::new(device, plan, parameters).await?;
-        Ok(Mixer { generator })
+    /// A mixer that reads with `generator`, which makes B texts side by side.
+    pub fn new(generator: Generator) -> Mixer {
+        Mixer { generator }
     }
 
-    /// The window's tokens [T+1, B] with the inputs that the model of flat `parameters` replaces. The last row, which is
-    /// no input, stays.
+    /// The window's tokens [T+1, B] with the inputs that the model replaces. The last row, which is no input, stays.
     ///
     /// # Errors
     /// Internal for sizes that do not fit the plan; Diverged where scores are not finite; a lost device.
-    pub async fn mix(&mut self, parameters: &[f32], window: &Window<'_>) -> Result<Vec<u32>> {
+    pub async fn mix(&mut self, window: &Window<'_>) -> Result<Vec<u32>> {
         let batch = self.generator.batch();
         let mut mixed = window.ids.to_vec();
         if !mixed.len().is_multiple_of(batch) || mixed.len() < 2 * batch {
@@ -75,7 +66,7 @@ impl Mixer {
         let Some(last) = places.last().map(|p| p / batch) else {
             return Ok(mixed);
         };
-        self.generator.restart(parameters, 0).await?;
+        self.generator.restart(0);
         if let Some(states) = window.states {
             self.generator.go_on_from(states).await?;
         }

@@ -75,7 +75,6 @@ struct Pending {
 #[derive(Debug)]
 pub struct Trainer {
     job: Job,
-    device: Device,
     engine: Engine,
     generator: Option<Generator>,
     mixer: Option<Mixer>,
@@ -128,7 +127,6 @@ impl Trainer {
         Ok(Trainer {
             schedule: Schedule::new(&job.settings),
             job,
-            device,
             engine,
             generator: None,
             mixer: None,
@@ -295,10 +293,7 @@ impl Trainer {
                 let Some(evaluator) = &mut self.job.evaluator else {
                     return Err(Error::internal("no text to evaluate"));
                 };
-                let mut parameters = self.engine.lend(self.parameters).await?;
-                let evaluation = evaluator.borrow(&self.device, &mut parameters).await;
-                self.engine.give_back(self.parameters, parameters)?;
-                let evaluation = evaluation?;
+                let evaluation = evaluator.run_shared(&mut self.engine).await?;
                 let nats = evaluation.nats;
                 self.watch.validation(step, nats)?;
                 if observe {
@@ -374,14 +369,16 @@ impl Trainer {
         if epsilon == 1.0 {
             return Ok(None);
         }
-        let parameters = self.engine.read(self.parameters).await?;
         let states = match minibatch.carry {
             Carry::Reset => None,
             Carry::Keep => Some(self.states().await?),
         };
         let mixer = match &mut self.mixer {
             Some(mixer) => mixer,
-            none => none.insert(Mixer::new(&self.device, plan, &parameters).await?),
+            none => {
+                let generator = Generator::shared(&mut self.engine, plan).await?;
+                none.insert(Mixer::new(generator))
+            }
         };
         let window = Window {
             ids: &minibatch.ids,
@@ -390,7 +387,7 @@ impl Trainer {
             step,
             epsilon,
         };
-        match mixer.mix(&parameters, &window).await {
+        match mixer.mix(&window).await {
             Err(e) if e.kind == Kind::Diverged => {
                 // An earlier step may have left this, whose report has not been looked at.
                 self.collect(true).await?;
@@ -404,14 +401,11 @@ impl Trainer {
     async fn sample(&mut self) -> Result<Vec<u32>> {
         let mut generator = match self.generator.take() {
             Some(generator) => generator,
-            None => Generator::empty(&self.device, self.job.generator.clone()).await?,
+            None => Generator::shared(&mut self.engine, self.job.generator.clone()).await?,
         };
         let position = self.counters.step << 32;
-        let parameters = self.engine.lend(self.parameters).await?;
-        generator.borrow(parameters, position).await?;
+        generator.restart(position);
         let tokens = self.draw(&mut generator, position).await;
-        let parameters = generator.finish().await?;
-        self.engine.give_back(self.parameters, parameters)?;
         self.generator = Some(generator);
         tokens
     }
@@ -431,7 +425,7 @@ impl Trainer {
             last = match marks {
                 // The next line begins as every line does.
                 Some((start, end)) if token == end => {
-                    generator.again(position + tokens.len() as u64);
+                    generator.restart(position + tokens.len() as u64);
                     start
                 }
                 _ => token,

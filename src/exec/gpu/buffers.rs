@@ -9,7 +9,7 @@ use super::lower::DispatchParameters;
 use super::packed::PackedStep;
 use super::pipeline::{Pipeline, STEP_BYTES};
 use super::template::Source;
-use crate::op::Plan;
+use crate::op::{Plan, SlotId};
 use crate::{Error, Result};
 
 /// A kernel with its buffers.
@@ -128,12 +128,13 @@ impl Drop for Held {
     }
 }
 
-/// One zeroed buffer a slot.
+/// One zeroed buffer a slot; the `parameters`, where they are given, are those of another executor.
 ///
 /// Where one cannot be had, the others are tried all the same: the device is then asked how much there was.
 pub(super) async fn allocate(
     device: &Arc<Device>,
     plan: &Plan,
+    parameters: Option<&wgpu::Buffer>,
 ) -> Result<(Vec<wgpu::Buffer>, Held)> {
     device.buffers_hold(plan)?;
     let mut held = Held {
@@ -142,7 +143,11 @@ pub(super) async fn allocate(
     };
     let mut buffers = Vec::new();
     let mut short = None;
-    for slot in &plan.slots {
+    for (n, slot) in plan.slots.iter().enumerate() {
+        if let Some(shared) = parameters.filter(|_| plan.io.parameters == Some(SlotId(n))) {
+            buffers.push(shared.clone());
+            continue;
+        }
         let size = bytes(slot.width(), slot.len());
         let before = device.held();
         let refused = device.allowance().is_some_and(|most| before + size > most);

@@ -241,6 +241,8 @@ pub struct Device {
     tiles: Mutex<Tiles>,
     /// Bytes that the slots of plans hold.
     pub(super) held: AtomicU64,
+    /// Bytes that went to buffers of plans or came from them.
+    pub(super) moved: AtomicU64,
     /// Bytes that they could have when memory ran out; 0 before.
     pub(super) short: AtomicU64,
     faults: Arc<Faults>,
@@ -324,6 +326,7 @@ impl Device {
             trusted: AtomicBool::new(false),
             tiles: Mutex::default(),
             held: AtomicU64::new(0),
+            moved: AtomicU64::new(0),
             short: AtomicU64::new(0),
             faults,
         })))

@@ -82,7 +82,16 @@ impl Gpu {
         edit: &mut dyn FnMut(&str, &str) -> String,
     ) -> Result<Gpu> {
         let binding = device.adapter.max_binding;
-        Gpu::make(device, plan, tile, binding, edit).await
+        Gpu::make(device, plan, tile, binding, edit, None).await
+    }
+
+    /// The executor of another plan of the same model on the same device, with the same buffer of parameters.
+    pub(in crate::exec) async fn share(&self, plan: Arc<Plan>) -> Result<Gpu> {
+        let parameters = self.plan.io.parameters.map(|slot| &self.buffers[slot.0]);
+        let device = self.device.clone();
+        let (tile, binding) = (device.tile(&plan).0, device.adapter.max_binding);
+        let edit = &mut |_: &str, text: &str| text.to_string();
+        Gpu::make(device, plan, &tile, binding, edit, parameters).await
     }
 
     /// The same with bindings of at most `binding` bytes, fewer than the adapter's: for tests of large slots in small.
@@ -95,7 +104,8 @@ impl Gpu {
         tile: &Tile,
         binding: u64,
     ) -> Result<Gpu> {
-        Gpu::make(device, plan, tile, binding, &mut |_, text| text.to_string()).await
+        let edit = &mut |_: &str, text: &str| text.to_string();
+        Gpu::make(device, plan, tile, binding, edit, None).await
     }
 
     async fn make(
@@ -104,6 +114,7 @@ impl Gpu {
         tile: &Tile,
         binding: u64,
         edit: &mut dyn FnMut(&str, &str) -> String,
+        parameters: Option<&wgpu::Buffer>,
     ) -> Result<Gpu> {
         half::allowed(&device, &plan)?;
         double::allowed(&device, &plan)?;
@@ -121,7 +132,7 @@ impl Gpu {
             }
             None => plan,
         };
-        let (buffers, held) = allocate(&device, &plan).await?;
+        let (buffers, held) = allocate(&device, &plan, parameters).await?;
         let mut known: HashMap<Source, usize> = HashMap::new();
         let mut steps = Steps::new(device.limits.min_uniform_buffer_offset_alignment);
         let mut longest = Longest::default();

@@ -83,6 +83,7 @@ pub(super) async fn fetch(
     if size == 0 {
         return Ok(Vec::new());
     }
+    device.moves(size as usize);
     let to = staging(device, size);
     let mut encoder = device.raw.create_command_encoder(&Default::default());
     encoder.copy_buffer_to_buffer(from, range.start, &to, 0, size);

@@ -33,6 +33,16 @@ impl Device {
         self.held.load(Ordering::SeqCst)
     }
 
+    /// Bytes that have gone to slots of plans or come from them since the device was opened; reports aside.
+    pub fn moved(&self) -> u64 {
+        self.moved.load(Ordering::Relaxed)
+    }
+
+    /// Counts bytes that go or come.
+    pub(super) fn moves(&self, bytes: usize) {
+        self.moved.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
     /// Where the device ran out of memory: the bytes that slots could have, at least.
     pub fn short(&self) -> Option<u64> {
         let bytes = self.short.load(Ordering::SeqCst);

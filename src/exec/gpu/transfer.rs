@@ -82,6 +82,7 @@ impl Gpu {
             )));
         }
         let (device, buffer) = (&self.device, &self.buffers[slot.0]);
+        device.moves(bytes.len());
         for (n, part) in bytes.chunks(COPY).enumerate() {
             if n > 0 {
                 // The host's copy of the part before is let go only once it has arrived.

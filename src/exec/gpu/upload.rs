@@ -39,6 +39,7 @@ impl Gpu {
                 bytemuck::cast_slice(part)
             };
             let at = (of.width() * from) as u64;
+            self.device.moves(bytes.len());
             queue.write_buffer(&self.buffers[slot.0], at, bytes);
             values.truncate(from);
             values.shrink_to_fit();
