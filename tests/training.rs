@@ -7,7 +7,7 @@ use std::sync::Arc;
 use pollster::block_on;
 use wgrnn::Kind;
 use wgrnn::cell::library;
-use wgrnn::data::{Body, Lines, Recipe, Tokens, VocabKind};
+use wgrnn::data::{Dataset, Lines, Recipe, Tokens, VocabKind};
 use wgrnn::exec::Device;
 use wgrnn::exec::Inputs;
 use wgrnn::exec::cpu::Cpu;
@@ -132,10 +132,12 @@ impl Setting {
         let spec = spec(&self.settings, cells, self.about.vocabulary.len());
         let cut = self.tokens.len() * 4 / 5;
         let (train, validation) = match &self.lines {
-            Some(lines) => Body::from(lines.clone()).split(self.settings.val).unwrap(),
+            Some(lines) => Dataset::from(lines.clone())
+                .split(self.settings.val)
+                .unwrap(),
             None => {
                 let (train, validation) = self.tokens.split_at(cut);
-                let stream = |tokens: &[u32]| Body::from(Tokens::from(tokens.to_vec()));
+                let stream = |tokens: &[u32]| Dataset::from(Tokens::from(tokens.to_vec()));
                 (stream(train), stream(validation))
             }
         };
@@ -569,12 +571,12 @@ fn losses_without_a_symbol_are_those_of_all_others() {
         let cells = setting.about.cells().unwrap();
         let spec = spec(&setting.settings, cells, vocabulary.len());
         let parameters = setting.job(1).start().unwrap().parameters;
-        let body: Body = match setting.lines.clone() {
+        let dataset: Dataset = match setting.lines.clone() {
             Some(lines) => lines.into(),
             None => text_of(&setting, 9000).into(),
         };
         let of = |unknown| {
-            let evaluator = Evaluator::new(&spec, body.clone(), 3).unwrap();
+            let evaluator = Evaluator::new(&spec, dataset.clone(), 3).unwrap();
             block_on(evaluator.apart(unknown).run(&Device::Cpu, &parameters)).unwrap()
         };
         let all = of(None);

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use wgrnn::cell::constants::set_constants;
 use wgrnn::cell::{Cell, library};
-use wgrnn::data::{Body, Corpus, LeftOut, Source, VocabKind, Vocabulary, copied, plain_text};
+use wgrnn::data::{Corpus, Dataset, LeftOut, Source, VocabKind, Vocabulary, copied, plain_text};
 use wgrnn::paths;
 use wgrnn::train::settings::pairs;
 use wgrnn::train::{Settings, Text};
@@ -22,9 +22,9 @@ pub struct Prepared {
     /// The same of a validation text of its own.
     pub valid: Option<Text>,
     /// What is trained on.
-    pub train: Body,
+    pub train: Dataset,
     /// What is validated on, maybe nothing.
-    pub validation: Body,
+    pub validation: Dataset,
     /// The lowest loss that can be expected on the validation part, where it is known.
     pub floor: Option<f64>,
 }
@@ -87,18 +87,18 @@ pub fn prepare(
             Some((source, opened))
         }
     };
-    let body = body(corpus, vocabulary, settings)?;
-    let (train, mut validation) = body.split(settings.val)?;
+    let dataset = dataset(corpus, vocabulary, settings)?;
+    let (train, mut validation) = dataset.split(settings.val)?;
     let mut valid_text = None;
     if let Some((source, corpus)) = &valid {
-        validation = validation_body(corpus, vocabulary, settings)?;
+        validation = validation_dataset(corpus, vocabulary, settings)?;
         valid_text = Some(stored(source, corpus)?);
     }
     if let Some(copied) = copied(&train, &validation)? {
         out::note(&format!("warning: {}: {copied}", corpus.name));
     }
     let floor = match (&train, &validation) {
-        (Body::Stream(train), Body::Stream(rest))
+        (Dataset::Stream(train), Dataset::Stream(rest))
             if valid.is_none() && knows_floor(vocabulary) && !rest.is_empty() =>
         {
             // The first character of the validation part is given, not predicted.
@@ -151,10 +151,14 @@ pub fn check_validation(source: &Source, settings: &Settings) -> Result<()> {
 }
 
 /// A validation text in token ids; says how much of it is unknown.
-fn validation_body(corpus: &Corpus, vocabulary: &Vocabulary, settings: &Settings) -> Result<Body> {
-    let body = body(corpus, vocabulary, settings)
+fn validation_dataset(
+    corpus: &Corpus,
+    vocabulary: &Vocabulary,
+    settings: &Settings,
+) -> Result<Dataset> {
+    let dataset = dataset(corpus, vocabulary, settings)
         .map_err(|e| Error::new(e.kind, format!("--valid: {}", e.message)))?;
-    let predictions = body.predictions();
+    let predictions = dataset.predictions();
     if predictions == 0 {
         let name = &corpus.name;
         return Err(Error::data(format!(
@@ -162,7 +166,7 @@ fn validation_body(corpus: &Corpus, vocabulary: &Vocabulary, settings: &Settings
         )));
     }
     if let Some(unknown) = vocabulary.unknown_id() {
-        let count = body.count(unknown)?;
+        let count = dataset.count(unknown)?;
         if count > 0 {
             out::note(&format!(
                 "{}: {count} of {predictions} {}s ({:.2}%) are unknown to the training text's vocabulary",
@@ -172,12 +176,12 @@ fn validation_body(corpus: &Corpus, vocabulary: &Vocabulary, settings: &Settings
             ));
         }
     }
-    Ok(body)
+    Ok(dataset)
 }
 
 /// A text in token ids; says what is strange about it, what its tokenizer loses, and what was left out.
-pub fn body(corpus: &Corpus, vocabulary: &Vocabulary, settings: &Settings) -> Result<Body> {
-    let (body, left_out, lost): (Body, _, _) = if vocabulary.of_lines() {
+pub fn dataset(corpus: &Corpus, vocabulary: &Vocabulary, settings: &Settings) -> Result<Dataset> {
+    let (dataset, left_out, lost): (Dataset, _, _) = if vocabulary.of_lines() {
         let rules = settings.line_rules();
         let (lines, left_out, lost) = corpus.lines_with_losses(vocabulary, rules)?;
         (lines.into(), left_out, lost)
@@ -202,7 +206,7 @@ pub fn body(corpus: &Corpus, vocabulary: &Vocabulary, settings: &Settings) -> Re
             out::note(&format!("{}: {count} lines {what}", corpus.name));
         }
     }
-    Ok(body)
+    Ok(dataset)
 }
 
 /// Whether a floor in nats a character says something about the loss: all characters are known.
