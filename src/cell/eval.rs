@@ -3,9 +3,9 @@
 //! What is the same for all units of a row is worked out once a row; simple operators of which one feeds the other are one
 //! pass over the units; loads are read where they lie; registers are used again once their value is dead.
 
-use super::lanes::SIDE;
 use super::operator::{Binary, Pair, Row, Unary};
 use super::real::Real;
+use super::simd::SIDE;
 use super::stage::{Instr, Load, Program, Store};
 
 /// Units that one pass over the program covers: its registers then stay in the first-level cache.

@@ -14,8 +14,8 @@ pub enum Node {
     Input,
     /// The previous step's value of a state.
     Previous(usize),
-    /// One gate's share of a matrix product: see [`super::Lane`].
-    Lane(usize),
+    /// One gate's share of a matrix product: see [`super::GateProduct`].
+    GateProduct(usize),
     /// A learned vector (bias or peephole): see [`super::Vector`].
     Vector(usize),
     /// A constant, as the bits of an f64 so that nodes can be hashed.

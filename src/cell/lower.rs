@@ -1,11 +1,11 @@
-//! From definitions to a cell: names become values, `linear` becomes lanes and a bias.
+//! From definitions to a cell: names become values, `linear` becomes gates and a bias.
 
 use std::collections::HashMap;
 
 use super::graph::{Graph, Id, Node};
 use super::operator::{Binary, Unary};
 use super::parse::{Definition, Expr, Place, Program, fault};
-use super::{Cell, Lane, Source, SourceKind, Vector, VectorKind};
+use super::{Cell, GateProduct, Source, SourceKind, Vector, VectorKind};
 use crate::error::{Error, Result, nearest};
 
 /// The names that an equation cannot give to a variable.
@@ -19,7 +19,7 @@ struct Lowering<'a> {
     graph: Graph,
     names: HashMap<&'a str, Id>,
     sources: Vec<(SourceKind, Vec<usize>)>,
-    lanes: Vec<Lane>,
+    gates: Vec<GateProduct>,
     vectors: Vec<Vector>,
     raw_input: bool,
 }
@@ -36,7 +36,7 @@ pub(super) fn lower(name: &str, text: &str, program: &Program) -> Result<Cell> {
         graph: Graph::default(),
         names: HashMap::new(),
         sources: Vec::new(),
-        lanes: Vec::new(),
+        gates: Vec::new(),
         vectors: Vec::new(),
         raw_input: false,
     };
@@ -189,8 +189,8 @@ impl<'a> Lowering<'a> {
             if matches!(kind, SourceKind::Made { node, .. } if self.graph.value(node).is_some()) {
                 return Err(self.fault(place, "`linear` of a constant is a bias: leave it out"));
             }
-            let lane = self.lane(definition, kind);
-            let product = self.graph.leaf(Node::Lane(lane));
+            let gate = self.gate(definition, kind);
+            let product = self.graph.leaf(Node::GateProduct(gate));
             sum = Some(match sum {
                 None => product,
                 Some(sum) => self.graph.add(sum, product),
@@ -237,20 +237,20 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    fn lane(&mut self, definition: &Definition, kind: SourceKind) -> usize {
-        let lane = self.lanes.len();
+    fn gate(&mut self, definition: &Definition, kind: SourceKind) -> usize {
+        let gate = self.gates.len();
         let known = self.sources.iter().position(|(k, _)| *k == kind);
         let source = known.unwrap_or_else(|| {
             self.sources.push((kind, Vec::new()));
             self.sources.len() - 1
         });
-        self.sources[source].1.push(lane);
-        self.lanes.push(Lane {
+        self.sources[source].1.push(gate);
+        self.gates.push(GateProduct {
             variable: definition.name.clone(),
             source,
             block: self.sources[source].1.len() - 1,
         });
-        lane
+        gate
     }
 
     fn vector(&mut self, definition: &Definition, kind: VectorKind) -> Id {
@@ -309,21 +309,21 @@ impl<'a> Lowering<'a> {
                 return Err(self.fault(*place, message));
             }
         }
-        let sources = self.sources.iter().enumerate().map(|(i, (kind, lanes))| {
+        let sources = self.sources.iter().enumerate().map(|(i, (kind, gates))| {
             let weight = match kind {
                 SourceKind::Input => "weight_ih".to_string(),
                 SourceKind::Previous(k) if *k == output => "weight_hh".to_string(),
                 SourceKind::Previous(k) => format!("weight_prev_{}", self.program.states[*k].0),
                 SourceKind::Made { .. } => format!(
                     "weight_{}{}",
-                    self.lanes[lanes[0]].variable,
+                    self.gates[gates[0]].variable,
                     self.duplicate(i)
                 ),
             };
             Source {
                 kind: *kind,
                 weight,
-                lanes: lanes.clone(),
+                gates: gates.clone(),
             }
         });
         Ok(Cell {
@@ -333,7 +333,7 @@ impl<'a> Lowering<'a> {
             output,
             new_states,
             sources: sources.collect(),
-            lanes: self.lanes.clone(),
+            gates: self.gates.clone(),
             vectors: self.vectors.clone(),
             masks: Vec::new(),
             raw_input: self.raw_input,
@@ -341,10 +341,10 @@ impl<'a> Lowering<'a> {
         })
     }
 
-    /// A number that tells apart made sources whose first lanes belong to one variable.
+    /// A number that tells apart made sources whose first gates belong to one variable.
     fn duplicate(&self, source: usize) -> String {
         let variable =
-            |s: &(SourceKind, Vec<usize>)| -> String { self.lanes[s.1[0]].variable.clone() };
+            |s: &(SourceKind, Vec<usize>)| -> String { self.gates[s.1[0]].variable.clone() };
         let mine = variable(&self.sources[source]);
         let earlier = self.sources[..source]
             .iter()

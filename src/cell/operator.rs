@@ -1,8 +1,8 @@
 //! The table of pointwise operators: name, arithmetic, WGSL, derivative; one row each.
 
 use super::graph::{Graph, Id};
-use super::lanes::SIDE;
 use super::real::Real;
+use super::simd::SIDE;
 
 /// One row an operator. `value` is the arithmetic on any [`Real`], `wgsl` the same in the shading language, and `grad`
 /// the adjoints of the operands, given the graph, the operands, the result `y` and the result's adjoint `dy`.

@@ -45,7 +45,7 @@ pub enum Store {
     Made(usize),
     /// A value kept for later stages and the backward pass.
     Saved(usize),
-    /// The adjoint of lanes, vectors or the input's elementwise uses.
+    /// The adjoint of gates, vectors or the input's elementwise uses.
     Delta(usize),
     /// The adjoint that this step's elementwise part sends to the previous step's state.
     Carry(usize),
@@ -114,7 +114,7 @@ pub enum Operand {
     NextDelta(usize),
 }
 
-/// One product of a sum: an operand times H rows or columns of a source's weight [H, lanes * H].
+/// One product of a sum: an operand times H rows or columns of a source's weight [H, gates * H].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Term {
     /// What is multiplied.
@@ -179,8 +179,8 @@ pub struct Compiled {
     pub scratch: usize,
     /// How many of them the forward stages hand on.
     pub forward_scratch: usize,
-    /// For every lane, which delta is its adjoint (absent where the loss does not depend on it).
-    pub lane_delta: Vec<Option<usize>>,
+    /// For every gate, which delta is its adjoint (absent where the loss does not depend on it).
+    pub gate_delta: Vec<Option<usize>>,
     /// For every vector, what is its adjoint.
     pub vector_adjoint: Vec<Option<Adjoint>>,
     /// How many adjoints `[H]` per row are summed over the steps where they are made.

@@ -411,7 +411,7 @@ impl Operation for Scan {
         }
         for (s, source) in self.cell.sources.iter().enumerate() {
             if let Some(weight) = self.weights[s] {
-                let wide = source.lanes.len() * self.hidden;
+                let wide = source.gates.len() * self.hidden;
                 let expected = match self.direction {
                     Direction::Forward => (self.hidden, wide),
                     Direction::Backward => (wide, self.hidden),

@@ -193,7 +193,7 @@ impl Foreign {
             });
             let mut first: Option<(&String, usize)> = None;
             for (_, name, tensor) in of_layers {
-                let width = self.width_of(cell, name, tensor, source.lanes.len())?;
+                let width = self.width_of(cell, name, tensor, source.gates.len())?;
                 match first {
                     Some((other, before)) if before != width => {
                         return Err(Error::checkpoint(format!(
@@ -211,7 +211,7 @@ impl Foreign {
         if let Some(hidden) = hidden {
             return Ok(hidden);
         }
-        let (name, gates) = (ours(&source.weight, 0), source.lanes.len());
+        let (name, gates) = (ours(&source.weight, 0), source.gates.len());
         match self.tensors.get(&name).map(|t| &t.shape[..]) {
             Some([rows, _]) if *rows > 0 && rows % gates == 0 => Ok(rows / gates),
             Some(found) => Err(Error::checkpoint(format!(
@@ -292,7 +292,7 @@ impl Foreign {
                     [rows, cols] if rows > 0 && cols > 0 => rows,
                     _ => continue,
                 };
-                let hidden = rows / source.lanes.len();
+                let hidden = rows / source.gates.len();
                 for (what, gates) in &gates {
                     let zeros = Tensor::f32([gates * hidden], vec![0.0; gates * hidden]);
                     self.tensors.insert(ours(what, layer), zeros);

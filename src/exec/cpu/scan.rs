@@ -1,5 +1,5 @@
 //! Fast scans. The rows of a minibatch never meet in the time loop, so each core takes some rows through all steps; per
-//! stage it makes one product for all lanes that share an operand, then runs the cell's program while the sums are hot.
+//! stage it makes one product for all gates that share an operand, then runs the cell's program while the sums are hot.
 
 use std::ops::Range;
 
@@ -79,7 +79,7 @@ fn prepare(scan: &Scan, stage: &Stage, before: &mut usize) -> Prepared {
             let last = products.last_mut();
             let same = last.filter(|p| p.source == term.source);
             match same {
-                // The next lane of the same operand: one product with more columns.
+                // The next gate of the same operand: one product with more columns.
                 Some(p)
                     if !sum.transposed
                         && p.operand == term.operand

@@ -30,7 +30,7 @@ struct Feed {
 }
 
 /// The products of a stage. Terms of a sum whose operands and weights continue one another become one chain (the deltas
-/// of a cell's lanes do); chains over the same operand share their loads of it.
+/// of a cell's gates do); chains over the same operand share their loads of it.
 fn products(sums: &[Sum]) -> Vec<Product> {
     let mut products: Vec<Product> = Vec::new();
     for (s, sum) in sums.iter().enumerate() {
@@ -716,7 +716,7 @@ mod tests {
     use crate::cell::library::builtin;
 
     #[test]
-    fn the_deltas_of_a_cell_become_one_chain_and_lanes_share_their_operand() {
+    fn the_deltas_of_a_cell_become_one_chain_and_gates_share_their_operand() {
         let compiled = builtin("lstm").unwrap().compile();
         let backward = products(&compiled.backward[0].sums);
         assert_eq!(backward.len(), 1, "{backward:?}");
