@@ -268,7 +268,7 @@ fn regularisers_agree_with_the_plain_code() {
 }
 
 /// Sequences of different lengths: sums over counted rows that are and are not whole fours, stages, means, masks, layers
-/// without a memory, and fewer sequences than there is room for.
+/// without a memory, and fewer sequences than fit.
 #[test]
 fn packed_sequences_agree_with_the_plain_code() {
     let device = device();

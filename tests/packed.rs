@@ -151,7 +151,7 @@ fn packed_gradients_of_every_cell_are_those_of_the_sequences_alone() {
 }
 
 #[test]
-fn room_for_more_and_longer_sequences_changes_nothing() {
+fn capacity_for_more_and_longer_sequences_changes_nothing() {
     let mut spec = spec("lstm", 2, 3);
     spec.tie = true;
     spec.layer_norm = true;

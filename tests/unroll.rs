@@ -400,7 +400,7 @@ fn activations_are_those_of_a_piece() {
     };
     let plain = bytes(&spec.plan(dims, Mode::Gradients).unwrap());
     let pieces = bytes(&spec.unrolled(dims, pieces(20, 0), Mode::Gradients).unwrap());
-    // A piece holds its deltas beside what it kept, which run forward again; a whole window has one room for both.
+    // A piece holds its deltas beside what it kept, which run forward again; a whole window has one place for both.
     assert!(9 * pieces < plain, "{pieces} of {plain} bytes");
 }
 

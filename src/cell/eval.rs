@@ -64,11 +64,11 @@ pub struct Evaluator {
     commons: usize,
 }
 
-/// Room for an evaluator's values.
+/// The workspace of an evaluator.
 #[derive(Clone, Debug)]
 pub struct Registers<F: 'static> {
     rows: Vec<F>,
-    /// Room for where a strip's loads lie; empty between strips.
+    /// Where a strip's loads lie; empty between strips.
     places: Vec<&'static [F]>,
     common: Vec<[F; SIDE]>,
 }
@@ -217,7 +217,7 @@ impl Evaluator {
         self.loads.iter().copied()
     }
 
-    /// Room for the registers.
+    /// A workspace for the registers.
     pub fn registers<F: Real>(&self) -> Registers<F> {
         let mut common = vec![[F::ZERO; SIDE]; self.commons];
         for (register, value) in &self.constants {
@@ -304,10 +304,10 @@ impl Evaluator {
     }
 }
 
-/// The room of a vector, without what was in it and how long that lived.
-fn emptied<'a, F>(mut room: Vec<&[F]>) -> Vec<&'a [F]> {
-    room.clear();
-    room.into_iter().map(|_| -> &[F] { &[] }).collect()
+/// The memory of a vector, without what was in it and how long that lived.
+fn emptied<'a, F>(mut vector: Vec<&[F]>) -> Vec<&'a [F]> {
+    vector.clear();
+    vector.into_iter().map(|_| -> &[F] { &[] }).collect()
 }
 
 #[inline(always)]

@@ -170,7 +170,7 @@ pub struct Compiled {
     /// Whether the deltas of a row and step may take the place of what the forward pass kept for it: there are as many, and
     /// one stage reads the ones and makes the others.
     pub in_place: bool,
-    /// Whether what the forward pass keeps of a row and step may take the place of its input projection: there is room for
+    /// Whether what the forward pass keeps of a row and step may take the place of its input projection: there is space for
     /// that, and one stage reads the one and makes the other.
     pub over_projection: bool,
     /// Whether each state has an elementwise adjoint to carry.

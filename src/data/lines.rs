@@ -244,8 +244,8 @@ impl LinesWriter {
     }
 
     fn tokens(&mut self, ids: &[u32]) -> Result<()> {
-        let room = self.most().saturating_sub(self.length);
-        let ids_taken = &ids[..room.min(ids.len() as u64) as usize];
+        let remaining = self.most().saturating_sub(self.length);
+        let ids_taken = &ids[..remaining.min(ids.len() as u64) as usize];
         self.length += ids.len() as u64;
         // A line that is sure to be taken need not wait.
         if self.rules.max == 0 || self.rules.long == LongLines::Cut {

@@ -89,7 +89,7 @@ impl Work {
         let symbol =
             |u: f32| ((f64::from(u) * spec.vocab as f64) as u32).min(spec.vocab as u32 - 1);
         let ids = (0..count).map(|_| symbol(stream.uniform())).collect();
-        // Of lines, one as long as there are steps and each after it a step shorter, as many as there is room for.
+        // Of lines, one as long as there are steps and each after it a step shorter, as many as fit.
         let starts = plan.packing.map(|packing| packing.falling());
         let rows = starts.as_deref().and_then(|s| s.last());
         let rows = rows.map_or(dims.steps * dims.batch, |rows| *rows as usize);

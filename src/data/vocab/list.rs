@@ -182,10 +182,10 @@ impl WordCounts {
         let mut unknown = unknown.is_some() || kept.len() < self.words.len();
         let by_frequency = |n: &u32| (Reverse(self.counts[*n as usize]), self.words.get(*n));
         kept.sort_unstable_by(|a, b| by_frequency(a).cmp(&by_frequency(b)));
-        let room = most.map_or(usize::MAX, |most| most.saturating_sub(marks.len()));
-        if kept.len() + usize::from(unknown) > room {
+        let limit = most.map_or(usize::MAX, |most| most.saturating_sub(marks.len()));
+        if kept.len() + usize::from(unknown) > limit {
             unknown = true;
-            kept.truncate(room.saturating_sub(1));
+            kept.truncate(limit.saturating_sub(1));
         }
         if unknown {
             let all = self.counts.iter().sum::<u64>();

@@ -365,7 +365,7 @@ impl PieceCounts {
     /// V is below `most`.
     ///
     /// # Errors
-    /// `Kind::Data` when there is no text, or `most` leaves no room for a pair.
+    /// `Kind::Data` when there is no text, or `most` leaves no space for a pair.
     pub fn finish(self, min_count: u64, most: Option<usize>, lines: bool) -> Result<Pieces> {
         if let Some(fault) = self.fault {
             return Err(fault);
