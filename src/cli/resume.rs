@@ -255,7 +255,7 @@ impl Sources<'_> {
                 format!("{}: {name}", self.path.display())
             };
             let (was, is) = (show(old.get(name)), show(new.get(name)));
-            let change = Change {
+            let change = ChangedSetting {
                 name,
                 section: key.section,
                 was: &was,
@@ -283,8 +283,8 @@ impl Sources<'_> {
     }
 
     /// Why a setting cannot change; nothing where it can.
-    fn reason(&self, change: &Change, before: &Settings, now: &Settings) -> Option<String> {
-        let Change { name, was, is, .. } = *change;
+    fn reason(&self, change: &ChangedSetting, before: &Settings, now: &Settings) -> Option<String> {
+        let ChangedSetting { name, was, is, .. } = *change;
         if !self.imported {
             let both = before.valid.is_some() && now.valid.is_some();
             return match name {
@@ -318,7 +318,7 @@ impl Sources<'_> {
 }
 
 /// A setting that is to have another value.
-struct Change<'a> {
+struct ChangedSetting<'a> {
     name: &'a str,
     section: &'a str,
     was: &'a str,

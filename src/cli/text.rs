@@ -16,7 +16,7 @@ use super::{losses, out};
 pub const BUILTIN: (u64, usize) = (1, 1_000_000);
 
 /// A text, ready to be trained on.
-pub struct Prepared {
+pub struct PreparedText {
     /// What is stored about it.
     pub text: Text,
     /// The same of a validation text of its own.
@@ -77,7 +77,7 @@ pub fn prepare(
     corpus: &Corpus,
     vocabulary: &Vocabulary,
     settings: &Settings,
-) -> Result<Prepared> {
+) -> Result<PreparedText> {
     let valid = match &settings.valid {
         None => None,
         Some(files) => {
@@ -106,7 +106,7 @@ pub fn prepare(
         }
         _ => None,
     };
-    Ok(Prepared {
+    Ok(PreparedText {
         text: stored(source, corpus)?,
         valid: valid_text,
         train,

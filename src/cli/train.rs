@@ -14,7 +14,7 @@ use wgrnn::train::{About, Checkpoint, Event, Job, Length, Run, RunWriter, Traine
 use wgrnn::{Error, Kind, Result, paths};
 
 use super::plan::advise;
-use super::progress::Progress;
+use super::progress::ProgressDisplay;
 use super::ready::{Planned, Ready};
 use super::{check, flags, out, ready, resume};
 
@@ -185,7 +185,7 @@ async fn drive(
     if step == 0 {
         writer.save(0, &state.to_checkpoint(&plan, &about)?, keep)?;
     }
-    let mut progress = Progress::new(quiet, job.steps_per_epoch(), about.vocabulary.unit());
+    let mut progress = ProgressDisplay::new(quiet, job.steps_per_epoch(), about.vocabulary.unit());
     let start = Instant::now();
     // Some drivers compile a kernel when it is made, others when it first runs.
     let compiling = matches!(device, Device::Gpu(_)) && !quiet;

@@ -61,7 +61,7 @@ impl Extra {
 
 /// A model to check.
 #[derive(Clone, Copy, Debug)]
-pub struct Shape {
+pub struct ModelShape {
     /// H.
     pub hidden: usize,
     /// How many layers.
@@ -78,9 +78,9 @@ pub struct Shape {
     pub extra: Extra,
 }
 
-pub const fn shape(sizes: [usize; 5], dropout: f64, extra: Extra) -> Shape {
+pub const fn shape(sizes: [usize; 5], dropout: f64, extra: Extra) -> ModelShape {
     let [hidden, layers, batch, steps, embed] = sizes;
-    Shape {
+    ModelShape {
         hidden,
         layers,
         batch,
@@ -93,7 +93,7 @@ pub const fn shape(sizes: [usize; 5], dropout: f64, extra: Extra) -> Shape {
 
 /// Odd sizes take the scalar paths, sizes divisible by four the vector ones; a table or rows of an embedding. A single
 /// step has no pairs for a penalty on changes.
-pub const SHAPES: [Shape; 12] = [
+pub const SHAPES: [ModelShape; 12] = [
     shape([6, 2, 4, 5, 6], 0.2, Extra::Packed),
     shape([37, 2, 3, 5, 0], 0.3, Extra::Plain),
     shape([12, 1, 9, 3, 12], 0.0, Extra::Plain),
@@ -108,7 +108,7 @@ pub const SHAPES: [Shape; 12] = [
     shape([6, 1, 3, 2, 6], 0.2, Extra::Pieces),
 ];
 
-pub fn title(cell: &Cell, shape: Shape) -> String {
+pub fn title(cell: &Cell, shape: ModelShape) -> String {
     let input = match shape.embed {
         0 => "one-hot".to_string(),
         width => format!("embedding {width}"),
@@ -126,7 +126,7 @@ pub fn title(cell: &Cell, shape: Shape) -> String {
 }
 
 /// What a comparison found.
-pub struct Found {
+pub struct ModelComparison {
     /// How every slot that an operation wrote compares, then those of whole steps.
     pub rows: Vec<Row>,
     /// What every operation takes on the adapter, where that was asked for.
@@ -146,7 +146,7 @@ pub struct Speed {
 }
 
 /// What is compared of a model.
-pub struct Model {
+pub struct CheckedModel {
     /// The model.
     pub spec: Spec,
     /// T and B.
@@ -178,17 +178,19 @@ const DESCENT: Update = Update {
 pub async fn compare(
     device: &Arc<Device>,
     cell: Arc<Cell>,
-    shape: Shape,
+    shape: ModelShape,
     from: Option<&str>,
 ) -> Result<Vec<Row>> {
-    let found = Model::new(cell, shape).compare(device, from, false).await?;
+    let found = CheckedModel::new(cell, shape)
+        .compare(device, from, false)
+        .await?;
     Ok(found.rows)
 }
 
-impl Model {
+impl CheckedModel {
     /// The model of a shape.
-    pub fn new(cell: Arc<Cell>, shape: Shape) -> Model {
-        let Shape {
+    pub fn new(cell: Arc<Cell>, shape: ModelShape) -> CheckedModel {
+        let ModelShape {
             hidden,
             layers,
             batch,
@@ -240,7 +242,7 @@ impl Model {
             },
             _ => Unroll::default(),
         };
-        Model {
+        CheckedModel {
             spec,
             dims: Dims { steps, batch },
             how,
@@ -252,13 +254,13 @@ impl Model {
     }
 
     /// The same in double precision on both sides, where `double`.
-    pub fn double(mut self, double: bool) -> Model {
+    pub fn double(mut self, double: bool) -> CheckedModel {
         self.double = double;
         self
     }
 
     /// The same in half precision, where `half`.
-    pub fn half(mut self, half: bool) -> Model {
+    pub fn half(mut self, half: bool) -> CheckedModel {
         self.spec.half = half;
         if half {
             // Its gradient does not grow with the loss.
@@ -273,7 +275,7 @@ impl Model {
         device: &Arc<Device>,
         from: Option<&str>,
         timed: bool,
-    ) -> Result<Found> {
+    ) -> Result<ModelComparison> {
         if self.double {
             self.compare_in::<f64>(device, from, timed).await
         } else {
@@ -286,14 +288,14 @@ impl Model {
         device: &Arc<Device>,
         from: Option<&str>,
         timed: bool,
-    ) -> Result<Found> {
+    ) -> Result<ModelComparison> {
         let (mut twins, minibatches) = self.twins::<F>(device, self.update).await?;
         let starts = twins.plan().packing.map(|p| p.falling());
         let inputs = |n: usize| self.inputs(&minibatches, starts.as_deref(), n);
         let mut speeds = Vec::new();
         if let Some(from) = from {
             let rows = twins.from_op(&inputs(0), from).await?;
-            return Ok(Found { rows, speeds });
+            return Ok(ModelComparison { rows, speeds });
         }
         let mut rows = twins.operations(&inputs(0)).await?;
         if self.update != DESCENT {
@@ -303,7 +305,7 @@ impl Model {
         if timed {
             speeds = speed(twins.gpu(), &inputs(0)).await?;
         }
-        Ok(Found { rows, speeds })
+        Ok(ModelComparison { rows, speeds })
     }
 
     /// Both executors and the minibatches.
@@ -311,7 +313,7 @@ impl Model {
         &self,
         device: &Arc<Device>,
         update: Update,
-    ) -> Result<(Twins<F>, Vec<Minibatch>)> {
+    ) -> Result<(Twins<F>, Vec<RandomMinibatch>)> {
         let mode = Mode::Train(update);
         let mut plan = self.spec.unrolled(self.dims, self.how, mode)?;
         if self.double {
@@ -328,7 +330,7 @@ impl Model {
             Some(parameters) => parameters.clone(),
             None => initialize(&plan, &init)?,
         };
-        let minibatches = (0..=self.steps).map(|n| Minibatch::new(&plan, n, self.spec.vocab));
+        let minibatches = (0..=self.steps).map(|n| RandomMinibatch::new(&plan, n, self.spec.vocab));
         let minibatches = minibatches.collect();
         let gpu = Gpu::new(device.clone(), plan).await?;
         let parameters: Vec<F> = { parameters.iter() }
@@ -339,7 +341,7 @@ impl Model {
 
     fn inputs<'a>(
         &self,
-        minibatches: &'a [Minibatch],
+        minibatches: &'a [RandomMinibatch],
         starts: Option<&'a [u32]>,
         n: usize,
     ) -> Inputs<'a> {
@@ -390,21 +392,21 @@ async fn speed(gpu: &mut Gpu, inputs: &Inputs<'_>) -> Result<Vec<Speed>> {
 }
 
 /// A made-up minibatch.
-struct Minibatch {
+struct RandomMinibatch {
     ids: Vec<u32>,
     /// Where they are not the next inputs: none of them is but by chance.
     targets: Option<Vec<u32>>,
 }
 
-impl Minibatch {
-    fn new(plan: &Plan, seed: u64, vocab: usize) -> Minibatch {
+impl RandomMinibatch {
+    fn new(plan: &Plan, seed: u64, vocab: usize) -> RandomMinibatch {
         let mut stream = Stream::new(seed, Purpose::Check, 0);
         let most = vocab as u32 - 1;
         let mut draw = |count: usize| -> Vec<u32> {
             let id = |u: f32| ((f64::from(u) * vocab as f64) as u32).min(most);
             (0..count).map(|_| id(stream.uniform())).collect()
         };
-        Minibatch {
+        RandomMinibatch {
             ids: draw(plan.io.ids.map_or(0, |slot| plan.slot(slot).len())),
             targets: plan.io.targets.map(|slot| draw(plan.slot(slot).len())),
         }
