@@ -11,7 +11,7 @@ use wgrnn::op::{Control, Hyper, Plan};
 use wgrnn::rng::{Purpose, Stream};
 use wgrnn::train::settings::TeacherForcingName;
 use wgrnn::train::state::at_last_step;
-use wgrnn::train::{Event, Generator, Job, Length, Mixer, Settings, Trainer, Window};
+use wgrnn::train::{Event, Generator, Job, Length, MixedSegment, Mixer, Settings, Trainer};
 
 const VOCAB: usize = 7;
 /// The sums that a draw hangs on differ in their last bits between plans and devices, so that a draw next to an interval's
@@ -46,8 +46,8 @@ fn tokens(n: usize, below: usize) -> Vec<u32> {
         .collect()
 }
 
-fn window(ids: &[u32], epsilon: f64) -> Window<'_> {
-    Window {
+fn window(ids: &[u32], epsilon: f64) -> MixedSegment<'_> {
+    MixedSegment {
         ids,
         states: None,
         seed: SEED,
@@ -61,7 +61,7 @@ fn mix(
     spec: &Spec,
     batch: usize,
     parameters: &[f32],
-    window: &Window<'_>,
+    window: &MixedSegment<'_>,
 ) -> Vec<u32> {
     let plan = Arc::new(Generator::plan(spec, batch).unwrap());
     let mut mixer = block_on(Mixer::new(device, plan, parameters)).unwrap();
@@ -161,7 +161,7 @@ fn the_share_of_true_inputs_is_epsilon() {
     for epsilon in [0.5, 0.1] {
         let mut masks = Vec::new();
         for step in 0..4 {
-            let window = Window {
+            let window = MixedSegment {
                 step,
                 ..window(&ids, epsilon)
             };
@@ -238,7 +238,7 @@ fn made_inputs_are_draws_from_the_windows_scores() {
                 (0..len).map(|i| (i as f32).sin()).collect()
             })
             .collect();
-        let window = Window {
+        let window = MixedSegment {
             states: carried.then_some(&states),
             ..window(&ids, 0.3)
         };
@@ -305,7 +305,7 @@ fn windows_that_do_not_fit_are_refused() {
         (&ids[..], Some(&few[..]), "state.l0"),
         (&ids[..], Some(&none[..]), "states"),
     ] {
-        let window = Window {
+        let window = MixedSegment {
             states,
             ..window(ids, 0.0)
         };

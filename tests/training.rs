@@ -16,8 +16,8 @@ use wgrnn::train::settings::{
     LineOrderName, OptimizerName, Reduce, ScheduleName, TeacherForcingName,
 };
 use wgrnn::train::{
-    About, Checkpoint, Dynamic, Evaluator, Event, Figures, Generator, Job, Learner, Length, Mixer,
-    Settings, State, Trainer, Window, spec,
+    About, Checkpoint, Dynamic, Evaluator, Event, Figures, Generator, Job, Learner, Length,
+    MixedSegment, Mixer, Settings, State, Trainer, spec,
 };
 
 /// A text with some structure, of a few hundred characters.
@@ -414,7 +414,7 @@ fn a_step_is_made_of_mixed_inputs_and_true_targets() {
             .map(|(s, row)| setting.tokens[row * length + at + s])
             .collect();
         let reset = step % per_epoch == 0;
-        let window = Window {
+        let window = MixedSegment {
             ids: &ids,
             states: (!reset).then_some(&state.states),
             seed: 9,
@@ -426,7 +426,7 @@ fn a_step_is_made_of_mixed_inputs_and_true_targets() {
         let mut mixer = block_on(mixer).unwrap();
         let mixed = block_on(mixer.mix(&state.parameters, &window)).unwrap();
         assert_ne!(mixed, ids);
-        let anew = Window {
+        let anew = MixedSegment {
             states: None,
             ..window
         };

@@ -8,7 +8,7 @@ use wgrnn::cell::library;
 use wgrnn::data::Source;
 use wgrnn::exec::Device;
 use wgrnn::train::settings::{Files, SoftmaxName, resolve};
-use wgrnn::train::{About, Checkpoint, RunWriter, Settings, State, Text, spec, state};
+use wgrnn::train::{About, Checkpoint, RunWriter, Settings, State, TextRecord, spec, state};
 use wgrnn::{Error, Kind, Result};
 
 use super::load::Loaded;
@@ -208,7 +208,7 @@ fn source(m: &ArgMatches, about: &About, again: &str) -> Result<Source> {
 }
 
 /// Where the run found its validation text.
-fn valid_again(valid: &Text, again: &str) -> Result<Files> {
+fn valid_again(valid: &TextRecord, again: &str) -> Result<Files> {
     if is_stdin(valid) {
         return Err(Error::usage(
             "the run's validation text came from standard input: give it again with --valid, as a file or as -",
@@ -219,7 +219,7 @@ fn valid_again(valid: &Text, again: &str) -> Result<Files> {
     Ok(Files(files.collect()))
 }
 
-fn is_stdin(text: &Text) -> bool {
+fn is_stdin(text: &TextRecord) -> bool {
     text.files.iter().any(|f| f.as_os_str() == "-")
 }
 

@@ -7,7 +7,7 @@ use wgrnn::cell::{Cell, library};
 use wgrnn::data::{Corpus, Dataset, LeftOut, Source, VocabKind, Vocabulary, copied, plain_text};
 use wgrnn::paths;
 use wgrnn::train::settings::pairs;
-use wgrnn::train::{Settings, Text};
+use wgrnn::train::{Settings, TextRecord};
 use wgrnn::{Error, Result};
 
 use super::{losses, out};
@@ -18,9 +18,9 @@ pub const BUILTIN: (u64, usize) = (1, 1_000_000);
 /// A text, ready to be trained on.
 pub struct PreparedText {
     /// What is stored about it.
-    pub text: Text,
+    pub text: TextRecord,
     /// The same of a validation text of its own.
-    pub valid: Option<Text>,
+    pub valid: Option<TextRecord>,
     /// What is trained on.
     pub train: Dataset,
     /// What is validated on, maybe nothing.
@@ -116,12 +116,12 @@ pub fn prepare(
 }
 
 /// What a run stores about a text.
-pub fn stored(source: &Source, corpus: &Corpus) -> Result<Text> {
+pub fn stored(source: &Source, corpus: &Corpus) -> Result<TextRecord> {
     let (files, builtin) = match source {
         Source::Builtin { seed, chars } => (Vec::new(), Some((*seed, *chars))),
         Source::Files(files) => (files.iter().map(|f| absolute(f)).collect(), None),
     };
-    Ok(Text {
+    Ok(TextRecord {
         name: corpus.name.clone(),
         hash: corpus.hash()?.to_string(),
         files,

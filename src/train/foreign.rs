@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use safetensors::tensor::TensorView;
 
-use super::checkpoint::Tensor;
+use super::checkpoint::StoredTensor;
 use crate::cell::{Cell, SourceKind, VectorKind};
 use crate::error::{Error, Result, nearest};
 pub use file::File;
@@ -30,7 +30,7 @@ const ALIASES: usize = 64;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Foreign {
     /// The tensors.
-    pub tensors: BTreeMap<String, Tensor>,
+    pub tensors: BTreeMap<String, StoredTensor>,
     /// What was decided and a user should know, a line each.
     pub notes: Vec<String>,
     /// What the file calls them.
@@ -59,7 +59,7 @@ pub struct Sizes {
 }
 
 /// A file's tensors by name, those too that it has under a second name.
-struct Stored<'a> {
+struct FileTensors<'a> {
     views: BTreeMap<&'a str, TensorView<'a>>,
 }
 
@@ -71,12 +71,12 @@ impl Foreign {
     /// Usage: a name to ignore that no tensor has. Checkpoint: layers or parts that a model cannot have, more or other
     /// tensors than it has, elements that are no floats.
     pub fn read(file: &File<'_>, cell: &Cell, ignore: &[String]) -> Result<Foreign> {
-        let (mut stored, mut notes) = Stored::new(file)?;
+        let (mut stored, mut notes) = FileTensors::new(file)?;
         stored.leave_out(ignore)?;
         notes.extend(stored.leave_out_integers());
         stored.refuse()?;
 
-        let parts: Vec<layers::Part<'_>> = stored
+        let parts: Vec<layers::ParameterName<'_>> = stored
             .views
             .keys()
             .filter_map(|n| layers::part(n))
@@ -116,7 +116,7 @@ impl Foreign {
             }
             foreign
                 .tensors
-                .insert(ours.clone(), Tensor::f32(view.shape(), data));
+                .insert(ours.clone(), StoredTensor::f32(view.shape(), data));
             foreign.names.0.insert(ours.clone(), theirs.to_string());
         }
         if !rounded.is_empty() {
@@ -227,7 +227,13 @@ impl Foreign {
     }
 
     /// The width of the state that a weight [gates * H, H] multiplies.
-    fn width_of(&self, cell: &Cell, name: &str, tensor: &Tensor, gates: usize) -> Result<usize> {
+    fn width_of(
+        &self,
+        cell: &Cell,
+        name: &str,
+        tensor: &StoredTensor,
+        gates: usize,
+    ) -> Result<usize> {
         let shown = self.names.shown(name);
         let [rows, cols] = tensor.shape[..] else {
             return Err(Error::checkpoint(format!(
@@ -294,7 +300,7 @@ impl Foreign {
                 };
                 let hidden = rows / source.gates.len();
                 for (what, gates) in &gates {
-                    let zeros = Tensor::f32([gates * hidden], vec![0.0; gates * hidden]);
+                    let zeros = StoredTensor::f32([gates * hidden], vec![0.0; gates * hidden]);
                     self.tensors.insert(ours(what, layer), zeros);
                 }
                 filled.push(format!("layer {layer}"));
@@ -306,7 +312,7 @@ impl Foreign {
             && *cols > 0
             && !self.tensors.contains_key("head.bias")
         {
-            let zeros = Tensor::f32([*rows], vec![0.0; *rows]);
+            let zeros = StoredTensor::f32([*rows], vec![0.0; *rows]);
             self.tensors.insert("head.bias".into(), zeros);
             filled.push("the head".into());
         }
@@ -338,9 +344,9 @@ impl Names {
     }
 }
 
-impl<'a> Stored<'a> {
+impl<'a> FileTensors<'a> {
     /// All tensors of a file under all their names, and what is to be said of shared ones.
-    fn new(file: &'a File<'a>) -> Result<(Stored<'a>, Vec<String>)> {
+    fn new(file: &'a File<'a>) -> Result<(FileTensors<'a>, Vec<String>)> {
         let mut views: BTreeMap<&str, TensorView<'a>> = file.tensors.iter().collect();
         // safetensors' save_model stores a shared tensor once, and its other names in the metadata.
         let mut shared = BTreeSet::new();
@@ -368,7 +374,7 @@ impl<'a> Stored<'a> {
                 list(shared)
             )]
         };
-        Ok((Stored { views }, notes))
+        Ok((FileTensors { views }, notes))
     }
 
     /// Takes out what a user names.

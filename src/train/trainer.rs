@@ -9,7 +9,7 @@ use super::feed::{Batch, Place};
 use super::generator::{Choice, Generator};
 use super::job::{Job, Now};
 use super::metrics::{Figures, Made};
-use super::mixer::{Mixer, Window};
+use super::mixer::{MixedSegment, Mixer};
 use super::schedule::{Progress, Schedule};
 use super::state::{self, Best, Counters, State};
 use super::watch::Watch;
@@ -383,7 +383,7 @@ impl Trainer {
             Some(mixer) => mixer,
             none => none.insert(Mixer::new(&self.device, plan, &parameters).await?),
         };
-        let window = Window {
+        let window = MixedSegment {
             ids: &minibatch.ids,
             states: states.as_deref(),
             seed: self.job.settings.seed,

@@ -11,7 +11,7 @@ const MOST_PIECES: u64 = 4096;
 
 /// One fault: the keys that it lies in, the first of them leading, and what was expected and came.
 #[derive(Clone, Debug)]
-pub(super) struct Fault {
+pub(super) struct SettingFault {
     pub keys: Vec<String>,
     pub text: String,
 }
@@ -34,8 +34,8 @@ impl Settings {
         }
     }
 
-    pub(super) fn faults(&self, cells: &[&str]) -> Vec<Fault> {
-        let mut found = Found(Vec::new());
+    pub(super) fn faults(&self, cells: &[&str]) -> Vec<SettingFault> {
+        let mut found = SettingFaults(Vec::new());
 
         found.number("val", self.val, "0 to 0.9", |v| (0.0..=0.9).contains(&v));
         if let Some(files) = &self.valid
@@ -240,7 +240,7 @@ impl Settings {
     }
 
     /// What has a meaning only where every line is a sequence of its own.
-    fn line_settings(&self, found: &mut Found) {
+    fn line_settings(&self, found: &mut SettingFaults) {
         for (key, value) in [
             ("max-line", self.max_line),
             ("batch-tokens", self.batch_tokens),
@@ -302,7 +302,7 @@ impl Settings {
         }
     }
 
-    fn pieces(&self, found: &mut Found) {
+    fn pieces(&self, found: &mut SettingFaults) {
         found.whole("accumulate", self.accumulate as u64, 1, MOST_PIECES);
         let (steps, piece) = (self.seq_len, self.recompute);
         if piece == 0 {
@@ -337,7 +337,7 @@ impl Settings {
         }
     }
 
-    fn regularizers(&self, found: &mut Found) {
+    fn regularizers(&self, found: &mut SettingFaults) {
         for (key, rate, embedded) in [
             ("dropout-input", self.dropout_input, true),
             ("dropout-embedding", self.dropout_embedding, true),
@@ -360,7 +360,7 @@ impl Settings {
         }
     }
 
-    fn vocabulary(&self, found: &mut Found) {
+    fn vocabulary(&self, found: &mut SettingFaults) {
         let name = self.softmax;
         if let Some(list) = &self.cutoffs {
             if name != SoftmaxName::Adaptive {
@@ -397,7 +397,7 @@ impl Settings {
         }
     }
 
-    fn sampling(&self, found: &mut Found) {
+    fn sampling(&self, found: &mut SettingFaults) {
         let name = self.scheduled_sampling;
         if let Some(k) = self.sampling_k {
             let expected = match name {
@@ -461,12 +461,12 @@ fn factor(v: f64) -> bool {
     v as f32 > 0.0 && v <= 1.0
 }
 
-struct Found(Vec<Fault>);
+struct SettingFaults(Vec<SettingFault>);
 
-impl Found {
+impl SettingFaults {
     fn add(&mut self, keys: &[&str], text: String) {
         let keys = keys.iter().map(|key| key.to_string()).collect();
-        self.0.push(Fault { keys, text });
+        self.0.push(SettingFault { keys, text });
     }
 
     fn number(&mut self, key: &str, value: f64, expected: &str, fits: impl Fn(f64) -> bool) {
