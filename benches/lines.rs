@@ -11,7 +11,7 @@ use std::time::Instant;
 use clap::Parser;
 use pollster::block_on;
 use wgrnn::cell::library;
-use wgrnn::data::{Batching, Dataset, LineRules, Source};
+use wgrnn::data::{Batching, Dataset, LineRules, TextSource};
 use wgrnn::exec::Device;
 use wgrnn::train::settings::{LineOrderName, Vocab};
 use wgrnn::train::{Event, Job, Length, Settings, Trainer, spec};
@@ -139,7 +139,7 @@ fn strategies(base: &Settings, mean: usize, only: &[String]) -> Vec<(String, Set
 
 fn run(args: &Args) -> Result<()> {
     let base = settings(args);
-    let corpus = Source::Files(vec![args.text.clone()]).open(&std::env::temp_dir())?;
+    let corpus = TextSource::Files(vec![args.text.clone()]).open(&std::env::temp_dir())?;
     let vocabulary = corpus.vocabulary(&base.recipe())?;
     let (lines, _) = corpus.lines(&vocabulary, LineRules::default())?;
     let mean = lines.predictions() as usize / lines.len();

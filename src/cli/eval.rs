@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Arg, ArgMatches, Command, value_parser};
 use pollster::block_on;
 use serde_json::json;
-use wgrnn::data::{Dataset, Source, Vocabulary};
+use wgrnn::data::{Dataset, TextSource, Vocabulary};
 use wgrnn::train::{Dynamic, Evaluation, Evaluator, Learner, Unknown, state};
 use wgrnn::{Error, Result};
 
@@ -69,7 +69,7 @@ fn number(name: &'static str) -> Arg {
 pub fn run(m: &ArgMatches) -> Result<()> {
     let loaded = Loaded::from_args(m)?;
     let files: Vec<PathBuf> = m.get_many("text").unwrap_or_default().cloned().collect();
-    let corpus = text::open(&Source::Files(files), None)?;
+    let corpus = text::open(&TextSource::Files(files), None)?;
     let vocabulary = &loaded.saved.about.vocabulary;
     let dataset = text::dataset(&corpus, vocabulary, &loaded.settings)?;
     if let Some(lr) = m.get_one::<f64>("dynamic") {
@@ -105,7 +105,7 @@ fn dynamic(m: &ArgMatches, loaded: &Loaded, lr: f64, dataset: &Dataset) -> Resul
     let learned = match file {
         None => None,
         Some(file) => {
-            let corpus = text::open(&Source::Files(vec![file.clone()]), None)?;
+            let corpus = text::open(&TextSource::Files(vec![file.clone()]), None)?;
             let vocabulary = &loaded.saved.about.vocabulary;
             Some(text::dataset(&corpus, vocabulary, &loaded.settings)?)
         }

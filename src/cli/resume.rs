@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::ArgMatches;
 use toml::Table;
 use wgrnn::cell::library;
-use wgrnn::data::Source;
+use wgrnn::data::TextSource;
 use wgrnn::exec::Device;
 use wgrnn::train::settings::{Files, SoftmaxName, resolve};
 use wgrnn::train::{About, Checkpoint, RunWriter, Settings, State, TextRecord, spec, state};
@@ -185,23 +185,23 @@ fn first_state(planned: &Planned, about: &About, checkpoint: &Checkpoint) -> Res
 }
 
 /// The text that was given, else the run's own; `again` is how another place of that is said.
-fn source(m: &ArgMatches, about: &About, again: &str) -> Result<Source> {
+fn source(m: &ArgMatches, about: &About, again: &str) -> Result<TextSource> {
     let files: Vec<PathBuf> = m.get_many("files").unwrap_or_default().cloned().collect();
     if !files.is_empty() {
-        return Ok(Source::Files(files));
+        return Ok(TextSource::Files(files));
     }
     match &about.text {
         None => Err(Error::usage(
             "the run's weights were imported, so it has no text yet: give one",
         )),
         Some(text) => match text.builtin {
-            Some((seed, chars)) => Ok(Source::Builtin { seed, chars }),
+            Some((seed, chars)) => Ok(TextSource::Builtin { seed, chars }),
             None if is_stdin(text) => Err(Error::usage(
                 "the run's text came from standard input: give it again, as a file or as -",
             )),
             None => {
                 kept::present(text, again)?;
-                Ok(Source::Files(text.files.clone()))
+                Ok(TextSource::Files(text.files.clone()))
             }
         },
     }

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use wgrnn::cell::constants::set_constants;
 use wgrnn::cell::{Cell, library};
-use wgrnn::data::{Corpus, Dataset, LeftOut, Source, VocabKind, Vocabulary, copied, plain_text};
+use wgrnn::data::{
+    Corpus, Dataset, LeftOut, TextSource, VocabKind, Vocabulary, copied, plain_text,
+};
 use wgrnn::paths;
 use wgrnn::train::settings::pairs;
 use wgrnn::train::{Settings, TextRecord};
@@ -30,18 +32,18 @@ pub struct PreparedText {
 }
 
 /// Where the text is: `files`, or the built-in corpus without any.
-pub fn source(files: &[PathBuf]) -> Source {
+pub fn source(files: &[PathBuf]) -> TextSource {
     match files {
-        [] => Source::Builtin {
+        [] => TextSource::Builtin {
             seed: BUILTIN.0,
             chars: BUILTIN.1,
         },
-        files => Source::Files(files.to_vec()),
+        files => TextSource::Files(files.to_vec()),
     }
 }
 
 /// Opens a text; what it needs of temporary files goes beside `near`, or to the system's folder for them.
-pub fn open(source: &Source, near: Option<&Path>) -> Result<Corpus> {
+pub fn open(source: &TextSource, near: Option<&Path>) -> Result<Corpus> {
     let beside = near.and_then(|path| {
         let path = std::path::absolute(path).ok()?;
         let folder = path.ancestors().skip(1).find(|folder| folder.is_dir())?;
@@ -73,7 +75,7 @@ pub fn read(path: &Path) -> Result<String> {
 
 /// Tokens of a text, split into training and validation part.
 pub fn prepare(
-    source: &Source,
+    source: &TextSource,
     corpus: &Corpus,
     vocabulary: &Vocabulary,
     settings: &Settings,
@@ -82,7 +84,7 @@ pub fn prepare(
         None => None,
         Some(files) => {
             check_validation(source, settings)?;
-            let source = Source::Files(files.0.iter().map(|f| paths::from_text(f)).collect());
+            let source = TextSource::Files(files.0.iter().map(|f| paths::from_text(f)).collect());
             let opened = source.open(corpus.folder())?;
             Some((source, opened))
         }
@@ -116,10 +118,10 @@ pub fn prepare(
 }
 
 /// What a run stores about a text.
-pub fn stored(source: &Source, corpus: &Corpus) -> Result<TextRecord> {
+pub fn stored(source: &TextSource, corpus: &Corpus) -> Result<TextRecord> {
     let (files, builtin) = match source {
-        Source::Builtin { seed, chars } => (Vec::new(), Some((*seed, *chars))),
-        Source::Files(files) => (files.iter().map(|f| absolute(f)).collect(), None),
+        TextSource::Builtin { seed, chars } => (Vec::new(), Some((*seed, *chars))),
+        TextSource::Files(files) => (files.iter().map(|f| absolute(f)).collect(), None),
     };
     Ok(TextRecord {
         name: corpus.name.clone(),
@@ -130,11 +132,11 @@ pub fn stored(source: &Source, corpus: &Corpus) -> Result<TextRecord> {
 }
 
 /// Refuses a validation text that cannot go with a training text from `source`, before anything is read.
-pub fn check_validation(source: &Source, settings: &Settings) -> Result<()> {
+pub fn check_validation(source: &TextSource, settings: &Settings) -> Result<()> {
     let Some(valid) = &settings.valid else {
         return Ok(());
     };
-    let Source::Files(texts) = source else {
+    let TextSource::Files(texts) = source else {
         return Err(Error::usage(
             "--valid: expected a text to train on beside it, got none; texts go before --valid, which takes all names up to \
              the next flag",

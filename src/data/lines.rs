@@ -325,7 +325,7 @@ impl LinesWriter {
 mod tests {
     use super::*;
     use crate::data::vocab::{Recipe, VocabKind};
-    use crate::data::{Corpus, Source};
+    use crate::data::{Corpus, TextSource};
     use crate::error::Kind;
     use std::fs;
 
@@ -335,7 +335,7 @@ mod tests {
         for (n, text) in texts.iter().enumerate() {
             fs::write(path(n), text).unwrap();
         }
-        let corpus = { Source::Files((0..texts.len()).map(path).collect()) }
+        let corpus = { TextSource::Files((0..texts.len()).map(path).collect()) }
             .open(dir.path())
             .unwrap();
         let recipe = Recipe {

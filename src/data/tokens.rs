@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::path::Path;
 
-use super::store::{IN_MEMORY, Store, StoreWriter};
+use super::store::{ByteStore, IN_MEMORY, StoreWriter};
 use crate::error::{Error, Result};
 
 /// Token ids `[N]`, in memory or, where they are many, in a temporary file. Clones and slices share them.
@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 /// An id takes one, two or four bytes, by the size of the vocabulary.
 #[derive(Clone, Debug)]
 pub struct Tokens {
-    store: Store,
+    store: ByteStore,
     /// Bytes of an id.
     width: usize,
     /// Where this slice begins and how long it is, in ids.
@@ -32,7 +32,7 @@ impl Tokens {
 
     /// Whether they lie in a file.
     pub fn in_file(&self) -> bool {
-        matches!(self.store, Store::File { .. })
+        matches!(self.store, ByteStore::File { .. })
     }
 
     /// Bytes of memory that the ids of this slice take; none where they lie in a file.
@@ -70,7 +70,7 @@ impl Tokens {
         let from = (self.start + at as u64) * self.width as u64;
         let bytes = ids.len() * self.width;
         match &self.store {
-            Store::Memory(all) => {
+            ByteStore::Memory(all) => {
                 let from = from as usize;
                 unpack(&all[from..from + bytes], self.width, ids);
             }
@@ -191,7 +191,7 @@ impl From<&[u32]> for Tokens {
         let width = width(vocab);
         let bytes = { ids.iter() }.flat_map(|id| id.to_le_bytes().into_iter().take(width));
         Tokens {
-            store: Store::Memory(bytes.collect()),
+            store: ByteStore::Memory(bytes.collect()),
             width,
             start: 0,
             len: ids.len(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::feed::Batch;
-use crate::data::{BatchSize, Carry, Dataset, LineBatches, Lines, Packed, Segments};
+use crate::data::{BatchSize, Dataset, LineBatches, Lines, PackedSequences, Segments, StateCarry};
 use crate::error::{Error, Result};
 use crate::exec::{Device, Engine, Inputs};
 use crate::model::{Dims, Mode, Spec};
@@ -213,7 +213,7 @@ async fn evaluate(
             batches,
             packing,
         } => Box::new(batches.iter().map(|batch| {
-            let packed = Packed::new(lines, batch)?;
+            let packed = PackedSequences::new(lines, batch)?;
             Ok(Batch::packed(packed, packing))
         })),
     };
@@ -233,7 +233,7 @@ async fn evaluate(
             weights: window.weights.as_deref(),
             starts: window.starts.as_deref(),
             control: Control {
-                reset: u32::from(window.carry == Carry::Reset),
+                reset: u32::from(window.carry == StateCarry::Reset),
                 ..Control::default()
             },
             hyper: Hyper::default(),

@@ -8,7 +8,7 @@ use super::generator::Generator;
 use super::settings::{Length, Reduce, Settings};
 use super::state::{Counters, State};
 use super::teacher_forcing::TeacherForcing;
-use crate::data::{Carry, Dataset, Streams};
+use crate::data::{Dataset, StateCarry, Streams};
 use crate::error::Result;
 use crate::exec::Inputs;
 use crate::model::{Dims, Mode, Spec, initialize};
@@ -229,7 +229,7 @@ impl Job {
             control: Control {
                 key: rng::key(self.settings.seed, Purpose::Dropout),
                 step: [now.step as u32, (now.step >> 32) as u32],
-                reset: u32::from(batch.carry == Carry::Reset),
+                reset: u32::from(batch.carry == StateCarry::Reset),
             },
             hyper: Hyper {
                 lr: now.lr,

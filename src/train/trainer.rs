@@ -13,7 +13,7 @@ use super::mixer::{MixedSegment, Mixer};
 use super::schedule::{Progress, Schedule};
 use super::state::{self, Best, Counters, State};
 use super::watch::Watch;
-use crate::data::{Carry, Padding};
+use crate::data::{Padding, StateCarry};
 use crate::error::{Error, Kind, Result};
 use crate::exec::{Device, Engine, Outcome};
 use crate::op::SlotId;
@@ -376,8 +376,8 @@ impl Trainer {
         }
         let parameters = self.engine.read(self.parameters).await?;
         let states = match minibatch.carry {
-            Carry::Reset => None,
-            Carry::Keep => Some(self.states().await?),
+            StateCarry::Reset => None,
+            StateCarry::Keep => Some(self.states().await?),
         };
         let mixer = match &mut self.mixer {
             Some(mixer) => mixer,

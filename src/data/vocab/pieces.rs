@@ -15,7 +15,7 @@ use tokenizers::processors::PostProcessorWrapper;
 use tokenizers::{OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer, Tokenizer};
 
 use super::dropped::{culprit, dropped, may_drop};
-use super::losses::Losses;
+use super::losses::DecodingLosses;
 pub(super) use super::windows::{Cutting, Out, PieceStream};
 use super::words::Words;
 use crate::error::{Error, Result};
@@ -216,7 +216,7 @@ impl Pieces {
     ///
     /// # Errors
     /// `Kind::Data` where the tokenizer fails.
-    pub fn encode_lines(&self, lines: &[(String, u64)]) -> Result<Vec<(Vec<u32>, Losses)>> {
+    pub fn encode_lines(&self, lines: &[(String, u64)]) -> Result<Vec<(Vec<u32>, DecodingLosses)>> {
         { lines.par_iter() }
             .map(|(text, at)| {
                 let ids = self.encode(text, *at)?;

@@ -222,8 +222,16 @@ fn whole(json: &str, text: &str) -> Vec<u32> {
 }
 
 /// The ids of a text that comes in blocks of about `block` bytes, and how many were found before its end.
-fn in_blocks(pieces: &Pieces, text: &str, block: usize) -> Result<(Vec<u32>, usize, Losses)> {
-    let (mut ids, mut lost, mut stream) = (Vec::new(), Losses::default(), PieceStream::default());
+fn in_blocks(
+    pieces: &Pieces,
+    text: &str,
+    block: usize,
+) -> Result<(Vec<u32>, usize, DecodingLosses)> {
+    let (mut ids, mut lost, mut stream) = (
+        Vec::new(),
+        DecodingLosses::default(),
+        PieceStream::default(),
+    );
     let mut out = Out {
         ids: &mut ids,
         losses: &mut lost,
