@@ -3,7 +3,9 @@
 use super::derive::{carries, made_nodes, reverse};
 use super::graph::{Graph, Id, Node};
 use super::level::{back_level, find, gate_level, leaf, reduction_level, settled, waiting};
-use super::stage::{Adjoint, Compiled, Cut, Load, Operand, Program, Stage, Store, Sum, Term};
+use super::stage::{
+    Adjoint, Compiled, Load, ProductSum, Program, Stage, StageCut, Store, Term, TermOperand,
+};
 use super::{Cell, SourceKind, reduction};
 
 pub(super) fn compile(cell: &Cell, training: bool) -> Compiled {
@@ -93,7 +95,7 @@ fn forward(cell: &Cell, level: &[usize], saved: &[Id], training: bool, compiled:
     } else {
         (&Store::Saved, &Load::Saved)
     };
-    let cut = Cut {
+    let cut = StageCut {
         graph: &cell.graph,
         level,
         load: &load,
@@ -131,11 +133,11 @@ fn unit_by_unit(stages: &[Stage]) -> bool {
     matches!(stages, [stage] if stage.reductions.is_empty())
 }
 
-fn gate_sum(cell: &Cell, gate: usize) -> Sum {
+fn gate_sum(cell: &Cell, gate: usize) -> ProductSum {
     let gate = &cell.gates[gate];
     let operand = match cell.sources[gate.source].kind {
-        SourceKind::Previous(k) => Operand::Previous(k),
-        SourceKind::Made { slot, .. } => Operand::Made(slot),
+        SourceKind::Previous(k) => TermOperand::Previous(k),
+        SourceKind::Made { slot, .. } => TermOperand::Made(slot),
         SourceKind::Input => unreachable!("products of the input are made before the loop"),
     };
     let term = Term {
@@ -143,7 +145,7 @@ fn gate_sum(cell: &Cell, gate: usize) -> Sum {
         source: gate.source,
         block: gate.block,
     };
-    Sum {
+    ProductSum {
         terms: vec![term],
         transposed: false,
     }
@@ -269,7 +271,7 @@ fn backward(cell: &Cell, compiled: &mut Compiled) -> Vec<Id> {
         _ if id < forward => leaf(graph, id).or_else(|| stored(cell, &saved, id)),
         _ => leaf(graph, id).or_else(|| parked(id).filter(|_| level[id] < stage)),
     };
-    let cut = Cut {
+    let cut = StageCut {
         graph,
         level: &level,
         load: &load,
@@ -278,14 +280,14 @@ fn backward(cell: &Cell, compiled: &mut Compiled) -> Vec<Id> {
     };
     let (programs, scratch) = cut.programs(stages, &outputs, rows.len());
     compiled.scratch = scratch;
-    let sum = |s: usize| Sum {
+    let sum = |s: usize| ProductSum {
         terms: source_deltas(s)
             .into_iter()
             .map(|(block, delta)| Term {
                 operand: if made(s) {
-                    Operand::Delta(delta)
+                    TermOperand::Delta(delta)
                 } else {
-                    Operand::NextDelta(delta)
+                    TermOperand::NextDelta(delta)
                 },
                 source: s,
                 block,
@@ -365,7 +367,7 @@ fn choose_saved(
 }
 
 /// The adjoint of each state before the first step: its carry plus what comes back through the products.
-fn initial(cell: &Cell, carries: &[bool], sum: impl Fn(usize) -> Sum) -> Stage {
+fn initial(cell: &Cell, carries: &[bool], sum: impl Fn(usize) -> ProductSum) -> Stage {
     use super::operator::Binary;
     use super::stage::Instr;
     let mut program = Program::default();

@@ -33,7 +33,7 @@ pub use stage::{Compiled, Stage};
 
 /// What a product multiplies: a vector that belongs to a whole row, so it must be complete before any unit's product.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Source {
+pub struct ProductSource {
     /// Which vector.
     pub kind: SourceKind,
     /// The parameter's name without its layer: `weight_ih`, `weight_hh`, `weight_n`.
@@ -42,7 +42,7 @@ pub struct Source {
     pub gates: Vec<usize>,
 }
 
-/// Which vector a [`Source`] is.
+/// Which vector a [`ProductSource`] is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SourceKind {
     /// The input x `[D]`.
@@ -143,7 +143,7 @@ pub struct Cell {
     /// The new value of each state.
     pub new_states: Vec<Id>,
     /// What products multiply.
-    pub sources: Vec<Source>,
+    pub sources: Vec<ProductSource>,
     /// The blocks of the products, in the order of the equations.
     pub gates: Vec<GateProduct>,
     /// The learned vectors, in the order of the equations.

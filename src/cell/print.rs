@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::reduction::{EPS, Reduction};
-use super::stage::{Instr, Load, Operand, Program, Stage, Store};
+use super::stage::{Instr, Load, Program, Stage, Store, TermOperand};
 use super::{Cell, Compiled};
 
 impl Cell {
@@ -45,12 +45,12 @@ impl Cell {
         text
     }
 
-    fn operand(&self, operand: Operand) -> String {
+    fn operand(&self, operand: TermOperand) -> String {
         match operand {
-            Operand::Previous(k) => format!("{}'", self.states[k]),
-            Operand::Made(i) => format!("made{i}"),
-            Operand::Delta(i) => format!("delta{i}"),
-            Operand::NextDelta(i) => format!("delta{i}[t+1]"),
+            TermOperand::Previous(k) => format!("{}'", self.states[k]),
+            TermOperand::Made(i) => format!("made{i}"),
+            TermOperand::Delta(i) => format!("delta{i}"),
+            TermOperand::NextDelta(i) => format!("delta{i}[t+1]"),
         }
     }
 

@@ -103,7 +103,7 @@ pub struct Program {
 
 /// The vector [B, H] that a term multiplies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Operand {
+pub enum TermOperand {
     /// A state of the previous step.
     Previous(usize),
     /// A value made within this step.
@@ -118,7 +118,7 @@ pub enum Operand {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Term {
     /// What is multiplied.
-    pub operand: Operand,
+    pub operand: TermOperand,
     /// The index of the source whose weight it is.
     pub source: usize,
     /// The block of H columns of that weight.
@@ -127,7 +127,7 @@ pub struct Term {
 
 /// A sum of products for every unit: forward over the weight's rows, backward over its columns.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Sum {
+pub struct ProductSum {
     /// Its products.
     pub terms: Vec<Term>,
     /// Whether the weights are used transposed, as the backward pass does.
@@ -138,7 +138,7 @@ pub struct Sum {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Stage {
     /// The sums of products that the program reads with [`Load::Sum`].
-    pub sums: Vec<Sum>,
+    pub sums: Vec<ProductSum>,
     /// The numbers of rows that the program reads with [`Load::Reduction`].
     pub reductions: Vec<Reduction>,
     /// The elementwise part.
@@ -190,7 +190,7 @@ pub struct Compiled {
 }
 
 /// How to cut a graph into stages: what can be loaded where, and where values that cross stages are parked.
-pub(super) struct Cut<'a> {
+pub(super) struct StageCut<'a> {
     pub graph: &'a Graph,
     /// The first stage in which each node can be known.
     pub level: &'a [usize],
@@ -202,7 +202,7 @@ pub(super) struct Cut<'a> {
     pub unpark: &'a dyn Fn(usize) -> Load,
 }
 
-impl Cut<'_> {
+impl StageCut<'_> {
     /// Programs for `stages` stages that leave every output in its place; parks from number `parked` on and returns how
     /// many places are taken at the end.
     pub fn programs(
