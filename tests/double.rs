@@ -119,7 +119,7 @@ fn functions_are_within_a_few_roundings_of_f64() {
         };
         let plan = doubled(spec.plan(dims, Mode::Evaluate).unwrap());
         let mut gpu = block_on(Gpu::with_tile(device(), plan.clone(), &Tile::SOFTWARE)).unwrap();
-        let table = { plan.parameters.iter() }.find(|p| p.matrix.rows == rows);
+        let table = plan.parameters.iter().find(|p| p.matrix.rows == rows);
         let table = table.unwrap().matrix;
         let mut parameters = vec![0.0; plan.arena];
         for (n, x) in arguments.iter().enumerate() {

@@ -184,13 +184,11 @@ fn a_second_run_in_the_folder_is_refused_and_a_killed_one_leaves_no_lock() {
 /// Steps and losses of a run's metrics.
 fn losses(sandbox: &Sandbox, run: &str) -> Vec<(u64, String)> {
     let text = fs::read_to_string(sandbox.at(run).join("metrics.jsonl")).unwrap();
-    {
-        text.lines()
-            .map(|l| serde_json::from_str::<Value>(l).unwrap())
-    }
-    .filter(|l| l.get("loss").is_some())
-    .map(|l| (l["step"].as_u64().unwrap(), l["loss"].to_string()))
-    .collect()
+    text.lines()
+        .map(|l| serde_json::from_str::<Value>(l).unwrap())
+        .filter(|l| l.get("loss").is_some())
+        .map(|l| (l["step"].as_u64().unwrap(), l["loss"].to_string()))
+        .collect()
 }
 
 /// Killed without warning at random moments, a training goes on each time, and ends in the bits of one that never

@@ -114,7 +114,9 @@ fn compare(twins: &mut Twins, minibatch: &Minibatch) {
     let inputs = minibatch.inputs(weighted);
     let rows = pollster::block_on(twins.operations(&inputs)).unwrap();
     assert!(rows.len() >= twins.plan().ops.len());
-    let faults: Vec<String> = { rows.iter().filter(|r| !r.passed()) }
+    let faults: Vec<String> = rows
+        .iter()
+        .filter(|r| !r.passed())
         .map(|r| r.fault())
         .collect();
     assert!(faults.is_empty(), "{}", faults.join("\n"));
@@ -689,7 +691,9 @@ fn an_injected_fault_is_found_and_named() {
         let minibatch = Minibatch::new(&plan, 1, true);
         let inputs = minibatch.inputs(false);
         let rows = pollster::block_on(pair.operations(&inputs)).unwrap();
-        let blamed: Vec<&str> = { rows.iter().filter(|r| !r.passed()) }
+        let blamed: Vec<&str> = rows
+            .iter()
+            .filter(|r| !r.passed())
             .map(|r| r.op.as_str())
             .collect();
         assert!(injected, "{label}: the text to change is gone");
@@ -717,7 +721,9 @@ fn the_gpu_takes_over_at_any_operation() {
             .unwrap();
         let mut pair = twins(&device, plan, &Tile::SOFTWARE);
         let rows = pollster::block_on(pair.from_op(&minibatch.inputs(false), name)).unwrap();
-        let faults: Vec<String> = { rows.iter().filter(|r| !r.passed()) }
+        let faults: Vec<String> = rows
+            .iter()
+            .filter(|r| !r.passed())
             .map(|r| r.fault())
             .collect();
         assert!(faults.is_empty(), "from {name}: {}", faults.join("\n"));

@@ -149,7 +149,10 @@ fn rows_of_a_window_are_f16_and_nothing_else_is() {
         half: false,
         ..spec.clone()
     });
-    let rows: u64 = { plan.slots.iter().filter(|s| s.half) }
+    let rows: u64 = plan
+        .slots
+        .iter()
+        .filter(|s| s.half)
         .map(|s| s.bytes())
         .sum();
     // What loss scaling keeps is all that comes to it.

@@ -74,7 +74,7 @@ fn modules_of_pytorch_have_pytorchs_loss() {
         seen.push(format!("{name}.safetensors"));
     }
     let folder = fs::read_dir(module("tied").parent().unwrap()).unwrap();
-    let mut all: Vec<String> = { folder }
+    let mut all: Vec<String> = folder
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     all.sort();

@@ -229,7 +229,9 @@ fn golden_sequences<F: Number>(fast: bool, tolerance: f64) {
         let lengths: Vec<usize> = file.get("lengths").iter().map(|x| *x as usize).collect();
         let (batch, steps) = (lengths.len(), lengths[0]);
         let (ids, targets) = (words("ids"), words("targets"));
-        let sequences: Vec<(Vec<u32>, Vec<u32>)> = { lengths.iter().enumerate() }
+        let sequences: Vec<(Vec<u32>, Vec<u32>)> = lengths
+            .iter()
+            .enumerate()
             .map(|(b, n)| {
                 let column = |all: &[u32]| (0..*n).map(|t| all[t * batch + b]).collect();
                 (column(&ids), column(&targets))

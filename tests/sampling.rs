@@ -94,7 +94,7 @@ fn a_certain_token_becomes_every_later_input() {
     for spec in specs {
         let plan = Generator::plan(&spec, batch).unwrap();
         let mut parameters = parameters(&plan);
-        let bias = { plan.parameters.iter() }.find(|p| p.name == "head.bias");
+        let bias = plan.parameters.iter().find(|p| p.name == "head.bias");
         parameters[bias.unwrap().matrix.offset + certain as usize] = 1e4;
         let of = |epsilon| {
             mix(
@@ -125,7 +125,7 @@ fn the_model_reads_what_it_made() {
     let plan = Generator::plan(&spec, batch).unwrap();
     let mut parameters = vec![0.0; plan.arena];
     for (name, shift) in [("rnn.weight", 0), ("head.weight", 1)] {
-        let found = { plan.parameters.iter() }.find(|p| p.name.starts_with(name));
+        let found = plan.parameters.iter().find(|p| p.name.starts_with(name));
         let parameter = found.unwrap();
         let m = parameter.matrix;
         assert_eq!((m.rows, m.cols), (VOCAB, VOCAB));
@@ -155,7 +155,7 @@ fn the_share_of_true_inputs_is_epsilon() {
     let ids = tokens((steps + 1) * batch, VOCAB - 1);
     let plan = Arc::new(Generator::plan(&spec, batch).unwrap());
     let mut parameters = parameters(&plan);
-    let bias = { plan.parameters.iter() }.find(|p| p.name == "head.bias");
+    let bias = plan.parameters.iter().find(|p| p.name == "head.bias");
     parameters[bias.unwrap().matrix.offset + certain as usize] = 1e4;
     let mut mixer = block_on(Mixer::new(&Device::Cpu, plan, &parameters)).unwrap();
     for epsilon in [0.5, 0.1] {
@@ -167,7 +167,8 @@ fn the_share_of_true_inputs_is_epsilon() {
             };
             let mixed = block_on(mixer.mix(&parameters, &window)).unwrap();
             assert_eq!(mixed[..batch], ids[..batch]);
-            let mask: Vec<bool> = { mixed[batch..steps * batch].iter() }
+            let mask: Vec<bool> = mixed[batch..steps * batch]
+                .iter()
                 .map(|id| *id != certain)
                 .collect();
             assert!(!masks.contains(&mask), "step {step} repeats another");
@@ -232,7 +233,10 @@ fn made_inputs_are_draws_from_the_windows_scores() {
                 *x = (i as f32).cos();
             }
         }
-        let states: Vec<Vec<f32>> = { whole.io.states.iter() }
+        let states: Vec<Vec<f32>> = whole
+            .io
+            .states
+            .iter()
             .map(|slot| {
                 let len = whole.slot(*slot).len() / (steps + 1);
                 (0..len).map(|i| (i as f32).sin()).collect()

@@ -20,7 +20,10 @@ fn pieces(normalizer: Value) -> String {
         "<unk>", "▁cat", "▁sat", "▁a", "▁mat", "The", "the", "on", "▁", ".", "\n",
     ];
     let letters = "abcdefghijklmnopqrstuvwxyzT".chars().map(String::from);
-    let vocab: Vec<(String, f64)> = { words.map(String::from).into_iter().chain(letters) }
+    let vocab: Vec<(String, f64)> = words
+        .map(String::from)
+        .into_iter()
+        .chain(letters)
         .enumerate()
         .map(|(n, word)| (word, -0.1 * n as f64))
         .collect();

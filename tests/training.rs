@@ -469,7 +469,7 @@ fn scheduled_sampling_from_weights_that_are_not_finite_stops_the_run() {
     let job = setting.job(50);
     let mut state = job.start().unwrap();
     // The first step keeps all its true inputs.
-    let bad = { job.plan.parameters.iter() }.find(|p| p.name == "head.bias");
+    let bad = job.plan.parameters.iter().find(|p| p.name == "head.bias");
     state.parameters[bad.unwrap().matrix.offset] = f32::NAN;
     state.counters.step = 3;
     let mut trainer = block_on(Trainer::new(Device::Cpu, job, state)).unwrap();
@@ -796,7 +796,9 @@ fn what_is_not_finite_anywhere_changes_neither_weights_nor_moments() {
         .map(|(n, _)| Injected::Weight(n));
     let states = (0..io.states.len()).map(Injected::State);
     let mut cases: Vec<(Injected, f32)> = weights.chain(states).map(|p| (p, f32::NAN)).collect();
-    let head = { plan.parameters.iter() }
+    let head = plan
+        .parameters
+        .iter()
         .position(|p| p.name == "head.weight")
         .unwrap();
     for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {

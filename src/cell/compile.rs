@@ -122,7 +122,9 @@ fn forward(cell: &Cell, level: &[usize], saved: &[Id], training: bool, compiled:
     let inside = cell.made() == 0 && !cell.is_feed_forward();
     compiled.in_place =
         inside && unit_by_unit(&compiled.backward) && compiled.saved == compiled.deltas;
-    let gates_of_input = { cell.input_source() }.map_or(0, |s| cell.sources[s].gates.len());
+    let gates_of_input = cell
+        .input_source()
+        .map_or(0, |s| cell.sources[s].gates.len());
     compiled.over_projection =
         inside && unit_by_unit(&compiled.forward) && (1..=compiled.saved).contains(&gates_of_input);
 }

@@ -190,7 +190,8 @@ impl ProgramEvaluator {
                         this.registers - 1
                     });
                     let code_at = code.with(|a| place[a]);
-                    let mut dead: Vec<usize> = { code.operands() }
+                    let mut dead: Vec<usize> = code
+                        .operands()
                         .filter(|a| last_use[*a] == i)
                         .filter_map(|a| match place[a] {
                             Location::Register(r) => Some(r),

@@ -236,7 +236,9 @@ impl StageCut<'_> {
                 open.extend(self.graph.operands(id));
             }
         }
-        let programs = { wanted.iter().enumerate() }
+        let programs = wanted
+            .iter()
+            .enumerate()
             .map(|(stage, outputs)| self.program(stage, outputs, &parking))
             .collect();
         (programs, parked)
@@ -262,7 +264,7 @@ impl StageCut<'_> {
     /// The instructions of a stage, in the order of the nodes.
     fn program(&self, stage: usize, outputs: &[(Store, Id)], parking: &[(Id, usize)]) -> Program {
         let leaf = |id: Id| {
-            let parked = || { parking.iter() }.find(|p| p.0 == id && self.level[id] < stage);
+            let parked = || parking.iter().find(|p| p.0 == id && self.level[id] < stage);
             (self.load)(id, stage).or_else(|| parked().map(|p| (self.unpark)(p.1)))
         };
         let mut needed = vec![false; self.graph.len()];

@@ -279,10 +279,14 @@ async fn drive(
 fn with_last_good(e: Error, run: &Run, until: Option<u64>) -> Error {
     let until = until.unwrap_or(u64::MAX);
     let steps = run.checkpoints().unwrap_or_default();
-    let paths = { steps.iter().rev() }
+    let paths = steps
+        .iter()
+        .rev()
         .filter(|step| **step <= until)
         .map(|step| run.checkpoint_path(*step));
-    let good = { paths.chain([run.best_path()]) }.find(|path| Checkpoint::load(path).is_ok());
+    let good = paths
+        .chain([run.best_path()])
+        .find(|path| Checkpoint::load(path).is_ok());
     let text = match good {
         Some(path) => format!("the last good checkpoint is {}", path.display()),
         None => "no good checkpoint is left".to_string(),

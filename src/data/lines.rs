@@ -335,7 +335,7 @@ mod tests {
         for (n, text) in texts.iter().enumerate() {
             fs::write(path(n), text).unwrap();
         }
-        let corpus = { TextSource::Files((0..texts.len()).map(path).collect()) }
+        let corpus = TextSource::Files((0..texts.len()).map(path).collect())
             .open(dir.path())
             .unwrap();
         let recipe = Recipe {
@@ -424,16 +424,15 @@ mod tests {
     #[test]
     fn a_text_without_lines_is_refused() {
         let (_dir, corpus, v) = open(&["a b c\n"]);
-        let e = {
-            corpus.lines(
+        let e = corpus
+            .lines(
                 &v,
                 LineRules {
                     max: 2,
                     long: LongLines::Drop,
                 },
             )
-        }
-        .unwrap_err();
+            .unwrap_err();
         assert_eq!(e.kind, Kind::Data);
         assert!(
             e.message.ends_with("found none (0 empty, 1 too long)"),

@@ -195,7 +195,9 @@ struct StoreReader<'a> {
 impl Read for StoreReader<'_> {
     fn read(&mut self, bytes: &mut [u8]) -> std::io::Result<usize> {
         let count = (bytes.len() as u64).min(self.store.len() - self.at) as usize;
-        { self.store.read(self.at, &mut bytes[..count]) }.map_err(std::io::Error::other)?;
+        self.store
+            .read(self.at, &mut bytes[..count])
+            .map_err(std::io::Error::other)?;
         self.at += count as u64;
         Ok(count)
     }
@@ -298,7 +300,8 @@ impl Corpus {
                         0 => reader.end_file(),
                         _ => reader.feed(bytes),
                     };
-                    fault = { read.err() }
+                    fault = read
+                        .err()
                         .map(|e| self.explained(part, &census, text.packed(), bytes, e));
                 }
                 if count == 0 {
@@ -388,7 +391,10 @@ impl Corpus {
         };
         self.pass(&mut writing)?;
         writing.found.clear();
-        let losses = { writing.encoder.finish(&mut writing.found) }.map_err(|e| self.named(e))?;
+        let losses = writing
+            .encoder
+            .finish(&mut writing.found)
+            .map_err(|e| self.named(e))?;
         writing.writer.write(&writing.found.ids)?;
         Ok((writing.writer.finish()?, losses))
     }
@@ -441,7 +447,10 @@ impl Corpus {
             writer: LinesWriter::new(&self.folder, vocabulary, rules)?,
         };
         self.pass(&mut writing)?;
-        let losses = { writing.encoder.finish(&mut writing.found) }.map_err(|e| self.named(e))?;
+        let losses = writing
+            .encoder
+            .finish(&mut writing.found)
+            .map_err(|e| self.named(e))?;
         let (lines, left_out) = writing.writer.finish().map_err(|e| self.named(e))?;
         Ok((lines, left_out, losses))
     }

@@ -114,10 +114,17 @@ fn width(vocab: usize) -> usize {
 /// Ids from their bytes, lowest first.
 fn unpack(bytes: &[u8], width: usize, ids: &mut [u32]) {
     match width {
-        1 => { ids.iter_mut().zip(bytes) }.for_each(|(id, b)| *id = u32::from(*b)),
-        2 => { ids.iter_mut().zip(bytes.as_chunks().0) }
+        1 => ids
+            .iter_mut()
+            .zip(bytes)
+            .for_each(|(id, b)| *id = u32::from(*b)),
+        2 => ids
+            .iter_mut()
+            .zip(bytes.as_chunks().0)
             .for_each(|(id, b)| *id = u32::from(u16::from_le_bytes(*b))),
-        _ => { ids.iter_mut().zip(bytes.as_chunks().0) }
+        _ => ids
+            .iter_mut()
+            .zip(bytes.as_chunks().0)
             .for_each(|(id, b)| *id = u32::from_le_bytes(*b)),
     }
 }
@@ -153,9 +160,12 @@ impl TokensWriter {
         self.buffer.clear();
         match self.width {
             1 => self.buffer.extend(ids.iter().map(|id| *id as u8)),
-            2 => { ids.iter() }
+            2 => ids
+                .iter()
                 .for_each(|id| self.buffer.extend_from_slice(&(*id as u16).to_le_bytes())),
-            _ => { ids.iter() }.for_each(|id| self.buffer.extend_from_slice(&id.to_le_bytes())),
+            _ => ids
+                .iter()
+                .for_each(|id| self.buffer.extend_from_slice(&id.to_le_bytes())),
         }
         self.len += ids.len();
         self.writer.write(&self.buffer)
@@ -189,7 +199,9 @@ impl From<&[u32]> for Tokens {
     fn from(ids: &[u32]) -> Tokens {
         let vocab = ids.iter().max().map_or(0, |id| *id as usize + 1);
         let width = width(vocab);
-        let bytes = { ids.iter() }.flat_map(|id| id.to_le_bytes().into_iter().take(width));
+        let bytes = ids
+            .iter()
+            .flat_map(|id| id.to_le_bytes().into_iter().take(width));
         Tokens {
             store: ByteStore::Memory(bytes.collect()),
             width,

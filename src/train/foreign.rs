@@ -135,7 +135,9 @@ impl Foreign {
     /// cell, or reads or makes other widths than the rest.
     pub fn sizes(&self, cell: &Cell) -> Result<Sizes> {
         let shape = |name: &str| self.tensors.get(name).map(|t| t.shape.as_slice());
-        let layers = { self.tensors.keys() }
+        let layers = self
+            .tensors
+            .keys()
             .filter_map(|name| layer_of(name))
             .max()
             .map_or(0, |l| l.saturating_add(1));
@@ -155,8 +157,9 @@ impl Foreign {
             _ => 0,
         };
         let first = |name: &str| shape(name).and_then(|s| s.first().copied());
-        let symbols =
-            { ["head.weight", "embedding.weight", "head.bias"].into_iter() }.find_map(first);
+        let symbols = ["head.weight", "embedding.weight", "head.bias"]
+            .into_iter()
+            .find_map(first);
         let input = widths(cell, shape).input;
         if let (0, Some(symbols), Some(input)) = (embed, symbols, input)
             && symbols != input
@@ -278,7 +281,9 @@ impl Foreign {
             .find(|s| matches!(s.kind, SourceKind::Previous(_)));
         let source = recurrent.or(cell.sources.first());
         let has = |layer: usize| {
-            { gates.keys() }.any(|what| self.tensors.contains_key(&ours(what, layer)))
+            gates
+                .keys()
+                .any(|what| self.tensors.contains_key(&ours(what, layer)))
         };
         let layers: BTreeSet<usize> = self
             .tensors
@@ -306,8 +311,9 @@ impl Foreign {
                 filled.push(format!("layer {layer}"));
             }
         }
-        let weight =
-            { ["head.weight", "embedding.weight"].iter() }.find_map(|n| self.tensors.get(*n));
+        let weight = ["head.weight", "embedding.weight"]
+            .iter()
+            .find_map(|n| self.tensors.get(*n));
         if let Some([rows, cols]) = weight.map(|w| &w.shape[..])
             && *cols > 0
             && !self.tensors.contains_key("head.bias")
@@ -406,7 +412,9 @@ impl<'a> FileTensors<'a> {
             let weight = matches!(last(name), "weight" | "bias") || layers::part(name).is_some();
             values::is_integer(view.dtype()) && !weight
         };
-        let out: Vec<&str> = { self.views.iter() }
+        let out: Vec<&str> = self
+            .views
+            .iter()
             .filter(|(name, view)| counts(name, view))
             .map(|(name, _)| *name)
             .collect();
@@ -443,7 +451,10 @@ impl<'a> FileTensors<'a> {
     /// Checkpoint: anything else that is no recurrent layer's.
     fn matrices(&self) -> Result<(Vec<Named<'a>>, Vec<Named<'a>>)> {
         let (mut weights, mut biases, mut others) = (Vec::new(), Vec::new(), Vec::new());
-        let all = { self.views.iter() }.filter(|(name, _)| layers::part(name).is_none());
+        let all = self
+            .views
+            .iter()
+            .filter(|(name, _)| layers::part(name).is_none());
         for (name, view) in all {
             let named = Named {
                 name,

@@ -242,7 +242,8 @@ impl About {
                 "expected 1 cell or {layers}, found {found}"
             )));
         }
-        { self.cells.iter() }
+        self.cells
+            .iter()
             .map(|c| Cell::parse(&c.name, &c.text).map_err(of_checkpoint))
             .collect()
     }

@@ -127,7 +127,8 @@ pub fn run(m: &ArgMatches) -> Result<()> {
         }
         return Ok(());
     }
-    let faults: Vec<String> = { failed.iter() }
+    let faults: Vec<String> = failed
+        .iter()
         .map(|p| format!("{}: {} failed: {}", cell.name, p.name, p.text))
         .collect();
     Err(Error::internal(faults.join("\n")))

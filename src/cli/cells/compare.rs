@@ -201,7 +201,8 @@ fn cells(m: &ArgMatches) -> Result<Vec<Cell>> {
             // Highway layers and the like are no cells to compare alone.
             .filter(|cell| !cell.as_ref().is_ok_and(Cell::is_feed_forward))
             .collect::<Result<_>>()?,
-        Some(list) => { list.split(',') }
+        Some(list) => list
+            .split(',')
             .map(|name| text::cell(name.trim()))
             .collect::<Result<_>>()?,
     };

@@ -333,9 +333,7 @@ impl CheckedModel {
         let minibatches = (0..=self.steps).map(|n| RandomMinibatch::new(&plan, n, self.spec.vocab));
         let minibatches = minibatches.collect();
         let gpu = Gpu::new(device.clone(), plan).await?;
-        let parameters: Vec<F> = { parameters.iter() }
-            .map(|x| F::of(f64::from(*x)))
-            .collect();
+        let parameters: Vec<F> = parameters.iter().map(|x| F::of(f64::from(*x))).collect();
         Ok((Twins::new(gpu, &parameters)?, minibatches))
     }
 
@@ -380,7 +378,9 @@ async fn speed(gpu: &mut Gpu, inputs: &Inputs<'_>) -> Result<Vec<Speed>> {
         gpu.outcomes(true).await?;
     }
     let times = timings.seconds.iter().zip(&timings.calls);
-    let each = { plan.ops.iter() }
+    let each = plan
+        .ops
+        .iter()
         .zip(times)
         .map(|(op, (seconds, calls))| Speed {
             op: op.name().to_string(),

@@ -98,7 +98,9 @@ impl ProfileRecord {
             |k: &RecordedKernel| time(&k.name, k.ms).or_else(|| time(&k.name, k.spread_ms));
         let sum: f64 = self.kernels.iter().map(|k| k.ms).sum();
         let off = (sum - self.total.ms).abs();
-        { self.kernels.iter().find_map(kernel) }
+        self.kernels
+            .iter()
+            .find_map(kernel)
             .or_else(|| time("step_ms", self.total.step_ms))
             .or_else(|| time("limits.gflops", self.limits.gflops))
             .or_else(|| time("limits.gbytes", self.limits.gbytes))
@@ -379,7 +381,8 @@ mod tests {
             ("twice", 1.5, 0.0),
         ]);
         let found = pairs(&then, &now);
-        let shown: Vec<_> = { found.iter() }
+        let shown: Vec<_> = found
+            .iter()
             .map(|p| (p.name.as_str(), p.change(), p.word(), p.marked))
             .collect();
         assert_eq!(

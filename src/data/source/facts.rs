@@ -80,7 +80,9 @@ impl Facts {
 impl TextFile {
     /// Its name for a shell.
     fn shell(&self) -> String {
-        { self.path.as_deref() }.map_or("FILE".to_string(), paths::shell)
+        self.path
+            .as_deref()
+            .map_or("FILE".to_string(), paths::shell)
     }
 
     /// What is wrong with a file of a format that is no text.

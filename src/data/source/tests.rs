@@ -203,7 +203,7 @@ fn compressed_files_are_known_by_their_first_bytes() {
         assert_eq!(corpus.hash().unwrap(), blake3::hash(want).to_hex().as_str());
         assert!(bytes(&corpus) == *want);
         let piped = TextSource::Files(vec!["-".into()]);
-        let corpus = { piped.open_with(dir.path(), &mut packed.as_slice()) }.unwrap();
+        let corpus = piped.open_with(dir.path(), &mut packed.as_slice()).unwrap();
         assert_eq!(corpus.hash().unwrap(), blake3::hash(want).to_hex().as_str());
     }
 }
@@ -226,7 +226,8 @@ fn a_compressed_file_cut_short_or_damaged_is_named() {
             let mut bad = packed.clone();
             bad[at] ^= 0x10;
             fs::write(&path, &bad).unwrap();
-            let read = { files(std::slice::from_ref(&path)).unwrap() }
+            let read = files(std::slice::from_ref(&path))
+                .unwrap()
                 .hash()
                 .map(str::to_string);
             match read {

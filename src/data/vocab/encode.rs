@@ -242,7 +242,9 @@ impl Strangers {
     }
 
     fn error(&self, kind: VocabKind) -> Error {
-        let list: Vec<String> = { self.first.iter() }
+        let list: Vec<String> = self
+            .first
+            .iter()
             .map(|(name, at)| format!("{name} at byte {at}"))
             .collect();
         let way_out = match kind {

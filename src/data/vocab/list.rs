@@ -198,7 +198,8 @@ impl WordCounts {
             }
             _ => Cow::Borrowed(self.words.get(*n)),
         };
-        let mut list: Vec<(u64, Cow<'_, [u8]>)> = { kept.iter() }
+        let mut list: Vec<(u64, Cow<'_, [u8]>)> = kept
+            .iter()
             .map(|n| (self.counts[*n as usize], word(n)))
             .chain(marks.iter().map(|(name, n)| (*n, name.as_bytes().into())))
             .collect();

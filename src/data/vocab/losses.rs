@@ -42,7 +42,9 @@ pub(super) fn difference(text: &str, back: &str, lines_lost: bool) -> Option<(St
 fn around(one: &str, other: &str) -> (String, String) {
     const BEFORE: usize = 12;
     const AFTER: usize = 12;
-    let same = { one.chars().zip(other.chars()) }
+    let same = one
+        .chars()
+        .zip(other.chars())
         .take_while(|(a, b)| a == b)
         .count();
     let part = |text: &str| {

@@ -171,7 +171,8 @@ impl Vocabulary {
     pub fn before_text(&self) -> u32 {
         let newline = || match &*self.0 {
             // Old Macs ended lines with carriage returns alone.
-            Inner::Symbols(s) => { s.find(u32::from('\n')) }
+            Inner::Symbols(s) => s
+                .find(u32::from('\n'))
                 .or_else(|| s.find(u32::from('\r')))
                 .or(s.unknown_id()),
             Inner::Words(w) => Some(w.end),

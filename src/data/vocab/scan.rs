@@ -373,7 +373,8 @@ mod tests {
 
     fn words(text: &str) -> Vec<String> {
         let found = scan(VocabKind::Word, false, &[text.as_bytes()], true).unwrap();
-        { found.into_iter() }
+        found
+            .into_iter()
             .map(|f| match f {
                 ScanEvent::Part(word, at) => {
                     assert_eq!(&text[at as usize..][..word.len()], word);

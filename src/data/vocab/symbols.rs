@@ -130,7 +130,7 @@ impl SymbolCounts {
         most: Option<usize>,
         lines: bool,
     ) -> Result<Symbols> {
-        let occurring = { 0..256 }
+        let occurring = (0..256)
             .map(|s| (s, self.direct[s as usize]))
             .chain(self.others)
             .filter(|(_, n)| *n > 0);

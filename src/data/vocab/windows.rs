@@ -149,7 +149,8 @@ impl PieceStream {
         let near = near(before.list(), last.at, cutting.agree).to_vec();
         // What agreed goes on from the same beginning.
         let from = after.from;
-        self.around = { near.into_iter() }
+        self.around = near
+            .into_iter()
             .map(|t| TokenSpan {
                 id: t.id,
                 from: t.from.saturating_sub(from),
@@ -183,7 +184,9 @@ impl PieceStream {
         let mut middles = vec![self.done];
         let next = (1..).map(|n| self.done + n * cutting.window);
         middles.extend(next.take_while(|at| at + cutting.window / 2 <= text.len()));
-        let mut windows: Vec<Window> = { middles.iter().enumerate() }
+        let mut windows: Vec<Window> = middles
+            .iter()
+            .enumerate()
             .map(|(n, middle)| Window {
                 from: match n {
                     0 => 0,
@@ -248,15 +251,19 @@ impl PieceStream {
         };
         let mut starts = vec![(self.done, first)];
         starts.extend(cuts.iter().map(|cut| (cut.at, cut.after)));
-        let parts: Vec<(&Window, Range<usize>, &[TokenSpan])> = { windows.iter().enumerate() }
+        let parts: Vec<(&Window, Range<usize>, &[TokenSpan])> = windows
+            .iter()
+            .enumerate()
             .map(|(n, window)| {
                 let (from, first) = starts[n];
-                let (upto, last) =
-                    { cuts.get(n) }.map_or((end, window.list().len()), |cut| (cut.at, cut.before));
+                let (upto, last) = cuts
+                    .get(n)
+                    .map_or((end, window.list().len()), |cut| (cut.at, cut.before));
                 (window, from..upto, &window.list()[first..last])
             })
             .collect();
-        let losses: Vec<DecodingLosses> = { parts.par_iter() }
+        let losses: Vec<DecodingLosses> = parts
+            .par_iter()
             .map(|(window, part, own)| {
                 let ids: Vec<u32> = window.list().iter().map(|t| t.id).collect();
                 let own: Vec<u32> = own.iter().map(|t| t.id).collect();
@@ -291,7 +298,10 @@ fn tokens(pieces: &Pieces, text: &str, part: Range<usize>, at: u64) -> Result<Wi
     let encode = || pieces.tokenizer().encode(own, false);
     let failed = |e| pieces.failed(e, own, at + part.start as u64);
     let found = guarded(encode)?.map_err(failed)?;
-    let list: Vec<TokenSpan> = { found.get_ids().iter().zip(found.get_offsets()) }
+    let list: Vec<TokenSpan> = found
+        .get_ids()
+        .iter()
+        .zip(found.get_offsets())
         .map(|(id, (from, upto))| TokenSpan {
             id: *id,
             from: part.start + from,
@@ -319,7 +329,7 @@ fn cut(text: &str, before: &Window, after: &Window, cutting: &Cutting) -> Option
     let begin = |list: &[TokenSpan], at: usize| list.partition_point(|t| t.from < at);
     let first = begin(one, after.middle.saturating_sub(cutting.reach)).max(1);
     let last = begin(one, after.middle + cutting.reach + 1).max(first);
-    let mut places: Vec<WindowBoundary> = { first..last }
+    let mut places: Vec<WindowBoundary> = (first..last)
         .map(|n| WindowBoundary {
             at: one[n].from,
             before: n,

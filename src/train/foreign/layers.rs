@@ -66,7 +66,8 @@ pub(super) fn part(name: &str) -> Option<ParameterName<'_>> {
         None if OF_CELLS.contains(&last) => (last, 0),
         None => return None,
     };
-    let stem: Vec<&str> = { stem.split('.') }
+    let stem: Vec<&str> = stem
+        .split('.')
         .filter(|part| !WRAPPERS.contains(part))
         .collect();
     Some(ParameterName {

@@ -64,7 +64,9 @@ pub(super) fn choose<'a>(
 ) -> Result<Head<'a>> {
     let matrices = merged(weights, biases);
     let beside = |bias: &&Named<'a>| weights.iter().any(|w| w.stem == bias.stem);
-    let alone: Vec<&str> = { biases.iter().filter(|b| !beside(b)) }
+    let alone: Vec<&str> = biases
+        .iter()
+        .filter(|b| !beside(b))
         .map(|b| b.name)
         .collect();
     let biased: Vec<&NamedMatrix<'a>> = matrices.iter().filter(|m| m.bias.is_some()).collect();
@@ -112,7 +114,8 @@ pub(super) fn choose<'a>(
             }
         }
         many => {
-            let others: Vec<&NamedMatrix<'a>> = { many.iter() }
+            let others: Vec<&NamedMatrix<'a>> = many
+                .iter()
                 .filter(|m| biased.is_empty() || m.bias.is_none())
                 .collect();
             return Err(too_many(&others, "an embedding and a head at most"));

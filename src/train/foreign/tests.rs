@@ -39,7 +39,8 @@ const TIED: [TensorEntry<'_>; 6] = [
 
 /// A file of these tensors. Elements are small numbers that differ from name to name; `same` has those of another.
 fn bytes(entries: &[TensorEntry<'_>], same: &[(&str, &str)], metadata: &[(&str, &str)]) -> Vec<u8> {
-    let data: Vec<Vec<u8>> = { entries.iter() }
+    let data: Vec<Vec<u8>> = entries
+        .iter()
         .map(|(name, dtype, shape)| {
             let of = same.iter().find(|s| s.0 == *name).map_or(*name, |s| s.1);
             let seed = of
@@ -69,7 +70,8 @@ fn bytes(entries: &[TensorEntry<'_>], same: &[(&str, &str)], metadata: &[(&str, 
                 TensorView::new(*dtype, shape.to_vec(), data).unwrap(),
             )
         });
-    let metadata: HashMap<String, String> = { metadata.iter() }
+    let metadata: HashMap<String, String> = metadata
+        .iter()
         .map(|(k, v)| (k.to_string(), v.to_string()))
         .collect();
     safetensors::serialize(views, Some(metadata)).unwrap()
@@ -100,7 +102,9 @@ fn refused(entries: &[TensorEntry<'_>], cell: &str) -> String {
 /// The entries under other names.
 fn renamed<'a>(entries: &[TensorEntry<'a>], names: &'a [String]) -> Vec<TensorEntry<'a>> {
     let names = names.iter().map(String::as_str);
-    { entries.iter().zip(names) }
+    entries
+        .iter()
+        .zip(names)
         .map(|(entry, name)| (name, entry.1, entry.2))
         .collect()
 }
@@ -148,7 +152,8 @@ fn modules_of_one_layer_each_stand_in_the_order_of_their_numbers() {
         ("lstm1.", "lstm2.", false),
         ("net.cells.0.module.", "net.cells.1.module.", true),
     ] {
-        let names: Vec<String> = { LSTM.iter() }
+        let names: Vec<String> = LSTM
+            .iter()
             .map(|e| {
                 let own = e.0.replace("_l1", "_l0");
                 let own = own.replace("rnn.", if e.0.ends_with("_l1") { high } else { low });
@@ -162,7 +167,8 @@ fn modules_of_one_layer_each_stand_in_the_order_of_their_numbers() {
         assert_eq!(shape("rnn.weight_ih_l1"), [8, 2], "{low}");
         holds(&foreign.notes.join("\n"), &["layers, from the bottom"]);
     }
-    let names: Vec<String> = { LSTM.iter() }
+    let names: Vec<String> = LSTM
+        .iter()
         .map(|e| match e.0.strip_suffix("_l1") {
             Some(own) => own.replace("rnn.", "rnns.2.") + "_l0",
             None => e.0.replace("rnn.", "rnns.0."),
@@ -358,7 +364,8 @@ fn layers_without_biases_get_zeros_and_a_note() {
         .filter(|e| !e.0.contains("bias_ih_l1"))
         .collect();
     assert!(!taken(&some).0.tensors.contains_key("rnn.bias_ih_l1"));
-    let some: Vec<TensorEntry<'_>> = { LSTM.into_iter() }
+    let some: Vec<TensorEntry<'_>> = LSTM
+        .into_iter()
         .filter(|e| !(e.0.contains("bias") && e.0.ends_with("_l1")))
         .collect();
     assert!(!taken(&some).0.tensors.contains_key("rnn.bias_ih_l1"));
