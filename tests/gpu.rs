@@ -372,9 +372,9 @@ fn every_rule_agrees_with_the_plain_code() {
     }
 }
 
-/// Pieces of windows: every operation, and the gradients of the whole run beside those of the plan without pieces.
+/// Checkpoint segments: every operation, and the gradients of the whole run beside those of the plan without them.
 #[test]
-fn pieces_agree_with_the_plain_code_and_with_the_plan_without_pieces() {
+fn checkpoint_segments_agree_with_the_plain_code_and_with_the_plan_without_them() {
     let device = device();
     let dims = Dims { steps: 6, batch: 3 };
     for (cell, hidden, embed, tile) in [

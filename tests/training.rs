@@ -286,8 +286,8 @@ fn a_stopped_run_with_scheduled_sampling_goes_on_to_the_bit() {
     assert!(line.get("epsilon").is_none(), "{line}");
 }
 
-/// Settings whose noise and penalties do not look from piece to piece.
-fn pieces() -> Settings {
+/// Settings whose noise and penalties do not look from one checkpoint segment to the next.
+fn checkpointed() -> Settings {
     Settings {
         temporal_penalty: 0.0,
         norm_stabilizer: 0.0,
@@ -298,21 +298,22 @@ fn pieces() -> Settings {
 
 #[test]
 fn recomputation_changes_no_more_than_rounding() {
-    let [plain, pieces, kept] = [(0, 0), (2, 0), (1, 2)].map(|(recompute, recompute_states)| {
-        let settings = Settings {
-            recompute,
-            recompute_states,
-            accumulate: 2,
-            ..pieces()
-        };
-        let (_, figures) = Setting::new(settings).train(6, None);
-        figures
-            .iter()
-            .map(|f| (f.loss, f.penalty))
-            .collect::<Vec<_>>()
-    });
+    let [plain, all_states, few_states] =
+        [(0, 0), (2, 0), (1, 2)].map(|(recompute, recompute_states)| {
+            let settings = Settings {
+                recompute,
+                recompute_states,
+                accumulate: 2,
+                ..checkpointed()
+            };
+            let (_, figures) = Setting::new(settings).train(6, None);
+            figures
+                .iter()
+                .map(|f| (f.loss, f.penalty))
+                .collect::<Vec<_>>()
+        });
     assert_eq!(plain.len(), 6);
-    for other in [pieces, kept] {
+    for other in [all_states, few_states] {
         for ((a, p), (b, q)) in plain.iter().zip(other) {
             // Rounding of f32, which a few steps enlarge.
             assert!(
@@ -333,7 +334,7 @@ fn a_stopped_run_of_several_windows_an_update_goes_on_to_the_bit() {
             scheduled_sampling: TeacherForcingName::InverseSigmoid,
             sampling_k: Some(5.0),
             lr: 0.02,
-            ..pieces()
+            ..checkpointed()
         });
         goes_on(&setting);
     }

@@ -18,8 +18,8 @@ use wgrnn::{Error, Kind, Result};
 use crate::cli::check::{Extra, SHAPES, compare, open, title};
 use crate::cli::{flags, out, text};
 
-/// Models whose gradients are looked at: H, layers, width of the embedding, T, B, steps of a piece, whether the fast code
-/// runs.
+/// Models whose gradients are looked at: H, layers, width of the embedding, T, B, steps of a checkpoint segment, whether
+/// the fast code runs.
 const MODELS: [(usize, usize, usize, usize, usize, usize, bool); 5] = [
     (3, 1, 0, 4, 2, 0, false),
     (3, 2, 0, 4, 2, 0, false),

@@ -6,8 +6,8 @@ use super::{
 };
 use crate::error::{Error, Result, nearest};
 
-/// Pieces of an update: each has its operations in the plan.
-const MOST_PIECES: u64 = 4096;
+/// Checkpoint segments of an update: each has its operations in the plan.
+const MOST_SEGMENTS: u64 = 4096;
 
 /// One fault: the keys that it lies in, the first of them leading, and what was expected and came.
 #[derive(Clone, Debug)]
@@ -151,7 +151,7 @@ impl Settings {
 
         found.whole("seq-len", self.seq_len as u64, 1, 65536);
         found.whole("batch", self.batch as u64, 1, 65536);
-        self.pieces(&mut found);
+        self.checkpoint_segments(&mut found);
         if self.half && self.propagation_penalty > 0.0 {
             let text = format!(
                 "expected propagation-penalty 0, whose gradient does not grow with the loss, got {}",
@@ -302,10 +302,10 @@ impl Settings {
         }
     }
 
-    fn pieces(&self, found: &mut SettingFaults) {
-        found.whole("accumulate", self.accumulate as u64, 1, MOST_PIECES);
-        let (steps, piece) = (self.seq_len, self.recompute);
-        if piece == 0 {
+    fn checkpoint_segments(&self, found: &mut SettingFaults) {
+        found.whole("accumulate", self.accumulate as u64, 1, MOST_SEGMENTS);
+        let (steps, segment) = (self.seq_len, self.recompute);
+        if segment == 0 {
             if self.recompute_states > 0 {
                 let states = self.recompute_states;
                 let text = format!("expected recompute above 0 to keep states for, got {states}");
@@ -313,13 +313,13 @@ impl Settings {
             }
             return;
         }
-        if !steps.is_multiple_of(piece) {
-            let text = format!("expected a divisor of seq-len {steps}, got {piece}");
+        if !steps.is_multiple_of(segment) {
+            let text = format!("expected a divisor of seq-len {steps}, got {segment}");
             found.add(&["recompute", "seq-len"], text);
-        } else if (steps / piece * self.accumulate) as u64 > MOST_PIECES {
-            let pieces = steps / piece * self.accumulate;
+        } else if (steps / segment * self.accumulate) as u64 > MOST_SEGMENTS {
+            let segments = steps / segment * self.accumulate;
             let text = format!(
-                "expected at most {MOST_PIECES} pieces an update (accumulate * seq-len / recompute), got {pieces}"
+                "expected at most {MOST_SEGMENTS} checkpoint segments an update (accumulate * seq-len / recompute), got {segments}"
             );
             found.add(&["recompute", "seq-len", "accumulate"], text);
         }
@@ -328,9 +328,9 @@ impl Settings {
             ("norm-stabilizer", self.norm_stabilizer),
             ("propagation-penalty", self.propagation_penalty),
         ] {
-            if weight > 0.0 && piece < steps {
+            if weight > 0.0 && segment < steps {
                 let text = format!(
-                    "expected 0, as {key} looks from a step at its neighbour, which may lie in another piece, got {piece}"
+                    "expected 0, as {key} looks from a step at its neighbour, which may lie in another segment, got {segment}"
                 );
                 found.add(&["recompute", key], text);
             }
