@@ -96,21 +96,21 @@ fn run(arguments: &Arguments) -> Result<()> {
         let cell = library::builtin(&name)?;
         let recurrent = cell.sources.iter().enumerate();
         let recurrent = recurrent.filter(|(s, _)| cell.input_source() != Some(*s));
-        let lanes: usize = recurrent.map(|(_, source)| source.lanes.len()).sum();
-        if lanes == 0 {
-            println!("{name:<14} {lanes:>8} {:>12} {:>12} {:>8}", "", "", "none");
+        let gates: usize = recurrent.map(|(_, source)| source.gates.len()).sum();
+        if gates == 0 {
+            println!("{name:<14} {gates:>8} {:>12} {:>12} {:>8}", "", "", "none");
             continue;
         }
         let mut rounds = (0..arguments.rounds)
             .map(|_| {
                 let step = time(&device, &cell, arguments)?;
-                Ok((step, time(&device, &products(lanes)?, arguments)?))
+                Ok((step, time(&device, &products(gates)?, arguments)?))
             })
             .collect::<Result<Vec<(f64, f64)>>>()?;
         rounds.sort_by(|a, b| (a.0 / a.1).total_cmp(&(b.0 / b.1)));
         let (step, products) = rounds[rounds.len() / 2];
         let ratio = step / products;
-        println!("{name:<14} {lanes:>8} {step:>12.1} {products:>12.1} {ratio:>8.2}");
+        println!("{name:<14} {gates:>8} {step:>12.1} {products:>12.1} {ratio:>8.2}");
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ use std::time::Instant;
 use clap::Parser;
 use pollster::block_on;
 use wgrnn::cell::library;
-use wgrnn::data::{Batching, Body, LineRules, Source};
+use wgrnn::data::{Batching, Dataset, LineRules, TextSource};
 use wgrnn::exec::Device;
 use wgrnn::train::settings::{LineOrderName, Vocab};
 use wgrnn::train::{Event, Job, Length, Settings, Trainer, spec};
@@ -139,11 +139,11 @@ fn strategies(base: &Settings, mean: usize, only: &[String]) -> Vec<(String, Set
 
 fn run(args: &Args) -> Result<()> {
     let base = settings(args);
-    let corpus = Source::Files(vec![args.text.clone()]).open(&std::env::temp_dir())?;
+    let corpus = TextSource::Files(vec![args.text.clone()]).open(&std::env::temp_dir())?;
     let vocabulary = corpus.vocabulary(&base.recipe())?;
     let (lines, _) = corpus.lines(&vocabulary, LineRules::default())?;
     let mean = lines.predictions() as usize / lines.len();
-    let (train, validation) = Body::from(lines).split(args.val)?;
+    let (train, validation) = Dataset::from(lines).split(args.val)?;
     let device = block_on(Device::open(&args.device))?;
     println!(
         "{}: {} lines, {} predictions, V {}; lstm H {}, Adam {}; {}",
@@ -186,18 +186,18 @@ fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-fn vocabulary_lines(body: &Body) -> usize {
-    match body {
-        Body::Lines(lines) => lines.len(),
-        Body::Stream(_) => 1,
+fn vocabulary_lines(dataset: &Dataset) -> usize {
+    match dataset {
+        Dataset::Lines(lines) => lines.len(),
+        Dataset::Stream(_) => 1,
     }
 }
 
 /// The share of padding in the first epoch's minibatches.
-fn padding(body: &Body, batching: Batching) -> f64 {
-    match body {
-        Body::Lines(lines) => batching.epoch(lines, 1, 0).padding(lines).share(),
-        Body::Stream(_) => 0.0,
+fn padding(dataset: &Dataset, batching: Batching) -> f64 {
+    match dataset {
+        Dataset::Lines(lines) => batching.epoch(lines, 1, 0).padding(lines).share(),
+        Dataset::Stream(_) => 0.0,
     }
 }
 

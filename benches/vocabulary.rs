@@ -112,7 +112,10 @@ async fn measure(a: &Arguments) -> Result<()> {
         plan.bytes() as f64 / 1_048_576.0
     );
 
-    let slot = { plan.io.parameters }.ok_or_else(|| Error::internal("no parameters"))?;
+    let slot = plan
+        .io
+        .parameters
+        .ok_or_else(|| Error::internal("no parameters"))?;
     let mut engine = Engine::new(&device, plan.clone()).await?;
     let init = Init {
         scheme: Scheme::Uniform,
@@ -143,7 +146,9 @@ async fn measure(a: &Arguments) -> Result<()> {
         engine.run(&inputs).await?;
         let outcomes = engine.outcomes(true).await?;
         let took = start.elapsed().as_secs_f64();
-        let report = { outcomes.last() }.ok_or_else(|| Error::internal("no report"))?;
+        let report = outcomes
+            .last()
+            .ok_or_else(|| Error::internal("no report"))?;
         let loss = report.report.loss / rows as f64;
         println!(
             "step {step}: {took:.3} s, loss {loss:.4} nats, norm {:.4}",

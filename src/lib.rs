@@ -2,7 +2,7 @@
 //!
 //! The tree, from the bottom up; imports run one way:
 //!
-//! | room | what is there |
+//! | module | what is there |
 //! |---|---|
 //! | [`error`], [`rng`], [`paths`] | the one error type; random numbers as functions of counters; names of files as text |
 //! | [`cell`] | a cell's text -> graph -> derivative -> stages -> WGSL and CPU code |

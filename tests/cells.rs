@@ -1,7 +1,7 @@
 //! `cells` as a user meets it: the language's page, constants, `cells check`, `cells compare`, and the words about how a
 //! cell's biases start.
 
-mod room;
+mod sandbox;
 
 use std::fs;
 
@@ -9,7 +9,7 @@ use serde_json::Value;
 use wgrnn::cell::Cell;
 use wgrnn::train::Saved;
 
-use room::{Room, TINY};
+use sandbox::{Sandbox, TINY};
 
 /// A cell with two states, a nested product, a constant, and x used elementwise.
 const MINE: &str = "state h, s\nconst keep = 0.9 # the share that stays\nr = sigmoid(linear(x, h) + peep(s))\n\
@@ -19,15 +19,15 @@ fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
 }
 
-fn room() -> Room {
-    let room = Room::new();
-    fs::write(room.at("mine.cell"), MINE).unwrap();
-    room
+fn sandbox() -> Sandbox {
+    let sandbox = Sandbox::new();
+    fs::write(sandbox.at("mine.cell"), MINE).unwrap();
+    sandbox
 }
 
 #[test]
 fn the_language_is_one_page() {
-    let page = Room::new().ok("cells --language");
+    let page = Sandbox::new().ok("cells --language");
     for word in ["state h", "peep(c)", "sigmoid(a)", "--cell-const", "65536"] {
         assert!(page.contains(word), "{word}");
     }
@@ -35,42 +35,42 @@ fn the_language_is_one_page() {
 
 #[test]
 fn a_constant_is_shown_stored_and_resumed_with() {
-    let room = room();
-    let shown = room.ok("cells show mine.cell --cell-const keep=0.25");
+    let sandbox = sandbox();
+    let shown = sandbox.ok("cells show mine.cell --cell-const keep=0.25");
     assert!(shown.contains("const keep = 0.25 # the share that stays"));
     let args = "--cell mine.cell --embed 6 --cell-const keep=0.25";
-    room.ok(&format!("train a.txt --out r --steps 4 {TINY} {args}"));
-    let constant = |room: &Room| {
-        let saved = Saved::read(&room.newest("r").1).unwrap();
+    sandbox.ok(&format!("train a.txt --out r --steps 4 {TINY} {args}"));
+    let constant = |sandbox: &Sandbox| {
+        let saved = Saved::read(&sandbox.newest("r").1).unwrap();
         let text = &saved.about.cells[0];
         Cell::parse(&text.name, &text.text).unwrap().constants()
     };
     let want = vec![("keep".to_string(), 0.25)];
-    assert_eq!(constant(&room), want);
+    assert_eq!(constant(&sandbox), want);
     // Its file is not needed any more, and another value would be another model.
-    fs::remove_file(room.at("mine.cell")).unwrap();
-    room.ok("train --resume r --steps 6");
-    assert_eq!((room.newest("r").0, constant(&room)), (6, want));
-    room.ok("profile r --device cpu --steps 4 --cell-const keep=0.5");
+    fs::remove_file(sandbox.at("mine.cell")).unwrap();
+    sandbox.ok("train --resume r --steps 6");
+    assert_eq!((sandbox.newest("r").0, constant(&sandbox)), (6, want));
+    sandbox.ok("profile r --device cpu --steps 4 --cell-const keep=0.5");
     let refused = "train --resume r --steps 9 --cell-const keep=0.5";
-    room.refuses(refused, 2, &["--cell-const", "keep=0.25"]);
+    sandbox.refuses(refused, 2, &["--cell-const", "keep=0.25"]);
 }
 
 #[test]
 fn unknown_constants_and_biases_are_refused_with_the_known_ones() {
-    let room = room();
+    let sandbox = sandbox();
     let parts = ["cell-const", "no constant kep", "did you mean keep?"];
     for command in ["cells show", "cells check"] {
         let args = format!("{command} mine.cell --cell-const kep=1");
-        room.refuses(&args, 2, &parts);
+        sandbox.refuses(&args, 2, &parts);
     }
     let mine = "--cell mine.cell --cell-const kep=1";
     for command in ["train a.txt", "profile --device cpu", "check"] {
-        room.refuses(&format!("{command} {mine}"), 2, &parts);
+        sandbox.refuses(&format!("{command} {mine}"), 2, &parts);
     }
     let args = "cells compare a.txt --cells lstm,mine.cell --cell-const kep=1";
-    room.refuses(args, 2, &parts);
-    room.refuses("cells show lstm --cell-const a", 2, &["NAME=VALUE"]);
+    sandbox.refuses(args, 2, &parts);
+    sandbox.refuses("cells show lstm --cell-const a", 2, &["NAME=VALUE"]);
     let train = |flags: &str| format!("train a.txt --steps 2 {TINY} {flags}");
     for (flags, parts) in [
         (
@@ -83,7 +83,7 @@ fn unknown_constants_and_biases_are_refused_with_the_known_ones() {
         ("--cell lstm,lstm-97 --layers 2 --chrono 9", &["lstm-97"]),
         ("--input-scale 1", &["--input-scale", "got uniform"]),
     ] {
-        room.refuses(&train(flags), 2, parts);
+        sandbox.refuses(&train(flags), 2, parts);
     }
     for (n, flags) in [
         "--init identity --cell rnn --input-scale 0.1",
@@ -93,15 +93,15 @@ fn unknown_constants_and_biases_are_refused_with_the_known_ones() {
     .iter()
     .enumerate()
     {
-        room.ok(&format!("{} --out r{n}", train(flags)));
+        sandbox.ok(&format!("{} --out r{n}", train(flags)));
     }
 }
 
 #[test]
 fn check_gives_a_verdict() {
-    let room = room();
+    let sandbox = sandbox();
     let args = "cells check mine.cell --cell-const keep=0.8 --json";
-    let found = json(&room.ok(args));
+    let found = json(&sandbox.ok(args));
     assert_eq!(found["verdict"], "ok");
     let parts = found["parts"].as_array().unwrap();
     let names: Vec<&str> = parts.iter().map(|p| p["part"].as_str().unwrap()).collect();
@@ -117,7 +117,7 @@ fn check_gives_a_verdict() {
     let training = &parts[2]["figures"];
     assert!(training["loss"].as_f64().unwrap() < training["limit"].as_f64().unwrap());
 
-    let text = room.ok("cells check gru --device cpu");
+    let text = sandbox.ok("cells check gru --device cpu");
     assert_eq!(text.lines().count(), 4, "{text}");
     assert!(text.contains("not checked --device cpu"), "{text}");
     assert!(text.ends_with("gru: ok\n"), "{text}");
@@ -125,23 +125,23 @@ fn check_gives_a_verdict() {
 
 #[test]
 fn check_finds_what_is_wrong_with_a_cell() {
-    let room = Room::new();
+    let sandbox = Sandbox::new();
     let cell = |name: &str, line: &str| {
-        fs::write(room.at(name), format!("state h\n{line}\n")).unwrap();
+        fs::write(sandbox.at(name), format!("state h\n{line}\n")).unwrap();
     };
     // It forgets, so it cannot learn what came before the last symbol.
     cell("forgets.cell", "h = tanh(linear(x)) + 0.0001 * h");
     let args = "cells check forgets.cell --device cpu";
-    room.refuses(args, 1, &["forgets: training failed"]);
+    sandbox.refuses(args, 1, &["forgets: training failed"]);
     // It has no finite loss.
     cell("log.cell", "h = log(linear(x, h))");
     let args = "cells check log.cell --device cpu";
-    room.refuses(args, 1, &["finite differences failed", "training failed"]);
-    let done = room.run("cells check forgets.cell --device cpu --json");
+    sandbox.refuses(args, 1, &["finite differences failed", "training failed"]);
+    let done = sandbox.run("cells check forgets.cell --device cpu --json");
     assert_eq!(done.code, 1);
     assert_eq!(json(&done.out)["verdict"], "failed");
-    room.refuses("cells check gru --device no-such", 5, &["no-such"]);
-    room.refuses("cells check gruu", 2, &["did you mean `gru`"]);
+    sandbox.refuses("cells check gru --device no-such", 5, &["no-such"]);
+    sandbox.refuses("cells check gruu", 2, &["did you mean `gru`"]);
 }
 
 /// Sizes at which training takes a moment.
@@ -149,12 +149,12 @@ const SMALL: &str = "--budget 1500 --seq-len 5 --batch 4 --device cpu";
 
 #[test]
 fn compare_fills_every_budget_and_sorts() {
-    let room = room();
-    let before = room.files();
+    let sandbox = sandbox();
+    let before = sandbox.files();
     let cells = "lstm,mut1,mine.cell,elman";
     let args = format!("cells compare a.txt --cells {cells} --chars 2001 {SMALL} --json");
-    let found = json(&room.ok(&args));
-    assert_eq!(room.files(), before, "it wrote something");
+    let found = json(&sandbox.ok(&args));
+    assert_eq!(sandbox.files(), before, "it wrote something");
     // Whole steps: 2001 characters are 101 steps of 20.
     assert_eq!(
         (&found["steps"], &found["characters"]),
@@ -191,10 +191,14 @@ fn compare_fills_every_budget_and_sorts() {
 
 #[test]
 fn compare_prints_a_table_in_which_a_diverged_cell_says_so() {
-    let room = Room::new();
-    fs::write(room.at("boom.cell"), "state h\nh = exp(linear(x, h)) + h\n").unwrap();
+    let sandbox = Sandbox::new();
+    fs::write(
+        sandbox.at("boom.cell"),
+        "state h\nh = exp(linear(x, h)) + h\n",
+    )
+    .unwrap();
     let args = format!("cells compare a.txt --cells boom.cell,elman --steps 40 --lr 0.5 {SMALL}");
-    let done = room.run(&args);
+    let done = sandbox.run(&args);
     assert_eq!(done.code, 0, "{}", done.err);
     let rows: Vec<&str> = done.out.lines().skip(3).collect();
     assert!(
@@ -210,7 +214,7 @@ fn compare_prints_a_table_in_which_a_diverged_cell_says_so() {
 
 #[test]
 fn compare_refuses_what_cannot_be() {
-    let room = Room::new();
+    let sandbox = Sandbox::new();
     for (flags, parts) in [
         ("--budget 10", &["--budget 10", "one hidden unit has"][..]),
         ("--val 0", &["--val 0"]),
@@ -219,6 +223,6 @@ fn compare_refuses_what_cannot_be() {
         ("--cells elman --chrono 9", &["elman has no gate"]),
         ("--steps 3 --chars 9", &["--chars"]),
     ] {
-        room.refuses(&format!("cells compare a.txt {flags}"), 2, parts);
+        sandbox.refuses(&format!("cells compare a.txt {flags}"), 2, parts);
     }
 }

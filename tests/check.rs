@@ -1,8 +1,8 @@
 //! `check` as the means to trust an adapter: its report, its list of adapters that passed, and `train --check`.
 
-mod room;
+mod sandbox;
 
-use room::{Room, build, injected, passed};
+use sandbox::{Sandbox, build, injected, passed};
 use serde_json::Value;
 
 /// One small cell, one small model.
@@ -17,17 +17,17 @@ fn seam() -> bool {
     cfg!(debug_assertions)
 }
 
-fn report(room: &Room) -> Value {
-    let text = std::fs::read(room.at("report.json")).unwrap();
+fn report(sandbox: &Sandbox) -> Value {
+    let text = std::fs::read(sandbox.at("report.json")).unwrap();
     serde_json::from_slice(&text).unwrap()
 }
 
 #[test]
 fn a_report_holds_what_a_bug_report_needs() {
-    let room = Room::new();
-    let done = injected(&room, &format!("{SMALL} --report report.json"), "");
+    let sandbox = Sandbox::new();
+    let done = injected(&sandbox, &format!("{SMALL} --report report.json"), "");
     assert_eq!(done.code, 0, "{}", done.err);
-    let report = report(&room);
+    let report = report(&sandbox);
     assert_eq!(report["verdict"], "passed");
     assert_eq!(report["error"], Value::Null);
     let program = report["program"].as_str().unwrap();
@@ -66,7 +66,7 @@ fn a_report_holds_what_a_bug_report_needs() {
     }
     assert!(!operations(speeds).is_empty());
     // A part of the check is no reason to trust an adapter.
-    assert!(!room.at("cache/wgrnn").exists());
+    assert!(!sandbox.at("cache/wgrnn").exists());
 }
 
 #[test]
@@ -74,20 +74,20 @@ fn a_report_is_written_where_the_check_fails() {
     if !seam() {
         return;
     }
-    let room = Room::new();
+    let sandbox = Sandbox::new();
     let args = format!("{SMALL} --report report.json");
-    let done = injected(&room, &args, "wrong");
+    let done = injected(&sandbox, &args, "wrong");
     assert_eq!(done.code, 1, "{}", done.err);
-    let wrong = report(&room);
+    let wrong = report(&sandbox);
     assert_eq!(wrong["verdict"], "failed");
     let faults = wrong["faults"].as_array().unwrap();
     assert!(
         faults[0].as_str().unwrap().contains("forward.l0"),
         "{faults:?}"
     );
-    let done = injected(&room, &args, "lost-after=1");
+    let done = injected(&sandbox, &args, "lost-after=1");
     assert_eq!(done.code, 5, "{}", done.err);
-    let lost = report(&room);
+    let lost = report(&sandbox);
     assert_eq!(lost["verdict"], "ended early");
     assert!(
         lost["error"].as_str().unwrap().contains("lost"),
@@ -98,9 +98,9 @@ fn a_report_is_written_where_the_check_fails() {
 
 #[test]
 fn train_check_trains_nothing_on_a_device_that_is_wrong() {
-    let room = Room::new();
+    let sandbox = Sandbox::new();
     let lines = "the cat sat on a mat\na dog ran\n".repeat(8);
-    std::fs::write(room.at("a.txt"), lines).unwrap();
+    std::fs::write(sandbox.at("a.txt"), lines).unwrap();
     // Streams with noise and Adam, lines, a large softmax: the run's own model, whatever it is.
     for (n, model) in [
         "--cell gru --layers 2 --dropout 0.2",
@@ -111,7 +111,7 @@ fn train_check_trains_nothing_on_a_device_that_is_wrong() {
     .enumerate()
     {
         let done = injected(
-            &room,
+            &sandbox,
             &format!("{TINY} --device gpu {model} --check --out good{n}"),
             "",
         );
@@ -120,43 +120,47 @@ fn train_check_trains_nothing_on_a_device_that_is_wrong() {
             continue;
         }
         let args = format!("{TINY} --device gpu {model} --check --out bad{n}");
-        let done = injected(&room, &args, "wrong");
+        let done = injected(&sandbox, &args, "wrong");
         assert_eq!(done.code, 5, "{model}: {}", done.err);
         for part in ["--check", "forward.l0", "nothing was trained"] {
             assert!(done.err.contains(part), "{model}: {}", done.err);
         }
-        assert!(!room.at(&format!("bad{n}")).exists());
+        assert!(!sandbox.at(&format!("bad{n}")).exists());
     }
     let done = injected(
-        &room,
+        &sandbox,
         &format!("{TINY} --device gpu --check --resume good0"),
         "",
     );
     assert_eq!(done.code, 2, "a text and a run's own: {}", done.err);
-    let cpu = injected(&room, &format!("{TINY} --device cpu --check --out cpu"), "");
+    let cpu = injected(
+        &sandbox,
+        &format!("{TINY} --device cpu --check --out cpu"),
+        "",
+    );
     assert_eq!(cpu.code, 2, "{}", cpu.err);
 }
 
 #[test]
 fn the_list_of_adapters_that_passed_is_of_this_build_and_a_failure_ends_it() {
-    let room = Room::new();
-    let adapters = |room: &Room| -> Vec<Value> {
-        let done = injected(room, "devices --json", "");
+    let sandbox = Sandbox::new();
+    let adapters = |sandbox: &Sandbox| -> Vec<Value> {
+        let done = injected(sandbox, "devices --json", "");
         let all: Value = serde_json::from_str(&done.out).unwrap();
         let list = all["devices"].as_array().unwrap().clone();
         list.into_iter()
             .filter(|d| d.get("checked").is_some())
             .collect()
     };
-    let all = adapters(&room);
+    let all = adapters(&sandbox);
     let adapter = all.last().expect("an adapter");
     assert_eq!(adapter["checked"], false);
     let build = build();
     let list =
         |build: &str, driver: &Value| passed(&adapter["name"], &adapter["backend"], driver, build);
-    std::fs::create_dir_all(room.at("cache/wgrnn")).unwrap();
-    let write = |text: &str| std::fs::write(room.at("cache/wgrnn/passed.toml"), text).unwrap();
-    let checked = || adapters(&room).last().unwrap()["checked"].clone();
+    std::fs::create_dir_all(sandbox.at("cache/wgrnn")).unwrap();
+    let write = |text: &str| std::fs::write(sandbox.at("cache/wgrnn/passed.toml"), text).unwrap();
+    let checked = || adapters(&sandbox).last().unwrap()["checked"].clone();
     write(&list("0.1.0 another", &adapter["driver"]));
     assert_eq!(checked(), false, "another build");
     write(&list(&build, &"another".into()));
@@ -166,7 +170,7 @@ fn the_list_of_adapters_that_passed_is_of_this_build_and_a_failure_ends_it() {
     write(&list(&build, &adapter["driver"]));
     assert_eq!(checked(), true);
     let done = injected(
-        &room,
+        &sandbox,
         &format!("{SMALL} --device {}", adapter["device"]),
         "",
     );
@@ -174,7 +178,7 @@ fn the_list_of_adapters_that_passed_is_of_this_build_and_a_failure_ends_it() {
     assert_eq!(checked(), true, "a part that passes changes nothing");
     if seam() {
         injected(
-            &room,
+            &sandbox,
             &format!("{SMALL} --device {}", adapter["device"]),
             "wrong",
         );

@@ -1,7 +1,7 @@
 //! The binary as a user meets it: exit codes, one clear line, nothing written on refusal; train, resume, sample, eval,
 //! export and import end to end.
 
-mod room;
+mod sandbox;
 
 use std::fs;
 use std::path::Path;
@@ -11,49 +11,49 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use wgrnn::train::{Data, Run};
 
-use room::{Room, TINY, finish};
+use sandbox::{Sandbox, TINY, finish};
 
 /// A finished run `r` of six steps.
-fn trained() -> Room {
-    let room = Room::new();
-    room.ok(&format!("train a.txt --out r --steps 6 {TINY}"));
-    room
+fn trained() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.ok(&format!("train a.txt --out r --steps 6 {TINY}"));
+    sandbox
 }
 
 #[test]
 fn bad_text_exits_3() {
-    let room = Room::new();
-    fs::write(room.at("empty.txt"), "").unwrap();
-    fs::write(room.at("short.txt"), "ab").unwrap();
-    fs::write(room.at("latin.txt"), b"abc\xe9def").unwrap();
-    room.refuses("train empty.txt", 3, &["empty.txt", "empty"]);
-    room.refuses("train -", 3, &["standard input", "empty"]);
-    room.refuses("train short.txt", 3, &["tokens"]);
-    room.refuses(
+    let sandbox = Sandbox::new();
+    fs::write(sandbox.at("empty.txt"), "").unwrap();
+    fs::write(sandbox.at("short.txt"), "ab").unwrap();
+    fs::write(sandbox.at("latin.txt"), b"abc\xe9def").unwrap();
+    sandbox.refuses("train empty.txt", 3, &["empty.txt", "empty"]);
+    sandbox.refuses("train -", 3, &["standard input", "empty"]);
+    sandbox.refuses("train short.txt", 3, &["tokens"]);
+    sandbox.refuses(
         "train short.txt --val 0",
         3,
         &["2 tokens", "at least 1601", "--batch"],
     );
     let parts = ["latin.txt", "offset 3", "--vocab byte"];
-    room.refuses("train latin.txt", 3, &parts);
+    sandbox.refuses("train latin.txt", 3, &parts);
 }
 
 #[test]
 fn bad_settings_files_exit_3_with_line_and_nearest_key() {
-    let room = Room::new();
-    fs::write(room.at("a.toml"), "hidden = 5\nhiden = 3\n").unwrap();
-    fs::write(room.at("b.toml"), "lr = -1\nschedule = \"cosin\"\n").unwrap();
-    fs::write(room.at("c.toml"), "lr = = 1\n").unwrap();
+    let sandbox = Sandbox::new();
+    fs::write(sandbox.at("a.toml"), "hidden = 5\nhiden = 3\n").unwrap();
+    fs::write(sandbox.at("b.toml"), "lr = -1\nschedule = \"cosin\"\n").unwrap();
+    fs::write(sandbox.at("c.toml"), "lr = = 1\n").unwrap();
     let parts = ["a.toml:2", "hiden", "hidden"];
-    room.refuses("train a.txt --config a.toml", 3, &parts);
+    sandbox.refuses("train a.txt --config a.toml", 3, &parts);
     let parts = ["b.toml:1: lr", "b.toml:2: schedule", "cosine"];
-    room.refuses("train a.txt --config b.toml", 3, &parts);
-    room.refuses("train a.txt --config c.toml", 3, &["c.toml:1"]);
+    sandbox.refuses("train a.txt --config b.toml", 3, &parts);
+    sandbox.refuses("train a.txt --config c.toml", 3, &["c.toml:1"]);
 }
 
 #[test]
 fn bad_flags_exit_2_and_name_every_fault() {
-    let room = Room::new();
+    let sandbox = Sandbox::new();
     for (flags, parts) in [
         ("--hidden 0", &["--hidden", "got 0"][..]),
         ("--hidden 1000000000", &["--hidden", "got 1000000000"]),
@@ -78,40 +78,40 @@ fn bad_flags_exit_2_and_name_every_fault() {
         ("--tie", &["--tie", "embed"]),
         ("--nonsense 3", &["--nonsense"]),
     ] {
-        room.refuses(&format!("train a.txt {flags}"), 2, parts);
+        sandbox.refuses(&format!("train a.txt {flags}"), 2, parts);
     }
     // One command, every fault.
     let parts = ["--hidden", "--lr", "--cell"];
-    room.refuses("train a.txt --hidden 0 --lr 0 --cell x", 2, &parts);
-    room.refuses("frobnicate", 2, &["frobnicate"]);
-    room.refuses("sample r --temperature -1", 2, &["--temperature"]);
-    room.refuses("sample r --top-p 2", 2, &["--top-p"]);
-    room.refuses("sample r --count 0", 2, &["--count"]);
+    sandbox.refuses("train a.txt --hidden 0 --lr 0 --cell x", 2, &parts);
+    sandbox.refuses("frobnicate", 2, &["frobnicate"]);
+    sandbox.refuses("sample r --temperature -1", 2, &["--temperature"]);
+    sandbox.refuses("sample r --top-p 2", 2, &["--top-p"]);
+    sandbox.refuses("sample r --count 0", 2, &["--count"]);
 }
 
 #[test]
 fn sizes_beyond_memory_are_refused_with_bytes() {
-    let room = trained();
+    let sandbox = trained();
     let parts = ["bytes", "GiB"];
     let huge = "train a.txt --hidden 65536 --layers 64 --batch 2 --seq-len 5";
-    room.refuses(huge, 2, &parts);
+    sandbox.refuses(huge, 2, &parts);
     // What takes the memory here is the minibatch: a smaller one is named.
-    fs::write(room.at("b.txt"), "abcdefgh".repeat(20_000)).unwrap();
+    fs::write(sandbox.at("b.txt"), "abcdefgh".repeat(20_000)).unwrap();
     let wide = "train b.txt --hidden 8192 --layers 1 --batch 65536 --seq-len 2";
-    room.refuses(wide, 2, &["bytes", "--batch", "fits"]);
-    room.refuses("train a.txt --batch 65536 --seq-len 65536", 3, &["tokens"]);
-    room.refuses("sample r --count 65536 --length 4294967295", 2, &parts);
+    sandbox.refuses(wide, 2, &["bytes", "--batch", "fits"]);
+    sandbox.refuses("train a.txt --batch 65536 --seq-len 65536", 3, &["tokens"]);
+    sandbox.refuses("sample r --count 65536 --length 4294967295", 2, &parts);
 }
 
 #[test]
 fn a_taken_folder_exits_2() {
-    let room = trained();
-    room.refuses("train a.txt --out r", 2, &["r: holds a run", "--resume r"]);
-    fs::create_dir(room.at("other")).unwrap();
-    fs::write(room.at("other/x"), "mine").unwrap();
-    room.refuses("train a.txt --out other", 2, &["other"]);
-    room.refuses("train a.txt --out a.txt", 2, &["a.txt"]);
-    room.refuses(
+    let sandbox = trained();
+    sandbox.refuses("train a.txt --out r", 2, &["r: holds a run", "--resume r"]);
+    fs::create_dir(sandbox.at("other")).unwrap();
+    fs::write(sandbox.at("other/x"), "mine").unwrap();
+    sandbox.refuses("train a.txt --out other", 2, &["other"]);
+    sandbox.refuses("train a.txt --out a.txt", 2, &["a.txt"]);
+    sandbox.refuses(
         "import r/checkpoints/best.safetensors --out r",
         2,
         &["r: holds"],
@@ -120,10 +120,10 @@ fn a_taken_folder_exits_2() {
 
 #[test]
 fn a_resumed_run_keeps_its_shape_and_text() {
-    let room = trained();
+    let sandbox = trained();
     let parts = ["--hidden", "trained with 6, got 7", "--cell"];
     let args = "train --resume r --steps 9 --hidden 7 --cell gru";
-    room.refuses(args, 2, &parts);
+    sandbox.refuses(args, 2, &parts);
     for flag in [
         "--layers 2",
         "--embed 3",
@@ -133,70 +133,70 @@ fn a_resumed_run_keeps_its_shape_and_text() {
         "--val 0.1",
     ] {
         let name = flag.split(' ').next().unwrap();
-        room.refuses(&format!("train --resume r --steps 9 {flag}"), 2, &[name]);
+        sandbox.refuses(&format!("train --resume r --steps 9 {flag}"), 2, &[name]);
     }
-    fs::write(room.at("b.txt"), "the cat sat on a mat; ".repeat(13)).unwrap();
-    room.refuses("train b.txt --resume r --steps 9", 2, &["b.txt", "BLAKE3"]);
-    room.refuses("train --resume r", 2, &["nothing is left to do", "6 steps"]);
-    room.refuses("train --resume r --out q", 2, &["--out"]);
-    fs::write(room.at("a.txt"), "the cat sat on a mat. ".repeat(12)).unwrap();
-    room.refuses("train --resume r --steps 9", 2, &["a.txt", "BLAKE3"]);
+    fs::write(sandbox.at("b.txt"), "the cat sat on a mat; ".repeat(13)).unwrap();
+    sandbox.refuses("train b.txt --resume r --steps 9", 2, &["b.txt", "BLAKE3"]);
+    sandbox.refuses("train --resume r", 2, &["nothing is left to do", "6 steps"]);
+    sandbox.refuses("train --resume r --out q", 2, &["--out"]);
+    fs::write(sandbox.at("a.txt"), "the cat sat on a mat. ".repeat(12)).unwrap();
+    sandbox.refuses("train --resume r --steps 9", 2, &["a.txt", "BLAKE3"]);
 }
 
 #[test]
 fn what_is_no_run_exits_4() {
-    let room = trained();
-    fs::create_dir(room.at("empty")).unwrap();
-    room.refuses("sample empty", 4, &["empty", "run"]);
-    room.refuses("sample nowhere", 4, &["nowhere"]);
-    room.refuses("eval empty a.txt", 4, &["empty"]);
-    room.refuses("train --resume empty", 4, &["empty"]);
-    room.refuses("export empty --out x.safetensors", 4, &["empty"]);
-    room.refuses("import a.txt --out q", 4, &["a.txt"]);
+    let sandbox = trained();
+    fs::create_dir(sandbox.at("empty")).unwrap();
+    sandbox.refuses("sample empty", 4, &["empty", "run"]);
+    sandbox.refuses("sample nowhere", 4, &["nowhere"]);
+    sandbox.refuses("eval empty a.txt", 4, &["empty"]);
+    sandbox.refuses("train --resume empty", 4, &["empty"]);
+    sandbox.refuses("export empty --out x.safetensors", 4, &["empty"]);
+    sandbox.refuses("import a.txt --out q", 4, &["a.txt"]);
 
-    let best = room.at("r/checkpoints/best.safetensors");
-    let last = room.at("r/checkpoints/step-00000006.safetensors");
+    let best = sandbox.at("r/checkpoints/best.safetensors");
+    let last = sandbox.at("r/checkpoints/step-00000006.safetensors");
     let whole = fs::read(&last).unwrap();
     // Truncated.
     fs::write(&best, &whole[..whole.len() / 2]).unwrap();
-    room.refuses("sample r", 4, &["best.safetensors"]);
-    room.refuses("sample r --checkpoint best", 4, &["best.safetensors"]);
+    sandbox.refuses("sample r", 4, &["best.safetensors"]);
+    sandbox.refuses("sample r --checkpoint best", 4, &["best.safetensors"]);
     // One bit.
     let mut flipped = whole.clone();
     let at = flipped.len() - 3;
     flipped[at] ^= 1;
-    for entry in fs::read_dir(room.at("r/checkpoints")).unwrap() {
+    for entry in fs::read_dir(sandbox.at("r/checkpoints")).unwrap() {
         fs::write(entry.unwrap().path(), &flipped).unwrap();
     }
     let parts = ["no checkpoint is whole", "checksum"];
-    room.refuses("sample r --checkpoint last", 4, &parts);
-    room.refuses("train --resume r --steps 9", 4, &parts);
+    sandbox.refuses("sample r --checkpoint last", 4, &parts);
+    sandbox.refuses("train --resume r --steps 9", 4, &parts);
     // Foreign.
     let bytes = safetensors::serialize(
         Vec::<(String, safetensors::tensor::TensorView)>::new(),
         None,
     );
     fs::write(&best, bytes.unwrap()).unwrap();
-    room.refuses("sample r", 4, &["best.safetensors", "import"]);
+    sandbox.refuses("sample r", 4, &["best.safetensors", "import"]);
 }
 
 #[test]
 fn a_damaged_newest_checkpoint_gives_way_to_the_one_before() {
-    let room = Room::new();
-    room.ok(&format!(
+    let sandbox = Sandbox::new();
+    sandbox.ok(&format!(
         "train a.txt --out r --steps 6 --save-every 3 {TINY}"
     ));
-    fs::write(room.at("r/checkpoints/step-00000006.safetensors"), "x").unwrap();
-    let done = room.run("train --resume r --steps 8");
+    fs::write(sandbox.at("r/checkpoints/step-00000006.safetensors"), "x").unwrap();
+    let done = sandbox.run("train --resume r --steps 8");
     assert_eq!(done.code, 0, "{}", done.err);
     assert!(done.err.contains("warning: "), "{}", done.err);
-    assert_eq!(room.newest("r").0, 8);
+    assert_eq!(sandbox.newest("r").0, 8);
 }
 
 #[test]
 fn no_device_exits_5() {
-    let room = Room::new();
-    let mut command = room.command("train a.txt --device gpu");
+    let sandbox = Sandbox::new();
+    let mut command = sandbox.command("train a.txt --device gpu");
     // No driver is found where there is none to be found.
     for variable in ["VK_DRIVER_FILES", "VK_ICD_FILENAMES"] {
         command.env(variable, "/nonexistent.json");
@@ -205,23 +205,23 @@ fn no_device_exits_5() {
         let done = finish(&mut command);
         assert_eq!(done.code, 5, "{}", done.err);
         assert!(done.err.contains("mesa-vulkan-drivers"), "{}", done.err);
-        assert!(!room.at("runs").exists());
+        assert!(!sandbox.at("runs").exists());
     } else {
         println!("skipped: only Linux lets a test hide its adapters");
     }
-    room.refuses(
+    sandbox.refuses(
         "train a.txt --device no-such-adapter",
         5,
         &["no-such-adapter"],
     );
-    room.refuses("train a.txt --device 99", 5, &["99"]);
+    sandbox.refuses("train a.txt --device 99", 5, &["99"]);
 }
 
 #[test]
 fn a_diverging_run_exits_6_and_keeps_the_last_good_checkpoint() {
-    let room = Room::new();
+    let sandbox = Sandbox::new();
     let args = format!("train a.txt --out r --steps 500 --optimizer sgd --lr 3e38 {TINY}");
-    let done = room.run(&args);
+    let done = sandbox.run(&args);
     assert_eq!(done.code, 6, "{}", done.err);
     for part in [
         "error: step",
@@ -231,60 +231,60 @@ fn a_diverging_run_exits_6_and_keeps_the_last_good_checkpoint() {
     ] {
         assert!(done.err.contains(part), "{part}: {}", done.err);
     }
-    let (_, checkpoint) = room.newest("r");
+    let (_, checkpoint) = sandbox.newest("r");
     for (name, tensor) in &checkpoint.tensors {
         let Data::F32(data) = &tensor.data else {
             panic!("{name}")
         };
         assert!(data.iter().all(|x| x.is_finite()), "{name}");
     }
-    room.ok("sample r --length 5 --checkpoint last");
+    sandbox.ok("sample r --length 5 --checkpoint last");
 }
 
 #[test]
 fn missing_and_unreadable_files_exit_7() {
-    let room = trained();
-    room.refuses("train nowhere.txt", 7, &["nowhere.txt"]);
-    room.refuses("train r", 7, &["cannot read r"]);
-    room.refuses("train a.txt --config no.toml", 7, &["no.toml"]);
-    room.refuses("train a.txt --cell no.cell", 7, &["no.cell"]);
-    room.refuses("eval r nowhere.txt", 7, &["nowhere.txt"]);
-    room.refuses("import no.safetensors --out q", 7, &["no.safetensors"]);
-    room.refuses("export r --out no/such/x.safetensors", 7, &["no/such"]);
-    fs::remove_file(room.at("a.txt")).unwrap();
-    room.refuses("train --resume r --steps 9", 7, &["a.txt"]);
+    let sandbox = trained();
+    sandbox.refuses("train nowhere.txt", 7, &["nowhere.txt"]);
+    sandbox.refuses("train r", 7, &["cannot read r"]);
+    sandbox.refuses("train a.txt --config no.toml", 7, &["no.toml"]);
+    sandbox.refuses("train a.txt --cell no.cell", 7, &["no.cell"]);
+    sandbox.refuses("eval r nowhere.txt", 7, &["nowhere.txt"]);
+    sandbox.refuses("import no.safetensors --out q", 7, &["no.safetensors"]);
+    sandbox.refuses("export r --out no/such/x.safetensors", 7, &["no/such"]);
+    fs::remove_file(sandbox.at("a.txt")).unwrap();
+    sandbox.refuses("train --resume r --steps 9", 7, &["a.txt"]);
 }
 
 #[test]
 fn prime_text_with_unknown_characters_exits_3() {
-    let room = trained();
-    let done = finish(room.command("sample r --prime").arg("héllo"));
+    let sandbox = trained();
+    let done = finish(sandbox.command("sample r --prime").arg("héllo"));
     assert_eq!(done.code, 3, "{}", done.err);
     assert!(
         done.err.contains("--prime") && done.err.contains("'é'"),
         "{}",
         done.err
     );
-    fs::write(room.at("x.txt"), "xyz").unwrap();
-    room.refuses("eval r x.txt", 3, &["x.txt", "'x'"]);
+    fs::write(sandbox.at("x.txt"), "xyz").unwrap();
+    sandbox.refuses("eval r x.txt", 3, &["x.txt", "'x'"]);
 }
 
 #[test]
 fn a_run_resumed_twice_equals_one_that_never_stopped() {
-    let room = Room::new();
+    let sandbox = Sandbox::new();
     let noise = "--dropout 0.3 --dropout-input 0.2 --dropout-embedding 0.1 --dropout-weights 0.2 --dropout-locked \
                  --activation-penalty 0.2 --temporal-penalty 0.1 --norm-stabilizer 0.1 \
                  --scheduled-sampling exponential --sampling-k 0.95";
     let flags = format!("{TINY} --layers 2 --embed 4 {noise} --save-every 0 -q");
-    room.ok(&format!("train a.txt --out whole --steps 40 {flags}"));
-    room.ok(&format!("train a.txt --out parts --steps 17 {flags}"));
-    room.ok("train --resume parts --steps 31 -q");
-    room.ok("train --resume parts --steps 40 -q");
-    let ((a, whole), (b, parts)) = (room.newest("whole"), room.newest("parts"));
+    sandbox.ok(&format!("train a.txt --out whole --steps 40 {flags}"));
+    sandbox.ok(&format!("train a.txt --out parts --steps 17 {flags}"));
+    sandbox.ok("train --resume parts --steps 31 -q");
+    sandbox.ok("train --resume parts --steps 40 -q");
+    let ((a, whole), (b, parts)) = (sandbox.newest("whole"), sandbox.newest("parts"));
     assert_eq!((a, b), (40, 40));
     assert_eq!(whole.tensors, parts.tensors);
     let metrics = |run: &str| -> Vec<(u64, String)> {
-        let text = fs::read_to_string(room.at(run).join("metrics.jsonl")).unwrap();
+        let text = fs::read_to_string(sandbox.at(run).join("metrics.jsonl")).unwrap();
         let lines = text
             .lines()
             .map(|l| serde_json::from_str::<Value>(l).unwrap());
@@ -296,22 +296,22 @@ fn a_run_resumed_twice_equals_one_that_never_stopped() {
     assert_eq!(metrics("whole"), metrics("parts"));
     assert_eq!(metrics("whole").len(), 40);
     // Settings that were resolved are in the folder, and a second run can be made of them.
-    room.ok("train a.txt --config parts/settings.toml --out again -q");
-    assert_eq!(room.newest("again").1.tensors, whole.tensors);
+    sandbox.ok("train a.txt --config parts/settings.toml --out again -q");
+    assert_eq!(sandbox.newest("again").1.tensors, whole.tensors);
 }
 
 #[cfg(unix)]
 #[test]
 fn an_interrupt_saves_and_the_run_goes_on() {
-    let room = Room::new();
+    let sandbox = Sandbox::new();
     let args = format!("train a.txt --out r --epochs 100000000 {TINY} --save-every 1000000 --json");
-    let mut child = room
+    let mut child = sandbox
         .command(&args)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let metrics = room.at("r/metrics.jsonl");
+    let metrics = sandbox.at("r/metrics.jsonl");
     let limit = Instant::now() + Duration::from_secs(60);
     while fs::metadata(&metrics).map_or(0, |m| m.len()) < 100 {
         assert!(Instant::now() < limit, "no step within a minute");
@@ -327,18 +327,18 @@ fn an_interrupt_saves_and_the_run_goes_on() {
     );
     let code = child.wait().unwrap().code();
     assert_eq!(code, Some(130));
-    let (step, _) = room.newest("r");
+    let (step, _) = sandbox.newest("r");
     assert!(step > 0);
     let next = step + 3;
-    let done = room.run(&format!("train --resume r --steps {next} -q"));
+    let done = sandbox.run(&format!("train --resume r --steps {next} -q"));
     assert_eq!(done.code, 0, "{}", done.err);
-    assert_eq!(room.newest("r").0, next);
+    assert_eq!(sandbox.newest("r").0, next);
 }
 
 #[test]
 fn train_prints_the_command_that_samples() {
-    let room = Room::new();
-    let done = room.run(&format!("train a.txt --steps 3 {TINY}"));
+    let sandbox = Sandbox::new();
+    let done = sandbox.run(&format!("train a.txt --steps 3 {TINY}"));
     assert_eq!(done.code, 0, "{}", done.err);
     assert!(done.out.contains("run: runs/a-1\n"), "{}", done.out);
     let command = done.out.lines().last().unwrap();
@@ -346,18 +346,18 @@ fn train_prints_the_command_that_samples() {
     let done = finish(
         Command::new("sh")
             .args(["-c", &format!("{command} --length 7")])
-            .current_dir(room.folder.path()),
+            .current_dir(sandbox.folder.path()),
     );
     assert_eq!(done.code, 0, "{}", done.err);
     assert_eq!(done.out.len(), 8);
     assert!(done.err.contains("device: "), "{}", done.err);
     // A second run finds a folder of its own; standard input has a name, too.
-    room.ok(&format!("train a.txt --steps 3 {TINY}"));
-    assert!(room.at("runs/a-2").exists());
-    let mut command = room.command(&format!("train - --steps 3 {TINY}"));
-    let done = finish(command.stdin(fs::File::open(room.at("a.txt")).unwrap()));
+    sandbox.ok(&format!("train a.txt --steps 3 {TINY}"));
+    assert!(sandbox.at("runs/a-2").exists());
+    let mut command = sandbox.command(&format!("train - --steps 3 {TINY}"));
+    let done = finish(command.stdin(fs::File::open(sandbox.at("a.txt")).unwrap()));
     assert_eq!(done.code, 0, "{}", done.err);
-    room.refuses(
+    sandbox.refuses(
         "train --resume runs/stdin-1 --steps 5",
         2,
         &["standard input"],
@@ -366,20 +366,20 @@ fn train_prints_the_command_that_samples() {
 
 #[test]
 fn the_built_in_corpus_shows_its_floor() {
-    let room = Room::new();
-    let out = room.ok(&format!("train --steps 2 --json {TINY}"));
+    let sandbox = Sandbox::new();
+    let out = sandbox.ok(&format!("train --steps 2 --json {TINY}"));
     let result: Value = serde_json::from_str(&out).unwrap();
     let (floor, loss) = (&result["floor"], &result["validation"]);
     assert!(floor.as_f64().unwrap() > 0.5);
     assert!(loss.as_f64().unwrap() > floor.as_f64().unwrap());
     assert_eq!(result["run"], "runs/builtin-1");
-    room.ok("train --resume runs/builtin-1 --steps 3 -q");
+    sandbox.ok("train --resume runs/builtin-1 --steps 3 -q");
 }
 
 #[test]
 fn sample_is_a_function_of_its_seed() {
-    let room = trained();
-    let of = |args: &str| room.ok(&format!("sample r --length 30 {args}"));
+    let sandbox = trained();
+    let of = |args: &str| sandbox.ok(&format!("sample r --length 30 {args}"));
     assert_eq!(of("--seed 3"), of("--seed 3"));
     assert_ne!(of("--seed 3"), of("--seed 4"));
     assert_eq!(of("--temperature 0 --seed 1"), of("--top-k 1 --seed 2"));
@@ -393,7 +393,7 @@ fn sample_is_a_function_of_its_seed() {
     assert_ne!(texts[0]["text"], texts[1]["text"]);
     assert_eq!(texts[2]["text"].as_str().unwrap().len(), 30);
     // A reader that goes away is no error.
-    let mut child = room
+    let mut child = sandbox
         .command("sample r --length 2000000")
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -408,10 +408,14 @@ fn sample_is_a_function_of_its_seed() {
 
 #[test]
 fn eval_gives_one_figure_for_all_batch_sizes() {
-    let room = trained();
-    fs::write(room.at("long.txt"), "the cat sat on a mat; ".repeat(1500)).unwrap();
+    let sandbox = trained();
+    fs::write(
+        sandbox.at("long.txt"),
+        "the cat sat on a mat; ".repeat(1500),
+    )
+    .unwrap();
     let of = |batch: u32| -> Value {
-        let out = room.ok(&format!("eval r long.txt --json --batch {batch}"));
+        let out = sandbox.ok(&format!("eval r long.txt --json --batch {batch}"));
         serde_json::from_str(&out).unwrap()
     };
     let (one, many) = (of(1), of(100));
@@ -422,7 +426,7 @@ fn eval_gives_one_figure_for_all_batch_sizes() {
     let bits = one["bits"].as_f64().unwrap();
     assert!((bits - nats(&one) / 2f64.ln()).abs() < 1e-9);
     assert!((one["perplexity"].as_f64().unwrap() - nats(&one).exp()).abs() < 1e-6);
-    let text = room.ok("eval r long.txt --checkpoint last");
+    let text = sandbox.ok("eval r long.txt --checkpoint last");
     assert!(
         text.contains("nats/char") && text.contains("perplexity"),
         "{text}"
@@ -431,21 +435,21 @@ fn eval_gives_one_figure_for_all_batch_sizes() {
 
 #[test]
 fn an_export_comes_back_and_pytorchs_names_too() {
-    let room = Room::new();
+    let sandbox = Sandbox::new();
     let flags = "--hidden 6 --layers 2 --embed 5 --seq-len 5 --batch 2 -q";
-    room.ok(&format!("train a.txt --out r --cell gru --steps 6 {flags}"));
-    room.ok("export r --checkpoint last --out w.safetensors");
-    room.refuses("export r --out w.safetensors", 2, &["exists"]);
-    room.ok("import w.safetensors --out copy");
+    sandbox.ok(&format!("train a.txt --out r --cell gru --steps 6 {flags}"));
+    sandbox.ok("export r --checkpoint last --out w.safetensors");
+    sandbox.refuses("export r --out w.safetensors", 2, &["exists"]);
+    sandbox.ok("import w.safetensors --out copy");
     let loss = |run: &str| {
-        let out = room.ok(&format!("eval {run} a.txt --json --checkpoint last"));
+        let out = sandbox.ok(&format!("eval {run} a.txt --json --checkpoint last"));
         serde_json::from_str::<Value>(&out).unwrap()["nats"].clone()
     };
     assert_eq!(loss("r"), loss("copy"));
-    room.refuses("import w.safetensors --out q --cell gru", 2, &["--cell"]);
+    sandbox.refuses("import w.safetensors --out q --cell gru", 2, &["--cell"]);
 
     // The same tensors as a PyTorch module of other names would hold them, without any metadata.
-    let bytes = fs::read(room.at("w.safetensors")).unwrap();
+    let bytes = fs::read(sandbox.at("w.safetensors")).unwrap();
     let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
     let names: Vec<String> = file.names().iter().map(|n| n.to_string()).collect();
     let expected = "rnn.weight_ih_l1";
@@ -461,54 +465,54 @@ fn an_export_comes_back_and_pytorchs_names_too() {
             (name, view)
         });
         let bytes = safetensors::serialize(renamed, None).unwrap();
-        fs::write(room.at("torch.safetensors"), bytes).unwrap();
+        fs::write(sandbox.at("torch.safetensors"), bytes).unwrap();
         let needs = ["--cell", "--vocab-from"];
-        room.refuses("import torch.safetensors --out t", 2, &needs);
-        room.refuses(
+        sandbox.refuses("import torch.safetensors --out t", 2, &needs);
+        sandbox.refuses(
             "import torch.safetensors --out t --cell gruu --vocab-from a.txt",
             2,
             &["gru"],
         );
-        room.refuses(
+        sandbox.refuses(
             "import torch.safetensors --out t --cell lstm --vocab-from a.txt",
             4,
             &["weight_hh_l0", "3 gates of 6 units", "--cell gru"],
         );
-        fs::write(room.at("two.txt"), "ab").unwrap();
-        room.refuses(
+        fs::write(sandbox.at("two.txt"), "ab").unwrap();
+        sandbox.refuses(
             "import torch.safetensors --out t --cell gru --vocab-from two.txt",
             3,
             &["two.txt", "2 symbols"],
         );
-        room.ok("import torch.safetensors --out t --cell gru --vocab-from a.txt");
+        sandbox.ok("import torch.safetensors --out t --cell gru --vocab-from a.txt");
         assert_eq!(loss("r"), loss("t"));
-        fs::remove_dir_all(room.at("t")).unwrap();
+        fs::remove_dir_all(sandbox.at("t")).unwrap();
     }
     // What was imported can be sampled from and trained on.
-    room.ok("sample copy --length 5");
-    room.refuses("train --resume copy --steps 4", 2, &["give one"]);
+    sandbox.ok("sample copy --length 5");
+    sandbox.refuses("train --resume copy --steps 4", 2, &["give one"]);
     // An export brings no window and no minibatch of its run, so the text is one that the usual ones fit.
-    let line = fs::read_to_string(room.at("a.txt")).unwrap();
-    fs::write(room.at("long.txt"), line.repeat(20)).unwrap();
-    room.ok("train long.txt --resume copy --steps 4 -q");
-    assert_eq!(room.newest("copy").0, 4);
+    let line = fs::read_to_string(sandbox.at("a.txt")).unwrap();
+    fs::write(sandbox.at("long.txt"), line.repeat(20)).unwrap();
+    sandbox.ok("train long.txt --resume copy --steps 4 -q");
+    assert_eq!(sandbox.newest("copy").0, 4);
 }
 
 #[test]
 fn cells_devices_and_help() {
-    let room = Room::new();
-    let list = room.ok("cells");
+    let sandbox = Sandbox::new();
+    let list = sandbox.ok("cells");
     for name in ["rnn", "lstm", "gru", "gru-cho"] {
         assert!(list.lines().any(|l| l.starts_with(name)), "{list}");
     }
-    let rows: Value = serde_json::from_str(&room.ok("cells --json")).unwrap();
+    let rows: Value = serde_json::from_str(&sandbox.ok("cells --json")).unwrap();
     assert!(
         rows.as_array()
             .unwrap()
             .iter()
             .any(|r| r["name"] == "gru-cho")
     );
-    let show = room.ok("cells show gru-cho --input 3 --hidden 5");
+    let show = sandbox.ok("cells show gru-cho --input 3 --hidden 5");
     for part in [
         "n = tanh(linear(x, r * h))",
         "forward",
@@ -519,16 +523,16 @@ fn cells_devices_and_help() {
     }
     // Three gates: 3 H (D + H) weights and 3 H biases.
     assert!(show.contains(&format!("H 5: {}", 15 * 8 + 15)), "{show}");
-    fs::write(room.at("my.cell"), "state h\nh = tanh(linear(x, h))\n").unwrap();
-    assert!(room.ok("cells show my.cell").contains("backward"));
-    room.refuses("cells show lst", 2, &["lstm"]);
-    fs::write(room.at("bad.cell"), "state h\nh = tanh(\n").unwrap();
-    room.refuses("cells show bad.cell", 3, &["bad"]);
-    assert!(room.ok("devices").starts_with("cpu"));
+    fs::write(sandbox.at("my.cell"), "state h\nh = tanh(linear(x, h))\n").unwrap();
+    assert!(sandbox.ok("cells show my.cell").contains("backward"));
+    sandbox.refuses("cells show lst", 2, &["lstm"]);
+    fs::write(sandbox.at("bad.cell"), "state h\nh = tanh(\n").unwrap();
+    sandbox.refuses("cells show bad.cell", 3, &["bad"]);
+    assert!(sandbox.ok("devices").starts_with("cpu"));
     for command in [
         "train", "sample", "eval", "cells", "devices", "export", "import",
     ] {
-        let help = room.ok(&format!("{command} --help"));
+        let help = sandbox.ok(&format!("{command} --help"));
         assert!(help.contains("Example"), "{command}: {help}");
         assert!(help.contains(&format!("wgrnn {command}")), "{command}");
     }
@@ -536,24 +540,24 @@ fn cells_devices_and_help() {
 
 #[test]
 fn a_cell_of_ones_own_trains_and_stays_with_the_run() {
-    let room = Room::new();
-    fs::write(room.at("my.cell"), "state h\nh = tanh(linear(x, h))\n").unwrap();
-    room.ok(&format!(
+    let sandbox = Sandbox::new();
+    fs::write(sandbox.at("my.cell"), "state h\nh = tanh(linear(x, h))\n").unwrap();
+    sandbox.ok(&format!(
         "train a.txt --out r --cell my.cell --steps 3 {TINY}"
     ));
-    fs::remove_file(room.at("my.cell")).unwrap();
-    room.ok("sample r --length 5");
-    room.ok("train --resume r --steps 5 -q");
+    fs::remove_file(sandbox.at("my.cell")).unwrap();
+    sandbox.ok("sample r --length 5");
+    sandbox.ok("train --resume r --steps 5 -q");
 }
 
 #[test]
 fn outputs_are_stable_for_scripts() {
-    let room = trained();
+    let sandbox = trained();
     let keys = |text: &str| -> Vec<String> {
         let value: Value = serde_json::from_str(text).unwrap();
         value.as_object().unwrap().keys().cloned().collect()
     };
-    let train = room.ok(&format!("train a.txt --out q --steps 2 --json {TINY}"));
+    let train = sandbox.ok(&format!("train a.txt --out q --steps 2 --json {TINY}"));
     let want = [
         "best",
         "elapsed",
@@ -567,7 +571,7 @@ fn outputs_are_stable_for_scripts() {
         "validation",
     ];
     assert_eq!(keys(&train), want);
-    let eval = room.ok("eval r a.txt --json");
+    let eval = sandbox.ok("eval r a.txt --json");
     let want = [
         "bits",
         "checkpoint",
@@ -583,16 +587,16 @@ fn outputs_are_stable_for_scripts() {
         "unknown_share",
     ];
     assert_eq!(keys(&eval), want);
-    let sample = room.ok("sample r --length 3 --json");
+    let sample = sandbox.ok("sample r --length 3 --json");
     assert_eq!(keys(&sample), ["prime", "sample", "text"]);
-    assert!(Path::new(&room.at("q/settings.toml")).exists());
+    assert!(Path::new(&sandbox.at("q/settings.toml")).exists());
 }
 
 #[test]
 fn check_compares_and_names_what_it_does_not_know() {
-    let room = Room::new();
+    let sandbox = Sandbox::new();
     let small = "check --cell gru-cho --hidden 5 --batch 2 --seq-len 2";
-    let text = room.ok(&format!("{small} --json"));
+    let text = sandbox.ok(&format!("{small} --json"));
     let value: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(value["faults"], 0);
     let rows = value["models"][0]["rows"].as_array().unwrap();
@@ -603,18 +607,19 @@ fn check_compares_and_names_what_it_does_not_know() {
         assert_eq!(row["passed"], true, "{row}");
         assert!(row["nmse"].as_f64().unwrap() < 1e-9, "{row}");
     }
-    let after = room.ok(&format!("{small} --from backward.l0"));
+    let after = sandbox.ok(&format!("{small} --from backward.l0"));
     assert!(after.contains("backward.l0") && !after.contains("head.forward"));
 
-    let unknown = room.run(&format!("{small} --from nowhere"));
+    let unknown = sandbox.run(&format!("{small} --from nowhere"));
     assert_eq!(unknown.code, 2);
     assert!(unknown.err.contains("nowhere") && unknown.err.contains("head.forward"));
-    let cpu = room.run("check --device cpu");
+    let cpu = sandbox.run("check --device cpu");
     assert_eq!(cpu.code, 2);
     let none = finish(
-        room.command("check")
-            .env("VK_DRIVER_FILES", room.at("none.json"))
-            .env("VK_ICD_FILENAMES", room.at("none.json")),
+        sandbox
+            .command("check")
+            .env("VK_DRIVER_FILES", sandbox.at("none.json"))
+            .env("VK_ICD_FILENAMES", sandbox.at("none.json")),
     );
     assert_eq!(none.code, 5);
     assert!(none.err.contains("mesa-vulkan-drivers"), "{}", none.err);
@@ -623,13 +628,13 @@ fn check_compares_and_names_what_it_does_not_know() {
 /// Training on an adapter resumes to the bit as well, with dropout and in mid-epoch.
 #[test]
 fn a_run_on_an_adapter_resumes_to_the_bit() {
-    let room = Room::new();
+    let sandbox = Sandbox::new();
     let flags = format!("train a.txt {TINY} --dropout 0.3 --layers 2 --val 0 --device gpu -q");
-    room.ok(&format!("{flags} --steps 9 --out whole"));
-    room.ok(&format!("{flags} --steps 4 --out halves"));
-    room.ok("train --resume halves --steps 9 --device gpu -q");
+    sandbox.ok(&format!("{flags} --steps 9 --out whole"));
+    sandbox.ok(&format!("{flags} --steps 4 --out halves"));
+    sandbox.ok("train --resume halves --steps 9 --device gpu -q");
     let tensors = |run: &str| {
-        let run = Run::open(&room.at(run)).unwrap();
+        let run = Run::open(&sandbox.at(run)).unwrap();
         run.newest().unwrap().checkpoint.tensors
     };
     let (whole, halves) = (tensors("whole"), tensors("halves"));

@@ -1,11 +1,11 @@
 //! What is promised of a device that is lost, slow or short of memory: faults are injected in a whole one.
 
 mod adapter;
-mod room;
+mod sandbox;
 
 use adapter::{device, engine, plan, step};
 use pollster::block_on;
-use room::Room;
+use sandbox::Sandbox;
 use wgrnn::exec::gpu::{Fault, Gpu, LONGEST, Tile};
 use wgrnn::{Kind, Result};
 
@@ -123,16 +123,16 @@ fn a_device_lost_in_mid_run_exits_5_and_resume_goes_on_to_the_same_bits() {
     if !seam() {
         return;
     }
-    let room = Room::new();
-    let tensors = |run: &str| room.newest(run).1.tensors;
-    room.ok(&format!("train a.txt {TINY} --steps 12 --out whole"));
+    let sandbox = Sandbox::new();
+    let tensors = |run: &str| sandbox.newest(run).1.tensors;
+    sandbox.ok(&format!("train a.txt {TINY} --steps 12 --out whole"));
     let whole = tensors("whole");
     // In the first step, between checkpoints, and while validating.
     for lost in [1, 3, 6, 9, 14] {
         let run = format!("lost{lost}");
         let inject = format!("lost-after={lost}");
         let done = injected(
-            &room,
+            &sandbox,
             &format!("train a.txt {TINY} --steps 12 --out {run}"),
             &inject,
         );
@@ -141,8 +141,8 @@ fn a_device_lost_in_mid_run_exits_5_and_resume_goes_on_to_the_same_bits() {
             assert!(done.err.contains(part), "{inject}: {}", done.err);
         }
         assert_eq!(done.err.lines().count(), 1, "{inject}: {}", done.err);
-        assert!(room.newest(&run).0 < 12);
-        room.ok(&format!("train --resume {run} --device gpu -q"));
+        assert!(sandbox.newest(&run).0 < 12);
+        sandbox.ok(&format!("train --resume {run} --device gpu -q"));
         let went_on = tensors(&run);
         assert!(whole.len() > 10 && whole.keys().eq(went_on.keys()));
         for (name, tensor) in &whole {
@@ -151,8 +151,8 @@ fn a_device_lost_in_mid_run_exits_5_and_resume_goes_on_to_the_same_bits() {
     }
 }
 
-fn injected(room: &Room, args: &str, inject: &str) -> room::Done {
-    room::finish(room.command(args).env("WGRNN_INJECT", inject))
+fn injected(sandbox: &Sandbox, args: &str, inject: &str) -> sandbox::Done {
+    sandbox::finish(sandbox.command(args).env("WGRNN_INJECT", inject))
 }
 
 /// The batch that the error names trains in the memory in which the one that was asked for did not.
@@ -161,12 +161,12 @@ fn out_of_memory_names_a_batch_that_fits() {
     if !seam() {
         return;
     }
-    let room = Room::new();
+    let sandbox = Sandbox::new();
     let train = |batch: &str, out: &str| {
         let args = format!(
             "train a.txt --hidden 8 --seq-len 5 --steps 2 --device gpu -q --batch {batch} --out {out}"
         );
-        injected(&room, &args, "memory=60000")
+        injected(&sandbox, &args, "memory=60000")
     };
     let done = train("40", "large");
     assert_eq!(done.code, 5, "{}", done.err);

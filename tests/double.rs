@@ -1,13 +1,13 @@
 //! Double precision on an adapter: functions, gradients, operations and training in f64 are the CPU's to its roundings.
 
 mod common;
-mod room;
+mod sandbox;
 
 use std::sync::Arc;
 
 use common::{device, inputs, lacks, tokens};
 use pollster::block_on;
-use room::{Room, TINY, injected};
+use sandbox::{Sandbox, TINY, injected};
 use serde_json::Value;
 use wgrnn::Kind;
 use wgrnn::cell::{Cell, library};
@@ -119,7 +119,7 @@ fn functions_are_within_a_few_roundings_of_f64() {
         };
         let plan = doubled(spec.plan(dims, Mode::Evaluate).unwrap());
         let mut gpu = block_on(Gpu::with_tile(device(), plan.clone(), &Tile::SOFTWARE)).unwrap();
-        let table = { plan.parameters.iter() }.find(|p| p.matrix.rows == rows);
+        let table = plan.parameters.iter().find(|p| p.matrix.rows == rows);
         let table = table.unwrap().matrix;
         let mut parameters = vec![0.0; plan.arena];
         for (n, x) in arguments.iter().enumerate() {
@@ -413,9 +413,9 @@ fn check_in_double_precision_sees_what_is_wrong() {
     if lacks("double") {
         return;
     }
-    let room = Room::new();
+    let sandbox = Sandbox::new();
     let args = "check --double --cell gru --hidden 6 --json";
-    let good: Value = serde_json::from_str(&injected(&room, args, "").out).unwrap();
+    let good: Value = serde_json::from_str(&injected(&sandbox, args, "").out).unwrap();
     assert_eq!(good["faults"], 0);
     let rows = good["models"][0]["rows"].as_array().unwrap();
     // Sums of f32 err by more.
@@ -423,14 +423,14 @@ fn check_in_double_precision_sees_what_is_wrong() {
         assert!(row["tolerance"].as_f64().unwrap() < 1e-11, "{row}");
     }
     if seam() {
-        let wrong = injected(&room, args, "wrong");
+        let wrong = injected(&sandbox, args, "wrong");
         assert_eq!(wrong.code, 1);
         assert!(wrong.err.contains("forward.l0"), "{}", wrong.err);
-        let without = injected(&room, args, "single");
+        let without = injected(&sandbox, args, "single");
         assert_eq!(without.code, 5);
         assert!(without.err.contains("shader-f64"), "{}", without.err);
     }
-    let both = injected(&room, "check --double --half", "");
+    let both = injected(&sandbox, "check --double --half", "");
     assert_eq!(both.code, 2, "{}", both.err);
 }
 
@@ -439,9 +439,9 @@ fn check_losses_compares_a_training() {
     if lacks("double") {
         return;
     }
-    let room = Room::new();
+    let sandbox = Sandbox::new();
     let args = format!("check losses a.txt {TINY} --layers 2 --dropout 0.2 --steps 12 --double");
-    let good = injected(&room, &format!("{args} --json"), "");
+    let good = injected(&sandbox, &format!("{args} --json"), "");
     assert_eq!(good.code, 0, "{}{}", good.out, good.err);
     let found: Value = serde_json::from_str(&good.out).unwrap();
     assert!(found["largest"].as_f64().unwrap() < 1e-12, "{}", good.out);
@@ -454,8 +454,8 @@ fn check_losses_compares_a_training() {
     // They are those that a training in f32 has, whose seed, text and minibatches are the same.
     let train =
         format!("train a.txt {TINY} --layers 2 --dropout 0.2 --steps 12 --device cpu --out run");
-    assert_eq!(injected(&room, &train, "").code, 0);
-    let metrics = std::fs::read_to_string(room.at("run/metrics.jsonl")).unwrap();
+    assert_eq!(injected(&sandbox, &train, "").code, 0);
+    let metrics = std::fs::read_to_string(sandbox.at("run/metrics.jsonl")).unwrap();
     let lines = metrics
         .lines()
         .map(|l| serde_json::from_str::<Value>(l).unwrap());
@@ -463,14 +463,14 @@ fn check_losses_compares_a_training() {
     assert_eq!(trained.len(), 12, "{metrics}");
     common::near("losses", &losses("cpu"), &trained, 1e-5);
 
-    let single = injected(&room, &args.replace(" --double", ""), "");
+    let single = injected(&sandbox, &args.replace(" --double", ""), "");
     assert_eq!(single.code, 0, "{}{}", single.out, single.err);
     assert!(single.out.contains("f32, 12 losses"), "{}", single.out);
     if seam() {
-        let wrong = injected(&room, &args, "wrong");
+        let wrong = injected(&sandbox, &args, "wrong");
         assert_eq!(wrong.code, 1, "{}", wrong.out);
         assert!(wrong.err.contains("is the first above"), "{}", wrong.err);
     }
-    room.refuses(&format!("{args} --epochs 2"), 2, &["expected --steps"]);
-    room.refuses(&args.replace("--double", "--half"), 2, &["half"]);
+    sandbox.refuses(&format!("{args} --epochs 2"), 2, &["expected --steps"]);
+    sandbox.refuses(&args.replace("--double", "--half"), 2, &["half"]);
 }

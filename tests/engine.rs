@@ -158,7 +158,7 @@ fn engine_agrees(cell: &'static dyn Cell, shape: Shape, fast: bool, seed: u64) -
         let states = plan.slot(*slot).shape[0];
         let mut of_layer = Vec::new();
         for s in 0..states {
-            let values: Vec<f64> = { 0..plane }
+            let values: Vec<f64> = (0..plane)
                 .map(|_| cell.initial(s, 0.5 * stream.normal()))
                 .collect();
             cpu.write(*slot)[at(s, shape.steps)..][..plane].copy_from_slice(&values);

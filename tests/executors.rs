@@ -71,19 +71,19 @@ impl Case {
             .collect()
     }
 
-    /// The longest sum of a product: over the hidden size times the lanes that a source feeds (the adjoint of that
+    /// The longest sum of a product: over the hidden size times the gates that a source feeds (the adjoint of that
     /// source), the input, the vocabulary (the gradient of the head's input), or over all rows of the minibatch (a
     /// weight's gradient).
     fn longest_sum(&self) -> usize {
         let cell = library::builtin(self.cell).unwrap();
-        let lanes = cell
+        let gates = cell
             .sources
             .iter()
-            .map(|s| s.lanes.len())
+            .map(|s| s.gates.len())
             .max()
             .unwrap_or(1);
         [
-            self.hidden * lanes,
+            self.hidden * gates,
             self.embed,
             self.vocab,
             self.steps * self.batch,

@@ -4,7 +4,7 @@
 //! `WGRNN_KILLS` and `WGRNN_STEPS` make the loops longer; `tests/long.sh` sets them.
 #![cfg(unix)]
 
-mod room;
+mod sandbox;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant, SystemTime};
 use serde_json::Value;
 use wgrnn::train::Run;
 
-use room::{Done, Room, TINY, finish};
+use sandbox::{Done, Sandbox, TINY, finish};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_wgrnn");
 
@@ -22,7 +22,7 @@ fn number(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).map_or(otherwise, |text| text.parse().expect(name))
 }
 
-impl Room {
+impl Sandbox {
     fn shell(&self, script: &str) -> Done {
         let mut command = Command::new("sh");
         command.args(["-c", script]).current_dir(self.folder.path());
@@ -36,13 +36,13 @@ impl Room {
         command.spawn().unwrap()
     }
 
-    /// A run `r` of four steps whose checkpoints take much more room than its other files.
-    fn with_a_run() -> Room {
-        let room = Room::new();
-        room.ok(
+    /// A run `r` of four steps whose checkpoints take much more space than its other files.
+    fn with_a_run() -> Sandbox {
+        let sandbox = Sandbox::new();
+        sandbox.ok(
             "train a.txt --out r --steps 4 --hidden 64 --seq-len 5 --batch 2 --sample-every 0 -q",
         );
-        room
+        sandbox
     }
 
     /// The run is as it was after four steps, and can be used.
@@ -72,9 +72,9 @@ fn failed_to_write(done: &Done, parts: &[&str]) {
 /// A file system of a megabyte, in a namespace of its own; where none can be mounted, a limit of the size of files.
 #[test]
 fn a_full_disk_exits_7_and_the_old_checkpoint_is_intact() {
-    let room = Room::with_a_run();
-    fs::create_dir(room.at("disk")).unwrap();
-    let done = room.shell(&format!(
+    let sandbox = Sandbox::with_a_run();
+    fs::create_dir(sandbox.at("disk")).unwrap();
+    let done = sandbox.shell(&format!(
         "unshare -rm sh -c 'mount -t tmpfs -o size=1m none disk || exit 99; cp -r r disk/r; \
          cat /dev/zero > disk/fill 2>/dev/null; {PROGRAM} train --resume disk/r --steps 9 --save-every 1 -q; code=$?; \
          rm disk/fill; cp -r disk/r after; exit $code'"
@@ -87,15 +87,15 @@ fn a_full_disk_exits_7_and_the_old_checkpoint_is_intact() {
         return a_limit_of_the_size_of_files_exits_7_and_the_old_checkpoint_is_intact();
     }
     failed_to_write(&done, &["disk/r", "disk full"]);
-    room.is_intact("after");
-    room.ok("train --resume after --steps 9 -q");
+    sandbox.is_intact("after");
+    sandbox.ok("train --resume after --steps 9 -q");
 }
 
 /// The kernel refuses what goes beyond the limit, whoever runs the test and on whatever file system.
 #[test]
 fn a_limit_of_the_size_of_files_exits_7_and_the_old_checkpoint_is_intact() {
-    let room = Room::with_a_run();
-    let size = |name: &str| fs::metadata(room.at(name)).unwrap().len();
+    let sandbox = Sandbox::with_a_run();
+    let size = |name: &str| fs::metadata(sandbox.at(name)).unwrap().len();
     let (settings, checkpoint) = (
         size("r/settings.toml"),
         size("r/checkpoints/best.safetensors"),
@@ -105,45 +105,45 @@ fn a_limit_of_the_size_of_files_exits_7_and_the_old_checkpoint_is_intact() {
         settings < 32 * 512 && checkpoint > 32 * 1024,
         "{settings} {checkpoint}"
     );
-    let done = room.shell(&format!(
+    let done = sandbox.shell(&format!(
         "trap '' XFSZ; ulimit -f 32 || exit 99; {PROGRAM} train --resume r --steps 9 --save-every 1 -q"
     ));
     failed_to_write(&done, &["step-00000005.safetensors"]);
     assert!(!done.err.contains("unfinished"), "{}", done.err);
-    room.is_intact("r");
-    let left = fs::read_dir(room.at("r/checkpoints")).unwrap().count();
-    room.ok("train --resume r --steps 9 -q");
-    assert_eq!(room.newest("r").0, 9);
+    sandbox.is_intact("r");
+    let left = fs::read_dir(sandbox.at("r/checkpoints")).unwrap().count();
+    sandbox.ok("train --resume r --steps 9 -q");
+    assert_eq!(sandbox.newest("r").0, 9);
     assert!(left <= 4, "{left} files were left");
 }
 
 /// Permissions bind everyone but root, so root gives up the privilege to overrule them.
 #[test]
 fn a_read_only_folder_exits_7_and_names_it() {
-    let room = Room::with_a_run();
+    let sandbox = Sandbox::with_a_run();
     let set = |name: &str, mode| {
-        fs::set_permissions(room.at(name), fs::Permissions::from_mode(mode)).unwrap();
+        fs::set_permissions(sandbox.at(name), fs::Permissions::from_mode(mode)).unwrap();
     };
-    fs::create_dir(room.at("closed")).unwrap();
+    fs::create_dir(sandbox.at("closed")).unwrap();
     let closed = ["closed", "r/checkpoints", "r"];
     for name in closed {
         set(name, 0o555);
     }
-    let plain = room.shell("touch closed/x");
+    let plain = sandbox.shell("touch closed/x");
     let without = match plain.code {
         // Nothing has to be given up.
         1 => "",
         _ => "setpriv --bounding-set -dac_override,-dac_read_search --inh-caps -all",
     };
-    let touch = room.shell(&format!("rm -f closed/x; {without} touch closed/y"));
-    let before = room.files();
-    let train = room.shell(&format!(
+    let touch = sandbox.shell(&format!("rm -f closed/x; {without} touch closed/y"));
+    let before = sandbox.files();
+    let train = sandbox.shell(&format!(
         "{without} {PROGRAM} train a.txt --out closed/new --steps 3 {TINY}"
     ));
-    let resume = room.shell(&format!(
+    let resume = sandbox.shell(&format!(
         "{without} {PROGRAM} train --resume r --steps 9 -q"
     ));
-    let after = room.files();
+    let after = sandbox.files();
     for name in closed {
         set(name, 0o755);
     }
@@ -155,42 +155,40 @@ fn a_read_only_folder_exits_7_and_names_it() {
     failed_to_write(&train, &["closed/new"]);
     failed_to_write(&resume, &["r/"]);
     assert_eq!(before, after);
-    room.is_intact("r");
+    sandbox.is_intact("r");
 }
 
 #[test]
 fn a_second_run_in_the_folder_is_refused_and_a_killed_one_leaves_no_lock() {
-    let room = Room::with_a_run();
-    let mut child = room.start("train --resume r --steps 100000000 --save-every 1000000 -q");
+    let sandbox = Sandbox::with_a_run();
+    let mut child = sandbox.start("train --resume r --steps 100000000 --save-every 1000000 -q");
     // Its first figures come after the lock.
-    let metrics = fs::metadata(room.at("r/metrics.jsonl")).unwrap().len();
+    let metrics = fs::metadata(sandbox.at("r/metrics.jsonl")).unwrap().len();
     let limit = Instant::now() + Duration::from_secs(60);
-    while fs::metadata(room.at("r/metrics.jsonl")).unwrap().len() <= metrics {
+    while fs::metadata(sandbox.at("r/metrics.jsonl")).unwrap().len() <= metrics {
         assert!(Instant::now() < limit, "no step within a minute");
         std::thread::sleep(Duration::from_millis(10));
     }
-    let second = room.run("train --resume r --steps 9 -q");
+    let second = sandbox.run("train --resume r --steps 9 -q");
     failed_to_write(&second, &["r: another process trains in this folder"]);
-    let new = room.run(&format!("train a.txt --out r --steps 9 {TINY}"));
+    let new = sandbox.run(&format!("train a.txt --out r --steps 9 {TINY}"));
     assert_eq!(new.code, 2, "{}", new.err);
     // Reading needs no lock.
-    room.ok("sample r --length 3 --checkpoint last");
+    sandbox.ok("sample r --length 3 --checkpoint last");
     child.kill().unwrap();
     child.wait().unwrap();
-    room.ok("train --resume r --steps 9 -q");
-    assert_eq!(room.newest("r").0, 9);
+    sandbox.ok("train --resume r --steps 9 -q");
+    assert_eq!(sandbox.newest("r").0, 9);
 }
 
 /// Steps and losses of a run's metrics.
-fn losses(room: &Room, run: &str) -> Vec<(u64, String)> {
-    let text = fs::read_to_string(room.at(run).join("metrics.jsonl")).unwrap();
-    {
-        text.lines()
-            .map(|l| serde_json::from_str::<Value>(l).unwrap())
-    }
-    .filter(|l| l.get("loss").is_some())
-    .map(|l| (l["step"].as_u64().unwrap(), l["loss"].to_string()))
-    .collect()
+fn losses(sandbox: &Sandbox, run: &str) -> Vec<(u64, String)> {
+    let text = fs::read_to_string(sandbox.at(run).join("metrics.jsonl")).unwrap();
+    text.lines()
+        .map(|l| serde_json::from_str::<Value>(l).unwrap())
+        .filter(|l| l.get("loss").is_some())
+        .map(|l| (l["step"].as_u64().unwrap(), l["loss"].to_string()))
+        .collect()
 }
 
 /// Killed without warning at random moments, a training goes on each time, and ends in the bits of one that never
@@ -198,14 +196,14 @@ fn losses(room: &Room, run: &str) -> Vec<(u64, String)> {
 #[test]
 fn a_training_killed_at_random_moments_ends_in_the_same_bits() {
     let wanted = number("WGRNN_KILLS", 4);
-    let room = Room::new();
+    let sandbox = Sandbox::new();
     let flags = format!(
         "{TINY} --layers 2 --embed 4 --dropout 0.3 --val 0.1 --save-every 2 --keep 2 --eval-every 7 --steps 60 -q --device cpu"
     );
     let start = Instant::now();
-    room.ok(&format!("train a.txt --out whole {flags}"));
+    sandbox.ok(&format!("train a.txt --out whole {flags}"));
     let most = start.elapsed().as_micros() as u64;
-    let whole = room.newest("whole");
+    let whole = sandbox.newest("whole");
     let mut seed = SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
         .unwrap()
@@ -223,7 +221,7 @@ fn a_training_killed_at_random_moments_ends_in_the_same_bits() {
         let run = format!("run-{runs}");
         loop {
             // Killed before its first checkpoint, a run begins again; nobody has to clean up.
-            let begun = Run::open(&room.at(&run)).is_ok_and(|r| r.newest().is_ok());
+            let begun = Run::open(&sandbox.at(&run)).is_ok_and(|r| r.newest().is_ok());
             anew += u64::from(!begun);
             let args = if begun {
                 format!("train --resume {run} -q --device cpu")
@@ -231,11 +229,11 @@ fn a_training_killed_at_random_moments_ends_in_the_same_bits() {
                 format!("train a.txt --out {run} {flags}")
             };
             if kills == wanted {
-                let done = room.run(&args);
+                let done = sandbox.run(&args);
                 assert!([0, 2].contains(&done.code), "{}", done.err);
                 break;
             }
-            let mut child = room.start(&args);
+            let mut child = sandbox.start(&args);
             std::thread::sleep(Duration::from_micros(draw()));
             let ended = child.try_wait().unwrap();
             child.kill().unwrap();
@@ -247,18 +245,18 @@ fn a_training_killed_at_random_moments_ends_in_the_same_bits() {
                 _ => panic!("{run} ended with {status} after {kills} kills"),
             }
         }
-        let (step, checkpoint) = room.newest(&run);
+        let (step, checkpoint) = sandbox.newest(&run);
         assert_eq!(step, whole.0, "{run}");
         assert_eq!(
             checkpoint.tensors, whole.1.tensors,
             "{run} after {kills} kills"
         );
         assert_eq!(
-            losses(&room, &run),
-            losses(&room, "whole"),
+            losses(&sandbox, &run),
+            losses(&sandbox, "whole"),
             "{run} after {kills} kills"
         );
-        let left = fs::read_dir(room.at(&run).join("checkpoints")).unwrap();
+        let left = fs::read_dir(sandbox.at(&run).join("checkpoints")).unwrap();
         let names: Vec<_> = left.map(|e| e.unwrap().file_name()).collect();
         assert!(names.len() <= 3 + 1, "{names:?}");
     }
@@ -272,9 +270,9 @@ fn a_training_killed_at_random_moments_ends_in_the_same_bits() {
 #[test]
 fn a_second_interrupt_leaves_at_once() {
     use std::io::{BufRead, BufReader};
-    let room = Room::new();
-    fs::write(room.at("b.txt"), "the cat sat on a mat; ".repeat(2000)).unwrap();
-    let mut child = room
+    let sandbox = Sandbox::new();
+    fs::write(sandbox.at("b.txt"), "the cat sat on a mat; ".repeat(2000)).unwrap();
+    let mut child = sandbox
         .command(
             "train b.txt --out r --hidden 256 --seq-len 20000 --batch 1 --epochs 9 --save-every 1000 --sample-every 0 --val 0 \
              --device cpu",
@@ -287,7 +285,7 @@ fn a_second_interrupt_leaves_at_once() {
     let notes = BufReader::new(child.stderr.take().unwrap()).lines();
     // In its second step.
     let limit = Instant::now() + Duration::from_secs(300);
-    while !fs::read(room.at("r/metrics.jsonl")).is_ok_and(|text| !text.is_empty()) {
+    while !fs::read(sandbox.at("r/metrics.jsonl")).is_ok_and(|text| !text.is_empty()) {
         assert!(Instant::now() < limit, "no step within five minutes");
         std::thread::sleep(Duration::from_millis(10));
     }
@@ -299,7 +297,11 @@ fn a_second_interrupt_leaves_at_once() {
     assert!(interrupt().success());
     assert_eq!(child.wait().unwrap().code(), Some(130));
     // The checkpoint of the beginning alone.
-    assert_eq!(room.newest("r").0, 0, "it waited for the step and saved it");
+    assert_eq!(
+        sandbox.newest("r").0,
+        0,
+        "it waited for the step and saved it"
+    );
 }
 
 /// Epochs of minibatches of a size in tokens differ in length, and are counted as they come: neither more epochs than
@@ -307,31 +309,31 @@ fn a_second_interrupt_leaves_at_once() {
 #[test]
 fn epochs_and_steps_beyond_counting_take_no_time() {
     let limit = Duration::from_secs(60);
-    let room = Room::new();
+    let sandbox = Sandbox::new();
     let lines = ["the cat sat", "on a mat", "and ran off", "a", "the cat did"];
-    fs::write(room.at("lines.txt"), lines.join("\n").repeat(5)).unwrap();
-    let newest = |room: &Room| {
-        let run = Run::open(&room.at("r")).ok()?;
+    fs::write(sandbox.at("lines.txt"), lines.join("\n").repeat(5)).unwrap();
+    let newest = |sandbox: &Sandbox| {
+        let run = Run::open(&sandbox.at("r")).ok()?;
         run.newest().ok().filter(|newest| newest.step > 6)
     };
-    let mut child = room.start(
+    let mut child = sandbox.start(
         "train lines.txt --out r --hidden 4 --lines --batch-tokens 60 --epochs 1000000000 --save-every 1 --sample-every 0 \
          -q --device cpu",
     );
     let start = Instant::now();
-    while newest(&room).is_none() && start.elapsed() < limit {
+    while newest(&sandbox).is_none() && start.elapsed() < limit {
         std::thread::sleep(Duration::from_millis(10));
     }
     child.kill().unwrap();
     child.wait().unwrap();
-    let newest = newest(&room).expect("no seventh step within a minute");
+    let newest = newest(&sandbox).expect("no seventh step within a minute");
 
     let mut checkpoint = newest.checkpoint;
     let began = checkpoint.meta.pointer("/counters/began/step").unwrap();
     assert!(began.as_u64().is_some_and(|step| step < newest.step));
     *checkpoint.meta.pointer_mut("/counters/step").unwrap() = (1u64 << 60).into();
     fs::write(&newest.path, checkpoint.to_bytes().unwrap()).unwrap();
-    let mut child = room
+    let mut child = sandbox
         .command("train --resume r -q --device cpu")
         .stderr(Stdio::piped())
         .spawn()
@@ -361,17 +363,17 @@ fn resident(child: &Child) -> Option<u64> {
 #[test]
 fn memory_is_flat_over_a_long_run() {
     let steps = number("WGRNN_STEPS", 1500);
-    let room = Room::new();
+    let sandbox = Sandbox::new();
     let every = steps / 50;
     let args = format!(
         "train a.txt --out r --hidden 16 --layers 2 --embed 8 --seq-len 10 --batch 4 --steps {steps} --sample-every \
          {every} --eval-every {every} --save-every {every} -q --device cpu"
     );
-    let mut child = room.start(&args);
+    let mut child = sandbox.start(&args);
     let mut samples = Vec::new();
     while child.try_wait().unwrap().is_none() {
         if let Some(bytes) = resident(&child) {
-            let text = fs::read_to_string(room.at("r/metrics.jsonl")).unwrap_or_default();
+            let text = fs::read_to_string(sandbox.at("r/metrics.jsonl")).unwrap_or_default();
             let step = text.lines().filter(|l| l.contains("\"loss\"")).count() as u64;
             // Beyond a thousand steps every tenth has a line.
             let step = if step > 1000 {
@@ -402,13 +404,13 @@ fn memory_is_flat_over_a_long_run() {
 #[test]
 #[ignore = "a step of tests/long.sh"]
 fn thousands_of_checkpoints_are_rotated() {
-    let room = Room::new();
-    let mut child = room.start(&format!(
+    let sandbox = Sandbox::new();
+    let mut child = sandbox.start(&format!(
         "train a.txt --out r {TINY} --val 0.1 --steps 5000 --save-every 1 --eval-every 5 --keep 3 -q"
     ));
     let mut most = 0;
     while child.try_wait().unwrap().is_none() {
-        if let Ok(entries) = fs::read_dir(room.at("r/checkpoints")) {
+        if let Ok(entries) = fs::read_dir(sandbox.at("r/checkpoints")) {
             most = most.max(entries.count());
         }
         std::thread::sleep(Duration::from_millis(5));
@@ -416,7 +418,7 @@ fn thousands_of_checkpoints_are_rotated() {
     assert!(child.wait().unwrap().success());
     // Three, the best, one to come, one to go.
     assert!((4..=6).contains(&most), "{most} files at once");
-    let run = Run::open(&room.at("r")).unwrap();
+    let run = Run::open(&sandbox.at("r")).unwrap();
     assert_eq!(run.checkpoints().unwrap(), [4998, 4999, 5000]);
     assert_eq!(run.newest().unwrap().step, 5000);
     assert!(run.best_path().exists());
@@ -428,8 +430,8 @@ fn thousands_of_checkpoints_are_rotated() {
 #[ignore = "a step of tests/long.sh"]
 fn a_text_of_a_gigabyte_takes_little_memory() {
     use std::io::Write;
-    let room = Room::new();
-    let mut file = std::io::BufWriter::new(fs::File::create(room.at("big.txt")).unwrap());
+    let sandbox = Sandbox::new();
+    let mut file = std::io::BufWriter::new(fs::File::create(sandbox.at("big.txt")).unwrap());
     let mut written = 0;
     for line in 0u64.. {
         let text = format!(
@@ -443,7 +445,7 @@ fn a_text_of_a_gigabyte_takes_little_memory() {
         }
     }
     file.into_inner().unwrap();
-    let mut child = room.start(&format!(
+    let mut child = sandbox.start(&format!(
         "train big.txt --out r {TINY} --val 0.00001 --steps 50 -q"
     ));
     let mut most = 0;
@@ -457,5 +459,5 @@ fn a_text_of_a_gigabyte_takes_little_memory() {
         (1 << 20..512 << 20).contains(&most),
         "{most} bytes resident"
     );
-    assert_eq!(room.newest("r").0, 50);
+    assert_eq!(sandbox.newest("r").0, 50);
 }

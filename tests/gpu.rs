@@ -59,7 +59,9 @@ fn compare(twins: &mut Twins, minibatch: &Batch) {
     let inputs = minibatch.inputs();
     let rows = pollster::block_on(twins.operations(&inputs)).unwrap();
     assert!(rows.len() >= twins.plan().ops.len());
-    let faults: Vec<String> = { rows.iter().filter(|r| !r.passed()) }
+    let faults: Vec<String> = rows
+        .iter()
+        .filter(|r| !r.passed())
         .map(|r| r.fault())
         .collect();
     assert!(faults.is_empty(), "{}", faults.join("\n"));
@@ -213,7 +215,7 @@ fn regularisers_agree_with_the_plain_code() {
 }
 
 /// Sequences of different lengths: sums over counted rows that are and are not whole fours, stages, means, masks, layers
-/// without a memory, and fewer sequences than there is room for.
+/// without a memory, and fewer sequences than fit.
 #[test]
 fn packed_sequences_agree_with_the_plain_code() {
     let device = device();
@@ -315,9 +317,9 @@ fn every_rule_agrees_with_the_plain_code() {
     }
 }
 
-/// Pieces of windows: every operation, and the gradients of the whole run beside those of the plan without pieces.
+/// Checkpoint segments: every operation, and the gradients of the whole run beside those of the plan without them.
 #[test]
-fn pieces_agree_with_the_plain_code_and_with_the_plan_without_pieces() {
+fn checkpoint_segments_agree_with_the_plain_code_and_with_the_plan_without_them() {
     let device = device();
     let dims = Dims { steps: 6, batch: 3 };
     for (cell, hidden, embed, tile) in [
@@ -624,7 +626,9 @@ fn an_injected_fault_is_found_and_named() {
         let minibatch = Batch::new(&plan, 1, true);
         let inputs = minibatch.inputs();
         let rows = pollster::block_on(pair.operations(&inputs)).unwrap();
-        let blamed: Vec<&str> = { rows.iter().filter(|r| !r.passed()) }
+        let blamed: Vec<&str> = rows
+            .iter()
+            .filter(|r| !r.passed())
             .map(|r| r.op.as_str())
             .collect();
         assert!(injected, "{label}: the text to change is gone");
@@ -652,7 +656,9 @@ fn the_gpu_takes_over_at_any_operation() {
             .unwrap();
         let mut pair = twins(&device, plan, &Tile::SOFTWARE);
         let rows = pollster::block_on(pair.from_op(&minibatch.inputs(), name)).unwrap();
-        let faults: Vec<String> = { rows.iter().filter(|r| !r.passed()) }
+        let faults: Vec<String> = rows
+            .iter()
+            .filter(|r| !r.passed())
             .map(|r| r.fault())
             .collect();
         assert!(faults.is_empty(), "from {name}: {}", faults.join("\n"));

@@ -330,7 +330,9 @@ fn dropped_weights_have_no_gradient() {
             ..spec(library::builtin(cell).unwrap(), 6, 1, 0)
         };
         let (plan, cpu) = run(&spec, Dims { steps: 3, batch: 2 });
-        let weight = { plan.parameters.iter() }
+        let weight = plan
+            .parameters
+            .iter()
             .find(|p| p.name == "rnn.weight_hh_l0")
             .unwrap();
         let gradients = cpu.read(plan.io.gradients.unwrap());

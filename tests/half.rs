@@ -1,14 +1,14 @@
 //! Half precision on an adapter: what is stored as f16, and that gradients, updates and runs stay what they are.
 
 mod common;
-mod room;
+mod sandbox;
 
 use std::sync::Arc;
 
 use common::pairs::parameters;
 use common::{device, inputs, lacks, tokens};
 use pollster::block_on;
-use room::{Room, TINY, injected};
+use sandbox::{Sandbox, TINY, injected};
 use wgrnn::cell::library;
 use wgrnn::data::{Recipe, Tokens, VocabKind};
 use wgrnn::exec::Device;
@@ -149,7 +149,10 @@ fn rows_of_a_window_are_f16_and_nothing_else_is() {
         half: false,
         ..spec.clone()
     });
-    let rows: u64 = { plan.slots.iter().filter(|s| s.half) }
+    let rows: u64 = plan
+        .slots
+        .iter()
+        .filter(|s| s.half)
         .map(|s| s.bytes())
         .sum();
     // What loss scaling keeps is all that comes to it.
@@ -452,15 +455,15 @@ fn runs_go_over_to_half_precision_and_back() {
 /// The binary's fault seam is there in debug builds alone.
 #[test]
 fn what_has_no_half_precision_refuses_it_before_any_work() {
-    let room = Room::new();
+    let sandbox = Sandbox::new();
     for args in [
         "train a.txt --half --device cpu",
         "train missing.txt --half --device cpu",
         "profile --half --device cpu",
     ] {
-        room.refuses(args, 5, &["half: cpu", "shader-f16"]);
+        sandbox.refuses(args, 5, &["half: cpu", "shader-f16"]);
     }
-    room.refuses(
+    sandbox.refuses(
         "train a.txt --half --cooperative --device cpu",
         5,
         &["cooperative"],
@@ -469,10 +472,10 @@ fn what_has_no_half_precision_refuses_it_before_any_work() {
         let (name, feature) = (device().adapter.name.clone(), "wgpu-cooperative-matrix");
         for args in ["train a.txt --half", "profile --half", "check --half"] {
             let args = format!("{args} --cooperative --device gpu");
-            room.refuses(&args, 5, &[&name, feature, "16 x 16"]);
+            sandbox.refuses(&args, 5, &[&name, feature, "16 x 16"]);
         }
     }
-    room.refuses(
+    sandbox.refuses(
         "train a.txt --half --propagation-penalty 0.1 --cell rnn --device gpu",
         2,
         &["--half", "propagation-penalty 0", "got 0.1"],
@@ -487,12 +490,12 @@ fn what_has_no_half_precision_refuses_it_before_any_work() {
         "profile --half --device gpu",
         "check --half",
     ] {
-        let done = injected(&room, args, "wide");
+        let done = injected(&sandbox, args, "wide");
         assert_eq!(done.code, 5, "{args}: {}", done.err);
         for part in ["half: ", name, "shader-f16"] {
             assert!(done.err.contains(part), "{args}: {}", done.err);
         }
-        assert!(!room.at("r").exists(), "{args}");
+        assert!(!sandbox.at("r").exists(), "{args}");
     }
 }
 
@@ -501,21 +504,21 @@ fn a_run_of_the_program_says_what_was_left_out_and_goes_on_without() {
     if lacks("half") {
         return;
     }
-    let room = Room::new();
+    let sandbox = Sandbox::new();
     let flags = format!("{TINY} --device gpu --layers 2 --val 0");
-    let out = room.ok(&format!(
+    let out = sandbox.ok(&format!(
         "train a.txt {flags} --half --steps 6 --out r --json"
     ));
     assert!(
         out.contains("\"skipped\":0") || out.contains("\"skipped\": 0"),
         "{out}"
     );
-    let metrics = std::fs::read_to_string(room.at("r/metrics.jsonl")).unwrap();
+    let metrics = std::fs::read_to_string(sandbox.at("r/metrics.jsonl")).unwrap();
     let first = metrics.lines().next().unwrap();
     assert!(first.contains("\"skipped\":0"), "{first}");
-    let out = room.ok("train --resume r --half=false --steps 9 --device cpu --json");
+    let out = sandbox.ok("train --resume r --half=false --steps 9 --device cpu --json");
     assert!(!out.contains("skipped"), "{out}");
-    room.ok("eval r a.txt --device cpu");
+    sandbox.ok("eval r a.txt --device cpu");
 }
 
 /// What `check` does with `--half`, on one cell.
@@ -524,16 +527,16 @@ fn half_precision_agrees_with_the_plain_code() {
     if lacks("half") {
         return;
     }
-    let room = Room::new();
+    let sandbox = Sandbox::new();
     let sizes = "--hidden 12 --layers 2 --batch 5 --seq-len 4";
     for extra in ["plain", "regularized", "packed", "pieces"] {
         let args = format!("check --half --cell gru-cho {sizes} --extra {extra}");
-        let out = room.ok(&args);
+        let out = sandbox.ok(&args);
         assert!(out.contains("loss-scale.begin"), "{out}");
     }
     if cfg!(debug_assertions) {
         let args = format!("check --half --cell lstm {sizes}");
-        let done = injected(&room, &args, "wrong");
+        let done = injected(&sandbox, &args, "wrong");
         assert_eq!(done.code, 1, "{}", done.err);
         assert!(done.err.contains("forward.l0"), "{}", done.err);
     }

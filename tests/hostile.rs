@@ -117,7 +117,8 @@ fn seeds(name: &str) -> Vec<Vec<u8>> {
             let zstd = ruzstd::encoding::compress_to_vec(text.as_bytes(), level);
             let forms = [text.into_bytes(), gzip, zstd];
             let modes = [0, 1, 2, 3, 4, 5, 6, 7, 24];
-            { modes.iter() }
+            modes
+                .iter()
                 .flat_map(|mode| forms.iter().map(|form| with(*mode, form)))
                 .collect()
         }

@@ -3,8 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-/// Each room and the rooms that it may use beside itself; `error` and `rng` are everyone's.
-const ROOMS: [(&str, &[&str]); 9] = [
+/// Each module and the modules that it may use beside itself; `error` and `rng` are everyone's.
+const MODULES: [(&str, &[&str]); 9] = [
     ("cell", &[]),
     ("op", &["cell"]),
     ("layer", &["cell", "op"]),
@@ -113,14 +113,14 @@ fn faults(path: &[&str], text: &str) -> Vec<String> {
     if !name.starts_with("exec/gpu") && tokens.iter().any(|t| t == "wgpu") {
         faults.push(format!("{name} names wgpu"));
     }
-    let room = path[0].trim_end_matches(".rs");
-    let Some((_, allowed)) = ROOMS.iter().find(|r| r.0 == room) else {
+    let module = path[0].trim_end_matches(".rs");
+    let Some((_, allowed)) = MODULES.iter().find(|r| r.0 == module) else {
         return faults;
     };
     let depth = path.len() - usize::from(path[path.len() - 1] == "mod.rs");
     for other in uses(&tokens, depth) {
-        let is_room = ROOMS.iter().any(|r| r.0 == other);
-        if is_room && other != room && !allowed.contains(&other.as_str()) {
+        let is_module = MODULES.iter().any(|r| r.0 == other);
+        if is_module && other != module && !allowed.contains(&other.as_str()) {
             faults.push(format!("{name} uses {other}"));
         }
     }
@@ -138,8 +138,8 @@ fn imports_run_one_way() {
         let inside = file.strip_prefix(&source).unwrap();
         let parts: Vec<&str> = inside.iter().map(|p| p.to_str().unwrap()).collect();
         if parts.len() > 1 {
-            let known = ROOMS.iter().any(|r| r.0 == parts[0]);
-            assert!(known, "src/{} is no room of this test", parts[0]);
+            let known = MODULES.iter().any(|r| r.0 == parts[0]);
+            assert!(known, "src/{} is no module of this test", parts[0]);
             seen.insert(parts[0].to_owned());
         }
         found.extend(faults(&parts, &std::fs::read_to_string(file).unwrap()));

@@ -35,10 +35,10 @@ fn tiny(device: &Arc<Device>, hidden: usize, steps: u64) {
     let cell = Cell::parse("own", &source).unwrap();
     let tokens: Vec<u32> = text.bytes().map(|b| u32::from(b % 16)).collect();
     let (train, validation) = tokens.split_at(tokens.len() * 4 / 5);
-    let body = |t: &[u32]| wgrnn::data::Body::from(wgrnn::data::Tokens::from(t.to_vec()));
+    let dataset = |t: &[u32]| wgrnn::data::Dataset::from(wgrnn::data::Tokens::from(t.to_vec()));
     let spec = build(&settings, vec![cell], 16);
     let length = Length::Steps(steps);
-    let job = Job::new(settings, spec, length, body(train), body(validation)).unwrap();
+    let job = Job::new(settings, spec, length, dataset(train), dataset(validation)).unwrap();
     let state: State = job.start().unwrap();
     let mut trainer = block_on(Trainer::new(Any::Gpu(device.clone()), job, state)).unwrap();
     while !matches!(block_on(trainer.next(0.0, false)).unwrap(), Event::Finished) {}

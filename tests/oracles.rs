@@ -130,7 +130,9 @@ fn every_oracle_passes_finite_differences() {
 /// A layer of one unit with one input.
 fn one_unit(cell: &'static dyn Cell, p: &[(&'static str, &[f64])]) -> Layer {
     let p: Parameters = p.iter().map(|(name, v)| (*name, v.to_vec())).collect();
-    let want: Parameters = { cell.parameters(1, 1).into_iter() }
+    let want: Parameters = cell
+        .parameters(1, 1)
+        .into_iter()
         .map(|(name, n)| (name, vec![0.0; n]))
         .collect();
     let lengths =

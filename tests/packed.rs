@@ -142,7 +142,7 @@ fn packed_gradients_of_every_cell_are_those_of_the_sequences_alone() {
 }
 
 #[test]
-fn room_for_more_and_longer_sequences_changes_nothing() {
+fn capacity_for_more_and_longer_sequences_changes_nothing() {
     let mut spec = spec("lstm", 2, 3);
     spec.tie = true;
     spec.layer_norm = true;
@@ -220,7 +220,9 @@ fn golden_sequences<F: Number>(fast: bool, tolerance: f64) {
         let lengths: Vec<usize> = file.get("lengths").iter().map(|x| *x as usize).collect();
         let (batch, steps) = (lengths.len(), lengths[0]);
         let (ids, targets) = (words("ids"), words("targets"));
-        let sequences: Vec<(Vec<u32>, Vec<u32>)> = { lengths.iter().enumerate() }
+        let sequences: Vec<(Vec<u32>, Vec<u32>)> = lengths
+            .iter()
+            .enumerate()
             .map(|(b, n)| {
                 let column = |all: &[u32]| (0..*n).map(|t| all[t * batch + b]).collect();
                 (column(&ids), column(&targets))

@@ -4,20 +4,24 @@ use std::fs;
 
 use serde_json::Value;
 
-mod room;
-use room::Room;
+mod sandbox;
+use sandbox::Sandbox;
 
-fn plan(room: &Room, flags: &str) -> Value {
-    let before = room.files();
-    let out = room.ok(&format!("train b.txt --device cpu --plan --json {flags}"));
-    assert_eq!(room.files(), before, "it wrote something");
+fn plan(sandbox: &Sandbox, flags: &str) -> Value {
+    let before = sandbox.files();
+    let out = sandbox.ok(&format!("train b.txt --device cpu --plan --json {flags}"));
+    assert_eq!(sandbox.files(), before, "it wrote something");
     serde_json::from_str::<Value>(&out).unwrap()["plan"].take()
 }
 
-fn room() -> Room {
-    let room = Room::new();
-    fs::write(room.at("b.txt"), "the quick brown fox jumps\n".repeat(8000)).unwrap();
-    room
+fn sandbox() -> Sandbox {
+    let sandbox = Sandbox::new();
+    fs::write(
+        sandbox.at("b.txt"),
+        "the quick brown fox jumps\n".repeat(8000),
+    )
+    .unwrap();
+    sandbox
 }
 
 fn number(plan: &Value, pointer: &str) -> u64 {
@@ -27,9 +31,9 @@ fn number(plan: &Value, pointer: &str) -> u64 {
 
 #[test]
 fn sums_hold_and_sizes_are_those_of_the_model() {
-    let room = room();
+    let sandbox = sandbox();
     let plan = plan(
-        &room,
+        &sandbox,
         "--hidden 64 --layers 2 --batch 8 --seq-len 20 --sample-every 0",
     );
     let bytes = plan["bytes"].as_object().unwrap();
@@ -53,8 +57,8 @@ fn sums_hold_and_sizes_are_those_of_the_model() {
 
 #[test]
 fn the_table_names_every_purpose() {
-    let room = room();
-    let out = room.ok("train b.txt --device cpu --plan --hidden 16");
+    let sandbox = sandbox();
+    let out = sandbox.ok("train b.txt --device cpu --plan --hidden 16");
     for part in [
         "parameters",
         "weights",
@@ -80,10 +84,10 @@ fn the_table_names_every_purpose() {
 
 #[test]
 fn pieces_take_a_tenth_of_the_activations() {
-    let room = room();
+    let sandbox = sandbox();
     let flags = "--hidden 32 --batch 2 --seq-len 10000";
     let of = |flags: &str| {
-        let plan = plan(&room, flags);
+        let plan = plan(&sandbox, flags);
         number(&plan, "/bytes/activations") + number(&plan, "/bytes/states")
     };
     let (whole, pieces) = (of(flags), of(&format!("{flags} --recompute 100")));
@@ -94,12 +98,12 @@ fn pieces_take_a_tenth_of_the_activations() {
 
 #[test]
 fn what_does_not_fit_says_so_and_is_refused_with_the_table() {
-    let room = room();
+    let sandbox = sandbox();
     let huge = "--hidden 65536 --layers 64 --batch 2 --seq-len 5";
-    let plan = plan(&room, huge);
+    let plan = plan(&sandbox, huge);
     assert_eq!(plan["fits"], false);
     assert!(plan["largest_batch"].is_null());
-    let done = room.run(&format!("train b.txt --device cpu {huge}"));
+    let done = sandbox.run(&format!("train b.txt --device cpu {huge}"));
     assert_eq!(done.code, 2);
     for part in [
         "weights",
@@ -113,13 +117,13 @@ fn what_does_not_fit_says_so_and_is_refused_with_the_table() {
 
 #[test]
 fn a_resumed_run_may_recompute_and_keeps_its_windows() {
-    let room = room();
+    let sandbox = sandbox();
     let flags = "--device cpu --hidden 8 --batch 2 --seq-len 10 -q";
-    room.ok(&format!(
+    sandbox.ok(&format!(
         "train b.txt --out r --steps 4 --accumulate 2 {flags}"
     ));
-    room.ok("train --resume r --steps 8 --recompute 5 --recompute-states 1 --device cpu -q");
-    room.refuses(
+    sandbox.ok("train --resume r --steps 8 --recompute 5 --recompute-states 1 --device cpu -q");
+    sandbox.refuses(
         "train --resume r --steps 12 --accumulate 3 --device cpu",
         2,
         &["--accumulate", "trained with 2"],
@@ -130,16 +134,16 @@ fn a_resumed_run_may_recompute_and_keeps_its_windows() {
 #[cfg(target_os = "linux")]
 #[test]
 fn the_total_is_the_measured_peak_within_15_percent() {
-    let room = room();
+    let sandbox = sandbox();
     for flags in [
         "--hidden 384 --layers 2 --batch 16 --seq-len 30",
         "--hidden 128 --batch 16 --seq-len 2000",
         "--hidden 128 --batch 16 --seq-len 2000 --recompute 50 --accumulate 2",
     ] {
-        let want = number(&plan(&room, flags), "/bytes/total");
+        let want = number(&plan(&sandbox, flags), "/bytes/total");
         let steps = "--steps 2 --eval-every 1 --sample-every 1 --save-every 1";
         let args = format!("train b.txt --device cpu --out r -q {flags} {steps}");
-        let mut child = room.command(&args).spawn().unwrap();
+        let mut child = sandbox.command(&args).spawn().unwrap();
         let status = format!("/proc/{}/status", child.id());
         let mut peak = 0;
         while child.try_wait().unwrap().is_none() {
@@ -150,7 +154,7 @@ fn the_total_is_the_measured_peak_within_15_percent() {
             std::thread::sleep(std::time::Duration::from_millis(2));
         }
         assert!(child.wait().unwrap().success(), "{args}");
-        fs::remove_dir_all(room.at("r")).unwrap();
+        fs::remove_dir_all(sandbox.at("r")).unwrap();
         let error = peak as f64 / want as f64 - 1.0;
         println!(
             "{flags}: planned {want}, measured {peak} ({:+.1}%)",

@@ -162,7 +162,9 @@ fn names(found: &Value) -> Vec<String> {
 /// The spans of a track: name, start and end in microseconds.
 fn track(trace: &Value, track: u64) -> Vec<(String, f64, f64)> {
     let events = trace["traceEvents"].as_array().unwrap();
-    let spans = { events.iter() }.filter(|e| e["ph"] == "X" && e["tid"] == track);
+    let spans = events
+        .iter()
+        .filter(|e| e["ph"] == "X" && e["tid"] == track);
     spans
         .map(|e| {
             let (start, length) = (number(&e["ts"]), number(&e["dur"]));
@@ -257,7 +259,10 @@ fn on_an_adapter_every_kernel_is_a_row() {
     assert_eq!(spans.len() as f64, dispatches);
     apart(&spans);
     // Kernels and the gaps between them fill the device's time, and the table's gaps are those of a step like it.
-    let gaps: f64 = { trace["traceEvents"].as_array().unwrap().iter() }
+    let gaps: f64 = trace["traceEvents"]
+        .as_array()
+        .unwrap()
+        .iter()
         .filter_map(|e| e["args"]["gap_us"].as_f64())
         .sum();
     let kernels: f64 = spans.iter().map(|s| s.2 - s.1).sum();

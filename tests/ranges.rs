@@ -39,7 +39,7 @@ fn of_scans(name: &str) -> bool {
         .any(|of| name.starts_with(of))
 }
 
-/// Bytes of a `parts`-th of the largest of those slots, and room for all scores and for the gradients that a norm sums up at
+/// Bytes of a `parts`-th of the largest of those slots, and space for all scores and for the gradients that a norm sums up at
 /// once.
 fn binding(plan: &Plan, parts: u64) -> u64 {
     let slots = plan.slots.iter().filter(|s| of_scans(&s.name));

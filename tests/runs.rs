@@ -1,23 +1,23 @@
 //! Runs over their life as a user meets them: trained on from weights, validated on a text of their own, resumed after
 //! their folder was changed by hand, and ended by losses beyond belief.
 
-mod room;
+mod sandbox;
 
 use std::fs;
 
 use serde_json::Value;
 
-use room::{Room, TINY};
+use sandbox::{Sandbox, TINY};
 
 /// Other lines of the alphabet of `a.txt`.
-fn other(room: &Room, name: &str, from: usize, to: usize) {
-    let text = fs::read_to_string(room.at("a.txt")).unwrap();
+fn other(sandbox: &Sandbox, name: &str, from: usize, to: usize) {
+    let text = fs::read_to_string(sandbox.at("a.txt")).unwrap();
     let chars = text.chars().rev().cycle().skip(from).take(to - from);
-    fs::write(room.at(name), chars.collect::<String>()).unwrap();
+    fs::write(sandbox.at(name), chars.collect::<String>()).unwrap();
 }
 
-fn metrics(room: &Room, run: &str) -> Vec<Value> {
-    let text = fs::read_to_string(room.at(run).join("metrics.jsonl")).unwrap();
+fn metrics(sandbox: &Sandbox, run: &str) -> Vec<Value> {
+    let text = fs::read_to_string(sandbox.at(run).join("metrics.jsonl")).unwrap();
     text.lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect()
@@ -25,21 +25,21 @@ fn metrics(room: &Room, run: &str) -> Vec<Value> {
 
 #[test]
 fn exported_weights_train_on_with_another_text_and_all_but_the_shape_changed() {
-    let room = Room::new();
-    other(&room, "b.txt", 0, 1500);
-    room.ok(&format!("train a.txt --out r --steps 6 {TINY}"));
-    room.refuses(
+    let sandbox = Sandbox::new();
+    other(&sandbox, "b.txt", 0, 1500);
+    sandbox.ok(&format!("train a.txt --out r --steps 6 {TINY}"));
+    sandbox.refuses(
         "train b.txt --resume r --steps 9",
         2,
         &["b.txt", "wgrnn export r", "wgrnn import"],
     );
-    room.refuses(
+    sandbox.refuses(
         "train --resume r --steps 9 --batch 3",
         2,
         &["--batch", "wgrnn export r"],
     );
-    room.ok("export r --out w.safetensors");
-    room.ok("import w.safetensors --out s");
+    sandbox.ok("export r --out w.safetensors");
+    sandbox.ok("import w.safetensors --out s");
     for (flag, part) in [
         ("--hidden 7", "what shapes the model"),
         ("--cell gru", "what shapes the model"),
@@ -48,12 +48,12 @@ fn exported_weights_train_on_with_another_text_and_all_but_the_shape_changed() {
         ("--preset char-rnn", "give the settings themselves"),
     ] {
         let name = flag.split(' ').next().unwrap();
-        room.refuses(&format!("train b.txt --resume s {flag}"), 2, &[name, part]);
+        sandbox.refuses(&format!("train b.txt --resume s {flag}"), 2, &[name, part]);
     }
     let free = "--seq-len 9 --batch 3 --optimizer sgd --schedule cosine --warmup 2 --reduce row --val 0.2 --seed 5 \
                 --zoneout 0.1 --save-every 4";
-    room.ok(&format!("train b.txt --resume s --steps 8 {free} -q"));
-    let settings = fs::read_to_string(room.at("s/settings.toml")).unwrap();
+    sandbox.ok(&format!("train b.txt --resume s --steps 8 {free} -q"));
+    let settings = fs::read_to_string(sandbox.at("s/settings.toml")).unwrap();
     // The rate of the rule that was chosen, not of the one before.
     for line in [
         "seq-len = 9",
@@ -65,67 +65,67 @@ fn exported_weights_train_on_with_another_text_and_all_but_the_shape_changed() {
         assert!(settings.lines().any(|l| l == line), "{line}: {settings}");
     }
     // From here on it is a run as any other.
-    room.refuses("train --resume s --steps 9 --batch 4", 2, &["--batch"]);
-    room.ok("train --resume s --steps 9 -q");
+    sandbox.refuses("train --resume s --steps 9 --batch 4", 2, &["--batch"]);
+    sandbox.ok("train --resume s --steps 9 -q");
 }
 
 #[test]
 fn a_validation_text_of_its_own_is_what_eval_measures() {
-    let room = Room::new();
-    other(&room, "v.txt", 0, 700);
-    other(&room, "w.txt", 900, 1300);
+    let sandbox = Sandbox::new();
+    other(&sandbox, "v.txt", 0, 700);
+    other(&sandbox, "w.txt", 900, 1300);
     for (run, more, files) in [
         ("r", "--eval-every 2", "v.txt w.txt"),
         ("l", "--lines --eval-every 2", "v.txt"),
         ("b", "--vocab byte --eval-every 2", "v.txt"),
     ] {
-        room.ok(&format!(
+        sandbox.ok(&format!(
             "train a.txt {TINY} --steps 6 -q {more} --out {run} --valid {files}"
         ));
-        let lines = metrics(&room, run);
+        let lines = metrics(&sandbox, run);
         let best = lines.iter().rfind(|l| l["best"] == true).unwrap();
-        let found = room.ok(&format!("eval {run} {files} --json"));
+        let found = sandbox.ok(&format!("eval {run} {files} --json"));
         let found: Value = serde_json::from_str(&found).unwrap();
         assert_eq!(found["nats"], best["validation"], "{run}");
         assert_eq!(found["step"], best["step"], "{run}");
     }
     // All of the training text is trained on.
-    let settings = fs::read_to_string(room.at("r/settings.toml")).unwrap();
+    let settings = fs::read_to_string(sandbox.at("r/settings.toml")).unwrap();
     assert!(settings.contains("val = 0.0\n"), "{settings}");
-    room.ok(&format!("train a.txt {TINY} --plan --valid v.txt"));
-    room.ok("train --resume r --steps 7 -q");
-    fs::rename(room.at("v.txt"), room.at("moved.txt")).unwrap();
-    room.refuses("train --resume r --steps 9", 7, &["v.txt", "--valid FILE"]);
-    room.ok("train --resume r --steps 8 -q --valid moved.txt w.txt");
-    room.refuses(
+    sandbox.ok(&format!("train a.txt {TINY} --plan --valid v.txt"));
+    sandbox.ok("train --resume r --steps 7 -q");
+    fs::rename(sandbox.at("v.txt"), sandbox.at("moved.txt")).unwrap();
+    sandbox.refuses("train --resume r --steps 9", 7, &["v.txt", "--valid FILE"]);
+    sandbox.ok("train --resume r --steps 8 -q --valid moved.txt w.txt");
+    sandbox.refuses(
         "train --resume r --steps 9 --valid w.txt",
         2,
         &["w.txt", "validation text", "BLAKE3"],
     );
-    room.refuses("train --resume r --steps 9 --val 0.1", 2, &["--val"]);
+    sandbox.refuses("train --resume r --steps 9 --val 0.1", 2, &["--val"]);
 }
 
 #[test]
 fn validation_texts_that_cannot_be_are_refused() {
-    let room = Room::new();
-    fs::write(room.at("one.txt"), "a").unwrap();
-    fs::write(room.at("greek.txt"), "αβγ").unwrap();
-    room.refuses("train a.txt --valid gone.txt", 7, &["gone.txt"]);
-    room.refuses("train a.txt --valid one.txt", 3, &["--valid", "one.txt"]);
-    room.refuses(
+    let sandbox = Sandbox::new();
+    fs::write(sandbox.at("one.txt"), "a").unwrap();
+    fs::write(sandbox.at("greek.txt"), "αβγ").unwrap();
+    sandbox.refuses("train a.txt --valid gone.txt", 7, &["gone.txt"]);
+    sandbox.refuses("train a.txt --valid one.txt", 3, &["--valid", "one.txt"]);
+    sandbox.refuses(
         "train a.txt --valid greek.txt",
         3,
         &["--valid", "greek.txt"],
     );
-    room.refuses(
+    sandbox.refuses(
         "train a.txt --valid one.txt --val 0.1",
         2,
         &["--val", "valid"],
     );
-    room.refuses("train --valid a.txt", 2, &["--valid", "text to train on"]);
-    room.refuses("train - --valid -", 2, &["--valid", "standard input"]);
-    room.ok(&format!("train a.txt --out r --steps 2 {TINY}"));
-    room.refuses(
+    sandbox.refuses("train --valid a.txt", 2, &["--valid", "text to train on"]);
+    sandbox.refuses("train - --valid -", 2, &["--valid", "standard input"]);
+    sandbox.ok(&format!("train a.txt --out r --steps 2 {TINY}"));
+    sandbox.refuses(
         "train --resume r --steps 4 --valid a.txt",
         2,
         &["--valid", "0.05"],
@@ -134,68 +134,68 @@ fn validation_texts_that_cannot_be_are_refused() {
 
 #[test]
 fn what_was_changed_in_a_run_by_hand_is_named_by_its_file() {
-    let room = Room::new();
+    let sandbox = Sandbox::new();
     let cell = "state h\nconst k = 1\nh = k * tanh(linear(x, h))\n";
-    fs::write(room.at("my.cell"), cell).unwrap();
-    room.ok(&format!(
+    fs::write(sandbox.at("my.cell"), cell).unwrap();
+    sandbox.ok(&format!(
         "train a.txt --out r --steps 6 {TINY} --cell my.cell --eval-every 2 --cell-const k=0.5"
     ));
-    let path = room.at("r/settings.toml");
+    let path = sandbox.at("r/settings.toml");
     let settings = fs::read_to_string(&path).unwrap();
     let edit = |from: &str, to: &str| {
         assert!(settings.contains(from), "{from}");
         fs::write(&path, settings.replace(from, to)).unwrap();
     };
     edit("\nseed = 1\n", "\nseed = 2\n");
-    room.refuses(
+    sandbox.refuses(
         "train --resume r --steps 9",
         3,
         &["r/settings.toml: seed", "1", "2"],
     );
     edit("\nseed = 1\n", "\nsead = 1\n");
-    room.refuses(
+    sandbox.refuses(
         "train --resume r --steps 9",
         3,
         &["settings.toml:", "sead", "seed"],
     );
     edit("\npatience = 2\n", "\npatience = 5\n");
-    let told = room.run("train --resume r --steps 7 -q").err;
+    let told = sandbox.run("train --resume r --steps 7 -q").err;
     assert!(
         told.contains("settings.toml: patience: 5 from here on, 2 before"),
         "{told}"
     );
 
-    fs::write(room.at("my.cell"), format!("# mine\n\n{cell}")).unwrap();
-    room.ok("train --resume r --steps 8 -q");
-    fs::write(room.at("my.cell"), cell.replace("tanh", "sigmoid")).unwrap();
-    room.refuses(
+    fs::write(sandbox.at("my.cell"), format!("# mine\n\n{cell}")).unwrap();
+    sandbox.ok("train --resume r --steps 8 -q");
+    fs::write(sandbox.at("my.cell"), cell.replace("tanh", "sigmoid")).unwrap();
+    sandbox.refuses(
         "train --resume r --steps 9",
         3,
         &["my.cell", "not the cell"],
     );
-    fs::remove_file(room.at("my.cell")).unwrap();
-    room.ok("train --resume r --steps 9 -q");
+    fs::remove_file(sandbox.at("my.cell")).unwrap();
+    sandbox.ok("train --resume r --steps 9 -q");
 
-    let text = fs::read_to_string(room.at("r/metrics.jsonl")).unwrap();
-    fs::write(room.at("r/metrics.jsonl"), text.replacen('{', "<", 1)).unwrap();
-    room.ok("train --resume r --steps 10 -q");
-    let after = fs::read_to_string(room.at("r/metrics.jsonl")).unwrap();
+    let text = fs::read_to_string(sandbox.at("r/metrics.jsonl")).unwrap();
+    fs::write(sandbox.at("r/metrics.jsonl"), text.replacen('{', "<", 1)).unwrap();
+    sandbox.ok("train --resume r --steps 10 -q");
+    let after = fs::read_to_string(sandbox.at("r/metrics.jsonl")).unwrap();
     assert!(after.lines().count() > text.lines().count(), "{after}");
 
-    fs::remove_file(room.at("r/checkpoints/best.safetensors")).unwrap();
-    fs::remove_file(room.at("r/metrics.jsonl")).unwrap();
-    let told = room.run("train --resume r --steps 12 -q").err;
+    fs::remove_file(sandbox.at("r/checkpoints/best.safetensors")).unwrap();
+    fs::remove_file(sandbox.at("r/metrics.jsonl")).unwrap();
+    let told = sandbox.run("train --resume r --steps 12 -q").err;
     for part in ["best.safetensors: is missing", "metrics.jsonl: is missing"] {
         assert!(told.contains(part), "{part}: {told}");
     }
-    assert!(room.at("r/checkpoints/best.safetensors").exists());
-    fs::rename(room.at("r/checkpoints"), room.at("elsewhere")).unwrap();
-    room.refuses("train --resume r --steps 14", 4, &["found no checkpoints"]);
+    assert!(sandbox.at("r/checkpoints/best.safetensors").exists());
+    fs::rename(sandbox.at("r/checkpoints"), sandbox.at("elsewhere")).unwrap();
+    sandbox.refuses("train --resume r --steps 14", 4, &["found no checkpoints"]);
 }
 
 #[test]
 fn losses_beyond_belief_end_a_run_with_6() {
-    let room = Room::new();
+    let sandbox = Sandbox::new();
     for (run, flags) in [
         ("adam", "--lr 1000 --steps 60 --save-every 5"),
         ("sgd", "--optimizer sgd --lr 3000 --steps 60 --save-every 5"),
@@ -203,7 +203,7 @@ fn losses_beyond_belief_end_a_run_with_6() {
         ("one", "--lr 1000 --steps 1"),
     ] {
         let args = format!("train a.txt {TINY} -q --out {run} {flags}");
-        let failed = room.run(&args);
+        let failed = sandbox.run(&args);
         let told = failed.err;
         assert_eq!(failed.code, 6, "{run}: {told}");
         for part in ["diverged", "--lr", "checkpoint"] {
@@ -214,11 +214,11 @@ fn losses_beyond_belief_end_a_run_with_6() {
 
 #[test]
 fn a_short_run_has_a_speed_or_none_but_not_0() {
-    let room = Room::new();
-    room.ok(&format!(
+    let sandbox = Sandbox::new();
+    sandbox.ok(&format!(
         "train a.txt --out r --steps 4 {TINY} --eval-every 1 -q"
     ));
-    let lines = metrics(&room, "r");
+    let lines = metrics(&sandbox, "r");
     let mut speeds = lines.iter().filter(|l| l.get("validation").is_some());
     let positive = |l: &Value| l["tokens_per_second"].as_f64().is_some_and(|s| s > 0.0);
     assert!(speeds.all(positive), "{lines:?}");

@@ -12,7 +12,7 @@ use wgrnn::rng::{Purpose, Stream};
 use wgrnn::task::Inputs;
 use wgrnn::train::settings::TeacherForcingName;
 use wgrnn::train::state::at_last_step;
-use wgrnn::train::{Event, Generator, Job, Length, Mixer, Settings, Trainer, Window};
+use wgrnn::train::{Event, Generator, Job, Length, MixedSegment, Mixer, Settings, Trainer};
 
 const VOCAB: usize = 7;
 /// The sums that a draw hangs on differ in their last bits between plans and devices, so that a draw next to an interval's
@@ -47,8 +47,8 @@ fn tokens(n: usize, below: usize) -> Vec<u32> {
         .collect()
 }
 
-fn window(ids: &[u32], epsilon: f64) -> Window<'_> {
-    Window {
+fn window(ids: &[u32], epsilon: f64) -> MixedSegment<'_> {
+    MixedSegment {
         ids,
         states: None,
         seed: SEED,
@@ -62,7 +62,7 @@ fn mix(
     spec: &Spec,
     batch: usize,
     parameters: &[f32],
-    window: &Window<'_>,
+    window: &MixedSegment<'_>,
 ) -> Vec<u32> {
     let plan = Arc::new(Generator::plan(spec, batch).unwrap());
     let mut mixer = Mixer::new(block_on(Generator::new(device, plan, parameters)).unwrap());
@@ -95,7 +95,7 @@ fn a_certain_token_becomes_every_later_input() {
     for spec in specs {
         let plan = Generator::plan(&spec, batch).unwrap();
         let mut parameters = parameters(&plan);
-        let bias = { plan.parameters.iter() }.find(|p| p.name == "head.bias");
+        let bias = plan.parameters.iter().find(|p| p.name == "head.bias");
         parameters[bias.unwrap().matrix.offset + certain as usize] = 1e4;
         let of = |epsilon| {
             mix(
@@ -126,7 +126,7 @@ fn the_model_reads_what_it_made() {
     let plan = Generator::plan(&spec, batch).unwrap();
     let mut parameters = vec![0.0; plan.arena];
     for (name, shift) in [("rnn.weight", 0), ("head.weight", 1)] {
-        let found = { plan.parameters.iter() }.find(|p| p.name.starts_with(name));
+        let found = plan.parameters.iter().find(|p| p.name.starts_with(name));
         let parameter = found.unwrap();
         let m = parameter.matrix;
         assert_eq!((m.rows, m.cols), (VOCAB, VOCAB));
@@ -156,19 +156,20 @@ fn the_share_of_true_inputs_is_epsilon() {
     let ids = tokens((steps + 1) * batch, VOCAB - 1);
     let plan = Arc::new(Generator::plan(&spec, batch).unwrap());
     let mut parameters = parameters(&plan);
-    let bias = { plan.parameters.iter() }.find(|p| p.name == "head.bias");
+    let bias = plan.parameters.iter().find(|p| p.name == "head.bias");
     parameters[bias.unwrap().matrix.offset + certain as usize] = 1e4;
     let mut mixer = Mixer::new(block_on(Generator::new(&Device::Cpu, plan, &parameters)).unwrap());
     for epsilon in [0.5, 0.1] {
         let mut masks = Vec::new();
         for step in 0..4 {
-            let window = Window {
+            let window = MixedSegment {
                 step,
                 ..window(&ids, epsilon)
             };
             let mixed = block_on(mixer.mix(&window)).unwrap();
             assert_eq!(mixed[..batch], ids[..batch]);
-            let mask: Vec<bool> = { mixed[batch..steps * batch].iter() }
+            let mask: Vec<bool> = mixed[batch..steps * batch]
+                .iter()
                 .map(|id| *id != certain)
                 .collect();
             assert!(!masks.contains(&mask), "step {step} repeats another");
@@ -233,13 +234,16 @@ fn made_inputs_are_draws_from_the_windows_scores() {
                 *x = (i as f32).cos();
             }
         }
-        let states: Vec<Vec<f32>> = { whole.io.states.iter() }
+        let states: Vec<Vec<f32>> = whole
+            .io
+            .states
+            .iter()
             .map(|slot| {
                 let len = whole.slot(*slot).len() / (steps + 1);
                 (0..len).map(|i| (i as f32).sin()).collect()
             })
             .collect();
-        let window = Window {
+        let window = MixedSegment {
             states: carried.then_some(&states),
             ..window(&ids, 0.3)
         };
@@ -295,7 +299,7 @@ fn windows_that_do_not_fit_are_refused() {
         (&ids[..], Some(&few[..]), "state.l0"),
         (&ids[..], Some(&none[..]), "states"),
     ] {
-        let window = Window {
+        let window = MixedSegment {
             states,
             ..window(ids, 0.0)
         };

@@ -1,20 +1,20 @@
 //! Texts as a user meets them: words and sub-words from training to sampling, compressed files, texts that cannot be used.
 
-mod room;
+mod sandbox;
 
 use std::fs;
 use std::io::Write;
 
 use serde_json::Value;
 
-use room::{Room, TINY, finish};
+use sandbox::{Sandbox, TINY, finish};
 
 /// A text of lines with words.
-fn room() -> Room {
-    let room = Room::new();
+fn sandbox() -> Sandbox {
+    let sandbox = Sandbox::new();
     let line = "the cat sat on the mat\na dog saw the cat\n\n";
-    fs::write(room.at("w.txt"), line.repeat(9)).unwrap();
-    room
+    fs::write(sandbox.at("w.txt"), line.repeat(9)).unwrap();
+    sandbox
 }
 
 fn gzip(text: &[u8]) -> Vec<u8> {
@@ -29,22 +29,22 @@ fn json(text: &str) -> Value {
 
 #[test]
 fn words_train_resume_evaluate_and_sample() {
-    let room = room();
-    room.ok(&format!(
+    let sandbox = sandbox();
+    sandbox.ok(&format!(
         "train w.txt --vocab word --out r --steps 6 {TINY} --val 0.2"
     ));
-    let text = room.ok("eval r w.txt");
+    let text = sandbox.ok("eval r w.txt");
     assert!(
         text.contains("nats/word") && text.contains("bits/word"),
         "{text}"
     );
-    let found = json(&room.ok("eval r w.txt --json"));
+    let found = json(&sandbox.ok("eval r w.txt --json"));
     // Eleven words and three line ends, nine times; the first is given.
     assert_eq!(
         (&found["count"], &found["unit"]),
         (&(9 * 14 - 1).into(), &"word".into())
     );
-    let text = room.ok("sample r --prime the --length 9 --temperature 0");
+    let text = sandbox.ok("sample r --prime the --length 9 --temperature 0");
     assert!(
         text.starts_with("the ")
             && text
@@ -53,49 +53,49 @@ fn words_train_resume_evaluate_and_sample() {
                 .all(|c| "acdeghmnostw \n".contains(c)),
         "{text:?}"
     );
-    room.ok("train --resume r --steps 9");
-    assert_eq!(room.newest("r").0, 9);
+    sandbox.ok("train --resume r --steps 9");
+    assert_eq!(sandbox.newest("r").0, 9);
     // A straight run of as many steps gives the same weights.
-    room.ok(&format!(
+    sandbox.ok(&format!(
         "train w.txt --vocab word --out s --steps 9 {TINY} --val 0.2"
     ));
-    assert_eq!(room.newest("r").1.tensors, room.newest("s").1.tensors);
+    assert_eq!(sandbox.newest("r").1.tensors, sandbox.newest("s").1.tensors);
     // A word that was never seen has no id, unless rare ones were folded.
-    room.refuses("sample r --prime cow", 3, &["--prime", "\"cow\" at byte 0"]);
-    room.ok(&format!(
+    sandbox.refuses("sample r --prime cow", 3, &["--prime", "\"cow\" at byte 0"]);
+    sandbox.ok(&format!(
         "train w.txt --vocab word --max-vocab 5 --out u --steps 2 {TINY}"
     ));
-    let text = room.ok("sample u --prime cow --length 0");
+    let text = sandbox.ok("sample u --prime cow --length 0");
     assert_eq!(text, "<unk>\n");
 }
 
 #[test]
 fn a_compressed_text_is_the_text() {
-    let room = room();
-    let text = fs::read(room.at("w.txt")).unwrap();
-    fs::write(room.at("w.gz"), gzip(&text)).unwrap();
+    let sandbox = sandbox();
+    let text = fs::read(sandbox.at("w.txt")).unwrap();
+    fs::write(sandbox.at("w.gz"), gzip(&text)).unwrap();
     let level = ruzstd::encoding::CompressionLevel::Fastest;
     fs::write(
-        room.at("w.any"),
+        sandbox.at("w.any"),
         ruzstd::encoding::compress_to_vec(&text[..], level),
     )
     .unwrap();
-    room.ok(&format!("train w.txt --out r --steps 4 {TINY}"));
-    let loss = |name: &str| json(&room.ok(&format!("eval r {name} --json")))["nats"].clone();
+    sandbox.ok(&format!("train w.txt --out r --steps 4 {TINY}"));
+    let loss = |name: &str| json(&sandbox.ok(&format!("eval r {name} --json")))["nats"].clone();
     assert_eq!(loss("w.gz"), loss("w.txt"));
     assert_eq!(loss("w.any"), loss("w.txt"));
     // Its hash is that of the text, so a run goes on with either.
-    room.ok("train w.gz --resume r --steps 6");
-    let packed = fs::read(room.at("w.gz")).unwrap();
-    fs::write(room.at("cut.gz"), &packed[..packed.len() - 9]).unwrap();
+    sandbox.ok("train w.gz --resume r --steps 6");
+    let packed = fs::read(sandbox.at("w.gz")).unwrap();
+    fs::write(sandbox.at("cut.gz"), &packed[..packed.len() - 9]).unwrap();
     let parts = ["cut.gz: the gzip data is cut short"];
-    room.refuses("train cut.gz", 3, &parts);
-    room.refuses("eval r cut.gz", 3, &parts);
+    sandbox.refuses("train cut.gz", 3, &parts);
+    sandbox.refuses("eval r cut.gz", 3, &parts);
     // Standard input is read once, and used twice.
-    let mut command = room.command(&format!("train - --out p --steps 4 {TINY}"));
-    command.stdin(fs::File::open(room.at("w.gz")).unwrap());
+    let mut command = sandbox.command(&format!("train - --out p --steps 4 {TINY}"));
+    command.stdin(fs::File::open(sandbox.at("w.gz")).unwrap());
     assert_eq!(finish(&mut command).code, 0);
-    let hash = |run: &str| room.newest(run).1.meta["about"]["text"]["hash"].clone();
+    let hash = |run: &str| sandbox.newest(run).1.meta["about"]["text"]["hash"].clone();
     assert_eq!(hash("p"), hash("r"));
 }
 
@@ -107,12 +107,12 @@ fn utf16(text: &str) -> Vec<u8> {
 
 #[test]
 fn what_is_no_text_is_refused_with_the_way_out() {
-    let room = room();
-    room.ok(&format!("train w.txt --out r --steps 2 {TINY}"));
-    fs::write(room.at("win.txt"), b"one\nit\x92s\n").unwrap();
-    fs::write(room.at("wide.txt"), utf16("one two\n")).unwrap();
-    fs::write(room.at("a.zip"), b"PK\x03\x04\x14\0\0\0").unwrap();
-    fs::write(room.at("a.xz"), b"\xfd7zXZ\0\0\x04").unwrap();
+    let sandbox = sandbox();
+    sandbox.ok(&format!("train w.txt --out r --steps 2 {TINY}"));
+    fs::write(sandbox.at("win.txt"), b"one\nit\x92s\n").unwrap();
+    fs::write(sandbox.at("wide.txt"), utf16("one two\n")).unwrap();
+    fs::write(sandbox.at("a.zip"), b"PK\x03\x04\x14\0\0\0").unwrap();
+    fs::write(sandbox.at("a.xz"), b"\xfd7zXZ\0\0\x04").unwrap();
     for (file, parts) in [
         (
             "win.txt",
@@ -128,22 +128,27 @@ fn what_is_no_text_is_refused_with_the_way_out() {
         ("a.zip", &["a zip archive", "unzip -p a.zip"]),
         ("a.xz", &["xz data", "xz -dc a.xz"]),
     ] {
-        room.refuses(&format!("train {file}"), 3, parts);
-        room.refuses(&format!("eval r {file}"), 3, parts);
-        room.refuses(&format!("cells compare {file}"), 3, parts);
+        sandbox.refuses(&format!("train {file}"), 3, parts);
+        sandbox.refuses(&format!("eval r {file}"), 3, parts);
+        sandbox.refuses(&format!("cells compare {file}"), 3, parts);
         // A flag is named only where there is one.
-        let told = |args: &str| room.run(&format!("{args} {file}")).err.contains("--vocab");
+        let told = |args: &str| {
+            sandbox
+                .run(&format!("{args} {file}"))
+                .err
+                .contains("--vocab")
+        };
         assert_eq!(told("train"), file == "win.txt", "{file}");
         assert!(!told("eval r") && !told("cells compare"), "{file}");
         // From standard input as well.
-        let mut command = room.command("eval r -");
-        command.stdin(fs::File::open(room.at(file)).unwrap());
+        let mut command = sandbox.command("eval r -");
+        command.stdin(fs::File::open(sandbox.at(file)).unwrap());
         let done = finish(&mut command);
         assert_eq!(done.code, 3, "{}", done.err);
         let named = done.err.contains(parts[0]) && done.err.contains("standard input: ");
         assert!(named && done.err.lines().count() == 1, "{}", done.err);
     }
-    room.refuses(
+    sandbox.refuses(
         "train w.txt r",
         7,
         &["cannot read r: expected a file, found a folder"],
@@ -152,12 +157,12 @@ fn what_is_no_text_is_refused_with_the_way_out() {
 
 #[test]
 fn what_is_strange_in_a_text_is_told_before_training() {
-    let room = Room::new();
+    let sandbox = Sandbox::new();
     let plain = "some words and more\nthen a line\n".repeat(40);
     let of = |name: &str, text: &[u8], flags: &str| {
-        fs::write(room.at(name), text).unwrap();
+        fs::write(sandbox.at(name), text).unwrap();
         let args = format!("train {name} --out {name}.run --steps 2 --quiet {TINY} {flags}");
-        let done = room.run(&args);
+        let done = sandbox.run(&args);
         assert_eq!(done.code, 0, "{}", done.err);
         done.err
     };
@@ -180,7 +185,7 @@ fn what_is_strange_in_a_text_is_told_before_training() {
                 &format!("{flags} --val 0"),
             );
             assert_eq!(err, "", "{end:?}");
-            runs.push(room.newest(&format!("{name}.run")).1.tensors);
+            runs.push(sandbox.newest(&format!("{name}.run")).1.tensors);
         }
         assert!(runs.windows(2).all(|w| w[0] == w[1]), "{flags}");
     }
@@ -188,7 +193,7 @@ fn what_is_strange_in_a_text_is_told_before_training() {
 
 #[test]
 fn validation_on_what_was_trained_on_is_told() {
-    let room = Room::new();
+    let sandbox = Sandbox::new();
     let line = |n: u64| {
         format!(
             "{:016x} {:016x}\n",
@@ -197,11 +202,11 @@ fn validation_on_what_was_trained_on_is_told() {
         )
     };
     let text: String = (1..60).map(line).collect();
-    fs::write(room.at("b.txt"), &text).unwrap();
-    fs::write(room.at("c.txt"), &text).unwrap();
+    fs::write(sandbox.at("b.txt"), &text).unwrap();
+    fs::write(sandbox.at("c.txt"), &text).unwrap();
     let told = |files: &str, flags: &str| {
-        let _ = fs::remove_dir_all(room.at("r"));
-        let done = room.run(&format!(
+        let _ = fs::remove_dir_all(sandbox.at("r"));
+        let done = sandbox.run(&format!(
             "train {files} --out r --steps 2 -q {TINY} {flags}"
         ));
         assert_eq!(done.code, 0, "{}", done.err);
@@ -217,7 +222,7 @@ fn validation_on_what_was_trained_on_is_told() {
     assert!(err.contains("c.txt: the same text as b.txt"), "{err}");
     assert!(err.contains("12 of 12 lines"), "{err}");
     // What is held out is in the training text of one file too.
-    fs::write(room.at("d.txt"), text.repeat(2)).unwrap();
+    fs::write(sandbox.at("d.txt"), text.repeat(2)).unwrap();
     let err = told("d.txt", "--val 0.1");
     assert!(err.contains("4 of 4 pieces of 100 tokens"), "{err}");
     assert!(!told("b.txt c.txt", "--val 0").contains("validation"));
@@ -225,25 +230,25 @@ fn validation_on_what_was_trained_on_is_told() {
 
 #[test]
 fn a_texts_own_marks_do_not_end_samples() {
-    let room = Room::new();
+    let sandbox = Sandbox::new();
     let line = "<s> a line </s> with <eos> words\n";
-    fs::write(room.at("m.txt"), line.repeat(30)).unwrap();
+    fs::write(sandbox.at("m.txt"), line.repeat(30)).unwrap();
     let flags =
         "--steps 60 --lr 0.05 --val 0 --hidden 16 --batch 4 --seq-len 8 --sample-every 0 -q";
-    room.ok(&format!("train m.txt --lines --vocab word --out l {flags}"));
-    room.ok(&format!("train m.txt --vocab word --out s {flags}"));
-    assert_eq!(room.ok("sample l --temperature 0"), line);
-    let text = room.ok("sample s --temperature 0 --length 16");
+    sandbox.ok(&format!("train m.txt --lines --vocab word --out l {flags}"));
+    sandbox.ok(&format!("train m.txt --vocab word --out s {flags}"));
+    assert_eq!(sandbox.ok("sample l --temperature 0"), line);
+    let text = sandbox.ok("sample s --temperature 0 --length 16");
     assert_eq!(text, format!("{line}{line}\n"));
     // Each line has seven words and its end, each of them counted.
-    let count = |run: &str| json(&room.ok(&format!("eval {run} m.txt --json")))["count"].clone();
+    let count = |run: &str| json(&sandbox.ok(&format!("eval {run} m.txt --json")))["count"].clone();
     assert_eq!(
         (count("l"), count("s")),
         ((30 * 8).into(), (30 * 8 - 1).into())
     );
     // A prime of several lines is not one line.
     for prime in ["a line\n</s>", "a\r", "\n"] {
-        let done = finish(room.command("sample l --prime").arg(prime));
+        let done = finish(sandbox.command("sample l --prime").arg(prime));
         assert_eq!(done.code, 2, "{}", done.err);
         assert!(
             done.err.contains("--prime: expected one line"),
@@ -251,42 +256,46 @@ fn a_texts_own_marks_do_not_end_samples() {
             done.err
         );
     }
-    let done = finish(room.command("sample s --length 0 --prime").arg("a\rline"));
+    let done = finish(
+        sandbox
+            .command("sample s --length 0 --prime")
+            .arg("a\rline"),
+    );
     assert_eq!(done.out, "a\nline\n", "{}", done.err);
 }
 
 #[test]
 fn marks_at_the_beginning_of_files_are_no_part_of_them() {
-    let room = room();
+    let sandbox = sandbox();
     let marked = |from: &str, to: &str| {
-        let bytes = [b"\xef\xbb\xbf", &fs::read(room.at(from)).unwrap()[..]].concat();
-        fs::write(room.at(to), bytes).unwrap();
+        let bytes = [b"\xef\xbb\xbf", &fs::read(sandbox.at(from)).unwrap()[..]].concat();
+        fs::write(sandbox.at(to), bytes).unwrap();
     };
-    fs::write(room.at("s.toml"), "hidden = 6\nsample-every = 0\n").unwrap();
-    fs::write(room.at("my.cell"), "state h\nh = tanh(linear(x, h))\n").unwrap();
+    fs::write(sandbox.at("s.toml"), "hidden = 6\nsample-every = 0\n").unwrap();
+    fs::write(sandbox.at("my.cell"), "state h\nh = tanh(linear(x, h))\n").unwrap();
     marked("w.txt", "marked.txt");
     marked("s.toml", "marked.toml");
     marked("my.cell", "marked.cell");
     let flags = "--steps 3 --seq-len 5 --batch 2";
-    room.ok(&format!(
+    sandbox.ok(&format!(
         "train w.txt --config s.toml --cell my.cell --out a {flags}"
     ));
     let args = "train marked.txt --config marked.toml --cell marked.cell --out b";
-    room.ok(&format!("{args} {flags}"));
-    let tensors = |run: &str| room.newest(run).1.tensors;
+    sandbox.ok(&format!("{args} {flags}"));
+    let tensors = |run: &str| sandbox.newest(run).1.tensors;
     assert_eq!(tensors("a"), tensors("b"));
     // The run's own settings, after an editor has added one.
     marked("b/settings.toml", "b/settings.toml");
-    room.ok("train --resume b --steps 5");
-    fs::write(room.at("wide.toml"), utf16("hidden = 6\n")).unwrap();
-    room.refuses(
+    sandbox.ok("train --resume b --steps 5");
+    fs::write(sandbox.at("wide.toml"), utf16("hidden = 6\n")).unwrap();
+    sandbox.refuses(
         "train w.txt --config wide.toml",
         3,
         &["wide.toml: not UTF-8", "UTF-16"],
     );
-    room.refuses("train w.txt --cell win.cell", 7, &["win.cell"]);
-    fs::write(room.at("win.cell"), b"# it\x92s\nstate h\n").unwrap();
-    room.refuses(
+    sandbox.refuses("train w.txt --cell win.cell", 7, &["win.cell"]);
+    fs::write(sandbox.at("win.cell"), b"# it\x92s\nstate h\n").unwrap();
+    sandbox.refuses(
         "train w.txt --cell win.cell",
         3,
         &["win.cell: not UTF-8: byte 0x92 at offset 4 (line 1)"],
@@ -299,9 +308,10 @@ fn marks_at_the_beginning_of_files_are_no_part_of_them() {
 fn names_of_files_need_not_be_utf8() {
     use std::ffi::OsString;
     use std::os::unix::ffi::OsStringExt;
-    let room = room();
+    let sandbox = sandbox();
     let name = |text: &[u8]| OsString::from_vec(text.to_vec());
-    let put = |to: &[u8], text: &str| fs::write(room.folder.path().join(name(to)), text).unwrap();
+    let put =
+        |to: &[u8], text: &str| fs::write(sandbox.folder.path().join(name(to)), text).unwrap();
     put(b"caf\xe9.txt", &"the cat sat on a mat; ".repeat(12));
     put(b"caf\xe9.toml", "hidden = 6\nsample-every = 0\n");
     put(b"caf\xe9.cell", "state h\nh = tanh(linear(x, h))\n");
@@ -309,7 +319,7 @@ fn names_of_files_need_not_be_utf8() {
     put("caf\u{fffd}.txt".as_bytes(), "another text");
     let run = |args: &str, names: &[&[u8]]| {
         let mut names = names.iter();
-        let mut command = room.command("");
+        let mut command = sandbox.command("");
         for word in args.split(' ') {
             match word {
                 "@" => command.arg(name(names.next().unwrap())),
@@ -328,7 +338,7 @@ fn names_of_files_need_not_be_utf8() {
     let told = json(&done.out)["sample"].as_str().unwrap().to_string();
     assert!(told.ends_with(r"sample $'r\xe9'"), "{told}");
     let settings =
-        fs::read_to_string(room.folder.path().join(name(b"r\xe9/settings.toml"))).unwrap();
+        fs::read_to_string(sandbox.folder.path().join(name(b"r\xe9/settings.toml"))).unwrap();
     assert!(
         settings.contains("\ncell = \"file:caf%E9.cell\"\n"),
         "{settings}"
@@ -350,7 +360,7 @@ fn names_of_files_need_not_be_utf8() {
         "train @ --vocab byte --out bytes -q --steps 1 --seq-len 5 --batch 2",
         &[b"caf\xe9.txt"],
     );
-    let done = finish(room.command("sample again --prime").arg(name(b"a\xe9")));
+    let done = finish(sandbox.command("sample again --prime").arg(name(b"a\xe9")));
     assert_eq!(done.code, 3);
     assert!(
         done.err
@@ -362,52 +372,52 @@ fn names_of_files_need_not_be_utf8() {
 
 #[test]
 fn texts_that_say_nothing_exit_3() {
-    let room = room();
-    fs::write(room.at("one.txt"), "aaaaaaaaaaaa").unwrap();
-    fs::write(room.at("blank.txt"), "\n\n  \n").unwrap();
-    room.refuses(
+    let sandbox = sandbox();
+    fs::write(sandbox.at("one.txt"), "aaaaaaaaaaaa").unwrap();
+    fs::write(sandbox.at("blank.txt"), "\n\n  \n").unwrap();
+    sandbox.refuses(
         "train one.txt",
         3,
         &["one.txt", "at least 2 different symbols", "only 'a'"],
     );
-    room.refuses(
+    sandbox.refuses(
         "train blank.txt --vocab word",
         3,
         &["blank.txt", "only <eos>"],
     );
-    fs::write(room.at("latin.txt"), b"abc\xe9def").unwrap();
+    fs::write(sandbox.at("latin.txt"), b"abc\xe9def").unwrap();
     let parts = ["latin.txt", "offset 3", "--vocab byte"];
-    room.refuses("train latin.txt --vocab word", 3, &parts);
+    sandbox.refuses("train latin.txt --vocab word", 3, &parts);
 }
 
 #[cfg(feature = "subwords")]
 #[test]
 fn sub_words_train_and_stay_with_the_run() {
-    let room = room();
-    room.ok(&format!(
+    let sandbox = sandbox();
+    sandbox.ok(&format!(
         "train w.txt --vocab bpe --max-vocab 270 --out r --steps 4 {TINY}"
     ));
-    let text = room.ok("eval r w.txt");
+    let text = sandbox.ok("eval r w.txt");
     assert!(text.contains("nats/token"), "{text}");
-    let text = room.ok("sample r --prime the --length 5");
+    let text = sandbox.ok("sample r --prime the --length 5");
     assert!(text.starts_with("the"), "{text}");
     // Its tokenizer is one for others, too.
-    let about = room.newest("r").1.meta["about"].clone();
+    let about = sandbox.newest("r").1.meta["about"].clone();
     let tokenizer = about["vocabulary"]["tokenizer"].as_str().unwrap();
-    fs::write(room.at("t.json"), tokenizer).unwrap();
-    room.ok(&format!(
+    fs::write(sandbox.at("t.json"), tokenizer).unwrap();
+    sandbox.ok(&format!(
         "train w.txt --tokenizer t.json --out s --steps 4 {TINY}"
     ));
-    assert_eq!(room.newest("r").1.tensors, room.newest("s").1.tensors);
-    fs::remove_file(room.at("t.json")).unwrap();
-    room.ok("train --resume s --steps 6");
-    room.ok("sample s --length 3");
+    assert_eq!(sandbox.newest("r").1.tensors, sandbox.newest("s").1.tensors);
+    fs::remove_file(sandbox.at("t.json")).unwrap();
+    sandbox.ok("train --resume s --steps 6");
+    sandbox.ok("sample s --length 3");
 
-    fs::write(room.at("foreign.json"), r#"{"vocab": ["a", "b"]}"#).unwrap();
+    fs::write(sandbox.at("foreign.json"), r#"{"vocab": ["a", "b"]}"#).unwrap();
     let parts = ["foreign.json: no tokenizer.json that can be read"];
-    room.refuses("train w.txt --tokenizer foreign.json", 3, &parts);
-    room.refuses("train w.txt --tokenizer nowhere.json", 7, &["nowhere.json"]);
-    room.refuses(
+    sandbox.refuses("train w.txt --tokenizer foreign.json", 3, &parts);
+    sandbox.refuses("train w.txt --tokenizer nowhere.json", 7, &["nowhere.json"]);
+    sandbox.refuses(
         "train w.txt --tokenizer t.json --vocab word --max-vocab 2 --bucket 3",
         2,
         &["--tokenizer", "--max-vocab", "--bucket"],

@@ -1,13 +1,13 @@
 //! A tokenizer.json as a user meets it: the text comes back as it is, or what is lost is told; and what is unknown to a
 //! vocabulary is told by `eval`.
 
-mod room;
+mod sandbox;
 
 use std::fs;
 
 use serde_json::{Value, json};
 
-use room::{Room, TINY};
+use sandbox::{Sandbox, TINY};
 
 const LINE: &str = "The cat sat\non a mat.\n";
 
@@ -20,7 +20,10 @@ fn pieces(normalizer: Value) -> String {
         "<unk>", "▁cat", "▁sat", "▁a", "▁mat", "The", "the", "on", "▁", ".", "\n",
     ];
     let letters = "abcdefghijklmnopqrstuvwxyzT".chars().map(String::from);
-    let vocab: Vec<(String, f64)> = { words.map(String::from).into_iter().chain(letters) }
+    let vocab: Vec<(String, f64)> = words
+        .map(String::from)
+        .into_iter()
+        .chain(letters)
         .enumerate()
         .map(|(n, word)| (word, -0.1 * n as f64))
         .collect();
@@ -33,10 +36,10 @@ fn pieces(normalizer: Value) -> String {
 #[cfg(feature = "subwords")]
 #[test]
 fn no_line_begins_with_a_space_that_is_not_there() {
-    let room = Room::new();
-    fs::write(room.at("a.txt"), LINE.repeat(60)).unwrap();
-    fs::write(room.at("t.json"), pieces(Value::Null)).unwrap();
-    let done = room.run(
+    let sandbox = Sandbox::new();
+    fs::write(sandbox.at("a.txt"), LINE.repeat(60)).unwrap();
+    fs::write(sandbox.at("t.json"), pieces(Value::Null)).unwrap();
+    let done = sandbox.run(
         "train a.txt --tokenizer t.json --out r --hidden 24 --lr 0.05 --steps 120 --batch 2 --seq-len 20 --device cpu -q",
     );
     assert_eq!(
@@ -46,28 +49,28 @@ fn no_line_begins_with_a_space_that_is_not_there() {
         done.err
     );
     // What comes out is the text, letter by letter.
-    let text = room.ok("sample r --prime The --length 80 --temperature 0");
+    let text = sandbox.ok("sample r --prime The --length 80 --temperature 0");
     assert!(text.starts_with(&LINE.repeat(3)), "{text:?}");
-    let both = room.ok("sample r --prime The --length 80 --temperature 0 --count 2");
+    let both = sandbox.ok("sample r --prime The --length 80 --temperature 0 --count 2");
     assert_eq!(both.matches(text.trim_end()).count(), 2, "{both:?}");
     // The same of a line of its own.
-    room.ok(&format!(
+    sandbox.ok(&format!(
         "train a.txt --lines --tokenizer t.json --out l --steps 2 {TINY}"
     ));
-    let text = room.ok("sample l --prime on --length 0");
+    let text = sandbox.ok("sample l --prime on --length 0");
     assert_eq!(text, "on\n");
-    room.ok("eval r a.txt");
+    sandbox.ok("eval r a.txt");
 }
 
 #[cfg(feature = "subwords")]
 #[test]
 fn what_a_tokenizer_loses_is_told_before_training() {
-    let room = Room::new();
-    fs::write(room.at("a.txt"), LINE.repeat(60)).unwrap();
+    let sandbox = Sandbox::new();
+    fs::write(sandbox.at("a.txt"), LINE.repeat(60)).unwrap();
     let flat = json!({"type": "Sequence", "normalizers": [{"type": "Lowercase"},
         {"type": "Replace", "pattern": {"Regex": "\\s"}, "content": " "}]});
-    fs::write(room.at("t.json"), pieces(flat)).unwrap();
-    let done = room.run(&format!(
+    fs::write(sandbox.at("t.json"), pieces(flat)).unwrap();
+    let done = sandbox.run(&format!(
         "train a.txt --tokenizer t.json --out r --steps 2 {TINY}"
     ));
     assert_eq!(done.code, 0, "{}", done.err);
@@ -84,15 +87,15 @@ fn what_a_tokenizer_loses_is_told_before_training() {
 
 #[test]
 fn what_is_unknown_is_told_with_the_loss() {
-    let room = Room::new();
-    fs::write(room.at("a.txt"), "a b c d\n".repeat(50)).unwrap();
-    fs::write(room.at("b.txt"), "a b x d\n".repeat(50)).unwrap();
-    fs::write(room.at("c.txt"), "a b c d\n".repeat(50) + "x").unwrap();
-    room.ok(&format!(
+    let sandbox = Sandbox::new();
+    fs::write(sandbox.at("a.txt"), "a b c d\n".repeat(50)).unwrap();
+    fs::write(sandbox.at("b.txt"), "a b x d\n".repeat(50)).unwrap();
+    fs::write(sandbox.at("c.txt"), "a b c d\n".repeat(50) + "x").unwrap();
+    sandbox.ok(&format!(
         "train a.txt --vocab word --max-vocab 4 --out r --steps 20 --lr 0.05 {TINY}"
     ));
     // Four symbols: the end of a line, two words, and <unk> for the others.
-    let done = room.run("eval r b.txt --json");
+    let done = sandbox.run("eval r b.txt --json");
     let found: Value = serde_json::from_str(&done.out).unwrap();
     let count = found["count"].as_u64().unwrap() as f64;
     let unknown = found["unknown"].as_u64().unwrap() as f64;
@@ -106,7 +109,7 @@ fn what_is_unknown_is_told_with_the_loss() {
     let known = found["known_nats"].as_f64().unwrap();
     assert!((known.exp() - found["known_perplexity"].as_f64().unwrap()).abs() < 1e-9);
     assert!(known != found["nats"].as_f64().unwrap());
-    let text = room.ok("eval r b.txt");
+    let text = sandbox.ok("eval r b.txt");
     let share = format!(
         "{:.1}% of them <unk>: not comparable",
         100.0 * unknown / count
@@ -116,10 +119,10 @@ fn what_is_unknown_is_told_with_the_loss() {
         "{text}"
     );
     // A share below a hundredth is no warning.
-    room.ok(&format!(
+    sandbox.ok(&format!(
         "train a.txt c.txt --vocab word --min-count 2 --out s --steps 2 {TINY}"
     ));
-    let done = room.run("eval s c.txt");
+    let done = sandbox.run("eval s c.txt");
     assert!(
         done.out.contains("0.4% of them <unk> ") && !done.err.contains("warning"),
         "{} {}",
@@ -127,27 +130,27 @@ fn what_is_unknown_is_told_with_the_loss() {
         done.err
     );
     // Where there is no such symbol the text is refused, and all is known otherwise.
-    room.ok(&format!("train a.txt --out u --steps 2 {TINY}"));
-    let found: Value = serde_json::from_str(&room.ok("eval u a.txt --json")).unwrap();
+    sandbox.ok(&format!("train a.txt --out u --steps 2 {TINY}"));
+    let found: Value = serde_json::from_str(&sandbox.ok("eval u a.txt --json")).unwrap();
     assert_eq!(
         (&found["unknown"], &found["known_nats"]),
         (&json!(0), &found["nats"])
     );
-    room.refuses("eval u b.txt", 3, &["b.txt", "'x' (U+0078)", "--min-count"]);
+    sandbox.refuses("eval u b.txt", 3, &["b.txt", "'x' (U+0078)", "--min-count"]);
 }
 
 #[test]
 fn a_model_of_bytes_reads_any_text() {
-    let room = Room::new();
-    fs::write(room.at("a.txt"), "plain text\n".repeat(30)).unwrap();
-    fs::write(room.at("b.bin"), (0..=255).collect::<Vec<u8>>()).unwrap();
-    room.ok(&format!(
+    let sandbox = Sandbox::new();
+    fs::write(sandbox.at("a.txt"), "plain text\n".repeat(30)).unwrap();
+    fs::write(sandbox.at("b.bin"), (0..=255).collect::<Vec<u8>>()).unwrap();
+    sandbox.ok(&format!(
         "train a.txt --vocab byte --out r --steps 2 {TINY}"
     ));
-    let found: Value = serde_json::from_str(&room.ok("eval r b.bin --json")).unwrap();
+    let found: Value = serde_json::from_str(&sandbox.ok("eval r b.bin --json")).unwrap();
     assert_eq!(
         (&found["count"], &found["unknown"]),
         (&json!(255), &json!(0))
     );
-    room.ok("sample r --prime é --length 3");
+    sandbox.ok("sample r --prime é --length 3");
 }

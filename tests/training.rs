@@ -7,7 +7,7 @@ use std::sync::Arc;
 use pollster::block_on;
 use wgrnn::Kind;
 use wgrnn::cell::library;
-use wgrnn::data::{Body, Lines, Recipe, Tokens, VocabKind};
+use wgrnn::data::{Dataset, Lines, Recipe, Tokens, VocabKind};
 use wgrnn::exec::Device;
 use wgrnn::exec::cpu::Cpu;
 use wgrnn::op::Hyper;
@@ -16,8 +16,8 @@ use wgrnn::train::settings::{
     LineOrderName, OptimizerName, Reduce, ScheduleName, TeacherForcingName,
 };
 use wgrnn::train::{
-    About, Checkpoint, Dynamic, Evaluator, Event, Figures, Generator, Job, Learner, Length, Mixer,
-    Settings, State, Trainer, Window, spec,
+    About, Checkpoint, Dynamic, Evaluator, Event, Figures, Generator, Job, Learner, Length,
+    MixedSegment, Mixer, Settings, State, Trainer, spec,
 };
 
 /// A text with some structure, of a few hundred characters.
@@ -132,10 +132,12 @@ impl Setting {
         let spec = spec(&self.settings, cells, self.about.vocabulary.len());
         let cut = self.tokens.len() * 4 / 5;
         let (train, validation) = match &self.lines {
-            Some(lines) => Body::from(lines.clone()).split(self.settings.val).unwrap(),
+            Some(lines) => Dataset::from(lines.clone())
+                .split(self.settings.val)
+                .unwrap(),
             None => {
                 let (train, validation) = self.tokens.split_at(cut);
-                let stream = |tokens: &[u32]| Body::from(Tokens::from(tokens.to_vec()));
+                let stream = |tokens: &[u32]| Dataset::from(Tokens::from(tokens.to_vec()));
                 (stream(train), stream(validation))
             }
         };
@@ -284,8 +286,8 @@ fn a_stopped_run_with_scheduled_sampling_goes_on_to_the_bit() {
     assert!(line.get("epsilon").is_none(), "{line}");
 }
 
-/// Settings whose noise and penalties do not look from piece to piece.
-fn pieces() -> Settings {
+/// Settings whose noise and penalties do not look from one checkpoint segment to the next.
+fn checkpointed() -> Settings {
     Settings {
         temporal_penalty: 0.0,
         norm_stabilizer: 0.0,
@@ -296,21 +298,22 @@ fn pieces() -> Settings {
 
 #[test]
 fn recomputation_changes_no_more_than_rounding() {
-    let [plain, pieces, kept] = [(0, 0), (2, 0), (1, 2)].map(|(recompute, recompute_states)| {
-        let settings = Settings {
-            recompute,
-            recompute_states,
-            accumulate: 2,
-            ..pieces()
-        };
-        let (_, figures) = Setting::new(settings).train(6, None);
-        figures
-            .iter()
-            .map(|f| (f.loss, f.penalty))
-            .collect::<Vec<_>>()
-    });
+    let [plain, all_states, few_states] =
+        [(0, 0), (2, 0), (1, 2)].map(|(recompute, recompute_states)| {
+            let settings = Settings {
+                recompute,
+                recompute_states,
+                accumulate: 2,
+                ..checkpointed()
+            };
+            let (_, figures) = Setting::new(settings).train(6, None);
+            figures
+                .iter()
+                .map(|f| (f.loss, f.penalty))
+                .collect::<Vec<_>>()
+        });
     assert_eq!(plain.len(), 6);
-    for other in [pieces, kept] {
+    for other in [all_states, few_states] {
         for ((a, p), (b, q)) in plain.iter().zip(other) {
             // Rounding of f32, which a few steps enlarge.
             assert!(
@@ -331,7 +334,7 @@ fn a_stopped_run_of_several_windows_an_update_goes_on_to_the_bit() {
             scheduled_sampling: TeacherForcingName::InverseSigmoid,
             sampling_k: Some(5.0),
             lr: 0.02,
-            ..pieces()
+            ..checkpointed()
         });
         goes_on(&setting);
     }
@@ -412,7 +415,7 @@ fn a_step_is_made_of_mixed_inputs_and_true_targets() {
             .map(|(s, row)| setting.tokens[row * length + at + s])
             .collect();
         let reset = step % per_epoch == 0;
-        let window = Window {
+        let window = MixedSegment {
             ids: &ids,
             states: (!reset).then_some(&state.states),
             seed: 9,
@@ -424,7 +427,7 @@ fn a_step_is_made_of_mixed_inputs_and_true_targets() {
         let mut mixer = Mixer::new(block_on(generator).unwrap());
         let mixed = block_on(mixer.mix(&window)).unwrap();
         assert_ne!(mixed, ids);
-        let anew = Window {
+        let anew = MixedSegment {
             states: None,
             ..window
         };
@@ -457,7 +460,7 @@ fn scheduled_sampling_from_weights_that_are_not_finite_stops_the_run() {
     let job = setting.job(50);
     let mut state = job.start().unwrap();
     // The first step keeps all its true inputs.
-    let bad = { job.plan.parameters.iter() }.find(|p| p.name == "head.bias");
+    let bad = job.plan.parameters.iter().find(|p| p.name == "head.bias");
     state.parameters[bad.unwrap().matrix.offset] = f32::NAN;
     state.counters.step = 3;
     let mut trainer = block_on(Trainer::new(Device::Cpu, job, state)).unwrap();
@@ -559,12 +562,12 @@ fn losses_without_a_symbol_are_those_of_all_others() {
         let cells = setting.about.cells().unwrap();
         let spec = spec(&setting.settings, cells, vocabulary.len());
         let parameters = setting.job(1).start().unwrap().parameters;
-        let body: Body = match setting.lines.clone() {
+        let dataset: Dataset = match setting.lines.clone() {
             Some(lines) => lines.into(),
             None => text_of(&setting, 9000).into(),
         };
         let of = |unknown| {
-            let evaluator = Evaluator::new(&spec, body.clone(), 3).unwrap();
+            let evaluator = Evaluator::new(&spec, dataset.clone(), 3).unwrap();
             block_on(evaluator.apart(unknown).run(&Device::Cpu, &parameters)).unwrap()
         };
         let all = of(None);
@@ -776,7 +779,9 @@ fn what_is_not_finite_anywhere_changes_neither_weights_nor_moments() {
         .map(|(n, _)| Injected::Weight(n));
     let states = (0..io.states.len()).map(Injected::State);
     let mut cases: Vec<(Injected, f32)> = weights.chain(states).map(|p| (p, f32::NAN)).collect();
-    let head = { plan.parameters.iter() }
+    let head = plan
+        .parameters
+        .iter()
         .position(|p| p.name == "head.weight")
         .unwrap();
     for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {

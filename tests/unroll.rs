@@ -1,4 +1,5 @@
-//! Windows in pieces: the result is that of the plan without pieces, for every cell and whatever is counted by step.
+//! Windows in checkpoint segments: the result is that of the plan without them, for every cell and whatever is counted by
+//! step.
 
 mod common;
 
@@ -108,16 +109,17 @@ fn equal(what: &str, got: &[(String, Vec<f64>)], want: &[(String, Vec<f64>)]) {
     }
 }
 
-/// Compares a plan in pieces with the plain one over two minibatches, the second of which goes on from the first.
+/// Compares a plan in checkpoint segments with the plain one over two minibatches, the second of which goes on from the
+/// first.
 #[track_caller]
 fn same(what: &str, spec: &Spec, dims: Dims, how: Unroll, fast: bool) {
     let plain = Arc::new(spec.plan(dims, Mode::Gradients).unwrap());
-    let pieces = Arc::new(spec.unrolled(dims, how, Mode::Gradients).unwrap());
-    let (mut plain, mut pieces) = (executor(&plain, fast), executor(&pieces, fast));
+    let segmented = Arc::new(spec.unrolled(dims, how, Mode::Gradients).unwrap());
+    let (mut plain, mut segmented) = (executor(&plain, fast), executor(&segmented, fast));
     let scale = 1.0 / (dims.steps * dims.batch) as f64;
     for (step, reset) in [(0, true), (1, false)] {
         let want = run(&mut plain, step, reset, scale);
-        let got = run(&mut pieces, step, reset, scale);
+        let got = run(&mut segmented, step, reset, scale);
         let steepest = want[2].1.iter().fold(0.0, |a: f64, b| a.max(b.abs()));
         assert!(steepest > 1e-3, "{what}: no gradient is above {steepest}");
         equal(&format!("{what}, {how:?}, step {step}"), &got, &want);
@@ -129,7 +131,7 @@ const DIMS: Dims = Dims {
     batch: 2,
 };
 
-fn pieces(recompute: usize, states: usize) -> Unroll {
+fn segments(recompute: usize, states: usize) -> Unroll {
     Unroll {
         recompute,
         states,
@@ -145,8 +147,8 @@ fn every_cell_in_one_and_two_layers() {
                 let raw = library::builtin(name).unwrap().raw_input;
                 let embed = if raw { 3 } else { embed };
                 let spec = spec(name, 3, layers, embed);
-                same(name, &spec, DIMS, pieces(3, 0), fast);
-                same(name, &spec, DIMS, pieces(2, 2), fast);
+                same(name, &spec, DIMS, segments(3, 0), fast);
+                same(name, &spec, DIMS, segments(2, 2), fast);
             }
         }
     }
@@ -160,7 +162,7 @@ fn every_number_of_steps_and_states() {
     };
     for recompute in [1, 2, 3, 4, 6, 12] {
         for states in [0, 1, 2, 3, 7, 100] {
-            same("lstm", &spec, DIMS, pieces(recompute, states), true);
+            same("lstm", &spec, DIMS, segments(recompute, states), true);
         }
     }
 }
@@ -184,7 +186,7 @@ fn noise_is_that_of_the_whole_window() {
     };
     for locked in [false, true] {
         for fast in [false, true] {
-            same("noise", &noisy(locked), DIMS, pieces(4, 2), fast);
+            same("noise", &noisy(locked), DIMS, segments(4, 2), fast);
         }
     }
     // Without dropout of the input the table of embedding times weight is used, and its gradient.
@@ -195,7 +197,7 @@ fn noise_is_that_of_the_whole_window() {
         },
         ..noisy(false)
     };
-    same("table", &table, DIMS, pieces(6, 0), true);
+    same("table", &table, DIMS, segments(6, 0), true);
 }
 
 #[test]
@@ -242,7 +244,7 @@ fn composed_models() {
             },
         ),
         (
-            // A piece of one step has 14 scores, one of 4 steps 56: chunks of the vocabulary, and of the rows too.
+            // A segment of one step has 14 scores, one of 4 steps 56: chunks of the vocabulary, and of the rows too.
             "chunked head",
             Spec {
                 scores_at_once: 12,
@@ -283,7 +285,7 @@ fn composed_models() {
         ),
     ];
     for (name, spec) in specs {
-        for how in [pieces(4, 0), pieces(2, 2), pieces(1, 3)] {
+        for how in [segments(4, 0), segments(2, 2), segments(1, 3)] {
             if spec.scores_at_once < 14 {
                 let plan = spec.unrolled(DIMS, how, Mode::Gradients).unwrap();
                 let chunk = |op: &&Op| matches!(op, Op::SoftmaxStats(_));
@@ -305,7 +307,9 @@ fn finite_differences_agree() {
             ..spec(name, 3, 2, 0)
         };
         let dims = Dims { steps: 6, batch: 2 };
-        let plan = spec.unrolled(dims, pieces(2, 2), Mode::Gradients).unwrap();
+        let plan = spec
+            .unrolled(dims, segments(2, 2), Mode::Gradients)
+            .unwrap();
         let slopes = differences(Arc::new(plan), true).unwrap();
         assert!(slopes.len() > 20);
         for slope in &slopes {
@@ -381,7 +385,7 @@ fn windows_add_up() {
 }
 
 #[test]
-fn activations_are_those_of_a_piece() {
+fn activations_are_those_of_a_segment() {
     let bytes = |plan: &Plan| -> usize {
         let slots = plan.slots.iter();
         let kept = slots.filter(|s| matches!(s.role, Role::Activation | Role::State));
@@ -393,9 +397,13 @@ fn activations_are_those_of_a_piece() {
         batch: 4,
     };
     let plain = bytes(&spec.plan(dims, Mode::Gradients).unwrap());
-    let pieces = bytes(&spec.unrolled(dims, pieces(20, 0), Mode::Gradients).unwrap());
-    // A piece holds its deltas beside what it kept, which run forward again; a whole window has one room for both.
-    assert!(9 * pieces < plain, "{pieces} of {plain} bytes");
+    let segmented = bytes(
+        &spec
+            .unrolled(dims, segments(20, 0), Mode::Gradients)
+            .unwrap(),
+    );
+    // A segment holds its deltas beside what it kept, which run forward again; a whole window has one place for both.
+    assert!(9 * segmented < plain, "{segmented} of {plain} bytes");
 }
 
 #[test]
@@ -406,7 +414,7 @@ fn what_does_not_fit_is_refused() {
         assert_eq!(e.kind, wgrnn::Kind::Usage, "{e}");
         e.message
     };
-    let uneven = fault(&base, pieces(5, 0));
+    let uneven = fault(&base, segments(5, 0));
     for part in ["recompute", "seq-len 12", "got 5"] {
         assert!(uneven.contains(part), "{uneven}");
     }
@@ -425,14 +433,14 @@ fn what_does_not_fit_is_refused() {
             penalties,
             ..base.clone()
         };
-        let text = fault(&spec, pieces(3, 0));
+        let text = fault(&spec, segments(3, 0));
         assert!(text.contains(key), "{text}");
     }
     let both = Spec {
         bidirectional: true,
         ..base
     };
-    assert!(fault(&both, pieces(3, 0)).contains("bidirectional"));
+    assert!(fault(&both, segments(3, 0)).contains("bidirectional"));
 }
 
 #[test]
@@ -456,7 +464,9 @@ fn deltas_take_the_place_of_what_was_kept_where_nothing_reads_it_again() {
         let spec = spec(cell, 4, 1, 0);
         let whole = spec.plan(DIMS, Mode::Gradients).unwrap();
         assert_eq!(in_place(&whole), want, "{cell}");
-        let cut = spec.unrolled(DIMS, pieces(2, 0), Mode::Gradients).unwrap();
-        assert!(!in_place(&cut), "{cell} in pieces");
+        let cut = spec
+            .unrolled(DIMS, segments(2, 0), Mode::Gradients)
+            .unwrap();
+        assert!(!in_place(&cut), "{cell} in segments");
     }
 }

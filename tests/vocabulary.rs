@@ -298,7 +298,7 @@ fn gradients_are_right(what: &str, spec: &Spec, dims: Dims) {
         }
         for parameter in &plan.parameters {
             let of = |s: &&wgrnn::task::differences::Slope| s.name == parameter.name;
-            let steepest = { slopes.iter().filter(of) }.map(|s| s.want.abs());
+            let steepest = slopes.iter().filter(of).map(|s| s.want.abs());
             let steepest = steepest.fold(0.0, f64::max);
             assert!(steepest > 1e-4, "{what}: {} moves nothing", parameter.name);
         }
@@ -463,7 +463,8 @@ fn trained(spec: &Spec, rule: Rule, steps: u32) -> BTreeMap<String, Vec<f64>> {
         assert!(outcome.unwrap().report.finite);
     }
     let tensors = model::export(&plan, cpu.read(slot));
-    { tensors.into_iter() }
+    tensors
+        .into_iter()
         .map(|(name, t)| (name, t.data))
         .collect()
 }
@@ -542,7 +543,11 @@ fn an_adaptive_softmax_is_that_of_pytorch() {
             .map(|w| f64::from_le_bytes(w.try_into().unwrap()))
             .collect()
     };
-    let ids: Vec<u32> = { file.tensor("ids").unwrap().data().chunks_exact(8) }
+    let ids: Vec<u32> = file
+        .tensor("ids")
+        .unwrap()
+        .data()
+        .chunks_exact(8)
         .map(|w| i64::from_le_bytes(w.try_into().unwrap()) as u32)
         .collect();
     let (vocab, steps, batch) = (40, 5, 3);
@@ -558,7 +563,8 @@ fn an_adaptive_softmax_is_that_of_pytorch() {
     let plan = Arc::new(spec.plan(Dims { steps, batch }, Mode::Gradients).unwrap());
     let names: Vec<&String> = plan.parameters.iter().map(|p| &p.name).collect();
     let data: Vec<Vec<f64>> = names.iter().map(|name| numbers(name)).collect();
-    let shapes: Vec<Vec<usize>> = { names.iter() }
+    let shapes: Vec<Vec<usize>> = names
+        .iter()
         .map(|name| file.tensor(name).unwrap().shape().to_vec())
         .collect();
     let parts = names.iter().zip(&shapes).zip(&data);

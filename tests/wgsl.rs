@@ -186,7 +186,8 @@ fn listing(kernels: &[(String, String)]) -> String {
 }
 
 fn commented(text: &str) -> String {
-    { text.trim_end().lines() }
+    text.trim_end()
+        .lines()
         .map(|line| format!("// {line}").trim_end().to_string() + "\n")
         .collect()
 }
@@ -301,7 +302,8 @@ fn every_operation_has_a_snapshot() {
         };
         // These measure a device and stand in no plan.
         if !kind.starts_with("limits_") {
-            let base = { ["_shared", "_cooperative", "_loop"].iter() }
+            let base = ["_shared", "_cooperative", "_loop"]
+                .iter()
                 .find_map(|suffix| kind.strip_suffix(suffix));
             let kind = base.unwrap_or(kind);
             assert!(seen.contains(kind), "no operation of the plan uses {file}");
@@ -523,7 +525,7 @@ fn every_kernel_in_double_precision_is_valid() {
                     panic!("{name}, tile {tile}: {fault}");
                 }
                 // Nothing is rounded to f32 but an exponent on the way to a logarithm.
-                let mut rest = { text.lines() }.filter(|line| !line.starts_with("alias S = "));
+                let mut rest = text.lines().filter(|line| !line.starts_with("alias S = "));
                 let single = rest.find(|line| line.contains("f32"));
                 assert_eq!(single, None, "{name}, tile {tile}");
                 assert!(text.contains("f64"), "{name}, tile {tile}: {text}");

@@ -2,14 +2,16 @@
 
 use super::derive::{carries, made_nodes, reverse};
 use super::graph::{Graph, Id, Node};
-use super::level::{back_level, find, lane_level, leaf, reduction_level, settled, waiting};
-use super::stage::{Adjoint, Compiled, Cut, Load, Operand, Program, Stage, Store, Sum, Term};
+use super::level::{back_level, find, gate_level, leaf, reduction_level, settled, waiting};
+use super::stage::{
+    Adjoint, Compiled, Load, ProductSum, Program, Stage, StageCut, Store, Term, TermOperand,
+};
 use super::{Cell, SourceKind, reduction};
 
 pub(super) fn compile(cell: &Cell, training: bool) -> Compiled {
     let forward_level = settled(cell, &cell.graph, |id, before, level| {
         match cell.graph.node(id) {
-            Node::Lane(lane) => Some(lane_level(cell, before, lane)),
+            Node::GateProduct(gate) => Some(gate_level(cell, before, gate)),
             node => reduction_level(&cell.graph, level, node),
         }
     });
@@ -24,7 +26,7 @@ pub(super) fn compile(cell: &Cell, training: bool) -> Compiled {
         carries: carries(cell),
         scratch: 0,
         forward_scratch: 0,
-        lane_delta: vec![None; cell.lanes.len()],
+        gate_delta: vec![None; cell.gates.len()],
         vector_adjoint: vec![None; cell.vectors.len()],
         totals: 0,
         input_delta: None,
@@ -60,12 +62,12 @@ fn forward(cell: &Cell, level: &[usize], saved: &[Id], training: bool, compiled:
         outputs.push((Store::Scratch(i), *id));
     }
     let stages = outputs.iter().map(|o| level[o.1]).max().unwrap_or(0) + 1;
-    // Which lanes each stage sums, in the order in which `Load::Sum` counts them.
-    let lanes: Vec<Vec<usize>> = (0..stages)
+    // Which gates each stage sums, in the order in which `Load::Sum` counts them.
+    let gates: Vec<Vec<usize>> = (0..stages)
         .map(|stage| {
-            (0..cell.lanes.len())
-                .filter(|l| cell.sources[cell.lanes[*l].source].kind != SourceKind::Input)
-                .filter(|l| lane_level(cell, level, *l) == stage)
+            (0..cell.gates.len())
+                .filter(|g| cell.sources[cell.gates[*g].source].kind != SourceKind::Input)
+                .filter(|g| gate_level(cell, level, *g) == stage)
                 .collect()
         })
         .collect();
@@ -79,9 +81,9 @@ fn forward(cell: &Cell, level: &[usize], saved: &[Id], training: bool, compiled:
         node if reduction::is(node) => (level[id] <= stage)
             .then(|| reduction::load(&reductions, id))
             .flatten(),
-        Node::Lane(l) => match cell.sources[cell.lanes[l].source].kind {
-            SourceKind::Input => Some(Load::InputProjection(cell.lanes[l].block)),
-            _ => lanes[stage].iter().position(|o| *o == l).map(Load::Sum),
+        Node::GateProduct(g) => match cell.sources[cell.gates[g].source].kind {
+            SourceKind::Input => Some(Load::InputProjection(cell.gates[g].block)),
+            _ => gates[stage].iter().position(|o| *o == g).map(Load::Sum),
         },
         _ => leaf(&cell.graph, id).or_else(|| {
             let earlier = level[id] < stage;
@@ -93,7 +95,7 @@ fn forward(cell: &Cell, level: &[usize], saved: &[Id], training: bool, compiled:
     } else {
         (&Store::Saved, &Load::Saved)
     };
-    let cut = Cut {
+    let cut = StageCut {
         graph: &cell.graph,
         level,
         load: &load,
@@ -110,9 +112,9 @@ fn forward(cell: &Cell, level: &[usize], saved: &[Id], training: bool, compiled:
     compiled.scratch = compiled.scratch.max(compiled.forward_scratch);
     compiled.forward = programs
         .into_iter()
-        .zip(&lanes)
-        .map(|(mut program, lanes)| Stage {
-            sums: lanes.iter().map(|l| lane_sum(cell, *l)).collect(),
+        .zip(&gates)
+        .map(|(mut program, gates)| Stage {
+            sums: gates.iter().map(|g| gate_sum(cell, *g)).collect(),
             reductions: reduction::of_program(&cell.graph, &reductions, &mut program, row),
             program,
         })
@@ -120,9 +122,11 @@ fn forward(cell: &Cell, level: &[usize], saved: &[Id], training: bool, compiled:
     let inside = cell.made() == 0 && !cell.is_feed_forward();
     compiled.in_place =
         inside && unit_by_unit(&compiled.backward) && compiled.saved == compiled.deltas;
-    let lanes_of_input = { cell.input_source() }.map_or(0, |s| cell.sources[s].lanes.len());
+    let gates_of_input = cell
+        .input_source()
+        .map_or(0, |s| cell.sources[s].gates.len());
     compiled.over_projection =
-        inside && unit_by_unit(&compiled.forward) && (1..=compiled.saved).contains(&lanes_of_input);
+        inside && unit_by_unit(&compiled.forward) && (1..=compiled.saved).contains(&gates_of_input);
 }
 
 /// Whether each unit of a row is made of what was there for that unit alone, besides its sums: it may then be stored in its
@@ -131,19 +135,19 @@ fn unit_by_unit(stages: &[Stage]) -> bool {
     matches!(stages, [stage] if stage.reductions.is_empty())
 }
 
-fn lane_sum(cell: &Cell, lane: usize) -> Sum {
-    let lane = &cell.lanes[lane];
-    let operand = match cell.sources[lane.source].kind {
-        SourceKind::Previous(k) => Operand::Previous(k),
-        SourceKind::Made { slot, .. } => Operand::Made(slot),
+fn gate_sum(cell: &Cell, gate: usize) -> ProductSum {
+    let gate = &cell.gates[gate];
+    let operand = match cell.sources[gate.source].kind {
+        SourceKind::Previous(k) => TermOperand::Previous(k),
+        SourceKind::Made { slot, .. } => TermOperand::Made(slot),
         SourceKind::Input => unreachable!("products of the input are made before the loop"),
     };
     let term = Term {
         operand,
-        source: lane.source,
-        block: lane.block,
+        source: gate.source,
+        block: gate.block,
     };
-    Sum {
+    ProductSum {
         terms: vec![term],
         transposed: false,
     }
@@ -179,10 +183,11 @@ fn backward(cell: &Cell, compiled: &mut Compiled) -> Vec<Id> {
             deltas.len() - 1
         }))
     };
-    // Lanes by source first, so that the deltas of one source tend to lie side by side.
+    // Gates by source first, so that the deltas of one source tend to lie side by side.
     for source in &cell.sources {
-        for lane in &source.lanes {
-            compiled.lane_delta[*lane] = delta_of(adjoints.get(Node::Lane(*lane), &cell.graph));
+        for gate in &source.gates {
+            compiled.gate_delta[*gate] =
+                delta_of(adjoints.get(Node::GateProduct(*gate), &cell.graph));
         }
     }
     compiled.input_delta = delta_of(adjoints.get(Node::Input, &cell.graph));
@@ -227,13 +232,13 @@ fn backward(cell: &Cell, compiled: &mut Compiled) -> Vec<Id> {
     let parked = rows.iter().enumerate();
     outputs.extend(parked.map(|(i, row)| (Store::Scratch(i), *row)));
 
-    // A made source's adjoint waits for the deltas of all lanes that it feeds.
-    let lane_delta = &compiled.lane_delta;
+    // A made source's adjoint waits for the deltas of all gates that it feeds.
+    let gate_delta = &compiled.gate_delta;
     let source_deltas = |s: usize| {
         cell.sources[s]
-            .lanes
+            .gates
             .iter()
-            .filter_map(|l| lane_delta[*l].map(|d| (cell.lanes[*l].block, d)))
+            .filter_map(|g| gate_delta[*g].map(|d| (cell.gates[*g].block, d)))
             .collect::<Vec<_>>()
     };
     let made = |s: usize| matches!(cell.sources[s].kind, SourceKind::Made { .. });
@@ -268,7 +273,7 @@ fn backward(cell: &Cell, compiled: &mut Compiled) -> Vec<Id> {
         _ if id < forward => leaf(graph, id).or_else(|| stored(cell, &saved, id)),
         _ => leaf(graph, id).or_else(|| parked(id).filter(|_| level[id] < stage)),
     };
-    let cut = Cut {
+    let cut = StageCut {
         graph,
         level: &level,
         load: &load,
@@ -277,14 +282,14 @@ fn backward(cell: &Cell, compiled: &mut Compiled) -> Vec<Id> {
     };
     let (programs, scratch) = cut.programs(stages, &outputs, rows.len());
     compiled.scratch = scratch;
-    let sum = |s: usize| Sum {
+    let sum = |s: usize| ProductSum {
         terms: source_deltas(s)
             .into_iter()
             .map(|(block, delta)| Term {
                 operand: if made(s) {
-                    Operand::Delta(delta)
+                    TermOperand::Delta(delta)
                 } else {
-                    Operand::NextDelta(delta)
+                    TermOperand::NextDelta(delta)
                 },
                 source: s,
                 block,
@@ -364,7 +369,7 @@ fn choose_saved(
 }
 
 /// The adjoint of each state before the first step: its carry plus what comes back through the products.
-fn initial(cell: &Cell, carries: &[bool], sum: impl Fn(usize) -> Sum) -> Stage {
+fn initial(cell: &Cell, carries: &[bool], sum: impl Fn(usize) -> ProductSum) -> Stage {
     use super::operator::Binary;
     use super::stage::Instr;
     let mut program = Program::default();

@@ -3,9 +3,9 @@
 //! What is the same for all units of a row is worked out once a row; simple operators of which one feeds the other are one
 //! pass over the units; loads are read where they lie; registers are used again once their value is dead.
 
-use super::lanes::SIDE;
-use super::operator::{Binary, Pair, Row, Unary};
+use super::operator::{Binary, BinaryPair, RowOperand, Unary};
 use super::real::Real;
+use super::simd::SIDE;
 use super::stage::{Instr, Load, Program, Store};
 
 /// Units that one pass over the program covers: its registers then stay in the first-level cache.
@@ -13,7 +13,7 @@ const STRIP: usize = 128;
 
 /// Where an operand lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+enum Location {
     /// A value in memory: the n-th load.
     Load(usize),
     /// A register of a number for each unit.
@@ -26,7 +26,7 @@ enum Place {
 enum Code<P> {
     Unary(Unary, P),
     Binary(Binary, P, P),
-    Pair(Pair, [P; 3]),
+    Pair(BinaryPair, [P; 3]),
 }
 
 impl<P: Copy> Code<P> {
@@ -50,12 +50,12 @@ impl<P: Copy> Code<P> {
 
 /// A program prepared to run.
 #[derive(Clone, Debug)]
-pub struct Evaluator {
+pub struct ProgramEvaluator {
     /// What is worked out once a row, each with the common register that it fills.
-    common: Vec<(Code<Place>, usize)>,
+    common: Vec<(Code<Location>, usize)>,
     /// What is worked out for each unit, each with the register that it fills.
-    code: Vec<(Code<Place>, usize)>,
-    stores: Vec<(Store, Place)>,
+    code: Vec<(Code<Location>, usize)>,
+    stores: Vec<(Store, Location)>,
     loads: Vec<Load>,
     /// Constants, with their common registers.
     constants: Vec<(usize, f64)>,
@@ -64,11 +64,11 @@ pub struct Evaluator {
     commons: usize,
 }
 
-/// Room for an evaluator's values.
+/// The workspace of an evaluator.
 #[derive(Clone, Debug)]
 pub struct Registers<F: 'static> {
     rows: Vec<F>,
-    /// Room for where a strip's loads lie; empty between strips.
+    /// Where a strip's loads lie; empty between strips.
     places: Vec<&'static [F]>,
     common: Vec<[F; SIDE]>,
 }
@@ -97,7 +97,8 @@ fn pairs(instrs: &[Instr], uses: &[usize], common: &[bool]) -> Vec<Option<Code<u
             Instr::Binary(op, a, b) => {
                 let feed = |a: usize, b: usize, swapped: bool| match codes[a] {
                     Some(Code::Binary(first, x, y)) if uses[a] == 1 && !common[a] => {
-                        Pair::of(first, op, swapped).map(|pair| (a, Code::Pair(pair, [x, y, b])))
+                        BinaryPair::of(first, op, swapped)
+                            .map(|pair| (a, Code::Pair(pair, [x, y, b])))
                     }
                     _ => None,
                 };
@@ -116,9 +117,9 @@ fn pairs(instrs: &[Instr], uses: &[usize], common: &[bool]) -> Vec<Option<Code<u
     codes
 }
 
-impl Evaluator {
+impl ProgramEvaluator {
     /// Prepares `program`.
-    pub fn new(program: &Program) -> Evaluator {
+    pub fn new(program: &Program) -> ProgramEvaluator {
         let instrs = &program.instrs;
         let mut uses = vec![0; instrs.len()];
         let mut common = vec![false; instrs.len()];
@@ -154,7 +155,7 @@ impl Evaluator {
             .stores
             .iter()
             .for_each(|s| last_use[s.1] = usize::MAX);
-        let mut this = Evaluator {
+        let mut this = ProgramEvaluator {
             common: Vec::new(),
             code: Vec::new(),
             stores: Vec::new(),
@@ -163,24 +164,24 @@ impl Evaluator {
             registers: 0,
             commons: reductions,
         };
-        let mut place: Vec<Place> = Vec::new();
+        let mut place: Vec<Location> = Vec::new();
         let mut free: Vec<usize> = Vec::new();
         for (i, (instr, code)) in instrs.iter().zip(codes).enumerate() {
             let found = match (*instr, code) {
-                (Instr::Load(Load::Reduction(n)), _) => Place::Common(n),
+                (Instr::Load(Load::Reduction(n)), _) => Location::Common(n),
                 (Instr::Load(load), _) => {
                     this.loads.push(load);
-                    Place::Load(this.loads.len() - 1)
+                    Location::Load(this.loads.len() - 1)
                 }
                 (Instr::Constant(value), _) => {
                     this.constants.push((this.commons, value));
                     this.commons += 1;
-                    Place::Common(this.commons - 1)
+                    Location::Common(this.commons - 1)
                 }
                 (_, Some(code)) if common[i] => {
                     this.common.push((code.with(|a| place[a]), this.commons));
                     this.commons += 1;
-                    Place::Common(this.commons - 1)
+                    Location::Common(this.commons - 1)
                 }
                 (_, Some(code)) => {
                     // An operand's register is freed only after the result has its own: they never alias.
@@ -189,10 +190,11 @@ impl Evaluator {
                         this.registers - 1
                     });
                     let code_at = code.with(|a| place[a]);
-                    let mut dead: Vec<usize> = { code.operands() }
+                    let mut dead: Vec<usize> = code
+                        .operands()
                         .filter(|a| last_use[*a] == i)
                         .filter_map(|a| match place[a] {
-                            Place::Register(r) => Some(r),
+                            Location::Register(r) => Some(r),
                             _ => None,
                         })
                         .collect();
@@ -200,10 +202,10 @@ impl Evaluator {
                     dead.dedup();
                     free.extend(dead);
                     this.code.push((code_at, register));
-                    Place::Register(register)
+                    Location::Register(register)
                 }
                 // A part of another; nothing else asks for its place.
-                (_, None) => Place::Common(usize::MAX),
+                (_, None) => Location::Common(usize::MAX),
             };
             place.push(found);
         }
@@ -217,7 +219,7 @@ impl Evaluator {
         self.loads.iter().copied()
     }
 
-    /// Room for the registers.
+    /// A workspace for the registers.
     pub fn registers<F: Real>(&self) -> Registers<F> {
         let mut common = vec![[F::ZERO; SIDE]; self.commons];
         for (register, value) in &self.constants {
@@ -254,7 +256,7 @@ impl Evaluator {
                 &mut out[0],
                 #[inline(always)]
                 |place| match place {
-                    Place::Common(r) => Row::one(&before[r]),
+                    Location::Common(r) => RowOperand::one(&before[r]),
                     place => unreachable!("{place:?} differs from unit to unit"),
                 },
             );
@@ -276,24 +278,24 @@ impl Evaluator {
                     &mut out[..n],
                     #[inline(always)]
                     |place| match place {
-                        Place::Load(n) => Row::each(loaded[n]),
-                        Place::Register(r) if r * STRIP < first => {
-                            Row::each(&before[r * STRIP..][..n])
+                        Location::Load(n) => RowOperand::each(loaded[n]),
+                        Location::Register(r) if r * STRIP < first => {
+                            RowOperand::each(&before[r * STRIP..][..n])
                         }
-                        Place::Register(r) => Row::each(&after[r * STRIP - first..][..n]),
-                        Place::Common(r) => Row::one(&common[r]),
+                        Location::Register(r) => RowOperand::each(&after[r * STRIP - first..][..n]),
+                        Location::Common(r) => RowOperand::one(&common[r]),
                     },
                 );
             }
             *places = emptied(loaded);
             for (what, place) in &self.stores {
                 match *place {
-                    Place::Register(r) => store(context, *what, from, &rows[r * STRIP..][..n]),
-                    Place::Common(r) => {
+                    Location::Register(r) => store(context, *what, from, &rows[r * STRIP..][..n]),
+                    Location::Common(r) => {
                         store(context, *what, from, &[common[r][0]; STRIP][..n]);
                     }
                     // A value stored as it was loaded; it may alias its target, so it goes through a copy.
-                    Place::Load(from_memory) => {
+                    Location::Load(from_memory) => {
                         let copy = load(context, self.loads[from_memory])[from..from + n].to_vec();
                         store(context, *what, from, &copy);
                     }
@@ -304,14 +306,18 @@ impl Evaluator {
     }
 }
 
-/// The room of a vector, without what was in it and how long that lived.
-fn emptied<'a, F>(mut room: Vec<&[F]>) -> Vec<&'a [F]> {
-    room.clear();
-    room.into_iter().map(|_| -> &[F] { &[] }).collect()
+/// The memory of a vector, without what was in it and how long that lived.
+fn emptied<'a, F>(mut vector: Vec<&[F]>) -> Vec<&'a [F]> {
+    vector.clear();
+    vector.into_iter().map(|_| -> &[F] { &[] }).collect()
 }
 
 #[inline(always)]
-fn apply<'a, F: Real>(code: &Code<Place>, out: &mut [F], get: impl Fn(Place) -> Row<'a, F>) {
+fn apply<'a, F: Real>(
+    code: &Code<Location>,
+    out: &mut [F],
+    get: impl Fn(Location) -> RowOperand<'a, F>,
+) {
     match *code {
         Code::Unary(op, a) => op.rows(out, [get(a)]),
         Code::Binary(op, a, b) => op.rows(out, [get(a), get(b)]),

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::operator::{Binary, Row, Unary};
+use super::operator::{Binary, RowOperand, Unary};
 
 /// A node's index. Operands always have smaller indices, so the order of indices is an order of evaluation.
 pub type Id = usize;
@@ -14,8 +14,8 @@ pub enum Node {
     Input,
     /// The previous step's value of a state.
     Previous(usize),
-    /// One gate's share of a matrix product: see [`super::Lane`].
-    Lane(usize),
+    /// One gate's share of a matrix product: see [`super::GateProduct`].
+    GateProduct(usize),
     /// A learned vector (bias or peephole): see [`super::Vector`].
     Vector(usize),
     /// A constant, as the bits of an f64 so that nodes can be hashed.
@@ -57,7 +57,7 @@ pub enum Node {
     Upstream,
     /// Backward: the adjoint that the next step's elementwise part sends to a state.
     Carry(usize),
-    /// Backward: the adjoint that comes back through the products of one source: see [`super::Source`].
+    /// Backward: the adjoint that comes back through the products of one source: see [`super::ProductSource`].
     Back(usize),
 }
 
@@ -110,7 +110,7 @@ impl Graph {
     pub fn unary(&mut self, op: Unary, a: Id) -> Id {
         if let Some(a) = self.value(a) {
             let mut out = [0.0];
-            op.rows(&mut out, [Row::each(&[a])]);
+            op.rows(&mut out, [RowOperand::each(&[a])]);
             return self.constant(out[0]);
         }
         match (op, self.node(a)) {
@@ -124,7 +124,7 @@ impl Graph {
         let (va, vb) = (self.value(a), self.value(b));
         if let (Some(a), Some(b)) = (va, vb) {
             let mut out = [0.0];
-            op.rows(&mut out, [&[a], &[b]].map(|v| Row::each(v)));
+            op.rows(&mut out, [&[a], &[b]].map(|v| RowOperand::each(v)));
             return self.constant(out[0]);
         }
         match op {

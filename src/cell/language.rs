@@ -30,7 +30,8 @@ pub fn page() -> String {
         }
     });
     let operators: Vec<(String, &str)> = binary.chain(unary).collect();
-    let rows: Vec<(String, &str)> = { ROWS.iter() }
+    let rows: Vec<(String, &str)> = ROWS
+        .iter()
         .map(|(name, about)| (name.to_string(), *about))
         .collect();
     let rows = if rows.is_empty() {

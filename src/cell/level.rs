@@ -67,8 +67,8 @@ pub(super) fn waiting(graph: &Graph, roots: impl Iterator<Item = Id>, first: Id)
     waiting
 }
 
-pub(super) fn lane_level(cell: &Cell, level: &[usize], lane: usize) -> usize {
-    match cell.sources[cell.lanes[lane].source].kind {
+pub(super) fn gate_level(cell: &Cell, level: &[usize], gate: usize) -> usize {
+    match cell.sources[cell.gates[gate].source].kind {
         SourceKind::Made { node, .. } => level[node] + 1,
         _ => 0,
     }

@@ -1,11 +1,11 @@
-//! From definitions to a cell: names become values, `linear` becomes lanes and a bias.
+//! From definitions to a cell: names become values, `linear` becomes gates and a bias.
 
 use std::collections::HashMap;
 
 use super::graph::{Graph, Id, Node};
 use super::operator::{Binary, Unary};
-use super::parse::{Definition, Expr, Place, Program, fault};
-use super::{Cell, Lane, Source, SourceKind, Vector, VectorKind};
+use super::parse::{Definition, Expr, ParsedCell, Position, fault};
+use super::{Cell, GateProduct, ProductSource, SourceKind, Vector, VectorKind};
 use crate::error::{Error, Result, nearest};
 
 /// The names that an equation cannot give to a variable.
@@ -15,40 +15,43 @@ const RESERVED: [&str; 9] = [
 
 struct Lowering<'a> {
     cell: &'a str,
-    program: &'a Program,
+    parsed: &'a ParsedCell,
     graph: Graph,
     names: HashMap<&'a str, Id>,
     sources: Vec<(SourceKind, Vec<usize>)>,
-    lanes: Vec<Lane>,
+    gates: Vec<GateProduct>,
     vectors: Vec<Vector>,
     raw_input: bool,
 }
 
-pub(super) fn lower(name: &str, text: &str, program: &Program) -> Result<Cell> {
-    if program.states.is_empty() {
+pub(super) fn lower(name: &str, text: &str, parsed: &ParsedCell) -> Result<Cell> {
+    if parsed.states.is_empty() {
         return Err(Error::data(format!(
             "{name}: a cell needs a line `state NAME`: what it hands to its next step"
         )));
     }
     let mut this = Lowering {
         cell: name,
-        program,
+        parsed,
         graph: Graph::default(),
         names: HashMap::new(),
         sources: Vec::new(),
-        lanes: Vec::new(),
+        gates: Vec::new(),
         vectors: Vec::new(),
         raw_input: false,
     };
     this.declare()?;
     let mut made: HashMap<&str, Id> = HashMap::new();
-    for definition in &program.definitions {
+    for definition in &parsed.definitions {
         let name = definition.name.as_str();
         if RESERVED.contains(&name) {
-            return Err(this.fault(definition.place, format!("`{name}` is a reserved word")));
+            return Err(this.fault(definition.position, format!("`{name}` is a reserved word")));
         }
-        if made.contains_key(name) || program.constants.iter().any(|c| c.0 == name) {
-            return Err(this.fault(definition.place, format!("`{name}` is made a second time")));
+        if made.contains_key(name) || parsed.constants.iter().any(|c| c.0 == name) {
+            return Err(this.fault(
+                definition.position,
+                format!("`{name}` is made a second time"),
+            ));
         }
         let id = this.expression(definition, &definition.expr)?;
         this.names.insert(name, id);
@@ -58,30 +61,30 @@ pub(super) fn lower(name: &str, text: &str, program: &Program) -> Result<Cell> {
 }
 
 impl<'a> Lowering<'a> {
-    fn fault(&self, place: Place, message: impl std::fmt::Display) -> Error {
-        fault(self.cell, place, message)
+    fn fault(&self, position: Position, message: impl std::fmt::Display) -> Error {
+        fault(self.cell, position, message)
     }
 
     fn declare(&mut self) -> Result<()> {
-        let program = self.program;
-        for (k, (state, place)) in program.states.iter().enumerate() {
+        let parsed = self.parsed;
+        for (k, (state, position)) in parsed.states.iter().enumerate() {
             if RESERVED.contains(&state.as_str()) {
-                return Err(self.fault(*place, format!("`{state}` is a reserved word")));
+                return Err(self.fault(*position, format!("`{state}` is a reserved word")));
             }
             let id = self.graph.leaf(Node::Previous(k));
             if self.names.insert(state, id).is_some() {
-                return Err(self.fault(*place, format!("state `{state}` is declared twice")));
+                return Err(self.fault(*position, format!("state `{state}` is declared twice")));
             }
         }
-        for (constant, value, place) in &program.constants {
+        for (constant, value, position) in &parsed.constants {
             let id = self.graph.constant(*value);
             if self.names.insert(constant, id).is_some() {
-                return Err(self.fault(*place, format!("`{constant}` is declared twice")));
+                return Err(self.fault(*position, format!("`{constant}` is declared twice")));
             }
         }
-        for (variable, _, place) in &program.biases {
-            if !program.definitions.iter().any(|d| d.name == *variable) {
-                return Err(self.fault(*place, format!("no equation makes `{variable}`")));
+        for (variable, _, position) in &parsed.biases {
+            if !parsed.definitions.iter().any(|d| d.name == *variable) {
+                return Err(self.fault(*position, format!("no equation makes `{variable}`")));
             }
         }
         Ok(())
@@ -94,50 +97,50 @@ impl<'a> Lowering<'a> {
                 self.raw_input = true;
                 Ok(self.graph.leaf(Node::Input))
             }
-            Expr::Name(name, place) => match self.names.get(name.as_str()) {
+            Expr::Name(name, position) => match self.names.get(name.as_str()) {
                 Some(id) => Ok(*id),
-                None => Err(self.unknown(name, *place)),
+                None => Err(self.unknown(name, *position)),
             },
-            Expr::Call(name, operands, place) => match name.as_str() {
-                "linear" => self.linear(definition, operands, *place),
+            Expr::Call(name, operands, position) => match name.as_str() {
+                "linear" => self.linear(definition, operands, *position),
                 "peep" => {
-                    self.arity(name, 1, operands.len(), *place)?;
+                    self.arity(name, 1, operands.len(), *position)?;
                     let value = self.expression(definition, &operands[0])?;
                     let vector = self.vector(definition, VectorKind::Peep);
                     Ok(self.graph.mul(vector, value))
                 }
                 "mean" | "norm" => {
-                    self.arity(name, 1, operands.len(), *place)?;
+                    self.arity(name, 1, operands.len(), *position)?;
                     let value = self.expression(definition, &operands[0])?;
                     Ok(match name.as_str() {
                         "mean" => self.graph.mean(value),
                         _ => self.norm(definition, value),
                     })
                 }
-                _ => self.operator(definition, name, operands, *place),
+                _ => self.operator(definition, name, operands, *position),
             },
         }
     }
 
-    fn unknown(&self, name: &str, place: Place) -> Error {
-        if let Some(later) = self.program.definitions.iter().find(|d| d.name == name) {
+    fn unknown(&self, name: &str, position: Position) -> Error {
+        if let Some(later) = self.parsed.definitions.iter().find(|d| d.name == name) {
             let message = format!(
                 "`{name}` is used before line {} makes it; declare it with `state` to use its previous value",
-                later.place.line
+                later.position.line
             );
-            return self.fault(place, message);
+            return self.fault(position, message);
         }
         let known = self.names.keys().copied().chain(["x"]);
         let hint = nearest(name, known).map_or(String::new(), |n| format!("; did you mean `{n}`?"));
-        self.fault(place, format!("unknown name `{name}`{hint}"))
+        self.fault(position, format!("unknown name `{name}`{hint}"))
     }
 
-    fn arity(&self, name: &str, expected: usize, came: usize, place: Place) -> Result<()> {
+    fn arity(&self, name: &str, expected: usize, came: usize, position: Position) -> Result<()> {
         if expected == came {
             return Ok(());
         }
         let message = format!("`{name}` expects {expected} operands, found {came}");
-        Err(self.fault(place, message))
+        Err(self.fault(position, message))
     }
 
     fn operator(
@@ -145,15 +148,15 @@ impl<'a> Lowering<'a> {
         definition: &'a Definition,
         name: &str,
         operands: &'a [Expr],
-        place: Place,
+        position: Position,
     ) -> Result<Id> {
         if let Some(op) = Unary::ALL.iter().find(|op| op.name() == name) {
-            self.arity(name, 1, operands.len(), place)?;
+            self.arity(name, 1, operands.len(), position)?;
             let a = self.expression(definition, &operands[0])?;
             return Ok(self.graph.unary(*op, a));
         }
         if let Some(op) = Binary::ALL.iter().find(|op| op.name() == name) {
-            self.arity(name, 2, operands.len(), place)?;
+            self.arity(name, 2, operands.len(), position)?;
             let a = self.expression(definition, &operands[0])?;
             let b = self.expression(definition, &operands[1])?;
             return Ok(self.graph.binary(*op, a, b));
@@ -163,7 +166,7 @@ impl<'a> Lowering<'a> {
             .chain(Binary::ALL.iter().map(|op| op.name()))
             .chain(["linear", "peep", "mean", "norm"]);
         let hint = nearest(name, known).map_or(String::new(), |n| format!("; did you mean `{n}`?"));
-        Err(self.fault(place, format!("unknown function `{name}`{hint}")))
+        Err(self.fault(position, format!("unknown function `{name}`{hint}")))
     }
 
     /// linear(a, b) = W_a a + W_b b + bias, named after the variable whose equation it stands in.
@@ -171,7 +174,7 @@ impl<'a> Lowering<'a> {
         &mut self,
         definition: &'a Definition,
         operands: &'a [Expr],
-        place: Place,
+        position: Position,
     ) -> Result<Id> {
         let mut sum = None;
         let mut input = false;
@@ -187,23 +190,23 @@ impl<'a> Lowering<'a> {
                 }
             };
             if matches!(kind, SourceKind::Made { node, .. } if self.graph.value(node).is_some()) {
-                return Err(self.fault(place, "`linear` of a constant is a bias: leave it out"));
+                return Err(self.fault(position, "`linear` of a constant is a bias: leave it out"));
             }
-            let lane = self.lane(definition, kind);
-            let product = self.graph.leaf(Node::Lane(lane));
+            let gate = self.gate(definition, kind);
+            let product = self.graph.leaf(Node::GateProduct(gate));
             sum = Some(match sum {
                 None => product,
                 Some(sum) => self.graph.add(sum, product),
             });
         }
-        let start = self.program.biases.iter();
+        let start = self.parsed.biases.iter();
         let start = start
             .filter(|b| b.0 == definition.name)
             .map(|b| b.1)
             .next_back();
         let bias = self.vector(definition, VectorKind::Bias { input, start });
         let Some(sum) = sum else {
-            return Err(self.fault(place, "`linear` needs an operand"));
+            return Err(self.fault(position, "`linear` needs an operand"));
         };
         Ok(self.graph.add(sum, bias))
     }
@@ -237,20 +240,20 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    fn lane(&mut self, definition: &Definition, kind: SourceKind) -> usize {
-        let lane = self.lanes.len();
+    fn gate(&mut self, definition: &Definition, kind: SourceKind) -> usize {
+        let gate = self.gates.len();
         let known = self.sources.iter().position(|(k, _)| *k == kind);
         let source = known.unwrap_or_else(|| {
             self.sources.push((kind, Vec::new()));
             self.sources.len() - 1
         });
-        self.sources[source].1.push(lane);
-        self.lanes.push(Lane {
+        self.sources[source].1.push(gate);
+        self.gates.push(GateProduct {
             variable: definition.name.clone(),
             source,
             block: self.sources[source].1.len() - 1,
         });
-        lane
+        gate
     }
 
     fn vector(&mut self, definition: &Definition, kind: VectorKind) -> Id {
@@ -264,21 +267,21 @@ impl<'a> Lowering<'a> {
 
     fn finish(self, text: &str, made: &HashMap<&str, Id>) -> Result<Cell> {
         let mut new_states = Vec::new();
-        for (state, place) in &self.program.states {
+        for (state, position) in &self.parsed.states {
             match made.get(state.as_str()) {
                 Some(id) => new_states.push(*id),
                 None => {
                     let message = format!("state `{state}` is never made; add `{state} = ...`");
-                    return Err(self.fault(*place, message));
+                    return Err(self.fault(*position, message));
                 }
             }
         }
-        let output = match &self.program.output {
+        let output = match &self.parsed.output {
             None => 0,
-            Some((name, place)) => {
-                let found = self.program.states.iter().position(|s| s.0 == *name);
+            Some((name, position)) => {
+                let found = self.parsed.states.iter().position(|s| s.0 == *name);
                 found.ok_or_else(|| {
-                    self.fault(*place, format!("the output `{name}` must be a state"))
+                    self.fault(*position, format!("the output `{name}` must be a state"))
                 })?
             }
         };
@@ -289,51 +292,52 @@ impl<'a> Lowering<'a> {
             }
         }
         let used = self.graph.reachable(roots);
-        for definition in &self.program.definitions {
+        for definition in &self.parsed.definitions {
             let name = definition.name.as_str();
             // A second name for a previous state may feed products alone.
             let feeds = |s: &(SourceKind, _)| matches!(s.0, SourceKind::Previous(k) if self.graph.node(made[name]) == Node::Previous(k));
             if !used[made[name]] && !self.sources.iter().any(feeds) {
-                return Err(
-                    self.fault(definition.place, format!("`{name}` is made and never used"))
-                );
+                return Err(self.fault(
+                    definition.position,
+                    format!("`{name}` is made and never used"),
+                ));
             }
         }
-        for (k, (state, place)) in self.program.states.iter().enumerate() {
+        for (k, (state, position)) in self.parsed.states.iter().enumerate() {
             // The states' previous values were the first nodes.
             let product = |s: &(SourceKind, _)| s.0 == SourceKind::Previous(k);
             if k != output && !used[k] && !self.sources.iter().any(product) {
                 let message = format!(
                     "no equation uses the previous value of state `{state}`: drop it from the `state` line"
                 );
-                return Err(self.fault(*place, message));
+                return Err(self.fault(*position, message));
             }
         }
-        let sources = self.sources.iter().enumerate().map(|(i, (kind, lanes))| {
+        let sources = self.sources.iter().enumerate().map(|(i, (kind, gates))| {
             let weight = match kind {
                 SourceKind::Input => "weight_ih".to_string(),
                 SourceKind::Previous(k) if *k == output => "weight_hh".to_string(),
-                SourceKind::Previous(k) => format!("weight_prev_{}", self.program.states[*k].0),
+                SourceKind::Previous(k) => format!("weight_prev_{}", self.parsed.states[*k].0),
                 SourceKind::Made { .. } => format!(
                     "weight_{}{}",
-                    self.lanes[lanes[0]].variable,
+                    self.gates[gates[0]].variable,
                     self.duplicate(i)
                 ),
             };
-            Source {
+            ProductSource {
                 kind: *kind,
                 weight,
-                lanes: lanes.clone(),
+                gates: gates.clone(),
             }
         });
         Ok(Cell {
             name: self.cell.to_string(),
             text: text.to_string(),
-            states: self.program.states.iter().map(|s| s.0.clone()).collect(),
+            states: self.parsed.states.iter().map(|s| s.0.clone()).collect(),
             output,
             new_states,
             sources: sources.collect(),
-            lanes: self.lanes.clone(),
+            gates: self.gates.clone(),
             vectors: self.vectors.clone(),
             masks: Vec::new(),
             raw_input: self.raw_input,
@@ -341,10 +345,10 @@ impl<'a> Lowering<'a> {
         })
     }
 
-    /// A number that tells apart made sources whose first lanes belong to one variable.
+    /// A number that tells apart made sources whose first gates belong to one variable.
     fn duplicate(&self, source: usize) -> String {
         let variable =
-            |s: &(SourceKind, Vec<usize>)| -> String { self.lanes[s.1[0]].variable.clone() };
+            |s: &(SourceKind, Vec<usize>)| -> String { self.gates[s.1[0]].variable.clone() };
         let mine = variable(&self.sources[source]);
         let earlier = self.sources[..source]
             .iter()

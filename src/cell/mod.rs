@@ -9,7 +9,6 @@ pub mod constants;
 mod derive;
 pub mod eval;
 pub mod graph;
-pub mod lanes;
 pub mod language;
 mod level;
 pub mod library;
@@ -21,6 +20,7 @@ pub mod parse;
 mod print;
 pub mod real;
 pub mod reduction;
+pub mod simd;
 pub mod stage;
 #[cfg(test)]
 mod tests;
@@ -33,16 +33,16 @@ pub use stage::{Compiled, Stage};
 
 /// What a product multiplies: a vector that belongs to a whole row, so it must be complete before any unit's product.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Source {
+pub struct ProductSource {
     /// Which vector.
     pub kind: SourceKind,
     /// The parameter's name without its layer: `weight_ih`, `weight_hh`, `weight_n`.
     pub weight: String,
-    /// The lanes that it feeds, in the order of their blocks in the weight.
-    pub lanes: Vec<usize>,
+    /// The gates that it feeds, in the order of their blocks in the weight.
+    pub gates: Vec<usize>,
 }
 
-/// Which vector a [`Source`] is.
+/// Which vector a [`ProductSource`] is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SourceKind {
     /// The input x `[D]`.
@@ -60,7 +60,7 @@ pub enum SourceKind {
 
 /// One block of H columns of a product: the share that one source gives to one `linear`.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Lane {
+pub struct GateProduct {
     /// The variable whose equation holds the `linear`.
     pub variable: String,
     /// The index of its source.
@@ -143,9 +143,9 @@ pub struct Cell {
     /// The new value of each state.
     pub new_states: Vec<Id>,
     /// What products multiply.
-    pub sources: Vec<Source>,
+    pub sources: Vec<ProductSource>,
     /// The blocks of the products, in the order of the equations.
-    pub lanes: Vec<Lane>,
+    pub gates: Vec<GateProduct>,
     /// The learned vectors, in the order of the equations.
     pub vectors: Vec<Vector>,
     /// The random factors; a cell as it is written has none.
@@ -200,7 +200,7 @@ impl Cell {
             .iter()
             .map(|s| {
                 let rows = if s.kind == SourceKind::Input { d } else { h };
-                rows * s.lanes.len() * h
+                rows * s.gates.len() * h
             })
             .sum();
         products + self.vectors.len() * h

@@ -1,8 +1,8 @@
 //! The table of pointwise operators: name, arithmetic, WGSL, derivative; one row each.
 
 use super::graph::{Graph, Id};
-use super::lanes::SIDE;
 use super::real::Real;
+use super::simd::SIDE;
 
 /// One row an operator. `value` is the arithmetic on any [`Real`], `wgsl` the same in the shading language, and `grad`
 /// the adjoints of the operands, given the graph, the operands, the result `y` and the result's adjoint `dy`.
@@ -35,7 +35,7 @@ macro_rules! operators {
 
             /// Applies the operator to every element of `out`.
             #[inline(always)]
-            pub fn rows<F: Real>(self, out: &mut [F], operands: [Row<'_, F>; $arity]) {
+            pub fn rows<F: Real>(self, out: &mut [F], operands: [RowOperand<'_, F>; $arity]) {
                 match self { $($enum::$variant => rows::<F, $arity>(out, operands, $value)),+ }
             }
 
@@ -49,28 +49,32 @@ macro_rules! operators {
 
 /// An operand of an operator on rows.
 #[derive(Clone, Copy, Debug)]
-pub struct Row<'a, F> {
+pub struct RowOperand<'a, F> {
     values: &'a [F],
     /// Chunks to go on by from chunk to chunk: none where they all are one number.
     step: usize,
 }
 
-impl<'a, F> Row<'a, F> {
+impl<'a, F> RowOperand<'a, F> {
     /// An element for each of the result.
-    pub fn each(values: &'a [F]) -> Row<'a, F> {
-        Row { values, step: 1 }
+    pub fn each(values: &'a [F]) -> RowOperand<'a, F> {
+        RowOperand { values, step: 1 }
     }
 
     /// One number for all elements, [`SIDE`] times.
-    pub fn one(values: &'a [F; SIDE]) -> Row<'a, F> {
-        Row { values, step: 0 }
+    pub fn one(values: &'a [F; SIDE]) -> RowOperand<'a, F> {
+        RowOperand { values, step: 0 }
     }
 }
 
 /// Loops stand where `map` and `from_fn` would: those are functions of their own, which only a link-time optimiser takes
 /// into vector code.
 #[inline(always)]
-fn rows<F: Real, const N: usize>(out: &mut [F], operands: [Row<F>; N], f: impl Fn([F; N]) -> F) {
+fn rows<F: Real, const N: usize>(
+    out: &mut [F],
+    operands: [RowOperand<F>; N],
+    f: impl Fn([F; N]) -> F,
+) {
     let (whole, rest) = out.as_chunks_mut::<SIDE>();
     let mut chunks: [&[[F; SIDE]]; N] = [&[]; N];
     let mut rests: [&[F]; N] = [&[]; N];
@@ -116,17 +120,17 @@ fn chunk<F: Real, const N: usize>(here: [[F; SIDE]; N], f: &impl Fn([F; N]) -> F
 /// Two operators in one pass over the rows: `second` takes what `first` makes of two operands and a third operand, in
 /// this order or, `swapped`, in the other. One row to write and to read less, with the same roundings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pair {
+pub struct BinaryPair {
     first: Binary,
     second: Binary,
     swapped: bool,
 }
 
-impl Pair {
+impl BinaryPair {
     /// The pair, where both are among the operators that are made in pairs.
-    pub fn of(first: Binary, second: Binary, swapped: bool) -> Option<Pair> {
+    pub fn of(first: Binary, second: Binary, swapped: bool) -> Option<BinaryPair> {
         let simple = |op| matches!(op, Binary::Add | Binary::Sub | Binary::Mul);
-        (simple(first) && simple(second)).then_some(Pair {
+        (simple(first) && simple(second)).then_some(BinaryPair {
             first,
             second,
             swapped,
@@ -135,7 +139,7 @@ impl Pair {
 
     /// Applies both to every element of `out`: to the operands of the first and the other one of the second.
     #[inline(always)]
-    pub fn rows<F: Real>(self, out: &mut [F], operands: [Row<'_, F>; 3]) {
+    pub fn rows<F: Real>(self, out: &mut [F], operands: [RowOperand<'_, F>; 3]) {
         use Binary::{Add, Sub};
         match (self.first, self.second, self.swapped) {
             (Add, Add, _) => rows(out, operands, |[a, b, c]| (a + b) + c),

@@ -9,9 +9,9 @@ pub const MAX_DEPTH: usize = 64;
 /// Words, numbers and symbols in one line; bounds every recursion over what was parsed.
 pub const MAX_TOKENS: usize = 1000;
 
-/// A place in the text, counted from 1.
+/// A position in the text, counted from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct Position {
     /// The line.
     pub line: usize,
     /// The column, in characters.
@@ -22,11 +22,11 @@ pub struct Place {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Expr {
     /// A name.
-    Name(String, Place),
+    Name(String, Position),
     /// A number.
     Number(f64),
     /// A function or an operator, by its name, applied to operands.
-    Call(String, Vec<Expr>, Place),
+    Call(String, Vec<Expr>, Position),
 }
 
 /// A line `name = expression`.
@@ -35,29 +35,32 @@ pub struct Definition {
     /// The variable that it makes.
     pub name: String,
     /// Where the name stands.
-    pub place: Place,
+    pub position: Position,
     /// What it is.
     pub expr: Expr,
 }
 
 /// A whole cell as written.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Program {
+pub struct ParsedCell {
     /// The states, in the order of their declaration; the first is the output unless `output` says otherwise.
-    pub states: Vec<(String, Place)>,
+    pub states: Vec<(String, Position)>,
     /// The state that is the cell's output.
-    pub output: Option<(String, Place)>,
+    pub output: Option<(String, Position)>,
     /// Initial values of the biases of a variable's products.
-    pub biases: Vec<(String, f64, Place)>,
+    pub biases: Vec<(String, f64, Position)>,
     /// Named constants.
-    pub constants: Vec<(String, f64, Place)>,
+    pub constants: Vec<(String, f64, Position)>,
     /// The equations, in order.
     pub definitions: Vec<Definition>,
 }
 
 /// An error of a cell's text.
-pub fn fault(cell: &str, place: Place, message: impl std::fmt::Display) -> Error {
-    Error::data(format!("{cell}:{}:{}: {message}", place.line, place.column))
+pub fn fault(cell: &str, position: Position, message: impl std::fmt::Display) -> Error {
+    Error::data(format!(
+        "{cell}:{}:{}: {message}",
+        position.line, position.column
+    ))
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -68,14 +71,14 @@ enum Token {
 }
 
 /// Parses the text of the cell called `cell`.
-pub fn parse(cell: &str, text: &str) -> Result<Program> {
+pub fn parse(cell: &str, text: &str) -> Result<ParsedCell> {
     if text.len() > MAX_BYTES {
         return Err(Error::data(format!(
             "{cell}: a cell is at most {MAX_BYTES} bytes, this text has {}",
             text.len()
         )));
     }
-    let mut program = Program::default();
+    let mut parsed = ParsedCell::default();
     for (number, line) in text.lines().enumerate() {
         let tokens = tokens(cell, number + 1, line)?;
         if tokens.is_empty() {
@@ -85,29 +88,29 @@ pub fn parse(cell: &str, text: &str) -> Result<Program> {
             let message = format!("a line has at most {MAX_TOKENS} words and symbols");
             return Err(fault(cell, tokens[MAX_TOKENS].1, message));
         }
-        let end = Place {
+        let end = Position {
             line: number + 1,
             column: line.chars().count() + 1,
         };
-        let mut line = Line {
+        let mut line = LineParser {
             cell,
             tokens: &tokens,
             next: 0,
             end,
             depth: 0,
         };
-        line.statement(&mut program)?;
+        line.statement(&mut parsed)?;
     }
-    Ok(program)
+    Ok(parsed)
 }
 
-fn tokens(cell: &str, number: usize, line: &str) -> Result<Vec<(Token, Place)>> {
+fn tokens(cell: &str, number: usize, line: &str) -> Result<Vec<(Token, Position)>> {
     let chars: Vec<char> = line.chars().collect();
     let mut found = Vec::new();
     let mut i = 0;
     while i < chars.len() {
         let c = chars[i];
-        let place = Place {
+        let position = Position {
             line: number,
             column: i + 1,
         };
@@ -120,7 +123,7 @@ fn tokens(cell: &str, number: usize, line: &str) -> Result<Vec<(Token, Place)>> 
             while i < chars.len() && (chars[i].is_ascii_alphanumeric() || chars[i] == '_') {
                 i += 1;
             }
-            found.push((Token::Name(chars[start..i].iter().collect()), place));
+            found.push((Token::Name(chars[start..i].iter().collect()), position));
         } else if c.is_ascii_digit() || c == '.' {
             while i < chars.len()
                 && (chars[i].is_ascii_alphanumeric()
@@ -131,16 +134,16 @@ fn tokens(cell: &str, number: usize, line: &str) -> Result<Vec<(Token, Place)>> 
             }
             let word: String = chars[start..i].iter().collect();
             match word.parse::<f64>() {
-                Ok(value) if value.is_finite() => found.push((Token::Number(value), place)),
-                _ => return Err(fault(cell, place, format!("`{word}` is not a number"))),
+                Ok(value) if value.is_finite() => found.push((Token::Number(value), position)),
+                _ => return Err(fault(cell, position, format!("`{word}` is not a number"))),
             }
         } else if "=+-*/(),".contains(c) {
             i += 1;
-            found.push((Token::Symbol(c), place));
+            found.push((Token::Symbol(c), position));
         } else {
             return Err(fault(
                 cell,
-                place,
+                position,
                 format!("`{}` has no meaning here", c.escape_default()),
             ));
         }
@@ -148,16 +151,16 @@ fn tokens(cell: &str, number: usize, line: &str) -> Result<Vec<(Token, Place)>> 
     Ok(found)
 }
 
-struct Line<'a> {
+struct LineParser<'a> {
     cell: &'a str,
-    tokens: &'a [(Token, Place)],
+    tokens: &'a [(Token, Position)],
     next: usize,
-    end: Place,
+    end: Position,
     depth: usize,
 }
 
-impl Line<'_> {
-    fn place(&self) -> Place {
+impl LineParser<'_> {
+    fn position(&self) -> Position {
         self.tokens.get(self.next).map_or(self.end, |t| t.1)
     }
 
@@ -174,7 +177,7 @@ impl Line<'_> {
         };
         Err(fault(
             self.cell,
-            self.place(),
+            self.position(),
             format!("expected {expected}, found {came}"),
         ))
     }
@@ -193,53 +196,53 @@ impl Line<'_> {
         }
     }
 
-    fn name(&mut self, what: &str) -> Result<(String, Place)> {
-        let place = self.place();
+    fn name(&mut self, what: &str) -> Result<(String, Position)> {
+        let position = self.position();
         match self.peek() {
             Some(Token::Name(name)) => {
                 let name = name.clone();
                 self.next += 1;
-                Ok((name, place))
+                Ok((name, position))
             }
             _ => self.error(what),
         }
     }
 
-    fn setting(&mut self) -> Result<(String, f64, Place)> {
-        let (name, place) = self.name("a name")?;
+    fn setting(&mut self) -> Result<(String, f64, Position)> {
+        let (name, position) = self.name("a name")?;
         self.expect('=')?;
         let minus = self.eat('-');
         match self.peek() {
             Some(Token::Number(value)) => {
                 let value = if minus { -value } else { *value };
                 self.next += 1;
-                Ok((name, value, place))
+                Ok((name, value, position))
             }
             _ => self.error("a number"),
         }
     }
 
-    fn statement(&mut self, program: &mut Program) -> Result<()> {
-        let (word, place) = self.name("a name")?;
+    fn statement(&mut self, parsed: &mut ParsedCell) -> Result<()> {
+        let (word, position) = self.name("a name")?;
         let declares = matches!(self.peek(), Some(Token::Name(_)));
         match word.as_str() {
             "state" if declares => loop {
-                program.states.push(self.name("the name of a state")?);
+                parsed.states.push(self.name("the name of a state")?);
                 if !self.eat(',') {
                     break;
                 }
             },
             "output" if declares => {
-                program.output = Some(self.name("the name of a state")?);
+                parsed.output = Some(self.name("the name of a state")?);
             }
-            "bias" if declares => program.biases.push(self.setting()?),
-            "const" if declares => program.constants.push(self.setting()?),
+            "bias" if declares => parsed.biases.push(self.setting()?),
+            "const" if declares => parsed.constants.push(self.setting()?),
             _ => {
                 self.expect('=')?;
                 let expr = self.sum()?;
-                program.definitions.push(Definition {
+                parsed.definitions.push(Definition {
                     name: word,
-                    place,
+                    position,
                     expr,
                 });
             }
@@ -258,7 +261,7 @@ impl Line<'_> {
         let mut left = operand(self)?;
         let mut links = 0;
         loop {
-            let place = self.place();
+            let position = self.position();
             let Some(symbol) = symbols.into_iter().find(|s| self.eat(*s)) else {
                 return Ok(left);
             };
@@ -266,12 +269,12 @@ impl Line<'_> {
             if links > MAX_DEPTH {
                 return Err(fault(
                     self.cell,
-                    place,
+                    position,
                     format!("a chain of operators has at most {MAX_DEPTH} links"),
                 ));
             }
             let right = operand(self)?;
-            left = Expr::Call(symbol.to_string(), vec![left, right], place);
+            left = Expr::Call(symbol.to_string(), vec![left, right], position);
         }
     }
 
@@ -284,26 +287,26 @@ impl Line<'_> {
     }
 
     fn factor(&mut self) -> Result<Expr> {
-        let place = self.place();
+        let position = self.position();
         self.depth += 1;
         if self.depth > MAX_DEPTH {
             return Err(fault(
                 self.cell,
-                place,
+                position,
                 format!("expressions nest at most {MAX_DEPTH} deep"),
             ));
         }
-        let result = self.factor_inside(place);
+        let result = self.factor_inside(position);
         self.depth -= 1;
         result
     }
 
-    fn factor_inside(&mut self, place: Place) -> Result<Expr> {
+    fn factor_inside(&mut self, position: Position) -> Result<Expr> {
         match self.peek().cloned() {
             Some(Token::Symbol('-')) => {
                 self.next += 1;
                 let operand = self.factor()?;
-                Ok(Expr::Call("neg".into(), vec![operand], place))
+                Ok(Expr::Call("neg".into(), vec![operand], position))
             }
             Some(Token::Symbol('(')) => {
                 self.next += 1;
@@ -318,14 +321,14 @@ impl Line<'_> {
             Some(Token::Name(name)) => {
                 self.next += 1;
                 if !self.eat('(') {
-                    return Ok(Expr::Name(name, place));
+                    return Ok(Expr::Name(name, position));
                 }
                 let mut operands = vec![self.sum()?];
                 while self.eat(',') {
                     operands.push(self.sum()?);
                 }
                 self.expect(')')?;
-                Ok(Expr::Call(name, operands, place))
+                Ok(Expr::Call(name, operands, position))
             }
             _ => self.error("an expression"),
         }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::reduction::{EPS, Reduction};
-use super::stage::{Instr, Load, Operand, Program, Stage, Store};
+use super::stage::{Instr, Load, Program, Stage, Store, TermOperand};
 use super::{Cell, Compiled};
 
 impl Cell {
@@ -15,12 +15,12 @@ impl Cell {
             for (i, sum) in stage.sums.iter().enumerate() {
                 let terms = sum.terms.iter().map(|term| {
                     let source = &self.sources[term.source];
-                    let lane = &self.lanes[source.lanes[term.block]];
+                    let gate = &self.gates[source.gates[term.block]];
                     let transposed = if sum.transposed { "^T" } else { "" };
                     format!(
                         "{}[{}]{transposed} {}",
                         source.weight,
-                        lane.variable,
+                        gate.variable,
                         self.operand(term.operand)
                     )
                 });
@@ -45,12 +45,12 @@ impl Cell {
         text
     }
 
-    fn operand(&self, operand: Operand) -> String {
+    fn operand(&self, operand: TermOperand) -> String {
         match operand {
-            Operand::Previous(k) => format!("{}'", self.states[k]),
-            Operand::Made(i) => format!("made{i}"),
-            Operand::Delta(i) => format!("delta{i}"),
-            Operand::NextDelta(i) => format!("delta{i}[t+1]"),
+            TermOperand::Previous(k) => format!("{}'", self.states[k]),
+            TermOperand::Made(i) => format!("made{i}"),
+            TermOperand::Delta(i) => format!("delta{i}"),
+            TermOperand::NextDelta(i) => format!("delta{i}[t+1]"),
         }
     }
 
@@ -62,8 +62,8 @@ impl Cell {
             Load::Mask(i) => format!("mask{i}"),
             Load::InputProjection(block) => {
                 let source = self.input_source().map(|s| &self.sources[s]);
-                let lane = source.map(|s| &self.lanes[s.lanes[block]].variable);
-                format!("weight_ih[{}] x", lane.map_or("?", |l| l))
+                let gate = source.map(|s| &self.gates[s.gates[block]].variable);
+                format!("weight_ih[{}] x", gate.map_or("?", |g| g))
             }
             Load::Input => "x".into(),
             Load::Previous(k) => format!("{}'", self.states[k]),
@@ -152,7 +152,7 @@ impl Cell {
         format!(
             "states {}; {} products and {} vectors of H; {} stage{} forward, {} backward",
             self.states.join(", "),
-            self.lanes.len(),
+            self.gates.len(),
             self.vectors.len(),
             compiled.forward.len(),
             if compiled.forward.len() == 1 { "" } else { "s" },

@@ -3,11 +3,11 @@
 use std::fmt::{Debug, Display};
 use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub};
 
-use super::lanes::Lanes;
+use super::simd::SimdElement;
 
 /// A floating point type that plans can run in.
 pub trait Real:
-    Lanes
+    SimdElement
     + Send
     + Sync
     + Debug

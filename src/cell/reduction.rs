@@ -1,8 +1,8 @@
 //! Numbers of a whole row, the same for all its units: means, and what normalising a row and its gradient need.
 
 use super::graph::{Graph, Id, Node};
-use super::lanes::SIDE;
 use super::real::Real;
+use super::simd::SIDE;
 use super::stage::{Instr, Load, Program};
 
 /// What is added to a variance before its root is taken, as PyTorch's LayerNorm does.

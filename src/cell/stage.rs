@@ -45,7 +45,7 @@ pub enum Store {
     Made(usize),
     /// A value kept for later stages and the backward pass.
     Saved(usize),
-    /// The adjoint of lanes, vectors or the input's elementwise uses.
+    /// The adjoint of gates, vectors or the input's elementwise uses.
     Delta(usize),
     /// The adjoint that this step's elementwise part sends to the previous step's state.
     Carry(usize),
@@ -103,7 +103,7 @@ pub struct Program {
 
 /// The vector [B, H] that a term multiplies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Operand {
+pub enum TermOperand {
     /// A state of the previous step.
     Previous(usize),
     /// A value made within this step.
@@ -114,11 +114,11 @@ pub enum Operand {
     NextDelta(usize),
 }
 
-/// One product of a sum: an operand times H rows or columns of a source's weight [H, lanes * H].
+/// One product of a sum: an operand times H rows or columns of a source's weight [H, gates * H].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Term {
     /// What is multiplied.
-    pub operand: Operand,
+    pub operand: TermOperand,
     /// The index of the source whose weight it is.
     pub source: usize,
     /// The block of H columns of that weight.
@@ -127,7 +127,7 @@ pub struct Term {
 
 /// A sum of products for every unit: forward over the weight's rows, backward over its columns.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Sum {
+pub struct ProductSum {
     /// Its products.
     pub terms: Vec<Term>,
     /// Whether the weights are used transposed, as the backward pass does.
@@ -138,7 +138,7 @@ pub struct Sum {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Stage {
     /// The sums of products that the program reads with [`Load::Sum`].
-    pub sums: Vec<Sum>,
+    pub sums: Vec<ProductSum>,
     /// The numbers of rows that the program reads with [`Load::Reduction`].
     pub reductions: Vec<Reduction>,
     /// The elementwise part.
@@ -170,7 +170,7 @@ pub struct Compiled {
     /// Whether the deltas of a row and step may take the place of what the forward pass kept for it: there are as many, and
     /// one stage reads the ones and makes the others.
     pub in_place: bool,
-    /// Whether what the forward pass keeps of a row and step may take the place of its input projection: there is room for
+    /// Whether what the forward pass keeps of a row and step may take the place of its input projection: there is space for
     /// that, and one stage reads the one and makes the other.
     pub over_projection: bool,
     /// Whether each state has an elementwise adjoint to carry.
@@ -179,8 +179,8 @@ pub struct Compiled {
     pub scratch: usize,
     /// How many of them the forward stages hand on.
     pub forward_scratch: usize,
-    /// For every lane, which delta is its adjoint (absent where the loss does not depend on it).
-    pub lane_delta: Vec<Option<usize>>,
+    /// For every gate, which delta is its adjoint (absent where the loss does not depend on it).
+    pub gate_delta: Vec<Option<usize>>,
     /// For every vector, what is its adjoint.
     pub vector_adjoint: Vec<Option<Adjoint>>,
     /// How many adjoints `[H]` per row are summed over the steps where they are made.
@@ -190,7 +190,7 @@ pub struct Compiled {
 }
 
 /// How to cut a graph into stages: what can be loaded where, and where values that cross stages are parked.
-pub(super) struct Cut<'a> {
+pub(super) struct StageCut<'a> {
     pub graph: &'a Graph,
     /// The first stage in which each node can be known.
     pub level: &'a [usize],
@@ -202,7 +202,7 @@ pub(super) struct Cut<'a> {
     pub unpark: &'a dyn Fn(usize) -> Load,
 }
 
-impl Cut<'_> {
+impl StageCut<'_> {
     /// Programs for `stages` stages that leave every output in its place; parks from number `parked` on and returns how
     /// many places are taken at the end.
     pub fn programs(
@@ -236,7 +236,9 @@ impl Cut<'_> {
                 open.extend(self.graph.operands(id));
             }
         }
-        let programs = { wanted.iter().enumerate() }
+        let programs = wanted
+            .iter()
+            .enumerate()
             .map(|(stage, outputs)| self.program(stage, outputs, &parking))
             .collect();
         (programs, parked)
@@ -262,7 +264,7 @@ impl Cut<'_> {
     /// The instructions of a stage, in the order of the nodes.
     fn program(&self, stage: usize, outputs: &[(Store, Id)], parking: &[(Id, usize)]) -> Program {
         let leaf = |id: Id| {
-            let parked = || { parking.iter() }.find(|p| p.0 == id && self.level[id] < stage);
+            let parked = || parking.iter().find(|p| p.0 == id && self.level[id] < stage);
             (self.load)(id, stage).or_else(|| parked().map(|p| (self.unpark)(p.1)))
         };
         let mut needed = vec![false; self.graph.len()];

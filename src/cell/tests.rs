@@ -255,9 +255,9 @@ fn a_long_chain_of_shared_values_compiles_at_once() {
     assert!(cell.equations(&compiled.backward).len() < 1 << 20);
 }
 
-/// What is kept may only lie where the product lay if no unit's values are read for another one.
+/// What is saved may only lie where the product lay if no unit's values are read for another one.
 #[test]
-fn what_is_kept_takes_the_room_of_the_product_where_units_are_apart() {
+fn saved_values_take_the_place_of_the_product_where_units_are_apart() {
     let over = |text: &str| Cell::parse("c", text).unwrap().compile().over_projection;
     assert!(over(
         "state h\nz = sigmoid(linear(x, h))\nh = z * h + 1 - z\n"

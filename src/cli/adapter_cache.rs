@@ -12,17 +12,17 @@ use wgrnn::{Error, Result};
 
 /// Whom an entry is of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Key {
+pub struct AdapterKey {
     adapter: String,
     backend: String,
     driver: String,
     build: String,
 }
 
-impl Key {
+impl AdapterKey {
     /// An adapter with this build.
-    pub fn new(adapter: &Adapter) -> Key {
-        Key {
+    pub fn new(adapter: &Adapter) -> AdapterKey {
+        AdapterKey {
             adapter: adapter.name.clone(),
             backend: adapter.backend.clone(),
             driver: adapter.driver.clone(),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Arg, ArgMatches, Command, value_parser};
 use pollster::block_on;
 use serde_json::json;
-use wgrnn::data::{Body, Source, Vocabulary};
+use wgrnn::data::{Dataset, TextSource, Vocabulary};
 use wgrnn::train::{Dynamic, Evaluation, Evaluator, Learner, Unknown, state};
 use wgrnn::{Error, Result};
 
@@ -69,16 +69,17 @@ fn number(name: &'static str) -> Arg {
 pub fn run(m: &ArgMatches) -> Result<()> {
     let loaded = Loaded::from_args(m)?;
     let files: Vec<PathBuf> = m.get_many("text").unwrap_or_default().cloned().collect();
-    let corpus = text::open(&Source::Files(files), None)?;
+    let corpus = text::open(&TextSource::Files(files), None)?;
     let vocabulary = &loaded.saved.about.vocabulary;
-    let body = text::body(&corpus, vocabulary, &loaded.settings)?;
+    let dataset = text::dataset(&corpus, vocabulary, &loaded.settings)?;
     if let Some(lr) = m.get_one::<f64>("dynamic") {
-        let mut found = dynamic(m, &loaded, *lr, &body)?;
-        found.unknown = unknown(vocabulary, &body)?;
+        let mut found = dynamic(m, &loaded, *lr, &dataset)?;
+        found.unknown = unknown(vocabulary, &dataset)?;
         return report(m, &loaded, &found, &corpus.name);
     }
     let batch = m.get_one::<u64>("batch").map_or(32, |b| *b as usize);
-    let mut evaluator = Evaluator::new(&loaded.spec, body, batch)?.apart(vocabulary.unknown_id());
+    let mut evaluator =
+        Evaluator::new(&loaded.spec, dataset, batch)?.apart(vocabulary.unknown_id());
     let plan = evaluator.plan().clone();
     memory::check("the evaluation", plan.bytes(), |_| "lower --batch".into())?;
     let parameters = state::weights(&plan, &loaded.checkpoint).map_err(|e| loaded.named(e))?;
@@ -88,7 +89,7 @@ pub fn run(m: &ArgMatches) -> Result<()> {
 }
 
 /// The model's loss while it learns from the text.
-fn dynamic(m: &ArgMatches, loaded: &Loaded, lr: f64, body: &Body) -> Result<Evaluation> {
+fn dynamic(m: &ArgMatches, loaded: &Loaded, lr: f64, dataset: &Dataset) -> Result<Evaluation> {
     let decay = m.get_one::<f64>("dynamic-decay").copied().unwrap_or(0.0);
     for (name, value, most) in [("dynamic", lr, f64::MAX), ("dynamic-decay", decay, 1.0)] {
         if !(0.0..=most).contains(&value) {
@@ -104,18 +105,18 @@ fn dynamic(m: &ArgMatches, loaded: &Loaded, lr: f64, body: &Body) -> Result<Eval
     let learned = match file {
         None => None,
         Some(file) => {
-            let corpus = text::open(&Source::Files(vec![file.clone()]), None)?;
+            let corpus = text::open(&TextSource::Files(vec![file.clone()]), None)?;
             let vocabulary = &loaded.saved.about.vocabulary;
-            Some(text::body(&corpus, vocabulary, &loaded.settings)?)
+            Some(text::dataset(&corpus, vocabulary, &loaded.settings)?)
         }
     };
-    let stream = |body: &Body| match body {
-        Body::Stream(tokens) => Ok(tokens.clone()),
-        Body::Lines(_) => Err(Error::usage(
+    let stream = |dataset: &Dataset| match dataset {
+        Dataset::Stream(tokens) => Ok(tokens.clone()),
+        Dataset::Lines(_) => Err(Error::usage(
             "--dynamic: learns from one window to the next, and the run's lines are sequences of their own",
         )),
     };
-    let tokens = stream(body)?;
+    let tokens = stream(dataset)?;
     let learned = learned.as_ref().map(stream).transpose()?;
     let mut learner = Learner::new(&loaded.spec, steps)?;
     let plan = learner.plan().clone();
@@ -141,8 +142,8 @@ fn dynamic(m: &ArgMatches, loaded: &Loaded, lr: f64, body: &Body) -> Result<Eval
 }
 
 /// How many predictions of a stream are of its vocabulary's unknown symbol.
-fn unknown(vocabulary: &Vocabulary, body: &Body) -> Result<Option<Unknown>> {
-    let (Some(id), Body::Stream(tokens)) = (vocabulary.unknown_id(), body) else {
+fn unknown(vocabulary: &Vocabulary, dataset: &Dataset) -> Result<Option<Unknown>> {
+    let (Some(id), Dataset::Stream(tokens)) = (vocabulary.unknown_id(), dataset) else {
         return Ok(None);
     };
     let mut count = 0;

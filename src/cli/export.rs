@@ -48,7 +48,7 @@ pub fn run(m: &ArgMatches) -> Result<()> {
     let flat = state::weights(&plan, &loaded.checkpoint).map_err(|e| loaded.named(e))?;
     let mut tensors = BTreeMap::new();
     for (name, tensor) in wgrnn::model::export(&plan, &flat) {
-        let tensor = wgrnn::train::Tensor::f32(tensor.shape, tensor.data);
+        let tensor = wgrnn::train::StoredTensor::f32(tensor.shape, tensor.data);
         tensors.insert(name, tensor);
     }
     let names: Vec<String> = tensors.keys().cloned().collect();

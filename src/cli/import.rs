@@ -6,7 +6,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use serde_json::json;
 use toml::{Table, Value};
 use wgrnn::cell::{Cell, library};
-use wgrnn::data::Source;
+use wgrnn::data::TextSource;
 use wgrnn::model::{Dims, Mode};
 use wgrnn::train::foreign::{File, Foreign, Names};
 use wgrnn::train::settings::resolve;
@@ -209,7 +209,7 @@ fn foreign(m: &ArgMatches, path: &Path, file: &File<'_>) -> Result<Imported> {
     let names: Vec<&str> = library::names().collect();
     let early = resolve(None, given.clone(), &names)?;
     let cell = text::cell(cell_name)?;
-    let corpus = text::open(&Source::Files(vec![from.clone()]), None)?;
+    let corpus = text::open(&TextSource::Files(vec![from.clone()]), None)?;
     let vocabulary = text::vocabulary(&corpus, &early)?;
 
     let named = |e: Error| Error::new(e.kind, format!("{shown}: {}", e.message));

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use wgrnn::cell::Cell;
 use wgrnn::data::Vocabulary;
-use wgrnn::train::{About, Settings, Text};
+use wgrnn::train::{About, Settings, TextRecord};
 use wgrnn::{Error, Kind, Result};
 
 use super::text;
@@ -68,7 +68,7 @@ fn changed(file: &str, what: &str, run: &Path) -> Error {
 }
 
 /// Refuses a text of which a file is gone; `again` is how another place of it is said.
-pub fn present(text: &Text, again: &str) -> Result<()> {
+pub fn present(text: &TextRecord, again: &str) -> Result<()> {
     let gone = text
         .files
         .iter()
@@ -86,7 +86,7 @@ pub fn present(text: &Text, again: &str) -> Result<()> {
 }
 
 /// Refuses a text that is not the one of before; `way` says how to train on another.
-pub fn same_text(before: &Text, now: &Text, what: &str, way: &str) -> Result<()> {
+pub fn same_text(before: &TextRecord, now: &TextRecord, what: &str, way: &str) -> Result<()> {
     if before.hash == now.hash {
         Ok(())
     } else {

@@ -15,16 +15,16 @@ const MOST_ROWS: usize = 65536;
 /// A run's footprint beside what there is.
 pub struct Verdict {
     footprint: Footprint,
-    room: Room,
+    capacity: Capacity,
     batch: usize,
     /// The largest batch that fits, looked for when it is told.
     largest_batch: Option<usize>,
     fault: Option<String>,
 }
 
-/// What there is on a device and its host.
+/// The memory that a device and its host have.
 #[derive(Clone, Debug)]
-struct Room {
+struct Capacity {
     device: String,
     /// The adapter; none for the CPU.
     gpu: Option<Arc<gpu::Device>>,
@@ -34,9 +34,9 @@ struct Room {
     host: u64,
 }
 
-impl Room {
-    fn of(device: &Device) -> Room {
-        Room {
+impl Capacity {
+    fn of(device: &Device) -> Capacity {
+        Capacity {
             device: device.name(),
             gpu: match device {
                 Device::Cpu => None,
@@ -120,13 +120,13 @@ pub fn advise(e: Error, device: &Device, batch: usize, of: impl Fn(usize) -> Res
 impl Verdict {
     /// Of the job that `of` makes for the batch that the settings ask for; `of` is asked for others too.
     pub fn new(device: &Device, job: &Job, of: impl Fn(usize) -> Result<Job>) -> Verdict {
-        let room = Room::of(device);
-        let fits = |batch| of(batch).is_ok_and(|job| room.fault(&job).is_none());
+        let capacity = Capacity::of(device);
+        let fits = |batch| of(batch).is_ok_and(|job| capacity.fault(&job).is_none());
         let largest_batch = largest(MOST_ROWS + 1, fits);
         Verdict {
-            footprint: room.footprint(job),
-            fault: room.fault(job),
-            room,
+            footprint: capacity.footprint(job),
+            fault: capacity.fault(job),
+            capacity,
             batch: job.settings.batch,
             largest_batch,
         }
@@ -134,7 +134,7 @@ impl Verdict {
 
     /// Whether a job fits a device; the largest batch is not looked for.
     pub fn fits(device: &Device, job: &Job) -> bool {
-        Room::of(device).fault(job).is_none()
+        Capacity::of(device).fault(job).is_none()
     }
 
     /// The table, a line each.
@@ -145,7 +145,7 @@ impl Verdict {
             lines.push(row(name, bytes));
         }
         lines.push(row("total", f.total()));
-        let limit = self.room.gpu.as_ref().map_or(String::new(), |gpu| {
+        let limit = self.capacity.gpu.as_ref().map_or(String::new(), |gpu| {
             let most = gpu.adapter.max_binding;
             format!("; {} binds at most {most} at once", gpu.adapter.name)
         });
@@ -153,23 +153,23 @@ impl Verdict {
             "largest slot: {} {:?}, {} bytes{limit}",
             f.largest.name, f.largest.shape, f.largest.bytes
         ));
-        let kind = if self.room.shared {
+        let kind = if self.capacity.shared {
             "memory: all of it in the host's"
         } else {
             "memory: checkpoints, text and program in the host's"
         };
         lines.push(format!(
             "{kind}, {} of {} available bytes",
-            self.room.needed(f),
-            self.room.host
+            self.capacity.needed(f),
+            self.capacity.host
         ));
         let batch = match self.largest_batch {
             Some(batch) => format!("--batch {batch} is the largest that does"),
             None => "no --batch does".to_string(),
         };
         lines.push(match &self.fault {
-            None => format!("fits {}; {batch}", self.room.device),
-            Some(fault) => format!("does not fit {}: {fault}; {batch}", self.room.device),
+            None => format!("fits {}; {batch}", self.capacity.device),
+            Some(fault) => format!("does not fit {}: {fault}; {batch}", self.capacity.device),
         });
         lines
     }
@@ -187,10 +187,10 @@ impl Verdict {
             "parameters": f.parameters,
             "bytes": bytes,
             "largest_slot": f.largest,
-            "device": self.room.device,
-            "largest_binding": self.room.gpu.as_ref().map(|gpu| gpu.adapter.max_binding),
-            "needed": self.room.needed(f),
-            "available": self.room.host,
+            "device": self.capacity.device,
+            "largest_binding": self.capacity.gpu.as_ref().map(|gpu| gpu.adapter.max_binding),
+            "needed": self.capacity.needed(f),
+            "available": self.capacity.host,
             "fits": self.fault.is_none(),
             "fault": self.fault,
             "batch": self.batch,

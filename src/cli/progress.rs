@@ -16,7 +16,7 @@ const WINDOW: Duration = Duration::from_millis(500);
 const MEMORY: f64 = 0.98;
 
 /// The display of a training run.
-pub struct Progress {
+pub struct ProgressDisplay {
     bar: Option<ProgressBar>,
     quiet: bool,
     /// Tokens since the speed was last taken.
@@ -32,9 +32,9 @@ pub struct Progress {
     printed: Instant,
 }
 
-impl Progress {
+impl ProgressDisplay {
     /// For a run whose tokens are each a `unit`.
-    pub fn new(quiet: bool, steps_per_epoch: u64, unit: &'static str) -> Progress {
+    pub fn new(quiet: bool, steps_per_epoch: u64, unit: &'static str) -> ProgressDisplay {
         let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
             let bar = ProgressBar::with_draw_target(Some(1000), ProgressDrawTarget::stderr());
             let style = ProgressStyle::with_template("{bar:24} {msg}");
@@ -42,7 +42,7 @@ impl Progress {
             bar
         });
         let now = Instant::now();
-        Progress {
+        ProgressDisplay {
             bar,
             quiet,
             tokens: 0.0,

@@ -94,7 +94,7 @@ pub fn planned(
     settings: Settings,
     spec: wgrnn::model::Spec,
     length: Length,
-    text: &text::Prepared,
+    text: &text::PreparedText,
 ) -> Result<Option<Planned>> {
     let batch = settings.batch;
     let of = jobs(settings, spec, length, text);
@@ -117,7 +117,7 @@ pub fn job(
     settings: Settings,
     spec: wgrnn::model::Spec,
     length: Length,
-    text: &text::Prepared,
+    text: &text::PreparedText,
 ) -> Result<Job> {
     let batch = settings.batch;
     fitting(device, batch, &jobs(settings, spec, length, text))
@@ -137,7 +137,7 @@ fn jobs(
     settings: Settings,
     spec: wgrnn::model::Spec,
     length: Length,
-    text: &text::Prepared,
+    text: &text::PreparedText,
 ) -> Jobs {
     let (train, validation) = (text.train.clone(), text.validation.clone());
     Box::new(move |batch| {

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use clap::ArgMatches;
 use toml::Table;
 use wgrnn::cell::library;
-use wgrnn::data::Source;
+use wgrnn::data::TextSource;
 use wgrnn::exec::Device;
 use wgrnn::train::settings::{Files, SoftmaxName, resolve};
-use wgrnn::train::{About, Checkpoint, RunWriter, Settings, State, Text, spec, state};
+use wgrnn::train::{About, Checkpoint, RunWriter, Settings, State, TextRecord, spec, state};
 use wgrnn::{Error, Kind, Result};
 
 use super::load::Loaded;
@@ -185,30 +185,30 @@ fn first_state(planned: &Planned, about: &About, checkpoint: &Checkpoint) -> Res
 }
 
 /// The text that was given, else the run's own; `again` is how another place of that is said.
-fn source(m: &ArgMatches, about: &About, again: &str) -> Result<Source> {
+fn source(m: &ArgMatches, about: &About, again: &str) -> Result<TextSource> {
     let files: Vec<PathBuf> = m.get_many("files").unwrap_or_default().cloned().collect();
     if !files.is_empty() {
-        return Ok(Source::Files(files));
+        return Ok(TextSource::Files(files));
     }
     match &about.text {
         None => Err(Error::usage(
             "the run's weights were imported, so it has no text yet: give one",
         )),
         Some(text) => match text.builtin {
-            Some((seed, chars)) => Ok(Source::Builtin { seed, chars }),
+            Some((seed, chars)) => Ok(TextSource::Builtin { seed, chars }),
             None if is_stdin(text) => Err(Error::usage(
                 "the run's text came from standard input: give it again, as a file or as -",
             )),
             None => {
                 kept::present(text, again)?;
-                Ok(Source::Files(text.files.clone()))
+                Ok(TextSource::Files(text.files.clone()))
             }
         },
     }
 }
 
 /// Where the run found its validation text.
-fn valid_again(valid: &Text, again: &str) -> Result<Files> {
+fn valid_again(valid: &TextRecord, again: &str) -> Result<Files> {
     if is_stdin(valid) {
         return Err(Error::usage(
             "the run's validation text came from standard input: give it again with --valid, as a file or as -",
@@ -219,7 +219,7 @@ fn valid_again(valid: &Text, again: &str) -> Result<Files> {
     Ok(Files(files.collect()))
 }
 
-fn is_stdin(text: &Text) -> bool {
+fn is_stdin(text: &TextRecord) -> bool {
     text.files.iter().any(|f| f.as_os_str() == "-")
 }
 
@@ -255,7 +255,7 @@ impl Sources<'_> {
                 format!("{}: {name}", self.path.display())
             };
             let (was, is) = (show(old.get(name)), show(new.get(name)));
-            let change = Change {
+            let change = ChangedSetting {
                 name,
                 section: key.section,
                 was: &was,
@@ -283,8 +283,8 @@ impl Sources<'_> {
     }
 
     /// Why a setting cannot change; nothing where it can.
-    fn reason(&self, change: &Change, before: &Settings, now: &Settings) -> Option<String> {
-        let Change { name, was, is, .. } = *change;
+    fn reason(&self, change: &ChangedSetting, before: &Settings, now: &Settings) -> Option<String> {
+        let ChangedSetting { name, was, is, .. } = *change;
         if !self.imported {
             let both = before.valid.is_some() && now.valid.is_some();
             return match name {
@@ -318,7 +318,7 @@ impl Sources<'_> {
 }
 
 /// A setting that is to have another value.
-struct Change<'a> {
+struct ChangedSetting<'a> {
     name: &'a str,
     section: &'a str,
     was: &'a str,

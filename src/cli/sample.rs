@@ -80,7 +80,8 @@ pub fn run(m: &ArgMatches) -> Result<()> {
              more",
         ));
     }
-    let prime = { vocabulary.encode(bytes) }
+    let prime = vocabulary
+        .encode(bytes)
         .map_err(|e| Error::new(e.kind, format!("--prime: {}", e.message)))?;
     let plan = Generator::plan(&loaded.spec, count).map_err(|e| loaded.named(e))?;
     let kept = if count > 1 || m.get_flag("json") {

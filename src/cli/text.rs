@@ -4,10 +4,12 @@ use std::path::{Path, PathBuf};
 
 use wgrnn::cell::constants::set_constants;
 use wgrnn::cell::{Cell, library};
-use wgrnn::data::{Body, Corpus, LeftOut, Source, VocabKind, Vocabulary, copied, plain_text};
+use wgrnn::data::{
+    Corpus, Dataset, LeftOut, TextSource, VocabKind, Vocabulary, copied, plain_text,
+};
 use wgrnn::paths;
 use wgrnn::train::settings::pairs;
-use wgrnn::train::{Settings, Text};
+use wgrnn::train::{Settings, TextRecord};
 use wgrnn::{Error, Result};
 
 use super::{losses, out};
@@ -16,32 +18,32 @@ use super::{losses, out};
 pub const BUILTIN: (u64, usize) = (1, 1_000_000);
 
 /// A text, ready to be trained on.
-pub struct Prepared {
+pub struct PreparedText {
     /// What is stored about it.
-    pub text: Text,
+    pub text: TextRecord,
     /// The same of a validation text of its own.
-    pub valid: Option<Text>,
+    pub valid: Option<TextRecord>,
     /// What is trained on.
-    pub train: Body,
+    pub train: Dataset,
     /// What is validated on, maybe nothing.
-    pub validation: Body,
+    pub validation: Dataset,
     /// The lowest loss that can be expected on the validation part, where it is known.
     pub floor: Option<f64>,
 }
 
 /// Where the text is: `files`, or the built-in corpus without any.
-pub fn source(files: &[PathBuf]) -> Source {
+pub fn source(files: &[PathBuf]) -> TextSource {
     match files {
-        [] => Source::Builtin {
+        [] => TextSource::Builtin {
             seed: BUILTIN.0,
             chars: BUILTIN.1,
         },
-        files => Source::Files(files.to_vec()),
+        files => TextSource::Files(files.to_vec()),
     }
 }
 
 /// Opens a text; what it needs of temporary files goes beside `near`, or to the system's folder for them.
-pub fn open(source: &Source, near: Option<&Path>) -> Result<Corpus> {
+pub fn open(source: &TextSource, near: Option<&Path>) -> Result<Corpus> {
     let beside = near.and_then(|path| {
         let path = std::path::absolute(path).ok()?;
         let folder = path.ancestors().skip(1).find(|folder| folder.is_dir())?;
@@ -73,32 +75,32 @@ pub fn read(path: &Path) -> Result<String> {
 
 /// Tokens of a text, split into training and validation part.
 pub fn prepare(
-    source: &Source,
+    source: &TextSource,
     corpus: &Corpus,
     vocabulary: &Vocabulary,
     settings: &Settings,
-) -> Result<Prepared> {
+) -> Result<PreparedText> {
     let valid = match &settings.valid {
         None => None,
         Some(files) => {
             check_validation(source, settings)?;
-            let source = Source::Files(files.0.iter().map(|f| paths::from_text(f)).collect());
+            let source = TextSource::Files(files.0.iter().map(|f| paths::from_text(f)).collect());
             let opened = source.open(corpus.folder())?;
             Some((source, opened))
         }
     };
-    let body = body(corpus, vocabulary, settings)?;
-    let (train, mut validation) = body.split(settings.val)?;
+    let dataset = dataset(corpus, vocabulary, settings)?;
+    let (train, mut validation) = dataset.split(settings.val)?;
     let mut valid_text = None;
     if let Some((source, corpus)) = &valid {
-        validation = validation_body(corpus, vocabulary, settings)?;
+        validation = validation_dataset(corpus, vocabulary, settings)?;
         valid_text = Some(stored(source, corpus)?);
     }
     if let Some(copied) = copied(&train, &validation)? {
         out::note(&format!("warning: {}: {copied}", corpus.name));
     }
     let floor = match (&train, &validation) {
-        (Body::Stream(train), Body::Stream(rest))
+        (Dataset::Stream(train), Dataset::Stream(rest))
             if valid.is_none() && knows_floor(vocabulary) && !rest.is_empty() =>
         {
             // The first character of the validation part is given, not predicted.
@@ -106,7 +108,7 @@ pub fn prepare(
         }
         _ => None,
     };
-    Ok(Prepared {
+    Ok(PreparedText {
         text: stored(source, corpus)?,
         valid: valid_text,
         train,
@@ -116,12 +118,12 @@ pub fn prepare(
 }
 
 /// What a run stores about a text.
-pub fn stored(source: &Source, corpus: &Corpus) -> Result<Text> {
+pub fn stored(source: &TextSource, corpus: &Corpus) -> Result<TextRecord> {
     let (files, builtin) = match source {
-        Source::Builtin { seed, chars } => (Vec::new(), Some((*seed, *chars))),
-        Source::Files(files) => (files.iter().map(|f| absolute(f)).collect(), None),
+        TextSource::Builtin { seed, chars } => (Vec::new(), Some((*seed, *chars))),
+        TextSource::Files(files) => (files.iter().map(|f| absolute(f)).collect(), None),
     };
-    Ok(Text {
+    Ok(TextRecord {
         name: corpus.name.clone(),
         hash: corpus.hash()?.to_string(),
         files,
@@ -130,11 +132,11 @@ pub fn stored(source: &Source, corpus: &Corpus) -> Result<Text> {
 }
 
 /// Refuses a validation text that cannot go with a training text from `source`, before anything is read.
-pub fn check_validation(source: &Source, settings: &Settings) -> Result<()> {
+pub fn check_validation(source: &TextSource, settings: &Settings) -> Result<()> {
     let Some(valid) = &settings.valid else {
         return Ok(());
     };
-    let Source::Files(texts) = source else {
+    let TextSource::Files(texts) = source else {
         return Err(Error::usage(
             "--valid: expected a text to train on beside it, got none; texts go before --valid, which takes all names up to \
              the next flag",
@@ -151,10 +153,14 @@ pub fn check_validation(source: &Source, settings: &Settings) -> Result<()> {
 }
 
 /// A validation text in token ids; says how much of it is unknown.
-fn validation_body(corpus: &Corpus, vocabulary: &Vocabulary, settings: &Settings) -> Result<Body> {
-    let body = body(corpus, vocabulary, settings)
+fn validation_dataset(
+    corpus: &Corpus,
+    vocabulary: &Vocabulary,
+    settings: &Settings,
+) -> Result<Dataset> {
+    let dataset = dataset(corpus, vocabulary, settings)
         .map_err(|e| Error::new(e.kind, format!("--valid: {}", e.message)))?;
-    let predictions = body.predictions();
+    let predictions = dataset.predictions();
     if predictions == 0 {
         let name = &corpus.name;
         return Err(Error::data(format!(
@@ -162,7 +168,7 @@ fn validation_body(corpus: &Corpus, vocabulary: &Vocabulary, settings: &Settings
         )));
     }
     if let Some(unknown) = vocabulary.unknown_id() {
-        let count = body.count(unknown)?;
+        let count = dataset.count(unknown)?;
         if count > 0 {
             out::note(&format!(
                 "{}: {count} of {predictions} {}s ({:.2}%) are unknown to the training text's vocabulary",
@@ -172,12 +178,12 @@ fn validation_body(corpus: &Corpus, vocabulary: &Vocabulary, settings: &Settings
             ));
         }
     }
-    Ok(body)
+    Ok(dataset)
 }
 
 /// A text in token ids; says what is strange about it, what its tokenizer loses, and what was left out.
-pub fn body(corpus: &Corpus, vocabulary: &Vocabulary, settings: &Settings) -> Result<Body> {
-    let (body, left_out, lost): (Body, _, _) = if vocabulary.of_lines() {
+pub fn dataset(corpus: &Corpus, vocabulary: &Vocabulary, settings: &Settings) -> Result<Dataset> {
+    let (dataset, left_out, lost): (Dataset, _, _) = if vocabulary.of_lines() {
         let rules = settings.line_rules();
         let (lines, left_out, lost) = corpus.lines_with_losses(vocabulary, rules)?;
         (lines.into(), left_out, lost)
@@ -202,7 +208,7 @@ pub fn body(corpus: &Corpus, vocabulary: &Vocabulary, settings: &Settings) -> Re
             out::note(&format!("{}: {count} lines {what}", corpus.name));
         }
     }
-    Ok(body)
+    Ok(dataset)
 }
 
 /// Whether a floor in nats a character says something about the loss: all characters are known.

@@ -14,7 +14,7 @@ use wgrnn::train::{About, Checkpoint, Event, Job, Length, Run, RunWriter, Traine
 use wgrnn::{Error, Kind, Result, paths};
 
 use super::plan::advise;
-use super::progress::Progress;
+use super::progress::ProgressDisplay;
 use super::ready::{Planned, Ready};
 use super::{check, flags, out, ready, resume};
 
@@ -185,7 +185,7 @@ async fn drive(
     if step == 0 {
         writer.save(0, &state.to_checkpoint(&plan, &about)?, keep)?;
     }
-    let mut progress = Progress::new(quiet, job.steps_per_epoch(), about.vocabulary.unit());
+    let mut progress = ProgressDisplay::new(quiet, job.steps_per_epoch(), about.vocabulary.unit());
     let start = Instant::now();
     // Some drivers compile a kernel when it is made, others when it first runs.
     let compiling = matches!(device, Device::Gpu(_)) && !quiet;
@@ -279,10 +279,14 @@ async fn drive(
 fn with_last_good(e: Error, run: &Run, until: Option<u64>) -> Error {
     let until = until.unwrap_or(u64::MAX);
     let steps = run.checkpoints().unwrap_or_default();
-    let paths = { steps.iter().rev() }
+    let paths = steps
+        .iter()
+        .rev()
         .filter(|step| **step <= until)
         .map(|step| run.checkpoint_path(*step));
-    let good = { paths.chain([run.best_path()]) }.find(|path| Checkpoint::load(path).is_ok());
+    let good = paths
+        .chain([run.best_path()])
+        .find(|path| Checkpoint::load(path).is_ok());
     let text = match good {
         Some(path) => format!("the last good checkpoint is {}", path.display()),
         None => "no good checkpoint is left".to_string(),

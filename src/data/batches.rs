@@ -143,10 +143,10 @@ impl Batching {
                 all.min(from.saturating_add(k.saturating_mul(n.max(1))))
             }
             (k, BatchSize::Tokens(n)) => {
-                let mut room = k.saturating_mul(n);
+                let mut remaining = k.saturating_mul(n);
                 let fits = |s: &u32| {
-                    let left = room.checked_sub(lengths.target(*s));
-                    room = left.unwrap_or(0);
+                    let left = remaining.checked_sub(lengths.target(*s));
+                    remaining = left.unwrap_or(0);
                     left.is_some()
                 };
                 let taken = sequences[from..].iter().copied().take_while(fits).count();

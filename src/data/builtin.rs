@@ -15,7 +15,7 @@ use std::ops::Range;
 
 use rand::Rng;
 
-use self::grammar::{Rule, Symbol};
+use self::grammar::{Production, Symbol};
 use self::lexicon::Lexicon;
 use crate::rng::{Purpose, Stream};
 
@@ -63,16 +63,16 @@ pub fn generate(seed: u64, chars: usize) -> Builtin {
 }
 
 /// The grammar, with symbols numbered and costs worked out.
-struct Tables(Vec<Table>);
+struct Tables(Vec<ExpansionTable>);
 
 /// The choices of one symbol, in the order of their texts.
-struct Table {
-    choices: Vec<Choice>,
+struct ExpansionTable {
+    choices: Vec<Expansion>,
     /// The shares summed up to and with each choice.
     sums: Vec<f64>,
 }
 
-struct Choice {
+struct Expansion {
     text: String,
     /// What each character of the text costs, given those before it.
     costs: Vec<f32>,
@@ -91,7 +91,7 @@ impl Tables {
         // New symbols join the list while it is walked, until it is closed.
         while let Some(symbol) = symbols.get(tables.len()) {
             let rules = grammar::rules(&lexicon, *symbol);
-            tables.push(Table::new(rules, |symbol| {
+            tables.push(ExpansionTable::new(rules, |symbol| {
                 *numbers.entry(symbol).or_insert_with(|| {
                     symbols.push(symbol);
                     symbols.len() as u32 - 1
@@ -101,7 +101,7 @@ impl Tables {
         Tables(tables)
     }
 
-    fn choose(&self, symbol: u32, stream: &mut Stream) -> &Choice {
+    fn choose(&self, symbol: u32, stream: &mut Stream) -> &Expansion {
         let table = &self.0[symbol as usize];
         let total = table.sums[table.sums.len() - 1];
         // 53 random bits, as an f64 holds them exactly.
@@ -111,8 +111,8 @@ impl Tables {
     }
 }
 
-impl Table {
-    fn new(mut rules: Vec<Rule>, mut number: impl FnMut(Symbol) -> u32) -> Self {
+impl ExpansionTable {
+    fn new(mut rules: Vec<Production>, mut number: impl FnMut(Symbol) -> u32) -> Self {
         rules.sort_by(|a, b| a.text.cmp(&b.text));
         let mut sum = 0.0;
         let sums = rules
@@ -126,19 +126,19 @@ impl Table {
         let choices = rules
             .into_iter()
             .zip(costs)
-            .map(|(rule, costs)| Choice {
+            .map(|(rule, costs)| Expansion {
                 then: rule.then.iter().rev().map(|s| number(*s)).collect(),
                 text: rule.text,
                 costs,
             })
             .collect();
-        Table { choices, sums }
+        ExpansionTable { choices, sums }
     }
 }
 
 /// The cost of each character of each rule's text: -ln (share that goes on with this character / share so far). Rules are
 /// sorted, so those that share a beginning stand together; none is the beginning of another.
-fn costs(rules: &[Rule]) -> Vec<Vec<f32>> {
+fn costs(rules: &[Production]) -> Vec<Vec<f32>> {
     let mut costs: Vec<Vec<f32>> = vec![Vec::new(); rules.len()];
     // Runs of rules that agree in their first `at` characters.
     let mut open = vec![(0..rules.len(), 0)];

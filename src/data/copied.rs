@@ -6,7 +6,7 @@ use std::hash::BuildHasher;
 
 use foldhash::fast::FixedState;
 
-use super::body::Body;
+use super::dataset::Dataset;
 use super::lines::Lines;
 use super::tokens::Tokens;
 use crate::error::Result;
@@ -50,10 +50,10 @@ impl fmt::Display for Copied {
 ///
 /// # Errors
 /// `Kind::Io` when ids that lie in a file cannot be read.
-pub fn copied(train: &Body, validation: &Body) -> Result<Option<Copied>> {
+pub fn copied(train: &Dataset, validation: &Dataset) -> Result<Option<Copied>> {
     let (found, share) = match (train, validation) {
-        (Body::Stream(train), Body::Stream(rest)) => (stream(train, rest)?, 4),
-        (Body::Lines(train), Body::Lines(rest)) => (lines(train, rest)?, 2),
+        (Dataset::Stream(train), Dataset::Stream(rest)) => (stream(train, rest)?, 4),
+        (Dataset::Lines(train), Dataset::Lines(rest)) => (lines(train, rest)?, 2),
         _ => return Ok(None),
     };
     Ok(Some(found).filter(|c| c.found > 0 && c.found * share >= c.of))
@@ -163,7 +163,7 @@ mod tests {
     }
 
     fn of(train: &[u32], rest: &[u32]) -> Option<Copied> {
-        let tokens = |ids: &[u32]| Body::from(Tokens::from(ids.to_vec()));
+        let tokens = |ids: &[u32]| Dataset::from(Tokens::from(ids.to_vec()));
         copied(&tokens(train), &tokens(rest)).unwrap()
     }
 
@@ -201,7 +201,7 @@ mod tests {
                 .map(|n| drawn(5 + n as usize % 7, 1000 * seed + n))
                 .collect()
         };
-        let lines = |lists: &[Vec<u32>]| Body::from(Lines::from_lists(lists, 20, 21).unwrap());
+        let lines = |lists: &[Vec<u32>]| Dataset::from(Lines::from_lists(lists, 20, 21).unwrap());
         let (one, two) = (lists(1), lists(2));
         assert_eq!(copied(&lines(&one), &lines(&two)).unwrap(), None);
         let both = [one.clone(), two[50..150].to_vec()].concat();

@@ -13,7 +13,7 @@ const BUFFER: usize = 256 << 10;
 
 /// Why a text could not be read.
 #[derive(Debug)]
-pub(super) enum Fault {
+pub(super) enum ReadFault {
     /// The reading itself failed.
     Io(io::Error),
     /// The compressed bytes end too early; the format.
@@ -24,7 +24,7 @@ pub(super) enum Fault {
 
 /// The text that bytes stand for, decompressed where they are compressed.
 pub(super) struct Decompressed<'a> {
-    inner: Inner<'a>,
+    inner: Decompressor<'a>,
     /// Whether the raw bytes came to their end.
     ended: Rc<Cell<bool>>,
     /// Whether reading the raw bytes failed.
@@ -33,7 +33,7 @@ pub(super) struct Decompressed<'a> {
 
 type Raw<'a> = BufReader<Watched<'a>>;
 
-enum Inner<'a> {
+enum Decompressor<'a> {
     Plain(Raw<'a>),
     Gzip(Box<Gzip<'a>>),
     Zstd(Box<Zstd<'a>>),
@@ -41,7 +41,7 @@ enum Inner<'a> {
 
 impl<'a> Decompressed<'a> {
     /// Looks at the first bytes of `raw`.
-    pub fn new(raw: Box<dyn Read + 'a>) -> Result<Self, Fault> {
+    pub fn new(raw: Box<dyn Read + 'a>) -> Result<Self, ReadFault> {
         let (ended, failed) = (Rc::default(), Rc::default());
         let watched = Watched {
             raw,
@@ -50,17 +50,17 @@ impl<'a> Decompressed<'a> {
             failed: Rc::clone(&failed),
         };
         let mut raw = BufReader::with_capacity(BUFFER, watched);
-        raw.get_mut().look_ahead(4).map_err(Fault::Io)?;
+        raw.get_mut().look_ahead(4).map_err(ReadFault::Io)?;
         let inner = match raw.get_ref().first.as_slice() {
-            [0x1f, 0x8b, ..] => Inner::Gzip(Box::new(Gzip(Some(GzDecoder::new(raw))))),
+            [0x1f, 0x8b, ..] => Decompressor::Gzip(Box::new(Gzip(Some(GzDecoder::new(raw))))),
             [0x28, 0xb5, 0x2f, 0xfd] | [0x50..=0x5f, 0x2a, 0x4d, 0x18] => {
-                Inner::Zstd(Box::new(Zstd {
+                Decompressor::Zstd(Box::new(Zstd {
                     raw,
                     frame: FrameDecoder::new(),
                     open: false,
                 }))
             }
-            _ => Inner::Plain(raw),
+            _ => Decompressor::Plain(raw),
         };
         Ok(Decompressed {
             inner,
@@ -72,14 +72,14 @@ impl<'a> Decompressed<'a> {
     /// The program that decompresses it, where it is compressed.
     pub fn packed(&self) -> Option<&'static str> {
         match self.inner {
-            Inner::Plain(_) => None,
-            Inner::Gzip(_) => Some("gzip"),
-            Inner::Zstd(_) => Some("zstd"),
+            Decompressor::Plain(_) => None,
+            Decompressor::Gzip(_) => Some("gzip"),
+            Decompressor::Zstd(_) => Some("zstd"),
         }
     }
 
     /// Fills `bytes` as far as the text goes; less than all of them at its end.
-    pub fn fill(&mut self, bytes: &mut [u8]) -> Result<usize, Fault> {
+    pub fn fill(&mut self, bytes: &mut [u8]) -> Result<usize, ReadFault> {
         let mut filled = 0;
         while filled < bytes.len() {
             match self.read(&mut bytes[filled..])? {
@@ -90,19 +90,19 @@ impl<'a> Decompressed<'a> {
         Ok(filled)
     }
 
-    fn read(&mut self, bytes: &mut [u8]) -> Result<usize, Fault> {
+    fn read(&mut self, bytes: &mut [u8]) -> Result<usize, ReadFault> {
         let (format, read) = match &mut self.inner {
-            Inner::Plain(raw) => return retry(|| raw.read(bytes)).map_err(Fault::Io),
-            Inner::Gzip(gzip) => ("gzip", retry(|| gzip.read(bytes))),
-            Inner::Zstd(zstd) => ("zstd", zstd.read(bytes)),
+            Decompressor::Plain(raw) => return retry(|| raw.read(bytes)).map_err(ReadFault::Io),
+            Decompressor::Gzip(gzip) => ("gzip", retry(|| gzip.read(bytes))),
+            Decompressor::Zstd(zstd) => ("zstd", zstd.read(bytes)),
         };
         read.map_err(|e| match (self.failed.get(), self.ended.get()) {
-            (true, _) => Fault::Io(e),
+            (true, _) => ReadFault::Io(e),
             // gzip says so itself; zstd has many ways to, all of them at the end of the bytes.
             (_, true) if format == "zstd" || e.kind() == io::ErrorKind::UnexpectedEof => {
-                Fault::Short(format)
+                ReadFault::Short(format)
             }
-            _ => Fault::Damaged(format, e.to_string().replace('\n', " ")),
+            _ => ReadFault::Damaged(format, e.to_string().replace('\n', " ")),
         })
     }
 }

@@ -244,8 +244,8 @@ impl LinesWriter {
     }
 
     fn tokens(&mut self, ids: &[u32]) -> Result<()> {
-        let room = self.most().saturating_sub(self.length);
-        let ids_taken = &ids[..room.min(ids.len() as u64) as usize];
+        let remaining = self.most().saturating_sub(self.length);
+        let ids_taken = &ids[..remaining.min(ids.len() as u64) as usize];
         self.length += ids.len() as u64;
         // A line that is sure to be taken need not wait.
         if self.rules.max == 0 || self.rules.long == LongLines::Cut {
@@ -325,7 +325,7 @@ impl LinesWriter {
 mod tests {
     use super::*;
     use crate::data::vocab::{Recipe, VocabKind};
-    use crate::data::{Corpus, Source};
+    use crate::data::{Corpus, TextSource};
     use crate::error::Kind;
     use std::fs;
 
@@ -335,7 +335,7 @@ mod tests {
         for (n, text) in texts.iter().enumerate() {
             fs::write(path(n), text).unwrap();
         }
-        let corpus = { Source::Files((0..texts.len()).map(path).collect()) }
+        let corpus = TextSource::Files((0..texts.len()).map(path).collect())
             .open(dir.path())
             .unwrap();
         let recipe = Recipe {
@@ -424,16 +424,15 @@ mod tests {
     #[test]
     fn a_text_without_lines_is_refused() {
         let (_dir, corpus, v) = open(&["a b c\n"]);
-        let e = {
-            corpus.lines(
+        let e = corpus
+            .lines(
                 &v,
                 LineRules {
                     max: 2,
                     long: LongLines::Drop,
                 },
             )
-        }
-        .unwrap_err();
+            .unwrap_err();
         assert_eq!(e.kind, Kind::Data);
         assert!(
             e.message.ends_with("found none (0 empty, 1 too long)"),

@@ -1,10 +1,10 @@
 //! Text on its way to a model: corpus -> vocabulary -> token ids -> minibatches. Stands apart from the rest.
 
 pub mod batches;
-pub mod body;
 pub mod builtin;
 mod census;
 mod copied;
+pub mod dataset;
 mod decompress;
 mod format;
 pub mod lines;
@@ -18,15 +18,15 @@ pub mod tokens;
 pub mod vocab;
 
 pub use batches::{BatchSize, Batching, Lengths, LineBatches, LineOrder, Padding};
-pub use body::Body;
 pub use builtin::Builtin;
 pub use copied::{Copied, copied};
+pub use dataset::Dataset;
 pub use format::plain_text;
 pub use lines::{LeftOut, LineRules, Lines, LongLines};
-pub use packed::Packed;
+pub use packed::PackedSequences;
 pub use segments::Segments;
-pub use source::{Corpus, Source};
+pub use source::{Corpus, TextSource};
 pub use split::{Split, split, split_lines};
-pub use stream::{Carry, Minibatch, Streams};
+pub use stream::{Minibatch, StateCarry, Streams};
 pub use tokens::{Tokens, TokensWriter};
 pub use vocab::{Decoder, Recipe, VocabKind, Vocabulary};

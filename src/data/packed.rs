@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 /// Sequence b reads `<s> w1 .. wn` and predicts `w1 .. wn </s>`. The rows of step t are
 /// `starts[t]..starts[t + 1]`; row b of them belongs to sequence b, as their number never grows from step to step.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Packed {
+pub struct PackedSequences {
     /// [T+1]: the first row of each step, and N.
     pub starts: Vec<usize>,
     /// The inputs `[N]`.
@@ -20,13 +20,13 @@ pub struct Packed {
     pub lines: Vec<u32>,
 }
 
-impl Packed {
+impl PackedSequences {
     /// The lines whose numbers are `batch`; equally long ones stay in its order.
     ///
     /// # Errors
     /// `Kind::Internal` for no lines, or for one that there is not; `Kind::Io` when tokens that lie in a file cannot be
     /// read.
-    pub fn new(lines: &Lines, batch: &[u32]) -> Result<Packed> {
+    pub fn new(lines: &Lines, batch: &[u32]) -> Result<PackedSequences> {
         if batch.is_empty() || batch.iter().any(|line| *line as usize >= lines.len()) {
             return Err(Error::internal(format!(
                 "a minibatch of {} of {} lines was to be made",
@@ -65,7 +65,7 @@ impl Packed {
                 input = *token;
             }
         }
-        Ok(Packed {
+        Ok(PackedSequences {
             starts,
             ids,
             targets,
@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn longest_first_and_step_after_step() {
         let lines = Lines::from_lists(&[vec![1], vec![2, 3, 4], vec![5, 6]], START, END).unwrap();
-        let p = Packed::new(&lines, &[0, 1, 2]).unwrap();
+        let p = PackedSequences::new(&lines, &[0, 1, 2]).unwrap();
         assert_eq!(p.lines, [1, 2, 0]);
         assert_eq!(p.starts, [0, 3, 6, 8, 9]);
         assert_eq!(p.ids, [90, 90, 90, 2, 5, 1, 3, 6, 4]);
@@ -119,7 +119,10 @@ mod tests {
         assert_eq!((p.steps(), p.batch(), p.rows(), p.padded()), (4, 3, 9, 12));
         assert_eq!([0, 1, 2, 3].map(|t| p.active(t)), [3, 3, 2, 1]);
         for bad in [&[][..], &[3]] {
-            assert_eq!(Packed::new(&lines, bad).unwrap_err().kind, Kind::Internal);
+            assert_eq!(
+                PackedSequences::new(&lines, bad).unwrap_err().kind,
+                Kind::Internal
+            );
         }
     }
 
@@ -128,7 +131,7 @@ mod tests {
         fn every_sequence_comes_back(lists in proptest::collection::vec(proptest::collection::vec(0u32..90, 1..12), 1..20)) {
             let lines = Lines::from_lists(&lists, START, END).unwrap();
             let batch: Vec<u32> = (0..lists.len() as u32).rev().collect();
-            let p = Packed::new(&lines, &batch).unwrap();
+            let p = PackedSequences::new(&lines, &batch).unwrap();
             prop_assert_eq!(p.starts[0], 0);
             prop_assert_eq!(p.starts[p.steps()], p.rows());
             prop_assert!((1..p.steps()).all(|t| p.active(t) <= p.active(t - 1) && p.active(t) > 0));

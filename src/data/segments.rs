@@ -1,6 +1,6 @@
 //! Evaluation that does not depend on the batch size: fixed segments, each with a warm-up of its own.
 
-use super::stream::{Carry, Minibatch, check_sizes};
+use super::stream::{Minibatch, StateCarry, check_sizes};
 use super::tokens::Tokens;
 use crate::error::{Error, Result};
 
@@ -17,7 +17,7 @@ pub struct Segments {
 
 /// One segment: the predictions it makes, of which it counts those from `counted` on.
 #[derive(Clone, Copy)]
-struct Segment {
+struct ScoredSegment {
     /// Position of the first input.
     start: usize,
     /// Position of the first input whose prediction counts.
@@ -51,9 +51,9 @@ impl Segments {
         self.predictions().div_ceil(SEGMENT)
     }
 
-    fn segment(&self, index: usize) -> Segment {
+    fn segment(&self, index: usize) -> ScoredSegment {
         let counted = index * SEGMENT;
-        Segment {
+        ScoredSegment {
             start: counted.saturating_sub(WARM_UP),
             counted,
             end: (counted + SEGMENT).min(self.predictions()),
@@ -73,7 +73,7 @@ impl Segments {
         check_sizes(steps, batch)?;
         let count = self.max_batch();
         Ok((0..count).step_by(batch).flat_map(move |first| {
-            let rows: Vec<Segment> = (first..count.min(first.saturating_add(batch)))
+            let rows: Vec<ScoredSegment> = (first..count.min(first.saturating_add(batch)))
                 .map(|index| self.segment(index))
                 .collect();
             let longest = rows.iter().map(|s| s.end - s.start).max().unwrap_or(0);
@@ -85,7 +85,7 @@ impl Segments {
     /// Steps `from` to `from + steps` of the segments in `rows`, padded to `batch` rows.
     fn window(
         &self,
-        rows: &[Segment],
+        rows: &[ScoredSegment],
         from: usize,
         steps: usize,
         batch: usize,
@@ -112,7 +112,11 @@ impl Segments {
             batch,
             ids,
             weights: Some(weights),
-            carry: if first { Carry::Reset } else { Carry::Keep },
+            carry: if first {
+                StateCarry::Reset
+            } else {
+                StateCarry::Keep
+            },
         })
     }
 }
@@ -133,8 +137,8 @@ mod tests {
             let m = m.unwrap();
             assert_eq!((m.steps, m.batch), (t, b));
             assert_eq!(m.ids.len(), (t + 1) * b);
-            assert!(i > 0 || m.carry == Carry::Reset);
-            if m.carry == Carry::Reset {
+            assert!(i > 0 || m.carry == StateCarry::Reset);
+            if m.carry == StateCarry::Reset {
                 state.fill((0, 0, true));
             }
             let weights = m.weights.as_ref().unwrap();

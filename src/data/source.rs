@@ -11,18 +11,18 @@ use std::sync::OnceLock;
 
 use super::builtin;
 use super::census::Census;
-use super::decompress::{Decompressed, Fault};
+use super::decompress::{Decompressed, ReadFault};
 use super::format::{Format, HEAD};
 use super::lines::{LeftOut, LineRules, Lines, LinesWriter};
-use super::store::{IN_MEMORY, Store, StoreWriter};
+use super::store::{ByteStore, IN_MEMORY, StoreWriter};
 use super::tokens::{Tokens, TokensWriter};
-use super::vocab::{Counter, Encoded, Encoder, Losses, Recipe, VocabKind, Vocabulary};
+use super::vocab::{Counter, DecodingLosses, Encoded, Encoder, Recipe, VocabKind, Vocabulary};
 use crate::error::{Error, Kind, Result};
 use facts::Facts;
 
 /// Where a text comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
+pub enum TextSource {
     /// Generated: see [`builtin`].
     Builtin {
         /// The seed.
@@ -45,7 +45,7 @@ pub struct Corpus {
     pub name: String,
     /// Nats that each character costs under the process that made it, for a generated text.
     costs: Option<Vec<f32>>,
-    parts: Vec<Part>,
+    parts: Vec<TextFile>,
     /// Where temporary files go.
     folder: PathBuf,
     hash: OnceLock<String>,
@@ -57,7 +57,7 @@ pub struct Corpus {
 
 /// A file of a text.
 #[derive(Debug)]
-struct Part {
+struct TextFile {
     name: String,
     bytes: Bytes,
     /// Where a command finds it; standard input is gone.
@@ -69,11 +69,11 @@ enum Bytes {
     /// A file that can be opened again.
     File(PathBuf),
     /// What can be read but once, kept.
-    Kept(Store),
+    Kept(ByteStore),
 }
 
 /// What a pass does with the text.
-trait Reader {
+trait TextPass {
     /// Whether any bytes will do.
     fn any_bytes(&self) -> bool;
     fn feed(&mut self, bytes: &[u8]) -> Result<()>;
@@ -81,7 +81,7 @@ trait Reader {
     fn end_file(&mut self) -> Result<()>;
 }
 
-impl Reader for Counter {
+impl TextPass for Counter {
     fn any_bytes(&self) -> bool {
         self.kind() == VocabKind::Byte
     }
@@ -98,7 +98,7 @@ impl Reader for Counter {
 /// Bytes of a block.
 const BLOCK: usize = 1 << 20;
 
-impl Source {
+impl TextSource {
     /// Opens the text. What can be read but once, such as standard input, is copied: to memory, or where it is long to a
     /// temporary file in `folder`, where ids of a long text go too.
     ///
@@ -114,14 +114,14 @@ impl Source {
     /// As [`open`](Self::open).
     pub fn open_with(&self, folder: &Path, stdin: &mut dyn Read) -> Result<Corpus> {
         let (parts, costs) = match self {
-            Source::Builtin { seed, chars } => {
+            TextSource::Builtin { seed, chars } => {
                 let made = builtin::generate(*seed, *chars);
                 let name = format!("built-in (seed {seed}, {chars} characters)");
-                let bytes = Bytes::Kept(Store::Memory(made.text.into_bytes().into()));
+                let bytes = Bytes::Kept(ByteStore::Memory(made.text.into_bytes().into()));
                 let path = None;
-                (vec![Part { name, bytes, path }], Some(made.costs))
+                (vec![TextFile { name, bytes, path }], Some(made.costs))
             }
-            Source::Files(paths) => {
+            TextSource::Files(paths) => {
                 let parts = paths.iter().map(|path| open(path, folder, stdin));
                 (parts.collect::<Result<_>>()?, None)
             }
@@ -142,11 +142,11 @@ impl Source {
     }
 }
 
-fn open(path: &Path, folder: &Path, stdin: &mut dyn Read) -> Result<Part> {
+fn open(path: &Path, folder: &Path, stdin: &mut dyn Read) -> Result<TextFile> {
     if path == Path::new("-") {
         let name = "standard input".to_string();
         let bytes = Bytes::Kept(keep(&name, folder, stdin)?);
-        return Ok(Part {
+        return Ok(TextFile {
             name,
             bytes,
             path: None,
@@ -169,11 +169,11 @@ fn open(path: &Path, folder: &Path, stdin: &mut dyn Read) -> Result<Part> {
         Bytes::Kept(keep(&name, folder, &mut file)?)
     };
     let path = Some(path.to_path_buf());
-    Ok(Part { name, bytes, path })
+    Ok(TextFile { name, bytes, path })
 }
 
 /// Copies all that `from` has.
-fn keep(name: &str, folder: &Path, from: &mut dyn Read) -> Result<Store> {
+fn keep(name: &str, folder: &Path, from: &mut dyn Read) -> Result<ByteStore> {
     let mut writer = StoreWriter::new(folder, IN_MEMORY);
     let mut block = vec![0; BLOCK];
     loop {
@@ -186,22 +186,24 @@ fn keep(name: &str, folder: &Path, from: &mut dyn Read) -> Result<Store> {
     }
 }
 
-/// Reads a [`Store`] from its beginning.
+/// Reads a [`ByteStore`] from its beginning.
 struct StoreReader<'a> {
-    store: &'a Store,
+    store: &'a ByteStore,
     at: u64,
 }
 
 impl Read for StoreReader<'_> {
     fn read(&mut self, bytes: &mut [u8]) -> std::io::Result<usize> {
         let count = (bytes.len() as u64).min(self.store.len() - self.at) as usize;
-        { self.store.read(self.at, &mut bytes[..count]) }.map_err(std::io::Error::other)?;
+        self.store
+            .read(self.at, &mut bytes[..count])
+            .map_err(std::io::Error::other)?;
         self.at += count as u64;
         Ok(count)
     }
 }
 
-impl Part {
+impl TextFile {
     fn decompressed(&self) -> Result<Decompressed<'_>> {
         let raw: Box<dyn Read> = match &self.bytes {
             Bytes::File(path) => {
@@ -212,14 +214,14 @@ impl Part {
         Decompressed::new(raw).map_err(|fault| self.error(fault))
     }
 
-    fn error(&self, fault: Fault) -> Error {
+    fn error(&self, fault: ReadFault) -> Error {
         let name = &self.name;
         match fault {
-            Fault::Io(e) => Error::io("read", Path::new(name), &e),
-            Fault::Short(format) => Error::data(format!(
+            ReadFault::Io(e) => Error::io("read", Path::new(name), &e),
+            ReadFault::Short(format) => Error::data(format!(
                 "{name}: the {format} data is cut short: expected more bytes, found the end of the file"
             )),
-            Fault::Damaged(format, why) => {
+            ReadFault::Damaged(format, why) => {
                 Error::data(format!("{name}: the {format} data is damaged: {why}"))
             }
         }
@@ -250,7 +252,7 @@ impl Corpus {
             return Ok(hash);
         }
         struct Nothing;
-        impl Reader for Nothing {
+        impl TextPass for Nothing {
             fn any_bytes(&self) -> bool {
                 true
             }
@@ -266,7 +268,7 @@ impl Corpus {
     }
 
     /// Reads the whole text once. A fault of the reader waits until it is known whether the text is still the same.
-    fn pass(&self, reader: &mut dyn Reader) -> Result<()> {
+    fn pass(&self, reader: &mut dyn TextPass) -> Result<()> {
         let mut hasher = blake3::Hasher::new();
         let mut fault = None;
         let mut block = vec![0; BLOCK];
@@ -298,7 +300,8 @@ impl Corpus {
                         0 => reader.end_file(),
                         _ => reader.feed(bytes),
                     };
-                    fault = { read.err() }
+                    fault = read
+                        .err()
                         .map(|e| self.explained(part, &census, text.packed(), bytes, e));
                 }
                 if count == 0 {
@@ -360,13 +363,13 @@ impl Corpus {
     ///
     /// # Errors
     /// As [`encode`](Self::encode).
-    pub fn encode_with_losses(&self, vocabulary: &Vocabulary) -> Result<(Tokens, Losses)> {
-        struct Writing<'a> {
+    pub fn encode_with_losses(&self, vocabulary: &Vocabulary) -> Result<(Tokens, DecodingLosses)> {
+        struct TokensPass<'a> {
             encoder: Encoder<'a>,
             found: Encoded,
             writer: TokensWriter,
         }
-        impl Reader for Writing<'_> {
+        impl TextPass for TokensPass<'_> {
             fn any_bytes(&self) -> bool {
                 self.encoder.kind() == VocabKind::Byte
             }
@@ -381,14 +384,17 @@ impl Corpus {
                 self.writer.write(&self.found.ids)
             }
         }
-        let mut writing = Writing {
+        let mut writing = TokensPass {
             encoder: Encoder::new(vocabulary),
             found: Encoded::default(),
             writer: TokensWriter::new(&self.folder, vocabulary.len()),
         };
         self.pass(&mut writing)?;
         writing.found.clear();
-        let losses = { writing.encoder.finish(&mut writing.found) }.map_err(|e| self.named(e))?;
+        let losses = writing
+            .encoder
+            .finish(&mut writing.found)
+            .map_err(|e| self.named(e))?;
         writing.writer.write(&writing.found.ids)?;
         Ok((writing.writer.finish()?, losses))
     }
@@ -412,13 +418,13 @@ impl Corpus {
         &self,
         vocabulary: &Vocabulary,
         rules: LineRules,
-    ) -> Result<(Lines, LeftOut, Losses)> {
-        struct Writing<'a> {
+    ) -> Result<(Lines, LeftOut, DecodingLosses)> {
+        struct LinesPass<'a> {
             encoder: Encoder<'a>,
             found: Encoded,
             writer: LinesWriter,
         }
-        impl Reader for Writing<'_> {
+        impl TextPass for LinesPass<'_> {
             fn any_bytes(&self) -> bool {
                 self.encoder.kind() == VocabKind::Byte
             }
@@ -435,13 +441,16 @@ impl Corpus {
                 Ok(())
             }
         }
-        let mut writing = Writing {
+        let mut writing = LinesPass {
             encoder: Encoder::new(vocabulary),
             found: Encoded::default(),
             writer: LinesWriter::new(&self.folder, vocabulary, rules)?,
         };
         self.pass(&mut writing)?;
-        let losses = { writing.encoder.finish(&mut writing.found) }.map_err(|e| self.named(e))?;
+        let losses = writing
+            .encoder
+            .finish(&mut writing.found)
+            .map_err(|e| self.named(e))?;
         let (lines, left_out) = writing.writer.finish().map_err(|e| self.named(e))?;
         Ok((lines, left_out, losses))
     }

@@ -14,7 +14,7 @@ pub(super) const IN_MEMORY: usize = 64 << 20;
 
 /// Written bytes. A clone shares them.
 #[derive(Clone)]
-pub(super) enum Store {
+pub(super) enum ByteStore {
     /// In memory.
     Memory(Arc<[u8]>),
     /// In a file that has no name any more.
@@ -28,12 +28,12 @@ pub(super) enum Store {
     },
 }
 
-impl Store {
+impl ByteStore {
     /// The number of bytes.
     pub fn len(&self) -> u64 {
         match self {
-            Store::Memory(bytes) => bytes.len() as u64,
-            Store::File { len, .. } => *len,
+            ByteStore::Memory(bytes) => bytes.len() as u64,
+            ByteStore::File { len, .. } => *len,
         }
     }
 
@@ -50,21 +50,21 @@ impl Store {
             )));
         }
         match self {
-            Store::Memory(all) => {
+            ByteStore::Memory(all) => {
                 bytes.copy_from_slice(&all[at as usize..end as usize]);
                 Ok(())
             }
-            Store::File { file, folder, .. } => read_at(file, at, bytes)
+            ByteStore::File { file, folder, .. } => read_at(file, at, bytes)
                 .map_err(|e| Error::io("read the temporary file in", folder, &e)),
         }
     }
 }
 
-impl fmt::Debug for Store {
+impl fmt::Debug for ByteStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Store::Memory(bytes) => write!(f, "{} bytes in memory", bytes.len()),
-            Store::File { len, .. } => write!(f, "{len} bytes in a file"),
+            ByteStore::Memory(bytes) => write!(f, "{} bytes in memory", bytes.len()),
+            ByteStore::File { len, .. } => write!(f, "{len} bytes in a file"),
         }
     }
 }
@@ -93,7 +93,7 @@ fn read_at(_: &File, _: u64, _: &mut [u8]) -> std::io::Result<()> {
     Err(std::io::ErrorKind::Unsupported.into())
 }
 
-/// Takes bytes and becomes a [`Store`].
+/// Takes bytes and becomes a [`ByteStore`].
 pub(super) struct StoreWriter {
     folder: PathBuf,
     limit: usize,
@@ -148,13 +148,13 @@ impl StoreWriter {
     ///
     /// # Errors
     /// As [`write`](Self::write).
-    pub fn finish(mut self) -> Result<Store> {
+    pub fn finish(mut self) -> Result<ByteStore> {
         if self.file.is_some() && !self.buffer.is_empty() {
             self.flush()?;
         }
         Ok(match self.file {
-            None => Store::Memory(self.buffer.into()),
-            Some((file, len)) => Store::File {
+            None => ByteStore::Memory(self.buffer.into()),
+            Some((file, len)) => ByteStore::File {
                 file: Arc::new(file),
                 len,
                 folder: self.folder.into(),
@@ -176,7 +176,7 @@ mod tests {
             let mut writer = StoreWriter::new(dir.path(), limit);
             all.chunks(99_991).for_each(|c| writer.write(c).unwrap());
             let store = writer.finish().unwrap();
-            assert_eq!(matches!(store, Store::Memory(_)), limit == IN_MEMORY);
+            assert_eq!(matches!(store, ByteStore::Memory(_)), limit == IN_MEMORY);
             assert_eq!(store.len(), all.len() as u64);
             for (at, n) in [
                 (0, 10),

@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 
 /// What happens to the hidden state before a minibatch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Carry {
+pub enum StateCarry {
     /// The state that the minibatch before ended with goes on.
     Keep,
     /// The state begins at zero.
@@ -24,7 +24,7 @@ pub struct Minibatch {
     /// [T, B]: 1 for a prediction that counts, 0 for one that does not. None: all count.
     pub weights: Option<Vec<f32>>,
     /// Whether the state goes on from the minibatch before.
-    pub carry: Carry,
+    pub carry: StateCarry,
 }
 
 impl Minibatch {
@@ -116,9 +116,9 @@ impl Streams {
             ids,
             weights: None,
             carry: if index == 0 {
-                Carry::Reset
+                StateCarry::Reset
             } else {
-                Carry::Keep
+                StateCarry::Keep
             },
         })
     }
@@ -154,10 +154,10 @@ mod tests {
         assert_eq!(first.ids, [0, 6, 1, 7, 2, 8, 3, 9]);
         assert_eq!(first.inputs(), [0, 6, 1, 7, 2, 8]);
         assert_eq!(first.targets(), [1, 7, 2, 8, 3, 9]);
-        assert_eq!(first.carry, Carry::Reset);
+        assert_eq!(first.carry, StateCarry::Reset);
         let second = s.minibatch(1).unwrap();
         assert_eq!(second.ids, [3, 9, 4, 10, 5, 11, 6, 12]);
-        assert_eq!(second.carry, Carry::Keep);
+        assert_eq!(second.carry, StateCarry::Keep);
         assert_eq!(s.minibatch(2).unwrap(), first);
     }
 
@@ -210,7 +210,7 @@ mod tests {
                     seen[*target as usize] += 1;
                 }
                 if let Some(before) = before {
-                    prop_assert_eq!(m.carry, Carry::Keep);
+                    prop_assert_eq!(m.carry, StateCarry::Keep);
                     prop_assert_eq!(&before.ids[t * b..], &m.ids[..b]);
                 }
                 before = Some(m);

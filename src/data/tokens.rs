@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::path::Path;
 
-use super::store::{IN_MEMORY, Store, StoreWriter};
+use super::store::{ByteStore, IN_MEMORY, StoreWriter};
 use crate::error::{Error, Result};
 
 /// Token ids `[N]`, in memory or, where they are many, in a temporary file. Clones and slices share them.
@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 /// An id takes one, two or four bytes, by the size of the vocabulary.
 #[derive(Clone, Debug)]
 pub struct Tokens {
-    store: Store,
+    store: ByteStore,
     /// Bytes of an id.
     width: usize,
     /// Where this slice begins and how long it is, in ids.
@@ -32,7 +32,7 @@ impl Tokens {
 
     /// Whether they lie in a file.
     pub fn in_file(&self) -> bool {
-        matches!(self.store, Store::File { .. })
+        matches!(self.store, ByteStore::File { .. })
     }
 
     /// Bytes of memory that the ids of this slice take; none where they lie in a file.
@@ -70,7 +70,7 @@ impl Tokens {
         let from = (self.start + at as u64) * self.width as u64;
         let bytes = ids.len() * self.width;
         match &self.store {
-            Store::Memory(all) => {
+            ByteStore::Memory(all) => {
                 let from = from as usize;
                 unpack(&all[from..from + bytes], self.width, ids);
             }
@@ -114,10 +114,17 @@ fn width(vocab: usize) -> usize {
 /// Ids from their bytes, lowest first.
 fn unpack(bytes: &[u8], width: usize, ids: &mut [u32]) {
     match width {
-        1 => { ids.iter_mut().zip(bytes) }.for_each(|(id, b)| *id = u32::from(*b)),
-        2 => { ids.iter_mut().zip(bytes.as_chunks().0) }
+        1 => ids
+            .iter_mut()
+            .zip(bytes)
+            .for_each(|(id, b)| *id = u32::from(*b)),
+        2 => ids
+            .iter_mut()
+            .zip(bytes.as_chunks().0)
             .for_each(|(id, b)| *id = u32::from(u16::from_le_bytes(*b))),
-        _ => { ids.iter_mut().zip(bytes.as_chunks().0) }
+        _ => ids
+            .iter_mut()
+            .zip(bytes.as_chunks().0)
             .for_each(|(id, b)| *id = u32::from_le_bytes(*b)),
     }
 }
@@ -153,9 +160,12 @@ impl TokensWriter {
         self.buffer.clear();
         match self.width {
             1 => self.buffer.extend(ids.iter().map(|id| *id as u8)),
-            2 => { ids.iter() }
+            2 => ids
+                .iter()
                 .for_each(|id| self.buffer.extend_from_slice(&(*id as u16).to_le_bytes())),
-            _ => { ids.iter() }.for_each(|id| self.buffer.extend_from_slice(&id.to_le_bytes())),
+            _ => ids
+                .iter()
+                .for_each(|id| self.buffer.extend_from_slice(&id.to_le_bytes())),
         }
         self.len += ids.len();
         self.writer.write(&self.buffer)
@@ -189,9 +199,11 @@ impl From<&[u32]> for Tokens {
     fn from(ids: &[u32]) -> Tokens {
         let vocab = ids.iter().max().map_or(0, |id| *id as usize + 1);
         let width = width(vocab);
-        let bytes = { ids.iter() }.flat_map(|id| id.to_le_bytes().into_iter().take(width));
+        let bytes = ids
+            .iter()
+            .flat_map(|id| id.to_le_bytes().into_iter().take(width));
         Tokens {
-            store: Store::Memory(bytes.collect()),
+            store: ByteStore::Memory(bytes.collect()),
             width,
             start: 0,
             len: ids.len(),

@@ -191,8 +191,8 @@ impl Recurrent {
     }
 
     fn source_runs(&self, source: usize) -> Vec<Run> {
-        let lanes = self.cell.sources[source].lanes.iter();
-        self.runs(lanes.map(|l| self.compiled.lane_delta[*l]))
+        let gates = self.cell.sources[source].gates.iter();
+        self.runs(gates.map(|g| self.compiled.gate_delta[*g]))
     }
 }
 

@@ -1,39 +1,41 @@
-//! In which order the pieces of a window run forward and backward when few states may be kept between them.
+//! In which order the checkpoint segments of a BPTT segment run forward and backward when few states may be kept between
+//! them. Below, a segment is a checkpoint segment.
 //!
 //! Source: Gruslys, Munos, Danihelka, Lanctot, Graves, "Memory-efficient backpropagation through time" (2016), section
-//! 3.1, with a piece of several steps in the place of one step. As many kept states as pieces, of about the square root of
-//! the steps each, are the scheme of Chen et al., "Training deep nets with sublinear memory cost" (2016).
+//! 3.1, with a segment of several steps in the place of one step. As many kept states as segments, of about the square
+//! root of the steps each, are the scheme of Chen et al., "Training deep nets with sublinear memory cost" (2016).
 
-/// What is to be done next. The current state is the one before some piece; it begins before piece 0.
+/// What is to be done next. The current state is the one before some segment; it begins before segment 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Action {
     /// Keeps the current state in a place.
     Keep(usize),
     /// Takes a kept state as the current one.
     Restore(usize),
-    /// Runs the piece after the current state, of which only the state behind it is wanted; that is then the current one.
+    /// Runs the segment after the current state, of which only the state behind it is wanted; that is then the current
+    /// one.
     Forward(usize),
-    /// Runs the piece after the current state with all that its backward pass needs, then that pass.
+    /// Runs the segment after the current state with all that its backward pass needs, then that pass.
     Backward(usize),
 }
 
-/// The least number of pieces run forward, those before a backward pass included, and the first cut, for every number of
-/// pieces up to K and of kept states up to M, the state before the first piece being one of them.
+/// The least number of segments run forward, those before a backward pass included, and the first cut, for every number
+/// of segments up to K and of kept states up to M, the state before the first segment being one of them.
 struct Table {
     kept: usize,
-    /// Cost and cut at [(pieces - 1) * M + kept - 1].
+    /// Cost and cut at [(segments - 1) * M + kept - 1].
     entries: Vec<(u64, u32)>,
 }
 
 impl Table {
-    /// C(t, 1) = t (t + 1) / 2, C(1, m) = 1, C(t, m) = min over y of y + C(t - y, m - 1) + C(y, m): the first y pieces are
-    /// run to keep the state behind them, the pieces after it go first, and then the y pieces themselves.
-    fn new(pieces: usize, kept: usize) -> Table {
+    /// C(t, 1) = t (t + 1) / 2, C(1, m) = 1, C(t, m) = min over y of y + C(t - y, m - 1) + C(y, m): the first y segments
+    /// are run to keep the state behind them, the segments after it go first, and then the y segments themselves.
+    fn new(segments: usize, kept: usize) -> Table {
         let mut table = Table {
             kept,
-            entries: Vec::with_capacity(pieces * kept),
+            entries: Vec::with_capacity(segments * kept),
         };
-        for t in 1..=pieces {
+        for t in 1..=segments {
             for m in 1..=kept {
                 let entry = match (t, m) {
                     (1, _) => (1, 0),
@@ -46,7 +48,7 @@ impl Table {
         table
     }
 
-    /// Costs are convex in the number of pieces, so that the best cut of one piece more is this one or the next.
+    /// Costs are convex in the number of segments, so that the best cut of one segment more is this one or the next.
     fn best(&self, t: usize, m: usize) -> (u64, u32) {
         let cost = |y: usize| y as u64 + self.cost(t - y, m - 1) + self.cost(y, m);
         let mut cut = (self.at(t - 1, m).1 as usize).max(1);
@@ -56,34 +58,34 @@ impl Table {
         (cost(cut), cut as u32)
     }
 
-    fn at(&self, pieces: usize, kept: usize) -> (u64, u32) {
-        self.entries[(pieces - 1) * self.kept + kept - 1]
+    fn at(&self, segments: usize, kept: usize) -> (u64, u32) {
+        self.entries[(segments - 1) * self.kept + kept - 1]
     }
 
-    fn cost(&self, pieces: usize, kept: usize) -> u64 {
-        self.at(pieces, kept).0
+    fn cost(&self, segments: usize, kept: usize) -> u64 {
+        self.at(segments, kept).0
     }
 }
 
-/// The order for `pieces` pieces, at least one, and at most `kept` kept states, at least one; every piece's backward pass
-/// comes once, from the last piece to the first.
-pub(super) fn schedule(pieces: usize, kept: usize) -> Vec<Action> {
+/// The order for `segments` segments, at least one, and at most `kept` kept states, at least one; every segment's
+/// backward pass comes once, from the last segment to the first.
+pub(super) fn schedule(segments: usize, kept: usize) -> Vec<Action> {
     let mut writer = Writer {
-        // With a state before every piece there is nothing to choose.
-        table: (kept < pieces).then(|| Table::new(pieces, kept)),
-        free: (0..kept.min(pieces)).rev().collect(),
+        // With a state before every segment there is nothing to choose.
+        table: (kept < segments).then(|| Table::new(segments, kept)),
+        free: (0..kept.min(segments)).rev().collect(),
         current: 0,
         actions: Vec::new(),
     };
     let place = writer.keep();
-    writer.write(0, pieces, place);
+    writer.write(0, segments, place);
     writer.actions
 }
 
 struct Writer {
     table: Option<Table>,
     free: Vec<usize>,
-    /// The piece that the current state stands before.
+    /// The segment that the current state stands before.
     current: usize,
     actions: Vec<Action>,
 }
@@ -95,21 +97,21 @@ impl Writer {
         place
     }
 
-    /// Makes the state before piece `to` the current one, from the state before `first` in `place`.
+    /// Makes the state before segment `to` the current one, from the state before `first` in `place`.
     fn go(&mut self, to: usize, first: usize, place: usize) {
         if self.current < first || self.current > to {
             self.actions.push(Action::Restore(place));
             self.current = first;
         }
-        for piece in self.current..to {
-            self.actions.push(Action::Forward(piece));
+        for segment in self.current..to {
+            self.actions.push(Action::Forward(segment));
         }
         self.current = to;
     }
 
-    /// `count` pieces from `first` on, the state before which is kept in `place`.
+    /// `count` segments from `first` on, the state before which is kept in `place`.
     fn write(&mut self, first: usize, count: usize, place: usize) {
-        // Not by recursion over the cuts of the later part: there may be as many as pieces.
+        // Not by recursion over the cuts of the later part: there may be as many as segments.
         let mut parts = vec![(first, count, place)];
         while let Some((first, count, place)) = parts.pop() {
             let kept = 1 + self.free.len();
@@ -125,9 +127,9 @@ impl Writer {
                 parts.push((first + cut, count - cut, behind));
                 continue;
             }
-            for piece in (first..first + count).rev() {
-                self.go(piece, first, place);
-                self.actions.push(Action::Backward(piece));
+            for segment in (first..first + count).rev() {
+                self.go(segment, first, place);
+                self.actions.push(Action::Backward(segment));
             }
             self.free.push(place);
         }
@@ -139,36 +141,36 @@ mod tests {
     use super::*;
     use std::collections::{BTreeSet, HashMap};
 
-    /// Pieces run forward by a schedule, after a check that every action may be done when it comes.
-    fn play(pieces: usize, kept: usize) -> u64 {
+    /// Segments run forward by a schedule, after a check that every action may be done when it comes.
+    fn play(segments: usize, kept: usize) -> u64 {
         let mut places = HashMap::new();
-        let (mut current, mut next, mut forward) = (0, pieces, 0);
-        for action in schedule(pieces, kept) {
+        let (mut current, mut next, mut forward) = (0, segments, 0);
+        for action in schedule(segments, kept) {
             match action {
                 Action::Keep(place) => {
                     assert!(place < kept, "place {place} of {kept}");
                     places.insert(place, current);
                 }
                 Action::Restore(place) => current = places[&place],
-                Action::Forward(piece) => {
-                    assert_eq!(piece, current);
+                Action::Forward(segment) => {
+                    assert_eq!(segment, current);
                     (current, forward) = (current + 1, forward + 1);
                 }
-                Action::Backward(piece) => {
-                    assert_eq!((piece, piece + 1), (current, next));
-                    (next, forward) = (piece, forward + 1);
+                Action::Backward(segment) => {
+                    assert_eq!((segment, segment + 1), (current, next));
+                    (next, forward) = (segment, forward + 1);
                 }
             }
         }
-        assert_eq!(next, 0, "{pieces} pieces, {kept} states");
+        assert_eq!(next, 0, "{segments} segments, {kept} states");
         forward
     }
 
     /// The cheapest way over all ways: a search over what is kept, where the state is, and what is left to go backward.
-    fn brute(pieces: usize, kept: usize) -> u64 {
-        type Node = (BTreeSet<usize>, usize, usize);
-        let mut seen: BTreeSet<Node> = BTreeSet::new();
-        let mut levels: Vec<Vec<Node>> = vec![vec![([0].into(), 0, pieces)]];
+    fn brute(segments: usize, kept: usize) -> u64 {
+        type Search = (BTreeSet<usize>, usize, usize);
+        let mut seen: BTreeSet<Search> = BTreeSet::new();
+        let mut levels: Vec<Vec<Search>> = vec![vec![([0].into(), 0, segments)]];
         for cost in 0.. {
             levels.push(Vec::new());
             while let Some((states, current, left)) = levels[cost].pop() {
@@ -201,19 +203,19 @@ mod tests {
 
     #[test]
     fn no_way_is_cheaper() {
-        for pieces in 1..=8 {
-            for kept in 1..=pieces + 1 {
-                let what = format!("{pieces} pieces, {kept} states");
-                assert_eq!(play(pieces, kept), brute(pieces, kept), "{what}");
+        for segments in 1..=8 {
+            for kept in 1..=segments + 1 {
+                let what = format!("{segments} segments, {kept} states");
+                assert_eq!(play(segments, kept), brute(segments, kept), "{what}");
             }
         }
     }
 
     #[test]
     fn the_table_is_the_minimum_over_all_cuts() {
-        let (pieces, kept) = (60, 9);
-        let table = Table::new(pieces, kept);
-        for t in 2..=pieces {
+        let (segments, kept) = (60, 9);
+        let table = Table::new(segments, kept);
+        for t in 2..=segments {
             for m in 2..=kept {
                 let cuts = (1..t).map(|y| y as u64 + table.cost(t - y, m - 1) + table.cost(y, m));
                 assert_eq!(table.cost(t, m), cuts.min().unwrap(), "C({t}, {m})");
@@ -223,11 +225,15 @@ mod tests {
 
     #[test]
     fn schedules_cost_what_the_table_says() {
-        for (pieces, kept) in [(1, 1), (30, 1), (30, 3), (100, 10), (997, 12), (50, 49)] {
-            let want = Table::new(pieces, kept).cost(pieces, kept);
-            assert_eq!(play(pieces, kept), want, "{pieces} pieces, {kept} states");
+        for (segments, kept) in [(1, 1), (30, 1), (30, 3), (100, 10), (997, 12), (50, 49)] {
+            let want = Table::new(segments, kept).cost(segments, kept);
+            assert_eq!(
+                play(segments, kept),
+                want,
+                "{segments} segments, {kept} states"
+            );
         }
-        // A state before every piece: all pieces but the last run twice.
+        // A state before every segment: all segments but the last run twice.
         assert_eq!(play(1000, 1000), 1999);
         assert_eq!(play(1000, 5000), 1999);
     }

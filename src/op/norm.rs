@@ -5,8 +5,8 @@ use super::{
     Access, Cost, Hyper, LossScale, Matrix, Operand, Operation, Report, Segment, SlotId, area,
     bytes,
 };
-use crate::cell::lanes::SIDE;
 use crate::cell::real::Real;
+use crate::cell::simd::SIDE;
 
 /// report = [sum of losses, sqrt(sum of squares of the gradients), 1 if all are finite, sum of penalties].
 #[derive(Clone, Debug)]

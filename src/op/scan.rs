@@ -312,7 +312,7 @@ impl Scan {
     fn stage_cost(&self, stage: &Stage, steps: usize) -> Cost {
         let plane = self.batch * self.hidden;
         let terms: Vec<_> = stage.sums.iter().flat_map(|s| &s.terms).collect();
-        let operands: HashSet<stage::Operand> = terms.iter().map(|t| t.operand).collect();
+        let operands: HashSet<stage::TermOperand> = terms.iter().map(|t| t.operand).collect();
         let weights: HashSet<(usize, usize)> = terms.iter().map(|t| (t.source, t.block)).collect();
         let instrs = &stage.program.instrs;
         let loads = instrs.iter().filter(|i| matches!(i, Instr::Load(_)));
@@ -411,7 +411,7 @@ impl Operation for Scan {
         }
         for (s, source) in self.cell.sources.iter().enumerate() {
             if let Some(weight) = self.weights[s] {
-                let wide = source.lanes.len() * self.hidden;
+                let wide = source.gates.len() * self.hidden;
                 let expected = match self.direction {
                     Direction::Forward => (self.hidden, wide),
                     Direction::Backward => (wide, self.hidden),

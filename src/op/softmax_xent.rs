@@ -1,8 +1,8 @@
 //! Softmax and cross-entropy over rows of scores, with the gradient left in place of the scores.
 
 use super::{Access, Cost, Hyper, Matrix, Operand, Operation, Segment, SlotId, area, bytes};
-use crate::cell::lanes::SIDE;
 use crate::cell::real::Real;
+use crate::cell::simd::SIDE;
 
 /// losses `[R]` = weight * (log sum exp(row) - `row[target]`); with `gradient`, scores = (softmax - onehot) * weight * scale.
 #[derive(Clone, Debug)]

@@ -36,7 +36,7 @@ pub enum Data {
 
 /// A tensor: its shape, outermost dimension first, and its elements in row-major order.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Tensor {
+pub struct StoredTensor {
     /// The shape; its product is the number of elements.
     pub shape: Vec<usize>,
     /// The elements.
@@ -47,7 +47,7 @@ pub struct Tensor {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Checkpoint {
     /// The tensors by name.
-    pub tensors: BTreeMap<String, Tensor>,
+    pub tensors: BTreeMap<String, StoredTensor>,
     /// Everything else.
     pub meta: Value,
 }
@@ -103,10 +103,10 @@ impl Data {
     }
 }
 
-impl Tensor {
+impl StoredTensor {
     /// A tensor of 32-bit floats.
     pub fn f32(shape: impl Into<Vec<usize>>, data: Vec<f32>) -> Self {
-        Tensor {
+        StoredTensor {
             shape: shape.into(),
             data: Data::F32(data),
         }
@@ -125,7 +125,7 @@ impl Checkpoint {
             None => Err(Error::checkpoint(format!(
                 "{name}: expected f32 {shape:?}, found no such tensor"
             ))),
-            Some(Tensor {
+            Some(StoredTensor {
                 shape: found,
                 data: Data::F32(data),
             }) if found == shape => Ok(data),
@@ -192,7 +192,7 @@ impl Checkpoint {
     }
 
     /// Wide elements first, so that each begins at a multiple of its size; then by name.
-    fn in_file_order(&self) -> Vec<(&str, &Tensor)> {
+    fn in_file_order(&self) -> Vec<(&str, &StoredTensor)> {
         let mut all: Vec<_> = self.tensors.iter().map(|(n, t)| (n.as_str(), t)).collect();
         all.sort_by_key(|(_, t)| std::cmp::Reverse(t.data.dtype().bitsize()));
         all
@@ -231,7 +231,7 @@ impl Checkpoint {
                 Error::checkpoint(format!("{name}: expected F32, F64 or U8, found {dtype}"))
             })?;
             let shape = view.shape().to_vec();
-            tensors.insert(name, Tensor { shape, data });
+            tensors.insert(name, StoredTensor { shape, data });
         }
         Ok(Checkpoint { tensors, meta })
     }

@@ -12,7 +12,8 @@ use crate::op::{Matrix, Op, Plan, Role, SlotId};
 pub(super) async fn diverged(engine: &mut Engine, step: u64) -> Result<Error> {
     let plan = engine.plan().clone();
     let parameters = plan.io.parameters;
-    let mut places: Vec<(&str, Matrix)> = { parameters.iter() }
+    let mut places: Vec<(&str, Matrix)> = parameters
+        .iter()
         .map(|slot| ("the parameters", plan.matrix(*slot)))
         .collect();
     for op in &plan.ops {
@@ -62,11 +63,11 @@ async fn cell_value(
     op: &str,
     slot: SlotId,
 ) -> Result<Option<String>> {
-    let scans = plan.ops.iter().filter_map(|op| match op {
+    let mut scans = plan.ops.iter().filter_map(|op| match op {
         Op::Scan(scan) => Some(scan),
         _ => None,
     });
-    let Some(scan) = { scans }.find(|scan| scan.name == op) else {
+    let Some(scan) = scans.find(|scan| scan.name == op) else {
         return Ok(None);
     };
     let (_, layer) = scan.name.split_once('.').unwrap_or(("", &scan.name));

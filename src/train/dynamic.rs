@@ -82,7 +82,9 @@ impl Learner {
         if self.engine.is_none() {
             self.engine = Some(Engine::new(device, self.plan.clone()).await?);
         }
-        { self.engine.as_mut() }.ok_or_else(|| Error::internal("no executor"))
+        self.engine
+            .as_mut()
+            .ok_or_else(|| Error::internal("no executor"))
     }
 
     /// Runs the window of `text` that begins at token `at`: the sum of its losses and how many they are.
@@ -137,7 +139,8 @@ impl Learner {
             }
             windows += 1;
         }
-        let means: Vec<f32> = { sums.iter() }
+        let means: Vec<f32> = sums
+            .iter()
             .map(|s| (s / f64::from(windows)) as f32)
             .collect();
         if means.iter().all(|m| m.is_finite()) {

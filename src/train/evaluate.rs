@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::feed::Batch;
-use crate::data::{BatchSize, Body, Carry, LineBatches, Lines, Packed, Segments};
+use crate::data::{BatchSize, Dataset, LineBatches, Lines, PackedSequences, Segments, StateCarry};
 use crate::error::{Error, Result};
 use crate::exec::{Device, Engine};
 use crate::model::{Dims, Mode, Spec};
@@ -77,10 +77,10 @@ impl Evaluator {
     ///
     /// # Errors
     /// A text without a prediction; sizes that do not fit together.
-    pub fn new(spec: &Spec, text: impl Into<Body>, batch: usize) -> Result<Evaluator> {
+    pub fn new(spec: &Spec, text: impl Into<Dataset>, batch: usize) -> Result<Evaluator> {
         let mut spec = spec.clone();
         let (text, dims) = match text.into() {
-            Body::Stream(tokens) => {
+            Dataset::Stream(tokens) => {
                 let segments = Segments::new(tokens)?;
                 let dims = Dims {
                     steps: STEPS.min(segments.predictions()),
@@ -89,10 +89,10 @@ impl Evaluator {
                 spec.packed = 0;
                 (Text::Segments { segments, dims }, dims)
             }
-            Body::Lines(lines) if lines.is_empty() => {
+            Dataset::Lines(lines) if lines.is_empty() => {
                 return Err(Error::data("the text to evaluate has no line with a token"));
             }
-            Body::Lines(lines) => {
+            Dataset::Lines(lines) => {
                 let size = BatchSize::Tokens(TOKENS);
                 let packing = super::feed::room(&lines, size);
                 spec.packed = packing.rows;
@@ -206,7 +206,7 @@ async fn evaluate(
             batches,
             packing,
         } => Box::new(batches.iter().map(|batch| {
-            let packed = Packed::new(lines, batch)?;
+            let packed = PackedSequences::new(lines, batch)?;
             Ok(Batch::packed(packed, packing))
         })),
     };
@@ -224,7 +224,7 @@ async fn evaluate(
             .targets(window.targets.as_deref())
             .weights(window.weights.as_deref())
             .starts(window.starts.as_deref())
-            .reset(window.carry == Carry::Reset);
+            .reset(window.carry == StateCarry::Reset);
         engine.run(&inputs).await?;
         let outcomes = engine.outcomes(false).await?;
         loss += outcomes.iter().map(|o| o.report.loss).sum::<f64>();

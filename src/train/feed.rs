@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::data::{
-    BatchSize, Batching, Carry, Lengths, LineBatches, Lines, Minibatch, Packed, Padding, Streams,
+    BatchSize, Batching, Lengths, LineBatches, Lines, Minibatch, PackedSequences, Padding,
+    StateCarry, Streams,
 };
 use crate::error::{Error, Result};
 use crate::model::Dims;
@@ -55,7 +56,7 @@ pub struct Batch {
     /// Sequences side by side.
     pub rows: usize,
     /// Whether the state goes on.
-    pub carry: Carry,
+    pub carry: StateCarry,
 }
 
 /// The minibatches of a run, a function of the step.
@@ -300,7 +301,7 @@ impl LineFeed {
         let update: Vec<u32> = { first..first + together }
             .flat_map(|minibatch| batches.batch(minibatch).iter().copied())
             .collect();
-        let packed = Packed::new(lines, &update)?;
+        let packed = PackedSequences::new(lines, &update)?;
         Ok(if pad {
             Batch::padded(&packed, &packing)
         } else {
@@ -325,7 +326,7 @@ impl From<Minibatch> for Batch {
 
 impl Batch {
     /// A minibatch of lines, filled up to the plan's sizes with what no operation looks at.
-    pub fn packed(packed: Packed, packing: &Packing) -> Batch {
+    pub fn packed(packed: PackedSequences, packing: &Packing) -> Batch {
         let (counted, rows) = (packed.rows(), packed.batch());
         let mut starts: Vec<u32> = packed.starts.iter().map(|start| *start as u32).collect();
         starts.resize(packing.steps + 1, counted as u32);
@@ -339,7 +340,7 @@ impl Batch {
             starts: Some(starts),
             counted,
             rows,
-            carry: Carry::Reset,
+            carry: StateCarry::Reset,
         }
     }
 
@@ -370,7 +371,7 @@ impl Batch {
     }
 
     /// The same with every sequence as long as the longest; what fills them has no weight.
-    fn padded(packed: &Packed, packing: &Packing) -> Batch {
+    fn padded(packed: &PackedSequences, packing: &Packing) -> Batch {
         let (steps, rows) = (packed.steps(), packed.batch());
         let mut ids = vec![0; packing.rows + 1];
         let mut targets = vec![0; packing.rows];
@@ -393,7 +394,7 @@ impl Batch {
             ),
             counted: packed.rows(),
             rows,
-            carry: Carry::Reset,
+            carry: StateCarry::Reset,
         }
     }
 }

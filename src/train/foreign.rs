@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use safetensors::tensor::TensorView;
 
-use super::checkpoint::Tensor;
+use super::checkpoint::StoredTensor;
 use crate::cell::{Cell, SourceKind, VectorKind};
 use crate::error::{Error, Result, nearest};
 pub use file::File;
@@ -30,7 +30,7 @@ const ALIASES: usize = 64;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Foreign {
     /// The tensors.
-    pub tensors: BTreeMap<String, Tensor>,
+    pub tensors: BTreeMap<String, StoredTensor>,
     /// What was decided and a user should know, a line each.
     pub notes: Vec<String>,
     /// What the file calls them.
@@ -59,7 +59,7 @@ pub struct Sizes {
 }
 
 /// A file's tensors by name, those too that it has under a second name.
-struct Stored<'a> {
+struct FileTensors<'a> {
     views: BTreeMap<&'a str, TensorView<'a>>,
 }
 
@@ -71,12 +71,12 @@ impl Foreign {
     /// Usage: a name to ignore that no tensor has. Checkpoint: layers or parts that a model cannot have, more or other
     /// tensors than it has, elements that are no floats.
     pub fn read(file: &File<'_>, cell: &Cell, ignore: &[String]) -> Result<Foreign> {
-        let (mut stored, mut notes) = Stored::new(file)?;
+        let (mut stored, mut notes) = FileTensors::new(file)?;
         stored.leave_out(ignore)?;
         notes.extend(stored.leave_out_integers());
         stored.refuse()?;
 
-        let parts: Vec<layers::Part<'_>> = stored
+        let parts: Vec<layers::ParameterName<'_>> = stored
             .views
             .keys()
             .filter_map(|n| layers::part(n))
@@ -116,7 +116,7 @@ impl Foreign {
             }
             foreign
                 .tensors
-                .insert(ours.clone(), Tensor::f32(view.shape(), data));
+                .insert(ours.clone(), StoredTensor::f32(view.shape(), data));
             foreign.names.0.insert(ours.clone(), theirs.to_string());
         }
         if !rounded.is_empty() {
@@ -135,7 +135,9 @@ impl Foreign {
     /// cell, or reads or makes other widths than the rest.
     pub fn sizes(&self, cell: &Cell) -> Result<Sizes> {
         let shape = |name: &str| self.tensors.get(name).map(|t| t.shape.as_slice());
-        let layers = { self.tensors.keys() }
+        let layers = self
+            .tensors
+            .keys()
             .filter_map(|name| layer_of(name))
             .max()
             .map_or(0, |l| l.saturating_add(1));
@@ -155,8 +157,9 @@ impl Foreign {
             _ => 0,
         };
         let first = |name: &str| shape(name).and_then(|s| s.first().copied());
-        let symbols =
-            { ["head.weight", "embedding.weight", "head.bias"].into_iter() }.find_map(first);
+        let symbols = ["head.weight", "embedding.weight", "head.bias"]
+            .into_iter()
+            .find_map(first);
         let input = widths(cell, shape).input;
         if let (0, Some(symbols), Some(input)) = (embed, symbols, input)
             && symbols != input
@@ -193,7 +196,7 @@ impl Foreign {
             });
             let mut first: Option<(&String, usize)> = None;
             for (_, name, tensor) in of_layers {
-                let width = self.width_of(cell, name, tensor, source.lanes.len())?;
+                let width = self.width_of(cell, name, tensor, source.gates.len())?;
                 match first {
                     Some((other, before)) if before != width => {
                         return Err(Error::checkpoint(format!(
@@ -211,7 +214,7 @@ impl Foreign {
         if let Some(hidden) = hidden {
             return Ok(hidden);
         }
-        let (name, gates) = (ours(&source.weight, 0), source.lanes.len());
+        let (name, gates) = (ours(&source.weight, 0), source.gates.len());
         match self.tensors.get(&name).map(|t| &t.shape[..]) {
             Some([rows, _]) if *rows > 0 && rows % gates == 0 => Ok(rows / gates),
             Some(found) => Err(Error::checkpoint(format!(
@@ -227,7 +230,13 @@ impl Foreign {
     }
 
     /// The width of the state that a weight [gates * H, H] multiplies.
-    fn width_of(&self, cell: &Cell, name: &str, tensor: &Tensor, gates: usize) -> Result<usize> {
+    fn width_of(
+        &self,
+        cell: &Cell,
+        name: &str,
+        tensor: &StoredTensor,
+        gates: usize,
+    ) -> Result<usize> {
         let shown = self.names.shown(name);
         let [rows, cols] = tensor.shape[..] else {
             return Err(Error::checkpoint(format!(
@@ -272,7 +281,9 @@ impl Foreign {
             .find(|s| matches!(s.kind, SourceKind::Previous(_)));
         let source = recurrent.or(cell.sources.first());
         let has = |layer: usize| {
-            { gates.keys() }.any(|what| self.tensors.contains_key(&ours(what, layer)))
+            gates
+                .keys()
+                .any(|what| self.tensors.contains_key(&ours(what, layer)))
         };
         let layers: BTreeSet<usize> = self
             .tensors
@@ -292,21 +303,22 @@ impl Foreign {
                     [rows, cols] if rows > 0 && cols > 0 => rows,
                     _ => continue,
                 };
-                let hidden = rows / source.lanes.len();
+                let hidden = rows / source.gates.len();
                 for (what, gates) in &gates {
-                    let zeros = Tensor::f32([gates * hidden], vec![0.0; gates * hidden]);
+                    let zeros = StoredTensor::f32([gates * hidden], vec![0.0; gates * hidden]);
                     self.tensors.insert(ours(what, layer), zeros);
                 }
                 filled.push(format!("layer {layer}"));
             }
         }
-        let weight =
-            { ["head.weight", "embedding.weight"].iter() }.find_map(|n| self.tensors.get(*n));
+        let weight = ["head.weight", "embedding.weight"]
+            .iter()
+            .find_map(|n| self.tensors.get(*n));
         if let Some([rows, cols]) = weight.map(|w| &w.shape[..])
             && *cols > 0
             && !self.tensors.contains_key("head.bias")
         {
-            let zeros = Tensor::f32([*rows], vec![0.0; *rows]);
+            let zeros = StoredTensor::f32([*rows], vec![0.0; *rows]);
             self.tensors.insert("head.bias".into(), zeros);
             filled.push("the head".into());
         }
@@ -338,9 +350,9 @@ impl Names {
     }
 }
 
-impl<'a> Stored<'a> {
+impl<'a> FileTensors<'a> {
     /// All tensors of a file under all their names, and what is to be said of shared ones.
-    fn new(file: &'a File<'a>) -> Result<(Stored<'a>, Vec<String>)> {
+    fn new(file: &'a File<'a>) -> Result<(FileTensors<'a>, Vec<String>)> {
         let mut views: BTreeMap<&str, TensorView<'a>> = file.tensors.iter().collect();
         // safetensors' save_model stores a shared tensor once, and its other names in the metadata.
         let mut shared = BTreeSet::new();
@@ -368,7 +380,7 @@ impl<'a> Stored<'a> {
                 list(shared)
             )]
         };
-        Ok((Stored { views }, notes))
+        Ok((FileTensors { views }, notes))
     }
 
     /// Takes out what a user names.
@@ -400,7 +412,9 @@ impl<'a> Stored<'a> {
             let weight = matches!(last(name), "weight" | "bias") || layers::part(name).is_some();
             values::is_integer(view.dtype()) && !weight
         };
-        let out: Vec<&str> = { self.views.iter() }
+        let out: Vec<&str> = self
+            .views
+            .iter()
             .filter(|(name, view)| counts(name, view))
             .map(|(name, _)| *name)
             .collect();
@@ -437,7 +451,10 @@ impl<'a> Stored<'a> {
     /// Checkpoint: anything else that is no recurrent layer's.
     fn matrices(&self) -> Result<(Vec<Named<'a>>, Vec<Named<'a>>)> {
         let (mut weights, mut biases, mut others) = (Vec::new(), Vec::new(), Vec::new());
-        let all = { self.views.iter() }.filter(|(name, _)| layers::part(name).is_none());
+        let all = self
+            .views
+            .iter()
+            .filter(|(name, _)| layers::part(name).is_none());
         for (name, view) in all {
             let named = Named {
                 name,

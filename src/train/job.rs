@@ -8,7 +8,7 @@ use super::generator::Generator;
 use super::settings::{Length, Reduce, Settings};
 use super::state::{Counters, State};
 use super::teacher_forcing::TeacherForcing;
-use crate::data::{Body, Carry, Streams};
+use crate::data::{Dataset, StateCarry, Streams};
 use crate::error::Result;
 use crate::model::{Dims, Mode, Spec, initialize};
 use crate::op::{Hyper, Plan, Rule};
@@ -72,14 +72,14 @@ impl Job {
         mut settings: Settings,
         mut spec: Spec,
         length: Length,
-        train: impl Into<Body>,
-        validation: impl Into<Body>,
+        train: impl Into<Dataset>,
+        validation: impl Into<Dataset>,
     ) -> Result<Job> {
         let (validation, train) = (validation.into(), train.into());
         let text = train.bytes() + validation.bytes();
         let mut marks = None;
         let (mut feed, dims) = match train {
-            Body::Stream(tokens) => {
+            Dataset::Stream(tokens) => {
                 let dims = Dims {
                     steps: settings.seq_len,
                     batch: settings.batch,
@@ -89,7 +89,7 @@ impl Job {
                 let streams = Streams::new(tokens, steps, dims.batch)?;
                 (Feed::Streams(streams), dims)
             }
-            Body::Lines(lines) => {
+            Dataset::Lines(lines) => {
                 marks = Some((lines.start_id(), lines.end_id()));
                 let batching = settings.batching();
                 let (pad, together) = (settings.pad, settings.accumulate);
@@ -227,7 +227,7 @@ impl Job {
             .weights(batch.weights.as_deref())
             .starts(batch.starts.as_deref())
             .draws(rng::key(self.settings.seed, Purpose::Dropout), now.step)
-            .reset(batch.carry == Carry::Reset)
+            .reset(batch.carry == StateCarry::Reset)
             .hyper(Hyper {
                 lr: now.lr,
                 scale: match self.settings.reduce {

@@ -1,7 +1,7 @@
-//! Scheduled sampling (Bengio 2015): the inputs of a training window, some of them drawn by the model itself.
+//! Scheduled sampling (Bengio 2015): the inputs of a training segment, some of them drawn by the model itself.
 //!
-//! Before the window is trained on, the model reads it step by step, without dropout and other noise, from the states that
-//! the window starts with. Each input but the first is kept with probability epsilon, else replaced by a token drawn from
+//! Before the segment is trained on, the model reads it step by step, without dropout and other noise, from the states that
+//! the segment starts with. Each input but the first is kept with probability epsilon, else replaced by a token drawn from
 //! the scores of the step before, which itself read mixed inputs. The targets stay the true tokens. No gradient flows
 //! through a draw, so that training on the inputs found here gives the paper's gradient; what differs is that a draw sees
 //! the model without noise where the training step has some.
@@ -10,9 +10,9 @@ use super::generator::{self, Generator};
 use crate::error::{Error, Kind, Result};
 use crate::rng::{Purpose, Stream};
 
-/// A window to be mixed.
+/// A segment to be mixed.
 #[derive(Clone, Copy, Debug)]
-pub struct Window<'a> {
+pub struct MixedSegment<'a> {
     /// The true tokens [T+1, B].
     pub ids: &'a [u32],
     /// Each layer's states [S, B, H] before the first step; none at a sequence's start.
@@ -25,7 +25,7 @@ pub struct Window<'a> {
     pub epsilon: f64,
 }
 
-impl Window<'_> {
+impl MixedSegment<'_> {
     /// The two numbers in [0, 1) of a position: whether its token is replaced, and by which.
     fn numbers(&self, position: usize) -> [f32; 2] {
         let mut stream = Stream::new(self.seed, Purpose::Mix, self.step);
@@ -34,7 +34,7 @@ impl Window<'_> {
     }
 }
 
-/// Mixes windows of B rows, on any device. Each step that needs a draw waits for its scores.
+/// Mixes segments of B rows, on any device. Each step that needs a draw waits for its scores.
 #[derive(Debug)]
 pub struct Mixer {
     generator: Generator,
@@ -46,13 +46,13 @@ impl Mixer {
         Mixer { generator }
     }
 
-    /// The window's tokens [T+1, B] with the inputs that the model replaces. The last row, which is no input, stays.
+    /// The segment's tokens [T+1, B] with the inputs that the model replaces. The last row, which is no input, stays.
     ///
     /// # Errors
     /// Internal for sizes that do not fit the plan; Diverged where scores are not finite; a lost device.
-    pub async fn mix(&mut self, window: &Window<'_>) -> Result<Vec<u32>> {
+    pub async fn mix(&mut self, segment: &MixedSegment<'_>) -> Result<Vec<u32>> {
         let batch = self.generator.batch();
-        let mut mixed = window.ids.to_vec();
+        let mut mixed = segment.ids.to_vec();
         if !mixed.len().is_multiple_of(batch) || mixed.len() < 2 * batch {
             return Err(Error::internal(format!(
                 "ids: expected whole rows of {batch}, two or more, found {} elements",
@@ -60,14 +60,14 @@ impl Mixer {
             )));
         }
         let inputs = batch..mixed.len() - batch;
-        let replaced = |p: &usize| f64::from(window.numbers(*p)[0]) >= window.epsilon;
+        let replaced = |p: &usize| f64::from(segment.numbers(*p)[0]) >= segment.epsilon;
         let places: Vec<usize> = inputs.filter(replaced).collect();
         // Nothing after the last replaced input hangs on the model.
         let Some(last) = places.last().map(|p| p / batch) else {
             return Ok(mixed);
         };
         self.generator.restart(0);
-        if let Some(states) = window.states {
+        if let Some(states) = segment.states {
             self.generator.go_on_from(states).await?;
         }
         for step in 0..last {
@@ -82,9 +82,9 @@ impl Mixer {
             for place in here {
                 let row = place % batch;
                 let vocab = self.generator.vocab();
-                let [_, u] = window.numbers(*place);
+                let [_, u] = segment.numbers(*place);
                 let drawn = generator::draw(&scores[row * vocab..(row + 1) * vocab], u);
-                mixed[*place] = drawn.map_err(|bad| diverged(window.step, step, row, bad))?;
+                mixed[*place] = drawn.map_err(|bad| diverged(segment.step, step, row, bad))?;
             }
         }
         Ok(mixed)

@@ -275,7 +275,7 @@ fn step_of(name: &str) -> Option<u64> {
 /// they cannot be read stay.
 fn length_up_to(file: &File, step: u64) -> io::Result<u64> {
     #[derive(Deserialize)]
-    struct Line {
+    struct MetricsLine {
         step: Option<u64>,
     }
     let mut reader = BufReader::new(file);
@@ -286,7 +286,7 @@ fn length_up_to(file: &File, step: u64) -> io::Result<u64> {
         let read = reader.read_until(b'\n', &mut line)?;
         let whole = line.last() == Some(&b'\n');
         let beyond = serde_json::from_slice(&line)
-            .is_ok_and(|l: Line| l.step.is_some_and(|found| found > step));
+            .is_ok_and(|l: MetricsLine| l.step.is_some_and(|found| found > step));
         if !whole || beyond {
             return Ok(length);
         }

@@ -23,12 +23,12 @@ pub struct Schedule {
     /// The rate that everything is relative to.
     pub lr: f64,
     /// How it changes.
-    pub shape: Shape,
+    pub shape: ScheduleShape,
 }
 
 /// How a learning rate changes.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Shape {
+pub enum ScheduleShape {
     /// It stays.
     Constant,
     /// Times `factor` when `after` epochs are done, and every `every` epochs from then on.
@@ -84,21 +84,21 @@ impl Schedule {
     /// The schedule that checked settings ask for.
     pub fn new(settings: &Settings) -> Self {
         let shape = match settings.schedule {
-            ScheduleName::Constant => Shape::Constant,
-            ScheduleName::Decay => Shape::Decay {
+            ScheduleName::Constant => ScheduleShape::Constant,
+            ScheduleName::Decay => ScheduleShape::Decay {
                 factor: settings.lr_decay,
                 after: settings.decay_after,
                 every: settings.decay_every,
             },
-            ScheduleName::Step => Shape::Step {
+            ScheduleName::Step => ScheduleShape::Step {
                 size: settings.step_size,
                 gamma: settings.gamma,
             },
-            ScheduleName::Cosine => Shape::Cosine {
+            ScheduleName::Cosine => ScheduleShape::Cosine {
                 warmup: settings.warmup,
                 min: settings.lr_min,
             },
-            ScheduleName::Plateau => Shape::Plateau {
+            ScheduleName::Plateau => ScheduleShape::Plateau {
                 min: settings.lr_min,
                 factor: settings.plateau_factor,
                 patience: settings.patience,
@@ -113,8 +113,8 @@ impl Schedule {
     /// The learning rate of the step after `at.step` steps.
     pub fn lr(&self, at: &Progress) -> f64 {
         match self.shape {
-            Shape::Constant => self.lr,
-            Shape::Decay {
+            ScheduleShape::Constant => self.lr,
+            ScheduleShape::Decay {
                 factor,
                 after,
                 every,
@@ -129,11 +129,11 @@ impl Schedule {
                     _ => self.lr,
                 }
             }
-            Shape::Step { size, gamma } => self.lr * power(gamma, at.step / size.max(1)),
-            Shape::Cosine { warmup, .. } if at.step < warmup => {
+            ScheduleShape::Step { size, gamma } => self.lr * power(gamma, at.step / size.max(1)),
+            ScheduleShape::Cosine { warmup, .. } if at.step < warmup => {
                 self.lr * (at.step + 1) as f64 / warmup as f64
             }
-            Shape::Cosine { warmup, min } => {
+            ScheduleShape::Cosine { warmup, min } => {
                 // The part of the run that the warm-up took; exact where the fraction is one of steps.
                 let risen = match at.step {
                     0 => 0.0,
@@ -146,7 +146,7 @@ impl Schedule {
                 };
                 min + (self.lr - min) * 0.5 * (1.0 + (std::f64::consts::PI * p).cos())
             }
-            Shape::Plateau { min, factor, .. } => {
+            ScheduleShape::Plateau { min, factor, .. } => {
                 (self.lr * power(factor, at.plateau.reductions.into())).max(min)
             }
         }
@@ -155,7 +155,7 @@ impl Schedule {
     /// What the plateau's memory becomes after an evaluation; unchanged for other schedules. A loss that is not a number
     /// is no progress.
     pub fn observe(&self, plateau: Plateau, loss: f64) -> Plateau {
-        let Shape::Plateau { patience, .. } = self.shape else {
+        let ScheduleShape::Plateau { patience, .. } = self.shape else {
             return plateau;
         };
         let progress = match plateau.best {
@@ -218,7 +218,7 @@ mod tests {
         }
     }
 
-    fn schedule(lr: f64, shape: Shape) -> Schedule {
+    fn schedule(lr: f64, shape: ScheduleShape) -> Schedule {
         Schedule { lr, shape }
     }
 
@@ -235,7 +235,7 @@ mod tests {
     fn char_rnn_decays_when_ten_epochs_are_done_and_then_every_epoch() {
         let s = schedule(
             2e-3,
-            Shape::Decay {
+            ScheduleShape::Decay {
                 factor: 0.97,
                 after: 10,
                 every: 1,
@@ -251,7 +251,7 @@ mod tests {
     fn torch_rnn_halves_every_five_epochs() {
         let s = schedule(
             1.0,
-            Shape::Decay {
+            ScheduleShape::Decay {
                 factor: 0.5,
                 after: 5,
                 every: 5,
@@ -267,7 +267,7 @@ mod tests {
     fn a_decay_from_the_start_still_gives_the_first_epoch_the_full_rate() {
         let s = schedule(
             1.0,
-            Shape::Decay {
+            ScheduleShape::Decay {
                 factor: 0.5,
                 after: 0,
                 every: 1,
@@ -281,7 +281,7 @@ mod tests {
     fn step_changes_every_size_steps() {
         let s = schedule(
             1.0,
-            Shape::Step {
+            ScheduleShape::Step {
                 size: 3,
                 gamma: 0.1,
             },
@@ -295,7 +295,7 @@ mod tests {
     fn cosine_rises_and_falls_over_the_whole_run() {
         let s = schedule(
             1.0,
-            Shape::Cosine {
+            ScheduleShape::Cosine {
                 warmup: 4,
                 min: 0.2,
             },
@@ -319,7 +319,7 @@ mod tests {
     fn plateau_reduces_after_patience_and_never_below_its_floor() {
         let s = schedule(
             1.0,
-            Shape::Plateau {
+            ScheduleShape::Plateau {
                 min: 0.2,
                 factor: 0.5,
                 patience: 1,
@@ -337,7 +337,7 @@ mod tests {
         assert_eq!(rates, [1.0, 1.0, 1.0, 0.5, 0.5, 0.5, 0.5, 0.25, 0.25, 0.2]);
         assert_eq!(plateau.best, Some(0.5));
         assert_eq!(
-            schedule(1.0, Shape::Constant).observe(plateau, 0.1),
+            schedule(1.0, ScheduleShape::Constant).observe(plateau, 0.1),
             plateau
         );
     }
@@ -371,24 +371,27 @@ mod tests {
                 ..Settings::default()
             })
         };
-        assert_eq!(of(ScheduleName::Constant), schedule(0.5, Shape::Constant));
-        let shape = Shape::Decay {
+        assert_eq!(
+            of(ScheduleName::Constant),
+            schedule(0.5, ScheduleShape::Constant)
+        );
+        let shape = ScheduleShape::Decay {
             factor: 0.97,
             after: 10,
             every: 1,
         };
         assert_eq!(of(ScheduleName::Decay), schedule(0.5, shape));
-        let shape = Shape::Step {
+        let shape = ScheduleShape::Step {
             size: 1000,
             gamma: 0.5,
         };
         assert_eq!(of(ScheduleName::Step), schedule(0.5, shape));
-        let shape = Shape::Cosine {
+        let shape = ScheduleShape::Cosine {
             warmup: 3,
             min: 0.1,
         };
         assert_eq!(of(ScheduleName::Cosine), schedule(0.5, shape));
-        let shape = Shape::Plateau {
+        let shape = ScheduleShape::Plateau {
             min: 0.1,
             factor: 0.5,
             patience: 7,

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::checkpoint::{Checkpoint, Data, Tensor};
+use super::checkpoint::{Checkpoint, Data, StoredTensor};
 use super::feed::Began;
 use super::metrics::Meter;
 use super::schedule::Plateau;
@@ -37,10 +37,10 @@ pub struct About {
     /// The cells: one for all layers, or one for each.
     pub cells: Vec<CellText>,
     /// The text that is trained on; absent where weights came from elsewhere.
-    pub text: Option<Text>,
+    pub text: Option<TextRecord>,
     /// The validation text, where it is one of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub valid: Option<Text>,
+    pub valid: Option<TextRecord>,
     /// For a generated text, nats per character of the validation part that no model can go below.
     pub floor: Option<f64>,
 }
@@ -65,7 +65,7 @@ impl From<&Cell> for CellText {
 
 /// A text that a run is trained on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Text {
+pub struct TextRecord {
     /// What it is called.
     pub name: String,
     /// BLAKE3 of its bytes.
@@ -242,7 +242,8 @@ impl About {
                 "expected 1 cell or {layers}, found {found}"
             )));
         }
-        { self.cells.iter() }
+        self.cells
+            .iter()
             .map(|c| Cell::parse(&c.name, &c.text).map_err(of_checkpoint))
             .collect()
     }
@@ -364,7 +365,7 @@ impl State {
         let mut tensors = std::collections::BTreeMap::new();
         let mut add = |prefix: &str, flat: &[f32]| {
             for (name, tensor) in model::export(plan, flat) {
-                let tensor = Tensor::f32(tensor.shape, tensor.data);
+                let tensor = StoredTensor::f32(tensor.shape, tensor.data);
                 tensors.insert(format!("{prefix}{name}"), tensor);
             }
         };
@@ -374,11 +375,11 @@ impl State {
         }
         for (slot, last) in plan.io.states.iter().zip(&self.states) {
             let (shape, ..) = plane(plan, *slot);
-            let tensor = Tensor::f32(shape, last.clone());
+            let tensor = StoredTensor::f32(shape, last.clone());
             tensors.insert(plan.slot(*slot).name.clone(), tensor);
         }
         if let Some(scaling) = &self.scaling {
-            let tensor = Tensor::f32(vec![scaling.len()], scaling.clone());
+            let tensor = StoredTensor::f32(vec![scaling.len()], scaling.clone());
             tensors.insert(SCALING.to_string(), tensor);
         }
         for (name, tensor) in &tensors {

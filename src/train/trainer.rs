@@ -9,11 +9,11 @@ use super::feed::{Batch, Place};
 use super::generator::{Choice, Generator};
 use super::job::{Job, Now};
 use super::metrics::{Figures, Made};
-use super::mixer::{Mixer, Window};
+use super::mixer::{MixedSegment, Mixer};
 use super::schedule::{Progress, Schedule};
 use super::state::{self, Best, Counters, State};
 use super::watch::Watch;
-use crate::data::{Carry, Padding};
+use crate::data::{Padding, StateCarry};
 use crate::error::{Error, Kind, Result};
 use crate::exec::{Device, Engine, Outcome};
 use crate::op::SlotId;
@@ -370,8 +370,8 @@ impl Trainer {
             return Ok(None);
         }
         let states = match minibatch.carry {
-            Carry::Reset => None,
-            Carry::Keep => Some(self.states().await?),
+            StateCarry::Reset => None,
+            StateCarry::Keep => Some(self.states().await?),
         };
         let mixer = match &mut self.mixer {
             Some(mixer) => mixer,
@@ -380,7 +380,7 @@ impl Trainer {
                 none.insert(Mixer::new(generator))
             }
         };
-        let window = Window {
+        let window = MixedSegment {
             ids: &minibatch.ids,
             states: states.as_deref(),
             seed: self.job.settings.seed,

@@ -7,7 +7,7 @@ use std::path::Path;
 use pollster::block_on;
 use toml::Table;
 use wgrnn::cell::{Cell, library};
-use wgrnn::data::{LineRules, Recipe, Source, Tokens, VocabKind, Vocabulary};
+use wgrnn::data::{LineRules, Recipe, TextSource, Tokens, VocabKind, Vocabulary};
 use wgrnn::exec::Device;
 use wgrnn::model::{Dims, Mode};
 use wgrnn::train::foreign::{File, Foreign};
@@ -273,7 +273,7 @@ pub fn corpus(bytes: &[u8]) {
         },
         lines: mode >> 2 & 1 == 1,
     };
-    let source = Source::Files(vec!["-".into()]);
+    let source = TextSource::Files(vec!["-".into()]);
     let corpus = match source.open_with(&std::env::temp_dir(), &mut bytes) {
         Err(e) => return one_line(&e),
         Ok(corpus) => corpus,

@@ -140,7 +140,7 @@ fn side_by_side(sequences: &[States]) -> States {
 /// The states of each sequence, from [B, H] each.
 fn by_sequence(states: &[Vec<f64>], b: usize) -> Vec<States> {
     let block = |v: &Vec<f64>, seq: usize| v[seq * v.len() / b..][..v.len() / b].to_vec();
-    { 0..b }
+    (0..b)
         .map(|seq| states.iter().map(|v| block(v, seq)).collect())
         .collect()
 }

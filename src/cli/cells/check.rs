@@ -18,8 +18,8 @@ use wgrnn::{Error, Kind, Result};
 use crate::cli::check::{Extra, SHAPES, compare, open, title};
 use crate::cli::{flags, out, text};
 
-/// Models whose gradients are looked at: H, layers, width of the embedding, T, B, steps of a piece, whether the fast code
-/// runs.
+/// Models whose gradients are looked at: H, layers, width of the embedding, T, B, steps of a checkpoint segment, whether
+/// the fast code runs.
 const MODELS: [(usize, usize, usize, usize, usize, usize, bool); 5] = [
     (3, 1, 0, 4, 2, 0, false),
     (3, 2, 0, 4, 2, 0, false),
@@ -82,7 +82,7 @@ impl Status {
     }
 }
 
-struct Part {
+struct CheckResult {
     name: &'static str,
     status: Status,
     /// The worst figure and what it is, in words.
@@ -96,7 +96,7 @@ pub fn run(m: &ArgMatches) -> Result<()> {
     let json = m.get_flag("json");
     let device = m.get_one::<String>("device").map(String::as_str);
     let mut parts = Vec::new();
-    let mut tell = |part: Part| -> Result<()> {
+    let mut tell = |part: CheckResult| -> Result<()> {
         if !json {
             let (name, status) = (part.name, part.status.word());
             out::line(&format!("{name:<18} {status:<11} {}", part.text))?;
@@ -108,13 +108,13 @@ pub fn run(m: &ArgMatches) -> Result<()> {
     tell(on_device(&cell, device)?)?;
     tell(learns(&cell)?)?;
 
-    let failed: Vec<&Part> = parts
+    let failed: Vec<&CheckResult> = parts
         .iter()
         .filter(|p| p.status == Status::Failed)
         .collect();
     let verdict = if failed.is_empty() { "ok" } else { "failed" };
     if json {
-        let part = |p: &Part| json!({"part": p.name, "status": p.status.word().to_lowercase(), "text": p.text, "figures": p.figures});
+        let part = |p: &CheckResult| json!({"part": p.name, "status": p.status.word().to_lowercase(), "text": p.text, "figures": p.figures});
         out::json(&json!({
             "cell": cell.name,
             "verdict": verdict,
@@ -127,7 +127,8 @@ pub fn run(m: &ArgMatches) -> Result<()> {
         }
         return Ok(());
     }
-    let faults: Vec<String> = { failed.iter() }
+    let faults: Vec<String> = failed
+        .iter()
         .map(|p| format!("{}: {} failed: {}", cell.name, p.name, p.text))
         .collect();
     Err(Error::internal(faults.join("\n")))
@@ -138,7 +139,7 @@ fn embed(cell: &Cell, hidden: usize, wanted: usize) -> usize {
     if cell.raw_input { hidden } else { wanted }
 }
 
-fn gradients(cell: &Arc<Cell>) -> Result<Part> {
+fn gradients(cell: &Arc<Cell>) -> Result<CheckResult> {
     let name = "finite differences";
     let mut slopes: Vec<Slope> = Vec::new();
     for (hidden, layers, width, steps, batch, recompute, fast) in MODELS {
@@ -158,7 +159,7 @@ fn gradients(cell: &Arc<Cell>) -> Result<Part> {
         match differences(plan, fast) {
             Ok(found) => slopes.extend(found),
             Err(e) if e.kind == Kind::Diverged => {
-                return Ok(Part {
+                return Ok(CheckResult {
                     name,
                     status: Status::Failed,
                     text: e.message,
@@ -171,7 +172,7 @@ fn gradients(cell: &Arc<Cell>) -> Result<Part> {
     let failed = slopes.iter().filter(|s| !s.passed()).count();
     let far = worst(&slopes).ok_or_else(|| Error::internal("no gradient to check"))?;
     let error = far.error();
-    Ok(Part {
+    Ok(CheckResult {
         name,
         status: Status::of(failed == 0),
         text: format!(
@@ -183,9 +184,9 @@ fn gradients(cell: &Arc<Cell>) -> Result<Part> {
     })
 }
 
-fn on_device(cell: &Arc<Cell>, choice: Option<&str>) -> Result<Part> {
+fn on_device(cell: &Arc<Cell>, choice: Option<&str>) -> Result<CheckResult> {
     let name = "device";
-    let skipped = |text: String| Part {
+    let skipped = |text: String| CheckResult {
         name,
         status: Status::Skipped,
         text,
@@ -234,7 +235,7 @@ fn on_device(cell: &Arc<Cell>, choice: Option<&str>) -> Result<Part> {
     } else {
         format!("{title}: {}", far.fault())
     };
-    Ok(Part {
+    Ok(CheckResult {
         name,
         status: Status::of(failed == 0),
         text: format!(
@@ -264,7 +265,7 @@ fn toy(length: usize) -> Vec<u32> {
     text
 }
 
-fn learns(cell: &Arc<Cell>) -> Result<Part> {
+fn learns(cell: &Arc<Cell>) -> Result<CheckResult> {
     let name = "training";
     let uniform = (SYMBOLS as f64).ln();
     let limit = MARGIN * uniform;
@@ -303,7 +304,7 @@ fn learns(cell: &Arc<Cell>) -> Result<Part> {
     let losses = match block_on(losses(job)) {
         Ok(losses) => losses,
         Err(e) if e.kind == Kind::Diverged => {
-            return Ok(Part {
+            return Ok(CheckResult {
                 name,
                 status: Status::Failed,
                 text: format!("diverged: {}", e.message),
@@ -314,7 +315,7 @@ fn learns(cell: &Arc<Cell>) -> Result<Part> {
     };
     let last = &losses[losses.len() - losses.len() / 10..];
     let loss = last.iter().sum::<f64>() / last.len() as f64;
-    Ok(Part {
+    Ok(CheckResult {
         name,
         status: Status::of(loss <= limit),
         text: format!(

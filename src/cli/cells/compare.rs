@@ -14,7 +14,7 @@ use wgrnn::train::settings::{ScheduleName, resolve};
 use wgrnn::train::{Event, Job, Length, Settings, Trainer, init, spec};
 use wgrnn::{Error, Kind, Result};
 
-use crate::cli::progress::Progress;
+use crate::cli::progress::ProgressDisplay;
 use crate::cli::{flags, out, ready, text};
 
 /// The sections of settings that hold for all cells alike.
@@ -79,7 +79,7 @@ pub fn command() -> Command {
 }
 
 /// One row of the table.
-struct Row {
+struct CellResult {
     cell: String,
     hidden: usize,
     embed: usize,
@@ -137,7 +137,7 @@ pub fn run(m: &ArgMatches) -> Result<()> {
             &prepared,
         )?);
     }
-    let mut rows: Vec<Row> = Vec::new();
+    let mut rows: Vec<CellResult> = Vec::new();
     let count = models.len();
     for (n, job) in models.into_iter().enumerate() {
         let (cell, hidden) = (job.spec.cell_names(), job.spec.hidden);
@@ -151,7 +151,7 @@ pub fn run(m: &ArgMatches) -> Result<()> {
             Some(nats) => format!("{place}: {nats:.4} nats/{unit}, {speed:.0} {unit}s/s"),
             None => format!("{place}: diverged"),
         });
-        rows.push(Row {
+        rows.push(CellResult {
             cell,
             hidden,
             embed,
@@ -162,7 +162,7 @@ pub fn run(m: &ArgMatches) -> Result<()> {
     }
     // The best first, those that diverged last.
     rows.sort_by(|a, b| {
-        let key = |r: &Row| r.nats.unwrap_or(f64::INFINITY);
+        let key = |r: &CellResult| r.nats.unwrap_or(f64::INFINITY);
         key(a).total_cmp(&key(b))
     });
     if m.get_flag("json") {
@@ -201,7 +201,8 @@ fn cells(m: &ArgMatches) -> Result<Vec<Cell>> {
             // Highway layers and the like are no cells to compare alone.
             .filter(|cell| !cell.as_ref().is_ok_and(Cell::is_feed_forward))
             .collect::<Result<_>>()?,
-        Some(list) => { list.split(',') }
+        Some(list) => list
+            .split(',')
             .map(|name| text::cell(name.trim()))
             .collect::<Result<_>>()?,
     };
@@ -255,7 +256,7 @@ fn fit(shared: &Table, cell: &Cell, vocab: usize, budget: usize) -> Result<usize
 
 /// Trains to the end; the loss on the validation text, if it did not diverge, and characters a second of training.
 async fn train(device: &Device, job: Job, unit: &'static str) -> Result<(Option<f64>, f64)> {
-    let mut progress = Progress::new(false, job.steps_per_epoch(), unit);
+    let mut progress = ProgressDisplay::new(false, job.steps_per_epoch(), unit);
     let state = job.start()?;
     let mut trainer = Trainer::new(device.clone(), job, state).await?;
     let start = Instant::now();
@@ -285,7 +286,7 @@ async fn train(device: &Device, job: Job, unit: &'static str) -> Result<(Option<
     Ok((nats.filter(|n| n.is_finite()), speed))
 }
 
-fn value(row: &Row) -> Value {
+fn value(row: &CellResult) -> Value {
     json!({
         "cell": row.cell,
         "hidden": row.hidden,
@@ -298,7 +299,7 @@ fn value(row: &Row) -> Value {
     })
 }
 
-fn print(rows: &[Row], unit: &str) -> Result<()> {
+fn print(rows: &[CellResult], unit: &str) -> Result<()> {
     let longest = rows.iter().map(|r| r.cell.len()).max();
     let width = longest.unwrap_or(0).max("cell".len());
     out::line(&format!(

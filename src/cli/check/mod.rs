@@ -18,8 +18,8 @@ use wgrnn::train::atomic;
 use wgrnn::{Error, Result};
 
 use super::{flags, out, text};
+use models::{CheckedModel, ModelShape, shape};
 pub use models::{Extra, SHAPES, compare, title};
-use models::{Model, Shape, shape};
 
 pub fn command() -> Command {
     Command::new("check")
@@ -132,15 +132,18 @@ pub fn run(m: &ArgMatches) -> Result<()> {
     }
     // What stands between layers is the same for every cell, so one of many will do.
     let between = [Extra::Composed, Extra::Adaptive, Extra::Sampled];
-    let once =
-        |cell: &Cell, shape: &Shape| between.contains(&shape.extra) && every && cell.name != "lstm";
+    let once = |cell: &Cell, shape: &ModelShape| {
+        between.contains(&shape.extra) && every && cell.name != "lstm"
+    };
     let cells: Vec<Arc<Cell>> = cells.into_iter().map(Arc::new).collect();
     let each = cells
         .iter()
         .flat_map(|c| shapes.iter().map(move |s| (c, s)));
     for (cell, shape) in each.filter(|(cell, shape)| !once(cell, shape)) {
         let title = title(cell, *shape);
-        let model = Model::new(cell.clone(), *shape).half(half).double(double);
+        let model = CheckedModel::new(cell.clone(), *shape)
+            .half(half)
+            .double(double);
         let found = match block_on(model.compare(&device, from, file.is_some())) {
             Ok(found) => found,
             Err(e) => {

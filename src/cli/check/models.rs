@@ -62,7 +62,7 @@ impl Extra {
 
 /// A model to check.
 #[derive(Clone, Copy, Debug)]
-pub struct Shape {
+pub struct ModelShape {
     /// H.
     pub hidden: usize,
     /// How many layers.
@@ -79,9 +79,9 @@ pub struct Shape {
     pub extra: Extra,
 }
 
-pub const fn shape(sizes: [usize; 5], dropout: f64, extra: Extra) -> Shape {
+pub const fn shape(sizes: [usize; 5], dropout: f64, extra: Extra) -> ModelShape {
     let [hidden, layers, batch, steps, embed] = sizes;
-    Shape {
+    ModelShape {
         hidden,
         layers,
         batch,
@@ -94,7 +94,7 @@ pub const fn shape(sizes: [usize; 5], dropout: f64, extra: Extra) -> Shape {
 
 /// Odd sizes take the scalar paths, sizes divisible by four the vector ones; a table or rows of an embedding. A single
 /// step has no pairs for a penalty on changes.
-pub const SHAPES: [Shape; 12] = [
+pub const SHAPES: [ModelShape; 12] = [
     shape([6, 2, 4, 5, 6], 0.2, Extra::Packed),
     shape([37, 2, 3, 5, 0], 0.3, Extra::Plain),
     shape([12, 1, 9, 3, 12], 0.0, Extra::Plain),
@@ -109,7 +109,7 @@ pub const SHAPES: [Shape; 12] = [
     shape([6, 1, 3, 2, 6], 0.2, Extra::Pieces),
 ];
 
-pub fn title(cell: &Cell, shape: Shape) -> String {
+pub fn title(cell: &Cell, shape: ModelShape) -> String {
     let input = match shape.embed {
         0 => "one-hot".to_string(),
         width => format!("embedding {width}"),
@@ -127,7 +127,7 @@ pub fn title(cell: &Cell, shape: Shape) -> String {
 }
 
 /// What a comparison found.
-pub struct Found {
+pub struct ModelComparison {
     /// How every slot that an operation wrote compares, then those of whole steps.
     pub rows: Vec<Row>,
     /// What every operation takes on the adapter, where that was asked for.
@@ -147,7 +147,7 @@ pub struct Speed {
 }
 
 /// What is compared of a model.
-pub struct Model {
+pub struct CheckedModel {
     /// The model.
     pub spec: Spec,
     /// T and B.
@@ -179,17 +179,19 @@ const DESCENT: Update = Update {
 pub async fn compare(
     device: &Arc<Device>,
     cell: Arc<Cell>,
-    shape: Shape,
+    shape: ModelShape,
     from: Option<&str>,
 ) -> Result<Vec<Row>> {
-    let found = Model::new(cell, shape).compare(device, from, false).await?;
+    let found = CheckedModel::new(cell, shape)
+        .compare(device, from, false)
+        .await?;
     Ok(found.rows)
 }
 
-impl Model {
+impl CheckedModel {
     /// The model of a shape.
-    pub fn new(cell: Arc<Cell>, shape: Shape) -> Model {
-        let Shape {
+    pub fn new(cell: Arc<Cell>, shape: ModelShape) -> CheckedModel {
+        let ModelShape {
             hidden,
             layers,
             batch,
@@ -241,7 +243,7 @@ impl Model {
             },
             _ => Unroll::default(),
         };
-        Model {
+        CheckedModel {
             spec,
             dims: Dims { steps, batch },
             how,
@@ -253,13 +255,13 @@ impl Model {
     }
 
     /// The same in double precision on both sides, where `double`.
-    pub fn double(mut self, double: bool) -> Model {
+    pub fn double(mut self, double: bool) -> CheckedModel {
         self.double = double;
         self
     }
 
     /// The same in half precision, where `half`.
-    pub fn half(mut self, half: bool) -> Model {
+    pub fn half(mut self, half: bool) -> CheckedModel {
         self.spec.half = half;
         if half {
             // Its gradient does not grow with the loss.
@@ -274,7 +276,7 @@ impl Model {
         device: &Arc<Device>,
         from: Option<&str>,
         timed: bool,
-    ) -> Result<Found> {
+    ) -> Result<ModelComparison> {
         if self.double {
             self.compare_in::<f64>(device, from, timed).await
         } else {
@@ -287,13 +289,13 @@ impl Model {
         device: &Arc<Device>,
         from: Option<&str>,
         timed: bool,
-    ) -> Result<Found> {
+    ) -> Result<ModelComparison> {
         let (mut twins, minibatches) = self.twins::<F>(device, self.update).await?;
         let inputs = |n: usize| self.inputs(&minibatches, n);
         let mut speeds = Vec::new();
         if let Some(from) = from {
             let rows = twins.from_op(&inputs(0), from).await?;
-            return Ok(Found { rows, speeds });
+            return Ok(ModelComparison { rows, speeds });
         }
         let mut rows = twins.operations(&inputs(0)).await?;
         if self.update != DESCENT {
@@ -303,7 +305,7 @@ impl Model {
         if timed {
             speeds = speed(twins.gpu(), &inputs(0)).await?;
         }
-        Ok(Found { rows, speeds })
+        Ok(ModelComparison { rows, speeds })
     }
 
     /// Both executors and the minibatches.
@@ -331,9 +333,7 @@ impl Model {
         let minibatches = (0..=self.steps).map(|n| MadeUp::new(&plan, n));
         let minibatches = minibatches.collect();
         let gpu = Gpu::new(device.clone(), plan).await?;
-        let parameters: Vec<F> = { parameters.iter() }
-            .map(|x| F::of(f64::from(*x)))
-            .collect();
+        let parameters: Vec<F> = parameters.iter().map(|x| F::of(f64::from(*x))).collect();
         Ok((Twins::new(gpu, &parameters)?, minibatches))
     }
 
@@ -367,7 +367,9 @@ async fn speed(gpu: &mut Gpu, inputs: &Inputs<'_>) -> Result<Vec<Speed>> {
         gpu.outcomes(true).await?;
     }
     let times = timings.seconds.iter().zip(&timings.calls);
-    let each = { plan.ops.iter() }
+    let each = plan
+        .ops
+        .iter()
         .zip(times)
         .map(|(op, (seconds, calls))| Speed {
             op: op.name().to_string(),

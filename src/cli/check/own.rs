@@ -7,7 +7,7 @@ use wgrnn::op::Plan;
 use wgrnn::train::{Job, Settings, unroll, update};
 use wgrnn::{Error, Kind, Result};
 
-use super::models::Model;
+use super::models::CheckedModel;
 use super::passed;
 use crate::cli::out;
 
@@ -56,8 +56,13 @@ pub fn check(device: &Device, job: &Job, parameters: &[f32], quiet: bool) -> Res
 
 /// The run's model with its own widths, vocabulary and parameters; fewer steps and rows where the plain code would take
 /// too long.
-pub fn model(settings: &Settings, spec: &Spec, plan: &Plan, parameters: &[f32]) -> Result<Model> {
-    let mut model = Model {
+pub fn model(
+    settings: &Settings,
+    spec: &Spec,
+    plan: &Plan,
+    parameters: &[f32],
+) -> Result<CheckedModel> {
+    let mut model = CheckedModel {
         spec: spec.clone(),
         dims: Dims {
             steps: settings.seq_len,

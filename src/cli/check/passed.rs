@@ -9,15 +9,15 @@ use serde::{Deserialize, Serialize};
 use wgrnn::Result;
 use wgrnn::exec::gpu::Adapter;
 
-use super::super::adapter_cache::{self, Key};
+use super::super::adapter_cache::{self, AdapterKey};
 
 const FILE: &str = "passed.toml";
 
 /// An adapter that passed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Entry {
+struct PassedAdapter {
     #[serde(flatten)]
-    key: Key,
+    key: AdapterKey,
     /// Comparisons that were made.
     compared: usize,
     /// Seconds since 1970.
@@ -25,14 +25,14 @@ struct Entry {
 }
 
 #[derive(Default, Serialize, Deserialize)]
-struct List {
+struct PassedAdapters {
     #[serde(default)]
-    passed: Vec<Entry>,
+    passed: Vec<PassedAdapter>,
 }
 
 /// Whether an adapter with its driver passed with this build.
 pub fn passed(adapter: &Adapter) -> bool {
-    let list: List = adapter_cache::read(FILE);
+    let list: PassedAdapters = adapter_cache::read(FILE);
     list.passed.iter().any(|e| e.key.current(adapter))
 }
 
@@ -41,7 +41,7 @@ pub fn passed(adapter: &Adapter) -> bool {
 /// # Errors
 /// Io, when the list cannot be written.
 pub fn note(adapter: &Adapter, compared: usize, failed: bool) -> Result<Option<PathBuf>> {
-    let mut list: List = adapter_cache::read(FILE);
+    let mut list: PassedAdapters = adapter_cache::read(FILE);
     let before = list.passed.len();
     list.passed.retain(|e| !e.key.same(adapter));
     if failed && list.passed.len() == before {
@@ -49,8 +49,8 @@ pub fn note(adapter: &Adapter, compared: usize, failed: bool) -> Result<Option<P
     }
     if !failed {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        list.passed.push(Entry {
-            key: Key::new(adapter),
+        list.passed.push(PassedAdapter {
+            key: AdapterKey::new(adapter),
             compared,
             time: now.map_or(0, |t| t.as_secs()),
         });

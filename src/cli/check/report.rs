@@ -5,10 +5,10 @@ use wgrnn::exec::check::Row;
 use wgrnn::exec::gpu::{Device, measure_limits};
 
 use super::super::adapter_cache;
-use super::models::{Found, Speed};
+use super::models::{ModelComparison, Speed};
 
 /// What is told of every model.
-pub fn model(title: &str, found: &Found) -> Value {
+pub fn model(title: &str, found: &ModelComparison) -> Value {
     let rows: Vec<Value> = found.rows.iter().map(value).collect();
     let mut model = json!({"model": title, "rows": rows});
     if !found.speeds.is_empty() {

@@ -24,7 +24,7 @@ const UNEQUAL: f64 = 0.15;
 
 /// What is read of a saved profile, and of the present one.
 #[derive(Clone, Debug, Deserialize)]
-pub struct Saved {
+pub struct ProfileRecord {
     program: String,
     date: String,
     device: String,
@@ -32,19 +32,19 @@ pub struct Saved {
     model: Map<String, Value>,
     settings: Map<String, Value>,
     clock: String,
-    limits: Limits,
-    kernels: Vec<Kernel>,
+    limits: RecordedLimits,
+    kernels: Vec<RecordedKernel>,
     total: Total,
 }
 
 #[derive(Clone, Debug, Deserialize)]
-struct Limits {
+struct RecordedLimits {
     gflops: f64,
     gbytes: f64,
 }
 
 #[derive(Clone, Debug, Deserialize)]
-struct Kernel {
+struct RecordedKernel {
     name: String,
     calls: u64,
     ms: f64,
@@ -57,12 +57,12 @@ struct Total {
     step_ms: f64,
 }
 
-impl Saved {
+impl ProfileRecord {
     /// The profile in a file.
     ///
     /// # Errors
     /// Io, when it cannot be read; Data, when it is not a whole profile.
-    pub fn read(path: &Path) -> Result<Saved> {
+    pub fn read(path: &Path) -> Result<ProfileRecord> {
         let wrong = |found: String| {
             Error::data(format!(
                 "{}: expected what `wgrnn profile --json` prints, found {found}",
@@ -76,7 +76,8 @@ impl Saved {
         if text.len() as u64 > LARGEST {
             return Err(wrong(format!("more than {LARGEST} bytes")));
         }
-        let saved: Saved = serde_json::from_slice(&text).map_err(|e| wrong(e.to_string()))?;
+        let saved: ProfileRecord =
+            serde_json::from_slice(&text).map_err(|e| wrong(e.to_string()))?;
         match saved.fault() {
             None => Ok(saved),
             Some(fault) => Err(wrong(fault)),
@@ -84,8 +85,8 @@ impl Saved {
     }
 
     /// The present profile, of its JSON.
-    pub fn of(value: &Value) -> Result<Saved> {
-        Saved::deserialize(value).map_err(|e| Error::internal(format!("the profile: {e}")))
+    pub fn of(value: &Value) -> Result<ProfileRecord> {
+        ProfileRecord::deserialize(value).map_err(|e| Error::internal(format!("the profile: {e}")))
     }
 
     fn fault(&self) -> Option<String> {
@@ -93,10 +94,13 @@ impl Saved {
             let sound = ms.is_finite() && ms >= 0.0;
             (!sound).then(|| format!("{what}: {ms}"))
         };
-        let kernel = |k: &Kernel| time(&k.name, k.ms).or_else(|| time(&k.name, k.spread_ms));
+        let kernel =
+            |k: &RecordedKernel| time(&k.name, k.ms).or_else(|| time(&k.name, k.spread_ms));
         let sum: f64 = self.kernels.iter().map(|k| k.ms).sum();
         let off = (sum - self.total.ms).abs();
-        { self.kernels.iter().find_map(kernel) }
+        self.kernels
+            .iter()
+            .find_map(kernel)
             .or_else(|| time("step_ms", self.total.step_ms))
             .or_else(|| time("limits.gflops", self.limits.gflops))
             .or_else(|| time("limits.gbytes", self.limits.gbytes))
@@ -113,7 +117,7 @@ impl Saved {
 
 /// A kernel then and now; a new one has no then, one that is gone no now.
 #[derive(Clone, Debug, PartialEq)]
-struct Pair {
+struct KernelComparison {
     name: String,
     then: Option<f64>,
     now: Option<f64>,
@@ -124,7 +128,7 @@ struct Pair {
     spread: f64,
 }
 
-impl Pair {
+impl KernelComparison {
     /// Milliseconds that it takes more now.
     fn change(&self) -> f64 {
         self.now.unwrap_or(0.0) - self.then.unwrap_or(0.0)
@@ -142,11 +146,11 @@ impl Pair {
 /// Two profiles side by side.
 pub struct Comparison {
     path: PathBuf,
-    then: Saved,
-    now: Saved,
+    then: ProfileRecord,
+    now: ProfileRecord,
     /// What they are profiles of, where that differs.
     differs: Vec<String>,
-    pairs: Vec<Pair>,
+    pairs: Vec<KernelComparison>,
 }
 
 /// Now as a multiple of then; none of nothing.
@@ -156,7 +160,7 @@ fn ratio(then: f64, now: f64) -> Option<f64> {
 
 impl Comparison {
     /// Of what `path` held and the present profile.
-    pub fn new(path: &Path, then: Saved, now: Saved) -> Comparison {
+    pub fn new(path: &Path, then: ProfileRecord, now: ProfileRecord) -> Comparison {
         Comparison {
             path: path.to_path_buf(),
             differs: differences(&then, &now),
@@ -168,7 +172,7 @@ impl Comparison {
 
     /// As a part of the profile's JSON.
     pub fn json(&self) -> Value {
-        let pair = |p: &Pair| {
+        let pair = |p: &KernelComparison| {
             json!({
                 "name": p.name,
                 "calls_then": p.calls[0],
@@ -205,7 +209,7 @@ impl Comparison {
     /// # Errors
     /// Io.
     pub fn print(&self) -> Result<()> {
-        let Saved { date, program, .. } = &self.then;
+        let ProfileRecord { date, program, .. } = &self.then;
         out::line(&format!(
             "\nagainst {}: {date}, wgrnn {program}; a ratio is now / then",
             self.path.display()
@@ -248,7 +252,7 @@ impl Comparison {
 }
 
 /// Everything but kernels and times in which the profiles differ, a line each.
-fn differences(then: &Saved, now: &Saved) -> Vec<String> {
+fn differences(then: &ProfileRecord, now: &ProfileRecord) -> Vec<String> {
     let mut found = Vec::new();
     let mut word = |what: &str, then: &str, now: &str| {
         if then != now {
@@ -305,15 +309,15 @@ fn differences(then: &Saved, now: &Saved) -> Vec<String> {
 }
 
 /// The kernels of both, the biggest changes first. Of kernels with one name the first stands beside the first.
-fn pairs(then: &Saved, now: &Saved) -> Vec<Pair> {
-    let mut open: HashMap<&str, Vec<&Kernel>> = HashMap::new();
+fn pairs(then: &ProfileRecord, now: &ProfileRecord) -> Vec<KernelComparison> {
+    let mut open: HashMap<&str, Vec<&RecordedKernel>> = HashMap::new();
     for kernel in then.kernels.iter().rev() {
         open.entry(&kernel.name).or_default().push(kernel);
     }
     let mut pairs = Vec::new();
     for kernel in &now.kernels {
         let old = open.get_mut(kernel.name.as_str()).and_then(Vec::pop);
-        pairs.push(Pair {
+        pairs.push(KernelComparison {
             name: kernel.name.clone(),
             then: old.map(|k| k.ms),
             now: Some(kernel.ms),
@@ -322,9 +326,9 @@ fn pairs(then: &Saved, now: &Saved) -> Vec<Pair> {
             spread: kernel.spread_ms + old.map_or(0.0, |k| k.spread_ms),
         });
     }
-    let mut left: Vec<&Kernel> = open.into_values().flatten().collect();
+    let mut left: Vec<&RecordedKernel> = open.into_values().flatten().collect();
     left.sort_by(|a, b| a.name.cmp(&b.name).then(b.ms.total_cmp(&a.ms)));
-    pairs.extend(left.into_iter().map(|kernel| Pair {
+    pairs.extend(left.into_iter().map(|kernel| KernelComparison {
         name: kernel.name.clone(),
         then: Some(kernel.ms),
         now: None,
@@ -334,7 +338,7 @@ fn pairs(then: &Saved, now: &Saved) -> Vec<Pair> {
     }));
     pairs.sort_by(|a, b| b.change().abs().total_cmp(&a.change().abs()));
     let least = WORTH * then.total.ms;
-    let beyond = |p: &&mut Pair| p.change().abs() > p.spread.max(least);
+    let beyond = |p: &&mut KernelComparison| p.change().abs() > p.spread.max(least);
     for pair in pairs.iter_mut().filter(beyond).take(MARKED) {
         pair.marked = true;
     }
@@ -345,7 +349,7 @@ fn pairs(then: &Saved, now: &Saved) -> Vec<Pair> {
 mod tests {
     use super::*;
 
-    fn saved(kernels: &[(&str, f64, f64)]) -> Saved {
+    fn saved(kernels: &[(&str, f64, f64)]) -> ProfileRecord {
         let kernel = |(name, ms, spread): &(&str, f64, f64)| json!({"name": name, "calls": 1, "ms": ms, "spread_ms": spread});
         let total: f64 = kernels.iter().map(|k| k.1).sum();
         let value = json!({
@@ -355,7 +359,7 @@ mod tests {
             "kernels": kernels.iter().map(kernel).collect::<Vec<_>>(),
             "total": {"ms": total, "step_ms": total},
         });
-        Saved::of(&value).unwrap()
+        ProfileRecord::of(&value).unwrap()
     }
 
     #[test]
@@ -377,7 +381,8 @@ mod tests {
             ("twice", 1.5, 0.0),
         ]);
         let found = pairs(&then, &now);
-        let shown: Vec<_> = { found.iter() }
+        let shown: Vec<_> = found
+            .iter()
             .map(|p| (p.name.as_str(), p.change(), p.word(), p.marked))
             .collect();
         assert_eq!(

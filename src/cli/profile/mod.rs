@@ -17,7 +17,7 @@ use wgrnn::exec::profile::{Profile, profile};
 use wgrnn::train::atomic;
 
 use super::{flags, out, trace};
-use against::{Comparison, Saved};
+use against::{Comparison, ProfileRecord};
 use work::Work;
 
 /// A profile, and what it is of.
@@ -70,7 +70,7 @@ pub fn command() -> Command {
 pub fn run(m: &ArgMatches) -> Result<()> {
     // What cannot be read need not wait for a measurement.
     let file = flags::path(m, "against");
-    let then = file.map(|file| Saved::read(file)).transpose()?;
+    let then = file.map(|file| ProfileRecord::read(file)).transpose()?;
     let work = Work::new(m)?;
     let device = flags::open_device(m)?;
     flags::allowed(m, &device, &work.settings)?;
@@ -93,7 +93,7 @@ pub fn run(m: &ArgMatches) -> Result<()> {
     let mut value = report::value(&of)?;
     value["trace"] = json!(file.map(|file| file.display().to_string()));
     let comparison = match (then, flags::path(m, "against")) {
-        (Some(then), Some(path)) => Some(Comparison::new(path, then, Saved::of(&value)?)),
+        (Some(then), Some(path)) => Some(Comparison::new(path, then, ProfileRecord::of(&value)?)),
         _ => None,
     };
     if let Some(comparison) = &comparison {

@@ -11,13 +11,13 @@ use super::super::load::Loaded;
 use super::super::{flags, out, text};
 
 /// What is profiled.
-pub struct Model {
+pub struct ProfiledModel {
     pub settings: Settings,
     pub spec: Spec,
 }
 
 /// The model of the run that was named, else of the flags alone.
-pub fn model(m: &ArgMatches) -> Result<Model> {
+pub fn model(m: &ArgMatches) -> Result<ProfiledModel> {
     let given = flags::given(m);
     let mut names: Vec<&str> = library::names().collect();
     let Some(path) = flags::path(m, "run") else {
@@ -25,7 +25,7 @@ pub fn model(m: &ArgMatches) -> Result<Model> {
         let cells = text::cells(&settings)?;
         let vocab = m.get_one::<u64>("vocab-size").map_or(65, |n| *n as usize);
         let spec = spec(&settings, cells, vocab);
-        return Ok(Model { settings, spec });
+        return Ok(ProfiledModel { settings, spec });
     };
     if m.value_source("vocab-size") == Some(clap::parser::ValueSource::CommandLine) {
         return Err(Error::usage(format!(
@@ -52,5 +52,5 @@ pub fn model(m: &ArgMatches) -> Result<Model> {
         text::constants(cells, settings.cell_const.as_deref())?
     };
     let spec = spec(&settings, cells, about.vocabulary.len());
-    Ok(Model { settings, spec })
+    Ok(ProfiledModel { settings, spec })
 }

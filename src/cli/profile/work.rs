@@ -11,7 +11,7 @@ use wgrnn::task::{Inputs, MadeUp};
 use wgrnn::train::{Settings, init, unroll, update};
 
 use super::super::{flags, memory};
-use super::model::{Model, model};
+use super::model::{ProfiledModel, model};
 
 /// The sections of settings that change what a step computes, and one more setting that does.
 const SECTIONS: [&str; 6] = [
@@ -65,7 +65,7 @@ impl Work {
     /// # Errors
     /// Those of the flags, of the run and of the model; Device, when it does not fit into memory.
     pub fn new(m: &ArgMatches) -> Result<Work> {
-        let Model { settings, mut spec } = model(m)?;
+        let ProfiledModel { settings, mut spec } = model(m)?;
         let dims = Dims {
             steps: settings.seq_len,
             batch: settings.batch,

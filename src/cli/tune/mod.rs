@@ -95,7 +95,7 @@ pub fn run(m: &ArgMatches) -> Result<()> {
 }
 
 /// What a search found.
-struct Found {
+struct SearchResult {
     best: Tile,
     /// Seconds a step with it, and with the usual one.
     seconds: f64,
@@ -107,7 +107,12 @@ struct Found {
 }
 
 /// Goes from a tile to the first neighbour that is faster until none is.
-fn search(device: &Arc<gpu::Device>, work: &Work, until: Instant, tell: bool) -> Result<Found> {
+fn search(
+    device: &Arc<gpu::Device>,
+    work: &Work,
+    until: Instant,
+    tell: bool,
+) -> Result<SearchResult> {
     let (start, _) = device.tile(&work.plan);
     let usual = time(device, work, start, f64::INFINITY)?;
     let say = |seconds: f64, what: &str, tile: &Tile| {
@@ -119,7 +124,7 @@ fn search(device: &Arc<gpu::Device>, work: &Work, until: Instant, tell: bool) ->
     };
     const USUAL: &str = "the usual";
     say(usual, USUAL, &start)?;
-    let mut found = Found {
+    let mut found = SearchResult {
         best: start,
         seconds: usual,
         usual,

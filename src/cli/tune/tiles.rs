@@ -6,28 +6,28 @@ use serde::{Deserialize, Serialize};
 use wgrnn::Result;
 use wgrnn::exec::gpu::{Adapter, Shape, Tile};
 
-use super::super::adapter_cache::{self, Key};
+use super::super::adapter_cache::{self, AdapterKey};
 
 const FILE: &str = "tiles.toml";
 
 /// A tile for models of a shape.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Entry {
+struct TunedTile {
     #[serde(flatten)]
-    key: Key,
+    key: AdapterKey,
     shape: Shape,
     tile: Tile,
 }
 
 #[derive(Default, Serialize, Deserialize)]
-struct List {
+struct TunedTiles {
     #[serde(default)]
-    tiles: Vec<Entry>,
+    tiles: Vec<TunedTile>,
 }
 
 /// Those of an adapter, with this build.
 pub fn tiles(adapter: &Adapter) -> Vec<(Shape, Tile)> {
-    let list: List = adapter_cache::read(FILE);
+    let list: TunedTiles = adapter_cache::read(FILE);
     let mine = list.tiles.iter().filter(|e| e.key.current(adapter));
     mine.map(|e| (e.shape, e.tile)).collect()
 }
@@ -37,11 +37,12 @@ pub fn tiles(adapter: &Adapter) -> Vec<(Shape, Tile)> {
 /// # Errors
 /// Io, when the list cannot be written.
 pub fn keep(adapter: &Adapter, shape: Shape, tile: Tile) -> Result<Option<PathBuf>> {
-    let mut list: List = adapter_cache::read(FILE);
-    let stays = |e: &Entry| !e.key.same(adapter) || (e.key.current(adapter) && e.shape != shape);
+    let mut list: TunedTiles = adapter_cache::read(FILE);
+    let stays =
+        |e: &TunedTile| !e.key.same(adapter) || (e.key.current(adapter) && e.shape != shape);
     list.tiles.retain(stays);
-    list.tiles.push(Entry {
-        key: Key::new(adapter),
+    list.tiles.push(TunedTile {
+        key: AdapterKey::new(adapter),
         shape,
         tile,
     });

@@ -10,11 +10,11 @@ const DEPTH: u8 = 3;
 
 /// Singular or plural, of a noun and of the verb that agrees with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Number {
+pub(super) enum GrammaticalNumber {
     Singular,
     Plural,
 }
-use Number::{Plural, Singular};
+use GrammaticalNumber::{Plural, Singular};
 
 /// What encloses a run of sentences.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -34,7 +34,7 @@ pub(super) enum Bracket {
 
 /// Where a symbol stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Place {
+pub(super) struct SymbolContext {
     /// Whose paragraph it is, as an index of the names.
     speaker: u8,
     /// How many brackets and quotes are open.
@@ -49,34 +49,34 @@ pub(super) enum Symbol {
     /// A paragraph and all that follow.
     Paragraph,
     /// After a sentence: another one, or the end of what encloses it.
-    Next(Place, Frame),
+    Next(SymbolContext, Frame),
     /// A sentence, with its mark.
-    Sentence(Place),
+    Sentence(SymbolContext),
     /// The end of a statement: adverb, another clause, mark.
-    Stop(Place),
+    Stop(SymbolContext),
     /// As `Stop`, after the adverb.
-    Mark(Place),
+    Mark(SymbolContext),
     /// The end of a question.
     QuestionMark,
     /// After a closing quote: who spoke.
-    Speaker(Place),
+    Speaker(SymbolContext),
     /// A clause in the middle of a sentence.
-    Clause(Place),
+    Clause(SymbolContext),
     /// The end of a clause in brackets.
     AsideEnd(Bracket),
     /// A noun phrase after its determiner: adjective or noun.
-    Phrase(Number),
+    Phrase(GrammaticalNumber),
     /// The noun.
-    Noun(Number),
+    Noun(GrammaticalNumber),
     /// After a subject's noun (first number): something that comes between, or its verb, of the second number (a
     /// question's is bare, which looks like a plural).
-    After(Place, Number, Number),
+    After(SymbolContext, GrammaticalNumber, GrammaticalNumber),
     /// A verb and what it takes.
-    Verb(Number),
+    Verb(GrammaticalNumber),
     /// A verb that takes an object, without the object.
-    Bare(Number),
+    Bare(GrammaticalNumber),
     /// After "that": a clause with a gap, which its noun fills.
-    Relative(Number),
+    Relative(GrammaticalNumber),
     /// A space and an object with its determiner.
     Object,
     /// A noun phrase with its determiner.
@@ -85,7 +85,7 @@ pub(super) enum Symbol {
 
 /// One choice: its text, its share among the symbol's rules, and what is written after it.
 #[derive(Clone, Debug)]
-pub(super) struct Rule {
+pub(super) struct Production {
     pub text: String,
     pub share: f64,
     pub then: Vec<Symbol>,
@@ -115,11 +115,11 @@ const BRACKETS: [(Bracket, &str, &str); 3] = [
 
 /// Rules under way: texts with shares.
 #[derive(Default)]
-struct Rules(Vec<Rule>);
+struct Rules(Vec<Production>);
 
 impl Rules {
     fn add(&mut self, text: impl Into<String>, share: f64, then: &[Symbol]) {
-        self.0.push(Rule {
+        self.0.push(Production {
             text: text.into(),
             share,
             then: then.to_vec(),
@@ -142,7 +142,7 @@ impl Rules {
         &mut self,
         share: f64,
         shape: impl Fn(&str) -> String,
-        then: impl Fn(Number) -> Vec<Symbol>,
+        then: impl Fn(GrammaticalNumber) -> Vec<Symbol>,
     ) {
         for (number, list) in [(Singular, SINGULAR), (Plural, PLURAL)] {
             let total: f64 = list.iter().map(|(_, s)| s).sum();
@@ -153,7 +153,7 @@ impl Rules {
     }
 
     /// A verb of `number` and what it takes: `share` in all.
-    fn verbs(&mut self, lexicon: &Lexicon, number: Number, before: &str, share: f64) {
+    fn verbs(&mut self, lexicon: &Lexicon, number: GrammaticalNumber, before: &str, share: f64) {
         let ending = if number == Singular { "s" } else { "" };
         let (with, without) = (&lexicon.transitive, &lexicon.intransitive);
         self.words(with, before, ending, share * 0.65, &[Symbol::Object]);
@@ -174,14 +174,14 @@ fn upper(word: &str) -> String {
 }
 
 /// The rules of `symbol`. Their shares sum to 1 up to rounding.
-pub(super) fn rules(lexicon: &Lexicon, symbol: Symbol) -> Vec<Rule> {
+pub(super) fn rules(lexicon: &Lexicon, symbol: Symbol) -> Vec<Production> {
     let mut r = Rules::default();
     match symbol {
         Symbol::Paragraph => {
             let mut heads = Rules::default();
             heads.words(&lexicon.names, "", ":\n", 1.0, &[]);
             for (speaker, head) in heads.0.into_iter().enumerate() {
-                let place = Place {
+                let place = SymbolContext {
                     speaker: speaker as u8,
                     depth: 0,
                     quoted: false,
@@ -254,19 +254,19 @@ pub(super) fn rules(lexicon: &Lexicon, symbol: Symbol) -> Vec<Rule> {
     r.0
 }
 
-fn sentence(r: &mut Rules, lexicon: &Lexicon, place: Place) {
+fn sentence(r: &mut Rules, lexicon: &Lexicon, place: SymbolContext) {
     // A sentence may open brackets or quotes only where they can still nest.
     let (quote, bracket) = match (place.depth < DEPTH, place.quoted) {
         (true, false) => (0.08, 0.02),
         (true, true) => (0.0, 0.02),
         (false, _) => (0.0, 0.0),
     };
-    let deeper = Place {
+    let deeper = SymbolContext {
         depth: place.depth + 1,
         ..place
     };
     if quote > 0.0 {
-        let inside = Place {
+        let inside = SymbolContext {
             quoted: true,
             ..deeper
         };
@@ -309,7 +309,7 @@ fn sentence(r: &mut Rules, lexicon: &Lexicon, place: Place) {
 fn subject(
     r: &mut Rules,
     lexicon: &Lexicon,
-    place: Place,
+    place: SymbolContext,
     share: f64,
     shape: impl Fn(&str) -> String,
 ) {
@@ -323,7 +323,13 @@ fn subject(
     });
 }
 
-fn after(r: &mut Rules, lexicon: &Lexicon, place: Place, number: Number, agrees: Number) {
+fn after(
+    r: &mut Rules,
+    lexicon: &Lexicon,
+    place: SymbolContext,
+    number: GrammaticalNumber,
+    agrees: GrammaticalNumber,
+) {
     let verb = Symbol::Verb(agrees);
     r.add(" that ", 0.14, &[Symbol::Relative(number), verb]);
     for (word, share) in [
@@ -336,7 +342,7 @@ fn after(r: &mut Rules, lexicon: &Lexicon, place: Place, number: Number, agrees:
     }
     let mut left = 1.0 - 0.14 - 0.20;
     if place.depth < DEPTH {
-        let deeper = Place {
+        let deeper = SymbolContext {
             depth: place.depth + 1,
             ..place
         };
@@ -349,21 +355,21 @@ fn after(r: &mut Rules, lexicon: &Lexicon, place: Place, number: Number, agrees:
     r.verbs(lexicon, agrees, " ", left);
 }
 
-fn marks(r: &mut Rules, place: Place, share: f64) {
+fn marks(r: &mut Rules, place: SymbolContext, share: f64) {
     let more = [Symbol::Clause(place), Symbol::Stop(place)];
     r.add(", and ", share * 0.15, &more);
     r.add(".", share * 0.75, &[]);
     r.add("!", share * 0.1, &[]);
 }
 
-fn speaker(lexicon: &Lexicon, place: Place) -> &str {
+fn speaker(lexicon: &Lexicon, place: SymbolContext) -> &str {
     lexicon
         .names
         .get(usize::from(place.speaker))
         .map_or("", String::as_str)
 }
 
-fn plural_s(number: Number) -> &'static str {
+fn plural_s(number: GrammaticalNumber) -> &'static str {
     if number == Plural { "s" } else { "" }
 }
 

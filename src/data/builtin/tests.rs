@@ -4,23 +4,23 @@ use std::collections::{BTreeMap, HashSet};
 
 use proptest::prelude::*;
 
-use super::grammar::{Rule, Symbol, rules};
+use super::grammar::{Production, Symbol, rules};
 use super::lexicon::Lexicon;
 use super::*;
 
 /// Reads a text character by character and predicts the next one. It knows the rules and nothing of how texts or costs
 /// are made: no sorting, no sums, no numbers for symbols, only the list of rules that the text still allows.
-struct Reader {
+struct Predictor {
     lexicon: Lexicon,
-    known: HashMap<Symbol, Vec<Rule>>,
+    known: HashMap<Symbol, Vec<Production>>,
     stack: Vec<Symbol>,
     /// What was read of the rule under way.
     partial: String,
 }
 
-impl Reader {
+impl Predictor {
     fn new() -> Self {
-        Reader {
+        Predictor {
             lexicon: Lexicon::new(),
             known: HashMap::new(),
             stack: vec![Symbol::Paragraph],
@@ -51,7 +51,7 @@ impl Reader {
     fn read(&mut self, c: char) {
         self.partial.push(c);
         let top = *self.stack.last().unwrap();
-        let fits: Vec<&Rule> = self.known[&top]
+        let fits: Vec<&Production> = self.known[&top]
             .iter()
             .filter(|rule| rule.text.starts_with(&self.partial))
             .collect();
@@ -68,7 +68,7 @@ impl Reader {
 }
 
 /// Every symbol that can be reached, with its rules.
-fn all_rules() -> Vec<(Symbol, Vec<Rule>)> {
+fn all_rules() -> Vec<(Symbol, Vec<Production>)> {
     let lexicon = Lexicon::new();
     let mut seen = HashSet::from([Symbol::Paragraph]);
     let mut open = vec![Symbol::Paragraph];
@@ -107,7 +107,7 @@ fn every_symbol_has_prefix_free_rules_whose_shares_sum_to_one() {
 #[test]
 fn the_text_is_drawn_from_the_distribution_that_it_is_charged_for() {
     let made = generate(11, 200_000);
-    let mut reader = Reader::new();
+    let mut reader = Predictor::new();
     // Sums of what came less what was expected: of the cost, and of each character's count. Given the past each term has
     // mean 0, so a sum divided by the root of the summed variances is nearly normal.
     let (mut excess, mut variance) = (0.0, 0.0);
@@ -244,7 +244,7 @@ proptest! {
         let long = generate(seed, chars + more);
         prop_assert_eq!(&long.text[..chars], &short.text);
         prop_assert_eq!(&long.costs[..chars], &short.costs[..]);
-        let mut reader = Reader::new();
+        let mut reader = Predictor::new();
         for c in short.text.chars() {
             prop_assert!(reader.predict().contains_key(&c));
             reader.read(c);

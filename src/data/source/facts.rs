@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Corpus, Part};
+use super::{Corpus, TextFile};
 use crate::data::census::Census;
 use crate::data::format::{Format, to_file};
 use crate::data::vocab::{NOT_UTF8, VocabKind, Vocabulary};
@@ -25,7 +25,7 @@ pub(super) struct Facts {
 
 impl Facts {
     /// What should be known about `part`, the file.
-    fn remarks(&self, part: &Part, vocabulary: &Vocabulary) -> Vec<String> {
+    fn remarks(&self, part: &TextFile, vocabulary: &Vocabulary) -> Vec<String> {
         let Facts { census, format, .. } = self;
         if census.bytes == 0 {
             return vec!["it is empty".to_string()];
@@ -77,10 +77,12 @@ impl Facts {
     }
 }
 
-impl Part {
+impl TextFile {
     /// Its name for a shell.
     fn shell(&self) -> String {
-        { self.path.as_deref() }.map_or("FILE".to_string(), paths::shell)
+        self.path
+            .as_deref()
+            .map_or("FILE".to_string(), paths::shell)
     }
 
     /// What is wrong with a file of a format that is no text.
@@ -125,7 +127,7 @@ impl Corpus {
     /// An error of a part of which `bytes` were being read, with the way out where it is one of the encoding.
     pub(super) fn explained(
         &self,
-        part: &Part,
+        part: &TextFile,
         census: &Census,
         packed: Option<&str>,
         bytes: &[u8],

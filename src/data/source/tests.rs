@@ -5,7 +5,7 @@ use std::fs;
 use std::io::Write;
 
 fn files(names: &[PathBuf]) -> Result<Corpus> {
-    Source::Files(names.to_vec()).open_with(&std::env::temp_dir(), &mut &b"from stdin"[..])
+    TextSource::Files(names.to_vec()).open_with(&std::env::temp_dir(), &mut &b"from stdin"[..])
 }
 
 /// All bytes of a text, through the vocabulary of its bytes.
@@ -79,7 +79,7 @@ fn empty_text_is_refused() {
     assert_eq!(e.kind, Kind::Data);
     assert!(e.message.contains("empty.txt: the text is empty"), "{e}");
     assert_eq!(files(&[]).unwrap_err().kind, Kind::Data);
-    let none = Source::Builtin { seed: 1, chars: 0 };
+    let none = TextSource::Builtin { seed: 1, chars: 0 };
     let e = none.open(dir.path()).unwrap().hash().unwrap_err();
     assert_eq!(e.kind, Kind::Data);
     // An empty file beside one that is not is no fault.
@@ -121,7 +121,7 @@ fn invalid_utf8_names_the_file_and_the_offset_in_it() {
 
 #[test]
 fn a_generated_text_knows_its_floor() {
-    let source = Source::Builtin {
+    let source = TextSource::Builtin {
         seed: 3,
         chars: 5000,
     };
@@ -202,8 +202,8 @@ fn compressed_files_are_known_by_their_first_bytes() {
         let corpus = files(std::slice::from_ref(&path)).unwrap();
         assert_eq!(corpus.hash().unwrap(), blake3::hash(want).to_hex().as_str());
         assert!(bytes(&corpus) == *want);
-        let piped = Source::Files(vec!["-".into()]);
-        let corpus = { piped.open_with(dir.path(), &mut packed.as_slice()) }.unwrap();
+        let piped = TextSource::Files(vec!["-".into()]);
+        let corpus = piped.open_with(dir.path(), &mut packed.as_slice()).unwrap();
         assert_eq!(corpus.hash().unwrap(), blake3::hash(want).to_hex().as_str());
     }
 }
@@ -226,7 +226,8 @@ fn a_compressed_file_cut_short_or_damaged_is_named() {
             let mut bad = packed.clone();
             bad[at] ^= 0x10;
             fs::write(&path, &bad).unwrap();
-            let read = { files(std::slice::from_ref(&path)).unwrap() }
+            let read = files(std::slice::from_ref(&path))
+                .unwrap()
                 .hash()
                 .map(str::to_string);
             match read {
@@ -369,7 +370,7 @@ fn what_is_no_text_is_named_with_the_command_that_helps() {
                 name => dir.path().join(name),
             };
             fs::write(dir.path().join("x.txt"), &bytes).unwrap();
-            let source = Source::Files(vec![path.clone()]);
+            let source = TextSource::Files(vec![path.clone()]);
             let open = || source.open_with(dir.path(), &mut bytes.as_slice()).unwrap();
             let shown = match name_of {
                 "-" => "FILE".to_string(),
@@ -512,7 +513,7 @@ fn what_is_strange_in_a_text_is_told() {
     assert!(found[0].ends_with("1.txt: it is empty"), "{found:?}");
     let twin = found[1].contains("3.txt: the same text as ") && found[1].ends_with("0.txt");
     assert!(twin, "{found:?}");
-    let builtin = Source::Builtin {
+    let builtin = TextSource::Builtin {
         seed: 3,
         chars: 5000,
     };
@@ -565,7 +566,7 @@ fn marks_at_the_beginning_of_files_are_no_symbols() {
     let (a, b) = (dir.path().join("a.txt"), dir.path().join("b.gz"));
     fs::write(&a, marked).unwrap();
     fs::write(&b, gzip(marked)).unwrap();
-    let source = Source::Files(vec![a, b, "-".into()]);
+    let source = TextSource::Files(vec![a, b, "-".into()]);
     let corpus = source.open_with(dir.path(), &mut { marked }).unwrap();
     for kind in [VocabKind::Char, VocabKind::Word] {
         let recipe = Recipe {

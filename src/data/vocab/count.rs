@@ -94,15 +94,15 @@ impl Counter {
             lines,
         } = self.recipe;
         match self.counts {
-            Counts::Symbols(counts) => {
-                { counts.finish(kind, min_count, max_size, lines) }.map(Vocabulary::of_symbols)
-            }
-            Counts::Words { counts, .. } => {
-                { counts.finish(min_count, max_size, lines) }.map(Vocabulary::of_words)
-            }
-            Counts::Pieces(counts) => {
-                { counts.finish(min_count, max_size, lines) }.map(Vocabulary::of_pieces)
-            }
+            Counts::Symbols(counts) => counts
+                .finish(kind, min_count, max_size, lines)
+                .map(Vocabulary::of_symbols),
+            Counts::Words { counts, .. } => counts
+                .finish(min_count, max_size, lines)
+                .map(Vocabulary::of_words),
+            Counts::Pieces(counts) => counts
+                .finish(min_count, max_size, lines)
+                .map(Vocabulary::of_pieces),
         }
     }
 }

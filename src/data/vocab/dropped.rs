@@ -108,9 +108,10 @@ pub(super) fn culprit(tokenizer: &Tokenizer, text: &str) -> Option<(String, usiz
     let parts = words(tokenizer, text).ok()?;
     let fails = |text: &str| tokenizer.get_model().tokenize(text).is_err();
     let splits = parts.get_splits(OffsetReferential::Original, OffsetType::Byte);
-    let (word, (from, _), _) =
-        { splits.into_iter() }.find(|(word, _, tokens)| tokens.is_none() && fails(word))?;
-    let alone = { word.chars() }.find(|c| fails(c.encode_utf8(&mut [0; 4])));
+    let (word, (from, _), _) = splits
+        .into_iter()
+        .find(|(word, _, tokens)| tokens.is_none() && fails(word))?;
+    let alone = word.chars().find(|c| fails(c.encode_utf8(&mut [0; 4])));
     let name = match (tokenizer.get_model(), alone) {
         (ModelWrapper::Unigram(_) | ModelWrapper::BPE(_), Some(c)) => {
             symbols::name(VocabKind::Char, c.into())

@@ -1,6 +1,6 @@
 //! From a text to token ids, in pieces of any size.
 
-use super::losses::Losses;
+use super::losses::DecodingLosses;
 use super::pieces::{Out, PieceStream, Pieces};
 use super::scan::{Scanner, Sink};
 use super::{Inner, VocabKind, Vocabulary, symbols};
@@ -28,19 +28,19 @@ pub struct Encoder<'a> {
     vocabulary: &'a Vocabulary,
     scanner: Scanner,
     strangers: Strangers,
-    pending: Pending,
+    pending: PendingText,
 }
 
 /// What sub-words are to be made of.
 #[derive(Default)]
-struct Pending {
+struct PendingText {
     /// Lines of a text of lines that have ended, and where each begins.
     lines: Vec<(String, u64)>,
     /// What follows, and where it begins.
     open: (String, u64),
     /// The text whose beginning was encoded before, or waits: the whole one, or a line that goes on.
     stream: PieceStream,
-    losses: Losses,
+    losses: DecodingLosses,
 }
 
 impl<'a> Encoder<'a> {
@@ -50,7 +50,7 @@ impl<'a> Encoder<'a> {
             vocabulary,
             scanner: Scanner::new(vocabulary.kind(), vocabulary.of_lines()),
             strangers: Strangers::default(),
-            pending: Pending::default(),
+            pending: PendingText::default(),
         }
     }
 
@@ -141,7 +141,7 @@ impl<'a> Encoder<'a> {
         found: &mut Encoded,
         go: impl FnOnce(&mut PieceStream, &mut Out) -> Result<()>,
     ) -> Result<()> {
-        let Pending { stream, losses, .. } = &mut self.pending;
+        let PendingText { stream, losses, .. } = &mut self.pending;
         let strangers = &mut self.strangers;
         let mut out = Out {
             ids: &mut found.ids,
@@ -155,7 +155,7 @@ impl<'a> Encoder<'a> {
     ///
     /// # Errors
     /// `Kind::Data` when there were unknown symbols and the vocabulary has no id for them: the message lists the first few.
-    pub fn finish(mut self, found: &mut Encoded) -> Result<Losses> {
+    pub fn finish(mut self, found: &mut Encoded) -> Result<DecodingLosses> {
         let vocabulary = self.vocabulary;
         if let Inner::Pieces(pieces) = &*vocabulary.0 {
             self.end_stream(pieces, found)?;
@@ -170,7 +170,7 @@ impl<'a> Encoder<'a> {
 struct Ids<'a> {
     vocabulary: &'a Vocabulary,
     strangers: &'a mut Strangers,
-    pending: &'a mut Pending,
+    pending: &'a mut PendingText,
     found: &'a mut Encoded,
 }
 
@@ -242,7 +242,9 @@ impl Strangers {
     }
 
     fn error(&self, kind: VocabKind) -> Error {
-        let list: Vec<String> = { self.first.iter() }
+        let list: Vec<String> = self
+            .first
+            .iter()
             .map(|(name, at)| format!("{name} at byte {at}"))
             .collect();
         let way_out = match kind {

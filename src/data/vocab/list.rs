@@ -182,10 +182,10 @@ impl WordCounts {
         let mut unknown = unknown.is_some() || kept.len() < self.words.len();
         let by_frequency = |n: &u32| (Reverse(self.counts[*n as usize]), self.words.get(*n));
         kept.sort_unstable_by(|a, b| by_frequency(a).cmp(&by_frequency(b)));
-        let room = most.map_or(usize::MAX, |most| most.saturating_sub(marks.len()));
-        if kept.len() + usize::from(unknown) > room {
+        let limit = most.map_or(usize::MAX, |most| most.saturating_sub(marks.len()));
+        if kept.len() + usize::from(unknown) > limit {
             unknown = true;
-            kept.truncate(room.saturating_sub(1));
+            kept.truncate(limit.saturating_sub(1));
         }
         if unknown {
             let all = self.counts.iter().sum::<u64>();
@@ -198,7 +198,8 @@ impl WordCounts {
             }
             _ => Cow::Borrowed(self.words.get(*n)),
         };
-        let mut list: Vec<(u64, Cow<'_, [u8]>)> = { kept.iter() }
+        let mut list: Vec<(u64, Cow<'_, [u8]>)> = kept
+            .iter()
             .map(|n| (self.counts[*n as usize], word(n)))
             .chain(marks.iter().map(|(name, n)| (*n, name.as_bytes().into())))
             .collect();

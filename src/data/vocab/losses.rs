@@ -2,7 +2,7 @@
 
 /// What decoding the ids of a text does not give back.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Losses {
+pub struct DecodingLosses {
     /// Line ends of the text.
     pub line_ends: u64,
     /// Line ends that no token stands for.
@@ -11,9 +11,9 @@ pub struct Losses {
     pub example: Option<(String, String)>,
 }
 
-impl Losses {
+impl DecodingLosses {
     /// Goes on with what the next part of the text loses.
-    pub(super) fn add(&mut self, next: Losses) {
+    pub(super) fn add(&mut self, next: DecodingLosses) {
         self.line_ends += next.line_ends;
         self.lost_line_ends += next.lost_line_ends;
         self.example = self.example.take().or(next.example);
@@ -42,7 +42,9 @@ pub(super) fn difference(text: &str, back: &str, lines_lost: bool) -> Option<(St
 fn around(one: &str, other: &str) -> (String, String) {
     const BEFORE: usize = 12;
     const AFTER: usize = 12;
-    let same = { one.chars().zip(other.chars()) }
+    let same = one
+        .chars()
+        .zip(other.chars())
         .take_while(|(a, b)| a == b)
         .count();
     let part = |text: &str| {

@@ -29,10 +29,10 @@ pub use self::count::{Counter, Recipe};
 pub use self::decode::Decoder;
 pub use self::encode::{Encoded, Encoder};
 use self::list::WordList;
-pub use self::losses::Losses;
+pub use self::losses::DecodingLosses;
 use self::pieces::Pieces;
 pub(super) use self::scan::NOT_UTF8;
-use self::stored::Stored;
+use self::stored::StoredVocabulary;
 use self::symbols::Symbols;
 use crate::error::Result;
 
@@ -63,7 +63,7 @@ pub enum VocabKind {
 /// It is stored as `{"kind": "char", "symbols": "abc", "unknown": false}`, with a list of numbers for bytes, words with
 /// spaces between them, and a tokenizer by its `tokenizer.json`; and checked when it is read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Stored", into = "Stored")]
+#[serde(try_from = "StoredVocabulary", into = "StoredVocabulary")]
 pub struct Vocabulary(Arc<Inner>);
 
 #[derive(Debug, PartialEq, Eq)]
@@ -171,7 +171,8 @@ impl Vocabulary {
     pub fn before_text(&self) -> u32 {
         let newline = || match &*self.0 {
             // Old Macs ended lines with carriage returns alone.
-            Inner::Symbols(s) => { s.find(u32::from('\n')) }
+            Inner::Symbols(s) => s
+                .find(u32::from('\n'))
                 .or_else(|| s.find(u32::from('\r')))
                 .or(s.unknown_id()),
             Inner::Words(w) => Some(w.end),

@@ -1,6 +1,6 @@
 //! In a build without the feature `subwords`: there are no sub-words, and whoever asks for them is told so.
 
-use super::losses::Losses;
+use super::losses::DecodingLosses;
 use crate::error::{Error, Result};
 
 /// There is none.
@@ -48,7 +48,7 @@ impl Pieces {
         match *self {}
     }
 
-    pub fn encode_lines(&self, _: &[(String, u64)]) -> Result<Vec<(Vec<u32>, Losses)>> {
+    pub fn encode_lines(&self, _: &[(String, u64)]) -> Result<Vec<(Vec<u32>, DecodingLosses)>> {
         match *self {}
     }
 
@@ -71,7 +71,7 @@ pub(super) enum Joining {
 /// Takes what is found.
 pub(super) struct Out<'a> {
     pub ids: &'a mut Vec<u32>,
-    pub losses: &'a mut Losses,
+    pub losses: &'a mut DecodingLosses,
     pub dropped: &'a mut dyn FnMut(char, u64),
 }
 

@@ -15,7 +15,7 @@ use tokenizers::processors::PostProcessorWrapper;
 use tokenizers::{OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer, Tokenizer};
 
 use super::dropped::{culprit, dropped, may_drop};
-use super::losses::Losses;
+use super::losses::DecodingLosses;
 pub(super) use super::windows::{Cutting, Out, PieceStream};
 use super::words::Words;
 use crate::error::{Error, Result};
@@ -68,7 +68,9 @@ impl Pieces {
             .map_err(|e| unreadable(line(&*e)))?;
         // Limits and padding are for minibatches of another kind.
         tokenizer.with_padding(None);
-        { tokenizer.with_truncation(None) }.map_err(|e| Error::data(line(&*e)))?;
+        tokenizer
+            .with_truncation(None)
+            .map_err(|e| Error::data(line(&*e)))?;
         let vocabulary = tokenizer.get_vocab(true);
         let (count, last) = (vocabulary.len(), vocabulary.values().max());
         let ids = last.map_or(0, |last| u64::from(*last) + 1);
@@ -102,7 +104,9 @@ impl Pieces {
                  to null"
             )));
         }
-        let json = { tokenizer.to_string(false) }.map_err(|e| Error::data(line(&*e)))?;
+        let json = tokenizer
+            .to_string(false)
+            .map_err(|e| Error::data(line(&*e)))?;
         // It adds no ids here, and would move the places of tokens.
         tokenizer.with_post_processor(None::<PostProcessorWrapper>);
         let longest = vocabulary.keys().map(String::len).max().unwrap_or(0);
@@ -141,7 +145,7 @@ impl Pieces {
     /// Tells of every character of `text` that the tokenizer would drop in silence, and the byte where it is met.
     pub fn dropped(&self, text: &str, note: &mut dyn FnMut(char, usize)) -> Result<()> {
         if self.drops {
-            { dropped(&self.tokenizer, text, note) }.map_err(fails)
+            dropped(&self.tokenizer, text, note).map_err(fails)
         } else {
             Ok(())
         }
@@ -216,8 +220,9 @@ impl Pieces {
     ///
     /// # Errors
     /// `Kind::Data` where the tokenizer fails.
-    pub fn encode_lines(&self, lines: &[(String, u64)]) -> Result<Vec<(Vec<u32>, Losses)>> {
-        { lines.par_iter() }
+    pub fn encode_lines(&self, lines: &[(String, u64)]) -> Result<Vec<(Vec<u32>, DecodingLosses)>> {
+        lines
+            .par_iter()
             .map(|(text, at)| {
                 let ids = self.encode(text, *at)?;
                 let losses = super::windows::losses(self, text, &ids, text, &ids);
@@ -293,7 +298,9 @@ pub(super) fn guarded<T>(work: impl FnOnce() -> T) -> Result<T> {
         }));
     });
     panic::catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
-        let text = { panic.downcast_ref::<String>().map(String::as_str) }
+        let text = panic
+            .downcast_ref::<String>()
+            .map(String::as_str)
             .or(panic.downcast_ref::<&str>().copied())
             .unwrap_or("it cannot be used");
         Error::data(format!("the tokenizer fails: {}", text.escape_debug()))
@@ -365,7 +372,7 @@ impl PieceCounts {
     /// V is below `most`.
     ///
     /// # Errors
-    /// `Kind::Data` when there is no text, or `most` leaves no room for a pair.
+    /// `Kind::Data` when there is no text, or `most` leaves no space for a pair.
     pub fn finish(self, min_count: u64, most: Option<usize>, lines: bool) -> Result<Pieces> {
         if let Some(fault) = self.fault {
             return Err(fault);
@@ -388,16 +395,17 @@ impl PieceCounts {
             .min_frequency(min_count)
             .initial_alphabet(ByteLevel::alphabet().into_iter().collect())
             .build();
-        let words = { self.words.iter() }.map(String::from_utf8_lossy);
+        let words = self.words.iter().map(String::from_utf8_lossy);
         let counts = words.zip(&self.counts).map(|(word, n)| (word.into(), *n));
         let mut model = BPE::default();
-        { trainer.do_train(&counts.collect(), &mut model) }
+        trainer
+            .do_train(&counts.collect(), &mut model)
             .map_err(|e| Error::data(format!("sub-words cannot be trained: {}", line(&*e))))?;
         let mut tokenizer = Tokenizer::new(model);
         tokenizer
             .with_pre_tokenizer(Some(self.splitter))
             .with_decoder(Some(DecoderWrapper::ByteLevel(ByteLevel::default())));
-        let json = { tokenizer.to_string(false) }.map_err(|e| {
+        let json = tokenizer.to_string(false).map_err(|e| {
             Error::internal(format!("a tokenizer cannot be written: {}", line(&*e)))
         })?;
         Pieces::new(json.as_bytes(), lines)

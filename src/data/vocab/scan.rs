@@ -144,9 +144,9 @@ impl Scanner {
         let mut at = 0;
         while at < bytes.len() {
             let space = match CLASSES[usize::from(bytes[at])] {
-                Class::Word => 0,
-                Class::Space => 1,
-                Class::Maybe => match text[at..].chars().next() {
+                ByteClass::Word => 0,
+                ByteClass::Space => 1,
+                ByteClass::Maybe => match text[at..].chars().next() {
                     Some(c) if c.is_whitespace() => c.len_utf8(),
                     _ => 0,
                 },
@@ -237,7 +237,7 @@ impl Scanner {
 
 /// What a byte says about white space.
 #[derive(Clone, Copy)]
-enum Class {
+enum ByteClass {
     Word,
     Space,
     /// The first byte of characters of which some are white space.
@@ -245,14 +245,14 @@ enum Class {
 }
 
 /// White space is what Unicode calls so, and the four separators of ASCII as in Python's `split`.
-const CLASSES: [Class; 256] = {
-    let mut classes = [Class::Word; 256];
+const CLASSES: [ByteClass; 256] = {
+    let mut classes = [ByteClass::Word; 256];
     let mut b = 0;
     while b < 256 {
         classes[b] = match b {
-            0x09..=0x0d | 0x1c..=0x20 => Class::Space,
-            0xc2 | 0xe1..=0xe3 => Class::Maybe,
-            _ => Class::Word,
+            0x09..=0x0d | 0x1c..=0x20 => ByteClass::Space,
+            0xc2 | 0xe1..=0xe3 => ByteClass::Maybe,
+            _ => ByteClass::Word,
         };
         b += 1;
     }
@@ -339,25 +339,30 @@ mod tests {
     use proptest::prelude::*;
 
     #[derive(Debug, PartialEq)]
-    enum Found {
+    enum ScanEvent {
         Symbol(u32, u64),
         Part(String, u64),
         End,
     }
 
-    impl Sink for Vec<Found> {
+    impl Sink for Vec<ScanEvent> {
         fn symbol(&mut self, symbol: u32, at: u64) {
-            self.push(Found::Symbol(symbol, at));
+            self.push(ScanEvent::Symbol(symbol, at));
         }
         fn part(&mut self, part: &str, at: u64) {
-            self.push(Found::Part(part.into(), at));
+            self.push(ScanEvent::Part(part.into(), at));
         }
         fn line_end(&mut self) {
-            self.push(Found::End);
+            self.push(ScanEvent::End);
         }
     }
 
-    fn scan(kind: VocabKind, lines: bool, pieces: &[&[u8]], closing: bool) -> Result<Vec<Found>> {
+    fn scan(
+        kind: VocabKind,
+        lines: bool,
+        pieces: &[&[u8]],
+        closing: bool,
+    ) -> Result<Vec<ScanEvent>> {
         let (mut scanner, mut found) = (Scanner::new(kind, lines), Vec::new());
         for piece in pieces {
             scanner.feed(piece, &mut found)?;
@@ -368,9 +373,10 @@ mod tests {
 
     fn words(text: &str) -> Vec<String> {
         let found = scan(VocabKind::Word, false, &[text.as_bytes()], true).unwrap();
-        { found.into_iter() }
+        found
+            .into_iter()
             .map(|f| match f {
-                Found::Part(word, at) => {
+                ScanEvent::Part(word, at) => {
                     assert_eq!(&text[at as usize..][..word.len()], word);
                     word
                 }
@@ -397,35 +403,35 @@ mod tests {
         let found = scan(VocabKind::Word, false, &[b"a b"], false).unwrap();
         assert_eq!(found.len(), 2);
         let found = scan(VocabKind::Char, true, &[b"a\r"], false).unwrap();
-        assert_eq!(found, [Found::Symbol(97, 0), Found::End]);
+        assert_eq!(found, [ScanEvent::Symbol(97, 0), ScanEvent::End]);
     }
 
     #[test]
     fn line_ends_are_no_symbols_of_lines() {
         let text: &[u8] = b"a\r\n\rb\n\nc";
         let want = [
-            Found::Symbol(97, 0),
-            Found::End,
-            Found::End,
-            Found::Symbol(98, 4),
-            Found::End,
-            Found::End,
-            Found::Symbol(99, 7),
-            Found::End,
+            ScanEvent::Symbol(97, 0),
+            ScanEvent::End,
+            ScanEvent::End,
+            ScanEvent::Symbol(98, 4),
+            ScanEvent::End,
+            ScanEvent::End,
+            ScanEvent::Symbol(99, 7),
+            ScanEvent::End,
         ];
         for kind in [VocabKind::Char, VocabKind::Byte] {
             assert_eq!(scan(kind, true, &[text], true).unwrap(), want);
         }
         let parts = scan(VocabKind::Piece, true, &[b"a b\r\n\nc"], true).unwrap();
-        let part = |t: &str, at| Found::Part(t.into(), at);
+        let part = |t: &str, at| ScanEvent::Part(t.into(), at);
         assert_eq!(
             parts,
             [
                 part("a b", 0),
-                Found::End,
-                Found::End,
+                ScanEvent::End,
+                ScanEvent::End,
                 part("c", 6),
-                Found::End
+                ScanEvent::End
             ]
         );
         let parts = scan(VocabKind::Piece, false, &[b"a b\n\nc"], true).unwrap();
@@ -445,7 +451,7 @@ mod tests {
                 // Both halves of a line end in different pieces.
                 let pieces: Vec<&[u8]> = text.as_bytes().chunks(1).collect();
                 let found = scan(kind, true, &pieces, true).unwrap();
-                let ends = found.iter().map(|f| *f == Found::End);
+                let ends = found.iter().map(|f| *f == ScanEvent::End);
                 let want = [false, true, false, true, true, false, true];
                 assert!(ends.eq(want), "{kind:?} {text:?}: {found:?}");
             }
@@ -456,12 +462,12 @@ mod tests {
             scanner.feed(file.as_bytes(), &mut found).unwrap();
             scanner.end(true, &mut found).unwrap();
         }
-        assert_eq!(found.iter().filter(|f| **f == Found::End).count(), 3);
+        assert_eq!(found.iter().filter(|f| **f == ScanEvent::End).count(), 3);
         // In a stream of characters, bytes or sub-words it is what it is.
         let found = scan(VocabKind::Char, false, &[b"\r"], true).unwrap();
-        assert_eq!(found, [Found::Symbol(13, 0)]);
+        assert_eq!(found, [ScanEvent::Symbol(13, 0)]);
         let found = scan(VocabKind::Piece, false, &[b"a\rb"], true).unwrap();
-        assert_eq!(found, [Found::Part("a\rb".into(), 0)]);
+        assert_eq!(found, [ScanEvent::Part("a\rb".into(), 0)]);
     }
 
     #[test]
@@ -478,14 +484,14 @@ mod tests {
                         }
                         scanner.end(true, &mut found).unwrap();
                     }
-                    let of = |f: &Found| match f {
-                        Found::Symbol(symbol, _) => u64::from(*symbol == 0xfeff),
-                        Found::Part(part, _) => part.matches(mark).count() as u64,
-                        Found::End => 0,
+                    let of = |f: &ScanEvent| match f {
+                        ScanEvent::Symbol(symbol, _) => u64::from(*symbol == 0xfeff),
+                        ScanEvent::Part(part, _) => part.matches(mark).count() as u64,
+                        ScanEvent::End => 0,
                     };
                     let marks: u64 = found.iter().map(of).sum();
                     assert_eq!(marks, 4, "{kind:?}, lines {lines}, cut {cut}: {found:?}");
-                    let (Found::Symbol(_, at) | Found::Part(_, at)) = &found[0] else {
+                    let (ScanEvent::Symbol(_, at) | ScanEvent::Part(_, at)) = &found[0] else {
                         panic!("{found:?}")
                     };
                     assert_eq!(*at, 3);
@@ -523,7 +529,7 @@ mod tests {
         assert_eq!(parts.len(), 3);
         let mut whole = String::new();
         for part in &parts {
-            let Found::Part(part, at) = part else {
+            let ScanEvent::Part(part, at) = part else {
                 panic!("{part:?}")
             };
             assert_eq!(*at as usize, whole.len());

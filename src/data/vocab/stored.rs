@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
-pub(super) enum Stored {
+pub(super) enum StoredVocabulary {
     Char {
         symbols: String,
         unknown: bool,
@@ -44,15 +44,15 @@ fn is_false(b: &bool) -> bool {
     !b
 }
 
-impl From<Vocabulary> for Stored {
+impl From<Vocabulary> for StoredVocabulary {
     fn from(v: Vocabulary) -> Self {
         match &*v.0 {
-            Inner::Symbols(s) if s.kind == VocabKind::Byte => Stored::Byte {
+            Inner::Symbols(s) if s.kind == VocabKind::Byte => StoredVocabulary::Byte {
                 symbols: s.symbols.iter().map(|b| *b as u8).collect(),
                 unknown: s.unknown,
                 lines: s.lines,
             },
-            Inner::Symbols(s) => Stored::Char {
+            Inner::Symbols(s) => StoredVocabulary::Char {
                 symbols: { s.symbols.iter() }
                     .filter_map(|c| char::from_u32(*c))
                     .collect(),
@@ -61,13 +61,13 @@ impl From<Vocabulary> for Stored {
             },
             Inner::Words(w) => {
                 let words: Vec<&[u8]> = w.words.iter().collect();
-                Stored::Word {
+                StoredVocabulary::Word {
                     symbols: String::from_utf8_lossy(&words.join(&b' ')).into_owned(),
                     lines: w.lines,
                     escapes: w.escapes,
                 }
             }
-            Inner::Pieces(p) => Stored::Piece {
+            Inner::Pieces(p) => StoredVocabulary::Piece {
                 tokenizer: p.json().to_string(),
                 lines: p.lines(),
             },
@@ -75,12 +75,12 @@ impl From<Vocabulary> for Stored {
     }
 }
 
-impl TryFrom<Stored> for Vocabulary {
+impl TryFrom<StoredVocabulary> for Vocabulary {
     type Error = Error;
 
-    fn try_from(stored: Stored) -> Result<Self> {
+    fn try_from(stored: StoredVocabulary) -> Result<Self> {
         match stored {
-            Stored::Char {
+            StoredVocabulary::Char {
                 symbols,
                 unknown,
                 lines,
@@ -88,7 +88,7 @@ impl TryFrom<Stored> for Vocabulary {
                 let symbols = symbols.chars().map(u32::from).collect();
                 Symbols::new(VocabKind::Char, symbols, unknown, lines).map(Vocabulary::of_symbols)
             }
-            Stored::Byte {
+            StoredVocabulary::Byte {
                 symbols,
                 unknown,
                 lines,
@@ -96,7 +96,7 @@ impl TryFrom<Stored> for Vocabulary {
                 let symbols = symbols.into_iter().map(u32::from).collect();
                 Symbols::new(VocabKind::Byte, symbols, unknown, lines).map(Vocabulary::of_symbols)
             }
-            Stored::Word {
+            StoredVocabulary::Word {
                 symbols,
                 lines,
                 escapes,
@@ -104,7 +104,7 @@ impl TryFrom<Stored> for Vocabulary {
                 let words = symbols.split(' ').map(str::as_bytes);
                 WordList::new(words, lines, escapes).map(Vocabulary::of_words)
             }
-            Stored::Piece { tokenizer, lines } => {
+            StoredVocabulary::Piece { tokenizer, lines } => {
                 Pieces::new(tokenizer.as_bytes(), lines).map(Vocabulary::of_pieces)
             }
         }

@@ -130,24 +130,24 @@ impl SymbolCounts {
         most: Option<usize>,
         lines: bool,
     ) -> Result<Symbols> {
-        let occurring = { 0..256 }
+        let occurring = (0..256)
             .map(|s| (s, self.direct[s as usize]))
             .chain(self.others)
             .filter(|(_, n)| *n > 0);
         let (mut kept, folded): (Vec<_>, Vec<_>) = occurring.partition(|(_, n)| *n >= min_count);
         let mut unknown = !folded.is_empty();
-        let room = most.map_or(usize::MAX, |most| {
+        let limit = most.map_or(usize::MAX, |most| {
             most.saturating_sub(2 * usize::from(lines))
         });
-        if kept.len() + usize::from(unknown) > room {
+        if kept.len() + usize::from(unknown) > limit {
             unknown = true;
             kept.sort_unstable_by_key(|(symbol, n)| (std::cmp::Reverse(*n), *symbol));
-            kept.truncate(room.saturating_sub(1));
+            kept.truncate(limit.saturating_sub(1));
         }
         let mut symbols: Vec<u32> = kept.into_iter().map(|(s, _)| s).collect();
         symbols.sort_unstable();
         // Every text is made of the same bytes; only those that are folded are left out.
-        if kind == VocabKind::Byte && !unknown && symbols.len() > 1 && room >= 256 {
+        if kind == VocabKind::Byte && !unknown && symbols.len() > 1 && limit >= 256 {
             symbols = (0..256).collect();
         }
         Symbols::new(kind, symbols, unknown, lines)

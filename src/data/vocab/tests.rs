@@ -142,7 +142,8 @@ fn names(v: &Vocabulary) -> Vec<String> {
     let Inner::Words(list) = &*v.0 else {
         panic!("{v:?}")
     };
-    { list.words.iter() }
+    list.words
+        .iter()
         .map(|w| String::from_utf8(w.to_vec()).unwrap())
         .collect()
 }
@@ -506,7 +507,9 @@ mod pieces {
         encoder.end_file(&mut found).unwrap();
         encoder.finish(&mut found).unwrap();
         let mut from = 0;
-        let lines: Vec<Vec<u8>> = { found.ends.iter() }
+        let lines: Vec<Vec<u8>> = found
+            .ends
+            .iter()
             .map(|end| v.decode(&found.ids[std::mem::replace(&mut from, *end)..*end]))
             .collect();
         let want: Vec<&[u8]> = TEXT

@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::losses::{Losses, difference};
+use super::losses::{DecodingLosses, difference};
 use super::pieces::{Pieces, guarded};
 use crate::error::{Error, Result};
 
@@ -51,7 +51,7 @@ impl Cutting {
 
 /// A token, and the bytes that it stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Token {
+struct TokenSpan {
     id: u32,
     from: usize,
     upto: usize,
@@ -63,18 +63,18 @@ struct Window {
     upto: usize,
     /// The middle of the overlap with the window before.
     middle: usize,
-    tokens: Option<Tokens>,
+    tokens: Option<WindowTokens>,
 }
 
 /// The tokens of a window.
-struct Tokens {
-    list: Vec<Token>,
+struct WindowTokens {
+    list: Vec<TokenSpan>,
     /// Whether they stand in the order of their places, as they must where they are to be cut.
     ordered: bool,
 }
 
 /// Where the text goes over from a window to the next.
-struct Cut {
+struct WindowBoundary {
     at: usize,
     /// How many tokens of the window before stand before it.
     before: usize,
@@ -85,7 +85,7 @@ struct Cut {
 /// Takes what is found.
 pub(super) struct Out<'a> {
     pub ids: &'a mut Vec<u32>,
-    pub losses: &'a mut Losses,
+    pub losses: &'a mut DecodingLosses,
     /// Is told of every character that is dropped, and where it stands.
     pub dropped: &'a mut dyn FnMut(char, u64),
 }
@@ -100,7 +100,7 @@ pub(super) struct PieceStream {
     /// How much of `text` is encoded.
     done: usize,
     /// The tokens around `done`.
-    around: Vec<Token>,
+    around: Vec<TokenSpan>,
     /// The length of `text` that is waited for.
     wait: usize,
 }
@@ -149,8 +149,9 @@ impl PieceStream {
         let near = near(before.list(), last.at, cutting.agree).to_vec();
         // What agreed goes on from the same beginning.
         let from = after.from;
-        self.around = { near.into_iter() }
-            .map(|t| Token {
+        self.around = near
+            .into_iter()
+            .map(|t| TokenSpan {
                 id: t.id,
                 from: t.from.saturating_sub(from),
                 upto: t.upto.saturating_sub(from),
@@ -177,13 +178,15 @@ impl PieceStream {
     }
 
     /// The windows of what is there, and where the text goes over from each to the next.
-    fn windows(&self, pieces: &Pieces) -> Result<(Vec<Window>, Vec<Cut>)> {
+    fn windows(&self, pieces: &Pieces) -> Result<(Vec<Window>, Vec<WindowBoundary>)> {
         let cutting = pieces.cutting();
         let (text, overlap) = (&self.text, cutting.overlap());
         let mut middles = vec![self.done];
         let next = (1..).map(|n| self.done + n * cutting.window);
         middles.extend(next.take_while(|at| at + cutting.window / 2 <= text.len()));
-        let mut windows: Vec<Window> = { middles.iter().enumerate() }
+        let mut windows: Vec<Window> = middles
+            .iter()
+            .enumerate()
             .map(|(n, middle)| Window {
                 from: match n {
                     0 => 0,
@@ -213,7 +216,7 @@ impl PieceStream {
                 )));
             }
             let pairs = windows.windows(2);
-            let cuts: Vec<Option<Cut>> = pairs
+            let cuts: Vec<Option<WindowBoundary>> = pairs
                 .map(|pair| cut(text, &pair[0], &pair[1], cutting))
                 .collect();
             if cuts.iter().all(Option::is_some) {
@@ -238,7 +241,7 @@ impl PieceStream {
         &self,
         pieces: &Pieces,
         windows: &[Window],
-        cuts: &[Cut],
+        cuts: &[WindowBoundary],
         end: usize,
         out: &mut Out,
     ) -> Result<()> {
@@ -248,15 +251,19 @@ impl PieceStream {
         };
         let mut starts = vec![(self.done, first)];
         starts.extend(cuts.iter().map(|cut| (cut.at, cut.after)));
-        let parts: Vec<(&Window, Range<usize>, &[Token])> = { windows.iter().enumerate() }
+        let parts: Vec<(&Window, Range<usize>, &[TokenSpan])> = windows
+            .iter()
+            .enumerate()
             .map(|(n, window)| {
                 let (from, first) = starts[n];
-                let (upto, last) =
-                    { cuts.get(n) }.map_or((end, window.list().len()), |cut| (cut.at, cut.before));
+                let (upto, last) = cuts
+                    .get(n)
+                    .map_or((end, window.list().len()), |cut| (cut.at, cut.before));
                 (window, from..upto, &window.list()[first..last])
             })
             .collect();
-        let losses: Vec<Losses> = { parts.par_iter() }
+        let losses: Vec<DecodingLosses> = parts
+            .par_iter()
             .map(|(window, part, own)| {
                 let ids: Vec<u32> = window.list().iter().map(|t| t.id).collect();
                 let own: Vec<u32> = own.iter().map(|t| t.id).collect();
@@ -280,47 +287,50 @@ impl PieceStream {
 
 impl Window {
     /// Its tokens.
-    fn list(&self) -> &[Token] {
+    fn list(&self) -> &[TokenSpan] {
         self.tokens.as_ref().map_or(&[], |tokens| &tokens.list)
     }
 }
 
 /// The tokens of a part of a text that begins at byte `at`.
-fn tokens(pieces: &Pieces, text: &str, part: Range<usize>, at: u64) -> Result<Tokens> {
+fn tokens(pieces: &Pieces, text: &str, part: Range<usize>, at: u64) -> Result<WindowTokens> {
     let own = &text[part.clone()];
     let encode = || pieces.tokenizer().encode(own, false);
     let failed = |e| pieces.failed(e, own, at + part.start as u64);
     let found = guarded(encode)?.map_err(failed)?;
-    let list: Vec<Token> = { found.get_ids().iter().zip(found.get_offsets()) }
-        .map(|(id, (from, upto))| Token {
+    let list: Vec<TokenSpan> = found
+        .get_ids()
+        .iter()
+        .zip(found.get_offsets())
+        .map(|(id, (from, upto))| TokenSpan {
             id: *id,
             from: part.start + from,
             upto: part.start + upto,
         })
         .collect();
     let ordered = list.is_sorted_by_key(|t| t.from);
-    Ok(Tokens { list, ordered })
+    Ok(WindowTokens { list, ordered })
 }
 
 /// The tokens that begin within `agree` bytes of `at`.
-fn near(list: &[Token], at: usize, agree: usize) -> &[Token] {
+fn near(list: &[TokenSpan], at: usize, agree: usize) -> &[TokenSpan] {
     let from = list.partition_point(|t| t.from < at.saturating_sub(agree));
     let upto = list.partition_point(|t| t.from < at + agree);
     &list[from..upto.max(from)]
 }
 
 /// Where the text can go over from a window to the next: at white space if there is some, as near the middle as can be.
-fn cut(text: &str, before: &Window, after: &Window, cutting: &Cutting) -> Option<Cut> {
+fn cut(text: &str, before: &Window, after: &Window, cutting: &Cutting) -> Option<WindowBoundary> {
     let ordered = |w: &Window| w.tokens.as_ref().is_some_and(|tokens| tokens.ordered);
     if !ordered(before) || !ordered(after) {
         return None;
     }
     let (one, two) = (before.list(), after.list());
-    let begin = |list: &[Token], at: usize| list.partition_point(|t| t.from < at);
+    let begin = |list: &[TokenSpan], at: usize| list.partition_point(|t| t.from < at);
     let first = begin(one, after.middle.saturating_sub(cutting.reach)).max(1);
     let last = begin(one, after.middle + cutting.reach + 1).max(first);
-    let mut places: Vec<Cut> = { first..last }
-        .map(|n| Cut {
+    let mut places: Vec<WindowBoundary> = (first..last)
+        .map(|n| WindowBoundary {
             at: one[n].from,
             before: n,
             after: begin(two, one[n].from),
@@ -332,7 +342,7 @@ fn cut(text: &str, before: &Window, after: &Window, cutting: &Cutting) -> Option
     };
     places.retain(|place| text.is_char_boundary(place.at));
     places.sort_by_key(|place| (!spaced(place.at), place.at.abs_diff(after.middle)));
-    let parts = |list: &[Token], n: usize, at: usize| {
+    let parts = |list: &[TokenSpan], n: usize, at: usize| {
         n > 0 && list.get(n).is_some_and(|t| t.from == at) && {
             let left = list[n - 1];
             left.from < at && left.upto <= at
@@ -355,12 +365,18 @@ fn floor(text: &str, mut at: usize) -> usize {
 }
 
 /// What is lost of `part` of `whole`, a text with `ids` of which `own` are those of the part.
-pub(super) fn losses(pieces: &Pieces, whole: &str, ids: &[u32], part: &str, own: &[u32]) -> Losses {
+pub(super) fn losses(
+    pieces: &Pieces,
+    whole: &str,
+    ids: &[u32],
+    part: &str,
+    own: &[u32],
+) -> DecodingLosses {
     let count = |text: &str| text.matches('\n').count() as u64;
     let back = pieces.decode(ids);
-    let mut losses = Losses {
+    let mut losses = DecodingLosses {
         line_ends: count(part),
-        ..Losses::default()
+        ..DecodingLosses::default()
     };
     if back.trim() == whole.trim() {
         return losses;

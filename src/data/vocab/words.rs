@@ -28,7 +28,7 @@ impl Words {
 
     pub fn find(&self, word: &[u8]) -> Option<u32> {
         let hash = self.hasher.hash_one(word);
-        { self.table.find(hash, |n| self.get(*n) == word) }.copied()
+        self.table.find(hash, |n| self.get(*n) == word).copied()
     }
 
     /// The number of `word`, which is stored if it is new; none when 2^32 - 1 are there already.

@@ -1,15 +1,15 @@
 //! Fast scans. The rows of a minibatch never meet in the time loop, so each core takes some rows through all steps; per
-//! stage it makes one product for all lanes that share an operand, then runs the cell's program while the sums are hot.
+//! stage it makes one product for all gates that share an operand, then runs the cell's program while the sums are hot.
 
 use std::ops::Range;
 
 use super::halves;
 use super::product::{FEW, Packed, View, few_rows};
 use super::simd;
-use crate::cell::eval::{Evaluator, Registers};
+use crate::cell::eval::{ProgramEvaluator, Registers};
 use crate::cell::real::Real;
 use crate::cell::reduction::Reduction;
-use crate::cell::stage::{Load, Operand, Stage, Store};
+use crate::cell::stage::{Load, Stage, Store, TermOperand};
 use crate::op::scan::{Direction, Scan, Slices};
 
 /// Multiply-adds in a step below which a second core costs more than it brings.
@@ -21,7 +21,7 @@ const ALONE: usize = 64;
 /// One product of a stage: `blocks` neighbouring operands or sums of H columns each.
 #[derive(Clone, Copy, Debug)]
 struct Product {
-    operand: Operand,
+    operand: TermOperand,
     source: usize,
     /// The weight's first row and column.
     weight: (usize, usize),
@@ -40,7 +40,7 @@ struct Product {
 /// A stage prepared to run.
 struct Prepared {
     products: Vec<Product>,
-    evaluator: Evaluator,
+    evaluator: ProgramEvaluator,
     sums: usize,
     /// The sums without a term.
     empty: Vec<usize>,
@@ -57,10 +57,10 @@ impl Prepared {
 }
 
 /// The operand `n` blocks after `operand`, where operands have neighbours.
-fn neighbour(operand: Operand, n: usize) -> Option<Operand> {
+fn neighbour(operand: TermOperand, n: usize) -> Option<TermOperand> {
     match operand {
-        Operand::Delta(d) => Some(Operand::Delta(d + n)),
-        Operand::NextDelta(d) => Some(Operand::NextDelta(d + n)),
+        TermOperand::Delta(d) => Some(TermOperand::Delta(d + n)),
+        TermOperand::NextDelta(d) => Some(TermOperand::NextDelta(d + n)),
         _ => None,
     }
 }
@@ -79,7 +79,7 @@ fn prepare(scan: &Scan, stage: &Stage, before: &mut usize) -> Prepared {
             let last = products.last_mut();
             let same = last.filter(|p| p.source == term.source);
             match same {
-                // The next lane of the same operand: one product with more columns.
+                // The next gate of the same operand: one product with more columns.
                 Some(p)
                     if !sum.transposed
                         && p.operand == term.operand
@@ -114,7 +114,7 @@ fn prepare(scan: &Scan, stage: &Stage, before: &mut usize) -> Prepared {
         }
     }
     *before += products.len();
-    let evaluator = Evaluator::new(&stage.program);
+    let evaluator = ProgramEvaluator::new(&stage.program);
     let mask = |load| match load {
         Load::Mask(m) => Some(m),
         _ => None,
@@ -408,7 +408,7 @@ impl<F: Real> Shared<'_, F> {
         for p in &stage.products {
             // Of rows that end with this step nothing comes back from the next.
             let later = match p.operand {
-                Operand::NextDelta(_) => running(t.wrapping_add(1)).min(count),
+                TermOperand::NextDelta(_) => running(t.wrapping_add(1)).min(count),
                 _ => count,
             };
             if !p.accumulate {
@@ -420,10 +420,10 @@ impl<F: Real> Shared<'_, F> {
                 continue;
             }
             let (a, stride): (&[F], usize) = match p.operand {
-                Operand::Previous(k) => (&*rows.state[k * (self.op.steps + 1) + t], h),
-                Operand::Made(i) => (&rows.kept[t][(self.op.compiled.saved + i) * h..], values),
-                Operand::Delta(d) => (&rows.delta[t][d * h..], deltas),
-                Operand::NextDelta(d) => (&rows.delta[t.wrapping_add(1)][d * h..], deltas),
+                TermOperand::Previous(k) => (&*rows.state[k * (self.op.steps + 1) + t], h),
+                TermOperand::Made(i) => (&rows.kept[t][(self.op.compiled.saved + i) * h..], values),
+                TermOperand::Delta(d) => (&rows.delta[t][d * h..], deltas),
+                TermOperand::NextDelta(d) => (&rows.delta[t.wrapping_add(1)][d * h..], deltas),
             };
             let (a, to) = (View::rows(a, stride), (&mut sums[p.sum * h..], width));
             if self.few {

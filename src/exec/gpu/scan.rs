@@ -6,7 +6,7 @@ use super::ranges::{Bound, Rows};
 use super::template::{Source, Template, flat_groups};
 use super::tile::{ELEMENT, Tile};
 use crate::cell::reduction::{EPS, Reduction};
-use crate::cell::stage::{Instr, Load, Operand, Stage, Store, Sum};
+use crate::cell::stage::{Instr, Load, ProductSum, Stage, Store, TermOperand};
 use crate::cell::wgsl;
 use crate::op::scan::InputProjection;
 use crate::op::{Direction, Matrix, Scan};
@@ -16,7 +16,7 @@ use crate::{Error, Result};
 /// it feeds the weight's rows that match.
 #[derive(Clone, Debug, PartialEq)]
 struct Product {
-    operand: Operand,
+    operand: TermOperand,
     blocks: usize,
     feeds: Vec<Feed>,
 }
@@ -30,8 +30,8 @@ struct Feed {
 }
 
 /// The products of a stage. Terms of a sum whose operands and weights continue one another become one chain (the deltas
-/// of a cell's lanes do); chains over the same operand share their loads of it.
-fn products(sums: &[Sum]) -> Vec<Product> {
+/// of a cell's gates do); chains over the same operand share their loads of it.
+fn products(sums: &[ProductSum]) -> Vec<Product> {
     let mut products: Vec<Product> = Vec::new();
     for (s, sum) in sums.iter().enumerate() {
         let mut chains: Vec<Product> = Vec::new();
@@ -69,11 +69,10 @@ fn products(sums: &[Sum]) -> Vec<Product> {
 }
 
 /// Whether `next` lies right after `blocks` blocks from `first` on.
-fn continues(first: Operand, blocks: usize, next: Operand) -> bool {
+fn continues(first: TermOperand, blocks: usize, next: TermOperand) -> bool {
     match (first, next) {
-        (Operand::Delta(a), Operand::Delta(b)) | (Operand::NextDelta(a), Operand::NextDelta(b)) => {
-            a + blocks == b
-        }
+        (TermOperand::Delta(a), TermOperand::Delta(b))
+        | (TermOperand::NextDelta(a), TermOperand::NextDelta(b)) => a + blocks == b,
         _ => false,
     }
 }
@@ -511,19 +510,19 @@ impl<'a> Writer<'a> {
     }
 
     /// The buffer and the first element, in V, of an operand's row.
-    fn operand(&self, operand: Operand, row: &str) -> (String, String) {
+    fn operand(&self, operand: TermOperand, row: &str) -> (String, String) {
         match operand {
-            Operand::Previous(k) => (format!("state{k}"), self.state(k, "t", row)),
-            Operand::Made(i) => ("kept".into(), self.kept(self.scan.compiled.saved + i, row)),
-            Operand::Delta(d) => ("delta".into(), self.delta(d, "t", row)),
-            Operand::NextDelta(d) => ("delta".into(), self.delta(d, "(t + 1u)", row)),
+            TermOperand::Previous(k) => (format!("state{k}"), self.state(k, "t", row)),
+            TermOperand::Made(i) => ("kept".into(), self.kept(self.scan.compiled.saved + i, row)),
+            TermOperand::Delta(d) => ("delta".into(), self.delta(d, "t", row)),
+            TermOperand::NextDelta(d) => ("delta".into(), self.delta(d, "(t + 1u)", row)),
         }
     }
 
     /// Whether an operand is zero where a sequence ends, and the zeros behind all steps are beyond the range.
-    fn ends(&self, operand: Operand) -> bool {
+    fn ends(&self, operand: TermOperand) -> bool {
         self.scan.packed.is_some()
-            && matches!(operand, Operand::NextDelta(_))
+            && matches!(operand, TermOperand::NextDelta(_))
             && self.begins(Rows::Delta).is_some()
     }
 
@@ -716,7 +715,7 @@ mod tests {
     use crate::cell::library::builtin;
 
     #[test]
-    fn the_deltas_of_a_cell_become_one_chain_and_lanes_share_their_operand() {
+    fn the_deltas_of_a_cell_become_one_chain_and_gates_share_their_operand() {
         let compiled = builtin("lstm").unwrap().compile();
         let backward = products(&compiled.backward[0].sums);
         assert_eq!(backward.len(), 1, "{backward:?}");

@@ -4,13 +4,13 @@
 //! DropConnect (2013).
 
 use super::Recurrent;
-use crate::cell::{Source, SourceKind};
+use crate::cell::{ProductSource, SourceKind};
 use crate::layer::builder::ALIGN;
 use crate::layer::{Builder, Param};
 use crate::op::dropout::{Dropout, Share};
 use crate::op::{Matrix, Op};
 
-fn recurrent(source: &Source) -> bool {
+fn recurrent(source: &ProductSource) -> bool {
     source.kind != SourceKind::Input
 }
 

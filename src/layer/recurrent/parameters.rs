@@ -21,17 +21,17 @@ impl Recurrent {
         let sources = self.cell.sources.iter();
         sources
             .map(|source| {
-                let lanes = source.lanes.len();
+                let gates = source.gates.len();
                 let (rows, fill) = match source.kind {
                     SourceKind::Input => (width, Fill::Weight),
                     _ => (h, Fill::Recurrent),
                 };
                 builder.parameter(
                     self.parameter_name(&source.weight),
-                    [rows, lanes * h],
-                    &[lanes * h, rows],
+                    [rows, gates * h],
+                    &[gates * h, rows],
                     true,
-                    vec![fill; lanes],
+                    vec![fill; gates],
                 )
             })
             .collect()

@@ -3,7 +3,7 @@
 use super::{Direction, Scan, Slices};
 use crate::cell::eval;
 use crate::cell::real::Real;
-use crate::cell::stage::{Load, Operand, Stage, Store};
+use crate::cell::stage::{Load, Stage, Store, TermOperand};
 use crate::rng::threefry2x32;
 
 impl Scan {
@@ -34,7 +34,7 @@ impl Scan {
     /// One stage of step `t` (of the step before the first for `usize::MAX`).
     fn plain_stage<F: Real>(&self, stage: &Stage, t: usize, slices: &mut Slices<'_, F>) {
         let h = self.hidden;
-        let evaluator = eval::Evaluator::new(&stage.program);
+        let evaluator = eval::ProgramEvaluator::new(&stage.program);
         let mut registers = evaluator.registers();
         let mut sums = vec![F::ZERO; stage.sums.len() * h];
         let mut masks = vec![F::ZERO; self.streams.len() * h];
@@ -115,19 +115,19 @@ impl Scan {
 
     fn operand<'a, F>(
         &self,
-        operand: Operand,
+        operand: TermOperand,
         t: usize,
         b: usize,
         slices: &'a Slices<'_, F>,
     ) -> (&'a [F], usize) {
         match operand {
-            Operand::Previous(k) => (slices.state, self.state_row(k, t, b, slices.starts)),
-            Operand::Made(i) => (
+            TermOperand::Previous(k) => (slices.state, self.state_row(k, t, b, slices.starts)),
+            TermOperand::Made(i) => (
                 slices.kept,
                 self.kept_row(self.compiled.saved + i, t, b, slices.starts),
             ),
-            Operand::Delta(d) => (slices.delta, self.delta_row(d, t, b, slices.starts)),
-            Operand::NextDelta(d) => (
+            TermOperand::Delta(d) => (slices.delta, self.delta_row(d, t, b, slices.starts)),
+            TermOperand::NextDelta(d) => (
                 slices.delta,
                 self.delta_row(d, t.wrapping_add(1), b, slices.starts),
             ),

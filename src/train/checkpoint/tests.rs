@@ -6,23 +6,23 @@ fn small() -> Checkpoint {
     let tensors = [
         (
             "rnn.weight_ih_l0",
-            Tensor::f32([2, 3], vec![0.0, -1.5, f32::MIN_POSITIVE, 1e30, 4.0, 5.0]),
+            StoredTensor::f32([2, 3], vec![0.0, -1.5, f32::MIN_POSITIVE, 1e30, 4.0, 5.0]),
         ),
         (
             "step",
-            Tensor {
+            StoredTensor {
                 shape: vec![],
                 data: Data::F64(vec![1.0 / 3.0]),
             },
         ),
         (
             "bytes",
-            Tensor {
+            StoredTensor {
                 shape: vec![3],
                 data: Data::U8(vec![1, 2, 255]),
             },
         ),
-        ("empty", Tensor::f32([0, 4], vec![])),
+        ("empty", StoredTensor::f32([0, 4], vec![])),
     ];
     Checkpoint {
         tensors: tensors.map(|(n, t)| (n.to_string(), t)).into(),
@@ -180,12 +180,13 @@ fn a_shape_that_does_not_fit_its_data_is_not_written() {
     let mut checkpoint = small();
     checkpoint
         .tensors
-        .insert("bad".to_string(), Tensor::f32([2], vec![1.0]));
+        .insert("bad".to_string(), StoredTensor::f32([2], vec![1.0]));
     assert_eq!(checkpoint.to_bytes().unwrap_err().kind, Kind::Internal);
     let mut checkpoint = small();
-    checkpoint
-        .tensors
-        .insert("__metadata__".to_string(), Tensor::f32([1], vec![1.0]));
+    checkpoint.tensors.insert(
+        "__metadata__".to_string(),
+        StoredTensor::f32([1], vec![1.0]),
+    );
     assert_eq!(checkpoint.to_bytes().unwrap_err().kind, Kind::Internal);
 }
 
@@ -198,7 +199,7 @@ fn a_missing_file_is_no_checkpoint_and_an_unreadable_one_an_io_error() {
     assert_eq!(e.kind, Kind::Io);
 }
 
-fn tensor() -> impl Strategy<Value = Tensor> {
+fn tensor() -> impl Strategy<Value = StoredTensor> {
     let shape = proptest::collection::vec(0usize..5, 0..4);
     (shape, 0..3, any::<u64>()).prop_map(|(shape, kind, seed)| {
         let n = shape.iter().product::<usize>() as u64;
@@ -213,7 +214,7 @@ fn tensor() -> impl Strategy<Value = Tensor> {
             1 => Data::F64((0..n).map(|i| bits(i) as i64 as f64 * 1e-9).collect()),
             _ => Data::U8((0..n).map(|i| (bits(i) >> 56) as u8).collect()),
         };
-        Tensor { shape, data }
+        StoredTensor { shape, data }
     })
 }
 

@@ -16,18 +16,18 @@ pub enum How {
 }
 
 #[derive(Default)]
-struct Plan {
+struct FaultPlan {
     at: Option<(usize, How)>,
     log: Vec<(Step, PathBuf)>,
 }
 
 thread_local! {
-    static PLAN: RefCell<Option<Plan>> = const { RefCell::new(None) };
+    static PLAN: RefCell<Option<FaultPlan>> = const { RefCell::new(None) };
 }
 
 /// Does `work` with a fault at its `at`-th change of a file, counted from 0, or with none; gives what was done or tried.
 pub fn during<T>(at: Option<(usize, How)>, work: impl FnOnce() -> T) -> (T, Vec<(Step, PathBuf)>) {
-    PLAN.set(Some(Plan {
+    PLAN.set(Some(FaultPlan {
         at,
         log: Vec::new(),
     }));

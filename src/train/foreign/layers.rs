@@ -14,7 +14,7 @@ const WRAPPERS: [&str; 2] = ["module", "_orig_mod"];
 
 /// A parameter of a recurrent layer, by its name.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Part<'a> {
+pub(super) struct ParameterName<'a> {
     /// The whole name.
     pub name: &'a str,
     /// What stands before the parameter, without wrappers.
@@ -28,7 +28,7 @@ pub(super) struct Part<'a> {
 }
 
 /// The recurrent layers' parameters under our names.
-pub(super) struct Layers<'a> {
+pub(super) struct RecurrentParameters<'a> {
     /// Our name, and theirs.
     pub names: BTreeMap<String, &'a str>,
     /// Whether every layer is a module of its own.
@@ -55,7 +55,7 @@ fn split_layer(what: &str) -> Option<(&str, usize)> {
 }
 
 /// A name as a recurrent parameter's; none where it is another's.
-pub(super) fn part(name: &str) -> Option<Part<'_>> {
+pub(super) fn part(name: &str) -> Option<ParameterName<'_>> {
     let (stem, last) = name.rsplit_once('.').unwrap_or(("", name));
     let (last, raw) = match last.strip_suffix("_raw") {
         Some(last) => (last, true),
@@ -66,10 +66,11 @@ pub(super) fn part(name: &str) -> Option<Part<'_>> {
         None if OF_CELLS.contains(&last) => (last, 0),
         None => return None,
     };
-    let stem: Vec<&str> = { stem.split('.') }
+    let stem: Vec<&str> = stem
+        .split('.')
         .filter(|part| !WRAPPERS.contains(part))
         .collect();
-    Some(Part {
+    Some(ParameterName {
         name,
         stem: stem.join("."),
         what,
@@ -110,11 +111,11 @@ pub(super) fn refusal(name: &str) -> Option<&'static str> {
 /// # Errors
 /// Checkpoint: several stacks; numbered modules with a gap between them, or with several layers each; two parameters of
 /// one name.
-pub(super) fn stack<'a>(parts: &[Part<'a>]) -> Result<Layers<'a>> {
+pub(super) fn stack<'a>(parts: &[ParameterName<'a>]) -> Result<RecurrentParameters<'a>> {
     let stems: BTreeSet<&str> = parts.iter().map(|p| p.stem.as_str()).collect();
     let order = order(&stems)?;
     let apart = order.len() > 1;
-    let mut layers = Layers {
+    let mut layers = RecurrentParameters {
         names: BTreeMap::new(),
         apart,
         notes: Vec::new(),
@@ -132,12 +133,13 @@ pub(super) fn stack<'a>(parts: &[Part<'a>]) -> Result<Layers<'a>> {
             list(order.iter().copied())
         ));
     }
-    let key = |part: &Part<'_>| {
+    let key = |part: &ParameterName<'_>| {
         let place = order.iter().position(|stem| *stem == part.stem);
         ours(part.what, place.unwrap_or(0) + part.layer)
     };
     // A weight drop makes the weight from what it keeps, and where nothing is dropped the two are equal.
-    let (raw, plain): (Vec<&Part<'a>>, Vec<&Part<'a>>) = parts.iter().partition(|p| p.raw);
+    let (raw, plain): (Vec<&ParameterName<'a>>, Vec<&ParameterName<'a>>) =
+        parts.iter().partition(|p| p.raw);
     let mut taken: Vec<&str> = Vec::new();
     for part in raw {
         insert(&mut layers.names, key(part), part.name)?;

@@ -45,7 +45,7 @@ pub(super) struct Head<'a> {
 }
 
 /// A matrix under all the names that it has, and the bias beside it.
-struct Matrix<'a> {
+struct NamedMatrix<'a> {
     names: Vec<&'a str>,
     rows: usize,
     cols: usize,
@@ -64,10 +64,12 @@ pub(super) fn choose<'a>(
 ) -> Result<Head<'a>> {
     let matrices = merged(weights, biases);
     let beside = |bias: &&Named<'a>| weights.iter().any(|w| w.stem == bias.stem);
-    let alone: Vec<&str> = { biases.iter().filter(|b| !beside(b)) }
+    let alone: Vec<&str> = biases
+        .iter()
+        .filter(|b| !beside(b))
         .map(|b| b.name)
         .collect();
-    let biased: Vec<&Matrix<'a>> = matrices.iter().filter(|m| m.bias.is_some()).collect();
+    let biased: Vec<&NamedMatrix<'a>> = matrices.iter().filter(|m| m.bias.is_some()).collect();
     if biased.len() > 1 {
         return Err(too_many(&biased, "one linear layer, the head"));
     }
@@ -89,7 +91,7 @@ pub(super) fn choose<'a>(
                 Some(true) => (first, second),
                 Some(false) => (second, first),
                 None => {
-                    let both: Vec<&Matrix<'a>> = matrices.iter().collect();
+                    let both: Vec<&NamedMatrix<'a>> = matrices.iter().collect();
                     return Err(too_many(
                         &both,
                         "a head with a bias, or names that say which is the embedding",
@@ -112,7 +114,8 @@ pub(super) fn choose<'a>(
             }
         }
         many => {
-            let others: Vec<&Matrix<'a>> = { many.iter() }
+            let others: Vec<&NamedMatrix<'a>> = many
+                .iter()
                 .filter(|m| biased.is_empty() || m.bias.is_none())
                 .collect();
             return Err(too_many(&others, "an embedding and a head at most"));
@@ -123,8 +126,8 @@ pub(super) fn choose<'a>(
 }
 
 /// Matrices that are equal bit by bit are one; in the order of their names.
-fn merged<'a>(weights: &[Named<'a>], biases: &[Named<'a>]) -> Vec<Matrix<'a>> {
-    let mut matrices: Vec<Matrix<'a>> = Vec::new();
+fn merged<'a>(weights: &[Named<'a>], biases: &[Named<'a>]) -> Vec<NamedMatrix<'a>> {
+    let mut matrices: Vec<NamedMatrix<'a>> = Vec::new();
     let mut places = BTreeMap::new();
     for weight in weights {
         let view = &weight.view;
@@ -134,7 +137,7 @@ fn merged<'a>(weights: &[Named<'a>], biases: &[Named<'a>]) -> Vec<Matrix<'a>> {
             *blake3::hash(view.data()).as_bytes(),
         );
         let place = *places.entry(key).or_insert_with(|| {
-            matrices.push(Matrix {
+            matrices.push(NamedMatrix {
                 names: Vec::new(),
                 rows: view.shape()[0],
                 cols: view.shape()[1],
@@ -151,7 +154,7 @@ fn merged<'a>(weights: &[Named<'a>], biases: &[Named<'a>]) -> Vec<Matrix<'a>> {
 }
 
 /// The only matrix there is: the head's over one-hot vectors, or the embedding's and the head's at once.
-fn single<'a>(matrix: &Matrix<'a>, bias_alone: bool, widths: Widths) -> Head<'a> {
+fn single<'a>(matrix: &NamedMatrix<'a>, bias_alone: bool, widths: Widths) -> Head<'a> {
     let name = matrix.names[0];
     let one_hot = widths.input == Some(matrix.rows);
     let fits = widths.hidden == Some(matrix.cols);
@@ -200,11 +203,11 @@ fn single<'a>(matrix: &Matrix<'a>, bias_alone: bool, widths: Widths) -> Head<'a>
 }
 
 /// Whether the first of two matrices is the head and the second the embedding; none where that cannot be told.
-fn is_head(first: &Matrix<'_>, second: &Matrix<'_>, widths: Widths) -> Option<bool> {
+fn is_head(first: &NamedMatrix<'_>, second: &NamedMatrix<'_>, widths: Widths) -> Option<bool> {
     if first.bias.is_some() != second.bias.is_some() {
         return Some(first.bias.is_some());
     }
-    let fits = |head: &Matrix<'_>, embedding: &Matrix<'_>| {
+    let fits = |head: &NamedMatrix<'_>, embedding: &NamedMatrix<'_>| {
         widths.hidden == Some(head.cols) && widths.input == Some(embedding.cols)
     };
     match (fits(first, second), fits(second, first)) {
@@ -212,14 +215,14 @@ fn is_head(first: &Matrix<'_>, second: &Matrix<'_>, widths: Widths) -> Option<bo
         (false, true) => return Some(false),
         _ => {}
     }
-    let named = |m: &Matrix<'_>| {
+    let named = |m: &NamedMatrix<'_>| {
         let name = m.names[0].to_ascii_lowercase();
         EMBEDDINGS.iter().any(|word| name.contains(word))
     };
     (named(first) != named(second)).then(|| named(second))
 }
 
-fn too_many(matrices: &[&Matrix<'_>], expected: &str) -> Error {
+fn too_many(matrices: &[&NamedMatrix<'_>], expected: &str) -> Error {
     let found = matrices
         .iter()
         .map(|m| format!("{} [{}, {}]", m.names[0], m.rows, m.cols));

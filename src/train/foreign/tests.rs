@@ -11,10 +11,10 @@ use crate::cell::library;
 use crate::error::Kind;
 
 /// A tensor of a file: its name, its type and its shape.
-type Entry<'a> = (&'a str, Dtype, &'a [usize]);
+type TensorEntry<'a> = (&'a str, Dtype, &'a [usize]);
 
 /// An LSTM of two layers of 2 units over one-hot vectors of 5 symbols, with a head.
-const LSTM: [Entry<'_>; 10] = [
+const LSTM: [TensorEntry<'_>; 10] = [
     ("rnn.weight_ih_l0", Dtype::F32, &[8, 5]),
     ("rnn.weight_hh_l0", Dtype::F32, &[8, 2]),
     ("rnn.bias_ih_l0", Dtype::F32, &[8]),
@@ -28,7 +28,7 @@ const LSTM: [Entry<'_>; 10] = [
 ];
 
 /// The same, reading the rows of an embedding that the head shares.
-const TIED: [Entry<'_>; 6] = [
+const TIED: [TensorEntry<'_>; 6] = [
     ("rnn.weight_ih_l0", Dtype::F32, &[8, 2]),
     ("rnn.weight_hh_l0", Dtype::F32, &[8, 2]),
     ("rnn.bias_ih_l0", Dtype::F32, &[8]),
@@ -38,8 +38,9 @@ const TIED: [Entry<'_>; 6] = [
 ];
 
 /// A file of these tensors. Elements are small numbers that differ from name to name; `same` has those of another.
-fn bytes(entries: &[Entry<'_>], same: &[(&str, &str)], metadata: &[(&str, &str)]) -> Vec<u8> {
-    let data: Vec<Vec<u8>> = { entries.iter() }
+fn bytes(entries: &[TensorEntry<'_>], same: &[(&str, &str)], metadata: &[(&str, &str)]) -> Vec<u8> {
+    let data: Vec<Vec<u8>> = entries
+        .iter()
         .map(|(name, dtype, shape)| {
             let of = same.iter().find(|s| s.0 == *name).map_or(*name, |s| s.1);
             let seed = of
@@ -69,7 +70,8 @@ fn bytes(entries: &[Entry<'_>], same: &[(&str, &str)], metadata: &[(&str, &str)]
                 TensorView::new(*dtype, shape.to_vec(), data).unwrap(),
             )
         });
-    let metadata: HashMap<String, String> = { metadata.iter() }
+    let metadata: HashMap<String, String> = metadata
+        .iter()
         .map(|(k, v)| (k.to_string(), v.to_string()))
         .collect();
     safetensors::serialize(views, Some(metadata)).unwrap()
@@ -85,12 +87,12 @@ fn read(bytes: &[u8], cell: &str, ignore: &[&str]) -> Result<(Foreign, Sizes)> {
 }
 
 #[track_caller]
-fn taken(entries: &[Entry<'_>]) -> (Foreign, Sizes) {
+fn taken(entries: &[TensorEntry<'_>]) -> (Foreign, Sizes) {
     read(&bytes(entries, &[], &[]), "lstm", &[]).unwrap()
 }
 
 #[track_caller]
-fn refused(entries: &[Entry<'_>], cell: &str) -> String {
+fn refused(entries: &[TensorEntry<'_>], cell: &str) -> String {
     let e = read(&bytes(entries, &[], &[]), cell, &[]).unwrap_err();
     assert_eq!(e.kind, Kind::Checkpoint, "{e}");
     assert_eq!(e.message.lines().count(), 1, "{e}");
@@ -98,9 +100,11 @@ fn refused(entries: &[Entry<'_>], cell: &str) -> String {
 }
 
 /// The entries under other names.
-fn renamed<'a>(entries: &[Entry<'a>], names: &'a [String]) -> Vec<Entry<'a>> {
+fn renamed<'a>(entries: &[TensorEntry<'a>], names: &'a [String]) -> Vec<TensorEntry<'a>> {
     let names = names.iter().map(String::as_str);
-    { entries.iter().zip(names) }
+    entries
+        .iter()
+        .zip(names)
         .map(|(entry, name)| (name, entry.1, entry.2))
         .collect()
 }
@@ -148,7 +152,8 @@ fn modules_of_one_layer_each_stand_in_the_order_of_their_numbers() {
         ("lstm1.", "lstm2.", false),
         ("net.cells.0.module.", "net.cells.1.module.", true),
     ] {
-        let names: Vec<String> = { LSTM.iter() }
+        let names: Vec<String> = LSTM
+            .iter()
             .map(|e| {
                 let own = e.0.replace("_l1", "_l0");
                 let own = own.replace("rnn.", if e.0.ends_with("_l1") { high } else { low });
@@ -162,7 +167,8 @@ fn modules_of_one_layer_each_stand_in_the_order_of_their_numbers() {
         assert_eq!(shape("rnn.weight_ih_l1"), [8, 2], "{low}");
         holds(&foreign.notes.join("\n"), &["layers, from the bottom"]);
     }
-    let names: Vec<String> = { LSTM.iter() }
+    let names: Vec<String> = LSTM
+        .iter()
         .map(|e| match e.0.strip_suffix("_l1") {
             Some(own) => own.replace("rnn.", "rnns.2.") + "_l0",
             None => e.0.replace("rnn.", "rnns.0."),
@@ -287,7 +293,7 @@ fn tied_matrices_are_known_however_they_are_stored() {
 
 #[test]
 fn weights_that_layers_share_are_taken_with_a_note() {
-    let stored: Vec<Entry<'_>> = LSTM
+    let stored: Vec<TensorEntry<'_>> = LSTM
         .into_iter()
         .filter(|e| e.0 != "rnn.weight_hh_l1")
         .collect();
@@ -320,7 +326,7 @@ fn without_biases_embedding_and_head_are_told_apart_by_widths_or_names() {
         let (foreign, sizes) = taken(&entries(&[5, 3], &[8, 3], name));
         assert_eq!((sizes.embed, sizes.tie), (3, false));
         assert_eq!(foreign.tensors["head.weight"].shape, [5, 2]);
-        let bias = Tensor::f32([5], vec![0.0; 5]);
+        let bias = StoredTensor::f32([5], vec![0.0; 5]);
         assert_eq!(foreign.tensors["head.bias"], bias);
     }
     let (foreign, sizes) = taken(&entries(&[5, 2], &[8, 2], "tokens.weight"));
@@ -338,24 +344,28 @@ fn without_biases_embedding_and_head_are_told_apart_by_widths_or_names() {
 
 #[test]
 fn layers_without_biases_get_zeros_and_a_note() {
-    let bare: Vec<Entry<'_>> = LSTM.into_iter().filter(|e| !e.0.contains("bias")).collect();
+    let bare: Vec<TensorEntry<'_>> = LSTM.into_iter().filter(|e| !e.0.contains("bias")).collect();
     let (foreign, sizes) = taken(&bare);
     assert_eq!((sizes.hidden, sizes.layers), (2, 2));
     for name in ["rnn.bias_ih_l0", "rnn.bias_hh_l1"] {
-        assert_eq!(foreign.tensors[name], Tensor::f32([8], vec![0.0; 8]));
+        assert_eq!(foreign.tensors[name], StoredTensor::f32([8], vec![0.0; 8]));
     }
-    assert_eq!(foreign.tensors["head.bias"], Tensor::f32([5], vec![0.0; 5]));
+    assert_eq!(
+        foreign.tensors["head.bias"],
+        StoredTensor::f32([5], vec![0.0; 5])
+    );
     holds(
         &foreign.notes.join("\n"),
         &["layer 0, layer 1, the head", "bias=False"],
     );
     // One layer of a module cannot be without: its biases are missing.
-    let some: Vec<Entry<'_>> = LSTM
+    let some: Vec<TensorEntry<'_>> = LSTM
         .into_iter()
         .filter(|e| !e.0.contains("bias_ih_l1"))
         .collect();
     assert!(!taken(&some).0.tensors.contains_key("rnn.bias_ih_l1"));
-    let some: Vec<Entry<'_>> = { LSTM.into_iter() }
+    let some: Vec<TensorEntry<'_>> = LSTM
+        .into_iter()
         .filter(|e| !(e.0.contains("bias") && e.0.ends_with("_l1")))
         .collect();
     assert!(!taken(&some).0.tensors.contains_key("rnn.bias_ih_l1"));
@@ -394,7 +404,7 @@ fn what_a_model_has_no_place_for_is_refused_by_name_and_left_out_on_demand() {
 
 #[test]
 fn a_refusal_says_the_true_reason() {
-    let with = |more: &[Entry<'static>]| {
+    let with = |more: &[TensorEntry<'static>]| {
         let mut entries = LSTM.to_vec();
         entries.extend(more);
         entries

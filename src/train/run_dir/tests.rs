@@ -2,11 +2,11 @@ use serde_json::json;
 
 use super::*;
 use crate::error::Kind;
-use crate::train::checkpoint::Tensor;
+use crate::train::checkpoint::StoredTensor;
 
 pub fn checkpoint(step: u64) -> Checkpoint {
     Checkpoint {
-        tensors: [("w".to_string(), Tensor::f32([1], vec![step as f32]))].into(),
+        tensors: [("w".to_string(), StoredTensor::f32([1], vec![step as f32]))].into(),
         meta: json!({ "step": step }),
     }
 }

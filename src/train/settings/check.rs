@@ -6,12 +6,12 @@ use super::{
 };
 use crate::error::{Error, Result, nearest};
 
-/// Pieces of an update: each has its operations in the plan.
-const MOST_PIECES: u64 = 4096;
+/// Checkpoint segments of an update: each has its operations in the plan.
+const MOST_SEGMENTS: u64 = 4096;
 
 /// One fault: the keys that it lies in, the first of them leading, and what was expected and came.
 #[derive(Clone, Debug)]
-pub(super) struct Fault {
+pub(super) struct SettingFault {
     pub keys: Vec<String>,
     pub text: String,
 }
@@ -34,8 +34,8 @@ impl Settings {
         }
     }
 
-    pub(super) fn faults(&self, cells: &[&str]) -> Vec<Fault> {
-        let mut found = Found(Vec::new());
+    pub(super) fn faults(&self, cells: &[&str]) -> Vec<SettingFault> {
+        let mut found = SettingFaults(Vec::new());
 
         found.number("val", self.val, "0 to 0.9", |v| (0.0..=0.9).contains(&v));
         if let Some(files) = &self.valid
@@ -151,7 +151,7 @@ impl Settings {
 
         found.whole("seq-len", self.seq_len as u64, 1, 65536);
         found.whole("batch", self.batch as u64, 1, 65536);
-        self.pieces(&mut found);
+        self.checkpoint_segments(&mut found);
         if self.half && self.propagation_penalty > 0.0 {
             let text = format!(
                 "expected propagation-penalty 0, whose gradient does not grow with the loss, got {}",
@@ -240,7 +240,7 @@ impl Settings {
     }
 
     /// What has a meaning only where every line is a sequence of its own.
-    fn line_settings(&self, found: &mut Found) {
+    fn line_settings(&self, found: &mut SettingFaults) {
         for (key, value) in [
             ("max-line", self.max_line),
             ("batch-tokens", self.batch_tokens),
@@ -302,10 +302,10 @@ impl Settings {
         }
     }
 
-    fn pieces(&self, found: &mut Found) {
-        found.whole("accumulate", self.accumulate as u64, 1, MOST_PIECES);
-        let (steps, piece) = (self.seq_len, self.recompute);
-        if piece == 0 {
+    fn checkpoint_segments(&self, found: &mut SettingFaults) {
+        found.whole("accumulate", self.accumulate as u64, 1, MOST_SEGMENTS);
+        let (steps, segment) = (self.seq_len, self.recompute);
+        if segment == 0 {
             if self.recompute_states > 0 {
                 let states = self.recompute_states;
                 let text = format!("expected recompute above 0 to keep states for, got {states}");
@@ -313,13 +313,13 @@ impl Settings {
             }
             return;
         }
-        if !steps.is_multiple_of(piece) {
-            let text = format!("expected a divisor of seq-len {steps}, got {piece}");
+        if !steps.is_multiple_of(segment) {
+            let text = format!("expected a divisor of seq-len {steps}, got {segment}");
             found.add(&["recompute", "seq-len"], text);
-        } else if (steps / piece * self.accumulate) as u64 > MOST_PIECES {
-            let pieces = steps / piece * self.accumulate;
+        } else if (steps / segment * self.accumulate) as u64 > MOST_SEGMENTS {
+            let segments = steps / segment * self.accumulate;
             let text = format!(
-                "expected at most {MOST_PIECES} pieces an update (accumulate * seq-len / recompute), got {pieces}"
+                "expected at most {MOST_SEGMENTS} checkpoint segments an update (accumulate * seq-len / recompute), got {segments}"
             );
             found.add(&["recompute", "seq-len", "accumulate"], text);
         }
@@ -328,16 +328,16 @@ impl Settings {
             ("norm-stabilizer", self.norm_stabilizer),
             ("propagation-penalty", self.propagation_penalty),
         ] {
-            if weight > 0.0 && piece < steps {
+            if weight > 0.0 && segment < steps {
                 let text = format!(
-                    "expected 0, as {key} looks from a step at its neighbour, which may lie in another piece, got {piece}"
+                    "expected 0, as {key} looks from a step at its neighbour, which may lie in another segment, got {segment}"
                 );
                 found.add(&["recompute", key], text);
             }
         }
     }
 
-    fn regularizers(&self, found: &mut Found) {
+    fn regularizers(&self, found: &mut SettingFaults) {
         for (key, rate, embedded) in [
             ("dropout-input", self.dropout_input, true),
             ("dropout-embedding", self.dropout_embedding, true),
@@ -360,7 +360,7 @@ impl Settings {
         }
     }
 
-    fn vocabulary(&self, found: &mut Found) {
+    fn vocabulary(&self, found: &mut SettingFaults) {
         let name = self.softmax;
         if let Some(list) = &self.cutoffs {
             if name != SoftmaxName::Adaptive {
@@ -397,7 +397,7 @@ impl Settings {
         }
     }
 
-    fn sampling(&self, found: &mut Found) {
+    fn sampling(&self, found: &mut SettingFaults) {
         let name = self.scheduled_sampling;
         if let Some(k) = self.sampling_k {
             let expected = match name {
@@ -461,12 +461,12 @@ fn factor(v: f64) -> bool {
     v as f32 > 0.0 && v <= 1.0
 }
 
-struct Found(Vec<Fault>);
+struct SettingFaults(Vec<SettingFault>);
 
-impl Found {
+impl SettingFaults {
     fn add(&mut self, keys: &[&str], text: String) {
         let keys = keys.iter().map(|key| key.to_string()).collect();
-        self.0.push(Fault { keys, text });
+        self.0.push(SettingFault { keys, text });
     }
 
     fn number(&mut self, key: &str, value: f64, expected: &str, fits: impl Fn(f64) -> bool) {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use toml::{Table, Value};
 
-use super::check::{Fault, did_you_mean};
+use super::check::{SettingFault, did_you_mean};
 use super::{Init, Key, OptimizerName, Preset, Settings};
 use crate::error::{Error, Kind, Result};
 
@@ -55,7 +55,7 @@ const VALIDATION: &[&str] = &["val", "valid"];
 pub fn resolve(file: Option<(&Path, &str)>, flags: Table, cells: &[&str]) -> Result<Settings> {
     let path = file.map_or(Path::new(""), |(path, _)| path);
     let text = file.map_or("", |(_, text)| text);
-    let mut layers = Layers {
+    let mut layers = SettingLayers {
         path,
         text,
         merged: Table::new(),
@@ -80,7 +80,7 @@ pub fn resolve(file: Option<(&Path, &str)>, flags: Table, cells: &[&str]) -> Res
     layers.finish(cells)
 }
 
-struct Layers<'a> {
+struct SettingLayers<'a> {
     path: &'a Path,
     text: &'a str,
     merged: Table,
@@ -90,7 +90,7 @@ struct Layers<'a> {
     faulty: BTreeSet<String>,
 }
 
-impl Layers<'_> {
+impl SettingLayers<'_> {
     /// The settings file as a table. A text that is no TOML has nothing more to be said about it.
     fn parse(&self) -> Result<Table> {
         self.text.parse().map_err(|e: toml::de::Error| {
@@ -163,7 +163,7 @@ impl Layers<'_> {
             self.merged.entry(name).or_insert(Value::Float(value));
         }
         let settings = self.settings()?;
-        for Fault { keys, text } in settings.faults(cells) {
+        for SettingFault { keys, text } in settings.faults(cells) {
             // Its value was put aside, so what follows from it is no fault of its own.
             if keys.iter().any(|key| self.faulty.contains(key)) {
                 continue;

@@ -292,9 +292,9 @@ settings! {
         reduce: Reduce = Reduce::Token,
         /// Windows of one update, one after another, or minibatches of lines, packed together: gradients are added up, the loss is the mean over all
         accumulate: usize = 1,
-        /// Steps of a piece: activations are kept a piece at a time and computed again to go backward; 0 keeps all steps'
+        /// Steps of a checkpoint segment: activations are kept a segment at a time and computed again to go backward; 0 keeps all steps'
         recompute: usize = 0,
-        /// recompute: how many states between pieces are kept, in the best order for so many (Gruslys 2016); 0 for all
+        /// recompute: how many states between segments are kept, in the best order for so many (Gruslys 2016); 0 for all
         recompute_states: usize = 0,
         /// A GPU holds the rows of a window in half precision (f16), with loss scaling; weights, states and sums stay in f32
         half: bool = false,

@@ -38,7 +38,8 @@ pub fn cutoffs(text: &str) -> Result<Vec<usize>, String> {
     let numbers = text.split(',').map(|entry| entry.trim().parse::<usize>());
     let numbers: Option<Vec<usize>> = numbers.map(Result::ok).collect();
     let rising = |all: &Vec<usize>| all[0] >= 1 && all.windows(2).all(|w| w[0] < w[1]);
-    { numbers.filter(rising) }
+    numbers
+        .filter(rising)
         .ok_or_else(|| format!("expected rising whole numbers from 1 on, got {text:?}"))
 }
 

@@ -401,10 +401,10 @@ fn settings_of_lines_need_lines() {
 }
 
 #[test]
-fn pieces_divide_the_window_and_do_not_look_at_one_another() {
-    let pieces = ("recompute", "10");
+fn checkpoint_segments_divide_the_window_and_do_not_look_at_one_another() {
+    let recompute = ("recompute", "10");
     assert_eq!(
-        from_flags(&[pieces, ("recompute-states", "2")])
+        from_flags(&[recompute, ("recompute-states", "2")])
             .unwrap()
             .recompute,
         10
@@ -416,12 +416,12 @@ fn pieces_divide_the_window_and_do_not_look_at_one_another() {
         ("seq-len", "45"),
         ("accumulate", "1000"),
     ] {
-        let e = from_flags(&[pieces, (name, text)]).unwrap_err();
+        let e = from_flags(&[recompute, (name, text)]).unwrap_err();
         assert_eq!(e.message.lines().count(), 1, "{name}: {e}");
         for part in ["recompute", "got "] {
             assert!(e.message.contains(part), "{name}: {e}");
         }
-        // One piece has no neighbours.
+        // One segment has no neighbours.
         if name.contains("-") && name != "seq-len" {
             from_flags(&[("recompute", "50"), (name, text)]).unwrap();
         }

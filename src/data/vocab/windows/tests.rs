@@ -222,8 +222,16 @@ fn whole(json: &str, text: &str) -> Vec<u32> {
 }
 
 /// The ids of a text that comes in blocks of about `block` bytes, and how many were found before its end.
-fn in_blocks(pieces: &Pieces, text: &str, block: usize) -> Result<(Vec<u32>, usize, Losses)> {
-    let (mut ids, mut lost, mut stream) = (Vec::new(), Losses::default(), PieceStream::default());
+fn in_blocks(
+    pieces: &Pieces,
+    text: &str,
+    block: usize,
+) -> Result<(Vec<u32>, usize, DecodingLosses)> {
+    let (mut ids, mut lost, mut stream) = (
+        Vec::new(),
+        DecodingLosses::default(),
+        PieceStream::default(),
+    );
     let mut out = Out {
         ids: &mut ids,
         losses: &mut lost,
@@ -280,7 +288,9 @@ fn a_line_is_a_text_of_its_own() {
         encoder.end_file(&mut found).unwrap();
         encoder.finish(&mut found).unwrap();
         let mut from = 0;
-        let lines: Vec<Vec<u32>> = { found.ends.iter() }
+        let lines: Vec<Vec<u32>> = found
+            .ends
+            .iter()
             .map(|end| found.ids[std::mem::replace(&mut from, *end)..*end].to_vec())
             .collect();
         let want: Vec<Vec<u32>> = text.lines().map(|line| whole(&json, line)).collect();
@@ -304,7 +314,8 @@ fn a_line_longer_than_a_block_is_one() {
         encoder.end_file(&mut found).unwrap();
         encoder.finish(&mut found).unwrap();
         let want: Vec<Vec<u32>> = text.lines().map(|line| whole(&json, line)).collect();
-        let ends: Vec<usize> = { want.iter() }
+        let ends: Vec<usize> = want
+            .iter()
             .scan(0, |end, ids| {
                 *end += ids.len();
                 Some(*end)
@@ -325,7 +336,7 @@ fn windows_that_do_not_agree_are_joined() {
         "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false, "vocab": vocab,
         "merges": [("\"", "a"), ("b", "\""), ("\"", " ")]});
     let json = file(Value::Null, quoted, Value::Null, model);
-    let text: String = { 0..400 }
+    let text: String = (0..400)
         .map(|n| format!("\"a{}b\" {}", "ba".repeat(n % 7), "a ".repeat(n % 3)))
         .collect();
     for skip in 0..8 {

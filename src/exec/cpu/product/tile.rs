@@ -2,7 +2,7 @@
 
 use pulp::{Simd, WithSimd};
 
-use crate::cell::lanes::Lanes;
+use crate::cell::simd::SimdElement;
 
 /// Registers of columns in a tile of C.
 pub const WIDE: usize = 2;
@@ -17,7 +17,7 @@ pub const DEEP: usize = 512;
 pub const SOON: usize = 8;
 
 /// How many columns a panel has, and rows a tile at most, with this processor's registers.
-pub fn tile<F: Lanes>() -> (usize, usize) {
+pub fn tile<F: SimdElement>() -> (usize, usize) {
     struct Ask;
     impl WithSimd for Ask {
         type Output = (usize, usize);

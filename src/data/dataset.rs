@@ -7,28 +7,28 @@ use crate::error::Result;
 
 /// A text in token ids. A clone shares them.
 #[derive(Clone, Debug)]
-pub enum Body {
+pub enum Dataset {
     /// One stream: contiguous, for truncated BPTT.
     Stream(Tokens),
     /// Every line a sequence of its own.
     Lines(Lines),
 }
 
-impl Body {
+impl Dataset {
     /// The part to train on and the part that is held out, the last `fraction` of the text, maybe empty.
     ///
     /// # Errors
     /// `Kind::Usage` when the fraction is not in [0, 1); `Kind::Data` when a part would have nothing to predict.
-    pub fn split(&self, fraction: f64) -> Result<(Body, Body)> {
+    pub fn split(&self, fraction: f64) -> Result<(Dataset, Dataset)> {
         Ok(match self {
-            Body::Stream(tokens) => {
+            Dataset::Stream(tokens) => {
                 let parts = split(tokens.len(), fraction)?;
-                let part = |range| Body::Stream(tokens.slice(range));
+                let part = |range| Dataset::Stream(tokens.slice(range));
                 (part(parts.train), part(parts.validation))
             }
-            Body::Lines(lines) => {
+            Dataset::Lines(lines) => {
                 let parts = split_lines(lines.len(), fraction)?;
-                let part = |range| Body::Lines(lines.slice(range));
+                let part = |range| Dataset::Lines(lines.slice(range));
                 (part(parts.train), part(parts.validation))
             }
         })
@@ -37,16 +37,16 @@ impl Body {
     /// Whether there is nothing in it.
     pub fn is_empty(&self) -> bool {
         match self {
-            Body::Stream(tokens) => tokens.is_empty(),
-            Body::Lines(lines) => lines.is_empty(),
+            Dataset::Stream(tokens) => tokens.is_empty(),
+            Dataset::Lines(lines) => lines.is_empty(),
         }
     }
 
     /// Bytes of memory that it takes.
     pub fn bytes(&self) -> u64 {
         match self {
-            Body::Stream(tokens) => tokens.bytes(),
-            Body::Lines(lines) => lines.bytes(),
+            Dataset::Stream(tokens) => tokens.bytes(),
+            Dataset::Lines(lines) => lines.bytes(),
         }
     }
 
@@ -60,14 +60,14 @@ impl Body {
         let mut ids = Vec::new();
         let mut add = |ids: &[u32]| found += ids.iter().filter(|id| **id == symbol).count() as u64;
         match self {
-            Body::Stream(tokens) => {
+            Dataset::Stream(tokens) => {
                 for at in (0..tokens.len()).step_by(BLOCK) {
                     ids.resize(BLOCK.min(tokens.len() - at), 0);
                     tokens.read(at, &mut ids)?;
                     add(&ids);
                 }
             }
-            Body::Lines(lines) => {
+            Dataset::Lines(lines) => {
                 for line in 0..lines.len() {
                     ids.resize(lines.length(line), 0);
                     lines.read(line, &mut ids)?;
@@ -81,21 +81,21 @@ impl Body {
     /// How many predictions one pass makes.
     pub fn predictions(&self) -> u64 {
         match self {
-            Body::Stream(tokens) => tokens.len().saturating_sub(1) as u64,
-            Body::Lines(lines) => lines.predictions(),
+            Dataset::Stream(tokens) => tokens.len().saturating_sub(1) as u64,
+            Dataset::Lines(lines) => lines.predictions(),
         }
     }
 }
 
-impl From<Tokens> for Body {
-    fn from(tokens: Tokens) -> Body {
-        Body::Stream(tokens)
+impl From<Tokens> for Dataset {
+    fn from(tokens: Tokens) -> Dataset {
+        Dataset::Stream(tokens)
     }
 }
 
-impl From<Lines> for Body {
-    fn from(lines: Lines) -> Body {
-        Body::Lines(lines)
+impl From<Lines> for Dataset {
+    fn from(lines: Lines) -> Dataset {
+        Dataset::Lines(lines)
     }
 }
 
@@ -106,12 +106,15 @@ mod tests {
     #[test]
     fn a_symbol_is_counted_in_streams_and_lines() {
         let ids: Vec<u32> = (0..200_000).map(|n| n % 7).collect();
-        let body = Body::from(Tokens::from(ids));
-        assert_eq!(body.count(0).unwrap(), 28_572);
-        assert_eq!(body.count(6).unwrap(), 28_571);
-        assert_eq!(body.count(7).unwrap(), 0);
+        let dataset = Dataset::from(Tokens::from(ids));
+        assert_eq!(dataset.count(0).unwrap(), 28_572);
+        assert_eq!(dataset.count(6).unwrap(), 28_571);
+        assert_eq!(dataset.count(7).unwrap(), 0);
         let lines = Lines::from_lists(&[vec![1, 2, 1], vec![1], vec![2, 2]], 5, 6).unwrap();
-        let body = Body::from(lines);
-        assert_eq!((body.count(1).unwrap(), body.count(2).unwrap()), (3, 3));
+        let dataset = Dataset::from(lines);
+        assert_eq!(
+            (dataset.count(1).unwrap(), dataset.count(2).unwrap()),
+            (3, 3)
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! A folder in which a test runs the binary as a user does.
+//! A folder of its own in which a test runs the binary as a user does.
 #![allow(dead_code)] // each file of tests uses its part
 
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use wgrnn::train::{Checkpoint, Run};
 
 /// A folder to work in, with a text.
-pub struct Room {
+pub struct Sandbox {
     pub folder: TempDir,
 }
 
@@ -28,14 +28,14 @@ pub struct Done {
 /// A tiny model: seconds become milliseconds.
 pub const TINY: &str = "--hidden 6 --seq-len 5 --batch 2 --sample-every 0";
 
-impl Room {
-    pub fn new() -> Room {
-        let room = Room {
+impl Sandbox {
+    pub fn new() -> Sandbox {
+        let sandbox = Sandbox {
             folder: tempfile::tempdir().unwrap(),
         };
         let line = "the cat sat on a mat; ";
-        fs::write(room.at("a.txt"), line.repeat(12)).unwrap();
-        room
+        fs::write(sandbox.at("a.txt"), line.repeat(12)).unwrap();
+        sandbox
     }
 
     pub fn at(&self, name: &str) -> PathBuf {
@@ -118,10 +118,10 @@ pub fn finish(command: &mut Command) -> Done {
     }
 }
 
-/// The program with a fault in its device, and a cache folder of the room's own.
-pub fn injected(room: &Room, args: &str, inject: &str) -> Done {
-    let mut command = room.command(args);
-    command.env("XDG_CACHE_HOME", room.at("cache"));
+/// The program with a fault in its device, and a cache folder of its own.
+pub fn injected(sandbox: &Sandbox, args: &str, inject: &str) -> Done {
+    let mut command = sandbox.command(args);
+    command.env("XDG_CACHE_HOME", sandbox.at("cache"));
     // A driver that keeps what it compiled there goes on with what it has.
     if let Some(home) = std::env::var_os("HOME") {
         let kept = std::path::Path::new(&home).join(".cache");

@@ -6,7 +6,7 @@ use pulp::{Simd, WithSimd};
 pub const SIDE: usize = 16;
 
 /// A number type whose values fit the registers of every instruction set.
-pub trait Lanes: Copy + 'static {
+pub trait SimdElement: Copy + 'static {
     /// Runs `op` with the widest registers that this processor has and that are worth code of their own for this type.
     fn widest<Op: WithSimd>(op: Op) -> Op::Output;
 
@@ -40,9 +40,9 @@ pub trait Lanes: Copy + 'static {
     ) -> (&mut [Self::Register<S>], &mut [Self]);
 }
 
-macro_rules! lanes {
+macro_rules! simd_element {
     ($number:ty, $widest:path, $register:ident, $splat:ident, $fused:ident, $sum:ident, $across:ident, $split:ident, $split_mut:ident) => {
-        impl Lanes for $number {
+        impl SimdElement for $number {
             #[inline(always)]
             fn widest<Op: WithSimd>(op: Op) -> Op::Output {
                 $widest(op)
@@ -110,7 +110,7 @@ fn narrow<Op: WithSimd>(op: Op) -> Op::Output {
 #[cfg(not(target_arch = "x86_64"))]
 use any as narrow;
 
-lanes!(
+simd_element!(
     f32,
     any,
     f32s,
@@ -121,7 +121,7 @@ lanes!(
     as_simd_f32s,
     as_mut_simd_f32s
 );
-lanes!(
+simd_element!(
     f64,
     narrow,
     f64s,
