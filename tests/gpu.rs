@@ -14,7 +14,7 @@ use wgrnn::exec::Timings;
 use wgrnn::exec::check::Twins;
 use wgrnn::exec::cpu::Cpu;
 use wgrnn::exec::gpu::{Device, Gpu, Tile};
-use wgrnn::layer::Connections;
+use wgrnn::model::Connections;
 use wgrnn::model::{Dims, Drops, Mode, Penalties, Spec, Unroll, Update};
 use wgrnn::op::{Plan, Role, Rule};
 use wgrnn::task::Inputs;

@@ -197,7 +197,7 @@ fn starts_that_do_not_fit_are_refused() {
     spec.packed = 12;
     let dims = Dims { steps: 4, batch: 3 };
     let plan = Arc::new(spec.plan(dims, Mode::Gradients).unwrap());
-    let packing = plan.packing.unwrap();
+    let packing = plan.packing().unwrap();
     assert_eq!(packing.fault(&[0, 3, 5, 5, 5]), None);
     for starts in [
         &[0, 4, 5, 5, 5][..],

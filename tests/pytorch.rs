@@ -9,7 +9,7 @@ use golden::Golden;
 use wgrnn::cell::library;
 use wgrnn::cell::real::Real;
 use wgrnn::exec::cpu::{Cpu, Number};
-use wgrnn::layer::Connections;
+use wgrnn::model::Connections;
 use wgrnn::model::{self, Dims, Mode, Spec, Update};
 use wgrnn::op::{Hyper, Plan, Report, Rule};
 use wgrnn::task::Inputs;

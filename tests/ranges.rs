@@ -10,7 +10,7 @@ use pollster::block_on;
 use wgrnn::cell::Noise;
 use wgrnn::exec::check::Twins;
 use wgrnn::exec::gpu::{Device, Gpu, Tile};
-use wgrnn::layer::Connections;
+use wgrnn::model::Connections;
 use wgrnn::model::{Dims, Drops, Mode, Spec, Unroll};
 use wgrnn::op::Plan;
 
@@ -63,7 +63,7 @@ fn results(
         .unwrap();
     let [mut rows, mut gradients] = [Vec::new(), Vec::new()];
     for (seed, reset) in [(1, true), (2, false)] {
-        let batch = Batch::new(plan, seed, reset || plan.packing.is_some());
+        let batch = Batch::new(plan, seed, reset || plan.packing().is_some());
         block_on(gpu.run(&batch.inputs())).unwrap();
         for (n, slot) in plan.slots.iter().enumerate() {
             if of_scans(&slot.name) || slot.name.starts_with("work.") {

@@ -9,7 +9,7 @@ use common::{inputs, near};
 
 use wgrnn::cell::{Noise, library};
 use wgrnn::exec::cpu::Cpu;
-use wgrnn::layer::Connections;
+use wgrnn::model::Connections;
 use wgrnn::model::{Dims, Drops, Mode, Penalties, Spec, Unroll};
 use wgrnn::op::{Op, Plan, Role};
 use wgrnn::rng::{Purpose, Stream};

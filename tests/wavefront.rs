@@ -9,7 +9,7 @@ use common::pairs::{Batch, adamw, compared, parameters, spec, trained_bits};
 use wgrnn::cell::Noise;
 use wgrnn::exec::cpu::Cpu;
 use wgrnn::exec::gpu::{Device, Gpu, Tile};
-use wgrnn::layer::Connections;
+use wgrnn::model::Connections;
 use wgrnn::model::{Dims, Mode, Spec};
 use wgrnn::op::{Op, Plan};
 

@@ -90,7 +90,7 @@ pub(super) fn fillings<'a>(plan: &Plan, minibatch: &'a dyn FillSlots) -> Result<
             return fault(format!("expected {shape:?}, found {found} elements"));
         }
         if let Filling::Words(words) = filling
-            && let Some(what) = slot.bound.fault(words)
+            && let Some(what) = plan.words_fault(*id, words)
         {
             return fault(what);
         }

@@ -7,7 +7,7 @@
 
 use super::chunked::Classifier;
 use super::softmax_xent::{Positions, SoftmaxXent};
-use super::{Builder, Param, Signal};
+use super::{Builder, Param, Value};
 use crate::error::{Error, Result};
 use crate::op::{
     Add, Bound, Clusters, Fill, Gather, LogSoftmax, MatMul, Matrix, Op, Role, RowCount, Scatter,
@@ -110,17 +110,17 @@ impl Adaptive {
         Ok((head, tails))
     }
 
-    /// Writes the losses and, when training, the backward pass: returns the losses and the gradient with respect to the
-    /// input where that is rows.
+    /// Writes the losses and, when training, the backward pass; returns the losses.
     ///
     /// # Errors
     /// One-hot input; cutoffs that do not rise, or too many for the width of the input.
-    pub fn write(&self, builder: &mut Builder, input: Signal) -> Result<(Matrix, Option<Matrix>)> {
-        let Some(x) = builder.as_rows("head", input) else {
+    pub fn write(&self, builder: &mut Builder, input: Value) -> Result<Matrix> {
+        let Some(input) = builder.as_rows("head", input) else {
             return Err(Error::internal("a linear layer of one-hot ids"));
         };
+        let (x, axis) = (builder.rows(input)?, builder.axis(input));
         let (head, tails) = self.declare(builder, x.cols)?;
-        let positions = self.loss.positions(builder);
+        let positions = self.loss.positions(builder, axis);
         let rows = x.rows;
         let words = |builder: &mut Builder, name: String, count: usize, below: usize| {
             let bound = Bound::Below(below);
@@ -174,8 +174,10 @@ impl Adaptive {
             counts,
             tails: slots,
         });
-        let below = grad.and_then(|g| builder.rows_backward("head", input, g));
-        Ok((positions.losses, below))
+        if let Some(grad) = grad {
+            builder.give(input, grad);
+        }
+        Ok(positions.losses)
     }
 
     /// A cluster's part: its rows' losses are added to `losses`, their gradient to `grad`.
@@ -291,14 +293,15 @@ impl Adaptive {
     ///
     /// # Errors
     /// As [`Adaptive::write`].
-    pub fn scores(&self, builder: &mut Builder, input: Signal) -> Result<Matrix> {
-        let Some(x) = builder.as_rows("head", input) else {
+    pub fn scores(&self, builder: &mut Builder, input: Value) -> Result<Matrix> {
+        let Some(input) = builder.as_rows("head", input) else {
             return Err(Error::internal("a linear layer of one-hot ids"));
         };
+        let (x, axis) = (builder.rows(input)?, builder.axis(input));
         let (head, tails) = self.declare(builder, x.cols)?;
-        let all = builder.activation("out.head", self.vocab);
+        let all = builder.activation(axis, "out.head", self.vocab);
         let shortlist = self.cutoffs[0];
-        let first = builder.activation("out.clusters", head.value.rows);
+        let first = builder.activation(axis, "out.clusters", head.value.rows);
         product(builder, "head.forward".into(), x, head.value, first);
         builder.push(Op::LogSoftmax(LogSoftmax {
             name: "head.log_softmax".into(),
@@ -315,7 +318,7 @@ impl Adaptive {
         }));
         for (i, (tail, from)) in tails.iter().zip(&self.cutoffs).enumerate() {
             let name = &tail.name;
-            let narrow = builder.activation(format!("{name}.h"), tail.project.value.rows);
+            let narrow = builder.activation(axis, format!("{name}.h"), tail.project.value.rows);
             product(
                 builder,
                 format!("{name}.project"),

@@ -2,37 +2,27 @@
 
 use std::collections::HashSet;
 
-use super::{Param, Signal};
-use crate::op::scan::Packed;
+use super::tape::Tape;
+use super::{Axis, Param, Signal, Value};
 use crate::op::{
-    Add, Bound, Control, Fill, Gather, Hyper, Matrix, Op, Packing, Parameter, Plan, Report, Role,
-    RowCount, RowSource, Scatter, SlotId, SparseTable,
+    Add, Bound, Control, Fill, Gather, Hyper, Matrix, Op, Parameter, Plan, Report, Role, RowSource,
+    Scatter, SlotId, SparseTable,
 };
 
 /// Parameters and their copies start at multiples of this many elements, so that a kernel can read four at once.
 pub(super) const ALIGN: usize = 4;
 
-/// A plan in the making, for minibatches of T steps and B rows, or for one piece of larger ones.
+/// A plan in the making.
 #[derive(Debug)]
 pub struct Builder {
     /// The plan so far.
     pub plan: Plan,
-    /// T.
-    pub steps: usize,
-    /// How many pieces of T steps the host gives at once, of which the operations see one.
-    pub pieces: usize,
-    /// B.
-    pub batch: usize,
-    /// The leading axes of an activation: [T, B], or [R, 1] where sequences are packed.
-    pub window: [usize; 2],
     /// Whether the backward pass will be written.
     pub training: bool,
     /// Whether the gradients with respect to the initial states are wanted.
     pub initial: bool,
     /// Whether gradients are multiplied by a factor, for half precision.
     pub scaled: bool,
-    /// The token ids.
-    pub ids: SlotId,
     /// The control words.
     pub control: SlotId,
     /// The hyper-parameters.
@@ -41,26 +31,19 @@ pub struct Builder {
     gradients: SlotId,
     written: HashSet<(SlotId, usize, usize)>,
     streams: u32,
-    /// The slot of the penalties' losses, and how many penalties share it so far.
-    penalties: Option<(SlotId, usize)>,
+    /// The penalties' losses as one row, and how many penalties share it so far.
+    penalties: Option<(Matrix, usize)>,
     /// Elements of the tables whose gradients are rows.
     sparse: usize,
+    pub(super) tape: Tape,
 }
 
 /// Where tables whose gradients are rows lie until all other parameters are known: behind every one of them.
 const SPARSE: usize = usize::MAX / 2 / 64 * 64;
 
 impl Builder {
-    /// An empty plan with the slots that every model of `vocab` symbols has; with `packed`, for sequences packed together that have at most
-    /// so many rows.
-    pub fn new(
-        vocab: usize,
-        steps: usize,
-        batch: usize,
-        packed: Option<usize>,
-        training: bool,
-        pieces: usize,
-    ) -> Builder {
+    /// An empty plan with the slots that every model has.
+    pub fn new(training: bool) -> Builder {
         let mut plan = Plan::default();
         let parameters = plan.add("parameters", &[1, 0], Role::Parameters);
         let gradients = plan.add(
@@ -72,35 +55,17 @@ impl Builder {
                 Role::Activation
             },
         );
-        let window = match packed {
-            None => [steps, batch],
-            Some(rows) => [rows, 1],
-        };
-        let shape = [pieces * window[0] + 1, window[1]];
-        let ids = plan.add_words("ids", &shape, Bound::Below(vocab));
-        if let Some(rows) = packed {
-            let packing = Packing { steps, batch, rows };
-            let shape = [1, Packing::STARTS + steps + 1];
-            plan.recipes.counts = Some(plan.add_words("counts", &shape, Bound::Packed(packing)));
-            plan.packing = Some(packing);
-        }
         let control = plan.add("control", &[1, Control::WORDS], Role::Words);
         let hyper = plan.add("hyper", &[1, Hyper::NUMBERS], Role::Numbers);
         plan.io.parameters = Some(parameters);
         plan.io.gradients = training.then_some(gradients);
-        plan.recipes.ids = Some(ids);
         plan.recipes.control = Some(control);
         plan.recipes.hyper = Some(hyper);
         Builder {
             plan,
-            steps,
-            pieces,
-            batch,
-            window,
             training,
             initial: false,
             scaled: false,
-            ids,
             control,
             hyper,
             parameters,
@@ -109,55 +74,37 @@ impl Builder {
             streams: 0,
             penalties: None,
             sparse: 0,
+            tape: Tape::default(),
         }
     }
 
-    /// Rows of an activation: T * B, or the most that packed sequences may have, R.
-    pub fn rows(&self) -> usize {
-        self.window[0] * self.window[1]
+    /// The slot of the token ids along `axis`, all below `vocab`: those of its rows, and one step behind.
+    pub fn add_ids(&mut self, axis: Axis, vocab: usize) -> SlotId {
+        let [rows, batch] = axis.all_rows();
+        let shape = [rows + 1, batch];
+        let ids = self.plan.add_words("ids", &shape, Bound::Below(vocab));
+        self.plan.recipes.ids = Some(ids);
+        ids
     }
 
-    /// The leading axes of what is there for the rows of all pieces.
-    pub fn all_rows(&self) -> [usize; 2] {
-        [self.pieces * self.window[0], self.window[1]]
-    }
-
-    /// Where a run says how many rows count; absent where all do.
-    pub fn row_count(&self) -> Option<RowCount> {
-        let word = Packing::ROWS;
-        self.plan.recipes.counts.map(|slot| RowCount {
-            slot,
-            word,
-            before: 0,
-        })
-    }
-
-    /// How the steps of a recurrent layer are packed; those of one without `memory` are a single step.
-    pub fn packed(&self, memory: bool) -> Option<Packed> {
-        let first = if memory {
-            Packing::STARTS
-        } else {
-            Packing::ZERO
-        };
-        self.plan
-            .recipes
-            .counts
-            .map(|counts| Packed { counts, first })
-    }
-
-    /// For packed sequences: rows that hold, for every row, that of the step before in `states` [B + R, H].
-    pub fn before(&mut self, name: String, states: Matrix) -> Matrix {
-        let rows = self.rows();
-        let ids = match self.plan.recipes.before {
+    /// For packed sequences: rows that hold, for every row, that of the step before in `states` [B + R, H]; none along
+    /// another axis.
+    pub fn before(&mut self, axis: Axis, name: String, states: Matrix) -> Option<Matrix> {
+        let number = axis.number()?;
+        let ids = match self.plan.axes[number].before {
             Some(slot) => slot,
             None => {
                 let bound = Bound::Below(states.rows);
-                let slot = self.plan.add_words("before", &[1, rows], bound);
-                self.plan.recipes.before = Some(slot);
+                let name = match number {
+                    0 => "before".into(),
+                    n => format!("before.{n}"),
+                };
+                let slot = self.plan.add_words(name, &[1, axis.rows()], bound);
+                self.plan.axes[number].before = Some(slot);
                 slot
             }
         };
-        let out = self.activation(name.as_str(), states.cols);
+        let out = self.activation(axis, name.as_str(), states.cols);
         self.push(Op::Gather(Gather {
             name,
             ids,
@@ -165,7 +112,7 @@ impl Builder {
             out,
             at: 0,
         }));
-        out
+        Some(out)
     }
 
     /// Declares a parameter [rows, cols] that files hold as `file_shape`, transposed or not.
@@ -257,12 +204,12 @@ impl Builder {
         }
     }
 
-    /// Adds an activation [T * B, cols].
-    pub fn activation(&mut self, name: impl Into<String>, cols: usize) -> Matrix {
-        let shape = [self.window[0], self.window[1], cols];
+    /// Adds an activation [T * B, cols] along an axis.
+    pub fn activation(&mut self, axis: Axis, name: impl Into<String>, cols: usize) -> Matrix {
+        let shape = [axis.leading[0], axis.leading[1], cols];
         let slot = self.plan.add(name, &shape, Role::Activation);
         Matrix {
-            row_count: self.row_count(),
+            row_count: axis.row_count(),
             ..self.plan.matrix(slot)
         }
     }
@@ -289,78 +236,82 @@ impl Builder {
         self.streams
     }
 
-    /// A row of a new penalty's losses, one for every position of all pieces.
-    pub fn penalties(&mut self) -> Matrix {
-        let (slot, count) = self.penalties.unwrap_or_else(|| {
-            let shape = self.all_rows();
-            let shape = [0, shape[0], shape[1]];
-            (self.plan.add("penalties", &shape, Role::Activation), 0)
-        });
-        self.penalties = Some((slot, count + 1));
+    /// A row of a new penalty's losses, one for every position of all segments.
+    pub fn penalties(&mut self, axis: Axis) -> Matrix {
+        let (slot, count) = self.penalties.map_or_else(
+            || {
+                let [rows, batch] = axis.all_rows();
+                let shape = [0, rows, batch];
+                (self.plan.add("penalties", &shape, Role::Activation), 0)
+            },
+            |(losses, count)| (losses.slot, count),
+        );
         self.plan.slots[slot.0].shape[0] = count + 1;
-        let cols = self.pieces * self.rows();
+        let row = axis.row(slot);
+        let cols = (count + 1) * row.cols;
+        let stride = cols;
+        self.penalties = Some((
+            Matrix {
+                cols,
+                stride,
+                ..row
+            },
+            count + 1,
+        ));
         Matrix {
-            slot,
-            offset: count * cols,
-            rows: 1,
-            cols,
-            stride: cols,
-            row_count: None,
+            offset: count * row.cols,
+            ..row
         }
     }
 
     /// The losses of all penalties so far as one row.
     pub fn all_penalties(&self) -> Option<Matrix> {
-        let (slot, count) = self.penalties?;
-        let cols = count * self.pieces * self.rows();
-        Some(Matrix {
-            slot,
-            offset: 0,
-            rows: 1,
-            cols,
-            stride: cols,
-            row_count: None,
-        })
+        self.penalties.map(|(losses, _)| losses)
     }
 
-    /// The slot with the index of the token ids, for sums by id over a table of V rows.
-    pub fn index(&mut self, vocab: usize) -> SlotId {
+    /// The slot with the index of the token ids along `axis`, for sums by id over a table of V rows.
+    fn index(&mut self, axis: Axis, vocab: usize) -> SlotId {
         if let Some(slot) = self.plan.recipes.index {
             return slot;
         }
-        let slot = self.add_index("index".into(), self.pieces, self.rows(), vocab);
+        let slot = self.add_index("index".into(), axis.segments, axis.rows(), vocab);
         self.plan.recipes.index = Some(slot);
         slot
     }
 
-    /// A slot for `pieces` indices that take `rows` rows each to those of a table of `into`; see
+    /// A slot for `segments` indices that take `rows` rows each to those of a table of `into`; see
     /// [`scatter::index`](crate::op::scatter::index).
     pub(super) fn add_index(
         &mut self,
         name: String,
-        pieces: usize,
+        segments: usize,
         rows: usize,
         into: usize,
     ) -> SlotId {
-        let shape = [pieces, rows + into + 1];
+        let shape = [segments, rows + into + 1];
         self.plan.add_words(name, &shape, Bound::Below(rows + 1))
     }
 
-    /// Embedded ids as rows; other signals must be rows already.
-    pub fn as_rows(&mut self, name: &str, signal: Signal) -> Option<Matrix> {
-        match signal {
+    /// Embedded ids as rows; other values must be rows already: one-hot vectors have none.
+    pub fn as_rows(&mut self, name: &str, value: Value) -> Option<Value> {
+        let axis = self.axis(value);
+        match self.signal(value) {
             Signal::OneHot { .. } => None,
-            Signal::Rows(rows) => Some(rows),
-            Signal::Embedded(table) => {
-                let out = self.activation(format!("embedded.{name}"), table.value.cols);
+            Signal::Rows(_) => Some(value),
+            Signal::Embedded { ids, table } => {
+                let made = format!("embedded.{name}");
+                let out = self.activation(axis, made.as_str(), table.value.cols);
                 self.push(Op::Gather(Gather {
                     name: format!("embed.{name}"),
-                    ids: self.ids,
+                    ids,
                     table: table.value,
                     out,
                     at: 0,
                 }));
-                Some(out)
+                let name = format!("embed.{name}.backward");
+                Some(self.made_rows(made, out, axis, move |builder, upstream| {
+                    builder.scatter(axis, name, upstream, table.grad);
+                }))
             }
         }
     }
@@ -377,8 +328,8 @@ impl Builder {
     }
 
     /// Copies rows [T * B, n] of steps of `batch` rows into a new activation, the steps in reverse order.
-    pub fn reversed(&mut self, name: String, from: Matrix, batch: usize) -> Matrix {
-        let to = self.activation(name.as_str(), from.cols);
+    pub fn reversed(&mut self, axis: Axis, name: String, from: Matrix, batch: usize) -> Matrix {
+        let to = self.activation(axis, name.as_str(), from.cols);
         self.push(Op::Add(Add {
             name,
             from,
@@ -389,35 +340,12 @@ impl Builder {
         to
     }
 
-    /// A copy of several matrices of T * B rows side by side, in an activation called `name`.
-    pub fn side_by_side(&mut self, name: &str, parts: &[Matrix]) -> Matrix {
-        let out = self.activation(name, parts.iter().map(|p| p.cols).sum());
-        let mut first = 0;
-        for (i, from) in parts.iter().enumerate() {
-            let to = out.columns(first, from.cols);
-            self.add(format!("{name}.{i}"), *from, to, false);
-            first += from.cols;
-        }
-        out
-    }
-
-    /// Sends the gradient of rows made by [`Builder::as_rows`] on: to the table that they came from, or to the caller.
-    pub fn rows_backward(&mut self, name: &str, signal: Signal, grad: Matrix) -> Option<Matrix> {
-        match signal {
-            Signal::Embedded(table) => {
-                self.scatter(format!("embed.{name}.backward"), grad, table.grad);
-                None
-            }
-            Signal::OneHot { .. } => None,
-            Signal::Rows(_) => Some(grad),
-        }
-    }
-
     /// Sums rows by token id into the gradient of a table.
-    pub fn scatter(&mut self, name: String, from: Matrix, into: Matrix) {
+    pub fn scatter(&mut self, axis: Axis, name: String, from: Matrix, into: Matrix) {
+        let sparse = self.sparse_index(into, RowSource::Inputs);
         let op = Scatter {
             name,
-            index: self.index_into(into, RowSource::Inputs),
+            index: sparse.unwrap_or_else(|| self.index(axis, into.rows)),
             from,
             into,
             accumulate: self.accumulate_if_gradient(into),
@@ -428,14 +356,11 @@ impl Builder {
 
     /// Sums the rows of candidates into the gradient of a table, by `dense` where it is not rows.
     pub fn scatter_candidates(&mut self, name: String, from: Matrix, into: Matrix, dense: SlotId) {
-        let sparse = { self.plan.recipes.tables.iter() }.any(|t| t.rows.slot == into.slot);
         let op = Scatter {
             name,
-            index: if sparse {
-                self.index_into(into, RowSource::Candidates)
-            } else {
-                dense
-            },
+            index: self
+                .sparse_index(into, RowSource::Candidates)
+                .unwrap_or(dense),
             from,
             into,
             accumulate: self.accumulate_if_gradient(into),
@@ -444,16 +369,12 @@ impl Builder {
         self.push(Op::Scatter(op));
     }
 
-    /// The index that takes a source's rows to those of a table or of its gradient.
-    fn index_into(&mut self, into: Matrix, of: RowSource) -> SlotId {
-        let tables = self.plan.recipes.tables.iter();
-        let mut rows = tables.filter(|t| t.rows.slot == into.slot);
-        let sources = rows.next().map(|t| t.sources.iter());
-        let known = sources.and_then(|mut s| s.find(|(source, _, _)| *source == of));
-        match known {
-            Some((_, _, slot)) => *slot,
-            None => self.index(into.rows),
-        }
+    /// The index that takes a source's rows to those of a table's gradient, where that is compact rows.
+    fn sparse_index(&self, into: Matrix, of: RowSource) -> Option<SlotId> {
+        let mut tables = self.plan.recipes.tables.iter();
+        let table = tables.find(|t| t.rows.slot == into.slot)?;
+        let source = table.sources.iter().find(|(source, _, _)| *source == of);
+        source.map(|(_, _, slot)| *slot)
     }
 
     fn accumulate_if_gradient(&mut self, into: Matrix) -> bool {

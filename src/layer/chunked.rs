@@ -7,7 +7,7 @@
 
 use super::linear::{Weights, declare};
 use super::softmax_xent::{Positions, SoftmaxXent};
-use super::{Builder, Param, Signal};
+use super::{Builder, Param, Value};
 use crate::error::{Error, Result};
 use crate::op::{ColumnSum, MatMul, Matrix, Op, SoftmaxGradient, SoftmaxStats};
 
@@ -242,18 +242,18 @@ pub struct Chunked {
 }
 
 impl Chunked {
-    /// Writes the losses and, when training, the backward pass: returns the losses and the gradient with respect to the
-    /// input where that is rows.
+    /// Writes the losses and, when training, the backward pass; returns the losses.
     ///
     /// # Errors
     /// One-hot input, or a shared weight of another shape.
-    pub fn write(&self, builder: &mut Builder, input: Signal) -> Result<(Matrix, Option<Matrix>)> {
-        let Some(x) = builder.as_rows(&self.name, input) else {
+    pub fn write(&self, builder: &mut Builder, input: Value) -> Result<Matrix> {
+        let Some(input) = builder.as_rows(&self.name, input) else {
             return Err(Error::internal("a linear layer of one-hot ids"));
         };
+        let (x, axis) = (builder.rows(input)?, builder.axis(input));
         let Weights { weight, bias } =
             declare(builder, &self.name, self.vocab, x.cols, self.shared)?;
-        let positions = self.loss.positions(builder);
+        let positions = self.loss.positions(builder, axis);
         let classifier = Classifier {
             name: &self.name,
             x,
@@ -261,9 +261,10 @@ impl Chunked {
             bias: Some(bias),
             positions,
         };
-        let grad = classifier.write(builder, self.at_once);
-        let below = grad.and_then(|g| builder.rows_backward(&self.name, input, g));
-        Ok((positions.losses, below))
+        if let Some(grad) = classifier.write(builder, self.at_once) {
+            builder.give(input, grad);
+        }
+        Ok(positions.losses)
     }
 }
 

@@ -1,9 +1,9 @@
 //! Dropout between layers; without training it passes its input on.
 
-use super::{Builder, Layer, Signal};
+use super::{Builder, Signal, Value};
 use crate::error::{Error, Result};
 use crate::op::dropout::Share;
-use crate::op::{self, Matrix, Op};
+use crate::op::{self, Op};
 
 /// Which elements of a layer's rows are kept or dropped together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,13 +18,11 @@ pub enum Form {
 }
 
 /// Dropout of rows or of embedded ids.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Dropout {
     name: String,
     rate: f64,
     form: Form,
-    stream: u32,
-    input: Option<Signal>,
 }
 
 impl Dropout {
@@ -34,55 +32,56 @@ impl Dropout {
             name: name.into(),
             rate,
             form,
-            stream: 0,
-            input: None,
         }
     }
 
-    fn op(&self, builder: &Builder, suffix: &str, from: Matrix, to: Matrix) -> Op {
-        let (batch, ids) = (builder.batch, builder.ids);
-        Op::Dropout(op::Dropout {
-            name: format!("dropout.{}{suffix}", self.name),
-            control: builder.control,
-            from,
-            to,
-            rate: self.rate,
-            stream: self.stream,
-            share: match self.form {
-                Form::Element => Share::Nothing,
-                Form::Locked => Share::Steps { batch },
-                Form::Token => Share::Token { ids },
-            },
-            at: 0,
-        })
-    }
-}
-
-impl Layer for Dropout {
-    fn forward(&mut self, builder: &mut Builder, input: Signal) -> Result<Signal> {
-        self.input = Some(input);
+    /// Writes the layer.
+    ///
+    /// # Errors
+    /// Usage, for one-hot vectors, and for ids whose rows are dropped by token where there are none.
+    pub fn write(self, builder: &mut Builder, input: Value) -> Result<Value> {
         if self.rate == 0.0 || !builder.training {
             return Ok(input);
         }
-        let Some(from) = builder.as_rows(&self.name, input) else {
+        let share = match (self.form, builder.signal(input)) {
+            (Form::Element, _) => Share::Nothing,
+            (Form::Locked, _) => Share::Steps {
+                batch: builder.axis(input).batch,
+            },
+            (Form::Token, Signal::OneHot { ids, .. } | Signal::Embedded { ids, .. }) => {
+                Share::Token { ids }
+            }
+            (Form::Token, Signal::Rows(_)) => {
+                return Err(Error::internal("dropout of tokens whose ids are unknown"));
+            }
+        };
+        let Some(rows) = builder.as_rows(&self.name, input) else {
             return Err(Error::usage(
                 "dropout of the input needs an embedding: set --embed above 0",
             ));
         };
-        self.stream = builder.stream();
-        let to = builder.activation(format!("dropped.{}", self.name), from.cols);
-        let op = self.op(builder, "", from, to);
-        builder.push(op);
-        Ok(Signal::Rows(to))
-    }
-
-    fn backward(&mut self, builder: &mut Builder, upstream: Matrix) -> Option<Matrix> {
-        if self.rate == 0.0 {
-            return Some(upstream);
-        }
-        let op = self.op(builder, ".backward", upstream, upstream);
-        builder.push(op);
-        let input = self.input?;
-        builder.rows_backward(&self.name, input, upstream)
+        let (from, axis) = (builder.rows(rows)?, builder.axis(rows));
+        let name = format!("dropped.{}", self.name);
+        let to = builder.activation(axis, name.as_str(), from.cols);
+        let op = op::Dropout {
+            name: format!("dropout.{}", self.name),
+            control: builder.control,
+            from,
+            to,
+            rate: self.rate,
+            stream: builder.stream(),
+            share,
+            at: 0,
+        };
+        builder.push(Op::Dropout(op.clone()));
+        Ok(builder.made_rows(name, to, axis, move |builder, upstream| {
+            builder.push(Op::Dropout(op::Dropout {
+                name: format!("{}.backward", op.name),
+                from: upstream,
+                to: upstream,
+                ..op
+            }));
+            builder.give(rows, upstream);
+        }))
     }
 }

@@ -1,34 +1,15 @@
 //! A linear layer: scores = x W^T + bias, with a weight of its own or one that an embedding shares.
 
-use super::{Builder, Layer, Param, Signal};
+use super::{Builder, Param, Value};
 use crate::error::{Error, Result};
-use crate::op::{ColumnSum, Fill, MatMul, Matrix, Op};
+use crate::op::{ColumnSum, Fill, MatMul, Op};
 
 /// A linear layer to `out` values.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Linear {
     name: String,
     out: usize,
     shared: Option<Param>,
-    weight: Option<Param>,
-    bias: Option<Param>,
-    input: Option<Signal>,
-    rows: Option<Matrix>,
-}
-
-impl Linear {
-    /// A layer to `out` values whose weight [out, D] is its own, or `shared`.
-    pub fn new(name: impl Into<String>, out: usize, shared: Option<Param>) -> Linear {
-        Linear {
-            name: name.into(),
-            out,
-            shared,
-            weight: None,
-            bias: None,
-            input: None,
-            rows: None,
-        }
-    }
 }
 
 /// Weight [out, wide] and bias of a linear layer.
@@ -74,15 +55,29 @@ pub(super) fn declare(
     Ok(Weights { weight, bias })
 }
 
-impl Layer for Linear {
-    fn forward(&mut self, builder: &mut Builder, input: Signal) -> Result<Signal> {
-        let (name, out) = (self.name.clone(), self.out);
-        let Some(rows) = builder.as_rows(&name, input) else {
+impl Linear {
+    /// A layer to `out` values whose weight [out, D] is its own, or `shared`.
+    pub fn new(name: impl Into<String>, out: usize, shared: Option<Param>) -> Linear {
+        Linear {
+            name: name.into(),
+            out,
+            shared,
+        }
+    }
+
+    /// Writes the layer.
+    ///
+    /// # Errors
+    /// One-hot input; a shared weight of another shape.
+    pub fn write(self, builder: &mut Builder, input: Value) -> Result<Value> {
+        let Linear { name, out, shared } = self;
+        let Some(input) = builder.as_rows(&name, input) else {
             return Err(Error::internal("a linear layer of one-hot ids"));
         };
-        let wide = rows.cols;
-        let Weights { weight, bias } = declare(builder, &name, out, wide, self.shared)?;
-        let c = builder.activation(format!("out.{name}"), out);
+        let (rows, axis) = (builder.rows(input)?, builder.axis(input));
+        let Weights { weight, bias } = declare(builder, &name, out, rows.cols, shared)?;
+        let made = format!("out.{name}");
+        let c = builder.activation(axis, made.as_str(), out);
         builder.push(Op::MatMul(MatMul {
             name: format!("{name}.forward"),
             a: rows,
@@ -93,45 +88,38 @@ impl Layer for Linear {
             bias: Some(bias.value),
             accumulate: false,
         }));
-        (self.weight, self.bias) = (Some(weight), Some(bias));
-        (self.input, self.rows) = (Some(input), Some(rows));
-        Ok(Signal::Rows(c))
-    }
-
-    fn backward(&mut self, builder: &mut Builder, upstream: Matrix) -> Option<Matrix> {
-        let (weight, bias) = (self.weight?, self.bias?);
-        let (input, rows) = (self.input?, self.rows?);
-        let name = &self.name;
-        let op = MatMul {
-            name: format!("{name}.weight.backward"),
-            a: upstream,
-            b: rows,
-            c: weight.grad,
-            transpose_a: true,
-            transpose_b: false,
-            bias: None,
-            accumulate: builder.accumulate(weight.grad),
-        };
-        builder.push(Op::MatMul(op));
-        let op = ColumnSum {
-            name: format!("{name}.bias.backward"),
-            from: upstream,
-            into: bias.grad,
-            accumulate: builder.accumulate(bias.grad),
-            reset_only: None,
-        };
-        builder.push(Op::ColumnSum(op));
-        let grad = builder.activation(format!("d.{name}.input"), rows.cols);
-        builder.push(Op::MatMul(MatMul {
-            name: format!("{name}.input.backward"),
-            a: upstream,
-            b: weight.value,
-            c: grad,
-            transpose_a: false,
-            transpose_b: false,
-            bias: None,
-            accumulate: false,
-        }));
-        builder.rows_backward(name, input, grad)
+        Ok(builder.made_rows(made, c, axis, move |builder, upstream| {
+            let op = MatMul {
+                name: format!("{name}.weight.backward"),
+                a: upstream,
+                b: rows,
+                c: weight.grad,
+                transpose_a: true,
+                transpose_b: false,
+                bias: None,
+                accumulate: builder.accumulate(weight.grad),
+            };
+            builder.push(Op::MatMul(op));
+            let op = ColumnSum {
+                name: format!("{name}.bias.backward"),
+                from: upstream,
+                into: bias.grad,
+                accumulate: builder.accumulate(bias.grad),
+                reset_only: None,
+            };
+            builder.push(Op::ColumnSum(op));
+            let grad = builder.activation(axis, format!("d.{name}.input"), rows.cols);
+            builder.push(Op::MatMul(MatMul {
+                name: format!("{name}.input.backward"),
+                a: upstream,
+                b: weight.value,
+                c: grad,
+                transpose_a: false,
+                transpose_b: false,
+                bias: None,
+                accumulate: false,
+            }));
+            builder.give(input, grad);
+        }))
     }
 }

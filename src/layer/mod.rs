@@ -1,32 +1,37 @@
-//! Layers: each declares its parameters once and writes its forward and backward operations into a plan.
+//! Layers: each declares its parameters once, writes its forward operations into a plan, and leaves on the tape how its
+//! gradients go back.
 //!
-//! What flows between layers is a [`Signal`]; what flows back is a matrix of its gradient.
+//! What flows between layers are [values](Value), any number of them in and out of a layer; how their gradients add up is
+//! the law of the tape, see [`Builder::give`].
 
 mod adaptive;
+mod axis;
 mod bidirectional;
 mod builder;
 mod chunked;
 mod dropout;
+mod join;
 mod linear;
 mod penalty;
 mod recurrent;
 mod sampled;
 mod softmax_xent;
-mod stack;
+mod tape;
 
 pub use adaptive::Adaptive;
-pub use bidirectional::Bidirectional;
+pub use axis::{Axis, AxisShape};
+pub use bidirectional::bidirectional;
 pub use builder::Builder;
 pub use chunked::{Chunked, Cut};
 pub use dropout::{Dropout, Form};
+pub use join::{concat, sum};
 pub use linear::Linear;
 pub use penalty::Penalty;
 pub use recurrent::Recurrent;
 pub use sampled::Sampled;
 pub use softmax_xent::SoftmaxXent;
-pub use stack::{Block, Connections, Stack};
+pub use tape::{Signal, Value};
 
-use crate::error::{Error, Result};
 use crate::op::Matrix;
 
 /// A parameter's place in the flat parameters and, the same, in the flat gradients.
@@ -46,50 +51,4 @@ impl Param {
             grad: self.grad.columns(from, cols),
         }
     }
-}
-
-/// What a layer reads.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Signal {
-    /// Token ids as one-hot vectors [T * B, V], never written out.
-    OneHot {
-        /// V.
-        vocab: usize,
-    },
-    /// Token ids looked up in a table [V, D]; a layer may use the table itself.
-    Embedded(Param),
-    /// Rows [T * B, D].
-    Rows(Matrix),
-}
-
-impl Signal {
-    /// The width that the next layer sees.
-    pub fn width(&self) -> usize {
-        match self {
-            Signal::OneHot { vocab } => *vocab,
-            Signal::Embedded(table) => table.value.cols,
-            Signal::Rows(rows) => rows.cols,
-        }
-    }
-}
-
-/// The rows of a signal that a layer made: layers make nothing else.
-fn rows_of(signal: Signal) -> Result<Matrix> {
-    match signal {
-        Signal::Rows(rows) => Ok(rows),
-        _ => Err(Error::internal("a layer gave no rows")),
-    }
-}
-
-/// One layer of a model.
-pub trait Layer {
-    /// Writes the forward operations; returns what the next layer reads.
-    ///
-    /// # Errors
-    /// The layer does not fit its input.
-    fn forward(&mut self, builder: &mut Builder, input: Signal) -> Result<Signal>;
-
-    /// Writes the backward operations, given the gradient with respect to what `forward` returned; returns the gradient
-    /// with respect to its input, where that is rows.
-    fn backward(&mut self, builder: &mut Builder, upstream: Matrix) -> Option<Matrix>;
 }

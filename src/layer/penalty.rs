@@ -1,17 +1,16 @@
 //! A penalty on what passes by: the rows go on unchanged, and their gradient grows by the penalty's.
 
-use super::{Builder, Layer, Signal};
-use crate::error::{Error, Result};
+use super::{Builder, Value};
+use crate::error::Result;
+use crate::op::Op;
 use crate::op::penalty::{self, Form};
-use crate::op::{Matrix, Op};
 
 /// A penalty on rows; without training it does nothing.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Penalty {
     name: String,
     form: Form,
     weight: f64,
-    from: Option<Matrix>,
 }
 
 impl Penalty {
@@ -21,35 +20,33 @@ impl Penalty {
             name: name.into(),
             form,
             weight,
-            from: None,
         }
     }
-}
 
-impl Layer for Penalty {
-    fn forward(&mut self, _: &mut Builder, input: Signal) -> Result<Signal> {
-        let Signal::Rows(rows) = input else {
-            return Err(Error::internal("a penalty on what is not rows"));
-        };
-        self.from = Some(rows);
-        Ok(input)
-    }
-
-    /// `upstream` is changed in place: nothing else may need it without the penalty.
-    fn backward(&mut self, builder: &mut Builder, upstream: Matrix) -> Option<Matrix> {
-        let from = self.from?;
-        let losses = builder.penalties();
-        builder.push(Op::Penalty(penalty::Penalty {
-            name: format!("penalty.{}", self.name),
-            form: self.form,
-            weight: self.weight,
-            batch: builder.batch,
-            from,
-            grad: upstream,
-            losses,
-            scaled: builder.scaled.then_some(builder.hyper),
-            at: 0,
-        }));
-        Some(upstream)
+    /// Writes the layer: the value that it returns is its input, with the penalty.
+    ///
+    /// # Errors
+    /// Internal, for an input that is not rows.
+    pub fn write(self, builder: &mut Builder, input: Value) -> Result<Value> {
+        let (from, axis) = (builder.rows(input)?, builder.axis(input));
+        let name = format!("penalty.{}", self.name);
+        let Penalty { form, weight, .. } = self;
+        Ok(
+            builder.made_rows(name.clone(), from, axis, move |builder, upstream| {
+                let losses = builder.penalties(axis);
+                builder.push(Op::Penalty(penalty::Penalty {
+                    name,
+                    form,
+                    weight,
+                    batch: axis.batch,
+                    from,
+                    grad: upstream,
+                    losses,
+                    scaled: builder.scaled.then_some(builder.hyper),
+                    at: 0,
+                }));
+                builder.give(input, upstream);
+            }),
+        )
     }
 }

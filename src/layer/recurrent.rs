@@ -8,7 +8,7 @@ mod propagation;
 use std::sync::Arc;
 
 use super::builder::ALIGN;
-use super::{Builder, Layer, Param, Signal};
+use super::{Axis, Builder, Param, Signal, Value};
 use crate::cell::stage::Adjoint;
 use crate::cell::{Cell, Compiled, Noise, SourceKind};
 use crate::error::{Error, Result};
@@ -31,9 +31,12 @@ enum Way {
     /// The weight itself is the table.
     Weight,
     /// The table is embedding times weight; its gradient [V, lanes * H] when training.
-    Table { grad: Option<Matrix> },
+    Table {
+        embedding: Param,
+        grad: Option<Matrix>,
+    },
     /// Rows [T * B, D].
-    Rows(Matrix),
+    Rows(Value),
 }
 
 /// One layer of a cell with hidden size H.
@@ -56,13 +59,14 @@ pub struct Recurrent {
     propagation: f64,
     /// The masks of the dropped weights, one a source.
     streams: Vec<u32>,
-    built: Option<Built>,
 }
 
 /// What the forward pass leaves for the backward pass.
 #[derive(Debug)]
 struct Built {
-    input: Signal,
+    input: Value,
+    /// The input as rows, for a cell that looks at it elementwise.
+    raw: Option<Value>,
     way: Option<Way>,
     weights: Vec<Param>,
     vectors: Vec<Param>,
@@ -86,7 +90,6 @@ impl Recurrent {
             drop_rate: 0.0,
             propagation: 0.0,
             streams: Vec::new(),
-            built: None,
         }
     }
 
@@ -114,11 +117,11 @@ impl Recurrent {
     }
 
     /// Steps and rows: without a memory all positions are rows of one step.
-    fn window(&self, builder: &Builder) -> (usize, usize) {
+    fn steps(&self, axis: Axis) -> (usize, usize) {
         if self.cell.is_feed_forward() {
-            (1, builder.rows())
+            (1, axis.rows())
         } else {
-            (builder.steps, builder.batch)
+            (axis.steps, axis.batch)
         }
     }
 
@@ -181,8 +184,8 @@ impl Recurrent {
 
     /// Whether deltas take the place of what was kept. Pieces of a window run forward again between a delta's making and
     /// its last use.
-    fn in_place(&self, builder: &Builder) -> bool {
-        builder.training && self.compiled.in_place && builder.pieces == 1
+    fn in_place(&self, builder: &Builder, axis: Axis) -> bool {
+        builder.training && self.compiled.in_place && axis.segments == 1
     }
 
     /// Whether what is kept takes the place of the input projection. Backward in time positions and steps part.
@@ -204,49 +207,53 @@ fn work_slot(builder: &mut Builder, label: &str, scan: &Scan) -> SlotId {
         .add(format!("work.{label}"), &shape, Role::Activation)
 }
 
-impl Layer for Recurrent {
-    fn forward(&mut self, builder: &mut Builder, input: Signal) -> Result<Signal> {
-        let label = self.label.clone();
+impl Recurrent {
+    /// Writes the layer: the output rows [T * B, H].
+    ///
+    /// # Errors
+    /// Usage: an input that the cell does not fit, a penalty that it does not fit.
+    pub fn write(mut self, builder: &mut Builder, input: Value) -> Result<Value> {
+        let (label, axis) = (self.label.clone(), builder.axis(input));
         self.cell = Arc::new(
             self.written
                 .with_noise(self.noise, builder.training && !self.still),
         );
-        let ((t, b), h, rows) = (self.window(builder), self.hidden, builder.rows());
+        let ((t, b), h, rows) = (self.steps(axis), self.hidden, axis.rows());
         let memory = !self.cell.is_feed_forward();
-        let packed = builder.packed(memory);
+        let packed = axis.packed(memory);
         self.compiled = Arc::new(if builder.training {
             self.cell.compile()
         } else {
             self.cell.compile_inference()
         });
+        let width = builder.signal(input).width();
         if self.cell.raw_input {
-            if let Signal::OneHot { .. } = input {
+            if let Signal::OneHot { .. } = builder.signal(input) {
                 return Err(Error::usage(format!(
                     "cell {} uses x elementwise, so it needs --embed {h} (the hidden size)",
                     self.cell.name
                 )));
             }
-            if input.width() != h {
+            if width != h {
                 return Err(Error::usage(format!(
                     "cell {} uses x elementwise: layer {label} needs an input of width {h}, found {}; give what is below it \
                      the hidden size (--embed {h}, --project)",
-                    self.cell.name,
-                    input.width()
+                    self.cell.name, width
                 )));
             }
         }
         if builder.training {
             self.check_propagation()?;
         }
-        let weights = self.declare_weights(builder, input.width());
+        let weights = self.declare_weights(builder, width);
         let vectors = self.declare_vectors(builder);
         let start = self.declare_start(builder);
         // A raw use needs rows, and then the product may as well take them.
-        let signal = match (self.cell.raw_input, input) {
-            (true, Signal::Embedded(_)) => builder.as_rows(&label, input).map(Signal::Rows),
-            _ => None,
-        }
-        .unwrap_or(input);
+        let raw = if self.cell.raw_input {
+            builder.as_rows(&label, input)
+        } else {
+            None
+        };
         let states = self.cell.states.len();
         // Packed sequences begin and end within their minibatch.
         let carried = memory && packed.is_none();
@@ -262,7 +269,7 @@ impl Layer for Recurrent {
         let state = builder.plan.add(format!("state.{label}"), &shape, role);
         let kept_values = self.compiled.saved + self.cell.made();
         // One step more where the deltas come to lie there too.
-        let more = usize::from(self.in_place(builder));
+        let more = usize::from(self.in_place(builder, axis));
         let kept = (kept_values > 0).then(|| {
             let shape = match packed {
                 None => [t + more, b, kept_values, h],
@@ -275,7 +282,7 @@ impl Layer for Recurrent {
         if carried {
             builder.plan.io.states.push(state);
         }
-        let room = kept.filter(|_| self.over_projection(builder)).map(|slot| {
+        let place = kept.filter(|_| self.over_projection(builder)).map(|slot| {
             let stride = kept_values * h;
             Matrix {
                 slot,
@@ -283,14 +290,14 @@ impl Layer for Recurrent {
                 rows,
                 cols: stride,
                 stride,
-                row_count: builder.row_count(),
+                row_count: axis.row_count(),
             }
         });
         let (way, input_projection) = match self.cell.input_source() {
             None => (None, InputProjection::Nothing),
             Some(source) => {
                 let (way, input_projection) =
-                    self.project_input(builder, signal, weights[source], room);
+                    self.project_input(builder, raw.unwrap_or(input), weights[source], place)?;
                 (Some(way), input_projection)
             }
         };
@@ -321,10 +328,7 @@ impl Layer for Recurrent {
             rows,
             packed,
             input_projection,
-            input: match signal {
-                Signal::Rows(rows) if self.cell.raw_input => Some(rows),
-                _ => None,
-            },
+            input: raw.map(|raw| builder.rows(raw)).transpose()?,
             weights: recurrent,
             vectors: vectors.iter().map(|v| v.value).collect(),
             control: builder.control,
@@ -346,25 +350,32 @@ impl Layer for Recurrent {
             rows,
             cols: h,
             stride: h,
-            row_count: builder.row_count(),
+            row_count: axis.row_count(),
         };
         if self.reversed {
-            output = builder.reversed(format!("output.{label}"), output, b);
+            output = builder.reversed(axis, format!("output.{label}"), output, b);
         }
-        self.built = Some(Built {
+        let built = Built {
             input,
+            raw,
             way,
             weights,
             vectors,
             start,
             scan,
-        });
-        Ok(Signal::Rows(output))
+        };
+        let name = format!("output.{label}");
+        Ok(
+            builder.made_rows(name, output, axis, move |builder, upstream| {
+                // Nothing goes on from a cell that reads nothing.
+                let _ = self.backward(builder, built, upstream);
+            }),
+        )
     }
 
-    fn backward(&mut self, builder: &mut Builder, upstream: Matrix) -> Option<Matrix> {
-        let built = self.built.take()?;
-        let ((t, b), h, rows) = (self.window(builder), self.hidden, builder.rows());
+    fn backward(&self, builder: &mut Builder, built: Built, upstream: Matrix) -> Option<()> {
+        let axis = builder.axis(built.input);
+        let ((t, b), h, rows) = (self.steps(axis), self.hidden, axis.rows());
         let memory = !self.cell.is_feed_forward();
         let label = self.label.clone();
         let deltas = self.compiled.deltas;
@@ -374,7 +385,7 @@ impl Layer for Recurrent {
         };
 
         let delta_slot = match built.scan.kept {
-            Some(kept) if self.in_place(builder) => kept,
+            Some(kept) if self.in_place(builder, axis) => kept,
             _ => builder
                 .plan
                 .add(format!("delta.{label}"), &shape, Role::Activation),
@@ -459,7 +470,7 @@ impl Layer for Recurrent {
             rows,
             cols: deltas * h,
             stride: deltas * h,
-            row_count: builder.row_count(),
+            row_count: axis.row_count(),
         };
         for (s, source) in self.cell.sources.iter().enumerate() {
             let a = match source.kind {
@@ -474,7 +485,7 @@ impl Layer for Recurrent {
                         row_count: None,
                     };
                     let name = format!("before.{}.{label}", self.cell.states[k]);
-                    builder.before(name, states)
+                    builder.before(axis, name, states)?
                 }
                 SourceKind::Previous(k) => Matrix {
                     slot: scan.state,
@@ -482,7 +493,7 @@ impl Layer for Recurrent {
                     rows,
                     cols: h,
                     stride: h,
-                    row_count: builder.row_count(),
+                    row_count: axis.row_count(),
                 },
                 SourceKind::Made { slot, .. } => Matrix {
                     slot: scan.kept?,
@@ -490,7 +501,7 @@ impl Layer for Recurrent {
                     rows,
                     cols: h,
                     stride: scan.kept_values() * h,
-                    row_count: builder.row_count(),
+                    row_count: axis.row_count(),
                 },
             };
             for run in self.source_runs(s) {
@@ -499,7 +510,7 @@ impl Layer for Recurrent {
                 self.weight_backward(builder, &source.weight, a, d, into);
             }
         }
-        self.propagation_backward(builder, &scan, delta, &built.weights);
+        self.propagation_backward(builder, axis, &scan, delta, &built.weights);
         self.mask_gradients(builder, &built.weights);
         let mut summed: Vec<(Matrix, Matrix)> = Vec::new();
         // Vectors that follow one another in a parameter and in the deltas, or the totals, are summed together.
@@ -547,7 +558,7 @@ impl Layer for Recurrent {
         let delta = match self.reversed {
             false => delta,
             // Outside the layer positions keep their order.
-            true => builder.reversed(format!("delta.{label}.in-order"), delta, b),
+            true => builder.reversed(axis, format!("delta.{label}.in-order"), delta, b),
         };
         self.input_backward(builder, &built, delta)
     }

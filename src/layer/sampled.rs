@@ -5,7 +5,7 @@
 
 use super::linear::{Weights, declare};
 use super::softmax_xent::SoftmaxXent;
-use super::{Builder, Param, Signal};
+use super::{Axis, Builder, Param, Value};
 use crate::error::{Error, Result};
 use crate::op::{
     self, Bound, Candidates, ColumnSum, Fill, Gather, MatMul, Matrix, Op, Role, RowSource,
@@ -30,31 +30,37 @@ pub struct Sampled {
 impl Sampled {
     /// The weight [V, D] of the layer, unless an embedding shares its own: dense or, with `sparse`, with rows as its
     /// gradient. Plans of every mode call it, so that the parameters lie in the same places.
-    pub fn weight(builder: &mut Builder, shape: [usize; 2], sparse: bool, samples: usize) -> Param {
+    pub fn weight(
+        builder: &mut Builder,
+        axis: Axis,
+        shape: [usize; 2],
+        sparse: bool,
+        samples: usize,
+    ) -> Param {
         if sparse {
-            let source = (RowSource::Candidates, samples + builder.rows());
+            let source = (RowSource::Candidates, samples + axis.rows());
             builder.sparse_parameter("head.weight", shape, &[source])
         } else {
             builder.parameter("head.weight", shape, &shape, false, vec![Fill::Weight])
         }
     }
 
-    /// Writes the losses and the backward pass: returns the losses and the gradient with respect to the input where that
-    /// is rows.
+    /// Writes the losses and the backward pass; returns the losses.
     ///
     /// # Errors
     /// One-hot input; a shared weight of another shape.
-    pub fn write(&self, builder: &mut Builder, input: Signal) -> Result<(Matrix, Option<Matrix>)> {
-        let Some(x) = builder.as_rows("head", input) else {
+    pub fn write(&self, builder: &mut Builder, input: Value) -> Result<Matrix> {
+        let Some(input) = builder.as_rows("head", input) else {
             return Err(Error::internal("a linear layer of one-hot ids"));
         };
+        let (x, axis) = (builder.rows(input)?, builder.axis(input));
         let shape = [self.vocab, x.cols];
         let weight = match self.shared {
             Some(shared) => shared,
-            None => Sampled::weight(builder, shape, self.sparse, self.samples),
+            None => Sampled::weight(builder, axis, shape, self.sparse, self.samples),
         };
         let Weights { weight, bias } = declare(builder, "head", self.vocab, x.cols, Some(weight))?;
-        let losses = self.loss.positions(builder).losses;
+        let losses = self.loss.positions(builder, axis).losses;
         let (rows, columns) = (x.rows, self.samples + x.rows);
         let plan = &mut builder.plan;
         let ids = plan.add_words("candidates", &[1, columns], Bound::Below(self.vocab));
@@ -151,7 +157,8 @@ impl Sampled {
             own,
             grad,
         )));
-        Ok((losses, builder.rows_backward("head", input, grad)))
+        builder.give(input, grad);
+        Ok(losses)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The loss of a language model: softmax and cross-entropy against the next token.
 
-use super::{Builder, Signal};
-use crate::error::{Error, Result};
+use super::{Axis, Builder, Value};
+use crate::error::Result;
 use crate::op::{self, Matrix, Op, Role, SlotId};
 
 /// Softmax and cross-entropy.
@@ -9,6 +9,8 @@ use crate::op::{self, Matrix, Op, Role, SlotId};
 pub struct SoftmaxXent {
     /// Whether positions have weights of their own.
     pub weighted: bool,
+    /// The slot of the token ids that are predicted.
+    pub ids: SlotId,
     /// Whether targets have a slot of their own instead of being the next inputs.
     pub apart: bool,
 }
@@ -27,20 +29,18 @@ pub(super) struct Positions {
 }
 
 impl SoftmaxXent {
-    /// Writes the loss of the scores in `input`; their gradient takes their place when training.
+    /// Writes the loss of `scores`; their gradient takes their place when training.
     ///
     /// # Errors
     /// The scores are not rows.
-    pub fn write(&self, builder: &mut Builder, input: Signal) -> Result<Matrix> {
-        let Signal::Rows(logits) = input else {
-            return Err(Error::internal("the loss needs rows of scores"));
-        };
+    pub fn write(&self, builder: &mut Builder, scores: Value) -> Result<Matrix> {
+        let logits = builder.rows(scores)?;
         let Positions {
             ids,
             first,
             weights,
             losses,
-        } = self.positions(builder);
+        } = self.positions(builder, builder.axis(scores));
         builder.push(Op::SoftmaxXent(op::SoftmaxXent {
             name: "loss".into(),
             logits,
@@ -52,39 +52,32 @@ impl SoftmaxXent {
             gradient: builder.training,
             at: 0,
         }));
+        builder.give(scores, logits);
         Ok(losses)
     }
 
     /// Adds the slots of losses, weights and targets.
-    pub(super) fn positions(&self, builder: &mut Builder) -> Positions {
-        let shape = builder.all_rows();
-        let slot = builder.plan.add("losses", &shape, Role::Activation);
-        builder.plan.io.losses = Some(slot);
+    pub(super) fn positions(&self, builder: &mut Builder, axis: Axis) -> Positions {
+        let shape = axis.all_rows();
+        let plan = &mut builder.plan;
+        let losses = plan.add("losses", &shape, Role::Activation);
+        plan.io.losses = Some(losses);
         if self.weighted {
-            builder.plan.recipes.weights = Some(builder.plan.add("weights", &shape, Role::Numbers));
+            plan.recipes.weights = Some(plan.add("weights", &shape, Role::Numbers));
         }
         let (ids, first) = if self.apart {
-            let bound = builder.plan.slot(builder.ids).bound;
-            let slot = builder.plan.add_words("targets", &shape, bound);
-            builder.plan.recipes.targets = Some(slot);
+            let bound = plan.slot(self.ids).bound;
+            let slot = plan.add_words("targets", &shape, bound);
+            plan.recipes.targets = Some(slot);
             (slot, 0)
         } else {
-            (builder.ids, builder.window[1])
-        };
-        let rows = builder.pieces * builder.rows();
-        let row = |slot| Matrix {
-            slot,
-            offset: 0,
-            rows: 1,
-            cols: rows,
-            stride: rows,
-            row_count: None,
+            (self.ids, axis.leading[1])
         };
         Positions {
             ids,
             first,
-            weights: builder.plan.recipes.weights.map(row),
-            losses: row(slot),
+            weights: plan.recipes.weights.map(|slot| axis.row(slot)),
+            losses: axis.row(losses),
         }
     }
 }

@@ -3,9 +3,9 @@
 use super::{Mode, Spec};
 use crate::error::{Error, Result};
 use crate::layer::{
-    Adaptive, Builder, Chunked, Cut, Layer, Linear, Param, Sampled, Signal, SoftmaxXent,
+    Adaptive, Axis, Builder, Chunked, Cut, Linear, Param, Sampled, SoftmaxXent, Value,
 };
-use crate::op::{Fill, Matrix, RowSource};
+use crate::op::{Fill, Matrix, RowSource, SlotId};
 
 /// How scores become a loss.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,33 +39,36 @@ impl Softmax {
 
 impl Spec {
     /// The embedding's table, for a model that has one.
-    pub(super) fn embedding(&self, builder: &mut Builder) -> Option<Param> {
+    pub(super) fn embedding(&self, builder: &mut Builder, axis: Axis) -> Option<Param> {
         let shape = [self.vocab, self.embed];
         let name = "embedding.weight";
         if self.embed == 0 {
             return None;
         }
-        let inputs = (RowSource::Inputs, builder.rows());
+        let inputs = (RowSource::Inputs, axis.rows());
         Some(match (self.sparse, self.tie, &self.softmax) {
             (true, false, _) => builder.sparse_parameter(name, shape, &[inputs]),
             (true, true, Softmax::Sampled { samples }) => {
-                let candidates = (RowSource::Candidates, samples + builder.rows());
+                let candidates = (RowSource::Candidates, samples + axis.rows());
                 builder.sparse_parameter(name, shape, &[inputs, candidates])
             }
             _ => builder.parameter(name, shape, &shape, false, vec![Fill::Weight]),
         })
     }
 
-    /// Writes scores and loss, with their backward pass when training: returns the losses and the gradient with respect to
-    /// what the layers below made; nothing where only scores are asked for.
+    /// Writes scores and the loss of predicting `ids`, when training with what gives the gradient to the layers below:
+    /// returns the losses; nothing where only scores are asked for.
     pub(super) fn head(
         &self,
         builder: &mut Builder,
-        input: Signal,
+        ids: SlotId,
+        input: Value,
         shared: Option<Param>,
         mode: Mode,
-    ) -> Result<Option<(Matrix, Option<Matrix>)>> {
+    ) -> Result<Option<Matrix>> {
+        let axis = builder.axis(input);
         let loss = SoftmaxXent {
+            ids,
             weighted: mode == Mode::Evaluate || self.weighted,
             apart: builder.training && self.targets_apart || self.packed > 0,
         };
@@ -110,13 +113,13 @@ impl Spec {
                     return head.write(builder, input).map(Some);
                 }
                 if shared.is_none() {
-                    let shape = [self.vocab, input.width()];
-                    let weight = Sampled::weight(builder, shape, self.sparse, *samples);
+                    let shape = [self.vocab, builder.signal(input).width()];
+                    let weight = Sampled::weight(builder, axis, shape, self.sparse, *samples);
                     shared = Some(weight);
                 }
             }
         }
-        let cut = Cut::new(builder.rows(), self.vocab, self.scores_at_once);
+        let cut = Cut::new(axis.rows(), self.vocab, self.scores_at_once);
         if cut.is_some() && mode != Mode::Scores {
             let head = Chunked {
                 name: "head".into(),
@@ -127,17 +130,11 @@ impl Spec {
             };
             return head.write(builder, input).map(Some);
         }
-        let mut head = Linear::new("head", self.vocab, shared);
-        let signal = head.forward(builder, input)?;
-        let Signal::Rows(logits) = signal else {
-            return Err(Error::internal("the last layer gives no rows"));
-        };
-        builder.plan.io.logits = Some(logits.slot);
+        let scores = Linear::new("head", self.vocab, shared).write(builder, input)?;
+        builder.plan.io.logits = Some(builder.rows(scores)?.slot);
         if mode == Mode::Scores {
             return Ok(None);
         }
-        let losses = loss.write(builder, signal)?;
-        let upstream = builder.training.then(|| head.backward(builder, logits));
-        Ok(Some((losses, upstream.flatten())))
+        loss.write(builder, scores).map(Some)
     }
 }

@@ -4,6 +4,7 @@ mod head;
 mod init;
 mod recompute;
 mod regularize;
+mod stack;
 mod unroll;
 mod weights;
 
@@ -12,12 +13,13 @@ use std::sync::Arc;
 pub use head::Softmax;
 pub use init::{Init, Scheme, initialize};
 pub use regularize::{Drops, Penalties};
+pub use stack::Connections;
 pub use unroll::Unroll;
 pub use weights::{Tensor, export, import};
 
 use crate::cell::{Cell, Noise};
 use crate::error::{Error, Result};
-use crate::layer::{Bidirectional, Block, Builder, Connections, Linear, Recurrent, Signal, Stack};
+use crate::layer::{AxisShape, Builder, Signal};
 use crate::op::loss_scale::Phase;
 use crate::op::{LossScale, Matrix, Norm, Op, Optimizer, Plan, Role, Rule, SparseUpdate};
 
@@ -71,9 +73,6 @@ pub struct Spec {
     /// Whether an adapter that trains holds the rows of a window in half precision.
     pub half: bool,
 }
-
-/// Layer normalisation between layers is a cell without a memory.
-const LAYER_NORM: &str = "state h\nh = norm(x)\n";
 
 /// 128 MiB of scores: what every adapter binds.
 pub const SCORES_AT_ONCE: usize = 32 << 20;
@@ -151,46 +150,6 @@ impl Spec {
         names.join(", ")
     }
 
-    /// Layer number `l` of the stack, with what belongs to it.
-    fn block(&self, l: usize) -> Result<Block> {
-        let cell = &self.cells[l];
-        let layer = |label: String| {
-            Recurrent::new(cell.clone(), self.hidden, label)
-                .noisy(self.noise)
-                .still(self.still)
-                .drop_weights(self.drops.weights)
-                .propagation(self.penalties.propagation)
-                .learned(self.learn_initial)
-        };
-        let label = format!("l{l}");
-        let mut block = Block::default();
-        let mut width = self.hidden;
-        if self.bidirectional && !cell.is_feed_forward() {
-            let both = [layer(label.clone()), layer(format!("{label}_reverse"))];
-            let [forward, backward] = both;
-            let both = Bidirectional::new(label.as_str(), forward, backward, self.hidden);
-            block.inner.push(Box::new(both));
-            width *= 2;
-        } else {
-            block.inner.push(Box::new(layer(label.clone())));
-        }
-        if !cell.is_feed_forward() {
-            block.inner.extend(self.stabilizer(l));
-        }
-        if self.project > 0 {
-            width = self.project;
-            let project = Linear::new(format!("project_{label}"), width, None);
-            block.inner.push(Box::new(project));
-        }
-        if self.layer_norm {
-            let cell = Arc::new(Cell::parse("layer-norm", LAYER_NORM)?);
-            let norm = Recurrent::new(cell, width, format!("norm_{label}"));
-            block.after.push(Box::new(norm));
-        }
-        block.after.extend(self.after(l));
-        Ok(block)
-    }
-
     /// What looks at neighbouring steps by their place in a window has no place among packed sequences.
     fn check_packed(&self) -> Result<()> {
         let Penalties {
@@ -242,7 +201,14 @@ impl Spec {
                 "recompute, accumulate: expected a full softmax and sparse off, whose rows are those of a whole window",
             ));
         }
-        let mut builder = Builder::new(self.vocab, steps, dims.batch, packed, training, all);
+        let mut builder = Builder::new(training);
+        let axis = builder.add_axis(AxisShape {
+            steps,
+            batch: dims.batch,
+            packed,
+            segments: all,
+        });
+        let ids = builder.add_ids(axis, self.vocab);
         builder.initial = mode == Mode::Gradients;
         builder.scaled = self.half && training;
         if builder.scaled && self.penalties.propagation > 0.0 {
@@ -251,31 +217,24 @@ impl Spec {
             ));
         }
 
-        let embedding = self.embedding(&mut builder);
-        let mut signal = match embedding {
-            Some(table) => Signal::Embedded(table),
-            None => Signal::OneHot { vocab: self.vocab },
+        let embedding = self.embedding(&mut builder, axis);
+        let signal = match embedding {
+            Some(table) => Signal::Embedded { ids, table },
+            None => Signal::OneHot {
+                ids,
+                vocab: self.vocab,
+            },
         };
-        let blocks = (0..self.cells.len())
-            .map(|l| self.block(l))
-            .collect::<Result<Vec<Block>>>()?;
+        let tokens = builder.value("tokens", signal, axis);
+        let output = self.stack(&mut builder, tokens)?;
         let shared = embedding.filter(|_| self.tie);
-        let mut layers = self.before();
-        layers.push(Box::new(Stack::new(blocks, self.connections)));
-        for layer in &mut layers {
-            signal = layer.forward(&mut builder, signal)?;
-        }
-        let (losses, mut upstream) = match self.head(&mut builder, signal, shared, mode)? {
-            Some(done) => done,
-            None => return sound(builder.finish()),
+        let Some(losses) = self.head(&mut builder, ids, output, shared, mode)? else {
+            return sound(builder.finish());
         };
         if training {
-            // The head goes backward right after its own forward pass.
             let backward = builder.plan.ops.len();
-            for layer in layers.iter_mut().rev() {
-                upstream = upstream.and_then(|u| layer.backward(&mut builder, u));
-            }
-            unroll::unroll(&mut builder, backward, pieces, how)?;
+            builder.go_back();
+            unroll::unroll(&mut builder, axis, backward, pieces, how)?;
         }
         let (parameters, gradients) = builder.arenas();
         let gradients_part = training.then_some(gradients);

@@ -10,7 +10,7 @@ use std::collections::HashSet;
 
 use super::recompute::{Action, schedule};
 use crate::error::{Error, Result};
-use crate::layer::Builder;
+use crate::layer::{Axis, Builder};
 use crate::op::scan::Scan;
 use crate::op::{Access, Add, Direction, Matrix, Op, Plan, Role, Segment, SlotId, Zero, penalty};
 
@@ -83,6 +83,7 @@ enum Class {
 /// Usage: operations that look across the boundary of a piece.
 pub(super) fn unroll(
     builder: &mut Builder,
+    axis: Axis,
     backward: usize,
     pieces: usize,
     unroll: Unroll,
@@ -113,6 +114,7 @@ pub(super) fn unroll(
     }
     let mut writer = Writer {
         builder,
+        axis,
         written: vec![false; ops.len()],
         ops,
         classes,
@@ -246,6 +248,7 @@ fn constant(plan: &Plan, ops: &[Op]) -> Vec<bool> {
 
 struct Writer<'a> {
     builder: &'a mut Builder,
+    axis: Axis,
     /// The operations of a piece.
     ops: Vec<Op>,
     classes: Vec<Class>,
@@ -281,12 +284,12 @@ impl Writer<'_> {
                 Action::Backward(piece) => {
                     self.whole(window, piece)?;
                     if piece + 1 == self.pieces {
-                        self.keep(self.builder.steps, self.kept, false);
+                        self.keep(self.axis.steps, self.kept, false);
                     }
                 }
             }
         }
-        self.keep(self.builder.steps, self.kept, true);
+        self.keep(self.axis.steps, self.kept, true);
         Ok(())
     }
 
@@ -332,7 +335,7 @@ impl Writer<'_> {
                 let index = window * self.pieces + piece;
                 op.place(Segment {
                     index,
-                    first: index * self.builder.rows(),
+                    first: index * self.axis.rows(),
                     count: self.pieces * self.windows,
                 });
             }
@@ -391,7 +394,7 @@ impl Writer<'_> {
     /// The states behind the piece become those before it.
     fn advance(&mut self) {
         for state in self.builder.plan.io.states.clone() {
-            let (from, to) = (self.state(state, self.builder.steps), self.state(state, 0));
+            let (from, to) = (self.state(state, self.axis.steps), self.state(state, 0));
             let name = format!("advance.{}", self.builder.plan.slot(state).name);
             self.copy(name, from, to);
         }

@@ -48,8 +48,8 @@ pub use operand::{Access, Operand, Precision};
 pub use optimizer::{Optimizer, Rule};
 pub use penalty::Penalty;
 pub use plan::{
-    Bound, Control, Fill, Gate, Hyper, Io, Matrix, Packing, Parameter, Plan, Report, Role,
-    RowCount, Slot, SlotId,
+    Bound, Control, Fill, Gate, Hyper, Io, Matrix, PackedAxis, Packing, Parameter, Plan, Report,
+    Role, RowCount, Slot, SlotId,
 };
 pub use propagation::Propagation;
 pub use recipes::{Candidates, Clusters, Recipes, RowSource, SparseTable, Tail};

@@ -38,13 +38,12 @@ pub enum Bound {
     Below(usize),
     /// Every one is below it or [`SparseUpdate::NONE`].
     BelowOrNone(usize),
-    /// They are the counts of packed steps, from [`Packing::STARTS`] on.
-    Packed(Packing),
+    /// They are the counts of the plan's packed axes, see [`PackedAxis`].
+    Counts,
 }
 
 impl Bound {
-    /// What is wrong with `words`, if something is.
-    pub fn fault(&self, words: &[u32]) -> Option<String> {
+    fn fault(&self, words: &[u32], axes: &[PackedAxis]) -> Option<String> {
         let beyond = |most: usize, none: Option<u32>| {
             let wrong = |word: &u32| *word as usize >= most && Some(*word) != none;
             let at = words.iter().position(wrong)?;
@@ -57,7 +56,11 @@ impl Bound {
             Bound::Any => None,
             Bound::Below(most) => beyond(*most, None),
             Bound::BelowOrNone(most) => beyond(*most, Some(SparseUpdate::NONE)),
-            Bound::Packed(packing) => packing.fault(&words[Packing::STARTS..]),
+            Bound::Counts => axes.iter().find_map(|axis| {
+                let starts = axis.first + Packing::STARTS;
+                let starts = &words[starts..=starts + axis.packing.steps];
+                axis.packing.fault(starts)
+            }),
         }
     }
 }
@@ -253,8 +256,19 @@ pub struct Plan {
     pub io: Io,
     /// What the slots that the host fills are made of.
     pub recipes: Recipes,
-    /// The sizes within which sequences are packed; absent for windows of T steps of B rows.
-    pub packing: Option<Packing>,
+    /// The axes whose sequences are packed.
+    pub axes: Vec<PackedAxis>,
+}
+
+/// An axis whose sequences are packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PackedAxis {
+    /// The sizes within which they are.
+    pub packing: Packing,
+    /// Its first word in the slot of counts.
+    pub first: usize,
+    /// Words `[R]`: where the states [B + R] hold each row's step before.
+    pub before: Option<SlotId>,
 }
 
 /// Sequences of different lengths side by side: sorted by falling length and laid out step after step, so that step t has
@@ -452,6 +466,29 @@ impl Plan {
         let slot = self.add(name, shape, Role::Words);
         self.slots[slot.0].bound = bound;
         slot
+    }
+
+    /// Adds the words of a packed axis to the slot of counts, which all axes share: that slot, and its first word.
+    pub fn add_counts(&mut self, packing: Packing) -> (SlotId, usize) {
+        let words = Packing::STARTS + packing.steps + 1;
+        let slot = self.recipes.counts.unwrap_or_else(|| {
+            let slot = self.add_words("counts", &[1, 0], Bound::Counts);
+            self.recipes.counts = Some(slot);
+            slot
+        });
+        let shape = &mut self.slots[slot.0].shape;
+        shape[1] += words;
+        (slot, shape[1] - words)
+    }
+
+    /// What is wrong with `words` as the contents of a slot, if something is.
+    pub fn words_fault(&self, slot: SlotId, words: &[u32]) -> Option<String> {
+        self.slot(slot).bound.fault(words, &self.axes)
+    }
+
+    /// How the sequences of the first axis are packed; absent for segments of T steps of B rows.
+    pub fn packing(&self) -> Option<Packing> {
+        self.axes.first().map(|axis| axis.packing)
     }
 
     /// The slots that the host fills before every run.

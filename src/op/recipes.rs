@@ -19,8 +19,6 @@ pub struct Recipes {
     pub weights: Option<SlotId>,
     /// How many rows count, for matrices and scans whose rows differ from run to run; see [`Packing`](super::Packing).
     pub counts: Option<SlotId>,
-    /// For packed sequences `[R]`: where the states [B + R] hold each row's step before.
-    pub before: Option<SlotId>,
     /// Control words, see [`Control`](super::Control).
     pub control: Option<SlotId>,
     /// Numbers set for every run, see [`Hyper`](super::Hyper).

@@ -94,21 +94,21 @@ impl<'a> Inputs<'a> {
                 return Err(Error::internal(message));
             }
         }
-        if plan.packing.is_some() != self.starts.is_some() {
-            let expected = if plan.packing.is_some() {
-                "some"
-            } else {
-                "none"
-            };
+        let expected = match plan.axes.len() {
+            0 => "none",
+            1 => "some",
+            _ => return Err(Error::internal("token ids of one axis for several")),
+        };
+        if plan.axes.is_empty() == self.starts.is_some() {
             return Err(Error::internal(format!("starts: expected {expected}")));
         }
         if self.starts.is_some() && self.control.reset != 1 {
             return Err(Error::internal("packed sequences start from a reset state"));
         }
-        let bound = recipes.ids.map(|slot| plan.slot(slot).bound);
         let all = [self.ids, self.targets.unwrap_or(&[])];
         // Before anything is made of them that a wrong one would break.
-        let fault = all.iter().find_map(|ids| bound.and_then(|b| b.fault(ids)));
+        let fault = |ids: &&[u32]| plan.words_fault(recipes.ids?, ids);
+        let fault = all.iter().find_map(fault);
         match fault {
             Some(fault) => Err(Error::internal(format!("token ids {fault}"))),
             None => Ok(()),
@@ -135,13 +135,14 @@ impl FillSlots for Inputs<'_> {
         all.extend(control.map(|slot| (slot, self.control.words().to_vec().into())));
         let hyper = recipes.hyper;
         all.extend(hyper.map(|slot| (slot, self.hyper.numbers().to_vec().into())));
-        if let (Some(packing), Some(starts)) = (plan.packing, self.starts) {
+        if let (Some(axis), Some(starts)) = (plan.axes.first(), self.starts) {
+            let packing = axis.packing;
             if let Some(fault) = packing.fault(starts) {
                 return Err(Error::internal(format!("starts: {fault}")));
             }
             let counts = recipes.counts;
             all.extend(counts.map(|slot| (slot, packing::counts(starts).into())));
-            let before = recipes.before;
+            let before = axis.before;
             all.extend(before.map(|slot| (slot, packing::before(&packing, starts).into())));
         }
         let Some(ids) = recipes.ids else {

@@ -29,7 +29,7 @@ impl MadeUp {
             let slot = plan.slot(slot);
             let below = match slot.bound {
                 Bound::Below(below) => below,
-                Bound::Any | Bound::BelowOrNone(_) | Bound::Packed(_) => 1,
+                Bound::Any | Bound::BelowOrNone(_) | Bound::Counts => 1,
             };
             let id = |u: f32| ((f64::from(u) * below as f64) as u32).min(below as u32 - 1);
             (0..slot.len()).map(|_| id(stream.uniform())).collect()
@@ -44,7 +44,7 @@ impl MadeUp {
             ids,
             targets,
             weights,
-            starts: plan.packing.map(|packing| falling(&packing)),
+            starts: plan.packing().map(|packing| falling(&packing)),
         }
     }
 

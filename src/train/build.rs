@@ -6,7 +6,7 @@ use super::optimizer;
 use super::settings::{self, Settings, SoftmaxName, SparseName, pairs};
 use crate::cell::{Cell, Noise};
 use crate::error::{Error, Result, nearest};
-use crate::layer::Connections;
+use crate::model::Connections;
 use crate::model::{Drops, Init, Penalties, Scheme, Softmax, Spec, Unroll, Update};
 
 /// The model that checked settings ask for, over a vocabulary of `vocab` symbols. One cell serves every layer, else there

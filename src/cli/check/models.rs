@@ -8,7 +8,8 @@ use wgrnn::exec::Timings;
 use wgrnn::exec::check::{Row, Twins};
 use wgrnn::exec::cpu::Number;
 use wgrnn::exec::gpu::{Device, Gpu};
-use wgrnn::layer::{Connections, Recurrent};
+use wgrnn::layer::Recurrent;
+use wgrnn::model::Connections;
 use wgrnn::model::{
     Dims, Drops, Init, Mode, Penalties, Scheme, Softmax, Spec, Unroll, Update, initialize,
 };

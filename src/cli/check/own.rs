@@ -74,12 +74,12 @@ pub fn model(
         steps: 2,
         double: false,
     };
-    if let Some(packing) = plan.packing {
+    if let Some(packing) = plan.packing() {
         (model.dims.steps, model.dims.batch) = (packing.steps, packing.batch);
     }
     loop {
         let Dims { steps, batch } = model.dims;
-        if plan.packing.is_some() {
+        if plan.packing().is_some() {
             model.spec.packed = model.spec.packed.min(steps * batch);
         }
         let smaller = model

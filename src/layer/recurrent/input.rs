@@ -1,19 +1,20 @@
 //! How the input projection is made ahead of the time loop, and how its gradient goes back.
 
 use super::{Built, Recurrent, Run, Way};
-use crate::layer::{Builder, Param, Signal};
+use crate::error::Result;
+use crate::layer::{Builder, Param, Signal, Value};
 use crate::op::scan::InputProjection;
 use crate::op::{MatMul, Matrix, Op};
 
 impl Recurrent {
-    /// Hoists the product of the input over all steps; its rows may take the first columns of `room`.
+    /// Hoists the product of the input over all steps; its rows may take the first columns of `place`.
     pub(super) fn project_input(
         &self,
         builder: &mut Builder,
-        input: Signal,
+        input: Value,
         weight: Param,
-        room: Option<Matrix>,
-    ) -> (Way, InputProjection) {
+        place: Option<Matrix>,
+    ) -> Result<(Way, InputProjection)> {
         let label = &self.label;
         let product = |a: Matrix, c: Matrix| {
             Op::MatMul(MatMul {
@@ -28,47 +29,49 @@ impl Recurrent {
             })
         };
         let cols = weight.value.cols;
-        let ids = builder.ids;
-        match input {
-            Signal::OneHot { .. } => {
+        let axis = builder.axis(input);
+        Ok(match builder.signal(input) {
+            Signal::OneHot { ids, .. } => {
                 let table = weight.value;
                 (Way::Weight, InputProjection::Table { table, ids })
             }
             // Fewer symbols than positions: the product over the table is the smaller one.
-            Signal::Embedded(embedding)
-                if embedding.value.rows < builder.rows() && !builder.is_sparse(embedding) =>
-            {
+            Signal::Embedded {
+                ids,
+                table: embedding,
+            } if embedding.value.rows < axis.rows() && !builder.is_sparse(embedding) => {
                 let vocab = embedding.value.rows;
                 let table = builder.scratch(format!("table.{label}"), vocab, cols);
                 builder.push(product(embedding.value, table));
                 let grad = builder
                     .training
                     .then(|| builder.scratch(format!("d.table.{label}"), vocab, cols));
-                (Way::Table { grad }, InputProjection::Table { table, ids })
+                (
+                    Way::Table { embedding, grad },
+                    InputProjection::Table { table, ids },
+                )
             }
-            Signal::Embedded(_) | Signal::Rows(_) => {
-                let rows = match input {
-                    Signal::Rows(rows) => rows,
-                    // One-hot ids were handled above, so there are rows.
-                    _ => builder.as_rows(label, input).unwrap_or(weight.value),
-                };
-                let c = match room {
-                    Some(room) => room.columns(0, cols),
-                    None => builder.activation(format!("input_projection.{label}"), cols),
+            Signal::Embedded { .. } | Signal::Rows(_) => {
+                // One-hot ids were handled above, so there are rows.
+                let input = builder.as_rows(label, input).unwrap_or(input);
+                let rows = builder.rows(input)?;
+                let c = match place {
+                    Some(place) => place.columns(0, cols),
+                    None => builder.activation(axis, format!("input_projection.{label}"), cols),
                 };
                 builder.push(product(rows, c));
-                (Way::Rows(rows), InputProjection::Rows(c))
+                (Way::Rows(input), InputProjection::Rows(c))
             }
-        }
+        })
     }
 
-    /// The gradient of the weight of the input, and with respect to the input.
+    /// The gradient of the weight of the input, and with respect to the input; nothing where a cell has none.
     pub(super) fn input_backward(
         &self,
         builder: &mut Builder,
         built: &Built,
         delta: Matrix,
-    ) -> Option<Matrix> {
+    ) -> Option<()> {
         let (h, label) = (self.hidden, &self.label);
         let product = match (self.cell.input_source(), built.way) {
             (Some(source), Some(way)) => {
@@ -77,29 +80,34 @@ impl Recurrent {
             _ => None,
         };
         let blocks = |run: &Run| delta.columns(run.delta * h, run.len * h);
-        let rows = match &product {
+        let axis = builder.axis(built.input);
+        let below = match &product {
             Some((runs, weight, Way::Weight)) => {
                 for run in runs {
                     let into = weight.grad.columns(run.block * h, run.len * h);
-                    builder.scatter(format!("weight_ih.{label}.backward"), blocks(run), into);
+                    builder.scatter(
+                        axis,
+                        format!("weight_ih.{label}.backward"),
+                        blocks(run),
+                        into,
+                    );
                 }
                 return None;
             }
-            Some((runs, weight, Way::Table { grad })) => {
-                let (grad, Signal::Embedded(embedding)) = ((*grad)?, built.input) else {
-                    return None;
-                };
+            Some((runs, weight, Way::Table { embedding, grad })) => {
+                let grad = (*grad)?;
                 for run in runs {
                     let into = grad.columns(run.block * h, run.len * h);
-                    builder.scatter(format!("table.{label}.backward"), blocks(run), into);
+                    builder.scatter(axis, format!("table.{label}.backward"), blocks(run), into);
                 }
                 self.product_backward(builder, embedding.value, grad, *weight, embedding.grad);
                 return None;
             }
-            Some((_, _, Way::Rows(rows))) => *rows,
-            None => built.scan.input?,
+            Some((_, _, Way::Rows(below))) => *below,
+            None => built.raw?,
         };
-        let input = builder.activation(format!("d.input.{label}"), rows.cols);
+        let rows = builder.rows(below).ok()?;
+        let input = builder.activation(axis, format!("d.input.{label}"), rows.cols);
         let mut accumulate = false;
         if let Some((runs, weight, _)) = &product {
             for run in runs {
@@ -123,7 +131,8 @@ impl Recurrent {
             let name = format!("input.{label}.elementwise.backward");
             builder.add(name, from, input, accumulate);
         }
-        builder.rows_backward(label, built.input, input)
+        builder.give(below, input);
+        Some(())
     }
 
     /// dW = A^T D and dA = D W^T for the product of a whole table.

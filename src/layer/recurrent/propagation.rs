@@ -5,7 +5,7 @@
 use super::Recurrent;
 use crate::cell::{Cell, Compiled, SourceKind};
 use crate::error::{Error, Result};
-use crate::layer::{Builder, Param};
+use crate::layer::{Axis, Builder, Param};
 use crate::op::scan::Scan;
 use crate::op::{MatMul, Matrix, Op, Propagation};
 
@@ -50,6 +50,7 @@ impl Recurrent {
     pub(super) fn propagation_backward(
         &self,
         builder: &mut Builder,
+        axis: Axis,
         scan: &Scan,
         delta: Matrix,
         weights: &[Param],
@@ -63,7 +64,7 @@ impl Recurrent {
             return;
         };
         // v_t = delta_t W^T
-        let sent = builder.activation(format!("sent.{label}"), h);
+        let sent = builder.activation(axis, format!("sent.{label}"), h);
         for (i, run) in self.source_runs(s).into_iter().enumerate() {
             builder.push(Op::MatMul(MatMul {
                 name: format!("sent.{label}"),
@@ -84,17 +85,18 @@ impl Recurrent {
             false => upstream,
             // What comes from above is in the order of the positions, deltas are in that of the steps.
             true => builder.reversed(
+                axis,
                 format!("upstream.{label}.in-order"),
                 upstream,
-                builder.batch,
+                axis.batch,
             ),
         };
-        let pull = builder.activation(format!("pull.{label}"), h);
-        let losses = builder.penalties();
+        let pull = builder.activation(axis, format!("pull.{label}"), h);
+        let losses = builder.penalties(axis);
         builder.push(Op::Propagation(Propagation {
             name: format!("penalty.propagation.{label}"),
             weight: self.propagation,
-            batch: builder.batch,
+            batch: axis.batch,
             upstream,
             sent,
             pull,
