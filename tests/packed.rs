@@ -141,6 +141,28 @@ fn packed_gradients_of_every_cell_are_those_of_the_sequences_alone() {
     }
 }
 
+/// Backward in time every sequence begins at its own end, from one-hot and from embedded ids, dense and as compact rows.
+#[test]
+fn both_directions_of_packed_sequences_are_those_of_the_sequences_alone() {
+    for (cell, layers, hidden, embed) in [
+        ("lstm", 2, 4, 0),
+        ("gru-cho", 1, 3, 5),
+        ("rnn", 2, 3, VOCAB + 9),
+        ("mut1", 1, 4, 4),
+    ] {
+        let spec = Spec {
+            bidirectional: true,
+            learn_initial: cell == "rnn",
+            embed,
+            ..spec(cell, layers, hidden)
+        };
+        for fast in [false, true] {
+            check(&spec, &LENGTHS, 6, 5, 17, fast);
+            check(&spec, &[2, 1], 3, 4, 9, fast);
+        }
+    }
+}
+
 #[test]
 fn capacity_for_more_and_longer_sequences_changes_nothing() {
     let mut spec = spec("lstm", 2, 3);
@@ -168,6 +190,7 @@ fn packed_plans_pass_finite_differences() {
     for cell in ["lstm-peephole", "mut1", "gru-ln"] {
         let mut spec = spec(cell, 2, 3);
         (spec.packed, spec.embed) = (15, 3);
+        spec.bidirectional = cell == "lstm-peephole";
         spec.dropout = 0.25;
         spec.learn_initial = true;
         let dims = Dims { steps: 5, batch: 4 };

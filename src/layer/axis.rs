@@ -101,6 +101,7 @@ impl Builder {
                 packing,
                 first,
                 before: None,
+                flip: None,
             });
             (counts, self.plan.axes.len() - 1, first)
         });

@@ -1,12 +1,15 @@
 //! Two recurrent layers over the same input, one in each direction of time; their outputs side by side.
 //!
-//! Source: Schuster and Paliwal, "Bidirectional recurrent neural networks" (1997).
+//! Source: Schuster and Paliwal, "Bidirectional recurrent neural networks" (1997). Of packed sequences the second layer
+//! reads rows that are flipped, each sequence from its own end on, and its outputs are flipped back: the index of that is its
+//! own inverse, forward and backward.
 
-use super::{Builder, Recurrent, Value, concat};
+use super::{Axis, Builder, Recurrent, Signal, Value, concat};
 use crate::error::Result;
+use crate::op::{Bound, FlippedIds, Gather, Matrix, Op, SlotId};
 
 /// Writes a bidirectional layer called `label`: rows [T * B, 2 H], those of `forward` first; `backward` runs from the last
-/// step to the first.
+/// step of every sequence to its first.
 ///
 /// # Errors
 /// An input that does not fit the layers.
@@ -16,9 +19,79 @@ pub fn bidirectional(
     [forward, backward]: [Recurrent; 2],
     input: Value,
 ) -> Result<Value> {
-    let parts = [
-        forward.write(builder, input)?,
-        backward.reversed().write(builder, input)?,
-    ];
-    concat(builder, &format!("both.{label}"), &parts)
+    let first = forward.write(builder, input)?;
+    let second = match builder.flip(builder.axis(input)) {
+        None => backward.reversed().write(builder, input)?,
+        Some(flip) => {
+            let flipped = flipped(builder, flip, &format!("input.{label}"), input)?;
+            let output = backward.write(builder, flipped)?;
+            self::flipped(builder, flip, &format!("output.{label}"), output)?
+        }
+    };
+    concat(builder, &format!("both.{label}"), &[first, second])
+}
+
+/// The rows of a value, or its one-hot ids, flipped.
+fn flipped(builder: &mut Builder, flip: SlotId, name: &str, value: Value) -> Result<Value> {
+    let axis = builder.axis(value);
+    if let Signal::OneHot { ids, vocab } = builder.signal(value) {
+        let ids = builder.flipped_ids(axis, ids);
+        let name = format!("flipped.{name}");
+        return Ok(builder.value(name, Signal::OneHot { ids, vocab }, axis));
+    }
+    // Ids that are embedded have rows.
+    let value = builder.as_rows(name, value).unwrap_or(value);
+    let (rows, name) = (builder.rows(value)?, format!("flipped.{name}"));
+    let out = gathered(builder, axis, flip, name.clone(), rows);
+    let back = format!("{name}.backward");
+    Ok(
+        builder.made_rows(name, out, axis, move |builder, upstream| {
+            let gradient = gathered(builder, axis, flip, back, upstream);
+            builder.give(value, gradient);
+        }),
+    )
+}
+
+fn gathered(builder: &mut Builder, axis: Axis, ids: SlotId, name: String, from: Matrix) -> Matrix {
+    let out = builder.activation(axis, name.as_str(), from.cols);
+    builder.push(Op::Gather(Gather {
+        name,
+        ids,
+        table: Matrix {
+            row_count: None,
+            ..from
+        },
+        out,
+        at: 0,
+    }));
+    out
+}
+
+impl Builder {
+    /// The slot with the index that flips the packed sequences of an axis; none along another axis.
+    fn flip(&mut self, axis: Axis) -> Option<SlotId> {
+        let number = axis.number()?;
+        if let Some(slot) = self.plan.axes[number].flip {
+            return Some(slot);
+        }
+        let bound = Bound::Below(axis.rows());
+        let name = match number {
+            0 => "flip".into(),
+            n => format!("flip.{n}"),
+        };
+        let slot = self.plan.add_words(name, &[1, axis.rows()], bound);
+        self.plan.axes[number].flip = Some(slot);
+        Some(slot)
+    }
+
+    /// The slot of the ids of the rows along a packed axis, flipped.
+    fn flipped_ids(&mut self, axis: Axis, ids: SlotId) -> SlotId {
+        if let Some(flipped) = self.plan.recipes.flipped {
+            return flipped.ids;
+        }
+        let bound = self.plan.slot(ids).bound;
+        let ids = self.plan.add_words("ids.flipped", &[1, axis.rows()], bound);
+        self.plan.recipes.flipped = Some(FlippedIds { ids, index: None });
+        ids
+    }
 }

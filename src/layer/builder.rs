@@ -269,13 +269,22 @@ impl Builder {
         self.penalties.map(|(losses, _)| losses)
     }
 
-    /// The slot with the index of the token ids along `axis`, for sums by id over a table of V rows.
-    fn index(&mut self, axis: Axis, vocab: usize) -> SlotId {
-        if let Some(slot) = self.plan.recipes.index {
+    /// The slot with the index of token ids along `axis`, for sums by id over a table of V rows.
+    fn index(&mut self, axis: Axis, ids: SlotId, vocab: usize) -> SlotId {
+        let flipped = self.plan.recipes.flipped.is_some_and(|f| f.ids == ids);
+        let known = match self.plan.recipes.flipped {
+            Some(flipped) if flipped.ids == ids => flipped.index,
+            _ => self.plan.recipes.index,
+        };
+        if let Some(slot) = known {
             return slot;
         }
-        let slot = self.add_index("index".into(), axis.segments, axis.rows(), vocab);
-        self.plan.recipes.index = Some(slot);
+        let name = if flipped { "index.flipped" } else { "index" };
+        let slot = self.add_index(name.into(), axis.segments, axis.rows(), vocab);
+        match &mut self.plan.recipes.flipped {
+            Some(of) if flipped => of.index = Some(slot),
+            _ => self.plan.recipes.index = Some(slot),
+        }
         slot
     }
 
@@ -310,7 +319,7 @@ impl Builder {
                 }));
                 let name = format!("embed.{name}.backward");
                 Some(self.made_rows(made, out, axis, move |builder, upstream| {
-                    builder.scatter(axis, name, upstream, table.grad);
+                    builder.scatter((axis, ids), name, upstream, table.grad);
                 }))
             }
         }
@@ -340,12 +349,13 @@ impl Builder {
         to
     }
 
-    /// Sums rows by token id into the gradient of a table.
-    pub fn scatter(&mut self, axis: Axis, name: String, from: Matrix, into: Matrix) {
+    /// Sums rows along an axis by their token ids into the gradient of a table.
+    pub fn scatter(&mut self, of: (Axis, SlotId), name: String, from: Matrix, into: Matrix) {
+        let (axis, ids) = of;
         let sparse = self.sparse_index(into, RowSource::Inputs);
         let op = Scatter {
             name,
-            index: sparse.unwrap_or_else(|| self.index(axis, into.rows)),
+            index: sparse.unwrap_or_else(|| self.index(axis, ids, into.rows)),
             from,
             into,
             accumulate: self.accumulate_if_gradient(into),

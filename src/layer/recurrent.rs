@@ -29,9 +29,10 @@ struct Run {
 #[derive(Clone, Copy, Debug)]
 enum Way {
     /// The weight itself is the table.
-    Weight,
+    Weight { ids: SlotId },
     /// The table is embedding times weight; its gradient [V, lanes * H] when training.
     Table {
+        ids: SlotId,
         embedding: Param,
         grad: Option<Matrix>,
     },

@@ -159,7 +159,6 @@ impl Spec {
             ..
         } = self.penalties;
         let faults = [
-            ("bidirectional layers", self.bidirectional),
             ("the temporal penalty", temporal > 0.0),
             ("the norm stabiliser", norm > 0.0),
             ("the propagation penalty", propagation > 0.0),

@@ -52,7 +52,7 @@ pub use plan::{
     Role, RowCount, Slot, SlotId,
 };
 pub use propagation::Propagation;
-pub use recipes::{Candidates, Clusters, Recipes, RowSource, SparseTable, Tail};
+pub use recipes::{Candidates, Clusters, FlippedIds, Recipes, RowSource, SparseTable, Tail};
 pub use sampled_scores::SampledScores;
 pub use scan::{Direction, Scan};
 pub use scatter::Scatter;

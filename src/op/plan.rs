@@ -269,6 +269,8 @@ pub struct PackedAxis {
     pub first: usize,
     /// Words `[R]`: where the states [B + R] hold each row's step before.
     pub before: Option<SlotId>,
+    /// Words `[R]`: for every row, the same sequence's row as many steps from its end as this one is from its beginning.
+    pub flip: Option<SlotId>,
 }
 
 /// Sequences of different lengths side by side: sorted by falling length and laid out step after step, so that step t has

@@ -15,6 +15,8 @@ pub struct Recipes {
     pub targets: Option<SlotId>,
     /// For the rows of `ids` [T * B]: row numbers sorted by token id, then where each id's run starts [V + 1].
     pub index: Option<SlotId>,
+    /// The token ids of the rows, each sequence from its end on, for packed sequences that are read in that direction too.
+    pub flipped: Option<FlippedIds>,
     /// Weights of the positions [T, B] in the loss.
     pub weights: Option<SlotId>,
     /// How many rows count, for matrices and scans whose rows differ from run to run; see [`Packing`](super::Packing).
@@ -36,6 +38,15 @@ impl Recipes {
     pub fn joint(&self) -> bool {
         self.clusters.is_some() || self.candidates.is_some() || !self.tables.is_empty()
     }
+}
+
+/// Token ids in the order of [`PackedAxis::flip`](super::PackedAxis::flip).
+#[derive(Clone, Copy, Debug)]
+pub struct FlippedIds {
+    /// Words `[R]`: the ids.
+    pub ids: SlotId,
+    /// Their index, as [`Recipes::index`].
+    pub index: Option<SlotId>,
 }
 
 /// The clusters of an adaptive softmax: symbols `0 .. cutoffs[0]` have scores of their own, cluster i is

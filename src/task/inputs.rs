@@ -4,7 +4,7 @@ use super::candidates::Draws;
 use super::{candidates, clusters, packing, tables};
 use crate::error::{Error, Result};
 use crate::exec::{FillSlots, Filling, Fillings};
-use crate::op::{Control, Hyper, Plan, scatter};
+use crate::op::{Control, Hyper, Plan, SlotId, scatter};
 
 /// What a run reads: token ids, whose targets are the next ids unless they are given, and the run's numbers.
 #[derive(Clone, Debug)]
@@ -126,6 +126,14 @@ pub(super) struct Rows<'a> {
     pub weights: Option<&'a [f32]>,
 }
 
+/// The index of the ids of every segment of `rows` rows [segments, rows + V + 1].
+fn index(plan: &Plan, slot: SlotId, rows: usize, ids: &[u32]) -> Filling<'static> {
+    let words = plan.matrix(slot).cols;
+    let segments = ids.chunks(rows.max(1));
+    let index = segments.flat_map(|ids| scatter::index(ids, rows, words - rows - 1));
+    index.collect::<Vec<u32>>().into()
+}
+
 impl FillSlots for Inputs<'_> {
     fn fill(&self, plan: &Plan) -> Result<Fillings<'_>> {
         self.check(plan)?;
@@ -144,6 +152,8 @@ impl FillSlots for Inputs<'_> {
             all.extend(counts.map(|slot| (slot, packing::counts(starts).into())));
             let before = axis.before;
             all.extend(before.map(|slot| (slot, packing::before(&packing, starts).into())));
+            let flip = axis.flip;
+            all.extend(flip.map(|slot| (slot, packing::flip(&packing, starts).into())));
         }
         let Some(ids) = recipes.ids else {
             return Ok(all);
@@ -164,13 +174,20 @@ impl FillSlots for Inputs<'_> {
         let count = self.starts.and_then(|s| s.last()).map(|n| *n as usize);
         let count = count.unwrap_or(positions);
         if let Some(slot) = recipes.index {
-            let shape = &plan.slot(slot).shape;
-            let rows = positions / shape[0];
-            let table = shape[1] - rows - 1;
-            // Sequences packed together are never cut into pieces.
-            let pieces = self.ids[..count].chunks(rows.max(1));
-            let index = pieces.flat_map(|ids| scatter::index(ids, rows, table));
-            all.push((slot, index.collect::<Vec<u32>>().into()));
+            // Sequences packed together are never cut into segments.
+            let rows = positions / plan.matrix(slot).rows;
+            all.push((slot, index(plan, slot, rows, &self.ids[..count])));
+        }
+        if let (Some(flipped), Some(packing), Some(starts)) =
+            (recipes.flipped, plan.packing(), self.starts)
+        {
+            let flip = packing::flip(&packing, starts);
+            let row = |row: &u32| self.ids[*row as usize];
+            let ids: Vec<u32> = flip.iter().map(row).collect();
+            if let Some(slot) = flipped.index {
+                all.push((slot, index(plan, slot, packing.rows, &ids[..count])));
+            }
+            all.push((flipped.ids, ids.into()));
         }
         all.push((ids, self.ids.into()));
         all.extend(recipes.targets.map(|slot| (slot, targets.into())));

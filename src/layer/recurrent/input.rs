@@ -33,7 +33,8 @@ impl Recurrent {
         Ok(match builder.signal(input) {
             Signal::OneHot { ids, .. } => {
                 let table = weight.value;
-                (Way::Weight, InputProjection::Table { table, ids })
+                let way = Way::Weight { ids };
+                (way, InputProjection::Table { table, ids })
             }
             // Fewer symbols than positions: the product over the table is the smaller one.
             Signal::Embedded {
@@ -47,7 +48,11 @@ impl Recurrent {
                     .training
                     .then(|| builder.scratch(format!("d.table.{label}"), vocab, cols));
                 (
-                    Way::Table { embedding, grad },
+                    Way::Table {
+                        ids,
+                        embedding,
+                        grad,
+                    },
                     InputProjection::Table { table, ids },
                 )
             }
@@ -82,11 +87,11 @@ impl Recurrent {
         let blocks = |run: &Run| delta.columns(run.delta * h, run.len * h);
         let axis = builder.axis(built.input);
         let below = match &product {
-            Some((runs, weight, Way::Weight)) => {
+            Some((runs, weight, Way::Weight { ids })) => {
                 for run in runs {
                     let into = weight.grad.columns(run.block * h, run.len * h);
                     builder.scatter(
-                        axis,
+                        (axis, *ids),
                         format!("weight_ih.{label}.backward"),
                         blocks(run),
                         into,
@@ -94,11 +99,24 @@ impl Recurrent {
                 }
                 return None;
             }
-            Some((runs, weight, Way::Table { embedding, grad })) => {
+            Some((
+                runs,
+                weight,
+                Way::Table {
+                    ids,
+                    embedding,
+                    grad,
+                },
+            )) => {
                 let grad = (*grad)?;
                 for run in runs {
                     let into = grad.columns(run.block * h, run.len * h);
-                    builder.scatter(axis, format!("table.{label}.backward"), blocks(run), into);
+                    builder.scatter(
+                        (axis, *ids),
+                        format!("table.{label}.backward"),
+                        blocks(run),
+                        into,
+                    );
                 }
                 self.product_backward(builder, embedding.value, grad, *weight, embedding.grad);
                 return None;
