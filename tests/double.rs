@@ -130,7 +130,7 @@ fn functions_are_within_a_few_roundings_of_f64() {
         let ids: Vec<u32> = (0..2 * rows).map(|n| (n % rows) as u32).collect();
         block_on(gpu.run(&inputs(&ids, true, 1.0))).unwrap();
         // [S, T + 1, B, H]
-        let states: Vec<f64> = block_on(gpu.read_as(plan.io.states[0])).unwrap();
+        let states: Vec<f64> = block_on(gpu.read_as(plan.io.states[0].slot)).unwrap();
         let plane = rows * hidden;
         let functions: [(&str, Function); 5] = [
             ("tanh", f64::tanh),

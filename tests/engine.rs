@@ -154,14 +154,14 @@ fn engine_agrees(cell: &'static dyn Cell, shape: Shape, fast: bool, seed: u64) -
     // A run that does not reset takes its first states from the last step of the slots [S, T+1, B, H].
     let at = |s: usize, t: usize| (s * (shape.steps + 1) + t) * plane;
     let mut initial = Vec::new();
-    for slot in &plan.io.states {
-        let states = plan.slot(*slot).shape[0];
+    for layout in &plan.io.states {
+        let (slot, states) = (layout.slot, layout.states);
         let mut of_layer = Vec::new();
         for s in 0..states {
             let values: Vec<f64> = (0..plane)
                 .map(|_| cell.initial(s, 0.5 * stream.normal()))
                 .collect();
-            cpu.write(*slot)[at(s, shape.steps)..][..plane].copy_from_slice(&values);
+            cpu.write(slot)[at(s, shape.steps)..][..plane].copy_from_slice(&values);
             of_layer.push(values);
         }
         initial.push(of_layer);
@@ -174,8 +174,8 @@ fn engine_agrees(cell: &'static dyn Cell, shape: Shape, fast: bool, seed: u64) -
     for (name, tensor) in model::export(&plan, cpu.read(plan.io.gradients.unwrap())) {
         got.insert(format!("grad.{name}"), tensor.data);
     }
-    for (l, slot) in plan.io.states.iter().enumerate() {
-        let all = cpu.read(*slot);
+    for (l, layout) in plan.io.states.iter().enumerate() {
+        let all = cpu.read(layout.slot);
         got.insert(format!("output.{l}"), all[at(0, 1)..at(1, 0)].to_vec());
         // The backward pass runs from the top layer down.
         let m = plan.io.initial[shape.layers - 1 - l];

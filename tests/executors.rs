@@ -438,7 +438,7 @@ fn evaluate<F: Number>(case: &Case, ids: [&[u32]; 2]) -> Vec<(Vec<F>, Vec<Vec<F>
     let mut cpu = executor::<F>(&plan, true, case.seed);
     let results = ids.into_iter().enumerate().map(|(minibatch, ids)| {
         run(&mut cpu, case, minibatch as u64, ids);
-        let states = plan.io.states.iter().map(|s| cpu.read(*s).to_vec());
+        let states = plan.io.states.iter().map(|s| cpu.read(s.slot).to_vec());
         (cpu.read(plan.io.losses.unwrap()).to_vec(), states.collect())
     });
     results.collect()

@@ -34,8 +34,8 @@ fn check(spec: &Spec, dims: Dims, fast: bool) {
     for parameter in &plan.parameters {
         assert!(looked_at(&parameter.name), "{}", parameter.name);
     }
-    for slot in &plan.io.states {
-        let name = format!("initial {}", plan.slot(*slot).name);
+    for layout in &plan.io.states {
+        let name = format!("initial {}", plan.slot(layout.slot).name);
         assert!(looked_at(&name), "{name}");
     }
 }

@@ -56,7 +56,7 @@ fn run(plan: &Arc<Plan>, case: &Case) -> (Vec<f64>, Vec<f64>) {
     cpu.write(io.parameters.unwrap())
         .copy_from_slice(&case.parameters);
     // The states [1, T+1, B, H] go on from the last step.
-    cpu.write(io.states[0])[T * B * H..].copy_from_slice(&case.start);
+    cpu.write(io.states[0].slot)[T * B * H..].copy_from_slice(&case.start);
     cpu.run(&Inputs::new(&case.ids).scale(SCALE)).unwrap();
     let report = cpu.read(io.report.unwrap()).to_vec();
     (cpu.read(io.gradients.unwrap()).to_vec(), report)

@@ -11,7 +11,7 @@ use wgrnn::cell::real::Real;
 use wgrnn::exec::cpu::{Cpu, Number};
 use wgrnn::model::Connections;
 use wgrnn::model::{self, Dims, Mode, Spec, Update};
-use wgrnn::op::{Hyper, Plan, Report, Rule};
+use wgrnn::op::{Hyper, Plan, Report, Rule, SlotId};
 use wgrnn::task::Inputs;
 
 /// Some hundred roundings in another order than PyTorch's are 1e-14 apart; the optimisers' roots and quotients of small
@@ -106,12 +106,12 @@ impl<'a, F: Number> Engine<'a, F> {
     /// direction of it, in PyTorch's order: both directions of the lowest first.
     fn set_states(&mut self) {
         let plane = self.plane();
-        for (layer, slot) in self.plan().io.states.iter().enumerate() {
+        for (layer, layout) in self.plan().io.states.iter().enumerate() {
             for (s, state) in self.states().iter().enumerate() {
                 let at = self.at(s, self.file.size("T"));
                 let values: Vec<F> =
                     to(&self.file.get(&format!("{state}0"))[layer * plane..][..plane]);
-                self.cpu.write(*slot)[at..at + plane].copy_from_slice(&values);
+                self.cpu.write(layout.slot)[at..at + plane].copy_from_slice(&values);
             }
         }
     }
@@ -154,7 +154,7 @@ impl<'a, F: Number> Engine<'a, F> {
 
     fn check_states(&mut self) {
         let (plane, steps, states) = (self.plane(), self.file.size("T"), self.states());
-        let slots = self.plan().io.states.clone();
+        let slots: Vec<SlotId> = self.plan().io.states.iter().map(|s| s.slot).collect();
         for (s, state) in states.iter().enumerate() {
             let from = self.at(s, steps);
             let last: Vec<F> = slots

@@ -11,7 +11,6 @@ use wgrnn::op::Plan;
 use wgrnn::rng::{Purpose, Stream};
 use wgrnn::task::Inputs;
 use wgrnn::train::settings::TeacherForcingName;
-use wgrnn::train::state::at_last_step;
 use wgrnn::train::{Event, Generator, Job, Length, MixedSegment, Mixer, Settings, Trainer};
 
 const VOCAB: usize = 7;
@@ -239,7 +238,7 @@ fn made_inputs_are_draws_from_the_windows_scores() {
             .states
             .iter()
             .map(|slot| {
-                let len = whole.slot(*slot).len() / (steps + 1);
+                let len = whole.slot(slot.slot).len() / (steps + 1);
                 (0..len).map(|i| (i as f32).sin()).collect()
             })
             .collect();
@@ -252,9 +251,8 @@ fn made_inputs_are_draws_from_the_windows_scores() {
         let mut cpu = Cpu::<f32>::plain(whole.clone());
         cpu.write(whole.io.parameters.unwrap())
             .copy_from_slice(&parameters);
-        for (slot, last) in whole.io.states.iter().zip(&states) {
-            let all = at_last_step(&whole, *slot, last).unwrap();
-            cpu.write(*slot).copy_from_slice(&all);
+        for (layout, last) in whole.io.states.iter().zip(&states) {
+            layout.write(layout.steps, last, cpu.write(layout.slot));
         }
         cpu.run(&Inputs::new(&mixed).reset(!carried)).unwrap();
         let scores = cpu.read(whole.io.logits.unwrap());

@@ -438,9 +438,8 @@ fn a_step_is_made_of_mixed_inputs_and_true_targets() {
         let io = &job.plan.io;
         let write = cpu.write(io.parameters.unwrap());
         write.copy_from_slice(&state.parameters);
-        for (slot, last) in io.states.iter().zip(&state.states) {
-            let all = wgrnn::train::state::at_last_step(&job.plan, *slot, last).unwrap();
-            cpu.write(*slot).copy_from_slice(&all);
+        for (layout, last) in io.states.iter().zip(&state.states) {
+            layout.write(layout.steps, last, cpu.write(layout.slot));
         }
         let outcome = cpu.run(&Inputs::new(&mixed).targets(Some(&ids[b..])).reset(reset));
         let loss = outcome.unwrap().report.loss / (t * b) as f64;
@@ -800,7 +799,7 @@ fn what_is_not_finite_anywhere_changes_neither_weights_nor_moments() {
                 let at = plan.parameters[n].matrix.offset;
                 cpu.write(io.parameters.unwrap())[at] = bad;
             }
-            Injected::State(n) => cpu.write(io.states[n]).fill(bad),
+            Injected::State(n) => cpu.write(io.states[n].slot).fill(bad),
             Injected::Gradient => wrong_scale = f64::from(bad),
         }
         let before = learned(&cpu);

@@ -43,15 +43,9 @@ fn executor(plan: &Arc<Plan>, fast: bool) -> Cpu<f64> {
     };
     let slot = plan.io.parameters.unwrap();
     cpu.write(slot).copy_from_slice(&numbers(plan.arena, 3));
-    for (l, slot) in plan.io.states.iter().enumerate() {
-        let shape = plan.slot(*slot).shape.clone();
-        let width = shape[2] * shape[3];
-        let last = numbers(shape[0] * width, 5 + l as u64);
-        let all = cpu.write(*slot);
-        for (s, last) in last.chunks(width).enumerate() {
-            let at = (s * shape[1] + shape[1] - 1) * width;
-            all[at..at + width].copy_from_slice(last);
-        }
+    for (l, layout) in plan.io.states.iter().enumerate() {
+        let last = numbers(layout.step_len(), 5 + l as u64);
+        layout.write(layout.steps, &last, cpu.write(layout.slot));
     }
     cpu
 }
@@ -82,12 +76,9 @@ fn run(cpu: &mut Cpu<f64>, step: u32, reset: bool, scale: f64) -> Vec<(String, V
         let part = values[m.offset..m.offset + m.rows * m.cols].to_vec();
         all.push(("initial".into(), part));
     }
-    for slot in &io.states {
-        let shape = &plan.slot(*slot).shape;
-        let width = shape[2] * shape[3];
-        let planes = cpu.read(*slot).chunks(shape[1] * width);
-        let last = planes.flat_map(|p| p[(shape[1] - 1) * width..].to_vec());
-        all.push((plan.slot(*slot).name.clone(), last.collect()));
+    for layout in &io.states {
+        let last = layout.read(layout.steps, cpu.read(layout.slot));
+        all.push((plan.slot(layout.slot).name.clone(), last));
     }
     all
 }

@@ -120,7 +120,7 @@ fn gpu_agrees(cell: &Cell, hidden: usize, layers: usize) -> Result<(), String> {
     let slots: Vec<SlotId> = [plan.io.gradients, plan.io.logits, plan.io.losses]
         .into_iter()
         .flatten()
-        .chain(plan.io.states.iter().copied())
+        .chain(plan.io.states.iter().map(|s| s.slot))
         .collect();
     let exact = on_cpu::<f64>(&plan, &start, &ids, &slots);
     let single = on_cpu::<f32>(&plan, &start, &ids, &slots);

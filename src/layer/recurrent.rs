@@ -13,7 +13,9 @@ use crate::cell::stage::Adjoint;
 use crate::cell::{Cell, Compiled, Noise, SourceKind};
 use crate::error::{Error, Result};
 use crate::op::scan::{Direction, InputProjection, Scan};
-use crate::op::{Add, Carry, ColumnSum, Fill, Matrix, Op, Role, SlotId, Transpose, Zero};
+use crate::op::{
+    Add, Carry, ColumnSum, Fill, Matrix, Op, Role, SlotId, StateLayout, Transpose, Zero,
+};
 
 /// A run of neighbouring blocks of H columns, in a weight and in the deltas (or the totals) alike.
 struct Run {
@@ -281,7 +283,13 @@ impl Recurrent {
                 .add(format!("kept.{label}"), &shape, Role::Activation)
         });
         if carried {
-            builder.plan.io.states.push(state);
+            builder.plan.io.states.push(StateLayout {
+                slot: state,
+                states,
+                steps: t,
+                batch: b,
+                hidden: h,
+            });
         }
         let place = kept.filter(|_| self.over_projection(builder)).map(|slot| {
             let stride = kept_values * h;

@@ -105,11 +105,12 @@ pub(super) fn unroll(
     };
     let states = builder.plan.io.states.clone();
     let mut kept_states = Vec::new();
-    for slot in states.iter().filter(|_| pieces > 1) {
-        let of = builder.plan.slot(*slot).clone();
-        let name = of.name.replacen("state", "kept-states", 1);
+    for layout in states.iter().filter(|_| pieces > 1) {
+        let name = &builder.plan.slot(layout.slot).name;
+        let name = name.replacen("state", "kept-states", 1);
         // One more for the state behind the window, where the next one begins.
-        let shape = [kept + 1, of.shape[0], of.shape[2], of.shape[3]];
+        let [s, b, h] = layout.step_shape();
+        let shape = [kept + 1, s, b, h];
         kept_states.push(builder.plan.add(name, &shape, Role::Activation));
     }
     let mut writer = Writer {
@@ -168,7 +169,7 @@ fn looks_aside(op: &Op) -> Option<&'static str> {
 
 fn classes(plan: &Plan, ops: &[Op], backward: usize) -> Vec<Class> {
     let constant = constant(plan, ops);
-    let through_time = |scan: &&Scan| plan.io.states.contains(&scan.state);
+    let through_time = |scan: &&Scan| plan.io.states.iter().any(|s| s.slot == scan.state);
     let scans = ops.iter().flat_map(Op::scans);
     let works: HashSet<SlotId> = { scans.filter(through_time) }
         .filter_map(|scan| scan.work)
@@ -199,7 +200,7 @@ fn classes(plan: &Plan, ops: &[Op], backward: usize) -> Vec<Class> {
         }
     };
     let mut classes: Vec<Class> = ops.iter().zip(constant).map(class).collect();
-    let mut needed: HashSet<SlotId> = plan.io.states.iter().copied().collect();
+    let mut needed: HashSet<SlotId> = plan.io.states.iter().map(|s| s.slot).collect();
     for i in (0..backward).rev() {
         let wanted = slots(ops[i].writes()).any(|slot| needed.contains(&slot));
         if classes[i] == Class::Plain && wanted {
@@ -375,14 +376,14 @@ impl Writer<'_> {
     fn keep(&mut self, step: usize, place: usize, back: bool) {
         let states = self.builder.plan.io.states.clone();
         for (state, slot) in states.into_iter().zip(self.kept_states.clone()) {
-            let current = self.state(state, step);
+            let current = state.step(step);
             let kept = Matrix {
                 slot,
                 offset: place * current.rows * current.cols,
                 stride: current.cols,
                 ..current
             };
-            let name = &self.builder.plan.slot(state).name;
+            let name = &self.builder.plan.slot(state.slot).name;
             if back {
                 self.copy(format!("restore.{name}"), kept, current)
             } else {
@@ -394,23 +395,9 @@ impl Writer<'_> {
     /// The states behind the piece become those before it.
     fn advance(&mut self) {
         for state in self.builder.plan.io.states.clone() {
-            let (from, to) = (self.state(state, self.axis.steps), self.state(state, 0));
-            let name = format!("advance.{}", self.builder.plan.slot(state).name);
+            let (from, to) = (state.last(), state.step(0));
+            let name = format!("advance.{}", self.builder.plan.slot(state.slot).name);
             self.copy(name, from, to);
-        }
-    }
-
-    /// A layer's states before step `step`: [S, B * H].
-    fn state(&self, slot: SlotId, step: usize) -> Matrix {
-        let shape = &self.builder.plan.slot(slot).shape;
-        let width = shape[2] * shape[3];
-        Matrix {
-            slot,
-            offset: step * width,
-            rows: shape[0],
-            cols: width,
-            stride: shape[1] * width,
-            row_count: None,
         }
     }
 

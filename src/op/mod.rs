@@ -30,6 +30,7 @@ pub mod softmax_gradient;
 pub mod softmax_stats;
 pub mod softmax_xent;
 pub mod sparse_update;
+mod states;
 pub mod transpose;
 mod wavefront;
 pub mod zero;
@@ -60,6 +61,7 @@ pub use softmax_gradient::SoftmaxGradient;
 pub use softmax_stats::SoftmaxStats;
 pub use softmax_xent::SoftmaxXent;
 pub use sparse_update::SparseUpdate;
+pub use states::StateLayout;
 pub use transpose::Transpose;
 pub use zero::Zero;
 

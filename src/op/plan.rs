@@ -1,6 +1,6 @@
 //! A plan: operations over named slots, pure data that can be printed, counted and compared.
 
-use super::{Op, Recipes, SparseUpdate};
+use super::{Op, Recipes, SparseUpdate, StateLayout};
 use crate::rng::threefry2x32;
 
 /// A slot of a plan.
@@ -328,8 +328,8 @@ pub struct Io {
     pub losses: Option<SlotId>,
     /// Scores of every symbol [T, B, V] (training turns them into their gradient).
     pub logits: Option<SlotId>,
-    /// The states of the recurrent layers.
-    pub states: Vec<SlotId>,
+    /// The states of the recurrent layers that go on from run to run.
+    pub states: Vec<StateLayout>,
     /// Gradients with respect to the initial states [S, B, H], by layer: a part of a slot.
     pub initial: Vec<Matrix>,
 }

@@ -86,7 +86,7 @@ impl Setup {
         let mut stream = Stream::new(11, Purpose::Check, 0);
         let parameters = (0..plan.arena).map(|_| 0.7 * stream.normal()).collect();
         let states = io.states.iter().map(|s| {
-            let len = plan.slot(*s).len();
+            let len = plan.slot(s.slot).len();
             (0..len).map(|_| 0.5 * stream.normal()).collect()
         });
         let states = states.collect();
@@ -111,8 +111,8 @@ impl Setup {
     fn loss(&mut self) -> Result<f64> {
         let slot = self.slots[0];
         self.cpu.write(slot).copy_from_slice(&self.parameters);
-        for (slot, values) in self.plan.io.states.iter().zip(&self.states) {
-            self.cpu.write(*slot).copy_from_slice(values);
+        for (layout, values) in self.plan.io.states.iter().zip(&self.states) {
+            self.cpu.write(layout.slot).copy_from_slice(values);
         }
         let inputs = self.minibatch.inputs().reset(self.reset);
         let outcome = self.cpu.run(&inputs.draws([3, 4], 9).scale(self.scale))?;
@@ -198,10 +198,9 @@ impl Setup {
         match number {
             Coordinate::Parameter(at) => &mut self.parameters[at],
             Coordinate::State(layer, i) => {
-                // The initial states lie in the last step of the states' slots [S, T+1, B, H].
-                let shape = &self.plan.slot(self.plan.io.states[layer]).shape;
-                let (steps, plane) = (shape[1], shape[2] * shape[3]);
-                let at = (i / plane * steps + steps - 1) * plane + i % plane;
+                // The states that a run begins with lie behind the last step of the run before.
+                let last = self.plan.io.states[layer].last();
+                let at = last.offset + i / last.cols * last.stride + i % last.cols;
                 &mut self.states[layer][at]
             }
         }
@@ -289,7 +288,7 @@ impl Setup {
         let reset = self.reset;
         let carried = gradients.initial.iter().filter(|_| !reset);
         for (layer, initial) in carried.enumerate() {
-            let name = format!("initial {}", plan.slot(plan.io.states[layer]).name);
+            let name = format!("initial {}", plan.slot(plan.io.states[layer].slot).name);
             for (i, got) in initial.iter().enumerate() {
                 slopes.push(self.slope(&name, i, Coordinate::State(layer, i), *got)?);
             }

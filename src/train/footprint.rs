@@ -69,21 +69,10 @@ impl Footprint {
             slots.map(|s| s.bytes()).sum()
         };
         let (weights, optimizer) = (of(&[Role::Parameters]), of(&[Role::Optimizer]));
-        let last_states: u64 = plan
-            .io
-            .states
-            .iter()
-            .map(|slot| {
-                let shape = &plan.slot(*slot).shape;
-                4 * (shape[0] * shape[2] * shape[3]) as u64
-            })
-            .sum();
+        let states = plan.io.states.iter();
+        let last_states: u64 = states.clone().map(|s| 4 * s.step_len() as u64).sum();
         // Reading a layer's last states back takes a copy of all its steps, before there is a checkpoint.
-        let all_states = plan
-            .io
-            .states
-            .iter()
-            .map(|slot| 4 * plan.slot(*slot).len() as u64);
+        let all_states = states.map(|s| 4 * plan.slot(s.slot).len() as u64);
         let reading = weights + optimizer + all_states.max().unwrap_or(0);
         let writing = COPIES * (weights + optimizer + last_states);
         let (evaluation, sampling) = (job.evaluation_plan(), job.sampling_plans());

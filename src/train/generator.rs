@@ -137,9 +137,9 @@ impl Generator {
                 states.len()
             )));
         }
-        for (slot, last) in plan.io.states.iter().zip(states) {
-            let all = state::at_last_step(&plan, *slot, last)?;
-            self.engine.write(*slot, &all).await?;
+        for (layout, last) in plan.io.states.iter().zip(states) {
+            let all = state::at_last_step(&plan, layout, last)?;
+            self.engine.write(layout.slot, &all).await?;
         }
         self.fresh = false;
         Ok(())

@@ -15,7 +15,7 @@ use crate::cell::Cell;
 use crate::data::Vocabulary;
 use crate::error::{Error, Kind, Result};
 use crate::model;
-use crate::op::{LossScale, Plan, SlotId};
+use crate::op::{LossScale, Plan, StateLayout};
 
 /// The version of what is stored.
 const FORMAT: u32 = 2;
@@ -259,47 +259,22 @@ fn of_checkpoint(e: Error) -> Error {
     Error::new(Kind::Checkpoint, e.message)
 }
 
-/// The steps and the size of one step of a state slot [S, T+1, B, H]: shape without the steps, S, T and B * H.
-fn plane(plan: &Plan, slot: SlotId) -> (Vec<usize>, usize, usize, usize) {
-    let shape = &plan.slot(slot).shape;
-    let width = shape[2] * shape[3];
-    (
-        vec![shape[0], shape[2], shape[3]],
-        shape[0],
-        shape[1] - 1,
-        width,
-    )
-}
-
-/// The last step of a state slot's contents.
-pub fn last_step(plan: &Plan, slot: SlotId, all: &[f32]) -> Vec<f32> {
-    let (_, states, steps, width) = plane(plan, slot);
-    let plane = (steps + 1) * width;
-    (0..states)
-        .flat_map(|s| &all[s * plane + steps * width..(s + 1) * plane])
-        .copied()
-        .collect()
-}
-
 /// A state slot's contents, zero but for the last step.
 ///
 /// # Errors
 /// Internal for a state of another size.
-pub fn at_last_step(plan: &Plan, slot: SlotId, last: &[f32]) -> Result<Vec<f32>> {
-    let (shape, states, steps, width) = plane(plan, slot);
-    if last.len() != states * width {
+pub fn at_last_step(plan: &Plan, layout: &StateLayout, last: &[f32]) -> Result<Vec<f32>> {
+    let slot = plan.slot(layout.slot);
+    if last.len() != layout.step_len() {
         return Err(Error::internal(format!(
-            "{}: expected the last step {shape:?}, found {} elements",
-            plan.slot(slot).name,
+            "{}: expected the last step {:?}, found {} elements",
+            slot.name,
+            layout.step_shape(),
             last.len()
         )));
     }
-    let plane = (steps + 1) * width;
-    let mut all = vec![0.0; states * plane];
-    for s in 0..states {
-        all[s * plane + steps * width..(s + 1) * plane]
-            .copy_from_slice(&last[s * width..(s + 1) * width]);
-    }
+    let mut all = vec![0.0; slot.len()];
+    layout.write(layout.steps, last, &mut all);
     Ok(all)
 }
 
@@ -344,10 +319,8 @@ fn arena<'a>(
 impl State {
     /// The state of a run that begins with `parameters`.
     pub fn start(plan: &Plan, parameters: Vec<f32>, steps_per_epoch: u64, vocab: usize) -> State {
-        let states = plan.io.states.iter().map(|slot| {
-            let (_, states, _, width) = plane(plan, *slot);
-            vec![0.0; states * width]
-        });
+        let states = plan.io.states.iter();
+        let states = states.map(|layout| vec![0.0; layout.step_len()]);
         State {
             counters: Counters::start(steps_per_epoch, vocab),
             parameters,
@@ -373,10 +346,9 @@ impl State {
         for (slot, flat) in plan.io.optimizer.iter().zip(&self.optimizer) {
             add(&format!("{}.", plan.slot(*slot).name), flat);
         }
-        for (slot, last) in plan.io.states.iter().zip(&self.states) {
-            let (shape, ..) = plane(plan, *slot);
-            let tensor = StoredTensor::f32(shape, last.clone());
-            tensors.insert(plan.slot(*slot).name.clone(), tensor);
+        for (layout, last) in plan.io.states.iter().zip(&self.states) {
+            let tensor = StoredTensor::f32(layout.step_shape().to_vec(), last.clone());
+            tensors.insert(plan.slot(layout.slot).name.clone(), tensor);
         }
         if let Some(scaling) = &self.scaling {
             let tensor = StoredTensor::f32(vec![scaling.len()], scaling.clone());
@@ -415,9 +387,9 @@ impl State {
             optimizer.push(arena(plan, checkpoint, |name| name.strip_prefix(&prefix))?);
         }
         let mut states = Vec::new();
-        for slot in &plan.io.states {
-            let (shape, ..) = plane(plan, *slot);
-            states.push(checkpoint.f32(&plan.slot(*slot).name, &shape)?.to_vec());
+        for layout in &plan.io.states {
+            let name = &plan.slot(layout.slot).name;
+            states.push(checkpoint.f32(name, &layout.step_shape())?.to_vec());
         }
         let scaling = if checkpoint.tensors.contains_key(SCALING) {
             Some(checkpoint.f32(SCALING, &[LossScale::NUMBERS])?.to_vec())

@@ -110,9 +110,9 @@ impl Trainer {
         for (slot, values) in plan.io.optimizer.iter().zip(state.optimizer) {
             engine.put(*slot, values).await?;
         }
-        for (slot, last) in plan.io.states.iter().zip(&state.states) {
-            let all = state::at_last_step(&plan, *slot, last)?;
-            engine.write(*slot, &all).await?;
+        for (layout, last) in plan.io.states.iter().zip(&state.states) {
+            let all = state::at_last_step(&plan, layout, last)?;
+            engine.write(layout.slot, &all).await?;
         }
         if let Some(slot) = plan.io.scaling {
             let made = { state.counters.step }.saturating_sub(state.counters.skipped);
@@ -350,9 +350,9 @@ impl Trainer {
     async fn states(&mut self) -> Result<Vec<Vec<f32>>> {
         let plan = self.job.plan.clone();
         let mut states = Vec::new();
-        for slot in &plan.io.states {
-            let all = self.engine.read(*slot).await?;
-            states.push(state::last_step(&plan, *slot, &all));
+        for layout in &plan.io.states {
+            let all = self.engine.read(layout.slot).await?;
+            states.push(layout.read(layout.steps, &all));
         }
         Ok(states)
     }
