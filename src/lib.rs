@@ -1,31 +1,127 @@
 //! wgrnn: a training engine for recurrent networks, on any GPU that wgpu reaches and on CPUs.
 //!
-//! The tree, from the bottom up; imports run one way:
+//! A cell is its equations, a model is layers over values, a plan is the list of operations that both executors run. The
+//! smallest run from a program of your own:
+//!
+//! ```
+//! use std::sync::Arc;
+//! use wgrnn::cell::library;
+//! use wgrnn::data::{Tokens, VocabKind, Vocabulary};
+//! use wgrnn::exec::Device;
+//! use wgrnn::train::{Choice, Event, Generator, Job, Length, Settings, Trainer, spec};
+//!
+//! # fn main() -> wgrnn::Result<()> {
+//! # pollster::block_on(async {
+//! let text = "the cat sat on the mat. ".repeat(40);
+//! let vocabulary = Vocabulary::build(VocabKind::Char, text.as_bytes(), 1)?;
+//! let tokens = Tokens::from(vocabulary.encode(text.as_bytes())?);
+//!
+//! let settings = Settings { hidden: 24, seq_len: 16, batch: 4, lr: 0.02, ..Settings::default() };
+//! let model = spec(&settings, vec![library::builtin("gru")?], vocabulary.len());
+//! let job = Job::new(settings, model.clone(), Length::Steps(120), tokens, Tokens::from(vec![]))?;
+//! let start = job.start()?;
+//! let mut trainer = Trainer::new(Device::Cpu, job, start).await?; // or Device::open("gpu")
+//! let (mut losses, mut state) = (Vec::new(), None);
+//! loop {
+//!     match trainer.next(0.0, false).await? {
+//!         Event::Steps(steps) => losses.extend(steps.iter().map(|step| step.loss)),
+//!         Event::Save { state: saved, .. } => state = Some(saved),
+//!         Event::Finished => break,
+//!         Event::Evaluated { .. } | Event::Sample { .. } => {}
+//!     }
+//! }
+//! assert!(losses[losses.len() - 1] < losses[0] / 4.0); // nats per character
+//!
+//! let parameters = state.expect("a run ends with its state").parameters;
+//! let plan = Arc::new(Generator::plan(&model, 1)?);
+//! let mut generator = Generator::new(&Device::Cpu, plan, &parameters).await?;
+//! let mut sample = vocabulary.encode(b"the ")?;
+//! for token in sample.clone() { generator.advance(&[token]).await?; }
+//! for _ in 0..40 {
+//!     let next = generator.draw(&generator.scores().await?, &Choice::default())?;
+//!     sample.extend(&next);
+//!     generator.advance(&next).await?;
+//! }
+//! println!("{}", String::from_utf8_lossy(&vocabulary.decode(&sample)));
+//! # Ok(())
+//! # })
+//! # }
+//! ```
+//!
+//! # The tree
+//!
+//! From the bottom up; imports run one way, which `tests/layering.rs` asserts:
 //!
 //! | module | what is there |
 //! |---|---|
 //! | [`error`], [`rng`], [`paths`] | the one error type; random numbers as functions of counters; names of files as text |
 //! | [`cell`] | a cell's text -> graph -> derivative -> stages -> WGSL and CPU code |
 //! | [`op`] | the primitive operations, one file each: shapes, plain CPU code, cost; the [`op::Plan`] that lists them |
-//! | [`layer`] | embedding, recurrent, dropout, linear, loss: each writes its forward and backward operations into a plan |
+//! | [`layer`] | embedding, recurrent, dropout, linear, loss: each writes its operations into a plan, and on the tape how its gradients go back |
 //! | [`model`] | specification -> layers -> plan; how parameters start and how files name them |
 //! | [`exec`] | executors that replay a plan: [`exec::cpu`] in f32 and f64, [`exec::gpu`] on wgpu; [`exec::check`] compares them |
 //! | [`task`] | minibatches: what the host fills a plan's slots with, from tokens that were read or made up |
 //! | [`train`] | settings, schedules, the training loop, checkpoints, runs |
 //! | [`data`] | stands apart: texts, vocabularies, minibatches, the built-in corpus |
 //!
-//! The program in `src/main.rs` and `src/cli` is the only place that prints, blocks or reads arguments.
+//! The program in `src/main.rs` and `src/cli` is the only place that prints, blocks or reads arguments. Kernels lie in
+//! `shaders`, one for every kind of operation, cells in `assets/cells`.
 //!
 //! A minibatch's life: ids [T+1, B] go in; the plan's operations run in order, input projections first, one fused kernel per
 //! stage and step forward and backward, one product per weight after them; clipping and the optimiser run over flat arenas;
 //! the loss comes back late.
 //!
-//! A new operation is a file in `src/op` (its struct, its plain code, and [`op::Operation`]: above all the one list of its
+//! # Glossary
+//!
+//! | word | meaning |
+//! |---|---|
+//! | T, B, H, V, D | steps of a segment, sequences side by side, hidden size, symbols of the vocabulary, width of rows |
+//! | R | rows of packed sequences: the sum of their lengths |
+//! | slot, matrix | a named array of a plan ([`op::Slot`]); rows and columns within one ([`op::Matrix`]) |
+//! | axis | the steps of sequences that go side by side, and how a minibatch lays their rows out ([`layer::Axis`]) |
+//! | value, tape | what flows between layers; the record of how gradients go back ([`layer::Value`], [`layer::Builder::give`]) |
+//! | scan | a recurrent layer's steps, forward or backward ([`op::Scan`]) |
+//! | stage | the part of a cell's step between two products: one kernel ([`cell::Stage`]) |
+//! | input projection | the product of a layer's input, made for all steps before the scan |
+//! | gate | one variable of a cell that a product ends in; H columns of its weights |
+//! | adjoint, delta | the gradient with respect to a variable; that with respect to what a product made |
+//! | segment | T steps of a stream, the length of truncated BPTT; with recomputation, a part of them between checkpoints |
+//! | row count | how many rows of a matrix count in a run, where sequences are packed ([`op::RowCount`]) |
+//! | recipe, filling | what a slot that the host fills is made of ([`op::Recipes`]); its contents in a run ([`exec::Filling`]) |
+//! | arena | all parameters, gradients or optimiser values in one flat slot |
+//! | dispatch parameters | the few words that a kernel is given with a dispatch, such as the step |
+//! | tile | the sizes that kernels are made with for an adapter ([`exec::gpu::Tile`]) |
+//!
+//! # How to add a cell
+//!
+//! Write its equations into `assets/cells/NAME.cell` (the language: `assets/cells/LANGUAGE.md`) and name it in the list of
+//! `src/cell/library.rs`. Parameters, both passes, kernels, checks and its line in `wgrnn cells` follow. Every test over
+//! [`cell::library::names`] then covers it: finite differences, adapter against plain code, packed against alone. Write down
+//! where its figures come from: golden values (`tests/golden`) or an oracle (`tests/oracle`). A cell of one's own needs no
+//! change here: `--cell my.cell`.
+//!
+//! # How to add an operation
+//!
+//! A file in `src/op` (its struct, its plain code, and [`op::Operation`]: above all the one list of its
 //! [operands](op::Operand), from which what it reads, writes, counts, holds in half precision and can accumulate follow), a
 //! shader of the same name, a line in the list of `src/op/mod.rs`, and a line in each dispatch: `src/exec/cpu/execute.rs`,
 //! and `src/exec/gpu/lower.rs` and `split.rs` with the kernel's constants in `operation.rs`. What is forgotten of these does
 //! not compile; a kernel that binds what the list does not name is refused when it is made, and `tests/wgsl.rs` wants a snapshot
 //! of every kind.
+//!
+//! # How to add a layer
+//!
+//! A file in `src/layer` with a function that takes the [`layer::Builder`] and [values](layer::Value), declares parameters
+//! ([`layer::Builder::parameter`]; their order is part of a model, as initial values are drawn by place), pushes forward
+//! operations, and returns [`layer::Builder::made_rows`] with a closure that is given the output's gradient, pushes the
+//! backward operations and gives each input its gradient. Gradients of several users add up by themselves. Where a model
+//! uses it: `src/model/stack.rs` or `head.rs`. `tests/gradients.rs` compares every gradient with finite differences in f64.
+//!
+//! # How to add a setting
+//!
+//! A line in the list of `src/train/settings/mod.rs`: its type, its default, and in its comment the help. File, flag, errors
+//! and `--help` follow. Its range stands in `settings/check.rs`, whether a resumed run may change it in `src/cli/resume.rs`,
+//! what it means in `src/train/build.rs`.
 #![warn(missing_docs)]
 
 pub mod cell;

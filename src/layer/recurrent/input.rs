@@ -1,6 +1,6 @@
 //! How the input projection is made ahead of the time loop, and how its gradient goes back.
 
-use super::{Built, Recurrent, Run, Way};
+use super::{Built, Recurrent, Run, Table, Way};
 use crate::error::Result;
 use crate::layer::{Builder, Param, Signal, Value};
 use crate::op::scan::InputProjection;
@@ -44,17 +44,19 @@ impl Recurrent {
                 let vocab = embedding.value.rows;
                 let table = builder.scratch(format!("table.{label}"), vocab, cols);
                 builder.push(product(embedding.value, table));
-                let grad = builder
-                    .training
-                    .then(|| builder.scratch(format!("d.table.{label}"), vocab, cols));
-                (
-                    Way::Table {
-                        ids,
-                        embedding,
-                        grad,
-                    },
-                    InputProjection::Table { table, ids },
-                )
+                // Without a backward pass nothing is ever written there.
+                let name = format!("d.table.{label}");
+                let grad = if builder.training {
+                    builder.scratch(name, vocab, cols)
+                } else {
+                    table
+                };
+                let way = Way::Table(Table {
+                    ids,
+                    embedding,
+                    grad,
+                });
+                (way, InputProjection::Table { table, ids })
             }
             Signal::Embedded { .. } | Signal::Rows(_) => {
                 // One-hot ids were handled above, so there are rows.
@@ -65,92 +67,65 @@ impl Recurrent {
                     None => builder.activation(axis, format!("input_projection.{label}"), cols),
                 };
                 builder.push(product(rows, c));
-                (Way::Rows(input), InputProjection::Rows(c))
+                (Way::Rows(input, rows), InputProjection::Rows(c))
             }
         })
     }
 
-    /// The gradient of the weight of the input, and with respect to the input; nothing where a cell has none.
-    pub(super) fn input_backward(
-        &self,
-        builder: &mut Builder,
-        built: &Built,
-        delta: Matrix,
-    ) -> Option<()> {
-        let (h, label) = (self.hidden, &self.label);
-        let product = match (self.cell.input_source(), built.way) {
-            (Some(source), Some(way)) => {
-                Some((self.source_runs(source), built.weights[source], way))
-            }
-            _ => None,
-        };
-        let blocks = |run: &Run| delta.columns(run.delta * h, run.len * h);
-        let axis = builder.axis(built.input);
-        let below = match &product {
-            Some((runs, weight, Way::Weight { ids })) => {
-                for run in runs {
-                    let into = weight.grad.columns(run.block * h, run.len * h);
-                    builder.scatter(
-                        (axis, *ids),
-                        format!("weight_ih.{label}.backward"),
-                        blocks(run),
-                        into,
-                    );
+    /// The gradient of the weight of the input, and with respect to the input.
+    pub(super) fn input_backward(&self, builder: &mut Builder, built: &Built, delta: Matrix) {
+        let (h, label, axis) = (self.hidden, &self.label, builder.axis(built.input));
+        let source = self.cell.input_source();
+        let runs = source.map_or(Vec::new(), |source| self.source_runs(source));
+        let weight = source.map(|source| built.weights[source]);
+        // A block's deltas, and its columns of the weight.
+        let deltas = |run: &Run| delta.columns(run.delta * h, run.len * h);
+        let columns = |m: Matrix, run: &Run| m.columns(run.block * h, run.len * h);
+        match (built.way, weight) {
+            (Way::Weight { ids }, Some(weight)) => {
+                for run in &runs {
+                    let name = format!("weight_ih.{label}.backward");
+                    let into = columns(weight.grad, run);
+                    builder.scatter((axis, ids), name, deltas(run), into);
                 }
-                return None;
             }
-            Some((
-                runs,
-                weight,
-                Way::Table {
-                    ids,
-                    embedding,
-                    grad,
-                },
-            )) => {
-                let grad = (*grad)?;
-                for run in runs {
-                    let into = grad.columns(run.block * h, run.len * h);
-                    builder.scatter(
-                        (axis, *ids),
-                        format!("table.{label}.backward"),
-                        blocks(run),
-                        into,
-                    );
+            (Way::Table(table), Some(weight)) => {
+                for run in &runs {
+                    let name = format!("table.{label}.backward");
+                    let into = columns(table.grad, run);
+                    builder.scatter((axis, table.ids), name, deltas(run), into);
                 }
-                self.product_backward(builder, embedding.value, grad, *weight, embedding.grad);
-                return None;
+                let Param { value, grad } = table.embedding;
+                self.product_backward(builder, value, table.grad, weight, grad);
             }
-            Some((_, _, Way::Rows(below))) => *below,
-            None => built.raw?,
-        };
-        let rows = builder.rows(below).ok()?;
-        let input = builder.activation(axis, format!("d.input.{label}"), rows.cols);
-        let mut accumulate = false;
-        if let Some((runs, weight, _)) = &product {
-            for run in runs {
-                let part = weight.columns(run.block * h, run.len * h);
-                self.weight_backward(builder, "weight_ih", rows, blocks(run), part.grad);
-                builder.push(Op::MatMul(MatMul {
-                    name: format!("input.{label}.backward"),
-                    a: blocks(run),
-                    b: part.value,
-                    c: input,
-                    transpose_a: false,
-                    transpose_b: true,
-                    bias: None,
-                    accumulate,
-                }));
-                accumulate = true;
+            (Way::Rows(value, rows), weight) => {
+                let input = builder.activation(axis, format!("d.input.{label}"), rows.cols);
+                let mut accumulate = false;
+                for (run, weight) in runs.iter().zip(weight.into_iter().cycle()) {
+                    let into = columns(weight.grad, run);
+                    self.weight_backward(builder, "weight_ih", rows, deltas(run), into);
+                    builder.push(Op::MatMul(MatMul {
+                        name: format!("input.{label}.backward"),
+                        a: deltas(run),
+                        b: columns(weight.value, run),
+                        c: input,
+                        transpose_a: false,
+                        transpose_b: true,
+                        bias: None,
+                        accumulate,
+                    }));
+                    accumulate = true;
+                }
+                if let Some(elementwise) = self.compiled.input_delta {
+                    let from = delta.columns(elementwise * h, h);
+                    let name = format!("input.{label}.elementwise.backward");
+                    builder.add(name, from, input, accumulate);
+                }
+                builder.give(value, input);
             }
+            // A cell that reads nothing sends nothing; a table is made by a product.
+            (Way::Nothing, _) | (Way::Weight { .. } | Way::Table(_), None) => {}
         }
-        if let Some(elementwise) = self.compiled.input_delta {
-            let from = delta.columns(elementwise * h, h);
-            let name = format!("input.{label}.elementwise.backward");
-            builder.add(name, from, input, accumulate);
-        }
-        builder.give(below, input);
-        Some(())
     }
 
     /// dW = A^T D and dA = D W^T for the product of a whole table.
