@@ -326,12 +326,15 @@ impl<'a> Lowering<'a> {
                 lanes: lanes.clone(),
             }
         });
+        let variables = self.program.definitions.iter();
+        let variables = variables.map(|d| (d.name.clone(), made[d.name.as_str()]));
         Ok(Cell {
             name: self.cell.to_string(),
             text: text.to_string(),
             states: self.program.states.iter().map(|s| s.0.clone()).collect(),
             output,
             new_states,
+            variables: variables.collect(),
             sources: sources.collect(),
             lanes: self.lanes.clone(),
             vectors: self.vectors.clone(),
