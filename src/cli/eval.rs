@@ -6,7 +6,7 @@ use clap::{Arg, ArgMatches, Command, value_parser};
 use pollster::block_on;
 use serde_json::json;
 use wgrnn::data::{Body, Source, Vocabulary};
-use wgrnn::train::{Dynamic, Evaluation, Evaluator, Learner, Unknown, state};
+use wgrnn::train::{Dynamic, Evaluation, Evaluator, Learner, state};
 use wgrnn::{Error, Result};
 
 use super::load::Loaded;
@@ -72,10 +72,10 @@ pub fn run(m: &ArgMatches) -> Result<()> {
     let corpus = text::open(&Source::Files(files), None)?;
     let vocabulary = &loaded.saved.about.vocabulary;
     let body = text::body(&corpus, vocabulary, &loaded.settings)?;
+    let strange = Strange::of(vocabulary, &body)?;
     if let Some(lr) = m.get_one::<f64>("dynamic") {
-        let mut found = dynamic(m, &loaded, *lr, &body)?;
-        found.unknown = unknown(vocabulary, &body)?;
-        return report(m, &loaded, &found, &corpus.name);
+        let found = dynamic(m, &loaded, *lr, &body)?;
+        return report(m, &loaded, &found, &strange, &corpus.name);
     }
     let batch = m.get_one::<u64>("batch").map_or(32, |b| *b as usize);
     let mut evaluator = Evaluator::new(&loaded.spec, body, batch)?.apart(vocabulary.unknown_id());
@@ -84,7 +84,7 @@ pub fn run(m: &ArgMatches) -> Result<()> {
     let parameters = state::weights(&plan, &loaded.checkpoint).map_err(|e| loaded.named(e))?;
     let device = flags::open_device(m)?;
     let found = block_on(evaluator.run(&device, &parameters))?;
-    report(m, &loaded, &found, &corpus.name)
+    report(m, &loaded, &found, &strange, &corpus.name)
 }
 
 /// The model's loss while it learns from the text.
@@ -140,38 +140,42 @@ fn dynamic(m: &ArgMatches, loaded: &Loaded, lr: f64, body: &Body) -> Result<Eval
     })
 }
 
-/// How many predictions of a stream are of its vocabulary's unknown symbol.
-fn unknown(vocabulary: &Vocabulary, body: &Body) -> Result<Option<Unknown>> {
-    let (Some(id), Body::Stream(tokens)) = (vocabulary.unknown_id(), body) else {
-        return Ok(None);
-    };
-    let mut count = 0;
-    // The first token is given.
-    for from in (1..tokens.len()).step_by(TOKENS) {
-        let ids = tokens.get(from..tokens.len().min(from + TOKENS))?;
-        count += ids.iter().filter(|found| **found == id).count();
-    }
-    Ok(Some(Unknown {
-        count,
-        known_nats: None,
-    }))
+/// How much of a text its vocabulary does not know.
+pub struct Strange {
+    /// Symbols of the text that are unknown.
+    pub unknown: u64,
+    /// All of its symbols.
+    pub symbols: u64,
 }
 
-/// Tokens that are looked at together.
-const TOKENS: usize = 1 << 16;
+impl Strange {
+    /// Counts the symbols of `body`; where no symbol stands for unknown ones, all are known.
+    pub fn of(vocabulary: &Vocabulary, body: &Body) -> Result<Strange> {
+        let unknown = vocabulary.unknown_id().map(|id| body.count(id));
+        Ok(Strange {
+            unknown: unknown.transpose()?.unwrap_or(0),
+            symbols: body.symbols(),
+        })
+    }
+
+    /// The part of all symbols that is unknown, in [0, 1].
+    pub fn share(&self) -> f64 {
+        self.unknown as f64 / self.symbols.max(1) as f64
+    }
+}
 
 /// From this share of unknown symbols on, a loss says little about the text.
-const MUCH_UNKNOWN: f64 = 0.01;
+pub const MUCH_UNKNOWN: f64 = 0.01;
 
-fn report(m: &ArgMatches, loaded: &Loaded, found: &Evaluation, text: &str) -> Result<()> {
-    let vocabulary = &loaded.saved.about.vocabulary;
-    let unit = vocabulary.unit();
-    // Where no symbol stands for unknown ones, all are known.
-    let unknown = found.unknown.unwrap_or(Unknown {
-        count: 0,
-        known_nats: Some(found.nats),
-    });
-    let share = unknown.share(found.count);
+fn report(
+    m: &ArgMatches,
+    loaded: &Loaded,
+    found: &Evaluation,
+    strange: &Strange,
+    text: &str,
+) -> Result<()> {
+    let unit = loaded.saved.about.vocabulary.unit();
+    let share = strange.share();
     let percent = format!("{:.1}%", 100.0 * share);
     if share >= MUCH_UNKNOWN {
         out::note(&format!(
@@ -179,15 +183,20 @@ fn report(m: &ArgMatches, loaded: &Loaded, found: &Evaluation, text: &str) -> Re
              that they are easy to guess, not the text"
         ));
     }
-    let known = unknown.known_nats;
+    let known = match found.unknown {
+        Some(unknown) => unknown.known_nats,
+        None => (strange.unknown == 0).then_some(found.nats),
+    };
     if m.get_flag("json") {
         return out::json(&json!({
             "nats": found.nats,
             "bits": found.bits,
             "perplexity": found.perplexity,
             "count": found.count,
-            "unknown": unknown.count,
+            "symbols": strange.symbols,
+            "unknown": strange.unknown,
             "unknown_share": share,
+            "unknown_predictions": found.unknown.map(|unknown| unknown.count),
             "known_nats": known,
             "known_perplexity": known.map(f64::exp),
             "step": loaded.saved.counters.step,
@@ -196,18 +205,22 @@ fn report(m: &ArgMatches, loaded: &Loaded, found: &Evaluation, text: &str) -> Re
             "unit": unit,
         }));
     }
-    let warned = match unknown.count {
+    let warned = match strange.unknown {
         0 => String::new(),
-        _ if share >= MUCH_UNKNOWN => format!(", {percent} of them <unk>: not comparable"),
-        _ => format!(", {percent} of them <unk>"),
+        _ if share >= MUCH_UNKNOWN => {
+            format!("; {percent} of the text's {unit}s are <unk>: not comparable")
+        }
+        _ => format!("; {percent} of the text's {unit}s are <unk>"),
     };
     out::line(&format!(
         "{:.5} nats/{unit}, {:.5} bits/{unit}, perplexity {:.4} over {} predictions{warned} (step {})",
         found.nats, found.bits, found.perplexity, found.count, loaded.saved.counters.step
     ))?;
-    if let (Some(nats), true) = (known, unknown.count > 0) {
+    if let Some(unknown) = found.unknown.filter(|unknown| unknown.count > 0)
+        && let Some(nats) = unknown.known_nats
+    {
         out::line(&format!(
-            "over the {} known {unit}s alone: {nats:.5} nats/{unit}, perplexity {:.4}",
+            "over the {} predictions of known {unit}s alone: {nats:.5} nats/{unit}, perplexity {:.4}",
             found.count - unknown.count,
             nats.exp()
         ))?;

@@ -10,6 +10,7 @@ use wgrnn::train::settings::pairs;
 use wgrnn::train::{Settings, Text};
 use wgrnn::{Error, Result};
 
+use super::eval::{MUCH_UNKNOWN, Strange};
 use super::{losses, out};
 
 /// The built-in corpus that `train` takes without a file: always the same, whatever the run's seed.
@@ -154,22 +155,24 @@ pub fn check_validation(source: &Source, settings: &Settings) -> Result<()> {
 fn validation_body(corpus: &Corpus, vocabulary: &Vocabulary, settings: &Settings) -> Result<Body> {
     let body = body(corpus, vocabulary, settings)
         .map_err(|e| Error::new(e.kind, format!("--valid: {}", e.message)))?;
-    let predictions = body.predictions();
-    if predictions == 0 {
+    if body.predictions() == 0 {
         let name = &corpus.name;
         return Err(Error::data(format!(
             "--valid: {name}: expected two tokens or more, found nothing to predict"
         )));
     }
-    if let Some(unknown) = vocabulary.unknown_id() {
-        let count = body.count(unknown)?;
-        if count > 0 {
-            out::note(&format!(
-                "{}: {count} of {predictions} {}s ({:.2}%) are unknown to the training text's vocabulary",
-                corpus.name,
-                vocabulary.unit(),
-                100.0 * count as f64 / predictions as f64
-            ));
+    let strange = Strange::of(vocabulary, &body)?;
+    if strange.unknown > 0 {
+        let (unknown, all, unit) = (strange.unknown, strange.symbols, vocabulary.unit());
+        let text = format!(
+            "{}: {unknown} of {all} {unit}s ({:.2}%) are unknown to the training text's vocabulary",
+            corpus.name,
+            100.0 * strange.share()
+        );
+        if strange.share() >= MUCH_UNKNOWN {
+            out::note(&format!("warning: {text}"));
+        } else {
+            out::remark(&text);
         }
     }
     Ok(body)
@@ -199,7 +202,7 @@ pub fn body(corpus: &Corpus, vocabulary: &Vocabulary, settings: &Settings) -> Re
         ),
     ] {
         if count > 0 {
-            out::note(&format!("{}: {count} lines {what}", corpus.name));
+            out::remark(&format!("{}: {count} lines {what}", corpus.name));
         }
     }
     Ok(body)

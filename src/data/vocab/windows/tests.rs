@@ -248,8 +248,9 @@ fn ids_are_those_of_the_whole_text() {
         let pieces = cut_small(&json, SMALL);
         let want = whole(&json, &text);
         for block in [7, 400, 10_000] {
-            let (ids, early, _) = in_blocks(&pieces, &text, block).unwrap();
+            let (ids, early, lost) = in_blocks(&pieces, &text, block).unwrap();
             assert_eq!(ids, want, "{name}, blocks of {block}");
+            assert_eq!(lost.uncut, 0, "{name}");
             // So that it is cut at all.
             assert!(early > want.len() / 2, "{name}: {early} of {}", want.len());
         }
@@ -348,8 +349,9 @@ fn what_cannot_be_cut_is_whole_or_refused() {
         limit: 1000,
         ..SMALL
     };
-    let (ids, early, _) = in_blocks(&cut_small(&json, SMALL), &text, 300).unwrap();
+    let (ids, early, lost) = in_blocks(&cut_small(&json, SMALL), &text, 300).unwrap();
     assert_eq!((ids, early), (whole(&json, &text), 0));
+    assert_eq!(lost.uncut, text.len() as u64);
     let e = in_blocks(&cut_small(&json, cutting), &text, 300).unwrap_err();
     assert_eq!(e.kind, Kind::Data);
     assert!(e.message.contains("cannot be cut"), "{e}");
