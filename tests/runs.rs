@@ -4,6 +4,7 @@
 mod room;
 
 use std::fs;
+use std::io::Write;
 
 use serde_json::Value;
 
@@ -103,6 +104,41 @@ fn a_validation_text_of_its_own_is_what_eval_measures() {
         &["w.txt", "validation text", "BLAKE3"],
     );
     room.refuses("train --resume r --steps 9 --val 0.1", 2, &["--val"]);
+}
+
+#[test]
+fn a_validation_text_may_be_compressed_and_of_sub_words() {
+    let room = Room::new();
+    other(&room, "v.txt", 0, 700);
+    other(&room, "w.txt", 900, 1300);
+    let bytes = |name: &str| fs::read(room.at(name)).unwrap();
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(&bytes("v.txt")).unwrap();
+    fs::write(room.at("v.gz"), gzip.finish().unwrap()).unwrap();
+    let level = ruzstd::encoding::CompressionLevel::Fastest;
+    let zstd = ruzstd::encoding::compress_to_vec(&bytes("w.txt")[..], level);
+    fs::write(room.at("w.zst"), zstd).unwrap();
+    let pieces = cfg!(feature = "subwords").then_some(("p", "--vocab bpe --max-vocab 270"));
+    for (run, more) in [("r", ""), ("l", "--lines")].into_iter().chain(pieces) {
+        let train = format!("train a.txt {TINY} {more} --valid v.gz w.zst");
+        room.ok(&format!("{train} --plan"));
+        room.ok(&format!("{train} --steps 4 --eval-every 2 -q --out {run}"));
+        room.ok(&format!("train --resume {run} --steps 6 -q"));
+        let lines = metrics(&room, run);
+        let best = lines.iter().rfind(|l| l["best"] == true).unwrap();
+        for files in ["v.gz w.zst", "v.txt w.txt"] {
+            let found = room.ok(&format!("eval {run} {files} --json"));
+            let found: Value = serde_json::from_str(&found).unwrap();
+            assert_eq!(found["nats"], best["validation"], "{run}: {files}");
+        }
+    }
+    let cut = &bytes("v.gz")[..40];
+    fs::write(room.at("cut.gz"), cut).unwrap();
+    room.refuses(
+        "train a.txt --valid cut.gz",
+        3,
+        &["--valid", "cut.gz", "cut short"],
+    );
 }
 
 #[test]
