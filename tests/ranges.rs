@@ -275,11 +275,19 @@ fn beside(what: &str, spec: &Spec, is: impl Fn(&Op) -> bool) {
     }
 }
 
+/// So that the embedded input is rows of the window.
+fn dropped_input() -> Drops {
+    Drops {
+        input: 0.3,
+        ..Drops::default()
+    }
+}
+
 #[test]
 fn dropout_of_every_step_in_parts_has_the_masks_of_the_whole() {
     let spec = Spec {
-        dropout: 0.3,
-        ..spec("rnn", 32, 2, 0)
+        drops: dropped_input(),
+        ..spec("rnn", 32, 1, 32)
     };
     beside("dropout", &spec, |op| matches!(op, Op::Dropout(_)));
 }
@@ -301,7 +309,8 @@ fn positions_in_the_reverse_order_are_copied_in_parts() {
 fn products_of_counted_rows_are_cut_by_these_rows() {
     let packed = Spec {
         packed: 500,
-        ..spec("rnn", 32, 2, 0)
+        drops: dropped_input(),
+        ..spec("rnn", 32, 1, 32)
     };
     let counted = |op: &Op| matches!(op, Op::MatMul(op) if op.c.row_count.is_some());
     beside("packed", &packed, counted);
