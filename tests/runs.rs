@@ -237,6 +237,8 @@ fn losses_beyond_belief_end_a_run_with_6() {
         ("sgd", "--optimizer sgd --lr 3000 --steps 60 --save-every 5"),
         ("short", "--lr 1000 --steps 3 --save-every 1"),
         ("one", "--lr 1000 --steps 1"),
+        // By the losses of the training alone.
+        ("blind", "--val 0 --lr 1000 --steps 60 --save-every 5"),
     ] {
         let args = format!("train a.txt {TINY} -q --out {run} {flags}");
         let failed = room.run(&args);
