@@ -581,9 +581,11 @@ fn outputs_are_stable_for_scripts() {
         "nats",
         "perplexity",
         "step",
+        "symbols",
         "text",
         "unit",
         "unknown",
+        "unknown_predictions",
         "unknown_share",
     ];
     assert_eq!(keys(&eval), want);

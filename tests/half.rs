@@ -5,7 +5,7 @@ mod sandbox;
 
 use std::sync::Arc;
 
-use common::pairs::parameters;
+use common::pairs::{clipped_both, parameters};
 use common::{device, inputs, lacks, tokens};
 use pollster::block_on;
 use sandbox::{Sandbox, TINY, injected};
@@ -573,4 +573,14 @@ fn a_short_run_ends_at_the_loss_of_f32() {
     assert!(wide < first - 1.0, "{wide} after {first}");
     // Two runs of f32 from other seeds differ by more.
     assert!((wide - half).abs() < 0.05, "{wide} {half}");
+}
+
+/// The value comes first, of gradients that have a factor on the device.
+#[test]
+fn both_clips_cut_gradients_with_a_factor_as_the_plain_code_does() {
+    if lacks("half") {
+        return;
+    }
+    let of = |plan: &Plan| plan.io.gradients.unwrap();
+    clipped_both(&device(), &spec("lstm", 13, 1, 5), ADAM, of);
 }

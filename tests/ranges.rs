@@ -12,7 +12,7 @@ use wgrnn::exec::check::Twins;
 use wgrnn::exec::gpu::{Device, Gpu, Tile};
 use wgrnn::model::Connections;
 use wgrnn::model::{Dims, Drops, Mode, Spec, Unroll};
-use wgrnn::op::Plan;
+use wgrnn::op::{Matrix, Op, Plan};
 
 const DIMS: Dims = Dims {
     steps: 64,
@@ -45,7 +45,10 @@ fn binding(plan: &Plan, parts: u64) -> u64 {
     let slots = plan.slots.iter().filter(|s| of_scans(&s.name));
     let largest = slots.map(|s| s.bytes()).max().unwrap();
     let whole = [plan.io.logits, plan.io.gradients].map(|s| plan.slot(s.unwrap()).bytes());
-    let binding = whole.into_iter().fold(largest / parts, u64::max);
+    // Vectors of four are bound whole.
+    let binding = { whole.into_iter() }
+        .fold(largest / parts, u64::max)
+        .next_multiple_of(16);
     assert!(2 * binding <= largest, "{binding} of {largest}");
     binding
 }
@@ -157,12 +160,17 @@ fn both_directions_and_layers_without_a_memory_in_ranges_change_no_bit() {
 #[test]
 fn packed_rows_in_ranges_change_no_bit() {
     let tiles = tiles(&device());
-    for (cell, hidden, rows) in [("lstm", 8, 163), ("gru-cho", 9, 187), ("mut1", 8, 256)] {
+    // Without noise products are of the next step's deltas, with it of this step's.
+    for (cell, hidden, rows, recurrent) in [
+        ("lstm", 8, 163, 0.0),
+        ("gru-cho", 9, 187, 0.25),
+        ("mut1", 8, 256, 0.25),
+    ] {
         let spec = Spec {
             packed: rows,
             learn_initial: true,
             noise: Noise {
-                recurrent: 0.25,
+                recurrent,
                 ..Noise::default()
             },
             dropout: 0.3,
@@ -248,4 +256,70 @@ fn a_step_that_no_binding_holds_is_refused_by_name() {
     assert_eq!(error.kind, wgrnn::Kind::Device, "{error}");
     let named = error.message.contains("state.l0 [") && error.message.contains("at most 15000");
     assert!(named, "{error}");
+}
+
+/// Every operation beside the plain code where a binding holds no more than it must, all scores and all gradients; of the
+/// kind `is` there are some whose rows are more than that.
+#[track_caller]
+fn beside(what: &str, spec: &Spec, is: impl Fn(&Op) -> bool) {
+    let dims = Dims {
+        steps: 32,
+        batch: 16,
+    };
+    let plan = Arc::new(spec.plan(dims, Mode::Gradients).unwrap());
+    let whole = [plan.io.logits, plan.io.gradients].map(|s| plan.slot(s.unwrap()).bytes());
+    let binding = whole.into_iter().fold(0, u64::max);
+    let mut cut = plan.ops.iter().filter(|op| is(op));
+    let large = |m: &Matrix| 4 * (m.rows * m.cols) as u64 > 2 * binding;
+    assert!(
+        cut.any(|op| op.writes().iter().any(large)),
+        "{what}: nothing is cut"
+    );
+    let gpu = Gpu::with_binding(device(), plan.clone(), &Tile::SOFTWARE, binding);
+    let mut twins = Twins::new(block_on(gpu).unwrap(), &parameters(&plan)).unwrap();
+    let batch = Batch::new(&plan, 1, true);
+    for row in block_on(twins.operations(&batch.inputs())).unwrap() {
+        assert!(row.passed(), "{what}: {}", row.fault());
+    }
+}
+
+/// So that the embedded input is rows of the window.
+fn dropped_input() -> Drops {
+    Drops {
+        input: 0.3,
+        ..Drops::default()
+    }
+}
+
+#[test]
+fn dropout_of_every_step_in_parts_has_the_masks_of_the_whole() {
+    let spec = Spec {
+        drops: dropped_input(),
+        ..spec("rnn", 32, 1, 32)
+    };
+    beside("dropout", &spec, |op| matches!(op, Op::Dropout(_)));
+}
+
+#[test]
+fn positions_in_the_reverse_order_are_copied_in_parts() {
+    let both = Spec {
+        bidirectional: true,
+        ..spec("rnn", 32, 1, 0)
+    };
+    beside(
+        "both",
+        &both,
+        |op| matches!(op, Op::Add(add) if add.flip.is_some()),
+    );
+}
+
+#[test]
+fn products_of_counted_rows_are_cut_by_these_rows() {
+    let packed = Spec {
+        packed: 500,
+        drops: dropped_input(),
+        ..spec("rnn", 32, 1, 32)
+    };
+    let counted = |op: &Op| matches!(op, Op::MatMul(op) if op.c.row_count.is_some());
+    beside("packed", &packed, counted);
 }

@@ -4,6 +4,7 @@
 mod sandbox;
 
 use std::fs;
+use std::io::Write;
 
 use serde_json::Value;
 
@@ -106,6 +107,41 @@ fn a_validation_text_of_its_own_is_what_eval_measures() {
 }
 
 #[test]
+fn a_validation_text_may_be_compressed_and_of_sub_words() {
+    let sandbox = Sandbox::new();
+    other(&sandbox, "v.txt", 0, 700);
+    other(&sandbox, "w.txt", 900, 1300);
+    let bytes = |name: &str| fs::read(sandbox.at(name)).unwrap();
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(&bytes("v.txt")).unwrap();
+    fs::write(sandbox.at("v.gz"), gzip.finish().unwrap()).unwrap();
+    let level = ruzstd::encoding::CompressionLevel::Fastest;
+    let zstd = ruzstd::encoding::compress_to_vec(&bytes("w.txt")[..], level);
+    fs::write(sandbox.at("w.zst"), zstd).unwrap();
+    let pieces = cfg!(feature = "subwords").then_some(("p", "--vocab bpe --max-vocab 270"));
+    for (run, more) in [("r", ""), ("l", "--lines")].into_iter().chain(pieces) {
+        let train = format!("train a.txt {TINY} {more} --valid v.gz w.zst");
+        sandbox.ok(&format!("{train} --plan"));
+        sandbox.ok(&format!("{train} --steps 4 --eval-every 2 -q --out {run}"));
+        sandbox.ok(&format!("train --resume {run} --steps 6 -q"));
+        let lines = metrics(&sandbox, run);
+        let best = lines.iter().rfind(|l| l["best"] == true).unwrap();
+        for files in ["v.gz w.zst", "v.txt w.txt"] {
+            let found = sandbox.ok(&format!("eval {run} {files} --json"));
+            let found: Value = serde_json::from_str(&found).unwrap();
+            assert_eq!(found["nats"], best["validation"], "{run}: {files}");
+        }
+    }
+    let cut = &bytes("v.gz")[..40];
+    fs::write(sandbox.at("cut.gz"), cut).unwrap();
+    sandbox.refuses(
+        "train a.txt --valid cut.gz",
+        3,
+        &["--valid", "cut.gz", "cut short"],
+    );
+}
+
+#[test]
 fn validation_texts_that_cannot_be_are_refused() {
     let sandbox = Sandbox::new();
     fs::write(sandbox.at("one.txt"), "a").unwrap();
@@ -201,6 +237,8 @@ fn losses_beyond_belief_end_a_run_with_6() {
         ("sgd", "--optimizer sgd --lr 3000 --steps 60 --save-every 5"),
         ("short", "--lr 1000 --steps 3 --save-every 1"),
         ("one", "--lr 1000 --steps 1"),
+        // By the losses of the training alone.
+        ("blind", "--val 0 --lr 1000 --steps 60 --save-every 5"),
     ] {
         let args = format!("train a.txt {TINY} -q --out {run} {flags}");
         let failed = sandbox.run(&args);

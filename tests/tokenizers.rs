@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use sandbox::{Sandbox, TINY};
 
+#[cfg(feature = "subwords")]
 const LINE: &str = "The cat sat\non a mat.\n";
 
 /// One of sentence pieces: `▁` stands for a space, and for one before the text.
@@ -97,10 +98,15 @@ fn what_is_unknown_is_told_with_the_loss() {
     // Four symbols: the end of a line, two words, and <unk> for the others.
     let done = sandbox.run("eval r b.txt --json");
     let found: Value = serde_json::from_str(&done.out).unwrap();
-    let count = found["count"].as_u64().unwrap() as f64;
-    let unknown = found["unknown"].as_u64().unwrap() as f64;
-    assert!(unknown >= 50.0, "{found}");
-    assert_eq!(found["unknown_share"].as_f64().unwrap(), unknown / count);
+    // Of each line's five symbols two words are unknown.
+    let unknown = 100;
+    let count = |name: &str| found[name].as_u64().unwrap();
+    assert_eq!((count("symbols"), count("count")), (250, 249));
+    assert_eq!(
+        (count("unknown"), count("unknown_predictions")),
+        (unknown, unknown)
+    );
+    assert_eq!(found["unknown_share"], json!(0.4));
     assert!(
         done.err.contains("warning: ") && done.err.contains("b.txt: "),
         "{}",
@@ -110,13 +116,42 @@ fn what_is_unknown_is_told_with_the_loss() {
     assert!((known.exp() - found["known_perplexity"].as_f64().unwrap()).abs() < 1e-9);
     assert!(known != found["nats"].as_f64().unwrap());
     let text = sandbox.ok("eval r b.txt");
-    let share = format!(
-        "{:.1}% of them <unk>: not comparable",
-        100.0 * unknown / count
+    let share = "; 40.0% of the text's words are <unk>: not comparable";
+    assert!(
+        text.contains(share) && text.contains("predictions of known words alone: "),
+        "{text}"
+    );
+    // What is given counts as well, though no prediction is of it.
+    fs::write(sandbox.at("one.txt"), "x\n").unwrap();
+    let done = sandbox.run("eval r one.txt --json");
+    let found: Value = serde_json::from_str(&done.out).unwrap();
+    let numbers = ["symbols", "count", "unknown", "unknown_predictions"]
+        .map(|name| found[name].as_u64().unwrap());
+    assert_eq!(numbers, [2, 1, 1, 0]);
+    assert_eq!(
+        (&found["unknown_share"], &found["known_nats"]),
+        (&json!(0.5), &found["nats"])
     );
     assert!(
-        text.contains(&share) && text.contains("known words alone: "),
+        done.err.contains("one.txt: 50.0% of the words are unknown"),
+        "{}",
+        done.err
+    );
+    let text = sandbox.ok("eval r one.txt");
+    assert!(
+        text.contains("; 50.0% of the text's words are <unk>: not") && !text.contains("alone"),
         "{text}"
+    );
+    // While the model learns from the text, the known ones are not looked at apart.
+    let learned = sandbox.ok("eval r one.txt --dynamic 0.1 --json");
+    let found: Value = serde_json::from_str(&learned).unwrap();
+    assert_eq!(
+        (
+            &found["unknown"],
+            &found["unknown_predictions"],
+            &found["known_nats"]
+        ),
+        (&json!(1), &Value::Null, &Value::Null)
     );
     // A share below a hundredth is no warning.
     sandbox.ok(&format!(
@@ -124,7 +159,8 @@ fn what_is_unknown_is_told_with_the_loss() {
     ));
     let done = sandbox.run("eval s c.txt");
     assert!(
-        done.out.contains("0.4% of them <unk> ") && !done.err.contains("warning"),
+        done.out.contains("; 0.4% of the text's words are <unk> (")
+            && !done.err.contains("warning"),
         "{} {}",
         done.out,
         done.err
@@ -153,4 +189,36 @@ fn a_model_of_bytes_reads_any_text() {
         (&json!(255), &json!(0))
     );
     sandbox.ok("sample r --prime é --length 3");
+}
+
+#[test]
+fn quiet_runs_keep_warnings_and_leave_out_remarks() {
+    let sandbox = Sandbox::new();
+    fs::write(sandbox.at("a.txt"), "a b c\n\n".repeat(300) + "z\n").unwrap();
+    fs::write(sandbox.at("few.txt"), "a b c\n".repeat(60) + "x\n").unwrap();
+    fs::write(sandbox.at("many.txt"), "a x\n".repeat(9)).unwrap();
+    let run = |valid: &str, more: &str| {
+        let out = format!("{valid}{}", more.len());
+        sandbox.run(&format!(
+            "train a.txt --valid {valid}.txt --lines --vocab word --min-count 2 --out {out} --steps 2 {TINY} {more}"
+        ))
+    };
+    let (few, many) = (
+        "few.txt: 1 of 242 words (0.41%) are unknown",
+        "warning: many.txt: 9 of 27 words (33.33%)",
+    );
+    let told = run("few", "");
+    for part in [few, "a.txt: 300 lines empty, skipped"] {
+        assert!(told.err.contains(part), "{part}: {}", told.err);
+    }
+    let told = run("few", "-q");
+    assert_eq!(
+        (told.code, told.err.contains("words")),
+        (0, false),
+        "{}",
+        told.err
+    );
+    assert!(!told.err.contains("empty"), "{}", told.err);
+    let told = run("many", "-q");
+    assert!(told.err.contains(many), "{}", told.err);
 }

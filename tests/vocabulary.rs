@@ -5,7 +5,7 @@ mod common;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use common::{device, inputs, near};
+use common::{device, inputs, near, pairs};
 
 use wgrnn::cell::library;
 use wgrnn::exec::check::Twins;
@@ -677,4 +677,21 @@ fn what_does_not_fit_together_is_refused() {
             "samples: expected",
         );
     }
+}
+
+/// The value comes first, of rows that are updated alone as of all others.
+#[test]
+fn both_clips_cut_sparse_rows_as_the_plain_code_does() {
+    let spec = Spec {
+        sparse: true,
+        ..pairs::spec("gru", 6, 1, 5)
+    };
+    let rows = |plan: &Plan| {
+        let update = plan.ops.iter().find_map(|op| match op {
+            Op::SparseUpdate(op) => Some(op.update.gradients.slot),
+            _ => None,
+        });
+        update.unwrap()
+    };
+    pairs::clipped_both(&device(), &spec, ADAGRAD, rows);
 }

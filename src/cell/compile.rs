@@ -20,6 +20,7 @@ pub(super) fn compile(cell: &Cell, training: bool) -> Compiled {
         backward: Vec::new(),
         initial: Stage::default(),
         saved: 0,
+        saved_nodes: Vec::new(),
         deltas: 0,
         in_place: false,
         over_projection: false,
@@ -39,6 +40,7 @@ pub(super) fn compile(cell: &Cell, training: bool) -> Compiled {
         saved.extend(rows.filter(|id| stored(cell, &[], *id).is_none()));
     }
     forward(cell, &forward_level, &saved, training, &mut compiled);
+    compiled.saved_nodes = saved;
     compiled
 }
 

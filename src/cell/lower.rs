@@ -330,12 +330,15 @@ impl<'a> Lowering<'a> {
                 gates: gates.clone(),
             }
         });
+        let variables = self.parsed.definitions.iter();
+        let variables = variables.map(|d| (d.name.clone(), made[d.name.as_str()]));
         Ok(Cell {
             name: self.cell.to_string(),
             text: text.to_string(),
             states: self.parsed.states.iter().map(|s| s.0.clone()).collect(),
             output,
             new_states,
+            variables: variables.collect(),
             sources: sources.collect(),
             gates: self.gates.clone(),
             vectors: self.vectors.clone(),

@@ -14,6 +14,7 @@ mod level;
 pub mod library;
 mod lower;
 mod memory;
+mod names;
 mod noise;
 pub mod operator;
 pub mod parse;
@@ -140,6 +141,8 @@ pub struct Cell {
     pub output: usize,
     /// The nodes of one step.
     pub graph: Graph,
+    /// What the equations make, in their order: a variable and its node.
+    pub variables: Vec<(String, Id)>,
     /// The new value of each state.
     pub new_states: Vec<Id>,
     /// What products multiply.

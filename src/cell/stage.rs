@@ -165,6 +165,8 @@ pub struct Compiled {
     pub initial: Stage,
     /// How many values `[H]` per row and step the forward pass keeps.
     pub saved: usize,
+    /// The first of them, node by node: all of them in training.
+    pub saved_nodes: Vec<Id>,
     /// How many distinct adjoints `[H]` per row and step the backward pass leaves.
     pub deltas: usize,
     /// Whether the deltas of a row and step may take the place of what the forward pass kept for it: there are as many, and

@@ -6,7 +6,7 @@ use clap::{Arg, ArgMatches, Command, value_parser};
 use pollster::block_on;
 use serde_json::json;
 use wgrnn::data::{Dataset, TextSource, Vocabulary};
-use wgrnn::train::{Dynamic, Evaluation, Evaluator, Learner, Unknown, state};
+use wgrnn::train::{Dynamic, Evaluation, Evaluator, Learner, state};
 use wgrnn::{Error, Result};
 
 use super::load::Loaded;
@@ -72,10 +72,10 @@ pub fn run(m: &ArgMatches) -> Result<()> {
     let corpus = text::open(&TextSource::Files(files), None)?;
     let vocabulary = &loaded.saved.about.vocabulary;
     let dataset = text::dataset(&corpus, vocabulary, &loaded.settings)?;
+    let unknown_share = UnknownShare::of(vocabulary, &dataset)?;
     if let Some(lr) = m.get_one::<f64>("dynamic") {
-        let mut found = dynamic(m, &loaded, *lr, &dataset)?;
-        found.unknown = unknown(vocabulary, &dataset)?;
-        return report(m, &loaded, &found, &corpus.name);
+        let found = dynamic(m, &loaded, *lr, &dataset)?;
+        return report(m, &loaded, &found, &unknown_share, &corpus.name);
     }
     let batch = m.get_one::<u64>("batch").map_or(32, |b| *b as usize);
     let mut evaluator =
@@ -85,7 +85,7 @@ pub fn run(m: &ArgMatches) -> Result<()> {
     let parameters = state::weights(&plan, &loaded.checkpoint).map_err(|e| loaded.named(e))?;
     let device = flags::open_device(m)?;
     let found = block_on(evaluator.run(&device, &parameters))?;
-    report(m, &loaded, &found, &corpus.name)
+    report(m, &loaded, &found, &unknown_share, &corpus.name)
 }
 
 /// The model's loss while it learns from the text.
@@ -141,38 +141,42 @@ fn dynamic(m: &ArgMatches, loaded: &Loaded, lr: f64, dataset: &Dataset) -> Resul
     })
 }
 
-/// How many predictions of a stream are of its vocabulary's unknown symbol.
-fn unknown(vocabulary: &Vocabulary, dataset: &Dataset) -> Result<Option<Unknown>> {
-    let (Some(id), Dataset::Stream(tokens)) = (vocabulary.unknown_id(), dataset) else {
-        return Ok(None);
-    };
-    let mut count = 0;
-    // The first token is given.
-    for from in (1..tokens.len()).step_by(TOKENS) {
-        let ids = tokens.get(from..tokens.len().min(from + TOKENS))?;
-        count += ids.iter().filter(|found| **found == id).count();
-    }
-    Ok(Some(Unknown {
-        count,
-        known_nats: None,
-    }))
+/// How much of a text its vocabulary does not know.
+pub struct UnknownShare {
+    /// Symbols of the text that are unknown.
+    pub unknown: u64,
+    /// All of its symbols.
+    pub symbols: u64,
 }
 
-/// Tokens that are looked at together.
-const TOKENS: usize = 1 << 16;
+impl UnknownShare {
+    /// Counts the symbols of `dataset`; where no symbol stands for unknown ones, all are known.
+    pub fn of(vocabulary: &Vocabulary, dataset: &Dataset) -> Result<UnknownShare> {
+        let unknown = vocabulary.unknown_id().map(|id| dataset.count(id));
+        Ok(UnknownShare {
+            unknown: unknown.transpose()?.unwrap_or(0),
+            symbols: dataset.symbols(),
+        })
+    }
+
+    /// The part of all symbols that is unknown, in [0, 1].
+    pub fn share(&self) -> f64 {
+        self.unknown as f64 / self.symbols.max(1) as f64
+    }
+}
 
 /// From this share of unknown symbols on, a loss says little about the text.
-const MUCH_UNKNOWN: f64 = 0.01;
+pub const MUCH_UNKNOWN: f64 = 0.01;
 
-fn report(m: &ArgMatches, loaded: &Loaded, found: &Evaluation, text: &str) -> Result<()> {
-    let vocabulary = &loaded.saved.about.vocabulary;
-    let unit = vocabulary.unit();
-    // Where no symbol stands for unknown ones, all are known.
-    let unknown = found.unknown.unwrap_or(Unknown {
-        count: 0,
-        known_nats: Some(found.nats),
-    });
-    let share = unknown.share(found.count);
+fn report(
+    m: &ArgMatches,
+    loaded: &Loaded,
+    found: &Evaluation,
+    unknown_share: &UnknownShare,
+    text: &str,
+) -> Result<()> {
+    let unit = loaded.saved.about.vocabulary.unit();
+    let share = unknown_share.share();
     let percent = format!("{:.1}%", 100.0 * share);
     if share >= MUCH_UNKNOWN {
         out::note(&format!(
@@ -180,15 +184,20 @@ fn report(m: &ArgMatches, loaded: &Loaded, found: &Evaluation, text: &str) -> Re
              that they are easy to guess, not the text"
         ));
     }
-    let known = unknown.known_nats;
+    let known = match found.unknown {
+        Some(unknown) => unknown.known_nats,
+        None => (unknown_share.unknown == 0).then_some(found.nats),
+    };
     if m.get_flag("json") {
         return out::json(&json!({
             "nats": found.nats,
             "bits": found.bits,
             "perplexity": found.perplexity,
             "count": found.count,
-            "unknown": unknown.count,
+            "symbols": unknown_share.symbols,
+            "unknown": unknown_share.unknown,
             "unknown_share": share,
+            "unknown_predictions": found.unknown.map(|unknown| unknown.count),
             "known_nats": known,
             "known_perplexity": known.map(f64::exp),
             "step": loaded.saved.counters.step,
@@ -197,18 +206,22 @@ fn report(m: &ArgMatches, loaded: &Loaded, found: &Evaluation, text: &str) -> Re
             "unit": unit,
         }));
     }
-    let warned = match unknown.count {
+    let warned = match unknown_share.unknown {
         0 => String::new(),
-        _ if share >= MUCH_UNKNOWN => format!(", {percent} of them <unk>: not comparable"),
-        _ => format!(", {percent} of them <unk>"),
+        _ if share >= MUCH_UNKNOWN => {
+            format!("; {percent} of the text's {unit}s are <unk>: not comparable")
+        }
+        _ => format!("; {percent} of the text's {unit}s are <unk>"),
     };
     out::line(&format!(
         "{:.5} nats/{unit}, {:.5} bits/{unit}, perplexity {:.4} over {} predictions{warned} (step {})",
         found.nats, found.bits, found.perplexity, found.count, loaded.saved.counters.step
     ))?;
-    if let (Some(nats), true) = (known, unknown.count > 0) {
+    if let Some(unknown) = found.unknown.filter(|unknown| unknown.count > 0)
+        && let Some(nats) = unknown.known_nats
+    {
         out::line(&format!(
-            "over the {} known {unit}s alone: {nats:.5} nats/{unit}, perplexity {:.4}",
+            "over the {} predictions of known {unit}s alone: {nats:.5} nats/{unit}, perplexity {:.4}",
             found.count - unknown.count,
             nats.exp()
         ))?;

@@ -2,6 +2,7 @@
 
 use std::io::{ErrorKind, Write};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
@@ -31,6 +32,21 @@ pub fn json(value: &Value) -> Result<()> {
 /// Prints a line to standard error; nobody may be there to read it.
 pub fn note(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+/// Whether remarks are left out.
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+/// Leaves remarks out from here on, where `quiet`.
+pub fn quiet(quiet: bool) {
+    QUIET.store(quiet, Ordering::Relaxed);
+}
+
+/// Prints what is good to know and asks for nothing to standard error, unless remarks are left out; a warning never is.
+pub fn remark(text: &str) {
+    if !QUIET.load(Ordering::Relaxed) {
+        note(text);
+    }
 }
 
 /// How long something may take without a word.

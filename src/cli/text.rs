@@ -12,6 +12,7 @@ use wgrnn::train::settings::pairs;
 use wgrnn::train::{Settings, TextRecord};
 use wgrnn::{Error, Result};
 
+use super::eval::{MUCH_UNKNOWN, UnknownShare};
 use super::{losses, out};
 
 /// The built-in corpus that `train` takes without a file: always the same, whatever the run's seed.
@@ -160,28 +161,34 @@ fn validation_dataset(
 ) -> Result<Dataset> {
     let dataset = dataset(corpus, vocabulary, settings)
         .map_err(|e| Error::new(e.kind, format!("--valid: {}", e.message)))?;
-    let predictions = dataset.predictions();
-    if predictions == 0 {
+    if dataset.predictions() == 0 {
         let name = &corpus.name;
         return Err(Error::data(format!(
             "--valid: {name}: expected two tokens or more, found nothing to predict"
         )));
     }
-    if let Some(unknown) = vocabulary.unknown_id() {
-        let count = dataset.count(unknown)?;
-        if count > 0 {
-            out::note(&format!(
-                "{}: {count} of {predictions} {}s ({:.2}%) are unknown to the training text's vocabulary",
-                corpus.name,
-                vocabulary.unit(),
-                100.0 * count as f64 / predictions as f64
-            ));
+    let unknown_share = UnknownShare::of(vocabulary, &dataset)?;
+    if unknown_share.unknown > 0 {
+        let (unknown, all, unit) = (
+            unknown_share.unknown,
+            unknown_share.symbols,
+            vocabulary.unit(),
+        );
+        let text = format!(
+            "{}: {unknown} of {all} {unit}s ({:.2}%) are unknown to the training text's vocabulary",
+            corpus.name,
+            100.0 * unknown_share.share()
+        );
+        if unknown_share.share() >= MUCH_UNKNOWN {
+            out::note(&format!("warning: {text}"));
+        } else {
+            out::remark(&text);
         }
     }
     Ok(dataset)
 }
 
-/// A text in token ids; says what is strange about it, what its tokenizer loses, and what was left out.
+/// A text in token ids; says what is unknown_share about it, what its tokenizer loses, and what was left out.
 pub fn dataset(corpus: &Corpus, vocabulary: &Vocabulary, settings: &Settings) -> Result<Dataset> {
     let (dataset, left_out, lost): (Dataset, _, _) = if vocabulary.of_lines() {
         let rules = settings.line_rules();
@@ -205,7 +212,7 @@ pub fn dataset(corpus: &Corpus, vocabulary: &Vocabulary, settings: &Settings) ->
         ),
     ] {
         if count > 0 {
-            out::note(&format!("{}: {count} lines {what}", corpus.name));
+            out::remark(&format!("{}: {count} lines {what}", corpus.name));
         }
     }
     Ok(dataset)

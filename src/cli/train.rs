@@ -56,7 +56,7 @@ pub fn command() -> Command {
                 .long("quiet")
                 .short('q')
                 .action(ArgAction::SetTrue)
-                .help("Print the result only"),
+                .help("Print the result, and warnings, only"),
         )
         .arg(
             Arg::new("plan")
@@ -83,6 +83,7 @@ pub fn command() -> Command {
 }
 
 pub fn run(m: &ArgMatches) -> Result<()> {
+    out::quiet(m.get_flag("quiet"));
     let stop = stop_on_interrupt()?;
     let device = flags::open_device(m)?;
     let (ready, writer) = match flags::path(m, "resume") {
@@ -404,7 +405,7 @@ fn report(m: &ArgMatches, trainer: &Trainer, about: &About, path: &Path) -> Resu
         return out::json(&value);
     }
     if counters.skipped > 0 {
-        out::note(&format!(
+        out::remark(&format!(
             "half: {} of {} updates were left out, as their gradient was beyond f16",
             counters.skipped, counters.step
         ));

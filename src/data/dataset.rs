@@ -78,6 +78,14 @@ impl Dataset {
         Ok(found)
     }
 
+    /// How many symbols there are, the ends of lines among them.
+    pub fn symbols(&self) -> u64 {
+        match self {
+            Dataset::Stream(tokens) => tokens.len() as u64,
+            Dataset::Lines(lines) => lines.predictions(),
+        }
+    }
+
     /// How many predictions one pass makes.
     pub fn predictions(&self) -> u64 {
         match self {
@@ -110,11 +118,16 @@ mod tests {
         assert_eq!(dataset.count(0).unwrap(), 28_572);
         assert_eq!(dataset.count(6).unwrap(), 28_571);
         assert_eq!(dataset.count(7).unwrap(), 0);
+        assert_eq!(
+            (dataset.symbols(), dataset.predictions()),
+            (200_000, 199_999)
+        );
         let lines = Lines::from_lists(&[vec![1, 2, 1], vec![1], vec![2, 2]], 5, 6).unwrap();
         let dataset = Dataset::from(lines);
         assert_eq!(
             (dataset.count(1).unwrap(), dataset.count(2).unwrap()),
             (3, 3)
         );
+        assert_eq!(dataset.symbols(), 9);
     }
 }

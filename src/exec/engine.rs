@@ -220,6 +220,17 @@ impl Engine {
         }
     }
 
+    /// A copy of a slot of words.
+    ///
+    /// # Errors
+    /// A lost device.
+    pub async fn read_words(&mut self, slot: SlotId) -> Result<Vec<u32>> {
+        match self {
+            Engine::Cpu { cpu, .. } => Ok(cpu.read_words(slot).to_vec()),
+            Engine::Gpu(gpu) => gpu.read_words(slot).await,
+        }
+    }
+
     /// Replaces a slot of numbers.
     ///
     /// # Errors

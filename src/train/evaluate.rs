@@ -39,13 +39,6 @@ pub struct Unknown {
     pub known_nats: Option<f64>,
 }
 
-impl Unknown {
-    /// The part of `count` predictions that are of the unknown symbol, in [0, 1].
-    pub fn share(&self, count: usize) -> f64 {
-        self.count as f64 / count.max(1) as f64
-    }
-}
-
 /// Predictions of a minibatch of lines, at least; a longer line is a minibatch of its own.
 const TOKENS: usize = 4096;
 

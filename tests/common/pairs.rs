@@ -5,8 +5,8 @@ use std::sync::Arc;
 use wgrnn::cell::library;
 use wgrnn::exec::check::Twins;
 use wgrnn::exec::gpu::{Device, Gpu, Tile};
-use wgrnn::model::{Init, Mode, Scheme, Spec, Update, initialize};
-use wgrnn::op::{Control, Hyper, Plan, Rule};
+use wgrnn::model::{Dims, Init, Mode, Scheme, Spec, Update, initialize};
+use wgrnn::op::{Control, Hyper, Plan, Rule, SlotId};
 use wgrnn::task::{Inputs, MadeUp};
 
 /// A stack of a built-in cell over eleven symbols.
@@ -45,6 +45,45 @@ pub fn adamw() -> Mode {
         clip_norm: 0.5,
         clip_value: 0.0,
     })
+}
+
+/// Training whose gradients are clipped by value and by norm, which both cut something of [`clipped_both`]'s minibatch.
+fn both_clips(rule: Rule) -> Mode {
+    Mode::Train(Update {
+        rule,
+        clip_norm: 0.02,
+        clip_value: 0.004,
+    })
+}
+
+/// Every operation of an update with both clips beside the plain code; of the gradients in the slots that `of` chooses some
+/// are cut by the first clip, and what is left is more than the second allows.
+pub fn clipped_both(device: &Arc<Device>, spec: &Spec, rule: Rule, of: impl Fn(&Plan) -> SlotId) {
+    let dims = Dims { steps: 5, batch: 3 };
+    let mut twins = twins(
+        device,
+        spec.plan(dims, both_clips(rule)).unwrap(),
+        &Tile::SOFTWARE,
+    );
+    let plan = twins.plan().clone();
+    let batch = Batch::new(&plan, 1, true);
+    for row in pollster::block_on(twins.operations(&batch.inputs())).unwrap() {
+        assert!(row.passed(), "{}", row.fault());
+    }
+    let cpu = twins.cpu();
+    // Gradients in half precision have a factor.
+    let factor = match cpu.read(plan.recipes.hyper.unwrap())[6] {
+        0.0 => 1.0,
+        factor => factor,
+    };
+    let largest = { cpu.read(of(&plan)).iter() }.fold(0.0f32, |most, g| most.max(g.abs()));
+    assert!(largest / factor > 0.008, "{largest} / {factor}");
+    let norm = cpu.read(plan.io.report.unwrap())[1];
+    assert!(norm > 0.03, "{norm}");
+    let square: f32 = { cpu.read(plan.io.gradients.unwrap()).iter() }
+        .map(|g| (g / factor).powi(2))
+        .sum();
+    assert!(square.sqrt() > 1.5 * norm, "{square} {norm}");
 }
 
 /// A minibatch of ids, which go with `plan`.

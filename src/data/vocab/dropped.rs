@@ -3,11 +3,10 @@
 
 use tokenizers::models::ModelWrapper;
 use tokenizers::models::bpe::BPE;
+use tokenizers::normalizer::Range;
 use tokenizers::pre_tokenizers::PreTokenizerWrapper;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
-use tokenizers::{
-    Decoder, Model, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer, Tokenizer,
-};
+use tokenizers::{Model, NormalizedString, PreTokenizer, Tokenizer};
 
 use super::{VocabKind, symbols};
 
@@ -35,7 +34,7 @@ fn of_bytes(splitter: Option<&PreTokenizerWrapper>) -> bool {
     }
 }
 
-/// Tells of every character of `text` that is dropped, and the byte where it, or at least its word, begins.
+/// Tells of every character of `text` that is dropped, and the byte where it stands.
 pub(super) fn dropped(
     tokenizer: &Tokenizer,
     text: &str,
@@ -44,81 +43,141 @@ pub(super) fn dropped(
     let ModelWrapper::BPE(model) = tokenizer.get_model() else {
         return Ok(());
     };
-    let parts = words(tokenizer, text)?;
-    let bytes = of_bytes(tokenizer.get_pre_tokenizer());
-    for (word, (from, to), tokens) in
-        parts.get_splits(OffsetReferential::Original, OffsetType::Byte)
-    {
-        // Added tokens are found before words are cut.
-        if tokens.is_some() {
-            continue;
-        }
-        // The word as it was before its bytes became symbols.
-        let plain = if bytes {
-            ByteLevel::default()
-                .decode_chain(vec![word.into()])?
-                .concat()
-        } else {
-            word.to_string()
-        };
-        // A space that was put in front of it is not in the text.
-        let added = if plain.len() == to - from + 1 && plain.starts_with(' ') {
-            1
-        } else {
-            0
-        };
+    each_word(tokenizer, text, |word| {
         let mut last = None;
-        for (n, (at, c)) in word.char_indices().enumerate() {
-            let end = at + c.len_utf8();
-            if known(model, c, at == 0, end == word.len()) {
-                continue;
+        for at in unknown(model, word.symbols()) {
+            // What was put before a word is nothing of the text, and several bytes of a character may be unknown.
+            if let Some((c, at)) = word.met(text, at)
+                && last.replace(at) != Some(at)
+            {
+                note(c, at);
             }
-            let at = if bytes { n } else { at };
-            let Some((at, c)) = plain.char_indices().rfind(|(begin, _)| *begin <= at) else {
-                continue;
-            };
-            // Several of its bytes may be unknown.
-            if last.replace(at) == Some(at) {
-                continue;
-            }
-            // As it stands in the text, where the normalizer left its place.
-            let place = if to - from + added == plain.len() {
-                from + at.saturating_sub(added)
-            } else {
-                from
-            };
-            note(c, place);
         }
-    }
-    Ok(())
+    })
 }
 
-/// The words of a text, in which its added tokens are found.
-fn words(tokenizer: &Tokenizer, text: &str) -> tokenizers::Result<PreTokenizedString> {
+/// A word as a model gets it, in which bytes or spaces may have become other characters.
+struct Word<'a> {
+    word: &'a NormalizedString,
+    /// What its tokenizer has in place of a space.
+    space: Option<char>,
+}
+
+impl Word<'_> {
+    fn symbols(&self) -> &str {
+        self.word.get()
+    }
+
+    /// The character of the text, and its byte, that the symbol at byte `at` of the word is made of; none for a space that
+    /// the tokenizer put before the word.
+    fn met(&self, text: &str, at: usize) -> Option<(char, usize)> {
+        let symbol = self.symbols()[at..].chars().next()?;
+        let own = self
+            .word
+            .convert_offsets(Range::Normalized(at..at + symbol.len_utf8()))?;
+        let from = self.word.offsets_original().0 + own.start;
+        let c = text.get(from..)?.chars().next()?;
+        let space = symbol == ' ' || Some(symbol) == self.space;
+        (!space || c == symbol || c.is_whitespace()).then_some((c, from))
+    }
+}
+
+/// The words of a text, but for its added tokens.
+fn each_word(
+    tokenizer: &Tokenizer,
+    text: &str,
+    mut look: impl FnMut(Word),
+) -> tokenizers::Result<()> {
     let added = tokenizer.get_added_vocabulary();
     let mut parts = added.extract_and_normalize(tokenizer.get_normalizer(), text);
-    if let Some(splitter) = tokenizer.get_pre_tokenizer() {
+    let splitter = tokenizer.get_pre_tokenizer();
+    if let Some(splitter) = splitter {
         splitter.pre_tokenize(&mut parts)?;
     }
-    Ok(parts)
+    let space = space(splitter).or(Some('▁'));
+    // Those of added tokens are no longer looked at.
+    parts.split(|_, word| {
+        look(Word { word: &word, space });
+        Ok([word])
+    })
 }
 
-/// The first character, or word, of a text over which the model fails, and the byte where its word begins.
-pub(super) fn culprit(tokenizer: &Tokenizer, text: &str) -> Option<(String, usize)> {
-    let parts = words(tokenizer, text).ok()?;
-    let fails = |text: &str| tokenizer.get_model().tokenize(text).is_err();
-    let splits = parts.get_splits(OffsetReferential::Original, OffsetType::Byte);
-    let (word, (from, _), _) = splits
-        .into_iter()
-        .find(|(word, _, tokens)| tokens.is_none() && fails(word))?;
-    let alone = word.chars().find(|c| fails(c.encode_utf8(&mut [0; 4])));
-    let name = match (tokenizer.get_model(), alone) {
-        (ModelWrapper::Unigram(_) | ModelWrapper::BPE(_), Some(c)) => {
-            symbols::name(VocabKind::Char, c.into())
+/// What stands for a space.
+fn space(splitter: Option<&PreTokenizerWrapper>) -> Option<char> {
+    match splitter? {
+        PreTokenizerWrapper::ByteLevel(_) => Some('Ġ'),
+        PreTokenizerWrapper::Metaspace(one) => Some(one.get_replacement()),
+        PreTokenizerWrapper::Sequence(list) => {
+            list.as_ref().iter().find_map(|one| space(Some(one)))
         }
-        _ => format!("{word:?}"),
+        _ => None,
+    }
+}
+
+/// The first character, or word, of a text over which the model fails, and the byte where it stands.
+pub(super) fn culprit(tokenizer: &Tokenizer, text: &str) -> Option<(String, usize)> {
+    let model = tokenizer.get_model();
+    let fails = |text: &str| model.tokenize(text).is_err();
+    let mut found = None;
+    let looked = each_word(tokenizer, text, |word| {
+        let symbols = word.symbols();
+        if found.is_some() || !fails(symbols) {
+            return;
+        }
+        let at = match model {
+            ModelWrapper::BPE(model) => unknown(model, symbols).next(),
+            ModelWrapper::Unigram(_) => {
+                Some(reached(symbols, |part| !fails(part))).filter(|at| *at < symbols.len())
+            }
+            ModelWrapper::WordPiece(_) | ModelWrapper::WordLevel(_) => None,
+        };
+        let name = |c: char| symbols::name(VocabKind::Char, c.into());
+        found = Some(match at.map(|at| (at, word.met(text, at))) {
+            Some((_, Some((c, at)))) => (name(c), at),
+            Some((at, None)) => {
+                let c = symbols[at..].chars().next().unwrap_or(' ');
+                let put = format!("{}, which it puts before a word,", name(c));
+                (put, word.word.offsets_original().0)
+            }
+            None => {
+                let (from, upto) = word.word.offsets_original();
+                let whole = text.get(from..upto).unwrap_or(symbols);
+                let own = match whole.trim() {
+                    "" => whole,
+                    own => own,
+                };
+                let before = whole.find(own).unwrap_or(0);
+                (format!("{own:?}"), from + before)
+            }
+        });
+    });
+    looked.ok()?;
+    found
+}
+
+/// How far a word can be made of tokens, where not to its end: in parts, each as long as can be.
+fn reached(word: &str, made: impl Fn(&str) -> bool) -> usize {
+    /// Characters that are looked at together, which should be more than a token has.
+    const PART: usize = 64;
+    let mut at = 0;
+    loop {
+        let ends = word[at..].char_indices().map(|(n, c)| n + c.len_utf8());
+        let ends: Vec<usize> = ends.take(PART).collect();
+        match ends.iter().rev().find(|end| made(&word[at..at + **end])) {
+            Some(end) => at += end,
+            None => return at,
+        }
+    }
+}
+
+/// Where the characters stand in a word of byte pairs that have no symbol.
+fn unknown<'a>(model: &'a BPE, word: &'a str) -> impl Iterator<Item = usize> + 'a {
+    let places = word.char_indices();
+    let strange = move |(at, c): &(usize, char)| {
+        let end = at + c.len_utf8();
+        !known(model, *c, *at == 0, end == word.len())
     };
-    Some((name, from))
+    places.filter(strange).map(|(at, _)| at)
 }
 
 /// Whether a character of a word has a symbol, or all of its bytes have.

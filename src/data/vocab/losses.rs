@@ -9,6 +9,8 @@ pub struct DecodingLosses {
     pub lost_line_ends: u64,
     /// The first other place that is lost: as it stands in the text, and as it comes back.
     pub example: Option<(String, String)>,
+    /// Bytes of the longest stretch that was encoded at once, as its tokens gave no place to cut it; 0 where there is none.
+    pub uncut: u64,
 }
 
 impl DecodingLosses {
@@ -17,6 +19,7 @@ impl DecodingLosses {
         self.line_ends += next.line_ends;
         self.lost_line_ends += next.lost_line_ends;
         self.example = self.example.take().or(next.example);
+        self.uncut = self.uncut.max(next.uncut);
     }
 }
 

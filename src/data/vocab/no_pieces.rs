@@ -62,6 +62,7 @@ impl Pieces {
 }
 
 /// What a decoder of sub-words would do.
+#[expect(dead_code, reason = "there is no decoder")]
 pub(super) enum Joining {
     Plain,
     Bytes,
@@ -69,6 +70,7 @@ pub(super) enum Joining {
 }
 
 /// Takes what is found.
+#[expect(dead_code, reason = "nothing is found")]
 pub(super) struct Out<'a> {
     pub ids: &'a mut Vec<u32>,
     pub losses: &'a mut DecodingLosses,

@@ -43,6 +43,11 @@ impl Cutting {
         }
     }
 
+    /// The most bytes of a window that was not joined with another.
+    fn longest(&self) -> usize {
+        self.window + self.window / 2 + 2 * self.overlap()
+    }
+
     /// Bytes to either side of the middle of an overlap.
     fn overlap(&self) -> usize {
         self.reach + 2 * self.agree
@@ -271,8 +276,12 @@ impl PieceStream {
                 losses(pieces, whole, &ids, &self.text[part.clone()], &own)
             })
             .collect();
-        for ((window, part, own), lost) in parts.into_iter().zip(losses) {
+        for ((window, part, own), mut lost) in parts.into_iter().zip(losses) {
             out.ids.extend(own.iter().map(|t| t.id));
+            let length = window.upto - window.from;
+            if length > pieces.cutting().longest() {
+                lost.uncut = length as u64;
+            }
             out.losses.add(lost);
             pieces.dropped(&self.text[window.from..window.upto], &mut |c, at| {
                 let at = window.from + at;

@@ -256,8 +256,9 @@ fn ids_are_those_of_the_whole_text() {
         let pieces = cut_small(&json, SMALL);
         let want = whole(&json, &text);
         for block in [7, 400, 10_000] {
-            let (ids, early, _) = in_blocks(&pieces, &text, block).unwrap();
+            let (ids, early, lost) = in_blocks(&pieces, &text, block).unwrap();
             assert_eq!(ids, want, "{name}, blocks of {block}");
+            assert_eq!(lost.uncut, 0, "{name}");
             // So that it is cut at all.
             assert!(early > want.len() / 2, "{name}: {early} of {}", want.len());
         }
@@ -359,8 +360,9 @@ fn what_cannot_be_cut_is_whole_or_refused() {
         limit: 1000,
         ..SMALL
     };
-    let (ids, early, _) = in_blocks(&cut_small(&json, SMALL), &text, 300).unwrap();
+    let (ids, early, lost) = in_blocks(&cut_small(&json, SMALL), &text, 300).unwrap();
     assert_eq!((ids, early), (whole(&json, &text), 0));
+    assert_eq!(lost.uncut, text.len() as u64);
     let e = in_blocks(&cut_small(&json, cutting), &text, 300).unwrap_err();
     assert_eq!(e.kind, Kind::Data);
     assert!(e.message.contains("cannot be cut"), "{e}");
@@ -418,35 +420,136 @@ fn what_is_lost_is_told() {
     assert!(lost.example.is_some_and(|(text, _)| text.contains('ﬁ')));
 }
 
+/// The error over a text of which not all has tokens.
+#[track_caller]
+fn no_token(json: &str, text: &str) -> String {
+    let vocabulary = Vocabulary::from_tokenizer(json.as_bytes(), false).unwrap();
+    vocabulary.encode(text.as_bytes()).unwrap_err().message
+}
+
+/// A model without these of its tokens, and with nothing for what is unknown.
+fn without(mut model: Value, tokens: &[&str]) -> Value {
+    if let Some(list) = model["vocab"].as_array() {
+        let left = list
+            .iter()
+            .filter(|one| !tokens.contains(&one[0].as_str().unwrap()));
+        model["vocab"] = left.cloned().collect();
+        model["unk_id"] = Value::Null;
+    } else {
+        let names = model["vocab"].as_object().unwrap().keys().cloned();
+        let left = names.filter(|name| !tokens.contains(&name.as_str()));
+        model["vocab"] = json!(numbered(left.collect::<Vec<_>>()));
+        model["merges"] = json!([]);
+        model["unk_token"] = Value::Null;
+        model["byte_fallback"] = false.into();
+    }
+    model
+}
+
 #[test]
-fn what_has_no_token_is_named() {
-    let fails = |json: &str, text: &str| {
-        let vocabulary = Vocabulary::from_tokenizer(json.as_bytes(), false).unwrap();
-        vocabulary.encode(text.as_bytes()).unwrap_err().message
+fn characters_that_byte_pairs_would_drop_are_named_as_they_stand_in_the_text() {
+    let listed = |json: &str, text: &str, want: &str| {
+        let e = no_token(json, text);
+        let start = "the text has ";
+        assert_eq!(e.strip_prefix(start), Some(want), "{text:?}: {e}");
     };
-    // One of the two bytes of é is known.
-    let mut few: Value = serde_json::from_str(&bytes(true)).unwrap();
-    few["model"]["vocab"].as_object_mut().unwrap().remove("©");
-    let ids = few["model"]["vocab"].as_object().unwrap().keys().cloned();
-    few["model"]["vocab"] = json!(numbered(ids.collect::<Vec<_>>()));
-    few["model"]["merges"] = json!([]);
-    let e = fails(&few.to_string(), "the é end");
-    assert!(
-        e.contains("'é' (U+00E9) at byte 4") && e.contains(" 1 symbol"),
-        "{e}"
+    let unknown = "symbol(s) that the vocabulary does not know:";
+    // Of bytes: one of the two bytes of é is known, and one of the three of 漢, whose others are told once.
+    for prefixed in [false, true] {
+        let mut few: Value = serde_json::from_str(&bytes(prefixed)).unwrap();
+        few["model"] = without(few["model"].take(), &["©", "¼", "¢"]);
+        listed(
+            &few.to_string(),
+            "the é end 漢é\n",
+            &format!("3 {unknown} 'é' (U+00E9) at byte 4, '漢' (U+6F22) at byte 11"),
+        );
+    }
+    // Where ▁ stands for a space, with none of it before the text or one.
+    for scheme in ["always", "never"] {
+        let spaced = |tokens: &[&str], normalizer: Value| {
+            let model = without(pairs(), tokens);
+            file(normalizer, metaspace(scheme, true), Value::Null, model)
+        };
+        listed(
+            &spaced(&[], Value::Null),
+            "é the 漢🙂é",
+            &format!(
+                "4 {unknown} 'é' (U+00E9) at byte 0, '漢' (U+6F22) at byte 7, '🙂' (U+1F642) at byte 10"
+            ),
+        );
+        // What a normalizer makes of a letter is not what the text has.
+        listed(
+            &spaced(&[], json!({"type": "Lowercase"})),
+            "the TÉ",
+            &format!("1 {unknown} 'É' (U+00C9) at byte 5"),
+        );
+        // The sign itself has no token: a space has none, and the one that is put before the text is no loss.
+        listed(
+            &spaced(&["▁"], Value::Null),
+            "the hat é",
+            &format!("3 {unknown} ' ' (U+0020) at byte 3, 'é' (U+00E9) at byte 8"),
+        );
+    }
+}
+
+#[test]
+fn what_other_models_have_no_token_for_is_named_as_it_stands_in_the_text() {
+    let named = |splitter: &Value, model: &Value, text: &str, want: &str| {
+        let json = file(Value::Null, splitter.clone(), Value::Null, model.clone());
+        let e = no_token(&json, text);
+        assert_eq!(
+            e,
+            format!("the tokenizer has no token for {want}, and none for what is unknown"),
+            "{text:?}"
+        );
+    };
+    let spaces = metaspace("always", true);
+    // "ha" is a token, a alone is none.
+    let mut model = without(unigram(), &["a"]);
+    model["vocab"]
+        .as_array_mut()
+        .unwrap()
+        .push(json!(["ha", -3.0]));
+    named(&spaces, &model, "the hathé漢", "'é' (U+00E9) at byte 8");
+    named(&spaces, &model, "the en漢 é", "'漢' (U+6F22) at byte 6");
+    named(&spaces, &model, "the ea", "'a' (U+0061) at byte 5");
+    // The words of a text without spaces are long.
+    let long = "the".repeat(100) + "é";
+    named(
+        &metaspace("never", false),
+        &model,
+        &long,
+        "'é' (U+00E9) at byte 300",
     );
-    let mut none = unigram();
-    none["unk_id"] = Value::Null;
-    let e = fails(
-        &file(Value::Null, metaspace("always", true), Value::Null, none),
-        "the é",
+    let model = without(unigram(), &["▁", "▁the", "▁t", "▁in", "▁▁"]);
+    named(
+        &spaces,
+        &model,
+        "hat",
+        "'▁' (U+2581), which it puts before a word, at byte 0",
     );
-    assert!(e.contains("no token for 'é' (U+00E9)"), "{e}");
-    let mut none = wordlevel();
-    none["unk_token"] = "nothing".into();
-    let split = json!({"type": "WhitespaceSplit"});
-    let e = fails(&file(Value::Null, split, Value::Null, none), "the nähe");
-    assert!(e.contains("no token for \"nähe\" at byte 4"), "{e}");
+    named(
+        &metaspace("never", true),
+        &model,
+        "hat hat",
+        "' ' (U+0020) at byte 3",
+    );
+    // Bytes are no characters.
+    let mut model = without(unigram(), &[]);
+    let more = ["Ġ", "Ã"].map(|token| json!([token, -5.0]));
+    model["vocab"].as_array_mut().unwrap().extend(more);
+    let bytes = json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true});
+    named(&bytes, &model, "the é漢", "'é' (U+00E9) at byte 4");
+    // Words are named as a whole.
+    let mut model = wordlevel();
+    model["unk_token"] = "nothing".into();
+    for splitter in [json!({"type": "WhitespaceSplit"}), bytes] {
+        named(&splitter, &model, "nähe the", "\"nähe\" at byte 0");
+    }
+    let mut model = wordlevel();
+    model["unk_token"] = "nothing".into();
+    model["vocab"]["▁the"] = 9.into();
+    named(&spaces, &model, "the nähe", "\"nähe\" at byte 4");
 }
 
 #[test]
