@@ -21,7 +21,7 @@ use crate::cell::{Cell, Noise};
 use crate::error::{Error, Result};
 use crate::layer::{AxisShape, Builder, Signal};
 use crate::op::loss_scale::Phase;
-use crate::op::{LossScale, Matrix, Norm, Op, Optimizer, Plan, Role, Rule, SparseUpdate};
+use crate::op::{LossScale, Matrix, Norm, Op, Optimizer, Packing, Plan, Role, Rule, SparseUpdate};
 
 /// A language model: token ids, recurrent layers, scores of the next token.
 #[derive(Clone, Debug)]
@@ -114,6 +114,15 @@ pub struct Dims {
     pub steps: usize,
     /// Rows, B.
     pub batch: usize,
+}
+
+impl From<Packing> for Dims {
+    fn from(packing: Packing) -> Dims {
+        Dims {
+            steps: packing.steps,
+            batch: packing.batch,
+        }
+    }
 }
 
 /// What a plan is for.

@@ -87,7 +87,7 @@ impl Evaluator {
             }
             Dataset::Lines(lines) => {
                 let size = BatchSize::Tokens(TOKENS);
-                let packing = super::feed::room(&lines, size);
+                let packing = super::feed::capacity(&lines, size);
                 spec.packed = packing.rows;
                 let batches = LineBatches::sorted(&lines, size);
                 let text = Text::Lines {

@@ -28,7 +28,7 @@ pub use build::{init, spec, unroll, update};
 pub use checkpoint::{Checkpoint, Data, StoredTensor};
 pub use dynamic::{Dynamic, Learner};
 pub use evaluate::{Evaluation, Evaluator, Unknown};
-pub use feed::{Began, room};
+pub use feed::{Began, capacity};
 pub use footprint::{Footprint, Largest};
 pub use generator::{Choice, Generator};
 pub use job::Job;

@@ -1,0 +1,138 @@
+//! What a training step reads: a segment of contiguous streams, or a minibatch of lines of about the same length.
+
+mod batch;
+mod capacity;
+mod lines;
+#[cfg(test)]
+mod tests;
+
+use serde::{Deserialize, Serialize};
+
+pub use self::batch::Batch;
+pub use self::capacity::capacity;
+pub use self::lines::LineFeed;
+use crate::data::{Padding, Streams};
+use crate::error::Result;
+
+/// Where an epoch began: with minibatches of a size in tokens, epochs are of unequal length, so that it does not follow
+/// from the step.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Began {
+    /// Epochs before it.
+    pub epoch: u64,
+    /// Steps before it.
+    pub step: u64,
+}
+
+/// Where a step lies among the epochs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Epochs before its own.
+    pub epoch: u64,
+    /// Steps of its epoch before it.
+    pub index: u64,
+    /// Steps of its epoch.
+    pub steps: u64,
+}
+
+impl Place {
+    /// Whether it is the last step of its epoch.
+    pub fn ends(&self) -> bool {
+        self.index + 1 == self.steps
+    }
+}
+
+/// The minibatches of a run, a function of the step.
+#[derive(Debug)]
+pub enum Feed {
+    /// Windows of streams.
+    Streams(Streams),
+    /// Minibatches of lines.
+    Lines(Box<LineFeed>),
+}
+
+impl Feed {
+    /// The place of a step.
+    pub fn place(&mut self, step: u64) -> Place {
+        match self {
+            Feed::Streams(streams) => place(step, streams.per_epoch() as u64),
+            Feed::Lines(lines) => lines.place(step),
+        }
+    }
+
+    /// Steps of an epoch, where all have as many.
+    pub fn even(&self) -> Option<u64> {
+        match self {
+            Feed::Streams(streams) => Some(streams.per_epoch() as u64),
+            Feed::Lines(lines) => lines.even(),
+        }
+    }
+
+    /// Where the epoch of the step in hand began, where that does not follow from the step.
+    pub fn began(&self) -> Option<Began> {
+        match self {
+            Feed::Lines(lines) if self.even().is_none() => Some(lines.began),
+            _ => None,
+        }
+    }
+
+    /// Epochs done after `step`, which is one of the epoch in hand or the next one's first.
+    pub fn epochs(&self, step: u64) -> f64 {
+        match (self, self.even()) {
+            (_, Some(steps)) => step as f64 / steps as f64,
+            (Feed::Lines(lines), None) => {
+                let done = step.saturating_sub(lines.began.step);
+                lines.began.epoch as f64 + done as f64 / lines.steps.max(1) as f64
+            }
+            (Feed::Streams(_), None) => 0.0,
+        }
+    }
+
+    /// Puts the feed where a run stopped, so that no epoch before it need be counted: before `step`, in the epoch that
+    /// `began` there.
+    ///
+    /// # Errors
+    /// Checkpoint, where the step is not in that epoch.
+    pub fn go_on(&mut self, step: u64, began: Option<Began>) -> Result<()> {
+        match self {
+            Feed::Lines(lines) if lines.even().is_none() => {
+                lines.go_on(step, began.unwrap_or_default())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The minibatch of a step.
+    ///
+    /// # Errors
+    /// A text in a file that cannot be read.
+    pub fn batch(&mut self, step: u64) -> Result<Batch> {
+        let place = self.place(step);
+        match self {
+            Feed::Streams(streams) => {
+                // The index is within an epoch, so it fits.
+                Ok(streams.minibatch(place.index as usize)?.into())
+            }
+            Feed::Lines(lines) => lines.batch(place),
+        }
+    }
+
+    /// What padding every minibatch of an epoch to its longest line would cost; none for streams.
+    pub fn padding(&mut self, epoch: u64) -> Option<Padding> {
+        match self {
+            Feed::Streams(_) => None,
+            Feed::Lines(lines) => {
+                let (lines, batches) = lines.batches(epoch);
+                Some(batches.padding(lines))
+            }
+        }
+    }
+}
+
+fn place(step: u64, steps: u64) -> Place {
+    Place {
+        epoch: step / steps,
+        index: step % steps,
+        steps,
+    }
+}
