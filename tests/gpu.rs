@@ -346,11 +346,11 @@ fn checkpoint_segments_agree_with_the_plain_code_and_with_the_plan_without_them(
             },
             ..spec(cell, hidden, 2, embed, 0.3)
         };
-        for (recompute, states, windows) in [(2, 0, 1), (1, 2, 2)] {
+        for (recompute, states, minibatches) in [(2, 0, 1), (1, 2, 2)] {
             let how = Unroll {
                 recompute,
                 states,
-                windows,
+                minibatches,
             };
             let plan = spec.unrolled(dims, how, Mode::Gradients).unwrap();
             let mut pair = twins(&device, plan, &tile);
@@ -358,7 +358,7 @@ fn checkpoint_segments_agree_with_the_plain_code_and_with_the_plan_without_them(
                 let minibatch = Batch::new(pair.plan(), seed, seed == 0);
                 compare(&mut pair, &minibatch);
             }
-            if windows > 1 {
+            if minibatches > 1 {
                 continue;
             }
             let plan = pair.plan().clone();

@@ -169,7 +169,8 @@ fn the_gradient_is_the_immediate_derivative_of_the_penalty() {
 fn layers_each_have_one_and_other_cells_are_refused() {
     let spec = |cells: &[&str], propagation| Spec {
         vocab: V,
-        cells: { cells.iter() }
+        cells: cells
+            .iter()
             .map(|c| Arc::new(library::builtin(c).unwrap()))
             .collect(),
         hidden: H,

@@ -46,7 +46,8 @@ fn binding(plan: &Plan, parts: u64) -> u64 {
     let largest = slots.map(|s| s.bytes()).max().unwrap();
     let whole = [plan.io.logits, plan.io.gradients].map(|s| plan.slot(s.unwrap()).bytes());
     // Vectors of four are bound whole.
-    let binding = { whole.into_iter() }
+    let binding = whole
+        .into_iter()
         .fold(largest / parts, u64::max)
         .next_multiple_of(16);
     assert!(2 * binding <= largest, "{binding} of {largest}");

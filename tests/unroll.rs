@@ -126,7 +126,7 @@ fn segments(recompute: usize, states: usize) -> Unroll {
     Unroll {
         recompute,
         states,
-        windows: 1,
+        minibatches: 1,
     }
 }
 
@@ -311,7 +311,7 @@ fn finite_differences_agree() {
 
 /// The gradient of an update from several windows is the sum of theirs, each from the states that the one before left.
 #[test]
-fn windows_add_up() {
+fn minibatches_add_up() {
     let specs = [
         spec("lstm", 3, 2, 0),
         Spec {
@@ -342,7 +342,7 @@ fn windows_add_up() {
             let how = Unroll {
                 recompute,
                 states: 0,
-                windows: 3,
+                minibatches: 3,
             };
             let plain = Arc::new(spec.plan(dims, Mode::Gradients).unwrap());
             let joined = Arc::new(spec.unrolled(dims, how, Mode::Gradients).unwrap());

@@ -88,7 +88,7 @@ fn large_vocabulary(rule: Rule) -> [Plan; 2] {
 fn halved(rule: Rule) -> Plan {
     let spec = Spec {
         vocab: 21,
-        cells: { std::iter::repeat_n(library::builtin("lstm").unwrap(), 2) }
+        cells: std::iter::repeat_n(library::builtin("lstm").unwrap(), 2)
             .map(Arc::new)
             .collect(),
         hidden: 8,

@@ -310,8 +310,9 @@ impl<F: Number> Twins<F> {
     /// Rows that do not count are left alone by operations, and here.
     fn nan(&mut self, m: Matrix) {
         let count = |l: RowCount| self.cpu.read_words(l.slot)[l.word];
-        let rows =
-            { m.row_count }.map_or(m.rows, |row_count| row_count.rows(m.rows, count(row_count)));
+        let rows = m
+            .row_count
+            .map_or(m.rows, |row_count| row_count.rows(m.rows, count(row_count)));
         let values = self.cpu.write(m.slot);
         for r in 0..rows {
             let at = m.offset + r * m.stride;

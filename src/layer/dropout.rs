@@ -11,7 +11,7 @@ pub enum Form {
     /// Every element for itself.
     #[default]
     Element,
-    /// The same mask at every step of a window.
+    /// The same mask at every step of a minibatch.
     Locked,
     /// The rows of a token, wherever it stands.
     Token,

@@ -159,7 +159,7 @@ impl Recurrent {
         runs
     }
 
-    /// Whether deltas take the place of what was kept. Pieces of a window run forward again between a delta's making and
+    /// Whether deltas take the place of what was kept. Segments of a minibatch run forward again between a delta's making and
     /// its last use.
     fn in_place(&self, builder: &Builder, axis: Axis) -> bool {
         builder.training && self.compiled.in_place && axis.segments == 1

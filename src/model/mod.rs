@@ -66,11 +66,11 @@ pub struct Spec {
     pub scores_at_once: usize,
     /// Whether training takes targets of their own instead of the next inputs, which may then be other tokens.
     pub targets_apart: bool,
-    /// The most rows of sequences of different lengths that are packed together; 0 for windows of T steps of B rows.
+    /// The most rows of sequences of different lengths that are packed together; 0 for minibatches of T steps of B rows.
     pub packed: usize,
     /// Whether the positions have weights of their own in training, too.
     pub weighted: bool,
-    /// Whether an adapter that trains holds the rows of a window in half precision.
+    /// Whether an adapter that trains holds the rows of a minibatch in half precision.
     pub half: bool,
 }
 
@@ -159,7 +159,7 @@ impl Spec {
         names.join(", ")
     }
 
-    /// What looks at neighbouring steps by their place in a window has no place among packed sequences.
+    /// What looks at neighbouring steps by their place in a minibatch has no place among packed sequences.
     fn check_packed(&self) -> Result<()> {
         let Penalties {
             temporal,
@@ -189,24 +189,24 @@ impl Spec {
         self.unrolled(dims, Unroll::default(), mode)
     }
 
-    /// The plan for minibatches of `how.windows` windows of the given size, of which training keeps the activations of a
-    /// piece at a time. Other plans than those for training have one window in one piece.
+    /// The plan for minibatches of `how.minibatches` minibatches of the given size, of which training keeps the activations of a
+    /// segment at a time. Other plans than those for training have one minibatch in one segment.
     ///
     /// # Errors
-    /// As [`Spec::plan`]; Usage for pieces that are not equal, and for penalties that look from piece to piece.
+    /// As [`Spec::plan`]; Usage for segments that are not equal, and for penalties that look from segment to segment.
     pub fn unrolled(&self, dims: Dims, how: Unroll, mode: Mode) -> Result<Plan> {
         let training = matches!(mode, Mode::Train(_) | Mode::Gradients);
         // One step at a time is the same for sequences of any length.
         let packed = (self.packed > 0 && mode != Mode::Scores).then_some(self.packed);
         let how = if training { how } else { Unroll::default() };
-        let (steps, pieces) = how.pieces(dims.steps)?;
+        let (steps, segments) = how.segments(dims.steps)?;
         if packed.is_some() {
             self.check_packed()?;
         }
-        let all = pieces * how.windows;
+        let all = segments * how.minibatches;
         if all > 1 && (self.sparse || self.softmax != Softmax::Full) {
             return Err(Error::usage(
-                "recompute, accumulate: expected a full softmax and sparse off, whose rows are those of a whole window",
+                "recompute, accumulate: expected a full softmax and sparse off, whose rows are those of a whole minibatch",
             ));
         }
         let mut builder = Builder::new(training);
@@ -242,7 +242,7 @@ impl Spec {
         if training {
             let backward = builder.plan.ops.len();
             builder.go_back();
-            unroll::unroll(&mut builder, axis, backward, pieces, how)?;
+            unroll::unroll(&mut builder, axis, backward, segments, how)?;
         }
         let (parameters, gradients) = builder.arenas();
         let gradients_part = training.then_some(gradients);

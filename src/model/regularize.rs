@@ -9,7 +9,7 @@ pub struct Drops {
     pub tokens: f64,
     /// Of the recurrent weights.
     pub weights: f64,
-    /// Whether dropout of the input and between layers has one mask for all steps of a window.
+    /// Whether dropout of the input and between layers has one mask for all steps of a minibatch.
     pub locked: bool,
 }
 

@@ -1,10 +1,10 @@
-//! A window's plan made of the plan of a piece: the piece's operations, written out for one piece after another.
+//! A minibatch's plan made of the plan of a segment: the segment's operations, written out for one segment after another.
 //!
-//! All pieces share the slots of one, so that a window of many steps needs the activations of few. What comes from the host,
-//! and every position's loss, lies in slots of the whole window, of which an operation is told where its piece begins.
-//! Gradients with respect to parameters add up. Within a window a piece's backward pass goes on where that of the later
-//! piece ended: with its carried adjoints, and with the deltas of its first step as those of "the next step"; so the
-//! result is that of a plan without pieces. Between windows gradients are cut off and states go on.
+//! All segments share the slots of one, so that a minibatch of many steps needs the activations of few. What comes from the host,
+//! and every position's loss, lies in slots of the whole minibatch, of which an operation is told where its segment begins.
+//! Gradients with respect to parameters add up. Within a minibatch a segment's backward pass goes on where that of the later
+//! segment ended: with its carried adjoints, and with the deltas of its first step as those of "the next step"; so the
+//! result is that of a plan without segments. Between minibatches gradients are cut off and states go on.
 
 use std::collections::HashSet;
 
@@ -17,54 +17,54 @@ use crate::op::{Access, Add, Direction, Matrix, Op, Plan, Role, Segment, SlotId,
 /// How a training plan is cut up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unroll {
-    /// Steps of a piece, whose activations are computed again for the backward pass; 0 keeps those of all steps.
+    /// Steps of a segment, whose activations are computed again for the backward pass; 0 keeps those of all steps.
     pub recompute: usize,
-    /// How many states between pieces are kept; 0 for all.
+    /// How many states between segments are kept; 0 for all.
     pub states: usize,
-    /// Windows of an update.
-    pub windows: usize,
+    /// Minibatches of an update.
+    pub minibatches: usize,
 }
 
-/// One window in one piece.
+/// One minibatch in one segment.
 impl Default for Unroll {
     fn default() -> Unroll {
         Unroll {
             recompute: 0,
             states: 0,
-            windows: 1,
+            minibatches: 1,
         }
     }
 }
 
 impl Unroll {
-    /// Steps of a piece and pieces of a window of `steps` steps.
+    /// Steps of a segment and segments of a minibatch of `steps` steps.
     ///
     /// # Errors
-    /// Usage: pieces that are not equal.
-    pub(super) fn pieces(&self, steps: usize) -> Result<(usize, usize)> {
-        let piece = match self.recompute {
+    /// Usage: segments that are not equal.
+    pub(super) fn segments(&self, steps: usize) -> Result<(usize, usize)> {
+        let segment = match self.recompute {
             0 => steps,
-            piece => piece,
+            segment => segment,
         };
-        match steps % piece.max(1) {
-            0 => Ok((piece, steps / piece.max(1))),
+        match steps % segment.max(1) {
+            0 => Ok((segment, steps / segment.max(1))),
             rest => Err(Error::usage(format!(
-                "recompute: expected a divisor of seq-len {steps}, got {piece}, which leaves {rest} steps"
+                "recompute: expected a divisor of seq-len {steps}, got {segment}, which leaves {rest} steps"
             ))),
         }
     }
 }
 
-/// What is special about an operation of a piece.
+/// What is special about an operation of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Class {
-    /// Sets the state before a window.
+    /// Sets the state before a minibatch.
     Start,
-    /// The same for every piece, such as a transposed weight.
+    /// The same for every segment, such as a transposed weight.
     Once,
-    /// Needed for the states behind the piece.
+    /// Needed for the states behind the segment.
     States,
-    /// Sets the adjoints behind a window to zero.
+    /// Sets the adjoints behind a minibatch to zero.
     Adjoints,
     /// A backward scan through time.
     Back,
@@ -76,39 +76,39 @@ enum Class {
     Plain,
 }
 
-/// Replaces the operations of a piece, of which those from `backward` on are the backward pass, by those of `windows`
-/// windows of `pieces` pieces.
+/// Replaces the operations of a segment, of which those from `backward` on are the backward pass, by those of `minibatches`
+/// minibatches of `segments` segments.
 ///
 /// # Errors
-/// Usage: operations that look across the boundary of a piece.
+/// Usage: operations that look across the boundary of a segment.
 pub(super) fn unroll(
     builder: &mut Builder,
     axis: Axis,
     backward: usize,
-    pieces: usize,
+    segments: usize,
     unroll: Unroll,
 ) -> Result<()> {
-    if pieces == 1 && unroll.windows == 1 {
+    if segments == 1 && unroll.minibatches == 1 {
         return Ok(());
     }
     if builder.plan.recipes.joint() {
         return Err(Error::usage(
-            "recompute, accumulate: expected a full softmax and dense gradients, which are the same for every piece",
+            "recompute, accumulate: expected a full softmax and dense gradients, which are the same for every segment",
         ));
     }
     let ops = std::mem::take(&mut builder.plan.ops);
-    refuse(&ops, pieces)?;
+    refuse(&ops, segments)?;
     let classes = classes(&builder.plan, &ops, backward);
     let kept = match unroll.states {
-        0 => pieces,
-        states => states.min(pieces),
+        0 => segments,
+        states => states.min(segments),
     };
     let states = builder.plan.io.states.clone();
     let mut kept_states = Vec::new();
-    for layout in states.iter().filter(|_| pieces > 1) {
+    for layout in states.iter().filter(|_| segments > 1) {
         let name = &builder.plan.slot(layout.slot).name;
         let name = name.replacen("state", "kept-states", 1);
-        // One more for the state behind the window, where the next one begins.
+        // One more for the state behind the minibatch, where the next one begins.
         let [s, b, h] = layout.step_shape();
         let shape = [kept + 1, s, b, h];
         kept_states.push(builder.plan.add(name, &shape, Role::Activation));
@@ -120,32 +120,32 @@ pub(super) fn unroll(
         ops,
         classes,
         backward,
-        pieces,
-        windows: unroll.windows,
+        segments,
+        minibatches: unroll.minibatches,
         kept,
         kept_states,
     };
-    for window in 0..unroll.windows {
-        writer.window(window)?;
+    for minibatch in 0..unroll.minibatches {
+        writer.minibatch(minibatch)?;
     }
     writer.all(|class| class == Class::Last, 0, 0)
 }
 
-/// Refuses rows that a run counts, and what looks from a step at its neighbour where that may lie in another piece.
-fn refuse(ops: &[Op], pieces: usize) -> Result<()> {
+/// Refuses rows that a run counts, and what looks from a step at its neighbour where that may lie in another segment.
+fn refuse(ops: &[Op], segments: usize) -> Result<()> {
     for op in ops {
         let mut touched = op.reads().into_iter().chain(op.writes());
         if touched.any(|m| m.row_count.is_some()) {
             return Err(Error::usage(format!(
-                "recompute, accumulate: expected rows of a window that are all in use; {} has rows that a run counts",
+                "recompute, accumulate: expected rows of a minibatch that are all in use; {} has rows that a run counts",
                 op.name()
             )));
         }
-        if pieces > 1
+        if segments > 1
             && let Some(key) = looks_aside(op)
         {
             return Err(Error::usage(format!(
-                "recompute: {key} looks from a step at its neighbour, which may lie in another piece; leave out one of the two"
+                "recompute: {key} looks from a step at its neighbour, which may lie in another segment; leave out one of the two"
             )));
         }
     }
@@ -171,12 +171,13 @@ fn classes(plan: &Plan, ops: &[Op], backward: usize) -> Vec<Class> {
     let constant = constant(plan, ops);
     let through_time = |scan: &&Scan| plan.io.states.iter().any(|s| s.slot == scan.state);
     let scans = ops.iter().flat_map(Op::scans);
-    let works: HashSet<SlotId> = { scans.filter(through_time) }
+    let works: HashSet<SlotId> = scans
+        .filter(through_time)
         .filter_map(|scan| scan.work)
         .collect();
     let slots = |matrices: Vec<Matrix>| matrices.into_iter().map(|m| m.slot);
     let class = |(op, constant): (&Op, bool)| {
-        // Adjoints come first in a work slot; the totals at its end are every piece's own.
+        // Adjoints come first in a work slot; the totals at its end are every segment's own.
         let adjoints = |zero: &Zero| works.contains(&zero.to.slot) && zero.to.offset == 0;
         let backward = |scan: &Scan| scan.direction == Direction::Backward && through_time(&scan);
         // What is made of gradients, unlike what adds to them.
@@ -211,7 +212,7 @@ fn classes(plan: &Plan, ops: &[Op], backward: usize) -> Vec<Class> {
     classes
 }
 
-/// Whether an operation leaves the same for every piece: it reads parameters and what such operations made, and nothing
+/// Whether an operation leaves the same for every segment: it reads parameters and what such operations made, and nothing
 /// else writes where it does.
 fn constant(plan: &Plan, ops: &[Op]) -> Vec<bool> {
     let mut constant: Vec<bool> = ops.iter().map(|op| !op.reads().is_empty()).collect();
@@ -225,7 +226,8 @@ fn constant(plan: &Plan, ops: &[Op]) -> Vec<bool> {
         {
             varied.extend(op.writes().iter().map(|m| m.slot));
         }
-        let written: HashSet<SlotId> = { ops.iter() }
+        let written: HashSet<SlotId> = ops
+            .iter()
             .flat_map(|op| op.writes().into_iter().map(|m| m.slot))
             .collect();
         let stays = |slot: SlotId| {
@@ -250,41 +252,41 @@ fn constant(plan: &Plan, ops: &[Op]) -> Vec<bool> {
 struct Writer<'a> {
     builder: &'a mut Builder,
     axis: Axis,
-    /// The operations of a piece.
+    /// The operations of a segment.
     ops: Vec<Op>,
     classes: Vec<Class>,
     /// Which of them were written before.
     written: Vec<bool>,
     /// The first one of the backward pass.
     backward: usize,
-    pieces: usize,
-    windows: usize,
+    segments: usize,
+    minibatches: usize,
     kept: usize,
-    /// For every layer's state, the slot of kept ones; none where a window is one piece.
+    /// For every layer's state, the slot of kept ones; none where a minibatch is one segment.
     kept_states: Vec<SlotId>,
 }
 
 impl Writer<'_> {
-    fn window(&mut self, window: usize) -> Result<()> {
-        match window {
+    fn minibatch(&mut self, minibatch: usize) -> Result<()> {
+        match minibatch {
             0 => self.all(|class| class == Class::Start, 0, 0)?,
             _ => self.advance(),
         }
-        if self.pieces == 1 {
-            return self.whole(window, 0);
+        if self.segments == 1 {
+            return self.whole(minibatch, 0);
         }
-        for action in schedule(self.pieces, self.kept) {
+        for action in schedule(self.segments, self.kept) {
             match action {
                 Action::Keep(place) => self.keep(0, place, false),
                 Action::Restore(place) => self.keep(0, place, true),
-                Action::Forward(piece) => {
+                Action::Forward(segment) => {
                     let forward = |class| matches!(class, Class::Once | Class::States);
-                    self.some(0..self.backward, forward, window, piece)?;
+                    self.some(0..self.backward, forward, minibatch, segment)?;
                     self.advance();
                 }
-                Action::Backward(piece) => {
-                    self.whole(window, piece)?;
-                    if piece + 1 == self.pieces {
+                Action::Backward(segment) => {
+                    self.whole(minibatch, segment)?;
+                    if segment + 1 == self.segments {
                         self.keep(self.axis.steps, self.kept, false);
                     }
                 }
@@ -294,29 +296,34 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// A piece forward and backward.
-    fn whole(&mut self, window: usize, piece: usize) -> Result<()> {
-        let (last, first) = (piece + 1 == self.pieces, (window, piece) == (0, 0));
+    /// A segment forward and backward.
+    fn whole(&mut self, minibatch: usize, segment: usize) -> Result<()> {
+        let (last, first) = (segment + 1 == self.segments, (minibatch, segment) == (0, 0));
         let these = |class| match class {
             Class::Start | Class::Last => false,
             Class::Adjoints => last,
             Class::Initial => first,
             Class::Once | Class::States | Class::Back | Class::Plain => true,
         };
-        self.all(these, window, piece)
+        self.all(these, minibatch, segment)
     }
 
-    fn all(&mut self, these: impl Fn(Class) -> bool, window: usize, piece: usize) -> Result<()> {
-        self.some(0..self.ops.len(), these, window, piece)
+    fn all(
+        &mut self,
+        these: impl Fn(Class) -> bool,
+        minibatch: usize,
+        segment: usize,
+    ) -> Result<()> {
+        self.some(0..self.ops.len(), these, minibatch, segment)
     }
 
-    /// Writes the operations of some classes for a piece.
+    /// Writes the operations of some classes for a segment.
     fn some(
         &mut self,
         range: std::ops::Range<usize>,
         these: impl Fn(Class) -> bool,
-        window: usize,
-        piece: usize,
+        minibatch: usize,
+        segment: usize,
     ) -> Result<()> {
         for i in range {
             let class = self.classes[i];
@@ -326,32 +333,32 @@ impl Writer<'_> {
             let again = std::mem::replace(&mut self.written[i], true);
             let mut op = self.ops[i].clone();
             if again {
-                // A gradient that an earlier piece has written is added to.
+                // A gradient that an earlier segment has written is added to.
                 let gradient = |m: &Matrix| self.builder.plan.slot(m.slot).role == Role::Gradients;
                 op.accumulate(gradient).map_err(|_| {
                     Error::internal(format!("{}: cannot add to a gradient", op.name()))
                 })?;
             }
             if !matches!(class, Class::Once | Class::Last) {
-                let index = window * self.pieces + piece;
+                let index = minibatch * self.segments + segment;
                 op.place(Segment {
                     index,
                     first: index * self.axis.rows(),
-                    count: self.pieces * self.windows,
+                    count: self.segments * self.minibatches,
                 });
             }
             if let (Class::Back, Op::Scan(scan)) = (class, &mut op) {
-                scan.initial &= (window, piece) == (0, 0);
-                self.next_deltas(&scan.clone(), piece);
+                scan.initial &= (minibatch, segment) == (0, 0);
+                self.next_deltas(&scan.clone(), segment);
             }
             self.builder.push(op);
         }
         Ok(())
     }
 
-    /// The deltas behind the last step of a piece: none behind the window, else those of the later piece's first step.
-    fn next_deltas(&mut self, scan: &Scan, piece: usize) {
-        let Some(slot) = scan.delta.filter(|_| self.pieces > 1) else {
+    /// The deltas behind the last step of a segment: none behind the minibatch, else those of the later segment's first step.
+    fn next_deltas(&mut self, scan: &Scan, segment: usize) {
+        let Some(slot) = scan.delta.filter(|_| self.segments > 1) else {
             return;
         };
         let cols = scan.batch * scan.compiled.deltas * scan.hidden;
@@ -364,7 +371,7 @@ impl Writer<'_> {
             row_count: None,
         };
         let (from, to) = (step(0), step(scan.steps));
-        if piece + 1 == self.pieces {
+        if segment + 1 == self.segments {
             let name = format!("next.{}", scan.name);
             self.builder.push(Op::Zero(Zero { name, to }));
         } else {
@@ -372,7 +379,7 @@ impl Writer<'_> {
         }
     }
 
-    /// Copies the states before step `step` of the piece to their kept ones, or back.
+    /// Copies the states before step `step` of the segment to their kept ones, or back.
     fn keep(&mut self, step: usize, place: usize, back: bool) {
         let states = self.builder.plan.io.states.clone();
         for (state, slot) in states.into_iter().zip(self.kept_states.clone()) {
@@ -392,7 +399,7 @@ impl Writer<'_> {
         }
     }
 
-    /// The states behind the piece become those before it.
+    /// The states behind the segment become those before it.
     fn advance(&mut self) {
         for state in self.builder.plan.io.states.clone() {
             let (from, to) = (state.last(), state.step(0));

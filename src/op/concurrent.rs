@@ -79,7 +79,10 @@ impl Operation for ConcurrentScans {
         };
         let stage = |stage| (0..costs.len()).map(move |scan| (scan, stage));
         let stages = (0..self.stages()).map(|s| stage(s).map(|(scan, s)| of(scan, s)).sum());
-        let initial = { self.scans.iter().zip(&costs) }
+        let initial = self
+            .scans
+            .iter()
+            .zip(&costs)
             .filter_map(|(scan, costs)| costs.get(scan.stages().len()).copied());
         stages.chain(initial).collect()
     }

@@ -18,7 +18,7 @@ use crate::rng::threefry2x32;
 pub enum Share {
     /// Nothing: r * cols + c.
     Nothing,
-    /// All steps of a window, whose rows are [T, B]: (r mod B) * cols + c.
+    /// All steps of a minibatch, whose rows are [T, B]: (r mod B) * cols + c.
     Steps {
         /// B.
         batch: usize,
@@ -47,7 +47,7 @@ pub struct Dropout {
     pub stream: u32,
     /// What shares a decision.
     pub share: Share,
-    /// The position in the window, in rows, of its first row: pieces of a window share all that lies between operations.
+    /// The position in the minibatch, in rows, of its first row: segments of a minibatch share all that lies between operations.
     pub at: usize,
 }
 

@@ -14,7 +14,7 @@ pub struct Gather {
     pub table: Matrix,
     /// The rows.
     pub out: Matrix,
-    /// The position in the window, in rows, of its first row: pieces of a window share all that lies between operations.
+    /// The position in the minibatch, in rows, of its first row: segments of a minibatch share all that lies between operations.
     pub at: usize,
 }
 

@@ -1,4 +1,4 @@
-//! Which slots of a plan an adapter may hold in half precision: rows of a window that operations leave for later ones.
+//! Which slots of a plan an adapter may hold in half precision: rows of a minibatch that operations leave for later ones.
 //!
 //! f16 has 11 bits and ends at 65504. What is summed up over steps, rows or updates (weights, gradients of weights, states,
 //! carried adjoints, statistics, losses) stays in f32; every sum is made in f32 whatever its terms are stored in.

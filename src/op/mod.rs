@@ -90,12 +90,12 @@ impl std::iter::Sum for Cost {
     }
 }
 
-/// One of the segments into which a window is cut, for operations whose slots are shared by all segments.
+/// One of the segments into which a minibatch is cut, for operations whose slots are shared by all segments.
 #[derive(Clone, Copy, Debug)]
 pub struct Segment {
     /// Its number.
     pub index: usize,
-    /// The position in the window, in rows, of its first row.
+    /// The position in the minibatch, in rows, of its first row.
     pub first: usize,
     /// How many segments there are.
     pub count: usize,
@@ -143,7 +143,7 @@ pub trait Operation: Clone {
     /// The longest chain of sums behind one element of its result, from which a tolerance follows; 0 where it copies.
     fn sum_length(&self) -> usize;
 
-    /// Moves it to a segment of a window.
+    /// Moves it to a segment of a minibatch.
     fn place(&mut self, segment: Segment);
 
     /// The same on some of its rows, where each row of the result hangs on that row alone of what has as many; else none.

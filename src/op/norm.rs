@@ -114,7 +114,8 @@ impl Operation for Norm {
         let partials = sums.iter().map(|(m, _)| Self::chunks(m.cols)).sum();
         let write = |slot, count| Operand::slot(slot, count).with(Access::Write).sum();
         // What it sums up is never moved.
-        let mut operands: Vec<Operand<'_>> = { sums.into_iter() }
+        let mut operands: Vec<Operand<'_>> = sums
+            .into_iter()
             .map(|(m, _)| Operand::part(m).sum())
             .collect();
         let hyper = self.scaled.map(|h| Operand::slot(h, Hyper::NUMBERS).sum());

@@ -36,7 +36,7 @@ pub struct Penalty {
     pub losses: Matrix,
     /// Where gradients are multiplied by a factor: the slot of hyper-parameters, which holds it.
     pub scaled: Option<SlotId>,
-    /// The position in the window, in rows, of its first row: pieces of a window share all that lies between operations.
+    /// The position in the minibatch, in rows, of its first row: segments of a minibatch share all that lies between operations.
     pub at: usize,
 }
 

@@ -25,7 +25,7 @@ pub struct Propagation {
     pub pull: Matrix,
     /// The share of every row [1, R].
     pub losses: Matrix,
-    /// The position in the window, in rows, of its first row: pieces of a window share all that lies between operations.
+    /// The position in the minibatch, in rows, of its first row: segments of a minibatch share all that lies between operations.
     pub at: usize,
 }
 

@@ -79,7 +79,7 @@ pub struct Scan {
     pub batch: usize,
     /// H.
     pub hidden: usize,
-    /// The position in the window, in rows, of its first step: pieces of a window share all that lies between operations.
+    /// The position in the minibatch, in rows, of its first step: segments of a minibatch share all that lies between operations.
     pub at: usize,
     /// Rows of all steps: T * B, or the most that sequences packed together may have, R.
     pub rows: usize,

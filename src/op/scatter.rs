@@ -16,7 +16,7 @@ pub struct Scatter {
     pub into: Matrix,
     /// Whether the sums are added to what `into` holds.
     pub accumulate: bool,
-    /// The first word of its part of the index slot, which has one for every piece of a window.
+    /// The first word of its part of the index slot, which has one for every segment of a minibatch.
     pub at: usize,
 }
 

@@ -23,7 +23,7 @@ pub struct SoftmaxXent {
     pub losses: Matrix,
     /// Whether the gradient is made.
     pub gradient: bool,
-    /// The position in the window, in rows, of its first row: pieces of a window share all that lies between operations.
+    /// The position in the minibatch, in rows, of its first row: segments of a minibatch share all that lies between operations.
     pub at: usize,
 }
 

@@ -172,7 +172,9 @@ impl Wavefront {
         // What a link changes of what an earlier scan reads, it changes behind that scan's back, row by row; and none
         // reads what the new scan is about to write.
         let behind = |m: &Matrix| {
-            { written.iter() }.all(|w| !w.meets(m) || (m.rows == rows && w.aligned(m)))
+            written
+                .iter()
+                .all(|w| !w.meets(m) || (m.rows == rows && w.aligned(m)))
         };
         let writes = Op::Scan(scan.clone()).writes();
         let ahead = |op: &Op| {
@@ -265,8 +267,8 @@ fn conflict(a: &Op, b: &Op) -> bool {
     let (written, other) = (a.writes(), b.writes());
     let touched: Vec<Matrix> = b.reads().into_iter().chain(b.writes()).collect();
     let reads = a.reads();
-    { written.iter() }.any(|w| touched.iter().any(|m| w.meets(m))) || { other.iter() }
-        .any(|w| reads.iter().any(|m| w.meets(m)))
+    written.iter().any(|w| touched.iter().any(|m| w.meets(m)))
+        || other.iter().any(|w| reads.iter().any(|m| w.meets(m)))
 }
 
 /// The rows, one for every row of a minibatch, that a scan leaves for links: its output, or its deltas.
@@ -279,7 +281,7 @@ fn made_by(scan: &Scan) -> Vec<Matrix> {
         _ => {
             let first = |k| scan.state_row(k, 1, 0, &[]);
             let states = 0..scan.cell.states.len();
-            { states }
+            states
                 .map(|k| rows(scan.state, first(k), scan.rows, scan.hidden))
                 .collect()
         }

@@ -59,7 +59,7 @@ impl Slope {
 
 /// The slope that is furthest off; NaN is further than any number.
 pub fn worst(slopes: &[Slope]) -> Option<&Slope> {
-    { slopes.iter() }.max_by(|a, b| a.rank().total_cmp(&b.rank()))
+    slopes.iter().max_by(|a, b| a.rank().total_cmp(&b.rank()))
 }
 
 /// A plan with gradients (`Mode::Gradients`), random parameters, initial states and token ids.

@@ -89,21 +89,21 @@ fn sparse(settings: &Settings, vocab: usize) -> bool {
         Softmax::Sampled { samples } => rows.saturating_mul(2).saturating_add(samples),
         _ => rows,
     };
-    let whole = windows(settings) == 1 && settings.recompute == 0;
+    let whole = minibatches(settings) == 1 && settings.recompute == 0;
     allowed && whole && used < vocab
 }
 
-/// How the training plan is cut into pieces.
+/// How the training plan is cut up.
 pub fn unroll(settings: &Settings) -> Unroll {
     Unroll {
         recompute: settings.recompute,
         states: settings.recompute_states,
-        windows: windows(settings),
+        minibatches: minibatches(settings),
     }
 }
 
 /// Windows of an update; the minibatches of lines of an update are packed together.
-fn windows(settings: &Settings) -> usize {
+fn minibatches(settings: &Settings) -> usize {
     if settings.lines {
         1
     } else {

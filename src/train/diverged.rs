@@ -38,7 +38,7 @@ async fn first(engine: &mut Engine) -> Result<Option<String>> {
             return Ok(Some(format!("the parameters: {place}")));
         }
     }
-    // Sums over all windows of an update tell less than what they are made of.
+    // Sums over all minibatches of an update tell less than what they are made of.
     for sums in [false, true] {
         for (at, op) in plan.ops.iter().enumerate() {
             let later = &plan.ops[at + 1..];

@@ -1,7 +1,7 @@
-//! Dynamic evaluation: a model that goes on learning from the text it is measured on, each window after its loss is known.
+//! Dynamic evaluation: a model that goes on learning from the text it is measured on, each segment after its loss is known.
 //!
 //! Source: Krause, Kahembwe, Murray, Renals, "Dynamic evaluation of neural sequence models" (2018). With eta the rate and
-//! lambda the decay towards the trained parameters p0, after a window with gradient g (of its mean loss):
+//! lambda the decay towards the trained parameters p0, after a segment with gradient g (of its mean loss):
 //!   p = p - eta g + lambda (p0 - p)                                       without mean squares
 //!   p = p - eta g / (sqrt(ms) + eps) + min(lambda r, 1) (p0 - p)          with them: equations 3 to 5
 //! where ms are the mean squares of gradients over the text that the model was trained on, and r = sqrt(ms) / mean(sqrt(ms)).
@@ -27,7 +27,7 @@ pub struct Dynamic {
     pub eps: f64,
 }
 
-/// Measures models of one specification, window after window of a text.
+/// Measures models of one specification, segment after segment of a text.
 #[derive(Debug)]
 pub struct Learner {
     plan: Arc<Plan>,
@@ -36,7 +36,7 @@ pub struct Learner {
 }
 
 impl Learner {
-    /// For windows of `steps` = T tokens.
+    /// For segments of `steps` = T tokens.
     ///
     /// # Errors
     /// Sizes that do not fit together.
@@ -87,8 +87,8 @@ impl Learner {
             .ok_or_else(|| Error::internal("no executor"))
     }
 
-    /// Runs the window of `text` that begins at token `at`: the sum of its losses and how many they are.
-    async fn window(&mut self, device: &Device, text: &Tokens, at: usize) -> Result<(f64, usize)> {
+    /// Runs the segment of `text` that begins at token `at`: the sum of its losses and how many they are.
+    async fn segment(&mut self, device: &Device, text: &Tokens, at: usize) -> Result<(f64, usize)> {
         let steps = self.steps;
         let count = steps.min(text.len() - 1 - at);
         let mut ids = vec![0; steps + 1];
@@ -106,7 +106,7 @@ impl Learner {
         Ok((outcomes.iter().map(|o| o.report.loss).sum(), count))
     }
 
-    /// Where the windows of a text begin.
+    /// Where the segments of a text begin.
     fn starts(&self, text: &Tokens) -> Result<impl Iterator<Item = usize> + use<>> {
         if text.len() < 2 {
             return Err(Error::data(format!(
@@ -117,7 +117,7 @@ impl Learner {
         Ok((0..text.len() - 1).step_by(self.steps))
     }
 
-    /// The mean squares of the gradients of the flat `parameters` over the windows of `text`.
+    /// The mean squares of the gradients of the flat `parameters` over the segments of `text`.
     ///
     /// # Errors
     /// A text of fewer than two tokens; gradients that are not finite; a lost device.
@@ -130,18 +130,18 @@ impl Learner {
         let [p, g] = self.slots()?;
         self.engine(device).await?.write(p, parameters).await?;
         let mut sums = vec![0.0f64; parameters.len()];
-        let mut windows = 0;
+        let mut segments = 0;
         for at in self.starts(text)? {
-            self.window(device, text, at).await?;
+            self.segment(device, text, at).await?;
             let gradients = self.engine(device).await?.read(g).await?;
             for (sum, g) in sums.iter_mut().zip(&gradients) {
                 *sum += f64::from(*g) * f64::from(*g);
             }
-            windows += 1;
+            segments += 1;
         }
         let means: Vec<f32> = sums
             .iter()
-            .map(|s| (s / f64::from(windows)) as f32)
+            .map(|s| (s / f64::from(segments)) as f32)
             .collect();
         if means.iter().all(|m| m.is_finite()) {
             Ok(means)
@@ -154,7 +154,7 @@ impl Learner {
     /// squares if there are any.
     ///
     /// # Errors
-    /// A text of fewer than two tokens; Diverged when a window's loss is not finite; a lost device.
+    /// A text of fewer than two tokens; Diverged when a segment's loss is not finite; a lost device.
     pub async fn run(
         &mut self,
         device: &Device,
@@ -169,7 +169,7 @@ impl Learner {
         let (mut loss, mut count) = (0.0, 0);
         for at in self.starts(text)? {
             self.engine(device).await?.write(p, &now).await?;
-            let (sum, predictions) = self.window(device, text, at).await?;
+            let (sum, predictions) = self.segment(device, text, at).await?;
             if !sum.is_finite() {
                 return Err(diverged(&format!("the loss at token {at}")));
             }

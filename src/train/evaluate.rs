@@ -12,7 +12,7 @@ use crate::model::{Dims, Mode, Spec};
 use crate::op::{Packing, Plan};
 use crate::task::Inputs;
 
-/// Steps of a window: long, so that products over all its rows are large.
+/// Steps of a segment: long, so that products over all its rows are large.
 const STEPS: usize = 128;
 
 /// What an evaluation found.
@@ -187,12 +187,12 @@ async fn evaluate(
     unknown: Option<u32>,
     without: bool,
 ) -> Result<Sum> {
-    // The sum is taken in f64, in the order of the windows.
+    // The sum is taken in f64, in the order of the minibatches.
     let (mut loss, mut count, mut met) = (0.0, 0, 0);
-    let windows: Box<dyn Iterator<Item = Result<Batch>> + Send> = match text {
+    let batches: Box<dyn Iterator<Item = Result<Batch>> + Send> = match text {
         Text::Segments { segments, dims } => {
-            let windows = segments.batches(dims.steps, dims.batch)?;
-            Box::new(windows.map(|w| w.map(Batch::from)))
+            let batches = segments.batches(dims.steps, dims.batch)?;
+            Box::new(batches.map(|b| b.map(Batch::from)))
         }
         Text::Lines {
             lines,
@@ -203,21 +203,21 @@ async fn evaluate(
             Ok(Batch::packed(packed, packing))
         })),
     };
-    for window in windows {
-        let mut window = window?;
+    for batch in batches {
+        let mut batch = batch?;
         if let Some(unknown) = unknown {
             if without {
-                window.leave_out(unknown)
+                batch.leave_out(unknown)
             } else {
-                met += window.predictions_of(unknown)
+                met += batch.predictions_of(unknown)
             }
         }
-        count += window.counted;
-        let inputs = Inputs::new(&window.ids)
-            .targets(window.targets.as_deref())
-            .weights(window.weights.as_deref())
-            .starts(window.starts.as_deref())
-            .reset(window.carry == StateCarry::Reset);
+        count += batch.counted;
+        let inputs = Inputs::new(&batch.ids)
+            .targets(batch.targets.as_deref())
+            .weights(batch.weights.as_deref())
+            .starts(batch.starts.as_deref())
+            .reset(batch.carry == StateCarry::Reset);
         engine.run(&inputs).await?;
         let outcomes = engine.outcomes(false).await?;
         loss += outcomes.iter().map(|o| o.report.loss).sum::<f64>();

@@ -48,7 +48,7 @@ pub struct Job {
     /// Steps of the first epoch.
     pub(super) per_epoch: u64,
     /// Predictions of a step, on average.
-    pub(super) window: f64,
+    pub(super) predictions: f64,
     /// The token that samples go on from, such as the end of a line; 0 unless set.
     pub before: u32,
     /// Of lines: the symbols that start and end one.
@@ -67,7 +67,7 @@ impl Job {
     /// Trains `spec` as `settings` say on `train`, with `validation` held out (empty for none).
     ///
     /// # Errors
-    /// A text shorter than a window; sizes that do not fit together.
+    /// A text shorter than a segment; sizes that do not fit together.
     pub fn new(
         mut settings: Settings,
         mut spec: Spec,
@@ -84,7 +84,7 @@ impl Job {
                     steps: settings.seq_len,
                     batch: settings.batch,
                 };
-                // The windows of an update follow one another, so that it reads one long window.
+                // The minibatches of an update follow one another, so that it reads one long segment.
                 let steps = dims.steps.saturating_mul(settings.accumulate);
                 let streams = Streams::new(tokens, steps, dims.batch)?;
                 (Feed::Streams(streams), dims)
@@ -116,12 +116,12 @@ impl Job {
             Some(_) => Some(Arc::new(Generator::plan(&spec, dims.batch)?)),
         };
         let per_epoch = feed.place(0).steps;
-        let window = match &feed {
+        let predictions = match &feed {
             Feed::Streams(_) => (dims.steps * dims.batch * settings.accumulate) as f64,
             Feed::Lines(lines) => lines.predictions() as f64 / per_epoch as f64,
         };
         let balanced =
-            validation.predictions() as f64 / (TRAINING_COST * EVALUATION_SHARE * window);
+            validation.predictions() as f64 / (TRAINING_COST * EVALUATION_SHARE * predictions);
         // A round number of steps, and at least 500; a long epoch is cut into a few parts only for its own sake.
         let balanced = ((balanced / 100.0).ceil() as u64 * 100).max(500);
         settings.eval_every.get_or_insert(match length {
@@ -136,7 +136,7 @@ impl Job {
             length,
             plan,
             per_epoch,
-            window,
+            predictions,
             feed,
             before: marks.map_or(0, |m| m.0),
             marks,

@@ -115,7 +115,7 @@ impl Trainer {
             engine.write(layout.slot, &all).await?;
         }
         if let Some(slot) = plan.io.scaling {
-            let made = { state.counters.step }.saturating_sub(state.counters.skipped);
+            let made = state.counters.step.saturating_sub(state.counters.skipped);
             let (c1, c2) = job.rule.corrections(made);
             // A run that goes over to half precision starts with the first factor and the updates that it has made.
             let fresh = || vec![0.0, 0.0, c1 as f32, c2 as f32];
@@ -272,7 +272,7 @@ impl Trainer {
             let made = Made {
                 loss: report.loss,
                 tokens: counted,
-                share: counted as f64 / self.job.window,
+                share: counted as f64 / self.job.predictions,
             };
             self.watch.step(step + 1, made.loss / made.tokens as f64)?;
             self.figures.push(Figures {
@@ -380,14 +380,14 @@ impl Trainer {
                 none.insert(Mixer::new(generator))
             }
         };
-        let window = MixedSegment {
+        let segment = MixedSegment {
             ids: &minibatch.ids,
             states: states.as_deref(),
             seed: self.job.settings.seed,
             step,
             epsilon,
         };
-        match mixer.mix(&window).await {
+        match mixer.mix(&segment).await {
             Err(e) if e.kind == Kind::Diverged => {
                 // An earlier step may have left this, whose report has not been looked at.
                 self.collect(true).await?;

@@ -76,11 +76,16 @@ pub fn clipped_both(device: &Arc<Device>, spec: &Spec, rule: Rule, of: impl Fn(&
         0.0 => 1.0,
         factor => factor,
     };
-    let largest = { cpu.read(of(&plan)).iter() }.fold(0.0f32, |most, g| most.max(g.abs()));
+    let largest = cpu
+        .read(of(&plan))
+        .iter()
+        .fold(0.0f32, |most, g| most.max(g.abs()));
     assert!(largest / factor > 0.008, "{largest} / {factor}");
     let norm = cpu.read(plan.io.report.unwrap())[1];
     assert!(norm > 0.03, "{norm}");
-    let square: f32 = { cpu.read(plan.io.gradients.unwrap()).iter() }
+    let square: f32 = cpu
+        .read(plan.io.gradients.unwrap())
+        .iter()
         .map(|g| (g / factor).powi(2))
         .sum();
     assert!(square.sqrt() > 1.5 * norm, "{square} {norm}");

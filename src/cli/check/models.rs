@@ -240,7 +240,7 @@ impl CheckedModel {
             Extra::Pieces => Unroll {
                 recompute: 1,
                 states: 1,
-                windows: 2,
+                minibatches: 2,
             },
             _ => Unroll::default(),
         };
@@ -339,7 +339,7 @@ impl CheckedModel {
     }
 
     fn inputs<'a>(&self, minibatches: &'a [MadeUp], n: usize) -> Inputs<'a> {
-        let positions = self.how.windows.max(1) * self.dims.steps * self.dims.batch;
+        let positions = self.how.minibatches.max(1) * self.dims.steps * self.dims.batch;
         let minibatch = &minibatches[n];
         minibatch
             .inputs()

@@ -53,7 +53,9 @@ impl From<Vocabulary> for StoredVocabulary {
                 lines: s.lines,
             },
             Inner::Symbols(s) => StoredVocabulary::Char {
-                symbols: { s.symbols.iter() }
+                symbols: s
+                    .symbols
+                    .iter()
                     .filter_map(|c| char::from_u32(*c))
                     .collect(),
                 unknown: s.unknown,

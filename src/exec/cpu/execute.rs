@@ -310,7 +310,8 @@ impl<F: Real> Cpu<F> {
     fn sparse_update(&mut self, op: &SparseUpdate) {
         let update = &op.update;
         let tables = [update.parameters].into_iter().chain(update.arenas.clone());
-        let mut taken: Vec<Vec<F>> = { tables.clone() }
+        let mut taken: Vec<Vec<F>> = tables
+            .clone()
             .map(|m| std::mem::take(&mut self.reals[m.slot.0]))
             .collect();
         let (hyper, report) = (&self.reals[update.hyper.0], &self.reals[update.report.0]);
@@ -445,7 +446,10 @@ impl<F: Real> Cpu<F> {
             input_projection,
             ids,
             input: op.input.map_or(&[], |m| self.part(m)),
-            weights: { op.weights.iter().map(matrix) }
+            weights: op
+                .weights
+                .iter()
+                .map(matrix)
                 .map(|w| w.map_or(&[][..], |m| self.part(m)))
                 .collect(),
             turned: op.weights.iter().map(turned).collect(),

@@ -215,7 +215,9 @@ fn weight<'a, F: Real>(
 pub fn run<F: Real>(op: &Scan, slices: &mut Slices<'_, F>, packed: &mut Vec<Packed<F>>) {
     let (b, h) = (op.batch, op.hidden);
     let mut weights = 0;
-    let stages: Vec<Prepared> = { op.stages().iter() }
+    let stages: Vec<Prepared> = op
+        .stages()
+        .iter()
         .map(|s| prepare(op, s, &mut weights))
         .collect();
     let last = prepare(op, &op.compiled.initial, &mut weights);
@@ -286,7 +288,8 @@ pub fn run<F: Real>(op: &Scan, slices: &mut Slices<'_, F>, packed: &mut Vec<Pack
                 kept: kept.next().unwrap_or_default(),
                 delta: delta.next().unwrap_or_default(),
                 work: work.next().unwrap_or_default(),
-                totals: { totals.next() }
+                totals: totals
+                    .next()
                     .and_then(|mut cut| cut.pop())
                     .unwrap_or_default(),
             };
@@ -491,7 +494,7 @@ impl<F: Real> Context<'_, '_, F> {
     fn load(&self, what: Load) -> &[F] {
         let op = self.shared.op;
         let h = op.hidden;
-        // Only loads of a step of the window use the position.
+        // Only loads of a step of the minibatch use the position.
         let position = op.position(self.t, self.rows.part.start + self.b, self.shared.starts);
         let row = |plane: &'_ [F]| -> std::ops::Range<usize> {
             debug_assert!((self.b + 1) * h <= plane.len());

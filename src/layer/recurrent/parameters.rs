@@ -41,11 +41,11 @@ impl Recurrent {
     pub(super) fn vector_groups(&self) -> impl Iterator<Item = (&'static str, Vec<usize>)> + '_ {
         let vectors = &self.cell.vectors;
         let members = |group| {
-            { 0..vectors.len() }
+            (0..vectors.len())
                 .filter(|v| vectors[*v].parameter() == group)
                 .collect::<Vec<_>>()
         };
-        { ["bias_ih", "bias_hh", "peep", "norm_weight", "norm_bias"].into_iter() }
+        (["bias_ih", "bias_hh", "peep", "norm_weight", "norm_bias"].into_iter())
             .map(move |group| (group, members(group)))
             .filter(|(_, members)| !members.is_empty())
     }

@@ -22,7 +22,7 @@ fn fits(cell: &Cell, compiled: &Compiled) -> bool {
 
 impl Recurrent {
     /// Adds to the objective `weight` times the mean of (|dE/dh_{t+1} dh_{t+1}/dh_t| / |dE/dh_{t+1}| - 1)^2 over all steps
-    /// of a window and rows. Only for a cell that [`Recurrent::propagates`]; planning another one is an error.
+    /// of a minibatch and rows. Only for a cell that [`Recurrent::propagates`]; planning another one is an error.
     pub fn propagation(self, weight: f64) -> Recurrent {
         Recurrent {
             propagation: weight,
@@ -56,7 +56,11 @@ impl Recurrent {
         weights: &[Param],
     ) {
         let (h, label) = (self.hidden, &self.label);
-        let source = { self.cell.sources.iter() }.position(|s| s.kind != SourceKind::Input);
+        let source = self
+            .cell
+            .sources
+            .iter()
+            .position(|s| s.kind != SourceKind::Input);
         let (Some(s), Some(upstream)) = (source, scan.upstream) else {
             return;
         };
@@ -81,15 +85,12 @@ impl Recurrent {
                 accumulate: i > 0,
             }));
         }
-        let upstream = match self.reversed {
-            false => upstream,
+        let upstream = if self.reversed {
             // What comes from above is in the order of the positions, deltas are in that of the steps.
-            true => builder.reversed(
-                axis,
-                format!("upstream.{label}.in-order"),
-                upstream,
-                axis.batch,
-            ),
+            let name = format!("upstream.{label}.in-order");
+            builder.reversed(axis, name, upstream, axis.batch)
+        } else {
+            upstream
         };
         let pull = builder.activation(axis, format!("pull.{label}"), h);
         let losses = builder.penalties(axis);

@@ -16,7 +16,8 @@ fn start(cell: &str, init: &Init) -> std::collections::BTreeMap<String, Vec<f32>
 fn stack(cells: &[&str], init: &Init) -> std::collections::BTreeMap<String, Vec<f32>> {
     let spec = Spec {
         vocab: 11,
-        cells: { cells.iter() }
+        cells: cells
+            .iter()
             .map(|c| Arc::new(library::builtin(c).unwrap()))
             .collect(),
         hidden: H,
@@ -70,7 +71,7 @@ fn identity_is_the_irnn() {
     let found = start("lstm", &wide);
     for block in found["rnn.weight_hh_l0"].chunks(H * H) {
         let want = |i: usize| if i / H == i % H { 0.7 } else { 0.0 };
-        assert!({ block.iter().enumerate() }.all(|(i, v)| *v == want(i)));
+        assert!(block.iter().enumerate().all(|(i, v)| *v == want(i)));
     }
     assert!(gate(&found["rnn.bias_ih_l0"], 1).iter().all(|v| *v == 1.0));
 }
@@ -175,7 +176,9 @@ fn a_normalised_gate_starts_by_its_shift() {
     let cell = library::builtin("lstm-ln").unwrap();
     let shift = cell.bias_of("f").unwrap();
     assert_eq!(cell.vectors[shift].parameter(), "norm_bias");
-    let before = { cell.vectors[..shift].iter() }.filter(|v| v.parameter() == "norm_bias");
+    let before = cell.vectors[..shift]
+        .iter()
+        .filter(|v| v.parameter() == "norm_bias");
     let n = before.count();
     let shifts = &found["rnn.norm_bias_l0"];
     assert_eq!(gate(shifts, n), [1.0; H]);

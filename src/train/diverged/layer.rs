@@ -64,7 +64,8 @@ fn bad(values: &[f32], from: usize, hidden: usize) -> Option<(usize, f32)> {
 impl Left<'_> {
     fn starts(&self) -> &[u32] {
         let words = |first| self.counts.get(first..=first + self.scan.steps);
-        { self.scan.packed }
+        self.scan
+            .packed
             .and_then(|packed| words(packed.first))
             .unwrap_or(&[])
     }
@@ -108,8 +109,12 @@ impl Left<'_> {
     fn backward(&self, delta: &[f32]) -> Option<String> {
         let (scan, starts) = (self.scan, self.starts());
         let slot = scan.delta?;
-        let stores = { scan.compiled.backward.iter() }.flat_map(|stage| &stage.program.stores);
-        let deltas: Vec<usize> = { stores }
+        let stores = scan
+            .compiled
+            .backward
+            .iter()
+            .flat_map(|stage| &stage.program.stores);
+        let deltas: Vec<usize> = stores
             .filter_map(|(store, _)| match store {
                 Store::Delta(d) => Some(*d),
                 _ => None,
@@ -150,7 +155,9 @@ impl Left<'_> {
         for total in 0..scan.compiled.totals {
             for b in 0..scan.batch {
                 if let Some(unit) = bad(work, scan.total_row(total, b), scan.hidden) {
-                    let name = { &scan.cell }.adjoint_name(&scan.compiled, Adjoint::Total(total));
+                    let name = scan
+                        .cell
+                        .adjoint_name(&scan.compiled, Adjoint::Total(total));
                     return Some(self.text(&name, &format!("sequence {b}"), unit, slot));
                 }
             }

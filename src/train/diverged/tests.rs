@@ -156,7 +156,7 @@ fn packed_rows_are_named_by_their_sequences() {
 #[test]
 fn steps_are_counted_over_all_windows_of_an_update() {
     let windows = Unroll {
-        windows: 2,
+        minibatches: 2,
         ..Unroll::default()
     };
     let plan = spec(TWO_STAGES).unrolled(DIMS, windows, Mode::Gradients);

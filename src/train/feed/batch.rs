@@ -75,7 +75,8 @@ impl Batch {
 
     /// The predictions of `symbol` no longer count.
     pub fn leave_out(&mut self, symbol: u32) {
-        let weights = { self.targets() }
+        let weights = self
+            .targets()
             .map(|(target, counts)| f32::from(u8::from(counts && target != symbol)));
         let weights: Vec<f32> = weights.collect();
         self.counted = weights.iter().filter(|w| **w != 0.0).count();

@@ -151,7 +151,7 @@ impl LineFeed {
         let (packing, pad, together) = (self.packing, self.pad, self.together);
         let (lines, batches) = self.batches(place.epoch);
         let first = place.index as usize * together;
-        let update: Vec<u32> = { first..first + together }
+        let update: Vec<u32> = (first..first + together)
             .flat_map(|minibatch| batches.batch(minibatch).iter().copied())
             .collect();
         let packed = PackedSequences::new(lines, &update)?;

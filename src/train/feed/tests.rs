@@ -63,7 +63,9 @@ fn an_update_of_several_minibatches_has_their_lines() {
         let (mut one, mut three) = (feed(size, 0, 1), feed(size, 0, 3));
         let rows = |feed: &mut Feed, step| {
             let batch = feed.batch(step).unwrap();
-            let mut rows: Vec<_> = { batch.ids[..batch.counted].iter().copied() }
+            let mut rows: Vec<_> = batch.ids[..batch.counted]
+                .iter()
+                .copied()
                 .zip(batch.targets.unwrap())
                 .collect();
             rows.sort_unstable();

@@ -101,7 +101,7 @@ pub(super) fn choose<'a>(
             Head {
                 embedding: Some(embedding.names[0]),
                 weight: Some(head.names[0]),
-                notes: { [head, embedding].into_iter() }
+                notes: ([head, embedding].into_iter())
                     .filter(|m| m.names.len() > 1)
                     .map(|m| {
                         format!(

@@ -96,7 +96,7 @@ impl<F: Real> WithSimd for Multiply<'_, F> {
         let (b, a, c) = (self.b, self.a, self.c);
         let (panel, tall) = (b.panel, b.tall);
         let panels = b.n.div_ceil(panel);
-        let (packed, edge) = { self.strips }.split_at_mut(strip_elements(self.m, b.k));
+        let (packed, edge) = self.strips.split_at_mut(strip_elements(self.m, b.k));
         for start in (0..self.m).step_by(BLOCK) {
             let rows_here = BLOCK.min(self.m - start);
             let block = strips(rows_here, tall);
