@@ -8,7 +8,7 @@ use super::device::Device;
 use super::lower::DispatchParameters;
 use super::packed::PackedStep;
 use super::pipeline::{Pipeline, STEP_BYTES};
-use super::template::Source;
+use super::template::KernelSource;
 use crate::op::{Plan, SlotId};
 use crate::{Error, Result};
 
@@ -34,10 +34,15 @@ pub(super) struct Dispatch {
 }
 
 /// Whether every binding of a kernel is one that the adapter allows.
-pub(super) fn bindable(device: &Device, plan: &Plan, source: &Source, binding: u64) -> Result<()> {
+pub(super) fn bindable(
+    device: &Device,
+    plan: &Plan,
+    source: &KernelSource,
+    binding: u64,
+) -> Result<()> {
     for bind in &source.binds {
         let slot = plan.slot(bind.slot);
-        let elements = bind.window.map_or(slot.len(), |(from, to)| to - from);
+        let elements = bind.range.map_or(slot.len(), |(from, to)| to - from);
         let size = bytes(slot.width(), elements);
         if size > binding {
             return Err(Error::device(format!(
@@ -187,7 +192,7 @@ pub(super) async fn allocate(
 pub(super) fn kernel(
     device: &Device,
     plan: &Plan,
-    source: &Source,
+    source: &KernelSource,
     pipeline: Arc<Pipeline>,
     buffers: &[wgpu::Buffer],
     steps: &wgpu::Buffer,
@@ -196,7 +201,7 @@ pub(super) fn kernel(
     let mut entries: Vec<wgpu::BindGroupEntry> = binds
         .map(|(i, bind)| wgpu::BindGroupEntry {
             binding: i as u32,
-            resource: match bind.window {
+            resource: match bind.range {
                 None => buffers[bind.slot.0].as_entire_binding(),
                 Some((from, to)) => {
                     let width = plan.slot(bind.slot).width();

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use super::inject::Injected;
 use super::pipeline::Pipeline;
 use super::tile::{Shape, Tile};
-use super::{double, matmul};
+use super::{matmul, precision};
 use crate::op::Plan;
 use crate::{Error, Kind, Result};
 
@@ -370,7 +370,7 @@ impl Device {
         } else {
             (0, 0)
         };
-        (double::tile(tile, plan), found)
+        (precision::tile(tile, plan), found)
     }
 
     fn chosen(&self, plan: &Plan) -> (Tile, bool) {

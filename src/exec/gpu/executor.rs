@@ -4,19 +4,19 @@ use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::binding_range::BindingLimits;
 use super::buffers::{Dispatch, Held, Kernel, Steps, allocate, bindable, kernel};
 use super::device::Device;
 use super::lower::{DispatchParameters, Lowered, lower, scheduled};
 use super::pace::Pace;
 use super::packed::Longest;
 use super::pipeline::compile_all;
+use super::precision;
 use super::readback::Ring;
 use super::run::{IN_FLIGHT, Measured, RETURNED};
-use super::template::Source;
+use super::template::KernelSource;
 use super::tile::Tile;
 use super::timing::Stamps;
-use super::window::Fit;
-use super::{double, half};
 use crate::Result;
 use crate::exec::Outcome;
 use crate::op::Plan;
@@ -116,10 +116,9 @@ impl Gpu {
         edit: &mut dyn FnMut(&str, &str) -> String,
         parameters: Option<&wgpu::Buffer>,
     ) -> Result<Gpu> {
-        half::allowed(&device, &plan)?;
-        double::allowed(&device, &plan)?;
-        let tile = &double::tile(*tile, &plan);
-        let fit = Fit::of(&device, binding);
+        precision::allowed(&device, &plan)?;
+        let tile = &precision::tile(*tile, &plan);
+        let fit = BindingLimits::of(&device, binding);
         let mut left_out = Vec::new();
         let plan = match scheduled(&plan, tile, fit) {
             Some(other) => Arc::new(other),
@@ -133,12 +132,12 @@ impl Gpu {
             None => plan,
         };
         let (buffers, held) = allocate(&device, &plan, parameters).await?;
-        let mut known: HashMap<Source, usize> = HashMap::new();
+        let mut known: HashMap<KernelSource, usize> = HashMap::new();
         let mut steps = Steps::new(device.limits.min_uniform_buffer_offset_alignment);
         let mut longest = Longest::default();
         let mut ops = Vec::new();
         let mut all: Vec<Dispatch> = Vec::new();
-        let mut sources: Vec<Source> = Vec::new();
+        let mut sources: Vec<KernelSource> = Vec::new();
         for op in &plan.ops {
             let lowered = lower(op, &plan, tile, fit)?;
             left_out.extend(lowered.left_out.map(|why| format!("{}: {why}", op.name())));
@@ -149,7 +148,7 @@ impl Gpu {
             let mut places = Vec::new();
             for mut source in lowered.kernels {
                 source.text = device.with_wrong_kernel(edit(&source.label, &source.text));
-                // Pieces of a window share their kernels.
+                // Pieces of a segment share their kernels.
                 let place = *known.entry(source.clone()).or_insert(sources.len());
                 if place == sources.len() {
                     sources.push(source);
@@ -232,11 +231,12 @@ impl Gpu {
 
     /// What the operations of `plan` become where no device sets limits.
     fn lowered(plan: &Plan, tile: &Tile) -> Result<Vec<Lowered>> {
-        let tile = &double::tile(*tile, plan);
-        let other = scheduled(plan, tile, Fit::ANY);
+        let tile = &precision::tile(*tile, plan);
+        let other = scheduled(plan, tile, BindingLimits::ANY);
         let plan = other.as_ref().unwrap_or(plan);
         let ops = plan.ops.iter();
-        ops.map(|op| lower(op, plan, tile, Fit::ANY)).collect()
+        ops.map(|op| lower(op, plan, tile, BindingLimits::ANY))
+            .collect()
     }
 
     /// The plan that it runs: the one that it was made for, or the same with scans side by side.

@@ -2,12 +2,13 @@
 
 use std::time::Instant;
 
+use super::binding_range::{BindingLimits, BindingRanges};
 use super::device::Device;
 use super::pipeline::{Pipeline, compile};
-use super::template::{Source, Template, flat_groups};
+use super::template::{KernelSource, Template, flat_groups};
 use super::timing::Stamps;
 use crate::exec::profile::{Limits, median};
-use crate::op::SlotId;
+use crate::op::{Plan, Role};
 use crate::{Error, Result};
 
 /// Bytes that are copied: more than caches hold, where the device has as much. A software adapter's threads copy slowly.
@@ -98,19 +99,22 @@ impl<'a> Bench<'a> {
 }
 
 struct Kernel {
-    source: Source,
+    source: KernelSource,
     pipeline: std::sync::Arc<Pipeline>,
     bind: wgpu::BindGroup,
 }
 
 impl Kernel {
     async fn new(bench: &Bench<'_>, text: Template, label: &str, vectors: usize) -> Result<Kernel> {
+        let mut plan = Plan::default();
+        let mut slot = |name| plan.add(name, &[vectors, 4], Role::Activation);
         let source = text
             .size("GROUP", GROUP)
             .size("COUNT", vectors)
-            .buffer("from", SlotId(0))
-            .buffer("to", SlotId(1))
-            .build(label, [1, 1, 1])?;
+            .buffer("from", slot("from"))
+            .buffer("to", slot("to"))
+            .kernel(label, [1, 1, 1])
+            .build(&BindingRanges::new(&plan, BindingLimits::ANY, false))?;
         let pipeline = compile(bench.device, &source).await?;
         let binds = source.binds.iter().enumerate();
         let entries: Vec<wgpu::BindGroupEntry<'_>> = binds

@@ -2,15 +2,14 @@
 //!
 //! [`Device`] is an open adapter; [`Gpu`] makes buffers, kernels and bind groups for a plan once and replays them. From an
 //! operation to its kernels leads `lower`: `operation` fills the templates in `shaders/`, `scan` and `matmul` unroll theirs,
-//! `concurrent` makes one kernel of several, `window` and `ranges` cut what no binding holds, and `half` and `double` rewrite
-//! what they have made.
+//! `concurrent` makes one kernel of several, `binding_range` and `ranges` cut what no binding holds, and `template` and `writer`
+//! make WGSL of it all, each number in the precision of its slot.
 
+mod binding_range;
 mod buffers;
 mod concurrent;
 mod device;
-mod double;
 mod executor;
-mod half;
 mod inject;
 mod limits;
 mod lower;
@@ -19,6 +18,7 @@ mod operation;
 mod pace;
 mod packed;
 mod pipeline;
+mod precision;
 mod quirk;
 mod ranges;
 mod readback;
@@ -31,7 +31,7 @@ mod tile;
 pub(super) mod timing;
 mod transfer;
 mod upload;
-mod window;
+mod writer;
 
 pub use device::{Adapter, Choice, Device, INSTALL, adapters};
 pub use executor::Gpu;

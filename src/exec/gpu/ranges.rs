@@ -6,8 +6,8 @@
 //! B rows more, so that those of the step before, or behind, are among them. The kernels of most ranges have one text: a
 //! range's first place is among their dispatch parameters, in place of how many steps they go through.
 
+use super::binding_range::{BindingLimits, BindingRanges};
 use super::lower::DispatchParameters;
-use super::window::{Fit, Windows};
 use crate::op::scan::InputProjection;
 use crate::op::{Direction, Matrix, Plan, Scan, SlotId};
 
@@ -57,12 +57,12 @@ pub(super) struct Bound {
     pub parted: Option<usize>,
     /// The slots of the states, one each where they are bound apart.
     pub states: Vec<SlotId>,
-    /// The element of its window at which the row of its first place begins, or, in reverse order, ends.
+    /// The element of its binding range at which the row of its first place begins, or, in reverse order, ends.
     firsts: Vec<(Rows, isize)>,
 }
 
 impl Bound {
-    /// The element, of its window, of the row of the range's first place; none for rows that are bound whole.
+    /// The element, of its binding range, of the row of the range's first place; none for rows that are bound whole.
     pub fn first(&self, rows: Rows) -> Option<isize> {
         self.firsts.iter().find(|f| f.0 == rows).map(|f| f.1)
     }
@@ -70,7 +70,7 @@ impl Bound {
 
 impl Ranges {
     /// None where every slot fits a binding, or not even a range of two steps does.
-    pub fn of(scan: &Scan, plan: &Plan, fit: Fit) -> Option<Ranges> {
+    pub fn of(scan: &Scan, plan: &Plan, fit: BindingLimits) -> Option<Ranges> {
         let uses = uses(scan, plan, fit);
         let memory = !scan.cell.is_feed_forward();
         let parted = scan.packed.is_some() || !memory;
@@ -85,7 +85,7 @@ impl Ranges {
         if uses.is_empty() || most < least {
             return None;
         }
-        // Windows that begin like one another make for one text.
+        // BindingRanges that begin like one another make for one text.
         let unit = if parted { 1 } else { scan.batch };
         let even = unit * (align / common(unit, align));
         let unit = if most / even * even >= least {
@@ -131,7 +131,7 @@ impl Ranges {
     }
 
     /// Puts what the range at `first` binds of them in place of the scan's slots.
-    pub fn bind(&self, scan: &mut Scan, first: usize, windows: &mut Windows) -> Bound {
+    pub fn bind(&self, scan: &mut Scan, first: usize, bindings: &mut BindingRanges) -> Bound {
         let count = self.owned.min(self.places - first);
         let kept = scan.kept;
         let mut states = vec![scan.state; scan.cell.states.len()];
@@ -142,12 +142,12 @@ impl Ranges {
             let (slot, from) = match in_kept.filter(|_| Some(of.slot) == kept) {
                 // All that lies there has the same rows.
                 Some((slot, from)) => {
-                    windows.widen(slot, end);
+                    bindings.widen(slot, end);
                     (slot, from)
                 }
                 None => {
-                    let from = start / windows.align(of.slot) * windows.align(of.slot);
-                    (windows.add(of.slot, from, end), from)
+                    let from = start / bindings.align(of.slot) * bindings.align(of.slot);
+                    (bindings.add(of.slot, from, end), from)
                 }
             };
             if Some(of.slot) == kept {
@@ -232,7 +232,7 @@ impl Use {
 }
 
 /// The rows that lie in slots that no binding holds.
-fn uses(scan: &Scan, plan: &Plan, fit: Fit) -> Vec<Use> {
+fn uses(scan: &Scan, plan: &Plan, fit: BindingLimits) -> Vec<Use> {
     let large = |slot: SlotId| plan.slot(slot).len() > fit.within(plan, slot).binding;
     let h = scan.hidden;
     let behind = if scan.cell.is_feed_forward() {

@@ -4,10 +4,10 @@
 use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 
+use super::binding_range::BindingLimits;
 use super::buffers::{bindable, bytes};
 use super::device::Device;
 use super::lower::lower;
-use super::window::Fit;
 use crate::op::Plan;
 use crate::{Error, Result};
 
@@ -72,7 +72,7 @@ impl Device {
             return Ok(());
         }
         let tile = self.tile(plan).0;
-        let fit = Fit::of(self, binding);
+        let fit = BindingLimits::of(self, binding);
         // Pieces of a window have operations of the same names and sizes.
         let mut seen = HashSet::new();
         for op in plan.ops.iter().filter(|op| seen.insert(op.name())) {

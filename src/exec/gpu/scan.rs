@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::ranges::{Bound, Rows};
-use super::template::{Source, Template, flat_groups};
+use super::template::{FOUR, ONE, Template, aligned, flat_groups};
 use super::tile::{ELEMENT, Tile};
 use crate::cell::reduction::{EPS, Reduction};
 use crate::cell::stage::{Instr, Load, ProductSum, Stage, Store, TermOperand};
@@ -78,7 +78,7 @@ fn continues(first: TermOperand, blocks: usize, next: TermOperand) -> bool {
 }
 
 /// A scan with the tile that its kernels use.
-struct Writer<'a> {
+struct ScanWriter<'a> {
     scan: &'a Scan,
     rows: usize,
     columns: usize,
@@ -117,11 +117,10 @@ fn fours(scan: &Scan) -> bool {
         InputProjection::Nothing => {}
         InputProjection::Rows(m) | InputProjection::Table { table: m, .. } => matrices.push(m),
     }
-    let vectors = scan.vectors.iter();
-    scan.hidden.is_multiple_of(ELEMENT) && matrices.iter().all(super::template::aligned) && {
-        vectors
-    }
-    .all(|v| v.offset.is_multiple_of(ELEMENT))
+    let mut offsets = scan.vectors.iter().map(|v| v.offset);
+    scan.hidden.is_multiple_of(ELEMENT)
+        && matrices.iter().all(aligned)
+        && offsets.all(|offset| offset.is_multiple_of(ELEMENT))
 }
 
 /// The kernels of every stage, in order, then that of the initial states where the scan makes their gradients. With a loop
@@ -131,10 +130,10 @@ pub(super) fn kernels(
     tile: &Tile,
     time: Option<&Loop>,
     bound: Option<&Bound>,
-) -> Result<Vec<Source>> {
+) -> Result<Vec<Template>> {
     let width = width(scan, tile);
     let (rows, columns) = tile.scan(scan.direction, scan.batch, scan.hidden / width);
-    let writer = Writer {
+    let writer = ScanWriter {
         scan,
         rows,
         columns,
@@ -145,9 +144,11 @@ pub(super) fn kernels(
     let label = |n: usize| format!("{}.{n}", scan.name);
     let mut kernels = match time {
         Some(time) => vec![writer.over(time).looped(time)?],
-        None => { scan.stages().iter().enumerate() }
-            .map(|(n, stage)| writer.kernel(stage, &label(n), tile))
-            .collect::<Result<_>>()?,
+        None => {
+            let stages = scan.stages().iter().enumerate();
+            let kernels = stages.map(|(n, stage)| writer.kernel(stage, &label(n), tile));
+            kernels.collect::<Result<_>>()?
+        }
     };
     if scan.initial && scan.direction == Direction::Backward {
         let label = format!("{}.initial", scan.name);
@@ -203,7 +204,7 @@ pub(super) fn time_loop(
     }
     let short = SHORT / (flops * rows * scan.hidden).max(1);
     let steps = [tile.loop_steps, steps, short, ROUNDS / rounds];
-    let steps = { steps.into_iter().min() }.filter(|steps| *steps > 0);
+    let steps = steps.into_iter().min().filter(|steps| *steps > 0);
     let steps = steps.ok_or("a single step is longer than a dispatch may be")?;
     Ok(Loop {
         rows,
@@ -213,10 +214,10 @@ pub(super) fn time_loop(
     })
 }
 
-impl<'a> Writer<'a> {
+impl<'a> ScanWriter<'a> {
     /// The same with the rows and units of a loop over time.
-    fn over(&self, time: &Loop) -> Writer<'a> {
-        Writer {
+    fn over(&self, time: &Loop) -> ScanWriter<'a> {
+        ScanWriter {
             rows: time.rows,
             columns: time.columns,
             ..*self
@@ -225,10 +226,6 @@ impl<'a> Writer<'a> {
 
     /// What the shaders of a stage and of a loop over time have in common.
     fn common(&self, text: &'static str, masks: &[usize]) -> Template {
-        let (v, u) = match self.width {
-            1 => ("f32", "u32"),
-            _ => ("vec4<f32>", "vec4<u32>"),
-        };
         let mut template = Template::new(text)
             .size("ROWS", self.rows)
             .size("COLUMNS", self.columns)
@@ -236,8 +233,7 @@ impl<'a> Writer<'a> {
             .size("BATCH", self.scan.batch)
             .size("UNITS", self.scan.hidden / self.width)
             .subgroup(self.lanes > 0)
-            .text("V", v)
-            .text("U", u)
+            .units(if self.width == 1 { ONE } else { FOUR })
             .flag("MASKED", !masks.is_empty())
             .text("MASKS", self.masks(masks));
         for m in masks {
@@ -260,11 +256,11 @@ impl<'a> Writer<'a> {
             .text("PRODUCTS", self.products(stage)?)
             .text("ROW_NUMBERS", self.reductions(stage)?)
             .text("PROGRAM", self.program(stage)?)
-            .part()
+            .expanded()
     }
 
     /// All stages of some steps.
-    fn looped(&self, time: &Loop) -> Result<Source> {
+    fn looped(&self, time: &Loop) -> Result<Template> {
         let label = format!("{}.loop", self.scan.name);
         let fault = |fault: String| Error::internal(format!("kernel {label}: {fault}"));
         let mut stages = String::new();
@@ -281,14 +277,16 @@ impl<'a> Writer<'a> {
         }
         let text = include_str!("../../../shaders/scan_loop.wgsl");
         let backward = self.scan.direction == Direction::Backward;
-        self.common(text, &masks)
+        let groups = flat_groups(self.scan.batch.div_ceil(self.rows), 1);
+        Ok(self
+            .common(text, &masks)
             .size("GROUP", time.group)
             .flag("BACKWARD", backward)
             .text("STAGES", stages)
-            .build(&label, flat_groups(self.scan.batch.div_ceil(self.rows), 1))
+            .kernel(&label, groups))
     }
 
-    fn kernel(&self, stage: &Stage, label: &str, tile: &Tile) -> Result<Source> {
+    fn kernel(&self, stage: &Stage, label: &str, tile: &Tile) -> Result<Template> {
         let units = self.scan.hidden / self.width;
         let mut across = units.div_ceil(self.columns);
         if self.lanes > 0 {
@@ -321,7 +319,7 @@ impl<'a> Writer<'a> {
         if let Some(owned) = parted {
             template = template.size("OWNED", owned);
         }
-        template.build(label, flat_groups(threads, tile.group))
+        Ok(template.kernel(label, flat_groups(threads, tile.group)))
     }
 
     /// Every slot that some stage may use, by its name in the shader.
@@ -649,12 +647,8 @@ impl<'a> Writer<'a> {
                     InputProjection::Table { table, .. } => {
                         let first = table.offset / self.width + block;
                         let stride = table.stride / self.width;
-                        {
-                            let position = self.position();
-                            format!(
-                                "$projection[$ids[step.y + {position}] * {stride}u + {first}u + j]"
-                            )
-                        }
+                        let position = self.position();
+                        format!("$projection[$ids[step.y + {position}] * {stride}u + {first}u + j]")
                     }
                 }
             }

@@ -1,14 +1,14 @@
 //! How an operation is split where its matrices are larger than a binding, or where a dispatch of it would take too long.
 
+use super::binding_range::BindingLimits;
 use super::tile::Tile;
-use super::window::Fit;
 use crate::op::dropout::Share;
 use crate::op::{
     Add, Carry, ColumnSum, Dropout, Gather, MatMul, Matrix, Op, Optimizer, Plan, Zero,
 };
 
 /// The operations that do the same, each with matrices that bindings can hold as far as a cut can bring that about.
-pub(super) fn split(op: &Op, plan: &Plan, fit: Fit, tile: &Tile) -> Vec<Op> {
+pub(super) fn split(op: &Op, plan: &Plan, fit: BindingLimits, tile: &Tile) -> Vec<Op> {
     match op {
         Op::MatMul(op) => {
             let mut all = Vec::new();
