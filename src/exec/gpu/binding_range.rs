@@ -120,7 +120,7 @@ impl BindingLimits {
     ) -> Vec<(usize, usize)> {
         let rows = matrices.iter().map(|m| m.rows).max().unwrap_or(0);
         let bands = matrices.iter().map(|m| self.bands(plan, m));
-        let most = { bands.filter_map(|bands| bands.first().map(|b| b.1)) }.min();
+        let most = bands.filter_map(|bands| bands.first().map(|b| b.1)).min();
         match most {
             Some(most) if most < rows => cut(rows, (most / unit * unit).max(unit)),
             _ => vec![(0, rows)],
@@ -201,9 +201,9 @@ impl<'a> BindingRanges<'a> {
     pub fn place(&mut self, matrices: Vec<&mut Matrix>, join: bool) {
         let first = self.ranges.len();
         let (plan, fit, small) = (self.plan, self.fit, self.small);
-        let mut far: Vec<&mut Matrix> = { matrices.into_iter() }
-            .filter(|m| m.slot.0 < plan.slots.len() && (small || fit.ranged(plan, m.slot)))
-            .collect();
+        let of_plan =
+            |m: &&mut Matrix| m.slot.0 < plan.slots.len() && (small || fit.ranged(plan, m.slot));
+        let mut far: Vec<&mut Matrix> = matrices.into_iter().filter(of_plan).collect();
         far.sort_by_key(|m| (m.slot, m.offset));
         for m in far {
             let fit = fit.within(plan, m.slot);

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::device::Device;
-use super::lower::DispatchParameters;
+use super::device::{Device, Pipeline};
+use super::kernel::DispatchParameters;
+use super::kernel::KernelSource;
 use super::packed::PackedStep;
-use super::pipeline::{Pipeline, STEP_BYTES};
-use super::template::KernelSource;
+use super::pipeline::STEP_BYTES;
 use crate::op::{Plan, SlotId};
 use crate::{Error, Result};
 
@@ -31,6 +31,22 @@ pub(super) struct Dispatch {
     pub offset: u32,
     /// A step of packed sequences, which is left out where none is so long.
     pub packed: Option<PackedStep>,
+}
+
+/// Whether every slot of `plan` fits a buffer.
+pub(super) fn buffers_hold(device: &Device, plan: &Plan) -> Result<()> {
+    let limit = device.limits.max_buffer_size;
+    for slot in &plan.slots {
+        let size = bytes(slot.width(), slot.len());
+        if size > limit {
+            return Err(Error::device(format!(
+                "{} {:?} takes {size} bytes, and {} has buffers of at most {limit}; a smaller batch, sequence or layer \
+                 may fit",
+                slot.name, slot.shape, device.adapter.name
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Whether every binding of a kernel is one that the adapter allows.
@@ -141,7 +157,7 @@ pub(super) async fn allocate(
     plan: &Plan,
     parameters: Option<&wgpu::Buffer>,
 ) -> Result<(Vec<wgpu::Buffer>, Held)> {
-    device.buffers_hold(plan)?;
+    buffers_hold(device, plan)?;
     let mut held = Held {
         device: device.clone(),
         bytes: 0,

@@ -6,8 +6,8 @@
 use std::fmt::Write;
 
 use super::binding_range::{Bind, BindingRanges};
-use super::template::{KernelSource, Template, flat_groups};
-use super::writer::enabled;
+use super::kernel::{KernelSource, enabled};
+use super::template::{Template, flat_groups};
 use crate::op::Plan;
 use crate::{Error, Result};
 

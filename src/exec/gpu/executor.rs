@@ -7,19 +7,34 @@ use std::sync::Arc;
 use super::binding_range::BindingLimits;
 use super::buffers::{Dispatch, Held, Kernel, Steps, allocate, bindable, kernel};
 use super::device::Device;
-use super::lower::{DispatchParameters, Lowered, lower, scheduled};
-use super::pace::Pace;
+use super::kernel::DispatchParameters;
+use super::kernel::KernelSource;
+use super::lower::{Lowered, lower, scheduled};
+use super::pace::{MEASURED, Pace};
 use super::packed::Longest;
 use super::pipeline::compile_all;
 use super::precision;
 use super::readback::Ring;
-use super::run::{IN_FLIGHT, Measured, RETURNED};
-use super::template::KernelSource;
+use super::stamps::Stamps;
 use super::tile::Tile;
-use super::timing::Stamps;
 use crate::Result;
 use crate::exec::Outcome;
-use crate::op::Plan;
+use crate::op::{Plan, Report};
+
+/// Submissions that may be under way: enough that the device never waits for the host, few enough to stop soon.
+pub(super) const IN_FLIGHT: usize = 3;
+
+/// Where the timestamps lie in what comes back from a run, after its report, and its size in bytes.
+pub(super) const STAMPS: u64 = (8 * Report::NUMBERS as u64).next_multiple_of(16);
+const RETURNED: u64 = STAMPS + 16 * MEASURED as u64;
+
+/// A run whose submissions are measured.
+pub(super) struct MeasuredRun {
+    pub run: u64,
+    pub parts: Vec<Range<usize>>,
+    /// Steps of its packed sequences.
+    pub packed: Longest,
+}
 
 /// Runs a plan on a device.
 pub struct Gpu {
@@ -36,7 +51,7 @@ pub struct Gpu {
     /// Timestamps of submissions, where the device has a clock, once one is measured.
     pub(super) stamps: Option<Stamps>,
     /// The measured runs whose times have not come.
-    pub(super) measured: VecDeque<Measured>,
+    pub(super) measured: VecDeque<MeasuredRun>,
     /// The reports that nobody asked for yet.
     pub(super) reports: Vec<Outcome>,
     pub(super) ring: Ring,
@@ -173,9 +188,11 @@ impl Gpu {
         }
         let steps = steps.buffer(&device);
         let compiled = compile_all(&device, &sources).await?;
-        let kernels = { sources.iter().zip(compiled) }
-            .map(|(source, compiled)| kernel(&device, &plan, source, compiled, &buffers, &steps))
-            .collect::<Result<Vec<Kernel>>>()?;
+        let kernels = sources
+            .iter()
+            .zip(compiled)
+            .map(|(source, compiled)| kernel(&device, &plan, source, compiled, &buffers, &steps));
+        let kernels = kernels.collect::<Result<Vec<Kernel>>>()?;
         let ring = Ring::new(&device, IN_FLIGHT, RETURNED);
         device.healthy("preparing the plan")?;
         let pace = Pace::new(&plan, &ops, &all, !device.adapter.timestamps);

@@ -2,19 +2,15 @@
 
 use super::binding_range::{BindingLimits, BindingRanges};
 use super::concurrent::merged;
+use super::kernel::{DispatchParameters, KernelSource};
 use super::ranges::Ranges;
 use super::scan::Loop;
 use super::split::split;
-use super::template::{KernelSource, Template};
+use super::template::Template;
 use super::tile::Tile;
 use super::{matmul, operation, scan};
 use crate::op::{ConcurrentScans, Direction, Matrix, Op, Operation, Plan, Scan, Scatter};
 use crate::{Error, Result};
-
-/// What a dispatch gives its kernel as a uniform, so that the kernel need not be another one for it: the step, where its
-/// operation's piece of the segment begins, the first stream of its random numbers, and how many steps it goes through; where
-/// it binds a range of rows, the first one of them in place of that.
-pub(super) type DispatchParameters = [u32; 4];
 
 /// In place of one of an operation's costs: all of them.
 pub(super) const WHOLE: usize = usize::MAX;

@@ -61,9 +61,6 @@ fn shared(op: &MatMul) -> Template {
     sizes(template, op).kernel(&op.name, groups)
 }
 
-/// Bytes of memory that a workgroup of [`cooperative`] shares: two operands of 1024 elements, and 4096 sums.
-pub(super) const COOPERATIVE_BYTES: u32 = 2 * 2 * 1024 + 4 * 4096;
-
 /// On matrices that a subgroup multiplies together, where the adapter has them for f16 with sums in f32.
 ///
 /// This kernel has passed no check yet. It is valid to naga and becomes SPIR-V, which tests look at; nothing may train with it

@@ -5,15 +5,20 @@
 //! `concurrent` makes one kernel of several, `binding_range` and `ranges` cut what no binding holds, and `template` and `writer`
 //! make WGSL of it all, each number in the precision of its slot.
 
+mod adapter;
 mod binding_range;
 mod buffers;
+mod capacity;
 mod concurrent;
 mod device;
 mod executor;
+mod fault;
 mod inject;
+mod kernel;
 mod limits;
 mod lower;
 mod matmul;
+mod memory;
 mod operation;
 mod pace;
 mod packed;
@@ -22,22 +27,25 @@ mod precision;
 mod quirk;
 mod ranges;
 mod readback;
-mod room;
 mod run;
 mod scan;
+mod source;
 mod split;
+mod stamps;
 mod template;
 mod tile;
+mod tile_choice;
 pub(super) mod timing;
 mod transfer;
 mod upload;
 mod writer;
 
-pub use device::{Adapter, Choice, Device, INSTALL, adapters};
+pub use adapter::{Adapter, AdapterChoice, INSTALL, adapters};
+pub use device::Device;
 pub use executor::Gpu;
-pub use inject::Fault;
+pub use fault::Fault;
 pub use limits::measure as measure_limits;
 pub use pace::LONGEST;
-pub use run::Phase;
+pub use run::HostPhase;
 pub use tile::{Shape, Tile};
 pub use timing::{KernelTime, Span, Traced};

@@ -7,16 +7,9 @@ use futures::FutureExt;
 use rayon::prelude::*;
 
 use super::binding_range::Bind;
-use super::device::{Device, one_line};
-use super::template::KernelSource;
+use super::device::{Device, Pipeline, one_line};
+use super::kernel::KernelSource;
 use crate::{Error, Result};
-
-/// A compiled kernel.
-#[derive(Debug)]
-pub(super) struct Pipeline {
-    pub layout: wgpu::BindGroupLayout,
-    pub raw: wgpu::ComputePipeline,
-}
 
 /// Bytes of one step that a uniform tells a kernel.
 pub(super) const STEP_BYTES: u64 = 16;
@@ -27,7 +20,8 @@ const KEPT: usize = 512;
 /// The compiled kernel of a source.
 pub(super) async fn compile(device: &Device, source: &KernelSource) -> Result<Arc<Pipeline>> {
     let mut all = compile_all(device, std::slice::from_ref(source)).await?;
-    { all.pop() }.ok_or_else(|| Error::internal(format!("kernel {}: not compiled", source.label)))
+    let missing = || Error::internal(format!("kernel {}: not compiled", source.label));
+    all.pop().ok_or_else(missing)
 }
 
 /// The compiled kernels of sources; equal texts are compiled once a device, and different ones on all processors at once.
@@ -38,7 +32,8 @@ pub(super) async fn compile_all(
     let mut compiled: HashMap<&str, Arc<Pipeline>> = HashMap::new();
     let mut missing: Vec<&KernelSource> = Vec::new();
     for source in sources {
-        let known = { device.pipelines.lock().ok() }.and_then(|p| p.get(&source.text).cloned());
+        let pipelines = device.pipelines.lock().ok();
+        let known = pipelines.and_then(|p| p.get(&source.text).cloned());
         match known {
             Some(pipeline) => drop(compiled.insert(&source.text, pipeline)),
             None if missing.iter().any(|m| m.text == source.text) => {}

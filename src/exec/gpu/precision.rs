@@ -1,6 +1,8 @@
 //! Precision: whether a device can store and compute a plan's numbers as the plan has them.
 
-use super::device::{Adapter, Device};
+use super::adapter::Adapter;
+use super::device::Device;
+use super::fault::Fault;
 use super::tile::Tile;
 use crate::op::Plan;
 use crate::{Error, Result};
@@ -16,6 +18,20 @@ pub(super) fn allowed(device: &Device, plan: &Plan) -> Result<()> {
         Err(device.adapter.no_double())
     } else {
         Ok(())
+    }
+}
+
+impl Device {
+    /// Whether kernels can store numbers in half precision.
+    pub fn halves(&self) -> bool {
+        let wide = |f: &Fault| (*f == Fault::Wide).then_some(());
+        self.adapter.half && self.injected.find(wide).is_none()
+    }
+
+    /// Whether kernels can compute in double precision.
+    pub fn doubles(&self) -> bool {
+        let single = |f: &Fault| (*f == Fault::Single).then_some(());
+        self.adapter.double && self.injected.find(single).is_none()
     }
 }
 

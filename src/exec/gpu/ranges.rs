@@ -7,13 +7,13 @@
 //! range's first place is among their dispatch parameters, in place of how many steps they go through.
 
 use super::binding_range::{BindingLimits, BindingRanges};
-use super::lower::DispatchParameters;
+use super::kernel::DispatchParameters;
 use crate::op::scan::InputProjection;
 use crate::op::{Direction, Matrix, Plan, Scan, SlotId};
 
 /// What a scan has of every place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Rows {
+pub(super) enum ScanRows {
     /// The states of this number.
     State(usize),
     Kept,
@@ -26,7 +26,7 @@ pub(super) enum Rows {
 /// Rows of a slot that kernels bind in ranges.
 #[derive(Clone, Copy, Debug)]
 struct Use {
-    rows: Rows,
+    rows: ScanRows,
     slot: SlotId,
     /// The element at which the row of place 0 begins.
     first: usize,
@@ -52,18 +52,18 @@ pub(super) struct Ranges {
 }
 
 /// A range as its kernels see it.
-pub(super) struct Bound {
+pub(super) struct BoundRange {
     /// Places that it owns, where it need not own whole steps.
     pub parted: Option<usize>,
     /// The slots of the states, one each where they are bound apart.
     pub states: Vec<SlotId>,
     /// The element of its binding range at which the row of its first place begins, or, in reverse order, ends.
-    firsts: Vec<(Rows, isize)>,
+    firsts: Vec<(ScanRows, isize)>,
 }
 
-impl Bound {
+impl BoundRange {
     /// The element, of its binding range, of the row of the range's first place; none for rows that are bound whole.
-    pub fn first(&self, rows: Rows) -> Option<isize> {
+    pub fn first(&self, rows: ScanRows) -> Option<isize> {
         self.firsts.iter().find(|f| f.0 == rows).map(|f| f.1)
     }
 }
@@ -131,7 +131,7 @@ impl Ranges {
     }
 
     /// Puts what the range at `first` binds of them in place of the scan's slots.
-    pub fn bind(&self, scan: &mut Scan, first: usize, bindings: &mut BindingRanges) -> Bound {
+    pub fn bind(&self, scan: &mut Scan, first: usize, bindings: &mut BindingRanges) -> BoundRange {
         let count = self.owned.min(self.places - first);
         let kept = scan.kept;
         let mut states = vec![scan.state; scan.cell.states.len()];
@@ -160,19 +160,19 @@ impl Ranges {
             };
             firsts.push((of.rows, row as isize - from as isize));
             match of.rows {
-                Rows::State(k) => states[k] = slot,
-                Rows::Kept => scan.kept = Some(slot),
-                Rows::Delta => scan.delta = Some(slot),
-                Rows::InputProjection => {
+                ScanRows::State(k) => states[k] = slot,
+                ScanRows::Kept => scan.kept = Some(slot),
+                ScanRows::Delta => scan.delta = Some(slot),
+                ScanRows::InputProjection => {
                     if let InputProjection::Rows(m) = &mut scan.input_projection {
                         m.slot = slot;
                     }
                 }
-                Rows::Input => scan.input.iter_mut().for_each(|m| m.slot = slot),
-                Rows::Upstream => scan.upstream.iter_mut().for_each(|m| m.slot = slot),
+                ScanRows::Input => scan.input.iter_mut().for_each(|m| m.slot = slot),
+                ScanRows::Upstream => scan.upstream.iter_mut().for_each(|m| m.slot = slot),
             }
         }
-        Bound {
+        BoundRange {
             parted: self.parted.then_some(self.owned),
             states,
             firsts,
@@ -256,26 +256,26 @@ fn uses(scan: &Scan, plan: &Plan, fit: BindingLimits) -> Vec<Use> {
             // Without a memory nobody looks at the step before.
             from: scan.batch - behind,
             to: scan.batch,
-            ..plain(Rows::State(k), scan.state, h)
+            ..plain(ScanRows::State(k), scan.state, h)
         }));
     }
     if let Some(slot) = scan.kept.filter(|s| large(*s)) {
-        all.push(plain(Rows::Kept, slot, scan.kept_values() * h));
+        all.push(plain(ScanRows::Kept, slot, scan.kept_values() * h));
     }
     if let Some(slot) = scan.delta.filter(|s| large(*s)) {
         all.push(Use {
             to: behind,
-            ..plain(Rows::Delta, slot, scan.compiled.deltas * h)
+            ..plain(ScanRows::Delta, slot, scan.compiled.deltas * h)
         });
     }
     let input_projection = match &scan.input_projection {
         InputProjection::Rows(m) => Some(*m),
         _ => None,
     };
-    let matrices: [(Rows, Option<Matrix>); 3] = [
-        (Rows::InputProjection, input_projection),
-        (Rows::Input, scan.input),
-        (Rows::Upstream, scan.upstream),
+    let matrices: [(ScanRows, Option<Matrix>); 3] = [
+        (ScanRows::InputProjection, input_projection),
+        (ScanRows::Input, scan.input),
+        (ScanRows::Upstream, scan.upstream),
     ];
     for (rows, m) in matrices {
         let of = |m: &Matrix| {

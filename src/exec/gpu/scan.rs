@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::ranges::{Bound, Rows};
+use super::ranges::{BoundRange, ScanRows};
 use super::template::{FOUR, ONE, Template, aligned, flat_groups};
 use super::tile::{ELEMENT, Tile};
 use crate::cell::reduction::{EPS, Reduction};
@@ -15,15 +15,15 @@ use crate::{Error, Result};
 /// A chain of products that one loop makes: an operand of `blocks` times H neighbouring elements, and for every sum that
 /// it feeds the weight's rows that match.
 #[derive(Clone, Debug, PartialEq)]
-struct Product {
+struct ProductChain {
     operand: TermOperand,
     blocks: usize,
-    feeds: Vec<Feed>,
+    feeds: Vec<SumFeed>,
 }
 
 /// A sum that a product feeds: which, by which source's weight, from which of its blocks on.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Feed {
+struct SumFeed {
     sum: usize,
     source: usize,
     block: usize,
@@ -31,10 +31,10 @@ struct Feed {
 
 /// The products of a stage. Terms of a sum whose operands and weights continue one another become one chain (the deltas
 /// of a cell's gates do); chains over the same operand share their loads of it.
-fn products(sums: &[ProductSum]) -> Vec<Product> {
-    let mut products: Vec<Product> = Vec::new();
+fn products(sums: &[ProductSum]) -> Vec<ProductChain> {
+    let mut products: Vec<ProductChain> = Vec::new();
     for (s, sum) in sums.iter().enumerate() {
-        let mut chains: Vec<Product> = Vec::new();
+        let mut chains: Vec<ProductChain> = Vec::new();
         for term in &sum.terms {
             if let Some(last) = chains.last_mut() {
                 let feed = last.feeds[0];
@@ -47,10 +47,10 @@ fn products(sums: &[ProductSum]) -> Vec<Product> {
                     continue;
                 }
             }
-            chains.push(Product {
+            chains.push(ProductChain {
                 operand: term.operand,
                 blocks: 1,
-                feeds: vec![Feed {
+                feeds: vec![SumFeed {
                     sum: s,
                     source: term.source,
                     block: term.block,
@@ -58,7 +58,8 @@ fn products(sums: &[ProductSum]) -> Vec<Product> {
             });
         }
         for chain in chains {
-            let same = |p: &&mut Product| p.operand == chain.operand && p.blocks == chain.blocks;
+            let same =
+                |p: &&mut ProductChain| p.operand == chain.operand && p.blocks == chain.blocks;
             match products.iter_mut().find(same) {
                 Some(product) => product.feeds.extend(chain.feeds),
                 None => products.push(chain),
@@ -87,7 +88,7 @@ struct ScanWriter<'a> {
     /// Threads of a subgroup, all of the same rows; 0 where each thread reads its rows itself.
     lanes: usize,
     /// The range of the rows of all steps that buffers hold, where they do not hold all of them.
-    bound: Option<&'a Bound>,
+    bound: Option<&'a BoundRange>,
 }
 
 /// A loop over time within a dispatch.
@@ -129,7 +130,7 @@ pub(super) fn kernels(
     scan: &Scan,
     tile: &Tile,
     time: Option<&Loop>,
-    bound: Option<&Bound>,
+    bound: Option<&BoundRange>,
 ) -> Result<Vec<Template>> {
     let width = width(scan, tile);
     let (rows, columns) = tile.scan(scan.direction, scan.batch, scan.hidden / width);
@@ -521,11 +522,11 @@ impl<'a> ScanWriter<'a> {
     fn ends(&self, operand: TermOperand) -> bool {
         self.scan.packed.is_some()
             && matches!(operand, TermOperand::NextDelta(_))
-            && self.begins(Rows::Delta).is_some()
+            && self.begins(ScanRows::Delta).is_some()
     }
 
     /// What is added to an element, counted from a range's first row on, where the rows are bound in ranges.
-    fn begins(&self, rows: Rows) -> Option<String> {
+    fn begins(&self, rows: ScanRows) -> Option<String> {
         let first = self.bound?.first(rows)? / self.width as isize;
         Some(if first < 0 {
             format!("- {}u", -first)
@@ -545,7 +546,7 @@ impl<'a> ScanWriter<'a> {
     fn state(&self, k: usize, step: &str, row: &str) -> String {
         let first = k * (self.scan.steps + 1);
         let plane = if step == "t" { "old" } else { "now" };
-        match (self.begins(Rows::State(k)), self.scan.packed) {
+        match (self.begins(ScanRows::State(k)), self.scan.packed) {
             (Some(first), None) => format!("({step} * BATCH + {row} - step.w) * UNITS {first}"),
             (Some(first), Some(_)) => format!("({plane} + {row} - step.w) * UNITS {first}"),
             (None, None) => format!("(({first}u + {step}) * BATCH + {row}) * UNITS"),
@@ -555,7 +556,7 @@ impl<'a> ScanWriter<'a> {
 
     fn kept(&self, value: usize, row: &str) -> String {
         let (values, place) = (self.scan.kept_values(), self.place(row));
-        match self.begins(Rows::Kept) {
+        match self.begins(ScanRows::Kept) {
             None => format!("({place} * {values}u + {value}u) * UNITS"),
             Some(first) => format!("(({place} - step.w) * {values}u + {value}u) * UNITS {first}"),
         }
@@ -563,7 +564,7 @@ impl<'a> ScanWriter<'a> {
 
     fn delta(&self, d: usize, step: &str, row: &str) -> String {
         let deltas = self.scan.compiled.deltas;
-        let first = self.begins(Rows::Delta);
+        let first = self.begins(ScanRows::Delta);
         let place = match (self.scan.packed, step) {
             (_, "t") => self.place(row),
             (None, _) => format!("({step} * BATCH + {row})"),
@@ -584,7 +585,7 @@ impl<'a> ScanWriter<'a> {
     }
 
     /// The first element, in V, of the row of a matrix [T * B, n] at this position.
-    fn row(&self, rows: Rows, m: &Matrix) -> String {
+    fn row(&self, rows: ScanRows, m: &Matrix) -> String {
         let (offset, stride) = (m.offset / self.width, m.stride / self.width);
         let position = self.position();
         match (self.begins(rows), self.scan.reversed) {
@@ -641,7 +642,7 @@ impl<'a> ScanWriter<'a> {
                     InputProjection::Rows(rows) => {
                         format!(
                             "$projection[{} + {block}u + j]",
-                            self.row(Rows::InputProjection, &rows)
+                            self.row(ScanRows::InputProjection, &rows)
                         )
                     }
                     InputProjection::Table { table, .. } => {
@@ -652,7 +653,7 @@ impl<'a> ScanWriter<'a> {
                     }
                 }
             }
-            Load::Input => format!("$input[{} + j]", self.row(Rows::Input, &scan.input?)),
+            Load::Input => format!("$input[{} + j]", self.row(ScanRows::Input, &scan.input?)),
             Load::Previous(k) => format!("$state{k}[{} + j]", self.state(k, "t", "b")),
             Load::New(k) => format!("$state{k}[{} + j]", self.state(k, "(t + 1u)", "b")),
             Load::Made(i) => format!("$kept[{} + j]", self.kept(scan.compiled.saved + i, "b")),
@@ -663,7 +664,7 @@ impl<'a> ScanWriter<'a> {
             }
             Load::Upstream => format!(
                 "$upstream[{} + j]",
-                self.row(Rows::Upstream, &scan.upstream?)
+                self.row(ScanRows::Upstream, &scan.upstream?)
             ),
             Load::Carry(k) => format!("$work[{} + j]", self.work(k)),
             Load::Scratch(i) => format!("$work[{} + j]", self.work(states + i)),

@@ -10,11 +10,8 @@
 
 use std::collections::BTreeMap;
 
-use super::binding_range::{Bind, BindingRanges};
 use super::tile::ELEMENT;
-use super::writer::{KernelText, KernelWriter, enabled};
 use crate::op::{Matrix, RowCount, SlotId};
-use crate::{Error, Result};
 
 /// The parts that shaders share.
 const LIBRARY: &[(&str, &str)] = &[
@@ -43,32 +40,17 @@ pub(super) const COUNTS: &str = "counts";
 pub(super) const ONE: &str = "#{F}";
 pub(super) const FOUR: &str = "vec4<#{F}>";
 
-/// A kernel in WGSL, complete but for its buffers.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct KernelSource {
-    /// Its name in profiles and errors.
-    pub label: String,
-    /// The text.
-    pub text: String,
-    /// The slots in the order of their bindings.
-    pub binds: Vec<Bind>,
-    /// How many steps the binding after the slots, a uniform, tells of: none where there is no such binding.
-    pub parameters: usize,
-    /// Workgroups.
-    pub groups: [u32; 3],
-}
-
 /// A template with what is spliced into it: a kernel, but for the types of its slots and its place among others.
 #[derive(Clone, Debug)]
 pub(super) struct Template {
-    text: &'static str,
+    pub text: &'static str,
     /// Its name in profiles and errors.
     pub label: String,
     /// Workgroups.
     pub groups: [u32; 3],
     pub sizes: BTreeMap<String, u64>,
     pub numbers: BTreeMap<String, f64>,
-    texts: BTreeMap<String, String>,
+    pub texts: BTreeMap<String, String>,
     pub buffers: BTreeMap<String, SlotId>,
     /// The sizes that are the most that a run may count, and where it says how many.
     pub row_count: BTreeMap<String, RowCount>,
@@ -185,65 +167,8 @@ impl Template {
         Ok(body)
     }
 
-    /// The kernel, its slots as `ranges` binds them.
-    ///
-    /// # Errors
-    /// Internal, for a fault of the template or where a slot cannot be bound so.
-    pub fn build(&self, ranges: &BindingRanges) -> Result<KernelSource> {
-        let part = self.write(KernelWriter::new(self, ranges, None), ranges)?;
-        Ok(KernelSource {
-            label: self.label.clone(),
-            text: enabled(&part.extensions) + &part.text,
-            binds: part.binds,
-            parameters: usize::from(part.step),
-            groups: self.groups,
-        })
-    }
-
-    /// The same as part `number` of a kernel, under names of its own: a function `main_NUMBER`, whose bindings begin with
-    /// number `first`.
-    ///
-    /// # Errors
-    /// As [`Template::build`].
-    pub fn part(&self, ranges: &BindingRanges, number: usize, first: usize) -> Result<KernelText> {
-        self.write(
-            KernelWriter::new(self, ranges, Some((number, first))),
-            ranges,
-        )
-    }
-
-    fn write(&self, mut writer: KernelWriter, ranges: &BindingRanges) -> Result<KernelText> {
-        let mut template = self.clone();
-        let double = ranges.plan().doubled();
-        template.sizes.insert("DOUBLE".into(), u64::from(double));
-        let number = if double { "f64" } else { "f32" };
-        template.texts.insert("F".into(), number.into());
-        for text in template.texts.values_mut().filter(|t| t.contains(ONE)) {
-            *text = text.replace(ONE, number);
-        }
-        let written = template.walk(&mut writer).and_then(|()| writer.finish());
-        written.map_err(|fault| Error::internal(format!("kernel {}: {fault}", self.label)))
-    }
-
-    fn walk(&self, writer: &mut KernelWriter) -> std::result::Result<(), String> {
-        let lines: Vec<&str> = self.text.lines().collect();
-        self.expand(&lines, &mut self.sizes.clone(), &mut |line| {
-            writer.name(line);
-            Ok(())
-        })?;
-        for line in &lines {
-            if let Some((name, rest)) = line.strip_prefix("// $").and_then(|l| l.split_once(": ")) {
-                let of = rest.split([',', ' ']).next().unwrap_or(rest);
-                writer.declare(name, &self.splice(of, &self.sizes)?, &self.texts["V"])?;
-            }
-        }
-        self.expand(&lines, &mut self.sizes.clone(), &mut |line| {
-            writer.line(line)
-        })
-    }
-
     /// Hands every line that remains to `out`.
-    fn expand(
+    pub(super) fn expand(
         &self,
         lines: &[&str],
         sizes: &mut BTreeMap<String, u64>,
@@ -291,7 +216,7 @@ impl Template {
         Ok(())
     }
 
-    fn splice(
+    pub(super) fn splice(
         &self,
         line: &str,
         sizes: &BTreeMap<String, u64>,
@@ -368,58 +293,6 @@ pub(super) fn aligned(m: &Matrix) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exec::gpu::binding_range::BindingLimits;
-    use crate::op::{Plan, Role};
-
-    const TEXT: &str = "// A test.\n// $a: array<#{T}>, read\n// $w#: array<f32>\n#for i in 0..N\nlet x#{i} = $a[#{i}] + $w1[0];\n\
-        #end\n#if N\n$b[N] = x0;\n#else\nnever\n#end\n// $b: array<f32>\n";
-
-    fn plan() -> Plan {
-        let mut plan = Plan::default();
-        for n in 0..10 {
-            plan.add(&format!("slot{n}"), &[8], Role::Activation);
-        }
-        plan
-    }
-
-    fn build(template: Template, plan: &Plan) -> Result<KernelSource> {
-        let ranges = BindingRanges::new(plan, BindingLimits::ANY, false);
-        template.kernel("k", [1; 3]).build(&ranges)
-    }
-
-    fn template() -> Template {
-        Template::new(TEXT)
-            .size("N", 2)
-            .text("T", "f32")
-            .buffer("a", SlotId(4))
-            .buffer("w1", SlotId(7))
-    }
-
-    #[test]
-    fn directives_expand_and_stores_make_bindings_writable() {
-        let source = build(template().buffer("b", SlotId(9)), &plan()).unwrap();
-        assert!(source.text.contains("let x1 = buffer0[1] + buffer1[0];"));
-        assert!(source.text.contains("buffer2[N] = x0;"));
-        assert!(!source.text.contains("never"));
-        let writes: Vec<(usize, bool)> = source.binds.iter().map(|b| (b.slot.0, b.write)).collect();
-        assert_eq!(writes, [(4, false), (7, false), (9, true)]);
-    }
-
-    #[test]
-    fn one_slot_is_one_binding() {
-        let source = build(template().buffer("b", SlotId(4)), &plan()).unwrap();
-        assert_eq!(source.binds.len(), 2);
-        assert!(source.binds[0].write);
-    }
-
-    #[test]
-    fn faults_name_the_kernel_and_the_buffer() {
-        let missing = build(template(), &plan()).unwrap_err();
-        assert!(missing.message.contains("kernel k") && missing.message.contains("`b`"));
-        let mixed = template().text("T", "vec4<f32>").buffer("b", SlotId(4));
-        let mixed = build(mixed, &plan()).unwrap_err();
-        assert!(mixed.message.contains("bound as"), "{}", mixed.message);
-    }
 
     #[test]
     fn many_groups_take_a_second_axis() {

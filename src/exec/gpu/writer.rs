@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use super::binding_range::{Bind, BindingRanges};
+use super::kernel::KernelText;
 use super::template::{COUNTS, Template};
 use crate::op::SlotId;
 
@@ -23,25 +24,6 @@ const ARGUMENTS: [(&str, &str, &str); 6] = [
     ("lane", "subgroup_invocation_id", "u32"),
     ("part", "subgroup_id", "u32"),
 ];
-
-/// A text in WGSL: a kernel's, or that of one of its parts.
-pub(super) struct KernelText {
-    /// The text, but for the extensions that it enables.
-    pub text: String,
-    pub binds: Vec<Bind>,
-    /// Whether it asks for its dispatch parameters.
-    pub step: bool,
-    /// The arguments of its entry point.
-    pub arguments: Vec<&'static str>,
-    /// The extensions of WGSL that it uses.
-    pub extensions: Vec<&'static str>,
-}
-
-/// What a text with these extensions begins with.
-pub(super) fn enabled(extensions: &[&str]) -> String {
-    let line = |name: &&str| format!("enable {name};\n");
-    extensions.iter().map(line).collect()
-}
 
 /// The elements of a buffer.
 #[derive(Clone, Debug, PartialEq)]
