@@ -28,10 +28,8 @@ impl Template {
     /// # Errors
     /// As [`Template::build`].
     pub fn part(&self, ranges: &BindingRanges, number: usize, first: usize) -> Result<KernelText> {
-        self.write(
-            KernelWriter::new(self, ranges, Some((number, first))),
-            ranges,
-        )
+        let writer = KernelWriter::new(self, ranges, Some((number, first)));
+        self.write(writer, ranges)
     }
 
     fn write(&self, mut writer: KernelWriter, ranges: &BindingRanges) -> Result<KernelText> {
@@ -49,10 +47,12 @@ impl Template {
 
     fn walk(&self, writer: &mut KernelWriter) -> std::result::Result<(), String> {
         let lines: Vec<&str> = self.text.lines().collect();
-        self.expand(&lines, &mut self.sizes.clone(), &mut |line| {
-            writer.name(line);
-            Ok(())
-        })?;
+        if writer.is_part() {
+            self.expand(&lines, &mut self.sizes.clone(), &mut |line| {
+                writer.name(line);
+                Ok(())
+            })?;
+        }
         for line in &lines {
             if let Some((name, rest)) = line.strip_prefix("// $").and_then(|l| l.split_once(": ")) {
                 let of = rest.split([',', ' ']).next().unwrap_or(rest);

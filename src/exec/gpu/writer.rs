@@ -38,8 +38,8 @@ struct Elements {
 struct BoundBuffer {
     bind: Bind,
     elements: Elements,
-    /// Whether its slot is in half precision.
-    half: bool,
+    /// The type of its elements in half precision, where its slot is.
+    stored: Option<&'static str>,
 }
 
 /// A place of a buffer.
@@ -77,13 +77,8 @@ impl<'a> KernelWriter<'a> {
     ) -> KernelWriter<'a> {
         let mut names = BTreeSet::new();
         if part.is_some() {
-            names.extend(
-                template
-                    .sizes
-                    .keys()
-                    .chain(template.numbers.keys())
-                    .cloned(),
-            );
+            let constants = template.sizes.keys().chain(template.numbers.keys());
+            names.extend(constants.cloned());
         }
         let (suffix, parameters) = match part {
             Some((number, _)) => (format!("_{number}"), format!("steps[{number}]")),
@@ -108,12 +103,15 @@ impl<'a> KernelWriter<'a> {
         }
     }
 
-    /// Takes note of the global name that a line declares, for a part.
+    /// Whether global names are to be known before they are used.
+    pub fn is_part(&self) -> bool {
+        !self.suffix.is_empty()
+    }
+
+    /// Takes note of the global name that a line declares.
     pub fn name(&mut self, line: &str) {
         let mut kinds = ["fn ", "alias ", "var<workgroup> "].iter();
-        if let Some(name) = kinds.find_map(|kind| line.strip_prefix(kind))
-            && !self.suffix.is_empty()
-        {
+        if let Some(name) = kinds.find_map(|kind| line.strip_prefix(kind)) {
             let end = name.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
             let name = &name[..end.unwrap_or(name.len())];
             self.names.insert(name.to_string());
@@ -157,22 +155,19 @@ impl<'a> KernelWriter<'a> {
         let (threads, arguments) = head.split_once(')').ok_or_else(fault)?;
         let arguments = arguments.trim().strip_suffix('{').ok_or_else(fault)?;
         let mut parameters = Vec::new();
-        for name in arguments
-            .split(',')
-            .map(str::trim)
-            .filter(|n| !n.is_empty())
-        {
+        let names = arguments.split(',').map(str::trim);
+        for name in names.filter(|name| !name.is_empty()) {
             let known = ARGUMENTS.iter().find(|a| a.0 == name);
             let (name, builtin, of) = known.ok_or(format!("`{name}` is no argument of main"))?;
             self.arguments.push(name);
-            parameters.push(if self.suffix.is_empty() {
-                format!("@builtin({builtin}) {name}: {of}")
-            } else {
+            parameters.push(if self.is_part() {
                 format!("{name}: {of}")
+            } else {
+                format!("@builtin({builtin}) {name}: {of}")
             });
         }
         let parameters = parameters.join(", ");
-        if self.suffix.is_empty() {
+        if !self.is_part() {
             return Ok(format!(
                 "@compute @workgroup_size({threads})\nfn main({parameters}) {{"
             ));
@@ -259,8 +254,8 @@ impl<'a> KernelWriter<'a> {
         let at = self.binding(name, slot)?;
         let binding = &mut self.bindings[at];
         binding.bind.write |= store;
-        let half = binding.half.then_some(binding.elements.half).flatten();
-        let types = half.map(|half| (binding.elements.used.clone(), half));
+        let used = &binding.elements.used;
+        let types = binding.stored.map(|stored| (used.clone(), stored));
         let index = self.expression(index)?;
         let text = format!("buffer{at}{}[{index}]", self.suffix);
         Ok((BufferPlace { text, types }, after))
@@ -270,10 +265,8 @@ impl<'a> KernelWriter<'a> {
     fn binding(&mut self, name: &str, slot: SlotId) -> Fallible<usize> {
         // w0, w1, ... share the declaration of `w#`.
         let family = format!("{}#", name.trim_end_matches(|c: char| c.is_ascii_digit()));
-        let of = self
-            .declared
-            .get(name)
-            .or_else(|| self.declared.get(&family));
+        let declared = &self.declared;
+        let of = declared.get(name).or_else(|| declared.get(&family));
         let of = of.ok_or(format!("the head declares no buffer `{name}`"))?;
         if let Some(at) = self.bindings.iter().position(|b| b.bind.slot == slot) {
             let known = &self.bindings[at].elements;
@@ -297,7 +290,7 @@ impl<'a> KernelWriter<'a> {
         self.bindings.push(BoundBuffer {
             bind,
             elements: of.clone(),
-            half,
+            stored: of.half.filter(|_| half),
         });
         Ok(self.bindings.len() - 1)
     }
@@ -321,7 +314,7 @@ impl<'a> KernelWriter<'a> {
             return Err(format!("`{unknown}` is no name for a buffer"));
         }
         let suffix = &self.suffix;
-        if !suffix.is_empty() && !template.sizes.contains_key("GROUP") {
+        if self.is_part() && !template.sizes.contains_key("GROUP") {
             return Err("no GROUP".to_string());
         }
         let mut text = String::new();
@@ -340,15 +333,14 @@ impl<'a> KernelWriter<'a> {
         self.ranges.resolve(&mut binds)?;
         for (i, (bind, binding)) in binds.iter().zip(&self.bindings).enumerate() {
             let access = if bind.write { "read_write" } else { "read" };
-            let stored = binding.half.then_some(binding.elements.half).flatten();
-            let stored = stored.unwrap_or(&binding.elements.used);
+            let stored = binding.stored.unwrap_or(&binding.elements.used);
             let at = self.first + i;
             let _ = writeln!(
                 text,
                 "@group(0) @binding({at}) var<storage, {access}> buffer{i}{suffix}: array<{stored}>;"
             );
         }
-        if self.step && suffix.is_empty() {
+        if self.step && !self.is_part() {
             let at = binds.len();
             let _ = writeln!(
                 text,
@@ -357,7 +349,7 @@ impl<'a> KernelWriter<'a> {
         }
         text.push_str(&self.body);
         let mut extensions = template.extensions.clone();
-        if self.bindings.iter().any(|b| b.half) && !extensions.contains(&"f16") {
+        if self.bindings.iter().any(|b| b.stored.is_some()) && !extensions.contains(&"f16") {
             extensions.push("f16");
         }
         Ok(KernelText {
@@ -435,10 +427,9 @@ mod tests {
     fn loads_of_half_precision_are_widened_and_stores_rounded() {
         let mut plan = plan();
         plan.slots[0].half = true;
-        let template = "// $a: array<V>\n// $b: array<#{F}>\n// $words: array<u32>\nalias V = #{V};\n\
-            \x20   let x = $a[$words[2] + 1u] + $a[0];\n    $a[u32($a[3].x)] = x * 2.0;\n    $a[4] += x;\n\
+        let lines = "    let x = $a[$words[2] + 1u] + $a[0];\n    $a[u32($a[3].x)] = x * 2.0;\n    $a[4] += x;\n\
             \x20   $b[1] = x.y;\n";
-        let got = text(template, &plan).unwrap();
+        let got = text(format!("{HEAD}{lines}").leak(), &plan).unwrap();
         let want = "@group(0) @binding(0) var<storage, read_write> buffer0: array<vec4<f16>>;\n\
             @group(0) @binding(1) var<storage, read> buffer1: array<u32>;\n\
             @group(0) @binding(2) var<storage, read_write> buffer2: array<f32>;\n\
