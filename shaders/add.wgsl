@@ -1,8 +1,7 @@
 // to = from (+ to), where FLIP with steps of BATCH rows in reverse order. A thread takes one element or four.
 // $from: array<#{V}>
 // $to: array<#{V}>
-@compute @workgroup_size(GROUP)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+#main(GROUP) id, groups {
     let i = flat(id, groups);
     if (i >= TO_ROWS * TO_COLS) {
         return;

@@ -4,8 +4,7 @@
 // $state: array<#{V}>
 // $last: array<#{V}>, the same buffer, or another part of it
 // $start: array<#{V}>, [S, START_COLS]
-@compute @workgroup_size(GROUP)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+#main(GROUP) id, groups {
     let i = flat(id, groups);
     if (i >= STATES * WIDTH) {
         return;

@@ -7,8 +7,7 @@
 var<workgroup> lanes: array<#{V}, GROUP>;
 #end
 
-@compute @workgroup_size(GROUP)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+#main(GROUP) group, groups, thread {
     let lane = thread / ACROSS;
     let column = (group.y * groups.x + group.x) * ACROSS + thread % ACROSS;
     let own = min(column, FROM_COLS - 1u);
@@ -31,7 +30,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     }
 #end
 #if RESET_ONLY
-    sum *= f32($control[4]);
+    sum *= #{F}($control[4]);
 #end
 #if ACCUMULATE
     sum += $into[INTO_OFFSET + column];

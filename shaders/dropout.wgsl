@@ -3,14 +3,13 @@
 // takes RUN elements in the order of the rows, RUN even; two indices share a counter. Rows count from step.y; step.z is
 // the stream.
 // $control: array<u32>, words 0..2 are the key, 2..4 the step
-// $from: array<f32>
-// $to: array<f32>
+// $from: array<#{F}>
+// $to: array<#{F}>
 // $ids: array<u32>, where TOKEN
 #use threefry
 #use flat
 
-@compute @workgroup_size(GROUP)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+#main(GROUP) id, groups {
     let first = flat(id, groups) * RUN;
     if (first >= FROM_ROWS * FROM_COLS) {
         return;

@@ -3,8 +3,7 @@
 // $ids: array<u32>
 // $table: array<#{V}>
 // $out: array<#{V}>
-@compute @workgroup_size(GROUP)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+#main(GROUP) id, groups {
     let i = flat(id, groups);
     if (i >= OUT_ROWS * OUT_COLS) {
         return;

@@ -2,8 +2,7 @@
 // another, LOOPS times; factor and summand come from memory, so that no compiler can work the result out beforehand.
 // $from: array<vec4<f32>>
 // $to: array<vec4<f32>>
-@compute @workgroup_size(GROUP)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+#main(GROUP) id, groups {
     let i = flat(id, groups);
     let factor = $from[0];
     let summand = $from[1];

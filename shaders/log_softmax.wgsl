@@ -1,15 +1,14 @@
 // to [R, C] = logits - log sum exp(their row) (+ add [R, 1] where ADDED). LANES threads share a row: see
 // lib/exponentials.wgsl.
-// $logits: array<f32>
-// $add: array<f32>
-// $to: array<f32>
+// $logits: array<#{F}>
+// $add: array<#{F}>
+// $to: array<#{F}>
 #if SHARED
-var<workgroup> maxima: array<f32, GROUP>;
-var<workgroup> sums: array<f32, GROUP>;
+var<workgroup> maxima: array<#{F}, GROUP>;
+var<workgroup> sums: array<#{F}, GROUP>;
 #end
 
-@compute @workgroup_size(GROUP)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+#main(GROUP) group, groups, thread {
 #use exponentials
     if (row >= LOGITS_ROWS) {
         return;
@@ -24,3 +23,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         $to[TO_OFFSET + row * TO_STRIDE + c] = (x - largest) + by;
     }
 }
+#if DOUBLE
+
+#use double
+#end

@@ -1,10 +1,9 @@
 // The factor 2^(START + scaling[0]) of the loss goes into the scale (BEGIN), and is chosen for the next step, with the
 // corrections of this update (else); src/op/loss_scale.rs has the rules. One thread.
-// $hyper: array<f32>, lr, scale, update, corrections 1 and 2, 1 / factor, factor
-// $scaling: array<f32>, exponent, good steps, corrections 1 and 2 of the updates so far
-// $report: array<f32>, loss, norm, 1 where both are finite, BEYOND where the gradient is beyond f16
-@compute @workgroup_size(1)
-fn main() {
+// $hyper: array<#{F}>, lr, scale, update, corrections 1 and 2, 1 / factor, factor
+// $scaling: array<#{F}>, exponent, good steps, corrections 1 and 2 of the updates so far
+// $report: array<#{F}>, loss, norm, 1 where both are finite, BEYOND where the gradient is beyond f16
+#main(1) {
 #if BEGIN
     // Powers of two by their bits, exactly.
     let exponent = i32($scaling[0]) + i32(START);

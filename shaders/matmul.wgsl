@@ -10,28 +10,27 @@
 // $c: array<#{C}>
 
 // Four neighbours of a row of A; beyond the last column they are of no use.
-fn left(row: u32, column: u32) -> vec4<f32> {
+fn left(row: u32, column: u32) -> vec4<#{F}> {
     let at = A_OFFSET + min(row, A_ROWS - 1u) * A_STRIDE;
 #if AV
     return $a[(at + min(column, A_LAST)) / 4u];
 #else
     let end = A_COLS - 1u;
-    return vec4<f32>($a[at + min(column, end)], $a[at + min(column + 1u, end)], $a[at + min(column + 2u, end)], $a[at + min(column + 3u, end)]);
+    return vec4<#{F}>($a[at + min(column, end)], $a[at + min(column + 1u, end)], $a[at + min(column + 2u, end)], $a[at + min(column + 3u, end)]);
 #end
 }
 
-fn right(row: u32, column: u32) -> vec4<f32> {
+fn right(row: u32, column: u32) -> vec4<#{F}> {
     let at = B_OFFSET + min(row, B_ROWS - 1u) * B_STRIDE;
 #if BV
     return $b[(at + min(column, B_LAST)) / 4u];
 #else
     let end = B_COLS - 1u;
-    return vec4<f32>($b[at + min(column, end)], $b[at + min(column + 1u, end)], $b[at + min(column + 2u, end)], $b[at + min(column + 3u, end)]);
+    return vec4<#{F}>($b[at + min(column, end)], $b[at + min(column + 1u, end)], $b[at + min(column + 2u, end)], $b[at + min(column + 3u, end)]);
 #end
 }
 
-@compute @workgroup_size(GROUP)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>#{LANE}) {
+#main(GROUP) id, groups, group#{LANE} {
     let thread = flat(id, groups);
 #if !SUBGROUP
     if (thread >= THREADS) {
@@ -52,7 +51,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
 #end
 #for m in 0..ROWS
 #for n in 0..FOURS
-    var acc#{m}_#{n} = vec4<f32>(0.0);
+    var acc#{m}_#{n} = vec4<#{F}>(0.0);
 #end
 #end
 #if COUNTED_DEPTH
@@ -67,7 +66,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
 #for m in 0..ROWS
 #for n in 0..FOURS
 #for q in 0..4
-        acc#{m}_#{n} += vec4<f32>(x#{m}_#{q}) * y#{n}_#{q};
+        acc#{m}_#{n} += vec4<#{F}>(x#{m}_#{q}) * y#{n}_#{q};
 #end
 #end
 #end
@@ -80,7 +79,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
         if (k + #{q}u < depth) {
 #for m in 0..ROWS
 #for n in 0..FOURS
-            acc#{m}_#{n} += vec4<f32>(x#{m}_#{q}) * y#{n}_#{q};
+            acc#{m}_#{n} += vec4<#{F}>(x#{m}_#{q}) * y#{n}_#{q};
 #end
 #end
         }
@@ -94,7 +93,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
 #for q in 0..TAIL
 #for m in 0..ROWS
 #for n in 0..FOURS
-        acc#{m}_#{n} += vec4<f32>(x#{m}_#{q}) * y#{n}_#{q};
+        acc#{m}_#{n} += vec4<#{F}>(x#{m}_#{q}) * y#{n}_#{q};
 #end
 #end
 #end

@@ -32,8 +32,7 @@ fn b1(k: u32, column: u32) -> f32 {
 #end
 }
 
-@compute @workgroup_size(GROUP)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) thread: u32, @builtin(subgroup_id) part: u32) {
+#main(GROUP) group, groups, thread, part {
     let tile = group.y * groups.x + group.x;
     let row = tile / ACROSS * 64u;
     let column = tile % ACROSS * 64u;

@@ -1,14 +1,14 @@
 // C [M, N] = A B (+ bias, + C) through memory that a workgroup shares: a workgroup of 16 x 16 threads makes a tile of
 // 64 x 64 elements, 16 of K at a time; a thread makes 4 x 4, rows 16 apart so that neighbours store neighbours.
 // A is [M, K], or [K, M] where TA; B is [K, N], or [N, K] where TB. Elements beyond an edge are read as 0.
-// $a: array<f32>
-// $b: array<f32>
-// $bias: array<f32>
-// $c: array<f32>
-var<workgroup> left: array<f32, 1088>;
-var<workgroup> right: array<f32, 1088>;
+// $a: array<#{F}>
+// $b: array<#{F}>
+// $bias: array<#{F}>
+// $c: array<#{F}>
+var<workgroup> left: array<#{F}, 1088>;
+var<workgroup> right: array<#{F}, 1088>;
 
-fn a1(row: u32, k: u32) -> f32 {
+fn a1(row: u32, k: u32) -> #{F} {
     if (row >= M || k >= K) {
         return 0.0;
     }
@@ -19,7 +19,7 @@ fn a1(row: u32, k: u32) -> f32 {
 #end
 }
 
-fn b1(k: u32, column: u32) -> f32 {
+fn b1(k: u32, column: u32) -> #{F} {
     if (column >= N || k >= K) {
         return 0.0;
     }
@@ -30,8 +30,7 @@ fn b1(k: u32, column: u32) -> f32 {
 #end
 }
 
-@compute @workgroup_size(256)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+#main(256) group, groups, thread {
     let tile = group.y * groups.x + group.x;
     let row = tile / ACROSS * 64u;
     let column = tile % ACROSS * 64u;
@@ -41,7 +40,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         return;
     }
 #for m in 0..4
-    var acc#{m} = vec4<f32>(0.0);
+    var acc#{m} = vec4<#{F}>(0.0);
 #end
     for (var k = 0u; k < K; k += 16u) {
         // Left is [64 rows, 16 of K] and right [64 columns, 16 of K], both as [16, 68] so that banks differ.
@@ -60,9 +59,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         workgroupBarrier();
 #for q in 0..16
         {
-            let w = vec4<f32>(right[#{q}u * 68u + x], right[#{q}u * 68u + x + 16u], right[#{q}u * 68u + x + 32u], right[#{q}u * 68u + x + 48u]);
+            let w = vec4<#{F}>(right[#{q}u * 68u + x], right[#{q}u * 68u + x + 16u], right[#{q}u * 68u + x + 32u], right[#{q}u * 68u + x + 48u]);
 #for m in 0..4
-            acc#{m} = fma(vec4<f32>(left[#{q}u * 68u + y + #{m}u * 16u]), w, acc#{m});
+            acc#{m} = fma(vec4<#{F}>(left[#{q}u * 68u + y + #{m}u * 16u]), w, acc#{m});
 #end
         }
 #end

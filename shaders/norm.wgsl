@@ -4,14 +4,14 @@
 // FIRST on; where CUT, gradients are cut to +-CLIP_VALUE before); then, where FINAL, one workgroup adds the partial sums.
 // Every thread sums its share in order and the first one adds the threads in order, so that the result is the same every
 // time.
-// $values: array<f32>
-// $partials: array<f32>
-// $report: array<f32>
-// $hyper: array<f32>, numbers 5 and 6 are 1 / factor and factor, where gradients are SCALED
-var<workgroup> sums: array<f32, GROUP>;
+// $values: array<#{F}>
+// $partials: array<#{F}>
+// $report: array<#{F}>
+// $hyper: array<#{F}>, numbers 5 and 6 are 1 / factor and factor, where gradients are SCALED
+var<workgroup> sums: array<#{F}, GROUP>;
 #if FINAL
 
-fn total(first: u32, count: u32, thread: u32) -> f32 {
+fn total(first: u32, count: u32, thread: u32) -> #{F} {
     var sum = 0.0;
     for (var i = thread; i < count; i += GROUP) {
         sum += $partials[first + i];
@@ -28,8 +28,7 @@ fn total(first: u32, count: u32, thread: u32) -> f32 {
 
 #use finite
 
-@compute @workgroup_size(GROUP)
-fn main(@builtin(local_invocation_index) thread: u32) {
+#main(GROUP) thread {
     let loss = total(0u, LOSS_CHUNKS, thread);
     let square = total(LOSS_CHUNKS, GRADIENT_CHUNKS, thread);
 #if PENALTY_CHUNKS
@@ -58,8 +57,7 @@ fn main(@builtin(local_invocation_index) thread: u32) {
 #use finite
 #end
 
-@compute @workgroup_size(GROUP)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+#main(GROUP) group, groups, thread {
     let chunk = group.y * groups.x + group.x;
     let end = min((chunk + 1u) * CHUNK, VALUES_COLS);
 #if CUT

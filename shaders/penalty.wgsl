@@ -1,15 +1,15 @@
 // losses[r] = FACTOR * what row r = (t, b) adds to a penalty; grad += its derivative. ACTIVATION: |h_t|^2; TEMPORAL:
 // |h_t - h_{t+1}|^2; NORM: (|h_t| - |h_{t+1}|)^2. The next step's row is BATCH rows further; a row without a neighbour
 // is its own. LANES threads share a row: each takes every LANES-th element, and all of them add the lanes in order.
-// $from: array<f32>
-// $grad: array<f32>
-// $hyper: array<f32>, number 6 is the factor of gradients, where they are SCALED
-// $losses: array<f32>, row r's is number step.y + r
+// $from: array<#{F}>
+// $grad: array<#{F}>
+// $hyper: array<#{F}>, number 6 is the factor of gradients, where they are SCALED
+// $losses: array<#{F}>, row r's is number step.y + r
 #if SHARED
-var<workgroup> sums: array<f32, GROUP>;
+var<workgroup> sums: array<#{F}, GROUP>;
 #end
 
-fn total(own: f32, thread: u32) -> f32 {
+fn total(own: #{F}, thread: u32) -> #{F} {
 #if SHARED
     sums[thread] = own;
     workgroupBarrier();
@@ -24,7 +24,7 @@ fn total(own: f32, thread: u32) -> f32 {
 #end
 }
 
-fn length_of(row: u32, thread: u32) -> f32 {
+fn length_of(row: u32, thread: u32) -> #{F} {
     var sum = 0.0;
     for (var c = thread % LANES; c < FROM_COLS; c += LANES) {
         let h = $from[FROM_OFFSET + row * FROM_STRIDE + c];
@@ -33,8 +33,7 @@ fn length_of(row: u32, thread: u32) -> f32 {
     return sqrt(total(sum, thread));
 }
 
-@compute @workgroup_size(GROUP)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+#main(GROUP) group, groups, thread {
     let lane = thread % LANES;
     let row = (group.y * groups.x + group.x) * (GROUP / LANES) + thread / LANES;
     let own = min(row, FROM_ROWS - 1u);

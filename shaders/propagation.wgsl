@@ -1,17 +1,16 @@
 // losses[r] = FACTOR * (|v| / |g| - 1)^2 and pull = its derivative by v, for row r = (t, b): v is what step t sends to
 // the step before, g all that arrives at step t, from above and from the next step, BATCH rows further. LANES threads
 // share a row: each takes every LANES-th element, and all of them add the lanes in order.
-// $upstream: array<f32>
-// $sent: array<f32>
-// $pull: array<f32>
-// $losses: array<f32>, row r's is number step.y + r
+// $upstream: array<#{F}>
+// $sent: array<#{F}>
+// $pull: array<#{F}>
+// $losses: array<#{F}>, row r's is number step.y + r
 #if SHARED
-var<workgroup> arrives: array<f32, GROUP>;
-var<workgroup> leaves: array<f32, GROUP>;
+var<workgroup> arrives: array<#{F}, GROUP>;
+var<workgroup> leaves: array<#{F}, GROUP>;
 #end
 
-@compute @workgroup_size(GROUP)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+#main(GROUP) group, groups, thread {
     let lane = thread % LANES;
     let row = (group.y * groups.x + group.x) * (GROUP / LANES) + thread / LANES;
     let own = min(row, SENT_ROWS - 1u);

@@ -1,10 +1,9 @@
 // scores [R, N] -= corrections [N]; a column from SAMPLES on is NOTHING in rows with another target. A thread does one
 // element.
-// $scores: array<f32>
-// $corrections: array<f32>
+// $scores: array<#{F}>
+// $corrections: array<#{F}>
 // $columns: array<u32>, the column of each row's target
-@compute @workgroup_size(GROUP)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+#main(GROUP) id, groups {
     let i = flat(id, groups);
     if (i >= SCORES_ROWS * SCORES_COLS) {
         return;

@@ -31,8 +31,7 @@ alias U = #{U};
 
 #{MASKS}
 #end
-@compute @workgroup_size(GROUP)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>#{LANE}) {
+#main(GROUP) id, groups, group#{LANE} {
     let t = step.x;
     let thread = flat(id, groups);
 #if !SUBGROUP

@@ -23,8 +23,7 @@ alias U = #{U};
 
 #{MASKS}
 #end
-@compute @workgroup_size(GROUP)
-fn main(@builtin(local_invocation_index) thread: u32, @builtin(num_workgroups) groups: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>#{LANE}) {
+#main(GROUP) thread, groups, group#{LANE} {
     let running = BATCH;
     let first_row = (group.y * groups.x + group.x) * ROWS;
     let first_unit = thread * COLUMNS;

@@ -4,8 +4,7 @@
 // $index: array<u32>, from step.y on row numbers sorted by id [ROWS], then where each id's run starts [V + 1]
 // $from: array<#{V}>
 // $into: array<#{V}>
-@compute @workgroup_size(GROUP)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+#main(GROUP) id, groups {
     let i = flat(id, groups);
     if (i >= INTO_ROWS * INTO_COLS) {
         return;

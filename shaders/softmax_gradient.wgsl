@@ -1,12 +1,11 @@
 // logits [R, C] of symbols from FROM on = (softmax - onehot) * weight * scale, given each row's largest score and sum of
 // exponentials over the whole vocabulary. A thread makes one element.
-// $logits: array<f32>
+// $logits: array<#{F}>
 // $ids: array<u32>, row r's target is word FIRST + r
-// $weights: array<f32>, where WEIGHTED
-// $hyper: array<f32>, number 1 is scale
-// $stats: array<f32>
-@compute @workgroup_size(GROUP)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+// $weights: array<#{F}>, where WEIGHTED
+// $hyper: array<#{F}>, number 1 is scale
+// $stats: array<#{F}>
+#main(GROUP) id, groups {
     let i = flat(id, groups);
     if (i >= LOGITS_ROWS * LOGITS_COLS) {
         return;
@@ -27,3 +26,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
 }
 
 #use flat
+#if DOUBLE
+
+#use double
+#end

@@ -1,18 +1,17 @@
 // stats [R, 4] = running (largest, sum of exp(x - largest), the target's score, -) over chunks of the vocabulary, this
 // one from symbol FROM on; where LAST, losses[r] = weight * (largest + log(sum) - score). LANES threads share a row, as
 // in softmax_xent.wgsl.
-// $logits: array<f32>
+// $logits: array<#{F}>
 // $ids: array<u32>, row r's target is word FIRST + r
-// $weights: array<f32>, where WEIGHTED
-// $stats: array<f32>
-// $losses: array<f32>
+// $weights: array<#{F}>, where WEIGHTED
+// $stats: array<#{F}>
+// $losses: array<#{F}>
 #if SHARED
-var<workgroup> maxima: array<f32, GROUP>;
-var<workgroup> sums: array<f32, GROUP>;
+var<workgroup> maxima: array<#{F}, GROUP>;
+var<workgroup> sums: array<#{F}, GROUP>;
 #end
 
-@compute @workgroup_size(GROUP)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+#main(GROUP) group, groups, thread {
 #use exponentials
     if (row >= LOGITS_ROWS || lane > 0u) {
 #if COUNTED
@@ -49,3 +48,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     $losses[LOSSES_OFFSET + row] = weight * (largest + log(sum) - score);
 #end
 }
+#if DOUBLE
+
+#use double
+#end

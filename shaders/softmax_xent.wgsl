@@ -1,18 +1,17 @@
 // losses[r] = weight * (log sum exp(row) - row[target]); where GRADIENT, row = (softmax - onehot) * weight * scale.
 // LANES threads share a row of V scores: each takes every LANES-th, and all of them add the lanes in the same order.
-// $logits: array<f32>
+// $logits: array<#{F}>
 // Row r's target, weight and loss are those of position step.y + r.
 // $ids: array<u32>, a position's target is FIRST words further
-// $weights: array<f32>, where WEIGHTED
-// $hyper: array<f32>, number 1 is scale
-// $losses: array<f32>
+// $weights: array<#{F}>, where WEIGHTED
+// $hyper: array<#{F}>, number 1 is scale
+// $losses: array<#{F}>
 #if SHARED
-var<workgroup> maxima: array<f32, GROUP>;
-var<workgroup> sums: array<f32, GROUP>;
+var<workgroup> maxima: array<#{F}, GROUP>;
+var<workgroup> sums: array<#{F}, GROUP>;
 #end
 
-@compute @workgroup_size(GROUP)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+#main(GROUP) group, groups, thread {
 #use exponentials
     let goal = $ids[FIRST + step.y + own];
     let score = $logits[at + goal];
@@ -47,3 +46,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     }
 #end
 }
+#if DOUBLE
+
+#use double
+#end

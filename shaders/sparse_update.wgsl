@@ -4,13 +4,12 @@
 // $gradients: array<#{V}>
 // $first: array<#{V}>, the rule's first arena
 // $second: array<#{V}>, its second
-// $hyper: array<f32>, lr, scale, update, corrections 1 and 2
-// $report: array<f32>, loss, norm, 1 where both are finite
+// $hyper: array<#{F}>, lr, scale, update, corrections 1 and 2
+// $report: array<#{F}>, loss, norm, 1 where both are finite
 // $ids: array<u32>
 alias V = #{V};
 
-@compute @workgroup_size(GROUP)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+#main(GROUP) id, groups {
     let i = flat(id, groups);
     if (i >= GRADIENTS_ROWS * GRADIENTS_COLS || $report[2] != 1.0) {
         return;

@@ -1,8 +1,7 @@
 // to [N, M] = from [M, N] transposed. A thread copies one element; neighbours write neighbours.
-// $from: array<f32>
-// $to: array<f32>
-@compute @workgroup_size(GROUP)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+// $from: array<#{F}>
+// $to: array<#{F}>
+#main(GROUP) id, groups {
     let i = flat(id, groups);
     if (i >= TO_ROWS * TO_COLS) {
         return;

@@ -148,6 +148,86 @@ fn imports_run_one_way() {
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
+/// A circle of imports among files of one folder, given by name and text: what only their tests use does not count.
+fn circle(files: &[(String, String)]) -> Option<String> {
+    let names = |text: &str| -> Vec<usize> {
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        let code = code.replace("crate::exec::gpu::", "super::");
+        let uses = uses(&tokens(&code), 1).into_iter();
+        let place = |name: String| files.iter().position(|file| file.0 == name);
+        uses.filter_map(place).collect()
+    };
+    let mut left: Vec<(usize, Vec<usize>)> = files
+        .iter()
+        .enumerate()
+        .map(|(n, file)| (n, names(&file.1)))
+        .collect();
+    // What uses nothing that is left is in no circle.
+    loop {
+        let known: Vec<usize> = left.iter().map(|file| file.0).collect();
+        let before = left.len();
+        left.retain(|(n, used)| used.iter().any(|other| other != n && known.contains(other)));
+        if left.len() == before {
+            break;
+        }
+    }
+    let mut path = vec![left.first()?.0];
+    loop {
+        let last = path[path.len() - 1];
+        let used = left
+            .iter()
+            .find(|file| file.0 == last)
+            .map(|file| &file.1)?;
+        let open = |other: &&usize| **other != last && left.iter().any(|file| file.0 == **other);
+        let next = *used.iter().find(open)?;
+        path.push(next);
+        if let Some(start) = path[..path.len() - 1].iter().position(|n| *n == next) {
+            let circle: Vec<&str> = path[start..].iter().map(|n| files[*n].0.as_str()).collect();
+            return Some(circle.join(" -> "));
+        }
+    }
+}
+
+#[test]
+fn no_files_of_the_gpu_import_in_a_circle() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/exec/gpu");
+    let mut all = Vec::new();
+    files(&folder, &mut all);
+    let read = |path: &PathBuf| {
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        (name, std::fs::read_to_string(path).unwrap())
+    };
+    let mut texts: Vec<(String, String)> = all.iter().map(read).collect();
+    texts.retain(|(name, _)| name != "mod");
+    assert!(texts.len() > 20, "only {} files", texts.len());
+    assert_eq!(circle(&texts), None);
+    // What a file takes from its neighbours it takes by the neighbour's name, or the walk would not see it.
+    for (name, text) in &texts {
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        for used in uses(&tokens(&code.replace("crate::", "root::")), 1) {
+            let known = texts.iter().any(|file| file.0 == used);
+            assert!(known, "{name}.rs takes {used} from mod.rs");
+        }
+    }
+}
+
+#[test]
+fn a_circle_of_imports_is_found() {
+    let of = |texts: &[(&str, &str)]| {
+        let owned = texts
+            .iter()
+            .map(|(name, text)| (name.to_string(), text.to_string()));
+        circle(&owned.collect::<Vec<_>>())
+    };
+    let (a, b) = (("a", "use super::{b, d::D};"), ("b", "use super::c::C;"));
+    let found = of(&[a, b, ("c", "fn f() { super::a::g() }"), ("d", "")]);
+    assert_eq!(found.as_deref(), Some("a -> b -> c -> a"));
+    let found = of(&[a, b, ("c", "use crate::exec::gpu::b::B;"), ("d", "")]);
+    assert_eq!(found.as_deref(), Some("b -> c -> b"));
+    let tests = "use super::d::D;\n#[cfg(test)]\nmod tests { use super::a::A; }";
+    assert_eq!(of(&[a, b, ("c", tests), ("d", "use super::d::E;")]), None);
+}
+
 /// The only files that may hold the word, each with its reason beside it.
 const UNSAFE: [&str; 3] = ["exec/cpu/product/tile.rs", "exec/gpu/device.rs", "main.rs"];
 

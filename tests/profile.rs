@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use wgrnn::cell::library;
 use wgrnn::exec::Device;
-use wgrnn::exec::gpu::{self, Choice, Gpu, Tile};
+use wgrnn::exec::gpu::{self, AdapterChoice, Gpu, Tile};
 use wgrnn::exec::profile::profile;
 use wgrnn::model::{Dims, Mode, Spec, Update};
 use wgrnn::op::{Hyper, Plan, Rule};
@@ -363,7 +363,7 @@ fn on_an_adapter_every_kernel_is_a_row() {
 /// An adapter that cannot time its kernels: the host's clock around whole operations serves.
 #[test]
 fn without_timestamps_every_operation_is_a_row() {
-    let mut device = pollster::block_on(gpu::Device::open(&Choice::Gpu))
+    let mut device = pollster::block_on(gpu::Device::open(&AdapterChoice::Gpu))
         .unwrap()
         .unwrap();
     Arc::get_mut(&mut device).unwrap().adapter.timestamps = false;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use pollster::block_on;
 use wgrnn::cell::{Cell, library};
-use wgrnn::exec::gpu::{Choice, INSTALL};
+use wgrnn::exec::gpu::{AdapterChoice, INSTALL};
 use wgrnn::exec::{Device, cpu::Cpu, gpu};
 use wgrnn::model::{Dims, Init, Mode, Scheme, Spec, initialize};
 use wgrnn::op::Plan;
@@ -307,7 +307,7 @@ fn windows_that_do_not_fit_are_refused() {
 }
 
 fn adapter() -> Device {
-    match block_on(gpu::Device::open(&Choice::Gpu)) {
+    match block_on(gpu::Device::open(&AdapterChoice::Gpu)) {
         Ok(Some(device)) => Device::Gpu(device),
         Ok(None) => panic!("no adapter: {INSTALL}"),
         Err(error) => panic!("{error}"),

@@ -9,7 +9,7 @@ use common::inputs;
 use proptest::prelude::*;
 use wgrnn::cell::Cell;
 use wgrnn::exec::cpu::{Cpu, Number};
-use wgrnn::exec::gpu::{Choice, Device, Gpu, INSTALL, Tile};
+use wgrnn::exec::gpu::{AdapterChoice, Device, Gpu, INSTALL, Tile};
 use wgrnn::model::{Dims, Init, Mode, Scheme, Spec, initialize};
 use wgrnn::op::{Plan, SlotId};
 use wgrnn::rng::{Purpose, Stream};
@@ -76,7 +76,7 @@ fn passes_differences(cell: &Cell, hidden: usize, layers: usize, fast: bool) -> 
 
 fn device() -> Arc<Device> {
     static DEVICE: OnceLock<Arc<Device>> = OnceLock::new();
-    let open = || match pollster::block_on(Device::open(&Choice::Gpu)) {
+    let open = || match pollster::block_on(Device::open(&AdapterChoice::Gpu)) {
         Ok(Some(device)) => device,
         Ok(None) => panic!("no adapter: {INSTALL}"),
         Err(error) => panic!("{error}"),

@@ -84,7 +84,7 @@ fn large_vocabulary(rule: Rule) -> [Plan; 2] {
     ]
 }
 
-/// Rows of a window in half precision, with a penalty.
+/// Rows of a segment in half precision, with a penalty.
 fn halved(rule: Rule) -> Plan {
     let spec = Spec {
         vocab: 21,

@@ -11,7 +11,7 @@ use serde::Serialize;
 use wgrnn::cell::library;
 use wgrnn::exec::Outcome;
 use wgrnn::exec::cpu::Cpu;
-use wgrnn::exec::gpu::{self, Choice, Gpu};
+use wgrnn::exec::gpu::{self, AdapterChoice, Gpu};
 use wgrnn::model::{Dims, Init, Mode, Scheme, Spec, Update, initialize};
 use wgrnn::op::{Hyper, Plan, Rule};
 use wgrnn::rng::{Purpose, Stream, key};
@@ -189,7 +189,7 @@ impl Step {
             }
             other => pollster::block_on(async {
                 let none = || Error::device(format!("{other}: there is no real GPU"));
-                let opened = gpu::Device::open(&Choice::parse(other)).await?;
+                let opened = gpu::Device::open(&AdapterChoice::parse(other)).await?;
                 let device = opened.ok_or_else(none)?;
                 device.trust();
                 let mut gpu = Gpu::new(device, plan).await?;

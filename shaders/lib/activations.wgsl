@@ -1,3 +1,6 @@
+#if DOUBLE
+#use double
+#else
 // Pointwise functions on V, finite for every finite argument. A NaN stays one: `clamp` may drop it and a compiler may
 // drop `x != x`, so it is told by its bits. U is V's unsigned twin.
 fn keep_nan(x: V, y: V) -> V {
@@ -20,3 +23,4 @@ fn tanh_safe(x: V) -> V {
     let near = a * (V(1.0) + s * (V(-1.0 / 3.0) + s * (V(2.0 / 15.0) + s * (V(-17.0 / 315.0) + s * V(62.0 / 2835.0)))));
     return keep_nan(x, select(far, near, s < V(0.0625)));
 }
+#end

@@ -1,7 +1,7 @@
 //! A step as a Chrome trace (the JSON that Perfetto and chrome://tracing open): a track of the device and one of the host.
 
 use serde_json::{Value, json};
-use wgrnn::exec::gpu::{Phase, Traced};
+use wgrnn::exec::gpu::{HostPhase, Traced};
 use wgrnn::exec::profile::between;
 use wgrnn::op::Plan;
 
@@ -24,15 +24,15 @@ pub fn events(traced: &Traced, plan: &Plan, device: &str) -> Value {
             "ph": "X", "name": label, "pid": 1, "tid": track, "ts": 1e6 * start, "dur": 1e6 * seconds, "args": args,
         })
     };
-    let submitting = traced.host.iter().find(|p| p.0 == Phase::Submitting);
+    let submitting = traced.host.iter().find(|p| p.0 == HostPhase::Submitting);
     let zero = submitting.map_or(0.0, |p| p.1);
     for (phase, from, to) in &traced.host {
         let label = match phase {
-            Phase::Inputs => "inputs",
-            Phase::Waiting => "waiting",
-            Phase::Recording => "recording",
-            Phase::Submitting => "submitting",
-            Phase::Done => "done",
+            HostPhase::Inputs => "inputs",
+            HostPhase::Waiting => "waiting",
+            HostPhase::Recording => "recording",
+            HostPhase::Submitting => "submitting",
+            HostPhase::Done => "done",
         };
         events.push(span(label, HOST, *from, to - from, json!({})));
     }

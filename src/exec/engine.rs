@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::cpu::Cpu;
-use super::gpu::{self, Choice, Gpu};
+use super::gpu::{self, AdapterChoice, Gpu};
 use super::{FillSlots, Outcome};
 use crate::error::{Error, Result};
 use crate::op::{Plan, Role, SlotId};
@@ -45,7 +45,7 @@ impl Device {
         if choice == "cpu" {
             return Ok(Device::Cpu);
         }
-        let opened = gpu::Device::open_with(&Choice::parse(choice), cooperative).await;
+        let opened = gpu::Device::open_with(&AdapterChoice::parse(choice), cooperative).await;
         let named = |e: Error| Error::new(e.kind, format!("--device {choice}: {}", e.message));
         match opened.map_err(named)? {
             Some(device) => Ok(Device::Gpu(device)),

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::cpu::{self, Cpu};
 use super::gpu::timing::phases;
-use super::gpu::{self, Gpu, KernelTime, Phase, Span, Traced};
+use super::gpu::{self, Gpu, HostPhase, KernelTime, Span, Traced};
 use super::{Device, FillSlots};
 use crate::error::Result;
 use crate::op::{Cost, Plan};
@@ -221,7 +221,7 @@ async fn on_gpu(
         gpu.run(minibatch).await?;
     }
     gpu.outcomes(true).await?;
-    let of = |phases: &[(Phase, f64, f64)], wanted: Phase| -> f64 {
+    let of = |phases: &[(HostPhase, f64, f64)], wanted: HostPhase| -> f64 {
         let all = phases.iter().filter(|p| p.0 == wanted);
         all.map(|(_, from, to)| to - from).sum()
     };
@@ -231,7 +231,7 @@ async fn on_gpu(
         let mut marks = Vec::new();
         let mut mark = |phase| marks.push((phase, start.elapsed().as_secs_f64()));
         gpu.run_marked(minibatch, &mut mark).await?;
-        waiting += of(&phases(&marks), Phase::Waiting);
+        waiting += of(&phases(&marks), HostPhase::Waiting);
     }
     let drained = start.elapsed().as_secs_f64();
     gpu.outcomes(true).await?;
@@ -255,11 +255,12 @@ async fn on_gpu(
         gpu.outcomes(true).await?;
     }
     let timestamps = device.adapter.timestamps;
-    let typical = |phase: Phase| mean(&middle(hosts.clone(), |h| of(h, phase)), |h| of(h, phase));
+    let typical =
+        |phase: HostPhase| mean(&middle(hosts.clone(), |h| of(h, phase)), |h| of(h, phase));
     let host = Host {
-        inputs: typical(Phase::Inputs),
-        recording: typical(Phase::Recording),
-        submitting: typical(Phase::Submitting),
+        inputs: typical(HostPhase::Inputs),
+        recording: typical(HostPhase::Recording),
+        submitting: typical(HostPhase::Submitting),
         waiting,
         device: (timestamps && gpu.submissions().len() < SEEN).then(|| median(devices)),
         dispatches: gpu.dispatches(),

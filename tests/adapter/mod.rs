@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use wgrnn::Result;
 use wgrnn::cell::library;
-use wgrnn::exec::gpu::{Choice, Device, Gpu, INSTALL};
+use wgrnn::exec::gpu::{AdapterChoice, Device, Gpu, INSTALL};
 use wgrnn::model::{Dims, Init, Mode, Spec, Update, initialize};
 use wgrnn::op::{Hyper, Plan, Rule};
 use wgrnn::task::Inputs;
 
 /// Any adapter; where `TEST_ADAPTER` names one, none whose name does not hold that.
 pub fn device() -> Arc<Device> {
-    let device = match pollster::block_on(Device::open(&Choice::Gpu)) {
+    let device = match pollster::block_on(Device::open(&AdapterChoice::Gpu)) {
         Ok(Some(device)) => device,
         Ok(None) => panic!("no adapter: {INSTALL}"),
         Err(error) => panic!("{error}"),

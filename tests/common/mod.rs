@@ -6,7 +6,7 @@ pub mod pairs;
 use std::io::Write;
 use std::sync::Arc;
 
-use wgrnn::exec::gpu::{Choice, Device, Gpu, INSTALL};
+use wgrnn::exec::gpu::{AdapterChoice, Device, Gpu, INSTALL};
 use wgrnn::rng::{Purpose, Stream};
 use wgrnn::task::Inputs;
 
@@ -35,7 +35,7 @@ pub fn near(what: &str, got: &[f64], want: &[f64], tolerance: f64) {
 
 /// The adapter that a driver in software gives where there is no other.
 pub fn device() -> Arc<Device> {
-    match pollster::block_on(Device::open(&Choice::Gpu)) {
+    match pollster::block_on(Device::open(&AdapterChoice::Gpu)) {
         Ok(Some(device)) => device,
         Ok(None) => panic!("no adapter: {INSTALL}"),
         Err(error) => panic!("{error}"),

@@ -13,7 +13,7 @@ use pollster::block_on;
 use serde_json::json;
 use wgrnn::cell::{Cell, library};
 use wgrnn::exec::check::Row;
-use wgrnn::exec::gpu::{Choice, Device};
+use wgrnn::exec::gpu::{AdapterChoice, Device};
 use wgrnn::train::atomic;
 use wgrnn::{Error, Result};
 
@@ -218,9 +218,12 @@ pub fn open(choice: &str) -> Result<Arc<Device>> {
 
 /// The same, for cooperative matrices where they are asked for.
 fn open_with(choice: &str, cooperative: bool) -> Result<Arc<Device>> {
-    let device = match block_on(Device::open_with(&Choice::parse(choice), cooperative))? {
+    let device = match block_on(Device::open_with(
+        &AdapterChoice::parse(choice),
+        cooperative,
+    ))? {
         Some(device) => device,
-        None => block_on(Device::open_with(&Choice::Gpu, cooperative))?
+        None => block_on(Device::open_with(&AdapterChoice::Gpu, cooperative))?
             .ok_or_else(|| Error::device("no adapter to check"))?,
     };
     flags::inject(&device)?;

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::device::Device;
-use super::lower::DispatchParameters;
+use super::device::{Device, Pipeline};
+use super::kernel::DispatchParameters;
+use super::kernel::KernelSource;
 use super::packed::PackedStep;
-use super::pipeline::{Pipeline, STEP_BYTES};
-use super::template::Source;
+use super::pipeline::STEP_BYTES;
 use crate::op::{Plan, SlotId};
 use crate::{Error, Result};
 
@@ -33,11 +33,32 @@ pub(super) struct Dispatch {
     pub packed: Option<PackedStep>,
 }
 
+/// Whether every slot of `plan` fits a buffer.
+pub(super) fn buffers_hold(device: &Device, plan: &Plan) -> Result<()> {
+    let limit = device.limits.max_buffer_size;
+    for slot in &plan.slots {
+        let size = bytes(slot.width(), slot.len());
+        if size > limit {
+            return Err(Error::device(format!(
+                "{} {:?} takes {size} bytes, and {} has buffers of at most {limit}; a smaller batch, sequence or layer \
+                 may fit",
+                slot.name, slot.shape, device.adapter.name
+            )));
+        }
+    }
+    Ok(())
+}
+
 /// Whether every binding of a kernel is one that the adapter allows.
-pub(super) fn bindable(device: &Device, plan: &Plan, source: &Source, binding: u64) -> Result<()> {
+pub(super) fn bindable(
+    device: &Device,
+    plan: &Plan,
+    source: &KernelSource,
+    binding: u64,
+) -> Result<()> {
     for bind in &source.binds {
         let slot = plan.slot(bind.slot);
-        let elements = bind.window.map_or(slot.len(), |(from, to)| to - from);
+        let elements = bind.range.map_or(slot.len(), |(from, to)| to - from);
         let size = bytes(slot.width(), elements);
         if size > binding {
             return Err(Error::device(format!(
@@ -136,7 +157,7 @@ pub(super) async fn allocate(
     plan: &Plan,
     parameters: Option<&wgpu::Buffer>,
 ) -> Result<(Vec<wgpu::Buffer>, Held)> {
-    device.buffers_hold(plan)?;
+    buffers_hold(device, plan)?;
     let mut held = Held {
         device: device.clone(),
         bytes: 0,
@@ -187,7 +208,7 @@ pub(super) async fn allocate(
 pub(super) fn kernel(
     device: &Device,
     plan: &Plan,
-    source: &Source,
+    source: &KernelSource,
     pipeline: Arc<Pipeline>,
     buffers: &[wgpu::Buffer],
     steps: &wgpu::Buffer,
@@ -196,7 +217,7 @@ pub(super) fn kernel(
     let mut entries: Vec<wgpu::BindGroupEntry> = binds
         .map(|(i, bind)| wgpu::BindGroupEntry {
             binding: i as u32,
-            resource: match bind.window {
+            resource: match bind.range {
                 None => buffers[bind.slot.0].as_entire_binding(),
                 Some((from, to)) => {
                     let width = plan.slot(bind.slot).width();

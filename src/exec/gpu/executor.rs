@@ -4,22 +4,37 @@ use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::binding_range::BindingLimits;
 use super::buffers::{Dispatch, Held, Kernel, Steps, allocate, bindable, kernel};
 use super::device::Device;
-use super::lower::{DispatchParameters, Lowered, lower, scheduled};
-use super::pace::Pace;
+use super::kernel::DispatchParameters;
+use super::kernel::KernelSource;
+use super::lower::{Lowered, lower, scheduled};
+use super::pace::{MEASURED, Pace};
 use super::packed::Longest;
 use super::pipeline::compile_all;
+use super::precision;
 use super::readback::Ring;
-use super::run::{IN_FLIGHT, Measured, RETURNED};
-use super::template::Source;
+use super::stamps::Stamps;
 use super::tile::Tile;
-use super::timing::Stamps;
-use super::window::Fit;
-use super::{double, half};
 use crate::Result;
 use crate::exec::Outcome;
-use crate::op::Plan;
+use crate::op::{Plan, Report};
+
+/// Submissions that may be under way: enough that the device never waits for the host, few enough to stop soon.
+pub(super) const IN_FLIGHT: usize = 3;
+
+/// Where the timestamps lie in what comes back from a run, after its report, and its size in bytes.
+pub(super) const STAMPS: u64 = (8 * Report::NUMBERS as u64).next_multiple_of(16);
+const RETURNED: u64 = STAMPS + 16 * MEASURED as u64;
+
+/// A run whose submissions are measured.
+pub(super) struct MeasuredRun {
+    pub run: u64,
+    pub parts: Vec<Range<usize>>,
+    /// Steps of its packed sequences.
+    pub packed: Longest,
+}
 
 /// Runs a plan on a device.
 pub struct Gpu {
@@ -36,7 +51,7 @@ pub struct Gpu {
     /// Timestamps of submissions, where the device has a clock, once one is measured.
     pub(super) stamps: Option<Stamps>,
     /// The measured runs whose times have not come.
-    pub(super) measured: VecDeque<Measured>,
+    pub(super) measured: VecDeque<MeasuredRun>,
     /// The reports that nobody asked for yet.
     pub(super) reports: Vec<Outcome>,
     pub(super) ring: Ring,
@@ -116,10 +131,9 @@ impl Gpu {
         edit: &mut dyn FnMut(&str, &str) -> String,
         parameters: Option<&wgpu::Buffer>,
     ) -> Result<Gpu> {
-        half::allowed(&device, &plan)?;
-        double::allowed(&device, &plan)?;
-        let tile = &double::tile(*tile, &plan);
-        let fit = Fit::of(&device, binding);
+        precision::allowed(&device, &plan)?;
+        let tile = &precision::tile(*tile, &plan);
+        let fit = BindingLimits::of(&device, binding);
         let mut left_out = Vec::new();
         let plan = match scheduled(&plan, tile, fit) {
             Some(other) => Arc::new(other),
@@ -133,12 +147,12 @@ impl Gpu {
             None => plan,
         };
         let (buffers, held) = allocate(&device, &plan, parameters).await?;
-        let mut known: HashMap<Source, usize> = HashMap::new();
+        let mut known: HashMap<KernelSource, usize> = HashMap::new();
         let mut steps = Steps::new(device.limits.min_uniform_buffer_offset_alignment);
         let mut longest = Longest::default();
         let mut ops = Vec::new();
         let mut all: Vec<Dispatch> = Vec::new();
-        let mut sources: Vec<Source> = Vec::new();
+        let mut sources: Vec<KernelSource> = Vec::new();
         for op in &plan.ops {
             let lowered = lower(op, &plan, tile, fit)?;
             left_out.extend(lowered.left_out.map(|why| format!("{}: {why}", op.name())));
@@ -149,7 +163,7 @@ impl Gpu {
             let mut places = Vec::new();
             for mut source in lowered.kernels {
                 source.text = device.with_wrong_kernel(edit(&source.label, &source.text));
-                // Pieces of a window share their kernels.
+                // Pieces of a segment share their kernels.
                 let place = *known.entry(source.clone()).or_insert(sources.len());
                 if place == sources.len() {
                     sources.push(source);
@@ -174,9 +188,11 @@ impl Gpu {
         }
         let steps = steps.buffer(&device);
         let compiled = compile_all(&device, &sources).await?;
-        let kernels = { sources.iter().zip(compiled) }
-            .map(|(source, compiled)| kernel(&device, &plan, source, compiled, &buffers, &steps))
-            .collect::<Result<Vec<Kernel>>>()?;
+        let kernels = sources
+            .iter()
+            .zip(compiled)
+            .map(|(source, compiled)| kernel(&device, &plan, source, compiled, &buffers, &steps));
+        let kernels = kernels.collect::<Result<Vec<Kernel>>>()?;
         let ring = Ring::new(&device, IN_FLIGHT, RETURNED);
         device.healthy("preparing the plan")?;
         let pace = Pace::new(&plan, &ops, &all, !device.adapter.timestamps);
@@ -232,11 +248,12 @@ impl Gpu {
 
     /// What the operations of `plan` become where no device sets limits.
     fn lowered(plan: &Plan, tile: &Tile) -> Result<Vec<Lowered>> {
-        let tile = &double::tile(*tile, plan);
-        let other = scheduled(plan, tile, Fit::ANY);
+        let tile = &precision::tile(*tile, plan);
+        let other = scheduled(plan, tile, BindingLimits::ANY);
         let plan = other.as_ref().unwrap_or(plan);
         let ops = plan.ops.iter();
-        ops.map(|op| lower(op, plan, tile, Fit::ANY)).collect()
+        ops.map(|op| lower(op, plan, tile, BindingLimits::ANY))
+            .collect()
     }
 
     /// The plan that it runs: the one that it was made for, or the same with scans side by side.

@@ -1,70 +1,7 @@
-//! Faults that tests inject in a device: what is promised of a broken device is shown on a whole one.
-
-use std::sync::Mutex;
-use std::time::Duration;
+//! Fault injection, for tests: what is promised of a broken device is shown on a whole one.
 
 use super::device::Device;
-use super::quirk;
-use crate::{Error, Result};
-
-/// A fault.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Fault {
-    /// The device is gone after so many runs of plans.
-    LostAfter(u64),
-    /// Nothing that is read back ever comes.
-    Silent,
-    /// All plans' slots together may take so many bytes.
-    Memory(u64),
-    /// Every dispatch seems to take so many seconds.
-    Clock(f64),
-    /// Every kernel's hyperbolic tangents are a hundredth too large.
-    Wrong,
-    /// The adapter has no half precision.
-    Wide,
-    /// The adapter has no double precision.
-    Single,
-    /// Waits end after so many seconds instead of what the adapter is given.
-    Patience(f64),
-}
-
-impl Fault {
-    /// Reads `lost-after=N`, `silent`, `memory=BYTES`, `clock=SECONDS`, `wrong`, `wide`,
-    /// `single` or `patience=SECONDS`.
-    ///
-    /// # Errors
-    /// Usage, for anything else.
-    pub fn parse(text: &str) -> Result<Fault> {
-        let (name, value) = text.split_once('=').unwrap_or((text, ""));
-        let whole = value.parse::<u64>().ok();
-        let seconds = value.parse::<f64>().ok().filter(|s| *s >= 0.0);
-        let fault = match name {
-            "lost-after" => whole.map(Fault::LostAfter),
-            "silent" => Some(Fault::Silent),
-            "wrong" => Some(Fault::Wrong),
-            "wide" => Some(Fault::Wide),
-            "single" => Some(Fault::Single),
-            "memory" => whole.map(Fault::Memory),
-            "clock" => seconds.map(Fault::Clock),
-            "patience" => seconds.map(Fault::Patience),
-            _ => None,
-        };
-        fault.ok_or_else(|| Error::usage(format!("`{text}` is no fault that can be injected")))
-    }
-}
-
-/// What was injected, and what has happened since.
-#[derive(Default)]
-pub(super) struct Injected {
-    faults: Mutex<Vec<Fault>>,
-    runs: Mutex<u64>,
-}
-
-impl Injected {
-    fn find<T>(&self, wanted: impl Fn(&Fault) -> Option<T>) -> Option<T> {
-        self.faults.lock().ok()?.iter().rev().find_map(wanted)
-    }
-}
+use super::fault::Fault;
 
 impl Device {
     /// Injects a fault, for a test; the newest of a kind counts.
@@ -97,18 +34,6 @@ impl Device {
         }
     }
 
-    /// Whether kernels can store numbers in half precision.
-    pub fn halves(&self) -> bool {
-        let wide = |f: &Fault| (*f == Fault::Wide).then_some(());
-        self.adapter.half && self.injected.find(wide).is_none()
-    }
-
-    /// Whether kernels can compute in double precision.
-    pub fn doubles(&self) -> bool {
-        let single = |f: &Fault| (*f == Fault::Single).then_some(());
-        self.adapter.double && self.injected.find(single).is_none()
-    }
-
     /// Whether what is read back comes.
     pub(super) fn answers(&self) -> bool {
         let silent = |f: &Fault| (*f == Fault::Silent).then_some(());
@@ -129,15 +54,5 @@ impl Device {
             Fault::Clock(seconds) => Some(*seconds),
             _ => None,
         })
-    }
-
-    /// How long a wait may take.
-    pub(super) fn patience(&self) -> Duration {
-        let injected = self.injected.find(|f| match f {
-            Fault::Patience(seconds) => Some(*seconds),
-            _ => None,
-        });
-        let seconds = injected.unwrap_or_else(|| quirk::patience(&self.adapter));
-        Duration::from_secs_f64(seconds.min(1e6))
     }
 }

@@ -2,12 +2,14 @@
 
 use std::time::Instant;
 
-use super::device::Device;
-use super::pipeline::{Pipeline, compile};
-use super::template::{Source, Template, flat_groups};
-use super::timing::Stamps;
+use super::binding_range::{BindingLimits, BindingRanges};
+use super::device::{Device, Pipeline};
+use super::kernel::KernelSource;
+use super::pipeline::compile;
+use super::stamps::Stamps;
+use super::template::{Template, flat_groups};
 use crate::exec::profile::{Limits, median};
-use crate::op::SlotId;
+use crate::op::{Plan, Role};
 use crate::{Error, Result};
 
 /// Bytes that are copied: more than caches hold, where the device has as much. A software adapter's threads copy slowly.
@@ -33,7 +35,7 @@ pub async fn measure(device: &Device) -> Result<Limits> {
     let bench = Bench::new(device).await?;
     let vectors = (bench.size / VECTOR) as usize;
     let copy = Template::new(include_str!("../../../shaders/limits_copy.wgsl"));
-    let copy = Kernel::new(&bench, copy, "limits.copy", vectors).await?;
+    let copy = MeasuredKernel::new(&bench, copy, "limits.copy", vectors).await?;
     let groups = flat_groups(vectors, GROUP);
     let seconds = copy.median(&bench, groups).await?;
     let bytes = 2.0 * bench.size as f64 / seconds;
@@ -42,7 +44,7 @@ pub async fn measure(device: &Device) -> Result<Limits> {
         .size("CHAINS", CHAINS)
         .size("UNROLL", UNROLL)
         .size("LOOPS", LOOPS);
-    let fma = Kernel::new(&bench, fma, "limits.fma", vectors).await?;
+    let fma = MeasuredKernel::new(&bench, fma, "limits.fma", vectors).await?;
     let mut count = 64;
     while count < 1 << 20 && fma.once(&bench, flat_groups(count * GROUP, GROUP)).await? < LONG {
         count *= 2;
@@ -97,20 +99,28 @@ impl<'a> Bench<'a> {
     }
 }
 
-struct Kernel {
-    source: Source,
+struct MeasuredKernel {
+    source: KernelSource,
     pipeline: std::sync::Arc<Pipeline>,
     bind: wgpu::BindGroup,
 }
 
-impl Kernel {
-    async fn new(bench: &Bench<'_>, text: Template, label: &str, vectors: usize) -> Result<Kernel> {
+impl MeasuredKernel {
+    async fn new(
+        bench: &Bench<'_>,
+        text: Template,
+        label: &str,
+        vectors: usize,
+    ) -> Result<MeasuredKernel> {
+        let mut plan = Plan::default();
+        let mut slot = |name| plan.add(name, &[vectors, 4], Role::Activation);
         let source = text
             .size("GROUP", GROUP)
             .size("COUNT", vectors)
-            .buffer("from", SlotId(0))
-            .buffer("to", SlotId(1))
-            .build(label, [1, 1, 1])?;
+            .buffer("from", slot("from"))
+            .buffer("to", slot("to"))
+            .kernel(label, [1, 1, 1])
+            .build(&BindingRanges::new(&plan, BindingLimits::ANY, false))?;
         let pipeline = compile(bench.device, &source).await?;
         let binds = source.binds.iter().enumerate();
         let entries: Vec<wgpu::BindGroupEntry<'_>> = binds
@@ -119,12 +129,13 @@ impl Kernel {
                 resource: bench.buffers[bind.slot.0].as_entire_binding(),
             })
             .collect();
-        let bind = { &bench.device.raw }.create_bind_group(&wgpu::BindGroupDescriptor {
+        let raw = &bench.device.raw;
+        let bind = raw.create_bind_group(&wgpu::BindGroupDescriptor {
             label: Some(label),
             layout: &pipeline.layout,
             entries: &entries,
         });
-        Ok(Kernel {
+        Ok(MeasuredKernel {
             source,
             pipeline,
             bind,

@@ -1,20 +1,16 @@
 //! From an operation of the plan to its kernels and the order in which they are dispatched.
 
+use super::binding_range::{BindingLimits, BindingRanges};
 use super::concurrent::merged;
+use super::kernel::{DispatchParameters, KernelSource};
 use super::ranges::Ranges;
 use super::scan::Loop;
 use super::split::split;
-use super::template::Source;
+use super::template::Template;
 use super::tile::Tile;
-use super::window::{Fit, Windows};
-use super::{double, half, matmul, operation, scan};
+use super::{matmul, operation, scan};
 use crate::op::{ConcurrentScans, Direction, Matrix, Op, Operation, Plan, Scan, Scatter};
 use crate::{Error, Result};
-
-/// What a dispatch gives its kernel as a uniform, so that the kernel need not be another one for it: the step, where its
-/// operation's piece of the window begins, the first stream of its random numbers, and how many steps it goes through; where
-/// it binds a range of rows, the first one of them in place of that.
-pub(super) type DispatchParameters = [u32; 4];
 
 /// In place of one of an operation's costs: all of them.
 pub(super) const WHOLE: usize = usize::MAX;
@@ -22,7 +18,7 @@ pub(super) const WHOLE: usize = usize::MAX;
 /// An operation's kernels, and which of them run at which step.
 pub(super) struct Lowered {
     /// The kernels.
-    pub kernels: Vec<Source>,
+    pub kernels: Vec<KernelSource>,
     /// For each kernel, which of the operation's costs it is a share of.
     pub parts: Vec<usize>,
     /// Dispatches: a kernel, and the parameters of each of its parts.
@@ -33,17 +29,18 @@ pub(super) struct Lowered {
 
 /// The kernels of an operation, checked against what it says that it reads and writes. Bindings are as `fit` allows, and
 /// what is too large for one is shared by several kernels.
-pub(super) fn lower(op: &Op, plan: &Plan, tile: &Tile, fit: Fit) -> Result<Lowered> {
+pub(super) fn lower(op: &Op, plan: &Plan, tile: &Tile, fit: BindingLimits) -> Result<Lowered> {
     if let Op::ConcurrentScans(op) = op {
         return side_by_side(op, plan, tile, fit);
     }
     if let Op::Scan(scan) = op
         && let Some(ranges) = Ranges::of(scan, plan, fit)
     {
-        let made = |small| in_ranges(scan, &ranges, tile, Windows::new(plan, fit, small));
+        let made = |small| in_ranges(scan, &ranges, tile, BindingRanges::new(plan, fit, small));
         // What does not even bind in ranges is bound whole, and refused.
         if let Ok(lowered) = made(true).or_else(|_: Error| made(false)) {
-            return declared(op, plan, lowered);
+            declared(op, plan, &lowered.kernels)?;
+            return Ok(lowered);
         }
     }
     let scans = op.scans().iter().filter(|_| tile.loop_steps > 0);
@@ -53,41 +50,38 @@ pub(super) fn lower(op: &Op, plan: &Plan, tile: &Tile, fit: Fit) -> Result<Lower
         Some(Err(why)) => (None, Some(why)),
         None => (None, None),
     };
-    let made = |small, time: Option<Loop>| {
-        let made = kernels(op, tile, &mut Windows::new(plan, fit, small), time.as_ref())?;
-        Ok((made, time))
-    };
-    let looped = time.and_then(|_| made(true, time).ok());
+    let looped = time.and_then(|_| drafted(op, tile, plan, fit, time.as_ref()).ok());
     if time.is_some() && looped.is_none() {
         left_out = Some("its stages together have too many bindings".into());
     }
     let left_out = left_out.map(|why| format!("no time loop: {why}"));
-    let ((parts, pieces, kernels), time) = match looped {
-        // What does not bind at once goes step by step, and what does not bind in windows is bound whole.
-        None => made(true, None).or_else(|_: Error| made(false, None))?,
-        Some(made) => made,
+    let (drafts, time) = match looped {
+        // What does not bind at once goes step by step.
+        None => (drafted(op, tile, plan, fit, None)?, None),
+        Some(drafts) => (drafts, time),
     };
     let [at, stream] = op.dispatch_parameters().map(|n| n as u32);
     let order = match (op.scans().first(), time) {
         (Some(scan), Some(time)) => looped_order(scan, &time, at, stream),
         (Some(scan), None) => step_order(scan, at, stream),
-        (None, _) => { pieces.into_iter().enumerate() }
-            .map(|(k, [at, stream])| (k, vec![[0, at, stream, 1]]))
-            .collect(),
+        (None, _) => {
+            let pieces = drafts.parameters.into_iter().enumerate();
+            let dispatch = |(k, [at, stream]): (usize, [u32; 2])| (k, vec![[0, at, stream, 1]]);
+            pieces.map(dispatch).collect()
+        }
     };
-    let lowered = Lowered {
-        kernels,
-        parts,
+    Ok(Lowered {
+        kernels: drafts.kernels,
+        parts: drafts.parts,
         order,
         left_out,
-    };
-    declared(op, plan, lowered)
+    })
 }
 
-/// The same, where kernels bind nothing but what the operation says that it reads and writes.
-fn declared(op: &Op, plan: &Plan, lowered: Lowered) -> Result<Lowered> {
+/// Kernels bind nothing but what their operation says that it reads and writes.
+fn declared(op: &Op, plan: &Plan, kernels: &[KernelSource]) -> Result<()> {
     let (reads, writes) = (op.reads(), op.writes());
-    for kernel in &lowered.kernels {
+    for kernel in kernels {
         for bind in &kernel.binds {
             let names = |m: &Matrix| m.slot == bind.slot;
             let written = writes.iter().any(names);
@@ -101,26 +95,31 @@ fn declared(op: &Op, plan: &Plan, lowered: Lowered) -> Result<Lowered> {
             }
         }
     }
-    Ok(lowered)
+    Ok(())
 }
 
 /// A scan whose kernels bind ranges of rows.
-fn in_ranges(scan: &Scan, ranges: &Ranges, tile: &Tile, mut windows: Windows) -> Result<Lowered> {
-    let (mut kernels, mut parts) = (Vec::new(), Vec::new());
+fn in_ranges(
+    scan: &Scan,
+    ranges: &Ranges,
+    tile: &Tile,
+    mut bindings: BindingRanges,
+) -> Result<Lowered> {
+    let (mut templates, mut parts) = (Vec::new(), Vec::new());
     let firsts = ranges.firsts(scan);
     for first in &firsts {
         let mut range = scan.clone();
         range.initial &= *first == 0;
-        let bound = ranges.bind(&mut range, *first, &mut windows);
+        let bound = ranges.bind(&mut range, *first, &mut bindings);
         let mut op = Op::Scan(range);
-        windows.place(op.matrices_mut(), true);
+        bindings.place(op.matrices_mut(), true);
         if let Op::Scan(range) = &op {
             let of = scan::kernels(range, tile, None, Some(&bound))?;
             parts.extend(0..of.len());
-            kernels.extend(of);
+            templates.extend(of);
         }
     }
-    finish(&mut kernels, &windows)?;
+    let kernels = built(&templates, &bindings)?;
     let [at, stream] = Operation::dispatch_parameters(scan).map(|n| n as u32);
     let why = "no time loop: a slot with the rows of all steps is more than a binding";
     Ok(Lowered {
@@ -132,7 +131,7 @@ fn in_ranges(scan: &Scan, ranges: &Ranges, tile: &Tile, mut windows: Windows) ->
 }
 
 /// The plan with scans side by side, where the tile has such and kernels for them can be made.
-pub(super) fn scheduled(plan: &Plan, tile: &Tile, fit: Fit) -> Option<Plan> {
+pub(super) fn scheduled(plan: &Plan, tile: &Tile, fit: BindingLimits) -> Option<Plan> {
     if tile.wavefront_steps == 0 {
         return None;
     }
@@ -150,7 +149,12 @@ pub(super) fn scheduled(plan: &Plan, tile: &Tile, fit: Fit) -> Option<Plan> {
 }
 
 /// Scans side by side: a kernel for each stage of all of them, then one for each that makes initial states' gradients.
-fn side_by_side(op: &ConcurrentScans, plan: &Plan, tile: &Tile, fit: Fit) -> Result<Lowered> {
+fn side_by_side(
+    op: &ConcurrentScans,
+    plan: &Plan,
+    tile: &Tile,
+    fit: BindingLimits,
+) -> Result<Lowered> {
     let step = Tile {
         loop_steps: 0,
         ..*tile
@@ -162,21 +166,21 @@ fn side_by_side(op: &ConcurrentScans, plan: &Plan, tile: &Tile, fit: Fit) -> Res
         )));
     }
     let scans = op.scans.iter();
-    let parts = scans.map(|scan| lower(&Op::Scan(scan.clone()), plan, &step, fit));
-    let parts = parts.collect::<Result<Vec<Lowered>>>()?;
+    let drafts = scans.map(|scan| drafted(&Op::Scan(scan.clone()), &step, plan, fit, None));
+    let drafts = drafts.collect::<Result<Vec<Drafts>>>()?;
     let parameters = |scan: &Scan, t| {
         let stream = scan.streams.first().copied().unwrap_or(0);
         [t, scan.at as u32, stream, 1]
     };
-    let with = |stage| { op.scans.iter() }.filter(move |s| stage < s.stages().len());
+    let with = |stage| op.scans.iter().filter(move |s| stage < s.stages().len());
     let (mut kernels, mut order) = (Vec::new(), Vec::new());
     for stage in 0..op.stages() {
-        let sources = { op.scans.iter().zip(&parts) }
-            .filter(|(scan, _)| stage < scan.stages().len())
-            .map(|(_, lowered)| lowered.kernels[stage].clone());
-        let sources: Vec<Source> = sources.collect();
+        let scans = op.scans.iter().zip(&drafts);
+        let scans = scans.filter(|(scan, _)| stage < scan.stages().len());
+        let parts = scans.map(|(_, drafts)| (&drafts.templates[stage], &drafts.bindings));
+        let parts: Vec<(&Template, &BindingRanges)> = parts.collect();
         let label = format!("{}.{stage}", op.name);
-        kernels.push(merged(&label, &sources, plan, fit.bindings)?);
+        kernels.push(merged(&label, &parts, plan, fit.bindings)?);
     }
     for i in 0..op.steps() {
         for stage in 0..op.stages() {
@@ -188,10 +192,10 @@ fn side_by_side(op: &ConcurrentScans, plan: &Plan, tile: &Tile, fit: Fit) -> Res
             order.push((stage, with(stage).map(step).collect()));
         }
     }
-    for (scan, lowered) in op.scans.iter().zip(parts) {
+    for (scan, drafts) in op.scans.iter().zip(drafts) {
         if scan.initial && scan.direction == Direction::Backward {
             order.push((kernels.len(), vec![parameters(scan, u32::MAX)]));
-            kernels.extend(lowered.kernels.into_iter().next_back());
+            kernels.extend(drafts.kernels.into_iter().next_back());
         }
     }
     Ok(Lowered {
@@ -209,7 +213,9 @@ fn step_order(op: &Scan, at: u32, stream: u32) -> Vec<(usize, Vec<DispatchParame
     match op.direction {
         Direction::Forward => op.range.clone().flat_map(step).collect(),
         Direction::Backward => {
-            let last = { op.initial }.then(|| (stages, vec![[u32::MAX, at, stream, 1]]));
+            let last = op
+                .initial
+                .then(|| (stages, vec![[u32::MAX, at, stream, 1]]));
             let steps = op.range.clone().rev().flat_map(step);
             steps.chain(last).collect()
         }
@@ -242,49 +248,73 @@ fn looped_order(
     }
 }
 
-/// The kernels of an operation: of each, which of the operation's costs it is a share of, and its part of the dispatch
-/// parameters.
-type Kernels = (Vec<usize>, Vec<[u32; 2]>, Vec<Source>);
-
-fn kernels(op: &Op, tile: &Tile, windows: &mut Windows, time: Option<&Loop>) -> Result<Kernels> {
-    let (mut parts, mut pieces_parameters, mut kernels) = (Vec::new(), Vec::new(), Vec::new());
-    for mut piece in split(op, windows.plan(), windows.fit(), tile) {
-        let of_piece = piece.dispatch_parameters().map(|n| n as u32);
-        for (part, source) in piece_kernels(&mut piece, tile, windows, time)? {
-            kernels.push(source);
-            pieces_parameters.push(of_piece);
-            parts.push(part);
-        }
-    }
-    finish(&mut kernels, windows)?;
-    Ok((parts, pieces_parameters, kernels))
+/// The kernels of an operation, and the templates that they are made of.
+struct Drafts<'a> {
+    /// For each kernel, which of the operation's costs it is a share of.
+    parts: Vec<usize>,
+    /// For each kernel, its part of the dispatch parameters.
+    parameters: Vec<[u32; 2]>,
+    templates: Vec<Template>,
+    bindings: BindingRanges<'a>,
+    kernels: Vec<KernelSource>,
 }
 
-/// Slots and numbers of their own precision in place of windows and of f32.
-fn finish(kernels: &mut [Source], windows: &Windows) -> Result<()> {
-    for kernel in kernels {
-        windows.resolve(kernel)?;
-        half::narrow(kernel, windows.plan())?;
-        double::widen(kernel, windows.plan())?;
-    }
-    Ok(())
+/// The kernels of an operation, checked against what it says that it reads and writes. What does not bind in ranges is bound
+/// whole, but for a loop over time.
+fn drafted<'a>(
+    op: &Op,
+    tile: &Tile,
+    plan: &'a Plan,
+    fit: BindingLimits,
+    time: Option<&Loop>,
+) -> Result<Drafts<'a>> {
+    let made = |small| {
+        let mut bindings = BindingRanges::new(plan, fit, small);
+        let (mut parts, mut parameters, mut templates) = (Vec::new(), Vec::new(), Vec::new());
+        for mut piece in split(op, plan, fit, tile) {
+            let of_piece = piece.dispatch_parameters().map(|n| n as u32);
+            for (part, template) in piece_kernels(&mut piece, tile, &mut bindings, time)? {
+                templates.push(template);
+                parameters.push(of_piece);
+                parts.push(part);
+            }
+        }
+        Ok(Drafts {
+            kernels: built(&templates, &bindings)?,
+            parts,
+            parameters,
+            templates,
+            bindings,
+        })
+    };
+    let drafts = made(true).or_else(|fault: Error| match time {
+        Some(_) => Err(fault),
+        None => made(false),
+    })?;
+    declared(op, plan, &drafts.kernels)?;
+    Ok(drafts)
+}
+
+fn built(templates: &[Template], bindings: &BindingRanges) -> Result<Vec<KernelSource>> {
+    let kernels = templates.iter().map(|template| template.build(bindings));
+    kernels.collect()
 }
 
 /// The kernels of an operation of which every matrix fits a binding, or must be cut by the kernel's own means.
 fn piece_kernels(
     op: &mut Op,
     tile: &Tile,
-    windows: &mut Windows,
+    bindings: &mut BindingRanges,
     time: Option<&Loop>,
-) -> Result<Vec<(usize, Source)>> {
-    let (fit, plan) = (windows.fit(), windows.plan());
+) -> Result<Vec<(usize, Template)>> {
+    let (fit, plan) = (bindings.fit(), bindings.plan());
     if let Op::Norm(op) = op {
-        return operation::norm(op, tile, windows);
+        return Ok(operation::norm(op, tile, bindings));
     }
     if let Op::Scatter(op) = op {
         let (tables, bands) = (fit.bands(plan, &op.into), fit.bands(plan, &op.from));
         if tables.len() * bands.len() > 1 {
-            return scattered(op, tile, windows, &tables, &bands);
+            return Ok(scattered(op, tile, bindings, &tables, &bands));
         }
     }
     // Rows of a table that are too many for one binding: each kernel has some of them.
@@ -297,33 +327,33 @@ fn piece_kernels(
             for table in part.tables_mut() {
                 *table = table.band(first, count);
             }
-            windows.place(part.matrices_mut(), false);
-            all.extend(placed_kernels(&part, tile, windows, time, Some(first))?);
+            bindings.place(part.matrices_mut(), false);
+            all.extend(placed_kernels(&part, tile, bindings, time, Some(first))?);
         }
         return Ok(all);
     }
-    // The operands of a product have windows of their own, so that equal chunks have equal kernels.
+    // The operands of a product have ranges of their own, so that equal chunks have equal kernels.
     let join = !matches!(op, Op::MatMul(_));
-    windows.place(op.matrices_mut(), join);
-    placed_kernels(op, tile, windows, time, None)
+    bindings.place(op.matrices_mut(), join);
+    placed_kernels(op, tile, bindings, time, None)
 }
 
-/// The kernels of an operation whose matrices lie in their windows; with `first`, for the part of its table that starts at
+/// The kernels of an operation whose matrices lie in their binding ranges; with `first`, for the part of its table that starts at
 /// this row.
 fn placed_kernels(
     op: &Op,
     tile: &Tile,
-    windows: &mut Windows,
+    bindings: &mut BindingRanges,
     time: Option<&Loop>,
     first: Option<usize>,
-) -> Result<Vec<(usize, Source)>> {
+) -> Result<Vec<(usize, Template)>> {
     let kernels = match op {
-        Op::Carry(op) => vec![operation::carry(op, tile, windows)?],
-        Op::Zero(op) => vec![operation::zero(op, tile)?],
-        Op::Add(op) => vec![operation::add(op, tile)?],
-        Op::Gather(op) => vec![operation::gather(op, tile, first)?],
-        Op::MatMul(op) => vec![matmul::kernel(op, tile)?],
-        Op::Transpose(op) => vec![operation::transpose(op, tile)?],
+        Op::Carry(op) => vec![operation::carry(op, tile, bindings)],
+        Op::Zero(op) => vec![operation::zero(op, tile)],
+        Op::Add(op) => vec![operation::add(op, tile)],
+        Op::Gather(op) => vec![operation::gather(op, tile, first)],
+        Op::MatMul(op) => vec![matmul::kernel(op, tile)],
+        Op::Transpose(op) => vec![operation::transpose(op, tile)],
         Op::Scan(op) => {
             let parts = match time {
                 Some(_) if op.stages().len() > 1 => vec![WHOLE, op.stages().len()],
@@ -332,22 +362,22 @@ fn placed_kernels(
             let kernels = scan::kernels(op, tile, time, None)?;
             return Ok(parts.into_iter().zip(kernels).collect());
         }
-        Op::Dropout(op) => vec![operation::dropout(op, tile)?],
-        Op::SoftmaxXent(op) => vec![operation::softmax_xent(op, tile)?],
-        Op::SoftmaxStats(op) => vec![operation::softmax_stats(op, tile)?],
-        Op::SoftmaxGradient(op) => vec![operation::softmax_gradient(op, tile)?],
-        Op::ColumnSum(op) => vec![operation::column_sum(op, tile)?],
-        Op::Scatter(op) => vec![operation::scatter(op, tile, 0, (0, op.from.rows))?],
-        Op::Penalty(op) => vec![operation::penalty(op, tile)?],
-        Op::Propagation(op) => vec![operation::propagation(op, tile)?],
+        Op::Dropout(op) => vec![operation::dropout(op, tile)],
+        Op::SoftmaxXent(op) => vec![operation::softmax_xent(op, tile)],
+        Op::SoftmaxStats(op) => vec![operation::softmax_stats(op, tile)],
+        Op::SoftmaxGradient(op) => vec![operation::softmax_gradient(op, tile)],
+        Op::ColumnSum(op) => vec![operation::column_sum(op, tile)],
+        Op::Scatter(op) => vec![operation::scatter(op, tile, 0, (0, op.from.rows))],
+        Op::Penalty(op) => vec![operation::penalty(op, tile)],
+        Op::Propagation(op) => vec![operation::propagation(op, tile)],
         Op::Norm(_) | Op::ConcurrentScans(_) => Vec::new(),
-        Op::LossScale(op) => vec![operation::loss_scale(op)?],
-        Op::Optimizer(op) => vec![operation::optimizer(op, tile)?],
-        Op::LogSoftmax(op) => vec![operation::log_softmax(op, tile)?],
-        Op::SampledScores(op) => vec![operation::sampled_scores(op, tile)?],
-        Op::SparseUpdate(op) => vec![operation::sparse_update(op, tile, first.unwrap_or(0))?],
+        Op::LossScale(op) => vec![operation::loss_scale(op)],
+        Op::Optimizer(op) => vec![operation::optimizer(op, tile)],
+        Op::LogSoftmax(op) => vec![operation::log_softmax(op, tile)],
+        Op::SampledScores(op) => vec![operation::sampled_scores(op, tile)],
+        Op::SparseUpdate(op) => vec![operation::sparse_update(op, tile, first.unwrap_or(0))],
     };
-    Ok(kernels.into_iter().map(|source| (0, source)).collect())
+    Ok(kernels.into_iter().map(|kernel| (0, kernel)).collect())
 }
 
 /// Kernels of a scatter whose table, or whose rows, are too many for one binding: each has some of both. Those of later rows
@@ -355,10 +385,10 @@ fn placed_kernels(
 fn scattered(
     op: &Scatter,
     tile: &Tile,
-    windows: &mut Windows,
+    bindings: &mut BindingRanges,
     tables: &[(usize, usize)],
     bands: &[(usize, usize)],
-) -> Result<Vec<(usize, Source)>> {
+) -> Vec<(usize, Template)> {
     let mut kernels = Vec::new();
     for (row, rows) in bands {
         for (first, count) in tables {
@@ -368,12 +398,12 @@ fn scattered(
                 accumulate: op.accumulate || *row > 0,
                 ..op.clone()
             });
-            windows.place(part.matrices_mut(), false);
+            bindings.place(part.matrices_mut(), false);
             if let Op::Scatter(part) = &part {
-                let source = operation::scatter(part, tile, *first, (*row, op.from.rows))?;
-                kernels.push((0, source));
+                let kernel = operation::scatter(part, tile, *first, (*row, op.from.rows));
+                kernels.push((0, kernel));
             }
         }
     }
-    Ok(kernels)
+    kernels
 }

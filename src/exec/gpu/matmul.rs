@@ -2,13 +2,12 @@
 
 use std::fmt::Write;
 
-use super::template::{Source, Template, aligned, flat_groups};
+use super::template::{FOUR, ONE, Template, aligned, flat_groups};
 use super::tile::{ELEMENT, Tile};
-use crate::Result;
 use crate::op::{MatMul, Matrix};
 
 /// The kernel of a product.
-pub(super) fn kernel(op: &MatMul, tile: &Tile) -> Result<Source> {
+pub(super) fn kernel(op: &MatMul, tile: &Tile) -> Template {
     if tile.cooperative > 0 {
         cooperative(op, tile)
     } else if tile.shared {
@@ -56,35 +55,30 @@ fn tiles(template: Template, op: &MatMul) -> (Template, [u32; 3]) {
     )
 }
 
-fn shared(op: &MatMul) -> Result<Source> {
+fn shared(op: &MatMul) -> Template {
     let template = Template::new(include_str!("../../../shaders/matmul_shared.wgsl"));
     let (template, groups) = tiles(template, op);
-    sizes(template, op).build(&op.name, groups)
+    sizes(template, op).kernel(&op.name, groups)
 }
-
-/// Bytes of memory that a workgroup of [`cooperative`] shares: two operands of 1024 elements, and 4096 sums.
-pub(super) const COOPERATIVE_BYTES: u32 = 2 * 2 * 1024 + 4 * 4096;
 
 /// On matrices that a subgroup multiplies together, where the adapter has them for f16 with sums in f32.
 ///
 /// This kernel has passed no check yet. It is valid to naga and becomes SPIR-V, which tests look at; nothing may train with it
 /// before a check on the adapter itself.
-fn cooperative(op: &MatMul, tile: &Tile) -> Result<Source> {
+fn cooperative(op: &MatMul, tile: &Tile) -> Template {
     let template = Template::new(include_str!("../../../shaders/matmul_cooperative.wgsl"))
         .size("GROUP", 4 * tile.cooperative)
         .size("SIZE", tile.matrices)
         .size("SIDE", 32 / tile.matrices)
         .size("DEEP", 16 / tile.matrices);
     let (template, groups) = tiles(template, op);
-    let mut source = sizes(template, op).build(&op.name, groups)?;
-    let enabled = "enable wgpu_cooperative_matrix;\n";
-    source
-        .text
-        .insert_str(0, &format!("{enabled}{}", super::half::ENABLE));
-    Ok(source)
+    sizes(template, op)
+        .extension("wgpu_cooperative_matrix")
+        .extension("f16")
+        .kernel(&op.name, groups)
 }
 
-fn direct(op: &MatMul, tile: &Tile) -> Result<Source> {
+fn direct(op: &MatMul, tile: &Tile) -> Template {
     let (m, k, n) = op.dims();
     let lanes = tile.subgroup;
     let (rows, columns) = match lanes {
@@ -126,7 +120,7 @@ fn direct(op: &MatMul, tile: &Tile) -> Result<Source> {
             (parts[2].1, parts[3].1) = (both, both);
         }
     }
-    let of = |vector: bool| if vector { "vec4<f32>" } else { "f32" };
+    let of = |vector: bool| if vector { FOUR } else { ONE };
     let last = |m: &Matrix| (m.cols - 1) / ELEMENT * ELEMENT;
     let template = Template::new(include_str!("../../../shaders/matmul.wgsl"))
         .size("GROUP", tile.group)
@@ -149,7 +143,7 @@ fn direct(op: &MatMul, tile: &Tile) -> Result<Source> {
         .text("BIAS", of(parts[3].1))
         .subgroup(lanes > 0)
         .text("LOADS", loads(op, rows, fours, lanes));
-    sizes(template, op).build(&op.name, flat_groups(down * across, tile.group))
+    sizes(template, op).kernel(&op.name, flat_groups(down * across, tile.group))
 }
 
 /// Columns a thread, where workgroups are filled with threads that make nothing: those that leave the fewest of them.
@@ -193,7 +187,7 @@ fn loads(op: &MatMul, rows: usize, fours: usize, lanes: usize) -> String {
             for q in 0..ELEMENT {
                 let _ = writeln!(
                     out,
-                    "let y{n}_{q} = vec4<f32>(b{n}_0[{q}], b{n}_1[{q}], b{n}_2[{q}], b{n}_3[{q}]);"
+                    "let y{n}_{q} = {FOUR}(b{n}_0[{q}], b{n}_1[{q}], b{n}_2[{q}], b{n}_3[{q}]);"
                 );
             }
         } else {

@@ -2,42 +2,50 @@
 //!
 //! [`Device`] is an open adapter; [`Gpu`] makes buffers, kernels and bind groups for a plan once and replays them. From an
 //! operation to its kernels leads `lower`: `operation` fills the templates in `shaders/`, `scan` and `matmul` unroll theirs,
-//! `concurrent` makes one kernel of several, `window` and `ranges` cut what no binding holds, and `half` and `double` rewrite
-//! what they have made.
+//! `concurrent` makes one kernel of several, `binding_range` and `ranges` cut what no binding holds, and `template` and `writer`
+//! make WGSL of it all, each number in the precision of its slot.
 
+mod adapter;
+mod binding_range;
 mod buffers;
+mod capacity;
 mod concurrent;
 mod device;
-mod double;
 mod executor;
-mod half;
+mod fault;
 mod inject;
+mod kernel;
 mod limits;
 mod lower;
 mod matmul;
+mod memory;
 mod operation;
 mod pace;
 mod packed;
 mod pipeline;
+mod precision;
 mod quirk;
 mod ranges;
 mod readback;
-mod room;
 mod run;
 mod scan;
+mod source;
 mod split;
+mod stamps;
 mod template;
 mod tile;
+mod tile_choice;
 pub(super) mod timing;
 mod transfer;
 mod upload;
-mod window;
+mod writer;
 
-pub use device::{Adapter, Choice, Device, INSTALL, adapters};
+pub use adapter::{Adapter, AdapterChoice, INSTALL, adapters};
+pub use device::Device;
 pub use executor::Gpu;
-pub use inject::Fault;
+pub use fault::Fault;
 pub use limits::measure as measure_limits;
 pub use pace::LONGEST;
-pub use run::Phase;
+pub use run::HostPhase;
 pub use tile::{Shape, Tile};
 pub use timing::{KernelTime, Span, Traced};

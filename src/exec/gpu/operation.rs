@@ -1,9 +1,8 @@
 //! The kernels of every operation but scans and products: sizes, numbers and buffers filled into its template.
 
-use super::template::{Source, Template, aligned, flat_groups};
+use super::binding_range::BindingRanges;
+use super::template::{FOUR, ONE, Template, aligned, flat_groups};
 use super::tile::{ELEMENT, Tile};
-use super::window::Windows;
-use crate::Result;
 use crate::op::dropout::Share;
 use crate::op::loss_scale::Phase;
 use crate::op::penalty::Form;
@@ -29,53 +28,49 @@ fn fours<const N: usize>(tile: &Tile, matrices: [Matrix; N]) -> (&'static str, [
             stride: m.stride / ELEMENT,
             ..m
         };
-        ("vec4<f32>", matrices.map(quarter))
+        (FOUR, matrices.map(quarter))
     } else {
-        ("f32", matrices)
+        (ONE, matrices)
     }
 }
 
-fn flat(template: Template, tile: &Tile, name: &str, threads: usize) -> Result<Source> {
+fn flat(template: Template, tile: &Tile, name: &str, threads: usize) -> Template {
     let groups = flat_groups(threads, tile.flat);
-    template.size("GROUP", tile.flat).build(name, groups)
+    template.size("GROUP", tile.flat).kernel(name, groups)
 }
 
-/// Of a slot that no binding holds, with windows of one state, or of its first and last steps.
-pub(super) fn carry(op: &Carry, tile: &Tile, windows: &mut Windows) -> Result<Source> {
+/// Of a slot that no binding holds, with ranges of one state, or of its first and last steps.
+pub(super) fn carry(op: &Carry, tile: &Tile, ranges: &mut BindingRanges) -> Template {
     let (mut state, mut last) = (op.state, op.state);
     let (mut first, mut late) = (op.first, op.first + op.last);
-    let within = windows.fit().within(windows.plan(), op.state);
-    if windows.plan().slot(op.state).len() > within.binding {
+    let within = ranges.fit().within(ranges.plan(), op.state);
+    if ranges.plan().slot(op.state).len() > within.binding {
         let from = first / within.align * within.align;
         if late + op.width - from <= within.binding {
-            state = windows.add(op.state, from, late + op.width);
+            state = ranges.add(op.state, from, late + op.width);
             last = state;
             late -= from;
         } else {
             let from = late / within.align * within.align;
-            state = windows.add(
+            state = ranges.add(
                 op.state,
                 first / within.align * within.align,
                 first + op.width,
             );
-            last = windows.add(op.state, from, late + op.width);
+            last = ranges.add(op.state, from, late + op.width);
             late -= from;
         }
         first %= within.align;
     }
     let start = op.start.map(|m| fours(tile, [m]));
-    let whole = start.is_none_or(|(v, _)| v != "f32");
+    let whole = start.is_none_or(|(v, _)| v == FOUR);
     let fours_of = [op.width, op.last, first, late].map(|n| n.is_multiple_of(ELEMENT));
     let vector = tile.vector && fours_of == [true; 4] && whole;
-    let (v, element) = if vector {
-        ("vec4<f32>", ELEMENT)
-    } else {
-        ("f32", 1)
-    };
+    let (v, element) = if vector { (FOUR, ELEMENT) } else { (ONE, 1) };
     let width = op.width / element;
     let mut template = shader!("carry")
         .flag("START", op.start.is_some())
-        .text("V", v)
+        .units(v)
         .size("STATES", op.states)
         .size("WIDTH", width)
         .size("PLANE", op.last / element + width)
@@ -90,16 +85,16 @@ pub(super) fn carry(op: &Carry, tile: &Tile, windows: &mut Windows) -> Result<So
     flat(template, tile, &op.name, op.states * width)
 }
 
-pub(super) fn zero(op: &Zero, tile: &Tile) -> Result<Source> {
+pub(super) fn zero(op: &Zero, tile: &Tile) -> Template {
     let (v, [to]) = fours(tile, [op.to]);
-    let template = shader!("zero").text("V", v).matrix("to", &to);
+    let template = shader!("zero").units(v).matrix("to", &to);
     flat(template, tile, &op.name, to.rows * to.cols)
 }
 
-pub(super) fn add(op: &Add, tile: &Tile) -> Result<Source> {
+pub(super) fn add(op: &Add, tile: &Tile) -> Template {
     let (v, [from, to]) = fours(tile, [op.from, op.to]);
     let template = shader!("add")
-        .text("V", v)
+        .units(v)
         .flag("ACCUMULATE", op.accumulate)
         .flag("FLIP", op.flip.is_some())
         .size("BATCH", op.flip.unwrap_or(1))
@@ -109,10 +104,10 @@ pub(super) fn add(op: &Add, tile: &Tile) -> Result<Source> {
 }
 
 /// With `first`, for a part of the table that starts at this row: the rows of other tokens are left to other kernels.
-pub(super) fn gather(op: &Gather, tile: &Tile, first: Option<usize>) -> Result<Source> {
+pub(super) fn gather(op: &Gather, tile: &Tile, first: Option<usize>) -> Template {
     let (v, [table, out]) = fours(tile, [op.table, op.out]);
     let template = shader!("gather")
-        .text("V", v)
+        .units(v)
         .flag("RANGED", first.is_some())
         .size("FIRST", first.unwrap_or(0))
         .buffer("ids", op.ids)
@@ -127,10 +122,10 @@ pub(super) fn scatter(
     tile: &Tile,
     first: usize,
     (row, rows): (usize, usize),
-) -> Result<Source> {
+) -> Template {
     let (v, [from, into]) = fours(tile, [op.from, op.into]);
     let template = shader!("scatter")
-        .text("V", v)
+        .units(v)
         .size("FIRST", first)
         .size("ROW", row)
         .size("ROWS", rows)
@@ -149,20 +144,20 @@ pub(super) fn scatter(
     flat(template, tile, &op.name, into.rows * into.cols)
 }
 
-pub(super) fn transpose(op: &Transpose, tile: &Tile) -> Result<Source> {
+pub(super) fn transpose(op: &Transpose, tile: &Tile) -> Template {
     let template = shader!("transpose")
         .matrix("from", &op.from)
         .matrix("to", &op.to);
     flat(template, tile, &op.name, op.to.rows * op.to.cols)
 }
 
-pub(super) fn column_sum(op: &ColumnSum, tile: &Tile) -> Result<Source> {
+pub(super) fn column_sum(op: &ColumnSum, tile: &Tile) -> Template {
     let lanes = tile.lanes_for(op.from.rows);
     let (v, [from, into]) = fours(tile, [op.from, op.into]);
     let group = if lanes > 1 { 8 * lanes } else { tile.group };
     let across = group / lanes;
     let mut template = shader!("column_sum")
-        .text("V", v)
+        .units(v)
         .size("GROUP", group)
         .size("LANES", lanes)
         .size("ACROSS", across)
@@ -174,10 +169,10 @@ pub(super) fn column_sum(op: &ColumnSum, tile: &Tile) -> Result<Source> {
     if let Some(control) = op.reset_only {
         template = template.buffer("control", control);
     }
-    template.build(&op.name, flat_groups(from.cols, across))
+    template.kernel(&op.name, flat_groups(from.cols, across))
 }
 
-pub(super) fn dropout(op: &Dropout, tile: &Tile) -> Result<Source> {
+pub(super) fn dropout(op: &Dropout, tile: &Tile) -> Template {
     const RUN: usize = 8;
     let batch = match op.share {
         Share::Steps { batch } => batch,
@@ -199,7 +194,7 @@ pub(super) fn dropout(op: &Dropout, tile: &Tile) -> Result<Source> {
     flat(template, tile, &op.name, elements.div_ceil(RUN))
 }
 
-pub(super) fn softmax_xent(op: &SoftmaxXent, tile: &Tile) -> Result<Source> {
+pub(super) fn softmax_xent(op: &SoftmaxXent, tile: &Tile) -> Template {
     let lanes = tile.lanes_for(op.logits.cols);
     let mut template = shader!("softmax_xent")
         .size("LANES", lanes)
@@ -218,10 +213,10 @@ pub(super) fn softmax_xent(op: &SoftmaxXent, tile: &Tile) -> Result<Source> {
     if let Some(weights) = op.weights {
         template = template.buffer("weights", weights);
     }
-    template.build(&op.name, flat_groups(op.logits.rows * lanes, tile.flat))
+    template.kernel(&op.name, flat_groups(op.logits.rows * lanes, tile.flat))
 }
 
-pub(super) fn softmax_stats(op: &SoftmaxStats, tile: &Tile) -> Result<Source> {
+pub(super) fn softmax_stats(op: &SoftmaxStats, tile: &Tile) -> Template {
     let lanes = tile.lanes_for(op.logits.cols);
     let mut template = shader!("softmax_stats")
         .size("LANES", lanes)
@@ -245,10 +240,10 @@ pub(super) fn softmax_stats(op: &SoftmaxStats, tile: &Tile) -> Result<Source> {
     if let Some(weights) = &op.weights {
         template = template.matrix("weights", weights);
     }
-    template.build(&op.name, flat_groups(op.logits.rows * lanes, tile.flat))
+    template.kernel(&op.name, flat_groups(op.logits.rows * lanes, tile.flat))
 }
 
-pub(super) fn softmax_gradient(op: &SoftmaxGradient, tile: &Tile) -> Result<Source> {
+pub(super) fn softmax_gradient(op: &SoftmaxGradient, tile: &Tile) -> Template {
     let mut template = shader!("softmax_gradient")
         .size("FIRST", op.first)
         .size("FROM", op.from)
@@ -264,7 +259,7 @@ pub(super) fn softmax_gradient(op: &SoftmaxGradient, tile: &Tile) -> Result<Sour
     flat(template, tile, &op.name, op.logits.rows * op.logits.cols)
 }
 
-pub(super) fn log_softmax(op: &LogSoftmax, tile: &Tile) -> Result<Source> {
+pub(super) fn log_softmax(op: &LogSoftmax, tile: &Tile) -> Template {
     let lanes = tile.lanes_for(op.from.cols);
     let mut template = shader!("log_softmax")
         .size("LANES", lanes)
@@ -276,10 +271,10 @@ pub(super) fn log_softmax(op: &LogSoftmax, tile: &Tile) -> Result<Source> {
     if let Some(add) = &op.add {
         template = template.matrix("add", add);
     }
-    template.build(&op.name, flat_groups(op.from.rows * lanes, tile.flat))
+    template.kernel(&op.name, flat_groups(op.from.rows * lanes, tile.flat))
 }
 
-pub(super) fn sampled_scores(op: &SampledScores, tile: &Tile) -> Result<Source> {
+pub(super) fn sampled_scores(op: &SampledScores, tile: &Tile) -> Template {
     let template = shader!("sampled_scores")
         .size("SAMPLES", op.samples)
         .number("NOTHING", SampledScores::NOTHING)
@@ -290,7 +285,7 @@ pub(super) fn sampled_scores(op: &SampledScores, tile: &Tile) -> Result<Source> 
 }
 
 /// For the part of the table that starts at row `first`.
-pub(super) fn sparse_update(op: &SparseUpdate, tile: &Tile, first: usize) -> Result<Source> {
+pub(super) fn sparse_update(op: &SparseUpdate, tile: &Tile, first: usize) -> Template {
     let template = shader!("sparse_update")
         .size("FIRST", first)
         .buffer("ids", op.ids);
@@ -298,7 +293,7 @@ pub(super) fn sparse_update(op: &SparseUpdate, tile: &Tile, first: usize) -> Res
     flat(template, tile, &op.name, gradients.rows * gradients.cols)
 }
 
-pub(super) fn penalty(op: &Penalty, tile: &Tile) -> Result<Source> {
+pub(super) fn penalty(op: &Penalty, tile: &Tile) -> Template {
     let lanes = tile.lanes_for(op.from.cols);
     let mut template = shader!("penalty")
         .flag("SCALED", op.scaled.is_some())
@@ -317,10 +312,10 @@ pub(super) fn penalty(op: &Penalty, tile: &Tile) -> Result<Source> {
     if let Some(hyper) = op.scaled {
         template = template.buffer("hyper", hyper);
     }
-    template.build(&op.name, flat_groups(op.from.rows * lanes, tile.flat))
+    template.kernel(&op.name, flat_groups(op.from.rows * lanes, tile.flat))
 }
 
-pub(super) fn propagation(op: &Propagation, tile: &Tile) -> Result<Source> {
+pub(super) fn propagation(op: &Propagation, tile: &Tile) -> Template {
     let lanes = tile.lanes_for(op.sent.cols);
     shader!("propagation")
         .size("LANES", lanes)
@@ -332,10 +327,10 @@ pub(super) fn propagation(op: &Propagation, tile: &Tile) -> Result<Source> {
         .matrix("sent", &op.sent)
         .matrix("pull", &op.pull)
         .matrix("losses", &op.losses)
-        .build(&op.name, flat_groups(op.sent.rows * lanes, tile.flat))
+        .kernel(&op.name, flat_groups(op.sent.rows * lanes, tile.flat))
 }
 
-pub(super) fn norm(op: &Norm, tile: &Tile, windows: &mut Windows) -> Result<Vec<(usize, Source)>> {
+pub(super) fn norm(op: &Norm, tile: &Tile, ranges: &mut BindingRanges) -> Vec<(usize, Template)> {
     let base = || {
         shader!("norm")
             .size("GROUP", tile.flat)
@@ -354,9 +349,9 @@ pub(super) fn norm(op: &Norm, tile: &Tile, windows: &mut Windows) -> Result<Vec<
             (_, true) => "gradients",
             (_, false) => "penalties",
         };
-        for (from, count) in windows.fit().parts(windows.plan(), &values, Norm::CHUNK) {
+        for (from, count) in ranges.fit().parts(ranges.plan(), &values, Norm::CHUNK) {
             let mut values = values.columns(from, count);
-            windows.place(vec![&mut values], false);
+            ranges.place(vec![&mut values], false);
             let chunks = Norm::chunks(count);
             let cut = square && op.clip_value > 0.0;
             let mut source = base()
@@ -374,7 +369,7 @@ pub(super) fn norm(op: &Norm, tile: &Tile, windows: &mut Windows) -> Result<Vec<
                     source = source.buffer("hyper", hyper);
                 }
             }
-            let source = source.build(format!("{}.{what}", op.name), flat_groups(chunks, 1))?;
+            let source = source.kernel(format!("{}.{what}", op.name), flat_groups(chunks, 1));
             kernels.push((part, source));
         }
         first += Norm::chunks(values.cols);
@@ -390,11 +385,11 @@ pub(super) fn norm(op: &Norm, tile: &Tile, windows: &mut Windows) -> Result<Vec<
     if let Some(hyper) = op.scaled {
         last = last.buffer("hyper", hyper);
     }
-    kernels.push((part, last.build(format!("{}.report", op.name), [1, 1, 1])?));
-    Ok(kernels)
+    kernels.push((part, last.kernel(format!("{}.report", op.name), [1, 1, 1])));
+    kernels
 }
 
-pub(super) fn loss_scale(op: &LossScale) -> Result<Source> {
+pub(super) fn loss_scale(op: &LossScale) -> Template {
     let [beta1, beta2] = op.betas;
     shader!("loss_scale")
         .flag("BEGIN", op.phase == Phase::Begin)
@@ -409,10 +404,10 @@ pub(super) fn loss_scale(op: &LossScale) -> Result<Source> {
         .buffer("hyper", op.hyper)
         .buffer("scaling", op.scaling)
         .buffer("report", op.report)
-        .build(&op.name, [1, 1, 1])
+        .kernel(&op.name, [1, 1, 1])
 }
 
-pub(super) fn optimizer(op: &Optimizer, tile: &Tile) -> Result<Source> {
+pub(super) fn optimizer(op: &Optimizer, tile: &Tile) -> Template {
     let (template, gradients) = rules(shader!("optimizer"), op, tile);
     let count = gradients.rows * gradients.cols;
     flat(template.size("COUNT", count), tile, &op.name, count)
@@ -422,12 +417,12 @@ pub(super) fn optimizer(op: &Optimizer, tile: &Tile) -> Result<Source> {
 fn rules(template: Template, op: &Optimizer, tile: &Tile) -> (Template, Matrix) {
     let mut all = vec![op.parameters, op.gradients];
     all.extend(&op.arenas);
-    let whole = |m: &Matrix| fours(tile, [*m]).0 != "f32";
+    let whole = |m: &Matrix| fours(tile, [*m]).0 == FOUR;
     let vector = all.iter().all(whole);
     let place = |m: &Matrix| if vector { fours(tile, [*m]).1[0] } else { *m };
     let gradients = place(&op.gradients);
     let mut template = template
-        .text("V", if vector { "vec4<f32>" } else { "f32" })
+        .units(if vector { FOUR } else { ONE })
         .flag("ARENAS", !op.arenas.is_empty())
         .flag("SECOND", op.arenas.len() > 1)
         .flag("SCALED", op.scaled)

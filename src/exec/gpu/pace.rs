@@ -79,7 +79,8 @@ impl Pace {
 
     /// The submissions of these dispatches, at least one.
     pub fn parts(&self, range: Range<usize>) -> Vec<Range<usize>> {
-        let inside = { self.cuts.iter().copied() }.filter(|c| range.start < *c && *c < range.end);
+        let cuts = self.cuts.iter().copied();
+        let inside = cuts.filter(|c| range.start < *c && *c < range.end);
         let ends = inside.chain([range.end]);
         let mut first = range.start;
         ends.map(|end| std::mem::replace(&mut first, end)..end)

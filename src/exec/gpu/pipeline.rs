@@ -6,16 +6,10 @@ use std::sync::Arc;
 use futures::FutureExt;
 use rayon::prelude::*;
 
-use super::device::{Device, one_line};
-use super::template::{Bind, Source};
+use super::binding_range::Bind;
+use super::device::{Device, Pipeline, one_line};
+use super::kernel::KernelSource;
 use crate::{Error, Result};
-
-/// A compiled kernel.
-#[derive(Debug)]
-pub(super) struct Pipeline {
-    pub layout: wgpu::BindGroupLayout,
-    pub raw: wgpu::ComputePipeline,
-}
 
 /// Bytes of one step that a uniform tells a kernel.
 pub(super) const STEP_BYTES: u64 = 16;
@@ -24,17 +18,22 @@ pub(super) const STEP_BYTES: u64 = 16;
 const KEPT: usize = 512;
 
 /// The compiled kernel of a source.
-pub(super) async fn compile(device: &Device, source: &Source) -> Result<Arc<Pipeline>> {
+pub(super) async fn compile(device: &Device, source: &KernelSource) -> Result<Arc<Pipeline>> {
     let mut all = compile_all(device, std::slice::from_ref(source)).await?;
-    { all.pop() }.ok_or_else(|| Error::internal(format!("kernel {}: not compiled", source.label)))
+    let missing = || Error::internal(format!("kernel {}: not compiled", source.label));
+    all.pop().ok_or_else(missing)
 }
 
 /// The compiled kernels of sources; equal texts are compiled once a device, and different ones on all processors at once.
-pub(super) async fn compile_all(device: &Device, sources: &[Source]) -> Result<Vec<Arc<Pipeline>>> {
+pub(super) async fn compile_all(
+    device: &Device,
+    sources: &[KernelSource],
+) -> Result<Vec<Arc<Pipeline>>> {
     let mut compiled: HashMap<&str, Arc<Pipeline>> = HashMap::new();
-    let mut missing: Vec<&Source> = Vec::new();
+    let mut missing: Vec<&KernelSource> = Vec::new();
     for source in sources {
-        let known = { device.pipelines.lock().ok() }.and_then(|p| p.get(&source.text).cloned());
+        let pipelines = device.pipelines.lock().ok();
+        let known = pipelines.and_then(|p| p.get(&source.text).cloned());
         match known {
             Some(pipeline) => drop(compiled.insert(&source.text, pipeline)),
             None if missing.iter().any(|m| m.text == source.text) => {}
@@ -42,7 +41,7 @@ pub(super) async fn compile_all(device: &Device, sources: &[Source]) -> Result<V
         }
     }
     // What a browser would await is there at once elsewhere.
-    let now = |source: &Source| {
+    let now = |source: &KernelSource| {
         let done = make(device, source).now_or_never();
         done.unwrap_or_else(|| {
             Err(Error::internal(format!(
@@ -73,12 +72,12 @@ pub(super) async fn compile_all(device: &Device, sources: &[Source]) -> Result<V
         }
         compiled.insert(&source.text, pipeline);
     }
-    let of = |source: &Source| compiled.get(source.text.as_str()).cloned();
+    let of = |source: &KernelSource| compiled.get(source.text.as_str()).cloned();
     Ok(sources.iter().filter_map(of).collect())
 }
 
 /// Compiles a text.
-async fn make(device: &Device, source: &Source) -> Result<Pipeline> {
+async fn make(device: &Device, source: &KernelSource) -> Result<Pipeline> {
     let limit = device.limits.max_storage_buffers_per_shader_stage as usize;
     if source.binds.len() > limit {
         return Err(Error::internal(format!(
@@ -124,7 +123,7 @@ async fn make(device: &Device, source: &Source) -> Result<Pipeline> {
     })
 }
 
-fn entries(source: &Source) -> Vec<wgpu::BindGroupLayoutEntry> {
+fn entries(source: &KernelSource) -> Vec<wgpu::BindGroupLayoutEntry> {
     let entry = |binding: usize, ty, dynamic, size| wgpu::BindGroupLayoutEntry {
         binding: binding as u32,
         visibility: wgpu::ShaderStages::COMPUTE,

@@ -1,13 +1,13 @@
 //! Habits of drivers, and what is done about each: data with a reason, never a condition somewhere in the code.
 
-use super::device::Adapter;
+use super::adapter::Adapter;
 
 /// Whose habit it is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Of {
     /// Every adapter's, where no line below says otherwise.
     All,
-    /// That of processors that play a GPU.
+    /// That of software adapters.
     Software,
 }
 
@@ -70,9 +70,8 @@ fn find<T>(adapter: &Adapter, wanted: impl Fn(Measure) -> Option<T>, otherwise: 
     });
     // A reason is what makes a line one of the table.
     let reasoned = known.filter(|q| !q.reason.is_empty());
-    { reasoned.map(|q| q.measure) }
-        .find_map(wanted)
-        .unwrap_or(otherwise)
+    let mut measures = reasoned.map(|q| q.measure);
+    measures.find_map(wanted).unwrap_or(otherwise)
 }
 
 /// Seconds that a wait for an adapter may take.

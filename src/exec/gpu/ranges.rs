@@ -6,14 +6,14 @@
 //! B rows more, so that those of the step before, or behind, are among them. The kernels of most ranges have one text: a
 //! range's first place is among their dispatch parameters, in place of how many steps they go through.
 
-use super::lower::DispatchParameters;
-use super::window::{Fit, Windows};
+use super::binding_range::{BindingLimits, BindingRanges};
+use super::kernel::DispatchParameters;
 use crate::op::scan::InputProjection;
 use crate::op::{Direction, Matrix, Plan, Scan, SlotId};
 
 /// What a scan has of every place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Rows {
+pub(super) enum ScanRows {
     /// The states of this number.
     State(usize),
     Kept,
@@ -26,7 +26,7 @@ pub(super) enum Rows {
 /// Rows of a slot that kernels bind in ranges.
 #[derive(Clone, Copy, Debug)]
 struct Use {
-    rows: Rows,
+    rows: ScanRows,
     slot: SlotId,
     /// The element at which the row of place 0 begins.
     first: usize,
@@ -52,25 +52,25 @@ pub(super) struct Ranges {
 }
 
 /// A range as its kernels see it.
-pub(super) struct Bound {
+pub(super) struct BoundRange {
     /// Places that it owns, where it need not own whole steps.
     pub parted: Option<usize>,
     /// The slots of the states, one each where they are bound apart.
     pub states: Vec<SlotId>,
-    /// The element of its window at which the row of its first place begins, or, in reverse order, ends.
-    firsts: Vec<(Rows, isize)>,
+    /// The element of its binding range at which the row of its first place begins, or, in reverse order, ends.
+    firsts: Vec<(ScanRows, isize)>,
 }
 
-impl Bound {
-    /// The element, of its window, of the row of the range's first place; none for rows that are bound whole.
-    pub fn first(&self, rows: Rows) -> Option<isize> {
+impl BoundRange {
+    /// The element, of its binding range, of the row of the range's first place; none for rows that are bound whole.
+    pub fn first(&self, rows: ScanRows) -> Option<isize> {
         self.firsts.iter().find(|f| f.0 == rows).map(|f| f.1)
     }
 }
 
 impl Ranges {
     /// None where every slot fits a binding, or not even a range of two steps does.
-    pub fn of(scan: &Scan, plan: &Plan, fit: Fit) -> Option<Ranges> {
+    pub fn of(scan: &Scan, plan: &Plan, fit: BindingLimits) -> Option<Ranges> {
         let uses = uses(scan, plan, fit);
         let memory = !scan.cell.is_feed_forward();
         let parted = scan.packed.is_some() || !memory;
@@ -85,7 +85,7 @@ impl Ranges {
         if uses.is_empty() || most < least {
             return None;
         }
-        // Windows that begin like one another make for one text.
+        // BindingRanges that begin like one another make for one text.
         let unit = if parted { 1 } else { scan.batch };
         let even = unit * (align / common(unit, align));
         let unit = if most / even * even >= least {
@@ -131,7 +131,7 @@ impl Ranges {
     }
 
     /// Puts what the range at `first` binds of them in place of the scan's slots.
-    pub fn bind(&self, scan: &mut Scan, first: usize, windows: &mut Windows) -> Bound {
+    pub fn bind(&self, scan: &mut Scan, first: usize, bindings: &mut BindingRanges) -> BoundRange {
         let count = self.owned.min(self.places - first);
         let kept = scan.kept;
         let mut states = vec![scan.state; scan.cell.states.len()];
@@ -142,12 +142,12 @@ impl Ranges {
             let (slot, from) = match in_kept.filter(|_| Some(of.slot) == kept) {
                 // All that lies there has the same rows.
                 Some((slot, from)) => {
-                    windows.widen(slot, end);
+                    bindings.widen(slot, end);
                     (slot, from)
                 }
                 None => {
-                    let from = start / windows.align(of.slot) * windows.align(of.slot);
-                    (windows.add(of.slot, from, end), from)
+                    let from = start / bindings.align(of.slot) * bindings.align(of.slot);
+                    (bindings.add(of.slot, from, end), from)
                 }
             };
             if Some(of.slot) == kept {
@@ -160,19 +160,19 @@ impl Ranges {
             };
             firsts.push((of.rows, row as isize - from as isize));
             match of.rows {
-                Rows::State(k) => states[k] = slot,
-                Rows::Kept => scan.kept = Some(slot),
-                Rows::Delta => scan.delta = Some(slot),
-                Rows::InputProjection => {
+                ScanRows::State(k) => states[k] = slot,
+                ScanRows::Kept => scan.kept = Some(slot),
+                ScanRows::Delta => scan.delta = Some(slot),
+                ScanRows::InputProjection => {
                     if let InputProjection::Rows(m) = &mut scan.input_projection {
                         m.slot = slot;
                     }
                 }
-                Rows::Input => scan.input.iter_mut().for_each(|m| m.slot = slot),
-                Rows::Upstream => scan.upstream.iter_mut().for_each(|m| m.slot = slot),
+                ScanRows::Input => scan.input.iter_mut().for_each(|m| m.slot = slot),
+                ScanRows::Upstream => scan.upstream.iter_mut().for_each(|m| m.slot = slot),
             }
         }
-        Bound {
+        BoundRange {
             parted: self.parted.then_some(self.owned),
             states,
             firsts,
@@ -232,7 +232,7 @@ impl Use {
 }
 
 /// The rows that lie in slots that no binding holds.
-fn uses(scan: &Scan, plan: &Plan, fit: Fit) -> Vec<Use> {
+fn uses(scan: &Scan, plan: &Plan, fit: BindingLimits) -> Vec<Use> {
     let large = |slot: SlotId| plan.slot(slot).len() > fit.within(plan, slot).binding;
     let h = scan.hidden;
     let behind = if scan.cell.is_feed_forward() {
@@ -256,26 +256,26 @@ fn uses(scan: &Scan, plan: &Plan, fit: Fit) -> Vec<Use> {
             // Without a memory nobody looks at the step before.
             from: scan.batch - behind,
             to: scan.batch,
-            ..plain(Rows::State(k), scan.state, h)
+            ..plain(ScanRows::State(k), scan.state, h)
         }));
     }
     if let Some(slot) = scan.kept.filter(|s| large(*s)) {
-        all.push(plain(Rows::Kept, slot, scan.kept_values() * h));
+        all.push(plain(ScanRows::Kept, slot, scan.kept_values() * h));
     }
     if let Some(slot) = scan.delta.filter(|s| large(*s)) {
         all.push(Use {
             to: behind,
-            ..plain(Rows::Delta, slot, scan.compiled.deltas * h)
+            ..plain(ScanRows::Delta, slot, scan.compiled.deltas * h)
         });
     }
     let input_projection = match &scan.input_projection {
         InputProjection::Rows(m) => Some(*m),
         _ => None,
     };
-    let matrices: [(Rows, Option<Matrix>); 3] = [
-        (Rows::InputProjection, input_projection),
-        (Rows::Input, scan.input),
-        (Rows::Upstream, scan.upstream),
+    let matrices: [(ScanRows, Option<Matrix>); 3] = [
+        (ScanRows::InputProjection, input_projection),
+        (ScanRows::Input, scan.input),
+        (ScanRows::Upstream, scan.upstream),
     ];
     for (rows, m) in matrices {
         let of = |m: &Matrix| {

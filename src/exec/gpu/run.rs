@@ -3,25 +3,18 @@
 use std::ops::Range;
 use std::time::Instant;
 
-use super::executor::Gpu;
+use super::executor::{Gpu, IN_FLIGHT, MeasuredRun, STAMPS};
 use super::pace::MEASURED;
 use super::packed::Longest;
-use super::timing::{Stamps, spans};
+use super::stamps::{Stamps, spans};
 use super::transfer::numbers;
 use crate::exec::{FillSlots, Outcome};
 use crate::op::Report;
 use crate::{Error, Result};
 
-/// Submissions that may be under way: enough that the device never waits for the host, few enough to stop soon.
-pub(super) const IN_FLIGHT: usize = 3;
-
-/// Where the timestamps lie in what comes back from a run, after its report, and its size in bytes.
-const STAMPS: u64 = (8 * Report::NUMBERS as u64).next_multiple_of(16);
-pub(super) const RETURNED: u64 = STAMPS + 16 * MEASURED as u64;
-
 /// What the host is at during a run, for [`Gpu::run_marked`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
+pub enum HostPhase {
     /// Hands the minibatch over.
     Inputs,
     /// Waits for the device.
@@ -35,15 +28,7 @@ pub enum Phase {
 }
 
 /// Told whenever a phase begins.
-pub(super) type Mark<'a> = &'a mut (dyn FnMut(Phase) + Send);
-
-/// A run whose submissions are measured.
-pub(super) struct Measured {
-    run: u64,
-    parts: Vec<Range<usize>>,
-    /// Steps of its packed sequences.
-    packed: Longest,
-}
+pub(super) type Mark<'a> = &'a mut (dyn FnMut(HostPhase) + Send);
 
 impl Gpu {
     /// Hands the minibatch over and submits the whole plan; waits only where too many submissions are under way.
@@ -59,14 +44,14 @@ impl Gpu {
     /// # Errors
     /// As [`Gpu::run`].
     pub async fn run_marked(&mut self, minibatch: &dyn FillSlots, mark: Mark<'_>) -> Result<()> {
-        mark(Phase::Inputs);
+        mark(HostPhase::Inputs);
         self.set(minibatch)?;
-        mark(Phase::Waiting);
+        mark(HostPhase::Waiting);
         while self.in_flight.len() >= IN_FLIGHT {
             let oldest = self.in_flight.pop_front();
             self.device.wait(oldest, "a run of the plan").await?;
         }
-        mark(Phase::Recording);
+        mark(HostPhase::Recording);
         let parts = self.pace.parts(0..self.all.len());
         let measure = self.pace.measure();
         if measure && !self.device.adapter.timestamps {
@@ -78,19 +63,19 @@ impl Gpu {
         let mut encoder = self.device.raw.create_command_encoder(&Default::default());
         for (n, part) in parts.iter().enumerate() {
             if n > 0 {
-                mark(Phase::Submitting);
+                mark(HostPhase::Submitting);
                 let fresh = self.device.raw.create_command_encoder(&Default::default());
                 self.submit(std::mem::replace(&mut encoder, fresh)).await?;
-                mark(Phase::Recording);
+                mark(HostPhase::Recording);
             }
-            let stamps = { self.stamps.as_ref() }.filter(|_| measure && n < MEASURED);
+            let stamps = self.stamps.as_ref().filter(|_| measure && n < MEASURED);
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
                 label: None,
                 timestamp_writes: stamps.map(|s| s.of(n)),
             });
             self.record(&mut pass, part.clone());
         }
-        let measured = measure.then(|| Measured {
+        let measured = measure.then(|| MeasuredRun {
             run: self.runs,
             packed: self.packed.clone(),
             parts: parts.into_iter().take(MEASURED).collect(),
@@ -146,16 +131,16 @@ impl Gpu {
     pub(super) async fn finish(
         &mut self,
         mut encoder: wgpu::CommandEncoder,
-        measured: Option<Measured>,
+        measured: Option<MeasuredRun>,
         mark: Mark<'_>,
     ) -> Result<()> {
         let mut place = None;
         let report = self.plan.io.report;
         if report.is_some() || measured.is_some() {
-            mark(Phase::Waiting);
+            mark(HostPhase::Waiting);
             let to = self.ring.place(&self.device).await?;
             self.digest(false)?;
-            mark(Phase::Recording);
+            mark(HostPhase::Recording);
             if let Some(report) = report {
                 let (from, size) = (&self.buffers[report.0], self.plan.slot(report).bytes());
                 self.ring.copy(to, &mut encoder, from, 0, size);
@@ -170,10 +155,10 @@ impl Gpu {
             place = Some(to);
         }
         let commands = encoder.finish();
-        mark(Phase::Submitting);
+        mark(HostPhase::Submitting);
         self.in_flight
             .push_back(self.device.queue.submit([commands]));
-        mark(Phase::Done);
+        mark(HostPhase::Done);
         if let Some(place) = place {
             self.ring.map(&self.device, place, self.runs);
         }
@@ -246,7 +231,7 @@ impl Gpu {
             } else {
                 None
             };
-            if let Some(Measured { parts, packed, .. }) = measured {
+            if let Some(MeasuredRun { parts, packed, .. }) = measured {
                 let seconds = spans(&self.device, &stamps[..16 * parts.len()]);
                 let seconds = seconds.into_iter().map(|s| s.1);
                 let measured: Vec<_> = parts.into_iter().zip(seconds).collect();

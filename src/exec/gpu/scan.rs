@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use super::ranges::{Bound, Rows};
-use super::template::{Source, Template, flat_groups};
+use super::ranges::{BoundRange, ScanRows};
+use super::template::{FOUR, ONE, Template, aligned, flat_groups};
 use super::tile::{ELEMENT, Tile};
 use crate::cell::reduction::{EPS, Reduction};
 use crate::cell::stage::{Instr, Load, ProductSum, Stage, Store, TermOperand};
@@ -15,15 +15,15 @@ use crate::{Error, Result};
 /// A chain of products that one loop makes: an operand of `blocks` times H neighbouring elements, and for every sum that
 /// it feeds the weight's rows that match.
 #[derive(Clone, Debug, PartialEq)]
-struct Product {
+struct ProductChain {
     operand: TermOperand,
     blocks: usize,
-    feeds: Vec<Feed>,
+    feeds: Vec<SumFeed>,
 }
 
 /// A sum that a product feeds: which, by which source's weight, from which of its blocks on.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Feed {
+struct SumFeed {
     sum: usize,
     source: usize,
     block: usize,
@@ -31,10 +31,10 @@ struct Feed {
 
 /// The products of a stage. Terms of a sum whose operands and weights continue one another become one chain (the deltas
 /// of a cell's gates do); chains over the same operand share their loads of it.
-fn products(sums: &[ProductSum]) -> Vec<Product> {
-    let mut products: Vec<Product> = Vec::new();
+fn products(sums: &[ProductSum]) -> Vec<ProductChain> {
+    let mut products: Vec<ProductChain> = Vec::new();
     for (s, sum) in sums.iter().enumerate() {
-        let mut chains: Vec<Product> = Vec::new();
+        let mut chains: Vec<ProductChain> = Vec::new();
         for term in &sum.terms {
             if let Some(last) = chains.last_mut() {
                 let feed = last.feeds[0];
@@ -47,10 +47,10 @@ fn products(sums: &[ProductSum]) -> Vec<Product> {
                     continue;
                 }
             }
-            chains.push(Product {
+            chains.push(ProductChain {
                 operand: term.operand,
                 blocks: 1,
-                feeds: vec![Feed {
+                feeds: vec![SumFeed {
                     sum: s,
                     source: term.source,
                     block: term.block,
@@ -58,7 +58,8 @@ fn products(sums: &[ProductSum]) -> Vec<Product> {
             });
         }
         for chain in chains {
-            let same = |p: &&mut Product| p.operand == chain.operand && p.blocks == chain.blocks;
+            let same =
+                |p: &&mut ProductChain| p.operand == chain.operand && p.blocks == chain.blocks;
             match products.iter_mut().find(same) {
                 Some(product) => product.feeds.extend(chain.feeds),
                 None => products.push(chain),
@@ -78,7 +79,7 @@ fn continues(first: TermOperand, blocks: usize, next: TermOperand) -> bool {
 }
 
 /// A scan with the tile that its kernels use.
-struct Writer<'a> {
+struct ScanWriter<'a> {
     scan: &'a Scan,
     rows: usize,
     columns: usize,
@@ -87,7 +88,7 @@ struct Writer<'a> {
     /// Threads of a subgroup, all of the same rows; 0 where each thread reads its rows itself.
     lanes: usize,
     /// The range of the rows of all steps that buffers hold, where they do not hold all of them.
-    bound: Option<&'a Bound>,
+    bound: Option<&'a BoundRange>,
 }
 
 /// A loop over time within a dispatch.
@@ -117,11 +118,10 @@ fn fours(scan: &Scan) -> bool {
         InputProjection::Nothing => {}
         InputProjection::Rows(m) | InputProjection::Table { table: m, .. } => matrices.push(m),
     }
-    let vectors = scan.vectors.iter();
-    scan.hidden.is_multiple_of(ELEMENT) && matrices.iter().all(super::template::aligned) && {
-        vectors
-    }
-    .all(|v| v.offset.is_multiple_of(ELEMENT))
+    let mut offsets = scan.vectors.iter().map(|v| v.offset);
+    scan.hidden.is_multiple_of(ELEMENT)
+        && matrices.iter().all(aligned)
+        && offsets.all(|offset| offset.is_multiple_of(ELEMENT))
 }
 
 /// The kernels of every stage, in order, then that of the initial states where the scan makes their gradients. With a loop
@@ -130,11 +130,11 @@ pub(super) fn kernels(
     scan: &Scan,
     tile: &Tile,
     time: Option<&Loop>,
-    bound: Option<&Bound>,
-) -> Result<Vec<Source>> {
+    bound: Option<&BoundRange>,
+) -> Result<Vec<Template>> {
     let width = width(scan, tile);
     let (rows, columns) = tile.scan(scan.direction, scan.batch, scan.hidden / width);
-    let writer = Writer {
+    let writer = ScanWriter {
         scan,
         rows,
         columns,
@@ -145,9 +145,11 @@ pub(super) fn kernels(
     let label = |n: usize| format!("{}.{n}", scan.name);
     let mut kernels = match time {
         Some(time) => vec![writer.over(time).looped(time)?],
-        None => { scan.stages().iter().enumerate() }
-            .map(|(n, stage)| writer.kernel(stage, &label(n), tile))
-            .collect::<Result<_>>()?,
+        None => {
+            let stages = scan.stages().iter().enumerate();
+            let kernels = stages.map(|(n, stage)| writer.kernel(stage, &label(n), tile));
+            kernels.collect::<Result<_>>()?
+        }
     };
     if scan.initial && scan.direction == Direction::Backward {
         let label = format!("{}.initial", scan.name);
@@ -203,7 +205,7 @@ pub(super) fn time_loop(
     }
     let short = SHORT / (flops * rows * scan.hidden).max(1);
     let steps = [tile.loop_steps, steps, short, ROUNDS / rounds];
-    let steps = { steps.into_iter().min() }.filter(|steps| *steps > 0);
+    let steps = steps.into_iter().min().filter(|steps| *steps > 0);
     let steps = steps.ok_or("a single step is longer than a dispatch may be")?;
     Ok(Loop {
         rows,
@@ -213,10 +215,10 @@ pub(super) fn time_loop(
     })
 }
 
-impl<'a> Writer<'a> {
+impl<'a> ScanWriter<'a> {
     /// The same with the rows and units of a loop over time.
-    fn over(&self, time: &Loop) -> Writer<'a> {
-        Writer {
+    fn over(&self, time: &Loop) -> ScanWriter<'a> {
+        ScanWriter {
             rows: time.rows,
             columns: time.columns,
             ..*self
@@ -225,10 +227,6 @@ impl<'a> Writer<'a> {
 
     /// What the shaders of a stage and of a loop over time have in common.
     fn common(&self, text: &'static str, masks: &[usize]) -> Template {
-        let (v, u) = match self.width {
-            1 => ("f32", "u32"),
-            _ => ("vec4<f32>", "vec4<u32>"),
-        };
         let mut template = Template::new(text)
             .size("ROWS", self.rows)
             .size("COLUMNS", self.columns)
@@ -236,8 +234,7 @@ impl<'a> Writer<'a> {
             .size("BATCH", self.scan.batch)
             .size("UNITS", self.scan.hidden / self.width)
             .subgroup(self.lanes > 0)
-            .text("V", v)
-            .text("U", u)
+            .units(if self.width == 1 { ONE } else { FOUR })
             .flag("MASKED", !masks.is_empty())
             .text("MASKS", self.masks(masks));
         for m in masks {
@@ -260,11 +257,11 @@ impl<'a> Writer<'a> {
             .text("PRODUCTS", self.products(stage)?)
             .text("ROW_NUMBERS", self.reductions(stage)?)
             .text("PROGRAM", self.program(stage)?)
-            .part()
+            .expanded()
     }
 
     /// All stages of some steps.
-    fn looped(&self, time: &Loop) -> Result<Source> {
+    fn looped(&self, time: &Loop) -> Result<Template> {
         let label = format!("{}.loop", self.scan.name);
         let fault = |fault: String| Error::internal(format!("kernel {label}: {fault}"));
         let mut stages = String::new();
@@ -281,14 +278,16 @@ impl<'a> Writer<'a> {
         }
         let text = include_str!("../../../shaders/scan_loop.wgsl");
         let backward = self.scan.direction == Direction::Backward;
-        self.common(text, &masks)
+        let groups = flat_groups(self.scan.batch.div_ceil(self.rows), 1);
+        Ok(self
+            .common(text, &masks)
             .size("GROUP", time.group)
             .flag("BACKWARD", backward)
             .text("STAGES", stages)
-            .build(&label, flat_groups(self.scan.batch.div_ceil(self.rows), 1))
+            .kernel(&label, groups))
     }
 
-    fn kernel(&self, stage: &Stage, label: &str, tile: &Tile) -> Result<Source> {
+    fn kernel(&self, stage: &Stage, label: &str, tile: &Tile) -> Result<Template> {
         let units = self.scan.hidden / self.width;
         let mut across = units.div_ceil(self.columns);
         if self.lanes > 0 {
@@ -321,7 +320,7 @@ impl<'a> Writer<'a> {
         if let Some(owned) = parted {
             template = template.size("OWNED", owned);
         }
-        template.build(label, flat_groups(threads, tile.group))
+        Ok(template.kernel(label, flat_groups(threads, tile.group)))
     }
 
     /// Every slot that some stage may use, by its name in the shader.
@@ -523,11 +522,11 @@ impl<'a> Writer<'a> {
     fn ends(&self, operand: TermOperand) -> bool {
         self.scan.packed.is_some()
             && matches!(operand, TermOperand::NextDelta(_))
-            && self.begins(Rows::Delta).is_some()
+            && self.begins(ScanRows::Delta).is_some()
     }
 
     /// What is added to an element, counted from a range's first row on, where the rows are bound in ranges.
-    fn begins(&self, rows: Rows) -> Option<String> {
+    fn begins(&self, rows: ScanRows) -> Option<String> {
         let first = self.bound?.first(rows)? / self.width as isize;
         Some(if first < 0 {
             format!("- {}u", -first)
@@ -547,7 +546,7 @@ impl<'a> Writer<'a> {
     fn state(&self, k: usize, step: &str, row: &str) -> String {
         let first = k * (self.scan.steps + 1);
         let plane = if step == "t" { "old" } else { "now" };
-        match (self.begins(Rows::State(k)), self.scan.packed) {
+        match (self.begins(ScanRows::State(k)), self.scan.packed) {
             (Some(first), None) => format!("({step} * BATCH + {row} - step.w) * UNITS {first}"),
             (Some(first), Some(_)) => format!("({plane} + {row} - step.w) * UNITS {first}"),
             (None, None) => format!("(({first}u + {step}) * BATCH + {row}) * UNITS"),
@@ -557,7 +556,7 @@ impl<'a> Writer<'a> {
 
     fn kept(&self, value: usize, row: &str) -> String {
         let (values, place) = (self.scan.kept_values(), self.place(row));
-        match self.begins(Rows::Kept) {
+        match self.begins(ScanRows::Kept) {
             None => format!("({place} * {values}u + {value}u) * UNITS"),
             Some(first) => format!("(({place} - step.w) * {values}u + {value}u) * UNITS {first}"),
         }
@@ -565,7 +564,7 @@ impl<'a> Writer<'a> {
 
     fn delta(&self, d: usize, step: &str, row: &str) -> String {
         let deltas = self.scan.compiled.deltas;
-        let first = self.begins(Rows::Delta);
+        let first = self.begins(ScanRows::Delta);
         let place = match (self.scan.packed, step) {
             (_, "t") => self.place(row),
             (None, _) => format!("({step} * BATCH + {row})"),
@@ -586,7 +585,7 @@ impl<'a> Writer<'a> {
     }
 
     /// The first element, in V, of the row of a matrix [T * B, n] at this position.
-    fn row(&self, rows: Rows, m: &Matrix) -> String {
+    fn row(&self, rows: ScanRows, m: &Matrix) -> String {
         let (offset, stride) = (m.offset / self.width, m.stride / self.width);
         let position = self.position();
         match (self.begins(rows), self.scan.reversed) {
@@ -643,22 +642,18 @@ impl<'a> Writer<'a> {
                     InputProjection::Rows(rows) => {
                         format!(
                             "$projection[{} + {block}u + j]",
-                            self.row(Rows::InputProjection, &rows)
+                            self.row(ScanRows::InputProjection, &rows)
                         )
                     }
                     InputProjection::Table { table, .. } => {
                         let first = table.offset / self.width + block;
                         let stride = table.stride / self.width;
-                        {
-                            let position = self.position();
-                            format!(
-                                "$projection[$ids[step.y + {position}] * {stride}u + {first}u + j]"
-                            )
-                        }
+                        let position = self.position();
+                        format!("$projection[$ids[step.y + {position}] * {stride}u + {first}u + j]")
                     }
                 }
             }
-            Load::Input => format!("$input[{} + j]", self.row(Rows::Input, &scan.input?)),
+            Load::Input => format!("$input[{} + j]", self.row(ScanRows::Input, &scan.input?)),
             Load::Previous(k) => format!("$state{k}[{} + j]", self.state(k, "t", "b")),
             Load::New(k) => format!("$state{k}[{} + j]", self.state(k, "(t + 1u)", "b")),
             Load::Made(i) => format!("$kept[{} + j]", self.kept(scan.compiled.saved + i, "b")),
@@ -669,7 +664,7 @@ impl<'a> Writer<'a> {
             }
             Load::Upstream => format!(
                 "$upstream[{} + j]",
-                self.row(Rows::Upstream, &scan.upstream?)
+                self.row(ScanRows::Upstream, &scan.upstream?)
             ),
             Load::Carry(k) => format!("$work[{} + j]", self.work(k)),
             Load::Scratch(i) => format!("$work[{} + j]", self.work(states + i)),

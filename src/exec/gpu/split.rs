@@ -1,14 +1,14 @@
 //! How an operation is split where its matrices are larger than a binding, or where a dispatch of it would take too long.
 
+use super::binding_range::BindingLimits;
 use super::tile::Tile;
-use super::window::Fit;
 use crate::op::dropout::Share;
 use crate::op::{
     Add, Carry, ColumnSum, Dropout, Gather, MatMul, Matrix, Op, Optimizer, Plan, Zero,
 };
 
 /// The operations that do the same, each with matrices that bindings can hold as far as a cut can bring that about.
-pub(super) fn split(op: &Op, plan: &Plan, fit: Fit, tile: &Tile) -> Vec<Op> {
+pub(super) fn split(op: &Op, plan: &Plan, fit: BindingLimits, tile: &Tile) -> Vec<Op> {
     match op {
         Op::MatMul(op) => {
             let mut all = Vec::new();
@@ -128,14 +128,13 @@ pub(super) fn split(op: &Op, plan: &Plan, fit: Fit, tile: &Tile) -> Vec<Op> {
 
 /// An operation on bands of rows, first and count of each.
 fn banded(bands: Vec<(usize, usize)>, of: impl Fn(usize, usize) -> Op) -> Vec<Op> {
-    { bands.into_iter() }
-        .map(|(first, count)| of(first, count))
-        .collect()
+    let bands = bands.into_iter();
+    bands.map(|(first, count)| of(first, count)).collect()
 }
 
 /// An axis of a product.
 #[derive(Clone, Copy, PartialEq)]
-enum Axis {
+enum SplitAxis {
     M,
     N,
     K,
@@ -151,29 +150,30 @@ fn products(
     all: &mut Vec<MatMul>,
 ) {
     let (m, k, n) = op.dims();
-    let length = |axis: Axis| match axis {
-        Axis::M => m,
-        Axis::N => n,
-        Axis::K => k,
+    let length = |axis: SplitAxis| match axis {
+        SplitAxis::M => m,
+        SplitAxis::N => n,
+        SplitAxis::K => k,
     };
     // The axes along a matrix's rows and columns in memory.
-    let turned = |turned: bool, axes: [Axis; 2]| if turned { [axes[1], axes[0]] } else { axes };
+    let turned =
+        |turned: bool, axes: [SplitAxis; 2]| if turned { [axes[1], axes[0]] } else { axes };
     let matrices = [
-        (op.a, turned(op.transpose_a, [Axis::M, Axis::K])),
-        (op.b, turned(op.transpose_b, [Axis::K, Axis::N])),
-        (op.c, [Axis::M, Axis::N]),
+        (op.a, turned(op.transpose_a, [SplitAxis::M, SplitAxis::K])),
+        (op.b, turned(op.transpose_b, [SplitAxis::K, SplitAxis::N])),
+        (op.c, [SplitAxis::M, SplitAxis::N]),
     ];
     let large = matrices.iter().find(|(matrix, _)| !fits(matrix));
-    let cuttable = |axis: &&Axis| length(**axis) > 1;
+    let cuttable = |axis: &&SplitAxis| length(**axis) > 1;
     let axis = large.and_then(|(_, axes)| axes.iter().find(cuttable));
-    let deep = (k > deepest).then_some(&Axis::K).filter(cuttable);
+    let deep = (k > deepest).then_some(&SplitAxis::K).filter(cuttable);
     let long = 2.0 * m as f64 * k as f64 * n as f64 > flops;
     let longer = if m > n {
-        [Axis::M, Axis::N]
+        [SplitAxis::M, SplitAxis::N]
     } else {
-        [Axis::N, Axis::M]
+        [SplitAxis::N, SplitAxis::M]
     };
-    let even = |axis: &&Axis| cuttable(axis) && length(**axis) >= 128;
+    let even = |axis: &&SplitAxis| cuttable(axis) && length(**axis) >= 128;
     let long = long.then(|| longer.iter().find(even)).flatten();
     let axis = axis.or(deep).or(long);
     let Some(axis) = axis.copied() else {
@@ -193,22 +193,22 @@ fn products(
 }
 
 /// The part of a product that a range of one axis makes.
-fn part(op: &MatMul, axis: Axis, first: usize, count: usize) -> MatMul {
+fn part(op: &MatMul, axis: SplitAxis, first: usize, count: usize) -> MatMul {
     let rows = |m: Matrix| m.band(first, count);
     let columns = |m: Matrix| m.columns(first, count);
     let along = |m: Matrix, rows_first: bool| if rows_first { rows(m) } else { columns(m) };
     let mut part = op.clone();
     match axis {
-        Axis::M => {
+        SplitAxis::M => {
             part.a = along(op.a, !op.transpose_a);
             part.c = rows(op.c);
         }
-        Axis::N => {
+        SplitAxis::N => {
             part.b = along(op.b, op.transpose_b);
             part.c = columns(op.c);
             part.bias = op.bias.map(columns);
         }
-        Axis::K => {
+        SplitAxis::K => {
             part.a = along(op.a, op.transpose_a);
             part.b = along(op.b, !op.transpose_b);
             if first > 0 {

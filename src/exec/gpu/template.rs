@@ -1,17 +1,17 @@
 //! Shaders as templates: hand-written WGSL with sizes spliced in, lines repeated or left out, and bindings worked out.
 //!
 //! A line that starts with `#` is a directive: `#use NAME` puts in `shaders/lib/NAME.wgsl`; `#for i in A..B` ... `#end`
-//! repeats lines; `#if NAME`, `#if !NAME` ... `#else` ... `#end` chooses by a size that is or is not 0. `#{name}` stands
-//! for a size or a text. A buffer is `$name[index]`; the head declares its type once, `// $name: array<f32>`, and it is
-//! bound read-write exactly where a line that starts with `$name[` stores to it. Every size is a `const` of its name,
-//! or, where a run says how many rows of a matrix count, a function that reads the count.
+//! repeats lines; `#if NAME`, `#if !NAME` ... `#else` ... `#end` chooses by a size that is or is not 0 (DOUBLE: whether
+//! the kernel computes in f64); `#main(GROUP) id, groups {` is the head of the entry point. `#{name}` stands for a size or
+//! a text; `#{F}` is the type of numbers. A buffer is `$name[index]`; the head declares its type once,
+//! `// $name: array<#{F}>`, and it is bound read-write exactly where a line that starts with `$name[` stores to it. Every
+//! size is a `const` of its name, or, where a run says how many rows of a matrix count, a function that reads the count.
+//! [`super::writer`] makes a kernel of it.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
 use super::tile::ELEMENT;
 use crate::op::{Matrix, RowCount, SlotId};
-use crate::{Error, Result};
 
 /// The parts that shaders share.
 const LIBRARY: &[(&str, &str)] = &[
@@ -19,6 +19,7 @@ const LIBRARY: &[(&str, &str)] = &[
         "activations",
         include_str!("../../../shaders/lib/activations.wgsl"),
     ),
+    ("double", include_str!("../../../shaders/lib/double.wgsl")),
     (
         "threefry",
         include_str!("../../../shaders/lib/threefry.wgsl"),
@@ -32,59 +33,66 @@ const LIBRARY: &[(&str, &str)] = &[
     ("rules", include_str!("../../../shaders/lib/rules.wgsl")),
 ];
 
-/// How a slot is bound.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Bind {
-    /// The slot.
-    pub slot: SlotId,
-    /// Whether the kernel stores to it.
-    pub write: bool,
-    /// The elements of the slot that are bound, from the first to one past the last; all of them where absent.
-    pub window: Option<(usize, usize)>,
-}
-
 /// The buffer of the numbers that a run counts by.
-const COUNTS: &str = "counts";
+pub(super) const COUNTS: &str = "counts";
 
-/// A kernel in WGSL, complete but for its buffers.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Source {
-    /// Its name in profiles and errors.
-    pub label: String,
-    /// The text.
-    pub text: String,
-    /// The slots in the order of their bindings.
-    pub binds: Vec<Bind>,
-    /// How many steps the binding after the slots, a uniform, tells of: none where there is no such binding.
-    pub parameters: usize,
-    /// Workgroups.
-    pub groups: [u32; 3],
-    /// The numbers that the text has as `const` f32, with all bits of their f64; none where it is several texts' together.
-    pub numbers: Vec<(String, u64)>,
-}
+/// A number, and four of them: types for [`Template::units`].
+pub(super) const ONE: &str = "#{F}";
+pub(super) const FOUR: &str = "vec4<#{F}>";
 
-/// A template with what is spliced into it.
+/// A template with what is spliced into it: a kernel, but for the types of its slots and its place among others.
 #[derive(Clone, Debug)]
 pub(super) struct Template {
-    text: &'static str,
-    sizes: BTreeMap<String, u64>,
-    numbers: BTreeMap<String, f64>,
-    texts: BTreeMap<String, String>,
-    buffers: BTreeMap<String, SlotId>,
+    pub text: &'static str,
+    /// Its name in profiles and errors.
+    pub label: String,
+    /// Workgroups.
+    pub groups: [u32; 3],
+    pub sizes: BTreeMap<String, u64>,
+    pub numbers: BTreeMap<String, f64>,
+    pub texts: BTreeMap<String, String>,
+    pub buffers: BTreeMap<String, SlotId>,
     /// The sizes that are the most that a run may count, and where it says how many.
-    row_count: BTreeMap<String, RowCount>,
+    pub row_count: BTreeMap<String, RowCount>,
+    /// The extensions of WGSL that it uses.
+    pub extensions: Vec<&'static str>,
 }
 
 impl Template {
     pub fn new(text: &'static str) -> Template {
-        Template {
+        let template = Template {
             text,
+            label: String::new(),
+            groups: [1; 3],
             sizes: BTreeMap::new(),
             numbers: BTreeMap::new(),
             texts: BTreeMap::new(),
             buffers: BTreeMap::new(),
             row_count: BTreeMap::new(),
+            extensions: Vec::new(),
+        };
+        template.units(ONE)
+    }
+
+    /// Names the kernel, and says how many workgroups it has.
+    pub fn kernel(self, label: impl Into<String>, groups: [u32; 3]) -> Template {
+        let label = label.into();
+        Template {
+            label,
+            groups,
+            ..self
         }
+    }
+
+    /// Elements are taken one at a time or four: `#{V}` is [`ONE`] or [`FOUR`] and `#{U}`, `#{I}` and `#{S}` its twins of
+    /// u32, i32 and f32.
+    pub fn units(self, v: &'static str) -> Template {
+        let [u, i, s] = if v == FOUR {
+            ["vec4<u32>", "vec4<i32>", "vec4<f32>"]
+        } else {
+            ["u32", "i32", "f32"]
+        };
+        self.text("V", v).text("U", u).text("I", i).text("S", s)
     }
 
     /// A whole number: a `const` u32, and known to directives.
@@ -100,11 +108,7 @@ impl Template {
 
     /// Whether the threads of a subgroup hand operands to one another: `SUBGROUP`, and `lane` among the arguments.
     pub fn subgroup(self, value: bool) -> Template {
-        let lane = if value {
-            ", @builtin(subgroup_invocation_id) lane: u32"
-        } else {
-            ""
-        };
+        let lane = if value { ", lane" } else { "" };
         self.flag("SUBGROUP", value).text("LANE", lane)
     }
 
@@ -117,7 +121,7 @@ impl Template {
         self.size(name, most)
     }
 
-    /// A number: a `const` f32.
+    /// A number: a `const`.
     pub fn number(mut self, name: &str, value: f64) -> Template {
         self.numbers.insert(name.to_string(), value);
         self
@@ -145,109 +149,30 @@ impl Template {
             .size(&format!("{upper}_STRIDE"), m.stride)
     }
 
-    /// The text alone, its buffers still by name: a part of another template.
-    pub fn part(self) -> std::result::Result<String, String> {
-        let lines: Vec<&str> = self.text.lines().collect();
+    /// An extension of WGSL that the kernel uses.
+    pub fn extension(mut self, name: &'static str) -> Template {
+        self.extensions.push(name);
+        self
+    }
+
+    /// The lines that remain, buffers and words as they are: a part of another template.
+    pub fn expanded(&self) -> std::result::Result<String, String> {
         let mut body = String::new();
-        self.expand(&lines, &mut self.sizes.clone(), &mut body)?;
+        let lines: Vec<&str> = self.text.lines().collect();
+        self.expand(&lines, &mut self.sizes.clone(), &mut |line| {
+            body.push_str(line);
+            body.push('\n');
+            Ok(())
+        })?;
         Ok(body)
     }
 
-    /// The kernel, for `groups` workgroups.
-    pub fn build(self, label: impl Into<String>, groups: [u32; 3]) -> Result<Source> {
-        let label = label.into();
-        self.fill(&label, groups)
-            .map_err(|fault| Error::internal(format!("kernel {label}: {fault}")))
-    }
-
-    fn fill(&self, label: &str, groups: [u32; 3]) -> std::result::Result<Source, String> {
-        let mut lines: Vec<&str> = Vec::new();
-        for line in self.text.lines() {
-            match line.strip_prefix("#use ") {
-                Some(name) => {
-                    let part = LIBRARY.iter().find(|l| l.0 == name.trim());
-                    let part = part.ok_or(format!("no library part `{name}`"))?;
-                    lines.extend(part.1.lines());
-                }
-                None => lines.push(line),
-            }
-        }
-        let mut sizes = self.sizes.clone();
-        let mut body = String::new();
-        self.expand(&lines, &mut sizes, &mut body)?;
-        for (name, row_count) in &self.row_count {
-            let function = format!("count_{}", name.to_lowercase());
-            body = renamed(&body, name, &format!("{function}()"));
-            let (most, word) = (self.sizes[name], row_count.word);
-            let count = match row_count.before {
-                0 => format!("${COUNTS}[{word}]"),
-                before => format!("max({before}u, ${COUNTS}[{word}]) - {before}u"),
-            };
-            let _ = writeln!(
-                body,
-                "fn {function}() -> u32 {{\nreturn min({most}u, {count});\n}}"
-            );
-        }
-        let mut types = self.types()?;
-        types.insert(COUNTS, "array<u32>".to_string());
-        let (body, binds) = self.bind(&body, &types)?;
-        let step = body.contains("step.");
-        let mut text = String::new();
-        for (name, value) in self
-            .sizes
-            .iter()
-            .filter(|s| !self.row_count.contains_key(s.0))
-        {
-            let _ = writeln!(text, "const {name}: u32 = {value}u;");
-        }
-        for (name, value) in &self.numbers {
-            let _ = writeln!(text, "const {name}: f32 = {:?};", *value as f32);
-        }
-        for (i, (bind, of)) in binds.iter().enumerate() {
-            let access = if bind.write { "read_write" } else { "read" };
-            let _ = writeln!(
-                text,
-                "@group(0) @binding({i}) var<storage, {access}> buffer{i}: {of};"
-            );
-        }
-        if step {
-            let at = binds.len();
-            let _ = writeln!(
-                text,
-                "@group(0) @binding({at}) var<uniform> step: vec4<u32>;"
-            );
-        }
-        text.push_str(&body);
-        Ok(Source {
-            label: label.to_string(),
-            text,
-            binds: binds.into_iter().map(|b| b.0).collect(),
-            parameters: usize::from(step),
-            groups,
-            numbers: { self.numbers.iter() }
-                .map(|(name, value)| (name.clone(), value.to_bits()))
-                .collect(),
-        })
-    }
-
-    /// The types that the head declares.
-    fn types(&self) -> std::result::Result<BTreeMap<&'static str, String>, String> {
-        let mut types = BTreeMap::new();
-        for line in self.text.lines() {
-            if let Some((name, rest)) = line.strip_prefix("// $").and_then(|l| l.split_once(": ")) {
-                let of = rest.split([',', ' ']).next().unwrap_or(rest);
-                let of = self.splice(of, &self.sizes)?;
-                types.insert(name, of);
-            }
-        }
-        Ok(types)
-    }
-
-    fn expand(
+    /// Hands every line that remains to `out`.
+    pub(super) fn expand(
         &self,
         lines: &[&str],
         sizes: &mut BTreeMap<String, u64>,
-        out: &mut String,
+        out: &mut dyn FnMut(&str) -> std::result::Result<(), String>,
     ) -> std::result::Result<(), String> {
         let mut at = 0;
         while at < lines.len() {
@@ -273,10 +198,17 @@ impl Template {
                 };
                 self.expand(if truth { then } else { other }, sizes, out)?;
                 at = next;
+            } else if let Some(name) = directive.strip_prefix("#use ") {
+                let part = LIBRARY.iter().find(|l| l.0 == name.trim());
+                let part = part.ok_or(format!("no library part `{name}`"))?;
+                let inner: Vec<&str> = part.1.lines().collect();
+                self.expand(&inner, sizes, out)?;
+                at += 1;
             } else {
                 if !directive.starts_with("//") {
-                    out.push_str(&self.splice(line, sizes)?);
-                    out.push('\n');
+                    // A text may have several lines.
+                    let spliced = self.splice(line, sizes)?;
+                    spliced.split('\n').try_for_each(&mut *out)?;
                 }
                 at += 1;
             }
@@ -284,7 +216,7 @@ impl Template {
         Ok(())
     }
 
-    fn splice(
+    pub(super) fn splice(
         &self,
         line: &str,
         sizes: &BTreeMap<String, u64>,
@@ -299,7 +231,7 @@ impl Template {
             match (self.texts.get(name), sizes.get(name)) {
                 (Some(text), _) => out.push_str(text),
                 (None, Some(size)) => {
-                    let _ = write!(out, "{size}");
+                    out.push_str(&size.to_string());
                 }
                 (None, None) => return Err(format!("nothing is called `{name}`")),
             }
@@ -307,63 +239,6 @@ impl Template {
         }
         out.push_str(rest);
         Ok(out)
-    }
-
-    /// Replaces `$name` by variables, one a slot, and works out how each is bound.
-    fn bind(
-        &self,
-        body: &str,
-        types: &BTreeMap<&'static str, String>,
-    ) -> std::result::Result<(String, Vec<(Bind, String)>), String> {
-        let mut binds: Vec<(Bind, String)> = Vec::new();
-        let mut out = String::new();
-        for line in body.lines() {
-            let store = line.trim_start().starts_with('$');
-            let mut rest = line;
-            let mut first = true;
-            while let Some((before, after)) = rest.split_once('$') {
-                let end = after.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-                let (name, tail) = after.split_at(end.unwrap_or(after.len()));
-                let slot = self
-                    .buffers
-                    .get(name)
-                    .ok_or(format!("no buffer is called `{name}`"))?;
-                // w0, w1, ... share the declaration of `w#`.
-                let family = format!("{}#", name.trim_end_matches(|c: char| c.is_ascii_digit()));
-                let of = types.get(name).or_else(|| types.get(family.as_str()));
-                let of = of.ok_or(format!("the head declares no buffer `{name}`"))?;
-                let known = binds.iter().position(|b| b.0.slot == *slot);
-                let at = known.unwrap_or_else(|| {
-                    let bind = Bind {
-                        slot: *slot,
-                        write: false,
-                        window: None,
-                    };
-                    binds.push((bind, of.clone()));
-                    binds.len() - 1
-                });
-                if binds[at].1 != *of {
-                    return Err(format!(
-                        "`{name}` binds as {of} a slot that is bound as {} already",
-                        binds[at].1
-                    ));
-                }
-                binds[at].0.write |= store && first;
-                first = false;
-                let _ = write!(out, "{before}buffer{at}");
-                rest = tail;
-            }
-            out.push_str(rest);
-            out.push('\n');
-        }
-        if let Some(unknown) = self
-            .buffers
-            .keys()
-            .find(|b| b.contains(|c: char| !c.is_ascii_alphanumeric()))
-        {
-            return Err(format!("`{unknown}` is no name for a buffer"));
-        }
-        Ok((out, binds))
     }
 }
 
@@ -415,69 +290,9 @@ pub(super) fn aligned(m: &Matrix) -> bool {
     m.offset.is_multiple_of(ELEMENT) && m.stride.is_multiple_of(ELEMENT)
 }
 
-/// `text` with every identifier `name` replaced.
-pub(super) fn renamed(text: &str, name: &str, by: &str) -> String {
-    let part = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    let mut out = String::new();
-    let mut rest = text;
-    while let Some(at) = rest.find(name) {
-        let (before, after) = rest.split_at(at);
-        let tail = &after[name.len()..];
-        out.push_str(before);
-        let inside = out.ends_with(part) || tail.starts_with(part);
-        out.push_str(if inside { name } else { by });
-        rest = tail;
-    }
-    out.push_str(rest);
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const TEXT: &str = "// A test.\n// $a: array<#{T}>, read\n// $w#: array<f32>\n#for i in 0..N\nlet x#{i} = $a[#{i}] + $w1[0];\n\
-        #end\n#if N\n$b[N] = x0;\n#else\nnever\n#end\n// $b: array<f32>\n";
-
-    fn template() -> Template {
-        Template::new(TEXT)
-            .size("N", 2)
-            .text("T", "f32")
-            .buffer("a", SlotId(4))
-            .buffer("w1", SlotId(7))
-    }
-
-    #[test]
-    fn directives_expand_and_stores_make_bindings_writable() {
-        let source = template()
-            .buffer("b", SlotId(9))
-            .build("k", [1; 3])
-            .unwrap();
-        assert!(source.text.contains("let x1 = buffer0[1] + buffer1[0];"));
-        assert!(source.text.contains("buffer2[N] = x0;"));
-        assert!(!source.text.contains("never"));
-        let writes: Vec<(usize, bool)> = source.binds.iter().map(|b| (b.slot.0, b.write)).collect();
-        assert_eq!(writes, [(4, false), (7, false), (9, true)]);
-    }
-
-    #[test]
-    fn one_slot_is_one_binding() {
-        let source = template()
-            .buffer("b", SlotId(4))
-            .build("k", [1; 3])
-            .unwrap();
-        assert_eq!(source.binds.len(), 2);
-        assert!(source.binds[0].write);
-    }
-
-    #[test]
-    fn faults_name_the_kernel_and_the_buffer() {
-        let missing = template().build("scan.l0", [1; 3]).unwrap_err();
-        assert!(missing.message.contains("scan.l0") && missing.message.contains("`b`"));
-        let mixed = template().text("T", "vec4<f32>").buffer("b", SlotId(4));
-        let mixed = mixed.build("k", [1; 3]).unwrap_err();
-        assert!(mixed.message.contains("bound as"), "{}", mixed.message);
-    }
 
     #[test]
     fn many_groups_take_a_second_axis() {

@@ -7,6 +7,10 @@ use crate::op::{Direction, Op, Plan};
 /// Elements of a vector load.
 pub(super) const ELEMENT: usize = 4;
 
+/// Bytes of memory that a workgroup of products on cooperative matrices shares: two operands of 1024 elements in f16, and 4096
+/// sums in f32.
+pub(super) const COOPERATIVE_BYTES: u32 = 2 * 2 * 1024 + 4 * 4096;
+
 /// Tile sizes of the kernels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tile {
@@ -96,7 +100,7 @@ impl Tile {
         matrices: 0,
     };
 
-    /// For a processor that plays a GPU: every load is a loop over the lanes of a vector, so each thread keeps much in
+    /// For a software adapter: every load is a loop over the lanes of a vector, so each thread keeps much in
     /// registers; workgroups are as small as the driver's vectors, so that all cores get some.
     ///
     /// Measured on llvmpipe (Mesa 22.3, LLVM 15, two cores that other work shared, so take the ratios), an LSTM's training

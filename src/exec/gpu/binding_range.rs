@@ -1,25 +1,34 @@
-//! Windows: the part of a slot that a kernel binds, where the whole slot is more than one binding may hold.
+//! Binding ranges: the part of a slot that a kernel binds, where the whole slot is more than one binding may hold.
 //!
-//! Every matrix of a kernel lies in a window that starts at an offset which a binding may have, and the kernel counts its
+//! Every matrix of a kernel lies in a range that starts at an offset which a binding may have, and the kernel counts its
 //! elements from there: kernels of equal layers and chunks then have equal texts, and each text is compiled once. A slot
 //! that a kernel writes to and binds in another place too, which the first one meets, is bound whole, where it is small
 //! enough for that.
 
 use super::device::Device;
 use super::quirk;
-use super::template::{Bind, Source};
 use crate::op::{Matrix, Plan, SlotId};
-use crate::{Error, Result};
 
-/// Slots of more elements than this are bound in windows even where one binding could hold them.
+/// How a slot is bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Bind {
+    /// The slot.
+    pub slot: SlotId,
+    /// Whether the kernel stores to it.
+    pub write: bool,
+    /// The elements of the slot that are bound, from the first to one past the last; all of them where absent.
+    pub range: Option<(usize, usize)>,
+}
+
+/// Slots of more elements than this are bound in ranges even where one binding could hold them.
 const WHOLE: usize = 8 << 20;
 
 /// What a binding may be, in elements of four bytes.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Fit {
+pub(super) struct BindingLimits {
     /// The most elements; a slot in half precision has twice as many in as many bytes, one in double half as many.
     pub binding: usize,
-    /// Windows start at multiples of this.
+    /// BindingRanges start at multiples of this.
     pub align: usize,
     /// The most floating point operations of one dispatch of a product.
     pub flops: f64,
@@ -31,9 +40,9 @@ pub(super) struct Fit {
     pub bindings: usize,
 }
 
-impl Fit {
-    /// No limit, and windows as most adapters allow them.
-    pub const ANY: Fit = Fit {
+impl BindingLimits {
+    /// No limit, and ranges as most adapters allow them.
+    pub const ANY: BindingLimits = BindingLimits {
         binding: usize::MAX,
         align: 4,
         flops: f64::INFINITY,
@@ -43,9 +52,9 @@ impl Fit {
     };
 
     /// Bindings of at most `binding` bytes on a device.
-    pub fn of(device: &Device, binding: u64) -> Fit {
+    pub fn of(device: &Device, binding: u64) -> BindingLimits {
         let align = u64::from(device.limits.min_storage_buffer_offset_alignment).max(16);
-        Fit {
+        BindingLimits {
             binding: (binding / 4) as usize,
             align: (align / 4) as usize,
             flops: quirk::largest_product(&device.adapter),
@@ -61,21 +70,21 @@ impl Fit {
     }
 
     /// The same in elements of a slot.
-    pub fn within(&self, plan: &Plan, slot: SlotId) -> Fit {
+    pub fn within(&self, plan: &Plan, slot: SlotId) -> BindingLimits {
         let width = plan.slot(slot).width();
-        Fit {
+        BindingLimits {
             binding: match width {
                 4 => self.binding,
                 2 => self.binding.saturating_mul(2),
                 width => self.binding / (width / 4),
             },
-            // A window starts with a whole vector of four.
+            // A range starts with a whole vector of four.
             align: (self.align * 4 / width).max(4),
             ..*self
         }
     }
 
-    fn windowed(&self, plan: &Plan, slot: SlotId) -> bool {
+    fn ranged(&self, plan: &Plan, slot: SlotId) -> bool {
         let most = self.within(plan, slot).binding;
         self.binding < usize::MAX && plan.slot(slot).len() > most.min(WHOLE)
     }
@@ -83,7 +92,7 @@ impl Fit {
     /// Whether one binding can hold the matrix.
     pub fn holds(&self, plan: &Plan, m: &Matrix) -> bool {
         let fit = self.within(plan, m.slot);
-        let start = if self.windowed(plan, m.slot) {
+        let start = if self.ranged(plan, m.slot) {
             m.offset / fit.align * fit.align
         } else {
             0
@@ -111,7 +120,7 @@ impl Fit {
     ) -> Vec<(usize, usize)> {
         let rows = matrices.iter().map(|m| m.rows).max().unwrap_or(0);
         let bands = matrices.iter().map(|m| self.bands(plan, m));
-        let most = { bands.filter_map(|bands| bands.first().map(|b| b.1)) }.min();
+        let most = bands.filter_map(|bands| bands.first().map(|b| b.1)).min();
         match most {
             Some(most) if most < rows => cut(rows, (most / unit * unit).max(unit)),
             _ => vec![(0, rows)],
@@ -140,28 +149,28 @@ const BINDINGS: usize = 8;
 /// Parts of a kernel at most.
 const MOST_PARTS: usize = 8;
 
-/// The windows of an operation's kernels. A window stands in for its slot under a number after those of the plan's.
-pub(super) struct Windows<'a> {
+/// The binding ranges of an operation's kernels. A range stands in for its slot under a number after those of the plan's.
+pub(super) struct BindingRanges<'a> {
     plan: &'a Plan,
-    fit: Fit,
-    /// Whether small slots are bound in windows, too.
+    fit: BindingLimits,
+    /// Whether small slots are bound in ranges, too.
     small: bool,
     /// Slot, first element, and one past the last.
-    windows: Vec<(SlotId, usize, usize)>,
+    ranges: Vec<(SlotId, usize, usize)>,
 }
 
-impl<'a> Windows<'a> {
-    /// With `small`, slots that could be bound whole are bound in windows as well.
-    pub fn new(plan: &'a Plan, fit: Fit, small: bool) -> Windows<'a> {
-        Windows {
+impl<'a> BindingRanges<'a> {
+    /// With `small`, slots that could be bound whole are bound in ranges as well.
+    pub fn new(plan: &'a Plan, fit: BindingLimits, small: bool) -> BindingRanges<'a> {
+        BindingRanges {
             plan,
             fit,
             small,
-            windows: Vec::new(),
+            ranges: Vec::new(),
         }
     }
 
-    pub fn fit(&self) -> Fit {
+    pub fn fit(&self) -> BindingLimits {
         self.fit
     }
 
@@ -169,99 +178,95 @@ impl<'a> Windows<'a> {
         self.plan
     }
 
-    /// A window of a slot from one element to another; it starts at a multiple of [`Windows::align`].
+    /// A range of a slot from one element to another; it starts at a multiple of [`BindingRanges::align`].
     pub fn add(&mut self, slot: SlotId, from: usize, to: usize) -> SlotId {
         let to = to.min(self.plan.slot(slot).len());
-        self.windows.push((slot, from, to));
-        SlotId(self.plan.slots.len() + self.windows.len() - 1)
+        self.ranges.push((slot, from, to));
+        SlotId(self.plan.slots.len() + self.ranges.len() - 1)
     }
 
-    /// Makes a window that was added end no earlier than at an element.
-    pub fn widen(&mut self, window: SlotId, to: usize) {
-        if let Some((slot, _, end)) = self.windows.get_mut(window.0 - self.plan.slots.len()) {
+    /// Makes a range that was added end no earlier than at an element.
+    pub fn widen(&mut self, range: SlotId, to: usize) {
+        if let Some((slot, _, end)) = self.ranges.get_mut(range.0 - self.plan.slots.len()) {
             *end = to.min(self.plan.slot(*slot).len()).max(*end);
         }
     }
 
-    /// The elements of which windows of a slot start at multiples.
+    /// The elements of which ranges of a slot start at multiples.
     pub fn align(&self, slot: SlotId) -> usize {
         self.fit.within(self.plan, slot).align
     }
 
-    /// Moves the matrices of one kernel into windows; with `join`, those of a slot near one another into one.
+    /// Moves the matrices of one kernel into binding ranges; with `join`, those of a slot near one another into one.
     pub fn place(&mut self, matrices: Vec<&mut Matrix>, join: bool) {
-        let first = self.windows.len();
+        let first = self.ranges.len();
         let (plan, fit, small) = (self.plan, self.fit, self.small);
-        let mut far: Vec<&mut Matrix> = { matrices.into_iter() }
-            .filter(|m| m.slot.0 < plan.slots.len() && (small || fit.windowed(plan, m.slot)))
-            .collect();
+        let of_plan =
+            |m: &&mut Matrix| m.slot.0 < plan.slots.len() && (small || fit.ranged(plan, m.slot));
+        let mut far: Vec<&mut Matrix> = matrices.into_iter().filter(of_plan).collect();
         far.sort_by_key(|m| (m.slot, m.offset));
         for m in far {
             let fit = fit.within(plan, m.slot);
             let (start, end) = (m.offset / fit.align * fit.align, m.end());
-            let known = self.windows[first..]
-                .last()
-                .is_some_and(|(slot, from, to)| {
-                    let joined = join && end.max(*to) - from <= fit.binding;
-                    *slot == m.slot && (joined || end <= *to)
-                });
+            let known = self.ranges[first..].last().is_some_and(|(slot, from, to)| {
+                let joined = join && end.max(*to) - from <= fit.binding;
+                *slot == m.slot && (joined || end <= *to)
+            });
             if !known {
-                self.windows.push((m.slot, start, end));
+                self.ranges.push((m.slot, start, end));
             }
-            let number = self.windows.len() - 1;
-            let (_, from, to) = &mut self.windows[number];
+            let number = self.ranges.len() - 1;
+            let (_, from, to) = &mut self.ranges[number];
             *to = end.max(*to);
             m.offset -= *from;
             m.slot = SlotId(plan.slots.len() + number);
         }
     }
 
-    /// Puts slots and their parts in place of windows.
+    /// The slot of the plan that a slot, or a range of one, stands for.
+    pub fn slot(&self, slot: SlotId) -> SlotId {
+        let range = slot.0.checked_sub(self.plan.slots.len());
+        range.map_or(slot, |number| self.ranges[number].0)
+    }
+
+    /// Puts slots and their parts in place of ranges, and marks as written what shares its slot with something written.
     ///
-    /// Windows of a slot of which a kernel writes to one must lie apart, and are all bound as written.
+    /// Ranges of a slot of which a kernel writes to one must lie apart.
     ///
     /// # Errors
-    /// Internal, where a kernel would write to one window of a slot and bind another that meets it, or bind more than
-    /// kernels may.
-    pub fn resolve(&self, source: &mut Source) -> Result<()> {
-        for bind in &mut source.binds {
+    /// Where a kernel would write to one range of a slot and bind another that meets it, or bind more than kernels may.
+    pub fn resolve(&self, binds: &mut [Bind]) -> std::result::Result<(), String> {
+        for bind in binds.iter_mut() {
             if let Some(number) = bind.slot.0.checked_sub(self.plan.slots.len()) {
-                let (slot, from, to) = self.windows[number];
+                let (slot, from, to) = self.ranges[number];
                 bind.slot = slot;
-                bind.window = Some((from, to));
+                bind.range = Some((from, to));
             }
         }
-        for n in 0..source.binds.len() {
-            let slot = source.binds[n].slot;
-            if !source.binds[n].write && source.binds.iter().any(|b| b.slot == slot && b.write) {
-                source.binds[n].write = true;
-                let read = format!("var<storage, read> buffer{n}:");
-                let written = format!("var<storage, read_write> buffer{n}:");
-                source.text = source.text.replace(&read, &written);
-            }
+        for n in 0..binds.len() {
+            let slot = binds[n].slot;
+            binds[n].write |= binds.iter().any(|b| b.slot == slot && b.write);
         }
-        let apart = |a: &Bind, b: &Bind| match (a.window, b.window) {
+        let apart = |a: &Bind, b: &Bind| match (a.range, b.range) {
             (Some(a), Some(b)) => a.1 <= b.0 || b.1 <= a.0,
             _ => false,
         };
         let twice = |n: usize| {
-            let bind = &source.binds[n];
-            bind.write && { source.binds.iter().enumerate() }
-                .any(|(other, b)| other != n && b.slot == bind.slot && !apart(b, bind))
+            let mut others = binds.iter().enumerate().filter(|(other, _)| *other != n);
+            let bind = &binds[n];
+            bind.write && others.any(|(_, b)| b.slot == bind.slot && !apart(b, bind))
         };
-        if source.binds.len() > BINDINGS {
-            return Err(Error::internal(format!(
-                "kernel {}: {} storage bindings, and {BINDINGS} are the limit",
-                source.label,
-                source.binds.len()
-            )));
+        if binds.len() > BINDINGS {
+            let found = binds.len();
+            return Err(format!(
+                "{found} storage bindings, and {BINDINGS} are the limit"
+            ));
         }
-        match (0..source.binds.len()).find(|n| twice(*n)) {
-            Some(n) => Err(Error::internal(format!(
-                "kernel {}: writes to {} and binds another part of it",
-                source.label,
-                self.plan.slot(source.binds[n].slot).name
-            ))),
+        match (0..binds.len()).find(|n| twice(*n)) {
+            Some(n) => Err(format!(
+                "writes to {} and binds another part of it",
+                self.plan.slot(binds[n].slot).name
+            )),
             None => Ok(()),
         }
     }
@@ -283,14 +288,14 @@ mod tests {
     }
 
     #[test]
-    fn windows_start_where_a_binding_may_and_hold_what_is_asked() {
+    fn ranges_start_where_a_binding_may_and_hold_what_is_asked() {
         let mut plan = Plan::default();
         let slot = plan.add("parameters", &[1, 1000], crate::op::Role::Parameters);
         let at = |offset: usize, rows: usize| Matrix {
             offset,
             ..matrix(slot.0, rows, 10)
         };
-        let fit = Fit {
+        let fit = BindingLimits {
             binding: 256,
             align: 64,
             flops: f64::INFINITY,
@@ -298,16 +303,16 @@ mod tests {
             sums: usize::MAX,
             bindings: 16,
         };
-        let mut windows = Windows::new(&plan, fit, false);
+        let mut ranges = BindingRanges::new(&plan, fit, false);
         let (mut a, mut b, mut c) = (at(130, 2), at(900, 10), at(200, 3));
-        windows.place(vec![&mut a, &mut b, &mut c], true);
-        assert_eq!(windows.windows, [(slot, 128, 230), (slot, 896, 1000)]);
+        ranges.place(vec![&mut a, &mut b, &mut c], true);
+        assert_eq!(ranges.ranges, [(slot, 128, 230), (slot, 896, 1000)]);
         assert_eq!((a.slot, a.offset), (SlotId(1), 2));
         assert_eq!((c.slot, c.offset), (SlotId(1), 72));
         assert_eq!((b.slot, b.offset), (SlotId(2), 4));
         let mut a = at(130, 2);
-        windows.place(vec![&mut a], false);
-        assert_eq!(windows.windows.len(), 3);
+        ranges.place(vec![&mut a], false);
+        assert_eq!(ranges.ranges.len(), 3);
         assert!(!fit.holds(&plan, &at(0, 30)));
         assert_eq!(fit.bands(&plan, &at(0, 30)), [(0, 19), (19, 11)]);
     }
