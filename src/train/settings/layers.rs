@@ -165,15 +165,15 @@ impl SettingLayers<'_> {
         let settings = self.settings()?;
         for SettingFault { keys, text } in settings.faults(cells) {
             // Its value was put aside, so what follows from it is no fault of its own.
-            if keys.iter().any(|key| self.faulty.contains(key)) {
+            if keys.iter().any(|key| self.faulty.contains(*key)) {
                 continue;
             }
             // A value that stands there by default is nobody's fault: the key that came from the highest layer is named.
             let given = keys
                 .iter()
-                .filter_map(|key| Some((key, *self.origin.get(key)?)));
+                .filter_map(|key| Some((key, *self.origin.get(*key)?)));
             match given.rev().max_by_key(|(_, origin)| *origin) {
-                Some((key, origin)) => self.fault(origin, &key.clone(), &text),
+                Some((key, origin)) => self.fault(origin, key, &text),
                 None => return Err(Error::internal(format!("default of {}: {text}", keys[0]))),
             }
         }
