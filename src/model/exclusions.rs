@@ -241,3 +241,90 @@ impl Spec {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::cell::library;
+    use crate::model::Dims;
+
+    /// A model that has what `change` gives it, and what it and its windows in pieces are refused for.
+    fn refused(windows: usize, recompute: usize, change: impl Fn(&mut Spec)) -> String {
+        let rnn = Arc::new(library::builtin("rnn").unwrap());
+        let mut spec = Spec {
+            vocab: 5,
+            cells: vec![rnn.clone(), rnn],
+            hidden: 4,
+            embed: 4,
+            ..Spec::default()
+        };
+        let how = Unroll {
+            recompute,
+            windows,
+            ..Unroll::default()
+        };
+        let dims = Dims { steps: 6, batch: 2 };
+        spec.unrolled(dims, how, Mode::Gradients).unwrap();
+        change(&mut spec);
+        let error = spec.unrolled(dims, how, Mode::Gradients).unwrap_err();
+        assert_eq!(error.kind, crate::Kind::Usage);
+        error.message
+    }
+
+    #[test]
+    fn a_specification_is_refused_by_the_keys_of_settings() {
+        let stream = "expected a stream, got sequences of different lengths";
+        let segment = "looks from a step at its neighbour, which may lie in another segment, got 3";
+        let sampled = |spec: &mut Spec| spec.softmax = Softmax::Sampled { samples: 2 };
+        for (found, want) in [
+            (
+                refused(1, 0, |s| (s.packed, s.penalties.temporal) = (12, 0.5)),
+                format!("temporal-penalty: {stream}"),
+            ),
+            (
+                refused(1, 0, |s| (s.packed, s.penalties.norm) = (12, 0.5)),
+                format!("norm-stabilizer: {stream}"),
+            ),
+            (
+                refused(1, 0, |s| (s.packed, s.drops.locked) = (12, true)),
+                format!("dropout-locked: {stream}"),
+            ),
+            (
+                refused(1, 3, |s| s.penalties.temporal = 0.5),
+                format!("recompute: expected 0, as temporal-penalty {segment}"),
+            ),
+            (
+                refused(1, 3, sampled),
+                "softmax: expected full beside recompute, got sampled".to_string(),
+            ),
+            (
+                refused(2, 0, sampled),
+                "softmax: expected full beside accumulate, got sampled".to_string(),
+            ),
+            (
+                refused(2, 0, |s| s.sparse = true),
+                "sparse: expected auto or off beside accumulate, got sparse gradients".to_string(),
+            ),
+            (
+                refused(1, 0, |s| (s.half, s.penalties.propagation) = (true, 0.5)),
+                "half: expected propagation-penalty 0, whose gradient does not grow with the loss, got 0.5".to_string(),
+            ),
+            (
+                refused(1, 0, |s| (s.embed, s.drops.input) = (0, 0.5)),
+                "dropout-input: expected an embedding (embed above 0), got 0.5 with embed 0".to_string(),
+            ),
+            (
+                refused(1, 0, |s| (s.embed, s.connections.skip) = (0, true)),
+                "skip: expected embed above 0, which skip connections pass on, got embed 0".to_string(),
+            ),
+            (
+                refused(1, 0, |s| (s.embed, s.tie) = (0, true)),
+                "tie: expected embed = hidden for tied weights, got embed 0, hidden 4".to_string(),
+            ),
+        ] {
+            assert_eq!(found, want);
+        }
+    }
+}

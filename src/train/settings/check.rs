@@ -4,10 +4,8 @@ use std::ops::Bound::{Excluded, Included, Unbounded};
 
 use super::field::either;
 use super::range::{POSITIVE, Range};
-use super::{
-    LineOrderName, LongLinesName, MOST_SEGMENTS, OptimizerName, ScheduleName, Settings,
-    TeacherForcingName, Vocab,
-};
+use super::{MOST_SEGMENTS, OptimizerName, ScheduleName, Settings, TeacherForcingName, Vocab};
+use crate::data::{LineOrder, LongLines};
 use crate::error::{Error, Result, nearest};
 use crate::model::exclusions;
 
@@ -38,6 +36,8 @@ impl Settings {
 
     pub(super) fn faults(&self, cells: &[&str]) -> Vec<SettingFault> {
         let mut found = SettingFaults(Vec::new());
+        // First: where a setting has no meaning, that is its fault, whatever its range.
+        self.choices(&mut found);
         for (key, value) in Settings::keys().iter().zip(self.judged()) {
             if let Some(text) = key.range.fault(value) {
                 found.add(&[key.name], text);
@@ -46,7 +46,6 @@ impl Settings {
         for conflict in exclusions::conflicts(|property| self.property(property)) {
             found.add(&conflict.keys, conflict.text);
         }
-        self.choices(&mut found);
         self.vocabulary(&mut found);
         self.line_settings(&mut found);
         found.cells(&self.cell, self.layers, cells);
@@ -150,7 +149,7 @@ impl Settings {
     fn line_settings(&self, found: &mut SettingFaults) {
         let size = |value: usize| (value > 0).then(|| value.to_string());
         let order = self.line_order;
-        let sorted = order != LineOrderName::Shuffle;
+        let sorted = order != LineOrder::Shuffle;
         for (key, given) in [
             ("max-line", size(self.max_line)),
             ("batch-tokens", size(self.batch_tokens)),
@@ -179,7 +178,7 @@ impl Settings {
             );
             found.add(&["bucket", "line-order"], text);
         }
-        if self.long_lines != LongLinesName::Error && self.max_line == 0 {
+        if self.long_lines != LongLines::Error && self.max_line == 0 {
             let text = format!("expected max-line above 0, got {} with 0", self.long_lines);
             found.add(&["long-lines", "max-line"], text);
         }

@@ -185,13 +185,20 @@ pub(super) fn either(names: &[&str]) -> String {
 macro_rules! choice {
     ($(#[doc = $doc:literal])* $type:ident { $($(#[doc = $help:literal])* $variant:ident = $name:literal,)+ }) => {
         $(#[doc = $doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum $type {
-            $($(#[doc = $help])* #[serde(rename = $name)] $variant,)+
+            $($(#[doc = $help])* $variant,)+
         }
 
+        $crate::train::settings::field::named! { $type { $($variant = $name,)+ } }
+    };
+}
+
+/// Gives an enum that stands elsewhere the names by which it is a setting.
+macro_rules! named {
+    ($type:ident { $($variant:ident = $name:literal,)+ }) => {
         impl $type {
-            /// All names, in the order of the declaration.
+            /// All names in a settings file.
             pub const NAMES: &'static [&'static str] = &[$($name),+];
 
             /// The name in a settings file.
@@ -205,6 +212,21 @@ macro_rules! choice {
         impl std::fmt::Display for $type {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(self.name())
+            }
+        }
+
+        impl serde::Serialize for $type {
+            fn serialize<S: serde::Serializer>(&self, to: S) -> std::result::Result<S::Ok, S::Error> {
+                to.serialize_str(self.name())
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $type {
+            fn deserialize<D: serde::Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
+                match <String as serde::Deserialize>::deserialize(from)?.as_str() {
+                    $($name => Ok($type::$variant),)+
+                    other => Err(serde::de::Error::unknown_variant(other, $type::NAMES)),
+                }
             }
         }
 
@@ -274,4 +296,4 @@ macro_rules! settings {
     };
 }
 
-pub(super) use {choice, settings};
+pub(super) use {choice, named, settings};

@@ -14,8 +14,10 @@ mod properties;
 mod range;
 mod text;
 
+use crate::data::{LineOrder, LongLines};
 use crate::error::{Error, Result};
-use field::{Field, choice, settings};
+use crate::model::Scheme;
+use field::{Field, choice, named, settings};
 use range::{
     ANY, FACTOR, FINITE, FRACTION, Judged, NOT_NEGATIVE, PAIRS, POSITIVE, RELATED, RISING, above,
     above_to, between, from, no_limit_or, whole,
@@ -47,30 +49,20 @@ choice! {
     }
 }
 
-choice! {
-    /// What is done with lines that are longer than max-line.
-    LongLinesName {
-        /// They are refused.
+named! {
+    LongLines {
         Error = "error",
-        /// Their beginning is kept.
         Cut = "cut",
-        /// They are left out.
         Drop = "drop",
     }
 }
 
-choice! {
-    /// By what lines are sorted before minibatches are cut (Morishita 2017).
-    LineOrderName {
-        /// They are shuffled.
+named! {
+    LineOrder {
         Shuffle = "shuffle",
-        /// By the source's length.
         Source = "source",
-        /// By the target's length.
         Target = "target",
-        /// By the source's length, then by the target's.
         SourceTarget = "source-target",
-        /// By the target's length, then by the source's.
         TargetSource = "target-source",
     }
 }
@@ -99,20 +91,13 @@ choice! {
     }
 }
 
-choice! {
-    /// How weights start; biases start at 0 unless said otherwise.
-    Init {
-        /// Uniform in +-init-scale, biases too, as PyTorch's recurrent layers do.
+named! {
+    Scheme {
         Uniform = "uniform",
-        /// Glorot and Bengio 2010: uniform in +-init-scale * sqrt(6 / (fan_in + fan_out)).
         Xavier = "xavier",
-        /// Recurrent matrices orthogonal times init-scale (Saxe 2013), the others as Xavier.
         Orthogonal = "orthogonal",
-        /// Normal with standard deviation init-scale.
         Normal = "normal",
-        /// Recurrent matrices init-scale times the identity, the others small (IRNN; Le, Jaitly, Hinton 2015).
         Identity = "identity",
-        /// Recurrent matrices normal with spectral radius init-scale (Jaeger 2001, Sutskever 2013), the others as Xavier.
         Spectral = "spectral",
     }
 }
@@ -195,7 +180,7 @@ settings! {
         /// lines: the longest line, in tokens without start and end; 0 is any
         max_line: usize = 0; whole(0, u32::MAX as u64); Fixed,
         /// lines: what is done with longer ones: error, cut or drop
-        long_lines: LongLinesName = LongLinesName::Error; ANY; Fixed,
+        long_lines: LongLines = LongLines::Error; ANY; Fixed,
         /// Fraction of the text, at its end, that is held out for validation; 0 where valid names a text for it
         val: f64 = 0.05; between(0.0, 0.9); Fixed,
         /// A validation text of its own, instead of val: one file or several; the vocabulary is that of the training text
@@ -273,9 +258,9 @@ settings! {
     }
     "initial weights" {
         /// How weights start: uniform, xavier, orthogonal, normal, identity (IRNN) or spectral (echo states)
-        init: Init = Init::Uniform; ANY; Start,
+        init: Scheme = Scheme::Uniform; ANY; Start,
         /// Half-width for uniform (default 1/sqrt(H)), deviation for normal (0.01), spectral radius (1.1), else a factor (1)
-        init_scale: f64 = layers::default_init_scale(Init::Uniform, 128); POSITIVE; Start,
+        init_scale: f64 = layers::default_init_scale(Scheme::Uniform, 128); POSITIVE; Start,
         /// What biases start at that the cell starts on its own, such as a forget gate's (default: the cell's, 1)
         forget_bias: Option<f64> = None; FINITE; Start,
         /// Biases of single variables of the cell, f=1,o=-1; they win over chrono, and that over forget-bias
@@ -293,7 +278,7 @@ settings! {
         /// lines: steps of a minibatch, at most, instead of batch lines; 0: batch lines
         batch_tokens: usize = 0; whole(0, u32::MAX as u64); Fixed,
         /// lines: not sorted before minibatches are cut (shuffle), or by length: source, target, source-target, target-source; for single lines source is target
-        line_order: LineOrderName = LineOrderName::Shuffle; ANY; Fixed,
+        line_order: LineOrder = LineOrder::Shuffle; ANY; Fixed,
         /// lines: sort within so many minibatches of shuffled lines, so that minibatches differ from epoch to epoch; 0: all lines
         bucket: usize = 0; whole(0, u32::MAX as u64); Fixed,
         /// lines: fill every line up to its minibatch's longest and compute that too, as engines do that cannot leave it out
