@@ -83,7 +83,7 @@ struct Exclusion {
 }
 
 const EXCLUSIONS: [Exclusion; 11] = [
-    // All but the last look at neighbouring steps, or at all, by their place in a window.
+    // These look at steps, or cut them, by their place in a window.
     Exclusion {
         these: &[
             TemporalPenalty,
