@@ -275,7 +275,7 @@ macro_rules! settings {
             pub fn keys() -> &'static [Key] {
                 static KEYS: std::sync::LazyLock<Vec<Key>> = std::sync::LazyLock::new(|| {
                     vec![$($({
-                        const { assert!($range.suits(<$kind as Field>::KIND), "a range of another type") };
+                        const _: () = assert!($range.suits(<$kind as Field>::KIND), "a range of another type");
                         Key::new::<$kind>(
                             String::leak(stringify!($field).replace('_', "-")),
                             $section,
