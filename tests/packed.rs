@@ -211,7 +211,7 @@ fn what_looks_at_neighbouring_steps_is_refused() {
     spec.packed = 12;
     spec.penalties.temporal = 0.1;
     let error = spec.plan(dims, Mode::Gradients).unwrap_err();
-    assert!(error.message.contains("temporal penalty"), "{error}");
+    assert!(error.message.contains("temporal-penalty"), "{error}");
 }
 
 #[test]

@@ -7,14 +7,12 @@ use std::sync::Arc;
 use pollster::block_on;
 use wgrnn::Kind;
 use wgrnn::cell::library;
-use wgrnn::data::{Dataset, Lines, Recipe, Tokens, VocabKind};
+use wgrnn::data::{Dataset, LineOrder, Lines, Recipe, Tokens, VocabKind};
 use wgrnn::exec::Device;
 use wgrnn::exec::cpu::Cpu;
 use wgrnn::op::Hyper;
 use wgrnn::task::Inputs;
-use wgrnn::train::settings::{
-    LineOrderName, OptimizerName, Reduce, ScheduleName, TeacherForcingName,
-};
+use wgrnn::train::settings::{OptimizerName, Reduce, ScheduleName, TeacherForcingName};
 use wgrnn::train::{
     About, Checkpoint, Dynamic, Evaluator, Event, Figures, Generator, Job, Learner, Length,
     MixedSegment, Mixer, Settings, State, Trainer, spec,
@@ -211,7 +209,7 @@ fn a_stopped_run_over_lines_goes_on_to_the_bit() {
     ] {
         let setting = Setting::new(Settings {
             lines: true,
-            line_order: LineOrderName::Target,
+            line_order: LineOrder::Target,
             batch_tokens,
             bucket,
             reduce,
@@ -835,14 +833,14 @@ fn padded_lines_train_as_packed_ones() {
         });
         setting.train(6, None).1
     };
-    let packed = run(false, LineOrderName::Shuffle);
-    let padded = run(true, LineOrderName::Shuffle);
+    let packed = run(false, LineOrder::Shuffle);
+    let padded = run(true, LineOrder::Shuffle);
     assert_eq!(packed.len(), 6);
     for (a, b) in packed.iter().zip(&padded) {
         assert_eq!(a.tokens, b.tokens);
         assert!((a.loss - b.loss).abs() < 1e-5, "{} {}", a.loss, b.loss);
         assert!((a.norm - b.norm).abs() < 1e-4 * a.norm);
     }
-    let sorted = run(false, LineOrderName::Target);
+    let sorted = run(false, LineOrder::Target);
     assert!((sorted[0].loss - packed[0].loss).abs() > 1e-5);
 }

@@ -665,7 +665,7 @@ fn what_does_not_fit_together_is_refused() {
             embed: 16,
             ..adaptive(1000)
         },
-        "tied weights",
+        "tie: expected softmax full or sampled",
     );
     for samples in [0, 11] {
         let softmax = Softmax::Sampled { samples };

@@ -7,79 +7,13 @@ use toml::Table;
 use wgrnn::cell::library;
 use wgrnn::data::TextSource;
 use wgrnn::exec::Device;
-use wgrnn::train::settings::{Files, SoftmaxName, resolve};
+use wgrnn::train::settings::{Files, Key, OnResume, SoftmaxName, resolve};
 use wgrnn::train::{About, Checkpoint, RunWriter, Settings, State, TextRecord, spec, state};
 use wgrnn::{Error, Kind, Result};
 
 use super::load::Loaded;
 use super::ready::{Planned, Ready, planned};
 use super::{flags, kept, out, text};
-
-/// What a resumed run may have another value of; all else is a part of what its weights and counters mean. A validation
-/// text is compared by what it holds.
-const FREE: &[&str] = &[
-    "dropout",
-    "dropout-input",
-    "dropout-embedding",
-    "dropout-weights",
-    "dropout-locked",
-    "activation-penalty",
-    "temporal-penalty",
-    "norm-stabilizer",
-    "propagation-penalty",
-    "scheduled-sampling",
-    "sampling-k",
-    "sampling-slope",
-    "sampling-floor",
-    "recompute",
-    "recompute-states",
-    "half",
-    "lr",
-    "clip-norm",
-    "clip-value",
-    "schedule",
-    "lr-decay",
-    "decay-after",
-    "decay-every",
-    "step-size",
-    "gamma",
-    "warmup",
-    "lr-min",
-    "plateau-factor",
-    "patience",
-    "epochs",
-    "steps",
-    "minutes",
-    "sample-every",
-    "eval-every",
-    "save-every",
-    "keep",
-];
-
-/// What shapes a model and says what its weights mean; imported weights may be trained on with other values of all else.
-const SHAPE: &[&str] = &[
-    "vocab",
-    "tokenizer",
-    "min-count",
-    "max-vocab",
-    "lines",
-    "cell",
-    "cell-const",
-    "hidden",
-    "layers",
-    "embed",
-    "tie",
-    "cutoffs",
-    "project",
-    "residual",
-    "skip",
-    "layer-norm",
-    "learn-initial",
-    "bidirectional",
-];
-
-/// The section of settings that say how weights start.
-const STARTS: &str = "initial weights";
 
 /// The run in `writer`'s folder, ready to go on from its newest whole checkpoint; none where only its plan is wanted.
 pub fn prepare(m: &ArgMatches, device: &Device, writer: &RunWriter) -> Result<Option<Ready>> {
@@ -256,8 +190,7 @@ impl Sources<'_> {
             };
             let (was, is) = (show(old.get(name)), show(new.get(name)));
             let change = ChangedSetting {
-                name,
-                section: key.section,
+                key,
                 was: &was,
                 is: &is,
             };
@@ -270,7 +203,7 @@ impl Sources<'_> {
             if flag {
                 kind = Kind::Usage;
             }
-            way |= !self.imported && !SHAPE.contains(&name) && key.section != STARTS;
+            way |= !self.imported && !matches!(key.on_resume, OnResume::Shape | OnResume::Start);
             faults.push(format!("{place}: {reason}"));
         }
         if faults.is_empty() {
@@ -284,7 +217,8 @@ impl Sources<'_> {
 
     /// Why a setting cannot change; nothing where it can.
     fn reason(&self, change: &ChangedSetting, before: &Settings, now: &Settings) -> Option<String> {
-        let ChangedSetting { name, was, is, .. } = *change;
+        let ChangedSetting { key, was, is } = *change;
+        let name = key.name;
         if !self.imported {
             let both = before.valid.is_some() && now.valid.is_some();
             return match name {
@@ -294,7 +228,7 @@ impl Sources<'_> {
                     "the run's validation text is the last {} of its text (val), got {is}; a resumed run keeps it",
                     before.val
                 )),
-                _ if FREE.contains(&name) => None,
+                _ if key.on_resume == OnResume::Free => None,
                 _ => Some(format!(
                     "the run was trained with {was}, got {is}; a resumed run keeps it"
                 )),
@@ -306,12 +240,12 @@ impl Sources<'_> {
                 "the run's own settings win over a preset's, got {is}; give the settings themselves"
             ));
         }
-        if SHAPE.contains(&name) || name == "softmax" && adaptive {
+        if key.on_resume == OnResume::Shape || name == "softmax" && adaptive {
             return Some(format!(
                 "the imported weights have {was}, got {is}; what shapes the model cannot change"
             ));
         }
-        (change.section == STARTS).then(|| {
+        (key.on_resume == OnResume::Start).then(|| {
             format!("the weights are there already, so that none starts with {is}; leave it out")
         })
     }
@@ -319,8 +253,7 @@ impl Sources<'_> {
 
 /// A setting that is to have another value.
 struct ChangedSetting<'a> {
-    name: &'a str,
-    section: &'a str,
+    key: &'a Key,
     was: &'a str,
     is: &'a str,
 }

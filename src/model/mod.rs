@@ -1,5 +1,6 @@
 //! Models: a specification becomes layers, and layers become a plan; how parameters start and how files name them.
 
+pub(crate) mod exclusions;
 mod head;
 mod init;
 mod recompute;
@@ -138,6 +139,13 @@ pub enum Mode {
     Scores,
 }
 
+impl Mode {
+    /// Whether there is a backward pass.
+    fn trains(self) -> bool {
+        matches!(self, Mode::Train(_) | Mode::Gradients)
+    }
+}
+
 /// How parameters are updated.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Update {
@@ -159,26 +167,10 @@ impl Spec {
         names.join(", ")
     }
 
-    /// What looks at neighbouring steps by their place in a minibatch has no place among packed sequences.
-    fn check_packed(&self) -> Result<()> {
-        let Penalties {
-            temporal,
-            norm,
-            propagation,
-            ..
-        } = self.penalties;
-        let faults = [
-            ("the temporal penalty", temporal > 0.0),
-            ("the norm stabiliser", norm > 0.0),
-            ("the propagation penalty", propagation > 0.0),
-            ("dropout with one mask for all steps", self.drops.locked),
-        ];
-        let fault = faults.iter().find(|f| f.1);
-        fault.map_or(Ok(()), |(what, _)| {
-            Err(Error::usage(format!(
-                "{what}: not with sequences of different lengths"
-            )))
-        })
+    /// The most rows that are packed together in a plan for `mode`; none for windows.
+    fn packed_rows(&self, mode: Mode) -> Option<usize> {
+        // One step at a time is the same for sequences of any length.
+        (self.packed > 0 && mode != Mode::Scores).then_some(self.packed)
     }
 
     /// The plan of this model for minibatches of the given size.
@@ -193,37 +185,23 @@ impl Spec {
     /// segment at a time. Other plans than those for training have one minibatch in one segment.
     ///
     /// # Errors
-    /// As [`Spec::plan`]; Usage for segments that are not equal, and for penalties that look from segment to segment.
+    /// As [`Spec::plan`]; Usage for segments that are not equal, and for what does not go together, such as segments and penalties
+    /// that look from one to the next.
     pub fn unrolled(&self, dims: Dims, how: Unroll, mode: Mode) -> Result<Plan> {
-        let training = matches!(mode, Mode::Train(_) | Mode::Gradients);
-        // One step at a time is the same for sequences of any length.
-        let packed = (self.packed > 0 && mode != Mode::Scores).then_some(self.packed);
+        let training = mode.trains();
         let how = if training { how } else { Unroll::default() };
         let (steps, segments) = how.segments(dims.steps)?;
-        if packed.is_some() {
-            self.check_packed()?;
-        }
-        let all = segments * how.minibatches;
-        if all > 1 && (self.sparse || self.softmax != Softmax::Full) {
-            return Err(Error::usage(
-                "recompute, accumulate: expected a full softmax and sparse off, whose rows are those of a whole minibatch",
-            ));
-        }
+        self.check(mode, how, segments)?;
         let mut builder = Builder::new(training);
         let axis = builder.add_axis(AxisShape {
             steps,
             batch: dims.batch,
-            packed,
-            segments: all,
+            packed: self.packed_rows(mode),
+            segments: segments * how.minibatches,
         });
         let ids = builder.add_ids(axis, self.vocab);
         builder.initial = mode == Mode::Gradients;
         builder.scaled = self.half && training;
-        if builder.scaled && self.penalties.propagation > 0.0 {
-            return Err(Error::usage(
-                "half: not with the propagation penalty, whose gradient does not grow with the loss",
-            ));
-        }
 
         let embedding = self.embedding(&mut builder, axis);
         let signal = match embedding {

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use super::optimizer;
-use super::settings::{self, Settings, SoftmaxName, SparseName, pairs};
+use super::settings::{self, Settings, SoftmaxName, SparseName, TeacherForcingName, pairs};
 use crate::cell::{Cell, Noise};
 use crate::error::{Error, Result, nearest};
 use crate::model::Connections;
-use crate::model::{Drops, Init, Penalties, Scheme, Softmax, Spec, Unroll, Update};
+use crate::model::{Drops, Init, Penalties, Softmax, Spec, Unroll, Update};
 
 /// The model that checked settings ask for, over a vocabulary of `vocab` symbols. One cell serves every layer, else there
-/// is one for each.
+/// is one for each. [`training`] adds what is of training alone.
 pub fn spec(settings: &Settings, cells: Vec<Cell>, vocab: usize) -> Spec {
     let mut cells: Vec<Arc<Cell>> = cells.into_iter().map(Arc::new).collect();
     if let [cell] = &cells[..] {
@@ -50,11 +50,19 @@ pub fn spec(settings: &Settings, cells: Vec<Cell>, vocab: usize) -> Spec {
         },
         softmax: softmax(settings, vocab),
         sparse: sparse(settings, vocab),
-        // What the training loop decides.
-        targets_apart: false,
-        packed: 0,
         half: settings.half,
         ..Spec::default()
+    }
+}
+
+/// `model` as `settings` train it on minibatches of lines with at most `rows` rows, 0 for windows of a stream.
+pub fn training(settings: &Settings, model: Spec, rows: usize) -> Spec {
+    Spec {
+        packed: rows,
+        weighted: settings.pad,
+        // Inputs that the model draws itself are not what it is to predict.
+        targets_apart: settings.scheduled_sampling != TeacherForcingName::Off,
+        ..model
     }
 }
 
@@ -157,14 +165,7 @@ pub fn init(settings: &Settings, spec: &Spec) -> Result<Init> {
         }
     }
     Ok(Init {
-        scheme: match settings.init {
-            settings::Init::Uniform => Scheme::Uniform,
-            settings::Init::Normal => Scheme::Normal,
-            settings::Init::Xavier => Scheme::Xavier,
-            settings::Init::Orthogonal => Scheme::Orthogonal,
-            settings::Init::Identity => Scheme::Identity,
-            settings::Init::Spectral => Scheme::Spectral,
-        },
+        scheme: settings.init,
         scale: settings.init_scale,
         input_scale: settings.input_scale,
         forget_bias: settings.forget_bias,

@@ -70,7 +70,7 @@ impl Job {
     /// A text shorter than a segment; sizes that do not fit together.
     pub fn new(
         mut settings: Settings,
-        mut spec: Spec,
+        spec: Spec,
         length: Length,
         train: impl Into<Dataset>,
         validation: impl Into<Dataset>,
@@ -78,7 +78,7 @@ impl Job {
         let (validation, train) = (validation.into(), train.into());
         let text = train.bytes() + validation.bytes();
         let mut marks = None;
-        let (mut feed, dims) = match train {
+        let (mut feed, dims, rows) = match train {
             Dataset::Stream(tokens) => {
                 let dims = Dims {
                     steps: settings.seq_len,
@@ -87,21 +87,19 @@ impl Job {
                 // The minibatches of an update follow one another, so that it reads one long segment.
                 let steps = dims.steps.saturating_mul(settings.accumulate);
                 let streams = Streams::new(tokens, steps, dims.batch)?;
-                (Feed::Streams(streams), dims)
+                (Feed::Streams(streams), dims, 0)
             }
             Dataset::Lines(lines) => {
                 marks = Some((lines.start_id(), lines.end_id()));
                 let batching = settings.batching();
                 let (pad, together) = (settings.pad, settings.accumulate);
                 let feed = LineFeed::new(lines, batching, pad, together, settings.seed)?;
-                spec.weighted = settings.pad;
                 let packing = feed.packing();
-                spec.packed = packing.rows;
-                (Feed::Lines(Box::new(feed)), packing.into())
+                (Feed::Lines(Box::new(feed)), packing.into(), packing.rows)
             }
         };
         let teacher_forcing = TeacherForcing::new(&settings);
-        spec.targets_apart = teacher_forcing.is_some();
+        let spec = super::build::training(&settings, spec, rows);
         let update = super::build::update(&settings);
         let how = super::build::unroll(&settings);
         let plan = Arc::new(spec.unrolled(dims, how, Mode::Train(update))?);

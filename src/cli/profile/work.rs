@@ -8,7 +8,7 @@ use wgrnn::model::{Dims, Mode, Spec, Update, initialize};
 use wgrnn::op::{Hyper, Plan};
 use wgrnn::rng::{Purpose, key};
 use wgrnn::task::{Inputs, MadeUp};
-use wgrnn::train::{Settings, init, unroll, update};
+use wgrnn::train::{Settings, init, training, unroll, update};
 
 use super::super::{flags, memory};
 use super::model::{ProfiledModel, model};
@@ -65,18 +65,18 @@ impl Work {
     /// # Errors
     /// Those of the flags, of the run and of the model; Device, when it does not fit into memory.
     pub fn new(m: &ArgMatches) -> Result<Work> {
-        let ProfiledModel { settings, mut spec } = model(m)?;
+        let ProfiledModel { settings, spec } = model(m)?;
         let dims = Dims {
             steps: settings.seq_len,
             batch: settings.batch,
         };
-        spec.weighted = settings.lines && settings.pad;
-        if settings.lines && !settings.pad {
-            spec.packed = match settings.batch_tokens {
-                0 => dims.steps.saturating_mul(dims.batch),
-                most => most,
-            };
-        }
+        let rows = match settings.batch_tokens {
+            // Filled up, all lines are as long as a window.
+            _ if !settings.lines || settings.pad => 0,
+            0 => dims.steps.saturating_mul(dims.batch),
+            most => most,
+        };
+        let spec = training(&settings, spec, rows);
         let update = update(&settings);
         let plan = Arc::new(spec.unrolled(dims, unroll(&settings), Mode::Train(update))?);
         memory::check("the model and its minibatch", plan.bytes(), |_| {

@@ -2,6 +2,25 @@
 
 use toml::Value;
 
+use super::range::{Judged, Kind, Range};
+
+/// What a resumed run may do with a setting. Imported weights may be trained on with other values of all but [`Shape`] and
+/// [`Start`].
+///
+/// [`Shape`]: OnResume::Shape
+/// [`Start`]: OnResume::Start
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnResume {
+    /// Give it another value.
+    Free,
+    /// Keep it, as it is a part of what the run's counters mean.
+    Fixed,
+    /// Keep it, as it shapes the model and says what its weights mean.
+    Shape,
+    /// Keep it, as it says how weights start, which are there already.
+    Start,
+}
+
 /// One setting, as the command line, a settings file and `to_toml` share it.
 #[derive(Clone, Copy, Debug)]
 pub struct Key {
@@ -15,6 +34,10 @@ pub struct Key {
     pub expected: fn() -> String,
     /// The names that it takes where it is a choice, else empty.
     pub names: &'static [&'static str],
+    /// Which values of its type it takes.
+    pub range: Range,
+    /// What a resumed run may do with it.
+    pub on_resume: OnResume,
     /// Whether the value's type fits; its range is the business of `Settings::check`.
     pub accepts: fn(&Value) -> bool,
     parse: fn(&str) -> Option<Value>,
@@ -25,6 +48,8 @@ impl Key {
         name: &'static str,
         section: &'static str,
         help: &'static str,
+        range: Range,
+        on_resume: OnResume,
     ) -> Self {
         Key {
             name,
@@ -32,6 +57,8 @@ impl Key {
             help,
             expected: T::expected,
             names: T::NAMES,
+            range,
+            on_resume,
             accepts: T::accepts,
             parse: T::parse,
         }
@@ -49,14 +76,19 @@ impl Key {
 pub(super) trait Field {
     /// The names of a choice.
     const NAMES: &'static [&'static str] = &[];
+    /// What ranges can say about it.
+    const KIND: Kind;
     fn expected() -> String;
     fn parse(text: &str) -> Option<Value>;
     fn accepts(value: &Value) -> bool;
+    /// The value as ranges judge it.
+    fn judged(&self) -> Judged<'_>;
 }
 
 macro_rules! whole {
     ($($type:ty),*) => {$(
         impl Field for $type {
+            const KIND: Kind = Kind::Whole;
             fn expected() -> String {
                 "a whole number".to_string()
             }
@@ -66,12 +98,16 @@ macro_rules! whole {
             fn accepts(value: &Value) -> bool {
                 value.as_integer().is_some_and(|v| <$type>::try_from(v).is_ok())
             }
+            fn judged(&self) -> Judged<'_> {
+                Judged::Whole(*self as u64)
+            }
         }
     )*};
 }
 whole!(usize, u64);
 
 impl Field for f64 {
+    const KIND: Kind = Kind::Number;
     fn expected() -> String {
         "a number".to_string()
     }
@@ -81,9 +117,13 @@ impl Field for f64 {
     fn accepts(value: &Value) -> bool {
         value.is_float() || value.is_integer()
     }
+    fn judged(&self) -> Judged<'_> {
+        Judged::Number(*self)
+    }
 }
 
 impl Field for bool {
+    const KIND: Kind = Kind::Other;
     fn expected() -> String {
         "true or false".to_string()
     }
@@ -93,9 +133,13 @@ impl Field for bool {
     fn accepts(value: &Value) -> bool {
         value.is_bool()
     }
+    fn judged(&self) -> Judged<'_> {
+        Judged::Other
+    }
 }
 
 impl Field for String {
+    const KIND: Kind = Kind::Text;
     fn expected() -> String {
         "a string".to_string()
     }
@@ -105,10 +149,14 @@ impl Field for String {
     fn accepts(value: &Value) -> bool {
         value.is_str()
     }
+    fn judged(&self) -> Judged<'_> {
+        Judged::Text(self)
+    }
 }
 
 impl<T: Field> Field for Option<T> {
     const NAMES: &'static [&'static str] = T::NAMES;
+    const KIND: Kind = T::KIND;
     fn expected() -> String {
         T::expected()
     }
@@ -117,6 +165,10 @@ impl<T: Field> Field for Option<T> {
     }
     fn accepts(value: &Value) -> bool {
         T::accepts(value)
+    }
+    /// What is not set lies in every range.
+    fn judged(&self) -> Judged<'_> {
+        self.as_ref().map_or(Judged::Other, T::judged)
     }
 }
 
@@ -133,13 +185,20 @@ pub(super) fn either(names: &[&str]) -> String {
 macro_rules! choice {
     ($(#[doc = $doc:literal])* $type:ident { $($(#[doc = $help:literal])* $variant:ident = $name:literal,)+ }) => {
         $(#[doc = $doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum $type {
-            $($(#[doc = $help])* #[serde(rename = $name)] $variant,)+
+            $($(#[doc = $help])* $variant,)+
         }
 
+        $crate::train::settings::field::named! { $type { $($variant = $name,)+ } }
+    };
+}
+
+/// Gives an enum that stands elsewhere the names by which it is a setting.
+macro_rules! named {
+    ($type:ident { $($variant:ident = $name:literal,)+ }) => {
         impl $type {
-            /// All names, in the order of the declaration.
+            /// All names in a settings file.
             pub const NAMES: &'static [&'static str] = &[$($name),+];
 
             /// The name in a settings file.
@@ -156,8 +215,24 @@ macro_rules! choice {
             }
         }
 
+        impl serde::Serialize for $type {
+            fn serialize<S: serde::Serializer>(&self, to: S) -> std::result::Result<S::Ok, S::Error> {
+                to.serialize_str(self.name())
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $type {
+            fn deserialize<D: serde::Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
+                match <String as serde::Deserialize>::deserialize(from)?.as_str() {
+                    $($name => Ok($type::$variant),)+
+                    other => Err(serde::de::Error::unknown_variant(other, $type::NAMES)),
+                }
+            }
+        }
+
         impl $crate::train::settings::field::Field for $type {
             const NAMES: &'static [&'static str] = $type::NAMES;
+            const KIND: $crate::train::settings::range::Kind = $crate::train::settings::range::Kind::Other;
             fn expected() -> String {
                 $crate::train::settings::field::either($type::NAMES)
             }
@@ -167,16 +242,20 @@ macro_rules! choice {
             fn accepts(value: &toml::Value) -> bool {
                 value.as_str().is_some_and(|v| $type::NAMES.contains(&v))
             }
+            fn judged(&self) -> $crate::train::settings::range::Judged<'_> {
+                $crate::train::settings::range::Judged::Other
+            }
         }
     };
 }
 
-/// A struct of settings: each field is stated once, with its help, type and default, and everything else (keys, flags,
-/// sections, the table of keys) follows. A field's key is its name with `-` for `_`.
+/// A struct of settings: each field is stated once, with its help, type, default, range and what a resumed run may do with
+/// it, and everything else (keys, flags, sections, the table of keys, the check of ranges) follows. A field's key is its
+/// name with `-` for `_`.
 macro_rules! settings {
     (
         $(#[$meta:meta])* $type:ident
-        $($section:literal { $(#[doc = $help:literal] $field:ident: $kind:ty = $default:expr,)+ })+
+        $($section:literal { $(#[doc = $help:literal] $field:ident: $kind:ty = $default:expr; $range:expr; $on_resume:ident,)+ })+
     ) => {
         $(#[$meta])*
         #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -195,16 +274,26 @@ macro_rules! settings {
             /// The keys of all settings, section by section.
             pub fn keys() -> &'static [Key] {
                 static KEYS: std::sync::LazyLock<Vec<Key>> = std::sync::LazyLock::new(|| {
-                    vec![$($(Key::new::<$kind>(
-                        String::leak(stringify!($field).replace('_', "-")),
-                        $section,
-                        $help.trim_ascii(),
-                    ),)+)+]
+                    vec![$($({
+                        const _: () = assert!($range.suits(<$kind as Field>::KIND), "a range of another type");
+                        Key::new::<$kind>(
+                            String::leak(stringify!($field).replace('_', "-")),
+                            $section,
+                            $help.trim_ascii(),
+                            $range,
+                            OnResume::$on_resume,
+                        )
+                    },)+)+]
                 });
                 &KEYS
+            }
+
+            /// All values as ranges judge them, in the order of [`Self::keys`].
+            fn judged(&self) -> Vec<Judged<'_>> {
+                vec![$($(self.$field.judged(),)+)+]
             }
         }
     };
 }
 
-pub(super) use {choice, settings};
+pub(super) use {choice, named, settings};

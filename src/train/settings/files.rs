@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use toml::Value;
 
 use super::field::Field;
+use super::range::{Judged, Kind};
 
 /// Paths of files, in the order in which they are joined; `-` is standard input.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -11,6 +12,8 @@ use super::field::Field;
 pub struct Files(pub Vec<String>);
 
 impl Field for Files {
+    const KIND: Kind = Kind::Other;
+
     fn expected() -> String {
         "a list of files".to_string()
     }
@@ -22,5 +25,9 @@ impl Field for Files {
     fn accepts(value: &Value) -> bool {
         let list = value.as_array();
         list.is_some_and(|list| !list.is_empty() && list.iter().all(Value::is_str))
+    }
+
+    fn judged(&self) -> Judged<'_> {
+        Judged::Other
     }
 }

@@ -6,8 +6,9 @@ use std::path::Path;
 use toml::{Table, Value};
 
 use super::check::{SettingFault, did_you_mean};
-use super::{Init, Key, OptimizerName, Preset, Settings};
+use super::{Key, OptimizerName, Preset, Settings};
 use crate::error::{Error, Kind, Result};
+use crate::model::Scheme;
 
 /// Where a value comes from; a later one wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -165,15 +166,15 @@ impl SettingLayers<'_> {
         let settings = self.settings()?;
         for SettingFault { keys, text } in settings.faults(cells) {
             // Its value was put aside, so what follows from it is no fault of its own.
-            if keys.iter().any(|key| self.faulty.contains(key)) {
+            if keys.iter().any(|key| self.faulty.contains(*key)) {
                 continue;
             }
             // A value that stands there by default is nobody's fault: the key that came from the highest layer is named.
             let given = keys
                 .iter()
-                .filter_map(|key| Some((key, *self.origin.get(key)?)));
+                .filter_map(|key| Some((key, *self.origin.get(*key)?)));
             match given.rev().max_by_key(|(_, origin)| *origin) {
-                Some((key, origin)) => self.fault(origin, &key.clone(), &text),
+                Some((key, origin)) => self.fault(origin, key, &text),
                 None => return Err(Error::internal(format!("default of {}: {text}", keys[0]))),
             }
         }
@@ -293,13 +294,13 @@ pub(super) fn default_weight_decay(optimizer: OptimizerName) -> f64 {
 }
 
 /// Uniform: PyTorch's 1/sqrt(H); normal: min-char-rnn's; the others have their scale in the method.
-pub(super) fn default_init_scale(init: Init, hidden: usize) -> f64 {
+pub(super) fn default_init_scale(init: Scheme, hidden: usize) -> f64 {
     match init {
         // A hidden of 0 is reported as such; its scale must not add a fault of its own.
-        Init::Uniform => 1.0 / (hidden.max(1) as f64).sqrt(),
-        Init::Normal => 0.01,
-        Init::Xavier | Init::Orthogonal | Init::Identity => 1.0,
+        Scheme::Uniform => 1.0 / (hidden.max(1) as f64).sqrt(),
+        Scheme::Normal => 0.01,
+        Scheme::Xavier | Scheme::Orthogonal | Scheme::Identity => 1.0,
         // Slightly above 1, where what goes round neither dies nor takes over: Sutskever et al. 2013.
-        Init::Spectral => 1.1,
+        Scheme::Spectral => 1.1,
     }
 }

@@ -10,16 +10,28 @@ mod layers;
 mod model;
 mod pairs;
 mod preset;
+mod properties;
+mod range;
 mod text;
 
+use crate::data::{LineOrder, LongLines};
 use crate::error::{Error, Result};
-use field::{choice, settings};
+use crate::model::Scheme;
+use field::{Field, choice, named, settings};
+use range::{
+    ANY, FACTOR, FINITE, FRACTION, Judged, NOT_NEGATIVE, PAIRS, POSITIVE, RELATED, RISING, above,
+    above_to, between, from, no_limit_or, whole,
+};
 
-pub use field::Key;
+pub use field::{Key, OnResume};
 pub use files::Files;
 pub use layers::resolve;
 pub use pairs::{cutoffs, pairs};
 pub use preset::Preset;
+pub use range::Range;
+
+/// Checkpoint segments of an update: each has its operations in the plan.
+const MOST_SEGMENTS: u64 = 4096;
 
 choice! {
     /// What one token of the text is.
@@ -37,30 +49,20 @@ choice! {
     }
 }
 
-choice! {
-    /// What is done with lines that are longer than max-line.
-    LongLinesName {
-        /// They are refused.
+named! {
+    LongLines {
         Error = "error",
-        /// Their beginning is kept.
         Cut = "cut",
-        /// They are left out.
         Drop = "drop",
     }
 }
 
-choice! {
-    /// By what lines are sorted before minibatches are cut (Morishita 2017).
-    LineOrderName {
-        /// They are shuffled.
+named! {
+    LineOrder {
         Shuffle = "shuffle",
-        /// By the source's length.
         Source = "source",
-        /// By the target's length.
         Target = "target",
-        /// By the source's length, then by the target's.
         SourceTarget = "source-target",
-        /// By the target's length, then by the source's.
         TargetSource = "target-source",
     }
 }
@@ -89,20 +91,13 @@ choice! {
     }
 }
 
-choice! {
-    /// How weights start; biases start at 0 unless said otherwise.
-    Init {
-        /// Uniform in +-init-scale, biases too, as PyTorch's recurrent layers do.
+named! {
+    Scheme {
         Uniform = "uniform",
-        /// Glorot and Bengio 2010: uniform in +-init-scale * sqrt(6 / (fan_in + fan_out)).
         Xavier = "xavier",
-        /// Recurrent matrices orthogonal times init-scale (Saxe 2013), the others as Xavier.
         Orthogonal = "orthogonal",
-        /// Normal with standard deviation init-scale.
         Normal = "normal",
-        /// Recurrent matrices init-scale times the identity, the others small (IRNN; Le, Jaitly, Hinton 2015).
         Identity = "identity",
-        /// Recurrent matrices normal with spectral radius init-scale (Jaeger 2001, Sutskever 2013), the others as Xavier.
         Spectral = "spectral",
     }
 }
@@ -169,203 +164,203 @@ settings! {
 
     "preset" {
         /// A named set of settings: min-char-rnn, char-rnn, torch-rnn, zaremba-small, zaremba-medium or quick
-        preset: Option<Preset> = None,
+        preset: Option<Preset> = None; ANY; Fixed,
     }
     "data" {
         /// A token is a character (char), a byte, a word between white space, a sub-word (bpe), or what `tokenizer` says
-        vocab: Vocab = Vocab::Char,
+        vocab: Vocab = Vocab::Char; ANY; Shape,
         /// A tokenizer.json of any kind, which makes vocab tokenizer; it stays with the run
-        tokenizer: Option<String> = None,
+        tokenizer: Option<String> = None; ANY; Shape,
         /// Symbols seen fewer times than this fold into one unknown symbol; bpe: pairs seen fewer times stay two
-        min_count: u64 = 1,
+        min_count: u64 = 1; from(1); Shape,
         /// Symbols that are known, at most; the rarest fold into the unknown symbol; 0 is no limit, for bpe 8192
-        max_vocab: u64 = 0,
+        max_vocab: u64 = 0; no_limit_or(4); Shape,
         /// Every line is a sequence of its own: the state begins anew, a start and an end symbol are added, empty lines skipped
-        lines: bool = false,
+        lines: bool = false; ANY; Shape,
         /// lines: the longest line, in tokens without start and end; 0 is any
-        max_line: usize = 0,
+        max_line: usize = 0; whole(0, u32::MAX as u64); Fixed,
         /// lines: what is done with longer ones: error, cut or drop
-        long_lines: LongLinesName = LongLinesName::Error,
+        long_lines: LongLines = LongLines::Error; ANY; Fixed,
         /// Fraction of the text, at its end, that is held out for validation; 0 where valid names a text for it
-        val: f64 = 0.05,
+        val: f64 = 0.05; between(0.0, 0.9); Fixed,
         /// A validation text of its own, instead of val: one file or several; the vocabulary is that of the training text
-        valid: Option<Files> = None,
+        valid: Option<Files> = None; ANY; Fixed,
     }
     "model" {
         /// The recurrent cell: a name that `cells` lists, or a file that ends in .cell; or one a layer, `lstm,gru`
-        cell: String = "lstm".to_string(),
+        cell: String = "lstm".to_string(); ANY; Shape,
         /// Values for constants of the cell, a=0.3,b=2; a constant changes in every layer whose cell has it
-        cell_const: Option<String> = None,
+        cell_const: Option<String> = None; PAIRS; Shape,
         /// Width H of a layer's hidden state
-        hidden: usize = 128,
+        hidden: usize = 128; whole(1, 65536); Shape,
         /// Number of recurrent layers
-        layers: usize = 1,
+        layers: usize = 1; whole(1, 64); Shape,
         /// Width of the embedding; 0 feeds one-hot vectors
-        embed: usize = 0,
+        embed: usize = 0; whole(0, 65536); Shape,
         /// Probability with which a value after a recurrent layer is dropped
-        dropout: f64 = 0.0,
+        dropout: f64 = 0.0; FRACTION; Free,
         /// The head uses the embedding's matrix; needs embed = hidden
-        tie: bool = false,
+        tie: bool = false; ANY; Shape,
         /// Scores: of all symbols (full), by clusters of rare ones (adaptive), or while training of drawn ones (sampled)
-        softmax: SoftmaxName = SoftmaxName::Full,
+        softmax: SoftmaxName = SoftmaxName::Full; ANY; Fixed,
         /// adaptive: where clusters start in the order of the vocabulary, 20000,200000 (default: a fortieth and a quarter)
-        cutoffs: Option<String> = None,
+        cutoffs: Option<String> = None; RISING; Shape,
         /// sampled: symbols that are drawn for a minibatch (default 8192, at most a quarter of the vocabulary)
-        samples: Option<usize> = None,
+        samples: Option<usize> = None; from(1); Fixed,
         /// Width of a linear layer after every recurrent layer; 0 is none
-        project: usize = 0,
+        project: usize = 0; whole(0, 65536); Shape,
         /// From the second layer on, a layer's input is added to its output
-        residual: bool = false,
+        residual: bool = false; ANY; Shape,
         /// Every layer also reads the embedding, and the head reads every layer; needs embed
-        skip: bool = false,
+        skip: bool = false; ANY; Shape,
         /// Layer normalisation of every layer's output (inside a cell: rnn-ln, lstm-ln, gru-ln, or norm in your own)
-        layer_norm: bool = false,
+        layer_norm: bool = false; ANY; Shape,
         /// The states before the first step are learned instead of zero
-        learn_initial: bool = false,
+        learn_initial: bool = false; ANY; Shape,
         /// Recurrent layers in both directions of time; refused by a model that predicts the next token, as it would see it
-        bidirectional: bool = false,
+        bidirectional: bool = false; ANY; Shape,
     }
     "noise inside cells" {
         /// Probability with which a unit of the output state keeps its previous value
-        zoneout: f64 = 0.0,
+        zoneout: f64 = 0.0; FRACTION; Fixed,
         /// The same for the other states, such as an LSTM's c
-        zoneout_memory: f64 = 0.0,
+        zoneout_memory: f64 = 0.0; FRACTION; Fixed,
         /// Probability with which recurrent products do not see a unit of the state, the same units for a whole window
-        dropout_recurrent: f64 = 0.0,
+        dropout_recurrent: f64 = 0.0; FRACTION; Fixed,
     }
     "regularisers" {
         /// Probability with which a value of the embedded input is dropped; needs embed > 0
-        dropout_input: f64 = 0.0,
+        dropout_input: f64 = 0.0; FRACTION; Free,
         /// Probability with which a token's embedding is dropped, wherever it stands in a minibatch; needs embed > 0
-        dropout_embedding: f64 = 0.0,
+        dropout_embedding: f64 = 0.0; FRACTION; Free,
         /// Probability with which a recurrent weight is dropped for a minibatch
-        dropout_weights: f64 = 0.0,
+        dropout_weights: f64 = 0.0; FRACTION; Free,
         /// dropout and dropout-input use one mask for all steps of a window
-        dropout_locked: bool = false,
+        dropout_locked: bool = false; ANY; Free,
         /// Weight of the mean square of the last recurrent layer's output (AR), added to nats per token; 0 is off
-        activation_penalty: f64 = 0.0,
+        activation_penalty: f64 = 0.0; NOT_NEGATIVE; Free,
         /// Weight of the mean square of that output's change from step to step (TAR); 0 is off
-        temporal_penalty: f64 = 0.0,
+        temporal_penalty: f64 = 0.0; NOT_NEGATIVE; Free,
         /// Weight of the mean square of the change of each layer's output in length (Krueger 2015); 0 is off
-        norm_stabilizer: f64 = 0.0,
+        norm_stabilizer: f64 = 0.0; NOT_NEGATIVE; Free,
         /// Weight of the mean square of the gradient's relative change in length from step to step (Pascanu 2013); rnn only
-        propagation_penalty: f64 = 0.0,
+        propagation_penalty: f64 = 0.0; NOT_NEGATIVE; Free,
     }
     "scheduled sampling" {
         /// Inputs are true tokens with probability e, else drawn by the model; e is 1 (none) or linear, exponential, inverse-sigmoid
-        scheduled_sampling: TeacherForcingName = TeacherForcingName::Off,
+        scheduled_sampling: TeacherForcingName = TeacherForcingName::Off; ANY; Free,
         /// e at step s: max(floor, k - slope s) with k 1 by default, k^s (0.9999), or k / (k + exp(s/k)) (1000)
-        sampling_k: Option<f64> = None,
+        sampling_k: Option<f64> = None; RELATED; Free,
         /// linear: by how much e falls a step (default 0.0001)
-        sampling_slope: Option<f64> = None,
+        sampling_slope: Option<f64> = None; NOT_NEGATIVE; Free,
         /// linear: the lowest e (default 0)
-        sampling_floor: Option<f64> = None,
+        sampling_floor: Option<f64> = None; between(0.0, 1.0); Free,
     }
     "initial weights" {
         /// How weights start: uniform, xavier, orthogonal, normal, identity (IRNN) or spectral (echo states)
-        init: Init = Init::Uniform,
+        init: Scheme = Scheme::Uniform; ANY; Start,
         /// Half-width for uniform (default 1/sqrt(H)), deviation for normal (0.01), spectral radius (1.1), else a factor (1)
-        init_scale: f64 = layers::default_init_scale(Init::Uniform, 128),
+        init_scale: f64 = layers::default_init_scale(Scheme::Uniform, 128); POSITIVE; Start,
         /// What biases start at that the cell starts on its own, such as a forget gate's (default: the cell's, 1)
-        forget_bias: Option<f64> = None,
+        forget_bias: Option<f64> = None; FINITE; Start,
         /// Biases of single variables of the cell, f=1,o=-1; they win over chrono, and that over forget-bias
-        gate_bias: Option<String> = None,
+        gate_bias: Option<String> = None; PAIRS; Start,
         /// Longest span T to remember: gates that keep a state start at log U(1, T-1), those that write it at minus that
-        chrono: Option<f64> = None,
+        chrono: Option<f64> = None; above(2.0); Start,
         /// identity, spectral: deviation of the weights that are not recurrent (default: identity 0.001, spectral as xavier)
-        input_scale: Option<f64> = None,
+        input_scale: Option<f64> = None; POSITIVE; Start,
     }
     "minibatches" {
         /// Steps T of truncated backpropagation through time
-        seq_len: usize = 50,
+        seq_len: usize = 50; whole(1, 65536); Fixed,
         /// Streams B that are read side by side, or lines of a minibatch
-        batch: usize = 32,
+        batch: usize = 32; whole(1, 65536); Fixed,
         /// lines: steps of a minibatch, at most, instead of batch lines; 0: batch lines
-        batch_tokens: usize = 0,
+        batch_tokens: usize = 0; whole(0, u32::MAX as u64); Fixed,
         /// lines: not sorted before minibatches are cut (shuffle), or by length: source, target, source-target, target-source; for single lines source is target
-        line_order: LineOrderName = LineOrderName::Shuffle,
+        line_order: LineOrder = LineOrder::Shuffle; ANY; Fixed,
         /// lines: sort within so many minibatches of shuffled lines, so that minibatches differ from epoch to epoch; 0: all lines
-        bucket: usize = 0,
+        bucket: usize = 0; whole(0, u32::MAX as u64); Fixed,
         /// lines: fill every line up to its minibatch's longest and compute that too, as engines do that cannot leave it out
-        pad: bool = false,
+        pad: bool = false; ANY; Fixed,
         /// The gradient is of the mean loss per token, or per row: the sum over its steps (Zaremba 2014)
-        reduce: Reduce = Reduce::Token,
+        reduce: Reduce = Reduce::Token; ANY; Fixed,
         /// Windows of one update, one after another, or minibatches of lines, packed together: gradients are added up, the loss is the mean over all
-        accumulate: usize = 1,
+        accumulate: usize = 1; whole(1, MOST_SEGMENTS); Fixed,
         /// Steps of a checkpoint segment: activations are kept a segment at a time and computed again to go backward; 0 keeps all steps'
-        recompute: usize = 0,
+        recompute: usize = 0; ANY; Free,
         /// recompute: how many states between segments are kept, in the best order for so many (Gruslys 2016); 0 for all
-        recompute_states: usize = 0,
+        recompute_states: usize = 0; ANY; Free,
         /// A GPU holds the rows of a window in half precision (f16), with loss scaling; weights, states and sums stay in f32
-        half: bool = false,
+        half: bool = false; ANY; Free,
     }
     "optimiser" {
         /// The rule: sgd, adagrad, rmsprop, adam or adamw
-        optimizer: OptimizerName = OptimizerName::Adam,
+        optimizer: OptimizerName = OptimizerName::Adam; ANY; Fixed,
         /// Learning rate (default: sgd 0.5, adagrad 0.05, the others 0.002)
-        lr: f64 = layers::default_lr(OptimizerName::Adam),
+        lr: f64 = layers::default_lr(OptimizerName::Adam); POSITIVE; Free,
         /// Momentum of sgd and rmsprop
-        momentum: f64 = 0.0,
+        momentum: f64 = 0.0; FRACTION; Fixed,
         /// Nesterov's momentum, sgd only
-        nesterov: bool = false,
+        nesterov: bool = false; ANY; Fixed,
         /// Weight decay: an L2 term, for adamw decoupled (default: adamw 0.01, the others 0)
-        weight_decay: f64 = layers::default_weight_decay(OptimizerName::Adam),
+        weight_decay: f64 = layers::default_weight_decay(OptimizerName::Adam); NOT_NEGATIVE; Fixed,
         /// Smoothing of rmsprop's mean square
-        alpha: f64 = 0.99,
+        alpha: f64 = 0.99; FRACTION; Fixed,
         /// Smoothing of adam's mean
-        beta1: f64 = 0.9,
+        beta1: f64 = 0.9; FRACTION; Fixed,
         /// Smoothing of adam's mean square
-        beta2: f64 = 0.999,
+        beta2: f64 = 0.999; FRACTION; Fixed,
         /// Added to the denominator (default: adagrad 1e-10, the others 1e-8)
-        eps: f64 = layers::default_eps(OptimizerName::Adam),
+        eps: f64 = layers::default_eps(OptimizerName::Adam); POSITIVE; Fixed,
         /// Update only the rows of a large embedding that were used: where exact (auto), off, or lazy: moments of others rest
-        sparse: SparseName = SparseName::Auto,
+        sparse: SparseName = SparseName::Auto; ANY; Fixed,
         /// Gradients longer than this norm, after clip-value, are scaled down to it; 0 is off
-        clip_norm: f64 = 0.0,
+        clip_norm: f64 = 0.0; NOT_NEGATIVE; Free,
         /// Every element of a gradient is cut to +- this, before clip-norm; 0 is off
-        clip_value: f64 = 0.0,
+        clip_value: f64 = 0.0; NOT_NEGATIVE; Free,
     }
     "learning rate's schedule" {
         /// The schedule: constant, decay, step, cosine or plateau
-        schedule: ScheduleName = ScheduleName::Constant,
+        schedule: ScheduleName = ScheduleName::Constant; ANY; Free,
         /// decay: the factor
-        lr_decay: f64 = 0.97,
+        lr_decay: f64 = 0.97; FACTOR; Free,
         /// decay: epochs before the first decay
-        decay_after: u64 = 10,
+        decay_after: u64 = 10; ANY; Free,
         /// decay: epochs between decays
-        decay_every: u64 = 1,
+        decay_every: u64 = 1; from(1); Free,
         /// step: steps between changes
-        step_size: u64 = 1000,
+        step_size: u64 = 1000; from(1); Free,
         /// step: the factor
-        gamma: f64 = 0.5,
+        gamma: f64 = 0.5; FACTOR; Free,
         /// cosine: steps in which the rate rises to lr
-        warmup: u64 = 0,
+        warmup: u64 = 0; ANY; Free,
         /// cosine, plateau: the lowest rate
-        lr_min: f64 = 0.0,
+        lr_min: f64 = 0.0; NOT_NEGATIVE; Free,
         /// plateau: the factor
-        plateau_factor: f64 = 0.5,
+        plateau_factor: f64 = 0.5; FACTOR; Free,
         /// plateau: evaluations without progress that are borne
-        patience: u64 = 2,
+        patience: u64 = 2; ANY; Free,
     }
     "length" {
         /// Length of the run in passes over the text (default 10 for a text of your own)
-        epochs: Option<u64> = None,
+        epochs: Option<u64> = None; whole(1, 1_000_000_000); Free,
         /// Length of the run in steps (updates)
-        steps: Option<u64> = None,
+        steps: Option<u64> = None; whole(1, 1_000_000_000_000); Free,
         /// Length of the run in minutes (default 2 for the built-in corpus)
-        minutes: Option<f64> = None,
+        minutes: Option<f64> = None; above_to(0.0, 1e6); Free,
     }
     "run" {
         /// Seed of every random number
-        seed: u64 = 1,
+        seed: u64 = 1; ANY; Fixed,
         /// Steps between samples of text; 0 is off
-        sample_every: u64 = 500,
+        sample_every: u64 = 500; ANY; Free,
         /// Steps between evaluations on the validation text; 0: at each epoch's end (default: by the text's size)
-        eval_every: Option<u64> = None,
+        eval_every: Option<u64> = None; ANY; Free,
         /// Steps between checkpoints; 0 saves at the end of each epoch
-        save_every: u64 = 500,
+        save_every: u64 = 500; ANY; Free,
         /// Checkpoints that are kept besides the best one
-        keep: usize = 3,
+        keep: usize = 3; from(1); Free,
     }
 }
 

@@ -92,7 +92,7 @@ fn presets_hold_what_they_are_named_after() {
     assert_eq!((s.clip_value, s.clip_norm), (5.0, 0.0));
     assert_eq!(
         (s.init, s.init_scale, s.forget_bias),
-        (Init::Normal, 0.01, Some(0.0))
+        (Scheme::Normal, 0.01, Some(0.0))
     );
 
     let s = of("char-rnn");
@@ -108,7 +108,7 @@ fn presets_hold_what_they_are_named_after() {
     assert_eq!((s.clip_value, s.dropout), (5.0, 0.0));
     assert_eq!(
         (s.init, s.init_scale, s.forget_bias),
-        (Init::Uniform, 0.08, Some(1.0))
+        (Scheme::Uniform, 0.08, Some(1.0))
     );
     assert_eq!(
         (s.schedule, s.lr_decay, s.decay_after, s.decay_every),
@@ -138,7 +138,7 @@ fn presets_hold_what_they_are_named_after() {
             (s.optimizer, s.lr, s.clip_norm, s.reduce),
             (OptimizerName::Sgd, 1.0, 5.0, Reduce::Row)
         );
-        assert_eq!((s.init, s.forget_bias), (Init::Uniform, Some(0.0)));
+        assert_eq!((s.init, s.forget_bias), (Scheme::Uniform, Some(0.0)));
         assert_eq!((s.embed, s.schedule), (s.hidden, ScheduleName::Decay));
     }
     assert_eq!((s.hidden, s.seq_len, s.init_scale), (200, 20, 0.1));
@@ -648,5 +648,103 @@ proptest! {
         if let Err(e) = from_flags(&[(key.name, &text)]) {
             prop_assert_eq!(e.kind, Kind::Usage);
         }
+    }
+}
+
+#[test]
+fn every_setting_has_its_range_and_its_place_in_a_resumed_run() {
+    let lines = Settings::keys()
+        .iter()
+        .map(|key| format!("{}: {:?}, {}\n", key.name, key.on_resume, key.range));
+    assert_eq!(lines.collect::<String>(), include_str!("keys.txt"));
+}
+
+#[test]
+fn what_does_not_go_together_is_refused_by_both_names() {
+    for (given, want) in [
+        (
+            "lines=true temporal-penalty=1",
+            "temporal-penalty: expected a stream, got lines",
+        ),
+        (
+            "lines=true norm-stabilizer=1",
+            "norm-stabilizer: expected a stream, got lines",
+        ),
+        (
+            "lines=true propagation-penalty=1",
+            "propagation-penalty: expected a stream, got lines",
+        ),
+        (
+            "lines=true dropout-locked=true",
+            "dropout-locked: expected a stream, got lines",
+        ),
+        (
+            "lines=true scheduled-sampling=linear",
+            "scheduled-sampling: expected a stream, got lines",
+        ),
+        (
+            "lines=true recompute=10",
+            "recompute: expected a stream, got lines",
+        ),
+        (
+            "recompute=10 norm-stabilizer=0.5",
+            "recompute: expected 0, as norm-stabilizer looks from a step at its neighbour, which may lie in another \
+             segment, got 10",
+        ),
+        (
+            "softmax=sampled accumulate=2",
+            "softmax: expected full beside accumulate, got sampled",
+        ),
+        (
+            "softmax=adaptive recompute=50",
+            "softmax: expected full beside recompute, got adaptive",
+        ),
+        (
+            "sparse=lazy accumulate=2",
+            "sparse: expected auto or off beside accumulate, got lazy",
+        ),
+        (
+            "half=true propagation-penalty=0.5",
+            "half: expected propagation-penalty 0, whose gradient does not grow with the loss, got 0.5",
+        ),
+        (
+            "dropout-input=0.1",
+            "dropout-input: expected an embedding (embed above 0), got 0.1 with embed 0",
+        ),
+        (
+            "dropout-embedding=0.1",
+            "dropout-embedding: expected an embedding (embed above 0), got 0.1 with embed 0",
+        ),
+        (
+            "skip=true layers=2",
+            "skip: expected embed above 0, which skip connections pass on, got embed 0",
+        ),
+        (
+            "softmax=adaptive tie=true embed=128",
+            "tie: expected softmax full or sampled, whose matrix of all symbols an embedding can share, got adaptive",
+        ),
+        (
+            "tie=true embed=64",
+            "tie: expected embed = hidden for tied weights, got embed 64, hidden 128",
+        ),
+        (
+            "tie=true embed=128 project=64",
+            "tie: expected embed = project for tied weights, got embed 128, project 64",
+        ),
+        (
+            "tie=true embed=128 skip=true layers=2",
+            "tie: expected no skip connections, which widen what the head reads, got skip true",
+        ),
+        (
+            "bidirectional=true",
+            "bidirectional: expected false: a model that predicts the next token must not read backward from it, got true",
+        ),
+    ] {
+        let given: Vec<(&str, &str)> = given
+            .split(' ')
+            .filter_map(|word| word.split_once('='))
+            .collect();
+        let error = from_flags(&given).unwrap_err();
+        assert_eq!(error.message, format!("--{want}"));
     }
 }

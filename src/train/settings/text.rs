@@ -1,7 +1,7 @@
 //! What settings say about the text: which vocabulary, which lines, which minibatches of them.
 
-use super::{LineOrderName, LongLinesName, Settings, Vocab};
-use crate::data::{BatchSize, Batching, LineOrder, LineRules, LongLines, Recipe, VocabKind};
+use super::{Settings, Vocab};
+use crate::data::{BatchSize, Batching, LineRules, Recipe, VocabKind};
 
 impl Settings {
     /// The vocabulary that is to be made of a text.
@@ -24,24 +24,14 @@ impl Settings {
     pub fn line_rules(&self) -> LineRules {
         LineRules {
             max: self.max_line,
-            long: match self.long_lines {
-                LongLinesName::Error => LongLines::Error,
-                LongLinesName::Cut => LongLines::Cut,
-                LongLinesName::Drop => LongLines::Drop,
-            },
+            long: self.long_lines,
         }
     }
 
     /// How minibatches of lines are made.
     pub fn batching(&self) -> Batching {
         Batching {
-            order: match self.line_order {
-                LineOrderName::Shuffle => LineOrder::Shuffle,
-                LineOrderName::Source => LineOrder::Source,
-                LineOrderName::Target => LineOrder::Target,
-                LineOrderName::SourceTarget => LineOrder::SourceTarget,
-                LineOrderName::TargetSource => LineOrder::TargetSource,
-            },
+            order: self.line_order,
             size: match self.batch_tokens {
                 0 => BatchSize::Sentences(self.batch),
                 steps => BatchSize::Tokens(steps),
