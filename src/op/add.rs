@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use super::{Cost, Matrix, Operand, Operation, Segment, area, bytes, same};
+use super::split::each;
+use super::{Cost, FlatKernel, Limits, Matrix, Operand, Operation, Segment, area, bytes, same};
 use crate::cell::real::Real;
 
 /// to = from, or to += from.
@@ -38,6 +39,22 @@ impl Add {
                 let out = &mut to[r * self.to.stride + c];
                 *out = if self.accumulate { *out + x } else { x };
             }
+        }
+    }
+}
+
+impl Add {
+    /// Its kernel.
+    pub fn kernel(&self) -> FlatKernel {
+        FlatKernel {
+            flags: vec![
+                ("ACCUMULATE", self.accumulate),
+                ("FLIP", self.flip.is_some()),
+            ],
+            sizes: vec![("BATCH", self.flip.unwrap_or(1))],
+            matrices: vec![("from", self.from), ("to", self.to)],
+            rows: self.to.rows,
+            ..FlatKernel::default()
         }
     }
 }
@@ -84,6 +101,22 @@ impl Operation for Add {
             from: self.from.band(rows.start, rows.len()),
             to: self.to.band(rows.start, rows.len()),
             ..self.clone()
+        })
+    }
+
+    fn split(&self, limits: &dyn Limits) -> Vec<Add> {
+        let rows = limits.rows(&[self.from, self.to], self.flip.unwrap_or(1));
+        each(rows, |first, count| {
+            // In reverse order the first rows come from the last ones.
+            let source = match self.flip {
+                Some(_) => self.from.rows - first - count,
+                None => first,
+            };
+            Add {
+                from: self.from.band(source, count),
+                to: self.to.band(first, count),
+                ..self.clone()
+            }
         })
     }
 

@@ -1,6 +1,6 @@
 //! The first step of every state: zero or learned after a reset, else the last step of the run before.
 
-use super::{Access, Control, Cost, Matrix, Operand, Operation, Segment, SlotId, bytes};
+use super::{Access, Control, Cost, Limits, Matrix, Operand, Operation, Segment, SlotId, bytes};
 use crate::cell::real::Real;
 
 /// `state[s, 0] = reset ? start[s] : state[s, T]`, for a slot [S, T+1, B, H]; start is 0 where nothing is learned.
@@ -92,6 +92,19 @@ impl Operation for Carry {
 
     fn sum_length(&self) -> usize {
         0
+    }
+
+    fn split(&self, limits: &dyn Limits) -> Vec<Carry> {
+        if limits.holds_slot(self.state) {
+            return vec![self.clone()];
+        }
+        let state = |state: usize| Carry {
+            first: self.first + state * (self.last + self.width),
+            states: 1,
+            start: self.start.map(|m| m.band(state, 1)),
+            ..self.clone()
+        };
+        (0..self.states).map(state).collect()
     }
 
     fn place(&mut self, _: Segment) {}

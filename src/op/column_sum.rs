@@ -1,6 +1,9 @@
 //! Sums of columns over all rows: the gradient of a bias or of a peephole.
 
-use super::{Control, Cost, Matrix, Operand, Operation, Segment, SlotId, area, bytes, same};
+use super::split::each;
+use super::{
+    Control, Cost, Limits, Matrix, Operand, Operation, Segment, SlotId, area, bytes, same,
+};
 use crate::cell::real::Real;
 
 /// into [1, N] = sums over the rows of from [R, N].
@@ -92,6 +95,14 @@ impl Operation for ColumnSum {
 
     fn sum_length(&self) -> usize {
         self.from.rows
+    }
+
+    fn split(&self, limits: &dyn Limits) -> Vec<ColumnSum> {
+        each(limits.rows(&[self.from], 1), |first, count| ColumnSum {
+            from: self.from.band(first, count),
+            accumulate: self.accumulate || first > 0,
+            ..self.clone()
+        })
     }
 
     fn place(&mut self, _: Segment) {}

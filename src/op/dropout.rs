@@ -7,8 +7,10 @@
 
 use std::ops::Range;
 
+use super::split::each;
 use super::{
-    Control, Cost, Matrix, Operand, Operation, Precision, Segment, SlotId, area, bytes, same,
+    Control, Cost, Limits, Matrix, Operand, Operation, Precision, Segment, SlotId, area, bytes,
+    same,
 };
 use crate::cell::real::Real;
 use crate::rng::threefry2x32;
@@ -149,6 +151,20 @@ impl Operation for Dropout {
 
     fn dispatch_parameters(&self) -> [usize; 2] {
         [self.at, self.stream as usize]
+    }
+
+    fn split(&self, limits: &dyn Limits) -> Vec<Dropout> {
+        let unit = match self.share {
+            Share::Steps { batch } => batch,
+            Share::Nothing | Share::Token { .. } => 1,
+        };
+        let rows = limits.rows(&[self.from, self.to], unit);
+        each(rows, |first, count| Dropout {
+            from: self.from.band(first, count),
+            to: self.to.band(first, count),
+            at: self.at + first,
+            ..self.clone()
+        })
     }
 
     fn place(&mut self, segment: Segment) {

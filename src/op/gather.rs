@@ -1,6 +1,7 @@
 //! Rows of a table by token id: an embedding, or the input projection of a one-hot input.
 
-use super::{Cost, Matrix, Operand, Operation, Segment, SlotId, area, bytes, same};
+use super::split::each;
+use super::{Cost, Limits, Matrix, Operand, Operation, Segment, SlotId, area, bytes, same};
 use crate::cell::real::Real;
 
 /// out = table at ids: `[R, D]` from `[V, D]` and `[R]`.
@@ -74,6 +75,14 @@ impl Operation for Gather {
 
     fn dispatch_parameters(&self) -> [usize; 2] {
         [self.at, 0]
+    }
+
+    fn split(&self, limits: &dyn Limits) -> Vec<Gather> {
+        each(limits.rows(&[self.out], 1), |first, count| Gather {
+            out: self.out.band(first, count),
+            at: self.at + first,
+            ..self.clone()
+        })
     }
 
     fn place(&mut self, segment: Segment) {

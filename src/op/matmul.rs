@@ -2,7 +2,9 @@
 
 use std::ops::Range;
 
-use super::{Cost, Matrix, Operand, Operation, Precision, Segment, area, bytes, same};
+mod split;
+
+use super::{Cost, Limits, Matrix, Operand, Operation, Precision, Segment, area, bytes, same};
 use crate::cell::real::Real;
 
 /// `C [M, N] = A [M, K] B [K, N] + bias [N]`.
@@ -113,6 +115,13 @@ impl Operation for MatMul {
             c: self.c.band(rows.start, rows.len()),
             ..self.clone()
         })
+    }
+
+    fn split(&self, limits: &dyn Limits) -> Vec<MatMul> {
+        let mut all = Vec::new();
+        let fits = |m: &Matrix| limits.holds(m);
+        split::products(self, &fits, limits.deepest(), limits.flops(), &mut all);
+        all
     }
 
     fn place(&mut self, _: Segment) {}

@@ -11,6 +11,7 @@ pub mod column_sum;
 pub mod concurrent;
 mod double;
 pub mod dropout;
+mod flat_kernel;
 pub mod gather;
 mod half;
 pub mod log_softmax;
@@ -35,6 +36,7 @@ pub mod softmax_gradient;
 pub mod softmax_stats;
 pub mod softmax_xent;
 pub mod sparse_update;
+pub mod split;
 mod states;
 pub mod transpose;
 mod wavefront;
@@ -45,6 +47,7 @@ pub use carry::Carry;
 pub use column_sum::ColumnSum;
 pub use concurrent::ConcurrentScans;
 pub use dropout::Dropout;
+pub use flat_kernel::FlatKernel;
 pub use gather::Gather;
 pub use log_softmax::LogSoftmax;
 pub use loss_scale::LossScale;
@@ -68,6 +71,7 @@ pub use softmax_gradient::SoftmaxGradient;
 pub use softmax_stats::SoftmaxStats;
 pub use softmax_xent::SoftmaxXent;
 pub use sparse_update::SparseUpdate;
+pub use split::Limits;
 pub use states::StateLayout;
 pub use transpose::Transpose;
 pub use zero::Zero;
@@ -142,6 +146,12 @@ pub trait Operation: Clone {
 
     /// The longest chain of sums behind one element of its result, from which a tolerance follows; 0 where it copies.
     fn sum_length(&self) -> usize;
+
+    /// The operations that do the same, each with matrices that kernels can be given as far as a cut can bring that about. An
+    /// operation that says nothing is never cut.
+    fn split(&self, _: &dyn Limits) -> Vec<Self> {
+        vec![self.clone()]
+    }
 
     /// Moves it to a segment of a minibatch.
     fn place(&mut self, segment: Segment);
@@ -245,6 +255,11 @@ macro_rules! ops {
             /// See [`Operation::dispatch_parameters`].
             pub fn dispatch_parameters(&self) -> [usize; 2] {
                 match self { $(Op::$variant(op) => op.dispatch_parameters()),+ }
+            }
+
+            /// See [`Operation::split`].
+            pub fn split(&self, limits: &dyn Limits) -> Vec<Op> {
+                match self { $(Op::$variant(op) => op.split(limits).into_iter().map(Op::$variant).collect()),+ }
             }
 
             /// See [`Operation::scans`].

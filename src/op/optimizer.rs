@@ -1,6 +1,7 @@
 //! Clipping and the optimisers, over the flat arenas. A step whose report is not finite changes nothing.
 
-use super::{Cost, Hyper, Matrix, Operand, Operation, Report, Segment, SlotId, bytes};
+use super::split::each;
+use super::{Cost, Hyper, Limits, Matrix, Operand, Operation, Report, Segment, SlotId, bytes};
 use crate::cell::real::Real;
 
 /// An update rule. Names and defaults of the hyper-parameters are PyTorch's.
@@ -267,6 +268,18 @@ impl Operation for Optimizer {
 
     fn sum_length(&self) -> usize {
         16
+    }
+
+    fn split(&self, limits: &dyn Limits) -> Vec<Optimizer> {
+        each(limits.columns(&self.parameters, 64), |first, count| {
+            let columns = |m: &Matrix| m.columns(first, count);
+            Optimizer {
+                parameters: columns(&self.parameters),
+                gradients: columns(&self.gradients),
+                arenas: self.arenas.iter().map(columns).collect(),
+                ..self.clone()
+            }
+        })
     }
 
     fn place(&mut self, _: Segment) {}

@@ -1,6 +1,7 @@
 //! Zeroes a matrix: the adjoints that no later step has sent yet.
 
-use super::{Cost, Matrix, Operand, Operation, Segment, area, bytes};
+use super::split::each;
+use super::{Cost, FlatKernel, Limits, Matrix, Operand, Operation, Segment, area, bytes};
 
 /// to = 0.
 #[derive(Clone, Debug)]
@@ -9,6 +10,17 @@ pub struct Zero {
     pub name: String,
     /// What is zeroed.
     pub to: Matrix,
+}
+
+impl Zero {
+    /// Its kernel.
+    pub fn kernel(&self) -> FlatKernel {
+        FlatKernel {
+            matrices: vec![("to", self.to)],
+            rows: self.to.rows,
+            ..FlatKernel::default()
+        }
+    }
 }
 
 impl Operation for Zero {
@@ -39,6 +51,16 @@ impl Operation for Zero {
 
     fn sum_length(&self) -> usize {
         0
+    }
+
+    fn split(&self, limits: &dyn Limits) -> Vec<Zero> {
+        let of = |to| Zero { to, ..self.clone() };
+        if self.to.rows == 1 {
+            let columns = limits.columns(&self.to, 64);
+            return each(columns, |first, count| of(self.to.columns(first, count)));
+        }
+        let rows = limits.rows(&[self.to], 1);
+        each(rows, |first, count| of(self.to.band(first, count)))
     }
 
     fn place(&mut self, _: Segment) {}

@@ -7,7 +7,7 @@
 
 use super::device::Device;
 use super::quirk;
-use crate::op::{Matrix, Plan, SlotId};
+use crate::op::{Limits, Matrix, Plan, SlotId};
 
 /// How a slot is bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -135,6 +135,40 @@ impl BindingLimits {
         let fit = self.within(plan, m.slot);
         let most = fit.binding.saturating_sub(fit.align) / unit * unit;
         cut(m.cols, most.max(unit))
+    }
+}
+
+/// The same for the operations of a plan.
+pub(super) struct SplitLimits<'a> {
+    pub plan: &'a Plan,
+    pub fit: BindingLimits,
+    /// The longest sum of a product.
+    pub deepest: usize,
+}
+
+impl Limits for SplitLimits<'_> {
+    fn holds(&self, matrix: &Matrix) -> bool {
+        self.fit.holds(self.plan, matrix)
+    }
+
+    fn holds_slot(&self, slot: SlotId) -> bool {
+        self.plan.slot(slot).len() <= self.fit.within(self.plan, slot).binding
+    }
+
+    fn columns(&self, row: &Matrix, unit: usize) -> Vec<(usize, usize)> {
+        self.fit.parts(self.plan, row, unit)
+    }
+
+    fn rows(&self, matrices: &[Matrix], unit: usize) -> Vec<(usize, usize)> {
+        self.fit.common_bands(self.plan, matrices, unit)
+    }
+
+    fn deepest(&self) -> usize {
+        self.deepest
+    }
+
+    fn flops(&self) -> f64 {
+        self.fit.flops
     }
 }
 

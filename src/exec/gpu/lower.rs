@@ -1,15 +1,17 @@
 //! From an operation of the plan to its kernels and the order in which they are dispatched.
 
-use super::binding_range::{BindingLimits, BindingRanges};
+use super::binding_range::{BindingLimits, BindingRanges, SplitLimits};
 use super::concurrent::merged;
 use super::kernel::{DispatchParameters, KernelSource};
+use super::operation::shader;
 use super::ranges::Ranges;
 use super::scan::Loop;
-use super::split::split;
 use super::template::Template;
 use super::tile::Tile;
 use super::{matmul, operation, scan};
-use crate::op::{ConcurrentScans, Direction, Matrix, Op, Operation, Plan, Scan, Scatter};
+use crate::op::{
+    ConcurrentScans, Direction, FlatKernel, Matrix, Op, Operation, Plan, Scan, Scatter,
+};
 use crate::{Error, Result};
 
 /// In place of one of an operation's costs: all of them.
@@ -271,7 +273,11 @@ fn drafted<'a>(
     let made = |small| {
         let mut bindings = BindingRanges::new(plan, fit, small);
         let (mut parts, mut parameters, mut templates) = (Vec::new(), Vec::new(), Vec::new());
-        for mut piece in split(op, plan, fit, tile) {
+        for mut piece in op.split(&SplitLimits {
+            plan,
+            fit,
+            deepest: tile.deepest(),
+        }) {
             let of_piece = piece.dispatch_parameters().map(|n| n as u32);
             for (part, template) in piece_kernels(&mut piece, tile, &mut bindings, time)? {
                 templates.push(template);
@@ -347,10 +353,13 @@ fn placed_kernels(
     time: Option<&Loop>,
     first: Option<usize>,
 ) -> Result<Vec<(usize, Template)>> {
+    let plain = |template: Template, name: &str, kernel: &FlatKernel| {
+        vec![operation::plain(template, name, kernel, tile)]
+    };
     let kernels = match op {
         Op::Carry(op) => vec![operation::carry(op, tile, bindings)],
-        Op::Zero(op) => vec![operation::zero(op, tile)],
-        Op::Add(op) => vec![operation::add(op, tile)],
+        Op::Zero(op) => plain(shader!("zero"), &op.name, &op.kernel()),
+        Op::Add(op) => plain(shader!("add"), &op.name, &op.kernel()),
         Op::Gather(op) => vec![operation::gather(op, tile, first)],
         Op::MatMul(op) => vec![matmul::kernel(op, tile)],
         Op::Transpose(op) => vec![operation::transpose(op, tile)],

@@ -30,7 +30,6 @@ mod readback;
 mod run;
 mod scan;
 mod source;
-mod split;
 mod stamps;
 mod template;
 mod tile;

@@ -7,31 +7,39 @@ use crate::op::dropout::Share;
 use crate::op::loss_scale::Phase;
 use crate::op::penalty::Form;
 use crate::op::{
-    Add, Carry, ColumnSum, Dropout, Gather, LogSoftmax, LossScale, Matrix, Norm, Optimizer,
+    Carry, ColumnSum, Dropout, FlatKernel, Gather, LogSoftmax, LossScale, Matrix, Norm, Optimizer,
     Penalty, Propagation, Rule, SampledScores, Scatter, SoftmaxGradient, SoftmaxStats, SoftmaxXent,
-    SparseUpdate, Transpose, Zero,
+    SparseUpdate, Transpose,
 };
 
+/// The template of a shader.
 macro_rules! shader {
     ($name:literal) => {
         Template::new(include_str!(concat!("../../../shaders/", $name, ".wgsl")))
     };
 }
 
+pub(super) use shader;
+
 /// Whether all of these can be taken four elements at a time, and the matrices in units of that.
-fn fours<const N: usize>(tile: &Tile, matrices: [Matrix; N]) -> (&'static str, [Matrix; N]) {
+fn in_fours(tile: &Tile, matrices: Vec<Matrix>) -> (&'static str, Vec<Matrix>) {
     let whole = |m: &Matrix| aligned(m) && m.cols.is_multiple_of(ELEMENT);
-    if tile.vector && matrices.iter().all(whole) {
-        let quarter = |m: Matrix| Matrix {
-            offset: m.offset / ELEMENT,
-            cols: m.cols / ELEMENT,
-            stride: m.stride / ELEMENT,
-            ..m
-        };
-        (FOUR, matrices.map(quarter))
-    } else {
-        (ONE, matrices)
+    if !tile.vector || !matrices.iter().all(whole) {
+        return (ONE, matrices);
     }
+    let quarter = |m: Matrix| Matrix {
+        offset: m.offset / ELEMENT,
+        cols: m.cols / ELEMENT,
+        stride: m.stride / ELEMENT,
+        ..m
+    };
+    (FOUR, matrices.into_iter().map(quarter).collect())
+}
+
+/// The same of so many.
+fn fours<const N: usize>(tile: &Tile, matrices: [Matrix; N]) -> (&'static str, [Matrix; N]) {
+    let (v, all) = in_fours(tile, matrices.to_vec());
+    (v, std::array::from_fn(|n| all[n]))
 }
 
 fn flat(template: Template, tile: &Tile, name: &str, threads: usize) -> Template {
@@ -85,22 +93,24 @@ pub(super) fn carry(op: &Carry, tile: &Tile, ranges: &mut BindingRanges) -> Temp
     flat(template, tile, &op.name, op.states * width)
 }
 
-pub(super) fn zero(op: &Zero, tile: &Tile) -> Template {
-    let (v, [to]) = fours(tile, [op.to]);
-    let template = shader!("zero").units(v).matrix("to", &to);
-    flat(template, tile, &op.name, to.rows * to.cols)
-}
-
-pub(super) fn add(op: &Add, tile: &Tile) -> Template {
-    let (v, [from, to]) = fours(tile, [op.from, op.to]);
-    let template = shader!("add")
-        .units(v)
-        .flag("ACCUMULATE", op.accumulate)
-        .flag("FLIP", op.flip.is_some())
-        .size("BATCH", op.flip.unwrap_or(1))
-        .matrix("from", &from)
-        .matrix("to", &to);
-    flat(template, tile, &op.name, to.rows * to.cols)
+/// A plain kernel, as its operation describes it.
+pub(super) fn plain(template: Template, op: &str, kernel: &FlatKernel, tile: &Tile) -> Template {
+    let (v, matrices) = in_fours(tile, kernel.matrices.iter().map(|m| m.1).collect());
+    let mut template = template.units(v);
+    for (name, value) in &kernel.flags {
+        template = template.flag(name, *value);
+    }
+    for (name, value) in &kernel.sizes {
+        template = template.size(name, *value);
+    }
+    for (name, slot) in &kernel.buffers {
+        template = template.buffer(name, *slot);
+    }
+    for ((name, _), matrix) in kernel.matrices.iter().zip(&matrices) {
+        template = template.matrix(name, matrix);
+    }
+    let cols = matrices.first().map_or(1, |m| m.cols);
+    flat(template, tile, op, kernel.rows * cols)
 }
 
 /// With `first`, for a part of the table that starts at this row: the rows of other tokens are left to other kernels.

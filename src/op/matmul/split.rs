@@ -1,136 +1,7 @@
-//! How an operation is split where its matrices are larger than a binding, or where a dispatch of it would take too long.
+//! Products in parts, along whichever axis helps.
 
-use super::binding_range::BindingLimits;
-use super::tile::Tile;
-use crate::op::dropout::Share;
-use crate::op::{
-    Add, Carry, ColumnSum, Dropout, Gather, MatMul, Matrix, Op, Optimizer, Plan, Zero,
-};
-
-/// The operations that do the same, each with matrices that bindings can hold as far as a cut can bring that about.
-pub(super) fn split(op: &Op, plan: &Plan, fit: BindingLimits, tile: &Tile) -> Vec<Op> {
-    match op {
-        Op::MatMul(op) => {
-            let mut all = Vec::new();
-            let fits = |m: &Matrix| fit.holds(plan, m);
-            products(op, &fits, tile.deepest(), fit.flops, &mut all);
-            all.into_iter().map(Op::MatMul).collect()
-        }
-        Op::Optimizer(op) => {
-            let parts = fit.parts(plan, &op.parameters, 64);
-            let part = |(first, count): (usize, usize)| {
-                Op::Optimizer(Optimizer {
-                    parameters: op.parameters.columns(first, count),
-                    gradients: op.gradients.columns(first, count),
-                    arenas: { op.arenas.iter() }
-                        .map(|a| a.columns(first, count))
-                        .collect(),
-                    ..op.clone()
-                })
-            };
-            match parts.len() {
-                0 | 1 => vec![Op::Optimizer(op.clone())],
-                _ => parts.into_iter().map(part).collect(),
-            }
-        }
-        Op::Zero(op) => match fit.parts(plan, &op.to, 64) {
-            columns if op.to.rows == 1 && columns.len() > 1 => { columns.into_iter() }
-                .map(|(first, count)| {
-                    let to = op.to.columns(first, count);
-                    Op::Zero(Zero { to, ..op.clone() })
-                })
-                .collect(),
-            _ => banded(fit.common_bands(plan, &[op.to], 1), |first, count| {
-                let to = op.to.band(first, count);
-                Op::Zero(Zero { to, ..op.clone() })
-            }),
-        },
-        Op::Add(op) => {
-            let unit = op.flip.unwrap_or(1);
-            banded(
-                fit.common_bands(plan, &[op.from, op.to], unit),
-                |first, count| {
-                    // In reverse order the first rows come from the last ones.
-                    let source = match op.flip {
-                        Some(_) => op.from.rows - first - count,
-                        None => first,
-                    };
-                    Op::Add(Add {
-                        from: op.from.band(source, count),
-                        to: op.to.band(first, count),
-                        ..op.clone()
-                    })
-                },
-            )
-        }
-        Op::Gather(op) => banded(fit.common_bands(plan, &[op.out], 1), |first, count| {
-            Op::Gather(Gather {
-                out: op.out.band(first, count),
-                at: op.at + first,
-                ..op.clone()
-            })
-        }),
-        Op::Dropout(op) => {
-            let unit = match op.share {
-                Share::Steps { batch } => batch,
-                _ => 1,
-            };
-            banded(
-                fit.common_bands(plan, &[op.from, op.to], unit),
-                |first, count| {
-                    Op::Dropout(Dropout {
-                        from: op.from.band(first, count),
-                        to: op.to.band(first, count),
-                        at: op.at + first,
-                        ..op.clone()
-                    })
-                },
-            )
-        }
-        Op::ColumnSum(op) => banded(fit.common_bands(plan, &[op.from], 1), |first, count| {
-            Op::ColumnSum(ColumnSum {
-                from: op.from.band(first, count),
-                accumulate: op.accumulate || first > 0,
-                ..op.clone()
-            })
-        }),
-        Op::Carry(op) => match fit.within(plan, op.state).binding {
-            binding if plan.slot(op.state).len() > binding => (0..op.states)
-                .map(|state| {
-                    Op::Carry(Carry {
-                        first: op.first + state * (op.last + op.width),
-                        states: 1,
-                        start: op.start.map(|m| m.band(state, 1)),
-                        ..op.clone()
-                    })
-                })
-                .collect(),
-            _ => vec![Op::Carry(op.clone())],
-        },
-        // A scatter and an update of rows are split by their kernels, a scan has ranges, and a norm's sums are cut anyway; the
-        // rest must fit.
-        Op::Scatter(_)
-        | Op::SparseUpdate(_)
-        | Op::Scan(_)
-        | Op::ConcurrentScans(_)
-        | Op::Norm(_)
-        | Op::Transpose(_)
-        | Op::SoftmaxXent(_)
-        | Op::SoftmaxStats(_)
-        | Op::SoftmaxGradient(_)
-        | Op::LogSoftmax(_)
-        | Op::SampledScores(_)
-        | Op::Penalty(_)
-        | Op::Propagation(_)
-        | Op::LossScale(_) => vec![op.clone()],
-    }
-}
-
-/// An operation on bands of rows, first and count of each.
-fn banded(bands: Vec<(usize, usize)>, of: impl Fn(usize, usize) -> Op) -> Vec<Op> {
-    let bands = bands.into_iter();
-    bands.map(|(first, count)| of(first, count)).collect()
-}
+use super::super::Matrix;
+use super::MatMul;
 
 /// An axis of a product.
 #[derive(Clone, Copy, PartialEq)]
@@ -142,7 +13,7 @@ enum SplitAxis {
 
 /// Cuts a product in halves until its matrices fit and it is no longer than `flops`, or until there is nothing left to
 /// cut. To be shorter, only rows and columns are cut: no sum is made in another order.
-fn products(
+pub(super) fn products(
     op: &MatMul,
     fits: &dyn Fn(&Matrix) -> bool,
     deepest: usize,
@@ -302,7 +173,7 @@ mod tests {
         let cost = |(m, k, n): (usize, usize, usize)| 2.0 * (m * k * n) as f64;
         let mut all = Vec::new();
         products(&op, &|_| true, 1000, 2e6, &mut all);
-        assert!(all.len() >= 8, "{} pieces", all.len());
+        assert!(all.len() >= 8, "{} parts", all.len());
         assert_eq!(
             all.iter().map(|p| cost(p.dims())).sum::<f64>(),
             cost((m, k, n))
