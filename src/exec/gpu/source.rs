@@ -77,7 +77,7 @@ mod tests {
     fn ten_slots() -> Plan {
         let mut plan = Plan::default();
         for n in 0..10 {
-            plan.add(&format!("slot{n}"), &[8], Role::Activation);
+            plan.add(format!("slot{n}"), &[8], Role::Activation);
         }
         plan
     }
