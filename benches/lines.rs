@@ -11,9 +11,9 @@ use std::time::Instant;
 use clap::Parser;
 use pollster::block_on;
 use wgrnn::cell::library;
-use wgrnn::data::{Batching, Dataset, LineRules, TextSource};
+use wgrnn::data::{Batching, Dataset, LineOrder, LineRules, TextSource};
 use wgrnn::exec::Device;
-use wgrnn::train::settings::{LineOrderName, Vocab};
+use wgrnn::train::settings::Vocab;
 use wgrnn::train::{Event, Job, Length, Settings, Trainer, spec};
 use wgrnn::{Error, Result};
 
@@ -104,23 +104,23 @@ fn strategies(base: &Settings, mean: usize, only: &[String]) -> Vec<(String, Set
         (name, settings)
     };
     let orders = [
-        LineOrderName::Shuffle,
-        LineOrderName::Source,
-        LineOrderName::Target,
-        LineOrderName::SourceTarget,
-        LineOrderName::TargetSource,
+        LineOrder::Shuffle,
+        LineOrder::Source,
+        LineOrder::Target,
+        LineOrder::SourceTarget,
+        LineOrder::TargetSource,
     ];
     let mut all = vec![
         with("shuffle, padded".into(), &|s| {
-            (s.line_order, s.pad) = (LineOrderName::Shuffle, true);
+            (s.line_order, s.pad) = (LineOrder::Shuffle, true);
         }),
         with("source, padded".into(), &|s| {
-            (s.line_order, s.pad) = (LineOrderName::Source, true);
+            (s.line_order, s.pad) = (LineOrder::Source, true);
         }),
     ];
     all.extend(orders.map(|order| with(order.to_string(), &|s| s.line_order = order)));
     all.push(with("source, buckets of 20".into(), &|s| {
-        (s.line_order, s.bucket) = (LineOrderName::Source, 20);
+        (s.line_order, s.bucket) = (LineOrder::Source, 20);
     }));
     // Minibatches of an update, and steps of each.
     for together in [1, 2, 4] {
@@ -130,7 +130,7 @@ fn strategies(base: &Settings, mean: usize, only: &[String]) -> Vec<(String, Set
             _ => format!("source, {together} x {steps} tokens"),
         };
         all.push(with(name, &|s| {
-            (s.line_order, s.batch_tokens, s.accumulate) = (LineOrderName::Source, steps, together);
+            (s.line_order, s.batch_tokens, s.accumulate) = (LineOrder::Source, steps, together);
         }));
     }
     all.retain(|(name, _)| only.is_empty() || only.iter().any(|part| name.contains(part)));
