@@ -166,7 +166,7 @@ fn out_of_memory_names_a_batch_that_fits() {
         let args = format!(
             "train a.txt --hidden 8 --seq-len 5 --steps 2 --device gpu -q --batch {batch} --out {out}"
         );
-        injected(&sandbox, &args, "memory=60000")
+        injected(&sandbox, &args, "memory=40000")
     };
     let done = train("40", "large");
     assert_eq!(done.code, 5, "{}", done.err);

@@ -6,6 +6,8 @@
 //! tests/dawn puts the same files before a second compiler, by hand.
 
 mod barriers;
+#[path = "common/steps.rs"]
+mod steps;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -57,6 +59,7 @@ fn everything(rule: Rule) -> Vec<Plan> {
     plans.push(packed());
     plans.extend(large_vocabulary(rule));
     plans.push(halved(rule));
+    plans.push(steps::plan(Some(9), 8));
     plans
 }
 

@@ -38,6 +38,7 @@ pub mod softmax_xent;
 pub mod sparse_update;
 pub mod split;
 mod states;
+pub mod steps;
 pub mod transpose;
 mod wavefront;
 pub mod zero;
@@ -73,6 +74,7 @@ pub use softmax_xent::SoftmaxXent;
 pub use sparse_update::SparseUpdate;
 pub use split::Limits;
 pub use states::StateLayout;
+pub use steps::Steps;
 pub use transpose::Transpose;
 pub use zero::Zero;
 
@@ -287,6 +289,7 @@ ops! {
     SampledScores: "Corrects the scores of sampled candidates.",
     ColumnSum: "Sums of columns: the gradient of a bias.",
     Scatter: "Sums rows by token id: the gradient of a table.",
+    Steps: "Sums a sequence's own steps, or hands its row to each of them.",
     Penalty: "A penalty on activations, with its gradient.",
     Propagation: "The penalty on how the gradient's length changes from step to step, with its derivative.",
     Norm: "The gradient's norm and whether all is finite.",

@@ -93,6 +93,12 @@ impl<F: Real> Cpu<F> {
                 let ids = &this.words[op.ids.0][op.at..];
                 op.plain(ids, this.part(op.table), &mut out[op.out.offset..]);
             }),
+            Op::Steps(op) => self.with(op.into().slot, |this, into| {
+                let starts = op
+                    .packed
+                    .map_or(&[][..], |p| &this.words[p.counts.0][p.first..]);
+                op.plain(starts, this.part(op.from()), &mut into[op.into().offset..]);
+            }),
             Op::MatMul(op) => self.with(op.c.slot, |this, c| {
                 let mut room = this.room.take().unwrap_or_else(Room::new);
                 let (a, b) = (this.part(op.a), this.part(op.b));

@@ -359,6 +359,7 @@ fn placed_kernels(
     let kernels = match op {
         Op::Carry(op) => vec![operation::carry(op, tile, bindings)],
         Op::Zero(op) => plain(shader!("zero"), &op.name, &op.kernel()),
+        Op::Steps(op) => plain(shader!("steps"), &op.name, &op.kernel()),
         Op::Add(op) => plain(shader!("add"), &op.name, &op.kernel()),
         Op::Gather(op) => vec![operation::gather(op, tile, first)],
         Op::MatMul(op) => vec![matmul::kernel(op, tile)],
