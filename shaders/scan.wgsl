@@ -4,15 +4,15 @@
 // begin at row step.y, the masks' streams at step.z. V is a unit or four neighbouring ones, UNITS how many V make H. A
 // thread keeps ROWS rows times COLUMNS V of every sum in registers; threads run along the units first, so that neighbours
 // read neighbouring weights. Rows and units beyond the edge repeat the last one and store nothing. Layouts, in V:
-//   state [S, T+1, B, UNITS]; kept [T, B, K, UNITS]; delta [T+1, B, D, UNITS]; work [planes, B, UNITS]
+//   state [S, T+1, B, UNITS]; saved [T, B, K, UNITS]; delta [T+1, B, D, UNITS]; scratch [planes, B, UNITS]
 // Where PACKED, a step has the rows that still run, and ALL rows in place of T * B: see src/op/scan.rs. Where buffers hold
 // a range of the rows of all steps, it begins with row step.w; where PARTED, a thread makes only those of this step's rows
 // that are among the OWNED ones from there on: see src/exec/gpu/ranges.rs.
 // Buffers, each bound only where the stage uses it:
 // $state#: array<V>, of a state by its number
-// $kept: array<V>
+// $saved: array<V>
 // $delta: array<V>
-// $work: array<V>
+// $scratch: array<V>
 // $projection: array<V>, rows of the input's product by position, or by token id where it is a table
 // $ids: array<u32>, token ids [T, B]
 // $input: array<V>, the input itself

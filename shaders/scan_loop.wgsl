@@ -4,9 +4,9 @@
 // one another. Everything else is as in shaders/scan.wgsl, but that nothing is PACKED.
 // Buffers, each bound only where the stage uses it:
 // $state#: array<V>, of a state by its number
-// $kept: array<V>
+// $saved: array<V>
 // $delta: array<V>
-// $work: array<V>
+// $scratch: array<V>
 // $projection: array<V>, rows of the input's product by position, or by token id where it is a table
 // $ids: array<u32>, token ids [T, B]
 // $input: array<V>, the input itself

@@ -102,12 +102,13 @@
 //!
 //! # How to add an operation
 //!
-//! A file in `src/op` (its struct, its plain code, and [`op::Operation`]: above all the one list of its
-//! [operands](op::Operand), from which what it reads, writes, counts, holds in half precision and can accumulate follow), a
-//! shader of the same name, a line in the list of `src/op/mod.rs`, and a line in each dispatch: `src/exec/cpu/execute.rs`,
-//! and `src/exec/gpu/lower.rs` and `split.rs` with the kernel's constants in `operation.rs`. What is forgotten of these does
-//! not compile; a kernel that binds what the list does not name is refused when it is made, and `tests/wgsl.rs` wants a snapshot
-//! of every kind.
+//! A file in `src/op`: its struct, its plain code, and [`op::Operation`], above all the one list of its
+//! [operands](op::Operand), from which follows what it reads, writes, counts, holds in half precision and can accumulate;
+//! how it is cut where a binding cannot hold it ([`op::Operation::split`]); for a plain kernel its constants
+//! ([`op::FlatKernel`]). A shader of the same name, a line in the list of `src/op/mod.rs`, and a line in each executor's
+//! dispatch: `src/exec/cpu/execute.rs` and `src/exec/gpu/lower.rs`. What is forgotten of these does not compile; a kernel that
+//! binds what the list does not name is refused when it is made, and `tests/wgsl.rs` wants a plan and a snapshot of every
+//! kind. `src/op/steps.rs` is a small one to start from.
 //!
 //! # How to add a layer
 //!
@@ -119,9 +120,9 @@
 //!
 //! # How to add a setting
 //!
-//! A line in the list of `src/train/settings/mod.rs`: its type, its default, and in its comment the help. File, flag, errors
-//! and `--help` follow. Its range stands in `settings/check.rs`, whether a resumed run may change it in `src/cli/resume.rs`,
-//! what it means in `src/train/build.rs`.
+//! A line in the list of `src/train/settings/mod.rs`: its type, its default, its range, what a resumed run may do with it,
+//! and in its comment the help. File, flag, errors and `--help` follow. What it does not go together with is a row in
+//! `src/model/exclusions.rs`, what it means stands in `src/train/build.rs`.
 #![warn(missing_docs)]
 
 pub mod cell;

@@ -140,8 +140,8 @@ fn rows_of_a_window_are_f16_and_nothing_else_is() {
     let want = [
         "d.head.input",
         "d.input.l1",
-        "kept.l0",
-        "kept.l1",
+        "saved.l0",
+        "saved.l1",
         "out.head",
     ];
     assert_eq!(names, want);
@@ -218,7 +218,7 @@ fn what_f16_cannot_hold_is_rounded() {
     });
     half.run();
     wide.run();
-    for name in ["kept.l0", "out.head"] {
+    for name in ["saved.l0", "out.head"] {
         let (got, want) = (half.slot(name), wide.slot(name));
         let rounded = |x: &f32| half::f16::from_f32(*x).to_f32() == *x;
         assert!(got.iter().all(rounded), "{name}: not f16");

@@ -34,7 +34,7 @@ fn tiles(device: &Device) -> [Tile; 2] {
 
 /// Whether a scan has rows of all steps there.
 fn of_scans(name: &str) -> bool {
-    ["state.", "kept.", "delta."]
+    ["state.", "saved.", "delta."]
         .iter()
         .any(|of| name.starts_with(of))
 }
@@ -70,7 +70,7 @@ fn results(
         let batch = Batch::new(plan, seed, reset || plan.packing().is_some());
         block_on(gpu.run(&batch.inputs())).unwrap();
         for (n, slot) in plan.slots.iter().enumerate() {
-            if of_scans(&slot.name) || slot.name.starts_with("work.") {
+            if of_scans(&slot.name) || slot.name.starts_with("scratch.") {
                 rows.push(block_on(gpu.read_as::<f64>(wgrnn::op::SlotId(n))).unwrap());
             }
         }

@@ -292,10 +292,10 @@ impl<F: Number> Twins<F> {
                     ..state
                 });
             }
-            if let Some(kept) = op.kept.filter(|_| !op.over_projection()) {
-                let kept = self.plan.matrix(kept);
+            if let Some(saved) = op.saved.filter(|_| !op.over_projection()) {
+                let kept = self.plan.matrix(saved);
                 self.nan(Matrix {
-                    rows: rows * op.kept_values(),
+                    rows: rows * op.saved_values(),
                     ..kept
                 });
             }

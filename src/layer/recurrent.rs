@@ -177,11 +177,11 @@ impl Recurrent {
 }
 
 /// The slot of what a scan's stages hand on and of its states' adjoints.
-fn work_slot(builder: &mut Builder, label: &str, scan: &Scan) -> SlotId {
-    let shape = [scan.work_rows(), scan.hidden];
+fn scratch_slot(builder: &mut Builder, label: &str, scan: &Scan) -> SlotId {
+    let shape = [scan.scratch_rows(), scan.hidden];
     builder
         .plan
-        .add(format!("work.{label}"), &shape, Role::Activation)
+        .add(format!("scratch.{label}"), &shape, Role::Activation)
 }
 
 impl Recurrent {
@@ -218,7 +218,7 @@ impl Recurrent {
     }
 
     /// Values of a step that are kept for the backward pass, or for a later stage.
-    fn kept_values(&self) -> usize {
+    fn saved_values(&self) -> usize {
         self.compiled.saved + self.cell.made()
     }
 
@@ -250,7 +250,7 @@ impl Recurrent {
                 hidden: h,
             });
         }
-        let values = self.kept_values();
+        let values = self.saved_values();
         // One step more where the deltas come to lie there too.
         let more = usize::from(self.in_place(builder, axis));
         let shape = if packed {
@@ -258,11 +258,11 @@ impl Recurrent {
         } else {
             [t + more, b, values, h]
         };
-        let kept = (values > 0).then(|| {
-            let name = format!("kept.{label}");
+        let saved = (values > 0).then(|| {
+            let name = format!("saved.{label}");
             builder.plan.add(name, &shape, Role::Activation)
         });
-        (slot, kept)
+        (slot, saved)
     }
 
     /// Writes the layer: the output rows [T * B, H].
@@ -289,9 +289,9 @@ impl Recurrent {
         } else {
             None
         };
-        let (state, kept) = self.slots(builder, axis);
-        let place = kept.filter(|_| self.over_projection(builder)).map(|slot| {
-            let stride = self.kept_values() * h;
+        let (state, saved) = self.slots(builder, axis);
+        let place = saved.filter(|_| self.over_projection(builder)).map(|slot| {
+            let stride = self.saved_values() * h;
             Matrix {
                 slot,
                 offset: 0,
@@ -342,14 +342,14 @@ impl Recurrent {
             control: builder.control,
             streams: self.cell.masks.iter().map(|_| builder.stream()).collect(),
             state,
-            kept,
+            saved,
             upstream: None,
             delta: None,
-            work: None,
+            scratch: None,
             initial: false,
         };
         if self.compiled.forward_scratch > 0 {
-            scan.work = Some(work_slot(builder, &label, &scan));
+            scan.scratch = Some(scratch_slot(builder, &label, &scan));
         }
         builder.push(Op::Scan(scan.clone()));
         let mut output = Matrix {

@@ -173,11 +173,11 @@ fn classes(plan: &Plan, ops: &[Op], backward: usize) -> Vec<Class> {
     let scans = ops.iter().flat_map(Op::scans);
     let works: HashSet<SlotId> = scans
         .filter(through_time)
-        .filter_map(|scan| scan.work)
+        .filter_map(|scan| scan.scratch)
         .collect();
     let slots = |matrices: Vec<Matrix>| matrices.into_iter().map(|m| m.slot);
     let class = |(op, constant): (&Op, bool)| {
-        // Adjoints come first in a work slot; the totals at its end are every segment's own.
+        // Adjoints come first in a scratch slot; the totals at its end are every segment's own.
         let adjoints = |zero: &Zero| works.contains(&zero.to.slot) && zero.to.offset == 0;
         let backward = |scan: &Scan| scan.direction == Direction::Backward && through_time(&scan);
         // What is made of gradients, unlike what adds to them.

@@ -52,10 +52,10 @@ pub struct Packed {
     pub first: usize,
 }
 
-/// A recurrent layer's steps. Slots: state [S, T+1, B, H]; kept [T, B, K, H], the saved values, then the made ones;
-/// delta [T+1, B, D, H]; work [S + scratch + S, B, H], the carried adjoints, scratch, the initial states' gradients, and
+/// A recurrent layer's steps. Slots: state [S, T+1, B, H]; saved [T, B, K, H], the saved values, then the made ones;
+/// delta [T+1, B, D, H]; scratch [S + scratch + S, B, H], the carried adjoints, scratch, the initial states' gradients, and
 /// behind them [B, N, H], the totals of vectors' adjoints.
-/// Delta may be kept's slot, which then has T+1 steps too: see [`Scan::in_place`]. The input projection may lie in kept's
+/// Delta may be saved's slot, which then has T+1 steps too: see [`Scan::in_place`]. The input projection may lie in saved's
 /// slot as well, at the beginning of each row: see [`Scan::over_projection`].
 /// Packed, R rows stand in place of [T, B], and [B + R] or [R + B] in place of [T+1, B].
 #[derive(Clone, Debug)]
@@ -100,20 +100,20 @@ pub struct Scan {
     /// The states.
     pub state: SlotId,
     /// What the forward pass keeps; absent when it keeps nothing.
-    pub kept: Option<SlotId>,
+    pub saved: Option<SlotId>,
     /// The gradient with respect to the output [T * B, H] (backward).
     pub upstream: Option<Matrix>,
     /// The deltas (backward).
     pub delta: Option<SlotId>,
     /// Carried adjoints, scratch and initial gradients (backward).
-    pub work: Option<SlotId>,
+    pub scratch: Option<SlotId>,
     /// Whether the gradients with respect to the initial states are made after the last step (backward).
     pub initial: bool,
 }
 
 /// The contents of a scan's slots, for code that runs it. Parts that a direction does not use are empty.
 pub struct Slices<'a, F> {
-    /// The input projection's rows or table, from the matrix's first element on; empty where its slot is kept's.
+    /// The input projection's rows or table, from the matrix's first element on; empty where its slot is saved's.
     pub input_projection: &'a [F],
     /// The token ids from the scan's first position on.
     pub ids: &'a [u32],
@@ -132,13 +132,13 @@ pub struct Slices<'a, F> {
     /// The states' slot.
     pub state: &'a mut [F],
     /// The kept values' slot; empty where it is the deltas'.
-    pub kept: &'a mut [F],
+    pub saved: &'a mut [F],
     /// The gradient from above, from the matrix's first element on.
     pub upstream: &'a [F],
     /// The deltas' slot.
     pub delta: &'a mut [F],
-    /// The work slot.
-    pub work: &'a mut [F],
+    /// The scratch slot.
+    pub scratch: &'a mut [F],
 }
 
 impl Scan {
@@ -158,42 +158,42 @@ impl Scan {
     }
 
     /// Values kept per row and step.
-    pub fn kept_values(&self) -> usize {
+    pub fn saved_values(&self) -> usize {
         self.compiled.saved + self.cell.made()
     }
 
-    /// Planes [B, H] of the work slot.
-    pub fn work_planes(&self) -> usize {
+    /// Planes [B, H] of the scratch slot.
+    pub fn scratch_planes(&self) -> usize {
         2 * self.cell.states.len() + self.compiled.scratch
     }
 
-    /// The plane of the work slot with the gradient of an initial state.
+    /// The plane of the scratch slot with the gradient of an initial state.
     #[inline]
     pub fn initial_plane(&self, state: usize) -> usize {
         self.cell.states.len() + self.compiled.scratch + state
     }
 
-    /// Rows of H numbers of the work slot.
-    pub fn work_rows(&self) -> usize {
-        (self.work_planes() + self.compiled.totals) * self.batch
+    /// Rows of H numbers of the scratch slot.
+    pub fn scratch_rows(&self) -> usize {
+        (self.scratch_planes() + self.compiled.totals) * self.batch
     }
 
     /// The first element of a total's row.
     pub fn total_row(&self, total: usize, row: usize) -> usize {
-        let first = self.work_planes() * self.batch;
+        let first = self.scratch_planes() * self.batch;
         (first + row * self.compiled.totals + total) * self.hidden
     }
 
     /// Whether each row's deltas take the place of what the forward pass kept for it.
     #[inline]
     pub fn in_place(&self) -> bool {
-        self.delta.is_some() && self.delta == self.kept
+        self.delta.is_some() && self.delta == self.saved
     }
 
     /// Whether the forward pass keeps its values where the input projection of their row lay.
     #[inline]
     pub fn over_projection(&self) -> bool {
-        matches!(self.input_projection, InputProjection::Rows(rows) if Some(rows.slot) == self.kept)
+        matches!(self.input_projection, InputProjection::Rows(rows) if Some(rows.slot) == self.saved)
     }
 
     /// The same scan over other steps.
@@ -239,8 +239,8 @@ impl Scan {
     }
 
     /// The first element of a kept value's row.
-    pub fn kept_row(&self, value: usize, step: usize, row: usize, starts: &[u32]) -> usize {
-        ((self.start(step, starts) + row) * self.kept_values() + value) * self.hidden
+    pub fn saved_row(&self, value: usize, step: usize, row: usize, starts: &[u32]) -> usize {
+        ((self.start(step, starts) + row) * self.saved_values() + value) * self.hidden
     }
 
     /// The first element of a delta's row; of one that is zero where that row does not run.
@@ -254,7 +254,7 @@ impl Scan {
     }
 
     /// The first element of a row of a work plane.
-    pub fn work_row(&self, plane: usize, row: usize) -> usize {
+    pub fn scratch_row(&self, plane: usize, row: usize) -> usize {
         (plane * self.batch + row) * self.hidden
     }
 
@@ -288,9 +288,9 @@ impl Scan {
         words(self.state, states * (self.rows + self.batch) * self.hidden)
     }
 
-    fn kept_matrix(&self) -> Option<Matrix> {
-        let elements = self.rows * self.kept_values() * self.hidden;
-        self.kept.map(|k| words(k, elements))
+    fn saved_matrix(&self) -> Option<Matrix> {
+        let elements = self.rows * self.saved_values() * self.hidden;
+        self.saved.map(|k| words(k, elements))
     }
 
     fn delta_matrix(&self) -> Option<Matrix> {
@@ -298,9 +298,9 @@ impl Scan {
         self.delta.map(|d| words(d, elements))
     }
 
-    fn work_matrix(&self) -> Option<Matrix> {
-        let elements = self.work_rows() * self.hidden;
-        self.work.map(|w| words(w, elements))
+    fn scratch_matrix(&self) -> Option<Matrix> {
+        let elements = self.scratch_rows() * self.hidden;
+        self.scratch.map(|w| words(w, elements))
     }
 
     fn is_forward(&self) -> bool {
@@ -343,19 +343,19 @@ impl Operation for Scan {
     }
 
     fn operands(&mut self) -> Vec<Operand<'_>> {
-        let (state, kept, over) = (
+        let (state, saved, over) = (
             self.state_matrix(),
-            self.kept_matrix(),
+            self.saved_matrix(),
             self.over_projection(),
         );
-        let (delta, work) = (self.delta_matrix(), self.work_matrix());
+        let (delta, scratch) = (self.delta_matrix(), self.scratch_matrix());
         let (steps, rows, forward) = (self.steps, self.at + self.rows, self.is_forward());
         let mut operands = Vec::new();
         match &mut self.input_projection {
             InputProjection::Nothing => {}
             InputProjection::Rows(m) => {
                 let rows = Operand::read(m).rows();
-                // Where it lies in kept's slot it stays with it.
+                // Where it lies in saved's slot it stays with it.
                 operands.push(if over { rows.unmoved() } else { rows });
             }
             InputProjection::Table { table, ids } => {
@@ -375,16 +375,16 @@ impl Operation for Scan {
         }
         // Of the states those that are carried in are read; of what is kept and of the deltas a run writes the rows that
         // count. What lay where a value is kept is read as the input projection.
-        let (state_access, kept_access) = if forward {
+        let (state_access, saved_access) = if forward {
             (Access::Update, Access::WriteSome)
         } else {
             (Access::Read, Access::Read)
         };
         operands.push(Operand::part(state).with(state_access).sum());
-        operands.extend(kept.map(|m| Operand::part(m).with(kept_access).rows()));
+        operands.extend(saved.map(|m| Operand::part(m).with(saved_access).rows()));
         let delta = delta.filter(|_| !forward);
         operands.extend(delta.map(|m| Operand::part(m).with(Access::WriteSome).rows()));
-        operands.extend(work.map(|m| Operand::part(m).with(Access::Update).sum()));
+        operands.extend(scratch.map(|m| Operand::part(m).with(Access::Update).sum()));
         // The layout of packed rows is in the counts, not in a matrix.
         operands.into_iter().map(Operand::uncounted).collect()
     }

@@ -435,8 +435,9 @@ impl<F: Real> Cpu<F> {
             slot.map_or(Vec::new(), |s| std::mem::take(&mut self.reals[s.0]))
         };
         let mut state = take(Some(op.state));
-        let kept_slot = op.kept.filter(|_| !op.in_place());
-        let (mut kept, mut delta, mut work) = (take(kept_slot), take(op.delta), take(op.work));
+        let saved_slot = op.saved.filter(|_| !op.in_place());
+        let (mut saved, mut delta, mut scratch) =
+            (take(saved_slot), take(op.delta), take(op.scratch));
         let (input_projection, ids): (&[F], &[u32]) = match op.input_projection {
             InputProjection::Nothing => (&[], &[]),
             InputProjection::Rows(_) if op.over_projection() => (&[], &[]),
@@ -465,10 +466,10 @@ impl<F: Real> Cpu<F> {
                 &self.words[p.counts.0][p.first..p.first + op.steps + 1]
             }),
             state: &mut state,
-            kept: &mut kept,
+            saved: &mut saved,
             upstream: op.upstream.map_or(&[], |m| self.part(m)),
             delta: &mut delta,
-            work: &mut work,
+            scratch: &mut scratch,
         };
         if self.plain {
             op.plain(&mut slices);
@@ -477,7 +478,11 @@ impl<F: Real> Cpu<F> {
         }
         self.packed = packed;
         self.reals[op.state.0] = state;
-        for (slot, values) in [(kept_slot, kept), (op.delta, delta), (op.work, work)] {
+        for (slot, values) in [
+            (saved_slot, saved),
+            (op.delta, delta),
+            (op.scratch, scratch),
+        ] {
             if let Some(slot) = slot {
                 self.reals[slot.0] = values;
             }

@@ -135,9 +135,9 @@ fn prepare(scan: &Scan, stage: &Stage, before: &mut usize) -> Prepared {
 struct Rows<'a, F> {
     part: Range<usize>,
     state: Vec<&'a mut [F]>,
-    kept: Vec<&'a mut [F]>,
+    saved: Vec<&'a mut [F]>,
     delta: Vec<&'a mut [F]>,
-    work: Vec<&'a mut [F]>,
+    scratch: Vec<&'a mut [F]>,
     totals: &'a mut [F],
 }
 
@@ -245,7 +245,7 @@ pub fn run<F: Real>(op: &Scan, slices: &mut Slices<'_, F>, packed: &mut Vec<Pack
     let starts = slices.starts;
     let parts = parts(op, starts, threads);
 
-    let (steps, values) = (op.steps, op.kept_values());
+    let (steps, values) = (op.steps, op.saved_values());
     let active = |t: usize| op.active(t, starts);
     let mut state: Vec<Vec<&mut [F]>> = parts.iter().map(|_| Vec::new()).collect();
     for plane in slices.state.chunks_mut((op.rows + b) * h) {
@@ -256,13 +256,13 @@ pub fn run<F: Real>(op: &Scan, slices: &mut Slices<'_, F>, packed: &mut Vec<Pack
         }
     }
     let mut state = state.into_iter();
-    let mut kept = cut(slices.kept, (0..steps).map(active), values * h, &parts).into_iter();
+    let mut saved = cut(slices.saved, (0..steps).map(active), values * h, &parts).into_iter();
     let deltas = op.compiled.deltas;
     let mut delta = cut(slices.delta, (0..=steps).map(active), deltas * h, &parts).into_iter();
-    let work_planes = std::iter::repeat_n(b, op.work_planes());
-    let planes = (op.work_planes() * b * h).min(slices.work.len());
-    let (work, totals) = slices.work.split_at_mut(planes);
-    let mut work = cut(work, work_planes, h, &parts).into_iter();
+    let scratch_planes = std::iter::repeat_n(b, op.scratch_planes());
+    let planes = (op.scratch_planes() * b * h).min(slices.scratch.len());
+    let (scratch, totals) = slices.scratch.split_at_mut(planes);
+    let mut scratch = cut(scratch, scratch_planes, h, &parts).into_iter();
     let sums = op.compiled.totals * h;
     let mut totals = cut(totals, std::iter::once(b), sums, &parts).into_iter();
     let shared = Shared {
@@ -285,9 +285,9 @@ pub fn run<F: Real>(op: &Scan, slices: &mut Slices<'_, F>, packed: &mut Vec<Pack
             let rows = Rows {
                 part: part.clone(),
                 state: state.next().unwrap_or_default(),
-                kept: kept.next().unwrap_or_default(),
+                saved: saved.next().unwrap_or_default(),
                 delta: delta.next().unwrap_or_default(),
-                work: work.next().unwrap_or_default(),
+                scratch: scratch.next().unwrap_or_default(),
                 totals: totals
                     .next()
                     .and_then(|mut cut| cut.pop())
@@ -424,7 +424,9 @@ impl<F: Real> Shared<'_, F> {
             }
             let (a, stride): (&[F], usize) = match p.operand {
                 TermOperand::Previous(k) => (&*rows.state[k * (self.op.steps + 1) + t], h),
-                TermOperand::Made(i) => (&rows.kept[t][(self.op.compiled.saved + i) * h..], values),
+                TermOperand::Made(i) => {
+                    (&rows.saved[t][(self.op.compiled.saved + i) * h..], values)
+                }
                 TermOperand::Delta(d) => (&rows.delta[t][d * h..], deltas),
                 TermOperand::NextDelta(d) => (&rows.delta[t.wrapping_add(1)][d * h..], deltas),
             };
@@ -504,17 +506,17 @@ impl<F: Real> Context<'_, '_, F> {
             let plane = &*self.rows.state[k * (op.steps + 1) + t];
             &plane[row(plane)]
         };
-        let kept = |i: usize| {
+        let saved = |i: usize| {
             let from = (self.b * self.shared.values + i) * h;
-            let kept = if op.in_place() {
+            let saved = if op.in_place() {
                 &self.rows.delta
             } else {
-                &self.rows.kept
+                &self.rows.saved
             };
-            &kept[self.t][from..from + h]
+            &saved[self.t][from..from + h]
         };
-        let work = |plane: usize| {
-            let plane = &*self.rows.work[plane];
+        let scratch = |plane: usize| {
+            let plane = &*self.rows.scratch[plane];
             &plane[row(plane)]
         };
         match what {
@@ -527,7 +529,7 @@ impl<F: Real> Context<'_, '_, F> {
                 let at = self.stage.sums + n;
                 &self.sums[self.b * self.width + at * h..][..h]
             }
-            Load::InputProjection(block) if op.over_projection() => kept(block),
+            Load::InputProjection(block) if op.over_projection() => saved(block),
             Load::InputProjection(block) => {
                 let from = op.projection_row(position, self.shared.ids) + block * h;
                 &self.shared.input_projection[from..from + h]
@@ -538,15 +540,15 @@ impl<F: Real> Context<'_, '_, F> {
             }
             Load::Previous(k) => state(k, self.t),
             Load::New(k) => state(k, self.t + 1),
-            Load::Made(i) => kept(op.compiled.saved + i),
-            Load::Saved(i) => kept(i),
+            Load::Made(i) => saved(op.compiled.saved + i),
+            Load::Saved(i) => saved(i),
             Load::Vector(v) => &self.shared.vectors[v][..h],
             Load::Upstream => {
                 let from = position * op.upstream.map_or(0, |m| m.stride);
                 &self.shared.upstream[from..from + h]
             }
-            Load::Carry(k) => work(k),
-            Load::Scratch(i) => work(op.cell.states.len() + i),
+            Load::Carry(k) => scratch(k),
+            Load::Scratch(i) => scratch(op.cell.states.len() + i),
         }
     }
 
@@ -567,13 +569,13 @@ impl<F: Real> Context<'_, '_, F> {
             }
             Store::Made(i) => {
                 let value = op.compiled.saved + i;
-                (&mut self.rows.kept[self.t], (self.b * values + value) * h)
+                (&mut self.rows.saved[self.t], (self.b * values + value) * h)
             }
-            Store::Saved(i) => (&mut self.rows.kept[self.t], (self.b * values + i) * h),
+            Store::Saved(i) => (&mut self.rows.saved[self.t], (self.b * values + i) * h),
             Store::Delta(d) => (&mut self.rows.delta[self.t], (self.b * deltas + d) * h),
-            Store::Carry(k) => (&mut self.rows.work[k], self.b * h),
-            Store::Scratch(i) => (&mut self.rows.work[op.cell.states.len() + i], self.b * h),
-            Store::Initial(k) => (&mut self.rows.work[op.initial_plane(k)], self.b * h),
+            Store::Carry(k) => (&mut self.rows.scratch[k], self.b * h),
+            Store::Scratch(i) => (&mut self.rows.scratch[op.cell.states.len() + i], self.b * h),
+            Store::Initial(k) => (&mut self.rows.scratch[op.initial_plane(k)], self.b * h),
         };
         &mut plane[from..from + h]
     }

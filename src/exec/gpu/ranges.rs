@@ -16,7 +16,7 @@ use crate::op::{Direction, Matrix, Plan, Scan, SlotId};
 pub(super) enum ScanRows {
     /// The states of this number.
     State(usize),
-    Kept,
+    Saved,
     Delta,
     InputProjection,
     Input,
@@ -133,13 +133,13 @@ impl Ranges {
     /// Puts what the range at `first` binds of them in place of the scan's slots.
     pub fn bind(&self, scan: &mut Scan, first: usize, bindings: &mut BindingRanges) -> BoundRange {
         let count = self.owned.min(self.places - first);
-        let kept = scan.kept;
+        let saved = scan.saved;
         let mut states = vec![scan.state; scan.cell.states.len()];
         let mut firsts = Vec::new();
-        let mut in_kept: Option<(SlotId, usize)> = None;
+        let mut in_saved: Option<(SlotId, usize)> = None;
         for of in &self.uses {
             let (start, end) = of.elements(first, count, self.places);
-            let (slot, from) = match in_kept.filter(|_| Some(of.slot) == kept) {
+            let (slot, from) = match in_saved.filter(|_| Some(of.slot) == saved) {
                 // All that lies there has the same rows.
                 Some((slot, from)) => {
                     bindings.widen(slot, end);
@@ -150,8 +150,8 @@ impl Ranges {
                     (bindings.add(of.slot, from, end), from)
                 }
             };
-            if Some(of.slot) == kept {
-                in_kept = Some((slot, from));
+            if Some(of.slot) == saved {
+                in_saved = Some((slot, from));
             }
             let row = if of.reversed {
                 of.first + (self.places - first) * of.stride
@@ -161,7 +161,7 @@ impl Ranges {
             firsts.push((of.rows, row as isize - from as isize));
             match of.rows {
                 ScanRows::State(k) => states[k] = slot,
-                ScanRows::Kept => scan.kept = Some(slot),
+                ScanRows::Saved => scan.saved = Some(slot),
                 ScanRows::Delta => scan.delta = Some(slot),
                 ScanRows::InputProjection => {
                     if let InputProjection::Rows(m) = &mut scan.input_projection {
@@ -259,8 +259,8 @@ fn uses(scan: &Scan, plan: &Plan, fit: BindingLimits) -> Vec<Use> {
             ..plain(ScanRows::State(k), scan.state, h)
         }));
     }
-    if let Some(slot) = scan.kept.filter(|s| large(*s)) {
-        all.push(plain(ScanRows::Kept, slot, scan.kept_values() * h));
+    if let Some(slot) = scan.saved.filter(|s| large(*s)) {
+        all.push(plain(ScanRows::Saved, slot, scan.saved_values() * h));
     }
     if let Some(slot) = scan.delta.filter(|s| large(*s)) {
         all.push(Use {
@@ -279,7 +279,7 @@ fn uses(scan: &Scan, plan: &Plan, fit: BindingLimits) -> Vec<Use> {
     ];
     for (rows, m) in matrices {
         let of = |m: &Matrix| {
-            if Some(m.slot) == scan.kept {
+            if Some(m.slot) == scan.saved {
                 large(m.slot)
             } else {
                 !fit.holds(plan, m)

@@ -335,9 +335,9 @@ impl<'a> ScanWriter<'a> {
         let mut add = |name: &str, slot: Option<crate::op::SlotId>| {
             slots.extend(slot.map(|s| (name.to_string(), s)));
         };
-        add("kept", scan.kept);
+        add("saved", scan.saved);
         add("delta", scan.delta);
-        add("work", scan.work);
+        add("scratch", scan.scratch);
         add("input", scan.input.map(|m| m.slot));
         add("upstream", scan.upstream.map(|m| m.slot));
         match scan.input_projection {
@@ -512,7 +512,10 @@ impl<'a> ScanWriter<'a> {
     fn operand(&self, operand: TermOperand, row: &str) -> (String, String) {
         match operand {
             TermOperand::Previous(k) => (format!("state{k}"), self.state(k, "t", row)),
-            TermOperand::Made(i) => ("kept".into(), self.kept(self.scan.compiled.saved + i, row)),
+            TermOperand::Made(i) => (
+                "saved".into(),
+                self.saved(self.scan.compiled.saved + i, row),
+            ),
             TermOperand::Delta(d) => ("delta".into(), self.delta(d, "t", row)),
             TermOperand::NextDelta(d) => ("delta".into(), self.delta(d, "(t + 1u)", row)),
         }
@@ -554,9 +557,9 @@ impl<'a> ScanWriter<'a> {
         }
     }
 
-    fn kept(&self, value: usize, row: &str) -> String {
-        let (values, place) = (self.scan.kept_values(), self.place(row));
-        match self.begins(ScanRows::Kept) {
+    fn saved(&self, value: usize, row: &str) -> String {
+        let (values, place) = (self.scan.saved_values(), self.place(row));
+        match self.begins(ScanRows::Saved) {
             None => format!("({place} * {values}u + {value}u) * UNITS"),
             Some(first) => format!("(({place} - step.w) * {values}u + {value}u) * UNITS {first}"),
         }
@@ -580,7 +583,7 @@ impl<'a> ScanWriter<'a> {
         }
     }
 
-    fn work(&self, plane: usize) -> String {
+    fn scratch(&self, plane: usize) -> String {
         format!("({plane}u * BATCH + b) * UNITS")
     }
 
@@ -656,8 +659,8 @@ impl<'a> ScanWriter<'a> {
             Load::Input => format!("$input[{} + j]", self.row(ScanRows::Input, &scan.input?)),
             Load::Previous(k) => format!("$state{k}[{} + j]", self.state(k, "t", "b")),
             Load::New(k) => format!("$state{k}[{} + j]", self.state(k, "(t + 1u)", "b")),
-            Load::Made(i) => format!("$kept[{} + j]", self.kept(scan.compiled.saved + i, "b")),
-            Load::Saved(i) => format!("$kept[{} + j]", self.kept(i, "b")),
+            Load::Made(i) => format!("$saved[{} + j]", self.saved(scan.compiled.saved + i, "b")),
+            Load::Saved(i) => format!("$saved[{} + j]", self.saved(i, "b")),
             Load::Vector(v) => {
                 let offset = scan.vectors.get(v)?.offset / self.width;
                 format!("$v{v}[{offset}u + j]")
@@ -666,8 +669,8 @@ impl<'a> ScanWriter<'a> {
                 "$upstream[{} + j]",
                 self.row(ScanRows::Upstream, &scan.upstream?)
             ),
-            Load::Carry(k) => format!("$work[{} + j]", self.work(k)),
-            Load::Scratch(i) => format!("$work[{} + j]", self.work(states + i)),
+            Load::Carry(k) => format!("$scratch[{} + j]", self.scratch(k)),
+            Load::Scratch(i) => format!("$scratch[{} + j]", self.scratch(states + i)),
         })
     }
 
@@ -675,17 +678,19 @@ impl<'a> ScanWriter<'a> {
         let place = match store {
             Store::New(k) => format!("$state{k}[{} + j]", self.state(k, "(t + 1u)", "b")),
             Store::Made(i) => format!(
-                "$kept[{} + j]",
-                self.kept(self.scan.compiled.saved + i, "b")
+                "$saved[{} + j]",
+                self.saved(self.scan.compiled.saved + i, "b")
             ),
-            Store::Saved(i) => format!("$kept[{} + j]", self.kept(i, "b")),
+            Store::Saved(i) => format!("$saved[{} + j]", self.saved(i, "b")),
             Store::Delta(d) => format!("$delta[{} + j]", self.delta(d, "t", "b")),
-            Store::Carry(k) => format!("$work[{} + j]", self.work(k)),
-            Store::Scratch(i) => format!("$work[{} + j]", self.work(states + i)),
-            Store::Initial(k) => format!("$work[{} + j]", self.work(self.scan.initial_plane(k))),
+            Store::Carry(k) => format!("$scratch[{} + j]", self.scratch(k)),
+            Store::Scratch(i) => format!("$scratch[{} + j]", self.scratch(states + i)),
+            Store::Initial(k) => {
+                format!("$scratch[{} + j]", self.scratch(self.scan.initial_plane(k)))
+            }
             Store::Total(i) => {
-                let (first, totals) = (self.scan.work_planes(), self.scan.compiled.totals);
-                format!("$work[({first}u * BATCH + b * {totals}u + {i}u) * UNITS + j]")
+                let (first, totals) = (self.scan.scratch_planes(), self.scan.compiled.totals);
+                format!("$scratch[({first}u * BATCH + b * {totals}u + {i}u) * UNITS + j]")
             }
         };
         match store {

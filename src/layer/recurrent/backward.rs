@@ -1,6 +1,6 @@
 //! A recurrent layer's backward pass: the scan back through time, then one product per weight and one sum per vector.
 
-use super::{Built, Recurrent, Run, work_slot};
+use super::{Built, Recurrent, Run, scratch_slot};
 use crate::cell::SourceKind;
 use crate::cell::stage::Adjoint;
 use crate::layer::builder::ALIGN;
@@ -14,9 +14,9 @@ impl Recurrent {
         let (axis, label) = (builder.axis(built.input), &self.label);
         let (h, memory) = (self.hidden, !self.cell.is_feed_forward());
         let delta = self.delta_slot(builder, axis, &built.scan);
-        let work = match built.scan.work {
-            Some(work) => work,
-            None => work_slot(builder, label, &built.scan),
+        let scratch = match built.scan.scratch {
+            Some(scratch) => scratch,
+            None => scratch_slot(builder, label, &built.scan),
         };
         let mut scan = Scan {
             name: format!("backward.{label}"),
@@ -24,16 +24,16 @@ impl Recurrent {
             input_projection: InputProjection::Nothing,
             upstream: Some(upstream),
             delta: Some(delta),
-            work: Some(work),
+            scratch: Some(scratch),
             initial: memory && (builder.initial || built.start.is_some()),
             ..built.scan.clone()
         };
         self.transpose(builder, &mut scan.weights);
-        let totals = self.zeros(builder, &scan, work);
+        let totals = self.zeros(builder, &scan, scratch);
         if builder.initial && memory && scan.packed.is_none() {
             builder.plan.io.initial.push(Matrix {
-                slot: work,
-                offset: scan.work_row(scan.initial_plane(0), 0),
+                slot: scratch,
+                offset: scan.scratch_row(scan.initial_plane(0), 0),
                 rows: self.cell.states.len() * scan.batch,
                 cols: h,
                 stride: h,
@@ -42,7 +42,7 @@ impl Recurrent {
         }
         builder.push(Op::Scan(scan.clone()));
         if let Some(start) = built.start {
-            self.start_backward(builder, start, &scan, work);
+            self.start_backward(builder, start, &scan, scratch);
         }
         let cols = self.compiled.deltas * h;
         let delta = Matrix {
@@ -69,8 +69,8 @@ impl Recurrent {
 
     /// The slot of the deltas, which may be that of what the forward pass kept.
     fn delta_slot(&self, builder: &mut Builder, axis: Axis, scan: &Scan) -> SlotId {
-        if let Some(kept) = scan.kept.filter(|_| self.in_place(builder, axis)) {
-            return kept;
+        if let Some(saved) = scan.saved.filter(|_| self.in_place(builder, axis)) {
+            return saved;
         }
         let (deltas, h) = (self.compiled.deltas, self.hidden);
         let shape = match scan.packed {
@@ -106,10 +106,10 @@ impl Recurrent {
     }
 
     /// Zeroes the adjoints that no later step has sent yet, and the totals [B, N * H] of vectors' adjoints, which it returns.
-    fn zeros(&self, builder: &mut Builder, scan: &Scan, work: SlotId) -> Matrix {
+    fn zeros(&self, builder: &mut Builder, scan: &Scan, scratch: SlotId) -> Matrix {
         let (b, h, label) = (scan.batch, self.hidden, &self.label);
         if self.compiled.carries.contains(&true) {
-            let mut to = builder.plan.matrix(work);
+            let mut to = builder.plan.matrix(scratch);
             (to.rows, to.cols) = (1, self.cell.states.len() * b * h);
             to.stride = to.cols;
             let name = format!("zero.{label}");
@@ -117,7 +117,7 @@ impl Recurrent {
         }
         let cols = self.compiled.totals * h;
         let totals = Matrix {
-            slot: work,
+            slot: scratch,
             offset: scan.total_row(0, 0),
             rows: b,
             cols,
@@ -134,7 +134,7 @@ impl Recurrent {
     }
 
     /// The adjoints [B, H] of each state before the first step add up to the gradient of the learned one, after a reset.
-    fn start_backward(&self, builder: &mut Builder, start: Param, scan: &Scan, work: SlotId) {
+    fn start_backward(&self, builder: &mut Builder, start: Param, scan: &Scan, scratch: SlotId) {
         let (b, h) = (scan.batch, self.hidden);
         for (s, state) in self.cell.states.iter().enumerate() {
             let into = Matrix {
@@ -145,8 +145,8 @@ impl Recurrent {
             let op = ColumnSum {
                 name: format!("initial.{state}.{}.backward", self.label),
                 from: Matrix {
-                    slot: work,
-                    offset: scan.work_row(scan.initial_plane(s), 0),
+                    slot: scratch,
+                    offset: scan.scratch_row(scan.initial_plane(s), 0),
                     rows: b,
                     cols: h,
                     stride: h,
@@ -171,15 +171,15 @@ impl Recurrent {
     ) {
         let h = self.hidden;
         for (s, source) in self.cell.sources.iter().enumerate() {
-            let a = match (source.kind, scan.kept) {
+            let a = match (source.kind, scan.saved) {
                 (SourceKind::Input, _) | (SourceKind::Made { .. }, None) => continue,
                 (SourceKind::Previous(k), _) => self.states_before(builder, axis, scan, k),
-                (SourceKind::Made { slot, .. }, Some(kept)) => Matrix {
-                    slot: kept,
-                    offset: scan.kept_row(self.compiled.saved + slot, 0, 0, &[]),
+                (SourceKind::Made { slot, .. }, Some(saved)) => Matrix {
+                    slot: saved,
+                    offset: scan.saved_row(self.compiled.saved + slot, 0, 0, &[]),
                     rows: axis.rows(),
                     cols: h,
-                    stride: scan.kept_values() * h,
+                    stride: scan.saved_values() * h,
                     row_count: axis.row_count(),
                 },
             };

@@ -123,8 +123,8 @@ impl Scan {
         match operand {
             TermOperand::Previous(k) => (slices.state, self.state_row(k, t, b, slices.starts)),
             TermOperand::Made(i) => (
-                slices.kept,
-                self.kept_row(self.compiled.saved + i, t, b, slices.starts),
+                slices.saved,
+                self.saved_row(self.compiled.saved + i, t, b, slices.starts),
             ),
             TermOperand::Delta(d) => (slices.delta, self.delta_row(d, t, b, slices.starts)),
             TermOperand::NextDelta(d) => (
@@ -147,7 +147,7 @@ impl Scan {
         match load {
             Load::Sum(_) | Load::Reduction(_) | Load::Mask(_) => &[],
             Load::InputProjection(block) if self.over_projection() => {
-                &slices.kept[self.kept_row(block, t, b, slices.starts)..]
+                &slices.saved[self.saved_row(block, t, b, slices.starts)..]
             }
             Load::InputProjection(block) => {
                 let row = self.projection_row(position, slices.ids);
@@ -157,20 +157,20 @@ impl Scan {
             Load::Previous(k) => &slices.state[self.state_row(k, t, b, slices.starts)..],
             Load::New(k) => &slices.state[self.state_row(k, t + 1, b, slices.starts)..],
             Load::Made(i) => {
-                &slices.kept[self.kept_row(self.compiled.saved + i, t, b, slices.starts)..]
+                &slices.saved[self.saved_row(self.compiled.saved + i, t, b, slices.starts)..]
             }
             Load::Saved(i) => {
-                let kept = if self.in_place() {
+                let saved = if self.in_place() {
                     &*slices.delta
                 } else {
-                    &*slices.kept
+                    &*slices.saved
                 };
-                &kept[self.kept_row(i, t, b, slices.starts)..]
+                &saved[self.saved_row(i, t, b, slices.starts)..]
             }
             Load::Vector(v) => slices.vectors[v],
             Load::Upstream => &slices.upstream[position * self.upstream.map_or(0, |m| m.stride)..],
-            Load::Carry(k) => &slices.work[self.work_row(k, b)..],
-            Load::Scratch(i) => &slices.work[self.work_row(states + i, b)..],
+            Load::Carry(k) => &slices.scratch[self.scratch_row(k, b)..],
+            Load::Scratch(i) => &slices.scratch[self.scratch_row(states + i, b)..],
         }
     }
 
@@ -186,14 +186,14 @@ impl Scan {
         match store {
             Store::New(k) => &mut slices.state[self.state_row(k, t + 1, b, starts)..],
             Store::Made(i) => {
-                &mut slices.kept[self.kept_row(self.compiled.saved + i, t, b, starts)..]
+                &mut slices.saved[self.saved_row(self.compiled.saved + i, t, b, starts)..]
             }
-            Store::Saved(i) => &mut slices.kept[self.kept_row(i, t, b, starts)..],
+            Store::Saved(i) => &mut slices.saved[self.saved_row(i, t, b, starts)..],
             Store::Delta(d) => &mut slices.delta[self.delta_row(d, t, b, starts)..],
-            Store::Carry(k) => &mut slices.work[self.work_row(k, b)..],
-            Store::Scratch(i) => &mut slices.work[self.work_row(states + i, b)..],
-            Store::Initial(k) => &mut slices.work[self.work_row(self.initial_plane(k), b)..],
-            Store::Total(i) => &mut slices.work[self.total_row(i, b)..],
+            Store::Carry(k) => &mut slices.scratch[self.scratch_row(k, b)..],
+            Store::Scratch(i) => &mut slices.scratch[self.scratch_row(states + i, b)..],
+            Store::Initial(k) => &mut slices.scratch[self.scratch_row(self.initial_plane(k), b)..],
+            Store::Total(i) => &mut slices.scratch[self.total_row(i, b)..],
         }
     }
 }

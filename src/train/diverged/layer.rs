@@ -39,8 +39,8 @@ pub(super) async fn first(
     match scan.direction {
         Direction::Forward => {
             let state = read(own(Some(scan.state))).await?;
-            let kept = read(own(scan.kept)).await?;
-            Ok(left.forward(&state, &kept))
+            let saved = read(own(scan.saved)).await?;
+            Ok(left.forward(&state, &saved))
         }
         Direction::Backward => {
             let delta = read(own(scan.delta)).await?;
@@ -48,8 +48,8 @@ pub(super) async fn first(
             if found.is_some() {
                 return Ok(found);
             }
-            let work = read(own(scan.work)).await?;
-            Ok(left.adjoints(&work))
+            let scratch = read(own(scan.scratch)).await?;
+            Ok(left.adjoints(&scratch))
         }
     }
 }
@@ -71,7 +71,7 @@ impl Left<'_> {
     }
 
     /// States [S, T+1, B, H] and kept values [T, B, K, H].
-    fn forward(&self, state: &[f32], kept: &[f32]) -> Option<String> {
+    fn forward(&self, state: &[f32], saved: &[f32]) -> Option<String> {
         let (scan, starts) = (self.scan, self.starts());
         for (k, name) in scan.cell.states.iter().enumerate() {
             for b in 0..scan.batch {
@@ -85,14 +85,15 @@ impl Left<'_> {
         for t in 0..scan.steps {
             for (store, node) in &values {
                 for b in 0..scan.active(t, starts) {
-                    let kept_row = |value| (kept, scan.kept_row(value, t, b, starts), scan.kept);
+                    let saved_row =
+                        |value| (saved, scan.saved_row(value, t, b, starts), scan.saved);
                     let (from, at, slot) = match *store {
                         Store::New(k) => {
                             let at = scan.state_row(k, t + 1, b, starts);
                             (state, at, Some(scan.state))
                         }
-                        Store::Saved(i) => kept_row(i),
-                        Store::Made(i) => kept_row(scan.compiled.saved + i),
+                        Store::Saved(i) => saved_row(i),
+                        Store::Made(i) => saved_row(scan.compiled.saved + i),
                         _ => continue,
                     };
                     if let (Some(unit), Some(slot)) = (bad(from, at, scan.hidden), slot) {
@@ -134,11 +135,11 @@ impl Left<'_> {
     }
 
     /// What the backward pass holds of the step that it did last: planes [B, H], then totals [B, N, H].
-    fn adjoints(&self, work: &[f32]) -> Option<String> {
+    fn adjoints(&self, scratch: &[f32]) -> Option<String> {
         let scan = self.scan;
         let states = &scan.cell.states;
-        let slot = scan.work?;
-        for plane in 0..scan.work_planes() {
+        let slot = scan.scratch?;
+        for plane in 0..scan.scratch_planes() {
             let name = if let Some(state) = states.get(plane) {
                 format!("the gradient that goes back to {state}")
             } else if let Some(first) = plane.checked_sub(scan.initial_plane(0)) {
@@ -147,14 +148,14 @@ impl Left<'_> {
                 "a value between the stages of a step".to_string()
             };
             for b in 0..scan.batch {
-                if let Some(unit) = bad(work, scan.work_row(plane, b), scan.hidden) {
+                if let Some(unit) = bad(scratch, scan.scratch_row(plane, b), scan.hidden) {
                     return Some(self.text(&name, &format!("sequence {b}"), unit, slot));
                 }
             }
         }
         for total in 0..scan.compiled.totals {
             for b in 0..scan.batch {
-                if let Some(unit) = bad(work, scan.total_row(total, b), scan.hidden) {
+                if let Some(unit) = bad(scratch, scan.total_row(total, b), scan.hidden) {
                     let name = scan
                         .cell
                         .adjoint_name(&scan.compiled, Adjoint::Total(total));

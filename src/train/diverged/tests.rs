@@ -93,7 +93,7 @@ const PLACES: [usize; 2] = [3 * 3, 2 * 3 + 1];
 #[test]
 fn a_kept_gate_is_named_with_its_row_and_unit() {
     let want =
-        "z of mine in layer l0 is inf at step 2, sequence 1, unit 3, all counted from 0 (kept.l0)";
+        "z of mine in layer l0 is inf at step 2, sequence 1, unit 3, all counted from 0 (saved.l0)";
     for cell in [ONE_STAGE, TWO_STAGES] {
         names(engine(plan(cell), WEIGHT), &PLACES, None, 1, want);
     }
@@ -120,7 +120,7 @@ fn a_state_is_named_whether_it_is_made_or_carried_in() {
 #[test]
 fn where_deltas_lie_in_the_place_of_gates_they_are_named() {
     let want = "the gradient of the linear of f of mine in layer l0 is NaN at step 2, sequence 1, unit 3, all counted from 0 \
-                (kept.l0)";
+                (saved.l0)";
     names(engine(plan(IN_PLACE), WEIGHT), &[2 * 3 + 1], None, 1, want);
 }
 
@@ -134,7 +134,7 @@ fn a_layer_backward_in_time_begins_at_the_last_step() {
         both.plan(DIMS, Mode::Gradients).unwrap(),
         "rnn.weight_ih_l0_reverse",
     );
-    let want = "z of mine in layer l0_reverse is inf at step 3, sequence 0, unit 3, all counted from 0 (kept.l0_reverse)";
+    let want = "z of mine in layer l0_reverse is inf at step 3, sequence 0, unit 3, all counted from 0 (saved.l0_reverse)";
     names(engine, &PLACES, None, 1, want);
 }
 
@@ -149,7 +149,7 @@ fn packed_rows_are_named_by_their_sequences() {
     // The first row of step 2, and one of step 3.
     let starts = [0, 3, 6, 8, 9];
     let want =
-        "z of mine in layer l0 is inf at step 2, sequence 0, unit 3, all counted from 0 (kept.l0)";
+        "z of mine in layer l0 is inf at step 2, sequence 0, unit 3, all counted from 0 (saved.l0)";
     names(engine, &[8, 6], Some(&starts), 1, want);
 }
 
@@ -161,6 +161,6 @@ fn steps_are_counted_over_all_windows_of_an_update() {
     };
     let plan = spec(TWO_STAGES).unrolled(DIMS, windows, Mode::Gradients);
     let want =
-        "z of mine in layer l0 is inf at step 6, sequence 1, unit 3, all counted from 0 (kept.l0)";
+        "z of mine in layer l0 is inf at step 6, sequence 1, unit 3, all counted from 0 (saved.l0)";
     names(engine(plan.unwrap(), WEIGHT), &[6 * 3 + 1], None, 1, want);
 }
