@@ -35,7 +35,7 @@ pub struct Io {
     pub gradients: Option<SlotId>,
     /// The optimiser's flat arenas, in the order in which its rule names them.
     pub optimizer: Vec<SlotId>,
-    /// What a run reports, see [`Report`].
+    /// What a run reports, see [`Report`](super::Report).
     pub report: Option<SlotId>,
     /// What loss scaling keeps from run to run, see [`LossScale`](super::LossScale).
     pub scaling: Option<SlotId>,

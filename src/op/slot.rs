@@ -9,9 +9,9 @@ pub struct SlotId(pub usize);
 /// What a slot holds, which decides who fills it and how long it lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// All parameters, one flat arena; see [`Plan::parameters`] for the names inside.
+    /// All parameters, one flat arena; see [`Plan::parameters`](super::Plan::parameters) for the names inside.
     Parameters,
-    /// Their gradients, laid out like the first part of the parameters, see [`Plan::dense`].
+    /// Their gradients, laid out like the first part of the parameters, see [`Plan::dense`](super::Plan::dense).
     Gradients,
     /// A flat arena of the optimiser, laid out like the parameters.
     Optimizer,
@@ -75,9 +75,9 @@ pub struct Slot {
     pub role: Role,
     /// What its words keep to, where the host fills it with words.
     pub bound: Bound,
-    /// Whether an adapter holds its numbers in half precision, f16; see [`Plan::halve`].
+    /// Whether an adapter holds its numbers in half precision, f16; see [`Plan::halve`](super::Plan::halve).
     pub half: bool,
-    /// Whether an adapter holds its numbers in double precision, f64; see [`Plan::double`].
+    /// Whether an adapter holds its numbers in double precision, f64; see [`Plan::double`](super::Plan::double).
     pub double: bool,
 }
 
