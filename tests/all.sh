@@ -49,6 +49,7 @@ if cargo deny --version > /dev/null 2>&1; then
 else
     echo "NOT CHECKED: dependencies (cargo install cargo-deny --locked)"
 fi
+RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps
 cargo test
 
 # Several cells, packed rows, faults of devices, equal bits: what a driver's habit would show in, in about a minute.

@@ -47,14 +47,7 @@ impl Axis {
     pub fn row(&self, slot: SlotId) -> Matrix {
         let [rows, batch] = self.all_rows();
         let cols = rows * batch;
-        Matrix {
-            slot,
-            offset: 0,
-            rows: 1,
-            cols,
-            stride: cols,
-            row_count: None,
-        }
+        Matrix::new(slot, 1, cols)
     }
 
     /// Where a run says how many rows count; absent where all do.

@@ -434,14 +434,7 @@ impl Builder {
     /// The flat parameters that have a place among the gradients, and these, as rows, once every parameter is declared.
     pub fn arenas(&self) -> (Matrix, Matrix) {
         let cols = self.plan.dense;
-        let row = |slot| Matrix {
-            slot,
-            offset: 0,
-            rows: 1,
-            cols,
-            stride: cols,
-            row_count: None,
-        };
+        let row = |slot| Matrix::new(slot, 1, cols);
         (row(self.parameters), row(self.gradients))
     }
 }

@@ -181,14 +181,7 @@ mod tests {
     const IDS: &[u32] = &[4, 9, 4, 0, 9, 4];
 
     fn op(rows: usize, cols: usize, rate: f64, stream: u32) -> Dropout {
-        let matrix = |slot| Matrix {
-            slot: SlotId(slot),
-            offset: 0,
-            rows,
-            cols,
-            stride: cols,
-            row_count: None,
-        };
+        let matrix = |slot| Matrix::new(SlotId(slot), rows, cols);
         Dropout {
             name: "dropout".into(),
             control: SlotId(0),

@@ -89,15 +89,3 @@ impl Operation for Gather {
         self.at = segment.first;
     }
 }
-
-/// The first `count` words of a slot, as a matrix.
-pub(super) fn words(slot: SlotId, count: usize) -> Matrix {
-    Matrix {
-        slot,
-        offset: 0,
-        rows: 1,
-        cols: count,
-        stride: count,
-        row_count: None,
-    }
-}

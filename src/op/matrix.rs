@@ -38,6 +38,18 @@ impl RowCount {
 }
 
 impl Matrix {
+    /// `rows` rows of `cols` elements, one after another from the slot's first element on.
+    pub fn new(slot: SlotId, rows: usize, cols: usize) -> Matrix {
+        Matrix {
+            slot,
+            offset: 0,
+            rows,
+            cols,
+            stride: cols,
+            row_count: None,
+        }
+    }
+
     /// Columns `from .. from + cols` of this matrix.
     pub fn columns(self, from: usize, cols: usize) -> Matrix {
         debug_assert!(from + cols <= self.cols);

@@ -1,7 +1,6 @@
 //! What an operation touches: one list of operands, from which everything follows that others must know of it: what it reads
 //! and writes, which rows a run counts, what may be held in half precision, what can be moved or accumulated.
 
-use super::gather::words;
 use super::{Matrix, Op, SlotId};
 
 /// What an operation does with an operand.
@@ -95,7 +94,7 @@ impl<'a> Operand<'a> {
 
     /// The first `count` elements of a slot, which are read.
     pub fn slot(slot: SlotId, count: usize) -> Operand<'a> {
-        Operand::part(words(slot, count))
+        Operand::part(Matrix::new(slot, 1, count))
     }
 
     /// A part of a slot that follows from the operation's fields, which is read.
@@ -179,7 +178,7 @@ impl<'a> Operand<'a> {
 /// What is read, the counts of rows and what is added to included.
 pub(super) fn reads(operands: &[Operand<'_>]) -> Vec<Matrix> {
     let counts = operands.iter().filter_map(|o| o.matrix().row_count);
-    let counts = counts.map(|l| words(l.slot, l.word + 1));
+    let counts = counts.map(|l| Matrix::new(l.slot, 1, l.word + 1));
     let read = operands.iter().filter(|o| o.reads());
     read.map(Operand::matrix).chain(counts).collect()
 }

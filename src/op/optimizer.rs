@@ -312,7 +312,6 @@ impl<F: Real> Clip<F> {
 mod tests {
     use super::super::{LossScale, Norm};
     use super::*;
-    use crate::op::gather::words;
 
     fn rules() -> Vec<Rule> {
         let (eps, weight_decay) = (1e-8, 0.1);
@@ -340,7 +339,7 @@ mod tests {
     }
 
     fn op(rule: Rule, clip_norm: f64, clip_value: f64) -> Optimizer {
-        let row = words(SlotId(0), 4);
+        let row = Matrix::new(SlotId(0), 1, 4);
         Optimizer {
             name: "update".into(),
             rule,
@@ -419,10 +418,10 @@ mod tests {
 
     /// The report of gradients that a norm finds, for an optimiser with these limits.
     fn report(gradients: &[f64], clip_norm: f64, clip_value: f64, factor: Option<f64>) -> [f64; 4] {
-        let row = words(SlotId(0), gradients.len());
+        let row = Matrix::new(SlotId(0), 1, gradients.len());
         let norm = Norm {
             name: "norm".into(),
-            losses: words(SlotId(1), 1),
+            losses: Matrix::new(SlotId(1), 1, 1),
             gradients: Some(row),
             sparse: vec![],
             penalties: None,

@@ -167,14 +167,7 @@ mod tests {
     use crate::op::SlotId;
 
     fn op(form: Form, steps: usize, batch: usize, cols: usize) -> Penalty {
-        let matrix = |rows, cols| Matrix {
-            slot: SlotId(0),
-            offset: 0,
-            rows,
-            cols,
-            stride: cols,
-            row_count: None,
-        };
+        let matrix = |rows, cols| Matrix::new(SlotId(0), rows, cols);
         Penalty {
             name: "penalty".into(),
             form,

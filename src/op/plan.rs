@@ -130,14 +130,7 @@ impl Plan {
     pub fn matrix(&self, slot: SlotId) -> Matrix {
         let shape = &self.slot(slot).shape;
         let cols = shape.last().copied().unwrap_or(1);
-        Matrix {
-            slot,
-            offset: 0,
-            rows: self.slot(slot).len() / cols.max(1),
-            cols,
-            stride: cols,
-            row_count: None,
-        }
+        Matrix::new(slot, self.slot(slot).len() / cols.max(1), cols)
     }
 
     /// Every fault of the plan: matrices beyond their slots, shapes that do not fit, slots written while they are read.

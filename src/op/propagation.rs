@@ -133,14 +133,7 @@ mod tests {
 
     fn op(steps: usize, batch: usize, cols: usize) -> Propagation {
         let rows = steps * batch;
-        let matrix = |rows, cols| Matrix {
-            slot: SlotId(0),
-            offset: 0,
-            rows,
-            cols,
-            stride: cols,
-            row_count: None,
-        };
+        let matrix = |rows, cols| Matrix::new(SlotId(0), rows, cols);
         Propagation {
             name: "propagation".into(),
             weight: 0.6,

@@ -13,7 +13,6 @@ use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::gather::words;
 use super::{Access, Control, Cost, Matrix, Operand, Operation, Segment, SlotId, bytes};
 use crate::cell::stage::{self, Instr, Load, Stage};
 use crate::cell::{Cell, Compiled};
@@ -285,22 +284,23 @@ impl Scan {
 
     fn state_matrix(&self) -> Matrix {
         let states = self.cell.states.len();
-        words(self.state, states * (self.rows + self.batch) * self.hidden)
+        let elements = states * (self.rows + self.batch) * self.hidden;
+        Matrix::new(self.state, 1, elements)
     }
 
     fn saved_matrix(&self) -> Option<Matrix> {
         let elements = self.rows * self.saved_values() * self.hidden;
-        self.saved.map(|k| words(k, elements))
+        self.saved.map(|k| Matrix::new(k, 1, elements))
     }
 
     fn delta_matrix(&self) -> Option<Matrix> {
         let elements = (self.rows + self.batch) * self.compiled.deltas * self.hidden;
-        self.delta.map(|d| words(d, elements))
+        self.delta.map(|d| Matrix::new(d, 1, elements))
     }
 
     fn scratch_matrix(&self) -> Option<Matrix> {
         let elements = self.scratch_rows() * self.hidden;
-        self.scratch.map(|w| words(w, elements))
+        self.scratch.map(|w| Matrix::new(w, 1, elements))
     }
 
     fn is_forward(&self) -> bool {

@@ -123,14 +123,7 @@ mod tests {
     use crate::op::SoftmaxXent;
 
     fn matrix(cols: usize) -> Matrix {
-        Matrix {
-            slot: SlotId(0),
-            offset: 0,
-            rows: 1,
-            cols,
-            stride: cols,
-            row_count: None,
-        }
+        Matrix::new(SlotId(0), 1, cols)
     }
 
     fn stats(row: &[f64], target: usize, cuts: &[usize]) -> f64 {

@@ -153,14 +153,7 @@ mod tests {
     use super::*;
 
     fn op(vocab: usize) -> SoftmaxXent {
-        let matrix = |cols| Matrix {
-            slot: SlotId(0),
-            offset: 0,
-            rows: 1,
-            cols,
-            stride: cols,
-            row_count: None,
-        };
+        let matrix = |cols| Matrix::new(SlotId(0), 1, cols);
         SoftmaxXent {
             name: "loss".into(),
             logits: matrix(vocab),

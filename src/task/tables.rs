@@ -34,14 +34,7 @@ mod tests {
     use crate::task::tests::words;
 
     fn empty(slot: SlotId) -> Matrix {
-        Matrix {
-            slot,
-            offset: 0,
-            rows: 0,
-            cols: 0,
-            stride: 0,
-            row_count: None,
-        }
+        Matrix::new(slot, 0, 0)
     }
 
     #[test]

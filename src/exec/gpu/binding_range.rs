@@ -311,14 +311,7 @@ mod tests {
     use super::*;
 
     fn matrix(slot: usize, rows: usize, cols: usize) -> Matrix {
-        Matrix {
-            slot: SlotId(slot),
-            offset: 0,
-            rows,
-            cols,
-            stride: cols,
-            row_count: None,
-        }
+        Matrix::new(SlotId(slot), rows, cols)
     }
 
     #[test]

@@ -97,14 +97,7 @@ mod tests {
     use crate::op::SlotId;
 
     fn matrix(slot: usize, rows: usize, cols: usize) -> Matrix {
-        Matrix {
-            slot: SlotId(slot),
-            offset: 0,
-            rows,
-            cols,
-            stride: cols,
-            row_count: None,
-        }
+        Matrix::new(SlotId(slot), rows, cols)
     }
 
     /// Whole numbers: sums in any order are equal.
