@@ -16,7 +16,7 @@ pub use gaps::{Gaps, between};
 
 /// What a device can do at most.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Limits {
+pub struct MachineLimits {
     /// Floating point operations a second, a multiply-add counting as two.
     pub flops: f64,
     /// Bytes a second that are read or written.
@@ -25,7 +25,7 @@ pub struct Limits {
 
 /// Which of a device's limits is the nearer one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Bound {
+pub enum Bottleneck {
     /// Arithmetic.
     Compute,
     /// Memory.
@@ -34,7 +34,7 @@ pub enum Bound {
 
 /// What one kernel takes a step; on the processor, what one operation takes.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Row {
+pub struct ProfileRow {
     /// The kernel's name.
     pub label: String,
     /// The operation's kind.
@@ -51,16 +51,16 @@ pub struct Row {
     pub cost: Cost,
 }
 
-impl Row {
+impl ProfileRow {
     /// The share of the nearer limit that it reaches, and which one that is. Above 1 where caches serve what the cost
     /// counts as memory.
-    pub fn share(&self, limits: &Limits) -> (f64, Bound) {
+    pub fn share(&self, limits: &MachineLimits) -> (f64, Bottleneck) {
         let compute = rate(self.cost.flops, self.seconds) / limits.flops;
         let memory = rate(self.cost.bytes, self.seconds) / limits.bytes;
         if compute > memory {
-            (compute, Bound::Compute)
+            (compute, Bottleneck::Compute)
         } else {
-            (memory, Bound::Memory)
+            (memory, Bottleneck::Memory)
         }
     }
 }
@@ -109,7 +109,7 @@ impl Host {
 #[derive(Clone, Debug)]
 pub struct Profile {
     /// By kernel, in the plan's order; each a mean over the middle half of the timed steps, so that they add up.
-    pub rows: Vec<Row>,
+    pub rows: Vec<ProfileRow>,
     /// Seconds of a timed step from its first command to its end, over the same steps.
     pub timed: f64,
     /// Seconds of a step as training runs it, without timing its parts.
@@ -121,7 +121,7 @@ pub struct Profile {
     /// Whether the device's own clock was used.
     pub timestamps: bool,
     /// The device's limits.
-    pub limits: Limits,
+    pub limits: MachineLimits,
     /// One timed step in full.
     pub trace: Traced,
     /// The plan as it ran, to whose operations the trace refers.
@@ -279,7 +279,7 @@ fn assemble(
     wall: f64,
     host: Option<Host>,
     timestamps: bool,
-    limits: Limits,
+    limits: MachineLimits,
 ) -> Profile {
     let kept = middle(traces, |t| t.wall);
     let steps: Vec<Vec<KernelTime>> = kept.iter().map(Traced::kernels).collect();
@@ -291,7 +291,7 @@ fn assemble(
             let part = kernel.part.and_then(|p| plan.costs(op).get(p).copied());
             part.unwrap_or_else(|| op.cost())
         };
-        Row {
+        ProfileRow {
             label: kernel.label.clone(),
             kind: op.kind(),
             shape: op.shape(),
@@ -365,11 +365,11 @@ mod tests {
 
     #[test]
     fn the_nearer_limit_is_the_bound() {
-        let limits = Limits {
+        let limits = MachineLimits {
             flops: 100.0,
             bytes: 10.0,
         };
-        let row = |flops, bytes| Row {
+        let row = |flops, bytes| ProfileRow {
             label: String::new(),
             kind: "add",
             shape: String::new(),
@@ -378,7 +378,7 @@ mod tests {
             spread: 0.0,
             cost: Cost { flops, bytes },
         };
-        assert_eq!(row(25.0, 1.0).share(&limits), (0.5, Bound::Compute));
-        assert_eq!(row(25.0, 4.0).share(&limits), (0.8, Bound::Memory));
+        assert_eq!(row(25.0, 1.0).share(&limits), (0.5, Bottleneck::Compute));
+        assert_eq!(row(25.0, 4.0).share(&limits), (0.8, Bottleneck::Memory));
     }
 }

@@ -15,7 +15,7 @@ use crate::op::scan::{Direction, InputProjection, Scan};
 use crate::op::{Carry, Fill, Matrix, Op, Role, SlotId, StateLayout};
 
 /// A run of neighbouring blocks of H columns, in a weight and in the deltas (or the totals) alike.
-struct Run {
+struct BlockRun {
     /// The first block in the weight (or in a group of vectors).
     block: usize,
     /// The first delta.
@@ -32,13 +32,13 @@ enum Way {
     /// The weight itself is the table of one-hot ids.
     Weight { ids: SlotId },
     /// The table is embedding times weight.
-    Table(Table),
+    Table(ProjectedTable),
     /// Rows [T * B, D].
     Rows(Value, Matrix),
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Table {
+struct ProjectedTable {
     ids: SlotId,
     embedding: Param,
     /// The gradient of the table [V, gates * H].
@@ -141,15 +141,15 @@ impl Recurrent {
     }
 
     /// Blocks of a source's gates whose deltas lie side by side.
-    fn runs(&self, deltas: impl Iterator<Item = Option<usize>>) -> Vec<Run> {
-        let mut runs: Vec<Run> = Vec::new();
+    fn runs(&self, deltas: impl Iterator<Item = Option<usize>>) -> Vec<BlockRun> {
+        let mut runs: Vec<BlockRun> = Vec::new();
         for (block, delta) in deltas.enumerate() {
             let Some(delta) = delta else { continue };
             match runs.last_mut() {
                 Some(run) if run.block + run.len == block && run.delta + run.len == delta => {
                     run.len += 1;
                 }
-                _ => runs.push(Run {
+                _ => runs.push(BlockRun {
                     block,
                     delta,
                     len: 1,
@@ -170,7 +170,7 @@ impl Recurrent {
         builder.training && self.compiled.over_projection && !self.reversed
     }
 
-    fn source_runs(&self, source: usize) -> Vec<Run> {
+    fn source_runs(&self, source: usize) -> Vec<BlockRun> {
         let gates = self.cell.sources[source].gates.iter();
         self.runs(gates.map(|g| self.compiled.gate_delta[*g]))
     }

@@ -21,17 +21,17 @@ pub(super) enum Action {
 
 /// The least number of segments run forward, those before a backward pass included, and the first cut, for every number
 /// of segments up to K and of kept states up to M, the state before the first segment being one of them.
-struct Table {
+struct CostTable {
     kept: usize,
     /// Cost and cut at [(segments - 1) * M + kept - 1].
     entries: Vec<(u64, u32)>,
 }
 
-impl Table {
+impl CostTable {
     /// C(t, 1) = t (t + 1) / 2, C(1, m) = 1, C(t, m) = min over y of y + C(t - y, m - 1) + C(y, m): the first y segments
     /// are run to keep the state behind them, the segments after it go first, and then the y segments themselves.
-    fn new(segments: usize, kept: usize) -> Table {
-        let mut table = Table {
+    fn new(segments: usize, kept: usize) -> CostTable {
+        let mut table = CostTable {
             kept,
             entries: Vec::with_capacity(segments * kept),
         };
@@ -70,9 +70,9 @@ impl Table {
 /// The order for `segments` segments, at least one, and at most `kept` kept states, at least one; every segment's
 /// backward pass comes once, from the last segment to the first.
 pub(super) fn schedule(segments: usize, kept: usize) -> Vec<Action> {
-    let mut writer = Writer {
+    let mut writer = ScheduleWriter {
         // With a state before every segment there is nothing to choose.
-        table: (kept < segments).then(|| Table::new(segments, kept)),
+        table: (kept < segments).then(|| CostTable::new(segments, kept)),
         free: (0..kept.min(segments)).rev().collect(),
         current: 0,
         actions: Vec::new(),
@@ -82,15 +82,15 @@ pub(super) fn schedule(segments: usize, kept: usize) -> Vec<Action> {
     writer.actions
 }
 
-struct Writer {
-    table: Option<Table>,
+struct ScheduleWriter {
+    table: Option<CostTable>,
     free: Vec<usize>,
     /// The segment that the current state stands before.
     current: usize,
     actions: Vec<Action>,
 }
 
-impl Writer {
+impl ScheduleWriter {
     fn keep(&mut self) -> usize {
         let place = self.free.pop().unwrap_or_default();
         self.actions.push(Action::Keep(place));
@@ -214,7 +214,7 @@ mod tests {
     #[test]
     fn the_table_is_the_minimum_over_all_cuts() {
         let (segments, kept) = (60, 9);
-        let table = Table::new(segments, kept);
+        let table = CostTable::new(segments, kept);
         for t in 2..=segments {
             for m in 2..=kept {
                 let cuts = (1..t).map(|y| y as u64 + table.cost(t - y, m - 1) + table.cost(y, m));
@@ -226,7 +226,7 @@ mod tests {
     #[test]
     fn schedules_cost_what_the_table_says() {
         for (segments, kept) in [(1, 1), (30, 1), (30, 3), (100, 10), (997, 12), (50, 49)] {
-            let want = Table::new(segments, kept).cost(segments, kept);
+            let want = CostTable::new(segments, kept).cost(segments, kept);
             assert_eq!(
                 play(segments, kept),
                 want,

@@ -113,7 +113,7 @@ pub(super) fn unroll(
         let shape = [kept + 1, s, b, h];
         kept_states.push(builder.plan.add(name, &shape, Role::Activation));
     }
-    let mut writer = Writer {
+    let mut writer = SegmentWriter {
         builder,
         axis,
         written: vec![false; ops.len()],
@@ -249,7 +249,7 @@ fn constant(plan: &Plan, ops: &[Op]) -> Vec<bool> {
     }
 }
 
-struct Writer<'a> {
+struct SegmentWriter<'a> {
     builder: &'a mut Builder,
     axis: Axis,
     /// The operations of a segment.
@@ -266,7 +266,7 @@ struct Writer<'a> {
     kept_states: Vec<SlotId>,
 }
 
-impl Writer<'_> {
+impl SegmentWriter<'_> {
     fn minibatch(&mut self, minibatch: usize) -> Result<()> {
         match minibatch {
             0 => self.all(|class| class == Class::Start, 0, 0)?,

@@ -33,7 +33,7 @@ pub enum Precision {
 
 /// The matrix of an operand.
 #[derive(Debug)]
-enum Place<'a> {
+enum OperandPlace<'a> {
     /// A field of the operation, which may be moved.
     Field(&'a mut Matrix),
     /// A part of a field, which may be moved.
@@ -45,7 +45,7 @@ enum Place<'a> {
 /// A matrix that an operation touches.
 #[derive(Debug)]
 pub struct Operand<'a> {
-    place: Place<'a>,
+    place: OperandPlace<'a>,
     /// What is done with it.
     pub access: Access<'a>,
     /// The precision that it asks for.
@@ -56,9 +56,9 @@ pub struct Operand<'a> {
 }
 
 impl<'a> Operand<'a> {
-    fn new(place: Place<'a>, access: Access<'a>) -> Operand<'a> {
+    fn new(place: OperandPlace<'a>, access: Access<'a>) -> Operand<'a> {
         Operand {
-            moves: !matches!(place, Place::Fixed(_)),
+            moves: !matches!(place, OperandPlace::Fixed(_)),
             place,
             access,
             precision: Precision::Unsaid,
@@ -69,27 +69,27 @@ impl<'a> Operand<'a> {
 
     /// A matrix that is read.
     pub fn read(matrix: &'a mut Matrix) -> Operand<'a> {
-        Operand::new(Place::Field(matrix), Access::Read)
+        Operand::new(OperandPlace::Field(matrix), Access::Read)
     }
 
     /// One of which every element is written and none is read.
     pub fn write(matrix: &'a mut Matrix) -> Operand<'a> {
-        Operand::new(Place::Field(matrix), Access::Write)
+        Operand::new(OperandPlace::Field(matrix), Access::Write)
     }
 
     /// One that is read and written.
     pub fn update(matrix: &'a mut Matrix) -> Operand<'a> {
-        Operand::new(Place::Field(matrix), Access::Update)
+        Operand::new(OperandPlace::Field(matrix), Access::Update)
     }
 
     /// One that is written or, with `accumulate`, added to.
     pub fn accumulate(matrix: &'a mut Matrix, accumulate: &'a mut bool) -> Operand<'a> {
-        Operand::new(Place::Field(matrix), Access::Accumulate(accumulate))
+        Operand::new(OperandPlace::Field(matrix), Access::Accumulate(accumulate))
     }
 
     /// A part of a matrix, which is read.
     pub fn within(matrix: &'a mut Matrix, part: Matrix) -> Operand<'a> {
-        Operand::new(Place::Within(matrix, part), Access::Read)
+        Operand::new(OperandPlace::Within(matrix, part), Access::Read)
     }
 
     /// The first `count` elements of a slot, which are read.
@@ -99,7 +99,7 @@ impl<'a> Operand<'a> {
 
     /// A part of a slot that follows from the operation's fields, which is read.
     pub fn part(matrix: Matrix) -> Operand<'a> {
-        Operand::new(Place::Fixed(matrix), Access::Read)
+        Operand::new(OperandPlace::Fixed(matrix), Access::Read)
     }
 
     /// The same with another access.
@@ -149,8 +149,8 @@ impl<'a> Operand<'a> {
     /// The matrix.
     pub fn matrix(&self) -> Matrix {
         match &self.place {
-            Place::Field(matrix) => **matrix,
-            Place::Within(_, part) | Place::Fixed(part) => *part,
+            OperandPlace::Field(matrix) => **matrix,
+            OperandPlace::Within(_, part) | OperandPlace::Fixed(part) => *part,
         }
     }
 
@@ -212,7 +212,7 @@ impl Op {
         let mut op = self.clone();
         let mut any = false;
         for operand in op.operands() {
-            if let (Place::Field(matrix), true) = (operand.place, operand.counted) {
+            if let (OperandPlace::Field(matrix), true) = (operand.place, operand.counted) {
                 any |= matrix.row_count.is_some();
                 *matrix = f(*matrix);
             }
@@ -225,8 +225,8 @@ impl Op {
         let fields = self.operands().into_iter().filter(|o| o.moves);
         fields
             .filter_map(|o| match o.place {
-                Place::Field(matrix) | Place::Within(matrix, _) => Some(matrix),
-                Place::Fixed(_) => None,
+                OperandPlace::Field(matrix) | OperandPlace::Within(matrix, _) => Some(matrix),
+                OperandPlace::Fixed(_) => None,
             })
             .collect()
     }

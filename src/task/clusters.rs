@@ -1,11 +1,11 @@
 //! The rows that each cluster of an adaptive softmax sees: those whose target lies in it.
 
-use super::inputs::Rows;
+use super::inputs::CountedRows;
 use crate::exec::Fillings;
 use crate::op::{Clusters, scatter};
 
 /// The contents of the clusters' slots.
-pub(super) fn fill(clusters: &Clusters, given: &Rows<'_>, all: &mut Fillings<'_>) {
+pub(super) fn fill(clusters: &Clusters, given: &CountedRows<'_>, all: &mut Fillings<'_>) {
     let shortlist = clusters.cutoffs[0];
     let mut head = vec![0u32; clusters.rows];
     let mut members: Vec<Vec<u32>> = vec![Vec::new(); clusters.tails.len()];
@@ -65,7 +65,7 @@ mod tests {
         };
         let mut all = Vec::new();
         let weights = [0.5, 1.0, 2.0, 3.0, 4.0];
-        let given = Rows {
+        let given = CountedRows {
             ids: &[],
             targets: &[3, 9, 4, 0, 6],
             weights: Some(&weights),
@@ -77,7 +77,7 @@ mod tests {
         assert_eq!(words(&all, 11)[..1], [0]);
         assert_eq!(words(&all, 20)[..2], [1, 4]);
         assert_eq!(words(&all, 21)[..2], [3, 0]);
-        // Rows 1 and 4 get the cluster's rows 0 and 1.
+        // CountedRows 1 and 4 get the cluster's rows 0 and 1.
         assert_eq!(words(&all, 22)[..2], [0, 1]);
         assert_eq!(words(&all, 22)[6..], [0, 0, 1, 1, 1, 2, 2]);
         assert_eq!(numbers(&all, 23)[..2], [1.0, 4.0]);

@@ -117,7 +117,7 @@ impl<'a> Inputs<'a> {
 }
 
 /// What the slots that are of all rows together are made of.
-pub(super) struct Rows<'a> {
+pub(super) struct CountedRows<'a> {
     /// The input ids of the rows that count.
     pub ids: &'a [u32],
     /// Their targets.
@@ -195,7 +195,7 @@ impl FillSlots for Inputs<'_> {
             let ones = || vec![1.0f32; plan.slot(slot).len()].into();
             all.push((slot, self.weights.map_or_else(ones, Filling::from)));
         }
-        let rows = Rows {
+        let rows = CountedRows {
             ids: &self.ids[..count],
             targets: &targets[..count],
             weights: self.weights,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::feed::Place;
+use super::feed::EpochPlace;
 
 /// The share of the smoothed loss that stays at each step, as min-char-rnn has it.
 const SMOOTHING: f64 = 0.999;
@@ -69,7 +69,14 @@ impl Meter {
 
     /// Takes a step: its index from 0, where that lies among the epochs, the summed loss of its predictions, how many
     /// they are beside those of other steps (`share`, 1 where all have as many), rate and norm.
-    pub fn take(&mut self, step: u64, place: Place, made: Made, lr: f64, norm: f64) -> Figures {
+    pub fn take(
+        &mut self,
+        step: u64,
+        place: EpochPlace,
+        made: Made,
+        lr: f64,
+        norm: f64,
+    ) -> Figures {
         let loss = made.loss / made.tokens as f64;
         self.smooth = SMOOTHING * self.smooth + (1.0 - SMOOTHING) * loss;
         self.epoch_loss += made.share * loss;
@@ -119,7 +126,7 @@ mod tests {
             .enumerate()
             .map(|(step, loss)| {
                 let step = step as u64;
-                let place = Place {
+                let place = EpochPlace {
                     epoch: step / 2,
                     index: step % 2,
                     steps: 2,

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use super::diverged::diverged;
 use super::evaluate::Evaluation;
-use super::feed::{Batch, Place};
+use super::feed::{Batch, EpochPlace};
 use super::generator::{Choice, Generator};
 use super::job::{Job, Now};
 use super::metrics::{Figures, Made};
@@ -65,7 +65,7 @@ enum Due {
 #[derive(Debug)]
 struct Pending {
     lr: f64,
-    place: Place,
+    place: EpochPlace,
     counted: usize,
     /// At an epoch's last step: what padding would have cost.
     padding: Option<Padding>,

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde_json::{Value, json};
 use wgrnn::Result;
 use wgrnn::exec::Device;
-use wgrnn::exec::profile::{Bound, Profile, Row, rate};
+use wgrnn::exec::profile::{Bottleneck, Profile, ProfileRow, rate};
 use wgrnn::op::Cost;
 use wgrnn::train::Settings;
 
@@ -14,17 +14,17 @@ use super::Profiled;
 use super::work::matters;
 
 /// Calls, seconds and cost of all rows together.
-pub fn total(rows: &[Row]) -> (u64, f64, Cost) {
+pub fn total(rows: &[ProfileRow]) -> (u64, f64, Cost) {
     let calls = rows.iter().map(|r| r.calls).sum();
     let seconds = rows.iter().map(|r| r.seconds).sum();
     (calls, seconds, rows.iter().map(|r| r.cost).sum())
 }
 
 /// The name of a limit.
-pub fn word(bound: Bound) -> &'static str {
+pub fn word(bound: Bottleneck) -> &'static str {
     match bound {
-        Bound::Compute => "compute",
-        Bound::Memory => "memory",
+        Bottleneck::Compute => "compute",
+        Bottleneck::Memory => "memory",
     }
 }
 
@@ -41,7 +41,7 @@ pub fn value(of: &Profiled) -> Result<Value> {
     let (found, work) = (&of.found, &of.work);
     let (settings, spec, plan) = (&work.settings, &work.spec, &work.plan);
     let (calls, seconds, cost) = total(&found.rows);
-    let kernel = |row: &Row| {
+    let kernel = |row: &ProfileRow| {
         let (share, bound) = row.share(&found.limits);
         json!({
             "name": row.label,

@@ -7,7 +7,7 @@ use std::time::Instant;
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-use crate::exec::profile::{Limits, median};
+use crate::exec::profile::{MachineLimits, median};
 
 /// Elements that are copied: 64 MiB, more than most caches hold.
 const COPIED: usize = 16 << 20;
@@ -21,8 +21,8 @@ const CHAINS: usize = 12;
 const LOOPS: usize = 1 << 20;
 
 /// The limits of this processor with as many threads as the executor uses.
-pub fn measure() -> Limits {
-    Limits {
+pub fn measure() -> MachineLimits {
+    MachineLimits {
         flops: flops(),
         bytes: bandwidth(),
     }

@@ -17,7 +17,7 @@ use std::time::Instant;
 
 use self::elided::Elided;
 pub use self::execute::Number;
-use self::product::{Packed, Room};
+use self::product::{PackedOperand, Room};
 use super::{FillSlots, Filling, Outcome, Timings};
 use crate::cell::real::Real;
 use crate::error::{Error, Result};
@@ -34,7 +34,7 @@ pub struct Cpu<F> {
     /// Where operands of products are packed.
     room: Option<Room<F>>,
     /// Where the weights of a scan are packed.
-    packed: Vec<Packed<F>>,
+    packed: Vec<PackedOperand<F>>,
     /// The right operand that the room holds, and whether it is used transposed.
     held: Option<(Matrix, bool)>,
     elided: Elided,
@@ -222,15 +222,15 @@ pub fn packed_bytes(plan: &Plan) -> u64 {
 /// Runs `f` with the widest vector instructions that numbers of type F have on this CPU.
 #[inline(always)]
 fn simd<F: Real>(f: impl FnOnce()) {
-    struct Run<C>(C);
-    impl<C: FnOnce()> pulp::NullaryFnOnce for Run<C> {
+    struct SimdTask<C>(C);
+    impl<C: FnOnce()> pulp::NullaryFnOnce for SimdTask<C> {
         type Output = ();
         #[inline(always)]
         fn call(self) {
             self.0();
         }
     }
-    F::widest(Run(f));
+    F::widest(SimdTask(f));
 }
 
 /// A range's length in rows, for splitting work.

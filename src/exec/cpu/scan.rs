@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::halves;
-use super::product::{FEW, Packed, View, few_rows};
+use super::product::{FEW, PackedOperand, View, few_rows};
 use super::simd;
 use crate::cell::eval::{ProgramEvaluator, Registers};
 use crate::cell::real::Real;
@@ -132,7 +132,7 @@ fn prepare(scan: &Scan, stage: &Stage, before: &mut usize) -> Prepared {
 }
 
 /// Some rows of every slot that a scan writes: for every plane and step, these rows' elements.
-struct Rows<'a, F> {
+struct RowSlices<'a, F> {
     part: Range<usize>,
     state: Vec<&'a mut [F]>,
     saved: Vec<&'a mut [F]>,
@@ -168,7 +168,7 @@ fn cut<'a, F>(
     cuts
 }
 
-/// Rows for each of `threads` threads, so that each has as much to do over all steps.
+/// RowSlices for each of `threads` threads, so that each has as much to do over all steps.
 fn parts(op: &Scan, starts: &[u32], threads: usize) -> Vec<Range<usize>> {
     if starts.is_empty() || threads == 1 {
         return halves(op.batch, threads).collect();
@@ -212,7 +212,7 @@ fn weight<'a, F: Real>(
 }
 
 /// Runs the scan `op` on its slots; `packed` is where its weights are packed, once for all steps.
-pub fn run<F: Real>(op: &Scan, slices: &mut Slices<'_, F>, packed: &mut Vec<Packed<F>>) {
+pub fn run<F: Real>(op: &Scan, slices: &mut Slices<'_, F>, packed: &mut Vec<PackedOperand<F>>) {
     let (b, h) = (op.batch, op.hidden);
     let mut weights = 0;
     let stages: Vec<Prepared> = op
@@ -236,7 +236,7 @@ pub fn run<F: Real>(op: &Scan, slices: &mut Slices<'_, F>, packed: &mut Vec<Pack
     };
     // A sample is drawn step by step: packing would cost more than the products.
     let few = op.range.len() * b <= FEW;
-    packed.resize(weights.max(packed.len()), Packed::default());
+    packed.resize(weights.max(packed.len()), PackedOperand::default());
     let used = stages.iter().chain(op.initial.then_some(&last));
     for p in used.filter(|_| !few).flat_map(|s| &s.products) {
         let weight = weight(op, (&slices.weights, &slices.turned), p);
@@ -282,7 +282,7 @@ pub fn run<F: Real>(op: &Scan, slices: &mut Slices<'_, F>, packed: &mut Vec<Pack
     };
     rayon::scope(|scope| {
         for (n, part) in parts.iter().enumerate() {
-            let rows = Rows {
+            let rows = RowSlices {
                 part: part.clone(),
                 state: state.next().unwrap_or_default(),
                 saved: saved.next().unwrap_or_default(),
@@ -312,7 +312,7 @@ struct Shared<'a, F> {
     input: &'a [F],
     weights: &'a [&'a [F]],
     turned: &'a [Option<usize>],
-    packed: &'a [Packed<F>],
+    packed: &'a [PackedOperand<F>],
     /// Whether nothing is packed, as there are so few rows in all steps.
     few: bool,
     vectors: &'a [&'a [F]],
@@ -325,7 +325,7 @@ struct Shared<'a, F> {
 /// What a program's loads and stores see.
 struct Context<'a, 'r, F> {
     shared: &'a Shared<'a, F>,
-    rows: &'a mut Rows<'r, F>,
+    rows: &'a mut RowSlices<'r, F>,
     /// For every row: the stage's sums, then its masks.
     sums: &'a [F],
     stage: &'a Prepared,
@@ -336,7 +336,7 @@ struct Context<'a, 'r, F> {
 }
 
 impl<F: Real> Shared<'_, F> {
-    fn steps(&self, mut rows: Rows<'_, F>, stages: &[Prepared], last: &Prepared) {
+    fn steps(&self, mut rows: RowSlices<'_, F>, stages: &[Prepared], last: &Prepared) {
         let most = stages
             .iter()
             .chain([last])
@@ -388,7 +388,7 @@ impl<F: Real> Shared<'_, F> {
         &self,
         stage: &Prepared,
         t: usize,
-        rows: &mut Rows<'_, F>,
+        rows: &mut RowSlices<'_, F>,
         sums: &mut [F],
         registers: &mut Registers<F>,
         strips: &mut Vec<F>,

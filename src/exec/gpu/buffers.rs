@@ -81,7 +81,7 @@ pub(super) fn bytes(width: usize, elements: usize) -> u64 {
 }
 
 /// The dispatch parameters of kernels, each at an offset that a binding may have.
-pub(super) struct Steps {
+pub(super) struct DispatchWords {
     /// All of them, with zeros where the next offset is further on.
     numbers: Vec<DispatchParameters>,
     places: HashMap<Vec<DispatchParameters>, usize>,
@@ -89,10 +89,10 @@ pub(super) struct Steps {
     stride: usize,
 }
 
-impl Steps {
+impl DispatchWords {
     /// For offsets at multiples of `alignment` bytes.
-    pub fn new(alignment: u32) -> Steps {
-        Steps {
+    pub fn new(alignment: u32) -> DispatchWords {
+        DispatchWords {
             numbers: Vec::new(),
             places: HashMap::new(),
             stride: (alignment as usize).div_ceil(STEP_BYTES as usize).max(1),

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::binding_range::BindingLimits;
-use super::buffers::{Dispatch, Held, Kernel, Steps, allocate, bindable, kernel};
+use super::buffers::{Dispatch, DispatchWords, Held, Kernel, allocate, bindable, kernel};
 use super::device::Device;
 use super::kernel::DispatchParameters;
 use super::kernel::KernelSource;
@@ -32,7 +32,7 @@ const RETURNED: u64 = STAMPS + 16 * MEASURED as u64;
 pub(super) struct MeasuredRun {
     pub run: u64,
     pub parts: Vec<Range<usize>>,
-    /// Steps of its packed sequences.
+    /// DispatchWords of its packed sequences.
     pub packed: Longest,
 }
 
@@ -57,7 +57,7 @@ pub struct Gpu {
     pub(super) ring: Ring,
     pub(super) in_flight: VecDeque<wgpu::SubmissionIndex>,
     pub(super) runs: u64,
-    /// Steps of the packed sequences in hand.
+    /// DispatchWords of the packed sequences in hand.
     pub(super) packed: Longest,
     left_out: Vec<String>,
 }
@@ -148,7 +148,7 @@ impl Gpu {
         };
         let (buffers, held) = allocate(&device, &plan, parameters).await?;
         let mut known: HashMap<KernelSource, usize> = HashMap::new();
-        let mut steps = Steps::new(device.limits.min_uniform_buffer_offset_alignment);
+        let mut steps = DispatchWords::new(device.limits.min_uniform_buffer_offset_alignment);
         let mut longest = Longest::default();
         let mut ops = Vec::new();
         let mut all: Vec<Dispatch> = Vec::new();

@@ -8,7 +8,7 @@ use super::kernel::KernelSource;
 use super::pipeline::compile;
 use super::stamps::Stamps;
 use super::template::{Template, flat_groups};
-use crate::exec::profile::{Limits, median};
+use crate::exec::profile::{MachineLimits, median};
 use crate::op::{Plan, Role};
 use crate::{Error, Result};
 
@@ -31,7 +31,7 @@ const GROUP: usize = 64;
 ///
 /// # Errors
 /// Device when not even a small buffer can be had, or the device is lost or hangs.
-pub async fn measure(device: &Device) -> Result<Limits> {
+pub async fn measure(device: &Device) -> Result<MachineLimits> {
     let bench = Bench::new(device).await?;
     let vectors = (bench.size / VECTOR) as usize;
     let copy = Template::new(include_str!("../../../shaders/limits_copy.wgsl"));
@@ -53,7 +53,7 @@ pub async fn measure(device: &Device) -> Result<Limits> {
     let threads = (GROUP as u32 * groups[0] * groups[1]) as f64;
     let each = (2 * 4 * CHAINS * UNROLL * LOOPS) as f64;
     let flops = threads * each / fma.median(&bench, groups).await?;
-    Ok(Limits { flops, bytes })
+    Ok(MachineLimits { flops, bytes })
 }
 
 /// Two buffers and a clock.

@@ -1,6 +1,6 @@
 //! A recurrent layer's backward pass: the scan back through time, then one product per weight and one sum per vector.
 
-use super::{Built, Recurrent, Run, scratch_slot};
+use super::{BlockRun, Built, Recurrent, scratch_slot};
 use crate::cell::SourceKind;
 use crate::cell::stage::Adjoint;
 use crate::layer::builder::ALIGN;
@@ -238,7 +238,7 @@ impl Recurrent {
             };
             let deltas = self.runs(adjoints.clone().map(of_delta)).into_iter();
             let sums = self.runs(adjoints.map(of_total)).into_iter();
-            let columns = |m: Matrix, run: &Run| m.columns(run.delta * h, run.len * h);
+            let columns = |m: Matrix, run: &BlockRun| m.columns(run.delta * h, run.len * h);
             let runs = deltas
                 .map(|run| (columns(delta, &run), run))
                 .chain(sums.map(|run| (columns(totals, &run), run)));

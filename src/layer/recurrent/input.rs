@@ -1,6 +1,6 @@
 //! How the input projection is made ahead of the time loop, and how its gradient goes back.
 
-use super::{Built, Recurrent, Run, Table, Way};
+use super::{BlockRun, Built, ProjectedTable, Recurrent, Way};
 use crate::error::Result;
 use crate::layer::{Builder, Param, Signal, Value};
 use crate::op::scan::InputProjection;
@@ -51,7 +51,7 @@ impl Recurrent {
                 } else {
                     table
                 };
-                let way = Way::Table(Table {
+                let way = Way::Table(ProjectedTable {
                     ids,
                     embedding,
                     grad,
@@ -79,8 +79,8 @@ impl Recurrent {
         let runs = source.map_or(Vec::new(), |source| self.source_runs(source));
         let weight = source.map(|source| built.weights[source]);
         // A block's deltas, and its columns of the weight.
-        let deltas = |run: &Run| delta.columns(run.delta * h, run.len * h);
-        let columns = |m: Matrix, run: &Run| m.columns(run.block * h, run.len * h);
+        let deltas = |run: &BlockRun| delta.columns(run.delta * h, run.len * h);
+        let columns = |m: Matrix, run: &BlockRun| m.columns(run.block * h, run.len * h);
         match (built.way, weight) {
             (Way::Weight { ids }, Some(weight)) => {
                 for run in &runs {

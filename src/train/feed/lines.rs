@@ -2,7 +2,7 @@
 
 use super::batch::Batch;
 use super::capacity::capacity;
-use super::{Began, Place, place};
+use super::{Began, EpochPlace, place};
 use crate::data::{BatchSize, Batching, LineBatches, Lines, PackedSequences};
 use crate::error::{Error, Result};
 use crate::op::Packing;
@@ -122,7 +122,7 @@ impl LineFeed {
         Ok(())
     }
 
-    pub(super) fn place(&mut self, step: u64) -> Place {
+    pub(super) fn place(&mut self, step: u64) -> EpochPlace {
         if let Some(steps) = self.even() {
             return place(step, steps);
         }
@@ -134,7 +134,7 @@ impl LineFeed {
             let (index, steps) = (step - first, self.count(epoch));
             self.steps = steps;
             if index < steps {
-                return Place {
+                return EpochPlace {
                     epoch,
                     index,
                     steps,
@@ -147,7 +147,7 @@ impl LineFeed {
         }
     }
 
-    pub(super) fn batch(&mut self, place: Place) -> Result<Batch> {
+    pub(super) fn batch(&mut self, place: EpochPlace) -> Result<Batch> {
         let (packing, pad, together) = (self.packing, self.pad, self.together);
         let (lines, batches) = self.batches(place.epoch);
         let first = place.index as usize * together;

@@ -26,7 +26,7 @@ pub struct Began {
 
 /// Where a step lies among the epochs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct EpochPlace {
     /// Epochs before its own.
     pub epoch: u64,
     /// Steps of its epoch before it.
@@ -35,7 +35,7 @@ pub struct Place {
     pub steps: u64,
 }
 
-impl Place {
+impl EpochPlace {
     /// Whether it is the last step of its epoch.
     pub fn ends(&self) -> bool {
         self.index + 1 == self.steps
@@ -53,7 +53,7 @@ pub enum Feed {
 
 impl Feed {
     /// The place of a step.
-    pub fn place(&mut self, step: u64) -> Place {
+    pub fn place(&mut self, step: u64) -> EpochPlace {
         match self {
             Feed::Streams(streams) => place(step, streams.per_epoch() as u64),
             Feed::Lines(lines) => lines.place(step),
@@ -129,8 +129,8 @@ impl Feed {
     }
 }
 
-fn place(step: u64, steps: u64) -> Place {
-    Place {
+fn place(step: u64, steps: u64) -> EpochPlace {
+    EpochPlace {
         epoch: step / steps,
         index: step % steps,
         steps,

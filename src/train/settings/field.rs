@@ -2,7 +2,7 @@
 
 use toml::Value;
 
-use super::range::{Judged, Kind, Range};
+use super::range::{Judged, Range, RangeKind};
 
 /// What a resumed run may do with a setting. Imported weights may be trained on with other values of all but [`Shape`] and
 /// [`Start`].
@@ -77,7 +77,7 @@ pub(super) trait Field {
     /// The names of a choice.
     const NAMES: &'static [&'static str] = &[];
     /// What ranges can say about it.
-    const KIND: Kind;
+    const KIND: RangeKind;
     fn expected() -> String;
     fn parse(text: &str) -> Option<Value>;
     fn accepts(value: &Value) -> bool;
@@ -88,7 +88,7 @@ pub(super) trait Field {
 macro_rules! whole {
     ($($type:ty),*) => {$(
         impl Field for $type {
-            const KIND: Kind = Kind::Whole;
+            const KIND: RangeKind = RangeKind::Whole;
             fn expected() -> String {
                 "a whole number".to_string()
             }
@@ -107,7 +107,7 @@ macro_rules! whole {
 whole!(usize, u64);
 
 impl Field for f64 {
-    const KIND: Kind = Kind::Number;
+    const KIND: RangeKind = RangeKind::Number;
     fn expected() -> String {
         "a number".to_string()
     }
@@ -123,7 +123,7 @@ impl Field for f64 {
 }
 
 impl Field for bool {
-    const KIND: Kind = Kind::Other;
+    const KIND: RangeKind = RangeKind::Other;
     fn expected() -> String {
         "true or false".to_string()
     }
@@ -139,7 +139,7 @@ impl Field for bool {
 }
 
 impl Field for String {
-    const KIND: Kind = Kind::Text;
+    const KIND: RangeKind = RangeKind::Text;
     fn expected() -> String {
         "a string".to_string()
     }
@@ -156,7 +156,7 @@ impl Field for String {
 
 impl<T: Field> Field for Option<T> {
     const NAMES: &'static [&'static str] = T::NAMES;
-    const KIND: Kind = T::KIND;
+    const KIND: RangeKind = T::KIND;
     fn expected() -> String {
         T::expected()
     }
@@ -232,7 +232,7 @@ macro_rules! named {
 
         impl $crate::train::settings::field::Field for $type {
             const NAMES: &'static [&'static str] = $type::NAMES;
-            const KIND: $crate::train::settings::range::Kind = $crate::train::settings::range::Kind::Other;
+            const KIND: $crate::train::settings::range::RangeKind = $crate::train::settings::range::RangeKind::Other;
             fn expected() -> String {
                 $crate::train::settings::field::either($type::NAMES)
             }

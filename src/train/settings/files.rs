@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use toml::Value;
 
 use super::field::Field;
-use super::range::{Judged, Kind};
+use super::range::{Judged, RangeKind};
 
 /// Paths of files, in the order in which they are joined; `-` is standard input.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,7 +12,7 @@ use super::range::{Judged, Kind};
 pub struct Files(pub Vec<String>);
 
 impl Field for Files {
-    const KIND: Kind = Kind::Other;
+    const KIND: RangeKind = RangeKind::Other;
 
     fn expected() -> String {
         "a list of files".to_string()

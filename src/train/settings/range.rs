@@ -64,7 +64,7 @@ pub(super) const fn no_limit_or(least: u64) -> Range {
 
 /// What kind of value a type of settings has, as far as ranges go.
 #[derive(Clone, Copy)]
-pub(super) enum Kind {
+pub(super) enum RangeKind {
     Whole,
     Number,
     Text,
@@ -82,12 +82,12 @@ pub(super) enum Judged<'a> {
 
 impl Range {
     /// Whether it says something about values of a kind; a plain number without bounds could be NaN, so that `Any` is none.
-    pub(super) const fn suits(self, kind: Kind) -> bool {
+    pub(super) const fn suits(self, kind: RangeKind) -> bool {
         match self {
-            Range::Any => !matches!(kind, Kind::Number),
-            Range::Whole(..) | Range::NoLimitOr(_) => matches!(kind, Kind::Whole),
-            Range::Related | Range::Numbers(..) => matches!(kind, Kind::Number),
-            Range::Pairs | Range::Rising => matches!(kind, Kind::Text),
+            Range::Any => !matches!(kind, RangeKind::Number),
+            Range::Whole(..) | Range::NoLimitOr(_) => matches!(kind, RangeKind::Whole),
+            Range::Related | Range::Numbers(..) => matches!(kind, RangeKind::Number),
+            Range::Pairs | Range::Rising => matches!(kind, RangeKind::Text),
         }
     }
 

@@ -30,7 +30,7 @@ pub fn few_rows<F: Real>(
         let a = &left[i * k..(i + 1) * k];
         let out = &mut c[i * stride..][..n];
         out.par_chunks_mut(each).enumerate().for_each(|(nth, out)| {
-            F::widest(Row {
+            F::widest(OperandRow {
                 a,
                 b,
                 first: nth * each,
@@ -42,7 +42,7 @@ pub fn few_rows<F: Real>(
 }
 
 /// A part of one row of C.
-struct Row<'a, F> {
+struct OperandRow<'a, F> {
     a: &'a [F],
     b: View<'a, F>,
     /// The first column.
@@ -51,7 +51,7 @@ struct Row<'a, F> {
     accumulate: bool,
 }
 
-impl<F: Real> WithSimd for Row<'_, F> {
+impl<F: Real> WithSimd for OperandRow<'_, F> {
     type Output = ();
 
     #[inline(always)]

@@ -16,7 +16,7 @@ use sums::{BLOCK, strip_elements};
 use tile::{DEEP, tile};
 
 pub use few::{FEW, few_rows};
-pub use packed::Packed;
+pub use packed::PackedOperand;
 pub use view::View;
 
 /// Multiply-adds that are worth a second thread.
@@ -29,7 +29,7 @@ const PACKED_ROWS: usize = 8 * DEEP;
 /// What products keep from call to call: the packed right operand, and for every thread strips of the left one.
 #[derive(Debug)]
 pub struct Room<F> {
-    packed: Packed<F>,
+    packed: PackedOperand<F>,
     strips: Vec<Mutex<Vec<F>>>,
 }
 
@@ -46,14 +46,14 @@ impl<F: Real> Room<F> {
     /// Nothing packed yet.
     pub fn new() -> Room<F> {
         Room {
-            packed: Packed::default(),
+            packed: PackedOperand::default(),
             strips: (0..rayon::current_num_threads())
                 .map(|_| Mutex::default())
                 .collect(),
         }
     }
 
-    /// [`Packed::multiply`] on so many threads.
+    /// [`PackedOperand::multiply`] on so many threads.
     fn multiply(
         &self,
         threads: usize,

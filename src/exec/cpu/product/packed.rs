@@ -12,7 +12,7 @@ const AT_ONCE: usize = 8;
 /// A right operand in panels: for every [`DEEP`] rows, for every panel of columns, row by row; the last panel is filled
 /// up with zeros.
 #[derive(Clone, Debug, Default)]
-pub struct Packed<F> {
+pub struct PackedOperand<F> {
     pub(super) values: Vec<F>,
     pub(super) k: usize,
     pub(super) n: usize,
@@ -22,7 +22,7 @@ pub struct Packed<F> {
     pub(super) tall: usize,
 }
 
-impl<F: Real> Packed<F> {
+impl<F: Real> PackedOperand<F> {
     /// Packs the k x n matrix `b` in place of what was packed; on every core where `parallel`.
     ///
     /// # Panics

@@ -2,7 +2,7 @@
 
 use pulp::{Simd, WithSimd};
 
-use super::packed::{Packed, at_least};
+use super::packed::{PackedOperand, at_least};
 use super::tile::{DEEP, SOON, TALL, TALL_16, WIDE, prefetch};
 use super::view::View;
 use crate::cell::real::Real;
@@ -41,11 +41,11 @@ pub fn strip_elements(m: usize, k: usize) -> usize {
     BLOCK.min(m) * DEEP.min(k)
 }
 
-impl<F: Real> Packed<F> {
+impl<F: Real> PackedOperand<F> {
     /// C [m, n] = A [m, k] B, or added to C. C's rows lie `stride` apart. `strips` is room to pack A in.
     ///
     /// # Panics
-    /// As [`Packed::pack`].
+    /// As [`PackedOperand::pack`].
     pub fn multiply(
         &self,
         m: usize,
@@ -79,7 +79,7 @@ fn strips(m: usize, tall: usize) -> impl Iterator<Item = (usize, usize)> + Clone
 
 /// A product with a packed right operand, to be dispatched to the widest registers.
 struct Multiply<'a, F> {
-    b: &'a Packed<F>,
+    b: &'a PackedOperand<F>,
     m: usize,
     a: View<'a, F>,
     c: &'a mut [F],
