@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use clap::{Arg, ArgMatches, Command, value_parser};
 use pollster::block_on;
 use serde_json::json;
-use wgrnn::data::{Dataset, TextSource, Vocabulary};
+use wgrnn::data::{Dataset, TextSource};
 use wgrnn::train::{Dynamic, Evaluation, Evaluator, Learner, state};
 use wgrnn::{Error, Result};
 
 use super::load::Loaded;
+use super::unknown::{MUCH_UNKNOWN, UnknownShare};
 use super::{flags, memory, out, text};
 
 pub fn command() -> Command {
@@ -140,33 +141,6 @@ fn dynamic(m: &ArgMatches, loaded: &Loaded, lr: f64, dataset: &Dataset) -> Resul
             .await
     })
 }
-
-/// How much of a text its vocabulary does not know.
-pub struct UnknownShare {
-    /// Symbols of the text that are unknown.
-    pub unknown: u64,
-    /// All of its symbols.
-    pub symbols: u64,
-}
-
-impl UnknownShare {
-    /// Counts the symbols of `dataset`; where no symbol stands for unknown ones, all are known.
-    pub fn of(vocabulary: &Vocabulary, dataset: &Dataset) -> Result<UnknownShare> {
-        let unknown = vocabulary.unknown_id().map(|id| dataset.count(id));
-        Ok(UnknownShare {
-            unknown: unknown.transpose()?.unwrap_or(0),
-            symbols: dataset.symbols(),
-        })
-    }
-
-    /// The part of all symbols that is unknown, in [0, 1].
-    pub fn share(&self) -> f64 {
-        self.unknown as f64 / self.symbols.max(1) as f64
-    }
-}
-
-/// From this share of unknown symbols on, a loss says little about the text.
-pub const MUCH_UNKNOWN: f64 = 0.01;
 
 fn report(
     m: &ArgMatches,

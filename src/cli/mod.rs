@@ -23,6 +23,7 @@ mod text;
 mod trace;
 mod train;
 mod tune;
+mod unknown;
 
 use clap::{ArgMatches, Command};
 use wgrnn::{Error, Result};

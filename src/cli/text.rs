@@ -12,7 +12,7 @@ use wgrnn::train::settings::pairs;
 use wgrnn::train::{Settings, TextRecord};
 use wgrnn::{Error, Result};
 
-use super::eval::{MUCH_UNKNOWN, UnknownShare};
+use super::unknown::{MUCH_UNKNOWN, UnknownShare};
 use super::{losses, out};
 
 /// The built-in corpus that `train` takes without a file: always the same, whatever the run's seed.

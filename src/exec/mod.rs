@@ -5,10 +5,12 @@ pub mod cpu;
 mod engine;
 mod fill;
 pub mod gpu;
+mod limits;
 pub mod profile;
 
 pub use engine::{Device, Engine};
 pub use fill::{FillSlots, Filling, Fillings};
+pub use limits::MachineLimits;
 
 use crate::op::{Plan, Report};
 

@@ -8,20 +8,12 @@ use std::time::Instant;
 use super::cpu::{self, Cpu};
 use super::gpu::timing::phases;
 use super::gpu::{self, Gpu, HostPhase, KernelTime, Span, Traced};
-use super::{Device, FillSlots};
+use super::limits::median;
+use super::{Device, FillSlots, MachineLimits};
 use crate::error::Result;
 use crate::op::{Cost, Plan};
 
 pub use gaps::{Gaps, between};
-
-/// What a device can do at most.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct MachineLimits {
-    /// Floating point operations a second, a multiply-add counting as two.
-    pub flops: f64,
-    /// Bytes a second that are read or written.
-    pub bytes: f64,
-}
 
 /// Which of a device's limits is the nearer one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -338,12 +330,6 @@ fn mean<T>(all: &[T], figure: impl Fn(&T) -> f64) -> f64 {
 fn spread(all: impl Iterator<Item = f64> + Clone) -> f64 {
     let largest = all.clone().fold(0.0, f64::max);
     (largest - all.fold(largest, f64::min)) / 2.0
-}
-
-/// The median; 0 of nothing.
-pub(super) fn median(mut all: Vec<f64>) -> f64 {
-    all.sort_by(f64::total_cmp);
-    all.get(all.len() / 2).copied().unwrap_or(0.0)
 }
 
 #[cfg(test)]

@@ -1,8 +1,17 @@
 //! The rows that each cluster of an adaptive softmax sees: those whose target lies in it.
 
-use super::inputs::CountedRows;
 use crate::exec::Fillings;
 use crate::op::{Clusters, scatter};
+
+/// The rows of a minibatch that count.
+pub(super) struct CountedRows<'a> {
+    /// The input ids of the rows that count.
+    pub ids: &'a [u32],
+    /// Their targets.
+    pub targets: &'a [u32],
+    /// Weights of the rows.
+    pub weights: Option<&'a [f32]>,
+}
 
 /// The contents of the clusters' slots.
 pub(super) fn fill(clusters: &Clusters, given: &CountedRows<'_>, all: &mut Fillings<'_>) {

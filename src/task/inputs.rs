@@ -1,6 +1,7 @@
 //! A minibatch of token ids, and the contents that it gives to the slots of a plan.
 
 use super::candidates::Draws;
+use super::clusters::CountedRows;
 use super::{candidates, clusters, packing, tables};
 use crate::error::{Error, Result};
 use crate::exec::{FillSlots, Filling, Fillings};
@@ -114,16 +115,6 @@ impl<'a> Inputs<'a> {
             None => Ok(()),
         }
     }
-}
-
-/// What the slots that are of all rows together are made of.
-pub(super) struct CountedRows<'a> {
-    /// The input ids of the rows that count.
-    pub ids: &'a [u32],
-    /// Their targets.
-    pub targets: &'a [u32],
-    /// Weights of the rows.
-    pub weights: Option<&'a [f32]>,
 }
 
 /// The index of the ids of every segment of `rows` rows [segments, rows + V + 1].

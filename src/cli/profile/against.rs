@@ -19,7 +19,7 @@ const LARGEST: u64 = 32 << 20;
 const MARKED: usize = 3;
 /// The least change that is, as a share of all kernels' time.
 const WORTH: f64 = 0.01;
-/// MachineLimits that differ by more were measured on a machine that did something else, too.
+/// Limits that differ by more were measured on a machine that did something else, too.
 const UNEQUAL: f64 = 0.15;
 
 /// What is read of a saved profile, and of the present one.

@@ -7,7 +7,7 @@ use std::time::Instant;
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-use crate::exec::profile::{MachineLimits, median};
+use crate::exec::limits::{MachineLimits, median};
 
 /// Elements that are copied: 64 MiB, more than most caches hold.
 const COPIED: usize = 16 << 20;

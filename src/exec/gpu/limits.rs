@@ -8,7 +8,7 @@ use super::kernel::KernelSource;
 use super::pipeline::compile;
 use super::stamps::Stamps;
 use super::template::{Template, flat_groups};
-use crate::exec::profile::{MachineLimits, median};
+use crate::exec::limits::{MachineLimits, median};
 use crate::op::{Plan, Role};
 use crate::{Error, Result};
 

@@ -34,7 +34,7 @@ pub fn gaps(steps: &[&[Span]]) -> Option<Gaps> {
     Some(Gaps {
         count,
         sum: means.iter().sum(),
-        median: super::median(means.clone()),
+        median: super::super::limits::median(means.clone()),
         longest: means[longest],
         after: first[longest].label.clone(),
     })
