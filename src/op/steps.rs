@@ -221,7 +221,9 @@ mod tests {
             [18.0, 21.0, 100.0, 12.0, 14.0, 100.0, 0.0, 0.0, 100.0]
         );
         steps(StepsForm::Sum, true, true, true).plain(&STARTS, &rows, &mut sums);
-        assert_eq!(sums[..5], [24.0, 28.0, 100.0, 18.0, 21.0]);
+        for (sum, want) in sums.iter().zip([24.0, 28.0, 100.0, 18.0, 21.0]) {
+            assert!((sum - want).abs() < 1e-12, "{sum} {want}");
+        }
         steps(StepsForm::Sum, false, false, false).plain(&[], &rows, &mut sums);
         assert_eq!(sums[..2], [27.0, 30.0]);
     }
