@@ -38,7 +38,8 @@
 //! let mut sample = vocabulary.encode(b"the ")?;
 //! for token in sample.clone() { generator.advance(&[token]).await?; }
 //! for _ in 0..40 {
-//!     let next = generator.draw(&generator.scores().await?, &Choice::default())?;
+//!     let scores = generator.scores().await?;
+//!     let next = generator.draw(&scores, &Choice::default())?;
 //!     sample.extend(&next);
 //!     generator.advance(&next).await?;
 //! }

@@ -140,9 +140,9 @@ fn rows_of_a_window_are_f16_and_nothing_else_is() {
     let want = [
         "d.head.input",
         "d.input.l1",
+        "out.head",
         "saved.l0",
         "saved.l1",
-        "out.head",
     ];
     assert_eq!(names, want);
     let wide = training(&Spec {

@@ -39,7 +39,9 @@ fn in_fours(tile: &Tile, matrices: Vec<Matrix>) -> (&'static str, Vec<Matrix>) {
 /// The same of so many.
 fn fours<const N: usize>(tile: &Tile, matrices: [Matrix; N]) -> (&'static str, [Matrix; N]) {
     let (v, all) = in_fours(tile, matrices.to_vec());
-    (v, std::array::from_fn(|n| all[n]))
+    let mut units = matrices;
+    units.iter_mut().zip(all).for_each(|(to, unit)| *to = unit);
+    (v, units)
 }
 
 fn flat(template: Template, tile: &Tile, name: &str, threads: usize) -> Template {
