@@ -6,7 +6,7 @@
 
 use super::{Axis, Builder, Recurrent, Signal, Value, concat};
 use crate::error::Result;
-use crate::op::{Bound, FlippedIds, Gather, Matrix, Op, SlotId};
+use crate::op::{Bound, FlippedIds, SlotId};
 
 /// Writes a bidirectional layer called `label`: rows [T * B, 2 H], those of `forward` first; `backward` runs from the last
 /// step of every sequence to its first.
@@ -42,29 +42,14 @@ fn flipped(builder: &mut Builder, flip: SlotId, name: &str, value: Value) -> Res
     // Ids that are embedded have rows.
     let value = builder.as_rows(name, value).unwrap_or(value);
     let (rows, name) = (builder.rows(value)?, format!("flipped.{name}"));
-    let out = gathered(builder, axis, flip, name.clone(), rows);
+    let out = builder.gather(axis, name.clone(), name.clone(), flip, rows);
     let back = format!("{name}.backward");
     Ok(
         builder.made_rows(name, out, axis, move |builder, upstream| {
-            let gradient = gathered(builder, axis, flip, back, upstream);
+            let gradient = builder.gather(axis, back.clone(), back, flip, upstream);
             builder.give(value, gradient);
         }),
     )
-}
-
-fn gathered(builder: &mut Builder, axis: Axis, ids: SlotId, name: String, from: Matrix) -> Matrix {
-    let out = builder.activation(axis, name.as_str(), from.cols);
-    builder.push(Op::Gather(Gather {
-        name,
-        ids,
-        table: Matrix {
-            row_count: None,
-            ..from
-        },
-        out,
-        at: 0,
-    }));
-    out
 }
 
 impl Builder {

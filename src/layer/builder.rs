@@ -104,15 +104,33 @@ impl Builder {
                 slot
             }
         };
-        let out = self.activation(axis, name.as_str(), states.cols);
+        let made = name.clone();
+        Some(self.gather(axis, name, made, ids, states))
+    }
+
+    /// Rows of a table by the words of `ids`, as an activation called `made`.
+    pub(super) fn gather(
+        &mut self,
+        axis: Axis,
+        name: String,
+        made: String,
+        ids: SlotId,
+        table: Matrix,
+    ) -> Matrix {
+        let out = self.activation(axis, made, table.cols);
+        // The words say which rows are meant, however many count.
+        let table = Matrix {
+            row_count: None,
+            ..table
+        };
         self.push(Op::Gather(Gather {
             name,
             ids,
-            table: states,
+            table,
             out,
             at: 0,
         }));
-        Some(out)
+        out
     }
 
     /// Declares a parameter [rows, cols] that files hold as `file_shape`, transposed or not.
@@ -271,20 +289,12 @@ impl Builder {
 
     /// The slot with the index of token ids along `axis`, for sums by id over a table of V rows.
     fn index(&mut self, axis: Axis, ids: SlotId, vocab: usize) -> SlotId {
-        let flipped = self.plan.recipes.flipped.is_some_and(|f| f.ids == ids);
-        let known = match self.plan.recipes.flipped {
-            Some(flipped) if flipped.ids == ids => flipped.index,
-            _ => self.plan.recipes.index,
-        };
-        if let Some(slot) = known {
+        let (name, known) = self.plan.recipes.index_of(ids);
+        if let Some(slot) = *known {
             return slot;
         }
-        let name = if flipped { "index.flipped" } else { "index" };
         let slot = self.add_index(name.into(), axis.segments, axis.rows(), vocab);
-        match &mut self.plan.recipes.flipped {
-            Some(of) if flipped => of.index = Some(slot),
-            _ => self.plan.recipes.index = Some(slot),
-        }
+        *self.plan.recipes.index_of(ids).1 = Some(slot);
         slot
     }
 
@@ -309,14 +319,8 @@ impl Builder {
             Signal::Rows(_) => Some(value),
             Signal::Embedded { ids, table } => {
                 let made = format!("embedded.{name}");
-                let out = self.activation(axis, made.as_str(), table.value.cols);
-                self.push(Op::Gather(Gather {
-                    name: format!("embed.{name}"),
-                    ids,
-                    table: table.value,
-                    out,
-                    at: 0,
-                }));
+                let embed = format!("embed.{name}");
+                let out = self.gather(axis, embed, made.clone(), ids, table.value);
                 let name = format!("embed.{name}.backward");
                 Some(self.made_rows(made, out, axis, move |builder, upstream| {
                     builder.scatter((axis, ids), name, upstream, table.grad);

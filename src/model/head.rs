@@ -76,11 +76,6 @@ impl Spec {
         match &self.softmax {
             Softmax::Full => {}
             Softmax::Adaptive { cutoffs } => {
-                if shared.is_some() {
-                    return Err(Error::usage(
-                        "tied weights: an adaptive softmax has no matrix of all symbols to share",
-                    ));
-                }
                 let head = Adaptive {
                     cutoffs: cutoffs.clone(),
                     vocab: self.vocab,

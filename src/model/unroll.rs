@@ -12,7 +12,7 @@ use super::recompute::{Action, schedule};
 use crate::error::{Error, Result};
 use crate::layer::{Axis, Builder};
 use crate::op::scan::Scan;
-use crate::op::{Access, Add, Direction, Matrix, Op, Plan, Role, Segment, SlotId, Zero, penalty};
+use crate::op::{Access, Add, Direction, Matrix, Op, Plan, Role, Segment, SlotId, Zero};
 
 /// How a training plan is cut up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,11 +91,6 @@ pub(super) fn unroll(
     if segments == 1 && unroll.minibatches == 1 {
         return Ok(());
     }
-    if builder.plan.recipes.joint() {
-        return Err(Error::usage(
-            "recompute, accumulate: expected a full softmax and dense gradients, which are the same for every segment",
-        ));
-    }
     let ops = std::mem::take(&mut builder.plan.ops);
     refuse(&ops, segments)?;
     let classes = classes(&builder.plan, &ops, backward);
@@ -141,30 +136,15 @@ fn refuse(ops: &[Op], segments: usize) -> Result<()> {
                 op.name()
             )));
         }
-        if segments > 1
-            && let Some(key) = looks_aside(op)
-        {
-            return Err(Error::usage(format!(
-                "recompute: {key} looks from a step at its neighbour, which may lie in another segment; leave out one of the two"
-            )));
+        // Penalties on neighbouring steps are among what does not go together, see `exclusions`.
+        if segments > 1 && op.scans().iter().any(|scan| scan.reversed) {
+            return Err(Error::usage(
+                "recompute: bidirectional looks from a step at its neighbour, which may lie in another segment; leave out one of \
+                 the two",
+            ));
         }
     }
     Ok(())
-}
-
-/// The setting that makes an operation look from a step at its neighbour.
-fn looks_aside(op: &Op) -> Option<&'static str> {
-    if op.scans().iter().any(|scan| scan.reversed) {
-        return Some("bidirectional");
-    }
-    if let Op::Penalty(op) = op {
-        return match op.form {
-            penalty::Form::Activation => None,
-            penalty::Form::Temporal => Some("temporal-penalty"),
-            penalty::Form::Norm => Some("norm-stabilizer"),
-        };
-    }
-    matches!(op, Op::Propagation(_)).then_some("propagation-penalty")
 }
 
 fn classes(plan: &Plan, ops: &[Op], backward: usize) -> Vec<Class> {

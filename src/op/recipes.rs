@@ -34,9 +34,12 @@ pub struct Recipes {
 }
 
 impl Recipes {
-    /// Whether some slot's contents are of all rows of a minibatch together: clusters, candidates, compact rows.
-    pub fn joint(&self) -> bool {
-        self.clusters.is_some() || self.candidates.is_some() || !self.tables.is_empty()
+    /// What the index of these ids is called, and its slot.
+    pub fn index_of(&mut self, ids: SlotId) -> (&'static str, &mut Option<SlotId>) {
+        match &mut self.flipped {
+            Some(flipped) if flipped.ids == ids => ("index.flipped", &mut flipped.index),
+            _ => ("index", &mut self.index),
+        }
     }
 }
 

@@ -130,6 +130,7 @@ impl FillSlots for Inputs<'_> {
         self.check(plan)?;
         let recipes = &plan.recipes;
         let mut all: Fillings<'_> = Vec::new();
+        let mut flip = None;
         let control = recipes.control;
         all.extend(control.map(|slot| (slot, self.control.words().to_vec().into())));
         let hyper = recipes.hyper;
@@ -143,8 +144,7 @@ impl FillSlots for Inputs<'_> {
             all.extend(counts.map(|slot| (slot, packing::counts(starts).into())));
             let before = axis.before;
             all.extend(before.map(|slot| (slot, packing::before(&packing, starts).into())));
-            let flip = axis.flip;
-            all.extend(flip.map(|slot| (slot, packing::flip(&packing, starts).into())));
+            flip = axis.flip.map(|_| packing::flip(&packing, starts));
         }
         let Some(ids) = recipes.ids else {
             return Ok(all);
@@ -169,17 +169,16 @@ impl FillSlots for Inputs<'_> {
             let rows = positions / plan.matrix(slot).rows;
             all.push((slot, index(plan, slot, rows, &self.ids[..count])));
         }
-        if let (Some(flipped), Some(packing), Some(starts)) =
-            (recipes.flipped, plan.packing(), self.starts)
-        {
-            let flip = packing::flip(&packing, starts);
+        if let (Some(flipped), Some(flip)) = (recipes.flipped, &flip) {
             let row = |row: &u32| self.ids[*row as usize];
             let ids: Vec<u32> = flip.iter().map(row).collect();
             if let Some(slot) = flipped.index {
-                all.push((slot, index(plan, slot, packing.rows, &ids[..count])));
+                all.push((slot, index(plan, slot, positions, &ids[..count])));
             }
             all.push((flipped.ids, ids.into()));
         }
+        let slot = plan.axes.first().and_then(|axis| axis.flip);
+        all.extend(slot.zip(flip).map(|(slot, flip)| (slot, flip.into())));
         all.push((ids, self.ids.into()));
         all.extend(recipes.targets.map(|slot| (slot, targets.into())));
         if let Some(slot) = recipes.weights {

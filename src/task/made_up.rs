@@ -1,6 +1,7 @@
 //! Made-up minibatches, for what must run without a text: checks, finite differences, profiles.
 
-use super::{Inputs, falling};
+use super::Inputs;
+use super::packing::falling;
 use crate::op::{Bound, Plan, SlotId};
 use crate::rng::{Purpose, Stream};
 

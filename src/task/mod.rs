@@ -13,7 +13,6 @@ mod tables;
 
 pub use inputs::Inputs;
 pub use made_up::MadeUp;
-pub use packing::falling;
 
 #[cfg(test)]
 mod tests {

@@ -36,7 +36,7 @@ pub(super) fn flip(packing: &Packing, starts: &[u32]) -> Vec<u32> {
 }
 
 /// Starts of made-up sequences: the first as long as there are steps, each after it shorter, as many as the rows allow.
-pub fn falling(packing: &Packing) -> Vec<u32> {
+pub(super) fn falling(packing: &Packing) -> Vec<u32> {
     let mut starts = vec![0; packing.steps + 1];
     let mut left = packing.rows;
     for b in 0..packing.batch {
