@@ -103,7 +103,7 @@ impl Padding {
 
 impl Batching {
     /// The minibatches of an epoch. Cheap enough for many millions of sequences, but meant to be kept for the epoch.
-    pub fn epoch(&self, lengths: &impl Lengths, seed: u64, epoch: u64) -> LineBatches {
+    pub fn epoch(&self, lengths: &(impl Lengths + ?Sized), seed: u64, epoch: u64) -> LineBatches {
         let mut sequences: Vec<u32> = (0..lengths.count() as u32).collect();
         // Two shuffles an epoch, each with a stream of its own.
         shuffle(&mut sequences, seed, epoch.wrapping_mul(2));
@@ -135,7 +135,12 @@ impl Batching {
     }
 
     /// Where the bucket that begins at `from` ends.
-    fn bucket_end(&self, lengths: &impl Lengths, sequences: &[u32], from: usize) -> usize {
+    fn bucket_end(
+        &self,
+        lengths: &(impl Lengths + ?Sized),
+        sequences: &[u32],
+        from: usize,
+    ) -> usize {
         let all = sequences.len();
         match (self.bucket, self.size) {
             (0, _) => all,
@@ -158,7 +163,7 @@ impl Batching {
 
 /// Cuts minibatches; their ends count from `start`.
 fn cut(
-    lengths: &impl Lengths,
+    lengths: &(impl Lengths + ?Sized),
     sequences: &[u32],
     size: BatchSize,
     start: usize,
@@ -198,7 +203,7 @@ fn shuffle(list: &mut [u32], seed: u64, step: u64) {
 
 impl LineBatches {
     /// All sequences once, the longest first: for evaluation, where no order is needed but the least work.
-    pub fn sorted(lengths: &impl Lengths, size: BatchSize) -> LineBatches {
+    pub fn sorted(lengths: &(impl Lengths + ?Sized), size: BatchSize) -> LineBatches {
         let mut sequences: Vec<u32> = (0..lengths.count() as u32).collect();
         sequences.sort_by_key(|s| Reverse((lengths.target(*s), lengths.source(*s))));
         let mut ends = Vec::new();
@@ -240,13 +245,13 @@ impl LineBatches {
     }
 
     /// Steps of all targets of the minibatch that has most of them.
-    pub fn most_steps(&self, lengths: &impl Lengths) -> usize {
+    pub fn most_steps(&self, lengths: &(impl Lengths + ?Sized)) -> usize {
         let steps = |batch: &[u32]| batch.iter().map(|s| lengths.target(*s)).sum();
         self.iter().map(steps).max().unwrap_or(0)
     }
 
     /// What padding the targets would cost.
-    pub fn padding(&self, lengths: &impl Lengths) -> Padding {
+    pub fn padding(&self, lengths: &(impl Lengths + ?Sized)) -> Padding {
         let mut padding = Padding::default();
         for batch in self.iter() {
             let steps = batch.iter().map(|s| lengths.target(*s) as u64);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::evaluate::Evaluator;
-use super::feed::{Batch, Feed, LineFeed};
+use super::feed::{Batch, Feed, PackedLines, SequenceFeed};
 use super::generator::Generator;
 use super::settings::{Length, Reduce, Settings};
 use super::state::{Counters, State};
@@ -93,9 +93,12 @@ impl Job {
                 marks = Some((lines.start_id(), lines.end_id()));
                 let batching = settings.batching();
                 let (pad, together) = (settings.pad, settings.accumulate);
-                let feed = LineFeed::new(lines, batching, pad, together, settings.seed)?;
-                let packing = feed.packing();
-                (Feed::Lines(Box::new(feed)), packing.into(), packing.rows)
+                let lines = PackedLines::new(lines, batching.size, pad, together)?;
+                let packing = lines.packing();
+                let lines = Box::new(lines);
+                let feed = SequenceFeed::new(lines, batching, together, settings.seed);
+                let feed = Feed::Sequences(Box::new(feed));
+                (feed, packing.into(), packing.rows)
             }
         };
         let teacher_forcing = TeacherForcing::new(&settings);
@@ -116,7 +119,7 @@ impl Job {
         let per_epoch = feed.place(0).steps;
         let predictions = match &feed {
             Feed::Streams(_) => (dims.steps * dims.batch * settings.accumulate) as f64,
-            Feed::Lines(lines) => lines.predictions() as f64 / per_epoch as f64,
+            Feed::Sequences(all) => all.predictions() as f64 / per_epoch as f64,
         };
         let balanced =
             validation.predictions() as f64 / (TRAINING_COST * EVALUATION_SHARE * predictions);

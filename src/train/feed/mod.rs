@@ -1,8 +1,9 @@
-//! What a training step reads: a segment of contiguous streams, or a minibatch of lines of about the same length.
+//! What a training step reads: a segment of contiguous streams, or a minibatch of sequences of about the same length.
 
 mod batch;
 mod capacity;
 mod lines;
+mod sequences;
 #[cfg(test)]
 mod tests;
 
@@ -10,7 +11,8 @@ use serde::{Deserialize, Serialize};
 
 pub use self::batch::Batch;
 pub use self::capacity::capacity;
-pub use self::lines::LineFeed;
+pub use self::lines::PackedLines;
+pub use self::sequences::SequenceFeed;
 use crate::data::{Padding, Streams};
 use crate::error::Result;
 
@@ -47,8 +49,8 @@ impl EpochPlace {
 pub enum Feed {
     /// Windows of streams.
     Streams(Streams),
-    /// Minibatches of lines.
-    Lines(Box<LineFeed>),
+    /// Minibatches of sequences.
+    Sequences(Box<SequenceFeed>),
 }
 
 impl Feed {
@@ -56,7 +58,7 @@ impl Feed {
     pub fn place(&mut self, step: u64) -> EpochPlace {
         match self {
             Feed::Streams(streams) => place(step, streams.per_epoch() as u64),
-            Feed::Lines(lines) => lines.place(step),
+            Feed::Sequences(sequences) => sequences.place(step),
         }
     }
 
@@ -64,14 +66,14 @@ impl Feed {
     pub fn even(&self) -> Option<u64> {
         match self {
             Feed::Streams(streams) => Some(streams.per_epoch() as u64),
-            Feed::Lines(lines) => lines.even(),
+            Feed::Sequences(sequences) => sequences.even(),
         }
     }
 
     /// Where the epoch of the step in hand began, where that does not follow from the step.
     pub fn began(&self) -> Option<Began> {
         match self {
-            Feed::Lines(lines) if self.even().is_none() => Some(lines.began),
+            Feed::Sequences(sequences) if self.even().is_none() => Some(sequences.began),
             _ => None,
         }
     }
@@ -80,9 +82,9 @@ impl Feed {
     pub fn epochs(&self, step: u64) -> f64 {
         match (self, self.even()) {
             (_, Some(steps)) => step as f64 / steps as f64,
-            (Feed::Lines(lines), None) => {
-                let done = step.saturating_sub(lines.began.step);
-                lines.began.epoch as f64 + done as f64 / lines.steps.max(1) as f64
+            (Feed::Sequences(sequences), None) => {
+                let done = step.saturating_sub(sequences.began.step);
+                sequences.began.epoch as f64 + done as f64 / sequences.steps.max(1) as f64
             }
             (Feed::Streams(_), None) => 0.0,
         }
@@ -95,8 +97,8 @@ impl Feed {
     /// Checkpoint, where the step is not in that epoch.
     pub fn go_on(&mut self, step: u64, began: Option<Began>) -> Result<()> {
         match self {
-            Feed::Lines(lines) if lines.even().is_none() => {
-                lines.go_on(step, began.unwrap_or_default())
+            Feed::Sequences(sequences) if sequences.even().is_none() => {
+                sequences.go_on(step, began.unwrap_or_default())
             }
             _ => Ok(()),
         }
@@ -113,7 +115,7 @@ impl Feed {
                 // The index is within an epoch, so it fits.
                 Ok(streams.minibatch(place.index as usize)?.into())
             }
-            Feed::Lines(lines) => lines.batch(place),
+            Feed::Sequences(sequences) => sequences.batch(place),
         }
     }
 
@@ -121,10 +123,7 @@ impl Feed {
     pub fn padding(&mut self, epoch: u64) -> Option<Padding> {
         match self {
             Feed::Streams(_) => None,
-            Feed::Lines(lines) => {
-                let (lines, batches) = lines.batches(epoch);
-                Some(batches.padding(lines))
-            }
+            Feed::Sequences(sequences) => Some(sequences.padding(epoch)),
         }
     }
 }

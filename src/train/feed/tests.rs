@@ -17,9 +17,12 @@ fn feed(size: BatchSize, bucket: usize, together: usize) -> Feed {
         size,
         bucket,
     };
-    Feed::Lines(Box::new(
-        LineFeed::new(lines(), batching, false, together, 3).unwrap(),
-    ))
+    let lines = Box::new(packed(size, together));
+    Feed::Sequences(Box::new(SequenceFeed::new(lines, batching, together, 3)))
+}
+
+fn packed(size: BatchSize, together: usize) -> PackedLines {
+    PackedLines::new(lines(), size, false, together).unwrap()
 }
 
 #[test]
@@ -32,8 +35,7 @@ fn every_line_comes_once_an_epoch_within_the_capacity() {
     ] {
         for (bucket, together) in [(0, 1), (2, 1), (0, 3), (2, 50)] {
             let mut feed = feed(size, bucket, together);
-            let Feed::Lines(inner) = &feed else { panic!() };
-            let room = inner.packing();
+            let capacity = packed(size, together).packing();
             let mut step = 0;
             for epoch in 0..4 {
                 let (mut rows, mut counted) = (0, 0);
@@ -42,7 +44,7 @@ fn every_line_comes_once_an_epoch_within_the_capacity() {
                     assert_eq!(place.epoch, epoch);
                     let batch = feed.batch(step).unwrap();
                     let starts = batch.starts.unwrap();
-                    assert_eq!(room.fault(&starts), None, "{size:?}");
+                    assert_eq!(capacity.fault(&starts), None, "{size:?}");
                     (rows, counted) = (rows + batch.rows, counted + batch.counted);
                     step += 1;
                     if place.ends() {
@@ -84,12 +86,7 @@ fn an_update_of_several_minibatches_has_their_lines() {
             assert_eq!(rows(&mut three, update), (all, sequences), "{size:?}");
         }
     }
-    let batching = Batching {
-        order: LineOrder::Target,
-        size: BatchSize::Sentences(7),
-        bucket: 0,
-    };
-    let error = LineFeed::new(lines(), batching, true, 2, 1).unwrap_err();
+    let error = PackedLines::new(lines(), BatchSize::Sentences(7), true, 2).unwrap_err();
     assert_eq!(error.kind, Kind::Usage);
 }
 
@@ -153,11 +150,6 @@ fn a_feed_that_goes_on_counts_no_epoch_before_its_own() {
 #[test]
 fn a_text_without_lines_is_refused() {
     let none = lines().slice(0..0);
-    let batching = Batching {
-        order: LineOrder::Shuffle,
-        size: BatchSize::Sentences(2),
-        bucket: 0,
-    };
-    let error = LineFeed::new(none, batching, false, 1, 1).unwrap_err();
+    let error = PackedLines::new(none, BatchSize::Sentences(2), false, 1).unwrap_err();
     assert_eq!(error.kind, Kind::Data);
 }
