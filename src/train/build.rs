@@ -10,7 +10,7 @@ use crate::model::Connections;
 use crate::model::{Drops, Init, Penalties, Softmax, Spec, Unroll, Update};
 
 /// The model that checked settings ask for, over a vocabulary of `vocab` symbols. One cell serves every layer, else there
-/// is one for each. [`training`] adds what is of training alone.
+/// is one for each. Only how many rows are packed is added where the data are known.
 pub fn spec(settings: &Settings, cells: Vec<Cell>, vocab: usize) -> Spec {
     let mut cells: Vec<Arc<Cell>> = cells.into_iter().map(Arc::new).collect();
     if let [cell] = &cells[..] {
@@ -51,18 +51,10 @@ pub fn spec(settings: &Settings, cells: Vec<Cell>, vocab: usize) -> Spec {
         softmax: softmax(settings, vocab),
         sparse: sparse(settings, vocab),
         half: settings.half,
-        ..Spec::default()
-    }
-}
-
-/// `model` as `settings` train it on minibatches of lines with at most `rows` rows, 0 for windows of a stream.
-pub fn training(settings: &Settings, model: Spec, rows: usize) -> Spec {
-    Spec {
-        packed: rows,
         weighted: settings.pad,
         // Inputs that the model draws itself are not what it is to predict.
         targets_apart: settings.scheduled_sampling != TeacherForcingName::Off,
-        ..model
+        ..Spec::default()
     }
 }
 

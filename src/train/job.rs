@@ -102,7 +102,10 @@ impl Job {
             }
         };
         let teacher_forcing = TeacherForcing::new(&settings);
-        let spec = super::build::training(&settings, spec, rows);
+        let spec = Spec {
+            packed: rows,
+            ..spec
+        };
         let update = super::build::update(&settings);
         let how = super::build::unroll(&settings);
         let plan = Arc::new(spec.unrolled(dims, how, Mode::Train(update))?);

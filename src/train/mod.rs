@@ -24,7 +24,7 @@ pub mod teacher_forcing;
 pub mod trainer;
 mod watch;
 
-pub use build::{init, spec, training, unroll, update};
+pub use build::{init, spec, unroll, update};
 pub use checkpoint::{Checkpoint, Data, StoredTensor};
 pub use dynamic::{Dynamic, Learner};
 pub use evaluate::{Evaluation, Evaluator, Unknown};

@@ -8,7 +8,7 @@ use wgrnn::model::{Dims, Mode, Spec, Update, initialize};
 use wgrnn::op::{Hyper, Plan};
 use wgrnn::rng::{Purpose, key};
 use wgrnn::task::{Inputs, MadeUp};
-use wgrnn::train::{Settings, init, training, unroll, update};
+use wgrnn::train::{Settings, init, unroll, update};
 
 use super::super::{flags, memory};
 use super::model::{ProfiledModel, model};
@@ -76,7 +76,10 @@ impl Work {
             0 => dims.steps.saturating_mul(dims.batch),
             most => most,
         };
-        let spec = training(&settings, spec, rows);
+        let spec = Spec {
+            packed: rows,
+            ..spec
+        };
         let update = update(&settings);
         let plan = Arc::new(spec.unrolled(dims, unroll(&settings), Mode::Train(update))?);
         memory::check("the model and its minibatch", plan.bytes(), |_| {
