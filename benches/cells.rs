@@ -34,13 +34,13 @@ struct Arguments {
     /// Rows B
     #[arg(long, default_value_t = 32, value_parser = at_least_one)]
     batch: usize,
-    /// Steps T of a window
+    /// Steps T of a segment
     #[arg(long, default_value_t = 50, value_parser = at_least_one)]
     seq_len: usize,
     /// Where to run: cpu, gpu, an adapter's index or a part of its name
     #[arg(long, default_value = "cpu")]
     device: String,
-    /// Timed windows of a round
+    /// Timed segments of a round
     #[arg(long, default_value_t = 8, value_parser = at_least_one)]
     steps: usize,
     /// Rounds, of which the median ratio counts

@@ -421,7 +421,7 @@ fn eval_gives_one_figure_for_all_batch_sizes() {
     };
     let (one, many) = (of(1), of(100));
     let nats = |v: &Value| v["nats"].as_f64().unwrap();
-    // f32 sums of a window's losses round in another order.
+    // f32 sums of a segment's losses round in another order.
     assert!((nats(&one) - nats(&many)).abs() <= 1e-6, "{one} {many}");
     assert_eq!(one["count"], 22 * 1500 - 1);
     let bits = one["bits"].as_f64().unwrap();
@@ -492,7 +492,7 @@ fn an_export_comes_back_and_pytorchs_names_too() {
     // What was imported can be sampled from and trained on.
     sandbox.ok("sample copy --length 5");
     sandbox.refuses("train --resume copy --steps 4", 2, &["give one"]);
-    // An export brings no window and no minibatch of its run, so the text is one that the usual ones fit.
+    // An export brings no segment and no minibatch of its run, so the text is one that the usual ones fit.
     let line = fs::read_to_string(sandbox.at("a.txt")).unwrap();
     fs::write(sandbox.at("long.txt"), line.repeat(20)).unwrap();
     sandbox.ok("train long.txt --resume copy --steps 4 -q");

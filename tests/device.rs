@@ -46,7 +46,7 @@ fn submissions_are_cut_by_what_they_take_and_no_bit_changes() {
     }
     let (got, _, longest, _) = run(None);
     assert!(got == want);
-    println!("longest submission of a window of 60 steps: {longest} s");
+    println!("longest submission of a segment of 60 steps: {longest} s");
 }
 
 #[test]

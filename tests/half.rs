@@ -166,7 +166,7 @@ fn rows_of_a_window_are_f16_and_nothing_else_is() {
     assert!(halved < device.held() - before);
 }
 
-/// A window on a device, with its weights.
+/// A segment on a device, with its weights.
 struct Bench {
     plan: Arc<Plan>,
     gpu: Gpu,

@@ -284,7 +284,7 @@ fn beside(what: &str, spec: &Spec, is: impl Fn(&Op) -> bool) {
     }
 }
 
-/// So that the embedded input is rows of the window.
+/// So that the embedded input is rows of the segment.
 fn dropped_input() -> Drops {
     Drops {
         input: 0.3,

@@ -1,4 +1,4 @@
-//! Scheduled sampling: the inputs that a model makes of a window, on the processor and, beside it, on an adapter.
+//! Scheduled sampling: the inputs that a model makes of a segment, on the processor and, beside it, on an adapter.
 
 use std::sync::Arc;
 
@@ -46,7 +46,7 @@ fn tokens(n: usize, below: usize) -> Vec<u32> {
         .collect()
 }
 
-fn window(ids: &[u32], epsilon: f64) -> MixedSegment<'_> {
+fn segment(ids: &[u32], epsilon: f64) -> MixedSegment<'_> {
     MixedSegment {
         ids,
         states: None,
@@ -61,13 +61,13 @@ fn mix(
     spec: &Spec,
     batch: usize,
     parameters: &[f32],
-    window: &MixedSegment<'_>,
+    segment: &MixedSegment<'_>,
 ) -> Vec<u32> {
     let plan = Arc::new(Generator::plan(spec, batch).unwrap());
     let mut mixer = Mixer::new(block_on(Generator::new(device, plan, parameters)).unwrap());
-    let mixed = block_on(mixer.mix(window)).unwrap();
-    // Nothing stays from window to window.
-    assert_eq!(block_on(mixer.mix(window)).unwrap(), mixed);
+    let mixed = block_on(mixer.mix(segment)).unwrap();
+    // Nothing stays from segment to segment.
+    assert_eq!(block_on(mixer.mix(segment)).unwrap(), mixed);
     mixed
 }
 
@@ -102,7 +102,7 @@ fn a_certain_token_becomes_every_later_input() {
                 &spec,
                 batch,
                 &parameters,
-                &window(&ids, epsilon),
+                &segment(&ids, epsilon),
             )
         };
         let mut want = ids.clone();
@@ -138,7 +138,7 @@ fn the_model_reads_what_it_made() {
         }
     }
     let ids = tokens((steps + 1) * batch, VOCAB);
-    let mixed = mix(&Device::Cpu, &spec, batch, &parameters, &window(&ids, 0.0));
+    let mixed = mix(&Device::Cpu, &spec, batch, &parameters, &segment(&ids, 0.0));
     for row in 0..batch {
         for step in 0..steps {
             let want = (ids[row] as usize + step) % VOCAB;
@@ -161,11 +161,11 @@ fn the_share_of_true_inputs_is_epsilon() {
     for epsilon in [0.5, 0.1] {
         let mut masks = Vec::new();
         for step in 0..4 {
-            let window = MixedSegment {
+            let segment = MixedSegment {
                 step,
-                ..window(&ids, epsilon)
+                ..segment(&ids, epsilon)
             };
-            let mixed = block_on(mixer.mix(&window)).unwrap();
+            let mixed = block_on(mixer.mix(&segment)).unwrap();
             assert_eq!(mixed[..batch], ids[..batch]);
             let mask: Vec<bool> = mixed[batch..steps * batch]
                 .iter()
@@ -200,7 +200,7 @@ fn the_share_of_true_inputs_is_epsilon() {
     }
 }
 
-/// Every made input is the one that its numbers draw from the scores that a plan of the whole window finds for the mixed
+/// Every made input is the one that its numbers draw from the scores that a plan of the whole segment finds for the mixed
 /// inputs: from zero, from learned and from carried states.
 #[test]
 fn made_inputs_are_draws_from_the_windows_scores() {
@@ -242,11 +242,11 @@ fn made_inputs_are_draws_from_the_windows_scores() {
                 (0..len).map(|i| (i as f32).sin()).collect()
             })
             .collect();
-        let window = MixedSegment {
+        let segment = MixedSegment {
             states: carried.then_some(&states),
-            ..window(&ids, 0.3)
+            ..segment(&ids, 0.3)
         };
-        let mixed = mix(&Device::Cpu, &spec, batch, &parameters, &window);
+        let mixed = mix(&Device::Cpu, &spec, batch, &parameters, &segment);
 
         let mut cpu = Cpu::<f32>::plain(whole.clone());
         cpu.write(whole.io.parameters.unwrap())
@@ -297,11 +297,11 @@ fn windows_that_do_not_fit_are_refused() {
         (&ids[..], Some(&few[..]), "state.l0"),
         (&ids[..], Some(&none[..]), "states"),
     ] {
-        let window = MixedSegment {
+        let segment = MixedSegment {
             states,
-            ..window(ids, 0.0)
+            ..segment(ids, 0.0)
         };
-        let e = block_on(mixer.mix(&window)).unwrap_err();
+        let e = block_on(mixer.mix(&segment)).unwrap_err();
         assert!(e.message.contains(what), "{e}");
     }
 }
@@ -321,9 +321,9 @@ fn an_adapter_makes_the_processors_inputs() {
     let device = adapter();
     for spec in [spec(&["lstm", "gru"], 5), spec(&["rnn"], 0)] {
         let parameters = parameters(&Generator::plan(&spec, batch).unwrap());
-        let window = window(&ids, 0.3);
+        let segment = segment(&ids, 0.3);
         let [cpu, gpu] =
-            [&Device::Cpu, &device].map(|d| mix(d, &spec, batch, &parameters, &window));
+            [&Device::Cpu, &device].map(|d| mix(d, &spec, batch, &parameters, &segment));
         assert_eq!(cpu, gpu);
         assert_ne!(cpu, ids);
     }

@@ -12,7 +12,7 @@ use wgrnn::exec::gpu::{Device, Gpu, Tile};
 use wgrnn::model::{Dims, Mode, Spec};
 use wgrnn::op::Plan;
 
-/// Small tiles with loops of two steps, so that a window has several dispatches and a last one that is shorter.
+/// Small tiles with loops of two steps, so that a segment has several dispatches and a last one that is shorter.
 fn looped(device: &Device) -> [Tile; 3] {
     let subgroups = match device.adapter.subgroup as usize {
         size @ (4 | 8 | 16 | 32) => Tile {

@@ -338,7 +338,7 @@ fn a_stopped_run_of_several_windows_an_update_goes_on_to_the_bit() {
     }
 }
 
-/// Two windows an update: their mean loss is that of two single windows at the same weights, and an epoch has half the
+/// Two segments an update: their mean loss is that of two single segments at the same weights, and an epoch has half the
 /// steps.
 #[test]
 fn an_update_of_two_windows_has_their_mean_loss() {
@@ -348,7 +348,7 @@ fn an_update_of_two_windows_has_their_mean_loss() {
             // Weights stay, up to what f32 cannot see.
             optimizer: OptimizerName::Sgd,
             lr: 1e-20,
-            // An even number of windows, so that streams are equally long.
+            // An even number of segments, so that streams are equally long.
             seq_len: 4,
             batch: 2,
             ..plain()
@@ -413,7 +413,7 @@ fn a_step_is_made_of_mixed_inputs_and_true_targets() {
             .map(|(s, row)| setting.tokens[row * length + at + s])
             .collect();
         let reset = step % per_epoch == 0;
-        let window = MixedSegment {
+        let segment = MixedSegment {
             ids: &ids,
             states: (!reset).then_some(&state.states),
             seed: 9,
@@ -423,11 +423,11 @@ fn a_step_is_made_of_mixed_inputs_and_true_targets() {
         let plan = Arc::new(Generator::plan(&spec, b).unwrap());
         let generator = Generator::new(&Device::Cpu, plan, &state.parameters);
         let mut mixer = Mixer::new(block_on(generator).unwrap());
-        let mixed = block_on(mixer.mix(&window)).unwrap();
+        let mixed = block_on(mixer.mix(&segment)).unwrap();
         assert_ne!(mixed, ids);
         let anew = MixedSegment {
             states: None,
-            ..window
+            ..segment
         };
         let anew = block_on(mixer.mix(&anew)).unwrap();
         hang_on_states += usize::from(anew != mixed);
@@ -519,7 +519,7 @@ fn evaluation_gives_one_figure_for_all_batch_sizes() {
     for batch in [2, 3, 64] {
         let found = of(batch);
         assert_eq!(found.count, alone.count);
-        // The losses are equal; f32 sums of a window's losses round in another order.
+        // The losses are equal; f32 sums of a segment's losses round in another order.
         let difference = (found.nats - alone.nats).abs();
         assert!(difference <= 1e-6, "batch {batch}: {difference}");
     }
@@ -640,11 +640,11 @@ fn dynamic_evaluation_learns_after_each_window_and_goes_back() {
         let run = learner.run(&Device::Cpu, &parameters, squares, how, &text);
         block_on(run).unwrap().nats
     };
-    // The first window is measured before anything is learned from it.
+    // The first segment is measured before anything is learned from it.
     assert_eq!(run(0.0, 0.0, None, 11), run(5.0, 0.0, None, 11));
     let (still, learned) = (run(0.0, 0.0, None, 1000), run(0.5, 0.0, None, 1000));
     assert!(learned < 0.9 * still, "{learned} {still}");
-    // All the way back after every window leaves one step from the trained parameters, which learns less.
+    // All the way back after every segment leaves one step from the trained parameters, which learns less.
     let back = run(0.5, 1.0, None, 1000);
     assert!(back > learned && back < still, "{back} {learned} {still}");
     let squares = block_on(learner.mean_squares(&Device::Cpu, &parameters, &text(300))).unwrap();

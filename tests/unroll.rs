@@ -1,4 +1,4 @@
-//! Windows in checkpoint segments: the result is that of the plan without them, for every cell and whatever is counted by
+//! Segments in checkpoint segments: the result is that of the plan without them, for every cell and whatever is counted by
 //! step.
 
 mod common;
@@ -309,7 +309,7 @@ fn finite_differences_agree() {
     }
 }
 
-/// The gradient of an update from several windows is the sum of theirs, each from the states that the one before left.
+/// The gradient of an update from several segments is the sum of theirs, each from the states that the one before left.
 #[test]
 fn minibatches_add_up() {
     let specs = [
@@ -355,9 +355,9 @@ fn minibatches_add_up() {
                 let ids = joined.read_words(slot).to_vec();
                 let mut sums = vec![0.0; plain.plan().arena];
                 let (mut losses, mut penalty) = (Vec::new(), 0.0);
-                for window in 0..3 {
-                    let ids = &ids[window * 8..][..10];
-                    let part = inputs(ids, reset && window == 0, 1.0 / 8.0);
+                for segment in 0..3 {
+                    let ids = &ids[segment * 8..][..10];
+                    let part = inputs(ids, reset && segment == 0, 1.0 / 8.0);
                     let outcome = plain.run(&at_step(step, part));
                     penalty += outcome.unwrap().report.penalty / 3.0;
                     let io = &plain.plan().io;
@@ -393,7 +393,7 @@ fn activations_are_those_of_a_segment() {
             .unrolled(dims, segments(20, 0), Mode::Gradients)
             .unwrap(),
     );
-    // A segment holds its deltas beside what it kept, which run forward again; a whole window has one place for both.
+    // A segment holds its deltas beside what it kept, which run forward again; a whole minibatch has one place for both.
     assert!(9 * segmented < plain, "{segmented} of {plain} bytes");
 }
 

@@ -112,7 +112,7 @@ fn side_by_side_everything_has_the_same_bits() {
     }
 }
 
-/// A layer that reads the states below directly, packed rows and windows too short for a wavefront stay one after another.
+/// A layer that reads the states below directly, packed rows and segments too short for a wavefront stay one after another.
 #[test]
 fn what_cannot_go_side_by_side_stays_as_it_is() {
     let none = |spec: Spec, dims: Dims, steps| {

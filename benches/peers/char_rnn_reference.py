@@ -4,7 +4,7 @@
     python3 benches/peers/char_rnn_reference.py tinyshakespeare.txt
 
 The model: one-hot characters, two LSTM layers of 128, linear head. Parameters uniform in +-0.08, then the forget gates'
-input bias 1. The last 5% of the text are for validation; the rest is cut into 50 contiguous streams, read in windows of
+input bias 1. The last 5% of the text are for validation; the rest is cut into 50 contiguous streams, read in segments of
 50 characters with the state carried over and reset at an epoch's end. RMSprop (2e-3, alpha 0.95, eps 1e-8), every
 gradient element clipped to +-5; ten epochs, in which char-rnn's rate is constant.
 
@@ -51,8 +51,8 @@ def streams(ids):
     return ids[: len(ids) // B * B].reshape(B, -1).t().contiguous()
 
 
-def windows(rows, whole):
-    """(inputs, targets) of T steps, one window after another; `whole`: no shorter one at the end."""
+def segments(rows, whole):
+    """(inputs, targets) of T steps, one segment after another; `whole`: no shorter one at the end."""
     last = len(rows) - 1
     for start in range(0, last, T):
         end = min(start + T, last)
@@ -63,7 +63,7 @@ def windows(rows, whole):
 def evaluate(model, rows):
     state, total, count = None, 0.0, 0
     with torch.no_grad():
-        for ids, targets in windows(rows, whole=False):
+        for ids, targets in segments(rows, whole=False):
             loss, state = model.loss(ids, targets, state)
             total += loss.item() * targets.numel()
             count += targets.numel()
@@ -107,7 +107,7 @@ def main():
     step = 0
     for epoch in range(1, args.epochs + 1):
         state, total, count, begun = None, 0.0, 0, time.perf_counter()
-        for inputs, targets in windows(training, whole=True):
+        for inputs, targets in segments(training, whole=True):
             loss, state = model.loss(inputs, targets, state)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()

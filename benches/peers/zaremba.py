@@ -67,8 +67,8 @@ def main():
     test = torch.tensor([ids.get(word, ids["<unk>"]) for word in words(args.test)])
 
     steps = size["steps"]
-    windows = (len(tokens) - 1) // (BATCH * steps)
-    length = windows * steps
+    segments = (len(tokens) - 1) // (BATCH * steps)
+    length = segments * steps
     rows = torch.stack([tokens[b * length : (b + 1) * length + 1] for b in range(BATCH)], 1)
     model = Model(len(ids), size["hidden"], size["init"], size["dropout"])
     loss_of = nn.CrossEntropyLoss(reduction="sum")
@@ -77,8 +77,8 @@ def main():
         lr = size["decay"] ** max(0, epoch + 1 - size["after"])
         model.train()
         state, total = None, 0.0
-        for window in range(windows):
-            part = rows[window * steps : (window + 1) * steps + 1]
+        for segment in range(segments):
+            part = rows[segment * steps : (segment + 1) * steps + 1]
             if state is not None:
                 state = tuple(s.detach() for s in state)
             scores, state = model(part[:-1], state)
@@ -90,7 +90,7 @@ def main():
                 for parameter in model.parameters():
                     parameter -= lr * parameter.grad
             total += loss.item()
-        print(f"epoch {epoch + 1}: lr {lr:.4g}, train perplexity {math.exp(total / (windows * steps * BATCH)):.3f}", flush=True)
+        print(f"epoch {epoch + 1}: lr {lr:.4g}, train perplexity {math.exp(total / (segments * steps * BATCH)):.3f}", flush=True)
     seconds = time.time() - start
 
     model.eval()

@@ -104,7 +104,7 @@ pub struct Mask {
     pub rate: f64,
     /// The factor otherwise.
     pub scale: f64,
-    /// Whether all steps of a window share the factors of a row and unit.
+    /// Whether all steps of a segment share the factors of a row and unit.
     pub locked: bool,
 }
 

@@ -31,10 +31,10 @@ pub fn command() -> Command {
                 .help("Segments side by side; the figure does not depend on it"),
         )
         .arg(number("dynamic").value_name("RATE").conflicts_with("batch").help(
-            "Go on learning while evaluating, each window after its loss is known (Krause 2018): the learning rate",
+            "Go on learning while evaluating, each segment after its loss is known (Krause 2018): the learning rate",
         ))
         .arg(number("dynamic-decay").requires("dynamic").help(
-            "How far parameters go back to the trained ones after every window, 0 to 1 (default 0)",
+            "How far parameters go back to the trained ones after every segment, 0 to 1 (default 0)",
         ))
         .arg(
             Arg::new("dynamic-text")
@@ -47,7 +47,7 @@ pub fn command() -> Command {
         .arg(
             flags::whole("dynamic-steps", 1, 65536)
                 .requires("dynamic")
-                .help("Steps of a window (default 5 with a text, else 20)"),
+                .help("Steps of a segment (default 5 with a text, else 20)"),
         )
         .arg(flags::checkpoint())
         .arg(flags::device())
@@ -114,7 +114,7 @@ fn dynamic(m: &ArgMatches, loaded: &Loaded, lr: f64, dataset: &Dataset) -> Resul
     let stream = |dataset: &Dataset| match dataset {
         Dataset::Stream(tokens) => Ok(tokens.clone()),
         Dataset::Lines(_) => Err(Error::usage(
-            "--dynamic: learns from one window to the next, and the run's lines are sequences of their own",
+            "--dynamic: learns from one segment to the next, and the run's lines are sequences of their own",
         )),
     };
     let tokens = stream(dataset)?;

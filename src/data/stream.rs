@@ -63,17 +63,17 @@ impl Streams {
     /// Streams over `tokens`, with `steps` = T and `batch` = B.
     ///
     /// # Errors
-    /// `Kind::Usage` when T or B is 0; `Kind::Data` when the text is shorter than one window of all streams.
+    /// `Kind::Usage` when T or B is 0; `Kind::Data` when the text is shorter than one segment of all streams.
     pub fn new(tokens: Tokens, steps: usize, batch: usize) -> Result<Self> {
         check_sizes(steps, batch)?;
-        let window = batch.saturating_mul(steps);
-        let per_epoch = tokens.len().saturating_sub(1) / window;
+        let segment = batch.saturating_mul(steps);
+        let per_epoch = tokens.len().saturating_sub(1) / segment;
         if per_epoch == 0 {
             return Err(Error::data(format!(
                 "the text has {} tokens, expected at least {} for {batch} streams of {steps} steps (B T + 1); lower \
                  --batch or --seq-len, or give more text",
                 tokens.len(),
-                window.saturating_add(1),
+                segment.saturating_add(1),
             )));
         }
         Ok(Streams {

@@ -167,7 +167,7 @@ impl Spec {
         names.join(", ")
     }
 
-    /// The most rows that are packed together in a plan for `mode`; none for windows.
+    /// The most rows that are packed together in a plan for `mode`; none for segments.
     fn packed_rows(&self, mode: Mode) -> Option<usize> {
         // One step at a time is the same for sequences of any length.
         (self.packed > 0 && mode != Mode::Scores).then_some(self.packed)

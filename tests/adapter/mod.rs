@@ -23,7 +23,7 @@ pub fn device() -> Arc<Device> {
     device
 }
 
-/// A layer of an LSTM that is trained on windows of so many steps.
+/// A layer of an LSTM that is trained on segments of so many steps.
 pub fn plan(steps: usize) -> Arc<Plan> {
     let spec = Spec {
         vocab: 11,

@@ -19,7 +19,7 @@ pub fn tokens(n: usize, vocab: usize, seed: u64) -> Vec<u32> {
         .collect()
 }
 
-/// A window of a stream whose targets are the next ids; the loss is multiplied by `scale`.
+/// A segment of a stream whose targets are the next ids; the loss is multiplied by `scale`.
 pub fn inputs(ids: &[u32], reset: bool, scale: f64) -> Inputs<'_> {
     Inputs::new(ids).reset(reset).scale(scale)
 }

@@ -292,7 +292,7 @@ fn learns(cell: &Arc<Cell>) -> Result<CheckResult> {
         embed: settings.embed,
         ..Spec::default()
     };
-    // Two windows a row: states start anew often enough for a cell that only ever adds to its state.
+    // Two segments a row: states start anew often enough for a cell that only ever adds to its state.
     let text: Tokens = toy(ROWS * (2 * STEPS + 1)).into();
     let job = Job::new(
         settings,

@@ -48,7 +48,7 @@ pub fn command() -> Command {
                 .help(
                     "With --hidden, what else there is: every form of dropout and penalty; noise inside the cells; both \
                      directions, residual, skip, projections, layer normalisation and learned states; sequences of \
-                     different lengths; windows in pieces (default: plain)",
+                     different lengths; segments in pieces (default: plain)",
                 ),
         )
         .arg(

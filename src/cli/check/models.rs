@@ -36,7 +36,7 @@ pub enum Extra {
     Composed,
     /// Sequences of different lengths.
     Packed,
-    /// Two windows in pieces of a step, with all noise that is counted by step.
+    /// Two segments in pieces of a step, with all noise that is counted by step.
     Pieces,
     /// An adaptive softmax whose scores are made in chunks, and an embedding of which the rows in use are updated.
     Adaptive,
@@ -153,7 +153,7 @@ pub struct CheckedModel {
     pub spec: Spec,
     /// T and B.
     pub dims: Dims,
-    /// How windows are cut.
+    /// How segments are cut.
     pub how: Unroll,
     /// The rule that operations are compared with.
     pub update: Update,
@@ -428,7 +428,7 @@ fn composed(spec: Spec) -> Spec {
     }
 }
 
-/// With what makes a piece of a window another one than the first: noise that is counted by step, sums over all pieces.
+/// With what makes a piece of a segment another one than the first: noise that is counted by step, sums over all pieces.
 fn pieces(spec: Spec) -> Spec {
     let spec = noisy(regularized(spec));
     Spec {

@@ -71,7 +71,7 @@ impl Work {
             batch: settings.batch,
         };
         let rows = match settings.batch_tokens {
-            // Filled up, all lines are as long as a window.
+            // Filled up, all lines are as long as a segment.
             _ if !settings.lines || settings.pad => 0,
             0 => dims.steps.saturating_mul(dims.batch),
             most => most,

@@ -155,11 +155,11 @@ fn packed_rows_are_named_by_their_sequences() {
 
 #[test]
 fn steps_are_counted_over_all_windows_of_an_update() {
-    let windows = Unroll {
+    let segments = Unroll {
         minibatches: 2,
         ..Unroll::default()
     };
-    let plan = spec(TWO_STAGES).unrolled(DIMS, windows, Mode::Gradients);
+    let plan = spec(TWO_STAGES).unrolled(DIMS, segments, Mode::Gradients);
     let want =
         "z of mine in layer l0 is inf at step 6, sequence 1, unit 3, all counted from 0 (saved.l0)";
     names(engine(plan.unwrap(), WEIGHT), &[6 * 3 + 1], None, 1, want);

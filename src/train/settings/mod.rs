@@ -225,7 +225,7 @@ settings! {
         zoneout: f64 = 0.0; FRACTION; Fixed,
         /// The same for the other states, such as an LSTM's c
         zoneout_memory: f64 = 0.0; FRACTION; Fixed,
-        /// Probability with which recurrent products do not see a unit of the state, the same units for a whole window
+        /// Probability with which recurrent products do not see a unit of the state, the same units for a whole segment
         dropout_recurrent: f64 = 0.0; FRACTION; Fixed,
     }
     "regularisers" {
@@ -235,7 +235,7 @@ settings! {
         dropout_embedding: f64 = 0.0; FRACTION; Free,
         /// Probability with which a recurrent weight is dropped for a minibatch
         dropout_weights: f64 = 0.0; FRACTION; Free,
-        /// dropout and dropout-input use one mask for all steps of a window
+        /// dropout and dropout-input use one mask for all steps of a segment
         dropout_locked: bool = false; ANY; Free,
         /// Weight of the mean square of the last recurrent layer's output (AR), added to nats per token; 0 is off
         activation_penalty: f64 = 0.0; NOT_NEGATIVE; Free,
@@ -285,13 +285,13 @@ settings! {
         pad: bool = false; ANY; Fixed,
         /// The gradient is of the mean loss per token, or per row: the sum over its steps (Zaremba 2014)
         reduce: Reduce = Reduce::Token; ANY; Fixed,
-        /// Windows of one update, one after another, or minibatches of lines, packed together: gradients are added up, the loss is the mean over all
+        /// Segments of one update, one after another, or minibatches of lines, packed together: gradients are added up, the loss is the mean over all
         accumulate: usize = 1; whole(1, MOST_SEGMENTS); Fixed,
         /// Steps of a checkpoint segment: activations are kept a segment at a time and computed again to go backward; 0 keeps all steps'
         recompute: usize = 0; ANY; Free,
         /// recompute: how many states between segments are kept, in the best order for so many (Gruslys 2016); 0 for all
         recompute_states: usize = 0; ANY; Free,
-        /// A GPU holds the rows of a window in half precision (f16), with loss scaling; weights, states and sums stay in f32
+        /// A GPU holds the rows of a segment in half precision (f16), with loss scaling; weights, states and sums stay in f32
         half: bool = false; ANY; Free,
     }
     "optimiser" {
