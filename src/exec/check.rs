@@ -360,7 +360,7 @@ fn largest<F: Real>(values: &[F]) -> f64 {
 
 /// Compares two versions of a slot. Copies must be equal; a sum of n terms in any order errs by about sqrt(n) roundings of
 /// F's (2^-24, or 2^-53) relative to its terms, whose `scale` is that of the result or of a product's terms. Eight of those
-/// leave room for a driver's exp and log. A scale of 0 takes every element by its own size.
+/// leave a margin for a driver's exp and log. A scale of 0 takes every element by its own size.
 fn judge<F: Real>(slot: &str, got: &[F], want: &[F], scale: f64, length: usize, half: Half) -> Row {
     let relative = if length == 0 {
         0.0

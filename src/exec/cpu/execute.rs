@@ -1,6 +1,6 @@
 //! Every operation on the slots of an executor: which of them it reads and writes, its rows shared out to the cores.
 
-use super::product::Room;
+use super::product::ProductWorkspace;
 use super::{Cpu, matmul, parallel, scan, simd};
 use crate::cell::real::Real;
 use crate::op::dropout::Share;
@@ -100,7 +100,7 @@ impl<F: Real> Cpu<F> {
                 op.plain(starts, this.part(op.from()), &mut into[op.into().offset..]);
             }),
             Op::MatMul(op) => self.with(op.c.slot, |this, c| {
-                let mut room = this.room.take().unwrap_or_else(Room::new);
+                let mut workspace = this.workspace.take().unwrap_or_else(ProductWorkspace::new);
                 let (a, b) = (this.part(op.a), this.part(op.b));
                 let bias = op.bias.map(|bias| this.part(bias));
                 let c = &mut c[op.c.offset..];
@@ -108,10 +108,10 @@ impl<F: Real> Cpu<F> {
                     op.plain(a, b, bias, c);
                 } else {
                     let own = Some((op.b, op.transpose_b));
-                    let whole = matmul::run(op, a, b, bias, c, &mut room, this.held == own);
+                    let whole = matmul::run(op, a, b, bias, c, &mut workspace, this.held == own);
                     this.held = own.filter(|_| whole);
                 }
-                this.room = Some(room);
+                this.workspace = Some(workspace);
             }),
             Op::Transpose(op) if self.elided.get(&op.to).is_some() => {}
             Op::Transpose(op) => self.with(op.to.slot, |this, to| {

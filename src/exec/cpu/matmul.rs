@@ -1,10 +1,10 @@
 //! Products of whole matrices, on every core.
 
-use super::product::{Room, View, product};
+use super::product::{ProductWorkspace, View, product};
 use crate::cell::real::Real;
 use crate::op::MatMul;
 
-/// The product of `op`; `room` is where operands are packed, and holds the right one already where `held`. Whether it holds
+/// The product of `op`; `workspace` is where operands are packed, and holds the right one already where `held`. Whether it holds
 /// all of that one afterwards.
 pub fn run<F: Real>(
     op: &MatMul,
@@ -12,7 +12,7 @@ pub fn run<F: Real>(
     b: &[F],
     bias: Option<&[F]>,
     c: &mut [F],
-    room: &mut Room<F>,
+    workspace: &mut ProductWorkspace<F>,
     held: bool,
 ) -> bool {
     let (m, k, n) = op.dims();
@@ -41,7 +41,7 @@ pub fn run<F: Real>(
         view(op.transpose_b)(b, op.b.stride),
         (c, op.c.stride),
         accumulate,
-        room,
+        workspace,
         held,
     )
 }

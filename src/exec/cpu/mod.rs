@@ -17,7 +17,7 @@ use std::time::Instant;
 
 use self::elided::Elided;
 pub use self::execute::Number;
-use self::product::{PackedOperand, Room};
+use self::product::{PackedOperand, ProductWorkspace};
 use super::{FillSlots, Filling, Outcome, Timings};
 use crate::cell::real::Real;
 use crate::error::{Error, Result};
@@ -32,10 +32,10 @@ pub struct Cpu<F> {
     runs: u64,
     plain: bool,
     /// Where operands of products are packed.
-    room: Option<Room<F>>,
+    workspace: Option<ProductWorkspace<F>>,
     /// Where the weights of a scan are packed.
     packed: Vec<PackedOperand<F>>,
-    /// The right operand that the room holds, and whether it is used transposed.
+    /// The right operand that the workspace holds, and whether it is used transposed.
     held: Option<(Matrix, bool)>,
     elided: Elided,
     /// Whether a run is long enough to keep every core awake for it.
@@ -64,7 +64,7 @@ impl<F: Number> Cpu<F> {
             plan,
             runs: 0,
             plain: false,
-            room: None,
+            workspace: None,
             packed: Vec::new(),
         }
     }

@@ -28,12 +28,12 @@ const PACKED_ROWS: usize = 8 * DEEP;
 
 /// What products keep from call to call: the packed right operand, and for every thread strips of the left one.
 #[derive(Debug)]
-pub struct Room<F> {
+pub struct ProductWorkspace<F> {
     packed: PackedOperand<F>,
     strips: Vec<Mutex<Vec<F>>>,
 }
 
-/// Elements that a [`Room`] holds after a product of these sizes, but for the rounding to panels.
+/// Elements that a [`ProductWorkspace`] holds after a product of these sizes, but for the rounding to panels.
 pub fn room_elements([m, k, n]: [usize; 3]) -> usize {
     if m <= FEW {
         0
@@ -42,10 +42,10 @@ pub fn room_elements([m, k, n]: [usize; 3]) -> usize {
     }
 }
 
-impl<F: Real> Room<F> {
+impl<F: Real> ProductWorkspace<F> {
     /// Nothing packed yet.
-    pub fn new() -> Room<F> {
-        Room {
+    pub fn new() -> ProductWorkspace<F> {
+        ProductWorkspace {
             packed: PackedOperand::default(),
             strips: (0..rayon::current_num_threads())
                 .map(|_| Mutex::default())
@@ -86,7 +86,7 @@ impl<F: Real> Room<F> {
     }
 }
 
-/// C [m, n] = A [m, k] B [k, n], added to C where `accumulate`; on every core where that is worth it. `room` is kept from
+/// C [m, n] = A [m, k] B [k, n], added to C where `accumulate`; on every core where that is worth it. `workspace` is kept from
 /// call to call for the packed right operand, and has this one already where `held`; whether it has all of it afterwards is
 /// what comes back.
 ///
@@ -98,7 +98,7 @@ pub fn product<F: Real>(
     b: View<'_, F>,
     (c, stride): (&mut [F], usize),
     accumulate: bool,
-    room: &mut Room<F>,
+    workspace: &mut ProductWorkspace<F>,
     held: bool,
 ) -> bool {
     if m == 0 || n == 0 {
@@ -134,9 +134,11 @@ pub fn product<F: Real>(
             let accumulate = accumulate || first > 0;
             let (k, n) = (deep.min(k - first), wide.min(n - from));
             if !(whole && held) {
-                room.packed.pack(k, n, b.from(first, from), threads > 1);
+                workspace
+                    .packed
+                    .pack(k, n, b.from(first, from), threads > 1);
             }
-            room.multiply(threads, m, a, c, accumulate);
+            workspace.multiply(threads, m, a, c, accumulate);
         }
     }
     whole

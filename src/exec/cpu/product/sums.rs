@@ -42,7 +42,7 @@ pub fn strip_elements(m: usize, k: usize) -> usize {
 }
 
 impl<F: Real> PackedOperand<F> {
-    /// C [m, n] = A [m, k] B, or added to C. C's rows lie `stride` apart. `strips` is room to pack A in.
+    /// C [m, n] = A [m, k] B, or added to C. C's rows lie `stride` apart. `strips` is where A is packed.
     ///
     /// # Panics
     /// As [`PackedOperand::pack`].
