@@ -108,8 +108,8 @@ fn continues(first: TermOperand, blocks: usize, next: TermOperand) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cell::Cell;
-    use crate::cell::library::builtin;
+    use crate::cell::library::{builtin, names};
+    use crate::cell::stage::Store;
 
     #[test]
     fn the_deltas_of_a_cell_become_one_product_and_gates_share_their_operand() {
@@ -124,16 +124,53 @@ mod tests {
         assert_eq!(dense, [4]);
     }
 
-    /// Two states feed both gates: the second product adds to what the first one made.
+    /// Of every cell, and each sum adds its first product to nothing and the later ones to what is there.
     #[test]
-    fn sums_of_two_operands_are_made_by_two_dense_products() {
-        let text = "state h, s\na = tanh(linear(x, h, s))\nb = sigmoid(linear(x, h, s))\ns = a * b\nh = a + b\n";
-        let cell = Cell::parse("two", text).unwrap().compile();
-        let products = cell.forward[0].products();
-        let dense = |p: &FusedProduct| -> Vec<(usize, bool)> {
-            p.dense().map(|d| (d.len(), d[0].accumulates)).collect()
-        };
-        let found: Vec<_> = products.iter().flat_map(dense).collect();
-        assert_eq!(found, [(2, false), (2, true)], "{products:?}");
+    fn every_term_is_in_one_product() {
+        let mut accumulated = 0;
+        for name in names() {
+            let cell = builtin(name).unwrap().compile();
+            let stages = cell.forward.iter().chain(&cell.backward);
+            for stage in stages.chain([&cell.initial]) {
+                let mut fed = vec![0; stage.sums.len()];
+                for product in stage.products() {
+                    let feeds: Vec<&SumFeed> = product.dense().flatten().collect();
+                    assert!(feeds.iter().copied().eq(&product.feeds), "{name}");
+                    for feed in feeds {
+                        assert_eq!(feed.accumulates, fed[feed.sum] > 0, "{name}: {product:?}");
+                        accumulated += usize::from(feed.accumulates);
+                        fed[feed.sum] += product.blocks;
+                    }
+                }
+                let terms: Vec<usize> = stage.sums.iter().map(|s| s.terms.len()).collect();
+                assert_eq!(fed, terms, "{name}");
+            }
+        }
+        assert!(accumulated > 0);
+    }
+
+    /// A step's kernels read in products what other threads' rows and units are, and no barrier is between that and what
+    /// they store.
+    #[test]
+    fn no_stage_stores_what_its_products_read() {
+        for name in names() {
+            let cell = builtin(name).unwrap().compile();
+            let stages = cell.forward.iter().chain(&cell.backward);
+            for stage in stages.chain([&cell.initial]) {
+                for product in stage.products() {
+                    let stored = |at: usize| match product.operand {
+                        // Of the step before and of the one behind.
+                        TermOperand::Previous(_) | TermOperand::NextDelta(_) => false,
+                        TermOperand::Made(i) => stage.program.stores[at].0 == Store::Made(i),
+                        TermOperand::Delta(d) => {
+                            let of = d..d + product.blocks;
+                            matches!(stage.program.stores[at].0, Store::Delta(d) if of.contains(&d))
+                        }
+                    };
+                    let found = (0..stage.program.stores.len()).find(|at| stored(*at));
+                    assert_eq!(found, None, "{name}: {product:?}");
+                }
+            }
+        }
     }
 }
