@@ -8,6 +8,7 @@ mod compile;
 pub mod constants;
 mod derive;
 pub mod eval;
+pub mod fused;
 pub mod graph;
 pub mod language;
 mod level;
@@ -27,6 +28,7 @@ pub mod stage;
 mod tests;
 pub mod wgsl;
 
+pub use fused::{FusedProduct, SumFeed};
 use graph::{Graph, Id};
 pub use memory::Effect;
 pub use noise::Noise;

@@ -1,0 +1,143 @@
+//! The sums of a stage in a thread's registers: loops over the operands' elements, unrolled over its rows and units.
+
+use std::fmt::Write;
+
+use super::places::Places;
+use crate::cell::{FusedProduct, Stage};
+use crate::op::Direction;
+
+/// What a thread has of every sum.
+#[derive(Clone, Copy)]
+pub(super) struct ThreadTile {
+    pub rows: usize,
+    /// Units, or fours of units.
+    pub columns: usize,
+    /// Threads of a subgroup, all of the same rows; 0 where each thread reads its rows itself.
+    pub lanes: usize,
+}
+
+impl ThreadTile {
+    /// Rows of which a thread reads the elements itself.
+    fn own_rows(&self) -> usize {
+        self.rows / self.lanes.max(1)
+    }
+}
+
+/// The loops of a stage's products, a V of the operand a round, all sums side by side.
+pub(super) fn products(
+    places: &Places,
+    tile: ThreadTile,
+    stage: &Stage,
+) -> std::result::Result<String, String> {
+    let mut out = String::new();
+    for s in 0..stage.sums.len() {
+        for r in 0..tile.rows {
+            for c in 0..tile.columns {
+                let _ = writeln!(out, "var acc_{s}_{r}_{c} = V(0.0);");
+            }
+        }
+    }
+    for (p, product) in stage.products().iter().enumerate() {
+        let _ = writeln!(out, "{{");
+        out += &rows(places, tile, product);
+        let steps = product.blocks * places.units();
+        let _ = writeln!(out, "for (var k{p} = 0u; k{p} < {steps}u; k{p}++) {{");
+        out += &operands(places, tile, product, p);
+        out += &weights(places, tile, product, p)?;
+        out += &sums(places, tile, product);
+        let _ = writeln!(out, "}}\n}}");
+    }
+    Ok(out)
+}
+
+/// Where the rows of an operand begin. Where a subgroup's threads have the same rows, each reads those of one and all get
+/// them from it.
+fn rows(places: &Places, tile: ThreadTile, product: &FusedProduct) -> String {
+    let mut out = String::new();
+    for g in 0..tile.own_rows() {
+        let row = match tile.lanes {
+            0 => format!("row{g}"),
+            lanes => format!("min(first_row + {}u + lane, running - 1u)", g * lanes),
+        };
+        if places.ends(product.operand) {
+            let _ = writeln!(out, "let goes_on{g} = {row} < later;");
+        }
+        let row = places.operand(product.operand, &row);
+        let _ = writeln!(out, "let from{g} = {};", row.1);
+    }
+    out
+}
+
+/// The elements of the operand's rows in one round.
+fn operands(places: &Places, tile: ThreadTile, product: &FusedProduct, p: usize) -> String {
+    let mut out = String::new();
+    let name = places.operand(product.operand, "0u").0;
+    let x = if tile.lanes > 0 { "a" } else { "x" };
+    for g in 0..tile.own_rows() {
+        let _ = if places.ends(product.operand) {
+            writeln!(
+                out,
+                "let {x}{g} = select(V(0.0), ${name}[from{g} + k{p}], goes_on{g});"
+            )
+        } else {
+            writeln!(out, "let {x}{g} = ${name}[from{g} + k{p}];")
+        };
+    }
+    for r in 0..if tile.lanes > 0 { tile.rows } else { 0 } {
+        let (from, lane) = (r / tile.lanes, r % tile.lanes);
+        let _ = writeln!(out, "let x{r} = subgroupBroadcast(a{from}, {lane}u);");
+    }
+    out
+}
+
+/// The weights that one round multiplies them with.
+fn weights(
+    places: &Places,
+    tile: ThreadTile,
+    product: &FusedProduct,
+    p: usize,
+) -> std::result::Result<String, String> {
+    let (h, w) = (places.scan.hidden, places.width);
+    let mut out = String::new();
+    for (f, feed) in product.feeds.iter().enumerate() {
+        let weight = places.scan.weights[feed.source]
+            .ok_or(format!("source {} has no weight", feed.source))?;
+        let (rows, columns) = match places.scan.direction {
+            Direction::Forward => (0, feed.block * h),
+            Direction::Backward => (feed.block * h, 0),
+        };
+        let base = (weight.offset + rows * weight.stride + columns) / w;
+        let stride = weight.stride / w;
+        for kk in 0..w {
+            for c in 0..tile.columns {
+                let _ = writeln!(
+                    out,
+                    "let m_{f}_{kk}_{c} = $w{}[{base}u + (k{p} * {w}u + {kk}u) * {stride}u + unit{c}];",
+                    feed.source
+                );
+            }
+        }
+    }
+    Ok(out)
+}
+
+/// The multiply-adds of one round. All terms of a sum follow one another: where sums are more than registers, each is
+/// fetched once a round.
+fn sums(places: &Places, tile: ThreadTile, product: &FusedProduct) -> String {
+    let mut out = String::new();
+    for r in 0..tile.rows {
+        for (f, feed) in product.feeds.iter().enumerate() {
+            for c in 0..tile.columns {
+                let acc = format!("acc_{}_{r}_{c}", feed.sum);
+                for kk in 0..places.width {
+                    let x = match places.width {
+                        1 => format!("x{r}"),
+                        _ => format!("V(x{r}[{kk}])"),
+                    };
+                    let _ = writeln!(out, "{acc} += {x} * m_{f}_{kk}_{c};");
+                }
+            }
+        }
+    }
+    out
+}

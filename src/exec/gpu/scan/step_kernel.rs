@@ -1,0 +1,125 @@
+//! The kernels of a scan, from its texts: one for every stage, or one that loops over time.
+
+use std::fmt::Write;
+
+use super::super::template::{FOUR, ONE, Template, flat_groups};
+use super::super::tile::Tile;
+use super::masks::loaded_masks;
+use super::places::Places;
+use super::products::{ThreadTile, products};
+use super::time_loop::Loop;
+use crate::cell::Stage;
+use crate::op::Direction;
+use crate::{Error, Result};
+
+/// A scan with the tile that its kernels use.
+pub(super) struct ScanWriter<'a> {
+    pub places: Places<'a>,
+    pub tile: ThreadTile,
+}
+
+impl ScanWriter<'_> {
+    /// What the shaders of a stage and of a loop over time have in common.
+    fn common(&self, text: &'static str, masks: &[usize]) -> Template {
+        let mut template = Template::new(text)
+            .size("ROWS", self.tile.rows)
+            .size("COLUMNS", self.tile.columns)
+            .size("TILE", self.tile.rows * self.tile.columns)
+            .size("BATCH", self.places.scan.batch)
+            .size("UNITS", self.places.units())
+            .subgroup(self.tile.lanes > 0)
+            .units(if self.places.width == 1 { ONE } else { FOUR })
+            .flag("MASKED", !masks.is_empty())
+            .text("MASKS", self.places.masks(masks));
+        for m in masks {
+            template = template.number(&format!("SCALE{m}"), self.places.scan.cell.masks[*m].scale);
+        }
+        for (name, slot) in self.places.slots() {
+            template = template.buffer(&name, slot);
+        }
+        template
+    }
+
+    /// What a thread does in a stage.
+    fn stage(&self, stage: &Stage) -> std::result::Result<String, String> {
+        Template::new(include_str!("../../../../shaders/lib/scan_stage.wgsl"))
+            .size("ROWS", self.tile.rows)
+            .size("COLUMNS", self.tile.columns)
+            .flag("INLINE", self.tile.rows * self.tile.columns <= 4)
+            .size("SUMS", stage.sums.len())
+            .size("REDUCTIONS", stage.reductions.len())
+            .text("PRODUCTS", products(&self.places, self.tile, stage)?)
+            .text(
+                "ROW_NUMBERS",
+                self.places.reductions(stage, self.tile.rows)?,
+            )
+            .text("PROGRAM", self.places.program(stage)?)
+            .expanded()
+    }
+
+    /// All stages of some steps.
+    pub fn looped(&self, time: &Loop) -> Result<Template> {
+        let label = format!("{}.loop", self.places.scan.name);
+        let fault = |fault: String| Error::internal(format!("kernel {label}: {fault}"));
+        let mut stages = String::new();
+        let mut masks: Vec<usize> = Vec::new();
+        for stage in self.places.scan.stages() {
+            let _ = writeln!(stages, "{{");
+            stages += &self.stage(stage).map_err(fault)?;
+            let _ = writeln!(stages, "}}\nstorageBarrier();");
+            for mask in loaded_masks(stage) {
+                if !masks.contains(&mask) {
+                    masks.push(mask);
+                }
+            }
+        }
+        let text = include_str!("../../../../shaders/scan_loop.wgsl");
+        let backward = self.places.scan.direction == Direction::Backward;
+        let groups = flat_groups(self.places.scan.batch.div_ceil(self.tile.rows), 1);
+        Ok(self
+            .common(text, &masks)
+            .size("GROUP", time.group)
+            .flag("BACKWARD", backward)
+            .text("STAGES", stages)
+            .kernel(&label, groups))
+    }
+
+    /// A stage of one step.
+    pub fn kernel(&self, stage: &Stage, label: &str, tile: &Tile) -> Result<Template> {
+        let units = self.places.units();
+        let mut across = units.div_ceil(self.tile.columns);
+        if self.tile.lanes > 0 {
+            across = across.next_multiple_of(tile.group);
+        }
+        let parted = self.places.bound.and_then(|b| b.parted);
+        let most = parted.map_or(self.places.scan.batch, |owned| {
+            owned.min(self.places.scan.batch)
+        });
+        let threads = across * most.div_ceil(self.tile.rows);
+        let fault = |fault: String| Error::internal(format!("kernel {label}: {fault}"));
+        let mut template = self
+            .common(
+                include_str!("../../../../shaders/scan.wgsl"),
+                &loaded_masks(stage),
+            )
+            .size("GROUP", tile.group)
+            .size("THREADS", threads)
+            .size("ACROSS", across)
+            .flag("PACKED", self.places.scan.packed.is_some())
+            .flag("PARTED", parted.is_some())
+            .flag("CUT", parted.is_some() || self.places.scan.packed.is_some())
+            .text("LOW", if parted.is_some() { "low + " } else { "" })
+            .flag("UNIFORM", across.is_multiple_of(tile.group))
+            .text("STAGE", self.stage(stage).map_err(fault)?);
+        if let Some(packed) = self.places.scan.packed {
+            template = template
+                .size("STARTS", packed.first)
+                .size("STEPS", self.places.scan.steps)
+                .size("ALL", self.places.scan.rows);
+        }
+        if let Some(owned) = parted {
+            template = template.size("OWNED", owned);
+        }
+        Ok(template.kernel(label, flat_groups(threads, tile.group)))
+    }
+}
