@@ -159,6 +159,7 @@ impl Settings {
         ] {
             if let Some(value) = given
                 && !self.lines
+                && !self.of_fields()
             {
                 let text = format!("expected lines, got {value} without");
                 found.add(&[key, "lines"], text);
@@ -235,9 +236,17 @@ impl Settings {
             let text = format!("expected at most lr = {}, got {}", self.lr, self.lr_min);
             found.add(&["lr-min", "lr"], text);
         }
-        if self.schedule == ScheduleName::Plateau && self.val == 0.0 && self.valid.is_none() {
+        let validates = self.val > 0.0 || self.valid.is_some();
+        if self.schedule == ScheduleName::Plateau && !validates {
             let text = "expected a validation text (val above 0, or valid) for schedule plateau, got val 0";
             found.add(&["schedule", "val"], text.to_string());
+        }
+        if self.stop_after > 0 && !validates {
+            let text = format!(
+                "expected a validation text (val above 0, or valid) to look at, got {} with val 0",
+                self.stop_after
+            );
+            found.add(&["stop-after", "val"], text);
         }
     }
 

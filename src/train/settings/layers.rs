@@ -164,6 +164,7 @@ impl SettingLayers<'_> {
             self.merged.entry(name).or_insert(Value::Float(value));
         }
         let settings = self.settings()?;
+        self.meaningless(&settings);
         for SettingFault { keys, text } in settings.faults(cells) {
             // Its value was put aside, so what follows from it is no fault of its own.
             if keys.iter().any(|key| self.faulty.contains(*key)) {
@@ -188,6 +189,25 @@ impl SettingLayers<'_> {
         };
         let lines: Vec<String> = self.faults.into_iter().map(|(_, line)| line).collect();
         Err(Error::new(kind, lines.join("\n")))
+    }
+
+    /// Refuses what was given and has no meaning for the kind of model; what presets say of it is passed over.
+    fn meaningless(&mut self, settings: &Settings) {
+        let model = settings.model.clone();
+        let given: Vec<(String, Origin)> = self
+            .origin
+            .iter()
+            .filter(|(key, origin)| **origin > Origin::Preset && settings.means_nothing(key))
+            .map(|(key, origin)| (key.clone(), *origin))
+            .collect();
+        for (key, origin) in given {
+            let text = if settings.of_fields() {
+                format!("expected none, as model {model} has no use for it")
+            } else {
+                format!("expected a model of fields, got model {model}")
+            };
+            self.fault(origin, &key, &text);
+        }
     }
 
     fn settings(&self) -> Result<Settings> {

@@ -6,6 +6,7 @@
 mod check;
 mod field;
 mod files;
+mod kinds;
 mod layers;
 mod model;
 mod pairs;
@@ -29,6 +30,9 @@ pub use layers::resolve;
 pub use pairs::{cutoffs, pairs};
 pub use preset::Preset;
 pub use range::Range;
+
+/// The model that predicts the next token of a text.
+pub const LANGUAGE: &str = "language";
 
 /// Checkpoint segments of an update: each has its operations in the plan.
 const MOST_SEGMENTS: u64 = 4096;
@@ -149,6 +153,18 @@ choice! {
 }
 
 choice! {
+    /// By what evaluations are compared.
+    BestBy {
+        /// The mean loss of a prediction.
+        Loss = "loss",
+        /// The share of right predictions.
+        Accuracy = "accuracy",
+        /// The mean of the classes' F1.
+        MacroF1 = "macro-f1",
+    }
+}
+
+choice! {
     /// What the gradient is of.
     Reduce {
         /// The mean loss of the predictions.
@@ -181,12 +197,20 @@ settings! {
         max_line: usize = 0; whole(0, u32::MAX as u64); Fixed,
         /// lines: what is done with longer ones: error, cut or drop
         long_lines: LongLines = LongLines::Error; ANY; Fixed,
-        /// Fraction of the text, at its end, that is held out for validation; 0 where valid names a text for it
+        /// Fraction of the text, at its end, that is held out for validation (of examples: drawn by seed); 0 where valid names a text
         val: f64 = 0.05; between(0.0, 0.9); Fixed,
+        /// Models of fields: where a field is read, `text=body,label=2`: a column's name or number (default: by header or order)
+        columns: Option<String> = None; ANY; Fixed,
+        /// Models of fields: how files are read, whatever they end in: text, tsv, csv, jsonl, conll, conllu, fasttext, npy ..
+        format: Option<String> = None; ANY; Fixed,
+        /// Models of fields: the weight of each class in the loss: none, balanced, or `a=2,b=0.5`
+        class_weights: Option<String> = None; ANY; Fixed,
         /// A validation text of its own, instead of val: one file or several; the vocabulary is that of the training text
         valid: Option<Files> = None; ANY; Fixed,
     }
     "model" {
+        /// The model: a name that `models` lists, or a file that ends in .model; language predicts the next token of a text
+        model: String = LANGUAGE.to_string(); ANY; Shape,
         /// The recurrent cell: a name that `cells` lists, or a file that ends in .cell; or one a layer, `lstm,gru`
         cell: String = "lstm".to_string(); ANY; Shape,
         /// Values for constants of the cell, a=0.3,b=2; a constant changes in every layer whose cell has it
@@ -357,6 +381,10 @@ settings! {
         sample_every: u64 = 500; ANY; Free,
         /// Steps between evaluations on the validation text; 0: at each epoch's end (default: by the text's size)
         eval_every: Option<u64> = None; ANY; Free,
+        /// By what the best checkpoint is chosen and plateaus are seen: loss, accuracy or macro-f1 (default: by the model's loss)
+        best_by: Option<BestBy> = None; ANY; Free,
+        /// End the run after so many evaluations without a better one; 0 is off
+        stop_after: u64 = 0; ANY; Free,
         /// Steps between checkpoints; 0 saves at the end of each epoch
         save_every: u64 = 500; ANY; Free,
         /// Checkpoints that are kept besides the best one
@@ -414,7 +442,10 @@ impl Settings {
                 text.push_str(&format!("{gap}# ---- {section} ----\n"));
             }
             text.push_str(&format!("# {}\n", key.help));
-            match table.get(key.name) {
+            match table
+                .get(key.name)
+                .filter(|_| !self.means_nothing(key.name))
+            {
                 Some(value) => text.push_str(&format!("{} = {value}\n", key.name)),
                 None => text.push_str(&format!("# {} is not set\n", key.name)),
             }
