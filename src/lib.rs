@@ -55,7 +55,7 @@
 //!
 //! | module | what is there |
 //! |---|---|
-//! | [`error`], [`rng`], [`paths`] | the one error type; random numbers as functions of counters; names of files as text |
+//! | [`error`], [`rng`], [`paths`], [`syntax`] | the one error type; random numbers as functions of counters; names of files as text; the lexer of cells and models |
 //! | [`cell`] | a cell's text -> graph -> derivative -> stages -> WGSL and CPU code |
 //! | [`op`] | the primitive operations, one file each: shapes, plain CPU code, cost; the [`op::Plan`] that lists them |
 //! | [`layer`] | embedding, recurrent, dropout, linear, loss: each writes its operations into a plan, and on the tape how its gradients go back |
@@ -135,6 +135,7 @@ pub mod model;
 pub mod op;
 pub mod paths;
 pub mod rng;
+pub mod syntax;
 pub mod task;
 pub mod train;
 

@@ -264,7 +264,7 @@ fn targets_that_are_not_the_next_inputs_agree_with_the_plain_code() {
         for seed in 0..2 {
             let minibatch = Batch::new(pair.plan(), seed, seed == 0);
             compare(&mut pair, &minibatch);
-            let slot = pair.plan().recipes.targets.unwrap();
+            let slot = pair.plan().recipes.targets().unwrap();
             let targets = pollster::block_on(pair.gpu().read_words(slot)).unwrap();
             assert_eq!(Some(targets), minibatch.made.targets);
         }

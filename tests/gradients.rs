@@ -199,7 +199,7 @@ fn losses_are_those_of_the_targets() {
     let dims = Dims { steps: 4, batch: 2 };
     let scored = Arc::new(spec.plan(dims, Mode::Scores).unwrap());
     let trained = Arc::new(spec.plan(dims, Mode::Gradients).unwrap());
-    assert!(scored.recipes.targets.is_none());
+    assert!(scored.recipes.targets().is_none());
     let ids: Vec<u32> = (0..10).map(|i| i * i % 5).collect();
     let targets: Vec<u32> = (0..8).map(|i| (3 * i + 1) % 5).collect();
     assert_ne!(targets, ids[2..]);

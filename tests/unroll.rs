@@ -59,7 +59,7 @@ fn at_step(step: u32, inputs: Inputs<'_>) -> Inputs<'_> {
 fn run(cpu: &mut Cpu<f64>, step: u32, reset: bool, scale: f64) -> Vec<(String, Vec<f64>)> {
     let plan = cpu.plan().clone();
     let io = &plan.io;
-    let count = plan.slot(plan.recipes.ids.unwrap()).len();
+    let count = plan.slot(plan.recipes.ids().unwrap()).len();
     let ids = common::tokens(count, VOCAB, 9 + u64::from(step));
     let outcome = cpu.run(&at_step(step, inputs(&ids, reset, scale)));
     let report = outcome.unwrap().report;
@@ -351,7 +351,7 @@ fn minibatches_add_up() {
             for (step, reset) in [(0, true), (1, false)] {
                 let got = run(&mut joined, step, reset, scale);
                 let _io = joined.plan().io.clone();
-                let slot = joined.plan().recipes.ids.unwrap();
+                let slot = joined.plan().recipes.ids().unwrap();
                 let ids = joined.read_words(slot).to_vec();
                 let mut sums = vec![0.0; plain.plan().arena];
                 let (mut losses, mut penalty) = (Vec::new(), 0.0);

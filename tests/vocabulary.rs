@@ -49,9 +49,9 @@ fn run(plan: Plan, weights: Option<&[f32]>) -> (Cpu<f64>, Report) {
     for (to, from) in parameters.iter_mut().zip(start) {
         *to = f64::from(from);
     }
-    let shape = &plan.slot(plan.recipes.ids.unwrap()).shape;
+    let shape = &plan.slot(plan.recipes.ids().unwrap()).shape;
     let rows = (shape[0] - 1) * shape[1];
-    let targets = plan.recipes.targets.map(|_| tokens(rows, 8));
+    let targets = plan.recipes.targets().map(|_| tokens(rows, 8));
     let ids = tokens(shape[0] * shape[1], 7);
     let outcome = cpu.run(
         &inputs(&ids, true, 1.0 / rows as f64)
@@ -365,7 +365,7 @@ fn losses_of_an_adaptive_softmax_are_its_log_probabilities() {
     let weights: Vec<f32> = (0..12).map(|t| t as f32 / 8.0).collect();
     let (cpu, report) = run(spec.plan(dims, Mode::Evaluate).unwrap(), Some(&weights));
     let plan = cpu.plan();
-    let ids = cpu.read_words(plan.recipes.ids.unwrap()).to_vec();
+    let ids = cpu.read_words(plan.recipes.ids().unwrap()).to_vec();
     let parameters = cpu.read(plan.io.parameters.unwrap());
     let rows = log_probabilities(&spec, parameters, &ids[..12]);
     for row in &rows {
@@ -384,7 +384,7 @@ fn the_loss_of_a_sampled_softmax_is_that_of_its_candidates() {
     let spec = sampled(true, true);
     let (cpu, report) = run(spec.plan(DIMS, Mode::Gradients).unwrap(), None);
     let plan = cpu.plan();
-    let ids = cpu.read_words(plan.recipes.ids.unwrap()).to_vec();
+    let ids = cpu.read_words(plan.recipes.ids().unwrap()).to_vec();
     let slot = |name: &str| plan.find(name).unwrap();
     let candidates = cpu.read_words(slot("candidates"));
     let corrections = cpu.read(slot("candidates.corrections"));

@@ -92,7 +92,10 @@ impl<'a> Lowering<'a> {
 
     fn expression(&mut self, definition: &'a Definition, expr: &'a Expr) -> Result<Id> {
         match expr {
-            Expr::Number(value) => Ok(self.graph.constant(*value)),
+            Expr::Number(value, _) => Ok(self.graph.constant(*value)),
+            Expr::Text(_, position) | Expr::Argument(_, _, position) => {
+                Err(self.fault(*position, "expected an expression"))
+            }
             Expr::Name(name, _) if name == "x" => {
                 self.raw_input = true;
                 Ok(self.graph.leaf(Node::Input))

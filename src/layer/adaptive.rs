@@ -17,6 +17,8 @@ use crate::op::{
 /// The layer.
 #[derive(Debug)]
 pub struct Adaptive {
+    /// The layer's name.
+    pub name: String,
     /// Where the clusters start, rising; V is not among them.
     pub cutoffs: Vec<usize>,
     /// V.
@@ -81,12 +83,20 @@ impl Adaptive {
         }
     }
 
+    /// What something of the clusters is called.
+    fn tail_name(&self, what: &str) -> String {
+        match self.name.as_str() {
+            "head" => format!("tail.{what}"),
+            name => format!("{name}.tail.{what}"),
+        }
+    }
+
     fn declare(&self, builder: &mut Builder, wide: usize) -> Result<(Param, Vec<Cluster>)> {
         Adaptive::check(&self.cutoffs, self.vocab)
             .map_err(|e| Error::usage(format!("cutoffs: {e}")))?;
         let clusters = self.cutoffs.len();
         let shape = [self.cutoffs[0] + clusters, wide];
-        let head = linear(builder, "head.weight".into(), shape);
+        let head = linear(builder, format!("{}.weight", self.name), shape);
         let mut tails = Vec::new();
         let mut narrow = wide;
         for (i, from) in self.cutoffs.iter().enumerate() {
@@ -98,7 +108,7 @@ impl Adaptive {
                     self.div
                 )));
             }
-            let name = format!("tail.{i}");
+            let name = self.tail_name(&i.to_string());
             let project = linear(builder, format!("{name}.0.weight"), [narrow, wide]);
             let weight = linear(builder, format!("{name}.1.weight"), [to - from, narrow]);
             tails.push(Cluster {
@@ -115,7 +125,7 @@ impl Adaptive {
     /// # Errors
     /// One-hot input; cutoffs that do not rise, or too many for the width of the input.
     pub fn write(&self, builder: &mut Builder, input: Value) -> Result<Matrix> {
-        let Some(input) = builder.as_rows("head", input) else {
+        let Some(input) = builder.as_rows(&self.name, input) else {
             return Err(Error::internal("a linear layer of one-hot ids"));
         };
         let (x, axis) = (builder.rows(input)?, builder.axis(input));
@@ -127,10 +137,10 @@ impl Adaptive {
             builder.plan.add_words(name, &[1, count], bound)
         };
         let scores = head.value.rows;
-        let targets = words(builder, "head.targets".into(), rows, scores);
-        let counts = words(builder, "tail.counts".into(), tails.len(), rows + 1);
+        let targets = words(builder, format!("{}.targets", self.name), rows, scores);
+        let counts = words(builder, self.tail_name("counts"), tails.len(), rows + 1);
         let classifier = Classifier {
-            name: "head",
+            name: &self.name,
             x,
             weight: head,
             bias: None,
@@ -168,6 +178,7 @@ impl Adaptive {
         }
         let ends = self.cutoffs.iter().chain([&self.vocab]);
         builder.plan.recipes.clusters = Some(Clusters {
+            of: positions.rows(),
             cutoffs: ends.copied().collect(),
             rows,
             head: targets,
@@ -294,23 +305,24 @@ impl Adaptive {
     /// # Errors
     /// As [`Adaptive::write`].
     pub fn scores(&self, builder: &mut Builder, input: Value) -> Result<Matrix> {
-        let Some(input) = builder.as_rows("head", input) else {
+        let Some(input) = builder.as_rows(&self.name, input) else {
             return Err(Error::internal("a linear layer of one-hot ids"));
         };
         let (x, axis) = (builder.rows(input)?, builder.axis(input));
         let (head, tails) = self.declare(builder, x.cols)?;
-        let all = builder.activation(axis, "out.head", self.vocab);
+        let all = builder.activation(axis, format!("out.{}", self.name), self.vocab);
         let shortlist = self.cutoffs[0];
         let first = builder.activation(axis, "out.clusters", head.value.rows);
-        product(builder, "head.forward".into(), x, head.value, first);
+        let name = &self.name;
+        product(builder, format!("{name}.forward"), x, head.value, first);
         builder.push(Op::LogSoftmax(LogSoftmax {
-            name: "head.log_softmax".into(),
+            name: format!("{name}.log_softmax"),
             from: first,
             add: None,
             to: first,
         }));
         builder.push(Op::Add(Add {
-            name: "head.shortlist".into(),
+            name: format!("{name}.shortlist"),
             from: first.columns(0, shortlist),
             to: all.columns(0, shortlist),
             accumulate: false,

@@ -73,7 +73,7 @@ impl Axis {
     }
 
     /// Its number among the plan's packed axes.
-    pub(super) fn number(&self) -> Option<usize> {
+    pub fn number(&self) -> Option<usize> {
         self.packed.map(|(_, number, _)| number)
     }
 }
@@ -95,6 +95,7 @@ impl Builder {
                 first,
                 before: None,
                 flip: None,
+                above: None,
             });
             (counts, self.plan.axes.len() - 1, first)
         });

@@ -6,7 +6,7 @@
 
 use super::{Axis, Builder, Recurrent, Signal, Value, concat};
 use crate::error::Result;
-use crate::op::{Bound, FlippedIds, SlotId};
+use crate::op::{Bound, Recipe, SlotId};
 
 /// Writes a bidirectional layer called `label`: rows [T * B, 2 H], those of `forward` first; `backward` runs from the last
 /// step of every sequence to its first.
@@ -71,12 +71,14 @@ impl Builder {
 
     /// The slot of the ids of the rows along a packed axis, flipped.
     fn flipped_ids(&mut self, axis: Axis, ids: SlotId) -> SlotId {
-        if let Some(flipped) = self.plan.recipes.flipped {
-            return flipped.ids;
+        let recipe = Recipe::Flipped { ids };
+        if let Some(slot) = self.plan.recipes.find(|known| *known == recipe) {
+            return slot;
         }
-        let bound = self.plan.slot(ids).bound;
-        let ids = self.plan.add_words("ids.flipped", &[1, axis.rows()], bound);
-        self.plan.recipes.flipped = Some(FlippedIds { ids, index: None });
-        ids
+        let slot = self.plan.slot(ids);
+        let (name, bound) = (format!("{}.flipped", slot.name), slot.bound);
+        let slot = self.plan.add_words(name, &[1, axis.rows()], bound);
+        self.plan.recipes.slots.push((slot, recipe));
+        slot
     }
 }

@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use super::tape::Tape;
 use super::{Axis, Param, Signal, Value};
 use crate::op::{
-    Add, Bound, Control, Fill, Gather, Hyper, Matrix, Op, Parameter, Plan, Report, Role, RowSource,
-    Scatter, SlotId, SparseTable,
+    Add, Bound, Control, Fill, Gather, Hyper, Matrix, Op, Parameter, Plan, Recipe, Report, Role,
+    RowSource, Scatter, SlotId, SparseTable,
 };
 
 /// Parameters and their copies start at multiples of this many elements, so that a kernel can read four at once.
@@ -33,6 +33,8 @@ pub struct Builder {
     streams: u32,
     /// The penalties' losses as one row, and how many penalties share it so far.
     penalties: Option<(Matrix, usize)>,
+    /// The losses so far as one row.
+    losses: Option<Matrix>,
     /// Elements of the tables whose gradients are rows.
     sparse: usize,
     pub(super) tape: Tape,
@@ -73,18 +75,40 @@ impl Builder {
             written: HashSet::new(),
             streams: 0,
             penalties: None,
+            losses: None,
             sparse: 0,
             tape: Tape::default(),
         }
     }
 
-    /// The slot of the token ids along `axis`, all below `vocab`: those of its rows, and one step behind.
-    pub fn add_ids(&mut self, axis: Axis, vocab: usize) -> SlotId {
+    /// The slot of the token ids of a field along `axis`, all below `vocab`: those of its rows, `back` steps earlier, and one
+    /// step behind.
+    pub fn add_ids(&mut self, axis: Axis, vocab: usize, field: usize, back: usize) -> SlotId {
+        let recipe = Recipe::Ids { field, back };
+        if let Some(slot) = self.plan.recipes.find(|known| *known == recipe) {
+            return slot;
+        }
         let [rows, batch] = axis.all_rows();
         let shape = [rows + 1, batch];
-        let ids = self.plan.add_words("ids", &shape, Bound::Below(vocab));
-        self.plan.recipes.ids = Some(ids);
+        let name = match (field, back) {
+            (0, 0) => "ids".into(),
+            (field, 0) => format!("ids.{field}"),
+            (field, back) => format!("ids.{field}.{back}-back"),
+        };
+        let ids = self.plan.add_words(name, &shape, Bound::Below(vocab));
+        self.plan.recipes.slots.push((ids, recipe));
         ids
+    }
+
+    /// A slot of words that the host makes as `recipe` says, one for every row along `axis`, all below `below`.
+    pub fn add_rows(&mut self, axis: Axis, name: String, recipe: Recipe, below: usize) -> SlotId {
+        if let Some(slot) = self.plan.recipes.find(|known| *known == recipe) {
+            return slot;
+        }
+        let bound = Bound::Below(below);
+        let slot = self.plan.add_words(name, &[1, axis.rows()], bound);
+        self.plan.recipes.slots.push((slot, recipe));
+        slot
     }
 
     /// For packed sequences: rows that hold, for every row, that of the step before in `states` [B + R, H]; none along
@@ -148,12 +172,13 @@ impl Builder {
     }
 
     /// Declares a table [V, D] whose gradient, when training, is rows [M, D]: one for every distinct id that `sources` use,
-    /// each of so many at most. It lies behind the parameters with a place in the gradients' arena.
+    /// each of so many at most; `inputs` is the slot of the ids that are read. It lies behind the parameters with a place in the gradients' arena.
     pub fn sparse_parameter(
         &mut self,
         name: &str,
         shape: [usize; 2],
         sources: &[(RowSource, usize)],
+        inputs: Option<SlotId>,
     ) -> Param {
         let offset = SPARSE + self.sparse;
         self.sparse += (shape[0] * shape[1]).next_multiple_of(ALIGN);
@@ -175,6 +200,7 @@ impl Builder {
         self.plan.recipes.tables.push(SparseTable {
             table: param.value,
             rows,
+            inputs,
             ids,
             sources,
         });
@@ -287,14 +313,41 @@ impl Builder {
         self.penalties.map(|(losses, _)| losses)
     }
 
-    /// The slot with the index of token ids along `axis`, for sums by id over a table of V rows.
-    fn index(&mut self, axis: Axis, ids: SlotId, vocab: usize) -> SlotId {
-        let (name, known) = self.plan.recipes.index_of(ids);
-        if let Some(slot) = *known {
+    /// A row of a new loss, one number for every position of all segments along `axis`. All losses share a slot.
+    pub fn losses(&mut self, axis: Axis) -> Matrix {
+        let Some(before) = self.losses else {
+            let losses = self.plan.add("losses", &axis.all_rows(), Role::Activation);
+            self.plan.io.losses = Some(losses);
+            let row = axis.row(losses);
+            self.losses = Some(row);
+            return row;
+        };
+        let row = axis.row(before.slot);
+        let cols = before.cols + row.cols;
+        self.plan.slots[before.slot.0].shape = vec![1, cols];
+        self.losses = Some(Matrix::new(before.slot, 1, cols));
+        Matrix {
+            offset: before.cols,
+            ..row
+        }
+    }
+
+    /// All losses so far as one row.
+    pub fn all_losses(&self) -> Option<Matrix> {
+        self.losses
+    }
+
+    /// The slot with the index of words along `axis`, for sums by word over a table of V rows.
+    fn index(&mut self, axis: Axis, of: SlotId, vocab: usize) -> SlotId {
+        if let Some(slot) = self.plan.recipes.index(of) {
             return slot;
         }
-        let slot = self.add_index(name.into(), axis.segments, axis.rows(), vocab);
-        *self.plan.recipes.index_of(ids).1 = Some(slot);
+        let name = match self.plan.slot(of).name.strip_prefix("ids") {
+            Some(rest) => format!("index{rest}"),
+            None => format!("index.{}", self.plan.slot(of).name),
+        };
+        let slot = self.add_index(name, axis.segments, axis.rows(), vocab);
+        self.plan.recipes.slots.push((slot, Recipe::Index { of }));
         slot
     }
 

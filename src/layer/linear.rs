@@ -70,6 +70,14 @@ impl Linear {
     /// # Errors
     /// One-hot input; a shared weight of another shape.
     pub fn write(self, builder: &mut Builder, input: Value) -> Result<Value> {
+        self.write_shared(builder, input).map(|(value, _)| value)
+    }
+
+    /// Writes the layer; also returns its weight, for others to share.
+    ///
+    /// # Errors
+    /// As [`Linear::write`].
+    pub fn write_shared(self, builder: &mut Builder, input: Value) -> Result<(Value, Param)> {
         let Linear { name, out, shared } = self;
         let Some(input) = builder.as_rows(&name, input) else {
             return Err(Error::internal("a linear layer of one-hot ids"));
@@ -88,7 +96,7 @@ impl Linear {
             bias: Some(bias.value),
             accumulate: false,
         }));
-        Ok(builder.made_rows(made, c, axis, move |builder, upstream| {
+        let value = builder.made_rows(made, c, axis, move |builder, upstream| {
             let op = MatMul {
                 name: format!("{name}.weight.backward"),
                 a: upstream,
@@ -120,6 +128,7 @@ impl Linear {
                 accumulate: false,
             }));
             builder.give(input, grad);
-        }))
+        });
+        Ok((value, weight))
     }
 }

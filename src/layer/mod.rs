@@ -4,6 +4,7 @@
 //! What flows between layers are [values](Value), any number of them in and out of a layer; how their gradients add up is
 //! the law of the tape, see [`Builder::give`].
 
+mod above;
 mod adaptive;
 mod axis;
 mod bidirectional;
@@ -18,6 +19,7 @@ mod sampled;
 mod softmax_xent;
 mod tape;
 
+pub use above::{Part, last, pool, spread};
 pub use adaptive::Adaptive;
 pub use axis::{Axis, AxisShape};
 pub use bidirectional::bidirectional;

@@ -15,6 +15,8 @@ use crate::op::{
 /// The layer, for training.
 #[derive(Debug)]
 pub struct Sampled {
+    /// The layer's name.
+    pub name: String,
     /// V.
     pub vocab: usize,
     /// How many symbols are drawn.
@@ -32,16 +34,18 @@ impl Sampled {
     /// gradient. Plans of every mode call it, so that the parameters lie in the same places.
     pub fn weight(
         builder: &mut Builder,
+        name: &str,
         axis: Axis,
         shape: [usize; 2],
         sparse: bool,
         samples: usize,
     ) -> Param {
+        let name = format!("{name}.weight");
         if sparse {
             let source = (RowSource::Candidates, samples + axis.rows());
-            builder.sparse_parameter("head.weight", shape, &[source])
+            builder.sparse_parameter(&name, shape, &[source], None)
         } else {
-            builder.parameter("head.weight", shape, &shape, false, vec![Fill::Weight])
+            builder.parameter(name, shape, &shape, false, vec![Fill::Weight])
         }
     }
 
@@ -50,17 +54,18 @@ impl Sampled {
     /// # Errors
     /// One-hot input; a shared weight of another shape.
     pub fn write(&self, builder: &mut Builder, input: Value) -> Result<Matrix> {
-        let Some(input) = builder.as_rows("head", input) else {
+        let Some(input) = builder.as_rows(&self.name, input) else {
             return Err(Error::internal("a linear layer of one-hot ids"));
         };
-        let (x, axis) = (builder.rows(input)?, builder.axis(input));
+        let (x, axis, name) = (builder.rows(input)?, builder.axis(input), &self.name);
         let shape = [self.vocab, x.cols];
         let weight = match self.shared {
             Some(shared) => shared,
-            None => Sampled::weight(builder, axis, shape, self.sparse, self.samples),
+            None => Sampled::weight(builder, name, axis, shape, self.sparse, self.samples),
         };
-        let Weights { weight, bias } = declare(builder, "head", self.vocab, x.cols, Some(weight))?;
-        let losses = self.loss.positions(builder, axis).losses;
+        let Weights { weight, bias } = declare(builder, name, self.vocab, x.cols, Some(weight))?;
+        let positions = self.loss.positions(builder, axis);
+        let losses = positions.losses;
         let (rows, columns) = (x.rows, self.samples + x.rows);
         let plan = &mut builder.plan;
         let ids = plan.add_words("candidates", &[1, columns], Bound::Below(self.vocab));
@@ -68,6 +73,7 @@ impl Sampled {
         let targets = plan.add_words("candidates.targets", &[1, rows], Bound::Below(columns));
         let index = builder.add_index("candidates.index".into(), 1, columns, self.vocab);
         builder.plan.recipes.candidates = Some(Candidates {
+            of: positions.rows(),
             vocab: self.vocab,
             samples: self.samples,
             rows,
@@ -78,12 +84,12 @@ impl Sampled {
         });
         let own = builder.scratch("candidates.weight", columns, x.cols);
         let own_bias = builder.scratch("candidates.bias", 1, columns);
-        for (name, table, out) in [
+        for (what, table, out) in [
             ("weight", weight.value, own),
             ("bias", column(bias.value), column(own_bias)),
         ] {
             builder.push(Op::Gather(Gather {
-                name: format!("candidates.{name}"),
+                name: format!("candidates.{what}"),
                 ids,
                 table,
                 out,
@@ -92,10 +98,10 @@ impl Sampled {
         }
         let scores = Matrix {
             row_count: x.row_count,
-            ..builder.scratch("out.head", rows, columns)
+            ..builder.scratch(format!("out.{name}"), rows, columns)
         };
-        let product = |name: &str, a: Matrix, b: Matrix, c: Matrix| MatMul {
-            name: name.into(),
+        let product = |what: &str, a: Matrix, b: Matrix, c: Matrix| MatMul {
+            name: format!("{name}.{what}"),
             a,
             b,
             c,
@@ -107,7 +113,7 @@ impl Sampled {
         builder.push(Op::MatMul(MatMul {
             transpose_b: true,
             bias: Some(own_bias),
-            ..product("head.forward", x, own, scores)
+            ..product("forward", x, own, scores)
         }));
         builder.push(Op::SampledScores(SampledScores {
             name: "candidates.scores".into(),
@@ -121,7 +127,7 @@ impl Sampled {
             logits: scores,
             ids: targets,
             first: 0,
-            weights: builder.plan.recipes.weights,
+            weights: positions.weights.map(|weights| weights.slot),
             hyper: builder.hyper,
             losses,
             gradient: true,
@@ -131,32 +137,27 @@ impl Sampled {
         let d_bias = builder.scratch("d.candidates.bias", 1, columns);
         let grad = Matrix {
             row_count: x.row_count,
-            ..builder.scratch("d.head.input", rows, x.cols)
+            ..builder.scratch(format!("d.{name}.input"), rows, x.cols)
         };
         builder.push(Op::MatMul(MatMul {
             transpose_a: true,
-            ..product("head.weight.backward", scores, x, d_own)
+            ..product("weight.backward", scores, x, d_own)
         }));
         builder.push(Op::ColumnSum(ColumnSum {
-            name: "head.bias.backward".into(),
+            name: format!("{name}.bias.backward"),
             from: scores,
             into: d_bias,
             accumulate: false,
             reset_only: None,
         }));
-        for (name, from, into) in [
+        for (what, from, into) in [
             ("weight", d_own, weight.grad),
             ("bias", column(d_bias), column(bias.grad)),
         ] {
-            let name = format!("candidates.{name}.backward");
+            let name = format!("candidates.{what}.backward");
             builder.scatter_candidates(name, from, into, index);
         }
-        builder.push(Op::MatMul(product(
-            "head.input.backward",
-            scores,
-            own,
-            grad,
-        )));
+        builder.push(Op::MatMul(product("input.backward", scores, own, grad)));
         builder.give(input, grad);
         Ok(losses)
     }

@@ -2,17 +2,21 @@
 
 use super::{Axis, Builder, Value};
 use crate::error::Result;
-use crate::op::{self, Matrix, Op, Role, SlotId};
+use crate::op::{self, Bound, LossRows, Matrix, Op, Recipe, Role, SlotId};
 
 /// Softmax and cross-entropy.
 #[derive(Clone, Copy, Debug)]
 pub struct SoftmaxXent {
+    /// The number of the loss among those of the plan.
+    pub loss: usize,
+    /// The field that is predicted.
+    pub field: usize,
+    /// How many symbols or classes it has.
+    pub symbols: usize,
     /// Whether positions have weights of their own.
     pub weighted: bool,
-    /// The slot of the token ids that are predicted.
-    pub ids: SlotId,
-    /// Whether targets have a slot of their own instead of being the next inputs.
-    pub apart: bool,
+    /// The slot of the token ids whose next ones are the targets; else these have a slot of their own.
+    pub next: Option<SlotId>,
 }
 
 /// Where targets, weights and losses of the positions lie.
@@ -26,6 +30,17 @@ pub(super) struct Positions {
     pub weights: Option<Matrix>,
     /// The losses [1, R].
     pub losses: Matrix,
+}
+
+impl Positions {
+    /// What the host must know of them.
+    pub fn rows(&self) -> LossRows {
+        LossRows {
+            targets: self.ids,
+            first: self.first,
+            weights: self.weights.map(|weights| weights.slot),
+        }
+    }
 }
 
 impl SoftmaxXent {
@@ -42,7 +57,7 @@ impl SoftmaxXent {
             losses,
         } = self.positions(builder, builder.axis(scores));
         builder.push(Op::SoftmaxXent(op::SoftmaxXent {
-            name: "loss".into(),
+            name: self.name("loss"),
             logits,
             ids,
             first,
@@ -56,28 +71,41 @@ impl SoftmaxXent {
         Ok(losses)
     }
 
+    /// What something of this loss is called.
+    pub(super) fn name(&self, what: &str) -> String {
+        match self.loss {
+            0 => what.into(),
+            n => format!("{what}.{n}"),
+        }
+    }
+
     /// Adds the slots of losses, weights and targets.
     pub(super) fn positions(&self, builder: &mut Builder, axis: Axis) -> Positions {
+        let (loss, field) = (self.loss, self.field);
         let shape = axis.all_rows();
+        let losses = builder.losses(axis);
         let plan = &mut builder.plan;
-        let losses = plan.add("losses", &shape, Role::Activation);
-        plan.io.losses = Some(losses);
-        if self.weighted {
-            plan.recipes.weights = Some(plan.add("weights", &shape, Role::Numbers));
-        }
-        let (ids, first) = if self.apart {
-            let bound = plan.slot(self.ids).bound;
-            let slot = plan.add_words("targets", &shape, bound);
-            plan.recipes.targets = Some(slot);
-            (slot, 0)
-        } else {
-            (self.ids, axis.leading[1])
+        let weights = self.weighted.then(|| {
+            let slot = plan.add(self.name("weights"), &shape, Role::Numbers);
+            let recipe = Recipe::Weights { loss };
+            plan.recipes.slots.push((slot, recipe));
+            axis.row(slot)
+        });
+        let (ids, first) = match self.next {
+            Some(ids) => (ids, axis.leading[1]),
+            None => {
+                let bound = Bound::Below(self.symbols);
+                let slot = plan.add_words(self.name("targets"), &shape, bound);
+                let recipe = Recipe::Targets { field, loss };
+                plan.recipes.slots.push((slot, recipe));
+                (slot, 0)
+            }
         };
         Positions {
             ids,
             first,
-            weights: plan.recipes.weights.map(|slot| axis.row(slot)),
-            losses: axis.row(losses),
+            weights,
+            losses,
         }
     }
 }

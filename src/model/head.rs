@@ -2,10 +2,8 @@
 
 use super::{Mode, Spec};
 use crate::error::{Error, Result};
-use crate::layer::{
-    Adaptive, Axis, Builder, Chunked, Cut, Linear, Param, Sampled, SoftmaxXent, Value,
-};
-use crate::op::{Fill, Matrix, RowSource, SlotId};
+use crate::layer::{Adaptive, Builder, Chunked, Cut, Linear, Param, Sampled, SoftmaxXent, Value};
+use crate::op::{Fill, LogSoftmax, Matrix, Op, Output, RowSource, SlotId};
 
 /// How scores become a loss.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,99 +35,135 @@ impl Softmax {
     }
 }
 
+/// An embedding's table in the making.
+pub(super) struct Table<'a> {
+    /// What it is named after.
+    pub label: &'a str,
+    /// How many symbols there are.
+    pub symbols: usize,
+    /// The width.
+    pub width: usize,
+    /// The slot of the ids that are read, and how many there are.
+    pub ids: (SlotId, usize),
+    /// Whether its gradient may be compact rows: one layer reads it, and it alone or a sampled softmax over its symbols.
+    pub sparse: bool,
+}
+
+/// What a loss is made of.
+pub(super) struct Head<'a> {
+    /// What its linear layer is named after.
+    pub label: &'a str,
+    /// Where targets and weights come from.
+    pub loss: SoftmaxXent,
+    /// What the scores are made of.
+    pub input: Value,
+    /// The weight of another layer that it shares.
+    pub shared: Option<Param>,
+    /// How scores become a loss.
+    pub softmax: &'a Softmax,
+    /// Whether scores leave as log probabilities.
+    pub log: bool,
+}
+
 impl Spec {
-    /// The embedding's table, for a model that has one.
-    pub(super) fn embedding(&self, builder: &mut Builder, axis: Axis) -> Option<Param> {
-        let shape = [self.vocab, self.embed];
-        let name = "embedding.weight";
-        if self.embed == 0 {
-            return None;
-        }
-        let inputs = (RowSource::Inputs, axis.rows());
-        Some(match (self.sparse, self.tie, &self.softmax) {
-            (true, false, _) => builder.sparse_parameter(name, shape, &[inputs]),
+    /// Declares an embedding's table.
+    pub(super) fn embedding(&self, builder: &mut Builder, table: &Table<'_>) -> Param {
+        let shape = [table.symbols, table.width];
+        let name = format!("{}.weight", table.label);
+        let (ids, rows) = table.ids;
+        let inputs = (RowSource::Inputs, rows);
+        match (self.sparse && table.sparse, self.tie, &self.softmax) {
+            (true, false, _) => builder.sparse_parameter(&name, shape, &[inputs], Some(ids)),
             (true, true, Softmax::Sampled { samples }) => {
-                let candidates = (RowSource::Candidates, samples + axis.rows());
-                builder.sparse_parameter(name, shape, &[inputs, candidates])
+                let candidates = (RowSource::Candidates, samples + rows);
+                builder.sparse_parameter(&name, shape, &[inputs, candidates], Some(ids))
             }
             _ => builder.parameter(name, shape, &shape, false, vec![Fill::Weight]),
-        })
+        }
     }
 
-    /// Writes scores and the loss of predicting `ids`, when training with what gives the gradient to the layers below:
-    /// returns the losses; nothing where only scores are asked for.
-    pub(super) fn head(
-        &self,
-        builder: &mut Builder,
-        ids: SlotId,
-        input: Value,
-        shared: Option<Param>,
-        mode: Mode,
-    ) -> Result<Option<Matrix>> {
-        let axis = builder.axis(input);
-        let loss = SoftmaxXent {
-            ids,
-            weighted: mode == Mode::Evaluate || self.weighted,
-            apart: builder.training && self.targets_apart || self.packed > 0,
+    /// Writes scores and the loss of predicting them, when training with what gives the gradient to the layers below.
+    pub(super) fn head(&self, builder: &mut Builder, head: Head<'_>, mode: Mode) -> Result<Output> {
+        let Head {
+            label,
+            loss,
+            input,
+            mut shared,
+            softmax,
+            log,
+        } = head;
+        let (axis, symbols) = (builder.axis(input), loss.symbols);
+        let output = |losses: Option<Matrix>, scores: Option<Matrix>| Output {
+            field: loss.field,
+            losses,
+            scores,
         };
-        let mut shared = shared;
-        match &self.softmax {
+        match softmax {
             Softmax::Full => {}
             Softmax::Adaptive { cutoffs } => {
                 let head = Adaptive {
+                    name: label.into(),
                     cutoffs: cutoffs.clone(),
-                    vocab: self.vocab,
+                    vocab: symbols,
                     div: DIV,
                     loss,
                     at_once: self.scores_at_once,
                 };
                 if mode == Mode::Scores {
                     let scores = head.scores(builder, input)?;
-                    builder.plan.io.logits = Some(scores.slot);
-                    return Ok(None);
+                    return Ok(output(None, Some(scores)));
                 }
-                return head.write(builder, input).map(Some);
+                return Ok(output(Some(head.write(builder, input)?), None));
             }
             Softmax::Sampled { samples } => {
-                if *samples == 0 || *samples > self.vocab / 2 {
+                if *samples == 0 || *samples > symbols / 2 {
                     return Err(Error::usage(format!(
-                        "samples: expected 1 to half of the vocabulary's {} symbols, got {samples}",
-                        self.vocab
+                        "samples: expected 1 to half of the vocabulary's {symbols} symbols, got {samples}"
                     )));
                 }
                 if builder.training {
                     let head = Sampled {
-                        vocab: self.vocab,
+                        name: label.into(),
+                        vocab: symbols,
                         samples: *samples,
                         shared,
                         sparse: self.sparse,
                         loss,
                     };
-                    return head.write(builder, input).map(Some);
+                    return Ok(output(Some(head.write(builder, input)?), None));
                 }
                 if shared.is_none() {
-                    let shape = [self.vocab, builder.signal(input).width()];
-                    let weight = Sampled::weight(builder, axis, shape, self.sparse, *samples);
+                    let shape = [symbols, builder.signal(input).width()];
+                    let weight =
+                        Sampled::weight(builder, label, axis, shape, self.sparse, *samples);
                     shared = Some(weight);
                 }
             }
         }
-        let cut = Cut::new(axis.rows(), self.vocab, self.scores_at_once);
+        let cut = Cut::new(axis.rows(), symbols, self.scores_at_once);
         if cut.is_some() && mode != Mode::Scores {
             let head = Chunked {
-                name: "head".into(),
-                vocab: self.vocab,
+                name: label.into(),
+                vocab: symbols,
                 shared,
                 loss,
                 at_once: self.scores_at_once,
             };
-            return head.write(builder, input).map(Some);
+            return Ok(output(Some(head.write(builder, input)?), None));
         }
-        let scores = Linear::new("head", self.vocab, shared).write(builder, input)?;
-        builder.plan.io.logits = Some(builder.rows(scores)?.slot);
-        if mode == Mode::Scores {
-            return Ok(None);
+        let scores = Linear::new(label, symbols, shared).write(builder, input)?;
+        let rows = builder.rows(scores)?;
+        if mode != Mode::Scores {
+            return Ok(output(Some(loss.write(builder, scores)?), Some(rows)));
         }
-        loss.write(builder, scores).map(Some)
+        if log {
+            builder.push(Op::LogSoftmax(LogSoftmax {
+                name: format!("{label}.log_softmax"),
+                from: rows,
+                add: None,
+                to: rows,
+            }));
+        }
+        Ok(output(None, Some(rows)))
     }
 }

@@ -6,6 +6,7 @@ mod init;
 mod recompute;
 mod regularize;
 mod stack;
+pub mod text;
 mod unroll;
 mod weights;
 
@@ -20,7 +21,7 @@ pub use weights::{Tensor, export, import};
 
 use crate::cell::{Cell, Noise};
 use crate::error::{Error, Result};
-use crate::layer::{AxisShape, Builder, Signal};
+use crate::layer::{Axis, AxisShape, Builder};
 use crate::op::loss_scale::Phase;
 use crate::op::{LossScale, Matrix, Norm, Op, Optimizer, Packing, Plan, Role, Rule, SparseUpdate};
 
@@ -199,22 +200,22 @@ impl Spec {
             packed: self.packed_rows(mode),
             segments: segments * how.minibatches,
         });
-        let ids = builder.add_ids(axis, self.vocab);
         builder.initial = mode == Mode::Gradients;
         builder.scaled = self.half && training;
+        text::language()?.stream(&mut builder, self, axis, mode)?;
+        self.conclude(builder, axis, (segments, how), mode)
+    }
 
-        let embedding = self.embedding(&mut builder, axis);
-        let signal = match embedding {
-            Some(table) => Signal::Embedded { ids, table },
-            None => Signal::OneHot {
-                ids,
-                vocab: self.vocab,
-            },
-        };
-        let tokens = builder.value("tokens", signal, axis);
-        let output = self.stack(&mut builder, tokens)?;
-        let shared = embedding.filter(|_| self.tie);
-        let Some(losses) = self.head(&mut builder, ids, output, shared, mode)? else {
+    /// Ends a plan whose forward pass is written: the backward pass, the report, the update.
+    fn conclude(
+        &self,
+        mut builder: Builder,
+        axis: Axis,
+        (segments, how): (usize, Unroll),
+        mode: Mode,
+    ) -> Result<Plan> {
+        let training = mode.trains();
+        let Some(losses) = builder.all_losses() else {
             return sound(builder.finish());
         };
         if training {

@@ -6,7 +6,7 @@ use super::Spec;
 use crate::cell::Cell;
 use crate::error::{Error, Result};
 use crate::layer::{
-    Builder, Dropout, Form, Linear, Penalty, Recurrent, Value, bidirectional, concat, sum,
+    Builder, Dropout, Form, Linear, Penalty, Recurrent, Signal, Value, bidirectional, concat, sum,
 };
 use crate::op::penalty;
 
@@ -25,31 +25,40 @@ pub struct Connections {
 const LAYER_NORM: &str = "state h\nh = norm(x)\n";
 
 impl Spec {
-    /// Writes the layers from the embedded ids on, or from one-hot vectors.
-    pub(super) fn stack(&self, builder: &mut Builder, ids: Value) -> Result<Value> {
-        let mut value = self.dropped(builder, ids)?;
+    /// Writes the layers of the stack called `name` over a value: rows, embedded ids or one-hot vectors.
+    pub(super) fn stack(&self, builder: &mut Builder, name: &str, input: Value) -> Result<Value> {
+        // The layers of a stack called so are known by their numbers.
+        let stack = match name {
+            "rnn" => String::new(),
+            name => format!("{name}."),
+        };
+        let mut value = self.dropped(builder, &stack, input)?;
         let x = if self.connections.skip && self.cells.len() > 1 {
-            Some(builder.as_rows("skip", value).ok_or_else(|| {
-                Error::usage("skip connections pass an embedding on, so they need --embed")
-            })?)
+            Some(
+                builder
+                    .as_rows(&format!("{stack}skip"), value)
+                    .ok_or_else(|| {
+                        Error::usage("skip connections pass an embedding on, so they need --embed")
+                    })?,
+            )
         } else {
             None
         };
         let mut outputs = Vec::new();
         for l in 0..self.cells.len() {
-            let below = value;
+            let (below, label) = (value, format!("{stack}l{l}"));
             if let Some(x) = x.filter(|_| l > 0) {
-                value = concat(builder, &format!("skip.l{l}"), &[value, x])?;
+                value = concat(builder, &format!("skip.{label}"), &[value, x])?;
             }
-            value = self.inner(builder, l, value)?;
+            value = self.inner(builder, l, &label, value)?;
             if self.connections.residual && l > 0 {
-                value = residual(builder, l, below, value)?;
+                value = residual(builder, &label, below, value)?;
             }
-            value = self.after(builder, l, value)?;
+            value = self.after(builder, l, &label, value)?;
             outputs.push(value);
         }
         if x.is_some() {
-            concat(builder, "skip.all", &outputs)
+            concat(builder, &format!("skip.{stack}all"), &outputs)
         } else {
             Ok(value)
         }
@@ -64,14 +73,18 @@ impl Spec {
     }
 
     /// What is dropped before the first recurrent layer.
-    fn dropped(&self, builder: &mut Builder, ids: Value) -> Result<Value> {
-        let tokens = Dropout::new("tokens", self.drops.tokens, Form::Token);
-        let tokens = tokens.write(builder, ids)?;
-        Dropout::new("input", self.drops.input, self.form()).write(builder, tokens)
+    fn dropped(&self, builder: &mut Builder, stack: &str, mut input: Value) -> Result<Value> {
+        let drops = &self.drops;
+        // Rows that are no table's are no token's.
+        if !matches!(builder.signal(input), Signal::Rows(_)) {
+            let tokens = Dropout::new(format!("{stack}tokens"), drops.tokens, Form::Token);
+            input = tokens.write(builder, input)?;
+        }
+        Dropout::new(format!("{stack}input"), drops.input, self.form()).write(builder, input)
     }
 
     /// The layers of block `l` that a residual connection passes by: the recurrent one, and what belongs to it.
-    fn inner(&self, builder: &mut Builder, l: usize, input: Value) -> Result<Value> {
+    fn inner(&self, builder: &mut Builder, l: usize, label: &str, input: Value) -> Result<Value> {
         let cell = &self.cells[l];
         let layer = |label: String| {
             Recurrent::new(cell.clone(), self.hidden, label)
@@ -81,63 +94,90 @@ impl Spec {
                 .propagation(self.penalties.propagation)
                 .learned(self.learn_initial)
         };
-        let label = format!("l{l}");
         let mut value = if self.bidirectional && !cell.is_feed_forward() {
-            let both = [layer(label.clone()), layer(format!("{label}_reverse"))];
-            bidirectional(builder, &label, both, input)?
+            let both = [layer(label.into()), layer(format!("{label}_reverse"))];
+            bidirectional(builder, label, both, input)?
         } else {
-            layer(label.clone()).write(builder, input)?
+            layer(label.into()).write(builder, input)?
         };
         if !cell.is_feed_forward() {
             let weight = self.penalties.norm;
-            value = penalized(builder, "norm", l, penalty::Form::Norm, weight, value)?;
+            value = penalized(builder, "norm", label, penalty::Form::Norm, weight, value)?;
         }
         if self.project > 0 {
-            let project = Linear::new(format!("project_{label}"), self.project, None);
+            let project = Linear::new(beside(label, "project"), self.project, None);
             value = project.write(builder, value)?;
         }
         Ok(value)
     }
 
     /// The layers at the end of block `l`.
-    fn after(&self, builder: &mut Builder, l: usize, mut value: Value) -> Result<Value> {
+    fn after(
+        &self,
+        builder: &mut Builder,
+        l: usize,
+        label: &str,
+        mut value: Value,
+    ) -> Result<Value> {
         if self.layer_norm {
-            let cell = Arc::new(Cell::parse("layer-norm", LAYER_NORM)?);
-            let width = builder.rows(value)?.cols;
-            let norm = Recurrent::new(cell, width, format!("norm_l{l}"));
-            value = norm.write(builder, value)?;
+            value = layer_norm(builder, beside(label, "norm"), value)?;
         }
         let last = l + 1 == self.cells.len();
         let of_last = |weight: f64| if last { weight } else { 0.0 };
         let (temporal, activation) = (self.penalties.temporal, self.penalties.activation);
         let form = penalty::Form::Temporal;
-        value = penalized(builder, "temporal", l, form, of_last(temporal), value)?;
-        value = Dropout::new(format!("l{l}"), self.dropout, self.form()).write(builder, value)?;
+        value = penalized(builder, "temporal", label, form, of_last(temporal), value)?;
+        value = Dropout::new(label, self.dropout, self.form()).write(builder, value)?;
         let form = penalty::Form::Activation;
-        penalized(builder, "activation", l, form, of_last(activation), value)
+        penalized(
+            builder,
+            "activation",
+            label,
+            form,
+            of_last(activation),
+            value,
+        )
     }
 }
 
-fn residual(builder: &mut Builder, l: usize, below: Value, through: Value) -> Result<Value> {
+/// What is called after a layer: `project_l0` beside `l0`.
+fn beside(label: &str, what: &str) -> String {
+    match label.rsplit_once('.') {
+        Some((stack, layer)) => format!("{stack}.{what}_{layer}"),
+        None => format!("{what}_{label}"),
+    }
+}
+
+/// Layer normalisation of rows.
+///
+/// # Errors
+/// Internal: a value that is no rows.
+pub(super) fn layer_norm(builder: &mut Builder, label: String, value: Value) -> Result<Value> {
+    let cell = Arc::new(Cell::parse("layer-norm", LAYER_NORM)?);
+    let width = builder.rows(value)?.cols;
+    Recurrent::new(cell, width, label).write(builder, value)
+}
+
+fn residual(builder: &mut Builder, label: &str, below: Value, through: Value) -> Result<Value> {
     let (from, to) = (builder.rows(below)?.cols, builder.rows(through)?.cols);
     if from != to {
         return Err(Error::usage(format!(
-            "residual connections add a layer's input to its output: layer l{l} reads {from} values and makes {to}",
+            "residual connections add a layer's input to its output: layer {label} reads {from} values and makes {to}",
         )));
     }
-    sum(builder, &format!("residual.l{l}"), &[below, through])
+    sum(builder, &format!("residual.{label}"), &[below, through])
 }
 
 fn penalized(
     builder: &mut Builder,
     name: &str,
-    l: usize,
+    label: &str,
     form: penalty::Form,
     weight: f64,
     value: Value,
 ) -> Result<Value> {
     if weight > 0.0 {
-        Penalty::new(format!("{name}.l{l}"), form, weight).write(builder, value)
+        Penalty::new(format!("{name}.{label}"), form, weight).write(builder, value)
     } else {
         Ok(value)
     }

@@ -61,9 +61,11 @@ pub use optimizer::{Optimizer, Rule};
 pub use packing::{PackedAxis, Packing};
 pub use parameter::{Fill, Gate, Parameter};
 pub use penalty::Penalty;
-pub use plan::{Io, Plan};
+pub use plan::{Io, Output, Plan};
 pub use propagation::Propagation;
-pub use recipes::{Candidates, Clusters, FlippedIds, Recipes, RowSource, SparseTable, Tail};
+pub use recipes::{
+    Candidates, Clusters, FieldRows, LossRows, Recipe, Recipes, RowSource, SparseTable, Tail,
+};
 pub use sampled_scores::SampledScores;
 pub use scan::{Direction, Scan};
 pub use scatter::Scatter;

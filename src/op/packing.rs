@@ -13,6 +13,8 @@ pub struct PackedAxis {
     pub before: Option<SlotId>,
     /// Words `[R]`: for every row, the same sequence's row as many steps from its end as this one is from its beginning.
     pub flip: Option<SlotId>,
+    /// The axis whose rows are its sequences, one each; they may lie there in another order. None where nothing says.
+    pub above: Option<usize>,
 }
 
 /// Sequences of different lengths side by side: sorted by falling length and laid out step after step, so that step t has

@@ -41,12 +41,25 @@ pub struct Io {
     pub scaling: Option<SlotId>,
     /// The loss of every position [T, B], in nats.
     pub losses: Option<SlotId>,
-    /// Scores of every symbol [T, B, V] (training turns them into their gradient).
+    /// Scores of every symbol [T, B, V] (training turns them into their gradient), of the first loss.
     pub logits: Option<SlotId>,
+    /// What every loss leaves.
+    pub outputs: Vec<Output>,
     /// The states of the recurrent layers that go on from run to run.
     pub states: Vec<StateLayout>,
     /// Gradients with respect to the initial states [S, B, H], by layer: a part of a slot.
     pub initial: Vec<Matrix>,
+}
+
+/// What a loss leaves, a row for every prediction.
+#[derive(Clone, Copy, Debug)]
+pub struct Output {
+    /// The field that is predicted.
+    pub field: usize,
+    /// The losses, in nats, as a row: a part of those of the plan. None in a plan for scores.
+    pub losses: Option<Matrix>,
+    /// The scores of every symbol or class, where a plan holds them all at once.
+    pub scores: Option<Matrix>,
 }
 
 impl Plan {
@@ -116,6 +129,14 @@ impl Plan {
     /// How the sequences of the first axis are packed; absent for segments of T steps of B rows.
     pub fn packing(&self) -> Option<Packing> {
         self.axes.first().map(|axis| axis.packing)
+    }
+
+    /// The axis in whose order the rows lie that there are for every example: the first one whose sequences these are.
+    pub fn order_of_examples(&self) -> Option<usize> {
+        let examples = self.recipes.examples?;
+        self.axes
+            .iter()
+            .position(|axis| axis.above == Some(examples))
     }
 
     /// The slots that the host fills before every run.

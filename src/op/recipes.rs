@@ -9,22 +9,18 @@ use super::{Matrix, SlotId};
 /// The slots that the host fills, by what it makes them of; absent where the plan has no such thing.
 #[derive(Clone, Debug, Default)]
 pub struct Recipes {
-    /// Token ids [T+1, B]: row t is the input of step t and, where there are no `targets`, the target of step t - 1.
-    pub ids: Option<SlotId>,
-    /// Targets [T, B] that are not the next inputs.
-    pub targets: Option<SlotId>,
-    /// For the rows of `ids` [T * B]: row numbers sorted by token id, then where each id's run starts [V + 1].
-    pub index: Option<SlotId>,
-    /// The token ids of the rows, each sequence from its end on, for packed sequences that are read in that direction too.
-    pub flipped: Option<FlippedIds>,
-    /// Weights of the positions [T, B] in the loss.
-    pub weights: Option<SlotId>,
     /// How many rows count, for matrices and scans whose rows differ from run to run; see [`Packing`](super::Packing).
     pub counts: Option<SlotId>,
     /// Control words, see [`Control`](super::Control).
     pub control: Option<SlotId>,
     /// Numbers set for every run, see [`Hyper`](super::Hyper).
     pub hyper: Option<SlotId>,
+    /// The slots that hold a minibatch's data, or what follows from it.
+    pub slots: Vec<(SlotId, Recipe)>,
+    /// What the fields of the data are, as far as slots are made of them, in the order of their numbers.
+    pub fields: Vec<FieldRows>,
+    /// The packed axis with one row an example, where there is one.
+    pub examples: Option<usize>,
     /// Adaptive softmax.
     pub clusters: Option<Clusters>,
     /// Sampled softmax.
@@ -33,29 +29,153 @@ pub struct Recipes {
     pub tables: Vec<SparseTable>,
 }
 
+/// What a slot is filled with. Rows lie along an axis of the plan; see [`PackedAxis`](super::PackedAxis) for the orders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recipe {
+    /// Token ids of a field [T+1, B]: row t is what step t reads and, where the field's loss has no targets of its own, the
+    /// target of step t - 1. Of packed sequences [R+1].
+    Ids {
+        /// The field.
+        field: usize,
+        /// How many steps earlier in its sequence each row's token stands.
+        back: usize,
+    },
+    /// The classes of a field, a word for every row.
+    Classes {
+        /// The field.
+        field: usize,
+    },
+    /// What a loss predicts, which is not the next ids: tokens one step on, or classes, a word for every row.
+    Targets {
+        /// The field.
+        field: usize,
+        /// The loss.
+        loss: usize,
+    },
+    /// Weights of the rows in a loss.
+    Weights {
+        /// The loss.
+        loss: usize,
+    },
+    /// Real vectors of a field, a row an example.
+    Numbers {
+        /// The field.
+        field: usize,
+    },
+    /// The ids of a slot in the order of [`PackedAxis::flip`](super::PackedAxis::flip).
+    Flipped {
+        /// That slot.
+        ids: SlotId,
+    },
+    /// For the words of a slot that count, as places in a table: row numbers sorted by word, then where each word's run
+    /// starts, as [`scatter::index`](super::scatter::index) makes them.
+    Index {
+        /// That slot.
+        of: SlotId,
+    },
+    /// For every row above an axis: the last row of the sequence that is it.
+    Last {
+        /// The axis.
+        axis: usize,
+    },
+    /// For every row above an axis: which of the axis' sequences is it, and so its first row.
+    Order {
+        /// The axis.
+        axis: usize,
+    },
+    /// For every sequence of an axis: which row above the axis it is.
+    Above {
+        /// The axis.
+        axis: usize,
+    },
+}
+
+/// What a field is, as far as slots are made of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FieldRows {
+    /// A sequence of token ids for every row above the axis along which they lie.
+    Tokens {
+        /// The packed axis; none in a plan for streams, or where nothing reads them.
+        axis: Option<usize>,
+        /// How many symbols there are.
+        symbols: usize,
+        /// The symbols that stand before and behind a sequence. One that is predicted is read from the first on, so that it
+        /// has a row more than tokens.
+        marks: [u32; 2],
+        /// Whether a loss predicts the next token.
+        predicted: bool,
+    },
+    /// One class an example.
+    Class {
+        /// How many classes there are.
+        classes: usize,
+    },
+    /// One class for every step of another field.
+    Classes {
+        /// How many classes there are.
+        classes: usize,
+        /// The field.
+        along: usize,
+    },
+    /// A real vector an example.
+    Vector {
+        /// Its width.
+        width: usize,
+    },
+}
+
 impl Recipes {
-    /// What the index of these ids is called, and its slot.
-    pub fn index_of(&mut self, ids: SlotId) -> (&'static str, &mut Option<SlotId>) {
-        match &mut self.flipped {
-            Some(flipped) if flipped.ids == ids => ("index.flipped", &mut flipped.index),
-            _ => ("index", &mut self.index),
-        }
+    /// The slot of the first recipe for which `these` holds.
+    pub fn find(&self, these: impl Fn(&Recipe) -> bool) -> Option<SlotId> {
+        self.all(these).next()
+    }
+
+    /// The slots of all recipes for which `these` holds.
+    pub fn all(&self, these: impl Fn(&Recipe) -> bool) -> impl Iterator<Item = SlotId> {
+        let slots = self.slots.iter();
+        slots
+            .filter(move |(_, recipe)| these(recipe))
+            .map(|(slot, _)| *slot)
+    }
+
+    /// The token ids that are read, the first slot of such.
+    pub fn ids(&self) -> Option<SlotId> {
+        self.find(|recipe| matches!(recipe, Recipe::Ids { .. }))
+    }
+
+    /// The targets of the first loss that has some of its own.
+    pub fn targets(&self) -> Option<SlotId> {
+        self.find(|recipe| matches!(recipe, Recipe::Targets { .. }))
+    }
+
+    /// The weights of the rows in the first loss that has some.
+    pub fn weights(&self) -> Option<SlotId> {
+        self.find(|recipe| matches!(recipe, Recipe::Weights { .. }))
+    }
+
+    /// The index of the words of a slot.
+    pub fn index(&self, of: SlotId) -> Option<SlotId> {
+        self.find(|recipe| *recipe == Recipe::Index { of })
     }
 }
 
-/// Token ids in the order of [`PackedAxis::flip`](super::PackedAxis::flip).
+/// Where the targets of a loss lie, and the weights of its rows.
 #[derive(Clone, Copy, Debug)]
-pub struct FlippedIds {
-    /// Words `[R]`: the ids.
-    pub ids: SlotId,
-    /// Their index, as [`Recipes::index`].
-    pub index: Option<SlotId>,
+pub struct LossRows {
+    /// The slot of the targets.
+    pub targets: SlotId,
+    /// The word of the first row's target.
+    pub first: usize,
+    /// The slot of the weights, where rows have weights.
+    pub weights: Option<SlotId>,
 }
 
 /// The clusters of an adaptive softmax: symbols `0 .. cutoffs[0]` have scores of their own, cluster i is
 /// `cutoffs[i] .. cutoffs[i + 1]`.
 #[derive(Clone, Debug)]
 pub struct Clusters {
+    /// The loss whose rows they divide.
+    pub of: LossRows,
     /// Where the clusters start; the last is V.
     pub cutoffs: Vec<usize>,
     /// The most rows, R.
@@ -85,6 +205,8 @@ pub struct Tail {
 /// probability of log((n + 2) / (n + 1)) / log(V + 1), then the targets that were not drawn.
 #[derive(Clone, Debug)]
 pub struct Candidates {
+    /// The loss whose targets they are for.
+    pub of: LossRows,
     /// V.
     pub vocab: usize,
     /// How many are drawn.
@@ -104,7 +226,7 @@ pub struct Candidates {
 /// Whose rows a table's gradient sums up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RowSource {
-    /// The inputs: R rows, one an id.
+    /// The ids that are read: R rows, one an id.
     Inputs,
     /// The candidates: N rows.
     Candidates,
@@ -117,6 +239,8 @@ pub struct SparseTable {
     pub table: Matrix,
     /// The gradient; rows without an id are 0.
     pub rows: Matrix,
+    /// The slot of the ids that are read, where it is among the sources.
+    pub inputs: Option<SlotId>,
     /// Words `[M]`: the rows' ids, [`SparseUpdate::NONE`](super::SparseUpdate::NONE) where there is none.
     pub ids: SlotId,
     /// Whose rows it sums up, how many those are at most, and the index that takes them to rows of the gradient, as

@@ -91,11 +91,16 @@ fn expected(vocab: usize, id: u32, tries: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::op::SlotId;
+    use crate::op::{LossRows, SlotId};
     use crate::task::tests::words;
 
     fn candidates(vocab: usize, samples: usize, rows: usize) -> Candidates {
         Candidates {
+            of: LossRows {
+                targets: SlotId(3),
+                first: 0,
+                weights: None,
+            },
             vocab,
             samples,
             rows,

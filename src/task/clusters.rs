@@ -5,8 +5,6 @@ use crate::op::{Clusters, scatter};
 
 /// The rows of a minibatch that count.
 pub(super) struct CountedRows<'a> {
-    /// The input ids of the rows that count.
-    pub ids: &'a [u32],
     /// Their targets.
     pub targets: &'a [u32],
     /// Weights of the rows.
@@ -54,7 +52,7 @@ pub(super) fn fill(clusters: &Clusters, given: &CountedRows<'_>, all: &mut Filli
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::op::{SlotId, Tail};
+    use crate::op::{LossRows, SlotId, Tail};
     use crate::task::tests::{numbers, words};
 
     #[test]
@@ -66,6 +64,11 @@ mod tests {
             weights: Some(SlotId(first + 3)),
         };
         let clusters = Clusters {
+            of: LossRows {
+                targets: SlotId(30),
+                first: 0,
+                weights: None,
+            },
             cutoffs: vec![4, 6, 10],
             rows: 6,
             head: SlotId(0),
@@ -75,7 +78,6 @@ mod tests {
         let mut all = Vec::new();
         let weights = [0.5, 1.0, 2.0, 3.0, 4.0];
         let given = CountedRows {
-            ids: &[],
             targets: &[3, 9, 4, 0, 6],
             weights: Some(&weights),
         };

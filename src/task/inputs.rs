@@ -1,15 +1,16 @@
 //! A minibatch of token ids, and the contents that it gives to the slots of a plan.
 
-use super::candidates::Draws;
-use super::clusters::CountedRows;
-use super::{candidates, clusters, packing, tables};
+use super::Minibatch;
+use super::laid::{self, Laid};
 use crate::error::{Error, Result};
 use crate::exec::{FillSlots, Filling, Fillings};
-use crate::op::{Control, Hyper, Plan, SlotId, scatter};
+use crate::op::{Control, Hyper, Plan};
 
-/// What a run reads: token ids, whose targets are the next ids unless they are given, and the run's numbers.
+/// What a run reads: token ids, whose targets are the next ids unless they are given, or the rows of several fields; and
+/// the run's numbers.
 #[derive(Clone, Debug)]
 pub struct Inputs<'a> {
+    fields: Option<&'a Minibatch>,
     ids: &'a [u32],
     targets: Option<&'a [u32]>,
     weights: Option<&'a [f32]>,
@@ -22,6 +23,7 @@ impl<'a> Inputs<'a> {
     /// Token ids [T+1, B], or [R+1] of packed sequences; every other number is zero.
     pub fn new(ids: &'a [u32]) -> Inputs<'a> {
         Inputs {
+            fields: None,
             ids,
             targets: None,
             weights: None,
@@ -29,6 +31,16 @@ impl<'a> Inputs<'a> {
             control: Control::default(),
             hyper: Hyper::default(),
         }
+    }
+
+    /// The rows of several fields, whose states start at zero and whose gradients have the minibatch's scale; every other
+    /// number is zero.
+    pub fn of(fields: &'a Minibatch) -> Inputs<'a> {
+        let inputs = Inputs {
+            fields: Some(fields),
+            ..Inputs::new(&[])
+        };
+        inputs.reset(true).scale(fields.scale())
     }
 
     /// Targets [T, B], for a plan that has a slot for them.
@@ -87,8 +99,8 @@ impl<'a> Inputs<'a> {
     fn check(&self, plan: &Plan) -> Result<()> {
         let recipes = &plan.recipes;
         for (what, given, slot) in [
-            ("targets", self.targets.is_some(), recipes.targets),
-            ("weights", self.weights.is_some(), recipes.weights),
+            ("targets", self.targets.is_some(), recipes.targets()),
+            ("weights", self.weights.is_some(), recipes.weights()),
         ] {
             if given && slot.is_none() {
                 let message = format!("{what}: the plan takes none");
@@ -108,7 +120,7 @@ impl<'a> Inputs<'a> {
         }
         let all = [self.ids, self.targets.unwrap_or(&[])];
         // Before anything is made of them that a wrong one would break.
-        let fault = |ids: &&[u32]| plan.words_fault(recipes.ids?, ids);
+        let fault = |ids: &&[u32]| plan.words_fault(recipes.ids()?, ids);
         let fault = all.iter().find_map(fault);
         match fault {
             Some(fault) => Err(Error::internal(format!("token ids {fault}"))),
@@ -117,90 +129,39 @@ impl<'a> Inputs<'a> {
     }
 }
 
-/// The index of the ids of every segment of `rows` rows [segments, rows + V + 1].
-fn index(plan: &Plan, slot: SlotId, rows: usize, ids: &[u32]) -> Filling<'static> {
-    let words = plan.matrix(slot).cols;
-    let segments = ids.chunks(rows.max(1));
-    let index = segments.flat_map(|ids| scatter::index(ids, rows, words - rows - 1));
-    index.collect::<Vec<u32>>().into()
-}
-
 impl FillSlots for Inputs<'_> {
     fn fill(&self, plan: &Plan) -> Result<Fillings<'_>> {
+        if let Some(fields) = self.fields {
+            return laid::fill(plan, fields.laid(), &self.control, &self.hyper);
+        }
         self.check(plan)?;
-        let recipes = &plan.recipes;
-        let mut all: Fillings<'_> = Vec::new();
-        let mut flip = None;
-        let control = recipes.control;
-        all.extend(control.map(|slot| (slot, self.control.words().to_vec().into())));
-        let hyper = recipes.hyper;
-        all.extend(hyper.map(|slot| (slot, self.hyper.numbers().to_vec().into())));
-        if let (Some(axis), Some(starts)) = (plan.axes.first(), self.starts) {
-            let packing = axis.packing;
-            if let Some(fault) = packing.fault(starts) {
-                return Err(Error::internal(format!("starts: {fault}")));
-            }
-            let counts = recipes.counts;
-            all.extend(counts.map(|slot| (slot, packing::counts(starts).into())));
-            let before = axis.before;
-            all.extend(before.map(|slot| (slot, packing::before(&packing, starts).into())));
-            flip = axis.flip.map(|_| packing::flip(&packing, starts));
-        }
-        let Some(ids) = recipes.ids else {
-            return Ok(all);
+        let mut laid = Laid {
+            words: Vec::new(),
+            numbers: Vec::new(),
+            starts: self.starts.into_iter().collect(),
         };
-        let shape = &plan.slot(ids).shape;
-        if self.ids.len() != plan.slot(ids).len() {
-            let found = self.ids.len();
-            let message = format!("ids: expected {shape:?}, found {found} elements");
-            return Err(Error::internal(message));
-        }
-        let positions = (shape[0] - 1) * shape[1];
-        let targets = self.targets.unwrap_or(&self.ids[shape[1]..]);
-        if targets.len() != positions {
-            let found = targets.len();
-            let message = format!("targets: expected {positions}, found {found} elements");
-            return Err(Error::internal(message));
-        }
-        let count = self.starts.and_then(|s| s.last()).map(|n| *n as usize);
-        let count = count.unwrap_or(positions);
-        if let Some(slot) = recipes.index {
-            // Sequences packed together are never cut into segments.
-            let rows = positions / plan.matrix(slot).rows;
-            all.push((slot, index(plan, slot, rows, &self.ids[..count])));
-        }
-        if let (Some(flipped), Some(flip)) = (recipes.flipped, &flip) {
-            let row = |row: &u32| self.ids[*row as usize];
-            let ids: Vec<u32> = flip.iter().map(row).collect();
-            if let Some(slot) = flipped.index {
-                all.push((slot, index(plan, slot, positions, &ids[..count])));
+        if let Some(slot) = plan.recipes.ids() {
+            let shape = &plan.slot(slot).shape;
+            if self.ids.len() != plan.slot(slot).len() {
+                let found = self.ids.len();
+                let message = format!("ids: expected {shape:?}, found {found} elements");
+                return Err(Error::internal(message));
             }
-            all.push((flipped.ids, ids.into()));
+            let positions = (shape[0] - 1) * shape[1];
+            let targets = self.targets.unwrap_or(&self.ids[shape[1]..]);
+            if targets.len() != positions {
+                let found = targets.len();
+                let message = format!("targets: expected {positions}, found {found} elements");
+                return Err(Error::internal(message));
+            }
+            laid.words.push((slot, self.ids));
+            let apart = plan.recipes.targets();
+            laid.words.extend(apart.map(|slot| (slot, targets)));
+            laid.numbers.extend(plan.recipes.weights().map(|slot| {
+                let ones = || vec![1.0f32; plan.slot(slot).len()].into();
+                (slot, self.weights.map_or_else(ones, Filling::from))
+            }));
         }
-        let slot = plan.axes.first().and_then(|axis| axis.flip);
-        all.extend(slot.zip(flip).map(|(slot, flip)| (slot, flip.into())));
-        all.push((ids, self.ids.into()));
-        all.extend(recipes.targets.map(|slot| (slot, targets.into())));
-        if let Some(slot) = recipes.weights {
-            let ones = || vec![1.0f32; plan.slot(slot).len()].into();
-            all.push((slot, self.weights.map_or_else(ones, Filling::from)));
-        }
-        let rows = CountedRows {
-            ids: &self.ids[..count],
-            targets: &targets[..count],
-            weights: self.weights,
-        };
-        if let Some(of) = &recipes.clusters {
-            clusters::fill(of, &rows, &mut all);
-        }
-        let mut drawn = Vec::new();
-        if let Some(of) = &recipes.candidates {
-            let draws = Draws::new(self.control.key, self.control.step);
-            drawn = candidates::fill(of, rows.targets, draws, &mut all);
-        }
-        for table in &recipes.tables {
-            tables::fill(table, rows.ids, &drawn, &mut all);
-        }
-        Ok(all)
+        laid::fill(plan, laid, &self.control, &self.hyper)
     }
 }

@@ -7,12 +7,15 @@ mod candidates;
 mod clusters;
 pub mod differences;
 mod inputs;
+mod laid;
 mod made_up;
+mod minibatch;
 mod packing;
 mod tables;
 
 pub use inputs::Inputs;
 pub use made_up::MadeUp;
+pub use minibatch::{Column, LossWeight, Minibatch, Weighting};
 
 #[cfg(test)]
 mod tests {

@@ -45,6 +45,7 @@ mod tests {
                 rows: 7,
                 ..empty(SlotId(8))
             },
+            inputs: Some(SlotId(3)),
             ids: SlotId(0),
             sources: vec![
                 (RowSource::Inputs, 4, SlotId(1)),

@@ -59,7 +59,7 @@ pub fn engine(device: &Arc<Device>, plan: &Arc<Plan>) -> Gpu {
 
 /// Trains a step on a made-up minibatch.
 pub fn step(gpu: &mut Gpu, n: u32) -> Result<()> {
-    let ids = gpu.plan().slot(gpu.plan().recipes.ids.unwrap()).len();
+    let ids = gpu.plan().slot(gpu.plan().recipes.ids().unwrap()).len();
     let ids: Vec<u32> = (0..ids as u32).map(|i| (i * i + n) % 11).collect();
     pollster::block_on(
         gpu.run(

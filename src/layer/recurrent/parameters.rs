@@ -6,11 +6,14 @@ use crate::layer::{Builder, Param};
 use crate::op::{Fill, Gate};
 
 impl Recurrent {
-    /// The name in files of what this layer learns: PyTorch's for a layer of a stack, else under the layer's own.
+    /// The name in files of what this layer learns: PyTorch's for a layer of a stack, which is `rnn` where the label names no
+    /// other, else under the layer's own.
     pub(super) fn parameter_name(&self, what: &str) -> String {
         let label = &self.label;
-        if label.starts_with('l') {
-            format!("rnn.{what}_{label}")
+        let (stack, layer) = label.rsplit_once('.').unwrap_or(("rnn", label));
+        let number = layer.strip_prefix('l').unwrap_or_default();
+        if number.starts_with(|c: char| c.is_ascii_digit()) {
+            format!("{stack}.{what}_{layer}")
         } else {
             format!("{label}.{what}")
         }

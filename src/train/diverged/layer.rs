@@ -175,7 +175,11 @@ impl Left<'_> {
                 (step, position - starts[step] as usize)
             }
             None => {
-                let shape = self.plan.recipes.ids.map(|ids| &self.plan.slot(ids).shape);
+                let shape = self
+                    .plan
+                    .recipes
+                    .ids()
+                    .map(|ids| &self.plan.slot(ids).shape);
                 let batch = shape.map_or(self.scan.batch, |shape| shape[1]);
                 (position / batch, position % batch)
             }

@@ -70,7 +70,7 @@ fn engine(plan: Plan, weight: &str) -> Engine {
 #[track_caller]
 fn names(mut engine: Engine, bad: &[usize], starts: Option<&[u32]>, reset: u32, want: &str) {
     let plan = engine.plan().clone();
-    let mut ids = vec![0; plan.slot(plan.recipes.ids.unwrap()).len()];
+    let mut ids = vec![0; plan.slot(plan.recipes.ids().unwrap()).len()];
     bad.iter().for_each(|at| ids[*at] = BAD);
     let targets = plan
         .recipes

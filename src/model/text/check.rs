@@ -1,0 +1,656 @@
+//! From lines to values: names become values, calls become functions, and values meet along one axis or are refused.
+
+use super::functions::{self, Call};
+use super::graph::{Along, Field, FieldKind, Function, Loss, Node, Target};
+use super::parse::{ParsedModel, WrittenKind};
+use crate::error::{Error, Result, nearest};
+use crate::syntax::{Expr, Position, fault};
+
+/// What a name on the left, or a field, stands for.
+#[derive(Clone, Copy)]
+enum Meaning {
+    Field(usize),
+    Value(usize),
+}
+
+/// A model in the making.
+pub(super) struct Checker<'a> {
+    model: &'a str,
+    parsed: &'a ParsedModel,
+    fields: Vec<Field>,
+    nodes: Vec<Node>,
+    losses: Vec<Loss>,
+    /// By name: its meaning, its place, and whether something uses it.
+    names: Vec<(&'a str, Meaning, Position, bool)>,
+    /// The name of the line that is being read.
+    line: String,
+    /// The first `next` of every field.
+    next: Vec<Option<Position>>,
+}
+
+/// Checked fields, values and losses.
+pub(super) struct Checked {
+    pub fields: Vec<Field>,
+    pub nodes: Vec<Node>,
+    pub losses: Vec<Loss>,
+}
+
+/// Checks what was written.
+pub(super) fn check(model: &str, parsed: &ParsedModel) -> Result<Checked> {
+    let mut this = Checker {
+        model,
+        parsed,
+        fields: Vec::new(),
+        nodes: Vec::new(),
+        losses: Vec::new(),
+        names: Vec::new(),
+        line: String::new(),
+        next: Vec::new(),
+    };
+    this.fields()?;
+    for written in &parsed.lines {
+        match &written.name {
+            Some(name) => {
+                this.declare(name, written.position)?;
+                this.line = name.clone();
+                let value = this.line(&written.expr)?;
+                this.names
+                    .push((name, Meaning::Value(value), written.position, false));
+            }
+            None => this.loss(&written.expr)?,
+        }
+    }
+    this.finish()
+}
+
+/// Whether a line cannot have this name, as layers or parameters are called so.
+fn reserved(name: &str) -> bool {
+    let number = |rest: &str| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit());
+    let layer = |prefix: &str| name.strip_prefix(prefix).is_some_and(number);
+    ["field", "loss"].contains(&name) || layer("loss_") || layer("project_l") || layer("norm_l")
+}
+
+impl<'a> Checker<'a> {
+    pub(super) fn fault(&self, position: Position, message: impl std::fmt::Display) -> Error {
+        fault(self.model, position, message)
+    }
+
+    /// Refuses a name that is reserved or known.
+    fn declare(&self, name: &str, position: Position) -> Result<()> {
+        if reserved(name) {
+            return Err(self.fault(position, format!("`{name}` is a reserved word")));
+        }
+        match self.names.iter().find(|known| known.0 == name) {
+            Some((_, meaning, first, _)) => {
+                let what = match meaning {
+                    Meaning::Field(_) => "a field",
+                    Meaning::Value(_) => "made",
+                };
+                let line = first.line;
+                Err(self.fault(
+                    position,
+                    format!("`{name}` is {what} already in line {line}"),
+                ))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn fields(&mut self) -> Result<()> {
+        for written in &self.parsed.fields {
+            self.declare(&written.name, written.position)?;
+            let kind = match &written.kind {
+                WrittenKind::Tokens => FieldKind::Tokens {
+                    predicted: false,
+                    looked_back: false,
+                    within: None,
+                },
+                WrittenKind::Within(name, position) => FieldKind::Tokens {
+                    predicted: false,
+                    looked_back: false,
+                    within: Some(self.tokens(name, *position)?),
+                },
+                WrittenKind::Class => FieldKind::Class,
+                WrittenKind::Classes(name, position) => FieldKind::Classes {
+                    along: self.tokens(name, *position)?,
+                },
+                WrittenKind::Vector => FieldKind::Vector,
+            };
+            let number = self.fields.len();
+            self.names.push((
+                &written.name,
+                Meaning::Field(number),
+                written.position,
+                false,
+            ));
+            self.next.push(None);
+            self.fields.push(Field {
+                name: written.name.clone(),
+                kind,
+                position: written.position,
+            });
+        }
+        Ok(())
+    }
+
+    /// The field of tokens called `name`, declared above.
+    fn tokens(&mut self, name: &str, position: Position) -> Result<usize> {
+        let field = self.fields.iter().position(|field| field.name == name);
+        match field.map(|field| (field, self.fields[field].kind)) {
+            Some((field, FieldKind::Tokens { .. })) => {
+                self.names[field].3 = true;
+                Ok(field)
+            }
+            Some((_, _)) => {
+                let message = format!("expected a field of tokens, found `{name}`");
+                Err(self.fault(position, message))
+            }
+            None => {
+                let known = self.fields.iter().map(|field| field.name.as_str());
+                let hint = hint(name, known);
+                let message = format!("no field above is called `{name}`{hint}");
+                Err(self.fault(position, message))
+            }
+        }
+    }
+
+    /// The value of a whole line, whose outermost call is named by it.
+    fn line(&mut self, expr: &Expr) -> Result<usize> {
+        let label = self.line.clone();
+        match expr {
+            Expr::Call(..) => self.call(expr, Some(label)),
+            _ => {
+                let value = self.value(expr)?;
+                let name = &self.nodes[value].label;
+                let message = format!("a second name for `{name}`: expected a function or a sum");
+                Err(self.fault(expr.position(), message))
+            }
+        }
+    }
+
+    /// The value of an expression.
+    pub(super) fn value(&mut self, expr: &Expr) -> Result<usize> {
+        match expr {
+            Expr::Call(..) => self.call(expr, None),
+            Expr::Name(name, position) => match self.name(name, *position)? {
+                Meaning::Value(value) => Ok(value),
+                Meaning::Field(field) => self.read(field, 0, *position),
+            },
+            Expr::Number(value, position) => {
+                Err(self.fault(*position, format!("expected a value, found `{value}`")))
+            }
+            Expr::Text(text, position) => {
+                Err(self.fault(*position, format!("expected a value, found `\"{text}\"`")))
+            }
+            Expr::Argument(name, _, position) => {
+                Err(self.fault(*position, format!("expected a value, found `{name} =`")))
+            }
+        }
+    }
+
+    /// What a name stands for, which is now used.
+    fn name(&mut self, name: &str, position: Position) -> Result<Meaning> {
+        if let Some(known) = self.names.iter_mut().find(|known| known.0 == name) {
+            known.3 = true;
+            return Ok(known.1);
+        }
+        let later = self.parsed.lines.iter();
+        let later = later
+            .filter(|line| line.name.as_deref() == Some(name))
+            .map(|line| line.position);
+        let fields = self.parsed.fields.iter().filter(|field| field.name == name);
+        if let Some(later) = later.chain(fields.map(|field| field.position)).next() {
+            let line = later.line;
+            let message = if line == position.line {
+                format!("`{name}` is used in the line that makes it")
+            } else {
+                format!("`{name}` is used before line {line} makes it")
+            };
+            return Err(self.fault(position, message));
+        }
+        let hint = hint(name, self.names.iter().map(|known| known.0));
+        Err(self.fault(position, format!("unknown name `{name}`{hint}")))
+    }
+
+    /// A field's rows.
+    fn read(&mut self, field: usize, back: usize, position: Position) -> Result<usize> {
+        let along = match self.fields[field].kind {
+            FieldKind::Tokens { .. } => Along::Steps(field),
+            FieldKind::Classes { along } => Along::Steps(along),
+            FieldKind::Class | FieldKind::Vector => Along::Examples,
+        };
+        Ok(self.push(Node {
+            function: Function::Read { field, back },
+            operands: Vec::new(),
+            label: self.fields[field].name.clone(),
+            position,
+            along,
+        }))
+    }
+
+    fn push(&mut self, node: Node) -> usize {
+        self.nodes.push(node);
+        self.nodes.len() - 1
+    }
+
+    /// The label of a call within a line: the line's, the function's, and a number from the second one on.
+    fn nested(&self, function: &str) -> String {
+        let first = format!("{}.{function}", self.line);
+        let taken = |label: &String| self.nodes.iter().any(|node| node.label == *label);
+        let more = (2..).map(|n| format!("{first}_{n}"));
+        std::iter::once(first.clone())
+            .chain(more)
+            .find(|label| !taken(label))
+            .unwrap_or(first)
+    }
+
+    fn call(&mut self, expr: &Expr, label: Option<String>) -> Result<usize> {
+        let Expr::Call(name, operands, position) = expr else {
+            return self.value(expr);
+        };
+        let position = *position;
+        let call = Call::new(self, name, operands, position)?;
+        if name == "next" {
+            let message = "`next` is what a loss predicts, not a value";
+            return Err(self.fault(position, message));
+        }
+        if name == "previous" {
+            return self.previous(&call);
+        }
+        let mut values = Vec::new();
+        for operand in &call.operands {
+            values.push(self.value(operand)?);
+        }
+        let function = functions::function(self, &call, &mut values)?;
+        let along = self.meet(&function, &values, &call)?;
+        let label = label.unwrap_or_else(|| self.nested(call.signature.label));
+        Ok(self.push(Node {
+            function,
+            operands: values,
+            label,
+            position,
+            along,
+        }))
+    }
+
+    /// `previous(F, k)`.
+    fn previous(&mut self, call: &Call<'_>) -> Result<usize> {
+        let field = self.field_of(call, 0)?;
+        let back = match call.operands[1] {
+            Expr::Number(back, position) => {
+                functions::whole(self, "the number of steps", *back, 1..=1000, *position)?
+            }
+            other => {
+                let message = "expected a number of steps from 1 on";
+                return Err(self.fault(other.position(), message));
+            }
+        };
+        if let FieldKind::Tokens { looked_back, .. } = &mut self.fields[field].kind {
+            *looked_back = true;
+        }
+        self.read(field, back, call.position)
+    }
+
+    /// The field of tokens that an operand names.
+    fn field_of(&mut self, call: &Call<'_>, operand: usize) -> Result<usize> {
+        let expr = call.operands[operand];
+        if let Expr::Name(name, position) = expr
+            && let Meaning::Field(field) = self.name(name, *position)?
+            && let FieldKind::Tokens { .. } = self.fields[field].kind
+        {
+            return Ok(field);
+        }
+        let message = format!("`{}` expects a field of tokens", call.signature.name);
+        Err(self.fault(expr.position(), message))
+    }
+
+    /// The axis of what a function makes: that on which its operands meet, or the one above.
+    fn meet(&self, function: &Function, values: &[usize], call: &Call<'_>) -> Result<Along> {
+        let name = call.signature.name;
+        let first = self.nodes[values[0]].along;
+        match function {
+            Function::Last | Function::Pool { .. } => match first {
+                Along::Steps(field) => Ok(self.above(field)),
+                Along::Examples => {
+                    let message = format!(
+                        "`{name}` expects a value with rows along a field of tokens, found {}",
+                        self.describe(values[0])
+                    );
+                    Err(self.fault(call.position, message))
+                }
+            },
+            Function::Recurrent { .. } => match first {
+                Along::Steps(field) => {
+                    if let Some(given) = values.get(1)
+                        && self.nodes[*given].along != self.above(field)
+                        && self.nodes[*given].along != first
+                    {
+                        return Err(self.apart(values[0], *given, call));
+                    }
+                    Ok(first)
+                }
+                Along::Examples => {
+                    let message = format!(
+                        "`{name}` expects a value with rows along a field of tokens, found {}",
+                        self.describe(values[0])
+                    );
+                    Err(self.fault(call.position, message))
+                }
+            },
+            Function::Concat | Function::Add => {
+                let mut along = (first, values[0]);
+                for value in &values[1..] {
+                    let other = self.nodes[*value].along;
+                    along = match (along.0, other) {
+                        (a, b) if a == b => along,
+                        (Along::Steps(field), b) if self.above(field) == b => along,
+                        (a, Along::Steps(field)) if self.above(field) == a => (other, *value),
+                        _ => return Err(self.apart(along.1, *value, call)),
+                    };
+                }
+                // What lies two axes above one step does not reach it.
+                for value in values {
+                    let own = self.nodes[*value].along;
+                    let above = match along.0 {
+                        Along::Steps(field) => self.above(field),
+                        Along::Examples => Along::Examples,
+                    };
+                    if own != along.0 && own != above {
+                        return Err(self.apart(along.1, *value, call));
+                    }
+                }
+                Ok(along.0)
+            }
+            _ => Ok(first),
+        }
+    }
+
+    /// What the sequences of a field of tokens are.
+    fn above(&self, field: usize) -> Along {
+        match self.fields[field].kind {
+            FieldKind::Tokens {
+                within: Some(other),
+                ..
+            } => Along::Steps(other),
+            _ => Along::Examples,
+        }
+    }
+
+    /// An error of two values that do not meet.
+    fn apart(&self, a: usize, b: usize, call: &Call<'_>) -> Error {
+        let message = format!(
+            "`{}` expects values along one axis, found {} and {}",
+            call.signature.name,
+            self.describe(a),
+            self.describe(b)
+        );
+        self.fault(call.position, message)
+    }
+
+    /// A value in words: its name, its line and what it has a row for.
+    fn describe(&self, value: usize) -> String {
+        let node = &self.nodes[value];
+        let along = self.along(node.along);
+        format!("`{}` of line {} ({along})", node.label, node.position.line)
+    }
+
+    fn along(&self, along: Along) -> String {
+        match along {
+            Along::Steps(field) => format!("a row a step of `{}`", self.fields[field].name),
+            Along::Examples => "a row an example".into(),
+        }
+    }
+
+    /// `cross_entropy(linear(v), target)`.
+    fn loss(&mut self, expr: &Expr) -> Result<()> {
+        self.line = match self.losses.len() {
+            0 => "loss".into(),
+            n => format!("loss_{}", n + 1),
+        };
+        let (name, operands, position) = match expr {
+            Expr::Call(name, operands, position) => (name, operands, *position),
+            other => {
+                let message = "expected a loss: `cross_entropy(linear(v), target)`";
+                return Err(self.fault(other.position(), message));
+            }
+        };
+        if name != functions::LOSS {
+            let hint = hint(name, [functions::LOSS]);
+            let message = format!("`{name}` is no loss{hint}; expected `{}`", functions::LOSS);
+            return Err(self.fault(position, message));
+        }
+        let call = Call::of_loss(self, operands, position)?;
+        let target = self.target(call.operands[1])?;
+        let scores = self.value(call.operands[0])?;
+        let node = &self.nodes[scores];
+        if !matches!(node.function, Function::Linear { .. }) {
+            let message = format!(
+                "`{name}` expects `linear(v)`, found {}",
+                self.describe(scores)
+            );
+            return Err(self.fault(call.operands[0].position(), message));
+        }
+        let along = match (target, self.fields[target.field()].kind) {
+            (Target::Next(field), _) => Along::Steps(field),
+            (_, FieldKind::Classes { along }) => Along::Steps(along),
+            _ => Along::Examples,
+        };
+        if node.along != along {
+            let message = format!(
+                "`{name}` expects {} for `{}`, found {}",
+                self.along(along),
+                self.fields[target.field()].name,
+                self.describe(scores)
+            );
+            return Err(self.fault(position, message));
+        }
+        let weight = functions::number(self, &call, "weight", "a number above 0", |w| w > 0.0)?;
+        self.losses.push(Loss {
+            scores,
+            target,
+            weight: weight.unwrap_or(1.0),
+            position,
+        });
+        Ok(())
+    }
+
+    fn target(&mut self, expr: &Expr) -> Result<Target> {
+        match expr {
+            Expr::Call(name, operands, position) if name == "next" => {
+                let call = Call::new(self, name, operands, *position)?;
+                let field = self.field_of(&call, 0)?;
+                let FieldKind::Tokens {
+                    predicted, within, ..
+                } = &mut self.fields[field].kind
+                else {
+                    return Err(self.fault(*position, "`next` expects a field of tokens"));
+                };
+                *predicted = true;
+                if within.is_some() {
+                    let message = "`next` of a field within another is not to be had";
+                    return Err(self.fault(*position, message));
+                }
+                self.next[field].get_or_insert(*position);
+                Ok(Target::Next(field))
+            }
+            Expr::Name(name, position) => match self.name(name, *position)? {
+                Meaning::Field(field) => match self.fields[field].kind {
+                    FieldKind::Class | FieldKind::Classes { .. } => Ok(Target::Class(field)),
+                    _ => {
+                        let message = format!(
+                            "expected `next(F)` or a field of classes to predict, found `{name}`"
+                        );
+                        Err(self.fault(*position, message))
+                    }
+                },
+                Meaning::Value(_) => {
+                    let message = format!(
+                        "expected `next(F)` or a field of classes to predict, found `{name}`"
+                    );
+                    Err(self.fault(*position, message))
+                }
+            },
+            other => {
+                let message = "expected `next(F)` or a field of classes to predict";
+                Err(self.fault(other.position(), message))
+            }
+        }
+    }
+
+    /// Whether a value is symbols: a field's tokens or classes.
+    pub(super) fn is_symbols(&self, value: usize) -> bool {
+        match self.nodes[value].function {
+            Function::Read { field, .. } => self.fields[field].kind != FieldKind::Vector,
+            _ => false,
+        }
+    }
+
+    /// The checked value of a node.
+    pub(super) fn node(&self, value: usize) -> &Node {
+        &self.nodes[value]
+    }
+
+    /// The value that the name of an argument stands for.
+    pub(super) fn named(&mut self, name: &str, position: Position) -> Result<usize> {
+        match self.name(name, position)? {
+            Meaning::Value(value) => Ok(value),
+            Meaning::Field(_) => Err(self.fault(
+                position,
+                format!("expected a value with a weight, found the field `{name}`"),
+            )),
+        }
+    }
+
+    /// What only the whole model shows.
+    fn finish(self) -> Result<Checked> {
+        if self.losses.is_empty() {
+            return Err(Error::data(format!(
+                "{}: a model needs a line `loss cross_entropy(linear(v), target)`",
+                self.model
+            )));
+        }
+        if let Some((name, meaning, position, _)) = self.names.iter().find(|name| !name.3) {
+            let what = match meaning {
+                Meaning::Field(_) => "a field that nothing uses",
+                Meaning::Value(_) => "made and never used",
+            };
+            return Err(self.fault(*position, format!("`{name}` is {what}")));
+        }
+        self.scores_used_once()?;
+        self.classes_read_or_predicted()?;
+        for (field, next) in self.next.iter().enumerate() {
+            if let Some(next) = next {
+                self.steps_apart(field, *next)?;
+            }
+        }
+        for loss in &self.losses {
+            if let Target::Next(field) = loss.target
+                && let Some(node) = self.looks_ahead(loss.scores, field)
+            {
+                let message = format!(
+                    "`next({})` must not be predicted from what reads all of it, as {} does",
+                    self.fields[field].name,
+                    self.describe(node)
+                );
+                return Err(self.fault(loss.position, message));
+            }
+        }
+        Ok(Checked {
+            fields: self.fields,
+            nodes: self.nodes,
+            losses: self.losses,
+        })
+    }
+
+    /// A loss's linear layer is a part of it, so that nothing else uses it.
+    fn scores_used_once(&self) -> Result<()> {
+        for (n, loss) in self.losses.iter().enumerate() {
+            let again = self.losses[..n]
+                .iter()
+                .any(|other| other.scores == loss.scores);
+            let shared = |node: &Node| {
+                let weight = match node.function {
+                    Function::Linear { weight, .. } | Function::Embed { weight, .. } => weight,
+                    _ => None,
+                };
+                node.operands.contains(&loss.scores) || weight == Some(loss.scores)
+            };
+            if again || self.nodes.iter().any(shared) {
+                let message = format!(
+                    "the scores of a loss belong to it alone, but something else uses {}",
+                    self.describe(loss.scores)
+                );
+                return Err(self.fault(loss.position, message));
+            }
+        }
+        Ok(())
+    }
+
+    /// What is predicted must not be read.
+    fn classes_read_or_predicted(&self) -> Result<()> {
+        for loss in &self.losses {
+            let Target::Class(predicted) = loss.target else {
+                continue;
+            };
+            let read = |node: &&Node| matches!(node.function, Function::Read { field, .. } if field == predicted);
+            if let Some(node) = self.nodes.iter().find(read) {
+                let message = format!(
+                    "`{}` is predicted here and read in line {}",
+                    self.fields[predicted].name, node.position.line
+                );
+                return Err(self.fault(loss.position, message));
+            }
+        }
+        Ok(())
+    }
+
+    /// A predicted field has a step more than tokens, so that nothing else can have a row for each of these.
+    fn steps_apart(&self, field: usize, next: Position) -> Result<()> {
+        for other in &self.fields {
+            let along = match other.kind {
+                FieldKind::Classes { along } => along,
+                FieldKind::Tokens {
+                    within: Some(along),
+                    ..
+                } => along,
+                _ => continue,
+            };
+            if along == field {
+                let message = format!(
+                    "`{}` has something for every token of `{}`, which has a step more as `next` predicts it in line {}",
+                    other.name, self.fields[field].name, next.line
+                );
+                return Err(self.fault(other.position, message));
+            }
+        }
+        Ok(())
+    }
+
+    /// The first value behind `value` that reads later steps of a field at an earlier one.
+    fn looks_ahead(&self, value: usize, field: usize) -> Option<usize> {
+        let mut open = vec![value];
+        let mut seen = vec![false; self.nodes.len()];
+        while let Some(value) = open.pop() {
+            if std::mem::replace(&mut seen[value], true) {
+                continue;
+            }
+            let node = &self.nodes[value];
+            let of = |operand: &usize| self.nodes[*operand].along == Along::Steps(field);
+            let all = match node.function {
+                Function::Recurrent { both, .. } => both && node.along == Along::Steps(field),
+                Function::Last | Function::Pool { .. } => node.operands.iter().any(of),
+                _ => false,
+            };
+            if all {
+                return Some(value);
+            }
+            open.extend(&node.operands);
+        }
+        None
+    }
+}
+
+/// The words by which an error names the nearest known name.
+pub(super) fn hint<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> String {
+    nearest(name, known).map_or(String::new(), |n| format!("; did you mean `{n}`?"))
+}

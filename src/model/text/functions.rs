@@ -1,0 +1,432 @@
+//! The functions of the model language: one table of what each is called, takes and does, and how calls are read by it.
+
+use std::ops::RangeInclusive;
+
+use super::check::{Checker, hint};
+use super::graph::Function;
+use crate::cell::library;
+use crate::error::Result;
+use crate::syntax::{Expr, MAX_DEPTH, Position};
+
+/// What a function is called and takes.
+pub(super) struct Signature {
+    /// Its name.
+    pub name: &'static str,
+    /// What parameters of a nested call are named after.
+    pub label: &'static str,
+    /// How many operands it takes, the first and the last number.
+    pub operands: (usize, usize),
+    /// The names of its arguments.
+    pub arguments: &'static [&'static str],
+    /// How it is written, for the page of the language.
+    pub written: &'static str,
+    /// What it does, for the page of the language.
+    pub about: &'static str,
+}
+
+const fn of(
+    name: &'static str,
+    operands: (usize, usize),
+    arguments: &'static [&'static str],
+    written: &'static str,
+    about: &'static str,
+) -> Signature {
+    Signature {
+        name,
+        label: name,
+        operands,
+        arguments,
+        written,
+        about,
+    }
+}
+
+/// The one loss.
+pub(super) const LOSS: &str = "cross_entropy";
+
+/// All functions.
+pub(super) const FUNCTIONS: &[Signature] = &[
+    of(
+        "embed",
+        (1, 1),
+        &["width", "weight"],
+        "embed(F)",
+        "A learned row for every symbol of a field of tokens or classes, or of `previous(F, k)`. `width` from the settings (`embed`, of \
+         which 0 means one-hot vectors); `weight = NAME` shares the table of another `embed`.",
+    ),
+    of(
+        "linear",
+        (1, 1),
+        &["width", "weight"],
+        "linear(v)",
+        "W v + bias. `width` is the number of classes where a loss takes it, else `hidden` of the settings; `weight = NAME` \
+         shares the table of an `embed` or the matrix of another `linear`.",
+    ),
+    of(
+        "rnn",
+        (1, 1),
+        &["cell", "hidden", "layers", "given"],
+        "rnn(v)",
+        "Recurrent layers over v: `cell`, `hidden`, `layers` and all else that the settings say of them. `given = v2`: a row \
+         beside v at every step, which the first layer reads with it.",
+    ),
+    of(
+        "birnn",
+        (1, 1),
+        &["cell", "hidden", "layers", "given"],
+        "birnn(v)",
+        "The same in both directions, side by side.",
+    ),
+    of(
+        "dropout",
+        (1, 1),
+        &["rate"],
+        "dropout(v)",
+        "Dropout while training; `rate` from the settings (`dropout`).",
+    ),
+    of(
+        "norm",
+        (1, 1),
+        &[],
+        "norm(v)",
+        "Layer normalisation with a learned gain and shift.",
+    ),
+    of(
+        "concat",
+        (2, 64),
+        &[],
+        "concat(a, b, ..)",
+        "The columns of values side by side.",
+    ),
+    of(
+        "last",
+        (1, 1),
+        &[],
+        "last(v)",
+        "The last row of every sequence; of `birnn`, each direction where it ended: backward at the first row.",
+    ),
+    of(
+        "mean",
+        (1, 1),
+        &[],
+        "mean(v)",
+        "The mean of a sequence's own rows.",
+    ),
+    of(
+        "sum",
+        (1, 1),
+        &[],
+        "sum(v)",
+        "The sum of a sequence's own rows.",
+    ),
+    of(
+        "previous",
+        (2, 2),
+        &[],
+        "previous(F, k)",
+        "The tokens of a field k steps earlier; before the first one stands the start mark.",
+    ),
+    of(
+        "next",
+        (1, 1),
+        &[],
+        "next(F)",
+        "In a loss: the next token of a field.",
+    ),
+    Signature {
+        name: "+",
+        label: "plus",
+        operands: (2, 2),
+        arguments: &[],
+        written: "a + b",
+        about: "The sum of two values of one width.",
+    },
+];
+
+const OF_LOSS: Signature = of(
+    LOSS,
+    (2, 2),
+    &["weight"],
+    "loss cross_entropy(linear(v), target)",
+    "",
+);
+
+/// Functions and operators of rows that the language knows and no plan has yet.
+const MISSING: &[&str] = &["tanh", "sigmoid", "relu", "-", "*", "/", "neg", "max"];
+
+/// A call with its operands and arguments apart.
+pub(super) struct Call<'e> {
+    pub signature: &'static Signature,
+    pub operands: Vec<&'e Expr>,
+    pub arguments: Vec<(&'e str, &'e Expr, Position)>,
+    pub position: Position,
+}
+
+impl<'e> Call<'e> {
+    /// A call of a function of the table.
+    pub fn new(
+        checker: &Checker<'_>,
+        name: &str,
+        operands: &'e [Expr],
+        position: Position,
+    ) -> Result<Call<'e>> {
+        let Some(signature) = FUNCTIONS.iter().find(|f| f.name == name) else {
+            let message = if MISSING.contains(&name) {
+                let name = if name == "neg" { "-" } else { name };
+                format!("`{name}` of rows is not to be had in a model yet")
+            } else if name == LOSS {
+                format!("`{name}` is a loss: write `loss {name}(linear(v), target)`")
+            } else {
+                let hint = hint(name, FUNCTIONS.iter().map(|f| f.name));
+                format!("unknown function `{name}`{hint}")
+            };
+            return Err(checker.fault(position, message));
+        };
+        Call::of(checker, signature, operands, position)
+    }
+
+    /// A call of the loss.
+    pub fn of_loss(
+        checker: &Checker<'_>,
+        operands: &'e [Expr],
+        position: Position,
+    ) -> Result<Call<'e>> {
+        Call::of(checker, &OF_LOSS, operands, position)
+    }
+
+    fn of(
+        checker: &Checker<'_>,
+        signature: &'static Signature,
+        all: &'e [Expr],
+        position: Position,
+    ) -> Result<Call<'e>> {
+        let name = signature.name;
+        let (mut operands, mut arguments) = (Vec::new(), Vec::new());
+        for expr in all {
+            match expr {
+                Expr::Argument(argument, value, at) => {
+                    if !signature.arguments.contains(&argument.as_str()) {
+                        let known = match signature.arguments {
+                            [] => "it has none".to_string(),
+                            known => format!("it has {}", known.join(", ")),
+                        };
+                        let hint = hint(argument, signature.arguments.iter().copied());
+                        let message =
+                            format!("`{name}` has no argument `{argument}`{hint} ({known})");
+                        return Err(checker.fault(*at, message));
+                    }
+                    if arguments.iter().any(|(known, _, _)| *known == argument) {
+                        let message = format!("`{argument}` is given twice");
+                        return Err(checker.fault(*at, message));
+                    }
+                    arguments.push((argument.as_str(), &**value, *at));
+                }
+                operand if arguments.is_empty() => operands.push(operand),
+                operand => {
+                    let message = "an operand stands before the arguments with names";
+                    return Err(checker.fault(operand.position(), message));
+                }
+            }
+        }
+        let (least, most) = signature.operands;
+        if !(least..=most).contains(&operands.len()) {
+            let expected = match (least, most) {
+                (1, 1) => "1 operand".to_string(),
+                (a, b) if a == b => format!("{a} operands"),
+                (a, b) => format!("{a} to {b} operands"),
+            };
+            let found = operands.len();
+            let message = format!("`{name}` expects {expected}, found {found}");
+            return Err(checker.fault(position, message));
+        }
+        Ok(Call {
+            signature,
+            operands,
+            arguments,
+            position,
+        })
+    }
+
+    fn argument(&self, name: &str) -> Option<&'e Expr> {
+        let found = self.arguments.iter().find(|(known, _, _)| *known == name);
+        found.map(|(_, value, _)| *value)
+    }
+}
+
+/// A number as a whole one within a range.
+pub(super) fn whole(
+    checker: &Checker<'_>,
+    what: &str,
+    value: f64,
+    range: RangeInclusive<usize>,
+    position: Position,
+) -> Result<usize> {
+    let (least, most) = (*range.start(), *range.end());
+    if value.fract() == 0.0 && value >= least as f64 && value <= most as f64 {
+        return Ok(value as usize);
+    }
+    let message =
+        format!("{what}: expected a whole number from {least} to {most}, found `{value}`");
+    Err(checker.fault(position, message))
+}
+
+/// An argument that is a number.
+pub(super) fn number(
+    checker: &Checker<'_>,
+    call: &Call<'_>,
+    name: &str,
+    expected: &str,
+    fits: impl Fn(f64) -> bool,
+) -> Result<Option<f64>> {
+    let Some(expr) = call.argument(name) else {
+        return Ok(None);
+    };
+    match expr {
+        Expr::Number(value, _) if fits(*value) => Ok(Some(*value)),
+        other => {
+            let message = format!("{name}: expected {expected}");
+            Err(checker.fault(other.position(), message))
+        }
+    }
+}
+
+/// An argument that is a size.
+fn size(
+    checker: &Checker<'_>,
+    call: &Call<'_>,
+    name: &str,
+    range: RangeInclusive<usize>,
+) -> Result<Option<usize>> {
+    match call.argument(name) {
+        None => Ok(None),
+        Some(Expr::Number(value, position)) => {
+            whole(checker, name, *value, range, *position).map(Some)
+        }
+        Some(other) => {
+            let message = format!("{name}: expected a whole number");
+            Err(checker.fault(other.position(), message))
+        }
+    }
+}
+
+/// An argument that names a value whose weight is shared.
+fn weight(
+    checker: &mut Checker<'_>,
+    call: &Call<'_>,
+    fits: fn(&Function) -> bool,
+    expected: &str,
+) -> Result<Option<usize>> {
+    let (value, position) = match call.argument("weight") {
+        None => return Ok(None),
+        Some(Expr::Name(name, position)) => (checker.named(name, *position)?, *position),
+        Some(other) => {
+            let message = format!("weight: expected the name of {expected}");
+            return Err(checker.fault(other.position(), message));
+        }
+    };
+    let node = checker.node(value);
+    if fits(&node.function) {
+        return Ok(Some(value));
+    }
+    let message = format!(
+        "weight: expected the name of {expected}, found `{}`",
+        node.label
+    );
+    Err(checker.fault(position, message))
+}
+
+/// The most of a size that a line may say.
+const MOST: usize = 1 << 20;
+
+/// The function that a call is; values that arguments name come to the operands.
+pub(super) fn function(
+    checker: &mut Checker<'_>,
+    call: &Call<'_>,
+    values: &mut Vec<usize>,
+) -> Result<Function> {
+    let name = call.signature.name;
+    if name == "embed" {
+        if !checker.is_symbols(values[0]) {
+            let message = "`embed` expects a field of tokens or classes, or `previous(F, k)`";
+            return Err(checker.fault(call.operands[0].position(), message));
+        }
+    } else if let Some(value) = values.iter().position(|value| checker.is_symbols(*value)) {
+        let label = &checker.node(values[value]).label;
+        let message = format!(
+            "`{name}` expects values, found the symbols of `{label}`: write `embed({label})`"
+        );
+        return Err(checker.fault(call.operands[value].position(), message));
+    }
+    Ok(match name {
+        "embed" => {
+            let fits = |f: &Function| matches!(f, Function::Embed { .. });
+            let shared = weight(checker, call, fits, "an `embed`")?;
+            let width = size(checker, call, "width", 1..=MOST)?;
+            if shared.is_some() && width.is_some() {
+                let message = "`embed` with a weight that it shares has its width";
+                return Err(checker.fault(call.position, message));
+            }
+            Function::Embed {
+                width,
+                weight: shared,
+            }
+        }
+        "linear" => {
+            let fits = |f: &Function| matches!(f, Function::Embed { .. } | Function::Linear { .. });
+            Function::Linear {
+                weight: weight(checker, call, fits, "an `embed` or a `linear`")?,
+                width: size(checker, call, "width", 1..=MOST)?,
+            }
+        }
+        "rnn" | "birnn" => {
+            if let Some(given) = call.argument("given") {
+                let value = checker.value(given)?;
+                if checker.is_symbols(value) {
+                    let message = "given: expected a value, found symbols: write `embed(..)`";
+                    return Err(checker.fault(given.position(), message));
+                }
+                values.push(value);
+            }
+            Function::Recurrent {
+                both: name == "birnn",
+                cell: cell(checker, call)?,
+                hidden: size(checker, call, "hidden", 1..=MOST)?,
+                layers: size(checker, call, "layers", 1..=MAX_DEPTH)?,
+            }
+        }
+        "dropout" => Function::Dropout {
+            rate: number(
+                checker,
+                call,
+                "rate",
+                "a number from 0 to below 1",
+                |rate| (0.0..1.0).contains(&rate),
+            )?,
+        },
+        "norm" => Function::Norm,
+        "concat" => Function::Concat,
+        "+" => Function::Add,
+        "last" => Function::Last,
+        "mean" => Function::Pool { mean: true },
+        _ => Function::Pool { mean: false },
+    })
+}
+
+/// The name of a built-in cell.
+fn cell(checker: &Checker<'_>, call: &Call<'_>) -> Result<Option<String>> {
+    match call.argument("cell") {
+        None => Ok(None),
+        Some(Expr::Text(name, position)) => {
+            if library::names().any(|known| known == name) {
+                return Ok(Some(name.clone()));
+            }
+            let hint = hint(name, library::names());
+            let message = format!("cell: unknown cell `{name}`{hint}");
+            Err(checker.fault(*position, message))
+        }
+        Some(other) => {
+            let message = "cell: expected a cell's name in quotation marks, such as \"gru\"";
+            Err(checker.fault(other.position(), message))
+        }
+    }
+}

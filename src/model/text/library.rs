@@ -1,0 +1,52 @@
+//! The models that the program brings.
+
+use std::sync::LazyLock;
+
+use super::Model;
+use crate::error::{Error, Result, nearest};
+
+macro_rules! models {
+    ($($name:literal),+ $(,)?) => {
+        &[$(($name, include_str!(concat!("../../../assets/models/", $name, ".model")))),+]
+    };
+}
+
+/// Name and text of every built-in model.
+pub const MODELS: &[(&str, &str)] = models![
+    "language",
+    "classify",
+    "tag",
+    "tag-letters",
+    "caption-global",
+    "describe",
+    "bag-of-words",
+    "n-gram",
+];
+
+/// The names of the built-in models.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    MODELS.iter().map(|model| model.0)
+}
+
+/// The built-in model `name`.
+///
+/// # Errors
+/// Usage, with the nearest name, when there is none.
+pub fn builtin(name: &str) -> Result<Model> {
+    if let Some((name, text)) = MODELS.iter().find(|model| model.0 == name) {
+        return Model::parse(name, text);
+    }
+    let hint = nearest(name, names()).map_or(String::new(), |n| format!("; did you mean `{n}`?"));
+    let known: Vec<&str> = names().collect();
+    Err(Error::usage(format!(
+        "unknown model `{}`{hint} (known: {}, or a file that ends in .model)",
+        name.escape_debug(),
+        known.join(", ")
+    )))
+}
+
+/// The model of a [`Spec`](crate::model::Spec).
+pub(in crate::model) fn language() -> Result<&'static Model> {
+    static LANGUAGE: LazyLock<Result<Model>> = LazyLock::new(|| builtin("language"));
+    LANGUAGE.as_ref().map_err(Error::clone)
+}

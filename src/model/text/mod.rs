@@ -1,0 +1,316 @@
+//! Models as text: from a few lines of equations of a sequence to the plan that executors run.
+//!
+//! [`Model::parse`] turns a text into fields, values and losses that fit together (`parse`, `check`); [`Model::plan`]
+//! writes their layers into a plan (`write`) for given [`Sizes`] and the settings of a [`Spec`]. The text says what is
+//! made of what; everything else, such as the cell, the hidden size or the softmax, the line may say or the settings do.
+//! The language: `assets/models/LANGUAGE.md`.
+//!
+//! A classifier, from its text to its loss:
+//!
+//! ```
+//! use std::sync::Arc;
+//! use wgrnn::cell::library;
+//! use wgrnn::exec::cpu::Cpu;
+//! use wgrnn::model::text::{FieldSize, Model, Sizes};
+//! use wgrnn::model::{Init, Mode, Spec, initialize};
+//! use wgrnn::task::{Column, LossWeight, Minibatch, Weighting};
+//!
+//! # fn main() -> wgrnn::Result<()> {
+//! let model = Model::parse("classify", "
+//!     field text: tokens
+//!     field label: class
+//!     h = rnn(embed(text))
+//!     loss cross_entropy(linear(last(h)), label)
+//! ")?;
+//! let cells = vec![Arc::new(library::builtin("gru")?)];
+//! let settings = Spec { cells, hidden: 8, embed: 5, ..Spec::default() };
+//! // The most that a minibatch may need: examples, and by field steps and rows.
+//! let tokens = FieldSize::Tokens { symbols: 10, marks: [0, 0], steps: 6, rows: 12 };
+//! let sizes = Sizes { examples: 3, fields: vec![tokens, FieldSize::Classes(4)] };
+//! let plan = Arc::new(model.plan(&settings, &sizes, Mode::Gradients)?);
+//! assert_eq!(plan.parameters[1].name, "h.weight_ih_l0");
+//!
+//! // A column a field; sequences are sorted and packed here.
+//! let text = vec![vec![3, 1], vec![4, 1, 5, 9, 2, 6], vec![5, 3, 5]];
+//! let columns = [Column::Tokens(text), Column::Class(vec![0, 3, 1])];
+//! let means = Weighting::Means(vec![LossWeight::default()]);
+//! let minibatch = Minibatch::new(&plan, &columns, &means)?;
+//!
+//! let mut cpu = Cpu::<f32>::new(plan.clone());
+//! let parameters = initialize(&plan, &Init::default())?;
+//! cpu.write(plan.io.parameters.unwrap()).copy_from_slice(&parameters);
+//! let report = cpu.run(&minibatch.inputs())?.report;
+//! let loss = report.loss * minibatch.scale(); // the mean over the examples, in nats
+//! assert!((loss - f64::ln(4.0)).abs() < 0.1);
+//! // The rows of a loss lie by falling length of their sequences.
+//! assert_eq!(minibatch.places(0), [(1, 0), (2, 0), (0, 0)]); // (example, step)
+//! # Ok(())
+//! # }
+//! ```
+
+mod check;
+mod functions;
+mod graph;
+pub mod library;
+mod parse;
+mod write;
+
+pub(super) use library::language;
+
+use self::graph::{Along, Node, Target};
+pub use self::graph::{Field, FieldKind, Loss};
+use super::{Mode, Softmax, Spec, Unroll};
+use crate::error::{Error, Result};
+use crate::layer::{Axis, AxisShape, Builder};
+use write::Rows;
+
+/// A model: fields, values and losses that fit together.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Model {
+    /// Its name, by which errors name its text: that of its file without the ending.
+    pub name: String,
+    /// The text.
+    pub text: String,
+    fields: Vec<Field>,
+    nodes: Vec<Node>,
+    losses: Vec<Loss>,
+}
+
+/// The most that a minibatch of a plan may need.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// The most examples, B.
+    pub examples: usize,
+    /// The size of every field.
+    pub fields: Vec<FieldSize>,
+}
+
+/// The size of a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FieldSize {
+    /// Of tokens.
+    Tokens {
+        /// How many symbols there are.
+        symbols: usize,
+        /// The symbols that stand before and behind a sequence that is predicted, the first also where `previous` looks back
+        /// past the beginning.
+        marks: [u32; 2],
+        /// The most rows of a sequence: its tokens, and one more where it is predicted.
+        steps: usize,
+        /// The most rows of all sequences of a minibatch.
+        rows: usize,
+    },
+    /// Of classes, an example's or a step's: how many there are.
+    Classes(usize),
+    /// Of vectors: their width.
+    Vector(usize),
+}
+
+impl FieldSize {
+    fn count(self) -> usize {
+        match self {
+            FieldSize::Tokens { symbols, .. } => symbols,
+            FieldSize::Classes(count) | FieldSize::Vector(count) => count,
+        }
+    }
+
+    fn kind(self) -> &'static str {
+        match self {
+            FieldSize::Tokens { .. } => "tokens",
+            FieldSize::Classes(_) => "classes",
+            FieldSize::Vector(_) => "vectors",
+        }
+    }
+}
+
+impl Model {
+    /// Reads and checks the text of the model `name`.
+    ///
+    /// # Errors
+    /// Data: whatever is wrong with the text, with line and column.
+    pub fn parse(name: &str, text: &str) -> Result<Model> {
+        let parsed = parse::parse(name, text)?;
+        let check::Checked {
+            fields,
+            nodes,
+            losses,
+        } = check::check(name, &parsed)?;
+        Ok(Model {
+            name: name.into(),
+            text: text.into(),
+            fields,
+            nodes,
+            losses,
+        })
+    }
+
+    /// The fields of the data, in the order in which everything else numbers them.
+    pub fn fields(&self) -> &[Field] {
+        &self.fields
+    }
+
+    /// The losses, in order.
+    pub fn losses(&self) -> &[Loss] {
+        &self.losses
+    }
+
+    /// The plan of this model for minibatches of sequences within `sizes`. Of `spec` count the settings of its layers and
+    /// of its loss: everything but `vocab`, `packed` and `targets_apart`, which follow from the fields.
+    ///
+    /// # Errors
+    /// Usage: sizes that are not those of the fields, and settings that do not go together; Data: widths that do not fit, with
+    /// line and column.
+    pub fn plan(&self, spec: &Spec, sizes: &Sizes, mode: Mode) -> Result<super::Plan> {
+        self.check(spec, sizes, mode)?;
+        let training = mode.trains();
+        let mut builder = Builder::new(training);
+        let (rows, marks) = self.rows(&mut builder, sizes);
+        builder.plan.recipes.fields = write::field_rows(self, &rows, &marks);
+        builder.initial = mode == Mode::Gradients;
+        builder.scaled = spec.half && training;
+        write::write(self, &mut builder, spec, &rows, mode)?;
+        // One minibatch in one segment, whatever the axis.
+        let axis = rows.examples.or(rows.axes.iter().flatten().next().copied());
+        let axis = axis.ok_or_else(|| Error::internal("a model without an axis"))?;
+        spec.conclude(builder, axis, (1, Unroll::default()), mode)
+    }
+
+    /// Refuses what does not go together before anything is made.
+    fn check(&self, spec: &Spec, sizes: &Sizes, mode: Mode) -> Result<()> {
+        let (expected, found) = (self.fields.len(), sizes.fields.len());
+        if expected != found {
+            let message = format!("sizes: expected those of {expected} fields, found {found}");
+            return Err(Error::usage(message));
+        }
+        for (field, size) in self.fields.iter().zip(&sizes.fields) {
+            let fits = match field.kind {
+                FieldKind::Tokens { .. } => matches!(size, FieldSize::Tokens { .. }),
+                FieldKind::Class | FieldKind::Classes { .. } => {
+                    matches!(size, FieldSize::Classes(_))
+                }
+                FieldKind::Vector => matches!(size, FieldSize::Vector(_)),
+            };
+            let room = match size {
+                FieldSize::Tokens {
+                    symbols,
+                    marks,
+                    steps,
+                    rows,
+                } => {
+                    let marked = marks.iter().all(|mark| (*mark as usize) < *symbols);
+                    *steps > 0 && *rows > 0 && *symbols > 0 && marked
+                }
+                FieldSize::Classes(count) | FieldSize::Vector(count) => *count > 0,
+            };
+            if !fits || !room || sizes.examples == 0 {
+                let (name, kind) = (&field.name, size.kind());
+                return Err(Error::usage(format!(
+                    "sizes: expected those of field {name} ({:?}), none of them 0, found {kind}: {size:?}",
+                    field.kind
+                )));
+            }
+        }
+        if spec.bidirectional {
+            return Err(Error::usage(
+                "bidirectional: expected false, as a model says so by birnn, got true",
+            ));
+        }
+        let next = |loss: &&Loss| matches!(loss.target, Target::Next(_));
+        let next = self.losses.iter().filter(next).count();
+        if spec.softmax != Softmax::Full && next != 1 {
+            return Err(Error::usage(format!(
+                "softmax: expected full, as {} losses predict the next token, got another",
+                next
+            )));
+        }
+        if spec.tie && next == 0 {
+            return Err(Error::usage(
+                "tie: expected false, as no loss predicts the next token, got true",
+            ));
+        }
+        // What looks at steps by their place knows no packed sequences.
+        let packed = Spec {
+            packed: 1,
+            bidirectional: false,
+            ..spec.clone()
+        };
+        packed.check(mode, Unroll::default(), 1)
+    }
+
+    /// Adds the axes of a minibatch of sequences.
+    fn rows(&self, builder: &mut Builder, sizes: &Sizes) -> (Rows, Vec<[u32; 2]>) {
+        let by_example = self.nodes.iter().any(|node| node.along == Along::Examples)
+            || self
+                .losses
+                .iter()
+                .any(|loss| self.fields[loss.target.field()].kind == FieldKind::Class);
+        let examples = by_example.then(|| {
+            builder.add_axis(AxisShape {
+                steps: 1,
+                batch: sizes.examples,
+                packed: Some(sizes.examples),
+                segments: 1,
+            })
+        });
+        builder.plan.recipes.examples = examples.and_then(|axis| axis.number());
+        let mut axes: Vec<Option<Axis>> = Vec::new();
+        let mut all_marks = Vec::new();
+        for (field, size) in self.fields.iter().zip(&sizes.fields) {
+            let mut axis = None;
+            let mut own = [0, 0];
+            if let (
+                FieldKind::Tokens { within, .. },
+                FieldSize::Tokens {
+                    steps, rows, marks, ..
+                },
+            ) = (field.kind, size)
+            {
+                let above = match within {
+                    Some(other) => axes[other],
+                    None => examples,
+                };
+                let made = builder.add_axis(AxisShape {
+                    steps: *steps,
+                    batch: match within {
+                        Some(_) => above.map_or(1, |axis| axis.rows()),
+                        None => sizes.examples,
+                    },
+                    packed: Some(*rows),
+                    segments: 1,
+                });
+                if let Some(number) = made.number() {
+                    builder.plan.axes[number].above = above.and_then(|axis| axis.number());
+                }
+                axis = Some(made);
+                own = *marks;
+            }
+            axes.push(axis);
+            all_marks.push(own);
+        }
+        let rows = Rows {
+            axes,
+            examples,
+            sizes: sizes.fields.iter().map(|size| size.count()).collect(),
+            stream: false,
+        };
+        (rows, all_marks)
+    }
+
+    /// Writes the forward pass and the losses of a [`Spec`] along the one axis of its one field.
+    pub(super) fn stream(
+        &self,
+        builder: &mut Builder,
+        spec: &Spec,
+        axis: Axis,
+        mode: Mode,
+    ) -> Result<()> {
+        let rows = Rows {
+            axes: vec![Some(axis)],
+            examples: None,
+            sizes: vec![spec.vocab],
+            stream: true,
+        };
+        builder.plan.recipes.fields = write::field_rows(self, &rows, &[[0, 0]]);
+        write::write(self, builder, spec, &rows, mode)
+    }
+}

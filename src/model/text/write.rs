@@ -1,0 +1,490 @@
+//! From a checked model to the operations of a plan: every value by its layer, then every loss.
+
+use std::sync::Arc;
+
+use super::Model;
+use super::graph::{Along, FieldKind, Function, Loss, Node, Target};
+use crate::cell::{Cell, library};
+use crate::error::{Error, Result};
+use crate::layer::{
+    self, Axis, Builder, Dropout, Form, Linear, Param, Part, Signal, SoftmaxXent, Value,
+};
+use crate::model::head::{Head, Table};
+use crate::model::{Mode, Softmax, Spec, stack};
+use crate::op::{FieldRows, Matrix, Recipe, Role};
+use crate::syntax::fault;
+
+/// Where the rows of a model's fields lie.
+pub(super) struct Rows {
+    /// The axis of every field of tokens.
+    pub axes: Vec<Option<Axis>>,
+    /// The axis with one row an example.
+    pub examples: Option<Axis>,
+    /// By field: symbols, classes, or the width of vectors.
+    pub sizes: Vec<usize>,
+    /// Whether it is a stream, in which every next token is a target.
+    pub stream: bool,
+}
+
+struct Writer<'a> {
+    model: &'a Model,
+    spec: &'a Spec,
+    mode: Mode,
+    rows: &'a Rows,
+    /// What each value was made into.
+    values: Vec<Option<Value>>,
+    /// The weight that each layer may share.
+    weights: Vec<Option<Param>>,
+}
+
+/// Writes the forward pass and the losses.
+pub(super) fn write(
+    model: &Model,
+    builder: &mut Builder,
+    spec: &Spec,
+    rows: &Rows,
+    mode: Mode,
+) -> Result<()> {
+    let mut writer = Writer {
+        model,
+        spec,
+        mode,
+        rows,
+        values: vec![None; model.nodes.len()],
+        weights: vec![None; model.nodes.len()],
+    };
+    for (number, node) in model.nodes.iter().enumerate() {
+        // A loss makes its own linear layer.
+        if model.losses.iter().any(|loss| loss.scores == number) {
+            continue;
+        }
+        writer.values[number] = writer.node(builder, number, node)?;
+    }
+    for (number, loss) in model.losses.iter().enumerate() {
+        writer.loss(builder, number, loss)?;
+    }
+    builder.plan.io.logits = builder.plan.io.outputs[0].scores.map(|scores| scores.slot);
+    Ok(())
+}
+
+impl Writer<'_> {
+    fn fault(&self, node: &Node, message: impl std::fmt::Display) -> Error {
+        fault(&self.model.name, node.position, message)
+    }
+
+    /// The value of an operand.
+    fn value(&self, node: usize) -> Result<Value> {
+        let label = &self.model.nodes[node].label;
+        self.values[node].ok_or_else(|| Error::internal(format!("{label}: no value yet")))
+    }
+
+    fn axis(&self, along: Along) -> Result<Axis> {
+        let axis = match along {
+            Along::Steps(field) => self.rows.axes[field],
+            Along::Examples => self.rows.examples,
+        };
+        axis.ok_or_else(|| Error::internal("a value along no axis"))
+    }
+
+    /// The rows of an operand: ids are looked up.
+    fn operand(&self, builder: &mut Builder, node: &Node, place: usize) -> Result<Value> {
+        let value = self.value(node.operands[place])?;
+        let name = match node.operands.len() {
+            1 => format!("line.{}", node.label),
+            _ => format!("line.{}.{place}", node.label),
+        };
+        builder.as_rows(&name, value).ok_or_else(|| {
+            let label = &self.model.nodes[node.operands[place]].label;
+            self.fault(
+                node,
+                format!("`{label}` is one-hot vectors: set embed above 0, or `width`"),
+            )
+        })
+    }
+
+    /// All operands along the axis of what is made of them.
+    fn operands(&self, builder: &mut Builder, node: &Node) -> Result<Vec<Value>> {
+        let axis = self.axis(node.along)?;
+        let mut values = Vec::new();
+        for place in 0..node.operands.len() {
+            let value = self.operand(builder, node, place)?;
+            let name = format!("line.{}.{place}", node.label);
+            values.push(if builder.axis(value) == axis {
+                value
+            } else {
+                layer::spread(builder, &name, value, axis)?
+            });
+        }
+        Ok(values)
+    }
+
+    fn node(&mut self, builder: &mut Builder, number: usize, node: &Node) -> Result<Option<Value>> {
+        let spec = self.spec;
+        let name = format!("line.{}", node.label);
+        Ok(Some(match &node.function {
+            Function::Read { field, .. } => match self.model.fields[*field].kind {
+                FieldKind::Vector => self.vector(builder, *field)?,
+                _ => return Ok(None),
+            },
+            Function::Embed { width, weight } => self.embed(builder, number, *width, *weight)?,
+            Function::Linear { width, weight } => {
+                let input = self.operand(builder, node, 0)?;
+                let shared = self.shared(*weight);
+                let own = shared.map(|weight| weight.value.rows);
+                let width = width.or(own).unwrap_or(spec.hidden);
+                self.fits(builder, node, input, shared, width)?;
+                let (value, param) =
+                    Linear::new(&node.label, width, shared).write_shared(builder, input)?;
+                self.weights[number] = Some(param);
+                value
+            }
+            Function::Recurrent { both, .. } => {
+                let stack = self.stack(node, *both)?;
+                let input = match node.operands.len() {
+                    1 => self.value(node.operands[0])?,
+                    _ => {
+                        let operands = self.operands(builder, node)?;
+                        self.check_given(node, &stack)?;
+                        layer::concat(builder, &format!("given.{}", node.label), &operands)?
+                    }
+                };
+                stack.stack(builder, &node.label, input)?
+            }
+            Function::Dropout { rate } => {
+                let input = self.operand(builder, node, 0)?;
+                let rate = rate.unwrap_or(spec.dropout);
+                Dropout::new(name, rate, Form::Element).write(builder, input)?
+            }
+            Function::Norm => {
+                let input = self.operand(builder, node, 0)?;
+                stack::layer_norm(builder, format!("{}.norm", node.label), input)?
+            }
+            Function::Concat => {
+                let operands = self.operands(builder, node)?;
+                layer::concat(builder, &name, &operands)?
+            }
+            Function::Add => {
+                let operands = self.operands(builder, node)?;
+                let widths = operands.iter().map(|value| builder.signal(*value).width());
+                let widths: Vec<usize> = widths.collect();
+                if widths[0] != widths[1] {
+                    let [a, b] = [0, 1].map(|n| &self.model.nodes[node.operands[n]]);
+                    return Err(self.fault(
+                        node,
+                        format!(
+                            "`+` expects values of one width, found `{}` of line {} ({}) and `{}` of line {} ({})",
+                            a.label, a.position.line, widths[0], b.label, b.position.line, widths[1]
+                        ),
+                    ));
+                }
+                layer::sum(builder, &name, &operands)?
+            }
+            Function::Last => {
+                let input = self.operand(builder, node, 0)?;
+                let width = builder.signal(input).width();
+                let parts = self.ends(node, width)?;
+                layer::last(builder, &name, input, self.axis(node.along)?, &parts)?
+            }
+            Function::Pool { mean } => {
+                let input = self.operand(builder, node, 0)?;
+                layer::pool(builder, &name, input, self.axis(node.along)?, *mean)?
+            }
+        }))
+    }
+
+    /// A field's vectors, which the host fills in.
+    fn vector(&self, builder: &mut Builder, field: usize) -> Result<Value> {
+        let recipe = Recipe::Numbers { field };
+        let (axis, width) = (self.axis(Along::Examples)?, self.rows.sizes[field]);
+        let slot = builder.plan.recipes.find(|known| *known == recipe);
+        let slot = slot.unwrap_or_else(|| {
+            let shape = [axis.rows(), width];
+            let slot = builder
+                .plan
+                .add(format!("vectors.{field}"), &shape, Role::Numbers);
+            builder.plan.recipes.slots.push((slot, recipe));
+            slot
+        });
+        let rows = Matrix {
+            row_count: axis.row_count(),
+            ..builder.plan.matrix(slot)
+        };
+        Ok(builder.value(format!("vectors.{field}"), Signal::Rows(rows), axis))
+    }
+
+    fn shared(&self, weight: Option<usize>) -> Option<Param> {
+        weight.and_then(|node| self.weights[node])
+    }
+
+    fn embed(
+        &mut self,
+        builder: &mut Builder,
+        number: usize,
+        width: Option<usize>,
+        weight: Option<usize>,
+    ) -> Result<Value> {
+        let (model, spec) = (self.model, self.spec);
+        let node = &model.nodes[number];
+        let Function::Read { field, back } = model.nodes[node.operands[0]].function else {
+            return Err(self.fault(node, "no field to embed"));
+        };
+        let (axis, symbols) = (self.axis(node.along)?, self.rows.sizes[field]);
+        let ids = match model.fields[field].kind {
+            FieldKind::Tokens { .. } => builder.add_ids(axis, symbols, field, back),
+            _ => {
+                let recipe = Recipe::Classes { field };
+                builder.add_rows(axis, format!("classes.{field}"), recipe, symbols)
+            }
+        };
+        let one_hot = Signal::OneHot {
+            ids,
+            vocab: symbols,
+        };
+        let width = width.unwrap_or(spec.embed);
+        let signal = match (weight, self.shared(weight)) {
+            (Some(_), None) => one_hot,
+            (_, Some(table)) if table.value.rows != symbols => {
+                let rows = table.value.rows;
+                let name = &model.fields[field].name;
+                return Err(self.fault(
+                    node,
+                    format!("weight: a table of {rows} symbols, but `{name}` has {symbols}"),
+                ));
+            }
+            (_, Some(table)) => Signal::Embedded { ids, table },
+            (None, None) if width == 0 => one_hot,
+            (None, None) => {
+                let uses = |node: &&Node| match node.function {
+                    Function::Embed { weight, .. } | Function::Linear { weight, .. } => {
+                        weight == Some(number)
+                    }
+                    _ => false,
+                };
+                let table = spec.embedding(
+                    builder,
+                    &Table {
+                        label: &node.label,
+                        symbols,
+                        width,
+                        ids: (ids, axis.rows()),
+                        sparse: !model.nodes.iter().any(|node| uses(&node)),
+                    },
+                );
+                self.weights[number] = Some(table);
+                Signal::Embedded { ids, table }
+            }
+        };
+        Ok(builder.value(&node.label, signal, axis))
+    }
+
+    /// Refuses a shared weight of another shape than a linear layer's own would have.
+    fn fits(
+        &self,
+        builder: &Builder,
+        node: &Node,
+        input: Value,
+        shared: Option<Param>,
+        width: usize,
+    ) -> Result<()> {
+        let own = (width, builder.signal(input).width());
+        match shared.map(|weight| (weight.value.rows, weight.value.cols)) {
+            Some((rows, cols)) if (rows, cols) != own => Err(self.fault(
+                node,
+                format!(
+                    "weight: expected [{}, {}], found [{rows}, {cols}]",
+                    own.0, own.1
+                ),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// The settings of a line's recurrent layers.
+    fn stack(&self, node: &Node, both: bool) -> Result<Spec> {
+        let mut spec = self.spec.clone();
+        let Function::Recurrent {
+            cell,
+            hidden,
+            layers,
+            ..
+        } = &node.function
+        else {
+            return Ok(spec);
+        };
+        spec.bidirectional |= both;
+        spec.hidden = hidden.unwrap_or(spec.hidden);
+        if let Some(name) = cell {
+            let cell: Arc<Cell> = Arc::new(library::builtin(name)?);
+            spec.cells
+                .iter_mut()
+                .for_each(|known| *known = cell.clone());
+        }
+        let own = spec.cells.len();
+        if let Some(layers) = layers.filter(|layers| *layers != own) {
+            let first = spec.cells.first().cloned();
+            let mixed = spec
+                .cells
+                .iter()
+                .any(|cell| Some(&cell.name) != first.as_ref().map(|c| &c.name));
+            match first {
+                Some(cell) if !mixed => spec.cells = vec![cell; layers],
+                _ => {
+                    let message = format!(
+                        "layers: expected {own}, as the settings name a cell for each of so many layers, found {layers}"
+                    );
+                    return Err(self.fault(node, message));
+                }
+            }
+        }
+        Ok(spec)
+    }
+
+    /// What is given stands beside x in every `linear` over x; a cell that uses x elementwise has no place for it.
+    fn check_given(&self, node: &Node, stack: &Spec) -> Result<()> {
+        match stack.cells.first() {
+            Some(cell) if cell.raw_input => Err(self.fault(
+                node,
+                format!(
+                    "given: cell {} uses x elementwise, so that nothing can stand beside it",
+                    cell.name
+                ),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Where the columns of an operand of `last` end.
+    fn ends(&self, node: &Node, width: usize) -> Result<Vec<Part>> {
+        let whole = vec![Part {
+            cols: width,
+            reversed: false,
+        }];
+        let source = &self.model.nodes[node.operands[0]];
+        let Function::Recurrent { both, .. } = source.function else {
+            return Ok(whole);
+        };
+        let stack = self.stack(source, both)?;
+        if !stack.bidirectional {
+            return Ok(whole);
+        }
+        let feed_forward = stack.cells.iter().any(|cell| cell.is_feed_forward());
+        if stack.project > 0 || feed_forward {
+            let what = if stack.project > 0 {
+                "project above 0"
+            } else {
+                "a cell without a memory"
+            };
+            let message = format!(
+                "`last` expects both directions side by side, each of which ends elsewhere; found them mixed by {what}"
+            );
+            return Err(self.fault(node, message));
+        }
+        let part = |reversed| Part {
+            cols: stack.hidden,
+            reversed,
+        };
+        let blocks = width / (2 * stack.hidden);
+        Ok([part(false), part(true)].repeat(blocks))
+    }
+
+    fn loss(&self, builder: &mut Builder, number: usize, loss: &Loss) -> Result<()> {
+        let (model, spec) = (self.model, self.spec);
+        let node = &model.nodes[loss.scores];
+        let input = self.value(node.operands[0])?;
+        let (field, training) = (loss.target.field(), builder.training);
+        let symbols = self.rows.sizes[field];
+        let Function::Linear { width, weight } = node.function else {
+            return Err(self.fault(node, "no scores"));
+        };
+        if let Some(width) = width.filter(|width| *width != symbols) {
+            let name = &model.fields[field].name;
+            return Err(self.fault(
+                node,
+                format!("width: expected {symbols}, as `{name}` has so many, found {width}"),
+            ));
+        }
+        let predicts_next = matches!(loss.target, Target::Next(_));
+        let shared = if weight.is_some() {
+            let shared = self.shared(weight);
+            self.fits(builder, node, input, shared, symbols)?;
+            shared
+        } else if predicts_next && spec.tie {
+            self.table(field)
+        } else {
+            None
+        };
+        let next = match loss.target {
+            Target::Next(field)
+                if self.rows.stream && spec.packed == 0 && !(training && spec.targets_apart) =>
+            {
+                Some(builder.add_ids(self.axis(Along::Steps(field))?, symbols, field, 0))
+            }
+            _ => None,
+        };
+        let several = model.losses.len() > 1;
+        let output = spec.head(
+            builder,
+            Head {
+                label: &node.label,
+                loss: SoftmaxXent {
+                    loss: number,
+                    field,
+                    symbols,
+                    weighted: self.mode == Mode::Evaluate || spec.weighted || several,
+                    next,
+                },
+                input,
+                shared,
+                softmax: if predicts_next {
+                    &spec.softmax
+                } else {
+                    &Softmax::Full
+                },
+                log: !self.rows.stream,
+            },
+            self.mode,
+        )?;
+        builder.plan.io.outputs.push(output);
+        Ok(())
+    }
+
+    /// The first table of a field's symbols.
+    fn table(&self, field: usize) -> Option<Param> {
+        let nodes = self.model.nodes.iter().zip(&self.weights);
+        let of_field = |node: &Node| {
+            let read = node
+                .operands
+                .first()
+                .map(|n| &self.model.nodes[*n].function);
+            matches!(node.function, Function::Embed { .. })
+                && matches!(read, Some(Function::Read { field: f, .. }) if *f == field)
+        };
+        nodes
+            .filter(|(node, _)| of_field(node))
+            .find_map(|(_, weight)| *weight)
+    }
+}
+
+/// What a minibatch must know of a model's fields.
+pub(super) fn field_rows(model: &Model, rows: &Rows, marks: &[[u32; 2]]) -> Vec<FieldRows> {
+    let of = |(n, kind): (usize, FieldKind)| match kind {
+        FieldKind::Tokens { predicted, .. } => FieldRows::Tokens {
+            axis: rows.axes[n].and_then(|axis| axis.number()),
+            symbols: rows.sizes[n],
+            marks: marks[n],
+            predicted,
+        },
+        FieldKind::Class => FieldRows::Class {
+            classes: rows.sizes[n],
+        },
+        FieldKind::Classes { along } => FieldRows::Classes {
+            classes: rows.sizes[n],
+            along,
+        },
+        FieldKind::Vector => FieldRows::Vector {
+            width: rows.sizes[n],
+        },
+    };
+    let kinds = model.fields.iter().map(|field| field.kind);
+    kinds.enumerate().map(of).collect()
+}

@@ -1,0 +1,511 @@
+//! A minibatch of examples of several fields, laid out for a plan: sequences of every axis by falling length, step after
+//! step, and the places by which rows go from one axis to another.
+
+use super::Inputs;
+use super::laid::Laid;
+use crate::error::{Error, Result};
+use crate::op::{FieldRows, Packing, Plan, Recipe, SlotId};
+
+/// What a field holds for every example of a minibatch.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Column {
+    /// A sequence of token ids, without marks.
+    Tokens(Vec<Vec<u32>>),
+    /// For every step of another field a sequence of token ids, as letters of words.
+    Within(Vec<Vec<Vec<u32>>>),
+    /// A class.
+    Class(Vec<u32>),
+    /// A class for every step of another field.
+    Classes(Vec<Vec<u32>>),
+    /// A real vector.
+    Vector(Vec<Vec<f32>>),
+}
+
+impl Column {
+    /// How many examples there are.
+    pub fn len(&self) -> usize {
+        match self {
+            Column::Tokens(all) | Column::Classes(all) => all.len(),
+            Column::Within(all) => all.len(),
+            Column::Class(all) => all.len(),
+            Column::Vector(all) => all.len(),
+        }
+    }
+
+    /// Whether there is no example.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn kind(&self) -> &'static str {
+        match self {
+            Column::Tokens(_) => "tokens",
+            Column::Within(_) => "tokens within another field",
+            Column::Class(_) => "classes",
+            Column::Classes(_) => "classes along another field",
+            Column::Vector(_) => "vectors",
+        }
+    }
+}
+
+/// How the rows of the losses count.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Weighting {
+    /// Every row once, in a plan that weighs its rows: losses are sums, as evaluation wants them.
+    Sums,
+    /// Every loss is the mean over its own rows, and these means add up: the objective of training.
+    Means(Vec<LossWeight>),
+}
+
+/// How a loss counts in the objective.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LossWeight {
+    /// What its mean is multiplied by.
+    pub share: f64,
+    /// The weight of a row by the class of its target, for a plan that weighs its rows; all 1 where empty.
+    pub classes: Vec<f32>,
+}
+
+/// Counts once, and its rows equally.
+impl Default for LossWeight {
+    fn default() -> LossWeight {
+        LossWeight {
+            share: 1.0,
+            classes: Vec::new(),
+        }
+    }
+}
+
+/// A minibatch of examples, laid out for a plan.
+#[derive(Clone, Debug)]
+pub struct Minibatch {
+    words: Vec<(SlotId, Vec<u32>)>,
+    numbers: Vec<(SlotId, Vec<f32>)>,
+    starts: Vec<Vec<u32>>,
+    scale: f64,
+    places: Vec<Vec<(usize, usize)>>,
+}
+
+/// The rows of an axis.
+#[derive(Default)]
+struct Layout {
+    /// Where steps start [T + 1].
+    starts: Vec<u32>,
+    /// By row: the row above it and the step.
+    rows: Vec<(usize, usize)>,
+    /// By row above: its sequence, and by sequence the row above.
+    order: Vec<u32>,
+    above: Vec<u32>,
+    /// By sequence: how many rows it has.
+    lengths: Vec<usize>,
+    /// By row: the example and the step of the example's own sequence.
+    places: Vec<(usize, usize)>,
+}
+
+impl Minibatch {
+    /// Lays out the examples of `columns`, one column a field.
+    ///
+    /// # Errors
+    /// Internal: columns that do not fit the plan's fields, one another or its sizes, sequences without a row, and weights of a
+    /// plan that has none.
+    pub fn new(plan: &Plan, columns: &[Column], weighting: &Weighting) -> Result<Minibatch> {
+        let examples = check(plan, columns)?;
+        let layouts = layouts(plan, columns, examples)?;
+        let mut minibatch = Minibatch {
+            words: Vec::new(),
+            numbers: Vec::new(),
+            starts: layouts.iter().map(|l| l.starts.clone()).collect(),
+            scale: 1.0,
+            places: Vec::new(),
+        };
+        let by_example = by_example(plan, &layouts, examples);
+        let source = Source {
+            plan,
+            columns,
+            layouts: &layouts,
+            by_example: &by_example,
+        };
+        for (slot, recipe) in &plan.recipes.slots {
+            let len = plan.slot(*slot).len();
+            if let Recipe::Numbers { field } = recipe {
+                let mut numbers = source.numbers(*field);
+                numbers.resize(len, 0.0);
+                minibatch.numbers.push((*slot, numbers));
+            } else if let Some(mut words) = source.words(*recipe) {
+                if let Recipe::Targets { field, .. } = recipe {
+                    minibatch.places.push(source.places(*field));
+                }
+                words.resize(len, 0);
+                minibatch.words.push((*slot, words));
+            }
+        }
+        minibatch.weigh(plan, weighting)?;
+        Ok(minibatch)
+    }
+
+    /// What a run of it reads.
+    pub fn inputs(&self) -> Inputs<'_> {
+        Inputs::of(self)
+    }
+
+    /// What the sum of the losses, and every row's gradient, is multiplied by to give the objective.
+    pub fn scale(&self) -> f64 {
+        self.scale
+    }
+
+    /// For every row of a loss: the example, and the step within it.
+    pub fn places(&self, loss: usize) -> &[(usize, usize)] {
+        &self.places[loss]
+    }
+
+    /// How many predictions there are, of all losses.
+    pub fn predictions(&self) -> usize {
+        self.places.iter().map(Vec::len).sum()
+    }
+
+    pub(super) fn laid(&self) -> Laid<'_> {
+        let words = self.words.iter();
+        let numbers = self.numbers.iter();
+        Laid {
+            words: words.map(|(slot, words)| (*slot, &words[..])).collect(),
+            numbers: numbers
+                .map(|(slot, numbers)| (*slot, numbers[..].into()))
+                .collect(),
+            starts: self.starts.iter().map(|starts| &starts[..]).collect(),
+        }
+    }
+
+    /// Fills the slots of weights, and finds the scale.
+    fn weigh(&mut self, plan: &Plan, weighting: &Weighting) -> Result<()> {
+        let losses = self.places.len();
+        let of = |loss: usize| match weighting {
+            Weighting::Sums => LossWeight::default(),
+            Weighting::Means(weights) => weights.get(loss).cloned().unwrap_or_default(),
+        };
+        for loss in 0..losses {
+            let LossWeight { share, classes } = of(loss);
+            let (rows, recipes) = (self.places[loss].len(), &plan.recipes);
+            let is =
+                |recipe: &Recipe| matches!(recipe, Recipe::Targets { loss: n, .. } if *n == loss);
+            let targets = self
+                .words
+                .iter()
+                .find(|(slot, _)| recipes.find(is) == Some(*slot));
+            let targets = targets.map_or(&[][..], |(_, words)| &words[..rows]);
+            let weight = |target: &u32| match classes.get(*target as usize) {
+                Some(weight) => f64::from(*weight),
+                None => 1.0,
+            };
+            let sum: f64 = targets.iter().map(weight).sum();
+            let slot = recipes.find(|recipe| *recipe == Recipe::Weights { loss });
+            let means = matches!(weighting, Weighting::Means(_));
+            let factor = if means && losses > 1 {
+                share / sum.max(f64::MIN_POSITIVE)
+            } else {
+                1.0
+            };
+            if means && losses == 1 {
+                self.scale = share / sum.max(f64::MIN_POSITIVE);
+            }
+            let Some(slot) = slot else {
+                if !classes.is_empty() || (means && losses > 1) {
+                    return Err(Error::internal("weights: the plan takes none"));
+                }
+                continue;
+            };
+            let mut weights: Vec<f32> = targets
+                .iter()
+                .map(|t| (factor * weight(t)) as f32)
+                .collect();
+            weights.resize(plan.slot(slot).len(), 0.0);
+            self.numbers.push((slot, weights));
+        }
+        Ok(())
+    }
+}
+
+/// Whether the columns are those of the plan's fields; how many examples they have.
+fn check(plan: &Plan, columns: &[Column]) -> Result<usize> {
+    let fields = &plan.recipes.fields;
+    if columns.len() != fields.len() {
+        return Err(Error::internal(format!(
+            "expected {} fields, found {}",
+            fields.len(),
+            columns.len()
+        )));
+    }
+    let examples = columns.first().map_or(0, Column::len);
+    for (n, (column, field)) in columns.iter().zip(fields).enumerate() {
+        let within = |axis: &Option<usize>| {
+            let above = axis.and_then(|axis| plan.axes[axis].above);
+            above.is_some() && above != plan.recipes.examples
+        };
+        let fits = match (column, field) {
+            (Column::Tokens(_), FieldRows::Tokens { axis, .. }) => !within(axis),
+            (Column::Within(_), FieldRows::Tokens { axis, .. }) => within(axis),
+            (Column::Class(_), FieldRows::Class { .. })
+            | (Column::Classes(_), FieldRows::Classes { .. }) => true,
+            (Column::Vector(all), FieldRows::Vector { width }) => {
+                all.iter().all(|vector| vector.len() == *width)
+            }
+            _ => false,
+        };
+        if !fits {
+            let kind = column.kind();
+            return Err(Error::internal(format!(
+                "field {n}: expected {field:?}, found {kind}"
+            )));
+        }
+        if column.len() != examples || examples == 0 {
+            let found = column.len();
+            return Err(Error::internal(format!(
+                "field {n}: expected {examples} examples, at least one, found {found}"
+            )));
+        }
+    }
+    Ok(examples)
+}
+
+/// The rows of every packed axis.
+fn layouts(plan: &Plan, columns: &[Column], examples: usize) -> Result<Vec<Layout>> {
+    let mut layouts: Vec<Layout> = Vec::new();
+    for (number, axis) in plan.axes.iter().enumerate() {
+        let is = |field: &FieldRows| matches!(field, FieldRows::Tokens { axis: Some(axis), .. } if *axis == number);
+        let field = plan.recipes.fields.iter().position(is);
+        let layout = match field {
+            None => one_row_each(&axis.packing, first_order(plan, columns, examples)),
+            Some(field) => {
+                let more = match plan.recipes.fields[field] {
+                    FieldRows::Tokens { predicted, .. } => usize::from(predicted),
+                    _ => 0,
+                };
+                let above: Vec<(usize, usize)> = match axis.above {
+                    Some(above) => layouts[above].places.clone(),
+                    None => (0..examples).map(|example| (example, 0)).collect(),
+                };
+                let lengths = above.iter().map(|(example, step)| match &columns[field] {
+                    Column::Tokens(all) => Ok(all[*example].len() + more),
+                    Column::Within(all) => match all[*example].get(*step) {
+                        Some(tokens) => Ok(tokens.len() + more),
+                        None => Err(Error::internal(format!(
+                            "example {example}: fewer sequences within than steps"
+                        ))),
+                    },
+                    _ => Ok(0),
+                });
+                let within = matches!(columns[field], Column::Within(_));
+                let lengths = lengths.collect::<Result<Vec<usize>>>()?;
+                by_falling_length(&axis.packing, &lengths, &above, within)
+            }
+        };
+        if layout.lengths.contains(&0) {
+            return Err(Error::internal(format!(
+                "axis {number}: a sequence without a row"
+            )));
+        }
+        let most = [
+            ("sequences", layout.above.len(), axis.packing.batch),
+            (
+                "steps",
+                layout.lengths.first().copied().unwrap_or(0),
+                axis.packing.steps,
+            ),
+            ("rows", layout.rows.len(), axis.packing.rows),
+        ];
+        if let Some((what, found, most)) = most.into_iter().find(|(_, found, most)| found > most) {
+            return Err(Error::internal(format!(
+                "axis {number}: expected at most {most} {what}, found {found}"
+            )));
+        }
+        layouts.push(layout);
+    }
+    Ok(layouts)
+}
+
+/// The order of the examples' rows: that of the first axis whose sequences the examples are, by falling length.
+fn first_order(plan: &Plan, columns: &[Column], examples: usize) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..examples).collect();
+    let first = plan.order_of_examples();
+    let is = |field: &FieldRows| matches!(field, FieldRows::Tokens { axis, .. } if first.is_some() && *axis == first);
+    if let Some(Column::Tokens(all)) = plan.recipes.fields.iter().position(is).map(|n| &columns[n])
+    {
+        order.sort_by_key(|example| std::cmp::Reverse(all[*example].len()));
+    }
+    order
+}
+
+/// The layout of the examples, a row each.
+fn one_row_each(packing: &Packing, order: Vec<usize>) -> Layout {
+    let count = order.len() as u32;
+    let mut starts = vec![0];
+    starts.resize(packing.steps + 1, count);
+    Layout {
+        starts,
+        rows: (0..order.len()).map(|row| (row, 0)).collect(),
+        order: (0..count).collect(),
+        above: (0..count).collect(),
+        lengths: vec![1; order.len()],
+        places: order.into_iter().map(|example| (example, 0)).collect(),
+    }
+}
+
+/// The layout of sequences of `lengths`, one for every row above, of which `above` says example and step.
+fn by_falling_length(
+    packing: &Packing,
+    lengths: &[usize],
+    above: &[(usize, usize)],
+    within: bool,
+) -> Layout {
+    let mut sorted: Vec<usize> = (0..lengths.len()).collect();
+    sorted.sort_by_key(|row| std::cmp::Reverse(lengths[*row]));
+    let mut layout = Layout {
+        starts: vec![0],
+        order: vec![0; lengths.len()],
+        above: sorted.iter().map(|row| *row as u32).collect(),
+        lengths: sorted.iter().map(|row| lengths[*row]).collect(),
+        ..Layout::default()
+    };
+    for (sequence, row) in sorted.iter().enumerate() {
+        layout.order[*row] = sequence as u32;
+    }
+    let longest = layout.lengths.first().copied().unwrap_or(0);
+    for step in 0..longest.max(packing.steps) {
+        let active = layout.lengths.partition_point(|length| *length > step);
+        for row in &sorted[..active] {
+            layout.rows.push((*row, step));
+            // What lies within a step is at the step's place.
+            layout.places.push(if within {
+                above[*row]
+            } else {
+                (above[*row].0, step)
+            });
+        }
+        layout.starts.push(layout.rows.len() as u32);
+    }
+    layout
+}
+
+/// The example of every row of what has one row an example.
+fn by_example(plan: &Plan, layouts: &[Layout], examples: usize) -> Vec<usize> {
+    match plan.recipes.examples {
+        Some(axis) => layouts[axis]
+            .places
+            .iter()
+            .map(|(example, _)| *example)
+            .collect(),
+        None => (0..examples).collect(),
+    }
+}
+
+/// What slots are filled from.
+struct Source<'a> {
+    plan: &'a Plan,
+    columns: &'a [Column],
+    layouts: &'a [Layout],
+    by_example: &'a [usize],
+}
+
+impl Source<'_> {
+    fn tokens(&self, field: usize) -> Option<(&Layout, usize, [u32; 2], bool)> {
+        match self.plan.recipes.fields[field] {
+            FieldRows::Tokens {
+                axis: Some(axis),
+                marks,
+                predicted,
+                ..
+            } => Some((&self.layouts[axis], axis, marks, predicted)),
+            _ => None,
+        }
+    }
+
+    /// The tokens of the sequence that is a row above a field's axis.
+    fn sequence(&self, field: usize, axis: usize, above: usize) -> &[u32] {
+        let (example, step) = match self.plan.axes[axis].above {
+            Some(parent) => self.layouts[parent].places[above],
+            None => (above, 0),
+        };
+        match &self.columns[field] {
+            Column::Tokens(all) => &all[example],
+            Column::Within(all) => &all[example][step],
+            _ => &[],
+        }
+    }
+
+    /// The words that a recipe makes of the rows that count; none for what holds no data.
+    fn words(&self, recipe: Recipe) -> Option<Vec<u32>> {
+        match recipe {
+            Recipe::Ids { field, back } => {
+                let (layout, axis, [start, _], predicted) = self.tokens(field)?;
+                let word = |(above, step): &(usize, usize)| {
+                    // The start mark stands before the first token, where it is read as a row and where a look back passes it.
+                    let place = step.checked_sub(back + usize::from(predicted));
+                    place.map_or(start, |place| self.sequence(field, axis, *above)[place])
+                };
+                Some(layout.rows.iter().map(word).collect())
+            }
+            Recipe::Targets { field, .. } | Recipe::Classes { field } => self.targets(field),
+            Recipe::Last { axis } => {
+                let layout = &self.layouts[axis];
+                let last = |sequence: &u32| {
+                    let steps = layout.lengths[*sequence as usize];
+                    layout.starts[steps - 1] + sequence
+                };
+                Some(layout.order.iter().map(last).collect())
+            }
+            Recipe::Order { axis } => Some(self.layouts[axis].order.clone()),
+            Recipe::Above { axis } => Some(self.layouts[axis].above.clone()),
+            Recipe::Numbers { .. }
+            | Recipe::Weights { .. }
+            | Recipe::Flipped { .. }
+            | Recipe::Index { .. } => None,
+        }
+    }
+
+    fn targets(&self, field: usize) -> Option<Vec<u32>> {
+        match (&self.columns[field], self.plan.recipes.fields[field]) {
+            (Column::Class(all), _) => Some(self.by_example.iter().map(|n| all[*n]).collect()),
+            (Column::Classes(all), FieldRows::Classes { along, .. }) => {
+                let places = self.tokens(along)?.0.places.iter();
+                let class = |(example, step): &(usize, usize)| {
+                    all[*example].get(*step).copied().unwrap_or(u32::MAX)
+                };
+                Some(places.map(class).collect())
+            }
+            _ => {
+                let (layout, axis, [_, end], _) = self.tokens(field)?;
+                let next = |(above, step): &(usize, usize)| {
+                    let tokens = self.sequence(field, axis, *above);
+                    tokens.get(*step).copied().unwrap_or(end)
+                };
+                Some(layout.rows.iter().map(next).collect())
+            }
+        }
+    }
+
+    /// Example and step of every row of the loss that predicts a field.
+    fn places(&self, field: usize) -> Vec<(usize, usize)> {
+        let along = match self.plan.recipes.fields[field] {
+            FieldRows::Classes { along, .. } => along,
+            _ => field,
+        };
+        match self.tokens(along) {
+            Some((layout, ..)) => layout.places.clone(),
+            None => self
+                .by_example
+                .iter()
+                .map(|example| (*example, 0))
+                .collect(),
+        }
+    }
+
+    fn numbers(&self, field: usize) -> Vec<f32> {
+        match &self.columns[field] {
+            Column::Vector(all) => self
+                .by_example
+                .iter()
+                .flat_map(|n| all[*n].clone())
+                .collect(),
+            _ => Vec::new(),
+        }
+    }
+}
