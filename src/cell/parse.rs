@@ -1,4 +1,4 @@
-//! The cell language: text to definitions, with the line and column of every fault.
+//! The language of cells and of programs on rows: text to definitions, with the line and column of every fault.
 
 use crate::error::{Error, Result};
 
@@ -40,12 +40,23 @@ pub struct Definition {
     pub expr: Expr,
 }
 
-/// A whole cell as written.
+/// What a text is: its declarations differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Language {
+    /// A cell, which declares `state`, `output`, `bias` and `const`.
+    Cell,
+    /// A program on rows, which declares `row`, `number`, `output` and `const`.
+    Rows,
+}
+
+/// A whole text as written.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct ParsedCell {
+pub struct Parsed {
     /// The states, in the order of their declaration; the first is the output unless `output` says otherwise.
     pub states: Vec<(String, Position)>,
-    /// The state that is the cell's output.
+    /// The inputs of a program on rows, in the order of their declaration: whether each is a row, or one number a row.
+    pub inputs: Vec<(String, bool, Position)>,
+    /// What the `output` line names.
     pub output: Option<(String, Position)>,
     /// Initial values of the biases of a variable's products.
     pub biases: Vec<(String, f64, Position)>,
@@ -55,10 +66,10 @@ pub struct ParsedCell {
     pub definitions: Vec<Definition>,
 }
 
-/// An error of a cell's text.
-pub fn fault(cell: &str, position: Position, message: impl std::fmt::Display) -> Error {
+/// An error of the text called `text`.
+pub fn fault(text: &str, position: Position, message: impl std::fmt::Display) -> Error {
     Error::data(format!(
-        "{cell}:{}:{}: {message}",
+        "{text}:{}:{}: {message}",
         position.line, position.column
     ))
 }
@@ -70,15 +81,19 @@ enum Token {
     Symbol(char),
 }
 
-/// Parses the text of the cell called `cell`.
-pub fn parse(cell: &str, text: &str) -> Result<ParsedCell> {
+/// Parses the text of the cell, or of the program on rows, called `cell`.
+pub fn parse(language: Language, cell: &str, text: &str) -> Result<Parsed> {
     if text.len() > MAX_BYTES {
+        let what = match language {
+            Language::Cell => "cell",
+            Language::Rows => "program on rows",
+        };
         return Err(Error::data(format!(
-            "{cell}: a cell is at most {MAX_BYTES} bytes, this text has {}",
+            "{cell}: a {what} is at most {MAX_BYTES} bytes, this text has {}",
             text.len()
         )));
     }
-    let mut parsed = ParsedCell::default();
+    let mut parsed = Parsed::default();
     for (number, line) in text.lines().enumerate() {
         let tokens = tokens(cell, number + 1, line)?;
         if tokens.is_empty() {
@@ -93,6 +108,7 @@ pub fn parse(cell: &str, text: &str) -> Result<ParsedCell> {
             column: line.chars().count() + 1,
         };
         let mut line = LineParser {
+            language,
             cell,
             tokens: &tokens,
             next: 0,
@@ -152,6 +168,7 @@ fn tokens(cell: &str, number: usize, line: &str) -> Result<Vec<(Token, Position)
 }
 
 struct LineParser<'a> {
+    language: Language,
     cell: &'a str,
     tokens: &'a [(Token, Position)],
     next: usize,
@@ -222,20 +239,35 @@ impl LineParser<'_> {
         }
     }
 
-    fn statement(&mut self, parsed: &mut ParsedCell) -> Result<()> {
+    fn statement(&mut self, parsed: &mut Parsed) -> Result<()> {
         let (word, position) = self.name("a name")?;
         let declares = matches!(self.peek(), Some(Token::Name(_)));
+        let (cell, rows) = match self.language {
+            Language::Cell => (declares, false),
+            Language::Rows => (false, declares),
+        };
         match word.as_str() {
-            "state" if declares => loop {
+            "state" if cell => loop {
                 parsed.states.push(self.name("the name of a state")?);
                 if !self.eat(',') {
                     break;
                 }
             },
+            "row" | "number" if rows => loop {
+                let (name, position) = self.name("the name of an input")?;
+                parsed.inputs.push((name, word == "row", position));
+                if !self.eat(',') {
+                    break;
+                }
+            },
             "output" if declares => {
-                parsed.output = Some(self.name("the name of a state")?);
+                parsed.output = Some(self.name(if cell {
+                    "the name of a state"
+                } else {
+                    "the name of an equation"
+                })?);
             }
-            "bias" if declares => parsed.biases.push(self.setting()?),
+            "bias" if cell => parsed.biases.push(self.setting()?),
             "const" if declares => parsed.constants.push(self.setting()?),
             _ => {
                 self.expect('=')?;

@@ -282,6 +282,18 @@ impl Builder {
         }
     }
 
+    /// Slots for the positions' losses and, where `weighted`, their weights: each as a row [1, R].
+    pub fn losses(&mut self, axis: Axis, weighted: bool) -> (Matrix, Option<Matrix>) {
+        let shape = axis.all_rows();
+        let losses = self.plan.add("losses", &shape, Role::Activation);
+        self.plan.io.losses = Some(losses);
+        if weighted {
+            self.plan.recipes.weights = Some(self.plan.add("weights", &shape, Role::Numbers));
+        }
+        let weights = self.plan.recipes.weights.map(|slot| axis.row(slot));
+        (axis.row(losses), weights)
+    }
+
     /// The losses of all penalties so far as one row.
     pub fn all_penalties(&self) -> Option<Matrix> {
         self.penalties.map(|(losses, _)| losses)

@@ -2,7 +2,7 @@
 
 use super::{Axis, Builder, Value};
 use crate::error::Result;
-use crate::op::{self, Matrix, Op, Role, SlotId};
+use crate::op::{self, Matrix, Op, SlotId};
 
 /// Softmax and cross-entropy.
 #[derive(Clone, Copy, Debug)]
@@ -58,16 +58,11 @@ impl SoftmaxXent {
 
     /// Adds the slots of losses, weights and targets.
     pub(super) fn positions(&self, builder: &mut Builder, axis: Axis) -> Positions {
-        let shape = axis.all_rows();
+        let (losses, weights) = builder.losses(axis, self.weighted);
         let plan = &mut builder.plan;
-        let losses = plan.add("losses", &shape, Role::Activation);
-        plan.io.losses = Some(losses);
-        if self.weighted {
-            plan.recipes.weights = Some(plan.add("weights", &shape, Role::Numbers));
-        }
         let (ids, first) = if self.apart {
             let bound = plan.slot(self.ids).bound;
-            let slot = plan.add_words("targets", &shape, bound);
+            let slot = plan.add_words("targets", &axis.all_rows(), bound);
             plan.recipes.targets = Some(slot);
             (slot, 0)
         } else {
@@ -76,8 +71,8 @@ impl SoftmaxXent {
         Positions {
             ids,
             first,
-            weights: plan.recipes.weights.map(|slot| axis.row(slot)),
-            losses: axis.row(losses),
+            weights,
+            losses,
         }
     }
 }

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use super::Spec;
 use crate::cell::Cell;
+use crate::cell::rows::library;
 use crate::error::{Error, Result};
 use crate::layer::{
     Builder, Dropout, Form, Linear, Penalty, Recurrent, Value, bidirectional, concat, sum,
 };
-use crate::op::penalty;
 
 /// How values pass blocks by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -89,8 +89,7 @@ impl Spec {
             layer(label.clone()).write(builder, input)?
         };
         if !cell.is_feed_forward() {
-            let weight = self.penalties.norm;
-            value = penalized(builder, "norm", l, penalty::Form::Norm, weight, value)?;
+            value = penalized(builder, "norm", l, self.penalties.norm, value)?;
         }
         if self.project > 0 {
             let project = Linear::new(format!("project_{label}"), self.project, None);
@@ -110,11 +109,9 @@ impl Spec {
         let last = l + 1 == self.cells.len();
         let of_last = |weight: f64| if last { weight } else { 0.0 };
         let (temporal, activation) = (self.penalties.temporal, self.penalties.activation);
-        let form = penalty::Form::Temporal;
-        value = penalized(builder, "temporal", l, form, of_last(temporal), value)?;
+        value = penalized(builder, "temporal", l, of_last(temporal), value)?;
         value = Dropout::new(format!("l{l}"), self.dropout, self.form()).write(builder, value)?;
-        let form = penalty::Form::Activation;
-        penalized(builder, "activation", l, form, of_last(activation), value)
+        penalized(builder, "activation", l, of_last(activation), value)
     }
 }
 
@@ -128,16 +125,17 @@ fn residual(builder: &mut Builder, l: usize, below: Value, through: Value) -> Re
     sum(builder, &format!("residual.l{l}"), &[below, through])
 }
 
+/// A penalty by the loss called `name`.
 fn penalized(
     builder: &mut Builder,
     name: &str,
     l: usize,
-    form: penalty::Form,
     weight: f64,
     value: Value,
 ) -> Result<Value> {
     if weight > 0.0 {
-        Penalty::new(format!("{name}.l{l}"), form, weight).write(builder, value)
+        let program = library::builtin(name)?;
+        Penalty::new(format!("{name}.l{l}"), program, weight).write(builder, value)
     } else {
         Ok(value)
     }
