@@ -332,6 +332,18 @@ impl Builder {
         }
     }
 
+    /// The weights of the positions along `axis` in the loss of that number, as a row.
+    pub fn loss_weights(&mut self, axis: Axis, loss: usize) -> Matrix {
+        let name = match loss {
+            0 => "weights".into(),
+            n => format!("weights.{n}"),
+        };
+        let slot = self.plan.add(name, &axis.all_rows(), Role::Numbers);
+        let recipe = Recipe::Weights { loss };
+        self.plan.recipes.slots.push((slot, recipe));
+        axis.row(slot)
+    }
+
     /// All losses so far as one row.
     pub fn all_losses(&self) -> Option<Matrix> {
         self.losses

@@ -2,7 +2,7 @@
 
 use super::{Axis, Builder, Value};
 use crate::error::Result;
-use crate::op::{self, Bound, LossRows, Matrix, Op, Recipe, Role, SlotId};
+use crate::op::{self, Bound, LossRows, Matrix, Op, Recipe, SlotId};
 
 /// Softmax and cross-entropy.
 #[derive(Clone, Copy, Debug)]
@@ -84,13 +84,8 @@ impl SoftmaxXent {
         let (loss, field) = (self.loss, self.field);
         let shape = axis.all_rows();
         let losses = builder.losses(axis);
+        let weights = self.weighted.then(|| builder.loss_weights(axis, loss));
         let plan = &mut builder.plan;
-        let weights = self.weighted.then(|| {
-            let slot = plan.add(self.name("weights"), &shape, Role::Numbers);
-            let recipe = Recipe::Weights { loss };
-            plan.recipes.slots.push((slot, recipe));
-            axis.row(slot)
-        });
         let (ids, first) = match self.next {
             Some(ids) => (ids, axis.leading[1]),
             None => {

@@ -250,11 +250,11 @@ impl SettingLayers<'_> {
 
 /// What is wrong with a key or with its value's type, if anything.
 fn fault_of(name: &str, value: &Value) -> Option<String> {
+    if value.is_table() {
+        return Some("settings have no sections, expected key = value".to_string());
+    }
     let keys = Settings::keys();
     let Some(key) = keys.iter().find(|key| key.name == name) else {
-        if value.is_table() {
-            return Some("settings have no sections, expected key = value".to_string());
-        }
         let names: Vec<&str> = keys.iter().map(|key| key.name).collect();
         return Some(format!("no such setting{}", did_you_mean(name, &names)));
     };

@@ -69,6 +69,10 @@ fn a_key_is_a_field_and_a_flag() {
             "steps",
             "minutes",
             "eval-every",
+            "columns",
+            "format",
+            "class-weights",
+            "best-by",
         ]
         .contains(&key.name);
         assert_eq!(table.contains_key(key.name), !unset, "{}", key.name);

@@ -1,0 +1,3 @@
+//! What programs on rows say, and what is wrong with one.
+
+use super::*;
