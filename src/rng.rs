@@ -25,6 +25,8 @@ pub enum Purpose {
     Mix = 7,
     /// The candidates of a sampled softmax.
     Candidates = 8,
+    /// Which examples are held out.
+    Split = 9,
 }
 
 /// Two random words for the 64-bit `key` and the 64-bit `counter`, each given as two words.

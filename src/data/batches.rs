@@ -106,7 +106,12 @@ impl Batching {
     pub fn epoch(&self, lengths: &(impl Lengths + ?Sized), seed: u64, epoch: u64) -> LineBatches {
         let mut sequences: Vec<u32> = (0..lengths.count() as u32).collect();
         // Two shuffles an epoch, each with a stream of its own.
-        shuffle(&mut sequences, seed, epoch.wrapping_mul(2));
+        shuffle(
+            &mut sequences,
+            seed,
+            Purpose::Shuffle,
+            epoch.wrapping_mul(2),
+        );
         let mut ends = Vec::new();
         let mut from = 0;
         while from < sequences.len() {
@@ -126,7 +131,12 @@ impl Batching {
             cut(lengths, bucket, self.size, start, &mut ends);
         }
         let mut order: Vec<u32> = (0..ends.len() as u32).collect();
-        shuffle(&mut order, seed, epoch.wrapping_mul(2).wrapping_add(1));
+        shuffle(
+            &mut order,
+            seed,
+            Purpose::Shuffle,
+            epoch.wrapping_mul(2).wrapping_add(1),
+        );
         LineBatches {
             sequences,
             ends,
@@ -192,8 +202,8 @@ fn cut(
 }
 
 /// Every order is as likely as any other (Fisher and Yates).
-fn shuffle(list: &mut [u32], seed: u64, step: u64) {
-    let mut stream = Stream::new(seed, Purpose::Shuffle, step);
+pub(super) fn shuffle(list: &mut [u32], seed: u64, purpose: Purpose, step: u64) {
+    let mut stream = Stream::new(seed, purpose, step);
     for last in (1..list.len()).rev() {
         // The upper word of the product: uniform up to 2^-32.
         let product = u128::from(stream.next_u64()) * (last as u128 + 1);
@@ -398,7 +408,7 @@ mod tests {
         let mut seen = std::collections::HashMap::new();
         for step in 0..2400 {
             let mut list = [0, 1, 2, 3];
-            shuffle(&mut list, 1, step);
+            shuffle(&mut list, 1, Purpose::Shuffle, step);
             *seen.entry(list).or_insert(0) += 1;
         }
         // 100 each; more than 45 away is less likely than one in ten thousand for all of them together.

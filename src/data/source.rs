@@ -16,7 +16,9 @@ use super::format::{Format, HEAD};
 use super::lines::{LeftOut, LineRules, Lines, LinesWriter};
 use super::store::{ByteStore, IN_MEMORY, StoreWriter};
 use super::tokens::{Tokens, TokensWriter};
-use super::vocab::{Counter, DecodingLosses, Encoded, Encoder, Recipe, VocabKind, Vocabulary};
+use super::vocab::{
+    Counter, DecodingLosses, Encoded, Encoder, Recipe, Utf8, VocabKind, Vocabulary,
+};
 use crate::error::{Error, Kind, Result};
 use facts::Facts;
 
@@ -265,6 +267,64 @@ impl Corpus {
         }
         self.pass(&mut Nothing)?;
         Ok(self.hash.get().map_or("", String::as_str))
+    }
+
+    /// All bytes, whatever they are.
+    ///
+    /// # Errors
+    /// As [`hash`](Self::hash).
+    pub(super) fn bytes(&self) -> Result<Vec<u8>> {
+        struct AllBytes(Vec<u8>);
+        impl TextPass for AllBytes {
+            fn any_bytes(&self) -> bool {
+                true
+            }
+            fn feed(&mut self, bytes: &[u8]) -> Result<()> {
+                self.0.extend_from_slice(bytes);
+                Ok(())
+            }
+            fn end_file(&mut self) -> Result<()> {
+                Ok(())
+            }
+        }
+        let mut all = AllBytes(Vec::new());
+        self.pass(&mut all)?;
+        Ok(all.0)
+    }
+
+    /// The whole text, without byte order marks at files' beginnings.
+    ///
+    /// # Errors
+    /// As [`hash`](Self::hash); `Kind::Data` when it is not UTF-8.
+    pub(super) fn text(&self) -> Result<String> {
+        #[derive(Default)]
+        struct AllText {
+            utf8: Utf8,
+            text: String,
+            /// Where the file begins in `text`.
+            begin: usize,
+        }
+        impl TextPass for AllText {
+            fn any_bytes(&self) -> bool {
+                false
+            }
+            fn feed(&mut self, bytes: &[u8]) -> Result<()> {
+                self.utf8.feed(bytes, |text| {
+                    self.text.push_str(text);
+                    Ok(())
+                })
+            }
+            fn end_file(&mut self) -> Result<()> {
+                if self.text[self.begin..].starts_with('\u{FEFF}') {
+                    self.text.remove(self.begin);
+                }
+                self.begin = self.text.len();
+                self.utf8.end()
+            }
+        }
+        let mut all = AllText::default();
+        self.pass(&mut all)?;
+        Ok(all.text)
     }
 
     /// Reads the whole text once. A fault of the reader waits until it is known whether the text is still the same.

@@ -1,8 +1,10 @@
-//! Training and validation parts: the tail of the text is held out.
+//! Training and validation parts: the tail of a text is held out, or some of its examples.
 
 use std::ops::Range;
 
+use super::batches::shuffle;
 use crate::error::{Error, Result};
+use crate::rng::Purpose;
 
 /// The two parts of a text, as ranges of token positions.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +32,26 @@ pub fn split_lines(lines: usize, fraction: f64) -> Result<Split> {
     parts(lines, fraction, "lines", 1)
 }
 
+/// Splits `records` examples so that a share of them, drawn by `seed`, is held out: files are often sorted by label. Both
+/// parts are ascending numbers of examples; they are a function of the arguments alone.
+///
+/// # Errors
+/// As [`split`].
+pub fn split_drawn(records: usize, fraction: f64, seed: u64) -> Result<(Vec<u32>, Vec<u32>)> {
+    let sizes = parts(records, fraction, "examples", 1)?;
+    let count = u32::try_from(records).map_err(|_| {
+        Error::data(format!(
+            "expected fewer than 2^32 examples, found {records}"
+        ))
+    })?;
+    let mut train: Vec<u32> = (0..count).collect();
+    shuffle(&mut train, seed, Purpose::Split, 0);
+    let mut held_out = train.split_off(sizes.train.len());
+    train.sort_unstable();
+    held_out.sort_unstable();
+    Ok((train, held_out))
+}
+
 /// Parts of at least `least` of `total` positions.
 fn parts(total: usize, fraction: f64, what: &str, least: usize) -> Result<Split> {
     if !(0.0..1.0).contains(&fraction) {
@@ -46,7 +68,7 @@ fn parts(total: usize, fraction: f64, what: &str, least: usize) -> Result<Split>
     };
     if fraction > 0.0 && total - kept < least {
         return Err(Error::data(format!(
-            "--val {fraction}: the last part of {total} {what} has {}, expected at least {least}; raise --val, or give --val 0 \
+            "--val {fraction}: {} of {total} {what} are held out, expected at least {least}; raise --val, or give --val 0 \
              for no validation",
             total - kept
         )));
@@ -106,6 +128,25 @@ mod tests {
         assert_eq!((s.train, s.validation), (0..9, 9..10));
         let e = split_lines(1, 0.5).unwrap_err();
         assert!(e.message.contains("0 of 1 lines are left"), "{e}");
+    }
+
+    #[test]
+    fn examples_are_drawn_by_the_seed_from_the_whole_file() {
+        let (train, held_out) = split_drawn(1000, 0.1, 7).unwrap();
+        assert_eq!((train.len(), held_out.len()), (900, 100));
+        let mut all = [train.clone(), held_out.clone()].concat();
+        all.sort_unstable();
+        assert_eq!(all, (0..1000).collect::<Vec<_>>());
+        assert!(train.is_sorted() && held_out.is_sorted());
+        // From every part of a sorted file: 100 of 10 tens expected, 3.3 standard deviations to either side.
+        for tenth in 0..10 {
+            let of = held_out.iter().filter(|n| **n / 100 == tenth).count();
+            assert!((1..=20).contains(&of), "{of} of tenth {tenth}");
+        }
+        assert_eq!(split_drawn(1000, 0.1, 7).unwrap().1, held_out);
+        assert_ne!(split_drawn(1000, 0.1, 8).unwrap().1, held_out);
+        assert_eq!(split_drawn(3, 0.0, 7).unwrap(), (vec![0, 1, 2], vec![]));
+        assert_eq!(split_drawn(1, 0.5, 7).unwrap_err().kind, Kind::Data);
     }
 
     proptest! {

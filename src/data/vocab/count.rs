@@ -18,6 +18,9 @@ pub struct Recipe {
     pub max_size: Option<usize>,
     /// Every line is a sequence of its own.
     pub lines: bool,
+    /// An id for unknown characters or words, even where the text has none that fold. To bytes and sub-words none is
+    /// unknown.
+    pub unknown: bool,
 }
 
 impl Default for Recipe {
@@ -27,6 +30,7 @@ impl Default for Recipe {
             min_count: 1,
             max_size: None,
             lines: false,
+            unknown: false,
         }
     }
 }
@@ -87,21 +91,12 @@ impl Counter {
     /// # Errors
     /// `Kind::Data` when there are fewer than two symbols.
     pub fn finish(self) -> Result<Vocabulary> {
-        let Recipe {
-            kind,
-            min_count,
-            max_size,
-            lines,
-        } = self.recipe;
+        let recipe = &self.recipe;
         match self.counts {
-            Counts::Symbols(counts) => counts
-                .finish(kind, min_count, max_size, lines)
-                .map(Vocabulary::of_symbols),
-            Counts::Words { counts, .. } => counts
-                .finish(min_count, max_size, lines)
-                .map(Vocabulary::of_words),
+            Counts::Symbols(counts) => counts.finish(recipe).map(Vocabulary::of_symbols),
+            Counts::Words { counts, .. } => counts.finish(recipe).map(Vocabulary::of_words),
             Counts::Pieces(counts) => counts
-                .finish(min_count, max_size, lines)
+                .finish(recipe.min_count, recipe.max_size, recipe.lines)
                 .map(Vocabulary::of_pieces),
         }
     }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::cmp::Reverse;
 
+use super::count::Recipe;
 use super::words::Words;
 use crate::error::{Error, Result};
 
@@ -160,9 +161,15 @@ impl WordCounts {
         }
     }
 
-    /// The words that occur `min_count` times; of these the most frequent, so that there are at most `most` with the
+    /// The words that occur often enough; of these the most frequent, so that there are at most as many as allowed with the
     /// program's own. By falling frequency, equal ones by their bytes.
-    pub fn finish(self, min_count: u64, most: Option<usize>, lines: bool) -> Result<WordList> {
+    pub fn finish(self, recipe: &Recipe) -> Result<WordList> {
+        let Recipe {
+            min_count,
+            max_size: most,
+            lines,
+            ..
+        } = *recipe;
         if self.full {
             return Err(Error::data(
                 "vocabulary: the text has more than 4294967294 different words",
@@ -179,7 +186,7 @@ impl WordCounts {
         let mut kept: Vec<u32> = (0..self.words.len() as u32)
             .filter(|n| self.counts[*n as usize] >= min_count && unknown != Some(*n))
             .collect();
-        let mut unknown = unknown.is_some() || kept.len() < self.words.len();
+        let mut unknown = recipe.unknown || unknown.is_some() || kept.len() < self.words.len();
         let by_frequency = |n: &u32| (Reverse(self.counts[*n as usize]), self.words.get(*n));
         kept.sort_unstable_by(|a, b| by_frequency(a).cmp(&by_frequency(b)));
         let limit = most.map_or(usize::MAX, |most| most.saturating_sub(marks.len()));

@@ -31,7 +31,7 @@ pub use self::encode::{Encoded, Encoder};
 use self::list::WordList;
 pub use self::losses::DecodingLosses;
 use self::pieces::Pieces;
-pub(super) use self::scan::NOT_UTF8;
+pub(super) use self::scan::{NOT_UTF8, Utf8};
 use self::stored::StoredVocabulary;
 use self::symbols::Symbols;
 use crate::error::Result;

@@ -261,7 +261,7 @@ const CLASSES: [ByteClass; 256] = {
 
 /// Bytes to text, where a character may be cut between two pieces.
 #[derive(Default)]
-struct Utf8 {
+pub(in crate::data) struct Utf8 {
     /// The bytes of a character that goes on.
     carry: Vec<u8>,
     /// Bytes of this file that were whole characters.
@@ -274,7 +274,15 @@ struct Utf8 {
 pub(in crate::data) const NOT_UTF8: &str = "not UTF-8: ";
 
 impl Utf8 {
-    fn feed(&mut self, mut bytes: &[u8], mut take: impl FnMut(&str) -> Result<()>) -> Result<()> {
+    /// Goes on with `bytes`: `take` is given what are whole characters.
+    ///
+    /// # Errors
+    /// `Kind::Data` for what is not UTF-8; what `take` returns.
+    pub fn feed(
+        &mut self,
+        mut bytes: &[u8],
+        mut take: impl FnMut(&str) -> Result<()>,
+    ) -> Result<()> {
         while !self.carry.is_empty() {
             let Some((byte, rest)) = bytes.split_first() else {
                 return Ok(());
@@ -312,7 +320,10 @@ impl Utf8 {
     }
 
     /// The end of a file; the next one is counted anew.
-    fn end(&mut self) -> Result<()> {
+    ///
+    /// # Errors
+    /// `Kind::Data` when it ends within a character.
+    pub fn end(&mut self) -> Result<()> {
         if let Some(byte) = self.carry.first() {
             let e = self.bad(*byte);
             let text = format!("{}, where the text ends within a character", e.message);

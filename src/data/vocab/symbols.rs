@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::VocabKind;
+use super::{Recipe, VocabKind};
 use crate::error::{Error, Result};
 
 /// In `direct`: no such symbol.
@@ -121,21 +121,22 @@ impl SymbolCounts {
         }
     }
 
-    /// The symbols that occur `min_count` times; of these the most frequent, so that there are at most `most` with the
+    /// The symbols that occur often enough; of these the most frequent, so that there are at most as many as allowed with the
     /// unknown one and those of lines.
-    pub fn finish(
-        self,
-        kind: VocabKind,
-        min_count: u64,
-        most: Option<usize>,
-        lines: bool,
-    ) -> Result<Symbols> {
+    pub fn finish(self, recipe: &Recipe) -> Result<Symbols> {
+        let Recipe {
+            kind,
+            min_count,
+            max_size: most,
+            lines,
+            ..
+        } = *recipe;
         let occurring = (0..256)
             .map(|s| (s, self.direct[s as usize]))
             .chain(self.others)
             .filter(|(_, n)| *n > 0);
         let (mut kept, folded): (Vec<_>, Vec<_>) = occurring.partition(|(_, n)| *n >= min_count);
-        let mut unknown = !folded.is_empty();
+        let mut unknown = !folded.is_empty() || (recipe.unknown && kind == VocabKind::Char);
         let limit = most.map_or(usize::MAX, |most| {
             most.saturating_sub(2 * usize::from(lines))
         });

@@ -341,6 +341,7 @@ fn bytes_are_all_256_unless_some_are_folded() {
             min_count,
             max_size,
             lines,
+            ..Recipe::default()
         }
         .build(b"aab\n")
         .unwrap()
@@ -465,6 +466,7 @@ mod pieces {
             max_size: Some(most),
             lines,
             min_count: 2,
+            ..Recipe::default()
         };
         recipe.build(TEXT.repeat(3).as_bytes()).unwrap()
     }
@@ -531,6 +533,7 @@ mod pieces {
             max_size: Some(most),
             lines,
             min_count: 1,
+            ..Recipe::default()
         };
         let e = recipe(258, true).build(b"a b").unwrap_err();
         assert!(

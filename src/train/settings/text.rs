@@ -17,6 +17,7 @@ impl Settings {
             min_count: self.min_count,
             max_size: Some(most).filter(|most| *most > 0),
             lines: self.lines,
+            unknown: false,
         }
     }
 

@@ -105,6 +105,7 @@ fn bytes(prefix: bool) -> String {
         max_size: Some(300),
         min_count: 2,
         lines: false,
+        ..Recipe::default()
     };
     let trained = recipe.build(text().as_bytes()).unwrap();
     let stored = serde_json::to_value(&trained).unwrap();

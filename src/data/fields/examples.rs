@@ -1,0 +1,411 @@
+//! Examples as files have them: before any symbol or label has a number.
+
+use super::declare::{self, Field, FieldKind};
+use crate::error::{Error, Result};
+
+/// Examples as files have them, field by field; [`super::read`] makes them.
+#[derive(Clone, Debug)]
+pub struct Examples {
+    fields: Vec<Field>,
+    /// One a field; none for one that nothing was read for.
+    contents: Vec<Option<RawContent>>,
+    len: usize,
+}
+
+/// What was read for a field.
+#[derive(Clone, Debug)]
+pub(super) enum RawContent {
+    Text(TextColumn),
+    Vectors(VectorColumn),
+}
+
+/// Texts or labels: a list of items a sequence.
+#[derive(Clone, Debug, Default)]
+pub(super) struct TextColumn {
+    text: String,
+    /// Where each item ends in `text`.
+    items: Vec<usize>,
+    /// The line of each item; 0 where there are no lines.
+    lines: Vec<u32>,
+    /// Where each sequence ends in `items`.
+    rows: Vec<usize>,
+    files: FileRows,
+}
+
+/// Vectors `[N, width]`.
+#[derive(Clone, Debug, Default)]
+pub(super) struct VectorColumn {
+    pub values: Vec<f32>,
+    pub width: usize,
+    /// The line of each; 0 where there are no lines.
+    pub lines: Vec<u32>,
+    files: FileRows,
+}
+
+/// The files that rows come from: for each its first row and its name.
+#[derive(Clone, Debug, Default)]
+struct FileRows(Vec<(usize, String)>);
+
+impl FileRows {
+    /// Where a row stands: its file, and its line where that is not 0, or its number in the file.
+    fn place(&self, row: usize, line: u32) -> String {
+        let after = self.0.partition_point(|(first, _)| *first <= row);
+        let (first, name) = after
+            .checked_sub(1)
+            .map_or((0, ""), |n| (self.0[n].0, &self.0[n].1));
+        if line > 0 {
+            format!("{name}: line {line}")
+        } else {
+            format!("{name}: row {}", row - first)
+        }
+    }
+
+    /// Goes on with the files of rows that come after `rows` others.
+    fn append(&mut self, more: FileRows, rows: usize) {
+        let moved = more.0.into_iter();
+        self.0
+            .extend(moved.map(|(first, name)| (first + rows, name)));
+    }
+
+    fn all(&self) -> String {
+        let names: Vec<&str> = self.0.iter().map(|(_, name)| name.as_str()).collect();
+        names.join(" + ")
+    }
+}
+
+impl TextColumn {
+    /// Nothing yet, of the file `name`.
+    pub fn new(name: &str) -> Self {
+        TextColumn {
+            files: FileRows(vec![(0, name.to_string())]),
+            ..TextColumn::default()
+        }
+    }
+
+    /// Adds an item to the sequence that is open.
+    pub fn push(&mut self, item: &str, line: u32) {
+        self.text.push_str(item);
+        self.items.push(self.text.len());
+        self.lines.push(line);
+    }
+
+    /// Ends the sequence that is open.
+    pub fn end_row(&mut self) {
+        self.rows.push(self.items.len());
+    }
+
+    /// Sequences.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Where each sequence ends in the items.
+    pub fn ends(&self) -> &[usize] {
+        &self.rows
+    }
+
+    /// The numbers of a sequence's items.
+    pub fn row(&self, row: usize) -> std::ops::Range<usize> {
+        let start = row.checked_sub(1).map_or(0, |before| self.rows[before]);
+        start..self.rows[row]
+    }
+
+    /// An item by its number.
+    pub fn item(&self, item: usize) -> &str {
+        let start = item.checked_sub(1).map_or(0, |before| self.items[before]);
+        &self.text[start..self.items[item]]
+    }
+
+    /// The items of a sequence.
+    pub fn items(&self, row: usize) -> impl ExactSizeIterator<Item = &str> {
+        self.row(row).map(|item| self.item(item))
+    }
+
+    /// All items in order.
+    pub fn all(&self) -> impl ExactSizeIterator<Item = &str> {
+        (0..self.items.len()).map(|item| self.item(item))
+    }
+
+    /// Where an item of a sequence stands: file and line.
+    pub fn place(&self, row: usize, item: usize) -> String {
+        self.files
+            .place(row, self.lines.get(item).copied().unwrap_or_default())
+    }
+
+    /// Where a sequence stands.
+    pub fn row_place(&self, row: usize) -> String {
+        self.place(row, self.row(row).start)
+    }
+
+    /// The sequence that an item is of.
+    pub fn row_of(&self, item: usize) -> usize {
+        self.rows.partition_point(|end| *end <= item)
+    }
+
+    fn append(&mut self, more: TextColumn) {
+        let (text, items, rows) = (self.text.len(), self.items.len(), self.rows.len());
+        self.text.push_str(&more.text);
+        self.items.extend(more.items.iter().map(|end| end + text));
+        self.lines.extend(more.lines);
+        self.rows.extend(more.rows.iter().map(|end| end + items));
+        self.files.append(more.files, rows);
+    }
+}
+
+impl VectorColumn {
+    /// Nothing yet, of the file `name`.
+    pub fn new(name: &str) -> Self {
+        VectorColumn {
+            files: FileRows(vec![(0, name.to_string())]),
+            ..VectorColumn::default()
+        }
+    }
+
+    /// Vectors.
+    pub fn len(&self) -> usize {
+        self.values.len().checked_div(self.width).unwrap_or(0)
+    }
+
+    /// Where a vector stands.
+    pub fn row_place(&self, row: usize) -> String {
+        self.files
+            .place(row, self.lines.get(row).copied().unwrap_or_default())
+    }
+}
+
+impl RawContent {
+    /// Sequences.
+    pub fn len(&self) -> usize {
+        match self {
+            RawContent::Text(column) => column.len(),
+            RawContent::Vectors(column) => column.len(),
+        }
+    }
+
+    /// Where a sequence stands.
+    pub fn row_place(&self, row: usize) -> String {
+        match self {
+            RawContent::Text(column) => column.row_place(row),
+            RawContent::Vectors(column) => column.row_place(row),
+        }
+    }
+
+    /// The files it comes from.
+    fn files(&self) -> String {
+        match self {
+            RawContent::Text(column) => column.files.all(),
+            RawContent::Vectors(column) => column.files.all(),
+        }
+    }
+
+    /// Goes on with what the next file has for the same field.
+    ///
+    /// # Errors
+    /// `Kind::Data` for vectors of another width.
+    pub fn append(&mut self, field: &str, more: RawContent) -> Result<()> {
+        match (self, more) {
+            (RawContent::Text(column), RawContent::Text(more)) => column.append(more),
+            (RawContent::Vectors(column), RawContent::Vectors(more)) => {
+                if column.width != more.width {
+                    return Err(Error::data(format!(
+                        "field {field}: expected vectors of {} numbers as in {}, found {} in {}",
+                        column.width,
+                        column.files.all(),
+                        more.width,
+                        more.files.all()
+                    )));
+                }
+                let rows = column.len();
+                column.values.extend(more.values);
+                column.lines.extend(more.lines);
+                column.files.append(more.files, rows);
+            }
+            _ => {
+                let fault = format!("field {field}: texts and vectors were read for it");
+                return Err(Error::internal(fault));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Examples {
+    /// What was read for each of the fields, in their order.
+    ///
+    /// # Errors
+    /// `Kind::Data` when fields have unequal numbers of sequences, naming both and the first that stands alone; when there
+    /// are none; when labels are not as many as their words, naming both; for an empty sequence, word or label.
+    pub(super) fn new(fields: &[Field], contents: Vec<Option<RawContent>>) -> Result<Self> {
+        let mut read = fields
+            .iter()
+            .zip(&contents)
+            .filter_map(|(field, content)| Some((field, content.as_ref()?)));
+        let (first, content) = read
+            .next()
+            .ok_or_else(|| Error::internal("examples of no field"))?;
+        let len = content.len();
+        for (field, other) in read {
+            equal_numbers((first, content), (field, other))?;
+        }
+        if len == 0 {
+            return Err(Error::data(format!(
+                "{}: expected examples, found none",
+                content.files()
+            )));
+        }
+        if u32::try_from(len).is_err() {
+            return Err(Error::data(format!(
+                "{}: expected fewer than 2^32 examples, found {len}",
+                content.files()
+            )));
+        }
+        let examples = Examples {
+            fields: fields.to_vec(),
+            contents,
+            len,
+        };
+        examples.check_empty()?;
+        examples.check_labels()?;
+        Ok(examples)
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Never: files without examples are refused.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The declared fields.
+    pub fn fields(&self) -> &[Field] {
+        &self.fields
+    }
+
+    /// Whether anything was read for a field. Of one within another nothing is: the other one counts.
+    pub fn has(&self, name: &str) -> bool {
+        self.content(name).is_some()
+    }
+
+    /// The words or labels of example `n` for a field as the file has them; a text or a label that is one item a sequence
+    /// comes as one. None for vectors, a field that was not read, and beyond the last example.
+    pub fn items(&self, name: &str, n: usize) -> Option<Vec<&str>> {
+        match self.content(name)? {
+            RawContent::Text(column) if n < self.len => Some(column.items(n).collect()),
+            _ => None,
+        }
+    }
+
+    /// Where example `n` stands, as messages name it: file and line of its first field.
+    pub fn place(&self, n: usize) -> String {
+        let content = self.contents.iter().flatten().next();
+        content
+            .filter(|_| n < self.len)
+            .map_or(String::new(), |content| content.row_place(n))
+    }
+
+    /// What was read for a field.
+    pub(super) fn content(&self, name: &str) -> Option<&RawContent> {
+        let place = self.fields.iter().position(|field| field.name == name)?;
+        let field = &self.fields[place];
+        match &field.kind {
+            FieldKind::TokensWithin(of) => self.content(of),
+            _ => self.contents[place].as_ref(),
+        }
+    }
+
+    /// The texts or labels that were read for a field.
+    pub(super) fn text(&self, name: &str) -> Option<&TextColumn> {
+        match self.content(name)? {
+            RawContent::Text(column) => Some(column),
+            RawContent::Vectors(_) => None,
+        }
+    }
+
+    fn check_empty(&self) -> Result<()> {
+        for field in &self.fields {
+            let Some(column) = self.text(&field.name) else {
+                continue;
+            };
+            let words = declare::is_of_words(&self.fields, &field.name);
+            let what = match field.kind {
+                FieldKind::Class => "a label",
+                FieldKind::ClassesAlong(_) => "a label for every word",
+                _ if words => "words",
+                _ => "a text",
+            };
+            let empty = |item: &str| item.chars().all(is_space);
+            let found = (0..column.len()).find_map(|row| {
+                let items = column.row(row);
+                let at = items.clone().find(|item| empty(column.item(*item)));
+                at.or(Some(items.start).filter(|_| items.is_empty()))
+                    .map(|item| (row, item))
+            });
+            if let Some((row, item)) = found {
+                return Err(Error::data(format!(
+                    "{}: field {}: expected {what}, found nothing",
+                    column.place(row, item),
+                    field.name
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_labels(&self) -> Result<()> {
+        for field in &self.fields {
+            let FieldKind::ClassesAlong(of) = &field.kind else {
+                continue;
+            };
+            let (Some(labels), Some(words)) = (self.text(&field.name), self.text(of)) else {
+                continue;
+            };
+            let odd = (0..self.len).find(|row| labels.row(*row).len() != words.row(*row).len());
+            if let Some(row) = odd {
+                let (of_words, of_labels) = (words.row_place(row), labels.row_place(row));
+                let elsewhere = if of_words == of_labels {
+                    String::new()
+                } else {
+                    format!(" ({of_labels})")
+                };
+                return Err(Error::data(format!(
+                    "{of_words}: {of} has {} words, {} {} labels{elsewhere}; expected one for every word",
+                    words.row(row).len(),
+                    field.name,
+                    labels.row(row).len(),
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// White space as words are cut at it: what Unicode calls so, and the four separators of ASCII.
+pub(super) fn is_space(c: char) -> bool {
+    c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c)
+}
+
+/// Refuses two fields with unequal numbers of sequences.
+fn equal_numbers(
+    (first, one): (&Field, &RawContent),
+    (second, other): (&Field, &RawContent),
+) -> Result<()> {
+    let (n, m) = (one.len(), other.len());
+    if n == m {
+        return Ok(());
+    }
+    let odd = if n > m {
+        one.row_place(m)
+    } else {
+        other.row_place(n)
+    };
+    Err(Error::data(format!(
+        "expected as many sequences of {} as of {}, found {n} in {} and {m} in {}; the first that stands alone is {odd}",
+        first.name,
+        second.name,
+        one.files(),
+        other.files()
+    )))
+}

@@ -1,0 +1,128 @@
+//! How a file of examples is written, by its name's ending.
+
+use std::path::Path;
+
+use crate::error::{Error, Result, nearest};
+
+/// How a file of examples is written. Each may also be compressed with gzip or zstd.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileFormat {
+    /// Columns with tabs between them, a row a line, nothing quoted.
+    Tsv,
+    /// Columns with commas between them, quoted as in RFC 4180, under a header.
+    Csv,
+    /// A JSON object a line, its members named as the fields.
+    Jsonl,
+    /// A word a line with its labels in columns, tabs or spaces between them; an empty line after every sequence.
+    Conll,
+    /// CoNLL-U: words in column 2, universal parts of speech in column 4.
+    Conllu,
+    /// A label a line, written `__label__x`, before its text.
+    FastText,
+    /// A sequence a line.
+    Text,
+    /// Arrays `[N, ..]`, a row a sequence.
+    Safetensors,
+}
+
+const NAMES: [(&str, FileFormat); 8] = [
+    ("tsv", FileFormat::Tsv),
+    ("csv", FileFormat::Csv),
+    ("jsonl", FileFormat::Jsonl),
+    ("conll", FileFormat::Conll),
+    ("conllu", FileFormat::Conllu),
+    ("fasttext", FileFormat::FastText),
+    ("text", FileFormat::Text),
+    ("safetensors", FileFormat::Safetensors),
+];
+
+impl FileFormat {
+    /// The names that [`parse`](Self::parse) takes.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        NAMES.iter().map(|(name, _)| *name)
+    }
+
+    /// The format of a name as a user gives it.
+    ///
+    /// # Errors
+    /// `Kind::Usage` for a name that there is not.
+    pub fn parse(name: &str) -> Result<Self> {
+        let found = NAMES.iter().find(|(known, _)| *known == name);
+        found.map(|(_, format)| *format).ok_or_else(|| {
+            let hint =
+                nearest(name, Self::names()).map_or(String::new(), |n| format!(" (is it {n}?)"));
+            let names: Vec<&str> = Self::names().collect();
+            Error::usage(format!(
+                "--format: expected one of {}, found {name:?}{hint}",
+                names.join(", ")
+            ))
+        })
+    }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        let found = NAMES.iter().find(|(_, format)| *format == self);
+        found.map_or("text", |(name, _)| name)
+    }
+
+    /// What the ending of a file's name says, below that of its compression: none for an ending that says nothing.
+    ///
+    /// # Errors
+    /// `Kind::Data` for endings of formats that are not read.
+    pub(super) fn of(path: &Path) -> Result<Option<Self>> {
+        let ending = |path: &Path| {
+            let ending = path.extension().unwrap_or_default();
+            ending.to_string_lossy().to_ascii_lowercase()
+        };
+        let inner = match ending(path).as_str() {
+            "gz" | "zst" => path.with_extension(""),
+            _ => path.to_path_buf(),
+        };
+        Ok(Some(match ending(&inner).as_str() {
+            "tsv" | "tab" => FileFormat::Tsv,
+            "csv" => FileFormat::Csv,
+            "jsonl" | "ndjson" => FileFormat::Jsonl,
+            "conll" => FileFormat::Conll,
+            "conllu" => FileFormat::Conllu,
+            "txt" | "text" => FileFormat::Text,
+            "safetensors" => FileFormat::Safetensors,
+            not_read @ ("json" | "npy" | "npz" | "h5" | "hdf5" | "parquet" | "xlsx") => {
+                let names: Vec<&str> = Self::names().collect();
+                return Err(Error::data(format!(
+                    "{}: expected a file of examples ({}), found .{not_read}; --format says what it is where its name \
+                     says something else",
+                    path.display(),
+                    names.join(", ")
+                )));
+            }
+            _ => return Ok(None),
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Kind;
+
+    #[test]
+    fn endings_say_what_a_file_is() {
+        let of = |name: &str| FileFormat::of(Path::new(name)).unwrap();
+        assert_eq!(of("a/names.train.tsv"), Some(FileFormat::Tsv));
+        assert_eq!(of("a.CSV.gz"), Some(FileFormat::Csv));
+        assert_eq!(of("a.conllu.zst"), Some(FileFormat::Conllu));
+        assert_eq!(of("train.de"), None);
+        assert_eq!(of("a.gz"), None);
+        for (name, format) in NAMES {
+            assert_eq!(FileFormat::parse(name), Ok(format));
+            assert_eq!(format.name(), name);
+        }
+        let e = FileFormat::of(Path::new("x.npz")).unwrap_err();
+        assert!(e.kind == Kind::Data && e.message.contains(".npz"), "{e}");
+        let e = FileFormat::parse("jsnl").unwrap_err();
+        assert!(
+            e.kind == Kind::Usage && e.message.contains("is it jsonl?"),
+            "{e}"
+        );
+    }
+}

@@ -1,0 +1,70 @@
+//! Labelled sequences: from a model's declarations and files to encoded fields, by the number of an example.
+//!
+//! ```
+//! use std::path::Path;
+//! use wgrnn::data::fields::{Field, FieldCodes, FieldFile, FieldKind, FieldRows, ReadRules, VocabularyRules, read};
+//!
+//! # fn main() -> wgrnn::Result<()> {
+//! let fields = [Field::new("text", FieldKind::Tokens), Field::new("label", FieldKind::Class)];
+//! let folder = std::env::temp_dir();
+//! # let scratch = tempfile::tempdir().unwrap();
+//! # let path = scratch.path().join("films.tsv");
+//! # std::fs::write(&path, "label\ttext\ngood\ta fine film\nbad\ta dull film\ngood\tfine\n").unwrap();
+//! // A row is `label TAB text`; path is films.tsv.
+//! let file = FieldFile { field: None, path };
+//! let examples = read(&fields, &[file], &ReadRules::default(), &folder, &mut std::io::stdin())?;
+//!
+//! let (codes, remarks) = FieldCodes::build(&examples, &VocabularyRules::default())?;
+//! assert_eq!(remarks.len(), 1); // a class with one example
+//! let records = codes.encode(&examples, &folder)?;
+//! let Some(FieldRows::Class(labels)) = records.rows("label") else { panic!() };
+//! let Some(FieldRows::Tokens(texts)) = records.rows("text") else { panic!() };
+//! let mut ids = vec![0; texts.length(1)];
+//! texts.read(1, &mut ids)?;
+//! assert_eq!(codes.vocabulary("text").unwrap().decode(&ids), b"a dull film");
+//! assert_eq!(codes.classes("label").unwrap().name(labels[1]), Some("bad"));
+//!
+//! // A run keeps the codes, and reads later files with them.
+//! let kept = serde_json::to_string(&codes).unwrap();
+//! assert_eq!(serde_json::from_str::<FieldCodes>(&kept).unwrap(), codes);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Columns
+//!
+//! A `.tsv` file has a header when the cells of its first line are the fields' names and nothing else. Without one, its columns
+//! are classes first, then the other fields, each in the order of its declaration: `label TAB text`, `source TAB target`; one
+//! vector takes all columns that are over. A `.csv` file has a header unless it is said that it has none. What is neither is
+//! refused, and so is a table without a header whose label has more different values than its text. Columns that are chosen
+//! ([`ColumnChoice`]) leave the others out.
+
+mod arrays;
+mod codes;
+mod columns;
+mod conll;
+mod declare;
+mod examples;
+mod file_format;
+mod json_lines;
+mod names;
+mod plain;
+mod read;
+mod records;
+mod sequences;
+mod table;
+mod tabular;
+#[cfg(test)]
+mod tests;
+mod weights;
+mod writer;
+
+pub use codes::{FieldCode, FieldCodes, VocabularyRule, VocabularyRules};
+pub use columns::ColumnChoice;
+pub use declare::{Field, FieldKind};
+pub use examples::Examples;
+pub use file_format::FileFormat;
+pub use names::ClassNames;
+pub use read::{FieldFile, ReadRules, read};
+pub use records::{ClassRows, FieldRows, Records, VectorRows, WordLines};
+pub use weights::ClassWeights;
