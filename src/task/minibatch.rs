@@ -84,6 +84,7 @@ pub struct Minibatch {
     starts: Vec<Vec<u32>>,
     scale: f64,
     places: Vec<Vec<(usize, usize)>>,
+    targets: Vec<Vec<u32>>,
 }
 
 /// The rows of an axis.
@@ -117,6 +118,7 @@ impl Minibatch {
             starts: layouts.iter().map(|l| l.starts.clone()).collect(),
             scale: 1.0,
             places: Vec::new(),
+            targets: Vec::new(),
         };
         let by_example = by_example(plan, &layouts, examples);
         let source = Source {
@@ -133,7 +135,9 @@ impl Minibatch {
                 minibatch.numbers.push((*slot, numbers));
             } else if let Some(mut words) = source.words(*recipe) {
                 if let Recipe::Targets { field, .. } = recipe {
-                    minibatch.places.push(source.places(*field));
+                    let places = source.places(*field);
+                    minibatch.targets.push(words[..places.len()].to_vec());
+                    minibatch.places.push(places);
                 }
                 words.resize(len, 0);
                 minibatch.words.push((*slot, words));
@@ -156,6 +160,11 @@ impl Minibatch {
     /// For every row of a loss: the example, and the step within it.
     pub fn places(&self, loss: usize) -> &[(usize, usize)] {
         &self.places[loss]
+    }
+
+    /// For every row of a loss: what is to be predicted.
+    pub fn targets(&self, loss: usize) -> &[u32] {
+        &self.targets[loss]
     }
 
     /// How many predictions there are, of all losses.

@@ -2,12 +2,16 @@
 
 use std::sync::Arc;
 
+use super::examples::ExampleSet;
 use super::optimizer;
-use super::settings::{self, Settings, SoftmaxName, SparseName, TeacherForcingName, pairs};
+use super::settings::{self, BestBy, Settings, SoftmaxName, SparseName, TeacherForcingName, pairs};
 use crate::cell::{Cell, Noise};
+use crate::data::fields::{ClassWeights, FieldCodes};
 use crate::error::{Error, Result, nearest};
 use crate::model::Connections;
+use crate::model::text::{Loss, Model, Target};
 use crate::model::{Drops, Init, Penalties, Softmax, Spec, Unroll, Update};
+use crate::task::LossWeight;
 
 /// The model that checked settings ask for, over a vocabulary of `vocab` symbols. One cell serves every layer, else there
 /// is one for each. Only how many rows are packed is added where the data are known.
@@ -109,6 +113,55 @@ fn minibatches(settings: &Settings) -> usize {
     } else {
         settings.accumulate
     }
+}
+
+/// How the losses of `model` count: by their shares, and where one is of classes, by these's weights among `train`.
+///
+/// # Errors
+/// Usage for weights that are written otherwise, or of a model without classes; Data for a name that is no class.
+pub fn loss_weights(
+    settings: &Settings,
+    train: &ExampleSet,
+    codes: &FieldCodes,
+) -> Result<Vec<LossWeight>> {
+    let model = train.model();
+    let text = settings.class_weights.as_deref().unwrap_or("none");
+    let asked = ClassWeights::parse(text)?;
+    let mut met = asked == ClassWeights::None;
+    let mut weights = Vec::new();
+    for loss in model.losses() {
+        let field = &model.fields()[loss.target.field()].name;
+        let counts = train.class_counts(codes, field);
+        let classes = match (codes.classes(field), counts) {
+            (Some(names), Some(counts)) if asked != ClassWeights::None => {
+                met = true;
+                asked.weights(names, &counts)?
+            }
+            _ => Vec::new(),
+        };
+        let share = loss.weight;
+        weights.push(LossWeight { share, classes });
+    }
+    if met {
+        Ok(weights)
+    } else {
+        let name = &model.name;
+        Err(Error::usage(format!(
+            "--class-weights: expected none, as model {name} predicts no class, got {text}"
+        )))
+    }
+}
+
+/// By what models are compared: as the settings say, else classes by their accuracy, anything else by its loss.
+pub fn best_by(settings: &Settings, model: &Model) -> BestBy {
+    settings.best_by.unwrap_or_else(|| {
+        let class = |loss: &Loss| matches!(loss.target, Target::Class(_));
+        if model.losses().iter().any(class) {
+            BestBy::Accuracy
+        } else {
+            BestBy::Loss
+        }
+    })
 }
 
 /// How the model is updated.

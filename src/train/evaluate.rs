@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::feed::Batch;
+use super::examples::Metric;
+use super::feed::TextBatch;
 use crate::data::{BatchSize, Dataset, LineBatches, Lines, PackedSequences, Segments, StateCarry};
 use crate::error::{Error, Result};
 use crate::exec::{Device, Engine};
@@ -28,6 +29,9 @@ pub struct Evaluation {
     pub count: usize,
     /// Where they were looked at: the predictions of symbols that are unknown, and the others.
     pub unknown: Option<Unknown>,
+    /// Of a model of fields: by what models are compared.
+    #[serde(skip)]
+    pub metric: Option<Metric>,
 }
 
 /// How much of a text is unknown to a vocabulary that has a symbol for that.
@@ -189,10 +193,10 @@ async fn evaluate(
 ) -> Result<Sum> {
     // The sum is taken in f64, in the order of the minibatches.
     let (mut loss, mut count, mut met) = (0.0, 0, 0);
-    let batches: Box<dyn Iterator<Item = Result<Batch>> + Send> = match text {
+    let batches: Box<dyn Iterator<Item = Result<TextBatch>> + Send> = match text {
         Text::Segments { segments, dims } => {
             let batches = segments.batches(dims.steps, dims.batch)?;
-            Box::new(batches.map(|b| b.map(Batch::from)))
+            Box::new(batches.map(|b| b.map(TextBatch::from)))
         }
         Text::Lines {
             lines,
@@ -200,7 +204,7 @@ async fn evaluate(
             packing,
         } => Box::new(batches.iter().map(|batch| {
             let packed = PackedSequences::new(lines, batch)?;
-            Ok(Batch::packed(packed, packing))
+            Ok(TextBatch::packed(packed, packing))
         })),
     };
     for batch in batches {
@@ -241,6 +245,12 @@ impl Evaluation {
             perplexity: nats.exp(),
             count,
             unknown: None,
+            metric: None,
         }
+    }
+
+    /// A number that is lower for a better model: the loss, where nothing else is asked for.
+    pub fn score(&self) -> f64 {
+        self.metric.map_or(self.nats, Metric::score)
     }
 }

@@ -3,17 +3,21 @@
 use std::sync::Arc;
 
 use super::evaluate::Evaluator;
-use super::feed::{Batch, Feed, PackedLines, SequenceFeed};
+use super::examples::{ExampleSet, FieldEvaluator};
+use super::feed::{Batch, Feed, PackedExamples, PackedLines, SequenceFeed, TextBatch, joined};
 use super::generator::Generator;
 use super::settings::{Length, Reduce, Settings};
 use super::state::{Counters, State};
 use super::teacher_forcing::TeacherForcing;
+use super::validation::Validation;
+use crate::data::fields::FieldCodes;
 use crate::data::{Dataset, StateCarry, Streams};
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::model::text::{Loss, Model};
 use crate::model::{Dims, Mode, Spec, initialize};
 use crate::op::{Hyper, Plan, Rule};
 use crate::rng::{self, Purpose};
-use crate::task::Inputs;
+use crate::task::{Inputs, LossWeight, Weighting};
 
 /// Rows of an evaluation, where the text has that many segments.
 const EVALUATION_ROWS: usize = 32;
@@ -31,6 +35,17 @@ pub(super) struct Now {
     pub update: u64,
     /// The learning rate.
     pub lr: f64,
+}
+
+/// Encoded examples of a model's fields.
+#[derive(Clone, Debug)]
+pub struct FieldData {
+    /// What the fields are as numbers.
+    pub codes: FieldCodes,
+    /// What is trained on.
+    pub train: ExampleSet,
+    /// What is held out.
+    pub validation: Option<ExampleSet>,
 }
 
 /// What is to be trained: plans and data, nothing on a device yet.
@@ -53,8 +68,9 @@ pub struct Job {
     pub before: u32,
     /// Of lines: the symbols that start and end one.
     pub(super) marks: Option<(u32, u32)>,
-    pub(super) evaluator: Option<Evaluator>,
-    pub(super) generator: Arc<Plan>,
+    pub(super) validation: Option<Validation>,
+    /// The plan that samples are drawn with, of a model that makes text.
+    pub(super) generator: Option<Arc<Plan>>,
     pub(super) teacher_forcing: Option<TeacherForcing>,
     /// With scheduled sampling: the plan that makes inputs.
     pub(super) mixer: Option<Arc<Plan>>,
@@ -112,7 +128,8 @@ impl Job {
         let evaluator = if validation.is_empty() {
             None
         } else {
-            Some(Evaluator::new(&spec, validation.clone(), EVALUATION_ROWS)?)
+            let evaluator = Evaluator::new(&spec, validation.clone(), EVALUATION_ROWS)?;
+            Some(Validation::Text(Box::new(evaluator)))
         };
         let generator = Arc::new(Generator::plan(&spec, 1)?);
         let mixer = match teacher_forcing {
@@ -124,14 +141,11 @@ impl Job {
             Feed::Streams(_) => (dims.steps * dims.batch * settings.accumulate) as f64,
             Feed::Sequences(all) => all.predictions() as f64 / per_epoch as f64,
         };
-        let balanced =
-            validation.predictions() as f64 / (TRAINING_COST * EVALUATION_SHARE * predictions);
-        // A round number of steps, and at least 500; a long epoch is cut into a few parts only for its own sake.
-        let balanced = ((balanced / 100.0).ceil() as u64 * 100).max(500);
-        settings.eval_every.get_or_insert(match length {
-            Length::Minutes(_) => balanced,
-            _ => balanced.max(per_epoch / 4).min(per_epoch),
-        });
+        settings.eval_every.get_or_insert(eval_every(
+            length,
+            per_epoch,
+            validation.predictions() as f64 / predictions,
+        ));
         Ok(Job {
             rule: update.rule,
             text,
@@ -144,10 +158,83 @@ impl Job {
             feed,
             before: marks.map_or(0, |m| m.0),
             marks,
-            evaluator,
-            generator,
+            validation: evaluator,
+            generator: Some(generator),
             teacher_forcing,
             mixer,
+        })
+    }
+
+    /// Trains the model whose fields `data` has, as `settings` say.
+    ///
+    /// # Errors
+    /// No example to train on; sizes that do not fit together; weights of classes that there are not.
+    pub fn of_fields(
+        mut settings: Settings,
+        spec: Spec,
+        length: Length,
+        data: &FieldData,
+    ) -> Result<Job> {
+        let FieldData {
+            codes,
+            train,
+            validation,
+        } = data;
+        if train.is_empty() {
+            return Err(Error::data("expected an example to train on, found none"));
+        }
+        let model = train.model().clone();
+        let weights = super::build::loss_weights(&settings, train, codes)?;
+        let weighs = |weight: &LossWeight| !weight.classes.is_empty();
+        let spec = Spec {
+            vocab: guesses(&model, codes),
+            weighted: weights.len() > 1 || weights.iter().any(weighs),
+            ..spec
+        };
+        let batching = settings.batching();
+        let together = settings.accumulate;
+        let sizes = train.sizes(codes, joined(train, batching.size, together))?;
+        let update = super::build::update(&settings);
+        let plan = Arc::new(model.plan(&spec, &sizes, Mode::Train(update))?);
+        let examples = PackedExamples {
+            set: train.clone(),
+            plan: plan.clone(),
+            weighting: Weighting::Means(weights),
+        };
+        let feed = SequenceFeed::new(Box::new(examples), batching, together, settings.seed);
+        let mut feed = Feed::Sequences(Box::new(feed));
+        let by = super::build::best_by(&settings, &model);
+        let evaluator = match validation {
+            None => None,
+            Some(set) => {
+                let evaluator = FieldEvaluator::new(&spec, set.clone(), codes)?;
+                Some(Validation::Fields(Box::new(evaluator), by))
+            }
+        };
+        let per_epoch = feed.place(0).steps;
+        let predictions = train.predictions() as f64 / per_epoch as f64;
+        let held_out = validation.as_ref().map_or(0, ExampleSet::predictions);
+        settings.eval_every.get_or_insert(eval_every(
+            length,
+            per_epoch,
+            held_out as f64 / predictions,
+        ));
+        Ok(Job {
+            rule: update.rule,
+            text: train.bytes(),
+            settings,
+            spec,
+            length,
+            plan,
+            per_epoch,
+            predictions,
+            feed,
+            before: 0,
+            marks: None,
+            validation: evaluator,
+            generator: None,
+            teacher_forcing: None,
+            mixer: None,
         })
     }
 
@@ -163,13 +250,14 @@ impl Job {
 
     /// The plan that evaluates, where there is a validation text.
     pub fn evaluation_plan(&self) -> Option<&Plan> {
-        self.evaluator.as_ref().map(|e| e.plan().as_ref())
+        self.validation.as_ref().map(Validation::plan)
     }
 
     /// The plans that samples and, with scheduled sampling, inputs are drawn with, as far as the run draws any.
     pub fn sampling_plans(&self) -> Vec<&Plan> {
-        let generator = (self.settings.sample_every > 0).then_some(&self.generator);
-        let plans = generator.into_iter().chain(&self.mixer);
+        let generator = self.generator.iter();
+        let generator = generator.filter(|_| self.settings.sample_every > 0);
+        let plans = generator.chain(&self.mixer);
         plans.map(|p| p.as_ref()).collect()
     }
 
@@ -213,14 +301,50 @@ impl Job {
         part.clamp(0.0, 1.0)
     }
 
-    /// What a step's run needs of the host: `mixed` are the ids with the inputs that scheduled sampling changed.
+    /// Whether nothing is left to do after `elapsed` seconds: all steps are done, or so many evaluations found no better
+    /// model that `stop-after` ends the run.
+    pub fn over(&self, counters: &Counters, elapsed: f64) -> bool {
+        let most = self.settings.stop_after;
+        let stopped = most > 0 && counters.without_better >= most;
+        stopped || self.fraction(counters.step, elapsed) >= 1.0
+    }
+
+    /// The learning rate and the other numbers of a step whose losses are multiplied by `scale`.
+    fn hyper(&self, now: Now, scale: f64) -> Hyper {
+        let (correction1, correction2) = self.rule.corrections(now.update);
+        Hyper {
+            lr: now.lr,
+            scale,
+            update: now.update as f64,
+            correction1,
+            correction2,
+        }
+    }
+
+    /// What a step's run needs of the host.
     pub(super) fn inputs<'a>(
         &self,
         batch: &'a Batch,
         mixed: Option<&'a [u32]>,
         now: Now,
     ) -> Inputs<'a> {
-        let (correction1, correction2) = self.rule.corrections(now.update);
+        let inputs = match batch {
+            Batch::Text(batch) => self.text_inputs(batch, mixed, now),
+            Batch::Examples(batch) => {
+                let hyper = self.hyper(now, batch.minibatch.scale());
+                batch.minibatch.inputs().reset(true).hyper(hyper)
+            }
+        };
+        inputs.draws(rng::key(self.settings.seed, Purpose::Dropout), now.step)
+    }
+
+    /// What a text's minibatch gives: `mixed` are the ids with the inputs that scheduled sampling changed.
+    fn text_inputs<'a>(
+        &self,
+        batch: &'a TextBatch,
+        mixed: Option<&'a [u32]>,
+        now: Now,
+    ) -> Inputs<'a> {
         // What scheduled sampling changes are inputs alone.
         let targets = match mixed {
             Some(_) => Some(&batch.ids[batch.rows..]),
@@ -230,18 +354,14 @@ impl Job {
             .targets(targets)
             .weights(batch.weights.as_deref())
             .starts(batch.starts.as_deref())
-            .draws(rng::key(self.settings.seed, Purpose::Dropout), now.step)
             .reset(batch.carry == StateCarry::Reset)
-            .hyper(Hyper {
-                lr: now.lr,
-                scale: match self.settings.reduce {
+            .hyper(self.hyper(
+                now,
+                match self.settings.reduce {
                     Reduce::Token => 1.0 / batch.counted as f64,
                     Reduce::Row => 1.0 / batch.rows as f64,
                 },
-                update: now.update as f64,
-                correction1,
-                correction2,
-            })
+            ))
     }
 
     /// The state of a run that begins.
@@ -258,4 +378,29 @@ impl Job {
             self.spec.vocab,
         ))
     }
+}
+
+/// Steps between evaluations where nothing is said: an evaluation costs `cost` training steps' predictions. A round number
+/// of steps, and at least 500; a long epoch is cut into a few parts only for its own sake.
+fn eval_every(length: Length, per_epoch: u64, cost: f64) -> u64 {
+    let balanced = cost / (TRAINING_COST * EVALUATION_SHARE);
+    let balanced = ((balanced / 100.0).ceil() as u64 * 100).max(500);
+    match length {
+        Length::Minutes(_) => balanced,
+        _ => balanced.max(per_epoch / 4).min(per_epoch),
+    }
+}
+
+/// Of how many possibilities a guess of all losses is one: a model without knowledge pays its logarithm.
+fn guesses(model: &Model, codes: &FieldCodes) -> usize {
+    let of = |loss: &Loss| {
+        let field = &model.fields()[loss.target.field()].name;
+        match (codes.vocabulary(field), codes.classes(field)) {
+            (Some(vocabulary), _) => vocabulary.len(),
+            (_, Some(classes)) => classes.len(),
+            _ => 1,
+        }
+    };
+    let counts = model.losses().iter().map(of);
+    counts.fold(1, |all: usize, count| all.saturating_mul(count))
 }

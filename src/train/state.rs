@@ -84,6 +84,16 @@ pub struct Best {
     pub step: u64,
     /// Its loss in nats.
     pub nats: f64,
+    /// Where models are compared by something else: a number that is lower for a better one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub score: Option<f64>,
+}
+
+impl Best {
+    /// A number that is lower for a better model.
+    pub fn score(&self) -> f64 {
+        self.score.unwrap_or(self.nats)
+    }
 }
 
 /// What changes during a run, besides tensors. The position in the data and all random numbers follow from the step.
@@ -104,6 +114,9 @@ pub struct Counters {
     pub best: Option<Best>,
     /// The newest evaluation.
     pub validation: Option<f64>,
+    /// Evaluations since the best one.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub without_better: u64,
     /// Means of losses.
     pub meter: Meter,
     /// Steps whose update was left out, as their gradient in half precision was beyond f16.
@@ -210,6 +223,7 @@ impl Counters {
             plateau: Plateau::default(),
             best: None,
             validation: None,
+            without_better: 0,
             meter: Meter::new(vocab),
             skipped: 0,
         }

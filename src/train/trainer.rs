@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use super::diverged::diverged;
 use super::evaluate::Evaluation;
-use super::feed::{Batch, EpochPlace};
+use super::feed::{Batch, EpochPlace, TextBatch};
 use super::generator::{Choice, Generator};
 use super::job::{Job, Now};
 use super::metrics::{Figures, Made};
@@ -67,6 +67,8 @@ struct Pending {
     lr: f64,
     place: EpochPlace,
     counted: usize,
+    /// What gives the mean of its losses, where that is no mean over what is counted.
+    scale: Option<f64>,
     /// At an epoch's last step: what padding would have cost.
     padding: Option<Padding>,
 }
@@ -166,8 +168,8 @@ impl Trainer {
     pub async fn next(&mut self, elapsed: f64, stop: bool) -> Result<Event> {
         self.counters.elapsed = elapsed;
         loop {
-            let ending =
-                self.closing || stop || self.job.fraction(self.counters.step, elapsed) >= 1.0;
+            let over = self.job.over(&self.counters, elapsed);
+            let ending = self.closing || stop || over;
             if ending || !self.due.is_empty() {
                 self.collect(true).await?;
             }
@@ -186,7 +188,7 @@ impl Trainer {
                     self.watch.end()?;
                 }
                 let step = self.counters.step;
-                if !stop && self.evaluated != Some(step) && self.job.evaluator.is_some() {
+                if !stop && self.evaluated != Some(step) && self.job.validation.is_some() {
                     self.due.push_back(Due::Evaluate { observe: false });
                 }
                 // Even where the step was saved: an evaluation and the clock may be newer.
@@ -211,7 +213,10 @@ impl Trainer {
         });
         // With loss scaling the device counts the updates, as some may be left out that are not known here yet.
         let update = (step + 1).saturating_sub(self.counters.skipped).max(1);
-        let mixed = self.mix(&batch).await?;
+        let mixed = match &batch {
+            Batch::Text(batch) => self.mix(batch).await?,
+            Batch::Examples(_) => None,
+        };
         let now = Now { step, update, lr };
         let inputs = self.job.inputs(&batch, mixed.as_deref(), now);
         self.engine.run(&inputs).await?;
@@ -223,7 +228,8 @@ impl Trainer {
         self.pending.push_back(Pending {
             lr,
             place,
-            counted: batch.counted,
+            counted: batch.counted(),
+            scale: batch.scale(),
             // Now, while the epoch's minibatches are at hand: its figures may come when the next one's are.
             padding,
         });
@@ -238,10 +244,11 @@ impl Trainer {
             0 => epoch_ends,
             period => step.is_multiple_of(period),
         };
-        if self.job.evaluator.is_some() && at(settings.eval_every.unwrap_or(0)) {
+        if self.job.validation.is_some() && at(settings.eval_every.unwrap_or(0)) {
             self.due.push_back(Due::Evaluate { observe: true });
         }
-        if settings.sample_every > 0 && at(settings.sample_every) {
+        let samples = settings.sample_every > 0 && self.job.generator.is_some();
+        if samples && at(settings.sample_every) {
             self.due.push_back(Due::Sample);
         }
         if at(settings.save_every) {
@@ -263,6 +270,7 @@ impl Trainer {
                 lr,
                 place,
                 counted,
+                scale,
                 padding,
             }) = self.pending.pop_front()
             else {
@@ -270,7 +278,7 @@ impl Trainer {
             };
             let meter = &mut self.counters.meter;
             let made = Made {
-                loss: report.loss,
+                loss: scale.map_or(report.loss, |s| s * report.loss * counted as f64),
                 tokens: counted,
                 share: counted as f64 / self.job.predictions,
             };
@@ -290,21 +298,26 @@ impl Trainer {
         let step = self.counters.step;
         match due {
             Due::Evaluate { observe } => {
-                let Some(evaluator) = &mut self.job.evaluator else {
+                let Some(validation) = &mut self.job.validation else {
                     return Err(Error::internal("no text to evaluate"));
                 };
-                let evaluation = evaluator.run_shared(&mut self.engine).await?;
+                let evaluation = validation.run(&mut self.engine).await?;
                 let nats = evaluation.nats;
                 self.watch.validation(step, nats)?;
+                let score = evaluation.score();
                 if observe {
-                    self.counters.plateau = self.schedule.observe(self.counters.plateau, nats);
+                    self.counters.plateau = self.schedule.observe(self.counters.plateau, score);
                 }
                 self.evaluated = Some(step);
                 self.counters.validation = Some(nats);
-                let best = self.counters.best.is_none_or(|b| nats < b.nats);
+                let best = self.counters.best.is_none_or(|b| score < b.score());
                 if best {
-                    self.counters.best = Some(Best { step, nats });
+                    let score = evaluation.metric.map(|_| score);
+                    self.counters.best = Some(Best { step, nats, score });
+                    self.counters.without_better = 0;
                     self.due.push_front(Due::Save { best: true });
+                } else if observe {
+                    self.counters.without_better += 1;
                 }
                 Ok(Event::Evaluated {
                     step,
@@ -359,7 +372,7 @@ impl Trainer {
 
     /// With scheduled sampling, unless all inputs stay: the tokens of the next step's minibatch with the inputs that the
     /// model makes.
-    async fn mix(&mut self, minibatch: &Batch) -> Result<Option<Vec<u32>>> {
+    async fn mix(&mut self, minibatch: &TextBatch) -> Result<Option<Vec<u32>>> {
         let (Some(teacher_forcing), Some(plan)) = (self.job.teacher_forcing, &self.job.mixer)
         else {
             return Ok(None);
@@ -401,7 +414,12 @@ impl Trainer {
     async fn sample(&mut self) -> Result<Vec<u32>> {
         let mut generator = match self.generator.take() {
             Some(generator) => generator,
-            None => Generator::shared(&mut self.engine, self.job.generator.clone()).await?,
+            None => {
+                let Some(plan) = self.job.generator.clone() else {
+                    return Err(Error::internal("a sample of a model that makes no text"));
+                };
+                Generator::shared(&mut self.engine, plan).await?
+            }
         };
         let position = self.counters.step << 32;
         generator.restart(position);

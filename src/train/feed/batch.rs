@@ -1,11 +1,48 @@
-//! One step's minibatch in token ids.
+//! One step's minibatch: of a text in token ids, or examples of a model's fields.
 
 use crate::data::{Minibatch, PackedSequences, StateCarry};
 use crate::op::Packing;
+use crate::task;
 
 /// The inputs of one step.
 #[derive(Debug)]
-pub struct Batch {
+pub enum Batch {
+    /// Of a text.
+    Text(TextBatch),
+    /// Examples of several fields.
+    Examples(ExampleBatch),
+}
+
+impl Batch {
+    /// How many predictions count.
+    pub fn counted(&self) -> usize {
+        match self {
+            Batch::Text(batch) => batch.counted,
+            Batch::Examples(batch) => batch.minibatch.predictions(),
+        }
+    }
+
+    /// What the sum of its losses is multiplied by for their mean, where that is not the mean over what counts.
+    pub fn scale(&self) -> Option<f64> {
+        match self {
+            Batch::Text(_) => None,
+            Batch::Examples(batch) => Some(batch.minibatch.scale()),
+        }
+    }
+}
+
+/// Examples, laid out for a plan.
+#[derive(Debug)]
+pub struct ExampleBatch {
+    /// What the plan's slots are filled with.
+    pub minibatch: task::Minibatch,
+    /// Which examples.
+    pub examples: Vec<u32>,
+}
+
+/// A minibatch of a text.
+#[derive(Debug)]
+pub struct TextBatch {
     /// Token ids as the plan takes them.
     pub ids: Vec<u32>,
     /// Targets, where they are not the next ids.
@@ -22,9 +59,9 @@ pub struct Batch {
     pub carry: StateCarry,
 }
 
-impl From<Minibatch> for Batch {
-    fn from(minibatch: Minibatch) -> Batch {
-        Batch {
+impl From<Minibatch> for TextBatch {
+    fn from(minibatch: Minibatch) -> TextBatch {
+        TextBatch {
             counted: minibatch.counted(),
             rows: minibatch.batch,
             carry: minibatch.carry,
@@ -36,16 +73,16 @@ impl From<Minibatch> for Batch {
     }
 }
 
-impl Batch {
+impl TextBatch {
     /// A minibatch of lines, filled up to the plan's sizes with what no operation looks at.
-    pub fn packed(packed: PackedSequences, packing: &Packing) -> Batch {
+    pub fn packed(packed: PackedSequences, packing: &Packing) -> TextBatch {
         let (counted, rows) = (packed.rows(), packed.batch());
         let mut starts: Vec<u32> = packed.starts.iter().map(|start| *start as u32).collect();
         starts.resize(packing.steps + 1, counted as u32);
         let (mut ids, mut targets) = (packed.ids, packed.targets);
         ids.resize(packing.rows + 1, 0);
         targets.resize(packing.rows, 0);
-        Batch {
+        TextBatch {
             ids,
             targets: Some(targets),
             weights: None,
@@ -84,7 +121,7 @@ impl Batch {
     }
 
     /// The same with every sequence as long as the longest; what fills them has no weight.
-    pub(super) fn padded(packed: &PackedSequences, packing: &Packing) -> Batch {
+    pub(super) fn padded(packed: &PackedSequences, packing: &Packing) -> TextBatch {
         let (steps, rows) = (packed.steps(), packed.batch());
         let mut ids = vec![0; packing.rows + 1];
         let mut targets = vec![0; packing.rows];
@@ -96,7 +133,7 @@ impl Batch {
                 weights[to] = 1.0;
             }
         }
-        Batch {
+        TextBatch {
             ids,
             targets: Some(targets),
             weights: Some(weights),

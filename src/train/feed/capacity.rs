@@ -1,21 +1,21 @@
-//! How large minibatches of lines get.
+//! How large minibatches of sequences get.
 
 use std::collections::BTreeMap;
 
-use crate::data::{BatchSize, Lengths, Lines};
+use crate::data::{BatchSize, Lengths};
 use crate::op::Packing;
 
-/// The sizes within which any minibatch of this size lies: the longest lines, or as many of the shortest as a number of tokens allows.
-pub fn capacity(lines: &Lines, size: BatchSize) -> Packing {
-    // How many lines have so many steps: there may be far more lines than lengths.
+/// The sizes within which any minibatch of this size lies: the longest ones, or as many of the shortest as a number of tokens allows.
+pub fn capacity(sequences: &impl Lengths, size: BatchSize) -> Packing {
+    // How many have so many steps: there may be far more sequences than lengths.
     let mut counts: BTreeMap<usize, usize> = BTreeMap::new();
-    for line in 0..lines.count() as u32 {
-        *counts.entry(lines.target(line)).or_default() += 1;
+    for sequence in 0..sequences.count() as u32 {
+        *counts.entry(sequences.target(sequence)).or_default() += 1;
     }
     let longest = counts.last_key_value().map_or(1, |(length, _)| *length);
     match size {
         BatchSize::Sentences(n) => {
-            let batch = n.clamp(1, lines.count().max(1));
+            let batch = n.clamp(1, sequences.count().max(1));
             let (mut left, mut rows) = (batch, 0);
             for (length, count) in counts.iter().rev() {
                 let taken = left.min(*count);
@@ -46,9 +46,25 @@ pub fn capacity(lines: &Lines, size: BatchSize) -> Packing {
     }
 }
 
+/// The size of so many minibatches together, at most.
+pub fn joined(sequences: &impl Lengths, size: BatchSize, together: usize) -> BatchSize {
+    match size {
+        BatchSize::Sentences(n) => BatchSize::Sentences(n.saturating_mul(together)),
+        BatchSize::Tokens(n) if together > 1 => {
+            // A longer sequence is a minibatch of its own.
+            let all = 0..sequences.count() as u32;
+            let longest = all.map(|s| sequences.target(s)).max();
+            let most = n.max(longest.unwrap_or(0));
+            BatchSize::Tokens(most.saturating_mul(together))
+        }
+        tokens => tokens,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::Lines;
 
     #[test]
     fn it_is_that_of_the_longest_or_of_the_shortest() {

@@ -1,7 +1,7 @@
 //! Lines as sequences of which minibatches are made.
 
-use super::batch::Batch;
-use super::capacity::capacity;
+use super::batch::{Batch, TextBatch};
+use super::capacity::{capacity, joined};
 use super::sequences::Sequences;
 use crate::data::{BatchSize, Lengths, Lines, PackedSequences};
 use crate::error::{Error, Result};
@@ -68,23 +68,10 @@ impl Sequences for PackedLines {
 
     fn minibatch(&self, sequences: &[u32]) -> Result<Batch> {
         let packed = PackedSequences::new(&self.lines, sequences)?;
-        Ok(if self.pad {
-            Batch::padded(&packed, &self.packing)
+        Ok(Batch::Text(if self.pad {
+            TextBatch::padded(&packed, &self.packing)
         } else {
-            Batch::packed(packed, &self.packing)
-        })
-    }
-}
-
-/// The size of so many minibatches together, at most.
-fn joined(lines: &Lines, size: BatchSize, together: usize) -> BatchSize {
-    match size {
-        BatchSize::Sentences(n) => BatchSize::Sentences(n.saturating_mul(together)),
-        BatchSize::Tokens(n) if together > 1 => {
-            // A longer line is a minibatch of its own.
-            let most = n.max(lines.longest() + 1);
-            BatchSize::Tokens(most.saturating_mul(together))
-        }
-        tokens => tokens,
+            TextBatch::packed(packed, &self.packing)
+        }))
     }
 }

@@ -2,6 +2,7 @@
 
 mod batch;
 mod capacity;
+mod examples;
 mod lines;
 mod sequences;
 #[cfg(test)]
@@ -9,8 +10,9 @@ mod tests;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::batch::Batch;
-pub use self::capacity::capacity;
+pub use self::batch::{Batch, ExampleBatch, TextBatch};
+pub use self::capacity::{capacity, joined};
+pub use self::examples::PackedExamples;
 pub use self::lines::PackedLines;
 pub use self::sequences::SequenceFeed;
 use crate::data::{Padding, Streams};
@@ -113,7 +115,8 @@ impl Feed {
         match self {
             Feed::Streams(streams) => {
                 // The index is within an epoch, so it fits.
-                Ok(streams.minibatch(place.index as usize)?.into())
+                let minibatch = streams.minibatch(place.index as usize)?;
+                Ok(Batch::Text(minibatch.into()))
             }
             Feed::Sequences(sequences) => sequences.batch(place),
         }

@@ -1,0 +1,191 @@
+//! What a model makes of examples: losses, and for classes the scores of every prediction.
+
+use std::sync::Arc;
+
+use super::{ExampleSet, Labels};
+use crate::data::fields::FieldCodes;
+use crate::data::{BatchSize, LineBatches};
+use crate::error::{Error, Result};
+use crate::exec::{Device, Engine};
+use crate::model::text::Target;
+use crate::model::{Mode, Spec};
+use crate::op::Plan;
+use crate::task::{Minibatch, Weighting};
+
+/// Rows of a minibatch, at least; a longer sequence is a minibatch of its own.
+const ROWS: usize = 4096;
+
+/// What a model's losses are on some examples.
+#[derive(Clone, Debug)]
+pub struct FieldEvaluation {
+    /// By loss.
+    pub losses: Vec<LossEvaluation>,
+    /// The objective: the mean of every loss times its share.
+    pub nats: f64,
+}
+
+/// What one loss is.
+#[derive(Clone, Debug)]
+pub struct LossEvaluation {
+    /// The field that is predicted.
+    pub field: usize,
+    /// The mean loss of a prediction, in nats.
+    pub nats: f64,
+    /// How many predictions there are.
+    pub count: usize,
+    /// Where classes are predicted: which, and what the right ones are.
+    pub labels: Option<Labels>,
+}
+
+/// A prediction of a class.
+#[derive(Clone, Copy, Debug)]
+pub struct Scored<'a> {
+    /// The loss.
+    pub loss: usize,
+    /// The example, among those of the set.
+    pub example: u32,
+    /// The step within it; 0 where there is one prediction an example.
+    pub step: usize,
+    /// The scores of all classes: log probabilities up to a constant.
+    pub scores: &'a [f32],
+}
+
+/// Measures models of one specification on some examples.
+#[derive(Debug)]
+pub struct FieldEvaluator {
+    set: ExampleSet,
+    plan: Arc<Plan>,
+    batches: LineBatches,
+    engine: Option<Engine>,
+}
+
+/// The sum of a loss over a minibatch, or over all.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sum {
+    nats: f64,
+    count: usize,
+}
+
+impl FieldEvaluator {
+    /// For the examples of `set`, whose fields have these codes.
+    ///
+    /// # Errors
+    /// Data, where there is no example; sizes that do not fit together.
+    pub fn new(spec: &Spec, set: ExampleSet, codes: &FieldCodes) -> Result<FieldEvaluator> {
+        if set.is_empty() {
+            return Err(Error::data("expected an example to measure, found none"));
+        }
+        let size = BatchSize::Tokens(ROWS);
+        let plan = set
+            .model()
+            .plan(spec, &set.sizes(codes, size)?, Mode::Evaluate)?;
+        Ok(FieldEvaluator {
+            batches: LineBatches::sorted(&set, size),
+            plan: Arc::new(plan),
+            set,
+            engine: None,
+        })
+    }
+
+    /// The plan.
+    pub fn plan(&self) -> &Arc<Plan> {
+        &self.plan
+    }
+
+    /// The losses of the model with these flat parameters on `device`; `each` is given every prediction of a class.
+    ///
+    /// # Errors
+    /// Parameters that do not fit the plan; a lost device.
+    pub async fn run(
+        &mut self,
+        device: &Device,
+        parameters: &[f32],
+        each: &mut dyn FnMut(Scored<'_>) -> Result<()>,
+    ) -> Result<FieldEvaluation> {
+        let Some(slot) = self.plan.io.parameters else {
+            return Err(Error::internal("the plan has no parameters"));
+        };
+        if self.engine.is_none() {
+            self.engine = Some(Engine::new(device, self.plan.clone()).await?);
+        }
+        if let Some(engine) = &mut self.engine {
+            engine.write(slot, parameters).await?;
+        }
+        self.measure(each).await
+    }
+
+    /// The losses of the model that `trained` trains, whose parameters are read where they lie.
+    ///
+    /// # Errors
+    /// A lost device.
+    pub async fn run_shared(&mut self, trained: &mut Engine) -> Result<FieldEvaluation> {
+        if self.engine.is_none() {
+            self.engine = Some(trained.share(self.plan.clone()).await?);
+        }
+        self.measure(&mut |_| Ok(())).await
+    }
+
+    async fn measure(
+        &mut self,
+        each: &mut dyn FnMut(Scored<'_>) -> Result<()>,
+    ) -> Result<FieldEvaluation> {
+        let Some(engine) = &mut self.engine else {
+            return Err(Error::internal("an evaluation without an executor"));
+        };
+        let model = self.set.model();
+        let mut sums = vec![Sum::default(); model.losses().len()];
+        let mut labels: Vec<Option<Labels>> = Vec::new();
+        for (loss, output) in model.losses().iter().zip(&self.plan.io.outputs) {
+            let scores = output
+                .scores
+                .filter(|_| matches!(loss.target, Target::Class(_)));
+            labels.push(scores.map(|scores| Labels::new(scores.cols)));
+        }
+        for examples in self.batches.iter() {
+            let columns = self.set.columns(examples)?;
+            let minibatch = Minibatch::new(&self.plan, &columns, &Weighting::Sums)?;
+            engine.run(&minibatch.inputs().reset(true)).await?;
+            engine.outcomes(true).await?;
+            for (n, (sum, labels)) in sums.iter_mut().zip(&mut labels).enumerate() {
+                let (output, places) = (self.plan.io.outputs[n], minibatch.places(n));
+                if let Some(losses) = output.losses {
+                    let all = engine.read(losses.slot).await?;
+                    let own = &all[losses.offset..][..places.len()];
+                    sum.nats += own.iter().map(|x| f64::from(*x)).sum::<f64>();
+                    sum.count += own.len();
+                }
+                let (Some(labels), Some(scores)) = (labels, output.scores) else {
+                    continue;
+                };
+                let all = engine.read(scores.slot).await?;
+                for (row, ((place, step), gold)) in
+                    places.iter().zip(minibatch.targets(n)).enumerate()
+                {
+                    let row = &all[scores.offset + row * scores.stride..][..scores.cols];
+                    let example = examples[*place];
+                    labels.add(example, *step, *gold, row);
+                    each(Scored {
+                        loss: n,
+                        example,
+                        step: *step,
+                        scores: row,
+                    })?;
+                }
+            }
+        }
+        let losses = model.losses().iter().zip(sums).zip(labels);
+        let losses: Vec<LossEvaluation> = losses
+            .map(|((loss, sum), labels)| LossEvaluation {
+                field: loss.target.field(),
+                nats: sum.nats / sum.count.max(1) as f64,
+                count: sum.count,
+                labels,
+            })
+            .collect();
+        let shares = model.losses().iter().map(|loss| loss.weight);
+        Ok(FieldEvaluation {
+            nats: losses.iter().zip(shares).map(|(l, w)| w * l.nats).sum(),
+            losses,
+        })
+    }
+}

@@ -1,0 +1,206 @@
+//! Examples of a model's fields, as training and measuring read them: which of the records, how long each is, what a plan
+//! must hold for a minibatch of them.
+
+mod evaluate;
+mod metric;
+mod sizes;
+
+use std::sync::Arc;
+
+pub use self::evaluate::{FieldEvaluation, FieldEvaluator, LossEvaluation};
+pub use self::metric::{Labels, Metric};
+use crate::data::Lengths;
+use crate::data::fields::{Field, FieldCodes, FieldKind, FieldRows, Records};
+use crate::error::{Error, Result};
+use crate::model::text::{self, Model, Target};
+use crate::task::Column;
+
+/// The fields of a model, as files are read for them.
+pub fn fields(model: &Model) -> Vec<Field> {
+    let name = |n: usize| model.fields()[n].name.clone();
+    let declared = model.fields().iter().map(|field| {
+        let kind = match field.kind {
+            text::FieldKind::Tokens {
+                within: Some(of), ..
+            } => FieldKind::TokensWithin(name(of)),
+            text::FieldKind::Tokens { within: None, .. } => FieldKind::Tokens,
+            text::FieldKind::Class => FieldKind::Class,
+            text::FieldKind::Classes { along } => FieldKind::ClassesAlong(name(along)),
+            text::FieldKind::Vector => FieldKind::Vector,
+        };
+        Field::new(field.name.clone(), kind)
+    });
+    declared.collect()
+}
+
+/// Some examples of a model's fields. A clone shares them.
+#[derive(Clone, Debug)]
+pub struct ExampleSet {
+    model: Arc<Model>,
+    records: Arc<Records>,
+    /// Which of the records.
+    numbers: Arc<[u32]>,
+    /// The field whose rows are predicted, and the first that is a sequence; their lengths order minibatches.
+    target: Option<usize>,
+    source: Option<usize>,
+}
+
+impl ExampleSet {
+    /// The examples `numbers` of `records`, as `model` reads them.
+    ///
+    /// # Errors
+    /// Internal, for records of other fields or fewer examples.
+    pub fn new(model: Arc<Model>, records: Arc<Records>, numbers: Vec<u32>) -> Result<ExampleSet> {
+        if numbers.iter().any(|n| *n as usize >= records.len()) {
+            let (found, len) = (numbers.len(), records.len());
+            return Err(Error::internal(format!(
+                "{found} examples were to be taken of {len}"
+            )));
+        }
+        let sequence = |n: &usize| {
+            let kind = model.fields()[*n].kind;
+            matches!(kind, text::FieldKind::Tokens { within: None, .. })
+        };
+        let source = (0..model.fields().len()).find(sequence);
+        let along = model.losses().first().map(|loss| match loss.target {
+            Target::Next(field) => Some(field),
+            Target::Class(field) => match model.fields()[field].kind {
+                text::FieldKind::Classes { along } => Some(along),
+                _ => source,
+            },
+        });
+        Ok(ExampleSet {
+            target: along.flatten(),
+            source,
+            model,
+            records,
+            numbers: numbers.into(),
+        })
+    }
+
+    /// How many examples there are.
+    pub fn len(&self) -> usize {
+        self.numbers.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.numbers.is_empty()
+    }
+
+    /// The model whose fields they are.
+    pub fn model(&self) -> &Arc<Model> {
+        &self.model
+    }
+
+    /// The number of an example among the records.
+    pub fn number(&self, example: u32) -> u32 {
+        self.numbers[example as usize]
+    }
+
+    /// How many predictions one pass makes, of all losses.
+    pub fn predictions(&self) -> u64 {
+        let losses = self.model.losses().iter();
+        let of = |loss: &text::Loss| {
+            let field = match loss.target {
+                Target::Next(field) => field,
+                Target::Class(field) => match self.model.fields()[field].kind {
+                    text::FieldKind::Classes { along } => along,
+                    _ => return self.len() as u64,
+                },
+            };
+            let all = 0..self.len() as u32;
+            all.map(|example| self.steps(field, example) as u64).sum()
+        };
+        losses.map(of).sum()
+    }
+
+    /// Bytes of memory that the ids take.
+    pub fn bytes(&self) -> u64 {
+        self.records.bytes() + 4 * self.numbers.len() as u64
+    }
+
+    /// How often each class of a field stands in the examples; none for other fields.
+    pub fn class_counts(&self, codes: &FieldCodes, field: &str) -> Option<Vec<u64>> {
+        let classes = codes.classes(field)?.len();
+        self.records.class_counts(field, &self.numbers, classes)
+    }
+
+    /// Rows of a sequence: its tokens, and one more where it is predicted.
+    fn steps(&self, field: usize, example: u32) -> usize {
+        let declared = &self.model.fields()[field];
+        let text::FieldKind::Tokens { predicted, .. } = declared.kind else {
+            return 1;
+        };
+        let number = self.number(example) as usize;
+        let length = match self.records.rows(&declared.name) {
+            Some(FieldRows::Tokens(lines)) => lines.length(number),
+            _ => 0,
+        };
+        length + usize::from(predicted)
+    }
+
+    /// What each field holds for the examples `of`. A field of labels that was not read has the first class everywhere, for
+    /// plans that are asked for scores alone.
+    ///
+    /// # Errors
+    /// Io, for ids in a file that cannot be read; internal, for a field that cannot do without data.
+    pub fn columns(&self, of: &[u32]) -> Result<Vec<Column>> {
+        let fields = 0..self.model.fields().len();
+        fields.map(|field| self.column(field, of)).collect()
+    }
+
+    fn column(&self, field: usize, of: &[u32]) -> Result<Column> {
+        let declared = &self.model.fields()[field];
+        let numbers = || of.iter().map(|example| self.number(*example) as usize);
+        let line = |lines: &crate::data::Lines, n: usize| {
+            let mut ids = vec![0; lines.length(n)];
+            lines.read(n, &mut ids).map(|()| ids)
+        };
+        Ok(match (self.records.rows(&declared.name), declared.kind) {
+            (Some(FieldRows::Tokens(lines)), _) => {
+                Column::Tokens(numbers().map(|n| line(lines, n)).collect::<Result<_>>()?)
+            }
+            (Some(FieldRows::TokensWithin(words)), _) => {
+                let of_words = |n| words.words(n).map(|word| line(words.lines(), word));
+                Column::Within(
+                    numbers()
+                        .map(|n| of_words(n).collect())
+                        .collect::<Result<_>>()?,
+                )
+            }
+            (Some(FieldRows::Class(ids)), _) => Column::Class(numbers().map(|n| ids[n]).collect()),
+            (Some(FieldRows::ClassesAlong(rows)), _) => {
+                Column::Classes(numbers().map(|n| rows.row(n).to_vec()).collect())
+            }
+            (Some(FieldRows::Vector(rows)), _) => {
+                Column::Vector(numbers().map(|n| rows.row(n).to_vec()).collect())
+            }
+            (None, text::FieldKind::Class) => Column::Class(vec![0; of.len()]),
+            (None, text::FieldKind::Classes { along }) => {
+                let steps = of
+                    .iter()
+                    .map(|example| vec![0; self.steps(along, *example)]);
+                Column::Classes(steps.collect())
+            }
+            (None, _) => {
+                let name = &declared.name;
+                return Err(Error::internal(format!("field {name} has no data")));
+            }
+        })
+    }
+}
+
+impl Lengths for ExampleSet {
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn source(&self, sequence: u32) -> usize {
+        self.source.map_or(1, |field| self.steps(field, sequence))
+    }
+
+    fn target(&self, sequence: u32) -> usize {
+        self.target.map_or(1, |field| self.steps(field, sequence))
+    }
+}

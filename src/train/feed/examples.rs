@@ -1,0 +1,50 @@
+//! Examples of a model's fields as sequences of which minibatches are made.
+
+use std::sync::Arc;
+
+use super::batch::{Batch, ExampleBatch};
+use super::sequences::Sequences;
+use crate::data::Lengths;
+use crate::error::Result;
+use crate::op::Plan;
+use crate::task::{Minibatch, Weighting};
+use crate::train::examples::ExampleSet;
+
+/// Examples, and the plan that their minibatches are laid out for.
+#[derive(Debug)]
+pub struct PackedExamples {
+    /// The examples.
+    pub set: ExampleSet,
+    /// The plan.
+    pub plan: Arc<Plan>,
+    /// How the rows of the losses count.
+    pub weighting: Weighting,
+}
+
+impl Lengths for PackedExamples {
+    fn count(&self) -> usize {
+        self.set.count()
+    }
+
+    fn source(&self, sequence: u32) -> usize {
+        self.set.source(sequence)
+    }
+
+    fn target(&self, sequence: u32) -> usize {
+        self.set.target(sequence)
+    }
+}
+
+impl Sequences for PackedExamples {
+    fn predictions(&self) -> u64 {
+        self.set.predictions()
+    }
+
+    fn minibatch(&self, sequences: &[u32]) -> Result<Batch> {
+        let columns = self.set.columns(sequences)?;
+        Ok(Batch::Examples(ExampleBatch {
+            minibatch: Minibatch::new(&self.plan, &columns, &self.weighting)?,
+            examples: sequences.to_vec(),
+        }))
+    }
+}
