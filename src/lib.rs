@@ -63,7 +63,8 @@
 //! | [`exec`] | executors that replay a plan: [`exec::cpu`] in f32 and f64, [`exec::gpu`] on wgpu; [`exec::check`] compares them |
 //! | [`task`] | minibatches: what the host fills a plan's slots with, from tokens that were read or made up |
 //! | [`train`] | settings, schedules, the training loop, checkpoints, runs |
-//! | [`data`] | stands apart: texts, vocabularies, minibatches, the built-in corpus |
+//! | [`data`] | stands apart: texts, vocabularies, minibatches, labelled sequences ([`data::fields`]), the built-in corpus |
+//! | [`metrics`] | stands apart: what predictions are worth, and floors that a rule reaches without a network |
 //!
 //! The program in `src/main.rs` and `src/cli` is the only place that prints, blocks or reads arguments. Kernels lie in
 //! `shaders`, one for every kind of operation, cells in `assets/cells`.
@@ -131,6 +132,7 @@ pub mod data;
 pub mod error;
 pub mod exec;
 pub mod layer;
+pub mod metrics;
 pub mod model;
 pub mod op;
 pub mod paths;

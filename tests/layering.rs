@@ -1,25 +1,28 @@
 //! Imports run one way: cli -> train -> {task, model} -> exec, layer -> {cell, op}, `op` may use `cell`, an executor knows
-//! plans and cells but no models, `task` fills plans and knows none either, `data` stands apart. Only `exec/gpu` names wgpu.
+//! plans and cells but no models, `task` fills plans and knows none either, `data` and `metrics` stand apart. Only `exec/gpu` names wgpu.
 
 use std::path::{Path, PathBuf};
 
 /// Each module and the modules that it may use beside itself; `error` and `rng` are everyone's.
-const MODULES: [(&str, &[&str]); 9] = [
+const MODULES: [(&str, &[&str]); 10] = [
     ("cell", &[]),
     ("op", &["cell"]),
     ("layer", &["cell", "op"]),
     ("model", &["cell", "op", "layer"]),
     ("exec", &["cell", "op"]),
     ("data", &[]),
+    ("metrics", &[]),
     ("task", &["op", "exec"]),
     (
         "train",
-        &["cell", "op", "layer", "model", "exec", "data", "task"],
+        &[
+            "cell", "op", "layer", "model", "exec", "data", "metrics", "task",
+        ],
     ),
     (
         "cli",
         &[
-            "cell", "op", "layer", "model", "exec", "data", "task", "train",
+            "cell", "op", "layer", "model", "exec", "data", "metrics", "task", "train",
         ],
     ),
 ];

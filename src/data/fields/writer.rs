@@ -46,8 +46,12 @@ impl<'a> FieldWriter<'a> {
         Ok(())
     }
 
-    /// A sequence as a list of words or labels.
+    /// A sequence as a list of words or labels. An empty one gets an empty item, whose line is then known to who refuses it.
     pub fn list<'b>(&mut self, items: impl Iterator<Item = &'b str>, line: u32) {
+        let mut items = items.peekable();
+        if items.peek().is_none() {
+            self.item("", line);
+        }
         items.for_each(|item| self.item(item, line));
         self.end_row();
     }

@@ -1,0 +1,148 @@
+//! What a rule reaches without a network: a model is worth what it adds.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde::{Deserialize, Serialize};
+
+use super::accuracy::Accuracy;
+
+/// The place of the largest count, the first of equal ones.
+fn largest(counts: &[u64]) -> u32 {
+    let mut best = 0;
+    for (n, count) in counts.iter().enumerate() {
+        if *count > counts[best] {
+            best = n;
+        }
+    }
+    best as u32
+}
+
+/// The accuracy of always predicting the class that training has most examples of; `counts` are those of its classes.
+pub fn majority(counts: &[u64], gold: &[u32]) -> Accuracy {
+    let class = largest(counts);
+    Accuracy::of(gold.iter().map(|right| *right == class))
+}
+
+/// The loss in nats a token of always giving each symbol its share of training's tokens. One is added to every count, so that
+/// symbols that training lacks cost something finite. None of no tokens, and of symbols beyond the counts.
+pub fn unigram(counts: &[u64], tokens: impl Iterator<Item = u32>) -> Option<f64> {
+    let all = (counts.iter().sum::<u64>() + counts.len() as u64) as f64;
+    let (mut sum, mut n) = (0.0, 0u64);
+    for token in tokens {
+        let count = counts.get(token as usize)?;
+        sum -= ((*count + 1) as f64 / all).ln();
+        n += 1;
+    }
+    (n > 0).then(|| sum / n as f64)
+}
+
+/// The most frequent tag of each word of training, whatever its case. Words that training does not have get the tag that is
+/// most frequent among those that it has once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FrequentTag {
+    tags: BTreeMap<String, u32>,
+    unknown: u32,
+}
+
+impl FrequentTag {
+    /// From training's words and their tags. Of equally frequent ones the lower number is taken.
+    pub fn of<'a>(words: impl Iterator<Item = (&'a str, u32)>) -> Self {
+        let mut counts: HashMap<String, BTreeMap<u32, u64>> = HashMap::new();
+        for (word, tag) in words {
+            *counts
+                .entry(word.to_lowercase())
+                .or_default()
+                .entry(tag)
+                .or_default() += 1;
+        }
+        let mut once: Vec<u64> = Vec::new();
+        let mut all: Vec<u64> = Vec::new();
+        let mut tags = BTreeMap::new();
+        let add = |counts: &mut Vec<u64>, tag: u32, n: u64| {
+            counts.resize(counts.len().max(tag as usize + 1), 0);
+            counts[tag as usize] += n;
+        };
+        for (word, of) in counts {
+            let mut best: (u32, u64) = (0, 0);
+            for (tag, n) in &of {
+                add(&mut all, *tag, *n);
+                if *n > best.1 {
+                    best = (*tag, *n);
+                }
+            }
+            if of.values().sum::<u64>() == 1 {
+                add(&mut once, best.0, 1);
+            }
+            tags.insert(word, best.0);
+        }
+        // Where every word comes twice, none says more than all.
+        let unknown = largest(if once.is_empty() { &all } else { &once });
+        FrequentTag { tags, unknown }
+    }
+
+    /// Whether training has the word.
+    pub fn knows(&self, word: &str) -> bool {
+        self.tags.contains_key(&word.to_lowercase())
+    }
+
+    /// Its tag.
+    pub fn tag(&self, word: &str) -> u32 {
+        let found = self.tags.get(&word.to_lowercase());
+        found.copied().unwrap_or(self.unknown)
+    }
+
+    /// The tag of words that training does not have.
+    pub fn unknown(&self) -> u32 {
+        self.unknown
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_majority_is_that_of_training() {
+        assert_eq!(
+            majority(&[2, 5, 5], &[1, 2, 1, 0]),
+            Accuracy { right: 2, total: 4 }
+        );
+        assert_eq!(majority(&[], &[]).share(), None);
+    }
+
+    #[test]
+    fn a_word_gets_its_most_frequent_tag_and_an_unknown_one_that_of_rare_words() {
+        let train = [
+            ("The", 0),
+            ("the", 0),
+            ("run", 1),
+            ("run", 2),
+            ("run", 2),
+            ("Kim", 3),
+            ("Oslo", 3),
+            ("oops", 4),
+        ];
+        let floor = FrequentTag::of(train.into_iter());
+        let tags = ["THE", "run", "kim", "Berlin"].map(|word| floor.tag(word));
+        assert_eq!(tags, [0, 2, 3, 3]);
+        assert_eq!(
+            (floor.knows("tHe"), floor.knows("Berlin"), floor.unknown()),
+            (true, false, 3)
+        );
+        // Equal counts: the lower tag. No word comes once: the most frequent tag of all.
+        let floor = FrequentTag::of([("a", 2), ("a", 1), ("b", 2), ("b", 2)].into_iter());
+        assert_eq!((floor.tag("a"), floor.tag("x")), (1, 2));
+        let kept = serde_json::to_string(&floor).unwrap();
+        assert_eq!(serde_json::from_str::<FrequentTag>(&kept).unwrap(), floor);
+    }
+
+    #[test]
+    fn a_unigram_costs_what_its_shares_say() {
+        // Shares (3 + 1) / 8, (1 + 1) / 8, (0 + 1) / 8 and once more.
+        let loss = unigram(&[3, 1, 0, 0], [0, 1, 3].into_iter()).unwrap();
+        let want = (2f64.ln() + 4f64.ln() + 8f64.ln()) / 3.0;
+        assert!((loss - want).abs() < 1e-12, "{loss}");
+        assert_eq!(unigram(&[3, 1], [2].into_iter()), None);
+        assert_eq!(unigram(&[3, 1], [].into_iter()), None);
+    }
+}

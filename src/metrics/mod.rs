@@ -1,0 +1,12 @@
+//! What predictions are worth: accuracies, precision, recall and F1, spans, and floors that a rule reaches without a network.
+//! Pure functions of classes; who asks prints.
+
+mod accuracy;
+mod confusion;
+mod floors;
+mod spans;
+
+pub use accuracy::{Accuracy, accuracy, accuracy_where, sequence_accuracy, top_k};
+pub use confusion::{ClassScores, Confusion};
+pub use floors::{FrequentTag, majority, unigram};
+pub use spans::{SpanScores, are_spans, spans};
