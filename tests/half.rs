@@ -345,7 +345,7 @@ fn train(
     let about = About {
         program: "test".into(),
         settings: settings.to_toml().unwrap(),
-        vocabulary_hash: vocabulary.hash(),
+        symbols: vocabulary.clone().into(),
         cells: vec![(&cell).into()],
         text: None,
         valid: None,

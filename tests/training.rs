@@ -114,8 +114,7 @@ impl Setting {
             about: About {
                 program: "test".into(),
                 settings: settings.to_toml().unwrap(),
-                vocabulary_hash: vocabulary.hash(),
-                vocabulary,
+                symbols: vocabulary.clone().into(),
                 cells: vec![(&cell).into()],
                 text: None,
                 valid: None,

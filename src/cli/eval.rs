@@ -71,7 +71,7 @@ pub fn run(m: &ArgMatches) -> Result<()> {
     let loaded = Loaded::from_args(m)?;
     let files: Vec<PathBuf> = m.get_many("text").unwrap_or_default().cloned().collect();
     let corpus = text::open(&TextSource::Files(files), None)?;
-    let vocabulary = &loaded.saved.about.vocabulary;
+    let vocabulary = loaded.saved.about.vocabulary()?;
     let dataset = text::dataset(&corpus, vocabulary, &loaded.settings)?;
     let unknown_share = UnknownShare::of(vocabulary, &dataset)?;
     if let Some(lr) = m.get_one::<f64>("dynamic") {
@@ -107,7 +107,7 @@ fn dynamic(m: &ArgMatches, loaded: &Loaded, lr: f64, dataset: &Dataset) -> Resul
         None => None,
         Some(file) => {
             let corpus = text::open(&TextSource::Files(vec![file.clone()]), None)?;
-            let vocabulary = &loaded.saved.about.vocabulary;
+            let vocabulary = loaded.saved.about.vocabulary()?;
             Some(text::dataset(&corpus, vocabulary, &loaded.settings)?)
         }
     };
@@ -149,7 +149,7 @@ fn report(
     unknown_share: &UnknownShare,
     text: &str,
 ) -> Result<()> {
-    let unit = loaded.saved.about.vocabulary.unit();
+    let unit = loaded.saved.about.unit();
     let share = unknown_share.share();
     let percent = format!("{:.1}%", 100.0 * share);
     if share >= MUCH_UNKNOWN {

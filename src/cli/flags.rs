@@ -92,6 +92,12 @@ pub fn path<'a>(m: &'a ArgMatches, name: &str) -> Option<&'a PathBuf> {
     m.get_one::<PathBuf>(name)
 }
 
+/// The files that the command line names, as texts that [`paths::from_text`] turns back.
+pub fn files(m: &ArgMatches) -> Vec<String> {
+    let files = m.get_many::<PathBuf>("files").unwrap_or_default();
+    files.map(|file| paths::to_text(file.as_os_str())).collect()
+}
+
 /// A path that the command line requires.
 pub fn required_path<'a>(m: &'a ArgMatches, name: &str) -> Result<&'a PathBuf> {
     path(m, name).ok_or_else(|| Error::usage(format!("expected {}", name.to_uppercase())))

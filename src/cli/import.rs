@@ -101,7 +101,7 @@ pub fn run(m: &ArgMatches) -> Result<()> {
         names,
         notes,
     } = imported;
-    let spec = spec(&settings, cells, about.vocabulary.len());
+    let spec = spec(&settings, cells, about.vocabulary()?.len());
     let dims = Dims {
         steps: settings.seq_len,
         batch: settings.batch,
@@ -247,8 +247,7 @@ fn foreign(m: &ArgMatches, path: &Path, file: &File<'_>) -> Result<Imported> {
     let about = About {
         program: env!("CARGO_PKG_VERSION").into(),
         settings: String::new(),
-        vocabulary_hash: vocabulary.hash(),
-        vocabulary,
+        symbols: vocabulary.into(),
         cells: vec![(&cell).into()],
         text: None,
         valid: None,

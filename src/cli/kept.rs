@@ -52,7 +52,11 @@ pub fn tokenizer(settings: &Settings, about: &About, run: &Path) -> Result<()> {
         return Ok(());
     };
     let found = Vocabulary::from_tokenizer(&json, settings.lines);
-    if found.is_ok_and(|found| found.hash() == about.vocabulary_hash) {
+    if found.is_ok_and(|found| {
+        about
+            .vocabulary()
+            .is_ok_and(|kept| kept.hash() == found.hash())
+    }) {
         Ok(())
     } else {
         Err(changed(file, "tokenizer", run))

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::ArgMatches;
+use wgrnn::data::Vocabulary;
 use wgrnn::model::Spec;
 use wgrnn::train::{Checkpoint, Run, Saved, Settings, spec};
 use wgrnn::{Error, Kind, Result};
@@ -49,7 +50,8 @@ impl Loaded {
         let saved = Saved::read(&checkpoint).map_err(named)?;
         let settings = saved.about.settings().map_err(named)?;
         let cells = saved.about.cells().map_err(named)?;
-        let spec = spec(&settings, cells, saved.about.vocabulary.len());
+        let symbols = saved.about.vocabulary().map_or(0, Vocabulary::len);
+        let spec = spec(&settings, cells, symbols);
         Ok(Loaded {
             checkpoint,
             saved,

@@ -6,6 +6,7 @@ mod check;
 mod devices;
 mod eval;
 mod export;
+mod fields;
 mod flags;
 mod import;
 mod kept;

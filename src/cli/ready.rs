@@ -10,7 +10,7 @@ use wgrnn::train::settings::resolve;
 use wgrnn::train::{About, Job, Length, Settings, State, spec};
 
 use super::plan::Verdict;
-use super::{flags, out, text};
+use super::{fields, flags, out, text};
 
 /// A job for any batch.
 pub type Jobs = Box<dyn Fn(usize) -> Result<Job>>;
@@ -49,6 +49,9 @@ pub fn fresh(m: &ArgMatches, device: &Device) -> Result<Option<Ready>> {
     }
     let mut settings = resolve(file, flags, &names)?;
     flags::allowed(m, device, &settings)?;
+    if settings.of_fields() {
+        return fields::fresh(m, device, settings);
+    }
     let cells = text::cells(&settings)?;
 
     let source = text::source(&files);
@@ -72,8 +75,7 @@ pub fn fresh(m: &ArgMatches, device: &Device) -> Result<Option<Ready>> {
     let about = About {
         program: env!("CARGO_PKG_VERSION").into(),
         settings: planned.job.settings.to_toml()?,
-        vocabulary_hash: vocabulary.hash(),
-        vocabulary,
+        symbols: vocabulary.into(),
         cells: cell_texts,
         text: Some(prepared.text),
         valid: prepared.valid,
@@ -97,7 +99,16 @@ pub fn planned(
     text: &text::PreparedText,
 ) -> Result<Option<Planned>> {
     let batch = settings.batch;
-    let of = jobs(settings, spec, length, text);
+    planned_of(m, device, batch, jobs(settings, spec, length, text))
+}
+
+/// The job of `batch`, if it fits the device; with `--plan` what it takes is printed instead.
+pub fn planned_of(
+    m: &ArgMatches,
+    device: &Device,
+    batch: usize,
+    of: Jobs,
+) -> Result<Option<Planned>> {
     if !m.get_flag("plan") {
         let job = fitting(device, batch, &of)?;
         return Ok(Some(Planned { job, of }));

@@ -57,14 +57,14 @@ pub fn prepare(m: &ArgMatches, device: &Device, writer: &RunWriter) -> Result<Op
     if let Some(before) = &about.text {
         kept::same_text(before, &text::stored(&source, &corpus)?, "text", &way)?;
     }
-    let prepared = text::prepare(&source, &corpus, &about.vocabulary, &settings)?;
+    let prepared = text::prepare(&source, &corpus, about.vocabulary()?, &settings)?;
     if let (Some(before), Some(now)) = (&about.valid, &prepared.valid) {
         kept::same_text(before, now, "validation text", &way)?;
     }
     let length = settings.length(about.text.as_ref().is_some_and(|t| t.builtin.is_some()));
     settings.set_length(length);
     let cells = about.cells().map_err(|e| loaded.named(e))?;
-    let spec = spec(&settings, cells, about.vocabulary.len());
+    let spec = spec(&settings, cells, about.vocabulary()?.len());
     let Some(mut planned) = planned(m, device, settings, spec, length, &prepared)? else {
         return Ok(None);
     };
@@ -113,7 +113,7 @@ fn first_state(planned: &Planned, about: &About, checkpoint: &Checkpoint) -> Res
         return State::from_checkpoint(&job.plan, checkpoint);
     }
     let parameters = state::weights(&job.plan, checkpoint)?;
-    let symbols = about.vocabulary.len();
+    let symbols = job.spec.vocab;
     let steps = job.steps_per_epoch();
     Ok(State::start(&job.plan, parameters, steps, symbols))
 }

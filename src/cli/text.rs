@@ -45,12 +45,14 @@ pub fn source(files: &[PathBuf]) -> TextSource {
 
 /// Opens a text; what it needs of temporary files goes beside `near`, or to the system's folder for them.
 pub fn open(source: &TextSource, near: Option<&Path>) -> Result<Corpus> {
-    let beside = near.and_then(|path| {
-        let path = std::path::absolute(path).ok()?;
-        let folder = path.ancestors().skip(1).find(|folder| folder.is_dir())?;
-        Some(folder.to_path_buf())
-    });
-    source.open(&beside.unwrap_or_else(std::env::temp_dir))
+    source.open(&near.map_or_else(std::env::temp_dir, beside))
+}
+
+/// The folder for temporary files beside `near`, or the system's where there is none.
+pub fn beside(near: &Path) -> PathBuf {
+    let path = std::path::absolute(near).unwrap_or_default();
+    let folder = path.ancestors().skip(1).find(|folder| folder.is_dir());
+    folder.map_or_else(std::env::temp_dir, Path::to_path_buf)
 }
 
 /// The vocabulary that settings ask for.
@@ -58,10 +60,14 @@ pub fn vocabulary(corpus: &Corpus, settings: &Settings) -> Result<Vocabulary> {
     let Some(file) = &settings.tokenizer else {
         return corpus.vocabulary(&settings.recipe());
     };
-    let path = paths::from_text(file);
-    let json = std::fs::read(&path).map_err(|e| Error::io("read", &path, &e))?;
+    tokenizer(&paths::from_text(file), settings.lines)
+}
+
+/// The vocabulary of a tokenizer's file; `lines` for sequences with a start and an end.
+pub fn tokenizer(path: &Path, lines: bool) -> Result<Vocabulary> {
+    let json = std::fs::read(path).map_err(|e| Error::io("read", path, &e))?;
     let json = json.strip_prefix(MARK).unwrap_or(&json);
-    Vocabulary::from_tokenizer(json, settings.lines)
+    Vocabulary::from_tokenizer(json, lines)
         .map_err(|e| Error::new(e.kind, format!("{}: {}", path.display(), e.message)))
 }
 
@@ -129,6 +135,7 @@ pub fn stored(source: &TextSource, corpus: &Corpus) -> Result<TextRecord> {
         hash: corpus.hash()?.to_string(),
         files,
         builtin,
+        fields: Vec::new(),
     })
 }
 
@@ -224,7 +231,8 @@ fn knows_floor(vocabulary: &Vocabulary) -> bool {
     characters && vocabulary.unknown_id().is_none()
 }
 
-fn absolute(file: &Path) -> PathBuf {
+/// A file's path from the root on; `-` stays.
+pub fn absolute(file: &Path) -> PathBuf {
     if file == Path::new("-") {
         file.to_path_buf()
     } else {

@@ -172,7 +172,9 @@ async fn drive(
         state,
     } = ready;
     let batch = job.settings.batch;
-    job.before = about.vocabulary.before_text();
+    if let Ok(vocabulary) = about.vocabulary() {
+        job.before = vocabulary.before_text();
+    }
     let path = writer.run().path().to_path_buf();
     let (keep, plan) = (job.settings.keep, job.plan.clone());
     let quiet = m.get_flag("quiet");
@@ -186,7 +188,7 @@ async fn drive(
     if step == 0 {
         writer.save(0, &state.to_checkpoint(&plan, &about)?, keep)?;
     }
-    let mut progress = ProgressDisplay::new(quiet, job.steps_per_epoch(), about.vocabulary.unit());
+    let mut progress = ProgressDisplay::new(quiet, job.steps_per_epoch(), about.unit());
     let start = Instant::now();
     // Some drivers compile a kernel when it is made, others when it first runs.
     let compiling = matches!(device, Device::Gpu(_)) && !quiet;
@@ -237,7 +239,7 @@ async fn drive(
                 ));
             }
             Event::Sample { step, tokens } => {
-                let text = about.vocabulary.decode(&tokens);
+                let text = about.vocabulary()?.decode(&tokens);
                 let text = String::from_utf8_lossy(&text);
                 progress.note(&format!("---- sample at step {step}\n{text}\n----"));
             }
@@ -324,7 +326,7 @@ fn remaining(trainer: &Trainer, elapsed: f64, here: f64, first: u64) -> Option<f
 
 /// A loss in words, beside the floor where that is known.
 fn loss_text(nats: f64, about: &About) -> String {
-    let unit = about.vocabulary.unit();
+    let unit = about.unit();
     match about.floor {
         Some(floor) => format!("loss {nats:.3}, floor {floor:.3} nats/{unit}"),
         None => format!(

@@ -330,9 +330,9 @@ impl Job {
     ) -> Inputs<'a> {
         let inputs = match batch {
             Batch::Text(batch) => self.text_inputs(batch, mixed, now),
-            Batch::Examples(batch) => {
-                let hyper = self.hyper(now, batch.minibatch.scale());
-                batch.minibatch.inputs().reset(true).hyper(hyper)
+            Batch::Examples(minibatch) => {
+                let hyper = self.hyper(now, minibatch.scale());
+                minibatch.inputs().reset(true).hyper(hyper)
             }
         };
         inputs.draws(rng::key(self.settings.seed, Purpose::Dropout), now.step)

@@ -104,8 +104,8 @@ async fn run<F: Number>(
         }
         tell(Losses {
             step: update,
-            gpu: theirs.loss / batch.counted as f64,
-            cpu: ours.loss / batch.counted as f64,
+            gpu: theirs.loss / batch.counted() as f64,
+            cpu: ours.loss / batch.counted() as f64,
         })?;
     }
     Ok(())

@@ -41,6 +41,6 @@ pub use mixer::{MixedSegment, Mixer};
 pub use run_dir::{Run, RunWriter};
 pub use schedule::{Plateau, Progress, Schedule};
 pub use settings::{Length, Settings};
-pub use state::{About, Best, CellText, Counters, Saved, State, TextRecord};
+pub use state::{About, Best, CellText, Counters, ModelText, Saved, State, Symbols, TextRecord};
 pub use teacher_forcing::TeacherForcing;
 pub use trainer::{Event, Trainer};

@@ -13,6 +13,7 @@ use super::schedule::Plateau;
 use super::settings::Settings;
 use crate::cell::Cell;
 use crate::data::Vocabulary;
+use crate::data::fields::FieldCodes;
 use crate::error::{Error, Kind, Result};
 use crate::model;
 use crate::op::{LossScale, Plan, StateLayout};
@@ -30,10 +31,9 @@ pub struct About {
     pub program: String,
     /// The settings file's text.
     pub settings: String,
-    /// The symbols.
-    pub vocabulary: Vocabulary,
-    /// Their hash.
-    pub vocabulary_hash: String,
+    /// What the data's numbers mean.
+    #[serde(flatten)]
+    pub symbols: Symbols,
     /// The cells: one for all layers, or one for each.
     pub cells: Vec<CellText>,
     /// The text that is trained on; absent where weights came from elsewhere.
@@ -43,6 +43,44 @@ pub struct About {
     pub valid: Option<TextRecord>,
     /// For a generated text, nats per character of the validation part that no model can go below.
     pub floor: Option<f64>,
+}
+
+/// What the numbers of a run's data mean.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Symbols {
+    /// Of a text.
+    Text {
+        /// The symbols.
+        vocabulary: Vocabulary,
+        /// Their hash.
+        vocabulary_hash: String,
+    },
+    /// Of the fields of a model.
+    Fields {
+        /// The model.
+        model: ModelText,
+        /// What its fields are as numbers.
+        codes: FieldCodes,
+    },
+}
+
+impl From<Vocabulary> for Symbols {
+    fn from(vocabulary: Vocabulary) -> Symbols {
+        Symbols::Text {
+            vocabulary_hash: vocabulary.hash(),
+            vocabulary,
+        }
+    }
+}
+
+/// A model by its equations.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ModelText {
+    /// Its name.
+    pub name: String,
+    /// Its text.
+    pub text: String,
 }
 
 /// A cell by its equations.
@@ -73,6 +111,9 @@ pub struct TextRecord {
     /// Its files; none for the built-in corpus.
     #[serde(with = "crate::paths::list")]
     pub files: Vec<PathBuf>,
+    /// Of a model's fields: the one that each file is read for alone, where it is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<Option<String>>,
     /// Seed and characters of the built-in corpus.
     pub builtin: Option<(u64, usize)>,
 }
@@ -178,9 +219,7 @@ impl Saved {
     /// # Errors
     /// Checkpoint, when the settings are not valid.
     pub fn of_model(&self) -> Result<Saved> {
-        let About {
-            vocabulary, cells, ..
-        } = &self.about;
+        let About { symbols, cells, .. } = &self.about;
         let mut cells = cells.clone();
         if cells.iter().all(|cell| Some(cell) == cells.first()) {
             cells.truncate(1);
@@ -188,8 +227,7 @@ impl Saved {
         let about = About {
             program: env!("CARGO_PKG_VERSION").into(),
             settings: self.about.settings()?.of_model(&cells).to_toml()?,
-            vocabulary: vocabulary.clone(),
-            vocabulary_hash: vocabulary.hash(),
+            symbols: symbols.clone(),
             cells,
             text: None,
             valid: None,
@@ -197,7 +235,7 @@ impl Saved {
         };
         Ok(Saved {
             format: FORMAT,
-            counters: Counters::start(1, vocabulary.len()),
+            counters: Counters::start(1, self.about.vocabulary().map_or(1, Vocabulary::len)),
             about,
         })
     }
@@ -231,6 +269,28 @@ impl Counters {
 }
 
 impl About {
+    /// The vocabulary of a text's run.
+    ///
+    /// # Errors
+    /// Usage, for a run of a model of fields.
+    pub fn vocabulary(&self) -> Result<&Vocabulary> {
+        match &self.symbols {
+            Symbols::Text { vocabulary, .. } => Ok(vocabulary),
+            Symbols::Fields { model, .. } => Err(Error::usage(format!(
+                "expected a run of a text, found one of model {}, whose data are fields",
+                model.name
+            ))),
+        }
+    }
+
+    /// What one prediction is of.
+    pub fn unit(&self) -> &'static str {
+        match &self.symbols {
+            Symbols::Text { vocabulary, .. } => vocabulary.unit(),
+            Symbols::Fields { .. } => "prediction",
+        }
+    }
+
     /// The settings.
     ///
     /// # Errors

@@ -143,8 +143,7 @@ pub fn tiny() -> (About, Checkpoint) {
     let about = About {
         program: "test".into(),
         settings: settings.to_toml().unwrap(),
-        vocabulary_hash: vocabulary.hash(),
-        vocabulary,
+        symbols: vocabulary.clone().into(),
         cells: vec![(&cell).into()],
         text: None,
         valid: None,

@@ -51,6 +51,6 @@ pub fn model(m: &ArgMatches) -> Result<ProfiledModel> {
         let cells = about.cells().map_err(|e| loaded.named(e))?;
         text::constants(cells, settings.cell_const.as_deref())?
     };
-    let spec = spec(&settings, cells, about.vocabulary.len());
+    let spec = spec(&settings, cells, about.vocabulary()?.len());
     Ok(ProfiledModel { settings, spec })
 }

@@ -278,6 +278,52 @@ impl Records {
         Some(counts)
     }
 
+    /// BLAKE3 of all that they hold.
+    ///
+    /// # Errors
+    /// `Kind::Io` where ids cannot be read back.
+    pub fn hash(&self) -> Result<String> {
+        let mut hasher = blake3::Hasher::new();
+        let number = |hasher: &mut blake3::Hasher, n: usize| {
+            hasher.update(&(n as u64).to_le_bytes());
+        };
+        let lines = |hasher: &mut blake3::Hasher, lines: &Lines| -> Result<()> {
+            for line in 0..lines.len() {
+                let mut ids = vec![0; lines.length(line)];
+                lines.read(line, &mut ids)?;
+                number(hasher, ids.len());
+                hasher.update(bytemuck::cast_slice(&ids));
+            }
+            Ok(())
+        };
+        let ends = |hasher: &mut blake3::Hasher, ends: &[usize]| {
+            ends.iter().for_each(|end| number(hasher, *end));
+        };
+        for (field, rows) in self.fields.iter().zip(&self.rows) {
+            hasher.update(field.name.as_bytes());
+            match rows {
+                None => {}
+                Some(FieldRows::Tokens(of)) => lines(&mut hasher, of)?,
+                Some(FieldRows::Class(ids)) => {
+                    hasher.update(bytemuck::cast_slice(ids));
+                }
+                Some(FieldRows::ClassesAlong(rows)) => {
+                    ends(&mut hasher, &rows.ends);
+                    hasher.update(bytemuck::cast_slice(&rows.ids));
+                }
+                Some(FieldRows::Vector(rows)) => {
+                    number(&mut hasher, rows.width);
+                    hasher.update(bytemuck::cast_slice(&rows.values));
+                }
+                Some(FieldRows::TokensWithin(words)) => {
+                    ends(&mut hasher, &words.ends);
+                    lines(&mut hasher, &words.lines)?;
+                }
+            }
+        }
+        Ok(hasher.finalize().to_string())
+    }
+
     /// Bytes of memory that they take.
     pub fn bytes(&self) -> u64 {
         let of = |rows: &FieldRows| match rows {

@@ -57,8 +57,8 @@ mod write;
 
 pub(super) use library::language;
 
-use self::graph::{Along, Node, Target};
-pub use self::graph::{Field, FieldKind, Loss};
+use self::graph::{Along, Node};
+pub use self::graph::{Field, FieldKind, Loss, Target};
 use super::{Mode, Softmax, Spec, Unroll};
 use crate::error::{Error, Result};
 use crate::layer::{Axis, AxisShape, Builder};

@@ -10,7 +10,7 @@ pub enum Batch {
     /// Of a text.
     Text(TextBatch),
     /// Examples of several fields.
-    Examples(ExampleBatch),
+    Examples(task::Minibatch),
 }
 
 impl Batch {
@@ -18,7 +18,7 @@ impl Batch {
     pub fn counted(&self) -> usize {
         match self {
             Batch::Text(batch) => batch.counted,
-            Batch::Examples(batch) => batch.minibatch.predictions(),
+            Batch::Examples(minibatch) => minibatch.predictions(),
         }
     }
 
@@ -26,18 +26,9 @@ impl Batch {
     pub fn scale(&self) -> Option<f64> {
         match self {
             Batch::Text(_) => None,
-            Batch::Examples(batch) => Some(batch.minibatch.scale()),
+            Batch::Examples(minibatch) => Some(minibatch.scale()),
         }
     }
-}
-
-/// Examples, laid out for a plan.
-#[derive(Debug)]
-pub struct ExampleBatch {
-    /// What the plan's slots are filled with.
-    pub minibatch: task::Minibatch,
-    /// Which examples.
-    pub examples: Vec<u32>,
 }
 
 /// A minibatch of a text.

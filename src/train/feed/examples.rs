@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::batch::{Batch, ExampleBatch};
+use super::batch::Batch;
 use super::sequences::Sequences;
 use crate::data::Lengths;
 use crate::error::Result;
@@ -42,9 +42,7 @@ impl Sequences for PackedExamples {
 
     fn minibatch(&self, sequences: &[u32]) -> Result<Batch> {
         let columns = self.set.columns(sequences)?;
-        Ok(Batch::Examples(ExampleBatch {
-            minibatch: Minibatch::new(&self.plan, &columns, &self.weighting)?,
-            examples: sequences.to_vec(),
-        }))
+        let minibatch = Minibatch::new(&self.plan, &columns, &self.weighting)?;
+        Ok(Batch::Examples(minibatch))
     }
 }

@@ -1,0 +1,198 @@
+//! Files for a model's fields: which, how they are read, and what stays with a run.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use wgrnn::data::fields::{
+    ColumnChoice, Examples, Field, FieldCodes, FieldFile, FieldKind, FileFormat, ReadRules,
+    Records, VocabularyRule, VocabularyRules, read,
+};
+use wgrnn::data::split_drawn;
+use wgrnn::model::text::Model;
+use wgrnn::train::{ExampleSet, FieldData, Settings, TextRecord, examples};
+use wgrnn::{Error, Result, paths};
+
+use crate::cli::{out, text};
+
+/// Files that hold examples of fields, and how they are read.
+pub struct FieldSource {
+    fields: Vec<Field>,
+    files: Vec<FieldFile>,
+    rules: ReadRules,
+    folder: PathBuf,
+}
+
+impl FieldSource {
+    /// The files `given`, each `FILE` or `FIELD=FILE`, as `settings` say that they are read; temporary files go beside `near`.
+    ///
+    /// # Errors
+    /// Usage for no file, and for columns or formats that there are not.
+    pub fn new(
+        model: &Model,
+        given: &[String],
+        settings: &Settings,
+        near: &Path,
+    ) -> Result<FieldSource> {
+        let fields = examples::fields(model);
+        let files: Vec<FieldFile> = given
+            .iter()
+            .map(|file| FieldFile::parse(file, &fields))
+            .collect();
+        if files.is_empty() {
+            let names: Vec<&str> = fields.iter().map(|field| field.name.as_str()).collect();
+            return Err(Error::usage(format!(
+                "model {}: expected files with the fields {}, got none; give FILE or FIELD=FILE",
+                model.name,
+                names.join(", ")
+            )));
+        }
+        let twice = files.iter().filter(|f| f.path.as_os_str() == "-").count();
+        if twice > 1 {
+            return Err(Error::usage(
+                "standard input can be read once, and - is given twice",
+            ));
+        }
+        let columns = settings.columns.as_deref().map(ColumnChoice::parse);
+        let format = settings.format.as_deref().map(FileFormat::parse);
+        let rules = ReadRules {
+            columns: columns.transpose()?.unwrap_or_default(),
+            format: format.transpose()?,
+            ..ReadRules::default()
+        };
+        let folder = text::beside(near);
+        Ok(FieldSource {
+            fields,
+            files,
+            rules,
+            folder,
+        })
+    }
+
+    /// The same where the fields `names` need not be there.
+    #[must_use]
+    pub fn without(mut self, names: Vec<String>) -> FieldSource {
+        self.rules.optional = names;
+        self
+    }
+
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// What the files have wrong, with line and column.
+    pub fn read(&self) -> Result<Examples> {
+        let mut stdin = std::io::stdin();
+        read(
+            &self.fields,
+            &self.files,
+            &self.rules,
+            &self.folder,
+            &mut stdin,
+        )
+    }
+
+    /// The examples in numbers.
+    ///
+    /// # Errors
+    /// Labels that training has not seen, with their line.
+    pub fn encode(&self, codes: &FieldCodes, examples: &Examples) -> Result<Arc<Records>> {
+        codes.encode(examples, &self.folder).map(Arc::new)
+    }
+}
+
+/// What a run stores about the files of a source.
+///
+/// # Errors
+/// Io, where ids cannot be read back.
+pub fn record(source: &FieldSource, records: &Records) -> Result<TextRecord> {
+    let name = |file: &FieldFile| match &file.field {
+        Some(field) => format!("{field}={}", file.path.display()),
+        None => file.path.display().to_string(),
+    };
+    let names: Vec<String> = source.files.iter().map(name).collect();
+    Ok(TextRecord {
+        name: names.join(" "),
+        hash: records.hash()?,
+        files: source
+            .files
+            .iter()
+            .map(|f| text::absolute(&f.path))
+            .collect(),
+        fields: source.files.iter().map(|f| f.field.clone()).collect(),
+        builtin: None,
+    })
+}
+
+/// Encoded examples, and what a run stores about them.
+pub struct PreparedFields {
+    /// What is trained and validated on.
+    pub data: FieldData,
+    /// What is stored of the files.
+    pub text: TextRecord,
+    /// The same of validation files.
+    pub valid: Option<TextRecord>,
+}
+
+/// Reads and encodes what a run trains on: with `codes` of an earlier sitting, else with new ones.
+///
+/// # Errors
+/// What the files have wrong.
+pub fn prepare(
+    model: &Arc<Model>,
+    source: &FieldSource,
+    codes: Option<&FieldCodes>,
+    settings: &Settings,
+) -> Result<PreparedFields> {
+    let examples = source.read()?;
+    let codes = match codes {
+        Some(codes) => codes.clone(),
+        None => {
+            let rules = vocabularies(&source.fields, settings)?;
+            let (codes, remarks) = FieldCodes::build(&examples, &rules)?;
+            for remark in remarks {
+                out::note(&format!("warning: {remark}"));
+            }
+            codes
+        }
+    };
+    let records = source.encode(&codes, &examples)?;
+    drop(examples);
+    let text = record(source, &records)?;
+    let set = |records: &Arc<Records>, numbers: Vec<u32>| {
+        ExampleSet::new(model.clone(), records.clone(), numbers)
+    };
+    let (train, held_out) = split_drawn(records.len(), settings.val, settings.seed)?;
+    let (mut validation, mut valid) = (None, None);
+    if !held_out.is_empty() {
+        validation = Some(set(&records, held_out)?);
+    }
+    if let Some(files) = &settings.valid {
+        let source = FieldSource::new(model, &files.0, settings, &source.folder)?;
+        let examples = source.read()?;
+        let records = source.encode(&codes, &examples)?;
+        let all = (0..records.len() as u32).collect();
+        validation = Some(set(&records, all)?);
+        valid = Some(record(&source, &records)?);
+    }
+    let data = FieldData {
+        codes,
+        train: set(&records, train)?,
+        validation,
+    };
+    Ok(PreparedFields { data, text, valid })
+}
+
+/// The vocabularies that settings ask for.
+fn vocabularies(fields: &[Field], settings: &Settings) -> Result<VocabularyRules> {
+    let mut rules = VocabularyRules {
+        default: settings.recipe(),
+        ..VocabularyRules::default()
+    };
+    if let Some(file) = &settings.tokenizer {
+        let vocabulary = text::tokenizer(&paths::from_text(file), true)?;
+        for field in fields.iter().filter(|f| f.kind == FieldKind::Tokens) {
+            let rule = VocabularyRule::Given(vocabulary.clone());
+            rules.of.insert(field.name.clone(), rule);
+        }
+    }
+    Ok(rules)
+}
