@@ -9,9 +9,10 @@ use wgrnn::data::{Dataset, TextSource};
 use wgrnn::train::{Dynamic, Evaluation, Evaluator, Learner, state};
 use wgrnn::{Error, Result};
 
+use super::fields::LoadedFields;
 use super::load::Loaded;
 use super::unknown::{MUCH_UNKNOWN, UnknownShare};
-use super::{flags, memory, out, text};
+use super::{fields, flags, memory, out, text};
 
 pub fn command() -> Command {
     Command::new("eval")
@@ -23,7 +24,7 @@ pub fn command() -> Command {
                 .required(true)
                 .num_args(1..)
                 .value_parser(value_parser!(PathBuf))
-                .help("The text's files, joined in this order; - is standard input"),
+                .help("The text's files, joined in this order, or files of a model's fields, FIELD=FILE too; - is standard input"),
         )
         .arg(
             flags::whole("batch", 1, 65536)
@@ -49,6 +50,14 @@ pub fn command() -> Command {
                 .requires("dynamic")
                 .help("Steps of a segment (default 5 with a text, else 20)"),
         )
+        .arg(
+            Arg::new("confusion")
+                .long("confusion")
+                .value_name("FILE")
+                .value_parser(value_parser!(PathBuf))
+                .help("Models of classes: write which class is taken for which, as .tsv or .csv"),
+        )
+        .args(flags::read_as())
         .arg(flags::checkpoint())
         .arg(flags::device())
         .arg(flags::json())
@@ -68,7 +77,11 @@ fn number(name: &'static str) -> Arg {
 }
 
 pub fn run(m: &ArgMatches) -> Result<()> {
-    let loaded = Loaded::from_args(m)?;
+    let loaded = match LoadedFields::new(Loaded::from_args(m)?)? {
+        Ok(run) => return fields::eval::run(m, &run, &flags::file_texts(m, "text")),
+        Err(loaded) => loaded,
+    };
+    flags::refuse_reading(m, "confusion")?;
     let files: Vec<PathBuf> = m.get_many("text").unwrap_or_default().cloned().collect();
     let corpus = text::open(&TextSource::Files(files), None)?;
     let vocabulary = loaded.saved.about.vocabulary()?;

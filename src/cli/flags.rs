@@ -94,7 +94,12 @@ pub fn path<'a>(m: &'a ArgMatches, name: &str) -> Option<&'a PathBuf> {
 
 /// The files that the command line names, as texts that [`paths::from_text`] turns back.
 pub fn files(m: &ArgMatches) -> Vec<String> {
-    let files = m.get_many::<PathBuf>("files").unwrap_or_default();
+    file_texts(m, "files")
+}
+
+/// The same of another argument.
+pub fn file_texts(m: &ArgMatches, name: &str) -> Vec<String> {
+    let files = m.get_many::<PathBuf>(name).unwrap_or_default();
     files.map(|file| paths::to_text(file.as_os_str())).collect()
 }
 
@@ -147,6 +152,43 @@ pub fn allowed(m: &ArgMatches, device: &Device, settings: &Settings) -> Result<(
     } else {
         Ok(())
     }
+}
+
+/// How files of a model's fields are read, where a run's own settings do not fit them.
+const READ_AS: [&str; 2] = ["columns", "format"];
+
+/// `--columns` and `--format`, for commands that read files for a run.
+pub fn read_as() -> impl Iterator<Item = Arg> {
+    let keys = Settings::keys()
+        .iter()
+        .filter(|key| READ_AS.contains(&key.name));
+    keys.map(|key| {
+        Arg::new(key.name)
+            .long(key.name)
+            .help(key.help)
+            .value_name("NAME")
+    })
+}
+
+/// The settings of a run with the `--columns` and `--format` of the command line.
+pub fn reading(m: &ArgMatches, settings: &Settings) -> Settings {
+    let given = |name: &str| m.get_one::<String>(name).cloned();
+    Settings {
+        columns: given("columns").or_else(|| settings.columns.clone()),
+        format: given("format").or_else(|| settings.format.clone()),
+        ..settings.clone()
+    }
+}
+
+/// Refuses these flags, and `more`, for a run of a text.
+pub fn refuse_reading(m: &ArgMatches, more: &str) -> Result<()> {
+    for name in READ_AS.into_iter().chain([more]) {
+        if m.value_source(name).is_some() {
+            let text = format!("--{name}: expected a run of a model of fields, got one of a text");
+            return Err(Error::usage(text));
+        }
+    }
+    Ok(())
 }
 
 /// A flag for every setting, under its section.

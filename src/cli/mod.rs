@@ -15,6 +15,7 @@ mod losses;
 mod memory;
 pub mod out;
 mod plan;
+mod predict;
 mod profile;
 mod progress;
 mod ready;
@@ -41,6 +42,7 @@ pub fn command() -> Command {
             train::command(),
             sample::command(),
             eval::command(),
+            predict::command(),
             check::command(),
             profile::command(),
             tune::command(),
@@ -57,6 +59,7 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
         Some(("train", m)) => train::run(m),
         Some(("sample", m)) => sample::run(m),
         Some(("eval", m)) => eval::run(m),
+        Some(("predict", m)) => predict::run(m),
         Some(("check", m)) => check::run(m),
         Some(("profile", m)) => profile::run(m),
         Some(("tune", m)) => tune::run(m),

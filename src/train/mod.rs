@@ -30,7 +30,9 @@ pub use build::{init, spec, unroll, update};
 pub use checkpoint::{Checkpoint, Data, StoredTensor};
 pub use dynamic::{Dynamic, Learner};
 pub use evaluate::{Evaluation, Evaluator, Unknown};
-pub use examples::{ExampleSet, FieldEvaluation, FieldEvaluator, Labels, Metric};
+pub use examples::{
+    ExampleSet, FieldEvaluation, FieldEvaluator, Labels, LossEvaluation, Metric, Scored,
+};
 pub use feed::{Began, capacity};
 pub use footprint::{Footprint, Largest};
 pub use generator::{Choice, Generator};

@@ -68,6 +68,27 @@ impl FieldSource {
         })
     }
 
+    /// The files that a run has recorded.
+    ///
+    /// # Errors
+    /// As [`FieldSource::new`].
+    pub fn recorded(
+        model: &Model,
+        record: &TextRecord,
+        settings: &Settings,
+        near: &Path,
+    ) -> Result<FieldSource> {
+        let name = |(n, file): (usize, &PathBuf)| {
+            let path = paths::to_text(file.as_os_str());
+            match record.fields.get(n) {
+                Some(Some(field)) => format!("{field}={path}"),
+                _ => path,
+            }
+        };
+        let files: Vec<String> = record.files.iter().enumerate().map(name).collect();
+        FieldSource::new(model, &files, settings, near)
+    }
+
     /// The same where the fields `names` need not be there.
     #[must_use]
     pub fn without(mut self, names: Vec<String>) -> FieldSource {
@@ -88,6 +109,17 @@ impl FieldSource {
             &self.folder,
             &mut stdin,
         )
+    }
+
+    /// The same without the fields that need not be there, so that what stands in them does not matter.
+    ///
+    /// # Errors
+    /// As [`FieldSource::encode`].
+    pub fn inputs(&self, codes: &FieldCodes, examples: &Examples) -> Result<Arc<Records>> {
+        let wanted = |field: &Field| !self.rules.optional.contains(&field.name);
+        codes
+            .encode_some(examples, &self.folder, wanted)
+            .map(Arc::new)
     }
 
     /// The examples in numbers.

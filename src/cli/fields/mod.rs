@@ -1,6 +1,9 @@
 //! Models of fields on the command line: which model, what is read for it, and what a run keeps of both.
 
 mod data;
+pub mod eval;
+mod floors;
+mod loaded;
 mod ready;
 
 use std::path::Path;
@@ -11,6 +14,7 @@ use wgrnn::train::Settings;
 use wgrnn::{Result, paths};
 
 pub use self::data::FieldSource;
+pub use self::loaded::LoadedFields;
 pub use self::ready::fresh;
 use super::text;
 

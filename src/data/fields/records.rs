@@ -115,12 +115,25 @@ impl FieldCodes {
     /// `Kind::Data`, naming file and line: for a label that training has not seen, vectors of another width, a symbol that
     /// the vocabulary cannot express, and a text of which no token is left; `Kind::Io` when ids cannot be kept.
     pub fn encode(&self, examples: &Examples, folder: &Path) -> Result<Records> {
+        self.encode_some(examples, folder, |_| true)
+    }
+
+    /// The same of the fields that are `wanted`; others stay without rows.
+    ///
+    /// # Errors
+    /// As [`FieldCodes::encode`].
+    pub fn encode_some(
+        &self,
+        examples: &Examples,
+        folder: &Path,
+        wanted: impl Fn(&Field) -> bool,
+    ) -> Result<Records> {
         if examples.fields() != self.fields() {
             return Err(Error::internal("examples of other fields than the codes"));
         }
         let mut rows = Vec::new();
         for field in self.fields() {
-            let content = examples.content(&field.name);
+            let content = examples.content(&field.name).filter(|_| wanted(field));
             rows.push(match content {
                 Some(content) => Some(self.field(examples, field, content, folder)?),
                 None => None,

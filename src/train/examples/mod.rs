@@ -7,7 +7,7 @@ mod sizes;
 
 use std::sync::Arc;
 
-pub use self::evaluate::{FieldEvaluation, FieldEvaluator, LossEvaluation};
+pub use self::evaluate::{FieldEvaluation, FieldEvaluator, LossEvaluation, Scored};
 pub use self::metric::{Labels, Metric};
 use crate::data::Lengths;
 use crate::data::fields::{Field, FieldCodes, FieldKind, FieldRows, Records};
@@ -138,6 +138,23 @@ impl ExampleSet {
             _ => 0,
         };
         length + usize::from(predicted)
+    }
+
+    /// Calls `take` with every token of a field that is to be predicted, its ends among them.
+    ///
+    /// # Errors
+    /// Io, for ids in a file that cannot be read.
+    pub fn each_target(&self, field: &str, mut take: impl FnMut(u32)) -> Result<()> {
+        let Some(FieldRows::Tokens(lines)) = self.records.rows(field) else {
+            return Ok(());
+        };
+        for number in self.numbers.iter() {
+            let mut ids = vec![0; lines.length(*number as usize)];
+            lines.read(*number as usize, &mut ids)?;
+            ids.into_iter().for_each(&mut take);
+            take(lines.end_id());
+        }
+        Ok(())
     }
 
     /// What each field holds for the examples `of`. A field of labels that was not read has the first class everywhere, for

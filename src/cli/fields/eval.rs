@@ -1,0 +1,357 @@
+//! `eval` of a run of a model of fields: what its losses say, and beside them what rules without a network reach.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use clap::ArgMatches;
+use pollster::block_on;
+use serde_json::{Value, json};
+use wgrnn::data::fields::{Examples, FieldKind};
+use wgrnn::metrics::{
+    Accuracy, Confusion, SpanScores, accuracy_where, are_spans, majority, sequence_accuracy, spans,
+    unigram,
+};
+use wgrnn::train::{ExampleSet, FieldEvaluator, Labels, LossEvaluation, examples, state};
+use wgrnn::{Error, Result};
+
+use super::floors::Floors;
+use super::{FieldSource, LoadedFields};
+use crate::cli::{flags, memory, out};
+
+/// What is measured, and what it is compared with.
+struct Measured<'a> {
+    run: &'a LoadedFields,
+    examples: &'a Examples,
+    set: &'a ExampleSet,
+    floors: Option<Floors>,
+}
+
+/// What is said of one loss.
+#[derive(Default)]
+struct Report {
+    lines: Vec<String>,
+    values: BTreeMap<&'static str, Value>,
+    confusion: Option<Confusion>,
+}
+
+impl Report {
+    fn set(&mut self, name: &'static str, value: Value) {
+        self.values.insert(name, value);
+    }
+}
+
+pub fn run(m: &ArgMatches, run: &LoadedFields, files: &[String]) -> Result<()> {
+    for flag in [
+        "batch",
+        "dynamic",
+        "dynamic-decay",
+        "dynamic-text",
+        "dynamic-steps",
+    ] {
+        if m.value_source(flag) == Some(clap::parser::ValueSource::CommandLine) {
+            return Err(Error::usage(format!(
+                "--{flag}: expected none, as model {} has no use for it",
+                run.model.name
+            )));
+        }
+    }
+    let settings = flags::reading(m, &run.loaded.settings);
+    let source = FieldSource::new(&run.model, files, &settings, &run.loaded.path)?;
+    let examples = source.read()?;
+    let records = source.encode(&run.codes, &examples)?;
+    let all = (0..records.len() as u32).collect();
+    let set = ExampleSet::new(run.model.clone(), records, all)?;
+    let mut evaluator = FieldEvaluator::new(&run.loaded.spec, set.clone(), &run.codes)?;
+    let plan = evaluator.plan().clone();
+    memory::check("the evaluation", plan.bytes(), |_| {
+        "measure fewer or shorter examples at once".into()
+    })?;
+    let parameters = state::weights(&plan, &run.loaded.checkpoint);
+    let parameters = parameters.map_err(|e| run.loaded.named(e))?;
+    let device = flags::open_device(m)?;
+    let found = block_on(evaluator.run(&device, &parameters, &mut |_| Ok(())))?;
+    let floors = Floors::new(run)?;
+    let known = floors.is_some();
+    let measured = Measured {
+        run,
+        examples: &examples,
+        set: &set,
+        floors,
+    };
+    let mut reports = Vec::new();
+    for loss in &found.losses {
+        reports.push(measured.report(loss)?);
+    }
+    if let Some(file) = flags::path(m, "confusion") {
+        confusion(&reports, &measured, file, &found.losses)?;
+    }
+    let step = run.loaded.saved.counters.step;
+    if m.get_flag("json") {
+        let losses: Vec<Value> = reports.into_iter().map(|r| json!(r.values)).collect();
+        return out::json(&json!({
+            "losses": losses,
+            "nats": found.nats,
+            "examples": set.len(),
+            "step": step,
+            "checkpoint": run.loaded.path.display().to_string(),
+        }));
+    }
+    for line in reports.iter().flat_map(|report| &report.lines) {
+        out::line(line)?;
+    }
+    if !known {
+        out::note("the training files are not as they were, so that what rules reach is not known");
+    }
+    Ok(())
+}
+
+/// A share of four digits, as published tables have it.
+fn share(accuracy: Accuracy) -> String {
+    accuracy.share().map_or("-".into(), |s| format!("{s:.4}"))
+}
+
+fn floor(name: &str, reached: Option<Accuracy>) -> String {
+    reached.map_or(String::new(), |a| format!(" ({name} {})", share(a)))
+}
+
+impl Measured<'_> {
+    fn report(&self, loss: &LossEvaluation) -> Result<Report> {
+        let declared = &examples::fields(&self.run.model)[loss.field];
+        let mut report = Report::default();
+        report.set("field", json!(declared.name));
+        report.set("nats", json!(loss.nats));
+        report.set("count", json!(loss.count));
+        match (&loss.labels, &declared.kind) {
+            (Some(labels), FieldKind::ClassesAlong(along)) => {
+                self.tags(&mut report, loss, labels, &declared.name, along)?;
+            }
+            (Some(labels), _) => self.classes(&mut report, loss, labels, &declared.name)?,
+            (None, _) => self.tokens(&mut report, loss, &declared.name)?,
+        }
+        Ok(report)
+    }
+
+    fn classes(
+        &self,
+        report: &mut Report,
+        loss: &LossEvaluation,
+        labels: &Labels,
+        field: &str,
+    ) -> Result<()> {
+        let confusion = labels.confusion()?;
+        let counts = self.floors.as_ref();
+        let counts = counts.and_then(|floors| floors.classes(self.run, field));
+        let rule = counts.map(|counts| majority(&counts, &labels.gold));
+        report.lines.push(format!(
+            "{field}: accuracy {}{}, macro F1 {:.4}, {:.5} nats over {} predictions",
+            share(confusion.accuracy()),
+            floor("majority", rule),
+            confusion.macro_f1(),
+            loss.nats,
+            loss.count
+        ));
+        report.set("accuracy", json!(confusion.accuracy().share()));
+        report.set("majority", json!(rule.and_then(|a| a.share())));
+        report.set("macro_f1", json!(confusion.macro_f1()));
+        self.by_class(report, &confusion, field);
+        report.confusion = Some(confusion);
+        Ok(())
+    }
+
+    /// A line a class.
+    fn by_class(&self, report: &mut Report, confusion: &Confusion, field: &str) {
+        let Some(names) = self.run.codes.classes(field) else {
+            return;
+        };
+        let wide = names.iter().map(|name| name.chars().count()).max();
+        let wide = wide.unwrap_or(0).max(5);
+        report.lines.push(format!(
+            "{:wide$}  precision  recall      F1       n",
+            "class"
+        ));
+        let mut values = BTreeMap::new();
+        for (class, name) in names.iter().enumerate() {
+            let s = confusion.class(class as u32);
+            report.lines.push(format!(
+                "{name:wide$}  {:>9.4}  {:>6.4}  {:>6.4}  {:>6}",
+                s.precision, s.recall, s.f1, s.support
+            ));
+            values.insert(
+                name.to_string(),
+                json!({ "precision": s.precision, "recall": s.recall, "f1": s.f1, "n": s.support }),
+            );
+        }
+        report.set("classes", json!(values));
+    }
+
+    fn tags(
+        &self,
+        report: &mut Report,
+        loss: &LossEvaluation,
+        labels: &Labels,
+        field: &str,
+        along: &str,
+    ) -> Result<()> {
+        let ordered = in_order(labels);
+        let (gold, predicted) = (&ordered.gold, &ordered.predicted);
+        let confusion = Confusion::of(labels.classes, gold, predicted)?;
+        let sentences = sequence_accuracy(&ordered.ends, gold, predicted)?;
+        let tags = self.floors.as_ref();
+        let tags = tags.and_then(|floors| floors.tags(self.run, field, along));
+        let mut words = Vec::new();
+        for example in 0..self.set.len() as u32 {
+            let n = self.set.number(example) as usize;
+            words.extend(self.examples.items(along, n).unwrap_or_default());
+        }
+        let (mut rule, mut unknown) = (None, None);
+        if let Some(tags) = tags.filter(|_| words.len() == gold.len()) {
+            let right = words
+                .iter()
+                .zip(gold)
+                .map(|(word, tag)| tags.tag(word) == *tag);
+            rule = Some(Accuracy::of(right));
+            let strange = |at: usize| !tags.knows(words[at]);
+            unknown = Some(accuracy_where(gold, predicted, strange)?);
+        }
+        let mut line = format!(
+            "{field}: token accuracy {}{}",
+            share(confusion.accuracy()),
+            floor("most frequent tag", rule)
+        );
+        if let Some(unknown) = unknown.filter(|unknown| unknown.total > 0) {
+            line.push_str(&format!(
+                ", unknown words {} of {}",
+                share(unknown),
+                unknown.total
+            ));
+        }
+        line.push_str(&format!(
+            ", sentence accuracy {}, {:.5} nats over {} tokens",
+            share(sentences),
+            loss.nats,
+            loss.count
+        ));
+        report.lines.push(line);
+        report.set("accuracy", json!(confusion.accuracy().share()));
+        report.set("most_frequent_tag", json!(rule.and_then(|a| a.share())));
+        report.set("unknown_words", json!(unknown.and_then(|a| a.share())));
+        report.set("sentence_accuracy", json!(sentences.share()));
+        report.set("macro_f1", json!(confusion.macro_f1()));
+        self.span_scores(report, &ordered, field)?;
+        self.by_class(report, &confusion, field);
+        report.confusion = Some(confusion);
+        Ok(())
+    }
+
+    /// Where the tags stand for spans, how many of these are found.
+    fn span_scores(&self, report: &mut Report, ordered: &Ordered, field: &str) -> Result<()> {
+        let Some(names) = self.run.codes.classes(field) else {
+            return Ok(());
+        };
+        let names: Vec<&str> = names.iter().collect();
+        if !are_spans(names.iter().copied()) {
+            return Ok(());
+        }
+        let tags =
+            |classes: &[u32]| -> Vec<&str> { classes.iter().map(|c| names[*c as usize]).collect() };
+        let starts = [0].iter().chain(&ordered.ends);
+        let pairs = starts.zip(&ordered.ends).map(|(start, end)| {
+            let own = *start..*end;
+            (
+                tags(&ordered.gold[own.clone()]),
+                tags(&ordered.predicted[own]),
+            )
+        });
+        let (all, by_kind) = spans(pairs)?;
+        let shown = |s: &SpanScores| {
+            format!(
+                "precision {:.4}, recall {:.4}, F1 {:.4} over {} spans",
+                s.precision(),
+                s.recall(),
+                s.f1(),
+                s.support
+            )
+        };
+        report.lines.push(format!("spans: {}", shown(&all)));
+        report.set("span_f1", json!(all.f1()));
+        for (kind, scores) in &by_kind {
+            report
+                .lines
+                .push(format!("spans {kind}: {}", shown(scores)));
+        }
+        Ok(())
+    }
+
+    fn tokens(&self, report: &mut Report, loss: &LossEvaluation, field: &str) -> Result<()> {
+        let mut rule = None;
+        if let Some(floors) = &self.floors
+            && let Some(counts) = floors.tokens(self.run, field)?
+        {
+            let mut targets = Vec::new();
+            self.set.each_target(field, |token| targets.push(token))?;
+            rule = unigram(&counts, targets.into_iter());
+        }
+        let rule_text = rule.map_or(String::new(), |nats| {
+            format!(" (unigram {nats:.5} nats, perplexity {:.4})", nats.exp())
+        });
+        report.lines.push(format!(
+            "{field}: {:.5} nats a token, perplexity {:.4}{rule_text} over {} predictions",
+            loss.nats,
+            loss.nats.exp(),
+            loss.count
+        ));
+        report.set("perplexity", json!(loss.nats.exp()));
+        report.set("unigram", json!(rule));
+        Ok(())
+    }
+}
+
+/// Labels in the order of the examples and of their steps.
+struct Ordered {
+    gold: Vec<u32>,
+    predicted: Vec<u32>,
+    /// Where each example ends.
+    ends: Vec<usize>,
+}
+
+fn in_order(labels: &Labels) -> Ordered {
+    let mut order: Vec<usize> = (0..labels.places.len()).collect();
+    order.sort_unstable_by_key(|n| labels.places[*n]);
+    let of = |all: &[u32]| order.iter().map(|n| all[*n]).collect();
+    let examples: Vec<u32> = order.iter().map(|n| labels.places[*n].0).collect();
+    let ends = (1..=order.len())
+        .filter(|end| examples.get(*end) != Some(&examples[end - 1]))
+        .collect();
+    Ordered {
+        gold: of(&labels.gold),
+        predicted: of(&labels.predicted),
+        ends,
+    }
+}
+
+/// Writes the confusion of the first loss that predicts classes.
+fn confusion(
+    reports: &[Report],
+    measured: &Measured<'_>,
+    file: &PathBuf,
+    losses: &[LossEvaluation],
+) -> Result<()> {
+    let mut all = reports.iter().zip(losses);
+    let found = all.find_map(|(report, loss)| Some((report.confusion.as_ref()?, loss.field)));
+    let Some((confusion, field)) = found else {
+        return Err(Error::usage(format!(
+            "--confusion: expected a model that predicts classes, got {}",
+            measured.run.model.name
+        )));
+    };
+    let declared = &examples::fields(&measured.run.model)[field];
+    let names = measured.run.codes.classes(&declared.name);
+    let names: Vec<&str> = names.map_or(Vec::new(), |names| names.iter().collect());
+    let separator = if file.extension().is_some_and(|e| e == "csv") {
+        ','
+    } else {
+        '\t'
+    };
+    std::fs::write(file, confusion.table(&names, separator))
+        .map_err(|e| Error::io("write", file, &e))
+}

@@ -1,0 +1,206 @@
+//! `predict`: what a run's model of fields answers, a line or a block for every example, in their order.
+
+use std::path::PathBuf;
+
+use clap::{Arg, ArgMatches, Command, value_parser};
+use pollster::block_on;
+use serde_json::{Map, Value, json};
+use wgrnn::data::fields::{Examples, FieldKind};
+use wgrnn::model::text::Target;
+use wgrnn::train::{ExampleSet, FieldEvaluator, Scored, examples, state};
+use wgrnn::{Error, Result};
+
+use super::fields::{FieldSource, LoadedFields};
+use super::load::Loaded;
+use super::{flags, memory, out};
+
+pub fn command() -> Command {
+    Command::new("predict")
+        .about("Answer for every example what a run's model predicts: a label, a label a word, or a text")
+        .arg(flags::run())
+        .arg(
+            Arg::new("files")
+                .value_name("FILE")
+                .num_args(0..)
+                .value_parser(value_parser!(PathBuf))
+                .help("Files of the model's fields, FIELD=FILE too; without one, and for -, standard input"),
+        )
+        .arg(
+            flags::whole("top", 1, 1000)
+                .help("The K most likely labels of an example, each with its probability"),
+        )
+        .args(flags::read_as())
+        .arg(flags::checkpoint())
+        .arg(flags::device())
+        .arg(flags::json())
+        .after_help(
+            "Answer k is that to example k. What is to be predicted need not be in the files; where it is, it is not looked \
+             at.\n\nExamples:\n  wgrnn predict runs/names names.tsv --top 3\n  echo Hinton | wgrnn predict runs/names --format text\n  \
+             wgrnn predict runs/tags new.conll > tagged.conll",
+        )
+}
+
+/// The answers of a loss for one example.
+#[derive(Clone, Debug, Default)]
+struct Answer {
+    /// By step, the classes by falling score, each with its probability.
+    steps: Vec<(usize, Vec<(u32, f64)>)>,
+}
+
+pub fn run(m: &ArgMatches) -> Result<()> {
+    let run = LoadedFields::required(Loaded::from_args(m)?)?;
+    let model = &run.model;
+    let fields = examples::fields(model);
+    if let Some(loss) = model
+        .losses()
+        .iter()
+        .find(|l| matches!(l.target, Target::Next(_)))
+    {
+        let name = &fields[loss.target.field()].name;
+        return Err(Error::usage(format!(
+            "model {} predicts the next token of {name}: expected one that predicts labels",
+            model.name
+        )));
+    }
+    let mut files = flags::files(m);
+    if files.is_empty() {
+        files.push("-".into());
+    }
+    let settings = flags::reading(m, &run.loaded.settings);
+    let answers = model.losses().iter().map(|loss| loss.target.field());
+    let optional = answers.map(|field| fields[field].name.clone()).collect();
+    let source = FieldSource::new(model, &files, &settings, &run.loaded.path)?.without(optional);
+    let read = source.read()?;
+    let records = source.inputs(&run.codes, &read)?;
+    let all = (0..records.len() as u32).collect();
+    let set = ExampleSet::new(model.clone(), records, all)?;
+    let mut evaluator = FieldEvaluator::new(&run.loaded.spec, set.clone(), &run.codes)?;
+    let plan = evaluator.plan().clone();
+    memory::check("the answers", plan.bytes(), |_| {
+        "give fewer examples at once".into()
+    })?;
+    let parameters = state::weights(&plan, &run.loaded.checkpoint);
+    let parameters = parameters.map_err(|e| run.loaded.named(e))?;
+    let device = flags::open_device(m)?;
+    let top = m.get_one::<u64>("top").map_or(1, |k| *k as usize);
+    let mut found = vec![vec![Answer::default(); model.losses().len()]; set.len()];
+    block_on(
+        evaluator.run(&device, &parameters, &mut |scored: Scored<'_>| {
+            let of = &mut found[scored.example as usize][scored.loss];
+            of.steps.push((scored.step, best(scored.scores, top)));
+            Ok(())
+        }),
+    )?;
+    let mut text = String::new();
+    for (example, mut answers) in found.into_iter().enumerate() {
+        answers
+            .iter_mut()
+            .for_each(|answer| answer.steps.sort_by_key(|(step, _)| *step));
+        if m.get_flag("json") {
+            text.push_str(&object(&run, &answers).to_string());
+            text.push('\n');
+        } else {
+            let probable = m.value_source("top").is_some();
+            write(&mut text, &run, &read, example, &answers, probable);
+        }
+    }
+    out::raw(text.as_bytes())
+}
+
+/// The `k` classes of the highest scores, the first of equal ones first, with their probabilities: the softmax of all.
+fn best(scores: &[f32], k: usize) -> Vec<(u32, f64)> {
+    let most = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let exp = |score: f32| f64::from(score - most).exp();
+    let sum: f64 = scores.iter().map(|score| exp(*score)).sum();
+    let mut order: Vec<u32> = (0..scores.len() as u32).collect();
+    order.sort_by(|a, b| scores[*b as usize].total_cmp(&scores[*a as usize]));
+    order.truncate(k);
+    let with = |class: u32| (class, exp(scores[class as usize]) / sum);
+    order.into_iter().map(with).collect()
+}
+
+fn name(run: &LoadedFields, loss: usize, class: u32) -> String {
+    let field = &examples::fields(&run.model)[run.model.losses()[loss].target.field()].name;
+    let names = run.codes.classes(field);
+    let name = names.and_then(|names| names.name(class));
+    name.unwrap_or("?").to_string()
+}
+
+/// One or several labels, with probabilities where these are asked for.
+fn labels(run: &LoadedFields, loss: usize, best: &[(u32, f64)], probable: bool) -> String {
+    let one = |(class, p): &(u32, f64)| {
+        let name = name(run, loss, *class);
+        if probable {
+            format!("{name}\t{p:.4}")
+        } else {
+            name
+        }
+    };
+    let all: Vec<String> = best.iter().map(one).collect();
+    all.join("\t")
+}
+
+/// Appends the answer to an example: a line, or a word a line with its tag and an empty line behind.
+fn write(
+    text: &mut String,
+    run: &LoadedFields,
+    read: &Examples,
+    example: usize,
+    answers: &[Answer],
+    probable: bool,
+) {
+    let fields = examples::fields(&run.model);
+    let along =
+        run.model
+            .losses()
+            .iter()
+            .find_map(|loss| match &fields[loss.target.field()].kind {
+                FieldKind::ClassesAlong(of) => Some(of.as_str()),
+                _ => None,
+            });
+    let Some(along) = along else {
+        let all = answers.iter().enumerate().map(|(loss, answer)| {
+            let steps = answer.steps.iter();
+            let steps: Vec<String> = steps
+                .map(|(_, best)| labels(run, loss, best, probable))
+                .collect();
+            steps.join("\t")
+        });
+        text.push_str(&all.collect::<Vec<String>>().join("\t"));
+        text.push('\n');
+        return;
+    };
+    let words = read.items(along, example).unwrap_or_default();
+    for (step, word) in words.iter().enumerate() {
+        text.push_str(word);
+        for (loss, answer) in answers.iter().enumerate() {
+            if let Some((_, best)) = answer.steps.get(step) {
+                text.push('\t');
+                text.push_str(&labels(run, loss, best, probable));
+            }
+        }
+        text.push('\n');
+    }
+    text.push('\n');
+}
+
+/// The answer to an example as JSON: for every predicted field its labels, with their probabilities.
+fn object(run: &LoadedFields, answers: &[Answer]) -> Value {
+    let fields = examples::fields(&run.model);
+    let mut all = Map::new();
+    for (loss, answer) in answers.iter().enumerate() {
+        let field = &fields[run.model.losses()[loss].target.field()];
+        let step = |best: &Vec<(u32, f64)>| {
+            let one = |(class, p): &(u32, f64)| json!({ "label": name(run, loss, *class), "p": p });
+            Value::Array(best.iter().map(one).collect())
+        };
+        let steps = answer.steps.iter().map(|(_, best)| step(best));
+        let mut steps: Vec<Value> = steps.collect();
+        let value = match field.kind {
+            FieldKind::ClassesAlong(_) => Value::Array(steps),
+            _ => steps.pop().unwrap_or(Value::Null),
+        };
+        all.insert(field.name.clone(), value);
+    }
+    Value::Object(all)
+}
