@@ -6,7 +6,9 @@
 alias V = #{V};
 alias U = #{U};
 
+#if FUNCTIONS
 #use activations
+#end
 #if SHARED
 var<workgroup> shares: array<#{F}, GROUP>;
 #end

@@ -76,7 +76,7 @@ fn fill<F: Number>(plan: &Plan, cpu: &mut Cpu<F>) {
         if slot.role == Role::Activation && !slot.is_empty() {
             for (i, x) in cpu.write(SlotId(n)).iter_mut().enumerate() {
                 let share = ((i + 37 * n) as f64 * 0.618_033_988_749_895).fract();
-                *x = F::of(2.6 * share - 1.3);
+                *x = F::of((2.6 * share - 1.3) * (0.7 + 0.1 * (n % 4) as f64));
             }
         }
     }

@@ -1,4 +1,5 @@
 //! Plans of nothing but programs on rows, with their derivatives.
+#![allow(dead_code)] // each file of tests uses its part
 
 use wgrnn::cell::rows::RowProgram;
 use wgrnn::layer::{AxisShape, Builder, Signal, Value, row_loss, rows};

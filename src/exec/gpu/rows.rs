@@ -5,7 +5,9 @@ use std::fmt::Write;
 use super::template::{Template, flat_groups};
 use super::tile::Tile;
 use crate::cell::graph::Fold;
+use crate::cell::operator::Unary;
 use crate::cell::rows::{LOWEST, RowLoad, RowStore, Width};
+use crate::cell::stage::Instr;
 use crate::cell::wgsl::statements;
 use crate::op::Rows;
 use crate::op::rows::{RowInput, RowOutput};
@@ -29,6 +31,7 @@ pub(super) fn kernel(op: &Rows, tile: &Tile) -> Template {
         .size("COLS", code.width)
         .counted("ROWS", op.rows(), count)
         .size("MOST", op.rows())
+        .flag("FUNCTIONS", functions(op))
         .flag("SHARED", lanes > 1 && (sums || maxima))
         .flag("SUMS", sums)
         .flag("MAXIMA", maxima)
@@ -60,6 +63,17 @@ pub(super) fn kernel(op: &Rows, tile: &Tile) -> Template {
         .text("nothing", nothing(op))
         .text("results", results(op))
         .kernel(&op.name, flat_groups(op.rows() * lanes, tile.flat))
+}
+
+/// Whether any function is used that the skeleton has to bring, in f64 if not in f32.
+fn functions(op: &Rows) -> bool {
+    let passes = op.code.passes.iter().map(|pass| &pass.program);
+    let mut all = passes.chain([&op.code.rows, &op.code.numbers]);
+    let function = |instr: &Instr<RowLoad>| {
+        let of = [Unary::Sigmoid, Unary::Tanh, Unary::Exp, Unary::Log];
+        matches!(instr, Instr::Unary(op, _) if of.contains(op))
+    };
+    all.any(|program| program.instrs.iter().any(function))
 }
 
 /// The row of a matrix in which input `n` of row `own` lies.
