@@ -17,6 +17,12 @@ fn largest(counts: &[u64]) -> u32 {
     best as u32
 }
 
+/// Adds `n` to the count of a class.
+fn add(counts: &mut Vec<u64>, class: u32, n: u64) {
+    counts.resize(counts.len().max(class as usize + 1), 0);
+    counts[class as usize] += n;
+}
+
 /// The accuracy of always predicting the class that training has most examples of; `counts` are those of its classes.
 pub fn majority(counts: &[u64], gold: &[u32]) -> Accuracy {
     let class = largest(counts);
@@ -58,10 +64,6 @@ impl FrequentTag {
         let mut once: Vec<u64> = Vec::new();
         let mut all: Vec<u64> = Vec::new();
         let mut tags = BTreeMap::new();
-        let add = |counts: &mut Vec<u64>, tag: u32, n: u64| {
-            counts.resize(counts.len().max(tag as usize + 1), 0);
-            counts[tag as usize] += n;
-        };
         for (word, of) in counts {
             let mut best: (u32, u64) = (0, 0);
             for (tag, n) in &of {
@@ -78,6 +80,21 @@ impl FrequentTag {
         // Where every word comes twice, none says more than all.
         let unknown = largest(if once.is_empty() { &all } else { &once });
         FrequentTag { tags, unknown }
+    }
+
+    /// Gives words that training does not have the tag that is most frequent among those of `held_out`, words and their tags
+    /// that were not trained on, such as a validation file. Where there are none all stays as it is.
+    pub fn with_unknown_of<'a>(mut self, held_out: impl Iterator<Item = (&'a str, u32)>) -> Self {
+        let mut counts = Vec::new();
+        for (word, tag) in held_out {
+            if !self.knows(word) {
+                add(&mut counts, tag, 1);
+            }
+        }
+        if !counts.is_empty() {
+            self.unknown = largest(&counts);
+        }
+        self
     }
 
     /// Whether training has the word.
@@ -128,6 +145,13 @@ mod tests {
         assert_eq!(
             (floor.knows("tHe"), floor.knows("Berlin"), floor.unknown()),
             (true, false, 3)
+        );
+        let held_out = [("the", 0), ("Rome", 1), ("Bonn", 1), ("x", 3)];
+        let tuned = floor.clone().with_unknown_of(held_out.into_iter());
+        assert_eq!((tuned.unknown(), tuned.tag("the")), (1, 0));
+        assert_eq!(
+            floor.clone().with_unknown_of([("the", 0)].into_iter()),
+            floor
         );
         // Equal counts: the lower tag. No word comes once: the most frequent tag of all.
         let floor = FrequentTag::of([("a", 2), ("a", 1), ("b", 2), ("b", 2)].into_iter());

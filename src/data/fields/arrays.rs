@@ -108,7 +108,7 @@ fn vectors(view: &TensorView<'_>, name: &str) -> Result<VectorColumn> {
     }
     let mut column = VectorColumn::new(name);
     column.lines = vec![0; values.len() / width];
-    (column.values, column.width) = (values, width);
+    (column.values, column.width) = (values.into(), width);
     Ok(column)
 }
 

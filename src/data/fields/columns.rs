@@ -61,6 +61,12 @@ impl ColumnChoice {
         Ok(ColumnChoice(all))
     }
 
+    /// The same without what was said of one field.
+    pub(super) fn without(&self, field: &str) -> Self {
+        let others = self.0.iter().filter(|(name, _)| name != field);
+        ColumnChoice(others.cloned().collect())
+    }
+
     /// What was said of a field.
     pub(super) fn of(&self, field: &str) -> Option<&ColumnName> {
         let found = self.0.iter().find(|(name, _)| name == field);
@@ -82,7 +88,7 @@ pub(super) struct TableColumns {
 /// What is asked of a table.
 pub(super) struct TableFields<'a> {
     /// The fields that the file is to have, in the order of their declaration.
-    pub fields: &'a [&'a Field],
+    pub fields: &'a [Field],
     /// Those of them that may be missing.
     pub optional: &'a [String],
     pub choice: &'a ColumnChoice,
@@ -224,23 +230,22 @@ impl TableFields<'_> {
         if !all && !fits(required.clone().count()) {
             let example = self.fields.first().map_or("text", |field| &field.name);
             let cause = if vectors > 1 {
-                "with more than one vector"
+                ", of which more than one is a vector"
             } else {
-                "found another number of them"
+                ""
             };
             return Err(Error::data(format!(
-                "line 1: expected a header, or a column for each of {}, {cause}: {} column(s); --columns {example}=1,.. says \
-                 which ones to read",
+                "line 1: expected a header, or a column for each of {}{cause}, found {} column(s); --columns {example}=1,.. \
+                 says which ones to read",
                 self.names(),
                 first.len()
             )));
         }
-        let present = |field: &&Field| all || self.required(field);
+        let present = |field: &Field| all || self.required(field);
         let wide = self
             .fields
             .iter()
-            .copied()
-            .filter(present)
+            .filter(|field| present(field))
             .count()
             .saturating_sub(1);
         let mut columns: Vec<Option<Range<usize>>> = vec![None; self.fields.len()];
@@ -249,8 +254,8 @@ impl TableFields<'_> {
             (0..self.fields.len()).partition(is_class);
         let mut at = 0;
         for n in classes.into_iter().chain(others) {
-            let field = self.fields[n];
-            if present(&field) {
+            let field = &self.fields[n];
+            if present(field) {
                 let width = match field.kind {
                     FieldKind::Vector => first.len() - wide,
                     _ => 1,
@@ -270,21 +275,21 @@ impl TableFields<'_> {
     fn chosen(&self, first: &[&str]) -> Result<TableColumns> {
         let mut columns = Vec::new();
         let by_name =
-            |field: &&Field| matches!(self.choice.of(&field.name), Some(ColumnName::Name(_)));
-        let names = self.fields.iter().copied().any(|field| by_name(&field));
+            |field: &Field| matches!(self.choice.of(&field.name), Some(ColumnName::Name(_)));
+        let names = self.fields.iter().any(by_name);
         if names && self.header == Some(false) {
             return Err(Error::usage(
                 "--columns with names: a file with --header no has none",
             ));
         }
         // Numbers alone: where the cells in these places are the fields' names they are no example.
-        let in_place = |field: &&Field| match self.choice.of(&field.name) {
+        let in_place = |field: &Field| match self.choice.of(&field.name) {
             Some(ColumnName::Numbers(range)) => {
                 first.get(range.start).map(|cell| cell.trim()) == Some(field.name.as_str())
             }
             _ => false,
         };
-        let named = self.fields.iter().copied().any(|field| in_place(&field));
+        let named = self.fields.iter().any(in_place);
         let header = names || self.header.unwrap_or(self.expects_header || named);
         for field in self.fields {
             let column = match self.choice.of(&field.name) {
@@ -350,9 +355,8 @@ mod tests {
             "" => ColumnChoice::default(),
             text => ColumnChoice::parse(text)?,
         };
-        let fields: Vec<&Field> = fields.iter().collect();
         TableFields {
-            fields: &fields,
+            fields,
             optional: &["label".to_string()],
             choice: &choice,
             header,

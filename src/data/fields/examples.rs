@@ -1,5 +1,7 @@
 //! Examples as files have them: before any symbol or label has a number.
 
+use std::sync::Arc;
+
 use super::declare::{self, Field, FieldKind};
 use crate::error::{Error, Result};
 
@@ -35,11 +37,14 @@ pub(super) struct TextColumn {
 /// Vectors `[N, width]`.
 #[derive(Clone, Debug, Default)]
 pub(super) struct VectorColumn {
-    pub values: Vec<f32>,
+    /// Shared with the encoded fields, as they may be many.
+    pub values: Arc<Vec<f32>>,
     pub width: usize,
     /// The line of each; 0 where there are no lines.
     pub lines: Vec<u32>,
     files: FileRows,
+    /// Which vector each sequence has, where a table says it.
+    pub index: Option<Vec<u32>>,
 }
 
 /// The files that rows come from: for each its first row and its name.
@@ -161,9 +166,42 @@ impl VectorColumn {
         }
     }
 
-    /// Vectors.
+    /// Sequences: each has a vector.
     pub fn len(&self) -> usize {
+        self.index.as_ref().map_or(self.vectors(), Vec::len)
+    }
+
+    fn vectors(&self) -> usize {
         self.values.len().checked_div(self.width).unwrap_or(0)
+    }
+
+    /// Takes from a table which vector each sequence has, by numbers from 0; several sequences may have the same.
+    ///
+    /// # Errors
+    /// `Kind::Data`, naming the table's line, for what is no such number.
+    pub fn refer(&mut self, field: &str, numbers: TextColumn) -> Result<()> {
+        let vectors = self.vectors();
+        let number = |(row, text): (usize, &str)| {
+            let number = text.trim().parse::<u32>().ok();
+            let number = number.filter(|n| (*n as usize) < vectors);
+            number.ok_or_else(|| {
+                Error::data(format!(
+                    "{}: field {field}: expected the number of a row of {}, from 0 to {}, found {text:?}",
+                    numbers.row_place(row),
+                    self.files.all(),
+                    vectors.saturating_sub(1)
+                ))
+            })
+        };
+        self.index = Some(
+            numbers
+                .all()
+                .enumerate()
+                .map(number)
+                .collect::<Result<_>>()?,
+        );
+        (self.lines, self.files) = (numbers.lines, numbers.files);
+        Ok(())
     }
 
     /// Where a vector stands.
@@ -216,7 +254,7 @@ impl RawContent {
                     )));
                 }
                 let rows = column.len();
-                column.values.extend(more.values);
+                Arc::make_mut(&mut column.values).extend_from_slice(&more.values);
                 column.lines.extend(more.lines);
                 column.files.append(more.files, rows);
             }

@@ -161,13 +161,8 @@ fn take(writer: &mut FieldWriter<'_>, value: &Value, at: u32) -> Result<()> {
             writer.list(items.iter().map(String::as_str), at);
             Ok(())
         }
-        (Value::String(text), FieldKind::Vector) => {
-            let _ = text;
-            Err(unfit())
-        }
-        (value, FieldKind::ClassesAlong(_) | FieldKind::Vector) if !value.is_string() => {
-            Err(unfit())
-        }
+        (_, FieldKind::Vector) => Err(unfit()),
+        (value, FieldKind::ClassesAlong(_)) if !value.is_string() => Err(unfit()),
         (value, _) => writer.cell(&of_one(value).ok_or_else(unfit)?, at),
     }
 }

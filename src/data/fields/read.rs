@@ -1,9 +1,10 @@
 //! From files to examples: which file gives which fields, and the reader of its format.
 
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::columns::{ColumnChoice, TableFields};
+use super::columns::{ColumnChoice, ColumnName, TableFields};
 use super::declare::{self, Field, FieldKind};
 use super::examples::{Examples, RawContent};
 use super::file_format::FileFormat;
@@ -53,8 +54,9 @@ pub struct ReadRules {
 }
 
 /// Reads examples of `fields`. Every file with a field of its own gives that one; every other file gives all fields that are
-/// left, and several files of the same fields follow one another. `folder` is for temporary files, `stdin` is what `-` stands
-/// for.
+/// left, and several files of the same fields follow one another. Where a column by number is chosen for a vector that has a
+/// file of its own, that column of the other files says by numbers from 0 which vector a sequence has. `folder` is for
+/// temporary files, `stdin` is what `-` stands for.
 ///
 /// # Errors
 /// `Kind::Usage` for choices that name no field; `Kind::Io` where a file cannot be read; else `Kind::Data`, naming file and
@@ -67,56 +69,29 @@ pub fn read(
     folder: &Path,
     stdin: &mut dyn Read,
 ) -> Result<Examples> {
-    declare::check(fields)?;
-    for (name, _) in &rules.columns.0 {
-        declare::find(fields, name, "--columns")?;
-    }
-    let mut own = vec![false; fields.len()];
-    for name in files.iter().filter_map(|file| file.field.as_ref()) {
-        let place = declare::find(fields, name, "FIELD=FILE")?;
-        if !fields[place].kind.is_read() {
-            return Err(Error::usage(format!(
-                "{name}=FILE: {name} is {}, for which nothing is read",
-                fields[place].kind.shown()
-            )));
-        }
-        own[place] = true;
-    }
-    let mut left: Vec<&Field> = Vec::new();
-    for (field, own) in fields.iter().zip(&own) {
-        if field.kind.is_read() && !own {
-            left.push(field);
-        }
-    }
-    let all_own = files.iter().all(|file| file.field.is_some());
-    let missing = left
-        .iter()
-        .find(|field| !rules.optional.contains(&field.name));
-    if all_own && let Some(field) = missing {
-        return Err(Error::usage(format!(
-            "expected a file for field {name}, found none; give {name}=FILE",
-            name = field.name
-        )));
-    }
+    let parts = Parts::new(fields, files, rules)?;
     let mut contents: Vec<Option<RawContent>> = vec![None; fields.len()];
-    let mut seen = vec![false; fields.len()];
+    let mut numbers = contents.clone();
+    let mut seen = BTreeSet::new();
     for file in files {
-        let wanted: Vec<&Field> = match &file.field {
-            Some(name) => fields.iter().filter(|field| field.name == *name).collect(),
-            None => left.clone(),
-        };
+        let (wanted, rules) = parts.of(file, fields, rules);
         if wanted.is_empty() {
             return Err(Error::usage(format!(
                 "{}: every field has a file of its own, found one more; FIELD=FILE says what it is for",
                 file.path.display()
             )));
         }
-        let found = read_file(fields, &wanted, file, rules, folder, stdin)?;
+        let found = read_file(fields, &wanted, file, &rules, folder, stdin)?;
         for (field, content) in wanted.iter().zip(found) {
             let place = declare::find(fields, &field.name, "field")?;
-            let first = !std::mem::replace(&mut seen[place], true);
-            match (&mut contents[place], content) {
-                (slot @ None, content) if first => *slot = content,
+            let is_number = field.kind != fields[place].kind;
+            let slot = if is_number {
+                &mut numbers[place]
+            } else {
+                &mut contents[place]
+            };
+            match (slot, content) {
+                (slot @ None, content) if seen.insert((place, is_number)) => *slot = content,
                 (None, None) => {}
                 (Some(before), Some(more)) => before.append(&field.name, more)?,
                 _ => {
@@ -129,25 +104,108 @@ pub fn read(
             }
         }
     }
+    for ((field, content), numbers) in fields.iter().zip(&mut contents).zip(numbers) {
+        if let (Some(RawContent::Vectors(vectors)), Some(RawContent::Text(numbers))) =
+            (content, numbers)
+        {
+            vectors.refer(&field.name, numbers)?;
+        }
+    }
     Examples::new(fields, contents)
+}
+
+/// Which fields come from which files.
+struct Parts {
+    /// What files without a field of their own give; a vector of which they have the numbers stands there as a class.
+    shared: Vec<Field>,
+    /// The vectors of which these files have the numbers.
+    numbered: Vec<String>,
+}
+
+impl Parts {
+    fn new(fields: &[Field], files: &[FieldFile], rules: &ReadRules) -> Result<Self> {
+        declare::check(fields)?;
+        for (name, _) in &rules.columns.0 {
+            declare::find(fields, name, "--columns")?;
+        }
+        for name in files.iter().filter_map(|file| file.field.as_ref()) {
+            let field = &fields[declare::find(fields, name, "FIELD=FILE")?];
+            if !field.kind.is_read() {
+                return Err(Error::usage(format!(
+                    "{name}=FILE: {name} is {}, for which nothing is read",
+                    field.kind.shown()
+                )));
+            }
+        }
+        let has_own = |field: &Field| {
+            files
+                .iter()
+                .any(|file| file.field.as_ref() == Some(&field.name))
+        };
+        let all_own = files.iter().all(|file| file.field.is_some());
+        let mut parts = Parts {
+            shared: Vec::new(),
+            numbered: Vec::new(),
+        };
+        for field in fields.iter().filter(|field| field.kind.is_read()) {
+            let is_number = matches!(rules.columns.of(&field.name), Some(ColumnName::Numbers(range)) if range.len() == 1);
+            if !has_own(field) {
+                if all_own && !rules.optional.contains(&field.name) {
+                    return Err(Error::usage(format!(
+                        "expected a file for field {name}, found none; give {name}=FILE",
+                        name = field.name
+                    )));
+                }
+                parts.shared.push(field.clone());
+            } else if !all_own && field.kind == FieldKind::Vector && is_number {
+                parts.shared.push(Field::new(&field.name, FieldKind::Class));
+                parts.numbered.push(field.name.clone());
+            }
+        }
+        Ok(parts)
+    }
+
+    /// What a file gives, and how it is read.
+    fn of(&self, file: &FieldFile, fields: &[Field], rules: &ReadRules) -> (Vec<Field>, ReadRules) {
+        let mut rules = rules.clone();
+        let Some(name) = &file.field else {
+            return (self.shared.clone(), rules);
+        };
+        if self.numbered.contains(name) {
+            rules.columns = rules.columns.without(name);
+        }
+        let own = fields.iter().filter(|field| field.name == *name);
+        (own.cloned().collect(), rules)
+    }
 }
 
 /// What one file has for each of the fields `wanted`; none for an optional one that it lacks.
 fn read_file(
     fields: &[Field],
-    wanted: &[&Field],
+    wanted: &[Field],
     file: &FieldFile,
     rules: &ReadRules,
     folder: &Path,
     stdin: &mut dyn Read,
 ) -> Result<Vec<Option<RawContent>>> {
+    // A field's name that is written wrong.
+    if let Some((name, _)) = file.path.to_string_lossy().split_once('=')
+        && file.field.is_none()
+        && !file.path.exists()
+    {
+        declare::find(
+            fields,
+            name,
+            &format!("{}: no such file", file.path.display()),
+        )?;
+    }
     let format = format(file, wanted, rules)?;
     let corpus = TextSource::Files(vec![file.path.clone()]).open_with(folder, stdin)?;
     read_corpus(fields, wanted, &corpus, format, file.field.is_some(), rules)
 }
 
 /// The format of a file.
-fn format(file: &FieldFile, wanted: &[&Field], rules: &ReadRules) -> Result<FileFormat> {
+fn format(file: &FieldFile, wanted: &[Field], rules: &ReadRules) -> Result<FileFormat> {
     if let Some(format) = rules.format {
         return Ok(format);
     }
@@ -179,7 +237,7 @@ fn format(file: &FieldFile, wanted: &[&Field], rules: &ReadRules) -> Result<File
 
 fn read_corpus(
     fields: &[Field],
-    wanted: &[&Field],
+    wanted: &[Field],
     corpus: &Corpus,
     format: FileFormat,
     own: bool,
@@ -189,7 +247,7 @@ fn read_corpus(
     let named = |e: Error| Error::new(e.kind, format!("{name}: {}", e.message));
     if format == FileFormat::Safetensors {
         let bytes = corpus.bytes()?;
-        let array = |field: &&Field| arrays::read(&bytes, name, field, &rules.columns).map(Some);
+        let array = |field: &Field| arrays::read(&bytes, name, field, &rules.columns).map(Some);
         return wanted
             .iter()
             .map(array)

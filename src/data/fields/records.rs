@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::codes::{FieldCode, FieldCodes};
 use super::declare::{Field, FieldKind};
@@ -46,8 +47,10 @@ pub struct ClassRows {
 /// Vectors `[N, width]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VectorRows {
-    values: Vec<f32>,
+    values: Arc<Vec<f32>>,
     width: usize,
+    /// Which vector each example has, where several may have the same.
+    index: Option<Vec<u32>>,
 }
 
 /// The symbols within the words of all examples.
@@ -79,6 +82,7 @@ impl VectorRows {
     /// # Panics
     /// Where there is no such example.
     pub fn row(&self, n: usize) -> &[f32] {
+        let n = self.index.as_ref().map_or(n, |index| index[n] as usize);
         &self.values[n * self.width..(n + 1) * self.width]
     }
 
@@ -163,8 +167,11 @@ impl FieldCodes {
                         column.width
                     )));
                 }
-                let (values, width) = (column.values.clone(), column.width);
-                Ok(FieldRows::Vector(VectorRows { values, width }))
+                Ok(FieldRows::Vector(VectorRows {
+                    values: Arc::clone(&column.values),
+                    width: column.width,
+                    index: column.index.clone(),
+                }))
             }
             (Some(FieldCode::Classes(names)), RawContent::Text(column)) => {
                 let ids = classes(names, name, column)?;

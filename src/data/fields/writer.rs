@@ -1,5 +1,7 @@
 //! What a file has for one field, taken sequence by sequence: cells, lists and numbers.
 
+use std::sync::Arc;
+
 use super::declare::{self, Field, FieldKind};
 use super::examples::{RawContent, TextColumn, VectorColumn, is_space};
 use crate::error::{Error, Result};
@@ -83,7 +85,8 @@ impl<'a> FieldWriter<'a> {
         let RawContent::Vectors(column) = &mut self.content else {
             return Ok(());
         };
-        let start = column.values.len();
+        let values = Arc::make_mut(&mut column.values);
+        let start = values.len();
         for (n, cell) in cells.enumerate() {
             let value = cell.trim().parse::<f32>();
             let value = value.ok().filter(|value| value.is_finite()).ok_or_else(|| {
@@ -92,9 +95,9 @@ impl<'a> FieldWriter<'a> {
                     n + 1
                 ))
             })?;
-            column.values.push(value);
+            values.push(value);
         }
-        let found = column.values.len() - start;
+        let found = values.len() - start;
         if start == 0 {
             column.width = found;
         }
