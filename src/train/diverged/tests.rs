@@ -74,7 +74,7 @@ fn names(mut engine: Engine, bad: &[usize], starts: Option<&[u32]>, reset: u32, 
     bad.iter().for_each(|at| ids[*at] = BAD);
     let targets = plan
         .recipes
-        .targets
+        .targets()
         .map(|slot| vec![0; plan.slot(slot).len()]);
     let inputs = Inputs::new(&ids)
         .targets(targets.as_deref())
