@@ -334,9 +334,7 @@ fn train(
 ) -> (Vec<u8>, Vec<Figures>) {
     let recipe = Recipe {
         kind: VocabKind::Char,
-        min_count: 1,
-        max_size: None,
-        lines: false,
+        ..Recipe::default()
     };
     let text = text();
     let vocabulary = recipe.build(text.as_bytes()).unwrap();
@@ -350,9 +348,12 @@ fn train(
         text: None,
         valid: None,
         floor: None,
-        vocabulary,
     };
-    let spec = wgrnn::train::spec(settings, about.cells().unwrap(), about.vocabulary.len());
+    let spec = wgrnn::train::spec(
+        settings,
+        about.cells().unwrap(),
+        about.vocabulary().unwrap().len(),
+    );
     let length = Length::Steps(steps);
     let none = Tokens::from(Vec::new());
     let job = Job::new(settings.clone(), spec, length, Tokens::from(tokens), none).unwrap();

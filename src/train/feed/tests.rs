@@ -21,6 +21,14 @@ fn feed(size: BatchSize, bucket: usize, together: usize) -> Feed {
     Feed::Sequences(Box::new(SequenceFeed::new(lines, batching, together, 3)))
 }
 
+/// The minibatch of lines of a step.
+fn text(feed: &mut Feed, step: u64) -> TextBatch {
+    match feed.batch(step).unwrap() {
+        Batch::Text(batch) => batch,
+        other => panic!("{other:?}"),
+    }
+}
+
 fn packed(size: BatchSize, together: usize) -> PackedLines {
     PackedLines::new(lines(), size, false, together).unwrap()
 }
@@ -42,7 +50,7 @@ fn every_line_comes_once_an_epoch_within_the_capacity() {
                 loop {
                     let place = feed.place(step);
                     assert_eq!(place.epoch, epoch);
-                    let batch = feed.batch(step).unwrap();
+                    let batch = text(&mut feed, step);
                     let starts = batch.starts.unwrap();
                     assert_eq!(capacity.fault(&starts), None, "{size:?}");
                     (rows, counted) = (rows + batch.rows, counted + batch.counted);
@@ -64,7 +72,7 @@ fn an_update_of_several_minibatches_has_their_lines() {
     for size in [BatchSize::Sentences(7), BatchSize::Tokens(11)] {
         let (mut one, mut three) = (feed(size, 0, 1), feed(size, 0, 3));
         let rows = |feed: &mut Feed, step| {
-            let batch = feed.batch(step).unwrap();
+            let batch = text(feed, step);
             let mut rows: Vec<_> = batch.ids[..batch.counted]
                 .iter()
                 .copied()
@@ -94,9 +102,9 @@ fn an_update_of_several_minibatches_has_their_lines() {
 fn a_feed_that_begins_in_mid_run_reads_the_same() {
     let size = BatchSize::Tokens(11);
     let (mut from_start, mut later) = (feed(size, 2, 2), feed(size, 2, 2));
-    let all: Vec<_> = (0..50).map(|s| from_start.batch(s).unwrap().ids).collect();
+    let all: Vec<_> = (0..50).map(|s| text(&mut from_start, s).ids).collect();
     for step in [49, 20, 21] {
-        assert_eq!(later.batch(step).unwrap().ids, all[step as usize]);
+        assert_eq!(text(&mut later, step).ids, all[step as usize]);
     }
     assert_ne!(all[0], all[1]);
 }
@@ -107,14 +115,14 @@ fn a_feed_that_goes_on_counts_no_epoch_before_its_own() {
     let mut whole = feed(size, 2, 2);
     for step in 0..50 {
         let place = whole.place(step);
-        let batch = whole.batch(step).unwrap();
+        let batch = text(&mut whole, step);
         let began = whole.began().unwrap();
         assert_eq!(place.index, step - began.step);
         // What a checkpoint after the step before holds may be that one's epoch, too.
         let mut one = feed(size, 2, 2);
         one.go_on(step, Some(began)).unwrap();
         assert_eq!(one.place(step), place);
-        assert_eq!(one.batch(step).unwrap().ids, batch.ids);
+        assert_eq!(text(&mut one, step).ids, batch.ids);
         assert_eq!(
             one.epochs(step),
             place.epoch as f64 + place.index as f64 / place.steps as f64
