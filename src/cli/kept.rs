@@ -4,10 +4,11 @@ use std::path::Path;
 
 use wgrnn::cell::Cell;
 use wgrnn::data::Vocabulary;
+use wgrnn::model::text::Model;
 use wgrnn::train::{About, Settings, TextRecord};
-use wgrnn::{Error, Kind, Result};
+use wgrnn::{Error, Kind, Result, paths};
 
-use super::text;
+use super::{fields, text};
 
 /// Refuses a cell's file that is there and has other equations than those that the run keeps.
 pub fn cells(settings: &Settings, about: &About, run: &Path) -> Result<()> {
@@ -25,6 +26,20 @@ pub fn cells(settings: &Settings, about: &About, run: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Refuses a model's file that is there and has other lines than the model that the run keeps.
+pub fn model(settings: &Settings, kept: &Model, run: &Path) -> Result<()> {
+    let name = &settings.model;
+    if !name.ends_with(".model") || !paths::from_text(name).exists() {
+        return Ok(());
+    }
+    let same = fields::named(name).is_ok_and(|found| code(&found.text) == code(&kept.text));
+    if same {
+        Ok(())
+    } else {
+        Err(changed(name, "model", run))
+    }
 }
 
 /// Whether a cell as it is in its file has the equations of one that a run keeps, whatever its constants were set to.

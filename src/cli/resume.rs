@@ -8,12 +8,13 @@ use wgrnn::cell::library;
 use wgrnn::data::TextSource;
 use wgrnn::exec::Device;
 use wgrnn::train::settings::{Files, Key, OnResume, SoftmaxName, resolve};
-use wgrnn::train::{About, Checkpoint, RunWriter, Settings, State, TextRecord, spec, state};
+use wgrnn::train::{About, Checkpoint, Run, RunWriter, Settings, State, TextRecord, spec, state};
 use wgrnn::{Error, Kind, Result};
 
+use super::fields::LoadedFields;
 use super::load::Loaded;
 use super::ready::{Planned, Ready, planned};
-use super::{flags, kept, out, text};
+use super::{fields, flags, kept, out, text};
 
 /// The run in `writer`'s folder, ready to go on from its newest whole checkpoint; none where only its plan is wanted.
 pub fn prepare(m: &ArgMatches, device: &Device, writer: &RunWriter) -> Result<Option<Ready>> {
@@ -43,6 +44,11 @@ pub fn prepare(m: &ArgMatches, device: &Device, writer: &RunWriter) -> Result<Op
     kept::cells(&settings, about, run.path())?;
     kept::tokenizer(&settings, about, run.path())?;
     flags::allowed(m, device, &settings)?;
+    let loaded = match LoadedFields::new(loaded)? {
+        Ok(of_fields) => return fields::resumed(m, device, &of_fields, settings, run),
+        Err(loaded) => loaded,
+    };
+    let about = &loaded.saved.about;
 
     let shown = run.path().display();
     let source = source(m, about, &format!("wgrnn train --resume {shown} FILE"))?;
@@ -65,10 +71,25 @@ pub fn prepare(m: &ArgMatches, device: &Device, writer: &RunWriter) -> Result<Op
     settings.set_length(length);
     let cells = about.cells().map_err(|e| loaded.named(e))?;
     let spec = spec(&settings, cells, about.vocabulary()?.len());
-    let Some(mut planned) = planned(m, device, settings, spec, length, &prepared)? else {
+    let Some(planned) = planned(m, device, settings, spec, length, &prepared)? else {
         return Ok(None);
     };
-    let state = first_state(&planned, about, &loaded.checkpoint);
+    let about = About {
+        text: Some(prepared.text),
+        valid: prepared.valid,
+        floor: prepared.floor,
+        ..about.clone()
+    };
+    from_here(planned, about, &loaded, run).map(Some)
+}
+
+/// A run that goes on from the checkpoint `loaded` with what is planned, and says `about` itself.
+///
+/// # Errors
+/// Usage, where nothing is left to do; Checkpoint, for a state that does not fit.
+pub fn from_here(mut planned: Planned, about: About, loaded: &Loaded, run: &Run) -> Result<Ready> {
+    let before = &loaded.saved.about;
+    let state = first_state(&planned, before, &loaded.checkpoint);
     let mut state = state.map_err(|e| loaded.named(e))?;
     let job = &mut planned.job;
     let counters = &mut state.counters;
@@ -81,7 +102,7 @@ pub fn prepare(m: &ArgMatches, device: &Device, writer: &RunWriter) -> Result<Op
         counters.best = None;
     }
     job.go_on(counters).map_err(|e| loaded.named(e))?;
-    if job.fraction(counters.step, counters.elapsed) >= 1.0 {
+    if job.over(counters, counters.elapsed) {
         return Err(Error::usage(format!(
             "nothing is left to do: the run has done {} steps ({:.2} epochs, {:.1} minutes); give it more --epochs, \
              --steps or --minutes",
@@ -93,16 +114,13 @@ pub fn prepare(m: &ArgMatches, device: &Device, writer: &RunWriter) -> Result<Op
     let about = About {
         program: env!("CARGO_PKG_VERSION").into(),
         settings: job.settings.to_toml()?,
-        text: Some(prepared.text),
-        valid: prepared.valid,
-        floor: prepared.floor,
-        ..about.clone()
+        ..about
     };
-    Ok(Some(Ready {
+    Ok(Ready {
         planned,
         about,
         state,
-    }))
+    })
 }
 
 /// The state to go on from. Imported weights bring none but themselves, so that the sizes of a minibatch, the optimiser

@@ -10,6 +10,7 @@ use pollster::block_on;
 use serde_json::json;
 use wgrnn::cell::library;
 use wgrnn::exec::Device;
+use wgrnn::train::settings::BestBy;
 use wgrnn::train::{About, Checkpoint, Event, Job, Length, Run, RunWriter, Trainer};
 use wgrnn::{Error, Kind, Result, paths};
 
@@ -228,15 +229,18 @@ async fn drive(
                 evaluation,
                 best,
             } => {
-                writer.append(&json!({
+                let mut line = json!({
                     "step": step, "validation": evaluation.nats, "best": best, "elapsed": elapsed,
                     "tokens_per_second": progress.speed(),
-                }))?;
-                progress.note(&format!(
-                    "step {step}: validation {}{}",
-                    loss_text(evaluation.nats, &about),
-                    if best { " (best)" } else { "" }
-                ));
+                });
+                let mut told = loss_text(evaluation.nats, &about);
+                if let Some(metric) = evaluation.metric.filter(|m| m.by != BestBy::Loss) {
+                    line[format!("valid.{}", metric.by)] = json!(metric.value);
+                    told = format!("{} {:.4}, {told}", metric.by, metric.value);
+                }
+                writer.append(&line)?;
+                let best = if best { " (best)" } else { "" };
+                progress.note(&format!("step {step}: validation {told}{best}"));
             }
             Event::Sample { step, tokens } => {
                 let text = about.vocabulary()?.decode(&tokens);
@@ -353,23 +357,28 @@ fn describe(job: &Job, about: &About) -> String {
         0 => "one-hot".to_string(),
         n => format!("embed {n}"),
     };
-    let minibatch = match (s.lines, s.batch_tokens) {
+    let sequences = if s.of_fields() { "examples" } else { "lines" };
+    let minibatch = match (s.lines || s.of_fields(), s.batch_tokens) {
         (false, _) => format!("B {}, T {}", s.batch, s.seq_len),
-        (true, 0) => format!("{} lines a minibatch", s.batch),
-        (true, tokens) => format!("lines of {tokens} tokens a minibatch"),
+        (true, 0) => format!("{} {sequences} a minibatch", s.batch),
+        (true, tokens) => format!("{sequences} of {tokens} tokens a minibatch"),
     };
     let minibatch = match s.accumulate {
         1 => minibatch,
         n => format!("{minibatch}, {n} an update"),
     };
+    let symbols = if s.of_fields() {
+        format!("model {}", s.model)
+    } else {
+        format!("V {}", job.spec.vocab)
+    };
     format!(
-        "{}: {} x {} of H {}, {embed}, V {}, {} parameters; {minibatch}, {} {}, {}, dropout {}, seed {}; {length}, {} \
+        "{}: {} x {} of H {}, {embed}, {symbols}, {} parameters; {minibatch}, {} {}, {}, dropout {}, seed {}; {length}, {} \
          steps an epoch",
         about.text.as_ref().map_or("?", |t| t.name.as_str()),
         about.cell_names(),
         s.layers,
         s.hidden,
-        job.spec.vocab,
         job.plan.parameter_count(),
         s.optimizer,
         s.lr,
@@ -386,7 +395,12 @@ fn report(m: &ArgMatches, trainer: &Trainer, about: &About, path: &Path) -> Resu
     let program = std::env::args_os().next();
     let program = program.map_or("wgrnn".into(), |name| paths::shell(Path::new(&name)));
     let shown = path.display().to_string();
-    let sample = format!("{program} sample {}", paths::shell(path));
+    let run = paths::shell(path);
+    let (use_of, command) = if trainer.job().settings.of_fields() {
+        ("predict with it", format!("{program} predict {run} FILE"))
+    } else {
+        ("sample from it", format!("{program} sample {run}"))
+    };
     let half = trainer.job().settings.half;
     if m.get_flag("json") {
         let mut value = json!({
@@ -398,9 +412,11 @@ fn report(m: &ArgMatches, trainer: &Trainer, about: &About, path: &Path) -> Resu
             "loss": counters.meter.smooth,
             "validation": counters.validation,
             "best": counters.best.map(|b| b.nats),
+            "best_metric": counters.best.and_then(|b| b.metric),
             "floor": about.floor,
-            "sample": sample,
         });
+        let what = use_of.split(' ').next().unwrap_or_default();
+        value[what] = json!(command);
         if half {
             value["skipped"] = json!(counters.skipped);
         }
@@ -415,7 +431,14 @@ fn report(m: &ArgMatches, trainer: &Trainer, about: &About, path: &Path) -> Resu
     let validation = counters.validation.map_or(String::new(), |nats| {
         format!(": {}", loss_text(nats, about))
     });
-    out::line(&format!("{} steps{validation}", counters.step))?;
+    let best = counters
+        .best
+        .and_then(|best| Some((best.step, best.metric?)));
+    let best = best.filter(|(_, metric)| metric.by != BestBy::Loss);
+    let best = best.map_or(String::new(), |(step, metric)| {
+        format!("; best {} {:.4} at step {step}", metric.by, metric.value)
+    });
+    out::line(&format!("{} steps{validation}{best}", counters.step))?;
     out::line(&format!("run: {shown}"))?;
-    out::line(&format!("sample from it: {sample}"))
+    out::line(&format!("{use_of}: {command}"))
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::checkpoint::{Checkpoint, Data, StoredTensor};
+use super::examples::Metric;
 use super::feed::Began;
 use super::metrics::Meter;
 use super::schedule::Plateau;
@@ -125,15 +126,15 @@ pub struct Best {
     pub step: u64,
     /// Its loss in nats.
     pub nats: f64,
-    /// Where models are compared by something else: a number that is lower for a better one.
+    /// What models are compared by, where that is not the loss.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub score: Option<f64>,
+    pub metric: Option<Metric>,
 }
 
 impl Best {
     /// A number that is lower for a better model.
     pub fn score(&self) -> f64 {
-        self.score.unwrap_or(self.nats)
+        self.metric.map_or(self.nats, Metric::score)
     }
 }
 
@@ -280,6 +281,18 @@ impl About {
                 "expected a run of a text, found one of model {}, whose data are fields",
                 model.name
             ))),
+        }
+    }
+
+    /// Whether the text, or a field, has this vocabulary.
+    pub fn has_vocabulary(&self, other: &Vocabulary) -> bool {
+        match &self.symbols {
+            Symbols::Text { vocabulary, .. } => vocabulary.hash() == other.hash(),
+            Symbols::Fields { codes, .. } => {
+                let fields = codes.fields().iter();
+                let mut kept = fields.filter_map(|field| codes.vocabulary(&field.name));
+                kept.any(|vocabulary| vocabulary.hash() == other.hash())
+            }
         }
     }
 

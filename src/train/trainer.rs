@@ -312,8 +312,8 @@ impl Trainer {
                 self.counters.validation = Some(nats);
                 let best = self.counters.best.is_none_or(|b| score < b.score());
                 if best {
-                    let score = evaluation.metric.map(|_| score);
-                    self.counters.best = Some(Best { step, nats, score });
+                    let metric = evaluation.metric;
+                    self.counters.best = Some(Best { step, nats, metric });
                     self.counters.without_better = 0;
                     self.due.push_front(Due::Save { best: true });
                 } else if observe {

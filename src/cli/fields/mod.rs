@@ -15,7 +15,7 @@ use wgrnn::{Result, paths};
 
 pub use self::data::FieldSource;
 pub use self::loaded::LoadedFields;
-pub use self::ready::fresh;
+pub use self::ready::{fresh, resumed};
 use super::text;
 
 /// The model that settings name: a built-in one, or a file that ends in .model.

@@ -1,5 +1,7 @@
 //! Predicted classes beside the right ones.
 
+use serde::{Deserialize, Serialize};
+
 use super::FieldEvaluation;
 use crate::error::Result;
 use crate::metrics::Confusion;
@@ -53,7 +55,7 @@ fn best(scores: &[f32]) -> u32 {
 }
 
 /// By what models are compared, and what one reaches.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Metric {
     /// By what.
     pub by: BestBy,
