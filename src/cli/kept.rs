@@ -66,12 +66,9 @@ pub fn tokenizer(settings: &Settings, about: &About, run: &Path) -> Result<()> {
     let Ok(json) = std::fs::read(file) else {
         return Ok(());
     };
-    let found = Vocabulary::from_tokenizer(&json, settings.lines);
-    if found.is_ok_and(|found| {
-        about
-            .vocabulary()
-            .is_ok_and(|kept| kept.hash() == found.hash())
-    }) {
+    let lines = settings.lines || settings.of_fields();
+    let found = Vocabulary::from_tokenizer(&json, lines);
+    if found.is_ok_and(|found| about.has_vocabulary(&found)) {
         Ok(())
     } else {
         Err(changed(file, "tokenizer", run))
