@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
+use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command, value_parser};
 use pollster::block_on;
 use serde_json::{Map, Value, json};
 use wgrnn::data::fields::{Examples, FieldKind};
-use wgrnn::model::text::Target;
-use wgrnn::train::{ExampleSet, FieldEvaluator, Scored, examples, state};
+use wgrnn::model::text::{Loss, Target};
+use wgrnn::train::{Choice, ExampleSet, FieldEvaluator, Scored, examples, state};
 use wgrnn::{Error, Result};
 
 use super::fields::{FieldSource, LoadedFields};
@@ -29,6 +30,28 @@ pub fn command() -> Command {
             flags::whole("top", 1, 1000)
                 .help("The K most likely labels of an example, each with its probability"),
         )
+        .arg(
+            flags::whole("max-length", 1, 65536)
+                .default_value("100")
+                .help("Of models that write texts: tokens of a text, at most"),
+        )
+        .arg(
+            Arg::new("temperature")
+                .long("temperature")
+                .value_name("X")
+                .value_parser(value_parser!(f64))
+                .default_value("0")
+                .allow_hyphen_values(true)
+                .help("Of models that write texts: 0 takes the best token, 1 draws from the model's probabilities"),
+        )
+        .arg(
+            Arg::new("seed")
+                .long("seed")
+                .value_name("N")
+                .value_parser(value_parser!(u64))
+                .default_value("1")
+                .help("Of models that write texts: the seed of the draws"),
+        )
         .args(flags::read_as())
         .arg(flags::checkpoint())
         .arg(flags::device())
@@ -36,7 +59,8 @@ pub fn command() -> Command {
         .after_help(
             "Answer k is that to example k. What is to be predicted need not be in the files; where it is, it is not looked \
              at.\n\nExamples:\n  wgrnn predict runs/names names.tsv --top 3\n  echo Hinton | wgrnn predict runs/names --format text\n  \
-             wgrnn predict runs/tags new.conll > tagged.conll",
+             wgrnn predict runs/tags new.conll > tagged.conll\n  \
+             wgrnn predict runs/captions image=new.npy\n  printf 'Irish\\nIrish\\n' | wgrnn predict runs/described kind=- --format text --temperature 0.8",
         )
 }
 
@@ -51,17 +75,9 @@ pub fn run(m: &ArgMatches) -> Result<()> {
     let run = LoadedFields::required(Loaded::from_args(m)?)?;
     let model = &run.model;
     let fields = examples::fields(model);
-    if let Some(loss) = model
-        .losses()
-        .iter()
-        .find(|l| matches!(l.target, Target::Next(_)))
-    {
-        let name = &fields[loss.target.field()].name;
-        return Err(Error::usage(format!(
-            "model {} predicts the next token of {name}: expected one that predicts labels",
-            model.name
-        )));
-    }
+    let next = |loss: &Loss| matches!(loss.target, Target::Next(_));
+    let writes = model.losses().iter().any(next);
+    choices(m, &model.name, writes)?;
     let mut files = flags::files(m);
     if files.is_empty() {
         files.push("-".into());
@@ -74,6 +90,9 @@ pub fn run(m: &ArgMatches) -> Result<()> {
     let records = source.inputs(&run.codes, &read)?;
     let all = (0..records.len() as u32).collect();
     let set = ExampleSet::new(model.clone(), records, all)?;
+    if writes {
+        return texts(m, &run, set);
+    }
     let mut evaluator = FieldEvaluator::new(&run.loaded.spec, set.clone(), &run.codes)?;
     let plan = evaluator.plan().clone();
     memory::check("the answers", plan.bytes(), |_| {
@@ -105,6 +124,52 @@ pub fn run(m: &ArgMatches) -> Result<()> {
         }
     }
     out::raw(text.as_bytes())
+}
+
+/// Refuses flags that have no meaning for a model that writes texts, or for one that does not.
+fn choices(m: &ArgMatches, model: &str, writes: bool) -> Result<()> {
+    let (without, has) = if writes {
+        (&["top"][..], "writes texts")
+    } else {
+        (
+            &["max-length", "temperature", "seed"][..],
+            "predicts labels",
+        )
+    };
+    for flag in without {
+        if m.value_source(flag) == Some(ValueSource::CommandLine) {
+            return Err(Error::usage(format!(
+                "--{flag}: expected none, as model {model} {has}"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Prints the texts that a model writes about examples, a line each.
+fn texts(m: &ArgMatches, run: &LoadedFields, set: ExampleSet) -> Result<()> {
+    let temperature = m.get_one::<f64>("temperature").copied().unwrap_or(0.0);
+    if !(temperature >= 0.0 && temperature.is_finite()) {
+        return Err(Error::usage(format!(
+            "--temperature: expected 0 or more, got {temperature}"
+        )));
+    }
+    let choice = Choice {
+        temperature,
+        seed: m.get_one::<u64>("seed").copied().unwrap_or(1),
+        ..Choice::default()
+    };
+    let texts = run.write(m, set, &choice)?;
+    let mut all = String::new();
+    for text in texts {
+        if m.get_flag("json") {
+            all.push_str(&json!({ "text": text }).to_string());
+        } else {
+            all.push_str(&text);
+        }
+        all.push('\n');
+    }
+    out::raw(all.as_bytes())
 }
 
 /// The `k` classes of the highest scores, the first of equal ones first, with their probabilities: the softmax of all.

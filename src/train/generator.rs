@@ -202,7 +202,7 @@ pub(super) fn draw(scores: &[f32], u: f32) -> std::result::Result<u32, (usize, f
 }
 
 /// The token that the uniform number `u` in [0, 1) draws from `scores`.
-fn pick(scores: &[f32], choice: &Choice, u: f32) -> Result<usize> {
+pub(super) fn pick(scores: &[f32], choice: &Choice, u: f32) -> Result<usize> {
     if let Some((token, score)) = not_finite(scores) {
         return Err(Error::checkpoint(format!(
             "the model's score of token {token} is {score}, expected a finite number"

@@ -4,11 +4,13 @@
 mod evaluate;
 mod metric;
 mod sizes;
+mod writer;
 
 use std::sync::Arc;
 
 pub use self::evaluate::{FieldEvaluation, FieldEvaluator, LossEvaluation, Scored};
 pub use self::metric::{Labels, Metric};
+pub use self::writer::TextWriter;
 use crate::data::Lengths;
 use crate::data::fields::{Field, FieldCodes, FieldKind, FieldRows, Records};
 use crate::error::{Error, Result};
@@ -157,8 +159,8 @@ impl ExampleSet {
         Ok(())
     }
 
-    /// What each field holds for the examples `of`. A field of labels that was not read has the first class everywhere, for
-    /// plans that are asked for scores alone.
+    /// What each field holds for the examples `of`. What is predicted and was not read is the first class everywhere, or an
+    /// empty sequence, for plans that are asked for scores alone.
     ///
     /// # Errors
     /// Io, for ids in a file that cannot be read; internal, for a field that cannot do without data.
@@ -193,6 +195,12 @@ impl ExampleSet {
             (Some(FieldRows::Vector(rows)), _) => {
                 Column::Vector(numbers().map(|n| rows.row(n).to_vec()).collect())
             }
+            (
+                None,
+                text::FieldKind::Tokens {
+                    predicted: true, ..
+                },
+            ) => Column::Tokens(vec![Vec::new(); of.len()]),
             (None, text::FieldKind::Class) => Column::Class(vec![0; of.len()]),
             (None, text::FieldKind::Classes { along }) => {
                 let steps = of
