@@ -159,9 +159,21 @@ fn texts(m: &ArgMatches, run: &LoadedFields, set: ExampleSet) -> Result<()> {
         seed: m.get_one::<u64>("seed").copied().unwrap_or(1),
         ..Choice::default()
     };
-    let texts = run.write(m, set, &choice)?;
+    let most = m.get_one::<u64>("max-length").map_or(100, |n| *n as usize);
+    let device = flags::open_device(m)?;
+    let texts = run.write(&device, set, &choice, most)?;
+    let next = |loss: &Loss| match loss.target {
+        Target::Next(field) => Some(&run.model.fields()[field].name),
+        Target::Class(_) => None,
+    };
+    let field = run.model.losses().iter().find_map(next);
+    let Some(vocabulary) = field.and_then(|name| run.codes.vocabulary(name)) else {
+        return Err(Error::internal("texts without a vocabulary"));
+    };
     let mut all = String::new();
-    for text in texts {
+    for ids in texts {
+        let text = vocabulary.decode(&ids);
+        let text = String::from_utf8_lossy(&text);
         if m.get_flag("json") {
             all.push_str(&json!({ "text": text }).to_string());
         } else {

@@ -7,11 +7,13 @@ use clap::ArgMatches;
 use pollster::block_on;
 use serde_json::{Value, json};
 use wgrnn::data::fields::{Examples, FieldKind};
+use wgrnn::exec::Device;
 use wgrnn::metrics::{
     Accuracy, Confusion, SpanScores, accuracy_where, are_spans, majority, sequence_accuracy, spans,
     unigram,
 };
-use wgrnn::train::{ExampleSet, FieldEvaluator, Labels, LossEvaluation, examples, state};
+use wgrnn::model::text::Target;
+use wgrnn::train::{Choice, ExampleSet, FieldEvaluator, Labels, LossEvaluation, examples, state};
 use wgrnn::{Error, Result};
 
 use super::floors::Floors;
@@ -81,6 +83,14 @@ pub fn run(m: &ArgMatches, run: &LoadedFields, files: &[String]) -> Result<()> {
     let mut reports = Vec::new();
     for loss in &found.losses {
         reports.push(measured.report(loss)?);
+    }
+    // What a text is about says which it should be.
+    let losses = run.model.losses();
+    if let [loss] = losses
+        && matches!(loss.target, Target::Next(_))
+        && run.model.fields().len() > 1
+    {
+        measured.exact(&mut reports[0], &device, loss.target.field())?;
     }
     if let Some(file) = flags::path(m, "confusion") {
         confusion(&reports, &measured, file, &found.losses)?;
@@ -279,6 +289,31 @@ impl Measured<'_> {
                 .lines
                 .push(format!("spans {kind}: {}", shown(scores)));
         }
+        Ok(())
+    }
+
+    /// How many texts are written to the letter, each token the likeliest.
+    fn exact(&self, report: &mut Report, device: &Device, field: usize) -> Result<()> {
+        let name = &examples::fields(&self.run.model)[field].name;
+        let all = 0..self.set.len() as u32;
+        let right = all.map(|example| self.set.tokens(name, example));
+        let right: Vec<Vec<u32>> = right.collect::<Result<_>>()?;
+        let longest = right.iter().map(Vec::len).max().unwrap_or(0);
+        let choice = Choice {
+            temperature: 0.0,
+            ..Choice::default()
+        };
+        // One token more than the longest has is wrong already.
+        let texts = self
+            .run
+            .write(device, self.set.clone(), &choice, longest + 1)?;
+        let exact = Accuracy::of(texts.iter().zip(&right).map(|(text, right)| text == right));
+        report.lines.push(format!(
+            "{name}: exact {} of {} texts, each token the likeliest",
+            share(exact),
+            exact.total
+        ));
+        report.set("exact", json!(exact.share()));
         Ok(())
     }
 

@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use clap::ArgMatches;
 use pollster::block_on;
 use wgrnn::data::fields::FieldCodes;
+use wgrnn::exec::Device;
 use wgrnn::model::text::Model;
 use wgrnn::op::Plan;
 use wgrnn::train::{Choice, ExampleSet, Symbols, TextWriter, state};
 use wgrnn::{Error, Result};
 
 use crate::cli::load::Loaded;
-use crate::cli::{flags, memory};
+use crate::cli::memory;
 
 /// A checkpoint of a run of a model of fields.
 pub struct LoadedFields {
@@ -38,32 +38,27 @@ impl LoadedFields {
         }))
     }
 
-    /// The texts that the run's model writes about the examples of `set`, in their order.
+    /// The texts of `most` tokens at most that the run's model writes about the examples of `set`, in their order.
     ///
     /// # Errors
     /// A model that writes none; a device that cannot hold it.
-    pub fn write(&self, m: &ArgMatches, set: ExampleSet, choice: &Choice) -> Result<Vec<String>> {
-        let most = m.try_get_one::<u64>("max-length").ok().flatten();
-        let most = most.map_or(100, |n| *n as usize);
-        let device = flags::open_device(m)?;
-        let (field, texts) = block_on(async {
-            let weights = |plan: &Plan| {
-                memory::check("the texts", plan.bytes(), |_| "lower --max-length".into())?;
-                let found = state::weights(plan, &self.loaded.checkpoint);
-                found.map_err(|e| self.loaded.named(e))
-            };
-            let spec = &self.loaded.spec;
-            let mut writer =
-                TextWriter::new(&device, spec, set, &self.codes, weights, most).await?;
-            Ok::<_, Error>((writer.field(), writer.write(choice).await?))
-        })?;
-        let name = &self.model.fields()[field].name;
-        let Some(vocabulary) = self.codes.vocabulary(name) else {
-            return Err(Error::internal(format!("field {name} has no vocabulary")));
+    pub fn write(
+        &self,
+        device: &Device,
+        set: ExampleSet,
+        choice: &Choice,
+        most: usize,
+    ) -> Result<Vec<Vec<u32>>> {
+        let weights = |plan: &Plan| {
+            memory::check("the texts", plan.bytes(), |_| "lower --max-length".into())?;
+            let found = state::weights(plan, &self.loaded.checkpoint);
+            found.map_err(|e| self.loaded.named(e))
         };
-        let decoded = texts.iter().map(|ids| vocabulary.decode(ids));
-        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-        Ok(decoded.map(text).collect())
+        block_on(async {
+            let spec = &self.loaded.spec;
+            let writer = TextWriter::new(device, spec, set, &self.codes, weights, most);
+            writer.await?.write(choice).await
+        })
     }
 
     /// The same of a run that must be one of fields.

@@ -142,6 +142,20 @@ impl ExampleSet {
         length + usize::from(predicted)
     }
 
+    /// The tokens of an example, without marks; none of a field that has none.
+    ///
+    /// # Errors
+    /// Io, for ids in a file that cannot be read.
+    pub fn tokens(&self, field: &str, example: u32) -> Result<Vec<u32>> {
+        let Some(FieldRows::Tokens(lines)) = self.records.rows(field) else {
+            return Ok(Vec::new());
+        };
+        let number = self.number(example) as usize;
+        let mut ids = vec![0; lines.length(number)];
+        lines.read(number, &mut ids)?;
+        Ok(ids)
+    }
+
     /// Calls `take` with every token of a field that is to be predicted, its ends among them.
     ///
     /// # Errors

@@ -108,11 +108,6 @@ impl TextWriter {
         })
     }
 
-    /// The field whose tokens are written.
-    pub fn field(&self) -> usize {
-        self.field
-    }
-
     /// A text about every example, in their order, without marks. Example k draws the same whatever is beside it.
     ///
     /// # Errors
