@@ -376,3 +376,6 @@ fn precise(operand: Operand<'_>, width: Width) -> Operand<'_> {
         Width::Number => operand.sum(),
     }
 }
+
+#[cfg(test)]
+mod tests;
