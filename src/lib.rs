@@ -56,7 +56,7 @@
 //! | module | what is there |
 //! |---|---|
 //! | [`error`], [`rng`], [`paths`], [`syntax`] | the one error type; random numbers as functions of counters; names of files as text; the lexer of cells and models |
-//! | [`cell`] | a cell's text -> graph -> derivative -> stages -> WGSL and CPU code |
+//! | [`cell`] | a cell's text -> graph -> derivative -> stages -> WGSL and CPU code; [`cell::rows`]: the same for programs on rows, such as losses |
 //! | [`op`] | the primitive operations, one file each: shapes, plain CPU code, cost; the [`op::Plan`] that lists them |
 //! | [`layer`] | embedding, recurrent, dropout, linear, loss: each writes its operations into a plan, and on the tape how its gradients go back |
 //! | [`model`] | specification -> layers -> plan; how parameters start and how files name them |
@@ -67,7 +67,7 @@
 //! | [`metrics`] | stands apart: what predictions are worth, and floors that a rule reaches without a network |
 //!
 //! The program in `src/main.rs` and `src/cli` is the only place that prints, blocks or reads arguments. Kernels lie in
-//! `shaders`, one for every kind of operation, cells in `assets/cells`.
+//! `shaders`, one for every kind of operation, cells in `assets/cells`, losses in `assets/losses`.
 //!
 //! A minibatch's life: ids [T+1, B] go in; the plan's operations run in order, input projections first, one fused kernel per
 //! stage and step forward and backward, one product per weight after them; clipping and the optimiser run over flat arenas;
@@ -83,6 +83,8 @@
 //! | axis | the steps of sequences that go side by side, and how a minibatch lays their rows out ([`layer::Axis`]) |
 //! | value, tape | what flows between layers; the record of how gradients go back ([`layer::Value`], [`layer::Builder::give`]) |
 //! | scan | a recurrent layer's steps, forward or backward ([`op::Scan`]) |
+//! | program on rows | equations worked out row by row: an activation, a loss, a penalty ([`cell::rows::RowProgram`], [`op::Rows`]) |
+//! | fold | what the elements of a row come to: their sum, mean, maximum ([`cell::graph::Fold`]) |
 //! | stage | the part of a cell's step between two products: one kernel ([`cell::Stage`]) |
 //! | input projection | the product of a layer's input, made for all steps before the scan |
 //! | gate | one variable of a cell that a product ends in; H columns of its weights |
@@ -101,6 +103,14 @@
 //! [`cell::library::names`] then covers it: finite differences, adapter against plain code, packed against alone. Write down
 //! where its figures come from: golden values (`tests/golden`) or an oracle (`tests/oracle`). A cell of one's own needs no
 //! change here: `--cell my.cell`.
+//!
+//! # How to add a loss or an activation
+//!
+//! What looks at one row at a time is text, not code: a program on rows (the language: `assets/losses/LANGUAGE.md`). A file
+//! `assets/losses/NAME.loss` with its source in a comment, and its name in the list of `src/cell/rows/library.rs`; its value
+//! by hand in `src/cell/rows/tests.rs`. `tests/rows.rs` then compares its derivative with finite differences and every
+//! executor with the plain code. A layer makes a value of it with [`layer::rows`], the loss with [`layer::row_loss`], a
+//! penalty with [`layer::Penalty`].
 //!
 //! # How to add an operation
 //!

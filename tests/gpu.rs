@@ -590,8 +590,8 @@ fn an_injected_fault_is_found_and_named() {
         (
             "lstm",
             "penalty.temporal",
-            "let v4 = (v2 - v3);",
-            "let v4 = 1.01 * (v2 - v3);",
+            "let v11 = (v10 + v10);",
+            "let v11 = 1.01 * (v10 + v10);",
         ),
         ("lstm", "dropout.tokens", "/ 2u != pair", "/ 2u > 99u"),
         (

@@ -109,7 +109,7 @@ fn mean<F: Real, const N: usize>(rows: [&[F]; N], f: impl Fn([F; N]) -> F) -> F 
     }
     // Behind this the compiler does not see that lanes are added up in the end, for which it would make the loop of
     // registers of four.
-    let mut lanes = std::hint::black_box(lanes);
+    let lanes = std::hint::black_box(lanes);
     let mut total = F::ZERO;
     for i in 0..n % SIDE {
         let mut values = [F::ZERO; N];
@@ -118,7 +118,12 @@ fn mean<F: Real, const N: usize>(rows: [&[F]; N], f: impl Fn([F; N]) -> F) -> F 
         }
         total += f(values);
     }
-    // Halves onto halves: a chain of sums one after another would take longer than the loop.
+    (total + across(lanes)) / F::of(n as f64)
+}
+
+/// The sum of lanes, halves onto halves: a chain of sums one after another would take longer than the loop that made them.
+#[inline(always)]
+pub(crate) fn across<F: Real>(mut lanes: [F; SIDE]) -> F {
     let mut half = SIDE / 2;
     while half > 0 {
         for i in 0..half {
@@ -126,7 +131,7 @@ fn mean<F: Real, const N: usize>(rows: [&[F]; N], f: impl Fn([F; N]) -> F) -> F 
         }
         half /= 2;
     }
-    (total + lanes[0]) / F::of(n as f64)
+    lanes[0]
 }
 
 /// The rows that a reduction needs in memory; none of any other node.

@@ -9,7 +9,7 @@ use crate::op::rows::{RowInput, RowOutput};
 use crate::op::{Hyper, Matrix, Op, Rows};
 
 /// The inputs of a program, laid out along one axis.
-struct Inputs {
+struct ProgramInputs {
     values: Vec<Value>,
     matrices: Vec<Matrix>,
     axis: Axis,
@@ -19,13 +19,13 @@ struct Inputs {
     wanted: Vec<bool>,
 }
 
-impl Inputs {
+impl ProgramInputs {
     fn new(
         builder: &mut Builder,
         name: &str,
         program: &RowProgram,
         inputs: &[Value],
-    ) -> Result<Inputs> {
+    ) -> Result<ProgramInputs> {
         let (mut values, mut matrices) = (Vec::new(), Vec::new());
         for value in inputs {
             let value = builder.as_rows(name, *value).unwrap_or(*value);
@@ -42,7 +42,7 @@ impl Inputs {
             )));
         }
         let wanted = values.iter().map(|value| builder.wants(*value)).collect();
-        Ok(Inputs {
+        Ok(ProgramInputs {
             values,
             matrices,
             axis,
@@ -91,7 +91,7 @@ pub fn rows(
     program: &RowProgram,
     inputs: &[Value],
 ) -> Result<Value> {
-    let inputs = Inputs::new(builder, name, program, inputs)?;
+    let inputs = ProgramInputs::new(builder, name, program, inputs)?;
     let (axis, width) = (inputs.axis, inputs.width);
     let out = builder.activation(axis, name, program.output.columns(width));
     builder.push(Op::Rows(Rows {
@@ -138,13 +138,13 @@ pub fn row_loss(
     weights: Option<usize>,
 ) -> Result<Matrix> {
     program.must_be_loss()?;
-    let inputs = Inputs::new(builder, name, program, inputs)?;
+    let inputs = ProgramInputs::new(builder, name, program, inputs)?;
     let wanted: Vec<bool> = inputs
         .wanted
         .iter()
         .map(|w| *w && builder.training)
         .collect();
-    let inputs = Inputs { wanted, ..inputs };
+    let inputs = ProgramInputs { wanted, ..inputs };
     let scale = inputs.wanted.contains(&true);
     let factors = Factors {
         weight: weights.is_some(),

@@ -103,36 +103,35 @@ impl Rows {
         positions.columns(self.at, self.rows())
     }
 
-    /// The row of a matrix that is row `r`'s neighbour, so many rows further.
-    pub fn neighbour(&self, r: usize, by: isize) -> usize {
-        let found = r.checked_add_signed(by);
-        found.filter(|n| *n < self.rows()).unwrap_or(r)
-    }
-
-    /// Row `r` of an input that is a row; `slot` gives all of a slot.
+    /// Row `r`, of so many, of an input that lies in a matrix; `slot` gives all of a slot.
+    #[inline(always)]
     pub fn row<'a, F: Real>(
         &self,
         input: &RowInput,
-        r: usize,
+        [r, rows]: [usize; 2],
         slot: impl Fn(SlotId) -> &'a [F],
     ) -> &'a [F] {
         let (m, r) = match input {
             RowInput::Rows(m) => (m, r),
-            RowInput::Neighbour(m, by) => (m, self.neighbour(r, *by)),
+            RowInput::Neighbour(m, by) => {
+                let found = r.checked_add_signed(*by);
+                (m, found.filter(|n| *n < rows).unwrap_or(r))
+            }
             RowInput::Positions(_) | RowInput::Hyper(..) | RowInput::Share(_) => return &[],
         };
         &slot(m.slot)[m.offset + r * m.stride..][..m.cols]
     }
 
-    /// The number for row `r` of an input that is one number a row.
+    /// The number for row `r`, of so many, of an input that is one number a row.
+    #[inline(always)]
     pub fn number<'a, F: Real>(
         &self,
         input: &RowInput,
-        r: usize,
+        [r, rows]: [usize; 2],
         slot: impl Fn(SlotId) -> &'a [F],
     ) -> F {
         match input {
-            RowInput::Rows(_) | RowInput::Neighbour(..) => self.row(input, r, slot)[0],
+            RowInput::Rows(_) | RowInput::Neighbour(..) => self.row(input, [r, rows], slot)[0],
             RowInput::Positions(m) => slot(m.slot)[m.offset + self.at + r],
             RowInput::Hyper(hyper, n) => slot(*hyper)[*n],
             RowInput::Share(value) => F::of(*value),
@@ -146,6 +145,7 @@ impl Rows {
         slot: impl Fn(SlotId) -> &'a [F] + Copy,
         store: impl FnMut(usize, &[F]),
     ) {
+        let at = [r, self.rows()];
         let inputs = self
             .inputs
             .iter()
@@ -154,8 +154,8 @@ impl Rows {
         let inputs: Vec<Vec<F>> = inputs
             .map(|((input, width), used)| match width {
                 _ if !used => Vec::new(),
-                Width::Row => self.row(input, r, slot).to_vec(),
-                Width::Number => vec![self.number(input, r, slot)],
+                Width::Row => self.row(input, at, slot).to_vec(),
+                Width::Number => vec![self.number(input, at, slot)],
             })
             .collect();
         let inputs: Vec<&[F]> = inputs.iter().map(Vec::as_slice).collect();
@@ -376,3 +376,6 @@ fn precise(operand: Operand<'_>, width: Width) -> Operand<'_> {
         Width::Number => operand.sum(),
     }
 }
+
+#[cfg(test)]
+mod tests;

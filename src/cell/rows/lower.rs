@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::graph::RowGraph;
-use super::{Input, MAX_INPUTS, RowProgram, Width};
+use super::{DeclaredInput, MAX_INPUTS, RowProgram, Width};
 use crate::cell::function;
 use crate::cell::graph::Id;
 use crate::cell::parse::{Expr, Parsed, Position, fault};
@@ -21,13 +21,13 @@ const FOLDS: &[&str] = &["mean", "sum", "max", "logsum"];
 ///
 /// # Errors
 /// None, too many of them, a reserved name, or one that is declared twice.
-pub(super) fn inputs(text: &str, parsed: &Parsed) -> Result<Vec<Input>> {
+pub(super) fn inputs(text: &str, parsed: &Parsed) -> Result<Vec<DeclaredInput>> {
     if parsed.inputs.is_empty() {
         return Err(Error::data(format!(
             "{text}: a program on rows needs a line `row NAME` or `number NAME`: what it reads"
         )));
     }
-    let mut found: Vec<Input> = Vec::new();
+    let mut found: Vec<DeclaredInput> = Vec::new();
     for (name, row, position) in &parsed.inputs {
         let message = if RESERVED.contains(&name.as_str()) {
             format!("`{name}` is a reserved word")
@@ -36,7 +36,7 @@ pub(super) fn inputs(text: &str, parsed: &Parsed) -> Result<Vec<Input>> {
         } else if found.len() == MAX_INPUTS {
             format!("`{name}` is one input too many: expected at most {MAX_INPUTS}")
         } else {
-            found.push(Input {
+            found.push(DeclaredInput {
                 name: name.clone(),
                 width: if *row { Width::Row } else { Width::Number },
                 position: *position,
@@ -73,20 +73,24 @@ pub(super) fn output<'a>(text: &str, parsed: &'a Parsed) -> Result<(&'a str, Pos
 }
 
 /// A value, and how wide it is as it is written; a node may be narrower where terms fold away.
-type Value = (Id, Width);
+type TypedId = (Id, Width);
 
-struct Lowering<'a, 'g> {
+struct RowLowering<'a, 'g> {
     text: &'a str,
     parsed: &'a Parsed,
     graph: &'g mut RowGraph,
-    names: HashMap<&'a str, Value>,
+    names: HashMap<&'a str, TypedId>,
     used: HashSet<&'a str>,
 }
 
 /// The output of the program as a node of `graph`, where its inputs are the nodes `arguments`.
-pub(super) fn lower(program: &RowProgram, graph: &mut RowGraph, arguments: &[Id]) -> Result<Value> {
+pub(super) fn lower(
+    program: &RowProgram,
+    graph: &mut RowGraph,
+    arguments: &[Id],
+) -> Result<TypedId> {
     let (text, parsed) = (program.name.as_str(), &program.parsed);
-    let mut this = Lowering {
+    let mut this = RowLowering {
         text,
         parsed,
         graph,
@@ -133,12 +137,12 @@ pub(super) fn lower(program: &RowProgram, graph: &mut RowGraph, arguments: &[Id]
     Ok(this.names[output])
 }
 
-impl<'a> Lowering<'a, '_> {
+impl<'a> RowLowering<'a, '_> {
     fn fault(&self, position: Position, message: impl std::fmt::Display) -> Error {
         fault(self.text, position, message)
     }
 
-    fn expression(&mut self, expr: &'a Expr) -> Result<Value> {
+    fn expression(&mut self, expr: &'a Expr) -> Result<TypedId> {
         match expr {
             Expr::Number(value, _) => Ok((self.graph.nodes.constant(*value), Width::Number)),
             Expr::Text(_, position) | Expr::Argument(_, _, position) => {
@@ -182,7 +186,12 @@ impl<'a> Lowering<'a, '_> {
         self.fault(position, format!("unknown name `{name}`{hint}"))
     }
 
-    fn operator(&mut self, name: &str, operands: &'a [Expr], position: Position) -> Result<Value> {
+    fn operator(
+        &mut self,
+        name: &str,
+        operands: &'a [Expr],
+        position: Position,
+    ) -> Result<TypedId> {
         let operator = function::operator(self.text, name, operands.len(), FOLDS, position)?;
         let (mut made, mut width) = ([0; 2], Width::Number);
         for (made, operand) in made.iter_mut().zip(operands) {
@@ -195,7 +204,7 @@ impl<'a> Lowering<'a, '_> {
         Ok((operator.apply(&mut self.graph.nodes, made), width))
     }
 
-    fn fold(&mut self, name: &str, operands: &'a [Expr], position: Position) -> Result<Value> {
+    fn fold(&mut self, name: &str, operands: &'a [Expr], position: Position) -> Result<TypedId> {
         function::arity(self.text, name, 1, operands.len(), position)?;
         let (row, width) = self.expression(&operands[0])?;
         if width == Width::Number {

@@ -53,7 +53,7 @@ impl Display for Width {
 
 /// A declared input.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Input {
+pub struct DeclaredInput {
     /// Its name.
     pub name: String,
     /// How wide it is.
@@ -69,7 +69,7 @@ pub struct RowProgram {
     /// The text that it was made from.
     pub text: String,
     /// Its inputs, in the order of their declaration.
-    pub inputs: Vec<Input>,
+    pub inputs: Vec<DeclaredInput>,
     /// How wide its output is.
     pub output: Width,
     parsed: Parsed,
@@ -125,7 +125,7 @@ impl RowProgram {
                 widths.len()
             )));
         }
-        let mut first: Option<(&Input, usize)> = None;
+        let mut first: Option<(&DeclaredInput, usize)> = None;
         for (input, width) in self.inputs.iter().zip(widths) {
             let message = match (input.width, first) {
                 (Width::Number, _) if *width != 1 => {

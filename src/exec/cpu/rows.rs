@@ -6,20 +6,21 @@ use super::{halves, parallel, simd};
 use crate::cell::eval::{ProgramEvaluator, Registers};
 use crate::cell::graph::Fold;
 use crate::cell::real::Real;
+use crate::cell::reduction::across;
 use crate::cell::rows::{LOWEST, RowLoad, RowStore, Width};
 use crate::cell::simd::SIDE;
 use crate::cell::stage::{Instr, Program};
-use crate::op::rows::{RowInput, RowOutput};
+use crate::op::rows::RowOutput;
 use crate::op::{Rows, SlotId};
 
 /// Where an output's rows are written: its number, its elements from the first row in hand on, and from row to row.
-struct Target<'a, F> {
+struct RowTarget<'a, F> {
     rows: &'a mut [F],
     stride: usize,
     add: bool,
 }
 
-impl<F: Real> Target<'_, F> {
+impl<F: Real> RowTarget<'_, F> {
     /// Puts values in their place, `from` being the first column.
     #[inline(always)]
     fn put(&mut self, row: usize, from: usize, values: &[F]) {
@@ -41,15 +42,15 @@ pub fn run<'a, F: Real>(
     slots: impl Fn(SlotId) -> &'a [F] + Copy + Send + Sync,
     taken: &mut [Vec<F>],
 ) {
-    let mut rest: Vec<Target<F>> = Vec::new();
+    let mut rest: Vec<RowTarget<F>> = Vec::new();
     for (output, values) in op.outputs.iter().zip(taken) {
         rest.push(match output {
-            RowOutput::Rows(m, add) => Target {
+            RowOutput::Rows(m, add) => RowTarget {
                 rows: &mut values[m.offset..],
                 stride: m.stride,
                 add: *add,
             },
-            RowOutput::Losses(m) => Target {
+            RowOutput::Losses(m) => RowTarget {
                 rows: &mut values[op.own(*m).offset..],
                 stride: 1,
                 add: false,
@@ -63,7 +64,7 @@ pub fn run<'a, F: Real>(
         }
         return;
     }
-    let evaluators = Evaluators::new(op);
+    let evaluators = PreparedRows::new(op);
     let evaluators = &evaluators;
     rayon::scope(|scope| {
         for range in halves(rows, parallel::parts(rows * op.code.width)) {
@@ -73,7 +74,7 @@ pub fn run<'a, F: Real>(
                 let at = (range.len() * target.stride).min(most.len());
                 let (own, others) = most.split_at_mut(at);
                 target.rows = others;
-                targets.push(Target {
+                targets.push(RowTarget {
                     rows: own,
                     ..*target
                 });
@@ -89,49 +90,70 @@ pub fn run<'a, F: Real>(
 }
 
 /// A program prepared to run, with the numbers of the row that it reads.
-struct Prepared {
+struct PreparedPass {
     evaluator: ProgramEvaluator<RowLoad, RowStore>,
     numbers: Vec<usize>,
 }
 
-impl Prepared {
-    fn new(program: &Program<RowLoad, RowStore>) -> Prepared {
+impl PreparedPass {
+    fn new(program: &Program<RowLoad, RowStore>) -> PreparedPass {
         let loads = program.instrs.iter().filter_map(|instr| match instr {
             Instr::Load(RowLoad::Number(n)) => Some(*n),
             _ => None,
         });
-        Prepared {
+        PreparedPass {
             evaluator: ProgramEvaluator::new(program),
             numbers: loads.collect(),
         }
     }
 
+    /// Runs it on one row of so many columns, given the inputs' rows with the places behind them and the row's numbers.
     #[inline(always)]
-    fn give<F: Real>(&self, registers: &mut Registers<F>, numbers: &[F]) {
+    fn run<F: Real, T>(
+        &self,
+        registers: &mut Registers<F>,
+        columns: usize,
+        numbers: &[F],
+        mut context: (&[&[F]], &mut [T]),
+        mut store: impl FnMut(&mut [T], RowStore, usize, &[F]),
+    ) {
         for n in &self.numbers {
             registers.reduce(*n, numbers[*n]);
         }
+        self.evaluator.run(
+            registers,
+            columns,
+            &mut context,
+            #[inline(always)]
+            |(inputs, _), what| match what {
+                RowLoad::Row(n) => inputs[n],
+                RowLoad::Place => inputs[inputs.len() - 1],
+                RowLoad::Number(_) => &[],
+            },
+            #[inline(always)]
+            |(_, own), what, from, values| store(own, what, from, values),
+        );
     }
 }
 
 /// All passes.
-struct Evaluators {
-    passes: Vec<Prepared>,
-    rows: Prepared,
-    numbers: Prepared,
+struct PreparedRows {
+    passes: Vec<PreparedPass>,
+    rows: PreparedPass,
+    numbers: PreparedPass,
 }
 
-impl Evaluators {
-    fn new(op: &Rows) -> Evaluators {
+impl PreparedRows {
+    fn new(op: &Rows) -> PreparedRows {
         let code = &op.code;
-        Evaluators {
+        PreparedRows {
             passes: code
                 .passes
                 .iter()
-                .map(|p| Prepared::new(&p.program))
+                .map(|p| PreparedPass::new(&p.program))
                 .collect(),
-            rows: Prepared::new(&code.rows),
-            numbers: Prepared::new(&code.numbers),
+            rows: PreparedPass::new(&code.rows),
+            numbers: PreparedPass::new(&code.numbers),
         }
     }
 
@@ -142,69 +164,61 @@ impl Evaluators {
         op: &Rows,
         range: Range<usize>,
         slots: impl Fn(SlotId) -> &'a [F] + Copy,
-        targets: &mut [Target<F>],
+        targets: &mut [RowTarget<F>],
     ) {
-        let (code, width) = (&op.code, op.code.width);
+        let (code, width, all) = (&op.code, op.code.width, op.rows());
         let used = op.used();
-        let places: Vec<F> = (0..width).map(|place| F::of(place as f64)).collect();
-        let registers = |prepared: &Prepared| prepared.evaluator.registers::<F>();
+        let registers = |prepared: &PreparedPass| prepared.evaluator.registers::<F>();
         let mut passes: Vec<Registers<F>> = self.passes.iter().map(registers).collect();
         let (mut rows, mut last) = (registers(&self.rows), registers(&self.numbers));
-        let folds: usize = code.passes.iter().map(|pass| pass.folds.len()).sum();
-        let mut numbers = vec![F::ZERO; op.inputs.len() + folds];
+        let folds = code.passes.iter().flat_map(|pass| &pass.folds);
+        let mut folding: Vec<Folding<F>> = folds.map(|fold| Folding::new(*fold)).collect();
+        let mut numbers = vec![F::ZERO; op.inputs.len() + folding.len()];
+        // The inputs' rows, and behind them the places of units.
+        let places: Vec<F> = (0..width).map(|place| F::of(place as f64)).collect();
+        let mut inputs: Vec<&[F]> = vec![&places; op.inputs.len() + 1];
         for r in range.clone() {
-            let row = |input: &RowInput| op.row(input, r, slots);
             for (n, input) in &used {
-                if code.inputs[*n] == Width::Number {
-                    numbers[*n] = op.number(input, r, slots);
+                match code.inputs[*n] {
+                    Width::Row => inputs[*n] = op.row(input, [r, all], slots),
+                    Width::Number => numbers[*n] = op.number(input, [r, all], slots),
                 }
             }
-            let load = |what: RowLoad| match what {
-                RowLoad::Row(n) => row(&op.inputs[n]),
-                RowLoad::Place | RowLoad::Number(_) => &[],
-            };
-            // A row of places lives as long as this call.
             for ((pass, prepared), registers) in
                 code.passes.iter().zip(&self.passes).zip(&mut passes)
             {
-                prepared.give(registers, &numbers);
-                let mut folding: Vec<Folding<F>> =
-                    pass.folds.iter().map(|fold| Folding::new(*fold)).collect();
-                prepared.evaluator.run(
+                let first = pass.first - op.inputs.len();
+                let own = &mut folding[first..first + pass.folds.len()];
+                prepared.run(
                     registers,
                     width,
-                    &mut (&places, &mut folding),
-                    |context, what| match what {
-                        RowLoad::Place => context.0,
-                        what => load(what),
-                    },
-                    |context, what, from, values| {
+                    &numbers,
+                    (&inputs, &mut *own),
+                    #[inline(always)]
+                    |own, what, from, values| {
                         if let RowStore::Fold(n) = what {
-                            context.1[n].take(from, values);
+                            own[n].take(from, values);
                         }
                     },
                 );
-                for (n, folding) in folding.into_iter().enumerate() {
-                    numbers[pass.first + n] = folding.value();
+                for (folding, number) in own.iter_mut().zip(&mut numbers[pass.first..]) {
+                    *number = folding.value();
+                    *folding = Folding::new(folding.fold);
                 }
             }
-            let at = r - range.start;
             for (prepared, registers, columns) in [
                 (&self.rows, &mut rows, width),
                 (&self.numbers, &mut last, 1),
             ] {
-                prepared.give(registers, &numbers);
-                prepared.evaluator.run(
+                prepared.run(
                     registers,
                     columns,
-                    &mut (&places, &mut *targets),
-                    |context, what| match what {
-                        RowLoad::Place => context.0,
-                        what => load(what),
-                    },
-                    |context, what, from, values| {
+                    &numbers,
+                    (&inputs, &mut *targets),
+                    #[inline(always)]
+                    |targets, what, from, values| {
                         if let RowStore::Output(n) = what {
-                            context.1[n].put(at, from, values);
+                            targets[n].put(r - range.start, from, values);
                         }
                     },
                 );
@@ -236,14 +250,16 @@ impl<F: Real> Folding<F> {
     fn take(&mut self, from: usize, values: &[F]) {
         if self.fold == Fold::Sum {
             let (chunks, rest) = values.as_chunks::<SIDE>();
+            let mut sums = self.sums;
             for chunk in chunks {
                 for i in 0..SIDE {
-                    self.sums[i] += chunk[i];
+                    sums[i] += chunk[i];
                 }
             }
             for i in 0..rest.len() {
-                self.sums[i] += rest[i];
+                sums[i] += rest[i];
             }
+            self.sums = sums;
             return;
         }
         for (i, x) in values.iter().enumerate() {
@@ -254,9 +270,9 @@ impl<F: Real> Folding<F> {
     }
 
     #[inline(always)]
-    fn value(self) -> F {
+    fn value(&self) -> F {
         match self.fold {
-            Fold::Sum => self.sums.iter().fold(F::ZERO, |sum, x| sum + *x),
+            Fold::Sum => across(self.sums),
             Fold::Max => self.largest,
             Fold::First => F::of(self.first as f64),
         }
