@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::declare::{Field, FieldKind};
+use super::white_space::brief;
 use crate::error::{Error, Result, nearest};
 
 /// Which columns, members or arrays a user says fields are in: `word=1,tag=2`, `x=2-65`, `text=review`.
@@ -148,7 +149,7 @@ impl TableFields<'_> {
             "line 1: is it a header? it names some of the fields ({}) and has {:?}; --header yes or no says it, --columns \
              FIELD=COLUMN,.. says which columns to read",
             self.names(),
-            first.join(", ")
+            brief(&first.join(", "))
         )))
     }
 
@@ -172,7 +173,7 @@ impl TableFields<'_> {
             return Err(Error::data(format!(
                 "line 1: the header has {} beside the fields ({}); --columns {example}={example},.. says which columns to \
                  read, and leaves the others out",
-                others.join(", "),
+                brief(&others.join(", ")),
                 self.names()
             )));
         }
@@ -198,10 +199,20 @@ impl TableFields<'_> {
                 ""
             };
             return Err(Error::data(format!(
-                "line 1: expected a header with a column {name}, found {:?}{hint}; --columns {}=COLUMN says which one it \
+                "line 1: expected a header with a column {name}, found {:?}{hint}; --columns {}={} says {} it \
                  is{headless}",
-                first.join(", "),
-                field.name
+                brief(&first.join(", ")),
+                field.name,
+                if field.kind == FieldKind::Vector {
+                    "FIRST-LAST"
+                } else {
+                    "COLUMN"
+                },
+                if field.kind == FieldKind::Vector {
+                    "which ones"
+                } else {
+                    "which one"
+                },
             )));
         };
         if found.next().is_some() {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::declare::{self, Field, FieldKind};
+use super::white_space::{brief, is_space};
 use crate::error::{Error, Result};
 
 /// Examples as files have them, field by field; [`super::read`] makes them.
@@ -186,10 +187,11 @@ impl VectorColumn {
             let number = number.filter(|n| (*n as usize) < vectors);
             number.ok_or_else(|| {
                 Error::data(format!(
-                    "{}: field {field}: expected the number of a row of {}, from 0 to {}, found {text:?}",
+                    "{}: field {field}: expected the number of a row of {}, from 0 to {}, found {:?}",
                     numbers.row_place(row),
                     self.files.all(),
-                    vectors.saturating_sub(1)
+                    vectors.saturating_sub(1),
+                    brief(text)
                 ))
             })
         };
@@ -418,11 +420,6 @@ impl Examples {
         }
         Ok(())
     }
-}
-
-/// White space as words are cut at it: what Unicode calls so, and the four separators of ASCII.
-pub(super) fn is_space(c: char) -> bool {
-    c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c)
 }
 
 /// Refuses two fields with unequal numbers of sequences.

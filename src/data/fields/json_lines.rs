@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::columns::{ColumnChoice, ColumnName};
 use super::declare::FieldKind;
+use super::white_space::brief;
 use super::writer::FieldWriter;
 use crate::error::{Error, Result, nearest};
 
@@ -135,7 +136,7 @@ fn take(writer: &mut FieldWriter<'_>, value: &Value, at: u32) -> Result<()> {
             Value::Null => "null".to_string(),
             Value::Array(_) => "a list with something else in it, or no place for one".to_string(),
             Value::Object(_) => "an object".to_string(),
-            other => other.to_string(),
+            other => brief(&other.to_string()).into_owned(),
         };
         Error::data(format!(
             "line {at}: field {}: expected {expected}, found {found}",

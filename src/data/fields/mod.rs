@@ -57,6 +57,7 @@ mod tabular;
 #[cfg(test)]
 mod tests;
 mod weights;
+mod white_space;
 mod writer;
 
 pub use codes::{FieldCode, FieldCodes, VocabularyRule, VocabularyRules};

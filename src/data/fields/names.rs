@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::white_space::brief;
 use crate::error::{Error, Result, nearest};
 
 /// The names of the classes of a field: class i is the i-th. Of training's examples they stand by falling count, equal ones by
@@ -66,7 +67,7 @@ impl ClassNames {
         let shown: Vec<&str> = self.iter().take(SHOWN).collect();
         let more = if self.len() > SHOWN { ", .." } else { "" };
         let hint = nearest(name, self.iter()).map_or(String::new(), |n| format!(" (is it {n}?)"));
-        let name: String = name.chars().take(60).collect();
+        let name = brief(name);
         format!(
             "expected one of the {} classes of training ({}{more}), found {name:?}{hint}",
             self.len(),

@@ -1,7 +1,7 @@
 //! A sequence a line: plain text, and texts after `__label__x` as fastText has them.
 
 use super::declare::FieldKind;
-use super::examples::is_space;
+use super::white_space::is_space;
 use super::writer::FieldWriter;
 use crate::error::{Error, Result};
 

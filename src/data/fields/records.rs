@@ -9,6 +9,7 @@ use super::declare::{Field, FieldKind};
 use super::examples::{Examples, RawContent, TextColumn};
 use super::names::ClassNames;
 use super::sequences::TokenText;
+use super::white_space::brief;
 use crate::data::lines::{LineRules, Lines, LinesWriter};
 use crate::data::vocab::{Encoded, Encoder, Vocabulary};
 use crate::error::{Error, Result};
@@ -246,8 +247,7 @@ fn lines(
                 let line = text.line(n);
                 let fault = match vocabulary.encode(line.as_bytes()) {
                     Ok(ids) if ids.is_empty() => {
-                        let line: String = line.chars().take(60).collect();
-                        format!("expected tokens, found none in {line:?}")
+                        format!("expected tokens, found none in {:?}", brief(&line))
                     }
                     Ok(_) => continue,
                     Err(e) => e.message,

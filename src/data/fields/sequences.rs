@@ -2,7 +2,7 @@
 
 use super::declare::{self, Field, FieldKind};
 use super::examples::{Examples, TextColumn};
-use super::writer::one_word;
+use super::white_space::one_word;
 use crate::data::vocab::VocabKind;
 use crate::error::Result;
 

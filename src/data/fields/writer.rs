@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::declare::{self, Field, FieldKind};
-use super::examples::{RawContent, TextColumn, VectorColumn, is_space};
+use super::examples::{RawContent, TextColumn, VectorColumn};
+use super::white_space::{brief, is_space, one_word};
 use crate::error::{Error, Result};
 
 /// Takes what a file has for one field.
@@ -91,8 +92,9 @@ impl<'a> FieldWriter<'a> {
             let value = cell.trim().parse::<f32>();
             let value = value.ok().filter(|value| value.is_finite()).ok_or_else(|| {
                 Error::data(format!(
-                    "line {line}: field {name}: number {}: expected a finite number, found {cell:?}",
-                    n + 1
+                    "line {line}: field {name}: number {}: expected a finite number, found {:?}",
+                    n + 1,
+                    brief(cell)
                 ))
             })?;
             values.push(value);
@@ -124,14 +126,5 @@ impl<'a> FieldWriter<'a> {
     /// All that was taken.
     pub fn finish(self) -> RawContent {
         self.content
-    }
-}
-
-/// A word as a vocabulary has it: white space within it is `_`.
-pub(super) fn one_word(word: &str) -> std::borrow::Cow<'_, str> {
-    if word.contains(is_space) {
-        word.replace(is_space, "_").into()
-    } else {
-        word.into()
     }
 }
