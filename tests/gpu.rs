@@ -587,7 +587,12 @@ fn an_injected_fault_is_found_and_named() {
             "/ select(1.0, g, counts) - 1.0",
             "/ select(1.0, g, counts) - 1.01",
         ),
-        ("lstm", "penalty.temporal", "2.0 * FACTOR", "2.01 * FACTOR"),
+        (
+            "lstm",
+            "penalty.temporal",
+            "let v4 = (v2 - v3);",
+            "let v4 = 1.01 * (v2 - v3);",
+        ),
         ("lstm", "dropout.tokens", "/ 2u != pair", "/ 2u > 99u"),
         (
             "lstm",

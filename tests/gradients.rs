@@ -302,7 +302,7 @@ fn penalties_are_reported_apart_and_leave_no_trace_when_off() {
         let plan = spec.plan(dims, mode).unwrap();
         let kinds: Vec<&str> = plan.ops.iter().map(|op| op.kind()).collect();
         let of = |kind| kinds.iter().filter(|k| **k == kind).count();
-        (of("penalty"), of("dropout"))
+        (of("rows"), of("dropout"))
     };
     assert_eq!(kinds(&base, Mode::Gradients), (0, 0));
     // The norm's for each layer, the others for the last.

@@ -6,6 +6,8 @@
 //! tests/dawn puts the same files before a second compiler, by hand.
 
 mod barriers;
+#[path = "common/rows.rs"]
+mod rows;
 #[path = "common/steps.rs"]
 mod steps;
 
@@ -14,6 +16,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use wgpu::naga;
+use wgrnn::cell::rows::RowProgram;
 use wgrnn::cell::{Cell, library};
 use wgrnn::exec::gpu::{Gpu, Tile};
 use wgrnn::model::{Dims, Drops, Mode, Penalties, Softmax, Spec, Update};
@@ -53,15 +56,24 @@ fn layer(cell: &Cell, hidden: usize, dims: Dims) -> Plan {
 
 /// Training plans that have every operation between them: more symbols than rows, so that rows of the embedding are
 /// gathered; a penalty that fits a plain network alone; a head in chunks; sequences of
-/// different lengths.
+/// different lengths; programs on rows.
 fn everything(rule: Rule) -> Vec<Plan> {
     let mut plans = ["lstm", "rnn"].map(|cell| regularized(cell, rule)).to_vec();
     plans.push(packed());
     plans.extend(large_vocabulary(rule));
     plans.push(halved(rule));
     plans.push(steps::plan(Some(9), 8));
+    let program = RowProgram::parse("folds", FOLDS).unwrap();
+    let sizes = rows::Sizes {
+        packed: Some(9),
+        width: 8,
+    };
+    plans.push(rows::plan(&program, sizes, true).plan);
     plans
 }
+
+/// Every fold, and a number that meets rows.
+const FOLDS: &str = "row x, y\nnumber w\no = w * (x - logsum(x)) + max(x * y)\n";
 
 /// Log probabilities of an adaptive softmax; a sampled one with the update of the rows in use.
 fn large_vocabulary(rule: Rule) -> [Plan; 2] {

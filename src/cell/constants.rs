@@ -7,7 +7,8 @@ impl Cell {
     /// The cell's named constants with their values, in the order of its text.
     pub fn constants(&self) -> Vec<(String, f64)> {
         // A cell's own text was parsed before.
-        let program = parse::parse(&self.name, &self.text).unwrap_or_default();
+        let program =
+            parse::parse(parse::Language::Cell, &self.name, &self.text).unwrap_or_default();
         let constants = program.constants.into_iter();
         constants.map(|(name, value, _)| (name, value)).collect()
     }
@@ -23,7 +24,7 @@ impl Cell {
     }
 
     fn rewritten(&self, values: &[(String, f64)]) -> Result<Cell> {
-        let program = parse::parse(&self.name, &self.text)?;
+        let program = parse::parse(parse::Language::Cell, &self.name, &self.text)?;
         let mut lines: Vec<String> = self.text.lines().map(str::to_string).collect();
         for (name, _, place) in &program.constants {
             let Some((_, value)) = values.iter().find(|(n, _)| n == name) else {

@@ -32,6 +32,21 @@ impl Adjoints {
     }
 }
 
+/// What a pointwise node whose adjoint is `dy` sends to its operands; nothing for any other node.
+pub(super) fn sent(graph: &mut Graph, id: Id, dy: Id) -> [Option<(Id, Id)>; 2] {
+    match graph.node(id) {
+        Node::Unary(op, a) => {
+            let [da] = op.adjoints(graph, [a], id, dy);
+            [da.map(|da| (a, da)), None]
+        }
+        Node::Binary(op, a, b) => {
+            let [da, db] = op.adjoints(graph, [a, b], id, dy);
+            [da.map(|da| (a, da)), db.map(|db| (b, db))]
+        }
+        _ => [None; 2],
+    }
+}
+
 /// States whose previous value an equation uses elementwise: only these have an adjoint to carry.
 pub(super) fn carries(cell: &Cell) -> Vec<bool> {
     let mut roots = cell.new_states.clone();
@@ -78,10 +93,6 @@ pub(super) fn reverse(cell: &Cell, carries: &[bool]) -> Adjoints {
     for id in (0..forward).rev() {
         let Some(dy) = adjoints.of[id] else { continue };
         match cell.graph.node(id) {
-            Node::Unary(op, a) => {
-                let [da] = op.adjoints(&mut adjoints.graph, [a], id, dy);
-                da.into_iter().for_each(|d| adjoints.accumulate(a, d));
-            }
             // A mean hands each unit the mean of what all units sent to it.
             Node::Mean(a) => {
                 let da = adjoints.graph.mean(dy);
@@ -92,12 +103,11 @@ pub(super) fn reverse(cell: &Cell, carries: &[bool]) -> Adjoints {
                 let da = graph.standard_adjoint([row, mean, scale], id, dy);
                 adjoints.accumulate(row, da);
             }
-            Node::Binary(op, a, b) => {
-                let [da, db] = op.adjoints(&mut adjoints.graph, [a, b], id, dy);
-                da.into_iter().for_each(|d| adjoints.accumulate(a, d));
-                db.into_iter().for_each(|d| adjoints.accumulate(b, d));
+            _ => {
+                for (operand, term) in sent(&mut adjoints.graph, id, dy).into_iter().flatten() {
+                    adjoints.accumulate(operand, term);
+                }
             }
-            _ => {}
         }
     }
     // A carry without a path to the loss is stored as zero.

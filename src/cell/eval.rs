@@ -6,7 +6,7 @@
 use super::operator::{Binary, BinaryPair, RowOperand, Unary};
 use super::real::Real;
 use super::simd::SIDE;
-use super::stage::{Instr, Load, Program, Store};
+use super::stage::{Instr, Load, LoadPlace, Program, Store};
 
 /// Units that one pass over the program covers: its registers then stay in the first-level cache.
 const STRIP: usize = 128;
@@ -50,17 +50,17 @@ impl<P: Copy> Code<P> {
 
 /// A program prepared to run.
 #[derive(Clone, Debug)]
-pub struct ProgramEvaluator {
+pub struct ProgramEvaluator<L = Load, S = Store> {
     /// What is worked out once a row, each with the common register that it fills.
     common: Vec<(Code<Location>, usize)>,
     /// What is worked out for each unit, each with the register that it fills.
     code: Vec<(Code<Location>, usize)>,
-    stores: Vec<(Store, Location)>,
-    loads: Vec<Load>,
+    stores: Vec<(S, Location)>,
+    loads: Vec<L>,
     /// Constants, with their common registers.
     constants: Vec<(usize, f64)>,
     registers: usize,
-    /// Common registers: first one for each reduction.
+    /// Common registers: first one for each number of a row that is given.
     commons: usize,
 }
 
@@ -88,7 +88,7 @@ impl<F: Real> Registers<F> {
 }
 
 /// The instructions that make something of others, by number; one that only another uses becomes a part of that one.
-fn pairs(instrs: &[Instr], uses: &[usize], common: &[bool]) -> Vec<Option<Code<usize>>> {
+fn pairs<L>(instrs: &[Instr<L>], uses: &[usize], common: &[bool]) -> Vec<Option<Code<usize>>> {
     let mut codes: Vec<Option<Code<usize>>> = Vec::new();
     for instr in instrs {
         let code = match *instr {
@@ -117,20 +117,19 @@ fn pairs(instrs: &[Instr], uses: &[usize], common: &[bool]) -> Vec<Option<Code<u
     codes
 }
 
-impl ProgramEvaluator {
+impl<L: LoadPlace, S: Copy> ProgramEvaluator<L, S> {
     /// Prepares `program`.
-    pub fn new(program: &Program) -> ProgramEvaluator {
+    pub fn new(program: &Program<L, S>) -> ProgramEvaluator<L, S> {
         let instrs = &program.instrs;
         let mut uses = vec![0; instrs.len()];
         let mut common = vec![false; instrs.len()];
-        let mut reductions = 0;
+        let mut numbers = 0;
         for (i, instr) in instrs.iter().enumerate() {
             common[i] = match *instr {
-                Instr::Load(Load::Reduction(n)) => {
-                    reductions = reductions.max(n + 1);
-                    true
+                Instr::Load(load) => {
+                    numbers = numbers.max(load.number().map_or(0, |n| n + 1));
+                    load.number().is_some()
                 }
-                Instr::Load(_) => false,
                 Instr::Constant(_) => true,
                 Instr::Unary(_, a) => {
                     uses[a] += 1;
@@ -162,17 +161,19 @@ impl ProgramEvaluator {
             loads: Vec::new(),
             constants: Vec::new(),
             registers: 0,
-            commons: reductions,
+            commons: numbers,
         };
         let mut place: Vec<Location> = Vec::new();
         let mut free: Vec<usize> = Vec::new();
         for (i, (instr, code)) in instrs.iter().zip(codes).enumerate() {
             let found = match (*instr, code) {
-                (Instr::Load(Load::Reduction(n)), _) => Location::Common(n),
-                (Instr::Load(load), _) => {
-                    this.loads.push(load);
-                    Location::Load(this.loads.len() - 1)
-                }
+                (Instr::Load(load), _) => match load.number() {
+                    Some(n) => Location::Common(n),
+                    None => {
+                        this.loads.push(load);
+                        Location::Load(this.loads.len() - 1)
+                    }
+                },
                 (Instr::Constant(value), _) => {
                     this.constants.push((this.commons, value));
                     this.commons += 1;
@@ -215,7 +216,7 @@ impl ProgramEvaluator {
     }
 
     /// The loads that the program makes of rows.
-    pub fn loads(&self) -> impl Iterator<Item = Load> + '_ {
+    pub fn loads(&self) -> impl Iterator<Item = L> + '_ {
         self.loads.iter().copied()
     }
 
@@ -241,8 +242,8 @@ impl ProgramEvaluator {
         registers: &mut Registers<F>,
         width: usize,
         context: &mut C,
-        load: impl for<'a> Fn(&'a C, Load) -> &'a [F],
-        mut store: impl FnMut(&mut C, Store, usize, &[F]),
+        load: impl for<'a> Fn(&'a C, L) -> &'a [F],
+        mut store: impl FnMut(&mut C, S, usize, &[F]),
     ) {
         let Registers {
             rows,
@@ -267,7 +268,7 @@ impl ProgramEvaluator {
             // Each is looked up once, however often it is read.
             let mut loaded = emptied(std::mem::take(places));
             let shared = &*context;
-            let row = |what: &Load| &load(shared, *what)[from..from + n];
+            let row = |what: &L| &load(shared, *what)[from..from + n];
             loaded.extend(self.loads.iter().map(row));
             for (code, out) in &self.code {
                 let (before, rest) = rows.split_at_mut(out * STRIP);

@@ -7,6 +7,17 @@ use super::operator::{Binary, RowOperand, Unary};
 /// A node's index. Operands always have smaller indices, so the order of indices is an order of evaluation.
 pub type Id = usize;
 
+/// What a [`Node::Fold`] makes of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Fold {
+    /// The sum of its elements.
+    Sum,
+    /// The largest element.
+    Max,
+    /// The place of the first of the largest elements.
+    First,
+}
+
 /// One value of a step, for one row of the minibatch and one unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Node {
@@ -53,6 +64,21 @@ pub enum Node {
     },
     /// A random factor: see [`super::Mask`].
     Mask(usize),
+    /// An input of a program on rows: see [`super::rows`].
+    Argument(usize),
+    /// The place of a unit in its row, from 0 on.
+    Place,
+    /// What all elements of a row come to.
+    Fold(Fold, Id),
+    /// log(sum(exp(row))) = max + log(sum), `sum` being that of exp(row - max). Its adjoint goes to the row alone.
+    LogSum {
+        /// The row.
+        row: Id,
+        /// Its largest element.
+        max: Id,
+        /// The sum of exponentials.
+        sum: Id,
+    },
     /// Backward: the gradient of the loss with respect to the cell's output, from the layer above.
     Upstream,
     /// Backward: the adjoint that the next step's elementwise part sends to a state.
@@ -209,7 +235,7 @@ impl Graph {
     /// The operands of a node.
     pub fn operands(&self, id: Id) -> impl Iterator<Item = Id> + use<> {
         let operands = match self.node(id) {
-            Node::Unary(_, a) | Node::Mean(a) => [Some(a), None, None],
+            Node::Unary(_, a) | Node::Mean(a) | Node::Fold(_, a) => [Some(a), None, None],
             Node::Binary(_, a, b) | Node::Scale { row: a, mean: b } => [Some(a), Some(b), None],
             Node::Standard {
                 row: a,
@@ -221,6 +247,8 @@ impl Graph {
                 row: b,
                 mean: c,
             } => [Some(a), Some(b), Some(c)],
+            // The row is in both of them.
+            Node::LogSum { max, sum, .. } => [Some(max), Some(sum), None],
             _ => [None; 3],
         };
         operands.into_iter().flatten()

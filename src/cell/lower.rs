@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
+use super::function;
 use super::graph::{Graph, Id, Node};
-use super::operator::{Binary, Unary};
-use super::parse::{Definition, Expr, ParsedCell, Position, fault};
+use super::parse::{Definition, Expr, Parsed, Position, fault};
 use super::{Cell, GateProduct, ProductSource, SourceKind, Vector, VectorKind};
 use crate::error::{Error, Result, nearest};
 
@@ -13,9 +13,12 @@ const RESERVED: [&str; 9] = [
     "x", "linear", "peep", "mean", "norm", "state", "output", "bias", "const",
 ];
 
+/// The functions that are no pointwise operators.
+const OWN: &[&str] = &["linear", "peep", "mean", "norm"];
+
 struct Lowering<'a> {
     cell: &'a str,
-    parsed: &'a ParsedCell,
+    parsed: &'a Parsed,
     graph: Graph,
     names: HashMap<&'a str, Id>,
     sources: Vec<(SourceKind, Vec<usize>)>,
@@ -24,7 +27,7 @@ struct Lowering<'a> {
     raw_input: bool,
 }
 
-pub(super) fn lower(name: &str, text: &str, parsed: &ParsedCell) -> Result<Cell> {
+pub(super) fn lower(name: &str, text: &str, parsed: &Parsed) -> Result<Cell> {
     if parsed.states.is_empty() {
         return Err(Error::data(format!(
             "{name}: a cell needs a line `state NAME`: what it hands to its next step"
@@ -107,13 +110,13 @@ impl<'a> Lowering<'a> {
             Expr::Call(name, operands, position) => match name.as_str() {
                 "linear" => self.linear(definition, operands, *position),
                 "peep" => {
-                    self.arity(name, 1, operands.len(), *position)?;
+                    function::arity(self.cell, name, 1, operands.len(), *position)?;
                     let value = self.expression(definition, &operands[0])?;
                     let vector = self.vector(definition, VectorKind::Peep);
                     Ok(self.graph.mul(vector, value))
                 }
                 "mean" | "norm" => {
-                    self.arity(name, 1, operands.len(), *position)?;
+                    function::arity(self.cell, name, 1, operands.len(), *position)?;
                     let value = self.expression(definition, &operands[0])?;
                     Ok(match name.as_str() {
                         "mean" => self.graph.mean(value),
@@ -138,14 +141,6 @@ impl<'a> Lowering<'a> {
         self.fault(position, format!("unknown name `{name}`{hint}"))
     }
 
-    fn arity(&self, name: &str, expected: usize, came: usize, position: Position) -> Result<()> {
-        if expected == came {
-            return Ok(());
-        }
-        let message = format!("`{name}` expects {expected} operands, found {came}");
-        Err(self.fault(position, message))
-    }
-
     fn operator(
         &mut self,
         definition: &'a Definition,
@@ -153,23 +148,12 @@ impl<'a> Lowering<'a> {
         operands: &'a [Expr],
         position: Position,
     ) -> Result<Id> {
-        if let Some(op) = Unary::ALL.iter().find(|op| op.name() == name) {
-            self.arity(name, 1, operands.len(), position)?;
-            let a = self.expression(definition, &operands[0])?;
-            return Ok(self.graph.unary(*op, a));
+        let operator = function::operator(self.cell, name, operands.len(), OWN, position)?;
+        let mut made = [0; 2];
+        for (made, operand) in made.iter_mut().zip(operands) {
+            *made = self.expression(definition, operand)?;
         }
-        if let Some(op) = Binary::ALL.iter().find(|op| op.name() == name) {
-            self.arity(name, 2, operands.len(), position)?;
-            let a = self.expression(definition, &operands[0])?;
-            let b = self.expression(definition, &operands[1])?;
-            return Ok(self.graph.binary(*op, a, b));
-        }
-        let known = Unary::ALL.iter().map(|op| op.name());
-        let known = known
-            .chain(Binary::ALL.iter().map(|op| op.name()))
-            .chain(["linear", "peep", "mean", "norm"]);
-        let hint = nearest(name, known).map_or(String::new(), |n| format!("; did you mean `{n}`?"));
-        Err(self.fault(position, format!("unknown function `{name}`{hint}")))
+        Ok(operator.apply(&mut self.graph, made))
     }
 
     /// linear(a, b) = W_a a + W_b b + bias, named after the variable whose equation it stands in.

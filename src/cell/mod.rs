@@ -8,6 +8,7 @@ mod compile;
 pub mod constants;
 mod derive;
 pub mod eval;
+mod function;
 pub mod graph;
 pub mod language;
 mod level;
@@ -21,6 +22,7 @@ pub mod parse;
 mod print;
 pub mod real;
 pub mod reduction;
+pub mod rows;
 pub mod simd;
 pub mod stage;
 #[cfg(test)]
@@ -163,7 +165,11 @@ impl Cell {
     /// # Errors
     /// Whatever is wrong with the text, with line and column.
     pub fn parse(name: &str, text: &str) -> crate::Result<Cell> {
-        lower::lower(name, text, &parse::parse(name, text)?)
+        lower::lower(
+            name,
+            text,
+            &parse::parse(parse::Language::Cell, name, text)?,
+        )
     }
 
     /// Differentiates the cell and cuts both directions into stages.

@@ -1,4 +1,4 @@
-//! The cell language: text to definitions, with the line and column of every fault.
+//! The language of cells and of programs on rows: text to definitions, with the line and column of every fault.
 
 use crate::error::Result;
 use crate::syntax::{self, Dialect, Line};
@@ -16,12 +16,23 @@ pub struct Definition {
     pub expr: Expr,
 }
 
-/// A whole cell as written.
+/// What a text is: its declarations differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Language {
+    /// A cell, which declares `state`, `output`, `bias` and `const`.
+    Cell,
+    /// A program on rows, which declares `row`, `number`, `output` and `const`.
+    Rows,
+}
+
+/// A whole text as written.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct ParsedCell {
+pub struct Parsed {
     /// The states, in the order of their declaration; the first is the output unless `output` says otherwise.
     pub states: Vec<(String, Position)>,
-    /// The state that is the cell's output.
+    /// The inputs of a program on rows, in the order of their declaration: whether each is a row, or one number a row.
+    pub inputs: Vec<(String, bool, Position)>,
+    /// What the `output` line names.
     pub output: Option<(String, Position)>,
     /// Initial values of the biases of a variable's products.
     pub biases: Vec<(String, f64, Position)>,
@@ -31,33 +42,55 @@ pub struct ParsedCell {
     pub definitions: Vec<Definition>,
 }
 
-const DIALECT: Dialect = Dialect {
-    what: "cell",
-    symbols: "=+-*/(),",
-    arguments: false,
-};
-
-/// Parses the text of the cell called `cell`.
-pub fn parse(cell: &str, text: &str) -> Result<ParsedCell> {
-    let mut parsed = ParsedCell::default();
-    syntax::lines(DIALECT, cell, text, |line| statement(line, &mut parsed))?;
+/// Parses the text of the cell, or of the program on rows, called `name`.
+///
+/// # Errors
+/// What is no line of the language, with its place.
+pub fn parse(language: Language, name: &str, text: &str) -> Result<Parsed> {
+    let dialect = Dialect {
+        what: match language {
+            Language::Cell => "cell",
+            Language::Rows => "program on rows",
+        },
+        symbols: "=+-*/(),",
+        arguments: false,
+    };
+    let mut parsed = Parsed::default();
+    syntax::lines(dialect, name, text, |line| {
+        statement(language, line, &mut parsed)
+    })?;
     Ok(parsed)
 }
 
-fn statement(line: &mut Line<'_>, parsed: &mut ParsedCell) -> Result<()> {
+fn statement(language: Language, line: &mut Line<'_>, parsed: &mut Parsed) -> Result<()> {
     let (word, position) = line.name("a name")?;
     let declares = line.is_name();
+    let (cell, rows) = match language {
+        Language::Cell => (declares, false),
+        Language::Rows => (false, declares),
+    };
     match word.as_str() {
-        "state" if declares => loop {
+        "state" if cell => loop {
             parsed.states.push(line.name("the name of a state")?);
             if !line.eat(',') {
                 break;
             }
         },
+        "row" | "number" if rows => loop {
+            let (name, position) = line.name("the name of an input")?;
+            parsed.inputs.push((name, word == "row", position));
+            if !line.eat(',') {
+                break;
+            }
+        },
         "output" if declares => {
-            parsed.output = Some(line.name("the name of a state")?);
+            parsed.output = Some(line.name(if cell {
+                "the name of a state"
+            } else {
+                "the name of an equation"
+            })?);
         }
-        "bias" if declares => parsed.biases.push(line.setting()?),
+        "bias" if cell => parsed.biases.push(line.setting()?),
         "const" if declares => parsed.constants.push(line.setting()?),
         _ => {
             line.expect('=')?;

@@ -1,9 +1,17 @@
 //! Stages: what one kernel does for one step. Sums of products first, then a straight-line program on them.
 
+use std::fmt::Debug;
+
 use super::graph::{Graph, Id, Node};
 use super::operator::{Binary, Unary};
 use super::real::Real;
 use super::reduction::Reduction;
+
+/// Where a program's values come from.
+pub trait LoadPlace: Copy + Debug {
+    /// The number of a row that it is, the same for all units: the place where it waits among those; none for a value a unit.
+    fn number(self) -> Option<usize>;
+}
 
 /// Where a value comes from when a stage's program starts. All are [B, H] at the step in hand unless said otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -34,6 +42,15 @@ pub enum Load {
     Carry(usize),
     /// A value that an earlier backward stage of this step left.
     Scratch(usize),
+}
+
+impl LoadPlace for Load {
+    fn number(self) -> Option<usize> {
+        match self {
+            Load::Reduction(n) => Some(n),
+            _ => None,
+        }
+    }
 }
 
 /// Where a stage's program leaves a value.
@@ -81,9 +98,9 @@ impl Store {
 
 /// An instruction; operands are indices of earlier instructions.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Instr {
+pub enum Instr<L = Load> {
     /// Reads a value.
-    Load(Load),
+    Load(L),
     /// A constant.
     Constant(f64),
     /// An operator with one operand.
@@ -92,13 +109,64 @@ pub enum Instr {
     Binary(Binary, usize, usize),
 }
 
-/// Straight-line code for one row and unit.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Program {
+/// Straight-line code for one row and unit, with places of a kind of its own: those of a cell's step unless said otherwise.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Program<L = Load, S = Store> {
     /// The instructions, each making one value.
-    pub instrs: Vec<Instr>,
+    pub instrs: Vec<Instr<L>>,
     /// What is stored, in this order, after all loads.
-    pub stores: Vec<(Store, usize)>,
+    pub stores: Vec<(S, usize)>,
+}
+
+impl<L, S> Default for Program<L, S> {
+    fn default() -> Program<L, S> {
+        Program {
+            instrs: Vec::new(),
+            stores: Vec::new(),
+        }
+    }
+}
+
+impl<L, S: Copy> Program<L, S> {
+    /// The code that leaves every output in its place, in the order of the nodes; `load` gives those that are not made here.
+    pub(super) fn of(
+        graph: &Graph,
+        outputs: &[(S, Id)],
+        load: impl Fn(Id) -> Option<L>,
+    ) -> Program<L, S> {
+        let mut needed = vec![false; graph.len()];
+        let mut open: Vec<Id> = outputs.iter().map(|o| o.1).collect();
+        while let Some(id) = open.pop() {
+            if !std::mem::replace(&mut needed[id], true) && load(id).is_none() {
+                open.extend(graph.operands(id));
+            }
+        }
+        let mut register = vec![usize::MAX; graph.len()];
+        let mut program = Program::default();
+        for id in (0..graph.len()).filter(|id| needed[*id]) {
+            let instr = match (load(id), graph.node(id)) {
+                (Some(load), _) => Instr::Load(load),
+                (_, Node::Constant(bits)) => Instr::Constant(f64::from_bits(bits)),
+                (_, Node::Unary(op, a)) => Instr::Unary(op, register[a]),
+                (_, Node::Binary(op, a, b)) => Instr::Binary(op, register[a], register[b]),
+                (_, Node::Standard { row, mean, scale }) => {
+                    let centred = Instr::Binary(Binary::Sub, register[row], register[mean]);
+                    program.instrs.push(centred);
+                    Instr::Binary(Binary::Mul, program.instrs.len() - 1, register[scale])
+                }
+                (_, Node::LogSum { max, sum, .. }) => {
+                    program.instrs.push(Instr::Unary(Unary::Log, register[sum]));
+                    Instr::Binary(Binary::Add, program.instrs.len() - 1, register[max])
+                }
+                (_, node) => unreachable!("{node:?} cannot be loaded where it is needed"),
+            };
+            register[id] = program.instrs.len();
+            program.instrs.push(instr);
+        }
+        let stores = outputs.iter();
+        program.stores = stores.map(|(store, id)| (*store, register[*id])).collect();
+        program
+    }
 }
 
 /// The vector [B, H] that a term multiplies.
@@ -269,33 +337,6 @@ impl StageCut<'_> {
             let parked = || parking.iter().find(|p| p.0 == id && self.level[id] < stage);
             (self.load)(id, stage).or_else(|| parked().map(|p| (self.unpark)(p.1)))
         };
-        let mut needed = vec![false; self.graph.len()];
-        let mut open: Vec<Id> = outputs.iter().map(|o| o.1).collect();
-        while let Some(id) = open.pop() {
-            if !std::mem::replace(&mut needed[id], true) && leaf(id).is_none() {
-                open.extend(self.graph.operands(id));
-            }
-        }
-        let mut register = vec![usize::MAX; self.graph.len()];
-        let mut program = Program::default();
-        for id in (0..self.graph.len()).filter(|id| needed[*id]) {
-            let instr = match (leaf(id), self.graph.node(id)) {
-                (Some(load), _) => Instr::Load(load),
-                (_, Node::Constant(bits)) => Instr::Constant(f64::from_bits(bits)),
-                (_, Node::Unary(op, a)) => Instr::Unary(op, register[a]),
-                (_, Node::Binary(op, a, b)) => Instr::Binary(op, register[a], register[b]),
-                (_, Node::Standard { row, mean, scale }) => {
-                    let centred = Instr::Binary(Binary::Sub, register[row], register[mean]);
-                    program.instrs.push(centred);
-                    Instr::Binary(Binary::Mul, program.instrs.len() - 1, register[scale])
-                }
-                (_, node) => unreachable!("{node:?} cannot be loaded in its own stage"),
-            };
-            register[id] = program.instrs.len();
-            program.instrs.push(instr);
-        }
-        let stores = outputs.iter();
-        program.stores = stores.map(|(store, id)| (*store, register[*id])).collect();
-        program
+        Program::of(self.graph, outputs, leaf)
     }
 }

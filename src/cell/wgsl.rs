@@ -1,15 +1,15 @@
-//! A stage's program as WGSL: one `let` an instruction, loads and stores through functions of the kernel's skeleton.
+//! A program as WGSL: one `let` an instruction, loads and stores through functions of the kernel's skeleton.
 
 use std::fmt::Write;
 
-use super::stage::{Instr, Load, Program, Store};
+use super::stage::{Instr, Program};
 
 /// The statements of `program`. Values have the skeleton's type `V` (a scalar or a vector of units); `load` and `store`
 /// give the skeleton's expression and statement for a place.
-pub fn statements(
-    program: &Program,
-    load: impl Fn(Load) -> String,
-    store: impl Fn(Store, &str) -> String,
+pub fn statements<L: Copy, S: Copy>(
+    program: &Program<L, S>,
+    load: impl Fn(L) -> String,
+    store: impl Fn(S, &str) -> String,
 ) -> String {
     let mut text = String::new();
     for (i, instr) in program.instrs.iter().enumerate() {

@@ -2,7 +2,7 @@
 
 use super::{Axis, Builder, Value};
 use crate::error::Result;
-use crate::op::{self, Bound, LossRows, Matrix, Op, Recipe, Role, SlotId};
+use crate::op::{self, Bound, LossRows, Matrix, Op, Recipe, SlotId};
 
 /// Softmax and cross-entropy.
 #[derive(Clone, Copy, Debug)]
@@ -81,22 +81,14 @@ impl SoftmaxXent {
 
     /// Adds the slots of losses, weights and targets.
     pub(super) fn positions(&self, builder: &mut Builder, axis: Axis) -> Positions {
-        let (loss, field) = (self.loss, self.field);
-        let shape = axis.all_rows();
-        let losses = builder.losses(axis);
-        let plan = &mut builder.plan;
-        let weights = self.weighted.then(|| {
-            let slot = plan.add(self.name("weights"), &shape, Role::Numbers);
-            let recipe = Recipe::Weights { loss };
-            plan.recipes.slots.push((slot, recipe));
-            axis.row(slot)
-        });
+        let (losses, weights) = builder.losses(axis, self.weighted);
         let (ids, first) = match self.next {
             Some(ids) => (ids, axis.leading[1]),
             None => {
-                let bound = Bound::Below(self.symbols);
-                let slot = plan.add_words(self.name("targets"), &shape, bound);
+                let (loss, field) = (self.loss, self.field);
                 let recipe = Recipe::Targets { field, loss };
+                let (bound, plan) = (Bound::Below(self.symbols), &mut builder.plan);
+                let slot = plan.add_words(self.name("targets"), &axis.all_rows(), bound);
                 plan.recipes.slots.push((slot, recipe));
                 (slot, 0)
             }

@@ -112,6 +112,12 @@ impl Builder {
         value
     }
 
+    /// Whether a value's gradient is of use: whether its maker left how it goes back.
+    pub fn wants(&self, value: Value) -> bool {
+        let mut makers = self.tape.makers.iter();
+        makers.any(|(made, _)| made.contains(&value))
+    }
+
     /// What a value is.
     pub fn signal(&self, value: Value) -> Signal {
         self.tape.values[value.0].signal

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use super::Spec;
 use crate::cell::Cell;
+use crate::cell::rows::library;
 use crate::error::{Error, Result};
 use crate::layer::{
     Builder, Dropout, Form, Linear, Penalty, Recurrent, Signal, Value, bidirectional, concat, sum,
 };
-use crate::op::penalty;
 
 /// How values pass blocks by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -101,8 +101,7 @@ impl Spec {
             layer(label.into()).write(builder, input)?
         };
         if !cell.is_feed_forward() {
-            let weight = self.penalties.norm;
-            value = penalized(builder, "norm", label, penalty::Form::Norm, weight, value)?;
+            value = penalized(builder, "norm", label, self.penalties.norm, value)?;
         }
         if self.project > 0 {
             let project = Linear::new(beside(label, "project"), self.project, None);
@@ -125,18 +124,9 @@ impl Spec {
         let last = l + 1 == self.cells.len();
         let of_last = |weight: f64| if last { weight } else { 0.0 };
         let (temporal, activation) = (self.penalties.temporal, self.penalties.activation);
-        let form = penalty::Form::Temporal;
-        value = penalized(builder, "temporal", label, form, of_last(temporal), value)?;
+        value = penalized(builder, "temporal", label, of_last(temporal), value)?;
         value = Dropout::new(label, self.dropout, self.form()).write(builder, value)?;
-        let form = penalty::Form::Activation;
-        penalized(
-            builder,
-            "activation",
-            label,
-            form,
-            of_last(activation),
-            value,
-        )
+        penalized(builder, "activation", label, of_last(activation), value)
     }
 }
 
@@ -168,16 +158,17 @@ fn residual(builder: &mut Builder, label: &str, below: Value, through: Value) ->
     sum(builder, &format!("residual.{label}"), &[below, through])
 }
 
+/// A penalty by the loss called `name`.
 fn penalized(
     builder: &mut Builder,
     name: &str,
     label: &str,
-    form: penalty::Form,
     weight: f64,
     value: Value,
 ) -> Result<Value> {
     if weight > 0.0 {
-        Penalty::new(format!("{name}.{label}"), form, weight).write(builder, value)
+        let program = library::builtin(name)?;
+        Penalty::new(format!("{name}.{label}"), program, weight).write(builder, value)
     } else {
         Ok(value)
     }

@@ -24,10 +24,10 @@ pub mod operand;
 pub mod optimizer;
 mod packing;
 mod parameter;
-pub mod penalty;
 mod plan;
 pub mod propagation;
 pub mod recipes;
+pub mod rows;
 pub mod sampled_scores;
 pub mod scan;
 pub mod scatter;
@@ -60,12 +60,12 @@ pub use operand::{Access, Operand, Precision};
 pub use optimizer::{Optimizer, Rule};
 pub use packing::{PackedAxis, Packing};
 pub use parameter::{Fill, Gate, Parameter};
-pub use penalty::Penalty;
 pub use plan::{Io, Output, Plan};
 pub use propagation::Propagation;
 pub use recipes::{
     Candidates, Clusters, FieldRows, LossRows, Recipe, Recipes, RowSource, SparseTable, Tail,
 };
+pub use rows::Rows;
 pub use sampled_scores::SampledScores;
 pub use scan::{Direction, Scan};
 pub use scatter::Scatter;
@@ -292,7 +292,7 @@ ops! {
     ColumnSum: "Sums of columns: the gradient of a bias.",
     Scatter: "Sums rows by token id: the gradient of a table.",
     Steps: "Sums a sequence's own steps, or hands its row to each of them.",
-    Penalty: "A penalty on activations, with its gradient.",
+    Rows: "A program on rows: an activation, a loss, a penalty.",
     Propagation: "The penalty on how the gradient's length changes from step to step, with its derivative.",
     Norm: "The gradient's norm and whether all is finite.",
     LossScale: "The factor of gradients in half precision.",

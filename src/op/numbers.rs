@@ -45,6 +45,10 @@ pub struct Hyper {
 impl Hyper {
     /// The numbers in a slot.
     pub const NUMBERS: usize = 8;
+    /// Which of them is [`Hyper::scale`].
+    pub const SCALE: usize = 1;
+    /// Which of them is the factor of gradients in half precision, that of the [`LossScale`](super::LossScale).
+    pub const FACTOR: usize = 6;
 
     /// The slot's contents.
     pub fn numbers(&self) -> [f64; Self::NUMBERS] {

@@ -2,6 +2,7 @@
 #![allow(dead_code)] // each file of tests uses its part
 
 pub mod pairs;
+pub mod rows;
 pub mod steps;
 
 use std::io::Write;

@@ -1,7 +1,7 @@
 //! Every operation on the slots of an executor: which of them it reads and writes, its rows shared out to the cores.
 
 use super::product::Room;
-use super::{Cpu, matmul, parallel, scan, simd};
+use super::{Cpu, matmul, parallel, rows, scan, simd};
 use crate::cell::real::Real;
 use crate::op::dropout::Share;
 use crate::op::scan::{InputProjection, Slices};
@@ -213,15 +213,21 @@ impl<F: Real> Cpu<F> {
                     );
                 });
             }),
-            Op::Penalty(op) => self.rows_with_losses(
-                op.grad,
-                op.own_losses(),
-                #[inline(always)]
-                |this, r, row| {
-                    let scale = op.scaled.map_or(F::ONE, |h| this.reals[h.0][6]);
-                    op.plain_row(r, this.part(op.from), row, scale)
-                },
-            ),
+            Op::Rows(op) => {
+                let slots: Vec<SlotId> = op.outputs.iter().map(|o| o.matrix().slot).collect();
+                let take = |slot: &SlotId| std::mem::take(&mut self.reals[slot.0]);
+                let mut taken: Vec<Vec<F>> = slots.iter().map(take).collect();
+                let reals = &self.reals;
+                rows::run(
+                    op,
+                    self.plain,
+                    |slot: SlotId| reals[slot.0].as_slice(),
+                    &mut taken,
+                );
+                for (slot, values) in slots.into_iter().zip(taken) {
+                    self.reals[slot.0] = values;
+                }
+            }
             Op::Propagation(op) => self.rows_with_losses(
                 op.pull,
                 op.own_losses(),

@@ -8,6 +8,7 @@ pub mod limits;
 mod matmul;
 mod parallel;
 mod product;
+mod rows;
 mod scan;
 
 use std::borrow::Cow;

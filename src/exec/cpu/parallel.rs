@@ -39,7 +39,8 @@ pub fn awake<R: Send>(worth: bool, f: impl FnOnce() -> R + Send) -> R {
 /// Fewer elements than this are not worth a second thread.
 const WORTH: usize = 1 << 14;
 
-fn parts(elements: usize) -> usize {
+/// Into how many parts to cut work on so many elements.
+pub fn parts(elements: usize) -> usize {
     if elements < WORTH {
         1
     } else {

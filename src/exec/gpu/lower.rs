@@ -8,7 +8,7 @@ use super::ranges::Ranges;
 use super::scan::Loop;
 use super::template::Template;
 use super::tile::Tile;
-use super::{matmul, operation, scan};
+use super::{matmul, operation, rows, scan};
 use crate::op::{
     ConcurrentScans, Direction, FlatKernel, Matrix, Op, Operation, Plan, Scan, Scatter,
 };
@@ -378,7 +378,7 @@ fn placed_kernels(
         Op::SoftmaxGradient(op) => vec![operation::softmax_gradient(op, tile)],
         Op::ColumnSum(op) => vec![operation::column_sum(op, tile)],
         Op::Scatter(op) => vec![operation::scatter(op, tile, 0, (0, op.from.rows))],
-        Op::Penalty(op) => vec![operation::penalty(op, tile)],
+        Op::Rows(op) => vec![rows::kernel(op, tile)],
         Op::Propagation(op) => vec![operation::propagation(op, tile)],
         Op::Norm(_) | Op::ConcurrentScans(_) => Vec::new(),
         Op::LossScale(op) => vec![operation::loss_scale(op)],

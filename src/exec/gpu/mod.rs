@@ -27,6 +27,7 @@ mod precision;
 mod quirk;
 mod ranges;
 mod readback;
+mod rows;
 mod run;
 mod scan;
 mod source;

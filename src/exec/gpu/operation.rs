@@ -5,10 +5,9 @@ use super::template::{FOUR, ONE, Template, aligned, flat_groups};
 use super::tile::{ELEMENT, Tile};
 use crate::op::dropout::Share;
 use crate::op::loss_scale::Phase;
-use crate::op::penalty::Form;
 use crate::op::{
     Carry, ColumnSum, Dropout, FlatKernel, Gather, LogSoftmax, LossScale, Matrix, Norm, Optimizer,
-    Penalty, Propagation, Rule, SampledScores, Scatter, SoftmaxGradient, SoftmaxStats, SoftmaxXent,
+    Propagation, Rule, SampledScores, Scatter, SoftmaxGradient, SoftmaxStats, SoftmaxXent,
     SparseUpdate, Transpose,
 };
 
@@ -303,28 +302,6 @@ pub(super) fn sparse_update(op: &SparseUpdate, tile: &Tile, first: usize) -> Tem
         .buffer("ids", op.ids);
     let (template, gradients) = rules(template, &op.update, tile);
     flat(template, tile, &op.name, gradients.rows * gradients.cols)
-}
-
-pub(super) fn penalty(op: &Penalty, tile: &Tile) -> Template {
-    let lanes = tile.lanes_for(op.from.cols);
-    let mut template = shader!("penalty")
-        .flag("SCALED", op.scaled.is_some())
-        .size("LANES", lanes)
-        .size("GROUP", tile.flat)
-        .size("BATCH", op.batch)
-        .number("FACTOR", op.factor())
-        .flag("SHARED", lanes > 1)
-        .flag("TEMPORAL", op.form == Form::Temporal)
-        .flag("NORM", op.form == Form::Norm)
-        .flag("COUNTED", op.from.row_count.is_some())
-        .size("MOST", op.from.rows)
-        .matrix("from", &op.from)
-        .matrix("grad", &op.grad)
-        .matrix("losses", &op.losses);
-    if let Some(hyper) = op.scaled {
-        template = template.buffer("hyper", hyper);
-    }
-    template.kernel(&op.name, flat_groups(op.from.rows * lanes, tile.flat))
 }
 
 pub(super) fn propagation(op: &Propagation, tile: &Tile) -> Template {
