@@ -33,8 +33,9 @@ pub struct Builder {
     streams: u32,
     /// The penalties' losses as one row, and how many penalties share it so far.
     penalties: Option<(Matrix, usize)>,
-    /// The losses so far as one row.
+    /// The losses so far as one row, and how many.
     losses: Option<Matrix>,
+    loss_count: usize,
     /// Elements of the tables whose gradients are rows.
     sparse: usize,
     pub(super) tape: Tape,
@@ -76,6 +77,7 @@ impl Builder {
             streams: 0,
             penalties: None,
             losses: None,
+            loss_count: 0,
             sparse: 0,
             tape: Tape::default(),
         }
@@ -313,35 +315,41 @@ impl Builder {
         self.penalties.map(|(losses, _)| losses)
     }
 
-    /// A row of a new loss, one number for every position of all segments along `axis`. All losses share a slot.
-    pub fn losses(&mut self, axis: Axis) -> Matrix {
-        let Some(before) = self.losses else {
-            let losses = self.plan.add("losses", &axis.all_rows(), Role::Activation);
-            self.plan.io.losses = Some(losses);
-            let row = axis.row(losses);
-            self.losses = Some(row);
-            return row;
+    /// A new loss, a number for every position of all segments along `axis`, and where `weighted` the positions' weights: each
+    /// as a row [1, R]. All losses share a slot.
+    pub fn losses(&mut self, axis: Axis, weighted: bool) -> (Matrix, Option<Matrix>) {
+        let (shape, loss) = (axis.all_rows(), self.loss_count);
+        self.loss_count += 1;
+        let losses = match self.losses {
+            None => {
+                let slot = self.plan.add("losses", &shape, Role::Activation);
+                self.plan.io.losses = Some(slot);
+                let row = axis.row(slot);
+                self.losses = Some(row);
+                row
+            }
+            Some(before) => {
+                let row = axis.row(before.slot);
+                let cols = before.cols + row.cols;
+                self.plan.slots[before.slot.0].shape = vec![1, cols];
+                self.losses = Some(Matrix::new(before.slot, 1, cols));
+                Matrix {
+                    offset: before.cols,
+                    ..row
+                }
+            }
         };
-        let row = axis.row(before.slot);
-        let cols = before.cols + row.cols;
-        self.plan.slots[before.slot.0].shape = vec![1, cols];
-        self.losses = Some(Matrix::new(before.slot, 1, cols));
-        Matrix {
-            offset: before.cols,
-            ..row
-        }
-    }
-
-    /// The weights of the positions along `axis` in the loss of that number, as a row.
-    pub fn loss_weights(&mut self, axis: Axis, loss: usize) -> Matrix {
-        let name = match loss {
-            0 => "weights".into(),
-            n => format!("weights.{n}"),
-        };
-        let slot = self.plan.add(name, &axis.all_rows(), Role::Numbers);
-        let recipe = Recipe::Weights { loss };
-        self.plan.recipes.slots.push((slot, recipe));
-        axis.row(slot)
+        let weights = weighted.then(|| {
+            let name = match loss {
+                0 => "weights".into(),
+                n => format!("weights.{n}"),
+            };
+            let slot = self.plan.add(name, &shape, Role::Numbers);
+            let recipe = Recipe::Weights { loss };
+            self.plan.recipes.slots.push((slot, recipe));
+            axis.row(slot)
+        });
+        (losses, weights)
     }
 
     /// All losses so far as one row.

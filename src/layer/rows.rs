@@ -126,7 +126,7 @@ pub fn rows(
 }
 
 /// A loss that a program makes of values along one axis: the row of the positions' losses [1, R], each times its position's
-/// weight where `weights` names the loss that they are of. When training, every value is given its gradient, times the host's scale of the loss.
+/// weight where `weighted`. When training, every value is given its gradient, times the host's scale of the loss.
 ///
 /// # Errors
 /// Data, for a program whose output is a row; as [`rows`].
@@ -135,7 +135,7 @@ pub fn row_loss(
     name: &str,
     program: &RowProgram,
     inputs: &[Value],
-    weights: Option<usize>,
+    weighted: bool,
 ) -> Result<Matrix> {
     program.must_be_loss()?;
     let inputs = ProgramInputs::new(builder, name, program, inputs)?;
@@ -147,12 +147,11 @@ pub fn row_loss(
     let inputs = ProgramInputs { wanted, ..inputs };
     let scale = inputs.wanted.contains(&true);
     let factors = Factors {
-        weight: weights.is_some(),
+        weight: weighted,
         scale,
     };
     let code = program.with_gradient(inputs.width, &inputs.wanted, factors)?;
-    let losses = builder.losses(inputs.axis);
-    let weights = weights.map(|loss| builder.loss_weights(inputs.axis, loss));
+    let (losses, weights) = builder.losses(inputs.axis, weighted);
     let mut all = inputs.rows();
     all.extend(weights.map(RowInput::Positions));
     if scale {

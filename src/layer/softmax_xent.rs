@@ -81,17 +81,14 @@ impl SoftmaxXent {
 
     /// Adds the slots of losses, weights and targets.
     pub(super) fn positions(&self, builder: &mut Builder, axis: Axis) -> Positions {
-        let (loss, field) = (self.loss, self.field);
-        let shape = axis.all_rows();
-        let losses = builder.losses(axis);
-        let weights = self.weighted.then(|| builder.loss_weights(axis, loss));
-        let plan = &mut builder.plan;
+        let (losses, weights) = builder.losses(axis, self.weighted);
         let (ids, first) = match self.next {
             Some(ids) => (ids, axis.leading[1]),
             None => {
-                let bound = Bound::Below(self.symbols);
-                let slot = plan.add_words(self.name("targets"), &shape, bound);
+                let (loss, field) = (self.loss, self.field);
                 let recipe = Recipe::Targets { field, loss };
+                let (bound, plan) = (Bound::Below(self.symbols), &mut builder.plan);
+                let slot = plan.add_words(self.name("targets"), &axis.all_rows(), bound);
                 plan.recipes.slots.push((slot, recipe));
                 (slot, 0)
             }

@@ -59,9 +59,9 @@ pub fn plan(program: &RowProgram, sizes: Sizes, layer: bool) -> Made {
         let cols = program.output.columns(sizes.width);
         let k = builder.activation(axis, "k", cols);
         let k = builder.value("k", Signal::Rows(k), axis);
-        row_loss(&mut builder, "total", &total(program), &[made, k], Some(0)).unwrap();
+        row_loss(&mut builder, "total", &total(program), &[made, k], true).unwrap();
     } else {
-        row_loss(&mut builder, "loss", program, &values, Some(0)).unwrap();
+        row_loss(&mut builder, "loss", program, &values, true).unwrap();
     }
     builder.go_back();
     let plan = builder.finish();

@@ -249,6 +249,9 @@ impl<'a> Checker<'a> {
             return self.value(expr);
         };
         let position = *position;
+        if let Some(operator) = functions::pointwise(name, operands.len()) {
+            return self.operator(operator, operands, position, label);
+        }
         let call = Call::new(self, name, operands, position)?;
         if name == "next" {
             let message = "`next` is what a loss predicts, not a value";
@@ -262,8 +265,55 @@ impl<'a> Checker<'a> {
             values.push(self.value(operand)?);
         }
         let function = functions::function(self, &call, &mut values)?;
-        let along = self.meet(&function, &values, &call)?;
-        let label = label.unwrap_or_else(|| self.nested(call.signature.label));
+        let along = self.meet(&function, &values, name, position)?;
+        let label = label.unwrap_or_else(|| self.nested(name));
+        Ok(self.push(Node {
+            function,
+            operands: values,
+            label,
+            position,
+            along,
+        }))
+    }
+
+    /// A pointwise operator of values and numbers.
+    fn operator(
+        &mut self,
+        operator: &'static str,
+        operands: &[Expr],
+        position: Position,
+        label: Option<String>,
+    ) -> Result<usize> {
+        let numbers: Vec<Option<f64>> = operands.iter().map(functions::constant).collect();
+        let mut values = Vec::new();
+        for (operand, number) in operands.iter().zip(&numbers) {
+            if number.is_none() {
+                let value = self.value(operand)?;
+                functions::must_be_rows(self, operator, value, operand.position())?;
+                values.push(value);
+            }
+        }
+        if values.is_empty() {
+            let message = "expected a value, found numbers alone";
+            return Err(self.fault(position, message));
+        }
+        let function = if operator == "+" && values.len() == 2 {
+            Function::Add
+        } else {
+            Function::Pointwise {
+                program: functions::program(operator, &numbers),
+            }
+        };
+        let written = if operator == "neg" { "-" } else { operator };
+        let along = self.meet(&function, &values, written, position)?;
+        let word = match operator {
+            "+" => "plus",
+            "-" => "minus",
+            "*" => "times",
+            "/" => "over",
+            word => word,
+        };
+        let label = label.unwrap_or_else(|| self.nested(word));
         Ok(self.push(Node {
             function,
             operands: values,
@@ -305,8 +355,13 @@ impl<'a> Checker<'a> {
     }
 
     /// The axis of what a function makes: that on which its operands meet, or the one above.
-    fn meet(&self, function: &Function, values: &[usize], call: &Call<'_>) -> Result<Along> {
-        let name = call.signature.name;
+    fn meet(
+        &self,
+        function: &Function,
+        values: &[usize],
+        name: &str,
+        position: Position,
+    ) -> Result<Along> {
         let first = self.nodes[values[0]].along;
         match function {
             Function::Last | Function::Pool { .. } => match first {
@@ -316,7 +371,7 @@ impl<'a> Checker<'a> {
                         "`{name}` expects a value with rows along a field of tokens, found {}",
                         self.describe(values[0])
                     );
-                    Err(self.fault(call.position, message))
+                    Err(self.fault(position, message))
                 }
             },
             Function::Recurrent { .. } => match first {
@@ -325,7 +380,7 @@ impl<'a> Checker<'a> {
                         && self.nodes[*given].along != self.above(field)
                         && self.nodes[*given].along != first
                     {
-                        return Err(self.apart(values[0], *given, call));
+                        return Err(self.apart(values[0], *given, (name, position)));
                     }
                     Ok(first)
                 }
@@ -334,10 +389,10 @@ impl<'a> Checker<'a> {
                         "`{name}` expects a value with rows along a field of tokens, found {}",
                         self.describe(values[0])
                     );
-                    Err(self.fault(call.position, message))
+                    Err(self.fault(position, message))
                 }
             },
-            Function::Concat | Function::Add => {
+            Function::Concat | Function::Add | Function::Pointwise { .. } => {
                 let mut along = (first, values[0]);
                 for value in &values[1..] {
                     let other = self.nodes[*value].along;
@@ -345,7 +400,7 @@ impl<'a> Checker<'a> {
                         (a, b) if a == b => along,
                         (Along::Steps(field), b) if self.above(field) == b => along,
                         (a, Along::Steps(field)) if self.above(field) == a => (other, *value),
-                        _ => return Err(self.apart(along.1, *value, call)),
+                        _ => return Err(self.apart(along.1, *value, (name, position))),
                     };
                 }
                 // What lies two axes above one step does not reach it.
@@ -356,7 +411,7 @@ impl<'a> Checker<'a> {
                         Along::Examples => Along::Examples,
                     };
                     if own != along.0 && own != above {
-                        return Err(self.apart(along.1, *value, call));
+                        return Err(self.apart(along.1, *value, (name, position)));
                     }
                 }
                 Ok(along.0)
@@ -377,14 +432,13 @@ impl<'a> Checker<'a> {
     }
 
     /// An error of two values that do not meet.
-    fn apart(&self, a: usize, b: usize, call: &Call<'_>) -> Error {
+    fn apart(&self, a: usize, b: usize, (name, position): (&str, Position)) -> Error {
         let message = format!(
-            "`{}` expects values along one axis, found {} and {}",
-            call.signature.name,
+            "`{name}` expects values along one axis, found {} and {}",
             self.describe(a),
             self.describe(b)
         );
-        self.fault(call.position, message)
+        self.fault(position, message)
     }
 
     /// A value in words: its name, its line and what it has a row for.

@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use super::check::{Checker, hint};
 use super::graph::Function;
 use crate::cell::library;
+use crate::cell::operator::{Binary, Unary};
 use crate::error::Result;
 use crate::syntax::{Expr, MAX_DEPTH, Position};
 
@@ -12,8 +13,6 @@ use crate::syntax::{Expr, MAX_DEPTH, Position};
 pub(super) struct Signature {
     /// Its name.
     pub name: &'static str,
-    /// What parameters of a nested call are named after.
-    pub label: &'static str,
     /// How many operands it takes, the first and the last number.
     pub operands: (usize, usize),
     /// The names of its arguments.
@@ -33,7 +32,6 @@ const fn of(
 ) -> Signature {
     Signature {
         name,
-        label: name,
         operands,
         arguments,
         written,
@@ -133,14 +131,6 @@ pub(super) const FUNCTIONS: &[Signature] = &[
         "next(F)",
         "In a loss: the next token of a field.",
     ),
-    Signature {
-        name: "+",
-        label: "plus",
-        operands: (2, 2),
-        arguments: &[],
-        written: "a + b",
-        about: "The sum of two values of one width.",
-    },
 ];
 
 const OF_LOSS: Signature = of(
@@ -151,8 +141,57 @@ const OF_LOSS: Signature = of(
     "",
 );
 
-/// Functions and operators of rows that the language knows and no plan has yet.
-const MISSING: &[&str] = &["tanh", "sigmoid", "relu", "-", "*", "/", "neg", "max"];
+/// The pointwise operator called so that takes so many operands, as its program on rows writes it: that of the cells.
+pub(super) fn pointwise(name: &str, operands: usize) -> Option<&'static str> {
+    match operands {
+        // A minus is an operator that is not written as a word.
+        1 if name == "neg" => Some("neg"),
+        1 => Unary::ALL
+            .iter()
+            .map(|op| op.name())
+            .find(|known| *known == name),
+        _ => Binary::ALL
+            .iter()
+            .map(|op| op.name())
+            .find(|known| *known == name),
+    }
+}
+
+/// The program on rows of an operator; what is no value is a number.
+pub(super) fn program(operator: &str, operands: &[Option<f64>]) -> String {
+    let names = ["a", "b"];
+    let rows = names
+        .iter()
+        .zip(operands)
+        .filter(|(_, number)| number.is_none());
+    let rows: Vec<&str> = rows.map(|(name, _)| *name).collect();
+    let written = names
+        .iter()
+        .zip(operands)
+        .map(|(name, number)| match number {
+            // Brackets hold a minus together with its number.
+            Some(number) => format!("({number:?})"),
+            None => (*name).to_string(),
+        });
+    let written: Vec<String> = written.collect();
+    let value = match (operator, &written[..]) {
+        ("neg", [a]) => format!("-{a}"),
+        (word, operands) if word.starts_with(char::is_alphabetic) => {
+            format!("{word}({})", operands.join(", "))
+        }
+        (symbol, operands) => operands.join(&format!(" {symbol} ")),
+    };
+    format!("row {}\nmade = {value}\n", rows.join(", "))
+}
+
+/// A number as it stands in an expression, with any minus before it.
+pub(super) fn constant(expr: &Expr) -> Option<f64> {
+    match expr {
+        Expr::Number(value, _) => Some(*value),
+        Expr::Call(name, operands, _) if name == "neg" => constant(&operands[0]).map(|x| -x),
+        _ => None,
+    }
+}
 
 /// A call with its operands and arguments apart.
 pub(super) struct Call<'e> {
@@ -171,13 +210,11 @@ impl<'e> Call<'e> {
         position: Position,
     ) -> Result<Call<'e>> {
         let Some(signature) = FUNCTIONS.iter().find(|f| f.name == name) else {
-            let message = if MISSING.contains(&name) {
-                let name = if name == "neg" { "-" } else { name };
-                format!("`{name}` of rows is not to be had in a model yet")
-            } else if name == LOSS {
+            let message = if name == LOSS {
                 format!("`{name}` is a loss: write `loss {name}(linear(v), target)`")
             } else {
-                let hint = hint(name, FUNCTIONS.iter().map(|f| f.name));
+                let pointwise = Unary::ALL.iter().map(|op| op.name());
+                let hint = hint(name, FUNCTIONS.iter().map(|f| f.name).chain(pointwise));
                 format!("unknown function `{name}`{hint}")
             };
             return Err(checker.fault(position, message));
@@ -335,6 +372,22 @@ fn weight(
     Err(checker.fault(position, message))
 }
 
+/// Refuses symbols that no `embed` has made into rows.
+pub(super) fn must_be_rows(
+    checker: &Checker<'_>,
+    name: &str,
+    value: usize,
+    position: Position,
+) -> Result<()> {
+    if !checker.is_symbols(value) {
+        return Ok(());
+    }
+    let label = &checker.node(value).label;
+    let message =
+        format!("`{name}` expects values, found the symbols of `{label}`: write `embed({label})`");
+    Err(checker.fault(position, message))
+}
+
 /// The most of a size that a line may say.
 const MOST: usize = 1 << 20;
 
@@ -350,12 +403,10 @@ pub(super) fn function(
             let message = "`embed` expects a field of tokens or classes, or `previous(F, k)`";
             return Err(checker.fault(call.operands[0].position(), message));
         }
-    } else if let Some(value) = values.iter().position(|value| checker.is_symbols(*value)) {
-        let label = &checker.node(values[value]).label;
-        let message = format!(
-            "`{name}` expects values, found the symbols of `{label}`: write `embed({label})`"
-        );
-        return Err(checker.fault(call.operands[value].position(), message));
+    } else {
+        for (value, operand) in values.iter().zip(&call.operands) {
+            must_be_rows(checker, name, *value, operand.position())?;
+        }
     }
     Ok(match name {
         "embed" => {
@@ -381,10 +432,7 @@ pub(super) fn function(
         "rnn" | "birnn" => {
             if let Some(given) = call.argument("given") {
                 let value = checker.value(given)?;
-                if checker.is_symbols(value) {
-                    let message = "given: expected a value, found symbols: write `embed(..)`";
-                    return Err(checker.fault(given.position(), message));
-                }
+                must_be_rows(checker, "given", value, given.position())?;
                 values.push(value);
             }
             Function::Recurrent {
@@ -405,7 +453,6 @@ pub(super) fn function(
         },
         "norm" => Function::Norm,
         "concat" => Function::Concat,
-        "+" => Function::Add,
         "last" => Function::Last,
         "mean" => Function::Pool { mean: true },
         _ => Function::Pool { mean: false },

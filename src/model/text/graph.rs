@@ -91,6 +91,11 @@ pub enum Function {
     Concat,
     /// The sum of operands.
     Add,
+    /// A pointwise operator: a program on rows whose inputs are the operands.
+    Pointwise {
+        /// Its text.
+        program: String,
+    },
     /// The last row of every sequence; of both directions, each where it ended.
     Last,
     /// The mean of a sequence's rows, or their sum.

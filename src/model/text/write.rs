@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Model;
 use super::graph::{Along, FieldKind, Function, Loss, Node, Target};
+use crate::cell::rows::RowProgram;
 use crate::cell::{Cell, library};
 use crate::error::{Error, Result};
 use crate::layer::{
@@ -165,19 +166,14 @@ impl Writer<'_> {
             }
             Function::Add => {
                 let operands = self.operands(builder, node)?;
-                let widths = operands.iter().map(|value| builder.signal(*value).width());
-                let widths: Vec<usize> = widths.collect();
-                if widths[0] != widths[1] {
-                    let [a, b] = [0, 1].map(|n| &self.model.nodes[node.operands[n]]);
-                    return Err(self.fault(
-                        node,
-                        format!(
-                            "`+` expects values of one width, found `{}` of line {} ({}) and `{}` of line {} ({})",
-                            a.label, a.position.line, widths[0], b.label, b.position.line, widths[1]
-                        ),
-                    ));
-                }
+                self.one_width(builder, node, &operands)?;
                 layer::sum(builder, &name, &operands)?
+            }
+            Function::Pointwise { program } => {
+                let operands = self.operands(builder, node)?;
+                self.one_width(builder, node, &operands)?;
+                let program = RowProgram::parse(&node.label, program)?;
+                layer::rows(builder, &name, &program, &operands)?
             }
             Function::Last => {
                 let input = self.operand(builder, node, 0)?;
@@ -190,6 +186,25 @@ impl Writer<'_> {
                 layer::pool(builder, &name, input, self.axis(node.along)?, *mean)?
             }
         }))
+    }
+
+    /// Refuses operands of several widths.
+    fn one_width(&self, builder: &Builder, node: &Node, operands: &[Value]) -> Result<()> {
+        let [a, b] = operands else {
+            return Ok(());
+        };
+        let widths = [a, b].map(|value| builder.signal(*value).width());
+        if widths[0] == widths[1] {
+            return Ok(());
+        }
+        let [a, b] = [0, 1].map(|n| &self.model.nodes[node.operands[n]]);
+        Err(self.fault(
+            node,
+            format!(
+                "expected values of one width, found `{}` of line {} ({}) and `{}` of line {} ({})",
+                a.label, a.position.line, widths[0], b.label, b.position.line, widths[1]
+            ),
+        ))
     }
 
     /// A field's vectors, which the host fills in.
