@@ -337,6 +337,7 @@ fn train(
         min_count: 1,
         max_size: None,
         lines: false,
+        ..Recipe::default()
     };
     let text = text();
     let vocabulary = recipe.build(text.as_bytes()).unwrap();

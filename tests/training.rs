@@ -94,6 +94,7 @@ impl Setting {
             min_count: 1,
             max_size: None,
             lines: settings.lines,
+            ..Recipe::default()
         };
         let vocabulary = recipe.build(text.as_bytes()).unwrap();
         let lines = settings.lines.then(|| {

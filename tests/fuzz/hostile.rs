@@ -272,6 +272,7 @@ pub fn corpus(bytes: &[u8]) {
             _ => Some(270),
         },
         lines: mode >> 2 & 1 == 1,
+        ..Recipe::default()
     };
     let source = TextSource::Files(vec!["-".into()]);
     let corpus = match source.open_with(&std::env::temp_dir(), &mut bytes) {
