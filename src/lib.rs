@@ -59,9 +59,9 @@
 //! | [`cell`] | a cell's text -> graph -> derivative -> stages -> WGSL and CPU code |
 //! | [`op`] | the primitive operations, one file each: shapes, plain CPU code, cost; the [`op::Plan`] that lists them |
 //! | [`layer`] | embedding, recurrent, dropout, linear, loss: each writes its operations into a plan, and on the tape how its gradients go back |
-//! | [`model`] | specification -> layers -> plan; how parameters start and how files name them |
+//! | [`model`] | a model's text and its settings -> layers -> plan ([`model::text`]); how parameters start and how files name them |
 //! | [`exec`] | executors that replay a plan: [`exec::cpu`] in f32 and f64, [`exec::gpu`] on wgpu; [`exec::check`] compares them |
-//! | [`task`] | minibatches: what the host fills a plan's slots with, from tokens that were read or made up |
+//! | [`task`] | minibatches: what the host fills a plan's slots with, from fields that were read or made up |
 //! | [`train`] | settings, schedules, the training loop, checkpoints, runs |
 //! | [`data`] | stands apart: texts, vocabularies, minibatches, the built-in corpus |
 //!
@@ -88,6 +88,7 @@
 //! | adjoint, delta | the gradient with respect to a variable; that with respect to what a product made |
 //! | segment | T steps of a stream, the length of truncated BPTT; with recomputation, a part of them between checkpoints |
 //! | row count | how many rows of a matrix count in a run, where sequences are packed ([`op::RowCount`]) |
+//! | field | what the data has of every example: tokens, a class, a vector ([`model::text::Field`]) |
 //! | recipe, filling | what a slot that the host fills is made of ([`op::Recipes`]); its contents in a run ([`exec::Filling`]) |
 //! | arena | all parameters, gradients or optimiser values in one flat slot |
 //! | dispatch parameters | the few words that a kernel is given with a dispatch, such as the step |
@@ -100,6 +101,13 @@
 //! [`cell::library::names`] then covers it: finite differences, adapter against plain code, packed against alone. Write down
 //! where its figures come from: golden values (`tests/golden`) or an oracle (`tests/oracle`). A cell of one's own needs no
 //! change here: `--cell my.cell`.
+//!
+//! # How to add a model
+//!
+//! Write its lines into `assets/models/NAME.model` (the language: `assets/models/LANGUAGE.md`), with its source and its data in
+//! comments, and name it in the list of `src/model/text/library.rs`. Every test over [`model::text::library::names`] then
+//! covers it: finite differences, packed against alone. A function that the language lacks is a line in the table of
+//! `src/model/text/functions.rs` and an arm in `write.rs` beside it.
 //!
 //! # How to add an operation
 //!

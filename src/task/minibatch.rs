@@ -19,6 +19,8 @@ pub enum Column {
     Classes(Vec<Vec<u32>>),
     /// A real vector.
     Vector(Vec<Vec<f32>>),
+    /// Nothing that is known, as of what is to be predicted; so many examples.
+    Absent(usize),
 }
 
 impl Column {
@@ -29,6 +31,7 @@ impl Column {
             Column::Within(all) => all.len(),
             Column::Class(all) => all.len(),
             Column::Vector(all) => all.len(),
+            Column::Absent(examples) => *examples,
         }
     }
 
@@ -44,6 +47,7 @@ impl Column {
             Column::Class(_) => "classes",
             Column::Classes(_) => "classes along another field",
             Column::Vector(_) => "vectors",
+            Column::Absent(_) => "nothing",
         }
     }
 }
@@ -132,13 +136,12 @@ impl Minibatch {
                 numbers.resize(len, 0.0);
                 minibatch.numbers.push((*slot, numbers));
             } else if let Some(mut words) = source.words(*recipe) {
-                if let Recipe::Targets { field, .. } = recipe {
-                    minibatch.places.push(source.places(*field));
-                }
                 words.resize(len, 0);
                 minibatch.words.push((*slot, words));
             }
         }
+        let outputs = plan.io.outputs.iter();
+        minibatch.places = outputs.map(|output| source.places(output.field)).collect();
         minibatch.weigh(plan, weighting)?;
         Ok(minibatch)
     }
@@ -177,46 +180,43 @@ impl Minibatch {
 
     /// Fills the slots of weights, and finds the scale.
     fn weigh(&mut self, plan: &Plan, weighting: &Weighting) -> Result<()> {
-        let losses = self.places.len();
-        let of = |loss: usize| match weighting {
-            Weighting::Sums => LossWeight::default(),
-            Weighting::Means(weights) => weights.get(loss).cloned().unwrap_or_default(),
-        };
+        let (losses, recipes) = (self.places.len(), &plan.recipes);
         for loss in 0..losses {
-            let LossWeight { share, classes } = of(loss);
-            let (rows, recipes) = (self.places[loss].len(), &plan.recipes);
+            let LossWeight { share, classes } = match weighting {
+                Weighting::Sums => LossWeight::default(),
+                Weighting::Means(weights) => weights.get(loss).cloned().unwrap_or_default(),
+            };
             let is =
                 |recipe: &Recipe| matches!(recipe, Recipe::Targets { loss: n, .. } if *n == loss);
-            let targets = self
-                .words
-                .iter()
-                .find(|(slot, _)| recipes.find(is) == Some(*slot));
-            let targets = targets.map_or(&[][..], |(_, words)| &words[..rows]);
-            let weight = |target: &u32| match classes.get(*target as usize) {
-                Some(weight) => f64::from(*weight),
-                None => 1.0,
-            };
-            let sum: f64 = targets.iter().map(weight).sum();
-            let slot = recipes.find(|recipe| *recipe == Recipe::Weights { loss });
-            let means = matches!(weighting, Weighting::Means(_));
-            let factor = if means && losses > 1 {
-                share / sum.max(f64::MIN_POSITIVE)
-            } else {
-                1.0
-            };
-            if means && losses == 1 {
-                self.scale = share / sum.max(f64::MIN_POSITIVE);
-            }
-            let Some(slot) = slot else {
-                if !classes.is_empty() || (means && losses > 1) {
-                    return Err(Error::internal("weights: the plan takes none"));
-                }
+            let targets = recipes.find(is);
+            let mut words = self.words.iter();
+            // A plan for scores has no targets, and so no loss.
+            let Some((_, words)) = words.find(|(slot, _)| Some(*slot) == targets) else {
                 continue;
             };
-            let mut weights: Vec<f32> = targets
-                .iter()
-                .map(|t| (factor * weight(t)) as f32)
-                .collect();
+            let weight = |target: &u32| {
+                let weight = classes.get(*target as usize);
+                weight.map_or(1.0, |weight| f64::from(*weight))
+            };
+            let rows = &words[..self.places[loss].len()];
+            let sum: f64 = rows.iter().map(weight).sum();
+            let mut factor = 1.0;
+            if let Weighting::Means(_) = weighting {
+                if losses > 1 {
+                    factor = share / sum;
+                } else {
+                    self.scale = share / sum;
+                }
+            }
+            let slot = recipes.find(|recipe| *recipe == Recipe::Weights { loss });
+            let Some(slot) = slot else {
+                if classes.is_empty() && factor == 1.0 {
+                    continue;
+                }
+                return Err(Error::internal("weights: the plan takes none"));
+            };
+            let weights = rows.iter().map(|target| (factor * weight(target)) as f32);
+            let mut weights: Vec<f32> = weights.collect();
             weights.resize(plan.slot(slot).len(), 0.0);
             self.numbers.push((slot, weights));
         }
@@ -243,11 +243,18 @@ fn check(plan: &Plan, columns: &[Column]) -> Result<usize> {
         let fits = match (column, field) {
             (Column::Tokens(_), FieldRows::Tokens { axis, .. }) => !within(axis),
             (Column::Within(_), FieldRows::Tokens { axis, .. }) => within(axis),
-            (Column::Class(_), FieldRows::Class { .. })
-            | (Column::Classes(_), FieldRows::Classes { .. }) => true,
+            (Column::Class(_), FieldRows::Class { .. }) => true,
+            (Column::Classes(all), FieldRows::Classes { along, .. }) => match &columns[*along] {
+                Column::Tokens(tokens) => {
+                    let mut both = all.iter().zip(tokens);
+                    both.all(|(classes, tokens)| classes.len() == tokens.len())
+                }
+                _ => false,
+            },
             (Column::Vector(all), FieldRows::Vector { width }) => {
                 all.iter().all(|vector| vector.len() == *width)
             }
+            (Column::Absent(_), _) => !reads(plan, n),
             _ => false,
         };
         if !fits {
@@ -264,6 +271,26 @@ fn check(plan: &Plan, columns: &[Column]) -> Result<usize> {
         }
     }
     Ok(examples)
+}
+
+/// Whether a slot, or the layout of an axis, is made of a field.
+fn reads(plan: &Plan, field: usize) -> bool {
+    let own = |recipe: &Recipe| match recipe {
+        Recipe::Ids { field, .. }
+        | Recipe::Targets { field, .. }
+        | Recipe::Classes { field }
+        | Recipe::Numbers { field } => Some(*field),
+        _ => None,
+    };
+    let tokens = matches!(
+        plan.recipes.fields[field],
+        FieldRows::Tokens { axis: Some(_), .. }
+    );
+    tokens
+        || plan
+            .recipes
+            .find(|recipe| own(recipe) == Some(field))
+            .is_some()
 }
 
 /// The rows of every packed axis.
@@ -466,9 +493,7 @@ impl Source<'_> {
             (Column::Class(all), _) => Some(self.by_example.iter().map(|n| all[*n]).collect()),
             (Column::Classes(all), FieldRows::Classes { along, .. }) => {
                 let places = self.tokens(along)?.0.places.iter();
-                let class = |(example, step): &(usize, usize)| {
-                    all[*example].get(*step).copied().unwrap_or(u32::MAX)
-                };
+                let class = |(example, step): &(usize, usize)| all[*example][*step];
                 Some(places.map(class).collect())
             }
             _ => {

@@ -39,7 +39,7 @@ pub fn plan(program: &RowProgram, sizes: Sizes, layer: bool) -> Made {
         packed: sizes.packed,
         segments: 1,
     });
-    builder.add_ids(axis, 5);
+    builder.add_ids(axis, 5, 0, 0);
     let mut inputs = Vec::new();
     let mut values: Vec<Value> = Vec::new();
     for input in &program.inputs {

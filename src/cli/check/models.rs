@@ -332,7 +332,7 @@ impl CheckedModel {
             None => initialize(&plan, &init)?,
         };
         let minibatches = (0..=self.steps).map(|n| MadeUp::new(&plan, n));
-        let minibatches = minibatches.collect();
+        let minibatches = minibatches.collect::<Result<Vec<MadeUp>>>()?;
         let gpu = Gpu::new(device.clone(), plan).await?;
         let parameters: Vec<F> = parameters.iter().map(|x| F::of(f64::from(*x))).collect();
         Ok((Twins::new(gpu, &parameters)?, minibatches))

@@ -51,14 +51,17 @@
 mod check;
 mod functions;
 mod graph;
+pub mod language;
 pub mod library;
 mod parse;
+#[cfg(test)]
+mod tests;
 mod write;
 
 pub(super) use library::language;
 
-use self::graph::{Along, Node, Target};
-pub use self::graph::{Field, FieldKind, Loss};
+use self::graph::{Along, Node};
+pub use self::graph::{Field, FieldKind, Loss, Target};
 use super::{Mode, Softmax, Spec, Unroll};
 use crate::error::{Error, Result};
 use crate::layer::{Axis, AxisShape, Builder};
