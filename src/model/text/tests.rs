@@ -79,7 +79,7 @@ fn lines_that_are_none_are_refused_with_their_place() {
         ("h = 1.2.3\n", "m:1:5: `1.2.3` is not a number"),
         (&long, "m:1:133: expressions nest at most 64 deep"),
         (&chain, "m:1:263: a chain of operators has at most 64 links"),
-        (&wide, "m:1:1504: a line has at most 1000 words and symbols"),
+        (&wide, "m:1:1501: a line has at most 1000 words and symbols"),
     ] {
         assert_eq!(refused(text), want);
     }
