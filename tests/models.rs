@@ -20,7 +20,11 @@ fn check_differences(model: &Model, spec: &Spec) {
         let worst = worst(&slopes).unwrap();
         assert!(worst.passed(), "{}: {}", model.name, worst.fault());
         let nonzero = slopes.iter().filter(|s| s.want.abs() > 1e-6).count();
-        assert!(3 * nonzero > slopes.len(), "{}: most slopes are 0", model.name);
+        assert!(
+            3 * nonzero > slopes.len(),
+            "{}: most slopes are 0",
+            model.name
+        );
     }
 }
 
@@ -65,6 +69,9 @@ fn run(plan: &Arc<Plan>, columns: &[Column], fast: bool) -> (f64, Vec<f64>) {
 }
 
 fn check_packed(model: &Model, spec: &Spec, room: Sizes) {
+    // Masks are another example's where examples lie elsewhere.
+    let still = model.text.replace("rate = 0.2", "rate = 0");
+    let model = &Model::parse(&model.name, &still).unwrap();
     let columns = examples(model);
     let plan_of = |sizes: &Sizes| Arc::new(model.plan(spec, sizes, Mode::Gradients).unwrap());
     let together = plan_of(&room);
@@ -123,7 +130,7 @@ fn every_function_passes_finite_differences() {
             "",
             "last(birnn(embed(text), hidden = 2, layers = 2, cell = \"lstm\"))",
         ),
-        classifier("", "mean(dropout(norm(rnn(embed(text))), rate = 0.3))"),
+        classifier("", "mean(dropout(norm(rnn(embed(text))), rate = 0.2))"),
         classifier(
             "h = rnn(embed(text))\n",
             "tanh(linear(last(h))) + mean(h) * sigmoid(sum(h))",

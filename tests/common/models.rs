@@ -9,7 +9,7 @@ use wgrnn::op::Plan;
 use wgrnn::rng::{Purpose, Stream};
 use wgrnn::task::Column;
 
-/// Odd sizes: 4 examples of at most 5 steps, 13 rows in all.
+/// Odd sizes: 4 examples of at most 5 steps, 15 rows in all.
 pub const EXAMPLES: usize = 4;
 
 /// Layers of a built-in cell, of odd widths.
@@ -43,7 +43,7 @@ pub fn sizes(model: &Model, examples: usize, steps: usize, rows: usize) -> Sizes
 
 /// The plan of a model for [`EXAMPLES`].
 pub fn plan(model: &Model, spec: &Spec, mode: Mode) -> Arc<Plan> {
-    let sizes = sizes(model, EXAMPLES, 5, 13);
+    let sizes = sizes(model, EXAMPLES, 5, 15);
     Arc::new(model.plan(spec, &sizes, mode).unwrap())
 }
 

@@ -196,8 +196,8 @@ fn names_and_calls_that_do_not_fit_are_refused() {
             "m:3:29: cell: expected a cell's name in quotation marks, such as \"gru\"",
         ),
         (
-            "h = rnn(embed(text), cell = \"gur\")\n",
-            "m:3:29: cell: unknown cell `gur`; did you mean `gru`?",
+            "h = rnn(embed(text), cell = \"gruu\")\n",
+            "m:3:29: cell: unknown cell `gruu`; did you mean `gru`?",
         ),
         (
             "h = dropout(embed(text), rate = 1)\n",
