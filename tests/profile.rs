@@ -346,6 +346,8 @@ fn on_an_adapter_every_kernel_is_a_row() {
     .tile.sizes.scan_rows: number
     .tile.sizes.scan_units[]: number
     .tile.sizes.shared: bool
+    .tile.sizes.slice_rows[]: number
+    .tile.sizes.slices[]: number
     .tile.sizes.subgroup: number
     .tile.sizes.vector: bool
     .tile.sizes.wavefront_steps: number

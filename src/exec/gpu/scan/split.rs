@@ -170,11 +170,8 @@ impl SplitLayout {
         }
         out += "workgroupBarrier();\n";
         // Each V has as many threads as there are for all of them.
-        let helpers = 1
-            << (self.slices / all)
-                .max(1)
-                .ilog2()
-                .min(self.slices.ilog2() / 2);
+        let most = (self.slices / all).max(1).ilog2();
+        let helpers = 1 << most.min(self.slices.ilog2() / 2);
         let each = self.slices / helpers;
         if helpers > 1 {
             let _ = writeln!(
