@@ -5,6 +5,7 @@ mod models;
 pub mod own;
 pub mod passed;
 mod report;
+pub mod verdict;
 
 use std::sync::Arc;
 
@@ -18,8 +19,8 @@ use wgrnn::train::atomic;
 use wgrnn::{Error, Result};
 
 use super::{flags, out, text};
-use models::{CheckedModel, ModelShape, shape};
-pub use models::{Extra, SHAPES, compare, title};
+pub use models::{CheckedModel, Extra, SHAPES, compare, title};
+use models::{ModelShape, shape};
 
 pub fn command() -> Command {
     Command::new("check")

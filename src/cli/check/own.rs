@@ -64,6 +64,7 @@ pub fn model(
 ) -> Result<CheckedModel> {
     let mut model = CheckedModel {
         spec: spec.clone(),
+        fields: None,
         dims: Dims {
             steps: settings.seq_len,
             batch: settings.batch,
