@@ -613,6 +613,13 @@ fn check_compares_and_names_what_it_does_not_know() {
     let after = sandbox.ok(&format!("{small} --from backward.l0"));
     assert!(after.contains("backward.l0") && !after.contains("head.forward"));
 
+    // Where threads share sums, scans read weights as they lie, and no copy is made.
+    let copy = "transpose.weight_hh.l0";
+    assert!(text.contains(copy), "{text}");
+    let shared = sandbox.ok(&format!("{small} --split"));
+    assert!(shared.contains("shared sums") && shared.contains("backward.l0"));
+    assert!(!shared.contains(copy), "{shared}");
+
     let unknown = sandbox.run(&format!("{small} --from nowhere"));
     assert_eq!(unknown.code, 2);
     assert!(unknown.err.contains("nowhere") && unknown.err.contains("head.forward"));

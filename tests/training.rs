@@ -94,6 +94,7 @@ impl Setting {
             min_count: 1,
             max_size: None,
             lines: settings.lines,
+            ..Recipe::default()
         };
         let vocabulary = recipe.build(text.as_bytes()).unwrap();
         let lines = settings.lines.then(|| {
@@ -126,7 +127,11 @@ impl Setting {
 
     fn job(&self, steps: u64) -> Job {
         let cells = self.about.cells().unwrap();
-        let spec = spec(&self.settings, cells, self.about.vocabulary.len());
+        let spec = spec(
+            &self.settings,
+            cells,
+            self.about.vocabulary().unwrap().len(),
+        );
         let cut = self.tokens.len() * 4 / 5;
         let (train, validation) = match &self.lines {
             Some(lines) => Dataset::from(lines.clone())
@@ -491,7 +496,7 @@ fn training_learns() {
         ..plain()
     });
     let (_, figures) = setting.train(150, None);
-    let ln_v = (setting.about.vocabulary.len() as f64).ln();
+    let ln_v = (setting.about.vocabulary().unwrap().len() as f64).ln();
     assert!((figures[0].loss - ln_v).abs() < 0.2, "{}", figures[0].loss);
     let last = figures[figures.len() - 1].loss;
     assert!(last < 0.5, "{last} after {}", figures[0].loss);
@@ -533,7 +538,11 @@ fn lines_are_evaluated_as_each_alone() {
     let (state, lines) = (setting.job(1).start().unwrap(), setting.lines.clone());
     let lines = lines.unwrap();
     let cells = setting.about.cells().unwrap();
-    let spec = spec(&setting.settings, cells, setting.about.vocabulary.len());
+    let spec = spec(
+        &setting.settings,
+        cells,
+        setting.about.vocabulary().unwrap().len(),
+    );
     let of = |lines: Lines| {
         let mut evaluator = Evaluator::new(&spec, lines, 32).unwrap();
         block_on(evaluator.run(&Device::Cpu, &state.parameters)).unwrap()
@@ -554,7 +563,7 @@ fn lines_are_evaluated_as_each_alone() {
 fn losses_without_a_symbol_are_those_of_all_others() {
     for lines in [false, true] {
         let setting = Setting::new(Settings { lines, ..plain() });
-        let vocabulary = &setting.about.vocabulary;
+        let vocabulary = setting.about.vocabulary().unwrap();
         let cells = setting.about.cells().unwrap();
         let spec = spec(&setting.settings, cells, vocabulary.len());
         let parameters = setting.job(1).start().unwrap().parameters;
@@ -596,7 +605,11 @@ fn learner(steps: usize) -> (Learner, Vec<f32>, Setting) {
         ..settings()
     });
     let cells = setting.about.cells().unwrap();
-    let spec = spec(&setting.settings, cells, setting.about.vocabulary.len());
+    let spec = spec(
+        &setting.settings,
+        cells,
+        setting.about.vocabulary().unwrap().len(),
+    );
     let learner = Learner::new(&spec, steps).unwrap();
     let parameters = setting.job(1).start().unwrap().parameters;
     (learner, parameters, setting)
@@ -606,7 +619,11 @@ fn learner(steps: usize) -> (Learner, Vec<f32>, Setting) {
 fn dynamic_evaluation_without_a_rate_is_evaluation() {
     let (mut learner, parameters, setting) = learner(7);
     let cells = setting.about.cells().unwrap();
-    let spec = spec(&setting.settings, cells, setting.about.vocabulary.len());
+    let spec = spec(
+        &setting.settings,
+        cells,
+        setting.about.vocabulary().unwrap().len(),
+    );
     let tokens = text_of(&setting, 500);
     let mut evaluator = Evaluator::new(&spec, tokens.clone(), 1).unwrap();
     let want = block_on(evaluator.run(&Device::Cpu, &parameters)).unwrap();

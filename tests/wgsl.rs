@@ -22,9 +22,12 @@ use wgrnn::exec::gpu::{Gpu, Tile};
 use wgrnn::model::{Dims, Drops, Mode, Penalties, Softmax, Spec, Update};
 use wgrnn::op::{Plan, Rule};
 
-/// The tile of the snapshots: that of a GPU with one row a thread; a second row repeats the first line by line.
+/// The tile of the snapshots: that of a GPU with one row a thread, which shares its sums with no other; a second row repeats the
+/// first line by line.
 const SNAPSHOT: Tile = Tile {
     scan_rows: 1,
+    slices: [1, 1],
+    slice_rows: [1, 1],
     ..Tile::GPU
 };
 
@@ -234,6 +237,7 @@ fn snapshots() -> Vec<(String, String)> {
     let mut kernels = kernels.unwrap();
     kernels.retain(|(_, text)| uses(text));
     all.push(("subgroups".into(), listing(&kernels)));
+    all.push(("split".into(), listing(&split())));
     // What two scans in one kernel have around them is the same everywhere.
     let wavefront = Tile {
         wavefront_steps: 1,
@@ -268,6 +272,18 @@ fn snapshots() -> Vec<(String, String)> {
     kernels.retain(|(name, _)| some.iter().any(|part| name.starts_with(part)));
     all.push(("half".into(), listing(&kernels)));
     all
+}
+
+/// The kernels of an LSTM's step whose sums threads share, at a size for which that was made.
+fn split() -> Vec<(String, String)> {
+    let dims = Dims {
+        steps: 2,
+        batch: 32,
+    };
+    let lstm = library::builtin("lstm").unwrap();
+    let mut kernels = scans(&layer(&lstm, 512, dims), &Tile::GPU);
+    kernels.retain(|(name, _)| name.ends_with(".l0.0"));
+    kernels
 }
 
 fn folder() -> std::path::PathBuf {
@@ -317,7 +333,7 @@ fn every_operation_has_a_snapshot() {
         };
         // These measure a device and stand in no plan.
         if !kind.starts_with("limits_") {
-            let base = ["_shared", "_cooperative", "_loop"]
+            let base = ["_shared", "_cooperative", "_loop", "_split"]
                 .iter()
                 .find_map(|suffix| kind.strip_suffix(suffix));
             let kind = base.unwrap_or(kind);
@@ -446,7 +462,9 @@ fn every_kernel() -> Vec<(String, String)> {
 #[test]
 fn what_threads_hand_on_through_storage_is_behind_a_barrier_of_storage() {
     let kernels = every_kernel();
-    for (name, text) in &kernels {
+    // A step's kernel hands nothing on, whatever barriers its sums need: it stores what no other of its threads reads.
+    let hands_on = |k: &&(String, String)| !(is_scan(&k.0) && k.1.contains("fn added("));
+    for (name, text) in kernels.iter().filter(hands_on) {
         if let Some(fault) = barriers::fault(text) {
             panic!("{name}: {fault}\n{text}");
         }
@@ -467,6 +485,87 @@ fn what_threads_hand_on_through_storage_is_behind_a_barrier_of_storage() {
         assert!(between.contains("storageBarrier();"), "{name}:\n{text}");
     }
     assert!(found > 0, "no loss is shared by lanes");
+}
+
+/// Loads from storage and multiply-adds of the innermost loops of a kernel's own code; a load of four numbers is one, and a
+/// multiply-add of four numbers is four.
+fn loads_and_multiplies(text: &str) -> (usize, usize) {
+    use naga::{AddressSpace, BinaryOperator, Expression, MathFunction, ScalarKind, TypeInner};
+    let module = naga::front::wgsl::parse_str(text).unwrap();
+    let flags = naga::valid::ValidationFlags::all();
+    let mut validator = naga::valid::Validator::new(flags, naga::valid::Capabilities::empty());
+    let known = validator.validate(&module).unwrap();
+    let (function, types) = (&module.entry_points[0].function, known.get_entry_point(0));
+    let storage = |mut at| loop {
+        at = match function.expressions[at] {
+            Expression::Access { base, .. } | Expression::AccessIndex { base, .. } => base,
+            Expression::GlobalVariable(global) => {
+                let space = module.global_variables[global].space;
+                break matches!(space, AddressSpace::Storage { .. });
+            }
+            _ => break false,
+        }
+    };
+    let floats = |at: naga::Handle<Expression>| match types[at].ty.inner_with(&module.types) {
+        TypeInner::Scalar(s) if s.kind == ScalarKind::Float => 1,
+        TypeInner::Vector { size, scalar } if scalar.kind == ScalarKind::Float => *size as usize,
+        _ => 0,
+    };
+    let (mut loads, mut multiplies) = (0, 0);
+    let mut count = |range: &naga::Range<Expression>| {
+        for at in range.clone() {
+            match function.expressions[at] {
+                Expression::Load { pointer } => loads += usize::from(storage(pointer)),
+                Expression::Math {
+                    fun: MathFunction::Dot,
+                    arg,
+                    ..
+                } => multiplies += floats(arg),
+                Expression::Binary {
+                    op: BinaryOperator::Multiply,
+                    ..
+                } => multiplies += floats(at),
+                _ => {}
+            }
+        }
+    };
+    fn walk<'a>(
+        block: &'a naga::Block,
+        inside: bool,
+        count: &mut dyn FnMut(&'a naga::Range<Expression>),
+    ) {
+        for statement in block.iter() {
+            match statement {
+                naga::Statement::Emit(range) if inside => count(range),
+                naga::Statement::Block(inner) => walk(inner, inside, count),
+                naga::Statement::If { accept, reject, .. } => {
+                    walk(accept, inside, count);
+                    walk(reject, inside, count);
+                }
+                naga::Statement::Loop { body, .. } => walk(body, true, count),
+                _ => {}
+            }
+        }
+    }
+    walk(&function.body, false, &mut count);
+    (loads, multiplies)
+}
+
+/// On a GPU a step waits for its loads, so each has to be worth ten multiply-adds.
+#[test]
+fn a_step_of_shared_sums_loads_little() {
+    let mut found = Vec::new();
+    for (name, text) in split() {
+        let (loads, multiplies) = loads_and_multiplies(&text);
+        assert!(10 * loads <= multiplies, "{name}: {loads} of {multiplies}");
+        found.push((loads, multiplies));
+    }
+    // Four of K: 4 rows of a weight for each of 4 gates, and 4 rows; 4 rows of a weight, and 8 rows.
+    assert_eq!(found, [(20, 256), (12, 128)]);
+    let lstm = library::builtin("lstm").unwrap();
+    let (loads, multiplies) =
+        loads_and_multiplies(&scans(&layer(&lstm, 512, DIMS), &SNAPSHOT)[0].1);
+    assert!(loads > multiplies, "{loads} of {multiplies}");
 }
 
 /// A stage of a loop over time reads what other threads have made in the one before, or in the step before.

@@ -1,6 +1,5 @@
-// What a thread does in one stage of one step: the sums of products for its rows and units, then the cell's equations on
-// them. Around it stand t, first_row, first_unit, row# and unit#: see shaders/scan.wgsl.
-#{PRODUCTS}
+// What a thread does in one stage of one step once it has the sums of products for its rows and units, acc_SUM_ROW_COLUMN: the
+// cell's equations on them. Around it stand t, first_row, first_unit, row# and unit#: see shaders/scan.wgsl.
 #{ROW_NUMBERS}
 #if INLINE
 #for r in 0..ROWS

@@ -109,7 +109,7 @@ fn continues(first: TermOperand, blocks: usize, next: TermOperand) -> bool {
 mod tests {
     use super::*;
     use crate::cell::library::{builtin, names};
-    use crate::cell::stage::Store;
+    use crate::cell::stage::{Load, Store};
 
     #[test]
     fn the_deltas_of_a_cell_become_one_product_and_gates_share_their_operand() {
@@ -149,27 +149,38 @@ mod tests {
         assert!(accumulated > 0);
     }
 
-    /// A step's kernels read in products what other threads' rows and units are, and no barrier is between that and what
-    /// they store.
+    /// A step's kernels read in products and reductions what belongs to other threads, and no barrier is between that and
+    /// what they store.
     #[test]
-    fn no_stage_stores_what_its_products_read() {
+    fn no_stage_stores_what_its_products_and_reductions_read() {
         for name in names() {
             let cell = builtin(name).unwrap().compile();
             let stages = cell.forward.iter().chain(&cell.backward);
             for stage in stages.chain([&cell.initial]) {
+                let mut read: Vec<Store> = Vec::new();
                 for product in stage.products() {
-                    let stored = |at: usize| match product.operand {
-                        // Of the step before and of the one behind.
-                        TermOperand::Previous(_) | TermOperand::NextDelta(_) => false,
-                        TermOperand::Made(i) => stage.program.stores[at].0 == Store::Made(i),
+                    match product.operand {
+                        // Those are of another step.
+                        TermOperand::Previous(_) | TermOperand::NextDelta(_) => {}
+                        TermOperand::Made(i) => read.push(Store::Made(i)),
                         TermOperand::Delta(d) => {
-                            let of = d..d + product.blocks;
-                            matches!(stage.program.stores[at].0, Store::Delta(d) if of.contains(&d))
+                            read.extend((d..d + product.blocks).map(Store::Delta));
                         }
-                    };
-                    let found = (0..stage.program.stores.len()).find(|at| stored(*at));
-                    assert_eq!(found, None, "{name}: {product:?}");
+                    }
                 }
+                for row in stage.reductions.iter().flat_map(|r| r.rows()) {
+                    read.extend(match row {
+                        Load::New(k) => Some(Store::New(k)),
+                        Load::Made(i) => Some(Store::Made(i)),
+                        Load::Saved(i) => Some(Store::Saved(i)),
+                        Load::Carry(k) => Some(Store::Carry(k)),
+                        Load::Scratch(i) => Some(Store::Scratch(i)),
+                        _ => None,
+                    });
+                }
+                let stores = stage.program.stores.iter();
+                let both: Vec<_> = stores.filter(|s| read.contains(&s.0)).collect();
+                assert!(both.is_empty(), "{name}: {both:?}");
             }
         }
     }

@@ -337,6 +337,7 @@ impl Recurrent {
             packed,
             input_projection,
             input: elementwise,
+            turned: vec![false; recurrent.len()],
             weights: recurrent,
             vectors: vectors.iter().map(|v| v.value).collect(),
             control: builder.control,

@@ -9,6 +9,7 @@ pub mod add;
 pub mod carry;
 pub mod column_sum;
 pub mod concurrent;
+mod copies;
 mod double;
 pub mod dropout;
 mod flat_kernel;

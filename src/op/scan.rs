@@ -90,6 +90,8 @@ pub struct Scan {
     pub input: Option<Matrix>,
     /// For every source but the input: its weight, forward [H, lanes * H], backward transposed [lanes * H, H].
     pub weights: Vec<Option<Matrix>>,
+    /// For each of them, whether a backward scan reads it as it lies, [H, lanes * H], and not a transposed copy.
+    pub turned: Vec<bool>,
     /// The learned vectors, each [1, H].
     pub vectors: Vec<Matrix>,
     /// The slot of control words, from which the cell's masks are made.
@@ -412,9 +414,10 @@ impl Operation for Scan {
         for (s, source) in self.cell.sources.iter().enumerate() {
             if let Some(weight) = self.weights[s] {
                 let wide = source.gates.len() * self.hidden;
-                let expected = match self.direction {
-                    Direction::Forward => (self.hidden, wide),
-                    Direction::Backward => (wide, self.hidden),
+                let expected = if self.is_forward() || self.turned[s] {
+                    (self.hidden, wide)
+                } else {
+                    (wide, self.hidden)
                 };
                 super::same(&source.weight, expected, (weight.rows, weight.cols))?;
             }

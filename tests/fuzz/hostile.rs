@@ -83,8 +83,9 @@ fn go_on(checkpoint: &Checkpoint) -> wgrnn::Result<()> {
     let saved = Saved::read(checkpoint)?;
     let settings = saved.about.settings()?;
     let cells = saved.about.cells()?;
-    saved.about.vocabulary.decode(&[0, 1]);
-    let spec = spec(&settings, cells, saved.about.vocabulary.len());
+    let vocabulary = saved.about.vocabulary()?;
+    vocabulary.decode(&[0, 1]);
+    let spec = spec(&settings, cells, vocabulary.len());
     let dims = Dims {
         steps: settings.seq_len,
         batch: settings.batch,
@@ -94,7 +95,7 @@ fn go_on(checkpoint: &Checkpoint) -> wgrnn::Result<()> {
         return Ok(());
     }
     let ids = (0..60)
-        .map(|i| i % saved.about.vocabulary.len() as u32)
+        .map(|i| i % vocabulary.len() as u32)
         .collect::<Vec<_>>();
     let (train, validation) = (Tokens::from(ids.clone()), Tokens::from(ids[..20].to_vec()));
     let job = Job::new(settings, spec, Length::Steps(u64::MAX), train, validation)?;
@@ -271,6 +272,7 @@ pub fn corpus(bytes: &[u8]) {
             _ => Some(270),
         },
         lines: mode >> 2 & 1 == 1,
+        unknown: false,
     };
     let source = TextSource::Files(vec!["-".into()]);
     let corpus = match source.open_with(&std::env::temp_dir(), &mut bytes) {

@@ -20,7 +20,7 @@ use wgrnn::{Error, Result};
 
 use super::{flags, out, text};
 pub use models::{CheckedModel, Extra, SHAPES, compare, title};
-use models::{ModelShape, shape};
+use models::{ModelShape, SPLIT, shape};
 
 pub fn command() -> Command {
     Command::new("check")
@@ -59,6 +59,15 @@ pub fn command() -> Command {
                 .help("Models in half precision, as `train --half` has them; what passes is not noted"),
         )
         .arg(flags::cooperative().requires("half"))
+        .arg(
+            Arg::new("split")
+                .long("split")
+                .action(ArgAction::SetTrue)
+                .help(
+                    "Kernels whose threads share the sums of a step, as on a real GPU; without it a software adapter has \
+                     them at one size",
+                ),
+        )
         .arg(losses::double().conflicts_with("half"))
         .arg(
             Arg::new("from")
@@ -105,17 +114,24 @@ pub fn run(m: &ArgMatches) -> Result<()> {
             .collect::<Result<Vec<Cell>>>()?,
     };
     let size = |name: &str| m.get_one::<u64>(name).map(|n| *n as usize);
-    let shapes = match size("hidden") {
-        None => SHAPES.to_vec(),
+    let split = m.get_flag("split");
+    let mut shapes: Vec<(ModelShape, bool)> = Vec::new();
+    match size("hidden") {
+        None => {
+            shapes.extend(SHAPES.map(|shape| (shape, split)));
+            if device.adapter.software && !split {
+                shapes.push((SPLIT, true));
+            }
+        }
         Some(h) => {
             let (layers, batch) = (size("layers").unwrap_or(1), size("batch").unwrap_or(3));
             let steps = size("seq-len").unwrap_or(5);
             let name = m.get_one::<String>("extra").map_or("plain", |n| n);
             let known = Extra::NAMES.iter().find(|n| n.0 == name);
             let extra = known.map_or(Extra::Plain, |n| n.1);
-            vec![shape([h, layers, batch, steps, h], 0.0, extra)]
+            shapes.push((shape([h, layers, batch, steps, h], 0.0, extra), split));
         }
-    };
+    }
     let json = m.get_flag("json");
     let from = m.get_one::<String>("from").map(String::as_str);
     let every = cells.len() > 1;
@@ -140,11 +156,13 @@ pub fn run(m: &ArgMatches) -> Result<()> {
     let each = cells
         .iter()
         .flat_map(|c| shapes.iter().map(move |s| (c, s)));
-    for (cell, shape) in each.filter(|(cell, shape)| !once(cell, shape)) {
-        let title = title(cell, *shape);
+    for (cell, (shape, split)) in each.filter(|(cell, shape)| !once(cell, &shape.0)) {
+        let shared = if *split { ", shared sums" } else { "" };
+        let title = title(cell, *shape) + shared;
         let model = CheckedModel::new(cell.clone(), *shape)
             .half(half)
-            .double(double);
+            .double(double)
+            .split(*split);
         let found = match block_on(model.compare(&device, from, file.is_some())) {
             Ok(found) => found,
             Err(e) => {

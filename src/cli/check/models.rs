@@ -111,6 +111,10 @@ pub const SHAPES: [ModelShape; 12] = [
     shape([6, 1, 3, 2, 6], 0.2, Extra::Pieces),
 ];
 
+/// The size at which threads share the sums of a step on an adapter that would not have them do so: fours of units for each of
+/// several threads.
+pub const SPLIT: ModelShape = shape([20, 1, 3, 4, 20], 0.0, Extra::Plain);
+
 pub fn title(cell: &Cell, shape: ModelShape) -> String {
     let input = match shape.embed {
         0 => "one-hot".to_string(),
@@ -166,6 +170,8 @@ pub struct CheckedModel {
     pub steps: u64,
     /// Whether both sides compute in f64.
     pub double: bool,
+    /// Whether threads share the sums of a step on any adapter, as they do on a real GPU.
+    pub split: bool,
 }
 
 /// Plain descent keeps a step's error as small as the gradient's; Adam would turn the sign of a rounding into a step.
@@ -256,6 +262,7 @@ impl CheckedModel {
             parameters: None,
             steps: STEPS,
             double: false,
+            split: false,
         }
     }
 
@@ -293,6 +300,12 @@ impl CheckedModel {
     /// The same in double precision on both sides, where `double`.
     pub fn double(mut self, double: bool) -> CheckedModel {
         self.double = double;
+        self
+    }
+
+    /// The same with sums that threads share, where `split`.
+    pub fn split(mut self, split: bool) -> CheckedModel {
+        self.split = split;
         self
     }
 
@@ -368,7 +381,11 @@ impl CheckedModel {
         };
         let minibatches = (0..=self.steps).map(|n| MadeUp::new(&plan, n));
         let minibatches = minibatches.collect();
-        let gpu = Gpu::new(device.clone(), plan).await?;
+        let mut tile = device.tile(&plan).0;
+        if self.split {
+            tile = tile.with_slices();
+        }
+        let gpu = Gpu::with_tile(device.clone(), plan, &tile).await?;
         let parameters: Vec<F> = parameters.iter().map(|x| F::of(f64::from(*x))).collect();
         Ok((Twins::new(gpu, &parameters)?, minibatches))
     }

@@ -74,6 +74,7 @@ pub fn model(
         parameters: Some(parameters.to_vec()),
         steps: 2,
         double: false,
+        split: false,
     };
     if let Some(packing) = plan.packing() {
         (model.dims.steps, model.dims.batch) = (packing.steps, packing.batch);

@@ -453,7 +453,11 @@ impl<F: Real> Cpu<F> {
             }
         };
         let matrix = |w: &Option<Matrix>| w.map(|m| self.elided.get(&m).unwrap_or(m));
-        let turned = |w: &Option<Matrix>| Some(self.elided.get(w.as_ref()?)?.stride);
+        let turned = |(w, turned): (&Option<Matrix>, &bool)| {
+            let weight = w.as_ref()?;
+            let own = turned.then_some(weight.stride);
+            own.or_else(|| Some(self.elided.get(weight)?.stride))
+        };
         // The output of the layer below or the gradient from above may share a slot with nothing that is taken.
         let mut slices = Slices {
             input_projection,
@@ -465,7 +469,7 @@ impl<F: Real> Cpu<F> {
                 .map(matrix)
                 .map(|w| w.map_or(&[][..], |m| self.part(m)))
                 .collect(),
-            turned: op.weights.iter().map(turned).collect(),
+            turned: op.weights.iter().zip(&op.turned).map(turned).collect(),
             vectors: op.vectors.iter().map(|m| self.part(*m)).collect(),
             control: &self.words[op.control.0],
             starts: op.packed.map_or(&[], |p| {

@@ -116,7 +116,7 @@ fn in_ranges(
         let mut op = Op::Scan(range);
         bindings.place(op.matrices_mut(), true);
         if let Op::Scan(range) = &op {
-            let of = scan::kernels(range, tile, None, Some(&bound))?;
+            let of = scan::kernels(range, tile, None, Some(&bound), bindings.plan())?;
             parts.extend(0..of.len());
             templates.extend(of);
         }
@@ -132,8 +132,12 @@ fn in_ranges(
     })
 }
 
-/// The plan with scans side by side, where the tile has such and kernels for them can be made.
+/// The plan as this tile's kernels go through it, where that is another one: with scans side by side, where kernels for them
+/// can be made; without transposed copies, where threads share sums, who read the weights of both directions as they lie.
 pub(super) fn scheduled(plan: &Plan, tile: &Tile, fit: BindingLimits) -> Option<Plan> {
+    if tile.split(Direction::Backward).is_some() {
+        return plan.without_copies(|_| true);
+    }
     if tile.wavefront_steps == 0 {
         return None;
     }
@@ -369,7 +373,7 @@ fn placed_kernels(
                 Some(_) if op.stages().len() > 1 => vec![WHOLE, op.stages().len()],
                 _ => (0..=op.stages().len()).collect(),
             };
-            let kernels = scan::kernels(op, tile, time, None)?;
+            let kernels = scan::kernels(op, tile, time, None, bindings.plan())?;
             return Ok(parts.into_iter().zip(kernels).collect());
         }
         Op::Dropout(op) => vec![operation::dropout(op, tile)],

@@ -35,6 +35,7 @@ mod stamps;
 mod template;
 mod tile;
 mod tile_choice;
+mod tile_search;
 pub(super) mod timing;
 mod transfer;
 mod upload;

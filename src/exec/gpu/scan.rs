@@ -5,11 +5,14 @@ mod places;
 mod products;
 mod program;
 mod reductions;
+mod split;
+mod split_kernel;
 mod step_kernel;
 mod time_loop;
 
 use places::{Places, width};
 use products::ThreadTile;
+use split::SplitLayout;
 use step_kernel::ScanWriter;
 pub(super) use time_loop::{Loop, time_loop};
 
@@ -17,7 +20,8 @@ use super::ranges::BoundRange;
 use super::template::Template;
 use super::tile::Tile;
 use crate::Result;
-use crate::op::{Direction, Scan};
+use crate::cell::Stage;
+use crate::op::{Direction, Plan, Scan};
 
 /// The kernels of every stage, in order, then that of the initial states where the scan makes their gradients. With a loop
 /// over time one kernel has all stages; for a range of rows they are told where it begins.
@@ -26,34 +30,47 @@ pub(super) fn kernels(
     tile: &Tile,
     time: Option<&Loop>,
     bound: Option<&BoundRange>,
+    plan: &Plan,
 ) -> Result<Vec<Template>> {
-    let places = || Places {
+    let places = |vector| Places {
         scan,
-        width: width(scan, tile),
+        width: width(scan, vector),
         bound,
     };
-    let (rows, columns) = tile.scan(scan.direction, scan.batch, places().units());
     let with = |rows, columns| ScanWriter {
-        places: places(),
+        places: places(tile.vector),
         tile: ThreadTile {
             rows,
             columns,
             lanes: tile.subgroup,
         },
     };
+    let (rows, columns) = tile.scan(scan.direction, scan.batch, places(tile.vector).units());
     let writer = with(rows, columns);
-    let label = |n: usize| format!("{}.{n}", scan.name);
+    let bytes = if plan.doubled() { 8 } else { 4 };
+    let kernel = |stage: &Stage, label: &str| {
+        // Threads that share sums read fours of units wherever rows allow it.
+        let places = places(true);
+        let split = tile.split(scan.direction);
+        match split.and_then(|split| SplitLayout::of(&places, stage, split, bytes)) {
+            Some(layout) => {
+                let tile = layout.thread();
+                ScanWriter { places, tile }.split_kernel(stage, label, &layout)
+            }
+            None => writer.kernel(stage, label, tile),
+        }
+    };
     let mut kernels = match time {
         Some(time) => vec![with(time.rows, time.columns).looped(time)?],
         None => {
             let stages = scan.stages().iter().enumerate();
-            let kernels = stages.map(|(n, stage)| writer.kernel(stage, &label(n), tile));
+            let kernels = stages.map(|(n, stage)| kernel(stage, &format!("{}.{n}", scan.name)));
             kernels.collect::<Result<_>>()?
         }
     };
     if scan.initial && scan.direction == Direction::Backward {
         let label = format!("{}.initial", scan.name);
-        kernels.push(writer.kernel(&scan.compiled.initial, &label, tile)?);
+        kernels.push(kernel(&scan.compiled.initial, &label)?);
     }
     Ok(kernels)
 }

@@ -30,6 +30,10 @@ const LIBRARY: &[(&str, &str)] = &[
         "exponentials",
         include_str!("../../../shaders/lib/exponentials.wgsl"),
     ),
+    (
+        "scan_rows",
+        include_str!("../../../shaders/lib/scan_rows.wgsl"),
+    ),
     ("rules", include_str!("../../../shaders/lib/rules.wgsl")),
 ];
 

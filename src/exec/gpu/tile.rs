@@ -20,6 +20,13 @@ pub struct Tile {
     pub scan_rows: usize,
     /// Units (or fours of units) of a scan that one thread keeps in registers, forward and backward.
     pub scan_units: [usize; 2],
+    /// Threads that share the sums of a step's products, each some of the elements that are summed over, forward and
+    /// backward; 1 where every thread makes its sums alone. Loops over time and wavefronts have no such threads.
+    #[serde(default = "alone")]
+    pub slices: [usize; 2],
+    /// Rows of a scan that such a thread keeps in registers, forward and backward, and four units of each.
+    #[serde(default = "alone")]
+    pub slice_rows: [usize; 2],
     /// Rows of a product's result that one thread makes.
     pub product_rows: usize,
     /// Columns of a product's result that one thread makes; a multiple of 4.
@@ -52,6 +59,11 @@ pub struct Tile {
     pub matrices: usize,
 }
 
+/// Nothing is shared.
+pub(super) fn alone() -> [usize; 2] {
+    [1, 1]
+}
+
 /// Threads that share a long row or column where fewer would do for a short one.
 const MANY_LANES: usize = 32;
 /// llvmpipe ends a thread's loops, all of them together, after 65,535 rounds, and says nothing. No loop over a row or a
@@ -59,12 +71,10 @@ const MANY_LANES: usize = 32;
 const LONGEST_ROW: usize = 16_384;
 /// and no product sums over more than this in one go, four terms a round.
 const DEEPEST: usize = 131_072;
+/// Threads that share a sum at most.
+pub(super) const MOST_SLICES: usize = 64;
 /// Steps of a time loop at most, whatever a search finds.
-const LOOP_STEPS: usize = 1024;
-/// Those of the first one that a search looks at.
-const LOOP: usize = 64;
-/// Steps between the layers of the first wavefront that a search looks at.
-const WAVEFRONT: usize = 8;
+pub(super) const LOOP_STEPS: usize = 1024;
 
 impl Tile {
     /// Threads that share a reduction over `length` elements.
@@ -81,11 +91,15 @@ impl Tile {
         DEEPEST
     }
 
-    /// For a GPU: enough threads, products through shared memory.
+    /// For a GPU: enough threads, products through shared memory. A step of a scan waits for its loads, one round of them
+    /// after another, so threads share its sums: at H 512 an LSTM's step has 8 rounds where a thread alone has 512 forward and
+    /// 2048 backward. Worked out from the latencies of GPUs, and unmeasured on one.
     pub const GPU: Tile = Tile {
         vector: false,
         scan_rows: 2,
         scan_units: [1, 1],
+        slices: [16, 64],
+        slice_rows: [4, 8],
         product_rows: 4,
         product_columns: 4,
         shared: true,
@@ -111,6 +125,8 @@ impl Tile {
         vector: true,
         scan_rows: 16,
         scan_units: [1, 2],
+        slices: [1, 1],
+        slice_rows: [1, 1],
         product_rows: 16,
         product_columns: 8,
         shared: false,
@@ -141,56 +157,6 @@ impl Tile {
         }
     }
 
-    /// Tiles that differ in one size, with its name: what a search looks at next.
-    pub fn neighbours(&self) -> Vec<(&'static str, Tile)> {
-        type Change = fn(&mut Tile) -> &mut usize;
-        let sizes: [(&str, usize, Change); 8] = [
-            ("scan rows", 64, |t| &mut t.scan_rows),
-            ("forward units", 4, |t| &mut t.scan_units[0]),
-            ("backward units", 4, |t| &mut t.scan_units[1]),
-            ("product rows", 64, |t| &mut t.product_rows),
-            ("product columns", 16, |t| &mut t.product_columns),
-            ("workgroup", 256, |t| &mut t.group),
-            ("steps of a dispatch", LOOP_STEPS, |t| &mut t.loop_steps),
-            ("steps of a wavefront", LOOP_STEPS, |t| {
-                &mut t.wavefront_steps
-            }),
-        ];
-        let mut all = Vec::new();
-        for (name, most, size) in sizes {
-            let mut next = *self;
-            let value = *size(&mut next);
-            for value in [value * 2, value / 2] {
-                *size(&mut next) = value;
-                if value <= most && next.usable() && next != *self {
-                    all.push((name, next));
-                }
-            }
-        }
-        let or_none = |steps: usize, first: usize| if steps == 0 { first } else { 0 };
-        let (loop_steps, wavefront_steps) = (
-            or_none(self.loop_steps, LOOP),
-            or_none(self.wavefront_steps, WAVEFRONT),
-        );
-        let time_loop = Tile {
-            loop_steps,
-            ..*self
-        };
-        let wavefront = Tile {
-            wavefront_steps,
-            ..*self
-        };
-        all.splice(0..0, [("time loop", time_loop), ("wavefront", wavefront)]);
-        if self.subgroup == 0 {
-            let (vector, shared) = (!self.vector, !self.shared);
-            all.push(("fours of units", Tile { vector, ..*self }));
-            all.push(("products through shared memory", Tile { shared, ..*self }));
-        }
-        // Where products go through shared memory their tile is what it is.
-        all.retain(|(name, tile)| !tile.shared || !self.shared || !name.starts_with("product "));
-        all
-    }
-
     /// Whether kernels can be made of these sizes, which may come from a file; the largest take long to compile.
     pub fn usable(&self) -> bool {
         let within = |value: usize, most: usize| (1..=most).contains(&value);
@@ -209,6 +175,11 @@ impl Tile {
                 0 => self.matrices == 0,
                 threads => matches!(threads, 8 | 16 | 32 | 64) && matches!(self.matrices, 8 | 16),
             }
+            && self
+                .slices
+                .iter()
+                .all(|n| within(*n, MOST_SLICES) && n.is_power_of_two())
+            && self.slice_rows.iter().all(|rows| within(*rows, 16))
             && self.loop_steps <= LOOP_STEPS
             && self.wavefront_steps <= LOOP_STEPS
             && match self.subgroup {
@@ -240,6 +211,25 @@ impl Tile {
         (rows, columns)
     }
 
+    /// The threads that share a sum of a scan's step, and the rows that each has, where there are several.
+    pub(super) fn split(&self, direction: Direction) -> Option<(usize, usize)> {
+        let of = usize::from(direction == Direction::Backward);
+        let (slices, rows) = (self.slices[of], self.slice_rows[of]);
+        let steps = self.loop_steps == 0 && self.wavefront_steps == 0;
+        (steps && slices > 1).then_some((slices, rows))
+    }
+
+    /// The same with the sums of a step shared as on a GPU, and so without loops over time and wavefronts.
+    pub fn with_slices(&self) -> Tile {
+        Tile {
+            slices: Tile::GPU.slices,
+            slice_rows: Tile::GPU.slice_rows,
+            loop_steps: 0,
+            wavefront_steps: 0,
+            ..*self
+        }
+    }
+
     /// The rows and units (or fours of units) that a thread of a loop over time has, and the threads of its workgroup, which
     /// has all units; none where it would need more than `most` threads.
     pub(super) fn time_loop(
@@ -269,6 +259,8 @@ impl Tile {
         vector: false,
         scan_rows: 1,
         scan_units: [1, 1],
+        slices: [1, 1],
+        slice_rows: [1, 1],
         product_rows: 1,
         product_columns: 4,
         shared: false,
@@ -319,6 +311,14 @@ impl std::fmt::Display for Tile {
             write!(f, "of {} x {}", self.product_rows, self.product_columns)?
         }
         write!(f, ", workgroups of {}", self.group)?;
+        if self.slices != alone() {
+            let ([forward, backward], rows) = (self.slices, self.slice_rows);
+            write!(
+                f,
+                ", {forward} and {backward} threads a sum of {} and {} rows",
+                rows[0], rows[1]
+            )?;
+        }
         if self.loop_steps > 0 {
             write!(f, ", time loops of {} steps", self.loop_steps)?;
         }
@@ -335,18 +335,6 @@ impl std::fmt::Display for Tile {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn neighbours_are_usable_and_differ_in_one_thing() {
-        for tile in [Tile::GPU, Tile::SOFTWARE, Tile::subgroups(8, 2)] {
-            assert!(tile.usable(), "{tile}");
-            let near = tile.neighbours();
-            assert!(near.len() > 4, "{near:?}");
-            for (name, other) in near {
-                assert!(other.usable() && other != tile, "{name}: {other}");
-            }
-        }
-    }
 
     #[test]
     fn sizes_that_no_kernel_has_are_not_usable() {
@@ -375,6 +363,14 @@ mod tests {
                 ..good
             },
             Tile { lanes: 65, ..good },
+            Tile {
+                slices: [12, 64],
+                ..good
+            },
+            Tile {
+                slice_rows: [4, 17],
+                ..good
+            },
         ];
         for tile in bad {
             assert!(!tile.usable(), "{tile:?}");

@@ -48,8 +48,10 @@ impl Scan {
                         let weight = slices.weights[term.source];
                         let stride = self.weights[term.source].map_or(0, |w| w.stride);
                         for k in 0..h {
-                            let w = if sum.transposed {
+                            let w = if sum.transposed && !self.turned[term.source] {
                                 weight[(term.block * h + k) * stride + j]
+                            } else if sum.transposed {
+                                weight[j * stride + term.block * h + k]
                             } else {
                                 weight[k * stride + term.block * h + j]
                             };

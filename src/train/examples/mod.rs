@@ -244,3 +244,6 @@ impl Lengths for ExampleSet {
         self.target.map_or(1, |field| self.steps(field, sequence))
     }
 }
+
+#[cfg(test)]
+mod tests;

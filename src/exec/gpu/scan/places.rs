@@ -2,7 +2,8 @@
 
 use super::super::ranges::{BoundRange, ScanRows};
 use super::super::template::aligned;
-use super::super::tile::{ELEMENT, Tile};
+use super::super::tile::ELEMENT;
+use crate::cell::SumFeed;
 use crate::cell::stage::TermOperand;
 use crate::op::scan::InputProjection;
 use crate::op::{Matrix, Scan, SlotId};
@@ -22,12 +23,8 @@ fn fours(scan: &Scan) -> bool {
 }
 
 /// Elements of a V: four where every row allows it.
-pub(super) fn width(scan: &Scan, tile: &Tile) -> usize {
-    if tile.vector && fours(scan) {
-        ELEMENT
-    } else {
-        1
-    }
+pub(super) fn width(scan: &Scan, vector: bool) -> usize {
+    if vector && fours(scan) { ELEMENT } else { 1 }
 }
 
 /// The places of a scan's rows, in elements of a V.
@@ -40,6 +37,22 @@ pub(super) struct Places<'a> {
 }
 
 impl Places<'_> {
+    /// Whether a product's weight lies as in forward, in a backward scan.
+    pub fn turned(&self, feed: &SumFeed) -> bool {
+        self.scan.turned[feed.source]
+    }
+
+    /// The rows of a step that a range has at most, where it need not own whole steps.
+    pub fn parted(&self) -> Option<usize> {
+        self.bound.and_then(|b| b.parted)
+    }
+
+    /// The rows of a step that a dispatch has at most.
+    pub fn most_rows(&self) -> usize {
+        let batch = self.scan.batch;
+        self.parted().map_or(batch, |owned| owned.min(batch))
+    }
+
     /// How many V make H.
     pub fn units(&self) -> usize {
         self.scan.hidden / self.width

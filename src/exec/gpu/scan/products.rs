@@ -1,6 +1,7 @@
 //! The sums of a stage in a thread's registers: loops over the operands' elements, unrolled over its rows and units.
 
 use std::fmt::Write;
+use std::ops::Range;
 
 use super::places::Places;
 use crate::cell::{FusedProduct, Stage};
@@ -23,30 +24,69 @@ impl ThreadTile {
     }
 }
 
+/// Which V of an operand a thread goes through, and what its sums of them are called.
+#[derive(Clone, Copy)]
+pub(super) struct Share {
+    /// The first one.
+    pub first: &'static str,
+    /// What goes on to the next one, behind the loop's variable.
+    pub next: &'static str,
+    /// What the names of sums begin with.
+    pub sums: &'static str,
+}
+
+/// All of them.
+const ALL: Share = Share {
+    first: "0u",
+    next: "++",
+    sums: "acc",
+};
+
 /// The loops of a stage's products, a V of the operand a round, all sums side by side.
 pub(super) fn products(
     places: &Places,
     tile: ThreadTile,
     stage: &Stage,
 ) -> std::result::Result<String, String> {
+    let mut out = zeros(tile, 0..stage.sums.len(), ALL);
+    for (p, product) in stage.products().iter().enumerate() {
+        out += &product_loop(places, tile, (p, product), ALL)?;
+    }
+    Ok(out)
+}
+
+/// The registers of these sums.
+pub(super) fn zeros(tile: ThreadTile, sums: Range<usize>, share: Share) -> String {
     let mut out = String::new();
-    for s in 0..stage.sums.len() {
+    for s in sums {
         for r in 0..tile.rows {
             for c in 0..tile.columns {
-                let _ = writeln!(out, "var acc_{s}_{r}_{c} = V(0.0);");
+                let _ = writeln!(out, "var {}_{s}_{r}_{c} = V(0.0);", share.sums);
             }
         }
     }
-    for (p, product) in stage.products().iter().enumerate() {
-        let _ = writeln!(out, "{{");
-        out += &rows(places, tile, product);
-        let steps = product.blocks * places.units();
-        let _ = writeln!(out, "for (var k{p} = 0u; k{p} < {steps}u; k{p}++) {{");
-        out += &operands(places, tile, product, p);
-        out += &weights(places, tile, product, p)?;
-        out += &sums(places, tile, product);
-        let _ = writeln!(out, "}}\n}}");
-    }
+    out
+}
+
+/// The loop of product number `p`, over a thread's share of its operand.
+pub(super) fn product_loop(
+    places: &Places,
+    tile: ThreadTile,
+    (p, product): (usize, &FusedProduct),
+    share: Share,
+) -> std::result::Result<String, String> {
+    let (first, next) = (share.first, share.next);
+    let mut out = "{\n".to_string();
+    out += &rows(places, tile, product);
+    let steps = product.blocks * places.units();
+    let _ = writeln!(
+        out,
+        "for (var k{p} = {first}; k{p} < {steps}u; k{p}{next}) {{"
+    );
+    out += &operands(places, tile, product, p);
+    out += &weights(places, tile, product, p)?;
+    out += &sums(places, tile, product, share);
+    out += "}\n}\n";
     Ok(out)
 }
 
@@ -90,7 +130,8 @@ fn operands(places: &Places, tile: ThreadTile, product: &FusedProduct, p: usize)
     out
 }
 
-/// The weights that one round multiplies them with.
+/// The weights that one round multiplies them with: for each element of a V one of the weight's rows, its columns being
+/// units; of weights that lie as in forward, for each unit of a V one of its rows, its columns being the operand's elements.
 fn weights(
     places: &Places,
     tile: ThreadTile,
@@ -102,17 +143,24 @@ fn weights(
     for (f, feed) in product.feeds.iter().enumerate() {
         let weight = places.scan.weights[feed.source]
             .ok_or(format!("source {} has no weight", feed.source))?;
-        let (rows, columns) = match places.scan.direction {
-            Direction::Forward => (0, feed.block * h),
-            Direction::Backward => (feed.block * h, 0),
+        let forward = places.scan.direction == Direction::Forward;
+        let (rows, columns) = if forward || places.turned(feed) {
+            (0, feed.block * h)
+        } else {
+            (feed.block * h, 0)
         };
         let base = (weight.offset + rows * weight.stride + columns) / w;
         let stride = weight.stride / w;
         for kk in 0..w {
             for c in 0..tile.columns {
+                let (row, column) = if places.turned(feed) {
+                    (format!("unit{c}"), format!("k{p}"))
+                } else {
+                    (format!("k{p}"), format!("unit{c}"))
+                };
                 let _ = writeln!(
                     out,
-                    "let m_{f}_{kk}_{c} = $w{}[{base}u + (k{p} * {w}u + {kk}u) * {stride}u + unit{c}];",
+                    "let m_{f}_{kk}_{c} = $w{}[{base}u + ({row} * {w}u + {kk}u) * {stride}u + {column}];",
                     feed.source
                 );
             }
@@ -123,12 +171,18 @@ fn weights(
 
 /// The multiply-adds of one round. All terms of a sum follow one another: where sums are more than registers, each is
 /// fetched once a round.
-fn sums(places: &Places, tile: ThreadTile, product: &FusedProduct) -> String {
+fn sums(places: &Places, tile: ThreadTile, product: &FusedProduct, share: Share) -> String {
     let mut out = String::new();
     for r in 0..tile.rows {
         for (f, feed) in product.feeds.iter().enumerate() {
             for c in 0..tile.columns {
-                let acc = format!("acc_{}_{r}_{c}", feed.sum);
+                let acc = format!("{}_{}_{r}_{c}", share.sums, feed.sum);
+                if places.turned(feed) && places.width > 1 {
+                    let dots = (0..places.width).map(|kk| format!("dot(x{r}, m_{f}_{kk}_{c})"));
+                    let dots: Vec<String> = dots.collect();
+                    let _ = writeln!(out, "{acc} += V({});", dots.join(", "));
+                    continue;
+                }
                 for kk in 0..places.width {
                     let x = match places.width {
                         1 => format!("x{r}"),

@@ -42,17 +42,25 @@ impl ScanWriter<'_> {
 
     /// What a thread does in a stage.
     fn stage(&self, stage: &Stage) -> std::result::Result<String, String> {
+        let products = products(&self.places, self.tile, stage)?;
+        let equations = self.equations(stage, self.tile.rows, self.tile.columns)?;
+        Ok(format!("{products}\n{equations}"))
+    }
+
+    /// The equations of a stage on the sums of so many rows and units.
+    pub fn equations(
+        &self,
+        stage: &Stage,
+        rows: usize,
+        columns: usize,
+    ) -> std::result::Result<String, String> {
         Template::new(include_str!("../../../../shaders/lib/scan_stage.wgsl"))
-            .size("ROWS", self.tile.rows)
-            .size("COLUMNS", self.tile.columns)
-            .flag("INLINE", self.tile.rows * self.tile.columns <= 4)
+            .size("ROWS", rows)
+            .size("COLUMNS", columns)
+            .flag("INLINE", rows * columns <= 4)
             .size("SUMS", stage.sums.len())
             .size("REDUCTIONS", stage.reductions.len())
-            .text("PRODUCTS", products(&self.places, self.tile, stage)?)
-            .text(
-                "ROW_NUMBERS",
-                self.places.reductions(stage, self.tile.rows)?,
-            )
+            .text("ROW_NUMBERS", self.places.reductions(stage, rows)?)
             .text("PROGRAM", self.places.program(stage)?)
             .expanded()
     }
@@ -86,40 +94,41 @@ impl ScanWriter<'_> {
 
     /// A stage of one step.
     pub fn kernel(&self, stage: &Stage, label: &str, tile: &Tile) -> Result<Template> {
-        let units = self.places.units();
-        let mut across = units.div_ceil(self.tile.columns);
+        let mut across = self.places.units().div_ceil(self.tile.columns);
         if self.tile.lanes > 0 {
             across = across.next_multiple_of(tile.group);
         }
-        let parted = self.places.bound.and_then(|b| b.parted);
-        let most = parted.map_or(self.places.scan.batch, |owned| {
-            owned.min(self.places.scan.batch)
-        });
-        let threads = across * most.div_ceil(self.tile.rows);
+        let threads = across * self.places.most_rows().div_ceil(self.tile.rows);
         let fault = |fault: String| Error::internal(format!("kernel {label}: {fault}"));
-        let mut template = self
-            .common(
-                include_str!("../../../../shaders/scan.wgsl"),
-                &loaded_masks(stage),
-            )
+        let text = include_str!("../../../../shaders/scan.wgsl");
+        let template = self
+            .of_a_step(text, stage)
             .size("GROUP", tile.group)
             .size("THREADS", threads)
             .size("ACROSS", across)
-            .flag("PACKED", self.places.scan.packed.is_some())
-            .flag("PARTED", parted.is_some())
-            .flag("CUT", parted.is_some() || self.places.scan.packed.is_some())
-            .text("LOW", if parted.is_some() { "low + " } else { "" })
             .flag("UNIFORM", across.is_multiple_of(tile.group))
             .text("STAGE", self.stage(stage).map_err(fault)?);
-        if let Some(packed) = self.places.scan.packed {
+        Ok(template.kernel(label, flat_groups(threads, tile.group)))
+    }
+
+    /// What the shaders of one stage of one step have in common.
+    pub fn of_a_step(&self, text: &'static str, stage: &Stage) -> Template {
+        let (scan, parted) = (self.places.scan, self.places.parted());
+        let mut template = self
+            .common(text, &loaded_masks(stage))
+            .flag("PACKED", scan.packed.is_some())
+            .flag("PARTED", parted.is_some())
+            .flag("CUT", parted.is_some() || scan.packed.is_some())
+            .text("LOW", if parted.is_some() { "low + " } else { "" });
+        if let Some(packed) = scan.packed {
             template = template
                 .size("STARTS", packed.first)
-                .size("STEPS", self.places.scan.steps)
-                .size("ALL", self.places.scan.rows);
+                .size("STEPS", scan.steps)
+                .size("ALL", scan.rows);
         }
         if let Some(owned) = parted {
             template = template.size("OWNED", owned);
         }
-        Ok(template.kernel(label, flat_groups(threads, tile.group)))
+        template
     }
 }

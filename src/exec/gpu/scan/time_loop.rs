@@ -41,7 +41,7 @@ pub(in crate::exec::gpu) fn time_loop(
     if steps < 2 {
         return Err(format!("{steps} steps"));
     }
-    let width = width(scan, tile);
+    let width = width(scan, tile.vector);
     let units = scan.hidden / width;
     let shape = tile.time_loop(scan.direction, scan.batch, units, threads);
     let (rows, columns, group) =

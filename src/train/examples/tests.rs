@@ -1,0 +1,320 @@
+//! Examples on their way through training: minibatches fit their plans, measures are those of the scores, texts come back.
+
+use std::io::Cursor;
+use std::sync::Arc;
+
+use pollster::block_on;
+
+use super::*;
+use crate::cell::library;
+use crate::data::BatchSize;
+use crate::data::fields::{FieldFile, ReadRules, VocabularyRules, read};
+use crate::exec::Device;
+use crate::model::{Mode, Spec};
+use crate::task::{Minibatch, Weighting};
+use crate::train::settings::BestBy;
+use crate::train::{Choice, Event, FieldData, Job, Length, Settings, Trainer};
+
+/// The examples that `text` has for `model`, in the format called `format`.
+fn examples(model: &str, text: &str, format: &str) -> (FieldCodes, ExampleSet) {
+    let model = Arc::new(text::library::builtin(model).unwrap());
+    let file = FieldFile {
+        field: None,
+        path: "-".into(),
+    };
+    let rules = ReadRules {
+        format: Some(crate::data::fields::FileFormat::parse(format).unwrap()),
+        ..ReadRules::default()
+    };
+    let folder = std::env::temp_dir();
+    let mut stdin = Cursor::new(text.to_string());
+    let read = read(&fields(&model), &[file], &rules, &folder, &mut stdin).unwrap();
+    let (codes, _) = FieldCodes::build(&read, &VocabularyRules::default()).unwrap();
+    let records = Arc::new(codes.encode(&read, &folder).unwrap());
+    let numbers = (0..records.len() as u32).collect();
+    (codes, ExampleSet::new(model, records, numbers).unwrap())
+}
+
+const LABELS: &str =
+    "a\tmoon and sun\nb\tsea\na\tmoons\nb\tseas and\na\tsun\nc\tso\nc\tsum of it all\n";
+const TAGS: &str = "the D\ncat N\nsat V\n\nit P\nsat V\n\ncats N\n\nso A\nthe D\nvery A\nbig A\n";
+
+fn spec(settings: &Settings) -> Spec {
+    crate::train::spec(settings, vec![library::builtin("gru").unwrap()], 0)
+}
+
+#[test]
+fn every_minibatch_fits_the_sizes() {
+    let sets = [
+        ("classify", LABELS.to_string(), "tsv"),
+        ("describe", LABELS.to_string(), "tsv"),
+        ("tag", TAGS.replace(' ', "\t"), "conll"),
+        ("tag-letters", TAGS.replace(' ', "\t"), "conll"),
+    ];
+    let settings = Settings {
+        hidden: 3,
+        embed: 2,
+        ..Settings::default()
+    };
+    for (model, text, format) in sets {
+        let (codes, set) = examples(model, &text, format);
+        for size in [
+            BatchSize::Sentences(2),
+            BatchSize::Sentences(99),
+            BatchSize::Tokens(1),
+            BatchSize::Tokens(9),
+        ] {
+            let sizes = set.sizes(&codes, size).unwrap();
+            let plan = set
+                .model()
+                .plan(&spec(&settings), &sizes, Mode::Evaluate)
+                .unwrap();
+            // Whichever examples meet.
+            for seed in 0..6 {
+                let batching = crate::data::Batching {
+                    order: crate::data::LineOrder::Shuffle,
+                    size,
+                    bucket: 0,
+                };
+                for batch in batching.epoch(&set, seed, 0).iter() {
+                    let columns = set.columns(batch).unwrap();
+                    let made = Minibatch::new(&plan, &columns, &Weighting::Sums);
+                    assert!(made.is_ok(), "{model} {size:?}: {made:?}");
+                }
+            }
+        }
+        let all: Vec<u32> = (0..set.len() as u32).collect();
+        let steps: usize = all.iter().map(|e| set.target(*e)).sum();
+        let want = if model == "classify" {
+            set.len()
+        } else {
+            steps
+        };
+        assert_eq!(set.predictions(), want as u64, "{model}");
+    }
+}
+
+/// The mean of -ln softmax(scores)[gold], and the first of the highest scores, one prediction at a time.
+#[test]
+fn losses_and_labels_are_those_of_the_scores() {
+    let settings = Settings {
+        hidden: 4,
+        embed: 3,
+        ..Settings::default()
+    };
+    for (model, text, format) in [
+        ("classify", LABELS.to_string(), "tsv"),
+        ("tag", TAGS.replace(' ', "\t"), "conll"),
+    ] {
+        let (codes, set) = examples(model, &text, format);
+        let mut evaluator = FieldEvaluator::new(&spec(&settings), set.clone(), &codes).unwrap();
+        let parameters: Vec<f32> = (0..evaluator.plan().arena)
+            .map(|i| ((i * 37 % 101) as f32 / 50.0 - 1.0) * 0.8)
+            .collect();
+        let mut rows = Vec::new();
+        let found = block_on(
+            evaluator.run(&Device::Cpu, &parameters, &mut |scored: Scored<'_>| {
+                rows.push((scored.example, scored.step, scored.scores.to_vec()));
+                Ok(())
+            }),
+        );
+        let loss = &found.unwrap().losses[0];
+        let labels = loss.labels.as_ref().unwrap();
+        assert_eq!((rows.len(), loss.count), (labels.gold.len(), rows.len()));
+        assert_eq!(set.predictions(), rows.len() as u64);
+        let mut sum = 0.0;
+        for (n, (example, step, scores)) in rows.iter().enumerate() {
+            assert_eq!(labels.places[n], (*example, *step));
+            let columns = set.columns(&[*example]).unwrap();
+            let gold = columns.iter().find_map(|column| match column {
+                Column::Class(of) => Some(of[0]),
+                Column::Classes(of) => Some(of[0][*step]),
+                _ => None,
+            });
+            assert_eq!(Some(labels.gold[n]), gold);
+            let exps = scores.iter().map(|s| f64::from(*s).exp());
+            let p = f64::from(scores[labels.gold[n] as usize]).exp() / exps.sum::<f64>();
+            sum -= p.ln();
+            let best = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            assert_eq!(scores[labels.predicted[n] as usize], best);
+        }
+        assert!(
+            (sum / rows.len() as f64 - loss.nats).abs() < 1e-5,
+            "{model}"
+        );
+        // Two classes that are never predicted alike would make this test blind.
+        assert!(labels.predicted.iter().any(|p| *p != labels.predicted[0]));
+    }
+}
+
+#[test]
+fn metrics_are_compared_by_what_is_better() {
+    let of = |by, value| Metric { by, value }.score();
+    assert!(of(BestBy::Loss, 0.2) < of(BestBy::Loss, 0.3));
+    assert!(of(BestBy::Accuracy, 0.3) < of(BestBy::Accuracy, 0.2));
+    assert!(of(BestBy::MacroF1, 0.3) < of(BestBy::MacroF1, 0.2));
+    let labels = Labels {
+        classes: 3,
+        gold: vec![0, 0, 1, 1],
+        predicted: vec![0, 0, 1, 0],
+        places: vec![(0, 0), (1, 0), (2, 0), (3, 0)],
+    };
+    let found = FieldEvaluation {
+        losses: vec![LossEvaluation {
+            field: 1,
+            nats: 0.7,
+            count: 4,
+            labels: Some(labels),
+        }],
+        nats: 0.7,
+    };
+    let metric = |by| Metric::of(&found, by).unwrap();
+    assert_eq!(metric(BestBy::Accuracy).value, 0.75);
+    // F1 of class 0: 4/5, of class 1: 2/3; class 2 is in neither list.
+    assert!((metric(BestBy::MacroF1).value - 22.0 / 30.0).abs() < 1e-12);
+    assert_eq!(metric(BestBy::Loss).value, 0.7);
+}
+
+/// Trains on all examples and returns the flat parameters of the training plan.
+fn trained(settings: Settings, steps: u64, codes: &FieldCodes, set: &ExampleSet) -> Vec<f32> {
+    let data = FieldData {
+        codes: codes.clone(),
+        train: set.clone(),
+        validation: None,
+    };
+    let model = spec(&settings);
+    let job = Job::of_fields(settings, model, Length::Steps(steps), &data).unwrap();
+    let start = job.start().unwrap();
+    block_on(async {
+        let mut trainer = Trainer::new(Device::Cpu, job, start).await.unwrap();
+        let mut kept = None;
+        loop {
+            match trainer.next(0.0, false).await.unwrap() {
+                Event::Save { state, .. } => kept = Some(state.parameters),
+                Event::Finished => break,
+                _ => {}
+            }
+        }
+        kept.unwrap()
+    })
+}
+
+/// A text a class comes back when its class is given, whatever is beside it; a draw hangs on the example's number alone.
+#[test]
+fn texts_that_were_learned_are_written() {
+    let text = "kind\ttext\na\tmoon\nb\tsea\nc\tsoon\n";
+    let (codes, set) = examples("describe", text, "tsv");
+    let settings = Settings {
+        hidden: 24,
+        embed: 6,
+        lr: 0.02,
+        batch: 3,
+        ..Settings::default()
+    };
+    let parameters = trained(settings.clone(), 150, &codes, &set);
+    let write = |set: &ExampleSet, temperature: f64, most: usize| {
+        let choice = Choice {
+            temperature,
+            ..Choice::default()
+        };
+        let weights = |_: &crate::op::Plan| Ok(parameters.clone());
+        let model = spec(&settings);
+        let ids = block_on(async {
+            let made = TextWriter::new(&Device::Cpu, &model, set.clone(), &codes, weights, most);
+            made.await?.write(&choice).await
+        });
+        let vocabulary = codes.vocabulary("text").unwrap();
+        let texts = ids.unwrap().into_iter();
+        texts
+            .map(|ids| String::from_utf8(vocabulary.decode(&ids)).unwrap())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(write(&set, 0.0, 9), ["moon", "sea", "soon"]);
+    assert_eq!(write(&set, 0.0, 3), ["moo", "sea", "soo"]);
+    let alone = ExampleSet::new(set.model().clone(), set.records.clone(), vec![0]).unwrap();
+    for temperature in [0.0, 2.0] {
+        let (one, all) = (write(&alone, temperature, 9), write(&set, temperature, 9));
+        assert_eq!(one[0], all[0]);
+    }
+}
+
+#[test]
+fn a_run_ends_when_nothing_gets_better() {
+    let (codes, set) = examples("classify", LABELS, "tsv");
+    let settings = Settings {
+        hidden: 3,
+        batch: 7,
+        stop_after: 2,
+        eval_every: Some(1),
+        best_by: Some(BestBy::Accuracy),
+        ..Settings::default()
+    };
+    let data = FieldData {
+        codes,
+        train: set.clone(),
+        validation: Some(set),
+    };
+    let model = spec(&settings);
+    let job = Job::of_fields(settings, model, Length::Steps(1000), &data).unwrap();
+    let start = job.start().unwrap();
+    let (mut evaluations, mut best) = (0, 0);
+    let counters = block_on(async {
+        let mut trainer = Trainer::new(Device::Cpu, job, start).await.unwrap();
+        loop {
+            match trainer.next(0.0, false).await.unwrap() {
+                Event::Evaluated { best: true, .. } => {
+                    (evaluations, best) = (evaluations + 1, evaluations + 1)
+                }
+                Event::Evaluated { .. } => evaluations += 1,
+                Event::Finished => break *trainer.counters(),
+                _ => {}
+            }
+        }
+    });
+    assert_eq!(evaluations - best, 2);
+    assert_eq!(counters.step, evaluations);
+    assert_eq!(counters.without_better, 2);
+    assert!(matches!(
+        counters.best.unwrap().metric,
+        Some(Metric {
+            by: BestBy::Accuracy,
+            ..
+        })
+    ));
+}
+
+/// The loss is the weighted mean where classes have weights, and its gradient, too: a class of weight 0 says nothing.
+#[test]
+fn classes_that_weigh_nothing_are_not_learned() {
+    let (codes, set) = examples("classify", LABELS, "tsv");
+    let settings = |weights: &str| Settings {
+        hidden: 8,
+        batch: 7,
+        lr: 0.02,
+        class_weights: Some(weights.into()),
+        ..Settings::default()
+    };
+    let share = |weights: &str, class: &str| {
+        let settings = settings(weights);
+        let parameters = trained(settings.clone(), 60, &codes, &set);
+        let mut evaluator = FieldEvaluator::new(&spec(&settings), set.clone(), &codes).unwrap();
+        let found = block_on(evaluator.run(&Device::Cpu, &parameters, &mut |_| Ok(()))).unwrap();
+        let class = codes.classes("label").unwrap().find(class).unwrap();
+        let labels = found.losses[0].labels.clone().unwrap();
+        labels.predicted.iter().filter(|p| **p == class).count()
+    };
+    assert_eq!(share("none", "c"), 2);
+    assert_eq!(share("c=0", "c"), 0);
+    let e = Job::of_fields(
+        settings("d=2"),
+        spec(&settings("d=2")),
+        Length::Steps(1),
+        &FieldData {
+            codes: codes.clone(),
+            train: set.clone(),
+            validation: None,
+        },
+    );
+    let e = e.unwrap_err();
+    assert!(e.message.contains('d'), "{e}");
+}
