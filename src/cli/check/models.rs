@@ -277,6 +277,7 @@ impl CheckedModel {
             parameters: None,
             steps: STEPS,
             double: false,
+            split: false,
         }
     }
 

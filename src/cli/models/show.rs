@@ -6,7 +6,7 @@ use serde_json::json;
 use toml::Value;
 use wgrnn::model::text::{FieldKind, FieldSize, Model};
 use wgrnn::model::{Mode, Spec};
-use wgrnn::op::{FieldRows, Packing, Plan, Role};
+use wgrnn::op::{FieldRows, PackedAxis, Packing, Plan, Role, SlotId};
 use wgrnn::{Kind, Result};
 
 use super::made_up::{CLASSES, SYMBOLS, WIDTH, sizes};
@@ -77,9 +77,9 @@ pub fn run(m: &ArgMatches) -> Result<()> {
     for p in &plan.parameters {
         out::line(&format!("  {:<32} {}", p.name, shape(&p.file_shape)))?;
     }
-    out::line("\nvalues, with what they have a row for, and their width")?;
+    out::line("\nwhat the plan makes, what it has a row for, and how wide it is")?;
     for v in &values {
-        out::line(&format!("  {:<32} {:<32} {}", v.name, v.along, v.width))?;
+        out::line(&format!("  {:<42} {:<28} {}", v.name, v.along, v.width))?;
     }
     let length = plan.ops.len();
     out::line(&format!("\n{length} operations from fields to losses"))
@@ -167,24 +167,37 @@ fn made_up(model: &Model) -> String {
 fn values(model: &Model, plan: &Plan) -> Vec<MadeValue> {
     let mut seen = Vec::new();
     let mut values = Vec::new();
-    for m in plan.ops.iter().flat_map(|op| op.writes()) {
-        let slot = plan.slot(m.slot);
-        let (Some(counted), false) = (m.row_count, seen.contains(&m.slot)) else {
-            continue;
-        };
-        if slot.role == Role::Words {
-            continue;
+    let mut take = |slot: SlotId, axis: Option<usize>, width: usize| {
+        if axis.is_none() || seen.contains(&slot) {
+            return;
         }
-        seen.push(m.slot);
-        let axis = plan
-            .axes
-            .iter()
-            .position(|axis| axis.first + Packing::ROWS == counted.word);
+        seen.push(slot);
         values.push(MadeValue {
-            name: slot.name.clone(),
+            name: plan.slot(slot).name.clone(),
             along: along(model, plan, axis),
-            width: m.cols,
+            width,
         });
+    };
+    for op in &plan.ops {
+        for scan in op.scans() {
+            let is = |axis: &PackedAxis| {
+                let own = [axis.first + Packing::ZERO, axis.first + Packing::STARTS];
+                scan.packed
+                    .is_some_and(|packed| own.contains(&packed.first))
+            };
+            take(scan.state, plan.axes.iter().position(is), scan.hidden);
+        }
+        for m in op.writes() {
+            let slot = plan.slot(m.slot);
+            let is = |axis: &PackedAxis| match m.row_count {
+                Some(counted) => axis.first + Packing::ROWS == counted.word,
+                // A row for every sequence.
+                None => axis.packing.rows == m.rows,
+            };
+            if slot.role == Role::Activation && plan.io.losses != Some(m.slot) {
+                take(m.slot, plan.axes.iter().position(is), m.cols);
+            }
+        }
     }
     values
 }
