@@ -59,9 +59,9 @@
 //! | [`cell`] | a cell's text -> graph -> derivative -> stages -> WGSL and CPU code; [`cell::rows`]: the same for programs on rows, such as losses |
 //! | [`op`] | the primitive operations, one file each: shapes, plain CPU code, cost; the [`op::Plan`] that lists them |
 //! | [`layer`] | embedding, recurrent, dropout, linear, loss: each writes its operations into a plan, and on the tape how its gradients go back |
-//! | [`model`] | specification -> layers -> plan; how parameters start and how files name them |
+//! | [`model`] | a model's text and its settings -> layers -> plan ([`model::text`]); how parameters start and how files name them |
 //! | [`exec`] | executors that replay a plan: [`exec::cpu`] in f32 and f64, [`exec::gpu`] on wgpu; [`exec::check`] compares them |
-//! | [`task`] | minibatches: what the host fills a plan's slots with, from tokens that were read or made up |
+//! | [`task`] | minibatches: what the host fills a plan's slots with, from fields that were read or made up |
 //! | [`train`] | settings, schedules, the training loop, checkpoints, runs |
 //! | [`data`] | stands apart: texts, vocabularies, minibatches, labelled sequences ([`data::fields`]), the built-in corpus |
 //! | [`metrics`] | stands apart: what predictions are worth, and floors that a rule reaches without a network |
@@ -91,6 +91,7 @@
 //! | adjoint, delta | the gradient with respect to a variable; that with respect to what a product made |
 //! | segment | T steps of a stream, the length of truncated BPTT; with recomputation, a part of them between checkpoints |
 //! | row count | how many rows of a matrix count in a run, where sequences are packed ([`op::RowCount`]) |
+//! | field | what the data has of every example: tokens, a class, a vector ([`model::text::Field`]) |
 //! | recipe, filling | what a slot that the host fills is made of ([`op::Recipes`]); its contents in a run ([`exec::Filling`]) |
 //! | arena | all parameters, gradients or optimiser values in one flat slot |
 //! | dispatch parameters | the few words that a kernel is given with a dispatch, such as the step |
@@ -111,6 +112,13 @@
 //! by hand in `src/cell/rows/tests.rs`. `tests/rows.rs` then compares its derivative with finite differences and every
 //! executor with the plain code. A layer makes a value of it with [`layer::rows`], the loss with [`layer::row_loss`], a
 //! penalty with [`layer::Penalty`].
+//!
+//! # How to add a model
+//!
+//! Write its lines into `assets/models/NAME.model` (the language: `assets/models/LANGUAGE.md`), with its source and its data in
+//! comments, and name it in the list of `src/model/text/library.rs`. Every test over [`model::text::library::names`] then
+//! covers it: finite differences, packed against alone. A function that the language lacks is a line in the table of
+//! `src/model/text/functions.rs` and an arm in `write.rs` beside it.
 //!
 //! # How to add an operation
 //!

@@ -99,7 +99,7 @@ fn gradients_are_finite_differences() {
             {
                 let Made { plan, inputs } = plan(&program, sizes, layer);
                 let plan = Arc::new(plan);
-                let made = MadeUp::new(&plan, 3);
+                let made = MadeUp::new(&plan, 3).unwrap();
                 let counted = made.rows(&plan);
                 let mut cpu = Cpu::<f64>::new(plan.clone());
                 fill(&plan, &mut cpu);
@@ -138,7 +138,7 @@ fn rows_that_do_not_count_have_no_loss() {
     let program = library::builtin("squared").unwrap();
     let Made { plan, .. } = plan(&program, SIZES[2], false);
     let plan = Arc::new(plan);
-    let made = MadeUp::new(&plan, 3);
+    let made = MadeUp::new(&plan, 3).unwrap();
     let counted = made.rows(&plan);
     let mut cpu = Cpu::<f64>::new(plan.clone());
     fill(&plan, &mut cpu);
@@ -165,7 +165,7 @@ fn fast_beside_plain<F: Number>(tolerance: f64) {
         for sizes in SIZES {
             let Made { plan, inputs } = plan(&program, sizes, true);
             let plan = Arc::new(plan);
-            let made = MadeUp::new(&plan, 3);
+            let made = MadeUp::new(&plan, 3).unwrap();
             let run = |mut cpu: Cpu<F>| {
                 fill(&plan, &mut cpu);
                 cpu.run(&made.inputs().scale(0.4)).unwrap();
@@ -193,7 +193,7 @@ fn on_adapter<F: Number>(what: &str, plan: Plan, tile: &Tile) {
     let gpu = pollster::block_on(Gpu::with_tile(device(), plan.clone(), tile)).unwrap();
     let mut twins = Twins::<F>::new(gpu, &[]).unwrap();
     fill(&plan, twins.cpu());
-    let made = MadeUp::new(&plan, 1);
+    let made = MadeUp::new(&plan, 1).unwrap();
     let rows = pollster::block_on(twins.operations(&made.inputs().scale(0.4))).unwrap();
     assert!(rows.len() >= plan.ops.len(), "{what}");
     for row in rows {

@@ -24,7 +24,7 @@ fn check<F: Number>(what: &str, plan: Plan, tile: &Tile) {
             }
         }
     }
-    let made = MadeUp::new(&plan, 1);
+    let made = MadeUp::new(&plan, 1).unwrap();
     let rows = pollster::block_on(twins.operations(&made.inputs())).unwrap();
     assert_eq!(rows.len(), plan.ops.len(), "{what}");
     for row in rows {

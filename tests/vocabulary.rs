@@ -178,7 +178,7 @@ fn compare(what: &str, plan: Plan, tile: &Tile, binding: u64) {
     };
     let parameters = initialize(&plan, &init).unwrap();
     let mut twins = Twins::new(gpu, &parameters).unwrap();
-    let made: Vec<MadeUp> = (0..3).map(|n| MadeUp::new(&plan, n)).collect();
+    let made: Vec<MadeUp> = (0..3).map(|n| MadeUp::new(&plan, n).unwrap()).collect();
     let rows = made[0].rows(&plan);
     let inputs = |n: usize| {
         made[n].inputs().reset(n == 0).hyper(Hyper {

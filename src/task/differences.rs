@@ -90,7 +90,7 @@ impl Setup {
             (0..len).map(|_| 0.5 * stream.normal()).collect()
         });
         let states = states.collect();
-        let minibatch = MadeUp::drawn(&plan, &mut stream);
+        let minibatch = MadeUp::drawn(&plan, &mut stream)?;
         Ok(Setup {
             cpu: if fast {
                 Cpu::new(plan.clone())

@@ -2,6 +2,7 @@
 
 use super::packing::falling;
 use super::{Column, Inputs, LossWeight, Minibatch, Weighting};
+use crate::error::Result;
 use crate::op::{Bound, FieldRows, Plan, Recipe, SlotId};
 use crate::rng::{Purpose, Stream};
 
@@ -22,13 +23,16 @@ pub struct MadeUp {
 
 impl MadeUp {
     /// For `plan`, drawn from `seed`.
-    pub fn new(plan: &Plan, seed: u64) -> MadeUp {
+    ///
+    /// # Errors
+    /// Internal: a plan of several fields in which no example has room.
+    pub fn new(plan: &Plan, seed: u64) -> Result<MadeUp> {
         MadeUp::drawn(plan, &mut Stream::new(seed, Purpose::Check, 0))
     }
 
     /// For `plan`, from the next numbers of `stream`.
-    pub(super) fn drawn(plan: &Plan, stream: &mut Stream) -> MadeUp {
-        let fields = examples(plan, stream);
+    pub(super) fn drawn(plan: &Plan, stream: &mut Stream) -> Result<MadeUp> {
+        let fields = examples(plan, stream)?;
         let mut draw = |slot: SlotId| -> Vec<u32> {
             let slot = plan.slot(slot);
             let below = match slot.bound {
@@ -44,13 +48,13 @@ impl MadeUp {
             let count = plan.slot(slot).len();
             (0..count).map(|_| stream.uniform()).collect()
         });
-        MadeUp {
+        Ok(MadeUp {
             ids,
             targets,
             weights,
             starts: plan.packing().map(|packing| falling(&packing)),
             fields,
-        }
+        })
     }
 
     /// How many rows count: predictions that are made.
@@ -96,15 +100,15 @@ impl MadeUp {
 
 /// Examples for a plan of several fields, or of one that is looked back at; none for another, whose slots are filled with
 /// anything.
-fn examples(plan: &Plan, stream: &mut Stream) -> Option<Minibatch> {
+fn examples(plan: &Plan, stream: &mut Stream) -> Result<Option<Minibatch>> {
     let recipes = &plan.recipes;
     let back = |recipe: &Recipe| matches!(recipe, Recipe::Ids { back, .. } if *back > 0);
     if recipes.fields.len() < 2 && recipes.find(back).is_none() {
-        return None;
+        return Ok(None);
     }
     let columns = Columns::drawn(plan, stream);
     let losses = vec![LossWeight::default(); plan.io.outputs.len()];
-    Minibatch::new(plan, &columns, &Weighting::Means(losses)).ok()
+    Minibatch::new(plan, &columns, &Weighting::Means(losses)).map(Some)
 }
 
 /// A number below `below`.

@@ -19,6 +19,8 @@ pub enum Column {
     Classes(Vec<Vec<u32>>),
     /// A real vector.
     Vector(Vec<Vec<f32>>),
+    /// Nothing that is known, as of what is to be predicted; so many examples.
+    Absent(usize),
 }
 
 impl Column {
@@ -29,6 +31,7 @@ impl Column {
             Column::Within(all) => all.len(),
             Column::Class(all) => all.len(),
             Column::Vector(all) => all.len(),
+            Column::Absent(examples) => *examples,
         }
     }
 
@@ -44,6 +47,7 @@ impl Column {
             Column::Class(_) => "classes",
             Column::Classes(_) => "classes along another field",
             Column::Vector(_) => "vectors",
+            Column::Absent(_) => "nothing",
         }
     }
 }
@@ -134,15 +138,14 @@ impl Minibatch {
                 numbers.resize(len, 0.0);
                 minibatch.numbers.push((*slot, numbers));
             } else if let Some(mut words) = source.words(*recipe) {
-                if let Recipe::Targets { field, .. } = recipe {
-                    let places = source.places(*field);
-                    minibatch.targets.push(words[..places.len()].to_vec());
-                    minibatch.places.push(places);
-                }
                 words.resize(len, 0);
                 minibatch.words.push((*slot, words));
             }
         }
+        let outputs = plan.io.outputs.iter();
+        minibatch.places = outputs.map(|output| source.places(output.field)).collect();
+        let losses = 0..minibatch.places.len();
+        minibatch.targets = losses.map(|loss| minibatch.of_loss(plan, loss)).collect();
         minibatch.weigh(plan, weighting)?;
         Ok(minibatch)
     }
@@ -184,48 +187,50 @@ impl Minibatch {
         }
     }
 
+    /// The words of a loss' targets, one for every row that counts; none in a plan for scores.
+    fn of_loss(&self, plan: &Plan, loss: usize) -> Vec<u32> {
+        let is = |recipe: &Recipe| matches!(recipe, Recipe::Targets { loss: n, .. } if *n == loss);
+        let slot = plan.recipes.find(is);
+        let words = self.words.iter().find(|(other, _)| Some(*other) == slot);
+        let rows = self.places[loss].len();
+        words.map_or(Vec::new(), |(_, words)| words[..rows].to_vec())
+    }
+
     /// Fills the slots of weights, and finds the scale.
     fn weigh(&mut self, plan: &Plan, weighting: &Weighting) -> Result<()> {
-        let losses = self.places.len();
-        let of = |loss: usize| match weighting {
-            Weighting::Sums => LossWeight::default(),
-            Weighting::Means(weights) => weights.get(loss).cloned().unwrap_or_default(),
-        };
+        let (losses, recipes) = (self.places.len(), &plan.recipes);
         for loss in 0..losses {
-            let LossWeight { share, classes } = of(loss);
-            let (rows, recipes) = (self.places[loss].len(), &plan.recipes);
-            let is =
-                |recipe: &Recipe| matches!(recipe, Recipe::Targets { loss: n, .. } if *n == loss);
-            let targets = self
-                .words
-                .iter()
-                .find(|(slot, _)| recipes.find(is) == Some(*slot));
-            let targets = targets.map_or(&[][..], |(_, words)| &words[..rows]);
-            let weight = |target: &u32| match classes.get(*target as usize) {
-                Some(weight) => f64::from(*weight),
-                None => 1.0,
+            let LossWeight { share, classes } = match weighting {
+                Weighting::Sums => LossWeight::default(),
+                Weighting::Means(weights) => weights.get(loss).cloned().unwrap_or_default(),
             };
-            let sum: f64 = targets.iter().map(weight).sum();
-            let slot = recipes.find(|recipe| *recipe == Recipe::Weights { loss });
-            let means = matches!(weighting, Weighting::Means(_));
-            let factor = if means && losses > 1 {
-                share / sum.max(f64::MIN_POSITIVE)
-            } else {
-                1.0
+            let weight = |target: &u32| {
+                let weight = classes.get(*target as usize);
+                weight.map_or(1.0, |weight| f64::from(*weight))
             };
-            if means && losses == 1 {
-                self.scale = share / sum.max(f64::MIN_POSITIVE);
-            }
-            let Some(slot) = slot else {
-                if !classes.is_empty() || (means && losses > 1) {
-                    return Err(Error::internal("weights: the plan takes none"));
-                }
+            let rows = &self.targets[loss];
+            // A plan for scores has no targets, and so no loss.
+            if rows.is_empty() {
                 continue;
+            }
+            let sum: f64 = rows.iter().map(weight).sum();
+            let mut factor = 1.0;
+            if let Weighting::Means(_) = weighting {
+                if losses > 1 {
+                    factor = share / sum;
+                } else {
+                    self.scale = share / sum;
+                }
+            }
+            let slot = recipes.find(|recipe| *recipe == Recipe::Weights { loss });
+            let Some(slot) = slot else {
+                if classes.is_empty() && factor == 1.0 {
+                    continue;
+                }
+                return Err(Error::internal("weights: the plan takes none"));
             };
-            let mut weights: Vec<f32> = targets
-                .iter()
-                .map(|t| (factor * weight(t)) as f32)
-                .collect();
+            let weights = rows.iter().map(|target| (factor * weight(target)) as f32);
+            let mut weights: Vec<f32> = weights.collect();
             weights.resize(plan.slot(slot).len(), 0.0);
             self.numbers.push((slot, weights));
         }
@@ -252,11 +257,18 @@ fn check(plan: &Plan, columns: &[Column]) -> Result<usize> {
         let fits = match (column, field) {
             (Column::Tokens(_), FieldRows::Tokens { axis, .. }) => !within(axis),
             (Column::Within(_), FieldRows::Tokens { axis, .. }) => within(axis),
-            (Column::Class(_), FieldRows::Class { .. })
-            | (Column::Classes(_), FieldRows::Classes { .. }) => true,
+            (Column::Class(_), FieldRows::Class { .. }) => true,
+            (Column::Classes(all), FieldRows::Classes { along, .. }) => match &columns[*along] {
+                Column::Tokens(tokens) => {
+                    let mut both = all.iter().zip(tokens);
+                    both.all(|(classes, tokens)| classes.len() == tokens.len())
+                }
+                _ => false,
+            },
             (Column::Vector(all), FieldRows::Vector { width }) => {
                 all.iter().all(|vector| vector.len() == *width)
             }
+            (Column::Absent(_), _) => !reads(plan, n),
             _ => false,
         };
         if !fits {
@@ -273,6 +285,26 @@ fn check(plan: &Plan, columns: &[Column]) -> Result<usize> {
         }
     }
     Ok(examples)
+}
+
+/// Whether a slot, or the layout of an axis, is made of a field.
+fn reads(plan: &Plan, field: usize) -> bool {
+    let own = |recipe: &Recipe| match recipe {
+        Recipe::Ids { field, .. }
+        | Recipe::Targets { field, .. }
+        | Recipe::Classes { field }
+        | Recipe::Numbers { field } => Some(*field),
+        _ => None,
+    };
+    let tokens = matches!(
+        plan.recipes.fields[field],
+        FieldRows::Tokens { axis: Some(_), .. }
+    );
+    tokens
+        || plan
+            .recipes
+            .find(|recipe| own(recipe) == Some(field))
+            .is_some()
 }
 
 /// The rows of every packed axis.
@@ -475,9 +507,7 @@ impl Source<'_> {
             (Column::Class(all), _) => Some(self.by_example.iter().map(|n| all[*n]).collect()),
             (Column::Classes(all), FieldRows::Classes { along, .. }) => {
                 let places = self.tokens(along)?.0.places.iter();
-                let class = |(example, step): &(usize, usize)| {
-                    all[*example].get(*step).copied().unwrap_or(u32::MAX)
-                };
+                let class = |(example, step): &(usize, usize)| all[*example][*step];
                 Some(places.map(class).collect())
             }
             _ => {

@@ -1,6 +1,7 @@
 //! What tests of whole plans share: tokens, inputs, comparisons, an adapter.
 #![allow(dead_code)] // each file of tests uses its part
 
+pub mod models;
 pub mod pairs;
 pub mod rows;
 pub mod steps;

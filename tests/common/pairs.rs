@@ -101,7 +101,7 @@ pub struct Batch {
 impl Batch {
     /// Drawn from `seed`; `reset` starts from the first states.
     pub fn new(plan: &Plan, seed: u64, reset: bool) -> Batch {
-        let made = MadeUp::new(plan, seed);
+        let made = MadeUp::new(plan, seed).unwrap();
         let rows = made.rows(plan);
         Batch {
             made,

@@ -381,7 +381,7 @@ impl CheckedModel {
             None => initialize(&plan, &init)?,
         };
         let minibatches = (0..=self.steps).map(|n| MadeUp::new(&plan, n));
-        let minibatches = minibatches.collect();
+        let minibatches = minibatches.collect::<Result<Vec<MadeUp>>>()?;
         let mut tile = device.tile(&plan).0;
         if self.split {
             tile = tile.with_slices();

@@ -7,7 +7,7 @@ use wgrnn::data::fields::{
     ColumnChoice, Examples, Field, FieldCodes, FieldFile, FieldKind, FileFormat, ReadRules,
     Records, VocabularyRule, VocabularyRules, read,
 };
-use wgrnn::data::split_drawn;
+use wgrnn::data::{Recipe, VocabKind, split_drawn};
 use wgrnn::model::text::Model;
 use wgrnn::train::{ExampleSet, FieldData, Settings, TextRecord, examples};
 use wgrnn::{Error, Result, paths};
@@ -219,6 +219,16 @@ fn vocabularies(fields: &[Field], settings: &Settings) -> Result<VocabularyRules
         default: settings.recipe(),
         ..VocabularyRules::default()
     };
+    // Along words lie labels, so that a symbol is a word whatever it is elsewhere.
+    for of in fields.iter().filter_map(|field| field.kind.of()) {
+        let words = Recipe {
+            kind: VocabKind::Word,
+            ..rules.default.clone()
+        };
+        rules
+            .of
+            .insert(of.to_string(), VocabularyRule::Build(words));
+    }
     if let Some(file) = &settings.tokenizer {
         let vocabulary = text::tokenizer(&paths::from_text(file), true)?;
         for field in fields.iter().filter(|f| f.kind == FieldKind::Tokens) {

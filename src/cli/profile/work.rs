@@ -86,7 +86,7 @@ impl Work {
             "lower --hidden, --layers or --batch".into()
         })?;
         let parameters = initialize(&plan, &init(&settings, &spec)?)?;
-        let minibatch = MadeUp::new(&plan, settings.seed);
+        let minibatch = MadeUp::new(&plan, settings.seed)?;
         Ok(Work {
             settings,
             spec,

@@ -36,7 +36,7 @@ pub(super) fn read(
         }
     }
     let lines = || text.lines().zip(1u32..);
-    let is_row = |line: &str| !line.trim().is_empty() && !(conllu && line.starts_with('#'));
+    let is_row = |line: &str| !line.trim().is_empty() && (!conllu || !line.starts_with('#'));
     let Some((first, at)) = lines().find(|(line, _)| is_row(line)) else {
         return Err(Error::data("expected words in columns, found none"));
     };

@@ -123,13 +123,18 @@ fn label(value: &Value) -> Option<String> {
 }
 
 fn take(writer: &mut FieldWriter<'_>, value: &Value, at: u32) -> Result<()> {
-    let text = |value: &Value| value.as_str().map(str::to_string);
-    let number = |value: &Value| value.is_number().then(|| value.to_string());
-    let (of_one, expected): (&dyn Fn(&Value) -> Option<String>, _) = match writer.field.kind {
-        FieldKind::Tokens | FieldKind::TokensWithin(_) => (&text, "a string or a list of strings"),
-        FieldKind::Class => (&label, "a string or a number"),
-        FieldKind::ClassesAlong(_) => (&label, "a list of strings or numbers"),
-        FieldKind::Vector => (&number, "a list of numbers"),
+    let of_one: fn(&Value) -> Option<String> = match writer.field.kind {
+        FieldKind::Tokens | FieldKind::TokensWithin(_) => {
+            |value| value.as_str().map(str::to_string)
+        }
+        FieldKind::Class | FieldKind::ClassesAlong(_) => label,
+        FieldKind::Vector => |value| value.is_number().then(|| value.to_string()),
+    };
+    let expected = match writer.field.kind {
+        FieldKind::Tokens | FieldKind::TokensWithin(_) => "a string or a list of strings",
+        FieldKind::Class => "a string or a number",
+        FieldKind::ClassesAlong(_) => "a list of strings or numbers",
+        FieldKind::Vector => "a list of numbers",
     };
     let unfit = || {
         let found = match value {

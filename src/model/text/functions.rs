@@ -212,6 +212,8 @@ impl<'e> Call<'e> {
         let Some(signature) = FUNCTIONS.iter().find(|f| f.name == name) else {
             let message = if name == LOSS {
                 format!("`{name}` is a loss: write `loss {name}(linear(v), target)`")
+            } else if name == "max" {
+                "`max` expects 2 operands, found 1: over a sequence's rows there are `mean` and `sum`".into()
             } else {
                 let pointwise = Unary::ALL.iter().map(|op| op.name());
                 let hint = hint(name, FUNCTIONS.iter().map(|f| f.name).chain(pointwise));

@@ -142,7 +142,7 @@ impl Target {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Loss {
     /// The linear layer.
-    pub scores: usize,
+    pub(super) scores: usize,
     /// What it predicts.
     pub target: Target,
     /// What its mean is multiplied by in the objective.

@@ -51,8 +51,11 @@
 mod check;
 mod functions;
 mod graph;
+pub mod language;
 pub mod library;
 mod parse;
+#[cfg(test)]
+mod tests;
 mod write;
 
 pub(super) use library::language;

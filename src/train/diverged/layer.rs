@@ -169,7 +169,14 @@ impl Left<'_> {
     /// Step and sequence of the minibatch that row `b` works on at step `t` of the scan.
     fn place(&self, t: usize, b: usize) -> String {
         let position = self.scan.at + self.scan.position(t, b, self.starts());
-        let (step, sequence) = match self.counts.get(Packing::STARTS..) {
+        // Its axis is the last one whose words begin at those that the scan reads, or before.
+        let packed = self.scan.packed.map_or(0, |packed| packed.first);
+        let axis = self.plan.axes.iter().rfind(|axis| axis.first <= packed);
+        let starts = axis.and_then(|axis| {
+            let first = axis.first + Packing::STARTS;
+            self.counts.get(first..=first + axis.packing.steps)
+        });
+        let (step, sequence) = match starts {
             Some(starts) => {
                 let step = starts.partition_point(|s| *s as usize <= position) - 1;
                 (step, position - starts[step] as usize)

@@ -155,6 +155,11 @@ impl SettingLayers<'_> {
             self.merged.entry("val").or_insert(Value::Float(0.0));
         }
         let plain = self.settings()?;
+        // What training has once stands for what it does not have: else the unknown symbol would never be learned.
+        if plain.of_fields() && plain.tokenizer.is_none() {
+            let twice = Value::Integer(2);
+            self.merged.entry("min-count").or_insert(twice);
+        }
         for (name, value) in [
             ("lr", default_lr(plain.optimizer)),
             ("eps", default_eps(plain.optimizer)),

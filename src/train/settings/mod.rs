@@ -188,7 +188,7 @@ settings! {
         vocab: Vocab = Vocab::Char; ANY; Shape,
         /// A tokenizer.json of any kind, which makes vocab tokenizer; it stays with the run
         tokenizer: Option<String> = None; ANY; Shape,
-        /// Symbols seen fewer times than this fold into one unknown symbol; bpe: pairs seen fewer times stay two
+        /// Symbols seen fewer times than this fold into one unknown symbol (models of fields: 2); bpe: pairs seen fewer times stay two
         min_count: u64 = 1; from(1); Shape,
         /// Symbols that are known, at most; the rarest fold into the unknown symbol; 0 is no limit, for bpe 8192
         max_vocab: u64 = 0; no_limit_or(4); Shape,

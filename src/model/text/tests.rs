@@ -1,0 +1,451 @@
+//! What texts are refused for, each with its place, what was expected and what came.
+
+use super::{FieldSize, Model, Sizes, library};
+use crate::cell::library as cells;
+use crate::model::{Mode, Spec};
+use crate::syntax::{MAX_BYTES, MAX_DEPTH, MAX_TOKENS};
+
+/// Lines of a model that is right but for what is put in.
+fn refused(text: &str) -> String {
+    let error = Model::parse("m", text).unwrap_err();
+    assert_eq!(error.kind, crate::Kind::Data, "{error}");
+    assert!(!error.message.contains('\n'), "{error}");
+    error.message
+}
+
+const FIELDS: &str = "field text: tokens\nfield label: class\n";
+
+#[test]
+fn lines_that_are_none_are_refused_with_their_place() {
+    let long = format!("h = {}\n", "f(".repeat(MAX_DEPTH + 1));
+    let chain = format!("h = {}x\n", "x + ".repeat(MAX_DEPTH + 1));
+    let wide = format!("h = f({})\n", "x, ".repeat(MAX_TOKENS));
+    for (text, want) in [
+        (
+            "",
+            "m: a model needs a line `loss cross_entropy(linear(v), target)`",
+        ),
+        (
+            "field text tokens\n",
+            "m:1:12: expected `:`, found `tokens`",
+        ),
+        (
+            "field text: words\n",
+            "m:1:13: expected `tokens`, `class`, `classes` or `vector`, found `words`",
+        ),
+        (
+            "field text: tokens of\n",
+            "m:1:20: expected the end of the line, found `of`",
+        ),
+        (
+            "field tags: classes\n",
+            "m:1:20: expected `along` and the name of a field of tokens, found the end of the line",
+        ),
+        (
+            "field tags: classes along\n",
+            "m:1:26: expected the name of a field of tokens, found the end of the line",
+        ),
+        (
+            "field tags: classes along text\n",
+            "m:1:27: no field above is called `text`",
+        ),
+        (
+            "field text: tokens\nfield tags: classes along txt\n",
+            "m:2:27: no field above is called `txt`; did you mean `text`?",
+        ),
+        (
+            "field a: class\nfield b: tokens within a\n",
+            "m:2:24: expected a field of tokens, found `a`",
+        ),
+        (
+            "= 3\n",
+            "m:1:1: expected `field`, `loss` or a name, found `=`",
+        ),
+        ("h rnn(x)\n", "m:1:3: expected `=`, found `rnn`"),
+        (
+            "h = rnn(x\n",
+            "m:1:10: expected `)`, found the end of the line",
+        ),
+        ("h = rnn()\n", "m:1:9: expected an expression, found `)`"),
+        (
+            "h = rnn(x, cell = \"gru)\n",
+            "m:1:19: `\"` is never closed in its line",
+        ),
+        (
+            "h = \"gru\"\n",
+            "m:1:5: expected an expression, found `\"gru\"`",
+        ),
+        ("h = rnn(x; y)\n", "m:1:10: `;` has no meaning here"),
+        ("h = 1.2.3\n", "m:1:5: `1.2.3` is not a number"),
+        (&long, "m:1:133: expressions nest at most 64 deep"),
+        (&chain, "m:1:263: a chain of operators has at most 64 links"),
+        (&wide, "m:1:1501: a line has at most 1000 words and symbols"),
+    ] {
+        assert_eq!(refused(text), want);
+    }
+    let large = "#".repeat(MAX_BYTES + 1);
+    assert_eq!(
+        refused(&large),
+        "m: a model is at most 65536 bytes, this text has 65537"
+    );
+}
+
+#[test]
+fn names_and_calls_that_do_not_fit_are_refused() {
+    for (lines, want) in [
+        (
+            "h = rnn(embed(txt))\n",
+            "m:3:15: unknown name `txt`; did you mean `text`?",
+        ),
+        (
+            "h = rnn(g)\ng = embed(text)\n",
+            "m:3:9: `g` is used before line 4 makes it",
+        ),
+        (
+            "h = rnn(h)\n",
+            "m:3:9: `h` is used in the line that makes it",
+        ),
+        (
+            "h = embed(text)\nh = rnn(h)\n",
+            "m:4:1: `h` is made already in line 3",
+        ),
+        (
+            "text = embed(text)\n",
+            "m:3:1: `text` is a field already in line 1",
+        ),
+        (
+            "field text: class\n",
+            "m:3:7: `text` is a field already in line 1",
+        ),
+        ("loss = embed(text)\n", "m:3:1: `loss` is a reserved word"),
+        (
+            "norm_l0 = embed(text)\n",
+            "m:3:1: `norm_l0` is a reserved word",
+        ),
+        (
+            "h = embed(text)\ng = h\n",
+            "m:4:5: a second name for `h`: expected a function or a sum",
+        ),
+        ("h = 3\n", "m:3:5: expected a value, found `3`"),
+        (
+            "h = 3 * 4\n",
+            "m:3:7: expected a value, found numbers alone",
+        ),
+        (
+            "h = rn(embed(text))\n",
+            "m:3:5: unknown function `rn`; did you mean `rnn`?",
+        ),
+        (
+            "h = max(embed(text))\n",
+            "m:3:5: `max` expects 2 operands, found 1: over a sequence's rows there are `mean` and `sum`",
+        ),
+        (
+            "h = rnn(text)\n",
+            "m:3:9: `rnn` expects values, found the symbols of `text`: write `embed(text)`",
+        ),
+        (
+            "h = tanh(text)\n",
+            "m:3:10: `tanh` expects values, found the symbols of `text`: write `embed(text)`",
+        ),
+        (
+            "h = embed(embed(text))\n",
+            "m:3:11: `embed` expects a field of tokens or classes, or `previous(F, k)`",
+        ),
+        (
+            "h = rnn(embed(text), embed(text))\n",
+            "m:3:5: `rnn` expects 1 operand, found 2",
+        ),
+        (
+            "h = rnn(embed(text), size = 3)\n",
+            "m:3:22: `rnn` has no argument `size` (it has cell, hidden, layers, given)",
+        ),
+        (
+            "h = rnn(embed(text), hiden = 3)\n",
+            "m:3:22: `rnn` has no argument `hiden`; did you mean `hidden`? (it has cell, hidden, layers, given)",
+        ),
+        (
+            "h = last(embed(text), k = 3)\n",
+            "m:3:23: `last` has no argument `k` (it has none)",
+        ),
+        (
+            "h = rnn(embed(text), hidden = 3, hidden = 4)\n",
+            "m:3:34: `hidden` is given twice",
+        ),
+        (
+            "h = rnn(hidden = 3, embed(text))\n",
+            "m:3:21: an operand stands before the arguments with names",
+        ),
+        (
+            "h = rnn(embed(text), hidden = 2.5)\n",
+            "m:3:31: hidden: expected a whole number from 1 to 1048576, found `2.5`",
+        ),
+        (
+            "h = rnn(embed(text), hidden = 0)\n",
+            "m:3:31: hidden: expected a whole number from 1 to 1048576, found `0`",
+        ),
+        (
+            "h = rnn(embed(text), hidden = -1)\n",
+            "m:3:31: hidden: expected a whole number",
+        ),
+        (
+            "h = rnn(embed(text), layers = 65)\n",
+            "m:3:31: layers: expected a whole number from 1 to 64, found `65`",
+        ),
+        (
+            "h = rnn(embed(text), cell = gru)\n",
+            "m:3:29: cell: expected a cell's name in quotation marks, such as \"gru\"",
+        ),
+        (
+            "h = rnn(embed(text), cell = \"gruu\")\n",
+            "m:3:29: cell: unknown cell `gruu`; did you mean `gru`?",
+        ),
+        (
+            "h = dropout(embed(text), rate = 1)\n",
+            "m:3:33: rate: expected a number from 0 to below 1",
+        ),
+        (
+            "h = embed(text, weight = 3)\n",
+            "m:3:26: weight: expected the name of an `embed`",
+        ),
+        (
+            "g = rnn(embed(text))\nh = embed(text, weight = g)\n",
+            "m:4:26: weight: expected the name of an `embed`, found `g`",
+        ),
+        (
+            "h = embed(previous(text, 0))\n",
+            "m:3:26: the number of steps: expected a whole number from 1 to 1000, found `0`",
+        ),
+        (
+            "h = embed(previous(label, 1))\n",
+            "m:3:20: `previous` expects a field of tokens",
+        ),
+        (
+            "h = next(text)\n",
+            "m:3:5: `next` is what a loss predicts, not a value",
+        ),
+        (
+            "h = cross_entropy(embed(text), label)\n",
+            "m:3:5: `cross_entropy` is a loss: write `loss cross_entropy(linear(v), target)`",
+        ),
+        (
+            "h = tanh(x = embed(text))\n",
+            "m:3:10: expected a value, found `x =`",
+        ),
+    ] {
+        assert_eq!(refused(&format!("{FIELDS}{lines}")), want, "{lines}");
+    }
+}
+
+#[test]
+fn values_that_do_not_meet_and_losses_that_do_not_fit_are_refused() {
+    let two = "field text: tokens\nfield other: tokens\nfield label: class\nfield tags: classes along text\n";
+    for (lines, want) in [
+        (
+            "a = rnn(embed(text))\nb = rnn(embed(other))\nc = a + b\n",
+            "m:7:7: `+` expects values along one axis, found `a` of line 5 (a row a step of `text`) and `b` of line 6 (a row a step of `other`)",
+        ),
+        (
+            "a = embed(text)\nh = rnn(embed(other), given = a)\n",
+            "m:6:5: `rnn` expects values along one axis, found `h.embed` of line 6 (a row a step of `other`) and `a` of line 5 (a row a step of `text`)",
+        ),
+        (
+            "a = last(embed(text))\nb = rnn(a)\n",
+            "m:6:5: `rnn` expects a value with rows along a field of tokens, found `a` of line 5 (a row an example)",
+        ),
+        (
+            "a = last(last(embed(text)))\n",
+            "m:5:5: `last` expects a value with rows along a field of tokens, found `a.last` of line 5 (a row an example)",
+        ),
+        (
+            "loss squared(linear(embed(text)), tags)\n",
+            "m:5:6: `squared` is no loss; expected `cross_entropy`",
+        ),
+        (
+            "loss text\n",
+            "m:5:6: expected a loss: `cross_entropy(linear(v), target)`",
+        ),
+        (
+            "loss cross_entropy(embed(text), tags)\n",
+            "m:5:20: `cross_entropy` expects `linear(v)`, found `loss.embed` of line 5 (a row a step of `text`)",
+        ),
+        (
+            "loss cross_entropy(linear(embed(text)))\n",
+            "m:5:6: `cross_entropy` expects 2 operands, found 1",
+        ),
+        (
+            "loss cross_entropy(linear(embed(text)), text)\n",
+            "m:5:41: expected `next(F)` or a field of classes to predict, found `text`",
+        ),
+        (
+            "loss cross_entropy(linear(embed(text)), label)\n",
+            "m:5:6: `cross_entropy` expects a row an example for `label`, found `loss.linear` of line 5 (a row a step of `text`)",
+        ),
+        (
+            "loss cross_entropy(linear(embed(text)), tags, weight = 0)\n",
+            "m:5:56: weight: expected a number above 0",
+        ),
+        (
+            "loss cross_entropy(linear(embed(tags)), tags)\nh = linear(embed(other))\nloss cross_entropy(linear(last(h)), label)\n",
+            "m:5:6: `tags` is predicted here and read in line 5",
+        ),
+        (
+            "loss cross_entropy(linear(embed(text)), tags)\n",
+            "m:2:7: `other` is a field that nothing uses",
+        ),
+    ] {
+        assert_eq!(refused(&format!("{two}{lines}")), want, "{lines}");
+    }
+    let text = "field text: tokens\n";
+    for (lines, want) in [
+        (
+            "h = rnn(embed(text))\n",
+            "m: a model needs a line `loss cross_entropy(linear(v), target)`",
+        ),
+        (
+            "h = rnn(embed(text))\nloss cross_entropy(linear(embed(text)), next(text))\n",
+            "m:2:1: `h` is made and never used",
+        ),
+        (
+            "h = birnn(embed(text))\nloss cross_entropy(linear(h), next(text))\n",
+            "m:3:6: `next(text)` must not be predicted from what reads all of it, as `h` of line 2 (a row a step of `text`) does",
+        ),
+        (
+            "h = rnn(embed(text))\nloss cross_entropy(linear(h + mean(h)), next(text))\n",
+            "m:3:6: `next(text)` must not be predicted from what reads all of it, as `loss.mean` of line 3 (a row an example) does",
+        ),
+        (
+            "field tags: classes along text\nh = linear(rnn(embed(text)))\nloss cross_entropy(h, tags)\nloss cross_entropy(linear(embed(text)), next(text))\n",
+            "m:2:7: `tags` has something for every token of `text`, which has a step more as `next` predicts it in line 5",
+        ),
+        (
+            "h = linear(rnn(embed(text)))\nloss cross_entropy(h, next(text))\nloss cross_entropy(h, next(text))\n",
+            "m:4:6: the scores of a loss belong to it alone, but something else uses `h` of line 2 (a row a step of `text`)",
+        ),
+    ] {
+        assert_eq!(refused(&format!("{text}{lines}")), want, "{lines}");
+    }
+}
+
+/// What only the widths of a plan show, and sizes and settings that do not fit.
+#[test]
+fn widths_sizes_and_settings_that_do_not_fit_are_refused() {
+    let cell = |name: &str| std::sync::Arc::new(cells::builtin(name).unwrap());
+    let spec = Spec {
+        cells: vec![cell("gru")],
+        hidden: 3,
+        embed: 5,
+        ..Spec::default()
+    };
+    let tokens = FieldSize::Tokens {
+        symbols: 7,
+        marks: [0, 0],
+        steps: 4,
+        rows: 8,
+    };
+    let sizes = Sizes {
+        examples: 2,
+        fields: vec![tokens, FieldSize::Classes(3)],
+    };
+    let of = |lines: &str, change: &dyn Fn(&mut Spec, &mut Sizes)| {
+        let (mut spec, mut sizes) = (spec.clone(), sizes.clone());
+        change(&mut spec, &mut sizes);
+        let model = Model::parse("m", &format!("{FIELDS}{lines}")).unwrap();
+        model
+            .plan(&spec, &sizes, Mode::Gradients)
+            .unwrap_err()
+            .message
+    };
+    let nothing = |_: &mut Spec, _: &mut Sizes| {};
+    let classify = "h = rnn(embed(text))\nloss cross_entropy(linear(last(h)), label)\n";
+    for (found, want) in [
+        (
+            of(
+                "e = embed(text)\nh = rnn(e)\nloss cross_entropy(linear(last(e * h)), label)\n",
+                &nothing,
+            ),
+            "m:5:34: expected values of one width, found `e` of line 3 (5) and `h` of line 4 (3)",
+        ),
+        (
+            of(
+                "h = rnn(embed(text))\nloss cross_entropy(linear(last(h), width = 4), label)\n",
+                &nothing,
+            ),
+            "m:4:20: width: expected 3, as `label` has so many, found 4",
+        ),
+        (
+            of(
+                "a = linear(embed(text))\nh = linear(a, weight = a)\nloss cross_entropy(linear(last(h)), label)\n",
+                &nothing,
+            ),
+            "m:4:5: weight: expected [3, 3], found [3, 5]",
+        ),
+        (
+            of(
+                "h = mean(embed(text))\nloss cross_entropy(linear(h), label)\n",
+                &|spec, _| spec.embed = 0,
+            ),
+            "m:3:5: `h.embed` is one-hot vectors: set embed above 0, or `width`",
+        ),
+        (
+            of(
+                "h = birnn(embed(text))\nloss cross_entropy(linear(last(h)), label)\n",
+                &|spec, _| spec.project = 2,
+            ),
+            "m:4:27: `last` expects both directions side by side, each of which ends elsewhere; found them mixed by project above 0",
+        ),
+        (
+            of(
+                "h = rnn(embed(text), layers = 3)\nloss cross_entropy(linear(last(h)), label)\n",
+                &|spec, _| {
+                    spec.cells = vec![cell("gru"), cell("lstm")];
+                },
+            ),
+            "m:3:5: layers: expected 2, as the settings name a cell for each of so many layers, found 3",
+        ),
+        (
+            of(
+                "e = embed(text)\nh = rnn(e, cell = \"highway\", given = mean(e))\nloss cross_entropy(linear(last(h)), label)\n",
+                &nothing,
+            ),
+            "m:4:5: given: cell highway uses x elementwise, so that nothing can stand beside it",
+        ),
+        (
+            of(classify, &|spec, _| spec.tie = true),
+            "tie: expected false, as no loss predicts the next token, got true",
+        ),
+        (
+            of(classify, &|spec, _| spec.bidirectional = true),
+            "bidirectional: expected false, as a model says so by birnn, got true",
+        ),
+        (
+            of(classify, &|spec, _| spec.penalties.temporal = 0.5),
+            "temporal-penalty: expected a stream, got sequences of different lengths",
+        ),
+        (
+            of(classify, &|_, sizes| sizes.fields.truncate(1)),
+            "sizes: expected those of 2 fields, found 1",
+        ),
+        (
+            of(classify, &|_, sizes| sizes.fields[1] = FieldSize::Vector(3)),
+            "sizes: expected those of field label (Class), none of them 0, found vectors: Vector(3)",
+        ),
+        (
+            of(classify, &|_, sizes| {
+                sizes.fields[1] = FieldSize::Classes(0)
+            }),
+            "sizes: expected those of field label (Class), none of them 0, found classes: Classes(0)",
+        ),
+    ] {
+        assert_eq!(found, want);
+    }
+}
+
+#[test]
+fn an_unknown_model_is_refused_with_the_nearest() {
+    let error = library::builtin("clasify").unwrap_err();
+    let want = "unknown model `clasify`; did you mean `classify`? (known: language, classify, ";
+    assert!(error.message.starts_with(want), "{error}");
+    for name in library::names() {
+        assert_eq!(library::builtin(name).unwrap().name, name);
+    }
+}

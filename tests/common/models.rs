@@ -1,0 +1,82 @@
+//! Models as text: small settings and sizes, and examples of every kind of field.
+
+use std::sync::Arc;
+
+use wgrnn::cell::library;
+use wgrnn::model::text::{FieldKind, FieldSize, Model, Sizes};
+use wgrnn::model::{Mode, Spec};
+use wgrnn::op::Plan;
+use wgrnn::rng::{Purpose, Stream};
+use wgrnn::task::Column;
+
+/// Odd sizes: 4 examples of at most 5 steps, 15 rows in all.
+pub const EXAMPLES: usize = 4;
+
+/// Layers of a built-in cell, of odd widths.
+pub fn settings(cell: &str, layers: usize) -> Spec {
+    let cell = Arc::new(library::builtin(cell).unwrap());
+    Spec {
+        cells: vec![cell; layers],
+        hidden: 3,
+        embed: 5,
+        ..Spec::default()
+    }
+}
+
+/// Sizes of every field of a model.
+pub fn sizes(model: &Model, examples: usize, steps: usize, rows: usize) -> Sizes {
+    let size = |kind: FieldKind| match kind {
+        FieldKind::Tokens { within, .. } => FieldSize::Tokens {
+            symbols: 7,
+            marks: [5, 6],
+            steps: steps - usize::from(within.is_some()),
+            rows: if within.is_some() { 2 * rows } else { rows },
+        },
+        FieldKind::Class | FieldKind::Classes { .. } => FieldSize::Classes(3),
+        FieldKind::Vector => FieldSize::Vector(5),
+    };
+    Sizes {
+        examples,
+        fields: model.fields().iter().map(|f| size(f.kind)).collect(),
+    }
+}
+
+/// The plan of a model for [`EXAMPLES`].
+pub fn plan(model: &Model, spec: &Spec, mode: Mode) -> Arc<Plan> {
+    let sizes = sizes(model, EXAMPLES, 5, 15);
+    Arc::new(model.plan(spec, &sizes, mode).unwrap())
+}
+
+/// A minibatch of examples of different lengths, in an order that is not that of any axis.
+pub fn examples(model: &Model) -> Vec<Column> {
+    let mut stream = Stream::new(3, Purpose::Check, 0);
+    let mut draw = |below: usize, n: usize| -> Vec<u32> {
+        (0..n)
+            .map(|_| (stream.uniform() * below as f32) as u32)
+            .collect()
+    };
+    let lengths = [[2, 4], [4, 1], [1, 3], [4, 3]];
+    let mut numbers = Stream::new(4, Purpose::Check, 0);
+    let fields = model.fields();
+    let kinds = fields.iter().map(|f| f.kind).enumerate();
+    kinds
+        .map(|(field, kind)| match kind {
+            FieldKind::Tokens { within: None, .. } => {
+                Column::Tokens(lengths.iter().map(|n| draw(7, n[field % 2])).collect())
+            }
+            FieldKind::Tokens { .. } => {
+                let words = lengths.iter().map(|n| n[0]);
+                let word = |n: usize| (0..n).map(|w| draw(7, 1 + (w + n) % 3)).collect();
+                Column::Within(words.map(word).collect())
+            }
+            FieldKind::Class => Column::Class(draw(3, lengths.len())),
+            FieldKind::Classes { along } => {
+                Column::Classes(lengths.iter().map(|n| draw(3, n[along % 2])).collect())
+            }
+            FieldKind::Vector => {
+                let vector = |_: &[usize; 2]| (0..5).map(|_| numbers.normal() as f32).collect();
+                Column::Vector(lengths.iter().map(vector).collect())
+            }
+        })
+        .collect()
+}

@@ -1,0 +1,164 @@
+#!/usr/bin/env python3
+"""Writes the golden values in models/: models of several fields over sequences of different lengths, in float64 by PyTorch.
+
+    python3 tests/golden/models.py            writes every tests/golden/models/*.safetensors
+    python3 tests/golden/models.py --check    recomputes them and compares, writes nothing (exit 1 on a difference)
+
+Each is written as a PyTorch user would: packed sequences (torch.nn.utils.rnn.pack_padded_sequence, in any order), the last
+hidden states of a layer, cross_entropy with class weights or ignore_index. `text` [B, T], `tags` [B, T] are padded with -1;
+`label` [B], `image` [B, D]. Versions: those of make.py.
+"""
+
+import json
+import sys
+
+import torch
+import torch.nn.functional as F
+from make import HERE, differences, uniform
+from safetensors.torch import save_file
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+OUT = HERE / "models"
+V, H, E, D, CLASSES = 9, 5, 4, 3, 4
+LENGTHS = [3, 6, 1, 4]
+START, END = 7, 8
+
+
+class Named(torch.nn.Module):
+    """A module whose parameters have the names of a model's text."""
+
+    def read(self, text, lengths):
+        return pack_padded_sequence(text, lengths, batch_first=True, enforce_sorted=False)
+
+
+class Classify(Named):
+    """classify.model over an LSTM of two layers: the last layer's last hidden state."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed = torch.nn.Embedding(V, E)
+        self.h = torch.nn.LSTM(E, H, num_layers=2, batch_first=True)
+        self.linear = torch.nn.Linear(H, CLASSES)
+
+    def loss(self, data):
+        _, (h, _) = self.h(self.read(self.embed(data["text"].clamp(min=0)), data["lengths"]))
+        return F.cross_entropy(self.linear(h[-1]), data["label"], weight=data["class_weights"])
+
+    names = {"embed": "h.embed", "h": "h", "linear": "loss.linear"}
+
+
+class Tag(Named):
+    """tag.model over a GRU in both directions: the mean over all words."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed = torch.nn.Embedding(V, E)
+        self.rnn = torch.nn.GRU(E, H, bidirectional=True, batch_first=True)
+        self.linear = torch.nn.Linear(2 * H, CLASSES)
+
+    def loss(self, data):
+        packed = self.read(self.embed(data["text"].clamp(min=0)), data["lengths"])
+        output, _ = pad_packed_sequence(self.rnn(packed)[0], batch_first=True)
+        scores = self.linear(output)
+        return F.cross_entropy(scores.flatten(0, 1), data["tags"].flatten(), ignore_index=-1)
+
+    names = {"embed": "loss.embed", "rnn": "loss.birnn", "linear": "loss.linear"}
+
+
+class Encoded(Named):
+    """classify.model with birnn: the last hidden states of both directions, as PyTorch hands them out."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed = torch.nn.Embedding(V, E)
+        self.h = torch.nn.GRU(E, H, bidirectional=True, batch_first=True)
+        self.linear = torch.nn.Linear(2 * H, CLASSES)
+
+    def loss(self, data):
+        _, h = self.h(self.read(self.embed(data["text"].clamp(min=0)), data["lengths"]))
+        return F.cross_entropy(self.linear(torch.cat([h[0], h[1]], 1)), data["label"])
+
+    names = {"embed": "h.embed", "h": "h", "linear": "loss.linear"}
+
+
+class Caption(Named):
+    """caption-global.model: h = tanh(W x + U h + V v), step by step, from the start mark to the end mark."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed = torch.nn.Embedding(V, E)
+        # W and V side by side, as weight_ih has them.
+        self.h = torch.nn.RNNCell(E + D, H)
+        self.linear = torch.nn.Linear(H, V)
+
+    def loss(self, data):
+        losses = []
+        w, v = self.h.weight_ih[:, :E], self.h.weight_ih[:, E:]
+        for text, length, image in zip(data["text"], data["lengths"], data["image"]):
+            words = text[:length].tolist()
+            h = torch.zeros(H, dtype=torch.float64)
+            for word, target in zip([START, *words], [*words, END]):
+                x = self.embed.weight[word]
+                h = torch.tanh(w @ x + v @ image + self.h.bias_ih + self.h.weight_hh @ h + self.h.bias_hh)
+                losses.append(-torch.log_softmax(self.linear(h), 0)[target])
+        return torch.stack(losses).mean()
+
+    names = {"embed": "h.embed", "h": "h", "linear": "loss.linear"}
+
+
+CASES = {"classify": Classify, "tag": Tag, "classify-both": Encoded, "caption-global": Caption}
+
+
+def compute(case, seed):
+    generator = torch.Generator().manual_seed(seed)
+    model = case().double()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_(uniform(generator, parameter.shape, 0.6))
+    B, T = len(LENGTHS), max(LENGTHS)
+    beyond = torch.arange(T)[None] >= torch.tensor(LENGTHS)[:, None]
+
+    def padded(below):
+        return torch.randint(0, below, (B, T), generator=generator).masked_fill(beyond, -1)
+
+    data = {
+        "text": padded(START),
+        "tags": padded(CLASSES),
+        "label": torch.randint(0, CLASSES, (B,), generator=generator),
+        # What f32 holds, as vectors and weights are filled in as such.
+        "image": uniform(generator, (B, D), 1.0).float().double(),
+        "class_weights": torch.tensor([0.5, 1.0, 2.0, 0.25], dtype=torch.float64),
+        "lengths": torch.tensor(LENGTHS),
+    }
+    loss = model.loss(data)
+    loss.backward()
+    tensors = {**data, "loss": loss.reshape(1)}
+    for name, parameter in model.named_parameters():
+        module, rest = name.split(".", 1)
+        # A cell's parameters are those of layer 0.
+        own = f"{case.names[module]}.{rest}" + ("_l0" if case is Caption and module == "h" else "")
+        tensors[own] = parameter
+        tensors[f"grad.{own}"] = parameter.grad
+    return {k: v.detach().contiguous().clone() for k, v in tensors.items()}, dict(V=V, H=H, embed=E)
+
+
+def main():
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+    OUT.mkdir(exist_ok=True)
+    failed = False
+    for i, (name, case) in enumerate(CASES.items()):
+        tensors, settings = compute(case, 700 + i)
+        path = OUT / f"{name}.safetensors"
+        if "--check" in sys.argv[1:]:
+            wrong = differences(path, tensors)
+            failed |= bool(wrong)
+            print(f"{path.name}: {'differs: ' + ', '.join(wrong) if wrong else 'agrees'}")
+        else:
+            save_file(tensors, path, metadata={"settings": json.dumps(settings, sort_keys=True)})
+            print(f"{path.name}: {len(tensors)} tensors")
+    sys.exit(failed)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,160 @@
+//! Models as text beside others: what PyTorch computes, and an adapter beside the plain code.
+
+mod common;
+mod golden;
+
+use std::sync::Arc;
+
+use common::models::{EXAMPLES, sizes};
+use common::{device, pairs};
+use wgrnn::cell::library as cells;
+use wgrnn::exec::check::Twins;
+use wgrnn::exec::cpu::{Cpu, Number};
+use wgrnn::exec::gpu::{Gpu, Tile};
+use wgrnn::model::text::{FieldKind, FieldSize, Model, Sizes, library};
+use wgrnn::model::{self, Mode, Spec};
+use wgrnn::op::Hyper;
+use wgrnn::task::{Column, LossWeight, MadeUp, Minibatch, Weighting};
+
+fn settings(cell: &str, layers: usize, hidden: usize, embed: usize) -> Spec {
+    let cell = Arc::new(cells::builtin(cell).unwrap());
+    Spec {
+        cells: vec![cell; layers],
+        hidden,
+        embed,
+        ..Spec::default()
+    }
+}
+
+/// The model, its name among the goldens, its cell and layers, and whether its classes have weights.
+fn cases() -> Vec<(Model, &'static str, &'static str, usize, bool)> {
+    let builtin = |name: &str| library::builtin(name).unwrap();
+    let both = builtin("classify").text.replace("= rnn(", "= birnn(");
+    let both = Model::parse("classify-both", &both).unwrap();
+    vec![
+        (builtin("classify"), "classify", "lstm", 2, true),
+        (builtin("tag"), "tag", "gru", 1, false),
+        (both, "classify-both", "gru", 1, false),
+        (builtin("caption-global"), "caption-global", "rnn", 1, false),
+    ]
+}
+
+/// The columns of a golden file for the fields of a model.
+fn columns(model: &Model, file: &golden::Golden) -> Vec<Column> {
+    let lengths = file.get("lengths");
+    let longest = file.shape("text")[1];
+    let padded = |name: &str| {
+        let row = |b: usize| file.get(name)[b * longest..][..lengths[b] as usize].iter();
+        let rows = (0..lengths.len()).map(|b| row(b).map(|x| *x as u32).collect());
+        rows.collect::<Vec<Vec<u32>>>()
+    };
+    let column = |(name, kind): (&str, FieldKind)| match kind {
+        FieldKind::Tokens { .. } => Column::Tokens(padded(name)),
+        FieldKind::Classes { .. } => Column::Classes(padded(name)),
+        FieldKind::Class => Column::Class(file.get(name).iter().map(|x| *x as u32).collect()),
+        FieldKind::Vector => {
+            let width = file.shape(name)[1];
+            let vector = |v: &[f64]| v.iter().map(|x| *x as f32).collect();
+            Column::Vector(file.get(name).chunks(width).map(vector).collect())
+        }
+    };
+    let fields = model.fields().iter();
+    fields.map(|f| column((&f.name, f.kind))).collect()
+}
+
+fn golden_models<F: Number>(fast: bool, tolerance: f64) {
+    for (model, name, cell, layers, weighted) in cases() {
+        let file = golden::load(&format!("models/{name}"));
+        let size = |kind: FieldKind| match kind {
+            FieldKind::Tokens { .. } => FieldSize::Tokens {
+                symbols: file.size("V"),
+                marks: [7, 8],
+                steps: 7,
+                rows: 18,
+            },
+            FieldKind::Class | FieldKind::Classes { .. } => FieldSize::Classes(4),
+            FieldKind::Vector => FieldSize::Vector(3),
+        };
+        let sizes = Sizes {
+            examples: 4,
+            fields: model.fields().iter().map(|f| size(f.kind)).collect(),
+        };
+        let spec = Spec {
+            weighted,
+            ..settings(cell, layers, file.size("H"), file.size("embed"))
+        };
+        let plan = Arc::new(model.plan(&spec, &sizes, Mode::Gradients).unwrap());
+        let classes = file.get("class_weights").iter().map(|x| *x as f32);
+        let weight = LossWeight {
+            classes: classes.filter(|_| weighted).collect(),
+            ..LossWeight::default()
+        };
+        let means = Weighting::Means(vec![weight]);
+        let minibatch = Minibatch::new(&plan, &columns(&model, &file), &means).unwrap();
+        let mut cpu = if fast {
+            Cpu::<F>::new(plan.clone())
+        } else {
+            Cpu::<F>::plain(plan.clone())
+        };
+        let names: Vec<&str> = plan.parameters.iter().map(|p| p.name.as_str()).collect();
+        let tensors: Vec<Vec<F>> = names
+            .iter()
+            .map(|n| file.get(n).iter().map(|x| F::of(*x)).collect())
+            .collect();
+        let parts = names.iter().zip(&tensors);
+        let parts = parts.map(|(n, data)| (*n, file.shape(n), data.as_slice()));
+        let flat = model::import(&plan, parts).unwrap();
+        cpu.write(plan.io.parameters.unwrap())
+            .copy_from_slice(&flat);
+        let loss = cpu.run(&minibatch.inputs()).unwrap().report.loss * minibatch.scale();
+        file.assert_close("loss", &[loss], tolerance);
+        for (name, tensor) in model::export(&plan, cpu.read(plan.io.gradients.unwrap())) {
+            let got: Vec<f64> = tensor.data.iter().map(|x| x.f64()).collect();
+            file.assert_close(&format!("grad.{name}"), &got, tolerance);
+        }
+    }
+}
+
+#[test]
+fn losses_and_gradients_are_those_of_pytorch() {
+    for fast in [false, true] {
+        golden_models::<f64>(fast, 1e-10);
+        golden_models::<f32>(fast, 1e-4);
+    }
+}
+
+/// Every operation of training, and all of them one after another.
+#[test]
+fn an_adapter_agrees_with_the_plain_code() {
+    for (name, tile) in [
+        ("classify", Tile::SOFTWARE),
+        ("tag-letters", Tile::GPU),
+        ("caption-global", Tile::SOFTWARE),
+    ] {
+        let model = library::builtin(name).unwrap();
+        let spec = Spec {
+            dropout: 0.2,
+            ..settings("gru", 1, 12, 8)
+        };
+        let sizes = sizes(&model, EXAMPLES, 5, 13);
+        let plan = Arc::new(model.plan(&spec, &sizes, pairs::adamw()).unwrap());
+        let gpu = pollster::block_on(Gpu::with_tile(device(), plan.clone(), &tile)).unwrap();
+        let mut twins = Twins::<f32>::new(gpu, &pairs::parameters(&plan)).unwrap();
+        let made = MadeUp::new(&plan, 1).unwrap();
+        let hyper = Hyper {
+            lr: 0.1,
+            scale: made.scale(&plan),
+            update: 1.0,
+            correction1: 0.1,
+            correction2: 0.001,
+        };
+        let inputs = made.inputs().draws([3, 4], 9).hyper(hyper);
+        let first = plan.ops[0].name().to_string();
+        let mut rows = pollster::block_on(twins.operations(&inputs)).unwrap();
+        assert!(rows.len() >= plan.ops.len(), "{name}");
+        rows.extend(pollster::block_on(twins.from_op(&inputs, &first)).unwrap());
+        for row in rows {
+            assert!(row.passed(), "{name}: {}", row.fault());
+        }
+    }
+}
