@@ -6,12 +6,12 @@ mod show;
 
 use std::sync::Arc;
 
-use clap::{Arg, ArgMatches, Command};
+use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::json;
 use toml::{Table, Value};
 use wgrnn::cell::{Cell, library as cells};
 use wgrnn::model::Spec;
-use wgrnn::model::text::{Model, library};
+use wgrnn::model::text::{Model, language, library};
 use wgrnn::train::settings::resolve;
 use wgrnn::train::{Settings, spec};
 use wgrnn::{Error, Result};
@@ -31,6 +31,12 @@ pub fn command() -> Command {
     Command::new("models")
         .about("List models, or show what follows from one's text")
         .arg(flags::json())
+        .arg(
+            Arg::new("language")
+                .long("language")
+                .action(ArgAction::SetTrue)
+                .help("Print the page that documents the model language"),
+        )
         .subcommand(
             Command::new("show")
                 .about("Show a model's text, its fields, values and parameters")
@@ -40,7 +46,7 @@ pub fn command() -> Command {
                 .after_help("Examples:\n  wgrnn models show tag\n  wgrnn models show my.model --hidden 64 --embed 32"),
         )
         .subcommand(check::command())
-        .after_help("Examples:\n  wgrnn models\n  wgrnn models show classify\n  wgrnn models check my.model")
+        .after_help("Examples:\n  wgrnn models\n  wgrnn models show classify\n  wgrnn models check my.model\n  wgrnn models --language")
 }
 
 /// The model, the first argument.
@@ -72,6 +78,9 @@ pub fn run(m: &ArgMatches) -> Result<()> {
         Some(("show", m)) => return show::run(m),
         Some(("check", m)) => return check::run(m),
         _ => {}
+    }
+    if m.get_flag("language") {
+        return out::line(language::page().trim_end());
     }
     let mut rows = Vec::new();
     for name in library::names() {

@@ -127,7 +127,7 @@ fn field_text(model: &Model, field: usize) -> (String, String) {
         ),
         FieldKind::Tokens { .. } => {
             let holds = if of_words {
-                "a sequence of words an example (--vocab word)"
+                "a sequence of words an example"
             } else {
                 "a text an example, of characters or words (--vocab)"
             };
@@ -195,7 +195,8 @@ fn values(model: &Model, plan: &Plan) -> Vec<MadeValue> {
                 None => axis.packing.rows == m.rows,
             };
             if slot.role == Role::Activation && plan.io.losses != Some(m.slot) {
-                take(m.slot, plan.axes.iter().position(is), m.cols);
+                // An operation may write some of the columns.
+                take(m.slot, plan.axes.iter().position(is), m.stride);
             }
         }
     }
