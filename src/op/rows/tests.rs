@@ -173,7 +173,9 @@ fn shapes_that_do_not_fit_and_slots_in_common_are_refused() {
     assert_eq!(wide, "input: expected [6, 3], found [6, 4]");
     let column = fault(&|op| op.outputs[4] = RowOutput::Rows(matrix(10, WIDTH), false));
     assert_eq!(column, "output: expected [6, 1], found [6, 3]");
-    let fewer = fault(&|op| drop(op.inputs.pop()));
+    let fewer = fault(&|op| {
+        op.inputs.pop();
+    });
     assert_eq!(fewer, "inputs and outputs: expected [6, 5], found [5, 5]");
     let late = fault(&|op| op.at = ROWS + 1);
     assert_eq!(
