@@ -44,7 +44,7 @@ pub fn run(m: &ArgMatches) -> Result<()> {
     }
     let loaded = Loaded::from_args(m)?;
     // Reading them into a plan checks names and shapes.
-    let plan = wgrnn::train::Generator::plan(&loaded.spec, 1).map_err(|e| loaded.named(e))?;
+    let plan = loaded.weights_plan()?;
     let flat = state::weights(&plan, &loaded.checkpoint).map_err(|e| loaded.named(e))?;
     let mut tensors = BTreeMap::new();
     for (name, tensor) in wgrnn::model::export(&plan, &flat) {

@@ -6,11 +6,13 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use serde_json::json;
 use toml::{Table, Value};
 use wgrnn::cell::{Cell, library};
-use wgrnn::data::TextSource;
+use wgrnn::data::{TextSource, Vocabulary};
+use wgrnn::model::text::Model;
 use wgrnn::model::{Dims, Mode};
+use wgrnn::train::examples::sizes_for;
 use wgrnn::train::foreign::{File, Foreign, Names};
 use wgrnn::train::settings::resolve;
-use wgrnn::train::{About, Checkpoint, RunWriter, Settings, State, spec, state, update};
+use wgrnn::train::{About, Checkpoint, RunWriter, Settings, State, Symbols, spec, state, update};
 use wgrnn::{Error, Result};
 
 use super::load::Loaded;
@@ -101,19 +103,27 @@ pub fn run(m: &ArgMatches) -> Result<()> {
         names,
         notes,
     } = imported;
-    let spec = spec(&settings, cells, about.vocabulary()?.len());
-    let dims = Dims {
-        steps: settings.seq_len,
-        batch: settings.batch,
+    let symbols = about.vocabulary().map_or(0, Vocabulary::len);
+    let spec = spec(&settings, cells, symbols);
+    let mode = Mode::Train(update(&settings));
+    let plan = match &about.symbols {
+        Symbols::Text { .. } => {
+            let dims = Dims {
+                steps: settings.seq_len,
+                batch: settings.batch,
+            };
+            spec.plan(dims, mode)
+        }
+        Symbols::Fields { model, codes } => Model::parse(&model.name, &model.text)
+            .and_then(|model| model.plan(&spec, &sizes_for(&model, codes, 1, 1)?, mode)),
     };
-    let plan = spec
-        .plan(dims, Mode::Train(update(&settings)))
-        .map_err(named)?;
+    let plan = plan.map_err(named)?;
     memory::check("the model and its minibatch", plan.bytes(), |_| {
         "the model is too large for this machine".into()
     })?;
     let parameters = state::weights(&plan, &weights).map_err(|e| named(names.translate(e)))?;
-    let state = State::start(&plan, parameters, 1, spec.vocab);
+    // Its means of losses begin anew when it is trained on.
+    let state = State::start(&plan, parameters, 1, symbols.max(1));
     about.settings = settings.to_toml()?;
     let checkpoint = state.to_checkpoint(&plan, &about)?;
     let writer = RunWriter::create(target, &about.settings)?;
@@ -130,19 +140,23 @@ pub fn run(m: &ArgMatches) -> Result<()> {
             "layers": settings.layers,
             "embed": settings.embed,
             "tie": settings.tie,
-            "vocabulary": spec.vocab,
+            "vocabulary": (symbols > 0).then_some(symbols),
+            "model": settings.model,
             "notes": notes,
         }));
     }
+    let of = match symbols {
+        0 => format!("model {}", settings.model),
+        symbols => format!("V {symbols}"),
+    };
     out::line(&format!(
-        "run: {}: {} x {} of H {}, embed {}{}, V {}, {} parameters",
+        "run: {}: {} x {} of H {}, embed {}{}, {of}, {} parameters",
         target.display(),
         about.cell_names(),
         settings.layers,
         settings.hidden,
         settings.embed,
         if settings.tie { " (tied)" } else { "" },
-        spec.vocab,
         plan.parameter_count()
     ))
 }

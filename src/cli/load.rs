@@ -4,8 +4,11 @@ use std::path::{Path, PathBuf};
 
 use clap::ArgMatches;
 use wgrnn::data::Vocabulary;
-use wgrnn::model::Spec;
-use wgrnn::train::{Checkpoint, Run, Saved, Settings, spec};
+use wgrnn::model::text::Model;
+use wgrnn::model::{Mode, Spec};
+use wgrnn::op::Plan;
+use wgrnn::train::examples::sizes_for;
+use wgrnn::train::{Checkpoint, Generator, Run, Saved, Settings, Symbols, spec};
 use wgrnn::{Error, Kind, Result};
 
 use super::{flags, out};
@@ -58,6 +61,34 @@ impl Loaded {
             settings,
             spec,
             path,
+        })
+    }
+
+    /// The smallest plan that holds all of the model's weights.
+    ///
+    /// # Errors
+    /// Checkpoint, for a model that is none.
+    pub fn weights_plan(&self) -> Result<Plan> {
+        let plan = match &self.saved.about.symbols {
+            Symbols::Text { .. } => Generator::plan(&self.spec, 1),
+            Symbols::Fields { model, codes } => {
+                Model::parse(&model.name, &model.text).and_then(|model| {
+                    let sizes = sizes_for(&model, codes, 1, 1)?;
+                    model.plan(&self.spec, &sizes, Mode::Evaluate)
+                })
+            }
+        };
+        plan.map_err(|e| self.named(e))
+    }
+
+    /// The vocabulary of a run of a text, for what models of fields do not take; `instead` says what does.
+    ///
+    /// # Errors
+    /// Usage, for a run of a model of fields.
+    pub fn vocabulary(&self, instead: &str) -> Result<&Vocabulary> {
+        self.saved.about.vocabulary().map_err(|e| {
+            let path = self.path.display();
+            Error::new(e.kind, format!("{path}: {}; {instead}", e.message))
         })
     }
 

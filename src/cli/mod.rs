@@ -13,6 +13,7 @@ mod kept;
 mod load;
 mod losses;
 mod memory;
+mod models;
 pub mod out;
 mod plan;
 mod predict;
@@ -47,6 +48,7 @@ pub fn command() -> Command {
             profile::command(),
             tune::command(),
             cells::command(),
+            models::command(),
             devices::command(),
             export::command(),
             import::command(),
@@ -64,6 +66,7 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
         Some(("profile", m)) => profile::run(m),
         Some(("tune", m)) => tune::run(m),
         Some(("cells", m)) => cells::run(m),
+        Some(("models", m)) => models::run(m),
         Some(("devices", m)) => devices::run(m),
         Some(("export", m)) => export::run(m),
         Some(("import", m)) => import::run(m),

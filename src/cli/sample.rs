@@ -70,7 +70,7 @@ pub fn run(m: &ArgMatches) -> Result<()> {
     }
     let (count, length) = (u64_of("count") as usize, u64_of("length") as usize);
     let loaded = Loaded::from_args(m)?;
-    let vocabulary = loaded.saved.about.vocabulary()?;
+    let vocabulary = loaded.vocabulary("`predict` answers with it, `eval` measures it")?;
     // A vocabulary of bytes takes what is no UTF-8; others say which byte is not.
     let prime_text = m.get_one::<OsString>("prime").cloned().unwrap_or_default();
     let bytes = prime_text.as_encoded_bytes();

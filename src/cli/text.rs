@@ -32,6 +32,18 @@ pub struct PreparedText {
     pub floor: Option<f64>,
 }
 
+/// Refuses settings that ask for a model of fields, for `what` takes models of a text alone.
+pub fn refuse_fields(settings: &Settings, what: &str) -> Result<()> {
+    if !settings.of_fields() {
+        return Ok(());
+    }
+    let model = &settings.model;
+    Err(Error::usage(format!(
+        "{what}: expected the model of a text (language), got model {model}; `wgrnn models check {model}` compares it with the \
+         plain code, `wgrnn train --model {model} --plan` says what it takes"
+    )))
+}
+
 /// Where the text is: `files`, or the built-in corpus without any.
 pub fn source(files: &[PathBuf]) -> TextSource {
     match files {

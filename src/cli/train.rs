@@ -122,7 +122,7 @@ fn checked(m: &ArgMatches, device: &Device, ready: &Ready) -> Result<()> {
         return Ok(());
     }
     let (job, parameters) = (&ready.planned.job, &ready.state.parameters);
-    check::own::check(device, job, parameters, m.get_flag("quiet"))
+    check::own::check(device, job, &ready.about, parameters, m.get_flag("quiet"))
 }
 
 /// Set by the first Ctrl-C; the second one ends the program at once.

@@ -11,7 +11,7 @@ use super::examples::Metric;
 use super::feed::Began;
 use super::metrics::Meter;
 use super::schedule::Plateau;
-use super::settings::Settings;
+use super::settings::{Settings, file_name};
 use crate::cell::Cell;
 use crate::data::Vocabulary;
 use crate::data::fields::FieldCodes;
@@ -72,6 +72,17 @@ impl From<Vocabulary> for Symbols {
             vocabulary_hash: vocabulary.hash(),
             vocabulary,
         }
+    }
+}
+
+impl Symbols {
+    /// The same without the folder of a model's file.
+    fn of_model(&self) -> Symbols {
+        let mut symbols = self.clone();
+        if let Symbols::Fields { model, .. } = &mut symbols {
+            model.name = file_name(&model.name).to_string();
+        }
+        symbols
     }
 }
 
@@ -228,7 +239,7 @@ impl Saved {
         let about = About {
             program: env!("CARGO_PKG_VERSION").into(),
             settings: self.about.settings()?.of_model(&cells).to_toml()?,
-            symbols: symbols.clone(),
+            symbols: symbols.of_model(),
             cells,
             text: None,
             valid: None,

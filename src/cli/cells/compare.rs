@@ -40,7 +40,12 @@ pub fn command() -> Command {
         let key = keys.find(|key| key.name == name);
         key.is_some_and(|key| {
             name == "seed" || SECTIONS.contains(&key.section) && !EXCEPT.contains(&name)
-        })
+        }) && !Settings::default().means_nothing(name)
+    });
+    // There is one model to compare cells in; another is refused by name.
+    let settings = settings.map(|arg| {
+        let hidden = arg.get_id() == "model";
+        arg.hide(hidden)
     });
     Command::new("compare")
         .about("Train every cell at an equal budget of parameters on one text; print one table")
@@ -97,6 +102,13 @@ pub fn run(m: &ArgMatches) -> Result<()> {
     let mut shared = flags::given(m);
     for name in ["cell-const", "steps"] {
         shared.remove(name);
+    }
+    if let Some(model) = shared.get("model").and_then(toml::Value::as_str) {
+        let settings = Settings {
+            model: model.into(),
+            ..Settings::default()
+        };
+        text::refuse_fields(&settings, "--model")?;
     }
     shared.entry("clip-norm").or_insert(CLIP_NORM.into());
     let base = settings(&shared, &cells[0], 1)?;

@@ -64,6 +64,7 @@ pub fn run(m: &ArgMatches) -> Result<()> {
     given.entry("steps").or_insert(toml::Value::Integer(STEPS));
     let names: Vec<&str> = library::names().collect();
     let mut settings = resolve(None, given, &names)?;
+    text::refuse_fields(&settings, "--model")?;
     let length = settings.length(files.is_empty());
     let Length::Steps(steps) = length else {
         return Err(Error::internal("a number of steps became another length"));

@@ -5,6 +5,7 @@ mod models;
 pub mod own;
 pub mod passed;
 mod report;
+pub mod verdict;
 
 use std::sync::Arc;
 
@@ -18,8 +19,8 @@ use wgrnn::train::atomic;
 use wgrnn::{Error, Result};
 
 use super::{flags, out, text};
-use models::{CheckedModel, ModelShape, SPLIT, shape};
-pub use models::{Extra, SHAPES, compare, title};
+pub use models::{CheckedModel, Extra, SHAPES, compare, title};
+use models::{ModelShape, SPLIT, shape};
 
 pub fn command() -> Command {
     Command::new("check")
@@ -35,6 +36,7 @@ pub fn command() -> Command {
                 .help("One cell only (default: every built-in one)"),
         )
         .arg(flags::cell_const().requires("cell"))
+        .arg(Arg::new("model").long("model").hide(true))
         .arg(flags::whole("hidden", 1, 4096).help("Hidden size H, with --layers, --batch, --seq-len (default: several odd sizes)"))
         .arg(flags::whole("layers", 1, 16).help("Layers (default with --hidden: 1)"))
         .arg(flags::whole("batch", 1, 1024).help("Rows B (default with --hidden: 3)"))
@@ -93,6 +95,11 @@ pub fn command() -> Command {
 pub fn run(m: &ArgMatches) -> Result<()> {
     if let Some(("losses", m)) = m.subcommand() {
         return losses::run(m);
+    }
+    if let Some(model) = m.get_one::<String>("model") {
+        return Err(Error::usage(format!(
+            "--model: expected none, as `check` looks at an adapter; `wgrnn models check {model}` compares a model on it"
+        )));
     }
     let device = adapter(m, flags::with_cooperative(m))?;
     let half = m.get_flag("half");

@@ -10,10 +10,11 @@ use wgrnn::exec::cpu::Number;
 use wgrnn::exec::gpu::{Device, Gpu};
 use wgrnn::layer::Recurrent;
 use wgrnn::model::Connections;
+use wgrnn::model::text::{Model, Sizes};
 use wgrnn::model::{
     Dims, Drops, Init, Mode, Penalties, Scheme, Softmax, Spec, Unroll, Update, initialize,
 };
-use wgrnn::op::{Hyper, Rule};
+use wgrnn::op::{Hyper, Plan, Rule};
 use wgrnn::rng::{Purpose, key};
 use wgrnn::task::{Inputs, MadeUp};
 
@@ -153,8 +154,10 @@ pub struct Speed {
 
 /// What is compared of a model.
 pub struct CheckedModel {
-    /// The model.
+    /// The model, or the settings of one of fields.
     pub spec: Spec,
+    /// Of a model of fields: which, and the most that a minibatch has; T and B say nothing then.
+    pub fields: Option<(Arc<Model>, Sizes)>,
     /// T and B.
     pub dims: Dims,
     /// How segments are cut.
@@ -252,6 +255,7 @@ impl CheckedModel {
         };
         CheckedModel {
             spec,
+            fields: None,
             dims: Dims { steps, batch },
             how,
             update: DESCENT,
@@ -259,6 +263,38 @@ impl CheckedModel {
             steps: STEPS,
             double: false,
             split: false,
+        }
+    }
+
+    /// A model of fields within `sizes`, its layers as `spec` says.
+    pub fn of_fields(model: Arc<Model>, spec: Spec, sizes: Sizes) -> CheckedModel {
+        CheckedModel {
+            spec,
+            fields: Some((model, sizes)),
+            dims: Dims { steps: 1, batch: 1 },
+            how: Unroll::default(),
+            update: DESCENT,
+            parameters: None,
+            steps: STEPS,
+            double: false,
+            split: false,
+        }
+    }
+
+    /// The plan that trains it.
+    pub fn plan(&self, update: Update) -> Result<Plan> {
+        let mode = Mode::Train(update);
+        match &self.fields {
+            Some((model, sizes)) => {
+                // The means of several losses are made by weights.
+                let weighted = self.spec.weighted || model.losses().len() > 1;
+                let spec = Spec {
+                    weighted,
+                    ..self.spec.clone()
+                };
+                model.plan(&spec, sizes, mode)
+            }
+            None => self.spec.unrolled(self.dims, self.how, mode),
         }
     }
 
@@ -305,7 +341,8 @@ impl CheckedModel {
         timed: bool,
     ) -> Result<ModelComparison> {
         let (mut twins, minibatches) = self.twins::<F>(device, self.update).await?;
-        let inputs = |n: usize| self.inputs(&minibatches, n);
+        let plan = twins.plan().clone();
+        let inputs = |n: usize| self.inputs(&plan, &minibatches, n);
         let mut speeds = Vec::new();
         if let Some(from) = from {
             let rows = twins.from_op(&inputs(0), from).await?;
@@ -328,8 +365,7 @@ impl CheckedModel {
         device: &Arc<Device>,
         update: Update,
     ) -> Result<(Twins<F>, Vec<MadeUp>)> {
-        let mode = Mode::Train(update);
-        let mut plan = self.spec.unrolled(self.dims, self.how, mode)?;
+        let mut plan = self.plan(update)?;
         if self.double {
             plan.double()?;
         }
@@ -355,16 +391,21 @@ impl CheckedModel {
         Ok((Twins::new(gpu, &parameters)?, minibatches))
     }
 
-    fn inputs<'a>(&self, minibatches: &'a [MadeUp], n: usize) -> Inputs<'a> {
-        let positions = self.how.minibatches.max(1) * self.dims.steps * self.dims.batch;
+    fn inputs<'a>(&self, plan: &Plan, minibatches: &'a [MadeUp], n: usize) -> Inputs<'a> {
         let minibatch = &minibatches[n];
+        let scale = if self.fields.is_some() {
+            minibatch.scale(plan)
+        } else {
+            let positions = self.how.minibatches.max(1) * self.dims.steps * self.dims.batch;
+            1.0 / positions as f64
+        };
         minibatch
             .inputs()
             .draws(key(5, Purpose::Dropout), n as u64)
-            .reset(n == 0 || minibatch.starts.is_some())
+            .reset(n == 0 || minibatch.resets())
             .hyper(Hyper {
                 lr: 0.1,
-                scale: 1.0 / positions as f64,
+                scale,
                 update: n as f64 + 1.0,
                 correction1: 1.0,
                 correction2: 1.0,

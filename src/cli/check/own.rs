@@ -1,10 +1,15 @@
 //! `train --check`: the run's own model against the plain code, before anything is trained.
 
+use std::sync::Arc;
+
 use pollster::block_on;
+use wgrnn::data::fields::FieldCodes;
 use wgrnn::exec::Device;
+use wgrnn::model::text::Model;
 use wgrnn::model::{Dims, Mode, Spec};
 use wgrnn::op::Plan;
-use wgrnn::train::{Job, Settings, unroll, update};
+use wgrnn::train::examples::sizes_for;
+use wgrnn::train::{About, Job, ModelText, Settings, Symbols, unroll, update};
 use wgrnn::{Error, Kind, Result};
 
 use super::models::CheckedModel;
@@ -15,14 +20,27 @@ use crate::cli::out;
 const AFFORDABLE: f64 = 3e8;
 
 /// Refuses to train where an operation of the run's model, or a few whole steps, differ from the plain code.
-pub fn check(device: &Device, job: &Job, parameters: &[f32], quiet: bool) -> Result<()> {
+pub fn check(
+    device: &Device,
+    job: &Job,
+    about: &About,
+    parameters: &[f32],
+    quiet: bool,
+) -> Result<()> {
     let Device::Gpu(gpu) = device else {
         let text = "--check: the run is on the processor; name an adapter with --device";
         return Err(Error::usage(text));
     };
     // What is trained with after this is what was checked.
     gpu.trust();
-    let model = model(&job.settings, &job.spec, &job.plan, parameters)?;
+    let (model, at) = match &about.symbols {
+        Symbols::Fields { model, codes } => of_fields(job, model, codes, parameters)?,
+        Symbols::Text { .. } => {
+            let model = model(&job.settings, &job.spec, &job.plan, parameters)?;
+            let Dims { steps, batch } = model.dims;
+            (model, format!("B {batch}, T {steps}"))
+        }
+    };
     let found = block_on(model.compare(gpu, None, false))?;
     let faults = found.rows.iter().filter(|row| !row.passed());
     let faults: Vec<String> = faults.map(|row| row.fault()).collect();
@@ -40,10 +58,8 @@ pub fn check(device: &Device, job: &Job, parameters: &[f32], quiet: bool) -> Res
     }
     if !quiet {
         out::note(&format!(
-            "check: {} comparisons of this model at B {}, T {}, all within their tolerance{}",
+            "check: {} comparisons of this model at {at}, all within their tolerance{}",
             found.rows.len(),
-            model.dims.batch,
-            model.dims.steps,
             if passed::passed(&gpu.adapter) {
                 "; the adapter passed the whole `wgrnn check`"
             } else {
@@ -52,6 +68,27 @@ pub fn check(device: &Device, job: &Job, parameters: &[f32], quiet: bool) -> Res
         ));
     }
     Ok(())
+}
+
+/// Examples of a minibatch of a model of fields, and the most tokens of one.
+const EXAMPLES: usize = 4;
+const TOKENS: usize = 5;
+
+/// The run's model of fields with its own widths, codes and parameters, for few and short examples; and these sizes in words.
+fn of_fields(
+    job: &Job,
+    text: &ModelText,
+    codes: &FieldCodes,
+    parameters: &[f32],
+) -> Result<(CheckedModel, String)> {
+    let model = Arc::new(Model::parse(&text.name, &text.text)?);
+    let sizes = sizes_for(&model, codes, EXAMPLES, TOKENS)?;
+    let mut checked = CheckedModel::of_fields(model, job.spec.clone(), sizes);
+    checked.update = update(&job.settings);
+    checked.parameters = Some(parameters.to_vec());
+    checked.steps = 2;
+    let at = format!("{EXAMPLES} examples of up to {TOKENS} tokens");
+    Ok((checked, at))
 }
 
 /// The run's model with its own widths, vocabulary and parameters; fewer steps and rows where the plain code would take
@@ -64,6 +101,7 @@ pub fn model(
 ) -> Result<CheckedModel> {
     let mut model = CheckedModel {
         spec: spec.clone(),
+        fields: None,
         dims: Dims {
             steps: settings.seq_len,
             batch: settings.batch,

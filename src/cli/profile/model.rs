@@ -22,6 +22,7 @@ pub fn model(m: &ArgMatches) -> Result<ProfiledModel> {
     let mut names: Vec<&str> = library::names().collect();
     let Some(path) = flags::path(m, "run") else {
         let settings = resolve(None, given, &names)?;
+        text::refuse_fields(&settings, "--model")?;
         let cells = text::cells(&settings)?;
         let vocab = m.get_one::<u64>("vocab-size").map_or(65, |n| *n as usize);
         let spec = spec(&settings, cells, vocab);
@@ -44,6 +45,7 @@ pub fn model(m: &ArgMatches) -> Result<ProfiledModel> {
     let other = given.contains_key("cell");
     let (file, content) = (run.settings_path(), run.settings()?);
     let settings = resolve(Some((&file, &content)), given, &names)?;
+    text::refuse_fields(&settings, &path.display().to_string())?;
     // The run's own cell is in its checkpoint; its file need not exist any more.
     let cells = if other {
         text::cells(&settings)?

@@ -4,7 +4,7 @@ use super::ExampleSet;
 use crate::data::fields::{FieldCode, FieldCodes, FieldRows};
 use crate::data::{BatchSize, Lengths, Vocabulary};
 use crate::error::{Error, Result};
-use crate::model::text::{FieldKind, FieldSize, Sizes};
+use crate::model::text::{FieldKind, FieldSize, Model, Sizes};
 use crate::train::feed::capacity;
 
 impl ExampleSet {
@@ -30,35 +30,17 @@ impl ExampleSet {
         examples: usize,
         rows: usize,
     ) -> Result<FieldSize> {
-        let declared = &self.model.fields()[field];
-        let code = codes.code(&declared.name);
-        Ok(match (code, declared.kind) {
-            (Some(FieldCode::Classes(names)), _) => FieldSize::Classes(names.len()),
-            (Some(FieldCode::Width(width)), _) => FieldSize::Vector(*width),
-            (Some(FieldCode::Vocabulary(vocabulary)), FieldKind::Tokens { within, .. }) => {
-                let (steps, rows) = match within {
-                    Some(_) => self.within(field, examples),
-                    None => {
-                        let of = |example| self.steps(field, example);
-                        let longest = (0..self.count() as u32).map(of).max().unwrap_or(1);
-                        let rows = if self.target == Some(field) {
-                            rows
-                        } else {
-                            self.largest(examples, of)
-                        };
-                        (longest, rows)
-                    }
+        field_size(&self.model, field, codes, |within| match within {
+            Some(_) => self.within(field, examples),
+            None => {
+                let of = |example| self.steps(field, example);
+                let longest = (0..self.count() as u32).map(of).max().unwrap_or(1);
+                let rows = if self.target == Some(field) {
+                    rows
+                } else {
+                    self.largest(examples, of)
                 };
-                FieldSize::Tokens {
-                    symbols: vocabulary.len(),
-                    marks: marks(vocabulary, &declared.name)?,
-                    steps: steps.max(1),
-                    rows: rows.max(1),
-                }
-            }
-            _ => {
-                let name = &declared.name;
-                return Err(Error::internal(format!("field {name} has no code")));
+                (longest, rows)
             }
         })
     }
@@ -84,6 +66,65 @@ impl ExampleSet {
         all.sort_unstable_by(|a, b| b.cmp(a));
         all.iter().take(count).sum()
     }
+}
+
+/// The sizes of a minibatch of `examples` examples whose sequences have `steps` tokens at most, each a sequence of as many
+/// where a field lies within them; without any example at hand, as for a plan that holds a run's weights.
+///
+/// # Errors
+/// Internal, for codes of other fields.
+pub fn sizes_for(
+    model: &Model,
+    codes: &FieldCodes,
+    examples: usize,
+    steps: usize,
+) -> Result<Sizes> {
+    let size = |field: usize| {
+        let most = match model.fields()[field].kind {
+            // Its ends are predicted, too.
+            FieldKind::Tokens {
+                predicted: true, ..
+            } => steps + 1,
+            _ => steps,
+        };
+        field_size(model, field, codes, |within| match within {
+            Some(_) => (most, examples * steps * most),
+            None => (most, examples * most),
+        })
+    };
+    let fields = (0..model.fields().len()).map(size);
+    Ok(Sizes {
+        examples,
+        fields: fields.collect::<Result<_>>()?,
+    })
+}
+
+/// The size of a field by its code. `most` says the most steps of a sequence and the most rows of all, of a field of tokens
+/// or of one within another.
+fn field_size(
+    model: &Model,
+    field: usize,
+    codes: &FieldCodes,
+    most: impl FnOnce(Option<usize>) -> (usize, usize),
+) -> Result<FieldSize> {
+    let declared = &model.fields()[field];
+    Ok(match (codes.code(&declared.name), declared.kind) {
+        (Some(FieldCode::Classes(names)), _) => FieldSize::Classes(names.len()),
+        (Some(FieldCode::Width(width)), _) => FieldSize::Vector(*width),
+        (Some(FieldCode::Vocabulary(vocabulary)), FieldKind::Tokens { within, .. }) => {
+            let (steps, rows) = most(within);
+            FieldSize::Tokens {
+                symbols: vocabulary.len(),
+                marks: marks(vocabulary, &declared.name)?,
+                steps: steps.max(1),
+                rows: rows.max(1),
+            }
+        }
+        _ => {
+            let name = &declared.name;
+            return Err(Error::internal(format!("field {name} has no code")));
+        }
+    })
 }
 
 /// The symbols before and behind a sequence of field `name`.

@@ -38,7 +38,7 @@ impl Settings {
     }
 
     /// Whether a setting has no meaning for the kind of model that is chosen.
-    pub(super) fn means_nothing(&self, key: &str) -> bool {
+    pub fn means_nothing(&self, key: &str) -> bool {
         if self.of_fields() {
             OF_TEXT.contains(&key) || key == "sample-every"
         } else {

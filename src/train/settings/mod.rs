@@ -27,6 +27,7 @@ use range::{
 pub use field::{Key, OnResume};
 pub use files::Files;
 pub use layers::resolve;
+pub(super) use model::file_name;
 pub use pairs::{cutoffs, pairs};
 pub use preset::Preset;
 pub use range::Range;

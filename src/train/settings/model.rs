@@ -1,12 +1,15 @@
 //! What of the settings says which model the weights are of.
 
+use std::path::Path;
+
 use super::Settings;
 use crate::cell::library;
 use crate::train::state::CellText;
 
 impl Settings {
     /// The settings of a model of `cells` apart from any run: how many layers of what size, how they are connected, what a
-    /// token is. All else, of training and of files, is as if nobody had set it.
+    /// token is. All else, of training and of files, is as if nobody had set it; a cell or model of one's own is named by its
+    /// file without the folder.
     pub fn of_model(&self, cells: &[CellText]) -> Settings {
         let cells = cells.iter().map(|cell| {
             if library::names().any(|n| n == cell.name) {
@@ -16,6 +19,7 @@ impl Settings {
             }
         });
         Settings {
+            model: file_name(&self.model).to_string(),
             vocab: self.vocab,
             // Its contents are in the vocabulary.
             tokenizer: self.tokenizer.as_ref().map(|_| "tokenizer.json".into()),
@@ -35,4 +39,10 @@ impl Settings {
             ..Settings::default()
         }
     }
+}
+
+/// What stands behind the last folder of a path.
+pub fn file_name(path: &str) -> &str {
+    let name = Path::new(path).file_name();
+    name.and_then(|name| name.to_str()).unwrap_or(path)
 }

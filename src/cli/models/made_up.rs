@@ -1,0 +1,123 @@
+//! Sizes and examples for a model without data.
+
+use serde_json::{Map, Value, json};
+use wgrnn::Result;
+use wgrnn::data::fields::{
+    Examples, FieldCodes, FieldFile, FileFormat, ReadRules, VocabularyRules, read,
+};
+use wgrnn::data::vocab::{Recipe, VocabKind};
+use wgrnn::model::text::{FieldKind, FieldSize, Model, Sizes};
+use wgrnn::rng::{Purpose, Stream};
+use wgrnn::train::examples::fields;
+
+/// Symbols of a field of tokens, among them the two marks of its ends.
+pub const SYMBOLS: usize = 7;
+/// Classes of a field.
+pub const CLASSES: usize = 3;
+/// The width of a vector.
+pub const WIDTH: usize = 5;
+
+/// The sizes of `examples` examples of at most `steps` steps, of `rows` rows in all. Sequences within others are a step
+/// shorter and twice as many rows.
+pub fn sizes(model: &Model, examples: usize, steps: usize, rows: usize) -> Sizes {
+    let size = |kind: FieldKind| match kind {
+        FieldKind::Tokens { within, .. } => FieldSize::Tokens {
+            symbols: SYMBOLS,
+            marks: [SYMBOLS as u32 - 2, SYMBOLS as u32 - 1],
+            steps: steps - usize::from(within.is_some()),
+            rows: if within.is_some() { 2 * rows } else { rows },
+        },
+        FieldKind::Class | FieldKind::Classes { .. } => FieldSize::Classes(CLASSES),
+        FieldKind::Vector => FieldSize::Vector(WIDTH),
+    };
+    Sizes {
+        examples,
+        fields: model.fields().iter().map(|f| size(f.kind)).collect(),
+    }
+}
+
+/// The words of made-up sequences: a pair for each class.
+const WORDS: [&str; 2 * CLASSES] = ["a", "be", "cab", "d", "ed", "fad"];
+/// The names of classes.
+const NAMES: [&str; CLASSES] = ["x", "y", "z"];
+/// A word follows from its class with this probability, else it is any.
+const RULE: f32 = 0.9;
+
+/// So many examples in which everything can be guessed from everything else: an example is of one of three kinds, its class;
+/// its words are the two of that kind in turn, with slips, and each word has its tag; the vector is long where the kind says.
+///
+/// # Errors
+/// Those of reading the examples, which are written as a file would have them.
+pub fn examples(model: &Model, count: usize) -> Result<(Examples, FieldCodes)> {
+    let mut stream = Stream::new(7, Purpose::Check, 0);
+    let lines: Vec<String> = (0..count)
+        .map(|_| example(model, &mut stream).to_string())
+        .collect();
+    let stdin = FieldFile {
+        field: None,
+        path: "-".into(),
+    };
+    let rules = ReadRules {
+        format: Some(FileFormat::parse("jsonl")?),
+        ..ReadRules::default()
+    };
+    let text = lines.join("\n");
+    let fields = fields(model);
+    let folder = std::env::temp_dir();
+    let examples = read(&fields, &[stdin], &rules, &folder, &mut text.as_bytes())?;
+    let vocabularies = VocabularyRules {
+        default: Recipe {
+            kind: VocabKind::Word,
+            ..Recipe::default()
+        },
+        ..VocabularyRules::default()
+    };
+    let (codes, _) = FieldCodes::build(&examples, &vocabularies)?;
+    Ok((examples, codes))
+}
+
+/// One of them, as a line of JSON.
+fn example(model: &Model, stream: &mut Stream) -> Value {
+    let mut below = |n: usize| ((stream.uniform() * n as f32) as usize).min(n - 1);
+    let class = below(CLASSES);
+    let declared = model.fields();
+    let length = 3 + below(5);
+    let mut words = vec![Vec::new(); declared.len()];
+    for (field, words) in declared.iter().zip(&mut words) {
+        if let FieldKind::Tokens { within: None, .. } = field.kind {
+            for n in 0..length {
+                let follows = below(1000) < (1000.0 * RULE) as usize;
+                let any = below(WORDS.len());
+                words.push(if follows { 2 * class + n % 2 } else { any });
+            }
+        }
+    }
+    let mut members = Map::new();
+    for (n, field) in declared.iter().enumerate() {
+        let value = match field.kind {
+            FieldKind::Tokens { within: None, .. } => {
+                let text = words[n].iter().map(|word| WORDS[*word]);
+                json!(text.collect::<Vec<&str>>().join(" "))
+            }
+            // Read from the words.
+            FieldKind::Tokens { .. } => continue,
+            FieldKind::Class => json!(NAMES[class]),
+            FieldKind::Classes { along } => {
+                let tags = words[along].iter().map(|word| NAMES[word % CLASSES]);
+                json!(tags.collect::<Vec<&str>>())
+            }
+            FieldKind::Vector => {
+                let of = |place: usize| if place == class { 1.0 } else { 0.0 };
+                let noise = || 0.1 * (below(1000) as f64 / 1000.0 - 0.5);
+                let mut noise = noise;
+                json!(
+                    (0..WIDTH)
+                        .map(|place| of(place) + noise())
+                        .collect::<Vec<f64>>()
+                )
+            }
+        };
+        members.insert(field.name.clone(), value);
+    }
+    Value::Object(members)
+}
