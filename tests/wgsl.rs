@@ -568,6 +568,51 @@ fn a_step_of_shared_sums_loads_little() {
     assert!(loads > multiplies, "{loads} of {multiplies}");
 }
 
+/// A constant of a kernel.
+fn constant(text: &str, name: &str) -> usize {
+    let declared = format!("const {name}: u32 = ");
+    let value = text.lines().find_map(|line| line.strip_prefix(&declared));
+    let value = value.unwrap_or_else(|| panic!("no {name} in {text}"));
+    value.trim_end_matches("u;").parse().unwrap()
+}
+
+/// 256 threads and 16 KiB are what every device has; a thread adds up one sum of those that it has parts of.
+#[test]
+fn workgroups_of_shared_sums_fit_every_device() {
+    let mut full = 0;
+    for (hidden, batch) in [(1, 1), (5, 1), (17, 3), (64, 32), (512, 1), (512, 128)] {
+        for cell in every_cell() {
+            let mut plan = layer(&cell, hidden, Dims { steps: 2, batch });
+            for bytes in [4, 8] {
+                if bytes == 8 {
+                    plan.double().unwrap();
+                }
+                for (name, text) in scans(&plan, &Tile::GPU) {
+                    if !text.contains("fn added(") {
+                        continue;
+                    }
+                    let of = |name| constant(&text, name);
+                    let width = if text.contains("alias V = vec4") {
+                        4
+                    } else {
+                        1
+                    };
+                    let what = format!("{} {name} H {hidden} B {batch}", cell.name);
+                    assert!(of("GROUP") <= 256, "{what}");
+                    assert!(of("PARTS") * width * bytes <= 16 << 10, "{what}");
+                    assert_eq!(of("OWNERS") * of("SLICES"), of("GROUP"), "{what}");
+                    assert_eq!(of("LANES") * of("BANDS"), of("OWNERS"), "{what}");
+                    assert!(of("ROWS") * of("COLUMNS") <= of("SLICES"), "{what}");
+                    let stored = text.matches("parts[(slice * ").count();
+                    assert!(stored >= of("SUMS") * of("ROWS") * of("COLUMNS"), "{what}");
+                    full += usize::from(of("GROUP") == 256);
+                }
+            }
+        }
+    }
+    assert!(full > 100, "{full}");
+}
+
 /// A stage of a loop over time reads what other threads have made in the one before, or in the step before.
 #[test]
 fn every_stage_of_a_loop_over_time_ends_with_a_barrier_of_storage() {

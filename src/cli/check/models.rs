@@ -111,9 +111,9 @@ pub const SHAPES: [ModelShape; 12] = [
     shape([6, 1, 3, 2, 6], 0.2, Extra::Pieces),
 ];
 
-/// The size at which threads share the sums of a step on an adapter that would not have them do so: fours of units for each of
-/// several threads.
-pub const SPLIT: ModelShape = shape([20, 1, 3, 4, 20], 0.0, Extra::Plain);
+/// The size at which threads share the sums of a step on an adapter that would not have them do so: each of a sum's threads
+/// has fours of units.
+pub const SPLIT: ModelShape = shape([64, 1, 3, 4, 64], 0.0, Extra::Plain);
 
 pub fn title(cell: &Cell, shape: ModelShape) -> String {
     let input = match shape.embed {

@@ -311,7 +311,8 @@ impl std::fmt::Display for Tile {
             write!(f, "of {} x {}", self.product_rows, self.product_columns)?
         }
         write!(f, ", workgroups of {}", self.group)?;
-        if self.slices != alone() {
+        let ways = [Direction::Forward, Direction::Backward];
+        if ways.into_iter().any(|way| self.split(way).is_some()) {
             let ([forward, backward], rows) = (self.slices, self.slice_rows);
             write!(
                 f,
