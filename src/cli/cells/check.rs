@@ -21,10 +21,10 @@ use crate::cli::check::verdict::{
 use crate::cli::check::{Extra, SHAPES, compare, title};
 use crate::cli::{flags, text};
 
-/// Models whose gradients are looked at: H, layers, width of the embedding, T, B, steps of a checkpoint segment, whether
-/// the fast code runs.
+/// H, layers, width of the embedding, T, B, steps of a checkpoint segment, whether the fast code runs.
 type ModelSizes = (usize, usize, usize, usize, usize, usize, bool);
 
+/// Models whose gradients are looked at.
 const MODELS: [ModelSizes; 5] = [
     (3, 1, 0, 4, 2, 0, false),
     (3, 2, 0, 4, 2, 0, false),

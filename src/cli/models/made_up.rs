@@ -108,8 +108,7 @@ fn example(model: &Model, stream: &mut Stream) -> Value {
             }
             FieldKind::Vector => {
                 let of = |place: usize| if place == class { 1.0 } else { 0.0 };
-                let noise = || 0.1 * (below(1000) as f64 / 1000.0 - 0.5);
-                let mut noise = noise;
+                let mut noise = || 0.1 * (below(1000) as f64 / 1000.0 - 0.5);
                 json!(
                     (0..WIDTH)
                         .map(|place| of(place) + noise())
