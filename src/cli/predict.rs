@@ -60,7 +60,7 @@ pub fn command() -> Command {
             "Answer k is that to example k. What is to be predicted need not be in the files; where it is, it is not looked \
              at.\n\nExamples:\n  wgrnn predict runs/names names.tsv --top 3\n  echo Hinton | wgrnn predict runs/names --format text\n  \
              wgrnn predict runs/tags new.conll > tagged.conll\n  \
-             wgrnn predict runs/captions image=new.npy\n  printf 'Irish\\nIrish\\n' | wgrnn predict runs/described kind=- --format text --temperature 0.8",
+             wgrnn predict runs/captions image=new.safetensors\n  printf 'Irish\\nIrish\\n' | wgrnn predict runs/described kind=- --format text --temperature 0.8",
         )
 }
 

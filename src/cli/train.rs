@@ -412,11 +412,13 @@ fn report(m: &ArgMatches, trainer: &Trainer, about: &About, path: &Path) -> Resu
             "loss": counters.meter.smooth,
             "validation": counters.validation,
             "best": counters.best.map(|b| b.nats),
-            "best_metric": counters.best.and_then(|b| b.metric),
             "floor": about.floor,
         });
         let what = use_of.split(' ').next().unwrap_or_default();
         value[what] = json!(command);
+        if trainer.job().settings.of_fields() {
+            value["best_metric"] = json!(counters.best.and_then(|b| b.metric));
+        }
         if half {
             value["skipped"] = json!(counters.skipped);
         }
