@@ -122,3 +122,25 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, c)| c)
 }
+
+/// The words by which an error goes on to the known name that is nearest, if one is near.
+pub fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    nearest(name, known).map_or(String::new(), |n| format!("; did you mean `{n}`?"))
+}
+
+/// An error of usage for a `name` that is none of the `known` ones of its kind, `what`: it names the nearest and all of them;
+/// `more` says what else may be named.
+pub fn unknown<'a>(
+    what: &str,
+    name: &str,
+    known: impl Iterator<Item = &'a str>,
+    more: &str,
+) -> Error {
+    let known: Vec<&str> = known.collect();
+    let hint = did_you_mean(name, known.iter().copied());
+    Error::usage(format!(
+        "unknown {what} `{}`{hint} (known: {}{more})",
+        name.escape_debug(),
+        known.join(", ")
+    ))
+}

@@ -82,6 +82,24 @@ fn fill<F: Number>(plan: &Plan, cpu: &mut Cpu<F>) {
     }
 }
 
+/// A plan with its minibatch, after one run in f64 by the fast code.
+struct Ran {
+    plan: Arc<Plan>,
+    made: MadeUp,
+    cpu: Cpu<f64>,
+}
+
+impl Ran {
+    fn new(plan: Plan) -> Ran {
+        let plan = Arc::new(plan);
+        let made = MadeUp::new(&plan, 3).unwrap();
+        let mut cpu = Cpu::new(plan.clone());
+        fill(&plan, &mut cpu);
+        loss(&mut cpu, &plan, &made);
+        Ran { plan, made, cpu }
+    }
+}
+
 /// The sum of the losses, times the scale.
 fn loss(cpu: &mut Cpu<f64>, plan: &Plan, made: &MadeUp) -> f64 {
     cpu.run(&made.inputs().scale(0.4)).unwrap();
@@ -98,12 +116,12 @@ fn gradients_are_finite_differences() {
                 .filter(|l| *l || program.is_loss())
             {
                 let Made { plan, inputs } = plan(&program, sizes, layer);
-                let plan = Arc::new(plan);
-                let made = MadeUp::new(&plan, 3).unwrap();
+                let Ran {
+                    plan,
+                    made,
+                    mut cpu,
+                } = Ran::new(plan);
                 let counted = made.rows(&plan);
-                let mut cpu = Cpu::<f64>::new(plan.clone());
-                fill(&plan, &mut cpu);
-                loss(&mut cpu, &plan, &made);
                 for [from, kept] in inputs {
                     let gradient = cpu.read(kept).to_vec();
                     let cols = plan.matrix(from).cols;
@@ -137,12 +155,8 @@ fn gradients_are_finite_differences() {
 fn rows_that_do_not_count_have_no_loss() {
     let program = library::builtin("squared").unwrap();
     let Made { plan, .. } = plan(&program, SIZES[2], false);
-    let plan = Arc::new(plan);
-    let made = MadeUp::new(&plan, 3).unwrap();
+    let Ran { plan, made, cpu } = Ran::new(plan);
     let counted = made.rows(&plan);
-    let mut cpu = Cpu::<f64>::new(plan.clone());
-    fill(&plan, &mut cpu);
-    loss(&mut cpu, &plan, &made);
     let losses = cpu.read(plan.io.losses.unwrap());
     assert!(counted < losses.len(), "{counted} of {}", losses.len());
     assert!(losses[..counted].iter().all(|l| *l > 0.0));

@@ -3,7 +3,7 @@
 use super::graph::{Graph, Id};
 use super::operator::{Binary, Unary};
 use super::parse::{Position, fault};
-use crate::error::{Result, nearest};
+use crate::error::{Result, did_you_mean};
 
 /// A pointwise operator.
 #[derive(Clone, Copy)]
@@ -45,7 +45,7 @@ pub(super) fn operator(
     let known = known
         .chain(Binary::ALL.iter().map(|op| op.name()))
         .chain(own.iter().copied());
-    let hint = nearest(name, known).map_or(String::new(), |n| format!("; did you mean `{n}`?"));
+    let hint = did_you_mean(name, known);
     Err(fault(
         text,
         position,

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::Cell;
-use crate::error::{Error, Result, nearest};
+use crate::error::{Result, unknown};
 
 macro_rules! cells {
     ($($name:literal),+ $(,)?) => {
@@ -54,13 +54,12 @@ pub fn builtin(name: &str) -> Result<Cell> {
     if let Some((name, text)) = CELLS.iter().find(|c| c.0 == name) {
         return Cell::parse(name, text);
     }
-    let hint = nearest(name, names()).map_or(String::new(), |n| format!("; did you mean `{n}`?"));
-    let known: Vec<&str> = names().collect();
-    Err(Error::usage(format!(
-        "unknown cell `{}`{hint} (known: {}, or a file that ends in .cell)",
-        name.escape_debug(),
-        known.join(", ")
-    )))
+    Err(unknown(
+        "cell",
+        name,
+        names(),
+        ", or a file that ends in .cell",
+    ))
 }
 
 /// The name that a cell file gives to its cell: the file's name without the ending.

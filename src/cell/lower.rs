@@ -6,7 +6,7 @@ use super::function;
 use super::graph::{Graph, Id, Node};
 use super::parse::{Definition, Expr, Parsed, Position, fault};
 use super::{Cell, GateProduct, ProductSource, SourceKind, Vector, VectorKind};
-use crate::error::{Error, Result, nearest};
+use crate::error::{Error, Result, did_you_mean};
 
 /// The names that an equation cannot give to a variable.
 const RESERVED: [&str; 9] = [
@@ -137,7 +137,7 @@ impl<'a> Lowering<'a> {
             return self.fault(position, message);
         }
         let known = self.names.keys().copied().chain(["x"]);
-        let hint = nearest(name, known).map_or(String::new(), |n| format!("; did you mean `{n}`?"));
+        let hint = did_you_mean(name, known);
         self.fault(position, format!("unknown name `{name}`{hint}"))
     }
 

@@ -9,7 +9,7 @@ use wgrnn::data::{Dataset, TextSource};
 use wgrnn::train::{Dynamic, Evaluation, Evaluator, Learner, state};
 use wgrnn::{Error, Result};
 
-use super::fields::LoadedFields;
+use super::fields::LoadedRun;
 use super::load::Loaded;
 use super::unknown::{MUCH_UNKNOWN, UnknownShare};
 use super::{fields, flags, memory, out, text};
@@ -77,9 +77,11 @@ fn number(name: &'static str) -> Arg {
 }
 
 pub fn run(m: &ArgMatches) -> Result<()> {
-    let loaded = match LoadedFields::new(Loaded::from_args(m)?)? {
-        Ok(run) => return fields::eval::run(m, &run, &flags::file_texts(m, "text")),
-        Err(loaded) => loaded,
+    let loaded = match LoadedRun::new(Loaded::from_args(m)?)? {
+        LoadedRun::Fields(run) => {
+            return fields::eval::run(m, &run, &flags::file_texts(m, "text"));
+        }
+        LoadedRun::Text(loaded) => *loaded,
     };
     flags::refuse_reading(m, "confusion")?;
     let files: Vec<PathBuf> = m.get_many("text").unwrap_or_default().cloned().collect();

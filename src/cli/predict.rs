@@ -8,12 +8,12 @@ use pollster::block_on;
 use serde_json::{Map, Value, json};
 use wgrnn::data::fields::{Examples, FieldKind};
 use wgrnn::model::text::{Loss, Target};
-use wgrnn::train::{Choice, ExampleSet, FieldEvaluator, Scored, examples, state};
+use wgrnn::train::{Choice, ExampleSet, FieldEvaluator, Scored, examples};
 use wgrnn::{Error, Result};
 
 use super::fields::{FieldSource, LoadedFields};
 use super::load::Loaded;
-use super::{flags, memory, out};
+use super::{flags, out};
 
 pub fn command() -> Command {
     Command::new("predict")
@@ -93,13 +93,9 @@ pub fn run(m: &ArgMatches) -> Result<()> {
     if writes {
         return texts(m, &run, set);
     }
-    let mut evaluator = FieldEvaluator::new(&run.loaded.spec, set.clone(), &run.codes)?;
-    let plan = evaluator.plan().clone();
-    memory::check("the answers", plan.bytes(), |_| {
-        "give fewer examples at once".into()
-    })?;
-    let parameters = state::weights(&plan, &run.loaded.checkpoint);
-    let parameters = parameters.map_err(|e| run.loaded.named(e))?;
+    let mut evaluator = FieldEvaluator::answering(&run.loaded.spec, set.clone(), &run.codes)?;
+    let remedy = "give fewer examples at once";
+    let parameters = run.weights(evaluator.plan(), "the answers", remedy)?;
     let device = flags::open_device(m)?;
     let top = m.get_one::<u64>("top").map_or(1, |k| *k as usize);
     let mut found = vec![vec![Answer::default(); model.losses().len()]; set.len()];
@@ -110,6 +106,7 @@ pub fn run(m: &ArgMatches) -> Result<()> {
             Ok(())
         }),
     )?;
+    let probable = m.value_source("top").is_some();
     let mut text = String::new();
     for (example, mut answers) in found.into_iter().enumerate() {
         answers
@@ -119,7 +116,6 @@ pub fn run(m: &ArgMatches) -> Result<()> {
             text.push_str(&object(&run, &answers).to_string());
             text.push('\n');
         } else {
-            let probable = m.value_source("top").is_some();
             write(&mut text, &run, &read, example, &answers, probable);
         }
     }

@@ -11,7 +11,7 @@ use wgrnn::train::settings::{Files, Key, OnResume, SoftmaxName, resolve};
 use wgrnn::train::{About, Checkpoint, Run, RunWriter, Settings, State, TextRecord, spec, state};
 use wgrnn::{Error, Kind, Result};
 
-use super::fields::LoadedFields;
+use super::fields::LoadedRun;
 use super::load::Loaded;
 use super::ready::{Planned, Ready, planned};
 use super::{fields, flags, kept, out, text};
@@ -44,9 +44,9 @@ pub fn prepare(m: &ArgMatches, device: &Device, writer: &RunWriter) -> Result<Op
     kept::cells(&settings, about, run.path())?;
     kept::tokenizer(&settings, about, run.path())?;
     flags::allowed(m, device, &settings)?;
-    let loaded = match LoadedFields::new(loaded)? {
-        Ok(of_fields) => return fields::resumed(m, device, &of_fields, settings, run),
-        Err(loaded) => loaded,
+    let loaded = match LoadedRun::new(loaded)? {
+        LoadedRun::Fields(of) => return fields::resumed(m, device, &of, settings, run),
+        LoadedRun::Text(loaded) => *loaded,
     };
     let about = &loaded.saved.about;
 

@@ -158,6 +158,19 @@ impl Lines {
         self.tokens.read(at as usize, ids)
     }
 
+    /// The tokens of line `line`.
+    ///
+    /// # Errors
+    /// As [`Lines::read`].
+    ///
+    /// # Panics
+    /// Where there is no such line.
+    pub fn ids(&self, line: usize) -> Result<Vec<u32>> {
+        let mut ids = vec![0; self.length(line)];
+        self.read(line, &mut ids)?;
+        Ok(ids)
+    }
+
     /// Lines that are given, for texts that come from elsewhere.
     ///
     /// # Errors

@@ -7,7 +7,7 @@
 use super::{Axis, Builder, Value};
 use crate::error::{Error, Result};
 use crate::op::steps::StepsForm;
-use crate::op::{Bound, Gather, Matrix, Op, Recipe, SlotId, Steps};
+use crate::op::{Gather, Matrix, Op, Recipe, SlotId, Steps};
 
 /// Columns of a value, and whether their sequences end at their first row, as what was read backward does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -194,17 +194,8 @@ impl Builder {
         }
         let number = axis.number().unwrap_or(0);
         let recipe = Recipe::Above { axis: number };
-        let ids = match self.plan.recipes.find(|known| *known == recipe) {
-            Some(slot) => slot,
-            None => {
-                let bound = Bound::Below(above.rows());
-                let slot = self
-                    .plan
-                    .add_words(format!("above.{number}"), &[1, axis.batch], bound);
-                self.plan.recipes.slots.push((slot, recipe));
-                slot
-            }
-        };
+        let slot = format!("above.{number}");
+        let ids = self.words_of(recipe, slot, &[1, axis.batch], above.rows());
         let out = self.scratch(format!("{name}.sequences"), axis.batch, rows.cols);
         self.push(Op::Gather(Gather {
             name: format!("{name}.order"),

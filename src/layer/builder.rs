@@ -86,29 +86,33 @@ impl Builder {
     /// The slot of the token ids of a field along `axis`, all below `vocab`: those of its rows, `back` steps earlier, and one
     /// step behind.
     pub fn add_ids(&mut self, axis: Axis, vocab: usize, field: usize, back: usize) -> SlotId {
-        let recipe = Recipe::Ids { field, back };
-        if let Some(slot) = self.plan.recipes.find(|known| *known == recipe) {
-            return slot;
-        }
         let [rows, batch] = axis.all_rows();
-        let shape = [rows + 1, batch];
         let name = match (field, back) {
             (0, 0) => "ids".into(),
             (field, 0) => format!("ids.{field}"),
             (field, back) => format!("ids.{field}.{back}-back"),
         };
-        let ids = self.plan.add_words(name, &shape, Bound::Below(vocab));
-        self.plan.recipes.slots.push((ids, recipe));
-        ids
+        let recipe = Recipe::Ids { field, back };
+        self.words_of(recipe, name, &[rows + 1, batch], vocab)
     }
 
     /// A slot of words that the host makes as `recipe` says, one for every row along `axis`, all below `below`.
     pub fn add_rows(&mut self, axis: Axis, name: String, recipe: Recipe, below: usize) -> SlotId {
+        self.words_of(recipe, name, &[1, axis.rows()], below)
+    }
+
+    /// The slot of words, all below `below`, that the host makes as `recipe` says: one however many ask for it.
+    pub(super) fn words_of(
+        &mut self,
+        recipe: Recipe,
+        name: String,
+        shape: &[usize],
+        below: usize,
+    ) -> SlotId {
         if let Some(slot) = self.plan.recipes.find(|known| *known == recipe) {
             return slot;
         }
-        let bound = Bound::Below(below);
-        let slot = self.plan.add_words(name, &[1, axis.rows()], bound);
+        let slot = self.plan.add_words(name, shape, Bound::Below(below));
         self.plan.recipes.slots.push((slot, recipe));
         slot
     }

@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use super::accuracy::Accuracy;
 
-/// The place of the largest count, the first of equal ones.
-fn largest(counts: &[u64]) -> u32 {
+/// The place of the largest number, the first of equal ones; of none the first.
+pub fn largest<T: PartialOrd>(numbers: &[T]) -> u32 {
     let mut best = 0;
-    for (n, count) in counts.iter().enumerate() {
-        if *count > counts[best] {
+    for (n, number) in numbers.iter().enumerate() {
+        if *number > numbers[best] {
             best = n;
         }
     }

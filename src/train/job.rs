@@ -221,7 +221,7 @@ impl Job {
         ));
         Ok(Job {
             rule: update.rule,
-            text: train.bytes(),
+            text: train.bytes_with(validation.as_ref()),
             settings,
             spec,
             length,
@@ -332,7 +332,7 @@ impl Job {
             Batch::Text(batch) => self.text_inputs(batch, mixed, now),
             Batch::Examples(minibatch) => {
                 let hyper = self.hyper(now, minibatch.scale());
-                minibatch.inputs().reset(true).hyper(hyper)
+                minibatch.inputs().hyper(hyper)
             }
         };
         inputs.draws(rng::key(self.settings.seed, Purpose::Dropout), now.step)
@@ -395,11 +395,7 @@ fn eval_every(length: Length, per_epoch: u64, cost: f64) -> u64 {
 fn guesses(model: &Model, codes: &FieldCodes) -> usize {
     let of = |loss: &Loss| {
         let field = &model.fields()[loss.target.field()].name;
-        match (codes.vocabulary(field), codes.classes(field)) {
-            (Some(vocabulary), _) => vocabulary.len(),
-            (_, Some(classes)) => classes.len(),
-            _ => 1,
-        }
+        codes.values(field).unwrap_or(1)
     };
     let counts = model.losses().iter().map(of);
     counts.fold(1, |all: usize, count| all.saturating_mul(count))

@@ -313,6 +313,30 @@ def differences(path, tensors):
     return [k for k, v in tensors.items() if not torch.allclose(stored[k], v, rtol=1e-11, atol=1e-11)]
 
 
+def keep(path, tensors, settings, check):
+    """Writes a file of golden values, or with `check` compares it and writes nothing; whether it differs."""
+    if check:
+        wrong = differences(path, tensors)
+        print(f"{path.name}: {'differs: ' + ', '.join(wrong) if wrong else 'agrees'}")
+        return bool(wrong)
+    # One metadata key only: their order in the file is not fixed.
+    save_file(tensors, path, metadata={"settings": json.dumps(settings, sort_keys=True)})
+    print(f"{path.name}: {len(tensors)} tensors, {path.stat().st_size} bytes, loss {tensors['loss'].item():.6f}")
+    return False
+
+
+def keep_all(cases, compute, first, out):
+    """The same of every case by name, seeds from `first` on, as the command line says; then the script ends."""
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+    out.mkdir(exist_ok=True)
+    failed = False
+    for i, (name, case) in enumerate(cases.items()):
+        tensors, settings = compute(case, first + i)
+        failed |= keep(out / f"{name}.safetensors", tensors, settings, "--check" in sys.argv[1:])
+    sys.exit(failed)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=SEED, help=f"first seed; case i uses seed + i (default {SEED})")
@@ -324,15 +348,7 @@ def main():
     failed = False
     for i, c in enumerate(CASES):
         tensors, settings = compute(c, args.seed + i)
-        path = args.out / f"{c['name']}.safetensors"
-        if args.check:
-            wrong = differences(path, tensors)
-            failed |= bool(wrong)
-            print(f"{path.name}: {'differs: ' + ', '.join(wrong) if wrong else 'agrees'}")
-        else:
-            # One metadata key only: their order in the file is not fixed.
-            save_file(tensors, path, metadata={"settings": json.dumps(settings, sort_keys=True)})
-            print(f"{path.name}: {len(tensors)} tensors, {path.stat().st_size} bytes, loss {tensors['loss'].item():.6f}")
+        failed |= keep(args.out / f"{c['name']}.safetensors", tensors, settings, args.check)
     return 1 if failed else 0
 
 

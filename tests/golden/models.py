@@ -9,13 +9,9 @@ hidden states of a layer, cross_entropy with class weights or ignore_index. `tex
 `label` [B], `image` [B, D]. Versions: those of make.py.
 """
 
-import json
-import sys
-
 import torch
 import torch.nn.functional as F
-from make import HERE, differences, uniform
-from safetensors.torch import save_file
+from make import HERE, keep_all, uniform
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 OUT = HERE / "models"
@@ -142,23 +138,5 @@ def compute(case, seed):
     return {k: v.detach().contiguous().clone() for k, v in tensors.items()}, dict(V=V, H=H, embed=E)
 
 
-def main():
-    torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True)
-    OUT.mkdir(exist_ok=True)
-    failed = False
-    for i, (name, case) in enumerate(CASES.items()):
-        tensors, settings = compute(case, 700 + i)
-        path = OUT / f"{name}.safetensors"
-        if "--check" in sys.argv[1:]:
-            wrong = differences(path, tensors)
-            failed |= bool(wrong)
-            print(f"{path.name}: {'differs: ' + ', '.join(wrong) if wrong else 'agrees'}")
-        else:
-            save_file(tensors, path, metadata={"settings": json.dumps(settings, sort_keys=True)})
-            print(f"{path.name}: {len(tensors)} tensors")
-    sys.exit(failed)
-
-
 if __name__ == "__main__":
-    main()
+    keep_all(CASES, compute, 700, OUT)

@@ -1,7 +1,7 @@
 //! The losses and penalties that the program brings.
 
 use super::RowProgram;
-use crate::error::{Error, Result, nearest};
+use crate::error::{Result, unknown};
 
 macro_rules! losses {
     ($($name:literal),+ $(,)?) => {
@@ -35,11 +35,5 @@ pub fn builtin(name: &str) -> Result<RowProgram> {
     if let Some((name, text)) = LOSSES.iter().find(|l| l.0 == name) {
         return RowProgram::parse(name, text);
     }
-    let hint = nearest(name, names()).map_or(String::new(), |n| format!("; did you mean `{n}`?"));
-    let known: Vec<&str> = names().collect();
-    Err(Error::usage(format!(
-        "unknown loss `{}`{hint} (known: {})",
-        name.escape_debug(),
-        known.join(", ")
-    )))
+    Err(unknown("loss", name, names(), ""))
 }

@@ -7,7 +7,7 @@ use super::{DeclaredInput, MAX_INPUTS, RowProgram, Width};
 use crate::cell::function;
 use crate::cell::graph::Id;
 use crate::cell::parse::{Expr, Parsed, Position, fault};
-use crate::error::{Error, Result, nearest};
+use crate::error::{Error, Result, did_you_mean};
 
 /// The names that an equation cannot give to a variable.
 const RESERVED: [&str; 8] = [
@@ -182,7 +182,7 @@ impl<'a> RowLowering<'a, '_> {
             );
         }
         let known = self.names.keys().copied();
-        let hint = nearest(name, known).map_or(String::new(), |n| format!("; did you mean `{n}`?"));
+        let hint = did_you_mean(name, known);
         self.fault(position, format!("unknown name `{name}`{hint}"))
     }
 

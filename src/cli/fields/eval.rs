@@ -13,12 +13,12 @@ use wgrnn::metrics::{
     unigram,
 };
 use wgrnn::model::text::Target;
-use wgrnn::train::{Choice, ExampleSet, FieldEvaluator, Labels, LossEvaluation, examples, state};
+use wgrnn::train::{Choice, ExampleSet, FieldEvaluator, Labels, LossEvaluation, examples};
 use wgrnn::{Error, Result};
 
 use super::floors::Floors;
 use super::{FieldSource, LoadedFields};
-use crate::cli::{flags, memory, out};
+use crate::cli::{flags, out};
 
 /// What is measured, and what it is compared with.
 struct Measured<'a> {
@@ -64,12 +64,8 @@ pub fn run(m: &ArgMatches, run: &LoadedFields, files: &[String]) -> Result<()> {
     let all = (0..records.len() as u32).collect();
     let set = ExampleSet::new(run.model.clone(), records, all)?;
     let mut evaluator = FieldEvaluator::new(&run.loaded.spec, set.clone(), &run.codes)?;
-    let plan = evaluator.plan().clone();
-    memory::check("the evaluation", plan.bytes(), |_| {
-        "measure fewer or shorter examples at once".into()
-    })?;
-    let parameters = state::weights(&plan, &run.loaded.checkpoint);
-    let parameters = parameters.map_err(|e| run.loaded.named(e))?;
+    let remedy = "measure fewer or shorter examples at once";
+    let parameters = run.weights(evaluator.plan(), "the evaluation", remedy)?;
     let device = flags::open_device(m)?;
     let found = block_on(evaluator.run(&device, &parameters, &mut |_| Ok(())))?;
     let floors = Floors::new(run)?;

@@ -13,6 +13,32 @@ use wgrnn::{Error, Result};
 use crate::cli::load::Loaded;
 use crate::cli::memory;
 
+/// A checkpoint, by what its run's model reads.
+pub enum LoadedRun {
+    /// A text.
+    Text(Box<Loaded>),
+    /// Fields.
+    Fields(Box<LoadedFields>),
+}
+
+impl LoadedRun {
+    /// The model and codes that the run keeps, where it is one of fields.
+    ///
+    /// # Errors
+    /// Checkpoint, for a model's text that is not valid.
+    pub fn new(loaded: Loaded) -> Result<LoadedRun> {
+        let Symbols::Fields { model, codes } = &loaded.saved.about.symbols else {
+            return Ok(LoadedRun::Text(Box::new(loaded)));
+        };
+        let model = Model::parse(&model.name, &model.text).map_err(|e| loaded.named(e))?;
+        Ok(LoadedRun::Fields(Box::new(LoadedFields {
+            model: Arc::new(model),
+            codes: codes.clone(),
+            loaded,
+        })))
+    }
+}
+
 /// A checkpoint of a run of a model of fields.
 pub struct LoadedFields {
     /// The checkpoint.
@@ -24,18 +50,14 @@ pub struct LoadedFields {
 }
 
 impl LoadedFields {
-    /// The model and codes that a run keeps, or the run itself, where it is one of a text.
-    pub fn new(loaded: Loaded) -> Result<std::result::Result<LoadedFields, Loaded>> {
-        let Symbols::Fields { model, codes } = &loaded.saved.about.symbols else {
-            return Ok(Err(loaded));
-        };
-        let parsed = Model::parse(&model.name, &model.text).map_err(|e| loaded.named(e))?;
-        let codes = codes.clone();
-        Ok(Ok(LoadedFields {
-            model: Arc::new(parsed),
-            codes,
-            loaded,
-        }))
+    /// The flat parameters for a plan, which must fit into memory: `what` is to be made with it, and `remedy` takes less.
+    ///
+    /// # Errors
+    /// Usage, for a plan that does not fit; Checkpoint, for weights that are not the model's.
+    pub fn weights(&self, plan: &Plan, what: &str, remedy: &str) -> Result<Vec<f32>> {
+        memory::check(what, plan.bytes(), |_| remedy.into())?;
+        let found = state::weights(plan, &self.loaded.checkpoint);
+        found.map_err(|e| self.loaded.named(e))
     }
 
     /// The texts of `most` tokens at most that the run's model writes about the examples of `set`, in their order.
@@ -49,11 +71,7 @@ impl LoadedFields {
         choice: &Choice,
         most: usize,
     ) -> Result<Vec<Vec<u32>>> {
-        let weights = |plan: &Plan| {
-            memory::check("the texts", plan.bytes(), |_| "lower --max-length".into())?;
-            let found = state::weights(plan, &self.loaded.checkpoint);
-            found.map_err(|e| self.loaded.named(e))
-        };
+        let weights = |plan: &Plan| self.weights(plan, "the texts", "lower --max-length");
         block_on(async {
             let spec = &self.loaded.spec;
             let writer = TextWriter::new(device, spec, set, &self.codes, weights, most);
@@ -61,16 +79,17 @@ impl LoadedFields {
         })
     }
 
-    /// The same of a run that must be one of fields.
+    /// A run that must be one of fields.
     ///
     /// # Errors
     /// Usage, for a run of a text.
     pub fn required(loaded: Loaded) -> Result<LoadedFields> {
-        LoadedFields::new(loaded)?.map_err(|loaded| {
-            Error::usage(format!(
+        match LoadedRun::new(loaded)? {
+            LoadedRun::Fields(run) => Ok(*run),
+            LoadedRun::Text(loaded) => Err(Error::usage(format!(
                 "{}: expected a run of a model of fields, found one of a text; `sample` writes on from it, `eval` measures it",
                 loaded.path.display()
-            ))
-        })
+            ))),
+        }
     }
 }

@@ -14,7 +14,7 @@ use wgrnn::train::Settings;
 use wgrnn::{Result, paths};
 
 pub use self::data::FieldSource;
-pub use self::loaded::LoadedFields;
+pub use self::loaded::{LoadedFields, LoadedRun};
 pub use self::ready::{fresh, resumed};
 use super::text;
 

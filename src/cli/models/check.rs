@@ -151,11 +151,7 @@ fn learns(m: &ArgMatches) -> Result<Part> {
     let train = ExampleSet::new(chosen.model.clone(), Arc::new(records), numbers)?;
     let of = |target: Target| {
         let name = &chosen.model.fields()[target.field()].name;
-        match (codes.vocabulary(name), codes.classes(name)) {
-            (Some(vocabulary), _) => vocabulary.len(),
-            (_, Some(classes)) => classes.len(),
-            _ => 1,
-        }
+        codes.values(name).unwrap_or(1)
     };
     let losses = chosen.model.losses().iter();
     let guess: f64 = losses

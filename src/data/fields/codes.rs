@@ -117,6 +117,15 @@ impl FieldCodes {
         self.codes.get(place)
     }
 
+    /// How many symbols or classes a field has; none of vectors.
+    pub fn values(&self, name: &str) -> Option<usize> {
+        match self.code(name)? {
+            FieldCode::Vocabulary(vocabulary) => Some(vocabulary.len()),
+            FieldCode::Classes(names) => Some(names.len()),
+            FieldCode::Width(_) => None,
+        }
+    }
+
     /// The vocabulary of a field of tokens.
     pub fn vocabulary(&self, name: &str) -> Option<&Vocabulary> {
         match self.code(name)? {

@@ -309,8 +309,7 @@ impl Records {
         };
         let lines = |hasher: &mut blake3::Hasher, lines: &Lines| -> Result<()> {
             for line in 0..lines.len() {
-                let mut ids = vec![0; lines.length(line)];
-                lines.read(line, &mut ids)?;
+                let ids = lines.ids(line)?;
                 number(hasher, ids.len());
                 hasher.update(bytemuck::cast_slice(&ids));
             }

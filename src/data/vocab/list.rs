@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::cmp::Reverse;
 
-use super::count::Recipe;
+use super::recipe::Recipe;
 use super::words::Words;
 use crate::error::{Error, Result};
 

@@ -12,6 +12,7 @@ mod losses;
 mod pieces;
 #[cfg(feature = "subwords")]
 mod pieces;
+mod recipe;
 mod scan;
 mod stored;
 mod symbols;
@@ -25,12 +26,13 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::count::{Counter, Recipe};
+pub use self::count::Counter;
 pub use self::decode::Decoder;
 pub use self::encode::{Encoded, Encoder};
 use self::list::WordList;
 pub use self::losses::DecodingLosses;
 use self::pieces::Pieces;
+pub use self::recipe::Recipe;
 pub(super) use self::scan::{NOT_UTF8, Utf8};
 use self::stored::StoredVocabulary;
 use self::symbols::Symbols;

@@ -1,9 +1,11 @@
 //! From lines to values: names become values, calls become functions, and values meet along one axis or are refused.
 
+mod whole;
+
 use super::functions::{self, Call};
 use super::graph::{Along, Field, FieldKind, Function, Loss, Node, Target};
 use super::parse::{ParsedModel, WrittenKind};
-use crate::error::{Error, Result, nearest};
+use crate::error::{Error, Result, did_you_mean};
 use crate::syntax::{Expr, Position, fault};
 
 /// What a name on the left, or a field, stands for.
@@ -147,7 +149,7 @@ impl<'a> Checker<'a> {
             }
             None => {
                 let known = self.fields.iter().map(|field| field.name.as_str());
-                let hint = hint(name, known);
+                let hint = did_you_mean(name, known);
                 let message = format!("no field above is called `{name}`{hint}");
                 Err(self.fault(position, message))
             }
@@ -208,7 +210,7 @@ impl<'a> Checker<'a> {
             };
             return Err(self.fault(position, message));
         }
-        let hint = hint(name, self.names.iter().map(|known| known.0));
+        let hint = did_you_mean(name, self.names.iter().map(|known| known.0));
         Err(self.fault(position, format!("unknown name `{name}`{hint}")))
     }
 
@@ -265,11 +267,24 @@ impl<'a> Checker<'a> {
             values.push(self.value(operand)?);
         }
         let function = functions::function(self, &call, &mut values)?;
-        let along = self.meet(&function, &values, name, position)?;
-        let label = label.unwrap_or_else(|| self.nested(name));
+        self.made(function, values, [name, name], position, label)
+    }
+
+    /// A value that a function makes of others. It is `written` so, and a `word` stands for it in the label of a call within
+    /// a line.
+    fn made(
+        &mut self,
+        function: Function,
+        operands: Vec<usize>,
+        [written, word]: [&str; 2],
+        position: Position,
+        label: Option<String>,
+    ) -> Result<usize> {
+        let along = self.meet(&function, &operands, written, position)?;
+        let label = label.unwrap_or_else(|| self.nested(word));
         Ok(self.push(Node {
             function,
-            operands: values,
+            operands,
             label,
             position,
             along,
@@ -305,7 +320,6 @@ impl<'a> Checker<'a> {
             }
         };
         let written = if operator == "neg" { "-" } else { operator };
-        let along = self.meet(&function, &values, written, position)?;
         let word = match operator {
             "+" => "plus",
             "-" => "minus",
@@ -313,14 +327,7 @@ impl<'a> Checker<'a> {
             "/" => "over",
             word => word,
         };
-        let label = label.unwrap_or_else(|| self.nested(word));
-        Ok(self.push(Node {
-            function,
-            operands: values,
-            label,
-            position,
-            along,
-        }))
+        self.made(function, values, [written, word], position, label)
     }
 
     /// `previous(F, k)`.
@@ -469,7 +476,7 @@ impl<'a> Checker<'a> {
             }
         };
         if name != functions::LOSS {
-            let hint = hint(name, [functions::LOSS]);
+            let hint = did_you_mean(name, [functions::LOSS]);
             let message = format!("`{name}` is no loss{hint}; expected `{}`", functions::LOSS);
             return Err(self.fault(position, message));
         }
@@ -574,137 +581,4 @@ impl<'a> Checker<'a> {
             )),
         }
     }
-
-    /// What only the whole model shows.
-    fn finish(self) -> Result<Checked> {
-        if self.losses.is_empty() {
-            return Err(Error::data(format!(
-                "{}: a model needs a line `loss cross_entropy(linear(v), target)`",
-                self.model
-            )));
-        }
-        if let Some((name, meaning, position, _)) = self.names.iter().find(|name| !name.3) {
-            let what = match meaning {
-                Meaning::Field(_) => "a field that nothing uses",
-                Meaning::Value(_) => "made and never used",
-            };
-            return Err(self.fault(*position, format!("`{name}` is {what}")));
-        }
-        self.scores_used_once()?;
-        self.classes_read_or_predicted()?;
-        for (field, next) in self.next.iter().enumerate() {
-            if let Some(next) = next {
-                self.steps_apart(field, *next)?;
-            }
-        }
-        for loss in &self.losses {
-            if let Target::Next(field) = loss.target
-                && let Some(node) = self.looks_ahead(loss.scores, field)
-            {
-                let message = format!(
-                    "`next({})` must not be predicted from what reads all of it, as {} does",
-                    self.fields[field].name,
-                    self.describe(node)
-                );
-                return Err(self.fault(loss.position, message));
-            }
-        }
-        Ok(Checked {
-            fields: self.fields,
-            nodes: self.nodes,
-            losses: self.losses,
-        })
-    }
-
-    /// A loss's linear layer is a part of it, so that nothing else uses it.
-    fn scores_used_once(&self) -> Result<()> {
-        for (n, loss) in self.losses.iter().enumerate() {
-            let again = self.losses[..n]
-                .iter()
-                .any(|other| other.scores == loss.scores);
-            let shared = |node: &Node| {
-                let weight = match node.function {
-                    Function::Linear { weight, .. } | Function::Embed { weight, .. } => weight,
-                    _ => None,
-                };
-                node.operands.contains(&loss.scores) || weight == Some(loss.scores)
-            };
-            if again || self.nodes.iter().any(shared) {
-                let message = format!(
-                    "the scores of a loss belong to it alone, but something else uses {}",
-                    self.describe(loss.scores)
-                );
-                return Err(self.fault(loss.position, message));
-            }
-        }
-        Ok(())
-    }
-
-    /// What is predicted must not be read.
-    fn classes_read_or_predicted(&self) -> Result<()> {
-        for loss in &self.losses {
-            let Target::Class(predicted) = loss.target else {
-                continue;
-            };
-            let read = |node: &&Node| matches!(node.function, Function::Read { field, .. } if field == predicted);
-            if let Some(node) = self.nodes.iter().find(read) {
-                let message = format!(
-                    "`{}` is predicted here and read in line {}",
-                    self.fields[predicted].name, node.position.line
-                );
-                return Err(self.fault(loss.position, message));
-            }
-        }
-        Ok(())
-    }
-
-    /// A predicted field has a step more than tokens, so that nothing else can have a row for each of these.
-    fn steps_apart(&self, field: usize, next: Position) -> Result<()> {
-        for other in &self.fields {
-            let along = match other.kind {
-                FieldKind::Classes { along } => along,
-                FieldKind::Tokens {
-                    within: Some(along),
-                    ..
-                } => along,
-                _ => continue,
-            };
-            if along == field {
-                let message = format!(
-                    "`{}` has something for every token of `{}`, which has a step more as `next` predicts it in line {}",
-                    other.name, self.fields[field].name, next.line
-                );
-                return Err(self.fault(other.position, message));
-            }
-        }
-        Ok(())
-    }
-
-    /// The first value behind `value` that reads later steps of a field at an earlier one.
-    fn looks_ahead(&self, value: usize, field: usize) -> Option<usize> {
-        let mut open = vec![value];
-        let mut seen = vec![false; self.nodes.len()];
-        while let Some(value) = open.pop() {
-            if std::mem::replace(&mut seen[value], true) {
-                continue;
-            }
-            let node = &self.nodes[value];
-            let of = |operand: &usize| self.nodes[*operand].along == Along::Steps(field);
-            let all = match node.function {
-                Function::Recurrent { both, .. } => both && node.along == Along::Steps(field),
-                Function::Last | Function::Pool { .. } => node.operands.iter().any(of),
-                _ => false,
-            };
-            if all {
-                return Some(value);
-            }
-            open.extend(&node.operands);
-        }
-        None
-    }
-}
-
-/// The words by which an error names the nearest known name.
-pub(super) fn hint<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> String {
-    nearest(name, known).map_or(String::new(), |n| format!("; did you mean `{n}`?"))
 }

@@ -2,11 +2,11 @@
 
 use std::ops::RangeInclusive;
 
-use super::check::{Checker, hint};
+use super::check::Checker;
 use super::graph::Function;
 use crate::cell::library;
 use crate::cell::operator::{Binary, Unary};
-use crate::error::Result;
+use crate::error::{Result, did_you_mean};
 use crate::syntax::{Expr, MAX_DEPTH, Position};
 
 /// What a function is called and takes.
@@ -216,7 +216,7 @@ impl<'e> Call<'e> {
                 "`max` expects 2 operands, found 1: over a sequence's rows there are `mean` and `sum`".into()
             } else {
                 let pointwise = Unary::ALL.iter().map(|op| op.name());
-                let hint = hint(name, FUNCTIONS.iter().map(|f| f.name).chain(pointwise));
+                let hint = did_you_mean(name, FUNCTIONS.iter().map(|f| f.name).chain(pointwise));
                 format!("unknown function `{name}`{hint}")
             };
             return Err(checker.fault(position, message));
@@ -249,7 +249,7 @@ impl<'e> Call<'e> {
                             [] => "it has none".to_string(),
                             known => format!("it has {}", known.join(", ")),
                         };
-                        let hint = hint(argument, signature.arguments.iter().copied());
+                        let hint = did_you_mean(argument, signature.arguments.iter().copied());
                         let message =
                             format!("`{name}` has no argument `{argument}`{hint} ({known})");
                         return Err(checker.fault(*at, message));
@@ -469,7 +469,7 @@ fn cell(checker: &Checker<'_>, call: &Call<'_>) -> Result<Option<String>> {
             if library::names().any(|known| known == name) {
                 return Ok(Some(name.clone()));
             }
-            let hint = hint(name, library::names());
+            let hint = did_you_mean(name, library::names());
             let message = format!("cell: unknown cell `{name}`{hint}");
             Err(checker.fault(*position, message))
         }

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use super::Model;
-use crate::error::{Error, Result, nearest};
+use crate::error::{Error, Result, unknown};
 
 macro_rules! models {
     ($($name:literal),+ $(,)?) => {
@@ -36,13 +36,12 @@ pub fn builtin(name: &str) -> Result<Model> {
     if let Some((name, text)) = MODELS.iter().find(|model| model.0 == name) {
         return Model::parse(name, text);
     }
-    let hint = nearest(name, names()).map_or(String::new(), |n| format!("; did you mean `{n}`?"));
-    let known: Vec<&str> = names().collect();
-    Err(Error::usage(format!(
-        "unknown model `{}`{hint} (known: {}, or a file that ends in .model)",
-        name.escape_debug(),
-        known.join(", ")
-    )))
+    Err(unknown(
+        "model",
+        name,
+        names(),
+        ", or a file that ends in .model",
+    ))
 }
 
 /// The model of a [`Spec`](crate::model::Spec).

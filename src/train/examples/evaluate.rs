@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::exec::{Device, Engine};
 use crate::model::text::Target;
 use crate::model::{Mode, Spec};
-use crate::op::Plan;
+use crate::op::{Matrix, Plan};
 use crate::task::{Minibatch, Weighting};
 
 /// Rows of a minibatch, at least; a longer sequence is a minibatch of its own.
@@ -72,13 +72,23 @@ impl FieldEvaluator {
     /// # Errors
     /// Data, where there is no example; sizes that do not fit together.
     pub fn new(spec: &Spec, set: ExampleSet, codes: &FieldCodes) -> Result<FieldEvaluator> {
+        FieldEvaluator::of(spec, set, codes, Mode::Evaluate)
+    }
+
+    /// The same without losses, for examples whose right answers nobody knows.
+    ///
+    /// # Errors
+    /// As [`FieldEvaluator::new`].
+    pub fn answering(spec: &Spec, set: ExampleSet, codes: &FieldCodes) -> Result<FieldEvaluator> {
+        FieldEvaluator::of(spec, set, codes, Mode::Scores)
+    }
+
+    fn of(spec: &Spec, set: ExampleSet, codes: &FieldCodes, mode: Mode) -> Result<FieldEvaluator> {
         if set.is_empty() {
             return Err(Error::data("expected an example to measure, found none"));
         }
         let size = BatchSize::Tokens(ROWS);
-        let plan = set
-            .model()
-            .plan(spec, &set.sizes(codes, size)?, Mode::Evaluate)?;
+        let plan = set.model().plan(spec, &set.sizes(codes, size)?, mode)?;
         Ok(FieldEvaluator {
             batches: LineBatches::sorted(&set, size),
             plan: Arc::new(plan),
@@ -105,13 +115,12 @@ impl FieldEvaluator {
         let Some(slot) = self.plan.io.parameters else {
             return Err(Error::internal("the plan has no parameters"));
         };
-        if self.engine.is_none() {
-            self.engine = Some(Engine::new(device, self.plan.clone()).await?);
-        }
-        if let Some(engine) = &mut self.engine {
-            engine.write(slot, parameters).await?;
-        }
-        self.measure(each).await
+        let engine = match &mut self.engine {
+            Some(engine) => engine,
+            none => none.insert(Engine::new(device, self.plan.clone()).await?),
+        };
+        engine.write(slot, parameters).await?;
+        measure(engine, &self.set, &self.batches, each).await
     }
 
     /// The losses of the model that `trained` trains, whose parameters are read where they lie.
@@ -119,73 +128,76 @@ impl FieldEvaluator {
     /// # Errors
     /// A lost device.
     pub async fn run_shared(&mut self, trained: &mut Engine) -> Result<FieldEvaluation> {
-        if self.engine.is_none() {
-            self.engine = Some(trained.share(self.plan.clone()).await?);
-        }
-        self.measure(&mut |_| Ok(())).await
-    }
-
-    async fn measure(
-        &mut self,
-        each: &mut dyn FnMut(Scored<'_>) -> Result<()>,
-    ) -> Result<FieldEvaluation> {
-        let Some(engine) = &mut self.engine else {
-            return Err(Error::internal("an evaluation without an executor"));
+        let engine = match &mut self.engine {
+            Some(engine) => engine,
+            none => none.insert(trained.share(self.plan.clone()).await?),
         };
-        let model = self.set.model();
-        let mut sums = vec![Sum::default(); model.losses().len()];
-        let mut labels: Vec<Option<Labels>> = Vec::new();
-        for (loss, output) in model.losses().iter().zip(&self.plan.io.outputs) {
-            let scores = output
-                .scores
-                .filter(|_| matches!(loss.target, Target::Class(_)));
-            labels.push(scores.map(|scores| Labels::new(scores.cols)));
-        }
-        for examples in self.batches.iter() {
-            let columns = self.set.columns(examples)?;
-            let minibatch = Minibatch::new(&self.plan, &columns, &Weighting::Sums)?;
-            engine.run(&minibatch.inputs().reset(true)).await?;
-            engine.outcomes(true).await?;
-            for (n, (sum, labels)) in sums.iter_mut().zip(&mut labels).enumerate() {
-                let (output, places) = (self.plan.io.outputs[n], minibatch.places(n));
-                if let Some(losses) = output.losses {
-                    let all = engine.read(losses.slot).await?;
-                    let own = &all[losses.offset..][..places.len()];
-                    sum.nats += own.iter().map(|x| f64::from(*x)).sum::<f64>();
-                    sum.count += own.len();
+        measure(engine, &self.set, &self.batches, &mut |_| Ok(())).await
+    }
+}
+
+/// What the model that an executor holds makes of the examples of `set`.
+async fn measure(
+    engine: &mut Engine,
+    set: &ExampleSet,
+    batches: &LineBatches,
+    each: &mut dyn FnMut(Scored<'_>) -> Result<()>,
+) -> Result<FieldEvaluation> {
+    let (plan, model) = (engine.plan().clone(), set.model());
+    let mut sums = vec![Sum::default(); model.losses().len()];
+    let mut labels: Vec<Option<Labels>> = Vec::new();
+    for (loss, output) in model.losses().iter().zip(&plan.io.outputs) {
+        let of_class = |_: &Matrix| matches!(loss.target, Target::Class(_));
+        let scores = output.scores.filter(of_class);
+        labels.push(scores.map(|scores| Labels::new(scores.cols)));
+    }
+    for examples in batches.iter() {
+        let columns = set.columns(examples)?;
+        let minibatch = Minibatch::new(&plan, &columns, &Weighting::Sums)?;
+        engine.run(&minibatch.inputs()).await?;
+        engine.outcomes(true).await?;
+        let losses = match plan.io.losses {
+            Some(slot) => engine.read(slot).await?,
+            None => Vec::new(),
+        };
+        for (n, (sum, labels)) in sums.iter_mut().zip(&mut labels).enumerate() {
+            let (output, places) = (plan.io.outputs[n], minibatch.places(n));
+            if let Some(of) = output.losses {
+                let own = &losses[of.offset..][..places.len()];
+                sum.nats += own.iter().map(|x| f64::from(*x)).sum::<f64>();
+                sum.count += own.len();
+            }
+            let (Some(labels), Some(scores)) = (labels, output.scores) else {
+                continue;
+            };
+            let all = engine.read(scores.slot).await?;
+            for (row, (place, step)) in places.iter().enumerate() {
+                let own = &all[scores.offset + row * scores.stride..][..scores.cols];
+                let example = examples[*place];
+                if let Some(gold) = minibatch.targets(n).get(row) {
+                    labels.add(example, *step, *gold, own);
                 }
-                let (Some(labels), Some(scores)) = (labels, output.scores) else {
-                    continue;
-                };
-                let all = engine.read(scores.slot).await?;
-                for (row, ((place, step), gold)) in
-                    places.iter().zip(minibatch.targets(n)).enumerate()
-                {
-                    let row = &all[scores.offset + row * scores.stride..][..scores.cols];
-                    let example = examples[*place];
-                    labels.add(example, *step, *gold, row);
-                    each(Scored {
-                        loss: n,
-                        example,
-                        step: *step,
-                        scores: row,
-                    })?;
-                }
+                each(Scored {
+                    loss: n,
+                    example,
+                    step: *step,
+                    scores: own,
+                })?;
             }
         }
-        let losses = model.losses().iter().zip(sums).zip(labels);
-        let losses: Vec<LossEvaluation> = losses
-            .map(|((loss, sum), labels)| LossEvaluation {
-                field: loss.target.field(),
-                nats: sum.nats / sum.count.max(1) as f64,
-                count: sum.count,
-                labels,
-            })
-            .collect();
-        let shares = model.losses().iter().map(|loss| loss.weight);
-        Ok(FieldEvaluation {
-            nats: losses.iter().zip(shares).map(|(l, w)| w * l.nats).sum(),
-            losses,
-        })
     }
+    let losses = model.losses().iter().zip(sums).zip(labels);
+    let losses: Vec<LossEvaluation> = losses
+        .map(|((loss, sum), labels)| LossEvaluation {
+            field: loss.target.field(),
+            nats: sum.nats / sum.count.max(1) as f64,
+            count: sum.count,
+            labels,
+        })
+        .collect();
+    let shares = model.losses().iter().map(|loss| loss.weight);
+    Ok(FieldEvaluation {
+        nats: losses.iter().zip(shares).map(|(l, w)| w * l.nats).sum(),
+        losses,
+    })
 }

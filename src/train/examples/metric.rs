@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::FieldEvaluation;
 use crate::error::Result;
-use crate::metrics::Confusion;
+use crate::metrics::{Confusion, largest};
 use crate::train::settings::BestBy;
 
 /// The classes that a model predicts, and the right ones, in the order in which minibatches come.
@@ -30,7 +30,7 @@ impl Labels {
 
     pub(super) fn add(&mut self, example: u32, step: usize, gold: u32, scores: &[f32]) {
         self.gold.push(gold);
-        self.predicted.push(best(scores));
+        self.predicted.push(largest(scores));
         self.places.push((example, step));
     }
 
@@ -41,17 +41,6 @@ impl Labels {
     pub fn confusion(&self) -> Result<Confusion> {
         Confusion::of(self.classes, &self.gold, &self.predicted)
     }
-}
-
-/// The highest score's place; of equal ones the first.
-fn best(scores: &[f32]) -> u32 {
-    let mut best = 0;
-    for (n, score) in scores.iter().enumerate() {
-        if *score > scores[best] {
-            best = n;
-        }
-    }
-    best as u32
 }
 
 /// By what models are compared, and what one reaches.

@@ -118,9 +118,14 @@ impl ExampleSet {
         losses.map(of).sum()
     }
 
-    /// Bytes of memory that the ids take.
-    pub fn bytes(&self) -> u64 {
-        self.records.bytes() + 4 * self.numbers.len() as u64
+    /// Bytes of memory that the ids take, those of `other` examples, too, which may be of the same records.
+    pub fn bytes_with(&self, other: Option<&ExampleSet>) -> u64 {
+        let numbers = |set: &ExampleSet| 4 * set.numbers.len() as u64;
+        let others = other.map_or(0, |other| {
+            let shared = Arc::ptr_eq(&self.records, &other.records);
+            numbers(other) + if shared { 0 } else { other.records.bytes() }
+        });
+        self.records.bytes() + numbers(self) + others
     }
 
     /// How often each class of a field stands in the examples; none for other fields.
@@ -151,10 +156,7 @@ impl ExampleSet {
         let Some(FieldRows::Tokens(lines)) = self.records.rows(field) else {
             return Ok(Vec::new());
         };
-        let number = self.number(example) as usize;
-        let mut ids = vec![0; lines.length(number)];
-        lines.read(number, &mut ids)?;
-        Ok(ids)
+        lines.ids(self.number(example) as usize)
     }
 
     /// Calls `take` with every token of a field that is to be predicted, its ends among them.
@@ -166,19 +168,17 @@ impl ExampleSet {
             return Ok(());
         };
         for number in self.numbers.iter() {
-            let mut ids = vec![0; lines.length(*number as usize)];
-            lines.read(*number as usize, &mut ids)?;
-            ids.into_iter().for_each(&mut take);
+            lines.ids(*number as usize)?.into_iter().for_each(&mut take);
             take(lines.end_id());
         }
         Ok(())
     }
 
-    /// What each field holds for the examples `of`. What is predicted and was not read is the first class everywhere, or an
-    /// empty sequence, for plans that are asked for scores alone.
+    /// What each field holds for the examples `of`. Of what was not read, as what is to be predicted, nothing is
+    /// known.
     ///
     /// # Errors
-    /// Io, for ids in a file that cannot be read; internal, for a field that cannot do without data.
+    /// Io, for ids in a file that cannot be read.
     pub fn columns(&self, of: &[u32]) -> Result<Vec<Column>> {
         let fields = 0..self.model.fields().len();
         fields.map(|field| self.column(field, of)).collect()
@@ -186,46 +186,23 @@ impl ExampleSet {
 
     fn column(&self, field: usize, of: &[u32]) -> Result<Column> {
         let declared = &self.model.fields()[field];
-        let numbers = || of.iter().map(|example| self.number(*example) as usize);
-        let line = |lines: &crate::data::Lines, n: usize| {
-            let mut ids = vec![0; lines.length(n)];
-            lines.read(n, &mut ids).map(|()| ids)
-        };
-        Ok(match (self.records.rows(&declared.name), declared.kind) {
-            (Some(FieldRows::Tokens(lines)), _) => {
-                Column::Tokens(numbers().map(|n| line(lines, n)).collect::<Result<_>>()?)
+        let numbers = of.iter().map(|example| self.number(*example) as usize);
+        Ok(match self.records.rows(&declared.name) {
+            None => Column::Absent(of.len()),
+            Some(FieldRows::Tokens(lines)) => {
+                Column::Tokens(numbers.map(|n| lines.ids(n)).collect::<Result<_>>()?)
             }
-            (Some(FieldRows::TokensWithin(words)), _) => {
-                let of_words = |n| words.words(n).map(|word| line(words.lines(), word));
-                Column::Within(
-                    numbers()
-                        .map(|n| of_words(n).collect())
-                        .collect::<Result<_>>()?,
-                )
+            Some(FieldRows::TokensWithin(words)) => {
+                let of_words = |n| words.words(n).map(|word| words.lines().ids(word));
+                let words = numbers.map(|n| of_words(n).collect());
+                Column::Within(words.collect::<Result<_>>()?)
             }
-            (Some(FieldRows::Class(ids)), _) => Column::Class(numbers().map(|n| ids[n]).collect()),
-            (Some(FieldRows::ClassesAlong(rows)), _) => {
-                Column::Classes(numbers().map(|n| rows.row(n).to_vec()).collect())
+            Some(FieldRows::Class(ids)) => Column::Class(numbers.map(|n| ids[n]).collect()),
+            Some(FieldRows::ClassesAlong(rows)) => {
+                Column::Classes(numbers.map(|n| rows.row(n).to_vec()).collect())
             }
-            (Some(FieldRows::Vector(rows)), _) => {
-                Column::Vector(numbers().map(|n| rows.row(n).to_vec()).collect())
-            }
-            (
-                None,
-                text::FieldKind::Tokens {
-                    predicted: true, ..
-                },
-            ) => Column::Tokens(vec![Vec::new(); of.len()]),
-            (None, text::FieldKind::Class) => Column::Class(vec![0; of.len()]),
-            (None, text::FieldKind::Classes { along }) => {
-                let steps = of
-                    .iter()
-                    .map(|example| vec![0; self.steps(along, *example)]);
-                Column::Classes(steps.collect())
-            }
-            (None, _) => {
-                let name = &declared.name;
-                return Err(Error::internal(format!("field {name} has no data")));
+            Some(FieldRows::Vector(rows)) => {
+                Column::Vector(numbers.map(|n| rows.row(n).to_vec()).collect())
             }
         })
     }

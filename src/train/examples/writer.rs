@@ -84,12 +84,7 @@ impl TextWriter {
         let FieldSize::Tokens { marks, .. } = sizes.fields[field] else {
             return Err(Error::internal(format!("field {name} has no marks")));
         };
-        let spec = Spec {
-            // One pass holds the scores of all rows.
-            scores_at_once: usize::MAX,
-            ..spec.clone()
-        };
-        let plan = Arc::new(model.plan(&spec, &sizes, Mode::Evaluate)?);
+        let plan = Arc::new(model.plan(spec, &sizes, Mode::Scores)?);
         let Some(parameters) = plan.io.parameters else {
             return Err(Error::internal("the plan has no parameters"));
         };
@@ -161,7 +156,7 @@ impl TextWriter {
         let steps: Vec<usize> = written.iter().map(Vec::len).collect();
         columns[self.field] = Column::Tokens(written);
         let minibatch = Minibatch::new(&self.plan, &columns, &Weighting::Sums)?;
-        self.engine.run(&minibatch.inputs().reset(true)).await?;
+        self.engine.run(&minibatch.inputs()).await?;
         self.engine.outcomes(true).await?;
         let Some(scores) = self.plan.io.outputs[self.loss].scores else {
             return Err(Error::internal("the plan keeps no scores"));

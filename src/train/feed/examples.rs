@@ -21,21 +21,11 @@ pub struct PackedExamples {
     pub weighting: Weighting,
 }
 
-impl Lengths for PackedExamples {
-    fn count(&self) -> usize {
-        self.set.count()
-    }
-
-    fn source(&self, sequence: u32) -> usize {
-        self.set.source(sequence)
-    }
-
-    fn target(&self, sequence: u32) -> usize {
-        self.set.target(sequence)
-    }
-}
-
 impl Sequences for PackedExamples {
+    fn lengths(&self) -> &dyn Lengths {
+        &self.set
+    }
+
     fn predictions(&self) -> u64 {
         self.set.predictions()
     }

@@ -47,21 +47,11 @@ impl PackedLines {
     }
 }
 
-impl Lengths for PackedLines {
-    fn count(&self) -> usize {
-        self.lines.count()
-    }
-
-    fn source(&self, sequence: u32) -> usize {
-        self.lines.source(sequence)
-    }
-
-    fn target(&self, sequence: u32) -> usize {
-        self.lines.target(sequence)
-    }
-}
-
 impl Sequences for PackedLines {
+    fn lengths(&self) -> &dyn Lengths {
+        &self.lines
+    }
+
     fn predictions(&self) -> u64 {
         self.lines.predictions()
     }

@@ -6,7 +6,10 @@ use crate::data::{BatchSize, Batching, Lengths, LineBatches, Padding};
 use crate::error::{Error, Result};
 
 /// What minibatches are made of.
-pub trait Sequences: Lengths + std::fmt::Debug + Send {
+pub trait Sequences: std::fmt::Debug + Send {
+    /// How long they are.
+    fn lengths(&self) -> &dyn Lengths;
+
     /// How many predictions one pass makes.
     fn predictions(&self) -> u64;
 
@@ -70,7 +73,8 @@ impl SequenceFeed {
             ..
         } = self;
         let sequences: &dyn Sequences = &**sequences;
-        let made = current.get_or_insert_with(|| (epoch, batching.epoch(sequences, *seed, epoch)));
+        let made = current
+            .get_or_insert_with(|| (epoch, batching.epoch(sequences.lengths(), *seed, epoch)));
         (sequences, &made.1)
     }
 
@@ -78,7 +82,7 @@ impl SequenceFeed {
     pub(super) fn even(&self) -> Option<u64> {
         match self.batching.size {
             BatchSize::Sentences(n) => {
-                let minibatches = self.sequences.count().div_ceil(n.max(1));
+                let minibatches = self.sequences.lengths().count().div_ceil(n.max(1));
                 Some(minibatches.div_ceil(self.together) as u64)
             }
             BatchSize::Tokens(_) => None,
@@ -145,6 +149,6 @@ impl SequenceFeed {
     /// What padding every minibatch of an epoch to its longest would cost.
     pub(super) fn padding(&mut self, epoch: u64) -> Padding {
         let (sequences, batches) = self.batches(epoch);
-        batches.padding(sequences)
+        batches.padding(sequences.lengths())
     }
 }

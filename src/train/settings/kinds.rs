@@ -3,7 +3,7 @@
 use super::{LANGUAGE, Settings};
 
 /// What has a meaning for the language model alone: a model of fields says it itself, or reads whole sequences.
-const OF_TEXT: [&str; 22] = [
+const OF_TEXT: [&str; 23] = [
     "lines",
     "max-line",
     "long-lines",
@@ -26,6 +26,7 @@ const OF_TEXT: [&str; 22] = [
     "reduce",
     "recompute",
     "recompute-states",
+    "sample-every",
 ];
 
 /// What has a meaning for models of fields alone.
@@ -40,7 +41,7 @@ impl Settings {
     /// Whether a setting has no meaning for the kind of model that is chosen.
     pub fn means_nothing(&self, key: &str) -> bool {
         if self.of_fields() {
-            OF_TEXT.contains(&key) || key == "sample-every"
+            OF_TEXT.contains(&key)
         } else {
             OF_FIELDS.contains(&key)
         }

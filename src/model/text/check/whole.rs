@@ -1,0 +1,136 @@
+//! What only the whole of a model shows: everything is used, scores belong to their loss, and nothing that is predicted is read.
+
+use super::super::graph::{Along, FieldKind, Function, Node, Target};
+use super::{Checked, Checker, Meaning};
+use crate::error::{Error, Result};
+use crate::syntax::Position;
+
+impl Checker<'_> {
+    /// What only the whole model shows.
+    pub(super) fn finish(self) -> Result<Checked> {
+        if self.losses.is_empty() {
+            return Err(Error::data(format!(
+                "{}: a model needs a line `loss cross_entropy(linear(v), target)`",
+                self.model
+            )));
+        }
+        if let Some((name, meaning, position, _)) = self.names.iter().find(|name| !name.3) {
+            let what = match meaning {
+                Meaning::Field(_) => "a field that nothing uses",
+                Meaning::Value(_) => "made and never used",
+            };
+            return Err(self.fault(*position, format!("`{name}` is {what}")));
+        }
+        self.scores_used_once()?;
+        self.classes_read_or_predicted()?;
+        for (field, next) in self.next.iter().enumerate() {
+            if let Some(next) = next {
+                self.steps_apart(field, *next)?;
+            }
+        }
+        for loss in &self.losses {
+            if let Target::Next(field) = loss.target
+                && let Some(node) = self.looks_ahead(loss.scores, field)
+            {
+                let message = format!(
+                    "`next({})` must not be predicted from what reads all of it, as {} does",
+                    self.fields[field].name,
+                    self.describe(node)
+                );
+                return Err(self.fault(loss.position, message));
+            }
+        }
+        Ok(Checked {
+            fields: self.fields,
+            nodes: self.nodes,
+            losses: self.losses,
+        })
+    }
+
+    /// A loss's linear layer is a part of it, so that nothing else uses it.
+    fn scores_used_once(&self) -> Result<()> {
+        for (n, loss) in self.losses.iter().enumerate() {
+            let again = self.losses[..n]
+                .iter()
+                .any(|other| other.scores == loss.scores);
+            let shared = |node: &Node| {
+                let weight = match node.function {
+                    Function::Linear { weight, .. } | Function::Embed { weight, .. } => weight,
+                    _ => None,
+                };
+                node.operands.contains(&loss.scores) || weight == Some(loss.scores)
+            };
+            if again || self.nodes.iter().any(shared) {
+                let message = format!(
+                    "the scores of a loss belong to it alone, but something else uses {}",
+                    self.describe(loss.scores)
+                );
+                return Err(self.fault(loss.position, message));
+            }
+        }
+        Ok(())
+    }
+
+    /// What is predicted must not be read.
+    fn classes_read_or_predicted(&self) -> Result<()> {
+        for loss in &self.losses {
+            let Target::Class(predicted) = loss.target else {
+                continue;
+            };
+            let read = |node: &&Node| matches!(node.function, Function::Read { field, .. } if field == predicted);
+            if let Some(node) = self.nodes.iter().find(read) {
+                let message = format!(
+                    "`{}` is predicted here and read in line {}",
+                    self.fields[predicted].name, node.position.line
+                );
+                return Err(self.fault(loss.position, message));
+            }
+        }
+        Ok(())
+    }
+
+    /// A predicted field has a step more than tokens, so that nothing else can have a row for each of these.
+    fn steps_apart(&self, field: usize, next: Position) -> Result<()> {
+        for other in &self.fields {
+            let along = match other.kind {
+                FieldKind::Classes { along } => along,
+                FieldKind::Tokens {
+                    within: Some(along),
+                    ..
+                } => along,
+                _ => continue,
+            };
+            if along == field {
+                let message = format!(
+                    "`{}` has something for every token of `{}`, which has a step more as `next` predicts it in line {}",
+                    other.name, self.fields[field].name, next.line
+                );
+                return Err(self.fault(other.position, message));
+            }
+        }
+        Ok(())
+    }
+
+    /// The first value behind `value` that reads later steps of a field at an earlier one.
+    fn looks_ahead(&self, value: usize, field: usize) -> Option<usize> {
+        let mut open = vec![value];
+        let mut seen = vec![false; self.nodes.len()];
+        while let Some(value) = open.pop() {
+            if std::mem::replace(&mut seen[value], true) {
+                continue;
+            }
+            let node = &self.nodes[value];
+            let of = |operand: &usize| self.nodes[*operand].along == Along::Steps(field);
+            let all = match node.function {
+                Function::Recurrent { both, .. } => both && node.along == Along::Steps(field),
+                Function::Last | Function::Pool { .. } => node.operands.iter().any(of),
+                _ => false,
+            };
+            if all {
+                return Some(value);
+            }
+            open.extend(&node.operands);
+        }
+        None
+    }
+}
