@@ -7,7 +7,7 @@ use wgrnn::data::fields::{
     ColumnChoice, Examples, Field, FieldCodes, FieldFile, FieldKind, FileFormat, ReadRules,
     Records, VocabularyRule, VocabularyRules, read,
 };
-use wgrnn::data::{Recipe, VocabKind, split_drawn};
+use wgrnn::data::{VocabKind, VocabularyRecipe, split_drawn};
 use wgrnn::model::text::Model;
 use wgrnn::train::{ExampleSet, FieldData, Settings, TextRecord, examples};
 use wgrnn::{Error, Result, paths};
@@ -221,7 +221,7 @@ fn vocabularies(fields: &[Field], settings: &Settings) -> Result<VocabularyRules
     };
     // Along words lie labels, so that a symbol is a word whatever it is elsewhere.
     for of in fields.iter().filter_map(|field| field.kind.of()) {
-        let words = Recipe {
+        let words = VocabularyRecipe {
             kind: VocabKind::Word,
             ..rules.default.clone()
         };

@@ -8,7 +8,7 @@ use pollster::block_on;
 use super::*;
 use crate::cell::library;
 use crate::data::fields::{FieldFile, ReadRules, VocabularyRules, read};
-use crate::data::{BatchSize, Recipe, VocabKind};
+use crate::data::{BatchSize, VocabKind, VocabularyRecipe};
 use crate::exec::Device;
 use crate::model::{Mode, Spec};
 use crate::task::{Minibatch, Weighting};
@@ -30,13 +30,13 @@ fn examples(model: &str, text: &str, format: &str) -> (FieldCodes, ExampleSet) {
     let mut stdin = Cursor::new(text.to_string());
     let read = read(&fields(&model), &[file], &rules, &folder, &mut stdin).unwrap();
     let words = format == "conll";
-    let default = Recipe {
+    let default = VocabularyRecipe {
         kind: if words {
             VocabKind::Word
         } else {
             VocabKind::Char
         },
-        ..Recipe::default()
+        ..VocabularyRecipe::default()
     };
     let rules = VocabularyRules {
         default,
