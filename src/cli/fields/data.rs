@@ -1,5 +1,6 @@
 //! Files for a model's fields: which, how they are read, and what stays with a run.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -101,14 +102,15 @@ impl FieldSource {
     /// # Errors
     /// What the files have wrong, with line and column.
     pub fn read(&self) -> Result<Examples> {
-        let mut stdin = std::io::stdin();
-        read(
-            &self.fields,
-            &self.files,
-            &self.rules,
-            &self.folder,
-            &mut stdin,
-        )
+        self.read_from(&mut std::io::stdin())
+    }
+
+    /// Reads the files, and from `stdin` what stands for standard input.
+    ///
+    /// # Errors
+    /// As [`FieldSource::read`].
+    pub fn read_from(&self, stdin: &mut dyn Read) -> Result<Examples> {
+        read(&self.fields, &self.files, &self.rules, &self.folder, stdin)
     }
 
     /// The same without the fields that need not be there, so that what stands in them does not matter.
