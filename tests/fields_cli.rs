@@ -520,7 +520,9 @@ fn texts_are_written_about_what_is_given() {
     ));
     let text = sandbox.ok("sample g --temperature 0 --prime a");
     assert!(["a moon\n", "a soon\n"].contains(&text.as_str()), "{text}");
-    sandbox.ok(&format!("train lines.txt --out t --seq-len 5 --steps 1 {TINY}"));
+    sandbox.ok(&format!(
+        "train lines.txt --out t --seq-len 5 --steps 1 {TINY}"
+    ));
     sandbox.refuses(
         "sample t --given text=a",
         2,
