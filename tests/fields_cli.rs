@@ -469,7 +469,7 @@ fn an_export_comes_back_and_says_nothing_of_its_run() {
 fn texts_are_written_about_what_is_given() {
     let sandbox = folder();
     sandbox.ok(&format!(
-        "train --model describe names.tsv --columns kind=1,text=2 --embed 8 --out r --epochs 40 {TINY}"
+        "train --model describe names.tsv --columns kind=1,text=2 --out r --epochs 40 {TINY}"
     ));
     // What a name ends in hangs on its kind, however it begins.
     for (kind, end) in [("f", "a\n"), ("m", "o\n")] {
@@ -516,7 +516,7 @@ fn texts_are_written_about_what_is_given() {
     }
     fs::write(sandbox.at("lines.txt"), "a moon\na soon\n".repeat(8)).unwrap();
     sandbox.ok(&format!(
-        "train --model n-gram lines.txt --embed 8 --out g --epochs 30 {TINY}"
+        "train --model n-gram lines.txt --out g --epochs 30 {TINY}"
     ));
     let text = sandbox.ok("sample g --temperature 0 --prime a");
     assert!(["a moon\n", "a soon\n"].contains(&text.as_str()), "{text}");
@@ -611,7 +611,7 @@ fn models_are_listed_and_shown() {
     assert!(
         sandbox
             .ok("models show bag-of-words")
-            .contains("H 128, embed 128")
+            .contains("H 128, embeddings one-hot, or H wide where rows are read")
     );
     let page = sandbox.ok("models --language");
     for part in [
