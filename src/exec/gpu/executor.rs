@@ -19,7 +19,7 @@ use super::stamps::Stamps;
 use super::tile::Tile;
 use crate::Result;
 use crate::exec::Outcome;
-use crate::op::{Plan, Report};
+use crate::op::{Op, Plan, Report};
 
 /// Submissions that may be under way: enough that the device never waits for the host, few enough to stop soon.
 pub(super) const IN_FLIGHT: usize = 3;
@@ -135,17 +135,14 @@ impl Gpu {
         let tile = &precision::tile(*tile, &plan);
         let fit = BindingLimits::of(&device, binding);
         let mut left_out = Vec::new();
-        let plan = match scheduled(&plan, tile, fit) {
-            Some(other) => Arc::new(other),
-            None if tile.wavefront_steps > 0 => {
-                left_out.push(format!(
-                    "wavefront: no two scans of the plan can run side by side in a kernel of at most {} bindings of {binding} bytes",
-                    fit.bindings
-                ));
-                plan
-            }
-            None => plan,
-        };
+        let plan = scheduled(&plan, tile, fit).map_or(plan, Arc::new);
+        let side_by_side = |op: &Op| matches!(op, Op::ConcurrentScans(_));
+        if tile.wavefront_steps > 0 && !plan.ops.iter().any(side_by_side) {
+            left_out.push(format!(
+                "wavefront: no two scans of the plan can run side by side in a kernel of at most {} bindings of {binding} bytes",
+                fit.bindings
+            ));
+        }
         let (buffers, held) = allocate(&device, &plan, parameters).await?;
         let mut known: HashMap<KernelSource, usize> = HashMap::new();
         let mut steps = DispatchWords::new(device.limits.min_uniform_buffer_offset_alignment);

@@ -24,9 +24,11 @@ pub(super) type DispatchParameters = [u32; 4];
 
 /// A text in WGSL: a kernel's, or that of one of its parts.
 pub(super) struct KernelText {
-    /// The text, but for the extensions that it enables.
+    /// The text, but for the extensions that it enables, and for a part's bindings.
     pub text: String,
     pub binds: Vec<Bind>,
+    /// The name of each binding, and the type of its elements.
+    pub declared: Vec<(String, String)>,
     /// Whether it asks for its dispatch parameters.
     pub step: bool,
     /// The arguments of its entry point.

@@ -47,6 +47,10 @@ pub struct Tile {
     /// follow one another.
     #[serde(default)]
     pub wavefront_steps: usize,
+    /// Whether operations that need nothing of one another share a dispatch, and the update ends the norm: for devices on which a
+    /// dispatch and the wait before it cost as much as a small kernel.
+    #[serde(default)]
+    pub merged: bool,
     /// Threads in a workgroup of everything else.
     pub flat: usize,
     /// Threads that share a row or a column of a reduction.
@@ -108,6 +112,7 @@ impl Tile {
         fewest: 1,
         loop_steps: 0,
         wavefront_steps: 0,
+        merged: true,
         flat: 64,
         lanes: 32,
         cooperative: 0,
@@ -135,6 +140,7 @@ impl Tile {
         fewest: 1,
         loop_steps: 0,
         wavefront_steps: 0,
+        merged: false,
         flat: 64,
         lanes: 1,
         cooperative: 0,
@@ -269,6 +275,7 @@ impl Tile {
         fewest: 1,
         loop_steps: 0,
         wavefront_steps: 0,
+        merged: false,
         flat: 64,
         lanes: 1,
         cooperative: 0,
@@ -322,6 +329,9 @@ impl std::fmt::Display for Tile {
         }
         if self.loop_steps > 0 {
             write!(f, ", time loops of {} steps", self.loop_steps)?;
+        }
+        if self.merged {
+            write!(f, ", independent operations in one dispatch")?;
         }
         if self.wavefront_steps > 0 {
             write!(f, ", wavefronts of {} steps", self.wavefront_steps)?;

@@ -72,6 +72,8 @@ impl Tile {
             self.with_slices()
         };
         all.insert(2, ("threads of a sum", shared));
+        let merged = !self.merged;
+        all.insert(3, ("one dispatch", Tile { merged, ..*self }));
         if self.subgroup == 0 {
             let (vector, shared) = (!self.vector, !self.shared);
             all.push(("fours of units", Tile { vector, ..*self }));
