@@ -22,12 +22,13 @@ use wgrnn::exec::gpu::{Gpu, Tile};
 use wgrnn::model::{Dims, Drops, Mode, Penalties, Softmax, Spec, Update};
 use wgrnn::op::{Plan, Rule};
 
-/// The tile of the snapshots: that of a GPU with one row a thread, which shares its sums with no other; a second row repeats the
-/// first line by line.
+/// The tile of the snapshots: that of a GPU with one row a thread, which shares its sums with no other, and each operation by
+/// itself; a second row repeats the first line by line.
 const SNAPSHOT: Tile = Tile {
     scan_rows: 1,
     slices: [1, 1],
     slice_rows: [1, 1],
+    merged: false,
     ..Tile::GPU
 };
 
@@ -266,6 +267,23 @@ fn snapshots() -> Vec<(String, String)> {
         wide && !is_scan(name) && seen.insert(text.lines().filter(numbers).collect::<String>())
     });
     all.push(("operations".into(), listing(&kernels)));
+    // Several operations in a dispatch, and the update that ends the norm.
+    let lstm = Arc::new(library::builtin("lstm").unwrap());
+    let spec = Spec {
+        vocab: 5,
+        cells: vec![lstm],
+        hidden: 8,
+        ..Spec::default()
+    };
+    let update = Update {
+        rule: ADAM,
+        clip_norm: 1.0,
+        clip_value: 0.0,
+    };
+    let plan = spec.plan(DIMS, Mode::Train(update)).unwrap();
+    let mut kernels = Gpu::sources(&plan, &Tile::GPU).unwrap();
+    kernels.retain(|(name, _)| name.contains('+') || ["norm", "update"].contains(&name.as_str()));
+    all.push(("merged".into(), listing(&kernels)));
     // What half precision changes is the same everywhere: some kernels show it.
     let some = ["embed.l0", "forward.l0", "backward.l0", "penalty"];
     let mut kernels = sources(&halved(ADAM));
@@ -684,7 +702,7 @@ fn every_kernel_in_double_precision_is_valid() {
                     panic!("{name}, tile {tile}: {fault}");
                 }
                 // Nothing is rounded to f32 but an exponent on the way to a logarithm.
-                let mut rest = text.lines().filter(|line| !line.starts_with("alias S = "));
+                let mut rest = text.lines().filter(|line| !line.starts_with("alias S"));
                 let single = rest.find(|line| line.contains("f32"));
                 assert_eq!(single, None, "{name}, tile {tile}");
                 assert!(text.contains("f64"), "{name}, tile {tile}: {text}");

@@ -222,11 +222,7 @@ impl<F: Number> Twins<F> {
             let want = self.cpu.read(m.slot);
             let scale = largest(want).max(self.term(op));
             // Sums of losses and of squares have terms of one sign, and each stands for itself.
-            let scale = if of_norm(op, m.slot) {
-                0.0
-            } else {
-                scale
-            };
+            let scale = if of_norm(op, m.slot) { 0.0 } else { scale };
             let half = match (halves, slot.half) {
                 (0 | 1, own) => Half { own, chain: 0.0 },
                 (halves, _) => Half::chain(halves),

@@ -77,7 +77,9 @@ impl Plan {
             }
         }
         wait(&mut groups, &fits);
-        let any = groups.iter().any(|group| group.open && !group.ops.is_empty());
+        let any = groups
+            .iter()
+            .any(|group| group.open && !group.ops.is_empty());
         let one = |group: Group| match <[Op; 1]>::try_from(group.ops) {
             Ok([op]) if !matches!(op, Op::Norm(_)) || !group.open => op,
             Ok([op]) => Op::Together(Together::new(vec![op])),
@@ -172,6 +174,7 @@ mod tests {
                     from: whole(*from),
                     to: whole(*to),
                     accumulate: false,
+                    flip: None,
                 }),
             })
             .collect();

@@ -1,7 +1,9 @@
 //! Clipping and the optimisers, over the flat arenas. A step whose report is not finite changes nothing.
 
 use super::split::each;
-use super::{Access, Cost, Hyper, Limits, Norm, Matrix, Operand, Operation, Report, Segment, SlotId, bytes};
+use super::{
+    Access, Cost, Hyper, Limits, Matrix, Norm, Operand, Operation, Report, Segment, SlotId, bytes,
+};
 use crate::cell::real::Real;
 
 /// An update rule. Names and defaults of the hyper-parameters are PyTorch's.

@@ -45,7 +45,8 @@ impl Operation for Together {
 
     fn check(&self) -> Result<(), String> {
         for (n, op) in self.ops.iter().enumerate() {
-            op.check().map_err(|fault| format!("{}: {fault}", op.name()))?;
+            op.check()
+                .map_err(|fault| format!("{}: {fault}", op.name()))?;
             if !op.scans().is_empty() {
                 return Err(format!("{}: expected no scan", op.name()));
             }

@@ -5,7 +5,9 @@ use super::{Cpu, matmul, parallel, rows, scan, simd};
 use crate::cell::real::Real;
 use crate::op::dropout::Share;
 use crate::op::scan::{InputProjection, Slices};
-use crate::op::{LogSoftmax, Matrix, Norm, Op, Optimizer, Scan, SlotId, SoftmaxStats, SparseUpdate};
+use crate::op::{
+    LogSoftmax, Matrix, Norm, Op, Optimizer, Scan, SlotId, SoftmaxStats, SparseUpdate,
+};
 
 /// Numbers that the executor computes with. Its operations are compiled here for each of them, once, and not again in
 /// every crate that runs a plan.
@@ -261,16 +263,7 @@ impl<F: Real> Cpu<F> {
                 let sparse: Vec<&[F]> = op.sparse.iter().map(|m| row(*m)).collect();
                 simd::<F>(
                     #[inline(always)]
-                    || {
-                        op.partial_sums(
-                            losses,
-                            gradients,
-                            &sparse,
-                            penalties,
-                            hyper,
-                            &mut partials,
-                        )
-                    },
+                    || op.partial_sums(losses, gradients, &sparse, penalties, hyper, &mut partials),
                 );
                 self.reals[op.partials.0] = partials;
                 if !op.open {
@@ -300,32 +293,32 @@ impl<F: Real> Cpu<F> {
 
     fn update(&mut self, op: &Optimizer) {
         self.with(op.parameters.slot, |this, p| {
-                let mut arenas: Vec<Vec<F>> = op
-                    .arenas
-                    .iter()
-                    .map(|a| std::mem::take(&mut this.reals[a.slot.0]))
-                    .collect();
-                let (hyper, report) = (&this.reals[op.hyper.0], &this.reals[op.report.0]);
-                let g = this.part(op.gradients);
-                let mut arenas_mut = arenas.iter_mut().map(Vec::as_mut_slice);
-                let first = arenas_mut.next().unwrap_or(&mut []);
-                let second = arenas_mut.next().unwrap_or(&mut []);
-                // Tables whose gradients are rows lie behind what is updated here.
-                let n = op.parameters.cols;
-                let [p, first, second] = [p, first, second].map(|all| {
-                    let n = n.min(all.len());
-                    &mut all[..n]
-                });
-                parallel::flat(p, first, second, |range, p, a, b| {
-                    simd::<F>(
-                        #[inline(always)]
-                        || op.plain(p, &g[range.clone()], [a, b], hyper, report),
-                    );
-                });
-                for (arena, values) in op.arenas.iter().zip(arenas) {
-                    this.reals[arena.slot.0] = values;
-                }
+            let mut arenas: Vec<Vec<F>> = op
+                .arenas
+                .iter()
+                .map(|a| std::mem::take(&mut this.reals[a.slot.0]))
+                .collect();
+            let (hyper, report) = (&this.reals[op.hyper.0], &this.reals[op.report.0]);
+            let g = this.part(op.gradients);
+            let mut arenas_mut = arenas.iter_mut().map(Vec::as_mut_slice);
+            let first = arenas_mut.next().unwrap_or(&mut []);
+            let second = arenas_mut.next().unwrap_or(&mut []);
+            // Tables whose gradients are rows lie behind what is updated here.
+            let n = op.parameters.cols;
+            let [p, first, second] = [p, first, second].map(|all| {
+                let n = n.min(all.len());
+                &mut all[..n]
             });
+            parallel::flat(p, first, second, |range, p, a, b| {
+                simd::<F>(
+                    #[inline(always)]
+                    || op.plain(p, &g[range.clone()], [a, b], hyper, report),
+                );
+            });
+            for (arena, values) in op.arenas.iter().zip(arenas) {
+                this.reals[arena.slot.0] = values;
+            }
+        });
     }
 
     /// A copy of a column.

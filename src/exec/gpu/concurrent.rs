@@ -116,6 +116,7 @@ pub(super) fn merged(
         binds: shared.binds,
         parameters,
         groups: flat_groups(groups as usize, 1),
+        unchecked: false,
     })
 }
 
@@ -271,7 +272,8 @@ mod tests {
     const SUM: &str = "// $to: array<#{F}>\nvar<workgroup> all: array<#{F}, 40>;\nvar<workgroup> more: array<#{F}, GROUP>;\n\
         #main(GROUP) group, thread {\n    all[thread] = #{F}(thread);\n    more[thread] = #{F}(group.x);\n    workgroupBarrier();\n    \
         $to[thread] = all[0] + more[1];\n}\n";
-    const ONE: &str = "// $to: array<#{F}>\n#main(GROUP) id, group {\n    $to[id.x] = #{F}(group.x);\n}\n";
+    const ONE: &str =
+        "// $to: array<#{F}>\n#main(GROUP) id, group {\n    $to[id.x] = #{F}(group.x);\n}\n";
 
     #[test]
     fn parts_share_bindings_and_memory_and_small_workgroups_go_together() {
@@ -289,7 +291,11 @@ mod tests {
             assert!(one.text.contains(want), "{want}\n{}", one.text);
         }
         let two = both(&[wide(0), wide(1)], 2).unwrap();
-        let arrays: Vec<&str> = two.text.lines().filter(|l| l.starts_with("var<wo")).collect();
+        let arrays: Vec<&str> = two
+            .text
+            .lines()
+            .filter(|l| l.starts_with("var<wo"))
+            .collect();
         let want = ["shared0: array<f32, 40>", "shared1: array<f32, 32>"];
         assert_eq!(arrays, want.map(|of| format!("var<workgroup> {of};")));
         for text in [one.text, two.text] {

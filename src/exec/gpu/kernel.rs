@@ -15,6 +15,8 @@ pub(super) struct KernelSource {
     pub parameters: usize,
     /// Workgroups.
     pub groups: [u32; 3],
+    /// Whether it is compiled without checks of indices and loops: see [`Tile::unchecked`](super::Tile::unchecked).
+    pub unchecked: bool,
 }
 
 /// What a dispatch gives its kernel as a uniform, so that the kernel need not be another one for it: the step, where its

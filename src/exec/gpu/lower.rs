@@ -10,8 +10,7 @@ use super::template::Template;
 use super::tile::Tile;
 use super::{matmul, operation, rows, scan};
 use crate::op::{
-    ConcurrentScans, Direction, FlatKernel, Matrix, Op, Operation, Plan, Scan, Scatter,
-    Together,
+    ConcurrentScans, Direction, FlatKernel, Matrix, Op, Operation, Plan, Scan, Scatter, Together,
 };
 use crate::{Error, Result};
 

@@ -19,6 +19,7 @@ impl Template {
             binds: part.binds,
             parameters: usize::from(part.step),
             groups: self.groups,
+            unchecked: false,
         })
     }
 
