@@ -47,6 +47,46 @@ pub fn arguments() -> Vec<Arg> {
     own.into_iter().chain(settings).collect()
 }
 
+/// A training step without its numbers.
+pub struct PlannedStep {
+    pub settings: Settings,
+    pub spec: Spec,
+    pub update: Update,
+    pub plan: Arc<Plan>,
+}
+
+impl PlannedStep {
+    /// The step that the flags say.
+    ///
+    /// # Errors
+    /// Those of the flags, of the run and of the model.
+    pub fn new(m: &ArgMatches) -> Result<PlannedStep> {
+        let ProfiledModel { settings, spec } = model(m)?;
+        let dims = Dims {
+            steps: settings.seq_len,
+            batch: settings.batch,
+        };
+        let rows = match settings.batch_tokens {
+            // Filled up, all lines are as long as a segment.
+            _ if !settings.lines || settings.pad => 0,
+            0 => dims.steps.saturating_mul(dims.batch),
+            most => most,
+        };
+        let spec = Spec {
+            packed: rows,
+            ..spec
+        };
+        let update = update(&settings);
+        let plan = Arc::new(spec.unrolled(dims, unroll(&settings), Mode::Train(update))?);
+        Ok(PlannedStep {
+            settings,
+            spec,
+            update,
+            plan,
+        })
+    }
+}
+
 /// A training step.
 pub struct Work {
     pub settings: Settings,
@@ -65,23 +105,12 @@ impl Work {
     /// # Errors
     /// Those of the flags, of the run and of the model; Device, when it does not fit into memory.
     pub fn new(m: &ArgMatches) -> Result<Work> {
-        let ProfiledModel { settings, spec } = model(m)?;
-        let dims = Dims {
-            steps: settings.seq_len,
-            batch: settings.batch,
-        };
-        let rows = match settings.batch_tokens {
-            // Filled up, all lines are as long as a segment.
-            _ if !settings.lines || settings.pad => 0,
-            0 => dims.steps.saturating_mul(dims.batch),
-            most => most,
-        };
-        let spec = Spec {
-            packed: rows,
-            ..spec
-        };
-        let update = update(&settings);
-        let plan = Arc::new(spec.unrolled(dims, unroll(&settings), Mode::Train(update))?);
+        let PlannedStep {
+            settings,
+            spec,
+            update,
+            plan,
+        } = PlannedStep::new(m)?;
         memory::check("the model and its minibatch", plan.bytes(), |_| {
             "lower --hidden, --layers or --batch".into()
         })?;
