@@ -3,11 +3,11 @@
 use clap::ArgMatches;
 use serde_json::json;
 use wgrnn::Result;
-use wgrnn::model::text::{FieldKind, FieldSize, Model};
+use wgrnn::model::text::{FieldKind, Model};
 use wgrnn::model::{Mode, Spec};
 use wgrnn::op::{FieldRows, PackedAxis, Packing, Plan, Role, SlotId};
 
-use super::made_up::{CLASSES, SYMBOLS, WIDTH, sizes};
+use super::made_up::{CLASSES, SYMBOLS, WIDTH, shown, sizes};
 use super::{Chosen, at_sizes, chosen};
 use crate::cli::out;
 
@@ -72,7 +72,7 @@ pub fn run(m: &ArgMatches) -> Result<()> {
             0 => "embeddings one-hot, or H wide where rows are read".to_string(),
             width => format!("embed {width}"),
         },
-        made_up(model)
+        shown(model, &sizes(model, examples, steps, rows))
     ))?;
     out::line(&format!("\nparameters: {}", plan.parameter_count()))?;
     for p in &plan.parameters {
@@ -127,27 +127,6 @@ fn field_text(model: &Model, field: usize) -> (String, String) {
         ),
         FieldKind::Vector => ("vector".into(), "numbers, as many an example".into()),
     }
-}
-
-/// The made-up sizes, as far as the model's fields have them.
-fn made_up(model: &Model) -> String {
-    let (examples, steps, rows) = MINIBATCH;
-    let sizes = sizes(model, examples, steps, rows);
-    let mut all = vec![format!("{examples} examples")];
-    for (field, size) in model.fields().iter().zip(&sizes.fields) {
-        let name = &field.name;
-        all.push(match size {
-            FieldSize::Tokens {
-                symbols,
-                steps,
-                rows,
-                ..
-            } => format!("{name} of {symbols} symbols, at most {steps} steps and {rows} rows"),
-            FieldSize::Classes(classes) => format!("{name} of {classes} classes"),
-            FieldSize::Vector(width) => format!("{name} {width} wide"),
-        });
-    }
-    all.join("; ")
 }
 
 /// What the operations of a plan make of its fields, in order.
