@@ -220,6 +220,8 @@ fn on_the_cpu_every_operation_is_a_row() {
     .model.embed: number
     .model.hidden: number
     .model.layers: number
+    .model.minibatch: string
+    .model.model: string
     .model.optimizer: string
     .model.parameters: number
     .model.seq_len: number
@@ -328,6 +330,8 @@ fn on_an_adapter_every_kernel_is_a_row() {
     .model.embed: number
     .model.hidden: number
     .model.layers: number
+    .model.minibatch: string
+    .model.model: string
     .model.optimizer: string
     .model.parameters: number
     .model.seq_len: number
@@ -342,6 +346,7 @@ fn on_an_adapter_every_kernel_is_a_row() {
     .tile.sizes.lanes: number
     .tile.sizes.loop_steps: number
     .tile.sizes.matrices: number
+    .tile.sizes.merged: bool
     .tile.sizes.product_columns: number
     .tile.sizes.product_rows: number
     .tile.sizes.scan_rows: number
@@ -350,6 +355,7 @@ fn on_an_adapter_every_kernel_is_a_row() {
     .tile.sizes.slice_rows[]: number
     .tile.sizes.slices[]: number
     .tile.sizes.subgroup: number
+    .tile.sizes.unchecked: bool
     .tile.sizes.vector: bool
     .tile.sizes.wavefront_steps: number
     .tile.tuned: bool

@@ -66,7 +66,7 @@ pub fn value(of: &Profiled) -> Result<Value> {
         "device": of.device.name(),
         "driver": driver(&of.device),
         "tile": tile(of),
-        "model": model(settings, spec, plan),
+        "model": model(settings, spec, plan, &work.shown),
         "settings": those_that_matter(settings)?,
         "steps": of.steps,
         "clock": clock(found),
@@ -106,12 +106,14 @@ pub fn value(of: &Profiled) -> Result<Value> {
 }
 
 /// The model and the minibatch.
-pub fn model(settings: &Settings, spec: &Spec, plan: &Plan) -> Value {
+pub fn model(settings: &Settings, spec: &Spec, plan: &Plan, minibatch: &str) -> Value {
     json!({
         "cell": spec.cell_names(),
         "hidden": spec.hidden,
         "layers": spec.cells.len(),
         "embed": spec.embed,
+        "model": settings.model,
+        "minibatch": minibatch,
         "vocab": spec.vocab,
         "batch": settings.batch,
         "seq_len": settings.seq_len,

@@ -15,7 +15,7 @@ use super::report::{clock, total, word};
 pub fn print(of: &Profiled) -> Result<()> {
     let (found, work) = (&of.found, &of.work);
     let (settings, plan) = (&work.settings, &work.plan);
-    out::line(&title(settings, &work.spec, plan))?;
+    out::line(&title(settings, &work.spec, plan, &work.shown))?;
     out::line(&format!(
         "limits: {:.1} GFLOP/s, {:.1} GB/s (multiply-adds in registers, a large copy); kernels by the {}'s clock",
         1e-9 * found.limits.flops,
@@ -48,19 +48,16 @@ pub fn print(of: &Profiled) -> Result<()> {
 }
 
 /// The model and the minibatch in a line.
-pub fn title(settings: &Settings, spec: &Spec, plan: &Plan) -> String {
+pub fn title(settings: &Settings, spec: &Spec, plan: &Plan, minibatch: &str) -> String {
     let input = match spec.embed {
         0 => "one-hot".to_string(),
         width => format!("embed {width}"),
     };
     format!(
-        "{}: {} x H {}, {input}, V {}, B {}, T {}, {}, {} parameters",
+        "{}: {} x H {}, {input}, {minibatch}, {}, {} parameters",
         spec.cell_names(),
         spec.cells.len(),
         spec.hidden,
-        spec.vocab,
-        settings.batch,
-        settings.seq_len,
         settings.optimizer,
         plan.parameter_count()
     )

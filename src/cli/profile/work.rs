@@ -10,6 +10,7 @@ use wgrnn::rng::{Purpose, key};
 use wgrnn::task::{Inputs, MadeUp};
 use wgrnn::train::{Settings, init, unroll, update};
 
+use super::super::models::shown;
 use super::super::{flags, memory};
 use super::model::{ProfiledModel, model};
 
@@ -43,6 +44,9 @@ pub fn arguments() -> Vec<Arg> {
         flags::whole("vocab-size", 1, 1 << 24)
             .default_value(VOCAB)
             .help("Symbols in the made-up text; a run brings its own"),
+        flags::whole("length", 1, 1 << 16)
+            .default_value("50")
+            .help("Of models of fields: tokens of the longest made-up sequence"),
     ];
     own.into_iter().chain(settings).collect()
 }
@@ -53,6 +57,8 @@ pub struct PlannedStep {
     pub spec: Spec,
     pub update: Update,
     pub plan: Arc<Plan>,
+    /// What a minibatch holds, in words.
+    pub minibatch: String,
 }
 
 impl PlannedStep {
@@ -61,7 +67,27 @@ impl PlannedStep {
     /// # Errors
     /// Those of the flags, of the run and of the model.
     pub fn new(m: &ArgMatches) -> Result<PlannedStep> {
-        let ProfiledModel { settings, spec } = model(m)?;
+        let ProfiledModel {
+            settings,
+            spec,
+            fields,
+        } = model(m)?;
+        let update = update(&settings);
+        if let Some((model, sizes)) = fields {
+            let spec = Spec {
+                // The means of several losses are made by weights.
+                weighted: model.losses().len() > 1,
+                ..spec
+            };
+            let plan = Arc::new(model.plan(&spec, &sizes, Mode::Train(update))?);
+            return Ok(PlannedStep {
+                minibatch: format!("model {}, {}", model.name, shown(&model, &sizes)),
+                settings,
+                spec,
+                update,
+                plan,
+            });
+        }
         let dims = Dims {
             steps: settings.seq_len,
             batch: settings.batch,
@@ -76,9 +102,9 @@ impl PlannedStep {
             packed: rows,
             ..spec
         };
-        let update = update(&settings);
         let plan = Arc::new(spec.unrolled(dims, unroll(&settings), Mode::Train(update))?);
         Ok(PlannedStep {
+            minibatch: format!("V {}, B {}, T {}", spec.vocab, dims.batch, dims.steps),
             settings,
             spec,
             update,
@@ -94,8 +120,10 @@ pub struct Work {
     pub update: Update,
     pub plan: Arc<Plan>,
     pub parameters: Vec<f32>,
-    /// Tokens of a minibatch.
+    /// Predictions of a minibatch.
     pub rows: usize,
+    /// What a minibatch holds, in words.
+    pub shown: String,
     minibatch: MadeUp,
 }
 
@@ -110,6 +138,7 @@ impl Work {
             spec,
             update,
             plan,
+            minibatch: shown,
         } = PlannedStep::new(m)?;
         memory::check("the model and its minibatch", plan.bytes(), |_| {
             "lower --hidden, --layers or --batch".into()
@@ -122,6 +151,7 @@ impl Work {
             update,
             parameters,
             rows: minibatch.rows(&plan),
+            shown,
             minibatch,
             plan,
         })
@@ -133,7 +163,7 @@ impl Work {
         let key = key(self.settings.seed, Purpose::Dropout);
         self.minibatch.inputs().draws(key, 0).hyper(Hyper {
             lr: 0.0,
-            scale: 1.0 / (self.rows * self.settings.accumulate) as f64,
+            scale: self.minibatch.scale(&self.plan) / self.settings.accumulate as f64,
             update: 1.0,
             correction1,
             correction2,
