@@ -17,6 +17,7 @@ use wgrnn::op::{Direction, Op, Plan};
 const SMALL: Tile = Tile {
     slices: [4, 8],
     slice_rows: [2, 3],
+    full: 0,
     ..Tile::GPU
 };
 
@@ -94,6 +95,33 @@ fn few_workgroups_become_more_of_fewer_rows() {
     };
     let plan = spec("gru", 20, 1, 6).plan(Dims { steps: 2, batch: 7 }, Mode::Gradients);
     compared(&device(), plan.unwrap(), &tile, "fewer rows");
+}
+
+/// Where workgroups are plenty, fewer threads share a sum and a workgroup has more rows and units.
+#[test]
+fn many_workgroups_become_fewer_of_more_rows() {
+    let groups = |hidden, batch| {
+        let plan = spec("lstm", hidden, 1, 0).plan(Dims { steps: 2, batch }, Mode::Gradients);
+        let all = Gpu::workgroups(&plan.unwrap(), &Tile::GPU).unwrap();
+        let scans = all
+            .into_iter()
+            .filter(|(name, _)| name.contains("ward.l0.0"));
+        scans.map(|(_, [x, y, _])| x * y).collect::<Vec<u32>>()
+    };
+    // 16 x 16 forward and 8 x 16 backward; then as many units and rows as leave 128 workgroups and more.
+    assert_eq!(groups(512, 32), [64, 128]);
+    assert_eq!(groups(2048, 128), [256, 256]);
+    let tile = Tile { full: 1, ..SMALL };
+    for (cell, hidden, batch) in [("lstm", 36, 9), ("gru", 40, 13), ("lstm-ln", 36, 9)] {
+        let plan = |tile: &Tile| {
+            let plan =
+                spec(cell, hidden, 1, hidden).plan(Dims { steps: 2, batch }, Mode::Gradients);
+            let plan = plan.unwrap();
+            (Gpu::workgroups(&plan, tile).unwrap(), plan)
+        };
+        assert_ne!(plan(&tile).0, plan(&SMALL).0, "{cell}");
+        compared(&device(), plan(&tile).1, &tile, cell);
+    }
 }
 
 /// Learned states, both directions, noise, several layers; sequences of different lengths, some of which end early.

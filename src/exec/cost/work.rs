@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use crate::cell::Stage;
 use crate::exec::gpu::PartOutline;
-use crate::op::{Direction, Matrix, Op, Plan, Scan};
+use crate::op::{Direction, Op, Plan, Scan};
 
 /// What one dispatch of a kernel asks. Bytes and operations are those of all workgroups together, padding included.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -76,7 +76,6 @@ const SUMS: f64 = 64.0;
 /// The work of one of `calls` dispatches.
 pub fn work(part: &PartOutline, plan: &Plan, calls: usize) -> Work {
     let number = |name: &str| part.constants.get(name).copied().unwrap_or(1) as f64;
-    let bytes = |m: &Matrix| (m.rows * m.cols * plan.slot(m.slot).width()) as f64;
     let costs = plan.costs(&part.op);
     let cost = costs
         .get(part.part)
@@ -178,20 +177,15 @@ pub fn work(part: &PartOutline, plan: &Plan, calls: usize) -> Work {
                 l1: base.l1 + added,
                 l2: base.l2 + added,
                 // Parameters and the optimiser's numbers were last touched a step ago.
-                streamed: 0.0,
+                streamed: base.distinct,
                 ..base
             }
         }
         op => {
-            let read = op.reads().iter().map(bytes).fold(0.0, f64::max);
             let cols = op.reads().iter().map(|m| m.cols).max().unwrap_or(1) as f64;
-            let rounds = match part.constants.get("LANES") {
-                Some(lanes) => (cols / *lanes as f64).ceil(),
-                None => 1.0,
-            };
+            let lanes = part.constants.get("LANES");
             Work {
-                rounds,
-                distinct: base.distinct.max(read.min(base.distinct)),
+                rounds: lanes.map_or(1.0, |lanes| (cols / *lanes as f64).ceil()),
                 ..base
             }
         }

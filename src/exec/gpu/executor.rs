@@ -11,12 +11,13 @@ use super::buffers::{
 use super::device::Device;
 use super::kernel::DispatchParameters;
 use super::kernel::KernelSource;
-use super::lower::{Lowered, lower, scheduled};
+use super::lower::{Lowered, lower};
 use super::pace::{MEASURED, Pace};
 use super::packed::Longest;
 use super::pipeline::compile_all;
 use super::precision;
 use super::readback::Ring;
+use super::schedule::scheduled;
 use super::stamps::Stamps;
 use super::tile::Tile;
 use crate::Result;

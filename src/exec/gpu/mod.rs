@@ -31,6 +31,7 @@ mod readback;
 mod rows;
 mod run;
 mod scan;
+mod schedule;
 mod source;
 mod stamps;
 mod template;

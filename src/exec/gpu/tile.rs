@@ -40,6 +40,10 @@ pub struct Tile {
     pub subgroup: usize,
     /// Workgroups of a scan's step below which its tiles are made smaller, so that none of the device's parts is idle.
     pub fewest: usize,
+    /// Workgroups of a step whose sums threads share that fill the device: as long as there are so many, fewer threads share a sum,
+    /// and a workgroup has more rows and units, so that it asks less of the caches for each of them. 0 where that never is so.
+    #[serde(default)]
+    pub full: usize,
     /// Steps of a scan that a dispatch goes through at most, where a workgroup can have all units of its rows: it then waits
     /// for nobody else. 0 where every stage of every step is a dispatch.
     pub loop_steps: usize,
@@ -114,6 +118,7 @@ impl Tile {
         group: 64,
         subgroup: 0,
         fewest: 1,
+        full: 128,
         loop_steps: 0,
         wavefront_steps: 0,
         merged: true,
@@ -143,6 +148,7 @@ impl Tile {
         group: 8,
         subgroup: 0,
         fewest: 1,
+        full: 0,
         loop_steps: 0,
         wavefront_steps: 0,
         merged: false,
@@ -183,6 +189,7 @@ impl Tile {
             && self.product_rows * self.product_columns <= 512
             && self.scan_rows * self.scan_units[0].max(self.scan_units[1]) <= 128
             && self.fewest <= 1 << 16
+            && self.full <= 1 << 16
             && match self.cooperative {
                 0 => self.matrices == 0,
                 threads => matches!(threads, 8 | 16 | 32 | 64) && matches!(self.matrices, 8 | 16),
@@ -240,6 +247,7 @@ impl Tile {
         Tile {
             slices: Tile::GPU.slices,
             slice_rows: Tile::GPU.slice_rows,
+            full: Tile::GPU.full,
             merged: Tile::GPU.merged,
             unchecked: Tile::GPU.unchecked,
             loop_steps: 0,
@@ -285,6 +293,7 @@ impl Tile {
         group: 64,
         subgroup: 0,
         fewest: 1,
+        full: 0,
         loop_steps: 0,
         wavefront_steps: 0,
         merged: false,

@@ -13,7 +13,7 @@ impl Tile {
     /// Tiles that differ in one size, with its name: what a search looks at next.
     pub fn neighbours(&self) -> Vec<(&'static str, Tile)> {
         type Change = fn(&mut Tile) -> &mut usize;
-        let sizes: [(&str, usize, Change); 12] = [
+        let sizes: [(&str, usize, Change); 13] = [
             ("scan rows", 64, |t| &mut t.scan_rows),
             ("forward units", 4, |t| &mut t.scan_units[0]),
             ("backward units", 4, |t| &mut t.scan_units[1]),
@@ -34,6 +34,7 @@ impl Tile {
             ("rows of a shared backward sum", 16, |t| {
                 &mut t.slice_rows[1]
             }),
+            ("workgroups beside a shared sum", 4096, |t| &mut t.full),
         ];
         let mut all = Vec::new();
         let shares = self.slices != alone();

@@ -46,7 +46,8 @@ impl SplitLayout {
     /// The layout for a stage with products: `slices` threads a sum and `rows` rows a thread where there is enough for
     /// them to do, for numbers of so many bytes.
     ///
-    /// A thread has fewer rows where there would be fewer than `fewest` workgroups.
+    /// Fewer threads share a sum as long as there are `full` workgroups, and a thread has fewer rows where there would be fewer
+    /// than `fewest`.
     ///
     /// Lanes and bands are as many as make a square of threads. Those that few rows or units leave over become slices as
     /// long as there is a V for each. A thread adds up one sum of the parts, so that rows and V are no more than slices.
@@ -55,17 +56,26 @@ impl SplitLayout {
         stage: &Stage,
         (slices, rows): (usize, usize),
         bytes: usize,
-        fewest: usize,
+        [fewest, full]: [usize; 2],
     ) -> Option<SplitLayout> {
-        let layout = |rows| SplitLayout::of_rows(places, stage, (slices, rows), bytes);
-        let mut found = layout(rows)?;
-        while found.groups(places).iter().product::<usize>() < fewest && found.rows > 1 {
-            found = layout(found.rows / 2)?;
+        let layout = |slices, rows| SplitLayout::of_sizes(places, stage, (slices, rows), bytes);
+        let groups = |layout: &SplitLayout| layout.groups(places).iter().product::<usize>();
+        let mut found = layout(slices, rows)?;
+        let mut share = found.slices;
+        while full > 0 && share / 2 >= found.rows * found.columns {
+            share /= 2;
+            match layout(share, found.rows) {
+                Some(fewer) if fewer.slices == share && groups(&fewer) >= full => found = fewer,
+                _ => break,
+            }
+        }
+        while groups(&found) < fewest && found.rows > 1 {
+            found = layout(slices, found.rows / 2)?;
         }
         Some(found)
     }
 
-    fn of_rows(
+    fn of_sizes(
         places: &Places,
         stage: &Stage,
         (slices, rows): (usize, usize),
