@@ -36,6 +36,8 @@ struct Writer<'a> {
     values: Vec<Option<Value>>,
     /// The weight that each layer may share.
     weights: Vec<Option<Param>>,
+    /// By the first `split` of a value into so many parts: all of them.
+    splits: Vec<Option<Vec<Value>>>,
 }
 
 /// Writes the forward pass and the losses.
@@ -53,6 +55,7 @@ pub(super) fn write(
         rows,
         values: vec![None; model.nodes.len()],
         weights: vec![None; model.nodes.len()],
+        splits: vec![None; model.nodes.len()],
     };
     for (number, node) in model.nodes.iter().enumerate() {
         // A loss makes its own linear layer.
@@ -105,9 +108,19 @@ impl Writer<'_> {
 
     /// All operands along the axis of what is made of them.
     fn operands(&self, builder: &mut Builder, node: &Node) -> Result<Vec<Value>> {
+        self.places(builder, node, 0..node.operands.len())
+    }
+
+    /// The operands at some places along the axis of what is made of them.
+    fn places(
+        &self,
+        builder: &mut Builder,
+        node: &Node,
+        places: impl IntoIterator<Item = usize>,
+    ) -> Result<Vec<Value>> {
         let axis = self.axis(node.along)?;
         let mut values = Vec::new();
-        for place in 0..node.operands.len() {
+        for place in places {
             let value = self.operand(builder, node, place)?;
             let name = format!("line.{}.{place}", node.label);
             values.push(if builder.axis(value) == axis {
@@ -128,28 +141,62 @@ impl Writer<'_> {
                 _ => return Ok(None),
             },
             Function::Embed { width, weight } => self.embed(builder, number, *width, *weight)?,
-            Function::Linear { width, weight } => {
+            Function::Linear {
+                width,
+                weight,
+                parts,
+            } => {
                 let input = self.operand(builder, node, 0)?;
                 let shared = self.shared(*weight);
                 let own = shared.map(|weight| weight.value.rows);
                 let width = width.or(own).unwrap_or(spec.hidden);
                 self.fits(builder, node, input, shared, width)?;
-                let (value, param) =
-                    Linear::new(&node.label, width, shared).write_shared(builder, input)?;
+                let linear = Linear::new(&node.label, width, shared).parts(*parts);
+                let (value, param) = linear.write_shared(builder, input)?;
                 self.weights[number] = Some(param);
                 value
             }
-            Function::Recurrent { both, .. } => {
+            Function::Recurrent {
+                both, given, start, ..
+            } => {
                 let stack = self.stack(node, *both)?;
-                let input = match node.operands.len() {
-                    1 => self.value(node.operands[0])?,
-                    _ => {
-                        let operands = self.operands(builder, node)?;
+                let input = match given {
+                    None => self.value(node.operands[0])?,
+                    Some(given) => {
+                        let operands = self.places(builder, node, [0, *given])?;
                         self.check_given(node, &stack)?;
                         layer::concat(builder, &format!("given.{}", node.label), &operands)?
                     }
                 };
-                stack.stack(builder, &node.label, input)?
+                let start = match start {
+                    None => None,
+                    Some(start) => {
+                        let value = self.operand(builder, node, *start)?;
+                        self.check_start(node, &stack, builder.signal(value).width())?;
+                        Some(value)
+                    }
+                };
+                stack.stack_from(builder, &node.label, input, start)?
+            }
+            Function::Split { parts, part } => {
+                let input = self.operand(builder, node, 0)?;
+                self.equal_parts(builder, node, input, *parts)?;
+                let same = |other: &Node| match other.function {
+                    Function::Split { parts: n, .. } => {
+                        n == *parts && other.operands == node.operands
+                    }
+                    _ => false,
+                };
+                let before = self.model.nodes[..number].iter().position(same);
+                let all = match before.and_then(|first| self.splits[first].clone()) {
+                    Some(all) => all,
+                    None => {
+                        let all = layer::split(builder, &name, input, *parts)?;
+                        self.splits[number] = Some(all.clone());
+                        all
+                    }
+                };
+                all[*part]
             }
             Function::Dropout { rate } => {
                 let input = self.operand(builder, node, 0)?;
@@ -181,9 +228,9 @@ impl Writer<'_> {
                 let parts = self.ends(node, width)?;
                 layer::last(builder, &name, input, self.axis(node.along)?, &parts)?
             }
-            Function::Pool { mean } => {
+            Function::Pool(pool) => {
                 let input = self.operand(builder, node, 0)?;
-                layer::pool(builder, &name, input, self.axis(node.along)?, *mean)?
+                layer::pool(builder, &name, input, self.axis(node.along)?, *pool)?
             }
         }))
     }
@@ -292,6 +339,28 @@ impl Writer<'_> {
         Ok(builder.value(&node.label, signal, axis))
     }
 
+    /// Refuses columns that cannot be cut into so many equal parts.
+    fn equal_parts(
+        &self,
+        builder: &Builder,
+        node: &Node,
+        input: Value,
+        parts: usize,
+    ) -> Result<()> {
+        let width = builder.signal(input).width();
+        if width.is_multiple_of(parts) {
+            return Ok(());
+        }
+        let of = &self.model.nodes[node.operands[0]];
+        Err(self.fault(
+            node,
+            format!(
+                "expected a value whose width is a multiple of {parts}, found `{}` of line {} ({width})",
+                of.label, of.position.line
+            ),
+        ))
+    }
+
     /// Refuses a shared weight of another shape than a linear layer's own would have.
     fn fits(
         &self,
@@ -301,7 +370,12 @@ impl Writer<'_> {
         shared: Option<Param>,
         width: usize,
     ) -> Result<()> {
-        let own = (width, builder.signal(input).width());
+        let parts = match node.function {
+            Function::Linear { parts, .. } => parts,
+            _ => 1,
+        };
+        self.equal_parts(builder, node, input, parts)?;
+        let own = (width, builder.signal(input).width() / parts);
         match shared.map(|weight| (weight.value.rows, weight.value.cols)) {
             Some((rows, cols)) if (rows, cols) != own => Err(self.fault(
                 node,
@@ -368,6 +442,28 @@ impl Writer<'_> {
         }
     }
 
+    /// A start needs a state to begin in, as wide as it is.
+    fn check_start(&self, node: &Node, stack: &Spec, width: usize) -> Result<()> {
+        if let Some(cell) = stack.cells.iter().find(|cell| cell.is_feed_forward()) {
+            let name = &cell.name;
+            let message = format!("start: cell {name} has no memory that could begin so");
+            return Err(self.fault(node, message));
+        }
+        if stack.learn_initial {
+            let message =
+                "start: expected learn-initial false, as states begin with a value, found true";
+            return Err(self.fault(node, message));
+        }
+        if width != stack.hidden {
+            let message = format!(
+                "start: expected a value as wide as the state ({}), found {width}",
+                stack.hidden
+            );
+            return Err(self.fault(node, message));
+        }
+        Ok(())
+    }
+
     /// Where the columns of an operand of `last` end.
     fn ends(&self, node: &Node, width: usize) -> Result<Vec<Part>> {
         let whole = vec![Part {
@@ -408,7 +504,7 @@ impl Writer<'_> {
         let input = self.value(node.operands[0])?;
         let (field, training) = (loss.target.field(), builder.training);
         let symbols = self.rows.sizes[field];
-        let Function::Linear { width, weight } = node.function else {
+        let Function::Linear { width, weight, .. } = node.function else {
             return Err(self.fault(node, "no scores"));
         };
         if let Some(width) = width.filter(|width| *width != symbols) {
@@ -446,6 +542,7 @@ impl Writer<'_> {
                     field,
                     symbols,
                     weighted: self.mode == Mode::Evaluate || spec.weighted || several,
+                    smoothing: spec.label_smoothing,
                     next,
                 },
                 input,
