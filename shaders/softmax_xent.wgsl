@@ -64,8 +64,8 @@ var<workgroup> sums: array<#{F}, GROUP>;
         // Further below it is as good as 0, and would be subnormal.
         let gradient = select(exp(below) * share, 0.0, below < LOWEST);
 #if SMOOTHED
-        let smooth = gradient - factor * EACH;
-        $logits[at + c] = select(smooth, smooth - factor * (1.0 - SMOOTHING), c == goal);
+        let below_goal = gradient - factor * EACH;
+        $logits[at + c] = select(below_goal, below_goal - factor * (1.0 - SMOOTHING), c == goal);
 #else
         $logits[at + c] = select(gradient, gradient - factor, c == goal);
 #end
