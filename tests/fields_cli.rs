@@ -466,13 +466,75 @@ fn an_export_comes_back_and_says_nothing_of_its_run() {
 }
 
 #[test]
+fn texts_are_written_about_what_is_given() {
+    let sandbox = folder();
+    sandbox.ok(&format!(
+        "train --model describe names.tsv --columns kind=1,text=2 --embed 8 --out r --epochs 40 {TINY}"
+    ));
+    // What a name ends in hangs on its kind, however it begins.
+    for (kind, end) in [("f", "a\n"), ("m", "o\n")] {
+        let one = sandbox.ok(&format!(
+            "sample r --given kind={kind} --prime den --temperature 0"
+        ));
+        assert!(
+            one.starts_with("den") && one.ends_with(end),
+            "{kind}: {one}"
+        );
+    }
+    let several = "sample r --given kind=m --count 3 --length 20 --seed 5 --json";
+    let texts = sandbox.ok(several);
+    let texts: Vec<Value> = texts
+        .lines()
+        .map(|l| serde_json::from_str(l).unwrap())
+        .collect();
+    assert_eq!(texts.len(), 3);
+    assert!(
+        texts.iter().any(|text| text["text"] != texts[0]["text"]),
+        "{texts:?}"
+    );
+    assert_eq!(
+        sandbox.ok("sample r --given kind=f --prime do --length 0"),
+        "do\n"
+    );
+    for (args, code, parts) in [
+        ("sample r", 2, ["--given kind=VALUE", "describe"]),
+        ("sample r --given kind=z", 3, ["--given", "z"]),
+        (
+            "sample r --given kind=f --given kind=m",
+            2,
+            ["--given kind", "twice"],
+        ),
+        ("sample r --given kind", 2, ["--given", "FIELD=VALUE"]),
+        ("sample r --given text=ann", 2, ["--given text", "--prime"]),
+        (
+            "sample r --given sort=f",
+            2,
+            ["--given sort", "no such field"],
+        ),
+    ] {
+        sandbox.refuses(args, code, &parts);
+    }
+    fs::write(sandbox.at("lines.txt"), "a moon\na soon\n".repeat(8)).unwrap();
+    sandbox.ok(&format!(
+        "train --model n-gram lines.txt --embed 8 --out g --epochs 30 {TINY}"
+    ));
+    let text = sandbox.ok("sample g --temperature 0 --prime a");
+    assert!(["a moon\n", "a soon\n"].contains(&text.as_str()), "{text}");
+    sandbox.ok(&format!(
+        "train lines.txt --out t --seq-len 5 --steps 1 {TINY}"
+    ));
+    sandbox.refuses(
+        "sample t --given text=a",
+        2,
+        &["--given text=a", "one of a text"],
+    );
+}
+
+#[test]
 fn what_takes_texts_alone_says_what_to_use_instead() {
     let sandbox = trained();
     for (args, parts) in [
-        (
-            "sample r",
-            ["found one of model classify", "`predict` answers"],
-        ),
+        ("sample r", ["found model classify", "`predict` answers"]),
         (
             "profile r",
             ["r: expected the model of a text", "models check classify"],

@@ -10,7 +10,7 @@ use common::{device, inputs, lacks, tokens};
 use pollster::block_on;
 use sandbox::{Sandbox, TINY, injected};
 use wgrnn::cell::library;
-use wgrnn::data::{Recipe, Tokens, VocabKind};
+use wgrnn::data::{Tokens, VocabKind, VocabularyRecipe};
 use wgrnn::exec::Device;
 use wgrnn::exec::cpu::Cpu;
 use wgrnn::exec::gpu::{Gpu, Tile};
@@ -332,9 +332,9 @@ fn train(
     steps: u64,
     from: Result<&[u8], Vec<f32>>,
 ) -> (Vec<u8>, Vec<Figures>) {
-    let recipe = Recipe {
+    let recipe = VocabularyRecipe {
         kind: VocabKind::Char,
-        ..Recipe::default()
+        ..VocabularyRecipe::default()
     };
     let text = text();
     let vocabulary = recipe.build(text.as_bytes()).unwrap();

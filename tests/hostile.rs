@@ -10,7 +10,7 @@ use proptest::test_runner::{TestCaseError, TestRunner};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 use wgrnn::cell::library;
-use wgrnn::data::{Recipe, VocabKind};
+use wgrnn::data::{VocabKind, VocabularyRecipe};
 use wgrnn::train::Settings;
 
 #[path = "fuzz/hostile.rs"]
@@ -74,11 +74,11 @@ fn seeds(name: &str) -> Vec<Vec<u8>> {
         "tokenizer" => {
             let text = "the cat sat on the mat, the dog sat on the cat\n".repeat(9);
             let of = |kind, lines| {
-                let recipe = Recipe {
+                let recipe = VocabularyRecipe {
                     kind,
                     lines,
                     max_size: Some(270),
-                    ..Recipe::default()
+                    ..VocabularyRecipe::default()
                 };
                 recipe.build(text.as_bytes()).unwrap()
             };

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use pollster::block_on;
 use wgrnn::Kind;
 use wgrnn::cell::library;
-use wgrnn::data::{Dataset, LineOrder, Lines, Recipe, Tokens, VocabKind};
+use wgrnn::data::{Dataset, LineOrder, Lines, Tokens, VocabKind, VocabularyRecipe};
 use wgrnn::exec::Device;
 use wgrnn::exec::cpu::Cpu;
 use wgrnn::op::Hyper;
@@ -89,12 +89,12 @@ struct Setting {
 impl Setting {
     fn new(settings: Settings) -> Setting {
         let text = text(50);
-        let recipe = Recipe {
+        let recipe = VocabularyRecipe {
             kind: VocabKind::Char,
             min_count: 1,
             max_size: None,
             lines: settings.lines,
-            ..Recipe::default()
+            ..VocabularyRecipe::default()
         };
         let vocabulary = recipe.build(text.as_bytes()).unwrap();
         let lines = settings.lines.then(|| {

@@ -250,18 +250,7 @@ impl<L: LoadPlace, S: Copy> ProgramEvaluator<L, S> {
             places,
             common,
         } = registers;
-        for (code, out) in &self.common {
-            let (before, out) = common.split_at_mut(*out);
-            apply(
-                code,
-                &mut out[0],
-                #[inline(always)]
-                |place| match place {
-                    Location::Common(r) => RowOperand::one(&before[r]),
-                    place => unreachable!("{place:?} differs from unit to unit"),
-                },
-            );
-        }
+        once_a_row(&self.common, common);
         let mut from = 0;
         while from < width {
             let n = STRIP.min(width - from);
@@ -311,6 +300,20 @@ impl<L: LoadPlace, S: Copy> ProgramEvaluator<L, S> {
 fn emptied<'a, F>(mut vector: Vec<&[F]>) -> Vec<&'a [F]> {
     vector.clear();
     vector.into_iter().map(|_| -> &[F] { &[] }).collect()
+}
+
+/// What is the same for all units of a row. A function of its own, out of the vector code, which would hold every operator
+/// a second time.
+#[inline(never)]
+fn once_a_row<F: Real>(code: &[(Code<Location>, usize)], common: &mut [[F; SIDE]]) {
+    for (code, out) in code {
+        let mut value = [F::ZERO];
+        apply(code, &mut value, |place| match place {
+            Location::Common(r) => RowOperand::one(&common[r]),
+            place => unreachable!("{place:?} differs from unit to unit"),
+        });
+        common[*out] = [value[0]; SIDE];
+    }
 }
 
 #[inline(always)]

@@ -10,6 +10,10 @@ pub trait SimdElement: Copy + 'static {
     /// Runs `op` with the widest registers that this processor has and that are worth code of their own for this type.
     fn widest<Op: WithSimd>(op: Op) -> Op::Output;
 
+    /// The same for loops over elements. What they do with f64 is mostly calls into the mathematical library, and the
+    /// evaluator of programs is the largest piece of code that there is: for f64 it stands there once.
+    fn widest_loop<Op: WithSimd>(op: Op) -> Op::Output;
+
     /// A register full of values.
     type Register<S: Simd>: Copy;
 
@@ -41,11 +45,16 @@ pub trait SimdElement: Copy + 'static {
 }
 
 macro_rules! simd_element {
-    ($number:ty, $widest:path, $register:ident, $splat:ident, $fused:ident, $sum:ident, $across:ident, $split:ident, $split_mut:ident) => {
+    ($number:ty, $widest:path, $loop:path, $register:ident, $splat:ident, $fused:ident, $sum:ident, $across:ident, $split:ident, $split_mut:ident) => {
         impl SimdElement for $number {
             #[inline(always)]
             fn widest<Op: WithSimd>(op: Op) -> Op::Output {
                 $widest(op)
+            }
+
+            #[inline(always)]
+            fn widest_loop<Op: WithSimd>(op: Op) -> Op::Output {
+                $loop(op)
             }
 
             type Register<S: Simd> = S::$register;
@@ -110,8 +119,15 @@ fn narrow<Op: WithSimd>(op: Op) -> Op::Output {
 #[cfg(not(target_arch = "x86_64"))]
 use any as narrow;
 
+/// Instructions that every processor of this architecture has.
+#[inline(always)]
+fn scalar<Op: WithSimd>(op: Op) -> Op::Output {
+    Simd::vectorize(pulp::Scalar::new(), op)
+}
+
 simd_element!(
     f32,
+    any,
     any,
     f32s,
     splat_f32s,
@@ -124,6 +140,7 @@ simd_element!(
 simd_element!(
     f64,
     narrow,
+    scalar,
     f64s,
     splat_f64s,
     mul_add_e_f64s,

@@ -81,17 +81,6 @@ impl Loaded {
         plan.map_err(|e| self.named(e))
     }
 
-    /// The vocabulary of a run of a text, for what models of fields do not take; `instead` says what does.
-    ///
-    /// # Errors
-    /// Usage, for a run of a model of fields.
-    pub fn vocabulary(&self, instead: &str) -> Result<&Vocabulary> {
-        self.saved.about.vocabulary().map_err(|e| {
-            let path = self.path.display();
-            Error::new(e.kind, format!("{path}: {}; {instead}", e.message))
-        })
-    }
-
     /// Makes an error that lies in the checkpoint name its file.
     pub fn named(&self, e: Error) -> Error {
         named(&self.path, e)

@@ -13,7 +13,7 @@ use super::{memory, out};
 const MOST_ROWS: usize = 65536;
 
 /// A run's footprint beside what there is.
-pub struct Verdict {
+pub struct MemoryVerdict {
     footprint: Footprint,
     capacity: Capacity,
     batch: usize,
@@ -117,13 +117,13 @@ pub fn advise(e: Error, device: &Device, batch: usize, of: impl Fn(usize) -> Res
     Error::new(e.kind, text)
 }
 
-impl Verdict {
+impl MemoryVerdict {
     /// Of the job that `of` makes for the batch that the settings ask for; `of` is asked for others too.
-    pub fn new(device: &Device, job: &Job, of: impl Fn(usize) -> Result<Job>) -> Verdict {
+    pub fn new(device: &Device, job: &Job, of: impl Fn(usize) -> Result<Job>) -> MemoryVerdict {
         let capacity = Capacity::of(device);
         let fits = |batch| of(batch).is_ok_and(|job| capacity.fault(&job).is_none());
         let largest_batch = largest(MOST_ROWS + 1, fits);
-        Verdict {
+        MemoryVerdict {
             footprint: capacity.footprint(job),
             fault: capacity.fault(job),
             capacity,

@@ -7,8 +7,7 @@ use clap::{Arg, ArgMatches, Command, value_parser};
 use pollster::block_on;
 use serde_json::{Map, Value, json};
 use wgrnn::data::fields::{Examples, FieldKind};
-use wgrnn::model::text::{Loss, Target};
-use wgrnn::train::{Choice, ExampleSet, FieldEvaluator, Scored, examples};
+use wgrnn::train::{Choice, ExampleSet, FieldEvaluator, Scored, TextLimits, examples};
 use wgrnn::{Error, Result};
 
 use super::fields::{FieldSource, LoadedFields};
@@ -75,8 +74,7 @@ pub fn run(m: &ArgMatches) -> Result<()> {
     let run = LoadedFields::required(Loaded::from_args(m)?)?;
     let model = &run.model;
     let fields = examples::fields(model);
-    let next = |loss: &Loss| matches!(loss.target, Target::Next(_));
-    let writes = model.losses().iter().any(next);
+    let writes = run.written().is_some();
     choices(m, &model.name, writes)?;
     let mut files = flags::files(m);
     if files.is_empty() {
@@ -157,13 +155,12 @@ fn texts(m: &ArgMatches, run: &LoadedFields, set: ExampleSet) -> Result<()> {
     };
     let most = m.get_one::<u64>("max-length").map_or(100, |n| *n as usize);
     let device = flags::open_device(m)?;
-    let texts = run.write(&device, set, &choice, most)?;
-    let next = |loss: &Loss| match loss.target {
-        Target::Next(field) => Some(&run.model.fields()[field].name),
-        Target::Class(_) => None,
+    let limits = TextLimits {
+        most,
+        ..TextLimits::default()
     };
-    let field = run.model.losses().iter().find_map(next);
-    let Some(vocabulary) = field.and_then(|name| run.codes.vocabulary(name)) else {
+    let texts = run.write(&device, set, &choice, "lower --max-length", limits)?;
+    let Some((_, vocabulary)) = run.written() else {
         return Err(Error::internal("texts without a vocabulary"));
     };
     let mut all = String::new();

@@ -9,7 +9,7 @@ use wgrnn::exec::Device;
 use wgrnn::train::settings::resolve;
 use wgrnn::train::{About, Job, Length, Settings, State, spec};
 
-use super::plan::Verdict;
+use super::plan::MemoryVerdict;
 use super::{fields, flags, out, text};
 
 /// A job for any batch.
@@ -113,7 +113,7 @@ pub fn planned_of(
         let job = fitting(device, batch, &of)?;
         return Ok(Some(Planned { job, of }));
     }
-    let verdict = Verdict::new(device, &of(batch)?, of);
+    let verdict = MemoryVerdict::new(device, &of(batch)?, of);
     if m.get_flag("json") {
         out::json(&verdict.json())?
     } else {
@@ -136,10 +136,10 @@ pub fn job(
 
 fn fitting(device: &Device, batch: usize, of: &Jobs) -> Result<Job> {
     let job = of(batch)?;
-    if Verdict::fits(device, &job) {
+    if MemoryVerdict::fits(device, &job) {
         Ok(job)
     } else {
-        Err(Verdict::new(device, &job, of).refuse())
+        Err(MemoryVerdict::new(device, &job, of).refuse())
     }
 }
 

@@ -3,13 +3,14 @@
 use std::ffi::OsString;
 use std::sync::Arc;
 
-use clap::{Arg, ArgMatches, Command, value_parser};
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use pollster::block_on;
 use serde_json::json;
-use wgrnn::data::Decoder;
-use wgrnn::train::{Choice, Generator, state};
+use wgrnn::data::{Decoder, Vocabulary};
+use wgrnn::train::{Choice, Generator, TextLimits, state};
 use wgrnn::{Error, Result};
 
+use super::fields::{LoadedFields, LoadedRun, sample};
 use super::load::Loaded;
 use super::{flags, memory, out};
 
@@ -31,10 +32,17 @@ pub fn command() -> Command {
         .arg(number("top-p", "1", "Draw from the likeliest that together have this probability"))
         .arg(flags::whole("seed", 0, u64::MAX).default_value("1").help("Seed of the draws"))
         .arg(flags::whole("count", 1, 65536).default_value("1").help("How many texts"))
+        .arg(
+            Arg::new("given")
+                .long("given")
+                .value_name("FIELD=VALUE")
+                .action(ArgAction::Append)
+                .help("Of models of fields: what the text is about; a vector is numbers between commas"),
+        )
         .arg(flags::checkpoint())
         .arg(flags::device())
         .arg(flags::json())
-        .after_help("Example:\n  wgrnn sample runs/builtin-1 --prime \"the \" --length 200 --temperature 0.8")
+        .after_help("Example:\n  wgrnn sample runs/builtin-1 --prime \"the \" --length 200 --temperature 0.8\n  wgrnn sample runs/described --given kind=Irish --count 5")
 }
 
 fn number(name: &'static str, default: &'static str, help: &'static str) -> Arg {
@@ -69,20 +77,87 @@ pub fn run(m: &ArgMatches) -> Result<()> {
         )));
     }
     let (count, length) = (u64_of("count") as usize, u64_of("length") as usize);
-    let loaded = Loaded::from_args(m)?;
-    let vocabulary = loaded.vocabulary("`predict` answers with it, `eval` measures it")?;
+    match LoadedRun::new(Loaded::from_args(m)?)? {
+        LoadedRun::Text(loaded) => of_text(m, &loaded, &choice, count, length),
+        LoadedRun::Fields(run) => about_fields(m, &run, &choice, count, length),
+    }
+}
+
+/// The tokens that texts begin with.
+fn prime(m: &ArgMatches, vocabulary: &Vocabulary) -> Result<Vec<u32>> {
     // A vocabulary of bytes takes what is no UTF-8; others say which byte is not.
-    let prime_text = m.get_one::<OsString>("prime").cloned().unwrap_or_default();
-    let bytes = prime_text.as_encoded_bytes();
+    let text = m.get_one::<OsString>("prime").cloned().unwrap_or_default();
+    let bytes = text.as_encoded_bytes();
     if vocabulary.of_lines() && bytes.iter().any(|b| b"\n\r".contains(b)) {
         return Err(Error::usage(
             "--prime: expected one line without its end, as every line of this run's text is a sequence of its own, got \
              more",
         ));
     }
-    let prime = vocabulary
+    vocabulary
         .encode(bytes)
-        .map_err(|e| Error::new(e.kind, format!("--prime: {}", e.message)))?;
+        .map_err(|e| Error::new(e.kind, format!("--prime: {}", e.message)))
+}
+
+/// Texts about what `--given` says.
+fn about_fields(
+    m: &ArgMatches,
+    run: &LoadedFields,
+    choice: &Choice,
+    count: usize,
+    length: usize,
+) -> Result<()> {
+    let given = m.get_many::<String>("given").into_iter().flatten();
+    let given: Vec<String> = given.cloned().collect();
+    let set = sample::examples(run, &given, count)?;
+    let Some((_, vocabulary)) = run.written() else {
+        return Err(Error::internal("texts without a vocabulary"));
+    };
+    let limits = TextLimits {
+        prime: prime(m, vocabulary)?,
+        most: length,
+    };
+    let device = flags::open_device(m)?;
+    let texts = run.write(&device, set, choice, "lower --count or --length", limits)?;
+    print(m, vocabulary, &texts)
+}
+
+/// Prints texts: one by itself, several each with its number.
+fn print(m: &ArgMatches, vocabulary: &Vocabulary, texts: &[Vec<u32>]) -> Result<()> {
+    for (n, tokens) in texts.iter().enumerate() {
+        let bytes = vocabulary.decode(tokens);
+        if m.get_flag("json") {
+            let prime = m.get_one::<OsString>("prime");
+            let prime = prime.map(|text| text.to_string_lossy());
+            let text = String::from_utf8_lossy(&bytes);
+            out::json(&json!({"sample": n + 1, "prime": prime, "text": text}))?;
+            continue;
+        }
+        if texts.len() > 1 {
+            out::line(&format!("---- {} of {} ----", n + 1, texts.len()))?;
+        }
+        out::raw(&bytes)?;
+        out::raw(b"\n")?;
+    }
+    Ok(())
+}
+
+/// Text that goes on without fields.
+fn of_text(
+    m: &ArgMatches,
+    loaded: &Loaded,
+    choice: &Choice,
+    count: usize,
+    length: usize,
+) -> Result<()> {
+    if let Some(given) = m.get_many::<String>("given").and_then(|mut g| g.next()) {
+        return Err(Error::usage(format!(
+            "--given {given}: expected a run of a model of fields, {} is one of a text",
+            loaded.path.display()
+        )));
+    }
+    let vocabulary = loaded.saved.about.vocabulary()?;
+    let prime = prime(m, vocabulary)?;
     let plan = Generator::plan(&loaded.spec, count).map_err(|e| loaded.named(e))?;
     let kept = if count > 1 || m.get_flag("json") {
         count * length
@@ -119,7 +194,7 @@ pub fn run(m: &ArgMatches) -> Result<()> {
         // Where lines are sequences, a row ends with its line; the others go on.
         let mut ended = vec![false; count];
         for at in 0..length {
-            let tokens = generator.draw(&scores, &choice)?;
+            let tokens = generator.draw(&scores, choice)?;
             for ((row, token), ended) in rows.iter_mut().zip(&tokens).zip(&mut ended) {
                 *ended |= Some(*token) == vocabulary.end_id();
                 if *ended {
@@ -146,19 +221,9 @@ pub fn run(m: &ArgMatches) -> Result<()> {
             shown.push(b'\n');
             return out::raw(&shown);
         }
-        for (n, row) in rows.iter().enumerate() {
-            let tokens: Vec<u32> = prime.iter().chain(row).copied().collect();
-            let bytes = vocabulary.decode(&tokens);
-            if m.get_flag("json") {
-                let text = String::from_utf8_lossy(&bytes);
-                let prime = prime_text.to_string_lossy();
-                out::json(&json!({"sample": n + 1, "prime": prime, "text": text}))?;
-            } else {
-                out::line(&format!("---- {} of {count} ----", n + 1))?;
-                out::raw(&bytes)?;
-                out::raw(b"\n")?;
-            }
+        for row in &mut rows {
+            row.splice(0..0, prime.iter().copied());
         }
-        Ok(())
+        print(m, vocabulary, &rows)
     })
 }

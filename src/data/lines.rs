@@ -337,7 +337,7 @@ impl LinesWriter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::vocab::{Recipe, VocabKind};
+    use crate::data::vocab::{VocabKind, VocabularyRecipe};
     use crate::data::{Corpus, TextSource};
     use crate::error::Kind;
     use std::fs;
@@ -351,10 +351,10 @@ mod tests {
         let corpus = TextSource::Files((0..texts.len()).map(path).collect())
             .open(dir.path())
             .unwrap();
-        let recipe = Recipe {
+        let recipe = VocabularyRecipe {
             kind: VocabKind::Word,
             lines: true,
-            ..Recipe::default()
+            ..VocabularyRecipe::default()
         };
         let v = corpus.vocabulary(&recipe).unwrap();
         (dir, corpus, v)

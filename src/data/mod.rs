@@ -28,6 +28,6 @@ pub use packed::PackedSequences;
 pub use segments::Segments;
 pub use source::{Corpus, TextSource};
 pub use split::{Split, split, split_drawn, split_lines};
-pub use stream::{Minibatch, StateCarry, Streams};
+pub use stream::{StateCarry, StreamMinibatch, Streams};
 pub use tokens::{Tokens, TokensWriter};
-pub use vocab::{Decoder, Recipe, VocabKind, Vocabulary};
+pub use vocab::{Decoder, VocabKind, Vocabulary, VocabularyRecipe};

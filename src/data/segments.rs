@@ -1,6 +1,6 @@
 //! Evaluation that does not depend on the batch size: fixed segments, each with a warm-up of its own.
 
-use super::stream::{Minibatch, StateCarry, check_sizes};
+use super::stream::{StateCarry, StreamMinibatch, check_sizes};
 use super::tokens::Tokens;
 use crate::error::{Error, Result};
 
@@ -69,7 +69,7 @@ impl Segments {
         &self,
         steps: usize,
         batch: usize,
-    ) -> Result<impl Iterator<Item = Result<Minibatch>> + '_> {
+    ) -> Result<impl Iterator<Item = Result<StreamMinibatch>> + '_> {
         check_sizes(steps, batch)?;
         let count = self.max_batch();
         Ok((0..count).step_by(batch).flat_map(move |first| {
@@ -90,7 +90,7 @@ impl Segments {
         steps: usize,
         batch: usize,
         first: bool,
-    ) -> Result<Minibatch> {
+    ) -> Result<StreamMinibatch> {
         let mut ids = vec![0; (steps + 1) * batch];
         let mut weights = vec![0.0; steps * batch];
         let mut tokens = vec![0; steps + 1];
@@ -107,7 +107,7 @@ impl Segments {
                 }
             }
         }
-        Ok(Minibatch {
+        Ok(StreamMinibatch {
             steps,
             batch,
             ids,
@@ -190,14 +190,14 @@ mod tests {
     #[test]
     fn padding_is_zero_and_does_not_count() {
         let segments = Segments::new(vec![9; 4].into()).unwrap();
-        let all: Result<Vec<Minibatch>> = segments.batches(2, 2).unwrap().collect();
+        let all: Result<Vec<StreamMinibatch>> = segments.batches(2, 2).unwrap().collect();
         let all = all.unwrap();
         assert_eq!(all.len(), 2);
         assert_eq!(all[0].ids, [9, 0, 9, 0, 9, 0]);
         assert_eq!(all[0].weights.as_deref(), Some(&[1.0, 0.0, 1.0, 0.0][..]));
         assert_eq!(all[1].ids, [9, 0, 9, 0, 0, 0]);
         assert_eq!(all[1].weights.as_deref(), Some(&[1.0, 0.0, 0.0, 0.0][..]));
-        assert_eq!(all.iter().map(Minibatch::counted).sum::<usize>(), 3);
+        assert_eq!(all.iter().map(StreamMinibatch::counted).sum::<usize>(), 3);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use super::lines::{LeftOut, LineRules, Lines, LinesWriter};
 use super::store::{ByteStore, IN_MEMORY, StoreWriter};
 use super::tokens::{Tokens, TokensWriter};
 use super::vocab::{
-    Counter, DecodingLosses, Encoded, Encoder, Recipe, Utf8, VocabKind, Vocabulary,
+    Counter, DecodingLosses, Encoded, Encoder, Utf8, VocabKind, Vocabulary, VocabularyRecipe,
 };
 use crate::error::{Error, Kind, Result};
 use facts::Facts;
@@ -404,7 +404,7 @@ impl Corpus {
     /// # Errors
     /// `Kind::Data` when the text is empty, is not UTF-8 (unless bytes are the symbols), has fewer than two symbols, is
     /// compressed and damaged, or changed since it was read before; `Kind::Io` when it cannot be read.
-    pub fn vocabulary(&self, recipe: &Recipe) -> Result<Vocabulary> {
+    pub fn vocabulary(&self, recipe: &VocabularyRecipe) -> Result<Vocabulary> {
         let mut counter = Counter::new(recipe);
         self.pass(&mut counter)?;
         counter.finish().map_err(|e| self.named(e))

@@ -14,7 +14,7 @@ pub enum StateCarry {
 
 /// T steps of B rows.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Minibatch {
+pub struct StreamMinibatch {
     /// T, the steps.
     pub steps: usize,
     /// B, the rows.
@@ -27,7 +27,7 @@ pub struct Minibatch {
     pub carry: StateCarry,
 }
 
-impl Minibatch {
+impl StreamMinibatch {
     /// The inputs [T, B].
     pub fn inputs(&self) -> &[u32] {
         &self.ids[..self.steps * self.batch]
@@ -99,7 +99,7 @@ impl Streams {
     ///
     /// # Errors
     /// `Kind::Io` when tokens that lie in a file cannot be read.
-    pub fn minibatch(&self, index: usize) -> Result<Minibatch> {
+    pub fn minibatch(&self, index: usize) -> Result<StreamMinibatch> {
         let (t, b) = (self.steps, self.batch);
         let index = index % self.per_epoch;
         let length = self.per_epoch * t;
@@ -110,7 +110,7 @@ impl Streams {
             let column = ids[row..].iter_mut().step_by(b);
             column.zip(&stream).for_each(|(id, token)| *id = *token);
         }
-        Ok(Minibatch {
+        Ok(StreamMinibatch {
             steps: t,
             batch: b,
             ids,
@@ -201,7 +201,7 @@ mod tests {
             };
             // Every token is its own position, so a target names the position that is predicted.
             let mut seen = vec![0u32; n];
-            let mut before: Option<Minibatch> = None;
+            let mut before: Option<StreamMinibatch> = None;
             for index in 0..s.per_epoch() {
                 let m = s.minibatch(index).unwrap();
                 prop_assert_eq!(m.ids.len(), (t + 1) * b);

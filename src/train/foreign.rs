@@ -45,7 +45,7 @@ pub struct Names(BTreeMap<String, String>);
 
 /// What the shapes of foreign tensors say about their model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sizes {
+pub struct ForeignSizes {
     /// H.
     pub hidden: usize,
     /// Recurrent layers.
@@ -133,7 +133,7 @@ impl Foreign {
     /// # Errors
     /// Data, where the cell multiplies nothing; Checkpoint, where its first weight is missing, has the gates of another
     /// cell, or reads or makes other widths than the rest.
-    pub fn sizes(&self, cell: &Cell) -> Result<Sizes> {
+    pub fn sizes(&self, cell: &Cell) -> Result<ForeignSizes> {
         let shape = |name: &str| self.tensors.get(name).map(|t| t.shape.as_slice());
         let layers = self
             .tensors
@@ -170,7 +170,7 @@ impl Foreign {
                 self.names.shown(&ours(&cell.sources[0].weight, 0)),
             )));
         }
-        Ok(Sizes {
+        Ok(ForeignSizes {
             hidden,
             layers,
             embed,

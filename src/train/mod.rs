@@ -31,7 +31,8 @@ pub use checkpoint::{Checkpoint, Data, StoredTensor};
 pub use dynamic::{Dynamic, Learner};
 pub use evaluate::{Evaluation, Evaluator, Unknown};
 pub use examples::{
-    ExampleSet, FieldEvaluation, FieldEvaluator, Labels, LossEvaluation, Metric, Scored, TextWriter,
+    ExampleSet, FieldEvaluation, FieldEvaluator, Labels, LossEvaluation, Metric, Scored,
+    TextLimits, TextWriter,
 };
 pub use feed::{Began, capacity};
 pub use footprint::{Footprint, Largest};

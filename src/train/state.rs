@@ -320,7 +320,8 @@ impl About {
     /// # Errors
     /// Checkpoint, when they are not valid.
     pub fn settings(&self) -> Result<Settings> {
-        let settings: Settings = toml::from_str(&self.settings).map_err(|e| {
+        let table = self.settings.parse();
+        let settings = table.and_then(Settings::of_table).map_err(|e| {
             let what = e.message().replace('\n', " ");
             Error::checkpoint(format!("the checkpoint's settings: {what}"))
         })?;

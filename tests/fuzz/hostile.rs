@@ -7,7 +7,7 @@ use std::path::Path;
 use pollster::block_on;
 use toml::Table;
 use wgrnn::cell::{Cell, library};
-use wgrnn::data::{LineRules, Recipe, TextSource, Tokens, VocabKind, Vocabulary};
+use wgrnn::data::{LineRules, TextSource, Tokens, VocabKind, Vocabulary, VocabularyRecipe};
 use wgrnn::exec::Device;
 use wgrnn::model::{Dims, Mode};
 use wgrnn::train::foreign::{File, Foreign};
@@ -264,7 +264,7 @@ pub fn corpus(bytes: &[u8]) {
         VocabKind::Word,
         VocabKind::Piece,
     ];
-    let recipe = Recipe {
+    let recipe = VocabularyRecipe {
         kind: kinds[usize::from(mode % 4)],
         min_count: 1 + u64::from(mode >> 3 & 1),
         max_size: match mode >> 4 & 1 {

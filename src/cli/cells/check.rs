@@ -16,7 +16,7 @@ use wgrnn::train::{Job, Length, Settings};
 use wgrnn::{Error, Result};
 
 use crate::cli::check::verdict::{
-    Part, Status, TRAINING, Verdict, gradients, last_tenth, on_device, trained,
+    CheckPart, Status, TRAINING, Verdict, gradients, last_tenth, on_device, trained,
 };
 use crate::cli::check::{Extra, SHAPES, compare, title};
 use crate::cli::{flags, text};
@@ -125,7 +125,7 @@ fn toy(length: usize) -> Vec<u32> {
     text
 }
 
-fn learns(cell: &Arc<Cell>) -> Result<Part> {
+fn learns(cell: &Arc<Cell>) -> Result<CheckPart> {
     let uniform = (SYMBOLS as f64).ln();
     let limit = MARGIN * uniform;
     let settings = Settings {
@@ -165,7 +165,7 @@ fn learns(cell: &Arc<Cell>) -> Result<Part> {
         Err(diverged) => return Ok(diverged),
     };
     let loss = last_tenth(&losses);
-    Ok(Part {
+    Ok(CheckPart {
         name: TRAINING,
         status: Status::of(loss <= limit),
         text: format!(

@@ -43,7 +43,7 @@ impl Status {
 }
 
 /// A part of a check.
-pub struct Part {
+pub struct CheckPart {
     /// Its name.
     pub name: &'static str,
     /// How it came out.
@@ -54,9 +54,9 @@ pub struct Part {
     pub figures: Value,
 }
 
-impl Part {
-    fn without_figures(name: &'static str, status: Status, text: String) -> Part {
-        Part {
+impl CheckPart {
+    fn without_figures(name: &'static str, status: Status, text: String) -> CheckPart {
+        CheckPart {
             name,
             status,
             text,
@@ -72,7 +72,7 @@ pub struct Verdict {
     /// Its name.
     name: String,
     json: bool,
-    parts: Vec<Part>,
+    parts: Vec<CheckPart>,
 }
 
 impl Verdict {
@@ -90,7 +90,7 @@ impl Verdict {
     ///
     /// # Errors
     /// Io, where it cannot be printed.
-    pub fn tell(&mut self, part: Part) -> Result<()> {
+    pub fn tell(&mut self, part: CheckPart) -> Result<()> {
         if !self.json {
             let (name, status) = (part.name, part.status.word());
             out::line(&format!("{name:<18} {status:<11} {}", part.text))?;
@@ -109,7 +109,7 @@ impl Verdict {
             .map(|p| format!("{}: {} failed: {}", self.name, p.name, p.text))
             .collect();
         if self.json {
-            let part = |p: &Part| json!({"part": p.name, "status": p.status.word().to_lowercase(), "text": p.text, "figures": p.figures});
+            let part = |p: &CheckPart| json!({"part": p.name, "status": p.status.word().to_lowercase(), "text": p.text, "figures": p.figures});
             out::json(&json!({
                 self.kind: self.name,
                 "verdict": if faults.is_empty() { "ok" } else { "failed" },
@@ -130,7 +130,7 @@ impl Verdict {
 ///
 /// # Errors
 /// Plans that cannot be made.
-pub fn gradients(plans: impl IntoIterator<Item = Result<(Arc<Plan>, bool)>>) -> Result<Part> {
+pub fn gradients(plans: impl IntoIterator<Item = Result<(Arc<Plan>, bool)>>) -> Result<CheckPart> {
     let name = "finite differences";
     let mut slopes: Vec<Slope> = Vec::new();
     for made in plans {
@@ -138,7 +138,7 @@ pub fn gradients(plans: impl IntoIterator<Item = Result<(Arc<Plan>, bool)>>) -> 
         match differences(plan, fast) {
             Ok(found) => slopes.extend(found),
             Err(e) if e.kind == Kind::Diverged => {
-                return Ok(Part::without_figures(name, Status::Failed, e.message));
+                return Ok(CheckPart::without_figures(name, Status::Failed, e.message));
             }
             Err(e) => return Err(e),
         }
@@ -146,7 +146,7 @@ pub fn gradients(plans: impl IntoIterator<Item = Result<(Arc<Plan>, bool)>>) -> 
     let failed = slopes.iter().filter(|s| !s.passed()).count();
     let far = worst(&slopes).ok_or_else(|| Error::internal("no gradient to check"))?;
     let error = far.error();
-    Ok(Part {
+    Ok(CheckPart {
         name,
         status: Status::of(failed == 0),
         text: format!(
@@ -166,9 +166,9 @@ pub fn gradients(plans: impl IntoIterator<Item = Result<(Arc<Plan>, bool)>>) -> 
 pub fn on_device(
     choice: Option<&str>,
     compare: impl FnOnce(&Arc<gpu::Device>) -> Result<Vec<(String, Row)>>,
-) -> Result<Part> {
+) -> Result<CheckPart> {
     let name = "device";
-    let skipped = |text: String| Part::without_figures(name, Status::Skipped, text);
+    let skipped = |text: String| CheckPart::without_figures(name, Status::Skipped, text);
     if choice == Some("cpu") {
         return Ok(skipped("--device cpu names no adapter".into()));
     }
@@ -205,7 +205,7 @@ pub fn on_device(
     } else {
         format!("{title}: {}", far.fault())
     };
-    Ok(Part {
+    Ok(CheckPart {
         name,
         status: Status::of(failed == 0),
         text: format!(
@@ -224,10 +224,10 @@ pub fn on_device(
 ///
 /// # Errors
 /// Those of training but Diverged.
-pub fn trained(job: Job, figures: Value) -> Result<std::result::Result<Vec<f64>, Part>> {
+pub fn trained(job: Job, figures: Value) -> Result<std::result::Result<Vec<f64>, CheckPart>> {
     match block_on(losses(job)) {
         Ok(losses) => Ok(Ok(losses)),
-        Err(e) if e.kind == Kind::Diverged => Ok(Err(Part {
+        Err(e) if e.kind == Kind::Diverged => Ok(Err(CheckPart {
             name: TRAINING,
             status: Status::Failed,
             text: format!("diverged: {}", e.message),

@@ -1,5 +1,6 @@
 //! Files for a model's fields: which, how they are read, and what stays with a run.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -7,7 +8,7 @@ use wgrnn::data::fields::{
     ColumnChoice, Examples, Field, FieldCodes, FieldFile, FieldKind, FileFormat, ReadRules,
     Records, VocabularyRule, VocabularyRules, read,
 };
-use wgrnn::data::{Recipe, VocabKind, split_drawn};
+use wgrnn::data::{VocabKind, VocabularyRecipe, split_drawn};
 use wgrnn::model::text::Model;
 use wgrnn::train::{ExampleSet, FieldData, Settings, TextRecord, examples};
 use wgrnn::{Error, Result, paths};
@@ -101,14 +102,15 @@ impl FieldSource {
     /// # Errors
     /// What the files have wrong, with line and column.
     pub fn read(&self) -> Result<Examples> {
-        let mut stdin = std::io::stdin();
-        read(
-            &self.fields,
-            &self.files,
-            &self.rules,
-            &self.folder,
-            &mut stdin,
-        )
+        self.read_from(&mut std::io::stdin())
+    }
+
+    /// Reads the files, and from `stdin` what stands for standard input.
+    ///
+    /// # Errors
+    /// As [`FieldSource::read`].
+    pub fn read_from(&self, stdin: &mut dyn Read) -> Result<Examples> {
+        read(&self.fields, &self.files, &self.rules, &self.folder, stdin)
     }
 
     /// The same without the fields that need not be there, so that what stands in them does not matter.
@@ -221,7 +223,7 @@ fn vocabularies(fields: &[Field], settings: &Settings) -> Result<VocabularyRules
     };
     // Along words lie labels, so that a symbol is a word whatever it is elsewhere.
     for of in fields.iter().filter_map(|field| field.kind.of()) {
-        let words = Recipe {
+        let words = VocabularyRecipe {
             kind: VocabKind::Word,
             ..rules.default.clone()
         };

@@ -13,7 +13,9 @@ use wgrnn::metrics::{
     unigram,
 };
 use wgrnn::model::text::Target;
-use wgrnn::train::{Choice, ExampleSet, FieldEvaluator, Labels, LossEvaluation, examples};
+use wgrnn::train::{
+    Choice, ExampleSet, FieldEvaluator, Labels, LossEvaluation, TextLimits, examples,
+};
 use wgrnn::{Error, Result};
 
 use super::floors::Floors;
@@ -300,9 +302,17 @@ impl Measured<'_> {
             ..Choice::default()
         };
         // One token more than the longest has is wrong already.
-        let texts = self
-            .run
-            .write(device, self.set.clone(), &choice, longest + 1)?;
+        let limits = TextLimits {
+            most: longest + 1,
+            ..TextLimits::default()
+        };
+        let texts = self.run.write(
+            device,
+            self.set.clone(),
+            &choice,
+            "measure fewer examples",
+            limits,
+        )?;
         let exact = Accuracy::of(texts.iter().zip(&right).map(|(text, right)| text == right));
         report.lines.push(format!(
             "{name}: exact {} of {} texts, each token the likeliest",

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use pollster::block_on;
+use wgrnn::data::Vocabulary;
 use wgrnn::data::fields::FieldCodes;
 use wgrnn::exec::Device;
 use wgrnn::model::text::Model;
+use wgrnn::model::text::Target;
 use wgrnn::op::Plan;
-use wgrnn::train::{Choice, ExampleSet, Symbols, TextWriter, state};
+use wgrnn::train::{Choice, ExampleSet, Symbols, TextLimits, TextWriter, state};
 use wgrnn::{Error, Result};
 
 use crate::cli::load::Loaded;
@@ -60,7 +62,21 @@ impl LoadedFields {
         found.map_err(|e| self.loaded.named(e))
     }
 
-    /// The texts of `most` tokens at most that the run's model writes about the examples of `set`, in their order.
+    /// The field whose text the model writes, and its vocabulary; none where it predicts labels alone.
+    pub fn written(&self) -> Option<(&str, &Vocabulary)> {
+        let next = |target: Target| match target {
+            Target::Next(field) => Some(self.model.fields()[field].name.as_str()),
+            Target::Class(_) => None,
+        };
+        let name = self
+            .model
+            .losses()
+            .iter()
+            .find_map(|loss| next(loss.target))?;
+        Some((name, self.codes.vocabulary(name)?))
+    }
+
+    /// The texts within `limits` that the run's model writes about the examples of `set`, in their order.
     ///
     /// # Errors
     /// A model that writes none; a device that cannot hold it.
@@ -69,12 +85,13 @@ impl LoadedFields {
         device: &Device,
         set: ExampleSet,
         choice: &Choice,
-        most: usize,
+        remedy: &str,
+        limits: TextLimits,
     ) -> Result<Vec<Vec<u32>>> {
-        let weights = |plan: &Plan| self.weights(plan, "the texts", "lower --max-length");
+        let weights = |plan: &Plan| self.weights(plan, "the texts", remedy);
         block_on(async {
             let spec = &self.loaded.spec;
-            let writer = TextWriter::new(device, spec, set, &self.codes, weights, most);
+            let writer = TextWriter::new(device, spec, set, &self.codes, weights, limits);
             writer.await?.write(choice).await
         })
     }

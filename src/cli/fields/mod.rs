@@ -5,6 +5,7 @@ pub mod eval;
 mod floors;
 mod loaded;
 mod ready;
+pub mod sample;
 
 use std::path::Path;
 use std::sync::Arc;

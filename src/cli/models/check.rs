@@ -18,7 +18,7 @@ use super::made_up::{examples, sizes};
 use super::{Chosen, at_sizes, chosen};
 use crate::cli::check::CheckedModel;
 use crate::cli::check::verdict::{
-    Part, Status, TRAINING, Verdict, gradients, last_tenth, on_device, trained,
+    CheckPart, Status, TRAINING, Verdict, gradients, last_tenth, on_device, trained,
 };
 use crate::cli::flags;
 
@@ -135,7 +135,7 @@ fn compared(m: &ArgMatches, device: &Arc<gpu::Device>) -> Result<Vec<(String, Ro
 }
 
 /// A short training on made-up examples.
-fn learns(m: &ArgMatches) -> Result<Part> {
+fn learns(m: &ArgMatches) -> Result<CheckPart> {
     let (hidden, embed) = TRAINED;
     let mut usual = usual(m, hidden, 1, embed);
     usual.extend([
@@ -172,7 +172,7 @@ fn learns(m: &ArgMatches) -> Result<Part> {
         losses.first().copied().unwrap_or(f64::NAN),
         last_tenth(&losses),
     );
-    Ok(Part {
+    Ok(CheckPart {
         name: TRAINING,
         status: Status::of(last <= limit),
         text: format!(

@@ -5,7 +5,7 @@ use wgrnn::Result;
 use wgrnn::data::fields::{
     Examples, FieldCodes, FieldFile, FileFormat, ReadRules, VocabularyRules, read,
 };
-use wgrnn::data::vocab::{Recipe, VocabKind};
+use wgrnn::data::vocab::{VocabKind, VocabularyRecipe};
 use wgrnn::model::text::{FieldKind, FieldSize, Model, Sizes};
 use wgrnn::rng::{Purpose, Stream};
 use wgrnn::train::examples::fields;
@@ -66,9 +66,9 @@ pub fn examples(model: &Model, count: usize) -> Result<(Examples, FieldCodes)> {
     let folder = std::env::temp_dir();
     let examples = read(&fields, &[stdin], &rules, &folder, &mut text.as_bytes())?;
     let vocabularies = VocabularyRules {
-        default: Recipe {
+        default: VocabularyRecipe {
             kind: VocabKind::Word,
-            ..Recipe::default()
+            ..VocabularyRecipe::default()
         },
         ..VocabularyRules::default()
     };

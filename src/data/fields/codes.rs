@@ -9,14 +9,14 @@ use super::declare::{self, Field, FieldKind};
 use super::examples::{Examples, RawContent};
 use super::names::ClassNames;
 use super::sequences::TokenText;
-use crate::data::vocab::{Counter, Recipe, VocabKind, Vocabulary};
+use crate::data::vocab::{Counter, VocabKind, Vocabulary, VocabularyRecipe};
 use crate::error::{Error, Result};
 
 /// How a field of tokens gets its vocabulary.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum VocabularyRule {
     /// It is made of training's examples.
-    Build(Recipe),
+    Build(VocabularyRecipe),
     /// It is there already, such as that of a tokenizer; one of lines.
     Given(Vocabulary),
     /// It is that of another field, made of the examples of both.
@@ -27,7 +27,7 @@ pub enum VocabularyRule {
 #[derive(Clone, Debug, Default)]
 pub struct VocabularyRules {
     /// For fields without a rule of their own. Those within words are of characters whatever it says.
-    pub default: Recipe,
+    pub default: VocabularyRecipe,
     /// Rules of their own, by the fields' names.
     pub of: BTreeMap<String, VocabularyRule>,
 }
@@ -217,7 +217,7 @@ fn vocabulary(
         None => default(field, rules),
     };
     check_kind(fields, field, recipe.kind)?;
-    let mut counter = Counter::new(&Recipe {
+    let mut counter = Counter::new(&VocabularyRecipe {
         lines: true,
         unknown: true,
         ..recipe
@@ -239,9 +239,9 @@ fn vocabulary(
 }
 
 /// The recipe of a field without a rule.
-fn default(field: &Field, rules: &VocabularyRules) -> Recipe {
+fn default(field: &Field, rules: &VocabularyRules) -> VocabularyRecipe {
     match field.kind {
-        FieldKind::TokensWithin(_) => Recipe {
+        FieldKind::TokensWithin(_) => VocabularyRecipe {
             kind: VocabKind::Char,
             ..rules.default.clone()
         },

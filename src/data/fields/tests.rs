@@ -7,7 +7,7 @@ use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 
 use super::*;
-use crate::data::vocab::{Recipe, VocabKind};
+use crate::data::vocab::{VocabKind, VocabularyRecipe};
 use crate::data::{Lines, Vocabulary};
 use crate::error::{Error, Kind, Result};
 
@@ -78,9 +78,9 @@ fn rules(columns: &str, optional: &[&str]) -> ReadRules {
 
 fn words() -> VocabularyRules {
     VocabularyRules {
-        default: Recipe {
+        default: VocabularyRecipe {
             kind: VocabKind::Word,
-            ..Recipe::default()
+            ..VocabularyRecipe::default()
         },
         ..VocabularyRules::default()
     }
@@ -366,9 +366,10 @@ fn two_fields_share_a_vocabulary_where_they_can() {
         e.kind == Kind::Usage && e.message.contains("expected word"),
         "{e}"
     );
-    rules
-        .of
-        .insert("tags".into(), VocabularyRule::Build(Recipe::default()));
+    rules.of.insert(
+        "tags".into(),
+        VocabularyRule::Build(VocabularyRecipe::default()),
+    );
     let e = FieldCodes::build(&examples, &rules).unwrap_err();
     assert!(e.message.contains("found classes along text"), "{e}");
 }

@@ -10,9 +10,9 @@ fn files(names: &[PathBuf]) -> Result<Corpus> {
 
 /// All bytes of a text, through the vocabulary of its bytes.
 fn bytes(corpus: &Corpus) -> Vec<u8> {
-    let recipe = Recipe {
+    let recipe = VocabularyRecipe {
         kind: VocabKind::Byte,
-        ..Recipe::default()
+        ..VocabularyRecipe::default()
     };
     let v = corpus.vocabulary(&recipe).unwrap();
     v.decode(&corpus.encode(&v).unwrap().to_vec().unwrap())
@@ -49,9 +49,9 @@ fn a_file_ends_its_last_line_of_words() {
     let corpus = files(&["-".into(), path]).unwrap();
     let kind = VocabKind::Word;
     let v = corpus
-        .vocabulary(&Recipe {
+        .vocabulary(&VocabularyRecipe {
             kind,
-            ..Recipe::default()
+            ..VocabularyRecipe::default()
         })
         .unwrap();
     let ids = corpus.encode(&v).unwrap().to_vec().unwrap();
@@ -75,7 +75,7 @@ fn empty_text_is_refused() {
     let path = dir.path().join("empty.txt");
     fs::write(&path, "").unwrap();
     let corpus = files(std::slice::from_ref(&path)).unwrap();
-    let e = corpus.vocabulary(&Recipe::default()).unwrap_err();
+    let e = corpus.vocabulary(&VocabularyRecipe::default()).unwrap_err();
     assert_eq!(e.kind, Kind::Data);
     assert!(e.message.contains("empty.txt: the text is empty"), "{e}");
     assert_eq!(files(&[]).unwrap_err().kind, Kind::Data);
@@ -95,7 +95,7 @@ fn invalid_utf8_names_the_file_and_the_offset_in_it() {
     let corpus = files(&[good, bad.clone()]).unwrap();
     let other = Vocabulary::build(VocabKind::Char, b"ab", 1).unwrap();
     for e in [
-        corpus.vocabulary(&Recipe::default()).unwrap_err(),
+        corpus.vocabulary(&VocabularyRecipe::default()).unwrap_err(),
         corpus.encode(&other).unwrap_err(),
     ] {
         assert_eq!(e.kind, Kind::Data);
@@ -111,7 +111,7 @@ fn invalid_utf8_names_the_file_and_the_offset_in_it() {
     }
     let mut corpus = corpus;
     corpus.advise("--do this");
-    let e = corpus.vocabulary(&Recipe::default()).unwrap_err();
+    let e = corpus.vocabulary(&VocabularyRecipe::default()).unwrap_err();
     assert!(e.message.ends_with("; --do this"), "{e}");
     assert_eq!(
         bytes(&corpus),
@@ -142,7 +142,7 @@ fn a_text_that_changes_between_passes_is_refused() {
     let path = dir.path().join("log.txt");
     fs::write(&path, "one two\n").unwrap();
     let corpus = files(std::slice::from_ref(&path)).unwrap();
-    let v = corpus.vocabulary(&Recipe::default()).unwrap();
+    let v = corpus.vocabulary(&VocabularyRecipe::default()).unwrap();
     assert_eq!(corpus.encode(&v).unwrap().len(), 8);
     // Its new symbols are not known, but that is not what went wrong; nor is the end within a character.
     for changed in [&b"one two\nthree\n"[..], b"two one\n", b"one two\n\xc3"] {
@@ -304,9 +304,9 @@ fn tar() -> Vec<u8> {
 fn what_is_no_text_is_named_with_the_command_that_helps() {
     let dir = tempfile::tempdir().unwrap();
     let words = "some words and lines\n".repeat(9);
-    let byte = Recipe {
+    let byte = VocabularyRecipe {
         kind: VocabKind::Byte,
-        ..Recipe::default()
+        ..VocabularyRecipe::default()
     };
     for (bytes, name, command) in [
         (
@@ -381,9 +381,9 @@ fn what_is_no_text_is_named_with_the_command_that_helps() {
                 if kind == VocabKind::Piece && !cfg!(feature = "subwords") {
                     continue;
                 }
-                let recipe = Recipe {
+                let recipe = VocabularyRecipe {
                     kind,
-                    ..Recipe::default()
+                    ..VocabularyRecipe::default()
                 };
                 let e = open().vocabulary(&recipe).unwrap_err();
                 assert_eq!(e.kind, Kind::Data);
@@ -413,7 +413,10 @@ fn what_is_no_text_is_named_with_the_command_that_helps() {
     ] {
         fs::write(dir.path().join("x.txt"), text).unwrap();
         let corpus = files(&[dir.path().join("x.txt")]).unwrap();
-        assert!(corpus.vocabulary(&Recipe::default()).is_ok(), "{text}");
+        assert!(
+            corpus.vocabulary(&VocabularyRecipe::default()).is_ok(),
+            "{text}"
+        );
     }
 }
 
@@ -425,10 +428,10 @@ fn remarks(texts: &[&[u8]], kind: VocabKind, lines: bool) -> Vec<String> {
         fs::write(path(n), text).unwrap();
     }
     let corpus = files(&(0..texts.len()).map(path).collect::<Vec<_>>()).unwrap();
-    let recipe = Recipe {
+    let recipe = VocabularyRecipe {
         kind,
         lines,
-        ..Recipe::default()
+        ..VocabularyRecipe::default()
     };
     let v = corpus.vocabulary(&recipe).unwrap();
     corpus.remarks(&v).unwrap()
@@ -518,7 +521,7 @@ fn what_is_strange_in_a_text_is_told() {
         chars: 5000,
     };
     let corpus = builtin.open(&std::env::temp_dir()).unwrap();
-    let v = corpus.vocabulary(&Recipe::default()).unwrap();
+    let v = corpus.vocabulary(&VocabularyRecipe::default()).unwrap();
     assert_eq!(corpus.remarks(&v), Ok(Vec::new()));
 }
 
@@ -545,7 +548,7 @@ fn the_way_out_suits_what_is_wrong() {
     ] {
         fs::write(&path, &bytes).unwrap();
         let corpus = files(std::slice::from_ref(&path)).unwrap();
-        let e = corpus.vocabulary(&Recipe::default()).unwrap_err();
+        let e = corpus.vocabulary(&VocabularyRecipe::default()).unwrap_err();
         assert!(e.message.contains("x.txt: not UTF-8: byte 0x"), "{e}");
         assert!(e.message.contains(want), "{want}: {e}");
     }
@@ -569,9 +572,9 @@ fn marks_at_the_beginning_of_files_are_no_symbols() {
     let source = TextSource::Files(vec![a, b, "-".into()]);
     let corpus = source.open_with(dir.path(), &mut { marked }).unwrap();
     for kind in [VocabKind::Char, VocabKind::Word] {
-        let recipe = Recipe {
+        let recipe = VocabularyRecipe {
             kind,
-            ..Recipe::default()
+            ..VocabularyRecipe::default()
         };
         let v = corpus.vocabulary(&recipe).unwrap();
         let ids = corpus.encode(&v).unwrap().to_vec().unwrap();

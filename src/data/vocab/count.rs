@@ -2,13 +2,13 @@
 
 use super::list::WordCounts;
 use super::pieces::PieceCounts;
-use super::recipe::Recipe;
+use super::recipe::VocabularyRecipe;
 use super::scan::{Scanner, Sink};
 use super::symbols::SymbolCounts;
 use super::{VocabKind, Vocabulary};
 use crate::error::Result;
 
-impl Recipe {
+impl VocabularyRecipe {
     /// The vocabulary of a text in memory.
     ///
     /// # Errors
@@ -23,14 +23,14 @@ impl Recipe {
 
 /// Counts the symbols of a text.
 pub struct Counter {
-    recipe: Recipe,
+    recipe: VocabularyRecipe,
     scanner: Scanner,
     counts: Counts,
 }
 
 impl Counter {
     /// Nothing is counted yet.
-    pub fn new(recipe: &Recipe) -> Self {
+    pub fn new(recipe: &VocabularyRecipe) -> Self {
         Counter {
             recipe: recipe.clone(),
             scanner: Scanner::new(recipe.kind, recipe.lines),
@@ -87,7 +87,7 @@ enum Counts {
 }
 
 impl Counts {
-    fn new(recipe: &Recipe) -> Self {
+    fn new(recipe: &VocabularyRecipe) -> Self {
         match recipe.kind {
             VocabKind::Char | VocabKind::Byte => Counts::Symbols(Box::default()),
             VocabKind::Word => Counts::Words {

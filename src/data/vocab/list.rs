@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::cmp::Reverse;
 
-use super::recipe::Recipe;
+use super::recipe::VocabularyRecipe;
 use super::words::Words;
 use crate::error::{Error, Result};
 
@@ -163,8 +163,8 @@ impl WordCounts {
 
     /// The words that occur often enough; of these the most frequent, so that there are at most as many as allowed with the
     /// program's own. By falling frequency, equal ones by their bytes.
-    pub fn finish(self, recipe: &Recipe) -> Result<WordList> {
-        let Recipe {
+    pub fn finish(self, recipe: &VocabularyRecipe) -> Result<WordList> {
+        let VocabularyRecipe {
             min_count,
             max_size: most,
             lines,

@@ -32,10 +32,10 @@ pub use self::encode::{Encoded, Encoder};
 use self::list::WordList;
 pub use self::losses::DecodingLosses;
 use self::pieces::Pieces;
-pub use self::recipe::Recipe;
+pub use self::recipe::VocabularyRecipe;
 pub(super) use self::scan::{NOT_UTF8, Utf8};
 use self::stored::StoredVocabulary;
-use self::symbols::Symbols;
+use self::symbols::SymbolTable;
 use crate::error::Result;
 
 /// What one symbol is.
@@ -70,7 +70,7 @@ pub struct Vocabulary(Arc<Inner>);
 
 #[derive(Debug, PartialEq, Eq)]
 enum Inner {
-    Symbols(Symbols),
+    Symbols(SymbolTable),
     Words(WordList),
     Pieces(Box<Pieces>),
 }
@@ -81,15 +81,15 @@ impl Vocabulary {
     /// # Errors
     /// `Kind::Data` when the text is not UTF-8 (unless bytes are the symbols), or has fewer than two symbols.
     pub fn build(kind: VocabKind, text: &[u8], min_count: usize) -> Result<Self> {
-        Recipe {
+        VocabularyRecipe {
             kind,
             min_count: min_count as u64,
-            ..Recipe::default()
+            ..VocabularyRecipe::default()
         }
         .build(text)
     }
 
-    fn of_symbols(symbols: Symbols) -> Self {
+    fn of_symbols(symbols: SymbolTable) -> Self {
         Vocabulary(Arc::new(Inner::Symbols(symbols)))
     }
 

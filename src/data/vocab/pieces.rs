@@ -63,7 +63,9 @@ impl Pieces {
     /// `Kind::Data` when it is none that can be read, its ids are not near their number, or two tokens share one.
     pub fn new(json: &[u8], lines: bool) -> Result<Self> {
         let unreadable = |what| Error::data(format!("no tokenizer.json that can be read: {what}"));
-        let mut tokenizer = guarded(|| Tokenizer::from_bytes(json))
+        // Parsed as text: from bytes the library's reader would be compiled again as a part of this crate.
+        let text = std::str::from_utf8(json).map_err(|e| unreadable(e.to_string()))?;
+        let mut tokenizer = guarded(|| text.parse::<Tokenizer>())
             .map_err(|e| unreadable(e.message))?
             .map_err(|e| unreadable(line(&*e)))?;
         // Limits and padding are for minibatches of another kind.

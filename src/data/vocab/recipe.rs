@@ -4,7 +4,7 @@ use super::VocabKind;
 
 /// Which vocabulary is to be made of a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Recipe {
+pub struct VocabularyRecipe {
     /// What one symbol is.
     pub kind: VocabKind,
     /// Symbols that occur fewer times fold into one unknown symbol; of sub-words, pairs that occur fewer times stay two.
@@ -18,9 +18,9 @@ pub struct Recipe {
     pub unknown: bool,
 }
 
-impl Default for Recipe {
+impl Default for VocabularyRecipe {
     fn default() -> Self {
-        Recipe {
+        VocabularyRecipe {
             kind: VocabKind::Char,
             min_count: 1,
             max_size: None,

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::list::WordList;
 use super::pieces::Pieces;
-use super::symbols::Symbols;
+use super::symbols::SymbolTable;
 use super::{Inner, VocabKind, Vocabulary};
 use crate::error::{Error, Result};
 
@@ -88,7 +88,8 @@ impl TryFrom<StoredVocabulary> for Vocabulary {
                 lines,
             } => {
                 let symbols = symbols.chars().map(u32::from).collect();
-                Symbols::new(VocabKind::Char, symbols, unknown, lines).map(Vocabulary::of_symbols)
+                SymbolTable::new(VocabKind::Char, symbols, unknown, lines)
+                    .map(Vocabulary::of_symbols)
             }
             StoredVocabulary::Byte {
                 symbols,
@@ -96,7 +97,8 @@ impl TryFrom<StoredVocabulary> for Vocabulary {
                 lines,
             } => {
                 let symbols = symbols.into_iter().map(u32::from).collect();
-                Symbols::new(VocabKind::Byte, symbols, unknown, lines).map(Vocabulary::of_symbols)
+                SymbolTable::new(VocabKind::Byte, symbols, unknown, lines)
+                    .map(Vocabulary::of_symbols)
             }
             StoredVocabulary::Word {
                 symbols,

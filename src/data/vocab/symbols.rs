@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Recipe, VocabKind};
+use super::{VocabKind, VocabularyRecipe};
 use crate::error::{Error, Result};
 
 /// In `direct`: no such symbol.
@@ -10,7 +10,7 @@ const NONE: u32 = u32::MAX;
 
 /// Symbols in ascending order: id i is the i-th.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Symbols {
+pub(super) struct SymbolTable {
     pub kind: VocabKind,
     /// Code points or byte values, ascending.
     pub symbols: Vec<u32>,
@@ -24,7 +24,7 @@ pub(super) struct Symbols {
     texts: Vec<Box<[u8]>>,
 }
 
-impl Symbols {
+impl SymbolTable {
     /// From symbols in ascending order.
     pub fn new(kind: VocabKind, symbols: Vec<u32>, unknown: bool, lines: bool) -> Result<Self> {
         if symbols.windows(2).any(|w| w[0] >= w[1]) {
@@ -59,7 +59,7 @@ impl Symbols {
         if lines {
             texts.extend([[].into(), (*b"\n").into()]);
         }
-        Ok(Symbols {
+        Ok(SymbolTable {
             kind,
             symbols,
             unknown,
@@ -123,8 +123,8 @@ impl SymbolCounts {
 
     /// The symbols that occur often enough; of these the most frequent, so that there are at most as many as allowed with the
     /// unknown one and those of lines.
-    pub fn finish(self, recipe: &Recipe) -> Result<Symbols> {
-        let Recipe {
+    pub fn finish(self, recipe: &VocabularyRecipe) -> Result<SymbolTable> {
+        let VocabularyRecipe {
             kind,
             min_count,
             max_size: most,
@@ -151,7 +151,7 @@ impl SymbolCounts {
         if kind == VocabKind::Byte && !unknown && symbols.len() > 1 && limit >= 256 {
             symbols = (0..256).collect();
         }
-        Symbols::new(kind, symbols, unknown, lines)
+        SymbolTable::new(kind, symbols, unknown, lines)
     }
 }
 

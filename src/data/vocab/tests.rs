@@ -133,9 +133,11 @@ proptest! {
     }
 }
 
-fn words(text: &str, recipe: Recipe) -> Vocabulary {
+fn words(text: &str, recipe: VocabularyRecipe) -> Vocabulary {
     let kind = VocabKind::Word;
-    Recipe { kind, ..recipe }.build(text.as_bytes()).unwrap()
+    VocabularyRecipe { kind, ..recipe }
+        .build(text.as_bytes())
+        .unwrap()
 }
 
 fn names(v: &Vocabulary) -> Vec<String> {
@@ -150,7 +152,7 @@ fn names(v: &Vocabulary) -> Vec<String> {
 
 #[test]
 fn words_stand_by_falling_frequency() {
-    let v = words("b a\nc a d\n\n c a\n", Recipe::default());
+    let v = words("b a\nc a d\n\n c a\n", VocabularyRecipe::default());
     // Four lines, three a, two c; equal ones by their bytes.
     assert_eq!(names(&v), ["<eos>", "a", "c", "b", "d"]);
     assert_eq!(v.encode(b"b a\n\nd").unwrap(), [3, 1, 0, 0, 4]);
@@ -168,7 +170,7 @@ fn words_stand_by_falling_frequency() {
         "{e}"
     );
     // The last line counts though nothing ends it.
-    assert_eq!(words("b a\nc a d\n\n c a", Recipe::default()), v);
+    assert_eq!(words("b a\nc a d\n\n c a", VocabularyRecipe::default()), v);
 }
 
 #[test]
@@ -176,9 +178,9 @@ fn rare_words_fold_into_unk() {
     let text = "a a a b b c d\n";
     let v = words(
         text,
-        Recipe {
+        VocabularyRecipe {
             min_count: 2,
-            ..Recipe::default()
+            ..VocabularyRecipe::default()
         },
     );
     // c and d, each of them rare.
@@ -192,9 +194,9 @@ fn rare_words_fold_into_unk() {
         (5, vec!["a", "b", "<eos>", "c", "d"]),
         (9, vec!["a", "b", "<eos>", "c", "d"]),
     ] {
-        let recipe = Recipe {
+        let recipe = VocabularyRecipe {
             max_size: Some(most),
-            ..Recipe::default()
+            ..VocabularyRecipe::default()
         };
         assert_eq!(names(&words(text, recipe)), want, "{most}");
     }
@@ -202,14 +204,17 @@ fn rare_words_fold_into_unk() {
 
 #[test]
 fn a_text_with_unk_keeps_it() {
-    let v = words("the <unk> sat on the <unk> <unk>\n", Recipe::default());
+    let v = words(
+        "the <unk> sat on the <unk> <unk>\n",
+        VocabularyRecipe::default(),
+    );
     assert_eq!(names(&v), ["<unk>", "the", "<eos>", "on", "sat"]);
     assert_eq!(v.encode(b"the dog").unwrap(), [1, 0]);
     let v = words(
         "the <unk> sat on the <unk>\n",
-        Recipe {
+        VocabularyRecipe {
             min_count: 2,
-            ..Recipe::default()
+            ..VocabularyRecipe::default()
         },
     );
     assert_eq!(names(&v), ["<unk>", "the", "<eos>"]);
@@ -217,9 +222,9 @@ fn a_text_with_unk_keeps_it() {
 
 #[test]
 fn lines_have_a_start_and_an_end() {
-    let lines = Recipe {
+    let lines = VocabularyRecipe {
         lines: true,
-        ..Recipe::default()
+        ..VocabularyRecipe::default()
     };
     let v = words("a b\r\n\na\n", lines.clone());
     // Two lines with words.
@@ -230,7 +235,7 @@ fn lines_have_a_start_and_an_end() {
     );
     assert_eq!(v.encode(b"a\nb").unwrap(), [1, 2]);
     assert_eq!(v.decode(&[3, 1, 2, 0, 3, 2, 0]), b"a b\nb\n");
-    let recipe = Recipe {
+    let recipe = VocabularyRecipe {
         max_size: Some(4),
         ..lines.clone()
     };
@@ -239,7 +244,7 @@ fn lines_have_a_start_and_an_end() {
         ["<unk>", "</s>", "a", "<s>"]
     );
     for kind in [VocabKind::Char, VocabKind::Byte] {
-        let v = Recipe {
+        let v = VocabularyRecipe {
             kind,
             ..lines.clone()
         }
@@ -257,9 +262,9 @@ fn lines_have_a_start_and_an_end() {
         );
         assert_eq!(v.encode(b"b\na").unwrap(), [a + 1, a]);
         assert_eq!(v.decode(&[symbols, a, a + 1, symbols + 1]), b"ab\n");
-        let other = Recipe {
+        let other = VocabularyRecipe {
             kind,
-            ..Recipe::default()
+            ..VocabularyRecipe::default()
         }
         .build(b"ab")
         .unwrap();
@@ -275,9 +280,9 @@ const MARKED: &str = "<s> a </s> <eos> b\n\\</s> \\\\</s> \\<eos> <unk> \\a\n<s>
 #[test]
 fn a_texts_own_marks_are_words_like_others() {
     for lines in [false, true] {
-        let recipe = Recipe {
+        let recipe = VocabularyRecipe {
             lines,
-            ..Recipe::default()
+            ..VocabularyRecipe::default()
         };
         let v = words(MARKED, recipe);
         let ids = v.encode(MARKED.as_bytes()).unwrap();
@@ -300,9 +305,9 @@ fn a_texts_own_marks_are_words_like_others() {
         assert_eq!(again.encode(MARKED.as_bytes()).unwrap(), ids);
     }
     // A text without them knows none: they are unknown words, not ends of lines.
-    let lines = Recipe {
+    let lines = VocabularyRecipe {
         lines: true,
-        ..Recipe::default()
+        ..VocabularyRecipe::default()
     };
     let e = words("a b\n", lines).encode(b"a </s>").unwrap_err();
     assert!(e.message.contains(r#""</s>" at byte 2"#), "{e}");
@@ -336,12 +341,12 @@ fn in_older_vocabularies_marks_stay_what_they_were() {
 #[test]
 fn bytes_are_all_256_unless_some_are_folded() {
     let of = |min_count, max_size, lines| {
-        Recipe {
+        VocabularyRecipe {
             kind: VocabKind::Byte,
             min_count,
             max_size,
             lines,
-            ..Recipe::default()
+            ..VocabularyRecipe::default()
         }
         .build(b"aab\n")
         .unwrap()
@@ -374,18 +379,18 @@ fn bytes_are_all_256_unless_some_are_folded() {
 
 #[test]
 fn the_most_frequent_characters_are_kept() {
-    let v = Recipe {
+    let v = VocabularyRecipe {
         max_size: Some(3),
-        ..Recipe::default()
+        ..VocabularyRecipe::default()
     }
     .build(b"aaabcccd")
     .unwrap();
     assert_eq!((v.len(), v.unknown_id()), (3, Some(2)));
     assert_eq!(v.encode(b"acbd").unwrap(), [0, 1, 2, 2]);
     assert_eq!(
-        Recipe {
+        VocabularyRecipe {
             max_size: Some(4),
-            ..Recipe::default()
+            ..VocabularyRecipe::default()
         }
         .build(b"abcd")
         .unwrap()
@@ -409,10 +414,10 @@ fn a_text_begins_after_a_line_end_of_its_own_kind() {
 #[test]
 fn marks_alone_are_no_vocabulary() {
     for (text, lines) in [("\n\n", false), ("", false), (" \n", true), ("", true)] {
-        let recipe = Recipe {
+        let recipe = VocabularyRecipe {
             kind: VocabKind::Word,
             lines,
-            ..Recipe::default()
+            ..VocabularyRecipe::default()
         };
         let e = recipe.build(text.as_bytes()).unwrap_err();
         assert_eq!(e.kind, Kind::Data, "{text:?}");
@@ -439,7 +444,7 @@ fn a_million_words_are_read_in_seconds() {
 proptest! {
     #[test]
     fn words_round_trip(text in "[abcdé \n]{0,60}", lines: bool, min_count in 0u64..3) {
-        let recipe = Recipe { kind: VocabKind::Word, min_count, lines, ..Recipe::default() };
+        let recipe = VocabularyRecipe { kind: VocabKind::Word, min_count, lines, ..VocabularyRecipe::default() };
         let Ok(v) = recipe.build(text.as_bytes()) else { return Ok(()) };
         let again: Vocabulary = serde_json::from_str(&serde_json::to_string(&v).unwrap()).unwrap();
         prop_assert_eq!(&again, &v);
@@ -461,12 +466,12 @@ mod pieces {
         "low lower lowest 🙂🙂 new newer newest\nwide wider widest — näher\n\n  low\n";
 
     fn trained(lines: bool, most: usize) -> Vocabulary {
-        let recipe = Recipe {
+        let recipe = VocabularyRecipe {
             kind: VocabKind::Piece,
             max_size: Some(most),
             lines,
             min_count: 2,
-            ..Recipe::default()
+            ..VocabularyRecipe::default()
         };
         recipe.build(TEXT.repeat(3).as_bytes()).unwrap()
     }
@@ -528,12 +533,12 @@ mod pieces {
 
     #[test]
     fn too_few_sub_words_and_no_text_are_refused() {
-        let recipe = |most, lines| Recipe {
+        let recipe = |most, lines| VocabularyRecipe {
             kind: VocabKind::Piece,
             max_size: Some(most),
             lines,
             min_count: 1,
-            ..Recipe::default()
+            ..VocabularyRecipe::default()
         };
         let e = recipe(258, true).build(b"a b").unwrap_err();
         assert!(

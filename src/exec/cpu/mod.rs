@@ -220,7 +220,7 @@ pub fn packed_bytes(plan: &Plan) -> u64 {
     4 * (products + scans.max().unwrap_or(0)) as u64
 }
 
-/// Runs `f` with the widest vector instructions that numbers of type F have on this CPU.
+/// Runs `f` with the widest vector instructions that are worth code of their own for loops over numbers of type F.
 #[inline(always)]
 fn simd<F: Real>(f: impl FnOnce()) {
     struct SimdTask<C>(C);
@@ -231,7 +231,7 @@ fn simd<F: Real>(f: impl FnOnce()) {
             self.0();
         }
     }
-    F::widest(SimdTask(f));
+    F::widest_loop(SimdTask(f));
 }
 
 /// A range's length in rows, for splitting work.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 pub use self::evaluate::{FieldEvaluation, FieldEvaluator, LossEvaluation, Scored};
 pub use self::metric::{Labels, Metric};
 pub use self::sizes::sizes_for;
-pub use self::writer::TextWriter;
+pub use self::writer::{TextLimits, TextWriter};
 use crate::data::Lengths;
 use crate::data::fields::{Field, FieldCodes, FieldKind, FieldRows, Records};
 use crate::error::{Error, Result};

@@ -8,7 +8,7 @@ use pollster::block_on;
 use super::*;
 use crate::cell::library;
 use crate::data::fields::{FieldFile, ReadRules, VocabularyRules, read};
-use crate::data::{BatchSize, Recipe, VocabKind};
+use crate::data::{BatchSize, VocabKind, VocabularyRecipe};
 use crate::exec::Device;
 use crate::model::{Mode, Spec};
 use crate::task::{Minibatch, Weighting};
@@ -30,13 +30,13 @@ fn examples(model: &str, text: &str, format: &str) -> (FieldCodes, ExampleSet) {
     let mut stdin = Cursor::new(text.to_string());
     let read = read(&fields(&model), &[file], &rules, &folder, &mut stdin).unwrap();
     let words = format == "conll";
-    let default = Recipe {
+    let default = VocabularyRecipe {
         kind: if words {
             VocabKind::Word
         } else {
             VocabKind::Char
         },
-        ..Recipe::default()
+        ..VocabularyRecipe::default()
     };
     let rules = VocabularyRules {
         default,
@@ -223,7 +223,12 @@ fn texts_that_were_learned_are_written() {
         ..Settings::default()
     };
     let parameters = trained(settings.clone(), 150, &codes, &set);
-    let write = |set: &ExampleSet, temperature: f64, most: usize| {
+    let vocabulary = codes.vocabulary("text").unwrap();
+    let begun = |set: &ExampleSet, prime: &str, temperature: f64, most: usize| {
+        let limits = TextLimits {
+            prime: vocabulary.encode(prime.as_bytes()).unwrap(),
+            most,
+        };
         let choice = Choice {
             temperature,
             ..Choice::default()
@@ -231,17 +236,19 @@ fn texts_that_were_learned_are_written() {
         let weights = |_: &crate::op::Plan| Ok(parameters.clone());
         let model = spec(&settings);
         let ids = block_on(async {
-            let made = TextWriter::new(&Device::Cpu, &model, set.clone(), &codes, weights, most);
+            let made = TextWriter::new(&Device::Cpu, &model, set.clone(), &codes, weights, limits);
             made.await?.write(&choice).await
         });
-        let vocabulary = codes.vocabulary("text").unwrap();
         let texts = ids.unwrap().into_iter();
         texts
             .map(|ids| String::from_utf8(vocabulary.decode(&ids)).unwrap())
             .collect::<Vec<_>>()
     };
+    let write = |set: &ExampleSet, temperature, most| begun(set, "", temperature, most);
     assert_eq!(write(&set, 0.0, 9), ["moon", "sea", "soon"]);
     assert_eq!(write(&set, 0.0, 3), ["moo", "sea", "soo"]);
+    assert_eq!(begun(&set, "mo", 0.0, 1)[0], "moo");
+    assert_eq!(begun(&set, "s", 0.0, 0), ["s", "s", "s"]);
     let alone = ExampleSet::new(set.model().clone(), set.records.clone(), vec![0]).unwrap();
     for temperature in [0.0, 2.0] {
         let (one, all) = (write(&alone, temperature, 9), write(&set, temperature, 9));

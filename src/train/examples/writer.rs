@@ -38,13 +38,23 @@ pub struct TextWriter {
     marks: [u32; 2],
     /// Examples at once.
     together: usize,
+    /// What every text begins with.
+    prime: Vec<u32>,
     /// Tokens of a text, at most.
     most: usize,
 }
 
+/// What texts begin with, and how long they get.
+#[derive(Clone, Debug, Default)]
+pub struct TextLimits {
+    /// The tokens that every text begins with, as if the model had written them.
+    pub prime: Vec<u32>,
+    /// Tokens behind these, at most.
+    pub most: usize,
+}
+
 impl TextWriter {
-    /// For the examples of `set` and the model with these flat parameters, which `weights` gives for a plan; texts end after
-    /// `most` tokens.
+    /// For the examples of `set` and the model with these flat parameters, which `weights` gives for a plan.
     ///
     /// # Errors
     /// Usage, where no loss predicts a next token; sizes that do not fit together; a device that cannot hold them.
@@ -54,8 +64,10 @@ impl TextWriter {
         set: ExampleSet,
         codes: &FieldCodes,
         weights: impl FnOnce(&Plan) -> Result<Vec<f32>>,
-        most: usize,
+        limits: TextLimits,
     ) -> Result<TextWriter> {
+        let TextLimits { prime, most } = limits;
+        let most = most + prime.len();
         let model = set.model().clone();
         let next = |target: Target| match target {
             Target::Next(field) => Some(field),
@@ -99,6 +111,7 @@ impl TextWriter {
             field,
             marks,
             together,
+            prime,
             most,
         })
     }
@@ -117,7 +130,10 @@ impl TextWriter {
     }
 
     async fn some(&mut self, examples: &[u32], choice: &Choice) -> Result<Vec<Vec<u32>>> {
-        let mut texts: Vec<Vec<u32>> = vec![Vec::new(); examples.len()];
+        let mut texts: Vec<Vec<u32>> = vec![self.prime.clone(); examples.len()];
+        if self.prime.len() == self.most {
+            return Ok(texts);
+        }
         let mut streams: Vec<Stream> = examples
             .iter()
             .map(|example| Stream::new(choice.seed, Purpose::Sample, u64::from(*example)))

@@ -1,6 +1,6 @@
 //! One step's minibatch: of a text in token ids, or examples of a model's fields.
 
-use crate::data::{Minibatch, PackedSequences, StateCarry};
+use crate::data::{PackedSequences, StateCarry, StreamMinibatch};
 use crate::op::Packing;
 use crate::task;
 
@@ -50,8 +50,8 @@ pub struct TextBatch {
     pub carry: StateCarry,
 }
 
-impl From<Minibatch> for TextBatch {
-    fn from(minibatch: Minibatch) -> TextBatch {
+impl From<StreamMinibatch> for TextBatch {
+    fn from(minibatch: StreamMinibatch) -> TextBatch {
         TextBatch {
             counted: minibatch.counted(),
             rows: minibatch.batch,

@@ -31,7 +31,7 @@ pub(super) struct Widths {
 
 /// The tensors that are embedding and head.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Head<'a> {
+pub(super) struct ForeignHead<'a> {
     /// The embedding's table [V, E].
     pub embedding: Option<&'a str>,
     /// The head's weight [V, H].
@@ -61,7 +61,7 @@ pub(super) fn choose<'a>(
     weights: &[Named<'a>],
     biases: &[Named<'a>],
     widths: Widths,
-) -> Result<Head<'a>> {
+) -> Result<ForeignHead<'a>> {
     let matrices = merged(weights, biases);
     let beside = |bias: &&Named<'a>| weights.iter().any(|w| w.stem == bias.stem);
     let alone: Vec<&str> = biases
@@ -84,7 +84,7 @@ pub(super) fn choose<'a>(
         .and_then(|m| m.bias)
         .or(alone.first().copied());
     let mut head = match &matrices[..] {
-        [] => Head::default(),
+        [] => ForeignHead::default(),
         [one] => single(one, !alone.is_empty(), widths),
         [first, second] => {
             let (head, embedding) = match is_head(first, second, widths) {
@@ -98,7 +98,7 @@ pub(super) fn choose<'a>(
                     ));
                 }
             };
-            Head {
+            ForeignHead {
                 embedding: Some(embedding.names[0]),
                 weight: Some(head.names[0]),
                 notes: ([head, embedding].into_iter())
@@ -110,7 +110,7 @@ pub(super) fn choose<'a>(
                         )
                     })
                     .collect(),
-                ..Head::default()
+                ..ForeignHead::default()
             }
         }
         many => {
@@ -154,7 +154,7 @@ fn merged<'a>(weights: &[Named<'a>], biases: &[Named<'a>]) -> Vec<NamedMatrix<'a
 }
 
 /// The only matrix there is: the head's over one-hot vectors, or the embedding's and the head's at once.
-fn single<'a>(matrix: &NamedMatrix<'a>, bias_alone: bool, widths: Widths) -> Head<'a> {
+fn single<'a>(matrix: &NamedMatrix<'a>, bias_alone: bool, widths: Widths) -> ForeignHead<'a> {
     let name = matrix.names[0];
     let one_hot = widths.input == Some(matrix.rows);
     let fits = widths.hidden == Some(matrix.cols);
@@ -173,19 +173,19 @@ fn single<'a>(matrix: &NamedMatrix<'a>, bias_alone: bool, widths: Widths) -> Hea
                 shown(name)
             )
         };
-        return Head {
+        return ForeignHead {
             embedding: Some(name),
             tied: true,
             notes: vec![format!(
                 "{how}; taken as embedding and head at once (tie = true)"
             )],
-            ..Head::default()
+            ..ForeignHead::default()
         };
     }
     if embedded && !one_hot && matrix.bias.is_none() {
-        return Head {
+        return ForeignHead {
             embedding: Some(name),
-            ..Head::default()
+            ..ForeignHead::default()
         };
     }
     let mut notes = Vec::new();
@@ -195,10 +195,10 @@ fn single<'a>(matrix: &NamedMatrix<'a>, bias_alone: bool, widths: Widths) -> Hea
             shown(name)
         ));
     }
-    Head {
+    ForeignHead {
         weight: Some(name),
         notes,
-        ..Head::default()
+        ..ForeignHead::default()
     }
 }
 

@@ -77,7 +77,7 @@ fn bytes(entries: &[TensorEntry<'_>], same: &[(&str, &str)], metadata: &[(&str, 
     safetensors::serialize(views, Some(metadata)).unwrap()
 }
 
-fn read(bytes: &[u8], cell: &str, ignore: &[&str]) -> Result<(Foreign, Sizes)> {
+fn read(bytes: &[u8], cell: &str, ignore: &[&str]) -> Result<(Foreign, ForeignSizes)> {
     let cell = library::builtin(cell).unwrap();
     let file = File::read(bytes, Path::new("m.safetensors"))?;
     let ignore: Vec<String> = ignore.iter().map(|name| name.to_string()).collect();
@@ -87,7 +87,7 @@ fn read(bytes: &[u8], cell: &str, ignore: &[&str]) -> Result<(Foreign, Sizes)> {
 }
 
 #[track_caller]
-fn taken(entries: &[TensorEntry<'_>]) -> (Foreign, Sizes) {
+fn taken(entries: &[TensorEntry<'_>]) -> (Foreign, ForeignSizes) {
     read(&bytes(entries, &[], &[]), "lstm", &[]).unwrap()
 }
 
@@ -118,7 +118,7 @@ fn holds(text: &str, parts: &[&str]) {
 
 #[test]
 fn a_module_under_any_prefix_is_the_same_model() {
-    let sizes = Sizes {
+    let sizes = ForeignSizes {
         hidden: 2,
         layers: 2,
         embed: 0,
@@ -250,7 +250,7 @@ fn f64_that_f32_cannot_hold_is_rounded_aloud_or_refused() {
 
 #[test]
 fn tied_matrices_are_known_however_they_are_stored() {
-    let sizes = Sizes {
+    let sizes = ForeignSizes {
         hidden: 2,
         layers: 1,
         embed: 2,
@@ -282,7 +282,7 @@ fn tied_matrices_are_known_however_they_are_stored() {
     let (foreign, found) = taken(&entries);
     assert_eq!(
         found,
-        Sizes {
+        ForeignSizes {
             tie: false,
             ..sizes
         }

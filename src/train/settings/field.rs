@@ -249,6 +249,12 @@ macro_rules! named {
     };
 }
 
+/// A field's key. A function of its own, as it would stand in the table once a setting.
+#[inline(never)]
+pub(super) fn key(field: &str) -> &'static str {
+    String::leak(field.replace('_', "-"))
+}
+
 /// A struct of settings: each field is stated once, with its help, type, default, range and what a resumed run may do with
 /// it, and everything else (keys, flags, sections, the table of keys, the check of ranges) follows. A field's key is its
 /// name with `-` for `_`.
@@ -277,7 +283,7 @@ macro_rules! settings {
                     vec![$($({
                         const _: () = assert!($range.suits(<$kind as Field>::KIND), "a range of another type");
                         Key::new::<$kind>(
-                            String::leak(stringify!($field).replace('_', "-")),
+                            $crate::train::settings::field::key(stringify!($field)),
                             $section,
                             $help.trim_ascii(),
                             $range,

@@ -216,9 +216,7 @@ impl SettingLayers<'_> {
     }
 
     fn settings(&self) -> Result<Settings> {
-        self.merged
-            .clone()
-            .try_into()
+        Settings::of_table(self.merged.clone())
             .map_err(|e| Error::internal(format!("settings passed their checks, yet: {e}")))
     }
 

@@ -427,6 +427,14 @@ impl Settings {
         };
     }
 
+    /// The settings that a table holds, the default for each key that it lacks; without the checks of ranges.
+    ///
+    /// # Errors
+    /// A key that is none, a value of another type.
+    pub fn of_table(table: toml::Table) -> std::result::Result<Settings, toml::de::Error> {
+        table.try_into()
+    }
+
     /// The settings as a table of their keys.
     pub fn to_table(&self) -> Result<toml::Table> {
         toml::Table::try_from(self)

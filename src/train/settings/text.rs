@@ -1,13 +1,13 @@
 //! What settings say about the text: which vocabulary, which lines, which minibatches of them.
 
 use super::{Settings, Vocab};
-use crate::data::{BatchSize, Batching, LineRules, Recipe, VocabKind};
+use crate::data::{BatchSize, Batching, LineRules, VocabKind, VocabularyRecipe};
 
 impl Settings {
     /// The vocabulary that is to be made of a text.
-    pub fn recipe(&self) -> Recipe {
+    pub fn recipe(&self) -> VocabularyRecipe {
         let most = usize::try_from(self.max_vocab).unwrap_or(usize::MAX);
-        Recipe {
+        VocabularyRecipe {
             kind: match self.vocab {
                 Vocab::Char => VocabKind::Char,
                 Vocab::Byte => VocabKind::Byte,

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokenizers::Tokenizer;
 
 use super::*;
-use crate::data::vocab::{Decoder, Encoded, Encoder, Recipe, VocabKind, Vocabulary};
+use crate::data::vocab::{Decoder, Encoded, Encoder, VocabKind, Vocabulary, VocabularyRecipe};
 use crate::error::Kind;
 
 /// Small windows; no token of these tests is longer than `agree`.
@@ -100,12 +100,12 @@ fn wordlevel() -> Value {
 
 /// Byte pairs over bytes, trained on the text.
 fn bytes(prefix: bool) -> String {
-    let recipe = Recipe {
+    let recipe = VocabularyRecipe {
         kind: VocabKind::Piece,
         max_size: Some(300),
         min_count: 2,
         lines: false,
-        ..Recipe::default()
+        ..VocabularyRecipe::default()
     };
     let trained = recipe.build(text().as_bytes()).unwrap();
     let stored = serde_json::to_value(&trained).unwrap();

@@ -1,0 +1,114 @@
+//! `sample` for a model of fields: texts about what the command line gives, and none about files.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+use wgrnn::model::text::FieldKind;
+use wgrnn::train::{ExampleSet, Settings};
+use wgrnn::{Error, Result};
+
+use super::{FieldSource, LoadedFields};
+
+/// So many examples with the values `given`, each `FIELD=VALUE`, in the fields that the model's texts are about. A vector is
+/// numbers between commas.
+///
+/// # Errors
+/// Usage: a model that writes no texts; a field that is none, is given twice, is written by the model or is missing; numbers
+/// that are none. Data: a label that training has not seen.
+pub fn examples(run: &LoadedFields, given: &[String], count: usize) -> Result<ExampleSet> {
+    let model = &run.model;
+    let Some((written, _)) = run.written() else {
+        return Err(Error::usage(format!(
+            "{}: expected a model that writes texts, found model {}; `predict` answers with it",
+            run.loaded.path.display(),
+            model.name
+        )));
+    };
+    let answers: Vec<&str> = model
+        .losses()
+        .iter()
+        .map(|loss| model.fields()[loss.target.field()].name.as_str())
+        .collect();
+    let mut values = BTreeMap::new();
+    for text in given {
+        let Some((name, value)) = text.split_once('=') else {
+            let error = format!("--given: expected FIELD=VALUE, got {text}");
+            return Err(Error::usage(error));
+        };
+        let field = model.fields().iter().find(|field| field.name == name);
+        let Some(field) = field.filter(|_| !answers.contains(&name)) else {
+            let why = if answers.contains(&name) {
+                "the model writes it; --prime says how it begins"
+            } else {
+                "the model has no such field"
+            };
+            return Err(Error::usage(format!("--given {name}: {why}")));
+        };
+        if values
+            .insert(name, json_value(field.kind, name, value)?)
+            .is_some()
+        {
+            return Err(Error::usage(format!(
+                "--given {name}: expected once, found twice"
+            )));
+        }
+    }
+    let mut example = Map::new();
+    for field in model.fields() {
+        let name = field.name.as_str();
+        let value = match (values.remove(name), field.kind) {
+            (Some(value), _) => value,
+            // Read from the words of another field.
+            (
+                None,
+                FieldKind::Tokens {
+                    within: Some(_), ..
+                },
+            ) => continue,
+            // What the model writes is not looked at, but makes an example where there is no other field.
+            (None, _) if name == written => json!("x"),
+            (None, _) if answers.contains(&name) => continue,
+            (None, _) => {
+                return Err(Error::usage(format!(
+                    "--given {name}=VALUE: expected a value for each field that texts of model {} are about, found none",
+                    model.name
+                )));
+            }
+        };
+        example.insert(name.to_string(), value);
+    }
+    let lines = format!("{}\n", Value::Object(example)).repeat(count);
+    let settings = Settings {
+        format: Some("jsonl".into()),
+        ..Settings::default()
+    };
+    let optional = answers.iter().map(ToString::to_string).collect();
+    let source = FieldSource::new(model, &["-".into()], &settings, &run.loaded.path)?;
+    let source = source.without(optional);
+    let read = source.read_from(&mut lines.as_bytes()).map_err(of_flag)?;
+    let records = source.inputs(&run.codes, &read).map_err(of_flag)?;
+    let all = (0..records.len() as u32).collect();
+    ExampleSet::new(model.clone(), records, all)
+}
+
+/// A value as JSON lines have it.
+fn json_value(kind: FieldKind, name: &str, value: &str) -> Result<Value> {
+    let FieldKind::Vector = kind else {
+        return Ok(json!(value));
+    };
+    let number = |text: &str| {
+        let number = text.trim().parse::<f64>();
+        number.map_err(|_| {
+            Error::usage(format!(
+                "--given {name}: expected numbers between commas, got {text}"
+            ))
+        })
+    };
+    let numbers: Result<Vec<f64>> = value.split(',').map(number).collect();
+    Ok(json!(numbers?))
+}
+
+/// The values came from the command line, not from a file's line.
+fn of_flag(e: Error) -> Error {
+    Error::new(e.kind, format!("--given: {}", e.message))
+}
