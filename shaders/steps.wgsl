@@ -39,7 +39,7 @@
 #end
         // What is no number is larger than any.
         let better = (value > largest) | (value != value);
-        let taken = select(better, better == better, t == 0u);
+        let taken = better | (#{U}(t) == #{U}(0u));
         first = select(first, #{U}(t), taken);
         largest = select(largest, value, taken);
     }
