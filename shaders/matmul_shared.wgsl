@@ -30,7 +30,7 @@ fn b1(k: u32, column: u32) -> #{F} {
 #end
 }
 
-#main(256) group, groups, thread {
+#main(GROUP) group, groups, thread {
     let tile = group.y * groups.x + group.x;
     let row = tile / ACROSS * 64u;
     let column = tile % ACROSS * 64u;
@@ -44,7 +44,7 @@ fn b1(k: u32, column: u32) -> #{F} {
 #end
     for (var k = 0u; k < K; k += 16u) {
         // Left is [64 rows, 16 of K] and right [64 columns, 16 of K], both as [16, 68] so that banks differ.
-        for (var e = thread; e < 1024u; e += 256u) {
+        for (var e = thread; e < 1024u; e += GROUP) {
 #if TA
             left[e / 64u * 68u + e % 64u] = a1(row + e % 64u, k + e / 64u);
 #else

@@ -8,50 +8,20 @@
 // $partials: array<#{F}>
 // $report: array<#{F}>
 // $hyper: array<#{F}>, numbers 5 and 6 are 1 / factor and factor, where gradients are SCALED
-var<workgroup> sums: array<#{F}, GROUP>;
 #if FINAL
-
-fn total(first: u32, count: u32, thread: u32) -> #{F} {
-    var sum = 0.0;
-    for (var i = thread; i < count; i += GROUP) {
-        sum += $partials[first + i];
-    }
-    sums[thread] = sum;
-    workgroupBarrier();
-    var all = 0.0;
-    for (var l = 0u; l < GROUP; l++) {
-        all += sums[l];
-    }
-    workgroupBarrier();
-    return all;
-}
-
-#use finite
+#use report
 
 #main(GROUP) thread {
-    let loss = total(0u, LOSS_CHUNKS, thread);
-    let square = total(LOSS_CHUNKS, GRADIENT_CHUNKS, thread);
-#if PENALTY_CHUNKS
-    let penalty = total(LOSS_CHUNKS + GRADIENT_CHUNKS, PENALTY_CHUNKS, thread);
-#else
-    let penalty = 0.0;
-#end
+    let report = report_of(thread);
     if (thread == 0u) {
-        $report[0] = loss;
-#if SCALED
-        let good = finite(loss) && finite(penalty);
-        // A smaller factor may help.
-        let beyond = good && !finite(square) && $hyper[6] > 1.0;
-        $report[1] = sqrt(square) * $hyper[5];
-        $report[2] = select(select(0.0, 1.0, good && finite(square)), BEYOND, beyond);
-#else
-        $report[1] = sqrt(square);
-        $report[2] = select(0.0, 1.0, finite(loss) && finite(square) && finite(penalty));
-#end
-        $report[3] = penalty;
+        $report[0] = report.x;
+        $report[1] = report.y;
+        $report[2] = report.z;
+        $report[3] = report.w;
     }
 }
 #else
+var<workgroup> sums: array<#{F}, GROUP>;
 #if CUT
 
 #use finite

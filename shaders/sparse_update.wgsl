@@ -28,6 +28,7 @@ alias V = #{V};
     let at_second = SECOND_OFFSET + row * SECOND_STRIDE + column;
 #end
     let at_gradient = GRADIENTS_OFFSET + i / GRADIENTS_COLS * GRADIENTS_STRIDE + column;
+    let norm = $report[1];
 #use rules
 }
 

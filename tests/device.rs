@@ -198,6 +198,27 @@ fn subgroups_are_for_an_adapter_that_passed() {
     assert_eq!(uses(&device.tile(&plan).0), has);
 }
 
+/// The same of kernels without checks, whatever a tile says.
+#[test]
+fn kernels_without_checks_are_for_an_adapter_that_passed() {
+    let plan = plan(3);
+    let tile = Tile {
+        unchecked: true,
+        ..Tile::SOFTWARE
+    };
+    let made = |trusted: bool, tile: &Tile| {
+        let device = device();
+        if trusted {
+            device.trust();
+        }
+        let gpu = pollster::block_on(Gpu::with_tile(device, plan.clone(), tile)).unwrap();
+        gpu.unchecked_kernels()
+    };
+    assert_eq!(made(false, &tile), 0);
+    assert!(made(true, &tile) > 10);
+    assert_eq!(made(true, &Tile::SOFTWARE), 0);
+}
+
 /// All else that the engine asks of a driver is checked by it or by wgpu.
 #[test]
 fn nothing_unchecked_is_used() {
@@ -210,10 +231,10 @@ fn nothing_unchecked_is_used() {
                 continue;
             }
             let text = std::fs::read_to_string(&path).unwrap();
-            let none: &[&str] = &[];
             for (word, allowed) in [
-                ("shader_module_trusted", none),
-                ("ShaderRuntimeChecks", none),
+                // For adapters that passed.
+                ("shader_module_trusted", &["pipeline.rs"][..]),
+                ("ShaderRuntimeChecks", &["pipeline.rs"]),
                 // For plans that ask for half precision, which only users do.
                 ("SHADER_F16", &["adapter.rs", "device.rs"]),
                 ("\"f16\"", &["matmul.rs", "writer.rs"]),

@@ -469,7 +469,7 @@ fn an_export_comes_back_and_says_nothing_of_its_run() {
 fn texts_are_written_about_what_is_given() {
     let sandbox = folder();
     sandbox.ok(&format!(
-        "train --model describe names.tsv --columns kind=1,text=2 --embed 8 --out r --epochs 40 {TINY}"
+        "train --model describe names.tsv --columns kind=1,text=2 --out r --epochs 40 {TINY}"
     ));
     // What a name ends in hangs on its kind, however it begins.
     for (kind, end) in [("f", "a\n"), ("m", "o\n")] {
@@ -516,7 +516,7 @@ fn texts_are_written_about_what_is_given() {
     }
     fs::write(sandbox.at("lines.txt"), "a moon\na soon\n".repeat(8)).unwrap();
     sandbox.ok(&format!(
-        "train --model n-gram lines.txt --embed 8 --out g --epochs 30 {TINY}"
+        "train --model n-gram lines.txt --out g --epochs 30 {TINY}"
     ));
     let text = sandbox.ok("sample g --temperature 0 --prime a");
     assert!(["a moon\n", "a soon\n"].contains(&text.as_str()), "{text}");
@@ -531,19 +531,58 @@ fn texts_are_written_about_what_is_given() {
 }
 
 #[test]
+fn a_step_of_any_model_is_profiled_and_predicted() {
+    let sandbox = trained();
+    let small = "--steps 2 --batch 3 --length 4 --device cpu";
+    // What the run keeps: its letters, its two classes and its H.
+    let of_run = json(&sandbox, &format!("profile r {small} --json"));
+    let shown = of_run["model"]["minibatch"].as_str().unwrap();
+    assert!(
+        shown.starts_with("model classify, 3 examples; text of ")
+            && shown.ends_with("label of 2 classes"),
+        "{shown}"
+    );
+    assert_eq!(of_run["model"]["hidden"], 8);
+    let kernels = of_run["kernels"].as_array().unwrap();
+    let names: Vec<&str> = kernels
+        .iter()
+        .map(|k| k["name"].as_str().unwrap())
+        .collect();
+    assert!(
+        names
+            .iter()
+            .any(|name| name.contains("gru") || name.contains("h.l0")),
+        "{names:?}"
+    );
+    for model in ["tag-letters", "caption-global", "n-gram", "bag-of-words"] {
+        let table = sandbox.ok(&format!(
+            "profile --model {model} --hidden 5 --vocab-size 9 {small}"
+        ));
+        assert!(
+            table.contains(&format!("model {model}, 3 examples")),
+            "{table}"
+        );
+        assert!(table.contains("ms where every kernel is timed"), "{table}");
+    }
+    let predicted = sandbox.ok("profile r --predict h100 --length 4");
+    assert!(
+        predicted.contains("model classify, 8 examples"),
+        "{predicted}"
+    );
+    sandbox.refuses(
+        "profile r --model tag",
+        2,
+        &["--model: r has model classify"],
+    );
+    sandbox.refuses("profile --length 5", 2, &["--length", "--seq-len"]);
+    sandbox.refuses("profile --model tag --seq-len 5", 2, &["--seq-len", "tag"]);
+}
+
+#[test]
 fn what_takes_texts_alone_says_what_to_use_instead() {
     let sandbox = trained();
     for (args, parts) in [
         ("sample r", ["found model classify", "`predict` answers"]),
-        (
-            "profile r",
-            ["r: expected the model of a text", "models check classify"],
-        ),
-        (
-            "profile --model tag",
-            ["--model: expected the model of a text", "models check tag"],
-        ),
-        ("tune r", ["r: expected the model of a text", "--plan"]),
         ("check --model tag", ["--model", "models check tag"]),
         (
             "check losses --model tag",
@@ -611,7 +650,7 @@ fn models_are_listed_and_shown() {
     assert!(
         sandbox
             .ok("models show bag-of-words")
-            .contains("H 128, embed 128")
+            .contains("H 128, embeddings one-hot, or H wide where rows are read")
     );
     let page = sandbox.ok("models --language");
     for part in [

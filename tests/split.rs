@@ -65,6 +65,37 @@ fn sizes_that_do_and_do_not_fill_the_tile_of_gpus_agree() {
     }
 }
 
+/// Where there would be fewer workgroups than a device has parts, threads have fewer rows.
+#[test]
+fn few_workgroups_become_more_of_fewer_rows() {
+    let plan = spec("lstm", 64, 1, 0).plan(
+        Dims {
+            steps: 2,
+            batch: 32,
+        },
+        Mode::Gradients,
+    );
+    let plan = plan.unwrap();
+    let groups = |fewest| {
+        let tile = Tile {
+            fewest,
+            ..Tile::GPU
+        };
+        let all = Gpu::workgroups(&plan, &tile).unwrap().into_iter();
+        let scans = all.filter(|(name, _)| name.contains("ward.l0.0"));
+        scans.map(|(_, [x, y, _])| x * y).collect::<Vec<u32>>()
+    };
+    // Units by rows: 4 x 2 forward, 8 x 2 backward; then of 4 rows and of 1 row in bands.
+    assert_eq!(groups(1), [8, 16]);
+    assert_eq!(groups(32), [32, 32]);
+    let tile = Tile {
+        fewest: 1000,
+        ..SMALL
+    };
+    let plan = spec("gru", 20, 1, 6).plan(Dims { steps: 2, batch: 7 }, Mode::Gradients);
+    compared(&device(), plan.unwrap(), &tile, "fewer rows");
+}
+
 /// Learned states, both directions, noise, several layers; sequences of different lengths, some of which end early.
 #[test]
 fn masks_directions_and_packed_rows_agree() {

@@ -22,12 +22,13 @@ use wgrnn::exec::gpu::{Gpu, Tile};
 use wgrnn::model::{Dims, Drops, Mode, Penalties, Softmax, Spec, Update};
 use wgrnn::op::{Plan, Rule};
 
-/// The tile of the snapshots: that of a GPU with one row a thread, which shares its sums with no other; a second row repeats the
-/// first line by line.
+/// The tile of the snapshots: that of a GPU with one row a thread, which shares its sums with no other, and each operation by
+/// itself; a second row repeats the first line by line.
 const SNAPSHOT: Tile = Tile {
     scan_rows: 1,
     slices: [1, 1],
     slice_rows: [1, 1],
+    merged: false,
     ..Tile::GPU
 };
 
@@ -266,6 +267,23 @@ fn snapshots() -> Vec<(String, String)> {
         wide && !is_scan(name) && seen.insert(text.lines().filter(numbers).collect::<String>())
     });
     all.push(("operations".into(), listing(&kernels)));
+    // Several operations in a dispatch, and the update that ends the norm.
+    let lstm = Arc::new(library::builtin("lstm").unwrap());
+    let spec = Spec {
+        vocab: 5,
+        cells: vec![lstm],
+        hidden: 8,
+        ..Spec::default()
+    };
+    let update = Update {
+        rule: ADAM,
+        clip_norm: 1.0,
+        clip_value: 0.0,
+    };
+    let plan = spec.plan(DIMS, Mode::Train(update)).unwrap();
+    let mut kernels = Gpu::sources(&plan, &Tile::GPU).unwrap();
+    kernels.retain(|(name, _)| name.contains('+') || ["norm", "update"].contains(&name.as_str()));
+    all.push(("merged".into(), listing(&kernels)));
     // What half precision changes is the same everywhere: some kernels show it.
     let some = ["embed.l0", "forward.l0", "backward.l0", "penalty"];
     let mut kernels = sources(&halved(ADAM));
@@ -380,7 +398,7 @@ fn all_valid(what: &str, kernels: &[(String, String)]) {
     }
 }
 
-fn tiles() -> [(&'static str, Tile); 8] {
+fn tiles() -> [(&'static str, Tile); 9] {
     let looped = |tile| Tile {
         loop_steps: 2,
         ..tile
@@ -398,6 +416,13 @@ fn tiles() -> [(&'static str, Tile); 8] {
         ("subgroups", Tile::subgroups(8, 2)),
         ("snapshot", SNAPSHOT),
         ("GPU", Tile::GPU),
+        (
+            "GPU, each operation by itself",
+            Tile {
+                merged: false,
+                ..Tile::GPU
+            },
+        ),
         ("software", Tile::SOFTWARE),
         ("naive", Tile::NAIVE),
     ]
@@ -463,7 +488,12 @@ fn every_kernel() -> Vec<(String, String)> {
 fn what_threads_hand_on_through_storage_is_behind_a_barrier_of_storage() {
     let kernels = every_kernel();
     // A step's kernel hands nothing on, whatever barriers its sums need: it stores what no other of its threads reads.
-    let hands_on = |k: &&(String, String)| !(is_scan(&k.0) && k.1.contains("fn added("));
+    let step = |k: &(String, String)| is_scan(&k.0) && k.1.contains("fn added(");
+    // Where operations share a dispatch each workgroup has the part of one, which stands here by itself, too; the walk takes what
+    // several parts touch for what threads hand on.
+    let merged = |k: &(String, String)| !is_scan(&k.0) && k.1.contains("fn main_1(");
+    assert!(kernels.iter().any(merged));
+    let hands_on = |k: &&(String, String)| !step(k) && !merged(k);
     for (name, text) in kernels.iter().filter(hands_on) {
         if let Some(fault) = barriers::fault(text) {
             panic!("{name}: {fault}\n{text}");
@@ -684,7 +714,7 @@ fn every_kernel_in_double_precision_is_valid() {
                     panic!("{name}, tile {tile}: {fault}");
                 }
                 // Nothing is rounded to f32 but an exponent on the way to a logarithm.
-                let mut rest = text.lines().filter(|line| !line.starts_with("alias S = "));
+                let mut rest = text.lines().filter(|line| !line.starts_with("alias S"));
                 let single = rest.find(|line| line.contains("f32"));
                 assert_eq!(single, None, "{name}, tile {tile}");
                 assert!(text.contains("f64"), "{name}, tile {tile}: {text}");

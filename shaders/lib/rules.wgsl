@@ -1,4 +1,4 @@
-    // Clipping and the rules, on the elements at `at`, `at_gradient`, `at_first` and `at_second`.
+    // Clipping by value and by `norm`, and the rules, on the elements at `at`, `at_gradient`, `at_first` and `at_second`.
     let lr = $hyper[0];
     var p = $parameters[at];
     var g = $gradients[at_gradient];
@@ -11,7 +11,7 @@
     g = select(g, V(-CLIP_VALUE), g < V(-CLIP_VALUE));
 #end
 #if CLIP_NORMS
-    g = g * min(1.0, CLIP_NORM / ($report[1] + 1e-6));
+    g = g * min(1.0, CLIP_NORM / (norm + 1e-6));
 #end
 #if DECOUPLED
     p = p * (1.0 - lr * WEIGHT_DECAY);

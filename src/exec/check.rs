@@ -16,7 +16,7 @@ use super::cpu::{Cpu, Number};
 use super::gpu::Gpu;
 use crate::cell::real::Real;
 use crate::error::{Error, Result};
-use crate::op::{Matrix, Op, Plan, Role, RowCount, Scan, SlotId};
+use crate::op::{Matrix, Norm, Op, Plan, Role, RowCount, Scan, SlotId};
 
 /// How one slot that an operation wrote compares.
 #[derive(Clone, Debug)]
@@ -222,11 +222,7 @@ impl<F: Number> Twins<F> {
             let want = self.cpu.read(m.slot);
             let scale = largest(want).max(self.term(op));
             // Sums of losses and of squares have terms of one sign, and each stands for itself.
-            let scale = if matches!(op, Op::Norm(_)) {
-                0.0
-            } else {
-                scale
-            };
+            let scale = if of_norm(op, m.slot) { 0.0 } else { scale };
             let half = match (halves, slot.half) {
                 (0 | 1, own) => Half { own, chain: 0.0 },
                 (halves, _) => Half::chain(halves),
@@ -249,10 +245,10 @@ impl<F: Number> Twins<F> {
                 .map(|row| largest(&row[..m.cols]));
             rows.fold(0.0, f64::max)
         };
-        if let Op::MatMul(op) = op {
-            largest_of(&op.a) * largest_of(&op.b)
-        } else {
-            0.0
+        match op {
+            Op::MatMul(op) => largest_of(&op.a) * largest_of(&op.b),
+            Op::Together(op) => op.ops.iter().map(|op| self.term(op)).fold(0.0, f64::max),
+            _ => 0.0,
         }
     }
 
@@ -321,9 +317,25 @@ impl<F: Number> Twins<F> {
     }
 }
 
+/// Whether a slot is what a norm makes of sums.
+fn of_norm(op: &Op, slot: SlotId) -> bool {
+    let made = |norm: &Norm| [norm.partials, norm.report].contains(&slot);
+    match op {
+        Op::Norm(norm) => made(norm),
+        Op::Optimizer(update) => update.ends.as_ref().is_some_and(made),
+        Op::Together(op) => op.ops.iter().any(|op| of_norm(op, slot)),
+        _ => false,
+    }
+}
+
 /// Roundings to f16 that follow one another within an operation on a GPU: a scan reads at every step what it stored at
 /// the one before.
 fn roundings(plan: &Plan, op: &Op, cooperative: bool) -> usize {
+    if let Op::Together(op) = op {
+        // They do not follow one another.
+        let each = op.ops.iter().map(|op| roundings(plan, op, cooperative));
+        return each.max().unwrap_or(0);
+    }
     let half = op.writes().iter().any(|m| plan.slot(m.slot).half);
     let product = cooperative && matches!(op, Op::MatMul(_));
     if !half && !product {

@@ -1,6 +1,7 @@
 //! Executors: they replay a plan, on the CPU or on a GPU, minibatch after minibatch.
 
 pub mod check;
+pub mod cost;
 pub mod cpu;
 mod engine;
 mod fill;

@@ -22,7 +22,12 @@ pub enum Bottleneck {
     Compute,
     /// Memory.
     Memory,
+    /// Neither is near: it waits for loads that follow one another, for barriers, or for its dispatch.
+    Latency,
 }
+
+/// The share of a limit below which a kernel waits for something else.
+const NEAR: f64 = 0.25;
 
 /// What one kernel takes a step; on the processor, what one operation takes.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,7 +54,9 @@ impl ProfileRow {
     pub fn share(&self, limits: &MachineLimits) -> (f64, Bottleneck) {
         let compute = rate(self.cost.flops, self.seconds) / limits.flops;
         let memory = rate(self.cost.bytes, self.seconds) / limits.bytes;
-        if compute > memory {
+        if compute.max(memory) < NEAR {
+            (compute.max(memory), Bottleneck::Latency)
+        } else if compute > memory {
             (compute, Bottleneck::Compute)
         } else {
             (memory, Bottleneck::Memory)
@@ -366,5 +373,6 @@ mod tests {
         };
         assert_eq!(row(25.0, 1.0).share(&limits), (0.5, Bottleneck::Compute));
         assert_eq!(row(25.0, 4.0).share(&limits), (0.8, Bottleneck::Memory));
+        assert_eq!(row(10.0, 0.5).share(&limits), (0.2, Bottleneck::Latency));
     }
 }

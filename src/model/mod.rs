@@ -249,9 +249,9 @@ impl Spec {
                 Mode::Train(update) if update.clip_norm > 0.0 => update.clip_value,
                 _ => 0.0,
             },
+            open: false,
         };
-        let sums = norm.sums().into_iter();
-        let partials = sums.map(|(m, _)| Norm::chunks(m.cols)).sum();
+        let partials = norm.partial_count();
         norm.partials = builder
             .plan
             .add("norm.partials", &[1, partials], Role::Activation);
@@ -285,6 +285,7 @@ impl Spec {
                 hyper: builder.hyper,
                 report,
                 scaled: builder.scaled,
+                ends: None,
             };
             for (n, table) in tables.iter().enumerate() {
                 builder.push(Op::SparseUpdate(SparseUpdate {

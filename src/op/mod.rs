@@ -19,6 +19,7 @@ pub mod log_softmax;
 pub mod loss_scale;
 pub mod matmul;
 mod matrix;
+mod merge;
 pub mod norm;
 mod numbers;
 pub mod operand;
@@ -40,6 +41,7 @@ pub mod sparse_update;
 pub mod split;
 mod states;
 pub mod steps;
+pub mod together;
 pub mod transpose;
 mod wavefront;
 pub mod zero;
@@ -78,6 +80,7 @@ pub use sparse_update::SparseUpdate;
 pub use split::Limits;
 pub use states::StateLayout;
 pub use steps::Steps;
+pub use together::Together;
 pub use transpose::Transpose;
 pub use zero::Zero;
 
@@ -284,6 +287,7 @@ ops! {
     Transpose: "A transposed copy.",
     Scan: "A recurrent layer over a range of steps, forward or backward.",
     ConcurrentScans: "Recurrent layers that need nothing of one another, side by side.",
+    Together: "Operations that need nothing of one another.",
     Dropout: "Zeroes random elements and scales the rest; the same mask both ways.",
     SoftmaxXent: "Softmax, cross-entropy and its gradient in place.",
     SoftmaxStats: "Maximum, sum of exponentials and target's score of rows, over a chunk of the vocabulary.",

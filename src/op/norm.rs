@@ -31,6 +31,9 @@ pub struct Norm {
     /// Where gradients are clipped both by value and by norm: the norm is that of the gradients cut to [-v, v], as the
     /// value comes first; 0 leaves them. An element that is not finite is not cut, so that it is found.
     pub clip_value: f64,
+    /// Whether it leaves the partial sums alone, and the update makes the report of them: see
+    /// [`Optimizer::ends`](super::Optimizer::ends).
+    pub open: bool,
 }
 
 impl Norm {
@@ -51,25 +54,24 @@ impl Norm {
         sums
     }
 
-    /// The plain code.
+    /// The plain code of the partial sums, in the order of [`Norm::sums`].
     #[inline(always)]
-    pub fn plain<F: Real>(
+    pub fn partial_sums<F: Real>(
         &self,
         losses: &[F],
         gradients: Option<&[F]>,
         sparse: &[&[F]],
         penalties: Option<&[F]>,
         hyper: Option<&[F]>,
-        [partials, report]: [&mut [F]; 2],
+        partials: &mut [F],
     ) {
         // The elements of the gradients have the factor.
         let factor = hyper.map_or(F::ONE, |h| h[6]);
         let (cuts, most) = (self.clip_value > 0.0, F::of(self.clip_value) * factor);
         let mut at = 0;
         let mut reduce = |values: &[F], squared: bool| {
-            let mut sum = F::ZERO;
             for chunk in values.chunks(Self::CHUNK) {
-                let partial = match (squared, cuts) {
+                partials[at] = match (squared, cuts) {
                     (true, true) => total(chunk, |x| {
                         let x = cut(x, most);
                         x * x
@@ -77,28 +79,43 @@ impl Norm {
                     (true, false) => total(chunk, |x| x * x),
                     (false, _) => total(chunk, |x| x),
                 };
-                partials[at] = partial;
                 at += 1;
-                sum += partial;
             }
-            sum
         };
-        let loss = reduce(losses, false);
-        let mut square = gradients.map_or(F::ZERO, |g| reduce(g, true));
-        for rows in sparse {
-            square += reduce(rows, true);
+        reduce(losses, false);
+        for rows in gradients.iter().chain(sparse) {
+            reduce(rows, true);
         }
-        let norm = square.sqrt();
+        if let Some(penalties) = penalties {
+            reduce(penalties, false);
+        }
+    }
+
+    /// The plain code of the report, from the partial sums.
+    pub fn report<F: Real>(&self, hyper: Option<&[F]>, partials: &[F]) -> [F; Report::NUMBERS] {
+        let chunks = |m: Option<&Matrix>| m.map_or(0, |m| Self::chunks(m.cols));
+        let squares = self.gradients.iter().chain(&self.sparse);
+        let squares = squares.map(|m| chunks(Some(m))).sum();
+        let mut rest = partials.iter();
+        let mut sum = |count| rest.by_ref().take(count).fold(F::ZERO, |sum, x| sum + *x);
+        let loss = sum(chunks(Some(&self.losses)));
+        let norm = sum(squares).sqrt();
+        let penalty = sum(chunks(self.penalties.as_ref()));
         // 1 / factor, and whether there may be a smaller factor.
         let (rest, scaled) = hyper.map_or((F::ONE, false), |h| (h[5], h[6] > F::ONE));
-        let penalty = penalties.map_or(F::ZERO, |p| reduce(p, false));
         let good = loss.f64().is_finite() && penalty.f64().is_finite();
         let verdict = match (good, norm.f64().is_finite()) {
             (true, true) => F::ONE,
             (true, false) if scaled => F::of(LossScale::BEYOND),
             _ => F::ZERO,
         };
-        report.copy_from_slice(&[loss, norm * rest, verdict, penalty]);
+        [loss, norm * rest, verdict, penalty]
+    }
+
+    /// How many partial sums there are.
+    pub fn partial_count(&self) -> usize {
+        let sums = self.sums();
+        sums.iter().map(|(m, _)| Self::chunks(m.cols)).sum()
     }
 }
 
@@ -110,8 +127,7 @@ impl Operation for Norm {
     }
 
     fn operands(&mut self) -> Vec<Operand<'_>> {
-        let sums = self.sums();
-        let partials = sums.iter().map(|(m, _)| Self::chunks(m.cols)).sum();
+        let (sums, partials) = (self.sums(), self.partial_count());
         let write = |slot, count| Operand::slot(slot, count).with(Access::Write).sum();
         // What it sums up is never moved.
         let mut operands: Vec<Operand<'_>> = sums
@@ -121,7 +137,7 @@ impl Operation for Norm {
         let hyper = self.scaled.map(|h| Operand::slot(h, Hyper::NUMBERS).sum());
         operands.extend(hyper);
         operands.push(write(self.partials, partials));
-        operands.push(write(self.report, Report::NUMBERS));
+        operands.extend((!self.open).then(|| write(self.report, Report::NUMBERS)));
         operands
     }
 
@@ -143,7 +159,7 @@ impl Operation for Norm {
             costs.push(cost(flops, elements + chunks));
             partials += chunks;
         }
-        costs.push(cost(partials, partials + Report::NUMBERS));
+        costs.extend((!self.open).then(|| cost(partials, partials + Report::NUMBERS)));
         costs
     }
 

@@ -1,7 +1,9 @@
 //! Clipping and the optimisers, over the flat arenas. A step whose report is not finite changes nothing.
 
 use super::split::each;
-use super::{Cost, Hyper, Limits, Matrix, Operand, Operation, Report, Segment, SlotId, bytes};
+use super::{
+    Access, Cost, Hyper, Limits, Matrix, Norm, Operand, Operation, Report, Segment, SlotId, bytes,
+};
 use crate::cell::real::Real;
 
 /// An update rule. Names and defaults of the hyper-parameters are PyTorch's.
@@ -112,6 +114,8 @@ pub struct Optimizer {
     pub report: SlotId,
     /// Whether the gradients are multiplied by a factor, of which the hyper-parameters hold the inverse.
     pub scaled: bool,
+    /// The norm whose last part is done here: the report is then made before it is read.
+    pub ends: Option<Norm>,
 }
 
 impl Optimizer {
@@ -237,8 +241,14 @@ impl Operation for Optimizer {
             Operand::update(&mut self.parameters),
             Operand::read(&mut self.gradients),
             Operand::slot(self.hyper, Hyper::NUMBERS),
-            Operand::slot(self.report, Report::NUMBERS),
         ];
+        let report = Operand::slot(self.report, Report::NUMBERS);
+        operands.push(match &self.ends {
+            None => report,
+            Some(_) => report.with(Access::Write).sum(),
+        });
+        let partials = |norm: &Norm| Operand::slot(norm.partials, norm.partial_count()).sum();
+        operands.extend(self.ends.as_ref().map(partials));
         operands.extend(self.arenas.iter_mut().map(Operand::update));
         operands
     }
@@ -274,6 +284,8 @@ impl Operation for Optimizer {
         each(limits.columns(&self.parameters, 64), |first, count| {
             let columns = |m: &Matrix| m.columns(first, count);
             Optimizer {
+                // The first part has made the report.
+                ends: self.ends.clone().filter(|_| first == 0),
                 parameters: columns(&self.parameters),
                 gradients: columns(&self.gradients),
                 arenas: self.arenas.iter().map(columns).collect(),
@@ -351,6 +363,7 @@ mod tests {
             hyper: SlotId(1),
             report: SlotId(2),
             scaled: false,
+            ends: None,
         }
     }
 
@@ -429,18 +442,13 @@ mod tests {
             report: SlotId(3),
             scaled: factor.map(|_| SlotId(4)),
             clip_value: if clip_norm > 0.0 { clip_value } else { 0.0 },
+            open: false,
         };
         let hyper = factor.map(|f| [0.1, 1.0, 1.0, 0.1, 0.01, 1.0 / f, f, 0.0]);
-        let mut report = [f64::NAN; 4];
-        norm.plain(
-            &[1.0],
-            Some(gradients),
-            &[],
-            None,
-            hyper.as_ref().map(|h| h.as_slice()),
-            [&mut [f64::NAN; 2], &mut report],
-        );
-        report
+        let hyper = hyper.as_ref().map(|h| h.as_slice());
+        let mut partials = [f64::NAN; 2];
+        norm.partial_sums(&[1.0], Some(gradients), &[], None, hyper, &mut partials);
+        norm.report(hyper, &partials)
     }
 
     #[test]

@@ -9,6 +9,7 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
+use super::merge::conflict;
 use super::scan::InputProjection;
 use super::{ConcurrentScans, Direction, Matrix, Op, Plan, Scan};
 
@@ -260,15 +261,6 @@ fn needed(ops: Vec<Op>, own: &Op) -> Option<(Vec<Op>, Vec<Op>)> {
 /// Whether a scan goes through all steps of a rectangle.
 fn whole(scan: &Scan) -> bool {
     scan.packed.is_none() && scan.range == (0..scan.steps) && scan.steps > 1
-}
-
-/// Whether one of two operations writes what the other one touches.
-fn conflict(a: &Op, b: &Op) -> bool {
-    let (written, other) = (a.writes(), b.writes());
-    let touched: Vec<Matrix> = b.reads().into_iter().chain(b.writes()).collect();
-    let reads = a.reads();
-    written.iter().any(|w| touched.iter().any(|m| w.meets(m)))
-        || other.iter().any(|w| reads.iter().any(|m| w.meets(m)))
 }
 
 /// The rows, one for every row of a minibatch, that a scan leaves for links: its output, or its deltas.

@@ -17,23 +17,69 @@ pub const CLASSES: usize = 3;
 /// The width of a vector.
 pub const WIDTH: usize = 5;
 
+/// How many values the fields of a model have.
+#[derive(Clone, Copy)]
+pub struct FieldValues {
+    /// Symbols of a field of tokens, the marks of its ends among them.
+    pub symbols: usize,
+    /// Classes.
+    pub classes: usize,
+    /// The width of a vector.
+    pub width: usize,
+}
+
 /// The sizes of `examples` examples of at most `steps` steps, of `rows` rows in all. Sequences within others are a step
 /// shorter and twice as many rows.
 pub fn sizes(model: &Model, examples: usize, steps: usize, rows: usize) -> Sizes {
+    let values = FieldValues {
+        symbols: SYMBOLS,
+        classes: CLASSES,
+        width: WIDTH,
+    };
+    sizes_of(model, values, examples, steps, rows)
+}
+
+/// The same for fields of so many values.
+pub fn sizes_of(
+    model: &Model,
+    values: FieldValues,
+    examples: usize,
+    steps: usize,
+    rows: usize,
+) -> Sizes {
     let size = |kind: FieldKind| match kind {
         FieldKind::Tokens { within, .. } => FieldSize::Tokens {
-            symbols: SYMBOLS,
-            marks: [SYMBOLS as u32 - 2, SYMBOLS as u32 - 1],
-            steps: steps - usize::from(within.is_some()),
+            symbols: values.symbols,
+            marks: [values.symbols as u32 - 2, values.symbols as u32 - 1],
+            steps: (steps - usize::from(within.is_some())).max(1),
             rows: if within.is_some() { 2 * rows } else { rows },
         },
-        FieldKind::Class | FieldKind::Classes { .. } => FieldSize::Classes(CLASSES),
-        FieldKind::Vector => FieldSize::Vector(WIDTH),
+        FieldKind::Class | FieldKind::Classes { .. } => FieldSize::Classes(values.classes),
+        FieldKind::Vector => FieldSize::Vector(values.width),
     };
     Sizes {
         examples,
         fields: model.fields().iter().map(|f| size(f.kind)).collect(),
     }
+}
+
+/// Sizes in words, as far as the model's fields have them.
+pub fn shown(model: &Model, sizes: &Sizes) -> String {
+    let mut all = vec![format!("{} examples", sizes.examples)];
+    for (field, size) in model.fields().iter().zip(&sizes.fields) {
+        let name = &field.name;
+        all.push(match size {
+            FieldSize::Tokens {
+                symbols,
+                steps,
+                rows,
+                ..
+            } => format!("{name} of {symbols} symbols, at most {steps} steps and {rows} rows"),
+            FieldSize::Classes(classes) => format!("{name} of {classes} classes"),
+            FieldSize::Vector(width) => format!("{name} {width} wide"),
+        });
+    }
+    all.join("; ")
 }
 
 /// The words of made-up sequences: a pair for each class.

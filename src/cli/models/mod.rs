@@ -4,6 +4,8 @@ mod check;
 mod made_up;
 mod show;
 
+pub use self::made_up::{FieldValues, shown, sizes_of};
+
 use std::sync::Arc;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};

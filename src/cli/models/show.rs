@@ -1,15 +1,13 @@
 //! `models show`: a model's text, and what follows from it.
 
 use clap::ArgMatches;
-use clap::parser::ValueSource;
 use serde_json::json;
-use toml::Value;
-use wgrnn::model::text::{FieldKind, FieldSize, Model};
+use wgrnn::Result;
+use wgrnn::model::text::{FieldKind, Model};
 use wgrnn::model::{Mode, Spec};
 use wgrnn::op::{FieldRows, PackedAxis, Packing, Plan, Role, SlotId};
-use wgrnn::{Kind, Result};
 
-use super::made_up::{CLASSES, SYMBOLS, WIDTH, sizes};
+use super::made_up::{CLASSES, SYMBOLS, WIDTH, shown, sizes};
 use super::{Chosen, at_sizes, chosen};
 use crate::cli::out;
 
@@ -66,12 +64,15 @@ pub fn run(m: &ArgMatches) -> Result<()> {
         out::line(&format!("  {:<16} {kind:<24} {holds}", field.name))?;
     }
     out::line(&format!(
-        "\nat {} x {} of H {}, embed {}, and made-up data: {}",
+        "\nat {} x {} of H {}, {}, and made-up data: {}",
         spec.cell_names(),
         spec.cells.len(),
         spec.hidden,
-        spec.embed,
-        made_up(model)
+        match spec.embed {
+            0 => "embeddings one-hot, or H wide where rows are read".to_string(),
+            width => format!("embed {width}"),
+        },
+        shown(model, &sizes(model, examples, steps, rows))
     ))?;
     out::line(&format!("\nparameters: {}", plan.parameter_count()))?;
     for p in &plan.parameters {
@@ -85,29 +86,15 @@ pub fn run(m: &ArgMatches) -> Result<()> {
     out::line(&format!("\n{length} operations from fields to losses"))
 }
 
-/// The model with its plan. Where lines want rows and nothing says how wide an embedding is, it is as wide as H.
+/// The model with its plan.
 fn planned(m: &ArgMatches) -> Result<(Chosen, Spec, Plan)> {
-    let plan = |chosen: &Chosen, spec: &Spec| {
-        let (examples, steps, rows) = MINIBATCH;
-        let sizes = sizes(&chosen.model, examples, steps, rows);
-        chosen.model.plan(spec, &sizes, Mode::Evaluate)
-    };
-    let first = chosen(m, &[])?;
-    let spec = first.spec(m);
-    match plan(&first, &spec) {
-        Ok(plan) => Ok((first, spec, plan)),
-        Err(e)
-            if e.kind == Kind::Data
-                && m.value_source("embed") != Some(ValueSource::CommandLine) =>
-        {
-            let hidden = i64::try_from(spec.hidden).unwrap_or(i64::MAX);
-            let second = chosen(m, &[("embed", Value::Integer(hidden))])?;
-            let spec = second.spec(m);
-            let plan = plan(&second, &spec).map_err(|e| at_sizes(e, &spec))?;
-            Ok((second, spec, plan))
-        }
-        Err(e) => Err(at_sizes(e, &spec)),
-    }
+    let (examples, steps, rows) = MINIBATCH;
+    let chosen = chosen(m, &[])?;
+    let spec = chosen.spec(m);
+    let sizes = sizes(&chosen.model, examples, steps, rows);
+    let plan = chosen.model.plan(&spec, &sizes, Mode::Evaluate);
+    let plan = plan.map_err(|e| at_sizes(e, &spec))?;
+    Ok((chosen, spec, plan))
 }
 
 /// What a field is, and what files hold for it.
@@ -140,27 +127,6 @@ fn field_text(model: &Model, field: usize) -> (String, String) {
         ),
         FieldKind::Vector => ("vector".into(), "numbers, as many an example".into()),
     }
-}
-
-/// The made-up sizes, as far as the model's fields have them.
-fn made_up(model: &Model) -> String {
-    let (examples, steps, rows) = MINIBATCH;
-    let sizes = sizes(model, examples, steps, rows);
-    let mut all = vec![format!("{examples} examples")];
-    for (field, size) in model.fields().iter().zip(&sizes.fields) {
-        let name = &field.name;
-        all.push(match size {
-            FieldSize::Tokens {
-                symbols,
-                steps,
-                rows,
-                ..
-            } => format!("{name} of {symbols} symbols, at most {steps} steps and {rows} rows"),
-            FieldSize::Classes(classes) => format!("{name} of {classes} classes"),
-            FieldSize::Vector(width) => format!("{name} {width} wide"),
-        });
-    }
-    all.join("; ")
 }
 
 /// What the operations of a plan make of its fields, in order.

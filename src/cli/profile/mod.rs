@@ -2,6 +2,7 @@
 
 mod against;
 mod model;
+mod predict;
 mod report;
 mod table;
 pub mod work;
@@ -13,6 +14,7 @@ use pollster::block_on;
 use serde_json::json;
 use wgrnn::Result;
 use wgrnn::exec::Device;
+use wgrnn::exec::cost::DeviceTable;
 use wgrnn::exec::profile::{Profile, profile};
 use wgrnn::train::atomic;
 
@@ -52,22 +54,39 @@ pub fn command() -> Command {
                 .value_parser(value_parser!(PathBuf))
                 .help("Compare with an earlier profile, which --json printed"),
         )
+        .arg(
+            Arg::new("predict")
+                .long("predict")
+                .value_name("DEVICE")
+                .conflicts_with_all(["trace", "against", "device", "steps", "cooperative"])
+                .help(format!(
+                    "Predict the times on a device that is not here: {}, or a table in a file FILE.toml",
+                    DeviceTable::names().collect::<Vec<_>>().join(", ")
+                )),
+        )
         .arg(flags::cooperative())
         .arg(flags::json())
         .after_help(
             "Examples:\n  wgrnn profile\n  wgrnn profile --device gpu --cell gru --hidden 512 --layers 2 --trace step.json\n  \
              wgrnn profile runs/book --batch 64\n  \
-             wgrnn profile --json > then.json\n  wgrnn profile --against then.json\n\n\
+             wgrnn profile --json > then.json\n  wgrnn profile --against then.json\n  \
+             wgrnn profile --predict h100 --hidden 512\n\n\
              A kernel's share of the limit is that of arithmetic or memory, whichever is nearer;\n\
-             above 100% its data came from a cache. Timed steps run every kernel by itself, so\n\
+             above 100% its data came from a cache, and below a quarter it waits: for loads that\n\
+             follow one another, barriers, or its dispatch. Timed steps run every kernel by itself, so\n\
              they take longer than a step does. Steps use a learning rate of 0. With --lines, the\n\
              longest made-up line has --seq-len tokens and each other one fewer.\n\n\
              --against marks the biggest changes that are larger than the steps' own spread; kernels\n\
-             that only one of both has are new or gone.",
+             that only one of both has are new or gone.\n\n\
+             --predict counts what each kernel asks of the device and names what it would wait for;\n\
+             nothing is measured, and figures are good to a factor of two.",
         )
 }
 
 pub fn run(m: &ArgMatches) -> Result<()> {
+    if let Some(device) = m.get_one::<String>("predict") {
+        return predict::run(m, device);
+    }
     // What cannot be read need not wait for a measurement.
     let file = flags::path(m, "against");
     let then = file.map(|file| ProfileRecord::read(file)).transpose()?;

@@ -1,20 +1,32 @@
 //! What is profiled: the model of a run, or of the flags alone.
 
+use std::sync::Arc;
+
 use clap::ArgMatches;
+use clap::parser::ValueSource;
 use wgrnn::cell::library;
 use wgrnn::model::Spec;
+use wgrnn::model::text::{Model, Sizes};
+use wgrnn::train::examples::sizes_for;
 use wgrnn::train::settings::resolve;
-use wgrnn::train::{Run, Settings, spec};
+use wgrnn::train::{Run, Settings, Symbols, spec};
 use wgrnn::{Error, Result};
 
 use super::super::load::Loaded;
-use super::super::{flags, out, text};
+use super::super::models::{FieldValues, sizes_of};
+use super::super::{fields, flags, out, text};
 
 /// What is profiled.
 pub struct ProfiledModel {
     pub settings: Settings,
     pub spec: Spec,
+    /// Of a model of fields: which, and the sizes of a minibatch.
+    pub fields: Option<(Arc<Model>, Sizes)>,
 }
+
+/// Classes and the width of vectors, where no run says them.
+const CLASSES: usize = 10;
+const WIDTH: usize = 64;
 
 /// The model of the run that was named, else of the flags alone.
 pub fn model(m: &ArgMatches) -> Result<ProfiledModel> {
@@ -22,13 +34,31 @@ pub fn model(m: &ArgMatches) -> Result<ProfiledModel> {
     let mut names: Vec<&str> = library::names().collect();
     let Some(path) = flags::path(m, "run") else {
         let settings = resolve(None, given, &names)?;
-        text::refuse_fields(&settings, "--model")?;
         let cells = text::cells(&settings)?;
         let vocab = m.get_one::<u64>("vocab-size").map_or(65, |n| *n as usize);
         let spec = spec(&settings, cells, vocab);
-        return Ok(ProfiledModel { settings, spec });
+        let values = FieldValues {
+            symbols: vocab.max(3),
+            classes: CLASSES,
+            width: WIDTH,
+        };
+        let fields = if settings.of_fields() {
+            let model = fields::model(&settings)?;
+            let (examples, steps) = (settings.batch, length(m, true)?);
+            let rows = examples.saturating_mul(steps);
+            let sizes = sizes_of(&model, values, examples, steps, rows);
+            Some((model, sizes))
+        } else {
+            length(m, false)?;
+            None
+        };
+        return Ok(ProfiledModel {
+            settings,
+            spec,
+            fields,
+        });
     };
-    if m.value_source("vocab-size") == Some(clap::parser::ValueSource::CommandLine) {
+    if m.value_source("vocab-size") == Some(ValueSource::CommandLine) {
         return Err(Error::usage(format!(
             "--vocab-size: {} has its own vocabulary; leave one of both out",
             path.display()
@@ -45,7 +75,13 @@ pub fn model(m: &ArgMatches) -> Result<ProfiledModel> {
     let other = given.contains_key("cell");
     let (file, content) = (run.settings_path(), run.settings()?);
     let settings = resolve(Some((&file, &content)), given, &names)?;
-    text::refuse_fields(&settings, &path.display().to_string())?;
+    if settings.model != loaded.settings.model {
+        return Err(Error::usage(format!(
+            "--model: {} has model {}; leave one of both out",
+            path.display(),
+            loaded.settings.model
+        )));
+    }
     // The run's own cell is in its checkpoint; its file need not exist any more.
     let cells = if other {
         text::cells(&settings)?
@@ -53,6 +89,31 @@ pub fn model(m: &ArgMatches) -> Result<ProfiledModel> {
         let cells = about.cells().map_err(|e| loaded.named(e))?;
         text::constants(cells, settings.cell_const.as_deref())?
     };
-    let spec = spec(&settings, cells, about.vocabulary()?.len());
-    Ok(ProfiledModel { settings, spec })
+    let (symbols, fields) = match &about.symbols {
+        Symbols::Text { vocabulary, .. } => {
+            length(m, false)?;
+            (vocabulary.len(), None)
+        }
+        Symbols::Fields { model, codes } => {
+            let model = Model::parse(&model.name, &model.text).map_err(|e| loaded.named(e))?;
+            let sizes = sizes_for(&model, codes, settings.batch, length(m, true)?)?;
+            (0, Some((Arc::new(model), sizes)))
+        }
+    };
+    let spec = spec(&settings, cells, symbols);
+    Ok(ProfiledModel {
+        settings,
+        spec,
+        fields,
+    })
+}
+
+/// Tokens of the longest made-up sequence; only models `of_fields` have it from here.
+fn length(m: &ArgMatches, of_fields: bool) -> Result<usize> {
+    if !of_fields && m.value_source("length") == Some(ValueSource::CommandLine) {
+        return Err(Error::usage(
+            "--length: expected a model of fields, got one of a text, whose T is --seq-len",
+        ));
+    }
+    Ok(m.get_one::<u64>("length").map_or(50, |n| *n as usize))
 }

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use wgrnn::Result;
 use wgrnn::exec::Device;
 use wgrnn::exec::profile::{Bottleneck, Profile, ProfileRow, rate};
-use wgrnn::op::Cost;
+use wgrnn::model::Spec;
+use wgrnn::op::{Cost, Plan};
 use wgrnn::train::Settings;
 
 use super::super::adapter_cache;
@@ -25,6 +26,7 @@ pub fn word(bound: Bottleneck) -> &'static str {
     match bound {
         Bottleneck::Compute => "compute",
         Bottleneck::Memory => "memory",
+        Bottleneck::Latency => "latency",
     }
 }
 
@@ -64,17 +66,7 @@ pub fn value(of: &Profiled) -> Result<Value> {
         "device": of.device.name(),
         "driver": driver(&of.device),
         "tile": tile(of),
-        "model": {
-            "cell": spec.cell_names(),
-            "hidden": spec.hidden,
-            "layers": spec.cells.len(),
-            "embed": spec.embed,
-            "vocab": spec.vocab,
-            "batch": settings.batch,
-            "seq_len": settings.seq_len,
-            "optimizer": settings.optimizer.name(),
-            "parameters": plan.parameter_count(),
-        },
+        "model": model(settings, spec, plan, &work.shown),
         "settings": those_that_matter(settings)?,
         "steps": of.steps,
         "clock": clock(found),
@@ -113,6 +105,23 @@ pub fn value(of: &Profiled) -> Result<Value> {
     }))
 }
 
+/// The model and the minibatch.
+pub fn model(settings: &Settings, spec: &Spec, plan: &Plan, minibatch: &str) -> Value {
+    json!({
+        "cell": spec.cell_names(),
+        "hidden": spec.hidden,
+        "layers": spec.cells.len(),
+        "embed": spec.embed,
+        "model": settings.model,
+        "minibatch": minibatch,
+        "vocab": spec.vocab,
+        "batch": settings.batch,
+        "seq_len": settings.seq_len,
+        "optimizer": settings.optimizer.name(),
+        "parameters": plan.parameter_count(),
+    })
+}
+
 /// The kernels' sizes, on a GPU.
 fn tile(of: &Profiled) -> Value {
     match &of.device {
@@ -132,7 +141,7 @@ fn driver(device: &Device) -> Option<&str> {
 }
 
 /// The settings that change what a step computes, by name.
-fn those_that_matter(settings: &Settings) -> Result<Value> {
+pub fn those_that_matter(settings: &Settings) -> Result<Value> {
     let mut table = settings.to_table()?;
     table.retain(|name, _| matters(name));
     Ok(json!(table))

@@ -3,7 +3,9 @@
 use wgrnn::Result;
 use wgrnn::exec::Device;
 use wgrnn::exec::profile::{Gaps, Host, Profile, rate};
-use wgrnn::op::Cost;
+use wgrnn::model::Spec;
+use wgrnn::op::{Cost, Plan};
+use wgrnn::train::Settings;
 
 use super::super::out;
 use super::Profiled;
@@ -12,22 +14,8 @@ use super::report::{clock, total, word};
 /// Prints the whole of it.
 pub fn print(of: &Profiled) -> Result<()> {
     let (found, work) = (&of.found, &of.work);
-    let (settings, spec, plan) = (&work.settings, &work.spec, &work.plan);
-    let input = match spec.embed {
-        0 => "one-hot".to_string(),
-        width => format!("embed {width}"),
-    };
-    out::line(&format!(
-        "{}: {} x H {}, {input}, V {}, B {}, T {}, {}, {} parameters",
-        spec.cell_names(),
-        spec.cells.len(),
-        spec.hidden,
-        spec.vocab,
-        settings.batch,
-        settings.seq_len,
-        settings.optimizer,
-        plan.parameter_count()
-    ))?;
+    let (settings, plan) = (&work.settings, &work.plan);
+    out::line(&title(settings, &work.spec, plan, &work.shown))?;
     out::line(&format!(
         "limits: {:.1} GFLOP/s, {:.1} GB/s (multiply-adds in registers, a large copy); kernels by the {}'s clock",
         1e-9 * found.limits.flops,
@@ -57,6 +45,22 @@ pub fn print(of: &Profiled) -> Result<()> {
         Some(host) => of_host(host, found.wall),
         None => Ok(()),
     }
+}
+
+/// The model and the minibatch in a line.
+pub fn title(settings: &Settings, spec: &Spec, plan: &Plan, minibatch: &str) -> String {
+    let input = match spec.embed {
+        0 => "one-hot".to_string(),
+        width => format!("embed {width}"),
+    };
+    format!(
+        "{}: {} x H {}, {input}, {minibatch}, {}, {} parameters",
+        spec.cell_names(),
+        spec.cells.len(),
+        spec.hidden,
+        settings.optimizer,
+        plan.parameter_count()
+    )
 }
 
 /// A row for each kernel and one for all.

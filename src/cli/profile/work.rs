@@ -10,6 +10,7 @@ use wgrnn::rng::{Purpose, key};
 use wgrnn::task::{Inputs, MadeUp};
 use wgrnn::train::{Settings, init, unroll, update};
 
+use super::super::models::shown;
 use super::super::{flags, memory};
 use super::model::{ProfiledModel, model};
 
@@ -43,29 +44,50 @@ pub fn arguments() -> Vec<Arg> {
         flags::whole("vocab-size", 1, 1 << 24)
             .default_value(VOCAB)
             .help("Symbols in the made-up text; a run brings its own"),
+        flags::whole("length", 1, 1 << 16)
+            .default_value("50")
+            .help("Of models of fields: tokens of the longest made-up sequence"),
     ];
     own.into_iter().chain(settings).collect()
 }
 
-/// A training step.
-pub struct Work {
+/// A training step without its numbers.
+pub struct PlannedStep {
     pub settings: Settings,
     pub spec: Spec,
     pub update: Update,
     pub plan: Arc<Plan>,
-    pub parameters: Vec<f32>,
-    /// Tokens of a minibatch.
-    pub rows: usize,
-    minibatch: MadeUp,
+    /// What a minibatch holds, in words.
+    pub minibatch: String,
 }
 
-impl Work {
+impl PlannedStep {
     /// The step that the flags say.
     ///
     /// # Errors
-    /// Those of the flags, of the run and of the model; Device, when it does not fit into memory.
-    pub fn new(m: &ArgMatches) -> Result<Work> {
-        let ProfiledModel { settings, spec } = model(m)?;
+    /// Those of the flags, of the run and of the model.
+    pub fn new(m: &ArgMatches) -> Result<PlannedStep> {
+        let ProfiledModel {
+            settings,
+            spec,
+            fields,
+        } = model(m)?;
+        let update = update(&settings);
+        if let Some((model, sizes)) = fields {
+            let spec = Spec {
+                // The means of several losses are made by weights.
+                weighted: model.losses().len() > 1,
+                ..spec
+            };
+            let plan = Arc::new(model.plan(&spec, &sizes, Mode::Train(update))?);
+            return Ok(PlannedStep {
+                minibatch: format!("model {}, {}", model.name, shown(&model, &sizes)),
+                settings,
+                spec,
+                update,
+                plan,
+            });
+        }
         let dims = Dims {
             steps: settings.seq_len,
             batch: settings.batch,
@@ -80,8 +102,44 @@ impl Work {
             packed: rows,
             ..spec
         };
-        let update = update(&settings);
         let plan = Arc::new(spec.unrolled(dims, unroll(&settings), Mode::Train(update))?);
+        Ok(PlannedStep {
+            minibatch: format!("V {}, B {}, T {}", spec.vocab, dims.batch, dims.steps),
+            settings,
+            spec,
+            update,
+            plan,
+        })
+    }
+}
+
+/// A training step.
+pub struct Work {
+    pub settings: Settings,
+    pub spec: Spec,
+    pub update: Update,
+    pub plan: Arc<Plan>,
+    pub parameters: Vec<f32>,
+    /// Predictions of a minibatch.
+    pub rows: usize,
+    /// What a minibatch holds, in words.
+    pub shown: String,
+    minibatch: MadeUp,
+}
+
+impl Work {
+    /// The step that the flags say.
+    ///
+    /// # Errors
+    /// Those of the flags, of the run and of the model; Device, when it does not fit into memory.
+    pub fn new(m: &ArgMatches) -> Result<Work> {
+        let PlannedStep {
+            settings,
+            spec,
+            update,
+            plan,
+            minibatch: shown,
+        } = PlannedStep::new(m)?;
         memory::check("the model and its minibatch", plan.bytes(), |_| {
             "lower --hidden, --layers or --batch".into()
         })?;
@@ -93,6 +151,7 @@ impl Work {
             update,
             parameters,
             rows: minibatch.rows(&plan),
+            shown,
             minibatch,
             plan,
         })
@@ -104,7 +163,7 @@ impl Work {
         let key = key(self.settings.seed, Purpose::Dropout);
         self.minibatch.inputs().draws(key, 0).hyper(Hyper {
             lr: 0.0,
-            scale: 1.0 / (self.rows * self.settings.accumulate) as f64,
+            scale: self.minibatch.scale(&self.plan) / self.settings.accumulate as f64,
             update: 1.0,
             correction1,
             correction2,

@@ -5,7 +5,9 @@ use super::{Cpu, matmul, parallel, rows, scan, simd};
 use crate::cell::real::Real;
 use crate::op::dropout::Share;
 use crate::op::scan::{InputProjection, Slices};
-use crate::op::{LogSoftmax, Matrix, Op, Scan, SlotId, SoftmaxStats, SparseUpdate};
+use crate::op::{
+    LogSoftmax, Matrix, Norm, Op, Optimizer, Scan, SlotId, SoftmaxStats, SparseUpdate,
+};
 
 /// Numbers that the executor computes with. Its operations are compiled here for each of them, once, and not again in
 /// every crate that runs a plan.
@@ -127,6 +129,7 @@ impl<F: Real> Cpu<F> {
                 });
             }),
             Op::Scan(op) => self.scan(op),
+            Op::Together(op) => op.ops.iter().for_each(|op| self.execute_counted(op)),
             Op::ConcurrentScans(op) => op.scans.iter().for_each(|scan| self.scan(scan)),
             Op::Dropout(op) => {
                 let mut to = std::mem::take(&mut self.reals[op.to.slot.0]);
@@ -259,7 +262,6 @@ impl<F: Real> Cpu<F> {
             Op::SparseUpdate(op) => self.sparse_update(op),
             Op::Norm(op) => {
                 let mut partials = std::mem::take(&mut self.reals[op.partials.0]);
-                let mut report = std::mem::take(&mut self.reals[op.report.0]);
                 let losses = &self.part(op.losses)[..op.losses.cols];
                 let row = |m: Matrix| &self.part(m)[..m.cols];
                 let (gradients, penalties) = (op.gradients.map(row), op.penalties.map(row));
@@ -267,53 +269,62 @@ impl<F: Real> Cpu<F> {
                 let sparse: Vec<&[F]> = op.sparse.iter().map(|m| row(*m)).collect();
                 simd::<F>(
                     #[inline(always)]
-                    || {
-                        op.plain(
-                            losses,
-                            gradients,
-                            &sparse,
-                            penalties,
-                            hyper,
-                            [&mut partials, &mut report],
-                        )
-                    },
+                    || op.partial_sums(losses, gradients, &sparse, penalties, hyper, &mut partials),
                 );
                 self.reals[op.partials.0] = partials;
-                self.reals[op.report.0] = report;
+                if !op.open {
+                    self.report(op);
+                }
             }
             Op::LossScale(op) => self.with(op.hyper, |this, hyper| {
                 let mut scaling = std::mem::take(&mut this.reals[op.scaling.0]);
                 op.plain(hyper, &mut scaling, &this.reals[op.report.0]);
                 this.reals[op.scaling.0] = scaling;
             }),
-            Op::Optimizer(op) => self.with(op.parameters.slot, |this, p| {
-                let mut arenas: Vec<Vec<F>> = op
-                    .arenas
-                    .iter()
-                    .map(|a| std::mem::take(&mut this.reals[a.slot.0]))
-                    .collect();
-                let (hyper, report) = (&this.reals[op.hyper.0], &this.reals[op.report.0]);
-                let g = this.part(op.gradients);
-                let mut arenas_mut = arenas.iter_mut().map(Vec::as_mut_slice);
-                let first = arenas_mut.next().unwrap_or(&mut []);
-                let second = arenas_mut.next().unwrap_or(&mut []);
-                // Tables whose gradients are rows lie behind what is updated here.
-                let n = op.parameters.cols;
-                let [p, first, second] = [p, first, second].map(|all| {
-                    let n = n.min(all.len());
-                    &mut all[..n]
-                });
-                parallel::flat(p, first, second, |range, p, a, b| {
-                    simd::<F>(
-                        #[inline(always)]
-                        || op.plain(p, &g[range.clone()], [a, b], hyper, report),
-                    );
-                });
-                for (arena, values) in op.arenas.iter().zip(arenas) {
-                    this.reals[arena.slot.0] = values;
+            Op::Optimizer(op) => {
+                if let Some(norm) = &op.ends {
+                    self.report(norm);
                 }
-            }),
+                self.update(op);
+            }
         }
+    }
+
+    /// The report of a norm whose partial sums are made.
+    fn report(&mut self, op: &Norm) {
+        let hyper = op.scaled.map(|h| self.reals[h.0].as_slice());
+        let report = op.report(hyper, &self.reals[op.partials.0]);
+        self.reals[op.report.0].copy_from_slice(&report);
+    }
+
+    fn update(&mut self, op: &Optimizer) {
+        self.with(op.parameters.slot, |this, p| {
+            let mut arenas: Vec<Vec<F>> = op
+                .arenas
+                .iter()
+                .map(|a| std::mem::take(&mut this.reals[a.slot.0]))
+                .collect();
+            let (hyper, report) = (&this.reals[op.hyper.0], &this.reals[op.report.0]);
+            let g = this.part(op.gradients);
+            let mut arenas_mut = arenas.iter_mut().map(Vec::as_mut_slice);
+            let first = arenas_mut.next().unwrap_or(&mut []);
+            let second = arenas_mut.next().unwrap_or(&mut []);
+            // Tables whose gradients are rows lie behind what is updated here.
+            let n = op.parameters.cols;
+            let [p, first, second] = [p, first, second].map(|all| {
+                let n = n.min(all.len());
+                &mut all[..n]
+            });
+            parallel::flat(p, first, second, |range, p, a, b| {
+                simd::<F>(
+                    #[inline(always)]
+                    || op.plain(p, &g[range.clone()], [a, b], hyper, report),
+                );
+            });
+            for (arena, values) in op.arenas.iter().zip(arenas) {
+                this.reals[arena.slot.0] = values;
+            }
+        });
     }
 
     /// A copy of a column.

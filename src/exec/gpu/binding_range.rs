@@ -38,6 +38,8 @@ pub(super) struct BindingLimits {
     pub sums: usize,
     /// Storage bindings of a kernel that has several parts, at most.
     pub bindings: usize,
+    /// Whether a slot that one binding can hold is bound whole, however large it is.
+    pub whole: bool,
 }
 
 impl BindingLimits {
@@ -49,6 +51,7 @@ impl BindingLimits {
         threads: 256,
         sums: usize::MAX,
         bindings: MOST_PARTS * BINDINGS,
+        whole: false,
     };
 
     /// Bindings of at most `binding` bytes on a device.
@@ -61,6 +64,7 @@ impl BindingLimits {
             threads: device.limits.max_compute_invocations_per_workgroup as usize,
             sums: quirk::most_sums(&device.adapter),
             bindings: device.limits.max_storage_buffers_per_shader_stage as usize,
+            whole: false,
         }
     }
 
@@ -86,7 +90,8 @@ impl BindingLimits {
 
     fn ranged(&self, plan: &Plan, slot: SlotId) -> bool {
         let most = self.within(plan, slot).binding;
-        self.binding < usize::MAX && plan.slot(slot).len() > most.min(WHOLE)
+        let most = if self.whole { most } else { most.min(WHOLE) };
+        self.binding < usize::MAX && plan.slot(slot).len() > most
     }
 
     /// Whether one binding can hold the matrix.
@@ -329,6 +334,7 @@ mod tests {
             threads: 256,
             sums: usize::MAX,
             bindings: 16,
+            whole: false,
         };
         let mut ranges = BindingRanges::new(&plan, fit, false);
         let (mut a, mut b, mut c) = (at(130, 2), at(900, 10), at(200, 3));

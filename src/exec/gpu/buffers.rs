@@ -9,8 +9,18 @@ use super::kernel::DispatchParameters;
 use super::kernel::KernelSource;
 use super::packed::PackedStep;
 use super::pipeline::STEP_BYTES;
-use crate::op::{Plan, SlotId};
+use crate::op::{Matrix, Plan, SlotId};
 use crate::{Error, Result};
+
+/// Where a slot lies on the device.
+#[derive(Clone)]
+pub(super) struct SlotBuffer {
+    pub buffer: wgpu::Buffer,
+    /// Its first byte.
+    pub offset: u64,
+    /// Whether it shares its buffer with what else the host fills before a run.
+    pub staged: bool,
+}
 
 /// A kernel with its buffers.
 pub(super) struct Kernel {
@@ -20,6 +30,8 @@ pub(super) struct Kernel {
     /// How many dispatch parameters it takes.
     pub parameters: usize,
     pub groups: [u32; 3],
+    /// Whether it runs without checks.
+    pub unchecked: bool,
 }
 
 /// A kernel and the offset of its step's number.
@@ -149,19 +161,57 @@ impl Drop for Held {
     }
 }
 
-/// One zeroed buffer a slot; the `parameters`, where they are given, are those of another executor.
+/// Where the slots that the host fills before a run lie in the one buffer that they share, so that one write fills all of them.
+struct Staged {
+    offsets: HashMap<SlotId, u64>,
+    size: u64,
+}
+
+impl Staged {
+    /// Of as many slots as fit a buffer. What an operation writes beside another of them has a buffer of its own: a dispatch
+    /// has a buffer to read or to write, not both.
+    fn new(device: &Device, plan: &Plan) -> Staged {
+        let filled: Vec<SlotId> = plan.filled().collect();
+        let others = |slot: SlotId| {
+            let touched = |m: &Matrix| m.slot != slot && filled.contains(&m.slot);
+            plan.ops.iter().any(|op| {
+                let writes = op.writes();
+                writes.iter().any(|m| m.slot == slot)
+                    && op.reads().iter().chain(&writes).any(touched)
+            })
+        };
+        let align = u64::from(device.limits.min_storage_buffer_offset_alignment).max(256);
+        let mut staged = Staged {
+            offsets: HashMap::new(),
+            size: 0,
+        };
+        for slot in filled.iter().copied().filter(|slot| !others(*slot)) {
+            let of = plan.slot(slot);
+            let end = staged.size + bytes(of.width(), of.len()).next_multiple_of(align);
+            if end <= device.limits.max_buffer_size {
+                staged.offsets.insert(slot, staged.size);
+                staged.size = end;
+            }
+        }
+        staged
+    }
+}
+
+/// The zeroed buffers of all slots; the `parameters`, where they are given, are those of another executor.
 ///
 /// Where one cannot be had, the others are tried all the same: the device is then asked how much there was.
 pub(super) async fn allocate(
     device: &Arc<Device>,
     plan: &Plan,
-    parameters: Option<&wgpu::Buffer>,
-) -> Result<(Vec<wgpu::Buffer>, Held)> {
+    parameters: Option<&SlotBuffer>,
+) -> Result<(Vec<SlotBuffer>, Held)> {
     buffers_hold(device, plan)?;
     let mut held = Held {
         device: device.clone(),
         bytes: 0,
     };
+    let staged = Staged::new(device, plan);
+    let mut inputs: Option<wgpu::Buffer> = None;
     let mut buffers = Vec::new();
     let mut short = None;
     for (n, slot) in plan.slots.iter().enumerate() {
@@ -169,19 +219,31 @@ pub(super) async fn allocate(
             buffers.push(shared.clone());
             continue;
         }
+        let place = staged.offsets.get(&SlotId(n)).copied();
         let size = bytes(slot.width(), slot.len());
         let before = device.held();
         let refused = device.allowance().is_some_and(|most| before + size > most);
         let scope = device.raw.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
         if !refused {
-            buffers.push(device.raw.create_buffer(&wgpu::BufferDescriptor {
-                label: Some(&slot.name),
-                size,
-                usage: wgpu::BufferUsages::STORAGE
-                    | wgpu::BufferUsages::COPY_SRC
-                    | wgpu::BufferUsages::COPY_DST,
-                mapped_at_creation: false,
-            }));
+            let create = |size| {
+                device.raw.create_buffer(&wgpu::BufferDescriptor {
+                    label: Some(&slot.name),
+                    size,
+                    usage: wgpu::BufferUsages::STORAGE
+                        | wgpu::BufferUsages::COPY_SRC
+                        | wgpu::BufferUsages::COPY_DST,
+                    mapped_at_creation: false,
+                })
+            };
+            let buffer = match place {
+                None => create(size),
+                Some(_) => inputs.get_or_insert_with(|| create(staged.size)).clone(),
+            };
+            buffers.push(SlotBuffer {
+                buffer,
+                offset: place.unwrap_or(0),
+                staged: place.is_some(),
+            });
         }
         let refused = scope.pop().await.is_some() || refused;
         device.healthy(&slot.name)?;
@@ -204,29 +266,34 @@ pub(super) async fn allocate(
     )))
 }
 
+/// Bytes of the buffer that the slots which the host fills share; none where there is no such buffer.
+pub(super) fn staged_bytes(buffers: &[SlotBuffer]) -> usize {
+    let mut all = buffers.iter().filter(|place| place.staged);
+    all.next().map_or(0, |place| place.buffer.size() as usize)
+}
+
 /// A compiled kernel with its buffers.
 pub(super) fn kernel(
     device: &Device,
     plan: &Plan,
     source: &KernelSource,
     pipeline: Arc<Pipeline>,
-    buffers: &[wgpu::Buffer],
+    buffers: &[SlotBuffer],
     steps: &wgpu::Buffer,
 ) -> Result<Kernel> {
     let binds = source.binds.iter().enumerate();
     let mut entries: Vec<wgpu::BindGroupEntry> = binds
         .map(|(i, bind)| wgpu::BindGroupEntry {
             binding: i as u32,
-            resource: match bind.range {
-                None => buffers[bind.slot.0].as_entire_binding(),
-                Some((from, to)) => {
-                    let width = plan.slot(bind.slot).width();
-                    wgpu::BindingResource::Buffer(wgpu::BufferBinding {
-                        buffer: &buffers[bind.slot.0],
-                        offset: (width * from) as u64,
-                        size: std::num::NonZeroU64::new(bytes(width, to - from)),
-                    })
-                }
+            resource: {
+                let (slot, place) = (plan.slot(bind.slot), &buffers[bind.slot.0]);
+                let (from, to) = bind.range.unwrap_or((0, slot.len()));
+                let width = slot.width();
+                wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+                    buffer: &place.buffer,
+                    offset: place.offset + (width * from) as u64,
+                    size: std::num::NonZeroU64::new(bytes(width, to - from)),
+                })
             },
         })
         .collect();
@@ -252,5 +319,6 @@ pub(super) fn kernel(
         bind,
         parameters: source.parameters,
         groups: source.groups,
+        unchecked: source.unchecked,
     })
 }

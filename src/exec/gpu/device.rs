@@ -53,7 +53,8 @@ pub struct Device {
     pub(super) raw: wgpu::Device,
     pub(super) queue: wgpu::Queue,
     pub(super) limits: wgpu::Limits,
-    pub(super) pipelines: Mutex<HashMap<String, Arc<Pipeline>>>,
+    /// By their text, and whether they are unchecked.
+    pub(super) pipelines: Mutex<HashMap<(String, bool), Arc<Pipeline>>>,
     pub(super) injected: Injected,
     /// Whether it was opened for cooperative matrices.
     pub(super) cooperative: bool,
@@ -63,6 +64,9 @@ pub struct Device {
     pub(super) held: AtomicU64,
     /// Bytes that went to buffers of plans or came from them.
     pub(super) moved: AtomicU64,
+    /// Writes to buffers of plans.
+    pub(super) uploads: AtomicU64,
+    pub(super) submissions: AtomicU64,
     /// Bytes that they could have when memory ran out; 0 before.
     pub(super) short: AtomicU64,
     faults: Arc<Faults>,
@@ -150,12 +154,14 @@ impl Device {
             tiles: Mutex::default(),
             held: AtomicU64::new(0),
             moved: AtomicU64::new(0),
+            uploads: AtomicU64::new(0),
+            submissions: AtomicU64::new(0),
             short: AtomicU64::new(0),
             faults,
         })))
     }
 
-    /// Allows what not every driver gets right, from the next plan on: subgroups. For an adapter that passed a check with
+    /// Allows what not every driver gets right, from the next plan on: subgroups, and kernels without checks of indices. For an adapter that passed a check with
     /// them, or is about to be checked.
     pub fn trust(&self) {
         self.trusted.store(true, Ordering::SeqCst);

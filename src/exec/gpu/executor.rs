@@ -5,7 +5,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::binding_range::BindingLimits;
-use super::buffers::{Dispatch, DispatchWords, Held, Kernel, allocate, bindable, kernel};
+use super::buffers::{
+    Dispatch, DispatchWords, Held, Kernel, SlotBuffer, allocate, bindable, kernel, staged_bytes,
+};
 use super::device::Device;
 use super::kernel::DispatchParameters;
 use super::kernel::KernelSource;
@@ -19,7 +21,7 @@ use super::stamps::Stamps;
 use super::tile::Tile;
 use crate::Result;
 use crate::exec::Outcome;
-use crate::op::{Plan, Report};
+use crate::op::{Op, Plan, Report};
 
 /// Submissions that may be under way: enough that the device never waits for the host, few enough to stop soon.
 pub(super) const IN_FLIGHT: usize = 3;
@@ -40,7 +42,9 @@ pub(super) struct MeasuredRun {
 pub struct Gpu {
     pub(super) device: Arc<Device>,
     pub(super) plan: Arc<Plan>,
-    pub(super) buffers: Vec<wgpu::Buffer>,
+    pub(super) buffers: Vec<SlotBuffer>,
+    /// What the host fills the slots of their one buffer with.
+    pub(super) staged: Vec<u8>,
     _held: Held,
     pub(super) kernels: Vec<Kernel>,
     /// The dispatches of a run, in order.
@@ -129,23 +133,20 @@ impl Gpu {
         tile: &Tile,
         binding: u64,
         edit: &mut dyn FnMut(&str, &str) -> String,
-        parameters: Option<&wgpu::Buffer>,
+        parameters: Option<&SlotBuffer>,
     ) -> Result<Gpu> {
         precision::allowed(&device, &plan)?;
         let tile = &precision::tile(*tile, &plan);
         let fit = BindingLimits::of(&device, binding);
         let mut left_out = Vec::new();
-        let plan = match scheduled(&plan, tile, fit) {
-            Some(other) => Arc::new(other),
-            None if tile.wavefront_steps > 0 => {
-                left_out.push(format!(
-                    "wavefront: no two scans of the plan can run side by side in a kernel of at most {} bindings of {binding} bytes",
-                    fit.bindings
-                ));
-                plan
-            }
-            None => plan,
-        };
+        let plan = scheduled(&plan, tile, fit).map_or(plan, Arc::new);
+        let side_by_side = |op: &Op| matches!(op, Op::ConcurrentScans(_));
+        if tile.wavefront_steps > 0 && !plan.ops.iter().any(side_by_side) {
+            left_out.push(format!(
+                "wavefront: no two scans of the plan can run side by side in a kernel of at most {} bindings of {binding} bytes",
+                fit.bindings
+            ));
+        }
         let (buffers, held) = allocate(&device, &plan, parameters).await?;
         let mut known: HashMap<KernelSource, usize> = HashMap::new();
         let mut steps = DispatchWords::new(device.limits.min_uniform_buffer_offset_alignment);
@@ -163,6 +164,7 @@ impl Gpu {
             let mut places = Vec::new();
             for mut source in lowered.kernels {
                 source.text = device.with_wrong_kernel(edit(&source.label, &source.text));
+                source.unchecked = tile.unchecked && device.trusted();
                 // Pieces of a segment share their kernels.
                 let place = *known.entry(source.clone()).or_insert(sources.len());
                 if place == sources.len() {
@@ -199,6 +201,7 @@ impl Gpu {
         Ok(Gpu {
             device,
             plan,
+            staged: vec![0; staged_bytes(&buffers)],
             buffers,
             _held: held,
             kernels,
@@ -264,6 +267,11 @@ impl Gpu {
     /// What the tile has and this plan's kernels have not, and why.
     pub fn left_out(&self) -> &[String] {
         &self.left_out
+    }
+
+    /// How many of its kernels run without checks of indices and loops, see [`Tile::unchecked`].
+    pub fn unchecked_kernels(&self) -> usize {
+        self.kernels.iter().filter(|k| k.unchecked).count()
     }
 
     /// The device that it runs on.

@@ -15,6 +15,8 @@ pub(super) struct KernelSource {
     pub parameters: usize,
     /// Workgroups.
     pub groups: [u32; 3],
+    /// Whether it is compiled without checks of indices and loops: see [`Tile::unchecked`](super::Tile::unchecked).
+    pub unchecked: bool,
 }
 
 /// What a dispatch gives its kernel as a uniform, so that the kernel need not be another one for it: the step, where its
@@ -24,9 +26,11 @@ pub(super) type DispatchParameters = [u32; 4];
 
 /// A text in WGSL: a kernel's, or that of one of its parts.
 pub(super) struct KernelText {
-    /// The text, but for the extensions that it enables.
+    /// The text, but for the extensions that it enables, and for a part's bindings.
     pub text: String,
     pub binds: Vec<Bind>,
+    /// The name of each binding, and the type of its elements.
+    pub declared: Vec<(String, String)>,
     /// Whether it asks for its dispatch parameters.
     pub step: bool,
     /// The arguments of its entry point.

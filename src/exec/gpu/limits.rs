@@ -160,7 +160,7 @@ impl MeasuredKernel {
             stamps.resolve(&mut encoder);
         }
         let start = Instant::now();
-        let submission = device.queue.submit([encoder.finish()]);
+        let submission = device.submit(Some(encoder.finish()));
         device.wait(Some(submission), &self.source.label).await?;
         let host = start.elapsed().as_secs_f64();
         let seconds = match &stamps {

@@ -10,7 +10,7 @@ use super::template::Template;
 use super::tile::Tile;
 use super::{matmul, operation, rows, scan};
 use crate::op::{
-    ConcurrentScans, Direction, FlatKernel, Matrix, Op, Operation, Plan, Scan, Scatter,
+    ConcurrentScans, Direction, FlatKernel, Matrix, Op, Operation, Plan, Scan, Scatter, Together,
 };
 use crate::{Error, Result};
 
@@ -32,8 +32,10 @@ pub(super) struct Lowered {
 /// The kernels of an operation, checked against what it says that it reads and writes. Bindings are as `fit` allows, and
 /// what is too large for one is shared by several kernels.
 pub(super) fn lower(op: &Op, plan: &Plan, tile: &Tile, fit: BindingLimits) -> Result<Lowered> {
-    if let Op::ConcurrentScans(op) = op {
-        return side_by_side(op, plan, tile, fit);
+    match op {
+        Op::ConcurrentScans(op) => return side_by_side(op, plan, tile, fit),
+        Op::Together(op) => return in_one_dispatch(op, plan, tile, fit),
+        _ => {}
     }
     if let Op::Scan(scan) = op
         && let Some(ranges) = Ranges::of(scan, plan, fit)
@@ -133,11 +135,28 @@ fn in_ranges(
 }
 
 /// The plan as this tile's kernels go through it, where that is another one: with scans side by side, where kernels for them
-/// can be made; without transposed copies, where threads share sums, who read the weights of both directions as they lie.
+/// can be made; without transposed copies, where threads share sums, who read the weights of both directions as they lie; with
+/// operations that need nothing of one another in one dispatch.
 pub(super) fn scheduled(plan: &Plan, tile: &Tile, fit: BindingLimits) -> Option<Plan> {
-    if tile.split(Direction::Backward).is_some() {
-        return plan.without_copies(|_| true);
+    let scans = if tile.split(Direction::Backward).is_some() {
+        plan.without_copies(|_| true)
+    } else {
+        with_wavefronts(plan, tile, fit)
+    };
+    if !tile.merged {
+        return scans;
     }
+    let own = scans.as_ref().unwrap_or(plan);
+    let open = own.with_open_norm();
+    let own = open.as_ref().unwrap_or(own);
+    let together = own.together(|ops| {
+        let few = ops.len() <= fit.parts_of_kernel() && ops.iter().all(merges);
+        few && in_one_dispatch(&Together::new(ops.to_vec()), own, tile, fit).is_ok()
+    });
+    together.or(open).or(scans)
+}
+
+fn with_wavefronts(plan: &Plan, tile: &Tile, fit: BindingLimits) -> Option<Plan> {
     if tile.wavefront_steps == 0 {
         return None;
     }
@@ -152,6 +171,56 @@ pub(super) fn scheduled(plan: &Plan, tile: &Tile, fit: BindingLimits) -> Option<
     (2..=fit.parts_of_kernel())
         .rev()
         .find_map(|most| plan.concurrent(tile.wavefront_steps, most).filter(possible))
+}
+
+/// Whether operations of this kind may share a dispatch with others: what stands between the scans and before the update.
+fn merges(op: &Op) -> bool {
+    match op {
+        Op::Norm(op) => op.open,
+        Op::Carry(_)
+        | Op::Zero(_)
+        | Op::Add(_)
+        | Op::Gather(_)
+        | Op::MatMul(_)
+        | Op::Transpose(_)
+        | Op::Dropout(_)
+        | Op::Steps(_)
+        | Op::ColumnSum(_)
+        | Op::Scatter(_) => true,
+        _ => false,
+    }
+}
+
+/// Operations that need nothing of one another, each of one kernel, in one dispatch; of a norm without its report all kernels.
+fn in_one_dispatch(op: &Together, plan: &Plan, tile: &Tile, fit: BindingLimits) -> Result<Lowered> {
+    let whole = BindingLimits { whole: true, ..fit };
+    let mut all = Vec::new();
+    for op in &op.ops {
+        let drafts = drafts(op, tile, plan, whole, None, false)?;
+        let kernels = drafts.templates.len();
+        if kernels != 1 && !matches!(op, Op::Norm(_)) {
+            return Err(Error::internal(format!(
+                "{}: {kernels} kernels, expected one",
+                op.name()
+            )));
+        }
+        declared(op, plan, &drafts.kernels)?;
+        all.push(drafts);
+    }
+    let parts = all.iter().flat_map(|drafts| {
+        let templates = drafts.templates.iter();
+        templates.map(|template| (template, &drafts.bindings))
+    });
+    let parts: Vec<(&Template, &BindingRanges)> = parts.collect();
+    let kernel = merged(&op.name, &parts, plan, fit.bindings)?;
+    let parameters = all.iter().flat_map(|drafts| &drafts.parameters);
+    let parameters = parameters.map(|[at, stream]| [0, *at, *stream, 1]);
+    Ok(Lowered {
+        kernels: vec![kernel],
+        parts: vec![0],
+        order: vec![(0, parameters.collect())],
+        left_out: None,
+    })
 }
 
 /// Scans side by side: a kernel for each stage of all of them, then one for each that makes initial states' gradients.
@@ -274,35 +343,45 @@ fn drafted<'a>(
     fit: BindingLimits,
     time: Option<&Loop>,
 ) -> Result<Drafts<'a>> {
-    let made = |small| {
-        let mut bindings = BindingRanges::new(plan, fit, small);
-        let (mut parts, mut parameters, mut templates) = (Vec::new(), Vec::new(), Vec::new());
-        for mut piece in op.split(&SplitLimits {
-            plan,
-            fit,
-            deepest: tile.deepest(),
-        }) {
-            let of_piece = piece.dispatch_parameters().map(|n| n as u32);
-            for (part, template) in piece_kernels(&mut piece, tile, &mut bindings, time)? {
-                templates.push(template);
-                parameters.push(of_piece);
-                parts.push(part);
-            }
-        }
-        Ok(Drafts {
-            kernels: built(&templates, &bindings)?,
-            parts,
-            parameters,
-            templates,
-            bindings,
-        })
-    };
+    let made = |small| drafts(op, tile, plan, fit, time, small);
     let drafts = made(true).or_else(|fault: Error| match time {
         Some(_) => Err(fault),
         None => made(false),
     })?;
     declared(op, plan, &drafts.kernels)?;
     Ok(drafts)
+}
+
+/// The same, unchecked; with `small`, slots that could be bound whole are bound in ranges as well.
+fn drafts<'a>(
+    op: &Op,
+    tile: &Tile,
+    plan: &'a Plan,
+    fit: BindingLimits,
+    time: Option<&Loop>,
+    small: bool,
+) -> Result<Drafts<'a>> {
+    let mut bindings = BindingRanges::new(plan, fit, small);
+    let (mut parts, mut parameters, mut templates) = (Vec::new(), Vec::new(), Vec::new());
+    for mut piece in op.split(&SplitLimits {
+        plan,
+        fit,
+        deepest: tile.deepest(),
+    }) {
+        let of_piece = piece.dispatch_parameters().map(|n| n as u32);
+        for (part, template) in piece_kernels(&mut piece, tile, &mut bindings, time)? {
+            templates.push(template);
+            parameters.push(of_piece);
+            parts.push(part);
+        }
+    }
+    Ok(Drafts {
+        kernels: built(&templates, &bindings)?,
+        parts,
+        parameters,
+        templates,
+        bindings,
+    })
 }
 
 fn built(templates: &[Template], bindings: &BindingRanges) -> Result<Vec<KernelSource>> {
@@ -384,7 +463,7 @@ fn placed_kernels(
         Op::Scatter(op) => vec![operation::scatter(op, tile, 0, (0, op.from.rows))],
         Op::Rows(op) => vec![rows::kernel(op, tile)],
         Op::Propagation(op) => vec![operation::propagation(op, tile)],
-        Op::Norm(_) | Op::ConcurrentScans(_) => Vec::new(),
+        Op::Norm(_) | Op::ConcurrentScans(_) | Op::Together(_) => Vec::new(),
         Op::LossScale(op) => vec![operation::loss_scale(op)],
         Op::Optimizer(op) => vec![operation::optimizer(op, tile)],
         Op::LogSoftmax(op) => vec![operation::log_softmax(op, tile)],

@@ -57,7 +57,7 @@ fn tiles(template: Template, op: &MatMul) -> (Template, [u32; 3]) {
 
 fn shared(op: &MatMul) -> Template {
     let template = Template::new(include_str!("../../../shaders/matmul_shared.wgsl"));
-    let (template, groups) = tiles(template, op);
+    let (template, groups) = tiles(template.size("GROUP", 256), op);
     sizes(template, op).kernel(&op.name, groups)
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
+use super::buffers::SlotBuffer;
 use super::device::Device;
 
 impl Device {
@@ -13,6 +14,29 @@ impl Device {
     /// Bytes that have gone to slots of plans or come from them since the device was opened; reports aside.
     pub fn moved(&self) -> u64 {
         self.moved.load(Ordering::Relaxed)
+    }
+
+    /// Writes from the host to buffers of plans since the device was opened.
+    pub fn uploads(&self) -> u64 {
+        self.uploads.load(Ordering::Relaxed)
+    }
+
+    /// Submissions since the device was opened.
+    pub fn submissions(&self) -> u64 {
+        self.submissions.load(Ordering::Relaxed)
+    }
+
+    /// Writes bytes to a slot's buffer, from an offset in the slot on.
+    pub(super) fn upload(&self, to: &SlotBuffer, at: u64, bytes: &[u8]) {
+        self.moves(bytes.len());
+        self.uploads.fetch_add(1, Ordering::Relaxed);
+        self.queue.write_buffer(&to.buffer, to.offset + at, bytes);
+    }
+
+    /// Hands commands over.
+    pub(super) fn submit(&self, commands: Option<wgpu::CommandBuffer>) -> wgpu::SubmissionIndex {
+        self.submissions.fetch_add(1, Ordering::Relaxed);
+        self.queue.submit(commands)
     }
 
     /// Counts bytes that go or come.

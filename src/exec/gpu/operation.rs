@@ -334,8 +334,6 @@ pub(super) fn norm(op: &Norm, tile: &Tile, ranges: &mut BindingRanges) -> Vec<(u
             .buffer("partials", op.partials)
             .buffer("report", op.report)
     };
-    let losses = Norm::chunks(op.losses.cols);
-    let penalties = op.penalties.map_or(0, |p| Norm::chunks(p.cols));
     let mut first = 0;
     let mut kernels = Vec::new();
     let mut part = 0;
@@ -371,18 +369,28 @@ pub(super) fn norm(op: &Norm, tile: &Tile, ranges: &mut BindingRanges) -> Vec<(u
         first += Norm::chunks(values.cols);
         part += 1;
     }
-    let mut last = base()
-        .flag("FINAL", true)
+    if !op.open {
+        let last = report(base().flag("FINAL", true), op);
+        kernels.push((part, last.kernel(format!("{}.report", op.name), [1, 1, 1])));
+    }
+    kernels
+}
+
+/// A template with what the report of a norm needs.
+fn report(template: Template, op: &Norm) -> Template {
+    let losses = Norm::chunks(op.losses.cols);
+    let penalties = op.penalties.map_or(0, |p| Norm::chunks(p.cols));
+    let template = template
         .flag("SCALED", op.scaled.is_some())
         .number("BEYOND", LossScale::BEYOND)
         .size("PENALTY_CHUNKS", penalties)
         .size("LOSS_CHUNKS", losses)
-        .size("GRADIENT_CHUNKS", first - losses - penalties);
-    if let Some(hyper) = op.scaled {
-        last = last.buffer("hyper", hyper);
+        .size("GRADIENT_CHUNKS", op.partial_count() - losses - penalties)
+        .buffer("partials", op.partials);
+    match op.scaled {
+        Some(hyper) => template.buffer("hyper", hyper),
+        None => template,
     }
-    kernels.push((part, last.kernel(format!("{}.report", op.name), [1, 1, 1])));
-    kernels
 }
 
 pub(super) fn loss_scale(op: &LossScale) -> Template {
@@ -404,9 +412,20 @@ pub(super) fn loss_scale(op: &LossScale) -> Template {
 }
 
 pub(super) fn optimizer(op: &Optimizer, tile: &Tile) -> Template {
+    /// V of a thread that makes the report as well.
+    const EACH: usize = 8;
     let (template, gradients) = rules(shader!("optimizer"), op, tile);
     let count = gradients.rows * gradients.cols;
-    flat(template.size("COUNT", count), tile, &op.name, count)
+    let template = template
+        .size("COUNT", count)
+        .flag("ENDS", op.ends.is_some());
+    match &op.ends {
+        None => flat(template, tile, &op.name, count),
+        Some(norm) => {
+            let template = report(template.size("EACH", EACH), norm);
+            flat(template, tile, &op.name, count.div_ceil(EACH))
+        }
+    }
 }
 
 /// A template with what the rules of `op` need, and the gradients in the units in which it takes them.

@@ -29,14 +29,16 @@ pub(super) async fn compile_all(
     device: &Device,
     sources: &[KernelSource],
 ) -> Result<Vec<Arc<Pipeline>>> {
-    let mut compiled: HashMap<&str, Arc<Pipeline>> = HashMap::new();
+    let mut compiled: HashMap<(&str, bool), Arc<Pipeline>> = HashMap::new();
+    let key = |source: &KernelSource| (source.text.clone(), source.unchecked);
     let mut missing: Vec<&KernelSource> = Vec::new();
     for source in sources {
         let pipelines = device.pipelines.lock().ok();
-        let known = pipelines.and_then(|p| p.get(&source.text).cloned());
+        let known = pipelines.and_then(|p| p.get(&key(source)).cloned());
+        let same = |m: &&KernelSource| (&m.text, m.unchecked) == (&source.text, source.unchecked);
         match known {
-            Some(pipeline) => drop(compiled.insert(&source.text, pipeline)),
-            None if missing.iter().any(|m| m.text == source.text) => {}
+            Some(pipeline) => drop(compiled.insert((&source.text, source.unchecked), pipeline)),
+            None if missing.iter().any(same) => {}
             None => missing.push(source),
         }
     }
@@ -68,11 +70,14 @@ pub(super) async fn compile_all(
             if known.len() >= KEPT {
                 known.retain(|_, pipeline| Arc::strong_count(pipeline) > 1);
             }
-            known.insert(source.text.clone(), pipeline.clone());
+            known.insert(key(source), pipeline.clone());
         }
-        compiled.insert(&source.text, pipeline);
+        compiled.insert((&source.text, source.unchecked), pipeline);
     }
-    let of = |source: &KernelSource| compiled.get(source.text.as_str()).cloned();
+    let of = |source: &KernelSource| {
+        let key = (source.text.as_str(), source.unchecked);
+        compiled.get(&key).cloned()
+    };
     Ok(sources.iter().filter_map(of).collect())
 }
 
@@ -88,10 +93,15 @@ async fn make(device: &Device, source: &KernelSource) -> Result<Pipeline> {
     }
     let raw = &device.raw;
     let scope = raw.push_error_scope(wgpu::ErrorFilter::Validation);
-    let module = raw.create_shader_module(wgpu::ShaderModuleDescriptor {
+    let text = wgpu::ShaderModuleDescriptor {
         label: Some(&source.label),
         source: wgpu::ShaderSource::Wgsl(source.text.as_str().into()),
-    });
+    };
+    let module = if source.unchecked {
+        unchecked(raw, text)
+    } else {
+        raw.create_shader_module(text)
+    };
     let layout = raw.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
         label: Some(&source.label),
         entries: &entries(source),
@@ -121,6 +131,17 @@ async fn make(device: &Device, source: &KernelSource) -> Result<Pipeline> {
         layout,
         raw: pipeline,
     })
+}
+
+/// A module without the checks that wgpu adds: a `min` for every index and a second exit for every loop, which may keep a driver
+/// from unrolling it.
+#[allow(unsafe_code)] // there is no safe way to leave them out
+fn unchecked(device: &wgpu::Device, text: wgpu::ShaderModuleDescriptor<'_>) -> wgpu::ShaderModule {
+    // SAFETY: no kernel reaches beyond its bindings and every loop ends. Texts are this program's own: places follow from a
+    // plan's matrices, which lie within their slots (Plan::faults), and from words of the host, which keep to their slot's
+    // bound before they are handed over (Bound); threads beyond an edge are clamped or leave. The bounds of loops are constants
+    // or such words. That a driver makes of it what the text says is what the check of the adapter showed.
+    unsafe { device.create_shader_module_trusted(text, wgpu::ShaderRuntimeChecks::unchecked()) }
 }
 
 fn entries(source: &KernelSource) -> Vec<wgpu::BindGroupLayoutEntry> {

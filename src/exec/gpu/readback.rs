@@ -87,7 +87,7 @@ pub(super) async fn fetch(
     let to = staging(device, size);
     let mut encoder = device.raw.create_command_encoder(&Default::default());
     encoder.copy_buffer_to_buffer(from, range.start, &to, 0, size);
-    let submission = device.queue.submit([encoder.finish()]);
+    let submission = device.submit(Some(encoder.finish()));
     let mut mapped = map(device, &to);
     device.wait(Some(submission), what).await?;
     awaited(device, &mut mapped, what)?;

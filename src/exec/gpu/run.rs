@@ -99,7 +99,7 @@ impl Gpu {
 
     /// Submits a part of a run; waits where too many are under way.
     pub(super) async fn submit(&mut self, encoder: wgpu::CommandEncoder) -> Result<()> {
-        let submission = self.device.queue.submit([encoder.finish()]);
+        let submission = self.device.submit(Some(encoder.finish()));
         self.in_flight.push_back(submission);
         while self.in_flight.len() > IN_FLIGHT {
             let oldest = self.in_flight.pop_front();
@@ -112,7 +112,7 @@ impl Gpu {
     async fn alone(&self, part: Range<usize>, what: &str) -> Result<()> {
         let mut encoder = self.device.raw.create_command_encoder(&Default::default());
         self.record(&mut encoder.begin_compute_pass(&Default::default()), part);
-        let submission = self.device.queue.submit([encoder.finish()]);
+        let submission = self.device.submit(Some(encoder.finish()));
         self.device.wait(Some(submission), what).await
     }
 
@@ -143,7 +143,7 @@ impl Gpu {
             mark(HostPhase::Recording);
             if let Some(report) = report {
                 let (from, size) = (&self.buffers[report.0], self.plan.slot(report).bytes());
-                self.ring.copy(to, &mut encoder, from, 0, size);
+                self.ring.copy(to, &mut encoder, &from.buffer, 0, size);
             }
             if let (Some(measured), Some(stamps)) = (measured, &self.stamps) {
                 let passes = measured.parts.len();
@@ -156,8 +156,7 @@ impl Gpu {
         }
         let commands = encoder.finish();
         mark(HostPhase::Submitting);
-        self.in_flight
-            .push_back(self.device.queue.submit([commands]));
+        self.in_flight.push_back(self.device.submit(Some(commands)));
         mark(HostPhase::Done);
         if let Some(place) = place {
             self.ring.map(&self.device, place, self.runs);

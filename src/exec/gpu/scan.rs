@@ -52,7 +52,7 @@ pub(super) fn kernels(
         // Threads that share sums read fours of units wherever rows allow it.
         let places = places(true);
         let split = tile.split(scan.direction);
-        match split.and_then(|split| SplitLayout::of(&places, stage, split, bytes)) {
+        match split.and_then(|split| SplitLayout::of(&places, stage, split, bytes, tile.fewest)) {
             Some(layout) => {
                 let tile = layout.thread();
                 ScanWriter { places, tile }.split_kernel(stage, label, &layout)

@@ -19,16 +19,16 @@ impl Template {
             binds: part.binds,
             parameters: usize::from(part.step),
             groups: self.groups,
+            unchecked: false,
         })
     }
 
-    /// The same as part `number` of a kernel, under names of its own: a function `main_NUMBER`, whose bindings begin with
-    /// number `first`.
+    /// The same as part `number` of a kernel, under names of its own: a function `main_NUMBER`.
     ///
     /// # Errors
     /// As [`Template::build`].
-    pub fn part(&self, ranges: &BindingRanges, number: usize, first: usize) -> Result<KernelText> {
-        let writer = KernelWriter::new(self, ranges, Some((number, first)));
+    pub fn part(&self, ranges: &BindingRanges, number: usize) -> Result<KernelText> {
+        let writer = KernelWriter::new(self, ranges, Some(number));
         self.write(writer, ranges)
     }
 

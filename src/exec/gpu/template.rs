@@ -34,6 +34,7 @@ const LIBRARY: &[(&str, &str)] = &[
         "scan_rows",
         include_str!("../../../shaders/lib/scan_rows.wgsl"),
     ),
+    ("report", include_str!("../../../shaders/lib/report.wgsl")),
     ("rules", include_str!("../../../shaders/lib/rules.wgsl")),
 ];
 

@@ -47,6 +47,14 @@ pub struct Tile {
     /// follow one another.
     #[serde(default)]
     pub wavefront_steps: usize,
+    /// Whether operations that need nothing of one another share a dispatch, and the update ends the norm: for devices on which a
+    /// dispatch and the wait before it cost as much as a small kernel.
+    #[serde(default)]
+    pub merged: bool,
+    /// Whether kernels run without checks of every index and every loop: only on a device that is
+    /// [trusted](super::Device::trust).
+    #[serde(default)]
+    pub unchecked: bool,
     /// Threads in a workgroup of everything else.
     pub flat: usize,
     /// Threads that share a row or a column of a reduction.
@@ -108,6 +116,8 @@ impl Tile {
         fewest: 1,
         loop_steps: 0,
         wavefront_steps: 0,
+        merged: true,
+        unchecked: true,
         flat: 64,
         lanes: 32,
         cooperative: 0,
@@ -135,6 +145,8 @@ impl Tile {
         fewest: 1,
         loop_steps: 0,
         wavefront_steps: 0,
+        merged: false,
+        unchecked: false,
         flat: 64,
         lanes: 1,
         cooperative: 0,
@@ -196,13 +208,17 @@ impl Tile {
     pub(super) fn scan(&self, direction: Direction, batch: usize, units: usize) -> (usize, usize) {
         let mut columns = self.scan_units[usize::from(direction == Direction::Backward)];
         let mut rows = self.scan_rows.min(batch);
-        if self.subgroup == 0 {
-            return (rows, columns);
+        let lanes = self.subgroup.max(1);
+        let whole = |rows: usize| rows.next_multiple_of(lanes);
+        if self.subgroup > 0 {
+            rows = whole(batch.div_ceil(batch.div_ceil(rows)));
         }
-        let whole = |rows: usize| rows.next_multiple_of(self.subgroup);
-        rows = whole(batch.div_ceil(batch.div_ceil(rows)));
-        let groups = |rows, columns| batch.div_ceil(rows) * units.div_ceil(columns * self.group);
-        while groups(rows, columns) < self.fewest && (columns > 1 || rows > self.subgroup) {
+        let groups = |rows: usize, columns: usize| match self.subgroup {
+            // Threads of all rows lie one after another.
+            0 => (batch.div_ceil(rows) * units.div_ceil(columns)).div_ceil(self.group),
+            _ => batch.div_ceil(rows) * units.div_ceil(columns * self.group),
+        };
+        while groups(rows, columns) < self.fewest && (columns > 1 || rows > lanes) {
             match columns {
                 1 => rows = whole(rows / 2),
                 _ => columns /= 2,
@@ -219,11 +235,13 @@ impl Tile {
         (steps && slices > 1).then_some((slices, rows))
     }
 
-    /// The same with the sums of a step shared as on a GPU, and so without loops over time and wavefronts.
+    /// The same with the sums of a step shared and operations merged as on a GPU, and so without loops over time and wavefronts.
     pub fn with_slices(&self) -> Tile {
         Tile {
             slices: Tile::GPU.slices,
             slice_rows: Tile::GPU.slice_rows,
+            merged: Tile::GPU.merged,
+            unchecked: Tile::GPU.unchecked,
             loop_steps: 0,
             wavefront_steps: 0,
             ..*self
@@ -269,6 +287,8 @@ impl Tile {
         fewest: 1,
         loop_steps: 0,
         wavefront_steps: 0,
+        merged: false,
+        unchecked: false,
         flat: 64,
         lanes: 1,
         cooperative: 0,
@@ -322,6 +342,12 @@ impl std::fmt::Display for Tile {
         }
         if self.loop_steps > 0 {
             write!(f, ", time loops of {} steps", self.loop_steps)?;
+        }
+        if self.merged {
+            write!(f, ", independent operations in one dispatch")?;
+        }
+        if self.unchecked {
+            write!(f, ", unchecked indices")?;
         }
         if self.wavefront_steps > 0 {
             write!(f, ", wavefronts of {} steps", self.wavefront_steps)?;
@@ -388,5 +414,12 @@ mod tests {
         // Rows as even as whole subgroups allow.
         assert_eq!(scan(2, 41, 64), (24, 2));
         assert_eq!(scan(1, 3, 8), (8, 2));
+        // Without subgroups, too: 32 rows of 32 units are 8 workgroups of 64 threads, two rows each.
+        let alone = |fewest| Tile {
+            fewest,
+            ..Tile::GPU
+        };
+        let scan = |fewest| alone(fewest).scan(Direction::Backward, 32, 32);
+        assert_eq!([8, 9, 1000].map(scan), [(2, 1), (1, 1), (1, 1)]);
     }
 }

@@ -4,6 +4,8 @@ use super::tile::{LOOP_STEPS, MOST_SLICES, Tile, alone};
 
 /// Those of the first one that a search looks at.
 const LOOP: usize = 64;
+/// Workgroups below which tiles are made smaller, where a search looks at that: the cores of a large GPU.
+const FEWEST: usize = 128;
 /// Steps between the layers of the first wavefront that a search looks at.
 const WAVEFRONT: usize = 8;
 
@@ -72,6 +74,18 @@ impl Tile {
             self.with_slices()
         };
         all.insert(2, ("threads of a sum", shared));
+        let merged = !self.merged;
+        all.insert(3, ("one dispatch", Tile { merged, ..*self }));
+        let unchecked = !self.unchecked;
+        all.push(("unchecked indices", Tile { unchecked, ..*self }));
+        let fewer = if self.fewest > 1 { 1 } else { FEWEST };
+        all.push((
+            "fewest workgroups",
+            Tile {
+                fewest: fewer,
+                ..*self
+            },
+        ));
         if self.subgroup == 0 {
             let (vector, shared) = (!self.vector, !self.shared);
             all.push(("fours of units", Tile { vector, ..*self }));

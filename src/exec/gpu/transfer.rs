@@ -1,7 +1,10 @@
 //! To and from a device: what a run needs from the host, and whole slots.
 
+use std::borrow::Cow;
+
 use half::f16;
 
+use super::buffers::SlotBuffer;
 use super::executor::Gpu;
 use super::readback::fetch;
 use crate::cell::real::Real;
@@ -14,21 +17,40 @@ use crate::{Error, Result};
 const COPY: usize = 64 << 20;
 
 impl Gpu {
-    /// Fills the slots that the host fills, without running.
+    /// Fills the slots that the host fills, without running: in one write, as they lie in one buffer.
     ///
     /// # Errors
     /// Internal when the minibatch does not fit the plan.
     pub fn set(&mut self, minibatch: &dyn FillSlots) -> Result<()> {
-        for (slot, filling) in fillings(&self.plan.clone(), minibatch)? {
-            match filling {
+        let plan = self.plan.clone();
+        let mut staged = std::mem::take(&mut self.staged);
+        for (slot, filling) in fillings(&plan, minibatch)? {
+            let of = plan.slot(slot);
+            let bytes = match &filling {
                 Filling::Words(words) => {
-                    self.packed.learn(slot, &words);
-                    self.write_words(slot, &words)?;
+                    self.packed.learn(slot, words);
+                    Cow::Borrowed(bytemuck::cast_slice(words))
                 }
-                Filling::Numbers(numbers) => self.write(slot, &numbers)?,
-                Filling::Doubles(numbers) => self.write_as(slot, &numbers)?,
+                Filling::Numbers(numbers) => singles(of, numbers),
+                Filling::Doubles(numbers) => Cow::Owned(encoded(of, numbers)),
+            };
+            let place = &self.buffers[slot.0];
+            if place.staged {
+                let at = place.offset as usize;
+                staged[at..at + bytes.len()].copy_from_slice(&bytes);
+            } else {
+                self.send(place, &bytes, &of.name)?;
             }
         }
+        let first = plan.filled().find(|slot| self.buffers[slot.0].staged);
+        if let Some(slot) = first {
+            let whole = SlotBuffer {
+                offset: 0,
+                ..self.buffers[slot.0].clone()
+            };
+            self.send(&whole, &staged, "the minibatch")?;
+        }
+        self.staged = staged;
         Ok(())
     }
 
@@ -37,16 +59,8 @@ impl Gpu {
     /// # Errors
     /// Internal when there are not as many as the slot holds.
     pub fn write(&mut self, slot: SlotId, values: &[f32]) -> Result<()> {
-        match self.plan.slot(slot).width() {
-            4 => self.fill(slot, bytemuck::cast_slice(values), values.len()),
-            2 => {
-                let mut halves: Vec<f16> = values.iter().map(|x| f16::from_f32(*x)).collect();
-                // Copies are whole words.
-                halves.resize(values.len().next_multiple_of(2), f16::ZERO);
-                self.fill(slot, bytemuck::cast_slice(&halves), values.len())
-            }
-            _ => self.write_as(slot, values),
-        }
+        let bytes = singles(self.plan.slot(slot), values);
+        self.fill(slot, &bytes, values.len())
     }
 
     /// Fills a slot of numbers of either type: exactly where it is in double precision, else with the nearest ones.
@@ -54,13 +68,8 @@ impl Gpu {
     /// # Errors
     /// As [`Gpu::write`].
     pub fn write_as<F: Real>(&mut self, slot: SlotId, values: &[F]) -> Result<()> {
-        let wide = values.iter().map(|x| x.f64());
-        if self.plan.slot(slot).double {
-            let wide: Vec<f64> = wide.collect();
-            return self.fill(slot, bytemuck::cast_slice(&wide), wide.len());
-        }
-        let single: Vec<f32> = wide.map(|x| x as f32).collect();
-        self.write(slot, &single)
+        let bytes = encoded(self.plan.slot(slot), values);
+        self.fill(slot, &bytes, values.len())
     }
 
     /// Fills a slot of words.
@@ -81,15 +90,18 @@ impl Gpu {
                 of.shape
             )));
         }
-        let (device, buffer) = (&self.device, &self.buffers[slot.0]);
-        device.moves(bytes.len());
+        self.send(&self.buffers[slot.0], bytes, &of.name)
+    }
+
+    /// Bytes on their way to a buffer, no more than a part of them at once.
+    fn send(&self, to: &SlotBuffer, bytes: &[u8], what: &str) -> Result<()> {
         for (n, part) in bytes.chunks(COPY).enumerate() {
             if n > 0 {
                 // The host's copy of the part before is let go only once it has arrived.
-                device.queue.submit([]);
-                device.block(None, &of.name)?;
+                self.device.submit(None);
+                self.device.block(None, what)?;
             }
-            device.queue.write_buffer(buffer, (n * COPY) as u64, part);
+            self.device.upload(to, (n * COPY) as u64, part);
         }
         Ok(())
     }
@@ -137,12 +149,38 @@ impl Gpu {
         let size = (width * of.len()).next_multiple_of(4);
         for from in (0..size).step_by(COPY) {
             let part = from as u64..COPY.min(size - from) as u64 + from as u64;
-            let buffer = &self.buffers[slot.0];
-            let bytes = fetch(&self.device, buffer, part, &of.name).await?;
+            let place = &self.buffers[slot.0];
+            let part = place.offset + part.start..place.offset + part.end;
+            let bytes = fetch(&self.device, &place.buffer, part, &of.name).await?;
             all.extend(bytemuck::pod_collect_to_vec::<u8, T>(&bytes));
         }
         all.truncate(of.len());
         Ok(all)
+    }
+}
+
+/// Numbers as a slot holds them, whole words of them.
+fn encoded<F: Real>(slot: &Slot, values: &[F]) -> Vec<u8> {
+    let wide = values.iter().map(|x| x.f64());
+    let single = wide.clone().map(|x| x as f32);
+    match slot.width() {
+        8 => wide.flat_map(f64::to_ne_bytes).collect(),
+        4 => single.flat_map(f32::to_ne_bytes).collect(),
+        _ => {
+            let mut halves: Vec<u8> = single
+                .flat_map(|x| f16::from_f32(x).to_ne_bytes())
+                .collect();
+            halves.resize(halves.len().next_multiple_of(4), 0);
+            halves
+        }
+    }
+}
+
+/// The same of single ones, as they lie where the slot holds such.
+fn singles<'a>(slot: &Slot, values: &'a [f32]) -> Cow<'a, [u8]> {
+    match slot.width() {
+        4 => Cow::Borrowed(bytemuck::cast_slice(values)),
+        _ => Cow::Owned(encoded(slot, values)),
     }
 }
 

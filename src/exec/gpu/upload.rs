@@ -27,7 +27,6 @@ impl Gpu {
         if of.half {
             return Err(Error::internal(format!("{}: in half precision", of.name)));
         }
-        let queue = &self.device.queue;
         while let Some(last) = values.len().checked_sub(1) {
             let from = last / PART * PART;
             let part = &values[from..];
@@ -39,13 +38,12 @@ impl Gpu {
                 bytemuck::cast_slice(part)
             };
             let at = (of.width() * from) as u64;
-            self.device.moves(bytes.len());
-            queue.write_buffer(&self.buffers[slot.0], at, bytes);
+            self.device.upload(&self.buffers[slot.0], at, bytes);
             values.truncate(from);
             values.shrink_to_fit();
             if from > 0 {
                 // The part's copy on its way is let go only once it has arrived.
-                let sent = queue.submit([]);
+                let sent = self.device.submit(None);
                 self.device.wait(Some(sent), &of.name).await?;
             }
         }

@@ -55,8 +55,6 @@ pub(super) struct KernelWriter<'a> {
     ranges: &'a BindingRanges<'a>,
     /// What global names end with.
     suffix: String,
-    /// The number of the first binding.
-    first: usize,
     /// The dispatch parameters.
     parameters: String,
     /// The global names, where they have a suffix.
@@ -69,11 +67,11 @@ pub(super) struct KernelWriter<'a> {
 }
 
 impl<'a> KernelWriter<'a> {
-    /// For a whole kernel, or for the part of a kernel with this number and first binding.
+    /// For a whole kernel, or for the part of a kernel with this number.
     pub fn new(
         template: &'a Template,
         ranges: &'a BindingRanges,
-        part: Option<(usize, usize)>,
+        part: Option<usize>,
     ) -> KernelWriter<'a> {
         let mut names = BTreeSet::new();
         if part.is_some() {
@@ -81,7 +79,7 @@ impl<'a> KernelWriter<'a> {
             names.extend(constants.cloned());
         }
         let (suffix, parameters) = match part {
-            Some((number, _)) => (format!("_{number}"), format!("steps[{number}]")),
+            Some(number) => (format!("_{number}"), format!("steps[{number}]")),
             None => (String::new(), "step".to_string()),
         };
         let counts = Elements {
@@ -92,7 +90,6 @@ impl<'a> KernelWriter<'a> {
             template,
             ranges,
             suffix,
-            first: part.map_or(0, |p| p.1),
             parameters,
             names,
             declared: BTreeMap::from([(COUNTS.to_string(), counts)]),
@@ -331,14 +328,15 @@ impl<'a> KernelWriter<'a> {
         }
         let mut binds: Vec<Bind> = self.bindings.iter().map(|b| b.bind).collect();
         self.ranges.resolve(&mut binds)?;
-        for (i, (bind, binding)) in binds.iter().zip(&self.bindings).enumerate() {
-            let access = if bind.write { "read_write" } else { "read" };
+        let declared = self.bindings.iter().enumerate().map(|(i, binding)| {
             let stored = binding.stored.unwrap_or(&binding.elements.used);
-            let at = self.first + i;
-            let _ = writeln!(
-                text,
-                "@group(0) @binding({at}) var<storage, {access}> buffer{i}{suffix}: array<{stored}>;"
-            );
+            (format!("buffer{i}{suffix}"), stored.to_string())
+        });
+        let declared: Vec<(String, String)> = declared.collect();
+        if !self.is_part() {
+            for (i, (bind, (name, stored))) in binds.iter().zip(&declared).enumerate() {
+                text.push_str(&declaration(i, bind.write, name, stored));
+            }
         }
         if self.step && !self.is_part() {
             let at = binds.len();
@@ -355,11 +353,18 @@ impl<'a> KernelWriter<'a> {
         Ok(KernelText {
             text,
             binds,
+            declared,
             step: self.step,
             arguments: self.arguments,
             extensions,
         })
     }
+}
+
+/// The declaration of a binding.
+pub(super) fn declaration(at: usize, write: bool, name: &str, stored: &str) -> String {
+    let access = if write { "read_write" } else { "read" };
+    format!("@group(0) @binding({at}) var<storage, {access}> {name}: array<{stored}>;\n")
 }
 
 /// What lies within the brackets with which a text starts, and what follows them.

@@ -51,7 +51,7 @@ pub(super) const FUNCTIONS: &[Signature] = &[
         &["width", "weight"],
         "embed(F)",
         "A learned row for every symbol of a field of tokens or classes, or of `previous(F, k)`. `width` from the settings (`embed`, of \
-         which 0 means one-hot vectors); `weight = NAME` shares the table of another `embed`.",
+         which 0 means one-hot vectors where a layer of cells reads nothing else, and as many as `hidden` elsewhere); `weight = NAME` shares the table of another `embed`.",
     ),
     of(
         "linear",

@@ -435,13 +435,6 @@ fn widths_sizes_and_settings_that_do_not_fit_are_refused() {
         ),
         (
             of(
-                "h = mean(embed(text))\nloss cross_entropy(linear(h), label)\n",
-                &|spec, _| spec.embed = 0,
-            ),
-            "m:3:5: `h.embed` is one-hot vectors: set embed above 0, or `width`",
-        ),
-        (
-            of(
                 "h = birnn(embed(text))\nloss cross_entropy(linear(last(h)), label)\n",
                 &|spec, _| spec.project = 2,
             ),
@@ -491,6 +484,54 @@ fn widths_sizes_and_settings_that_do_not_fit_are_refused() {
         ),
     ] {
         assert_eq!(found, want);
+    }
+}
+
+/// Without a width, only layers of cells that read nothing else take one-hot vectors.
+#[test]
+fn embeddings_that_are_read_as_rows_have_a_width() {
+    let table = |text: &str| {
+        let model = Model::parse("m", text).unwrap();
+        let spec = Spec {
+            cells: vec![std::sync::Arc::new(cells::builtin("rnn").unwrap())],
+            hidden: 3,
+            embed: 0,
+            ..Spec::default()
+        };
+        let tokens = FieldSize::Tokens {
+            symbols: 6,
+            marks: [4, 5],
+            steps: 4,
+            rows: 8,
+        };
+        let sizes = Sizes {
+            examples: 2,
+            fields: vec![tokens],
+        };
+        let plan = model.plan(&spec, &sizes, Mode::Evaluate).unwrap();
+        let table = plan
+            .parameters
+            .iter()
+            .find(|p| p.name.contains("embed") || p.name.starts_with("e."));
+        table.map(|table| table.file_shape.clone())
+    };
+    let field = "field text: tokens\n";
+    let loss = "loss cross_entropy(linear(h), next(text))\n";
+    for (lines, shape) in [
+        ("h = rnn(embed(text))\n", None),
+        ("e = embed(text)\nh = rnn(e)\n", None),
+        ("h = tanh(linear(embed(text)))\n", Some(vec![6, 3])),
+        ("e = embed(text)\nh = concat(rnn(e), e)\n", Some(vec![6, 3])),
+        (
+            "e = embed(text)\nback = embed(previous(text, 1), weight = e)\nh = concat(rnn(e), back)\n",
+            Some(vec![6, 3]),
+        ),
+        (
+            "h = tanh(linear(embed(text, width = 2)))\n",
+            Some(vec![6, 2]),
+        ),
+    ] {
+        assert_eq!(table(&format!("{field}{lines}{loss}")), shape, "{lines}");
     }
 }
 

@@ -99,10 +99,7 @@ impl Writer<'_> {
         };
         builder.as_rows(&name, value).ok_or_else(|| {
             let label = &self.model.nodes[node.operands[place]].label;
-            self.fault(
-                node,
-                format!("`{label}` is one-hot vectors: set embed above 0, or `width`"),
-            )
+            Error::internal(format!("{label}: no rows"))
         })
     }
 
@@ -302,7 +299,10 @@ impl Writer<'_> {
             ids,
             vocab: symbols,
         };
-        let width = width.unwrap_or(spec.embed);
+        let width = match width.unwrap_or(spec.embed) {
+            0 if self.read_as_rows(number) => spec.hidden,
+            width => width,
+        };
         let signal = match (weight, self.shared(weight)) {
             (Some(_), None) => one_hot,
             (_, Some(table)) if table.value.rows != symbols => {
@@ -359,6 +359,17 @@ impl Writer<'_> {
                 of.label, of.position.line
             ),
         ))
+    }
+
+    /// Whether a line reads an embedding as rows: any but one whose cells read nothing else, which take one-hot vectors too.
+    fn read_as_rows(&self, number: usize) -> bool {
+        let nodes = self.model.nodes.iter().enumerate();
+        nodes.into_iter().any(|(n, node)| match node.function {
+            Function::Recurrent { given: None, .. } => node.operands[1..].contains(&number),
+            Function::Embed { weight, .. } => weight == Some(number) && self.read_as_rows(n),
+            Function::Linear { weight, .. } if weight == Some(number) => true,
+            _ => node.operands.contains(&number),
+        })
     }
 
     /// Refuses a shared weight of another shape than a linear layer's own would have.

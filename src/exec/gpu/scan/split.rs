@@ -46,9 +46,26 @@ impl SplitLayout {
     /// The layout for a stage with products: `slices` threads a sum and `rows` rows a thread where there is enough for
     /// them to do, for numbers of so many bytes.
     ///
+    /// A thread has fewer rows where there would be fewer than `fewest` workgroups.
+    ///
     /// Lanes and bands are as many as make a square of threads. Those that few rows or units leave over become slices as
     /// long as there is a V for each. A thread adds up one sum of the parts, so that rows and V are no more than slices.
     pub fn of(
+        places: &Places,
+        stage: &Stage,
+        (slices, rows): (usize, usize),
+        bytes: usize,
+        fewest: usize,
+    ) -> Option<SplitLayout> {
+        let layout = |rows| SplitLayout::of_rows(places, stage, (slices, rows), bytes);
+        let mut found = layout(rows)?;
+        while found.groups(places).iter().product::<usize>() < fewest && found.rows > 1 {
+            found = layout(found.rows / 2)?;
+        }
+        Some(found)
+    }
+
+    fn of_rows(
         places: &Places,
         stage: &Stage,
         (slices, rows): (usize, usize),
@@ -80,6 +97,12 @@ impl SplitLayout {
             parts: parts.min(stage.sums.len() * rows * columns),
             width: places.width,
         })
+    }
+
+    /// Workgroups along the units and along the rows.
+    pub fn groups(&self, places: &Places) -> [usize; 2] {
+        let across = places.units().div_ceil(self.columns * self.lanes);
+        [across, places.most_rows().div_ceil(self.rows * self.bands)]
     }
 
     /// Threads of the workgroup.

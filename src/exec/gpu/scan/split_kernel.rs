@@ -16,8 +16,7 @@ impl ScanWriter<'_> {
     ) -> Result<Template> {
         let fault = |fault: String| Error::internal(format!("kernel {label}: {fault}"));
         let text = include_str!("../../../../shaders/scan_split.wgsl");
-        let across = self.places.units().div_ceil(layout.columns * layout.lanes);
-        let down = self.places.most_rows().div_ceil(layout.rows * layout.bands);
+        let [across, down] = layout.groups(&self.places);
         let products = layout.products(&self.places, stage).map_err(fault)?;
         // Of the rows that a thread sums over it has one in the end.
         let equations = self.equations(stage, 1, 1).map_err(fault)?;

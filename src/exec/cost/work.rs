@@ -1,0 +1,266 @@
+//! What a kernel asks of a device, counted from its operation and the sizes that its text is made with.
+
+use std::collections::HashSet;
+
+use crate::cell::Stage;
+use crate::exec::gpu::PartOutline;
+use crate::op::{Direction, Matrix, Op, Plan, Scan};
+
+/// What one dispatch of a kernel asks. Bytes and operations are those of all workgroups together, padding included.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Work {
+    /// Workgroups.
+    pub workgroups: f64,
+    /// Threads of a workgroup.
+    pub threads: f64,
+    /// 32-bit registers of a thread, estimated.
+    pub registers: f64,
+    /// Bytes of memory that a workgroup shares.
+    pub shared_memory: f64,
+    /// Floating point operations.
+    pub flops: f64,
+    /// Bytes that go through workgroups' memory.
+    pub shared: f64,
+    /// Bytes that threads ask of the first caches.
+    pub l1: f64,
+    /// Bytes that workgroups ask of the last cache.
+    pub l2: f64,
+    /// Bytes that are touched at all, each once.
+    pub distinct: f64,
+    /// Those of them that no kernel has touched shortly before.
+    pub streamed: f64,
+    /// Rounds of loads of a thread, each of which waits for the one before.
+    pub rounds: f64,
+    /// Loads of a round, side by side.
+    pub loads: f64,
+    /// Barriers that a workgroup comes to.
+    pub barriers: f64,
+    /// Loads that wait for one another beside those rounds.
+    pub epilogue: f64,
+}
+
+impl Work {
+    /// Both in one dispatch: workgroups side by side.
+    #[must_use]
+    pub fn beside(self, other: Work) -> Work {
+        // The threads of a workgroup are those of the larger one; the other's are fewer workgroups for it.
+        let threads = self.threads.max(other.threads);
+        let groups = |work: Work| (work.workgroups * work.threads / threads).ceil();
+        let chain = |of: fn(&Work) -> f64| of(&self).max(of(&other));
+        Work {
+            workgroups: groups(self) + groups(other),
+            threads,
+            registers: chain(|w| w.registers),
+            shared_memory: chain(|w| w.shared_memory),
+            flops: self.flops + other.flops,
+            shared: self.shared + other.shared,
+            l1: self.l1 + other.l1,
+            l2: self.l2 + other.l2,
+            distinct: self.distinct + other.distinct,
+            streamed: self.streamed + other.streamed,
+            rounds: chain(|w| w.rounds),
+            loads: chain(|w| w.loads),
+            barriers: chain(|w| w.barriers),
+            epilogue: chain(|w| w.epilogue),
+        }
+    }
+}
+
+/// Registers beside those of sums and operands: places, counters, equations.
+const OTHERS: f64 = 24.0;
+/// The share of a minibatch's tokens that are the most frequent one: a letter of a text in English.
+const FREQUENT: f64 = 0.15;
+/// Registers of sums that a thread of a split step has at a time.
+const SUMS: f64 = 64.0;
+
+/// The work of one of `calls` dispatches.
+pub fn work(part: &PartOutline, plan: &Plan, calls: usize) -> Work {
+    let number = |name: &str| part.constants.get(name).copied().unwrap_or(1) as f64;
+    let bytes = |m: &Matrix| (m.rows * m.cols * plan.slot(m.slot).width()) as f64;
+    let costs = plan.costs(&part.op);
+    let cost = costs
+        .get(part.part)
+        .copied()
+        .unwrap_or_else(|| costs.iter().copied().sum());
+    let calls = calls.max(1) as f64;
+    let number_bytes = if plan.doubled() { 8.0 } else { 4.0 };
+    let base = Work {
+        workgroups: part.workgroups as f64,
+        threads: part.threads as f64,
+        registers: OTHERS,
+        shared_memory: number_bytes * part.shared as f64,
+        flops: cost.flops / calls,
+        l1: cost.bytes / calls,
+        l2: cost.bytes / calls,
+        distinct: cost.bytes / calls,
+        streamed: 0.0,
+        rounds: 1.0,
+        loads: 1.0,
+        barriers: part.barriers as f64,
+        epilogue: 1.0,
+        ..Work::default()
+    };
+    match &part.op {
+        Op::Scan(scan) => match stage(scan, part.part) {
+            Some(stage) => step(base, scan, stage, &number),
+            None => base,
+        },
+        Op::MatMul(op) => {
+            let (_, k, _) = op.dims();
+            let terms = k as f64;
+            if part.constants.contains_key("FOURS") {
+                let (rows, columns) = (number("ROWS"), number("COLUMNS"));
+                let threads = base.workgroups * base.threads;
+                let loaded = number_bytes * threads * terms * (rows + columns);
+                return Work {
+                    registers: OTHERS + rows * columns + 4.0 * (rows + columns),
+                    flops: 2.0 * threads * rows * columns * terms,
+                    l1: loaded,
+                    // Neighbours have the same rows, and those below one another the same columns.
+                    l2: loaded / base.threads.sqrt(),
+                    rounds: terms / 4.0,
+                    loads: rows + columns,
+                    ..base
+                };
+            }
+            // 64 x 64 elements a workgroup, 16 of K a round; a thread reads 8 numbers for 16 multiply-adds.
+            let rounds = (terms / 16.0).ceil();
+            let each = 16.0 * rounds;
+            let loaded = base.workgroups * 128.0 * each * number_bytes;
+            Work {
+                registers: 60.0,
+                flops: 2.0 * base.workgroups * 64.0 * 64.0 * each,
+                shared: base.workgroups * base.threads * 8.0 * each * number_bytes,
+                l1: loaded,
+                l2: loaded,
+                rounds,
+                loads: 8.0,
+                barriers: 2.0 * rounds,
+                ..base
+            }
+        }
+        Op::ColumnSum(op) => Work {
+            rounds: op.from.rows as f64 / number("LANES"),
+            ..base
+        },
+        Op::Scatter(op) => {
+            let rows = op.from.rows as f64;
+            let run = (FREQUENT * rows).max(rows / op.into.rows as f64).max(1.0);
+            // The row's number, then the row.
+            Work {
+                rounds: 2.0 * run,
+                ..base
+            }
+        }
+        Op::SoftmaxXent(op) => Work {
+            rounds: 3.0 * (op.logits.cols as f64 / number("LANES")).ceil(),
+            epilogue: 2.0,
+            ..base
+        },
+        Op::Norm(_) if part.constants.get("FINAL") == Some(&0) => Work {
+            rounds: number("CHUNK") / number("GROUP"),
+            ..base
+        },
+        Op::Norm(op) => Work {
+            rounds: op.partial_count() as f64 / number("GROUP"),
+            barriers: 4.0,
+            ..base
+        },
+        Op::Optimizer(op) => {
+            let partials = op
+                .ends
+                .as_ref()
+                .map_or(0.0, |norm| norm.partial_count() as f64);
+            let added = partials * number_bytes * base.workgroups;
+            Work {
+                rounds: number("EACH") + (partials / number("GROUP")).ceil(),
+                loads: 4.0,
+                l1: base.l1 + added,
+                l2: base.l2 + added,
+                // Parameters and the optimiser's numbers were last touched a step ago.
+                streamed: 0.0,
+                ..base
+            }
+        }
+        op => {
+            let read = op.reads().iter().map(bytes).fold(0.0, f64::max);
+            let cols = op.reads().iter().map(|m| m.cols).max().unwrap_or(1) as f64;
+            let rounds = match part.constants.get("LANES") {
+                Some(lanes) => (cols / *lanes as f64).ceil(),
+                None => 1.0,
+            };
+            Work {
+                rounds,
+                distinct: base.distinct.max(read.min(base.distinct)),
+                ..base
+            }
+        }
+    }
+}
+
+/// The stage that a scan's kernel is, the initial states' gradients behind all others.
+fn stage(scan: &Scan, part: usize) -> Option<&Stage> {
+    let stages = scan.stages();
+    match stages.get(part) {
+        Some(stage) => Some(stage),
+        None if part == stages.len() && scan.direction == Direction::Backward => {
+            Some(&scan.compiled.initial)
+        }
+        None => None,
+    }
+}
+
+/// A stage of a step: sums over H for every unit and row, then the cell's equations.
+fn step(base: Work, scan: &Scan, stage: &Stage, number: &dyn Fn(&str) -> f64) -> Work {
+    let units = number("UNITS");
+    let width = scan.hidden as f64 / units;
+    let (rows, columns) = (number("ROWS"), number("COLUMNS"));
+    let (lanes, bands, slices) = (number("LANES"), number("BANDS"), number("SLICES"));
+    let split = slices > 1.0 || bands > 1.0;
+    let threads = base.workgroups * base.threads;
+    let (mut rounds, mut loads, mut flops, mut l1, mut l2) = (0.0, 0.0f64, 0.0, 0.0, 0.0);
+    let mut weights = HashSet::new();
+    for product in stage.products() {
+        let feeds = product.feeds.len() as f64;
+        let terms = product.blocks as f64 * units;
+        let own = (terms / slices).ceil();
+        // A V of what is summed over: its weights for each unit, and a V of each row.
+        let each = feeds * columns * width + rows;
+        rounds += own;
+        loads = loads.max(each);
+        flops += threads * own * 2.0 * feeds * columns * rows * width * width;
+        l1 += threads * own * each * 4.0 * width;
+        let of_group = if split {
+            lanes * columns * width * feeds + rows * bands
+        } else {
+            // Threads lie along the units, and have the same rows.
+            base.threads.min(units / columns) * columns * width * feeds + rows
+        };
+        l2 += base.workgroups * terms * width * of_group * 4.0;
+        let blocks = 0..product.blocks;
+        let read = product.feeds.iter().flat_map(|feed| {
+            let first = (feed.source, feed.block);
+            blocks.clone().map(move |n| (first.0, first.1 + n))
+        });
+        weights.extend(read);
+    }
+    let sums = stage.sums.len() as f64 * rows * columns * width;
+    let held = 4.0 * (weights.len() * scan.hidden * scan.hidden) as f64;
+    Work {
+        registers: OTHERS + sums.min(SUMS) + width * rows.max(4.0),
+        flops: flops.max(base.flops),
+        shared: if split {
+            2.0 * threads * sums * 4.0
+        } else {
+            0.0
+        },
+        l1: l1.max(base.l1),
+        l2: l2.max(base.l2),
+        // What is kept for the way back leaves the cache for the memory; weights stay.
+        streamed: (base.distinct - held).max(0.0),
+        rounds: rounds.max(1.0),
+        loads: loads.max(1.0),
+        epilogue: 2.0,
+        ..base
+    }
+}
