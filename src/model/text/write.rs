@@ -1,5 +1,7 @@
 //! From a checked model to the operations of a plan: every value by its layer, then every loss.
 
+mod fits;
+
 use std::sync::Arc;
 
 use super::Model;
@@ -232,25 +234,6 @@ impl Writer<'_> {
         }))
     }
 
-    /// Refuses operands of several widths.
-    fn one_width(&self, builder: &Builder, node: &Node, operands: &[Value]) -> Result<()> {
-        let [a, b] = operands else {
-            return Ok(());
-        };
-        let widths = [a, b].map(|value| builder.signal(*value).width());
-        if widths[0] == widths[1] {
-            return Ok(());
-        }
-        let [a, b] = [0, 1].map(|n| &self.model.nodes[node.operands[n]]);
-        Err(self.fault(
-            node,
-            format!(
-                "expected values of one width, found `{}` of line {} ({}) and `{}` of line {} ({})",
-                a.label, a.position.line, widths[0], b.label, b.position.line, widths[1]
-            ),
-        ))
-    }
-
     /// A field's vectors, which the host fills in.
     fn vector(&self, builder: &mut Builder, field: usize) -> Result<Value> {
         let recipe = Recipe::Numbers { field };
@@ -339,28 +322,6 @@ impl Writer<'_> {
         Ok(builder.value(&node.label, signal, axis))
     }
 
-    /// Refuses columns that cannot be cut into so many equal parts.
-    fn equal_parts(
-        &self,
-        builder: &Builder,
-        node: &Node,
-        input: Value,
-        parts: usize,
-    ) -> Result<()> {
-        let width = builder.signal(input).width();
-        if width.is_multiple_of(parts) {
-            return Ok(());
-        }
-        let of = &self.model.nodes[node.operands[0]];
-        Err(self.fault(
-            node,
-            format!(
-                "expected a value whose width is a multiple of {parts}, found `{}` of line {} ({width})",
-                of.label, of.position.line
-            ),
-        ))
-    }
-
     /// Whether a line reads an embedding as rows: any but one whose cells read nothing else, which take one-hot vectors too.
     fn read_as_rows(&self, number: usize) -> bool {
         let nodes = self.model.nodes.iter().enumerate();
@@ -370,33 +331,6 @@ impl Writer<'_> {
             Function::Linear { weight, .. } if weight == Some(number) => true,
             _ => node.operands.contains(&number),
         })
-    }
-
-    /// Refuses a shared weight of another shape than a linear layer's own would have.
-    fn fits(
-        &self,
-        builder: &Builder,
-        node: &Node,
-        input: Value,
-        shared: Option<Param>,
-        width: usize,
-    ) -> Result<()> {
-        let parts = match node.function {
-            Function::Linear { parts, .. } => parts,
-            _ => 1,
-        };
-        self.equal_parts(builder, node, input, parts)?;
-        let own = (width, builder.signal(input).width() / parts);
-        match shared.map(|weight| (weight.value.rows, weight.value.cols)) {
-            Some((rows, cols)) if (rows, cols) != own => Err(self.fault(
-                node,
-                format!(
-                    "weight: expected [{}, {}], found [{rows}, {cols}]",
-                    own.0, own.1
-                ),
-            )),
-            _ => Ok(()),
-        }
     }
 
     /// The settings of a line's recurrent layers.
@@ -437,42 +371,6 @@ impl Writer<'_> {
             }
         }
         Ok(spec)
-    }
-
-    /// What is given stands beside x in every `linear` over x; a cell that uses x elementwise has no place for it.
-    fn check_given(&self, node: &Node, stack: &Spec) -> Result<()> {
-        match stack.cells.first() {
-            Some(cell) if cell.raw_input => Err(self.fault(
-                node,
-                format!(
-                    "given: cell {} uses x elementwise, so that nothing can stand beside it",
-                    cell.name
-                ),
-            )),
-            _ => Ok(()),
-        }
-    }
-
-    /// A start needs a state to begin in, as wide as it is.
-    fn check_start(&self, node: &Node, stack: &Spec, width: usize) -> Result<()> {
-        if let Some(cell) = stack.cells.iter().find(|cell| cell.is_feed_forward()) {
-            let name = &cell.name;
-            let message = format!("start: cell {name} has no memory that could begin so");
-            return Err(self.fault(node, message));
-        }
-        if stack.learn_initial {
-            let message =
-                "start: expected learn-initial false, as states begin with a value, found true";
-            return Err(self.fault(node, message));
-        }
-        if width != stack.hidden {
-            let message = format!(
-                "start: expected a value as wide as the state ({}), found {width}",
-                stack.hidden
-            );
-            return Err(self.fault(node, message));
-        }
-        Ok(())
     }
 
     /// Where the columns of an operand of `last` end.
