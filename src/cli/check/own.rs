@@ -5,8 +5,8 @@ use std::sync::Arc;
 use pollster::block_on;
 use wgrnn::data::fields::FieldCodes;
 use wgrnn::exec::Device;
-use wgrnn::model::text::Model;
-use wgrnn::model::{Dims, Mode, Spec};
+use wgrnn::model::text::{FieldSize, Model, Sizes};
+use wgrnn::model::{Dims, Mode, Spec, Update};
 use wgrnn::op::Plan;
 use wgrnn::train::examples::sizes_for;
 use wgrnn::train::{About, Job, ModelText, Settings, Symbols, unroll, update};
@@ -83,12 +83,44 @@ fn of_fields(
 ) -> Result<(CheckedModel, String)> {
     let model = Arc::new(Model::parse(&text.name, &text.text)?);
     let sizes = sizes_for(&model, codes, EXAMPLES, TOKENS)?;
-    let mut checked = CheckedModel::of_fields(model, job.spec.clone(), sizes);
-    checked.update = update(&job.settings);
-    checked.parameters = Some(parameters.to_vec());
-    checked.steps = 2;
+    let checked = within(model, &job.spec, sizes, update(&job.settings), parameters);
     let at = format!("{EXAMPLES} examples of up to {TOKENS} tokens");
     Ok((checked, at))
+}
+
+/// A model of fields with these parameters, of which a minibatch has `sizes`.
+fn within(
+    model: Arc<Model>,
+    spec: &Spec,
+    sizes: Sizes,
+    update: Update,
+    parameters: &[f32],
+) -> CheckedModel {
+    let mut checked = CheckedModel::of_fields(model, spec.clone(), sizes);
+    checked.update = update;
+    checked.parameters = Some(parameters.to_vec());
+    checked.steps = 2;
+    checked
+}
+
+/// A model of fields with these parameters, for few and short examples of the same fields as those of `sizes`.
+pub fn few(
+    model: &Arc<Model>,
+    spec: &Spec,
+    sizes: &Sizes,
+    update: Update,
+    parameters: &[f32],
+) -> CheckedModel {
+    let mut sizes = sizes.clone();
+    sizes.examples = sizes.examples.min(EXAMPLES);
+    for size in &mut sizes.fields {
+        if let FieldSize::Tokens { steps, rows, .. } = size {
+            *steps = (*steps).min(TOKENS);
+            // Every token may be a sequence itself.
+            *rows = (*rows).min(sizes.examples * TOKENS * TOKENS);
+        }
+    }
+    within(model.clone(), spec, sizes, update, parameters)
 }
 
 /// The run's model with its own widths, vocabulary and parameters; fewer steps and rows where the plain code would take

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use clap::{Arg, ArgMatches};
 use wgrnn::Result;
+use wgrnn::model::text::{Model, Sizes};
 use wgrnn::model::{Dims, Mode, Spec, Update, initialize};
 use wgrnn::op::{Hyper, Plan};
 use wgrnn::rng::{Purpose, key};
@@ -59,6 +60,8 @@ pub struct PlannedStep {
     pub plan: Arc<Plan>,
     /// What a minibatch holds, in words.
     pub minibatch: String,
+    /// Of a model of fields: which, and the sizes of a minibatch.
+    pub fields: Option<(Arc<Model>, Sizes)>,
 }
 
 impl PlannedStep {
@@ -86,6 +89,7 @@ impl PlannedStep {
                 spec,
                 update,
                 plan,
+                fields: Some((model, sizes)),
             });
         }
         let dims = Dims {
@@ -109,6 +113,7 @@ impl PlannedStep {
             spec,
             update,
             plan,
+            fields: None,
         })
     }
 }
@@ -124,6 +129,8 @@ pub struct Work {
     pub rows: usize,
     /// What a minibatch holds, in words.
     pub shown: String,
+    /// Of a model of fields: which, and the sizes of a minibatch.
+    pub fields: Option<(Arc<Model>, Sizes)>,
     minibatch: MadeUp,
 }
 
@@ -139,6 +146,7 @@ impl Work {
             update,
             plan,
             minibatch: shown,
+            fields,
         } = PlannedStep::new(m)?;
         memory::check("the model and its minibatch", plan.bytes(), |_| {
             "lower --hidden, --layers or --batch".into()
@@ -152,6 +160,7 @@ impl Work {
             parameters,
             rows: minibatch.rows(&plan),
             shown,
+            fields,
             minibatch,
             plan,
         })

@@ -184,7 +184,17 @@ fn time(device: &Arc<gpu::Device>, work: &Work, tile: Tile, best: f64) -> Result
 
 /// Refuses a tile whose kernels differ from the plain code.
 fn compare(device: &Arc<gpu::Device>, work: &Work, tile: Tile) -> Result<()> {
-    let model = own::model(&work.settings, &work.spec, &work.plan, &work.parameters)?;
+    let Work {
+        settings,
+        spec,
+        plan,
+        parameters,
+        ..
+    } = work;
+    let model = match &work.fields {
+        Some((model, sizes)) => own::few(model, spec, sizes, work.update, parameters),
+        None => own::model(settings, spec, plan, parameters)?,
+    };
     device.force(Some(tile));
     let found = block_on(model.compare(device, None, false));
     device.force(None);
