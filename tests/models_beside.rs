@@ -170,9 +170,10 @@ fn an_adapter_agrees_with_the_plain_code() {
             correction2: 0.001,
         };
         let inputs = made.inputs().draws([3, 4], 9).hyper(hyper);
-        let first = plan.ops[0].name().to_string();
         let mut rows = pollster::block_on(twins.operations(&inputs)).unwrap();
-        assert!(rows.len() >= plan.ops.len(), "{name}");
+        // Operations that share a dispatch are compared as one.
+        assert!(2 * rows.len() > plan.ops.len(), "{name}");
+        let first = rows[0].op.clone();
         rows.extend(pollster::block_on(twins.from_op(&inputs, &first)).unwrap());
         for row in rows {
             assert!(row.passed(), "{name}: {}", row.fault());
