@@ -143,6 +143,21 @@ fn every_function_passes_finite_differences() {
             "h = rnn(embed(text))\ng = linear(last(h))\n",
             "(1 - g) * linear(mean(h), weight = g) - -g / 2",
         ),
+        classifier("", "max(birnn(embed(text)))"),
+        // Parts of one value, one of which nothing uses, and one layer over all of them.
+        classifier(
+            "z = last(rnn(embed(text), hidden = 6))\n",
+            "split(z, 3, 3) * split(z, 1, 3) + split(linear(z, parts = 3, width = 4), 2, 6)",
+        ),
+        classifier(
+            "h = rnn(embed(text))\na = linear(split(max(h), 1, 3))\n",
+            "linear(split(max(h), 3, 3), weight = a) - a",
+        ),
+        // States that begin with a value, in both directions of two layers.
+        classifier(
+            "h = rnn(embed(text))\n",
+            "last(birnn(h, start = tanh(linear(mean(h))), layers = 2, cell = \"lstm\"))",
+        ),
         // A row an example at every step, beside one that has it already.
         classifier("h = embed(text)\n", "last(h + mean(h))"),
         classifier(
@@ -155,6 +170,9 @@ fn every_function_passes_finite_differences() {
         )),
         parse(&format!(
             "{two}h = rnn(embed(other), given = mean(embed(text)))\nloss cross_entropy(linear(mean(h)), label)\n"
+        )),
+        parse(&format!(
+            "{two}h = rnn(embed(text), start = last(rnn(embed(other))), given = max(embed(other)))\nloss cross_entropy(linear(last(h)), label)\n"
         )),
         parse(&format!(
             "{two}h = concat(embed(text), sum(birnn(embed(other))))\nloss cross_entropy(linear(last(h)), label)\n"
@@ -197,7 +215,14 @@ fn settings_reach_the_layers_of_a_text() {
     let n_gram = library::builtin("n-gram").unwrap();
     let caption = library::builtin("caption-global").unwrap();
     let base = settings("gru", 2);
-    let variants: [(&Model, Spec); 6] = [
+    let variants: [(&Model, Spec); 7] = [
+        (
+            &tag,
+            Spec {
+                label_smoothing: 0.2,
+                ..base.clone()
+            },
+        ),
         (
             &tag,
             Spec {
@@ -252,7 +277,7 @@ fn settings_reach_the_layers_of_a_text() {
     ];
     for (n, (model, spec)) in variants.into_iter().enumerate() {
         // A tied n-gram's scores are made of four embeddings, which an embedding is no matrix for.
-        if n == 2 {
+        if n == 3 {
             let sizes = sizes(model, EXAMPLES, 5, 13);
             let error = model.plan(&spec, &sizes, Mode::Gradients).unwrap_err();
             assert!(error.message.starts_with("tied weights: "), "{error}");
@@ -471,13 +496,19 @@ impl Drawn {
         let leaf = depth == 0;
         if rows == Rows::Examples {
             let source = [Rows::Text, Rows::Other][self.below(2)];
-            return match self.below(if leaf { 2 } else { 8 }) {
+            return match self.below(if leaf { 2 } else { 10 }) {
                 0 => format!("linear({})", self.field(3)),
                 1 => format!("embed({}, width = 3)", self.field(4)),
                 2 | 3 => format!("last({})", self.value(source, depth - 1)),
                 4 => format!("linear(last(birnn({})))", self.value(source, depth - 1)),
                 5 => format!("mean({})", self.value(source, depth - 1)),
                 6 => format!("tanh({})", self.value(rows, depth - 1)),
+                7 => format!("max({})", self.value(source, depth - 1)),
+                8 => format!(
+                    "split(concat({}, {}), 2, 2)",
+                    self.value(rows, depth - 1),
+                    self.value(rows, depth - 1)
+                ),
                 _ => format!(
                     "{} - {}",
                     self.value(rows, depth - 1),
@@ -490,12 +521,17 @@ impl Drawn {
             Rows::Other => 1,
             _ => 2,
         };
-        match self.below(if leaf { 2 } else { 9 }) {
+        match self.below(if leaf { 2 } else { 10 }) {
             0 => format!("embed({}, width = 3)", self.field(field)),
             1 => format!("embed(previous({}, 1), width = 3)", self.field(field)),
             2 | 3 => format!("rnn({})", self.value(rows, depth - 1)),
             4 => format!(
                 "rnn({}, given = {})",
+                self.value(rows, depth - 1),
+                self.value(above, depth - 1)
+            ),
+            8 => format!(
+                "rnn({}, start = {})",
                 self.value(rows, depth - 1),
                 self.value(above, depth - 1)
             ),

@@ -15,6 +15,7 @@ macro_rules! cells {
 pub const CELLS: &[(&str, &str)] = cells![
     "rnn",
     "rnn-relu",
+    "rnn-linear",
     "elman",
     "rnn-leaky",
     "rnn-ln",

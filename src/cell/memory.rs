@@ -208,6 +208,7 @@ mod tests {
             ("mut3", &[("z", Writes)]),
             ("rnn", &[]),
             ("rnn-relu", &[]),
+            ("rnn-linear", &[]),
             ("elman", &[]),
             ("rnn-leaky", &[]),
             ("lstm-idea", &[]),

@@ -1,12 +1,12 @@
-//! From an axis to the one above it, whose rows are its sequences, and back: the last row of every sequence, the sum or
-//! mean of its rows, and a row handed to each of them.
+//! From an axis to the one above it, whose rows are its sequences, and back: the last row of every sequence, the sum, mean
+//! or maximum of its rows, and a row handed to each of them.
 //!
 //! Sequences lie by falling length, rows above them in an order of their own, so that what goes up or down is gathered by
 //! an index that the host fills; no two rows ever add to one place.
 
 use super::{Axis, Builder, Value};
 use crate::error::{Error, Result};
-use crate::op::steps::StepsForm;
+use crate::op::steps::{Pool, StepsForm};
 use crate::op::{Gather, Matrix, Op, Recipe, SlotId, Steps};
 
 /// Columns of a value, and whether their sequences end at their first row, as what was read backward does.
@@ -66,7 +66,7 @@ pub fn last(
     )
 }
 
-/// The sum or the mean of the rows of each sequence of `value`, along the axis `above`.
+/// What the rows of each sequence of `value` come to, column by column, along the axis `above`.
 ///
 /// # Errors
 /// As [`last`].
@@ -75,13 +75,13 @@ pub fn pool(
     name: &str,
     value: Value,
     above: Axis,
-    mean: bool,
+    pool: Pool,
 ) -> Result<Value> {
     let (rows, axis) = (builder.rows(value)?, builder.axis(value));
     packed(name, axis)?;
     let made = format!("pooled.{name}");
     let out = builder.gathered_up(above, &made, axis, rows.cols, |builder, sequences| {
-        builder.steps(axis, &made, StepsForm::Sum, rows, sequences, mean);
+        builder.steps(axis, &made, StepsForm::Sum, [rows, sequences], (pool, None));
     });
     let label = made.clone();
     Ok(
@@ -89,7 +89,14 @@ pub fn pool(
             let grad = builder.activation(axis, format!("d.{label}.input"), rows.cols);
             let back = format!("{label}.backward");
             let sequences = builder.gathered_down(above, &back, axis, upstream);
-            builder.steps(axis, &back, StepsForm::Spread, grad, sequences, mean);
+            let values = (pool == Pool::Max).then_some(rows);
+            builder.steps(
+                axis,
+                &back,
+                StepsForm::Spread,
+                [grad, sequences],
+                (pool, values),
+            );
             builder.give(value, grad);
         }),
     )
@@ -105,14 +112,15 @@ pub fn spread(builder: &mut Builder, name: &str, value: Value, axis: Axis) -> Re
     let made = format!("spread.{name}");
     let out = builder.activation(axis, made.as_str(), from.cols);
     let sequences = builder.gathered_down(above, &made, axis, from);
-    builder.steps(axis, &made, StepsForm::Spread, out, sequences, false);
+    let sums = (Pool::Sum, None);
+    builder.steps(axis, &made, StepsForm::Spread, [out, sequences], sums);
     let label = made.clone();
     Ok(
         builder.made_rows(made, out, axis, move |builder, upstream| {
             let back = format!("{label}.backward");
             let cols = upstream.cols;
             let grad = builder.gathered_up(above, &back, axis, cols, |builder, sequences| {
-                builder.steps(axis, &back, StepsForm::Sum, upstream, sequences, false);
+                builder.steps(axis, &back, StepsForm::Sum, [upstream, sequences], sums);
             });
             builder.give(value, grad);
         }),
@@ -150,9 +158,8 @@ impl Builder {
         axis: Axis,
         name: &str,
         form: StepsForm,
-        rows: Matrix,
-        sequences: Matrix,
-        mean: bool,
+        [rows, sequences]: [Matrix; 2],
+        (pool, values): (Pool, Option<Matrix>),
     ) {
         self.push(Op::Steps(Steps {
             name: name.into(),
@@ -162,13 +169,14 @@ impl Builder {
             steps: axis.steps,
             batch: axis.batch,
             packed: axis.packed(true),
-            mean,
+            pool,
+            values,
             accumulate: false,
         }));
     }
 
     /// Rows above an axis that `make` makes in the order of its sequences.
-    fn gathered_up(
+    pub(super) fn gathered_up(
         &mut self,
         above: Axis,
         name: &str,
@@ -188,7 +196,13 @@ impl Builder {
     }
 
     /// Rows above an axis in the order of its sequences.
-    fn gathered_down(&mut self, above: Axis, name: &str, axis: Axis, rows: Matrix) -> Matrix {
+    pub(super) fn gathered_down(
+        &mut self,
+        above: Axis,
+        name: &str,
+        axis: Axis,
+        rows: Matrix,
+    ) -> Matrix {
         if self.is_in_order(axis) {
             return rows;
         }

@@ -1,8 +1,8 @@
-//! Values along one axis put together: their sum, and their columns side by side.
+//! Values along one axis put together, their sum and their columns side by side, and a value's columns taken apart.
 
-use super::{Builder, Value};
+use super::{Builder, Signal, Value};
 use crate::error::{Error, Result};
-use crate::op::Matrix;
+use crate::op::{Matrix, Op, Zero};
 
 /// The rows of all parts, which must lie along one axis.
 fn parts(builder: &Builder, name: &str, parts: &[Value]) -> Result<Vec<Matrix>> {
@@ -40,6 +40,38 @@ pub fn concat(builder: &mut Builder, name: &str, values: &[Value]) -> Result<Val
             }
         }),
     )
+}
+
+/// The columns of a value as so many equal parts, from left to right.
+///
+/// # Errors
+/// Internal, for a value that is no rows or cannot be cut so.
+pub fn split(builder: &mut Builder, name: &str, value: Value, parts: usize) -> Result<Vec<Value>> {
+    let (rows, axis) = (builder.rows(value)?, builder.axis(value));
+    if parts == 0 || !rows.cols.is_multiple_of(parts) {
+        let cols = rows.cols;
+        let message = format!("{name}: {cols} columns in {parts} parts");
+        return Err(Error::internal(message));
+    }
+    let cols = rows.cols / parts;
+    let part = |n: usize| {
+        let columns = Signal::Rows(rows.columns(n * cols, cols));
+        builder.value(format!("{name}.{n}"), columns, axis)
+    };
+    let made: Vec<Value> = (0..parts).map(part).collect();
+    let name = name.to_string();
+    builder.made(&made, move |builder, gradients| {
+        let into = builder.activation(axis, format!("d.{name}.input"), rows.cols);
+        for (n, gradient) in gradients.iter().enumerate() {
+            let (to, name) = (into.columns(n * cols, cols), format!("{name}.{n}.backward"));
+            match gradient {
+                Some(gradient) => builder.add(name, *gradient, to, false),
+                None => builder.push(Op::Zero(Zero { name, to })),
+            }
+        }
+        builder.give(value, into);
+    });
+    Ok(made)
 }
 
 /// The sum of `values`, which are equally wide.

@@ -2,7 +2,7 @@
 
 use super::{Builder, Param, Value};
 use crate::error::{Error, Result};
-use crate::op::{ColumnSum, Fill, MatMul, Op};
+use crate::op::{ColumnSum, Fill, MatMul, Matrix, Op};
 
 /// A linear layer to `out` values.
 #[derive(Clone, Debug)]
@@ -10,6 +10,7 @@ pub struct Linear {
     name: String,
     out: usize,
     shared: Option<Param>,
+    parts: usize,
 }
 
 /// Weight [out, wide] and bias of a linear layer.
@@ -62,7 +63,14 @@ impl Linear {
             name: name.into(),
             out,
             shared,
+            parts: 1,
         }
+    }
+
+    /// The same layer over each of so many equal parts of the columns: weight [out, D / parts], one bias, and `parts * out`
+    /// values.
+    pub fn parts(self, parts: usize) -> Linear {
+        Linear { parts, ..self }
     }
 
     /// Writes the layer.
@@ -78,57 +86,84 @@ impl Linear {
     /// # Errors
     /// As [`Linear::write`].
     pub fn write_shared(self, builder: &mut Builder, input: Value) -> Result<(Value, Param)> {
-        let Linear { name, out, shared } = self;
+        let Linear {
+            name,
+            out,
+            shared,
+            parts,
+        } = self;
         let Some(input) = builder.as_rows(&name, input) else {
             return Err(Error::internal("a linear layer of one-hot ids"));
         };
         let (rows, axis) = (builder.rows(input)?, builder.axis(input));
-        let Weights { weight, bias } = declare(builder, &name, out, rows.cols, shared)?;
+        if !rows.cols.is_multiple_of(parts) {
+            let cols = rows.cols;
+            return Err(Error::internal(format!(
+                "{name}: {parts} parts of {cols} columns"
+            )));
+        }
+        let wide = rows.cols / parts;
+        let Weights { weight, bias } = declare(builder, &name, out, wide, shared)?;
         let made = format!("out.{name}");
-        let c = builder.activation(axis, made.as_str(), out);
-        builder.push(Op::MatMul(MatMul {
-            name: format!("{name}.forward"),
-            a: rows,
-            b: weight.value,
-            c,
-            transpose_a: false,
-            transpose_b: true,
-            bias: Some(bias.value),
-            accumulate: false,
-        }));
-        let value = builder.made_rows(made, c, axis, move |builder, upstream| {
-            let op = MatMul {
-                name: format!("{name}.weight.backward"),
-                a: upstream,
-                b: rows,
-                c: weight.grad,
-                transpose_a: true,
-                transpose_b: false,
-                bias: None,
-                accumulate: builder.accumulate(weight.grad),
-            };
-            builder.push(Op::MatMul(op));
-            let op = ColumnSum {
-                name: format!("{name}.bias.backward"),
-                from: upstream,
-                into: bias.grad,
-                accumulate: builder.accumulate(bias.grad),
-                reset_only: None,
-            };
-            builder.push(Op::ColumnSum(op));
-            let grad = builder.activation(axis, format!("d.{name}.input"), rows.cols);
+        let c = builder.activation(axis, made.as_str(), parts * out);
+        let part = move |m: Matrix, n: usize| m.columns(n * (m.cols / parts), m.cols / parts);
+        for n in 0..parts {
             builder.push(Op::MatMul(MatMul {
-                name: format!("{name}.input.backward"),
-                a: upstream,
+                name: of_part(format!("{name}.forward"), n),
+                a: part(rows, n),
                 b: weight.value,
-                c: grad,
+                c: part(c, n),
                 transpose_a: false,
-                transpose_b: false,
-                bias: None,
+                transpose_b: true,
+                bias: Some(bias.value),
                 accumulate: false,
             }));
+        }
+        let value = builder.made_rows(made, c, axis, move |builder, upstream| {
+            for n in 0..parts {
+                let op = MatMul {
+                    name: of_part(format!("{name}.weight.backward"), n),
+                    a: part(upstream, n),
+                    b: part(rows, n),
+                    c: weight.grad,
+                    transpose_a: true,
+                    transpose_b: false,
+                    bias: None,
+                    accumulate: builder.accumulate(weight.grad),
+                };
+                builder.push(Op::MatMul(op));
+                let op = ColumnSum {
+                    name: of_part(format!("{name}.bias.backward"), n),
+                    from: part(upstream, n),
+                    into: bias.grad,
+                    accumulate: builder.accumulate(bias.grad),
+                    reset_only: None,
+                };
+                builder.push(Op::ColumnSum(op));
+            }
+            let grad = builder.activation(axis, format!("d.{name}.input"), rows.cols);
+            for n in 0..parts {
+                builder.push(Op::MatMul(MatMul {
+                    name: of_part(format!("{name}.input.backward"), n),
+                    a: part(upstream, n),
+                    b: weight.value,
+                    c: part(grad, n),
+                    transpose_a: false,
+                    transpose_b: false,
+                    bias: None,
+                    accumulate: false,
+                }));
+            }
             builder.give(input, grad);
         });
         Ok((value, weight))
+    }
+}
+
+/// What an operation on a part is called.
+fn of_part(name: String, part: usize) -> String {
+    match part {
+        0 => name,
+        n => format!("{name}.{n}"),
     }
 }

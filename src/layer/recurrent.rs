@@ -56,6 +56,8 @@ pub struct Recurrent {
     /// Whether noise takes its mean in training too.
     still: bool,
     learned: bool,
+    /// What the output state is before the first step: a row a sequence.
+    given_start: Option<Value>,
     reversed: bool,
     compiled: Arc<Compiled>,
     hidden: usize,
@@ -88,6 +90,7 @@ impl Recurrent {
             noise: Noise::default(),
             still: false,
             learned: false,
+            given_start: None,
             reversed: false,
             compiled: Arc::default(),
             hidden,
@@ -110,6 +113,15 @@ impl Recurrent {
     /// The same layer with a learned state before the first step, where `learned`.
     pub fn learned(self, learned: bool) -> Self {
         Recurrent { learned, ..self }
+    }
+
+    /// The same layer whose output state begins with `start`, where it is given: rows [B, H] along the axis above that of
+    /// the layer's packed input. Nothing is learned beside it.
+    pub fn start(self, given_start: Option<Value>) -> Self {
+        Recurrent {
+            given_start,
+            ..self
+        }
     }
 
     /// The same layer from the last step to the first.
@@ -265,6 +277,30 @@ impl Recurrent {
         (slot, saved)
     }
 
+    /// Puts the given rows where the output state lies before the first step.
+    fn begin(&self, builder: &mut Builder, axis: Axis, start: Value, state: SlotId) -> Result<()> {
+        let (label, h) = (&self.label, self.hidden);
+        let (rows, above) = (builder.rows(start)?, builder.axis(start));
+        let fits = axis.number().is_some() && !self.cell.is_feed_forward() && !self.learned;
+        if !fits || rows.cols != h {
+            let message = format!("{label}: {} columns cannot begin a state of {h}", rows.cols);
+            return Err(Error::internal(message));
+        }
+        let name = format!("start.{label}");
+        let sequences = builder.gathered_down(above, &name, axis, rows);
+        let plane = self.cell.output * (axis.batch + axis.rows()) * h;
+        let first = Matrix {
+            slot: state,
+            offset: plane,
+            rows: sequences.rows,
+            cols: h,
+            stride: h,
+            row_count: sequences.row_count,
+        };
+        builder.add(name, sequences, first, false);
+        Ok(())
+    }
+
     /// Writes the layer: the output rows [T * B, H].
     ///
     /// # Errors
@@ -320,6 +356,9 @@ impl Recurrent {
                 width: b * h,
                 start: start.map(|s| s.value),
             }));
+        }
+        if let Some(start) = self.given_start {
+            self.begin(builder, axis, start, state)?;
         }
         let recurrent = self.scan_weights(builder, &weights);
         let mut scan = Scan {

@@ -130,6 +130,7 @@ impl Sampled {
             weights: positions.weights.map(|weights| weights.slot),
             hyper: builder.hyper,
             losses,
+            smoothing: 0.0,
             gradient: true,
             at: 0,
         }));

@@ -15,6 +15,8 @@ pub struct SoftmaxXent {
     pub symbols: usize,
     /// Whether positions have weights of their own.
     pub weighted: bool,
+    /// The share of the goal that all symbols have alike, in training.
+    pub smoothing: f64,
     /// The slot of the token ids whose next ones are the targets; else these have a slot of their own.
     pub next: Option<SlotId>,
 }
@@ -64,6 +66,11 @@ impl SoftmaxXent {
             weights: weights.map(|w| w.slot),
             hyper: builder.hyper,
             losses,
+            smoothing: if builder.training {
+                self.smoothing
+            } else {
+                0.0
+            },
             gradient: builder.training,
             at: 0,
         }));

@@ -26,6 +26,7 @@ pub(crate) enum Property {
     /// A softmax that is not over all symbols.
     PartialSoftmax,
     AdaptiveSoftmax,
+    LabelSmoothing,
     /// Updates of single rows of a table.
     Sparse,
     Half,
@@ -59,6 +60,7 @@ impl Property {
             Recompute | Segments => &["recompute"],
             Accumulate => &["accumulate"],
             PartialSoftmax | AdaptiveSoftmax => &["softmax"],
+            LabelSmoothing => &["label-smoothing"],
             Sparse => &["sparse"],
             Half => &["half"],
             Tie => &["tie"],
@@ -82,7 +84,7 @@ struct Exclusion {
     sentence: &'static str,
 }
 
-const EXCLUSIONS: [Exclusion; 11] = [
+const EXCLUSIONS: [Exclusion; 12] = [
     // These look at steps, or cut them, by their place in a minibatch.
     Exclusion {
         these: &[
@@ -105,6 +107,11 @@ const EXCLUSIONS: [Exclusion; 11] = [
         these: &[PartialSoftmax],
         beside: &[Accumulate, Recompute],
         sentence: "expected full beside {key}, got {this}",
+    },
+    Exclusion {
+        these: &[LabelSmoothing],
+        beside: &[PartialSoftmax],
+        sentence: "expected 0, as a goal of all symbols needs {key} full, got {this} beside {beside}",
     },
     Exclusion {
         these: &[Sparse],
@@ -230,6 +237,7 @@ impl Spec {
                 Softmax::Sampled { .. } => Some("sampled".to_string()),
             },
             AdaptiveSoftmax => given(matches!(self.softmax, Softmax::Adaptive { .. }), "adaptive"),
+            LabelSmoothing => number(self.label_smoothing).filter(|_| training),
             Sparse => given(self.sparse, "sparse gradients"),
             Half => given(self.half && training, "true"),
             Tie => given(self.tie, "true"),
@@ -308,6 +316,14 @@ mod tests {
             (
                 refused(2, 0, sampled),
                 "softmax: expected full beside accumulate, got sampled".to_string(),
+            ),
+            (
+                refused(1, 0, |s| {
+                    sampled(s);
+                    s.label_smoothing = 0.1;
+                }),
+                "label-smoothing: expected 0, as a goal of all symbols needs softmax full, got 0.1 beside sampled"
+                    .to_string(),
             ),
             (
                 refused(2, 0, |s| s.sparse = true),

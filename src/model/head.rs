@@ -141,6 +141,13 @@ impl Spec {
             }
         }
         let cut = Cut::new(axis.rows(), symbols, self.scores_at_once);
+        if cut.is_some() && builder.training && self.label_smoothing > 0.0 {
+            return Err(Error::usage(format!(
+                "label-smoothing: expected 0, as scores of {symbols} symbols at {} positions are made in chunks, got {}",
+                axis.rows(),
+                self.label_smoothing
+            )));
+        }
         if cut.is_some() && mode != Mode::Scores {
             let head = Chunked {
                 name: label.into(),

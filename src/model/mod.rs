@@ -60,6 +60,8 @@ pub struct Spec {
     pub still: bool,
     /// How scores become a loss.
     pub softmax: Softmax,
+    /// Label smoothing: the share of the goal that all symbols have alike while training (Szegedy et al. 2016).
+    pub label_smoothing: f64,
     /// Whether the gradients of tables of which a minibatch uses a few rows are those rows: the embedding, unless a full or
     /// adaptive softmax shares it, and the weight of a sampled softmax. The update then touches these rows alone, which
     /// is exact for some rules only, see [`SparseUpdate`].
@@ -99,6 +101,7 @@ impl Default for Spec {
             noise: Noise::default(),
             still: false,
             softmax: Softmax::Full,
+            label_smoothing: 0.0,
             sparse: false,
             scores_at_once: SCORES_AT_ONCE,
             targets_apart: false,

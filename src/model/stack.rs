@@ -25,8 +25,15 @@ pub struct Connections {
 const LAYER_NORM: &str = "state h\nh = norm(x)\n";
 
 impl Spec {
-    /// Writes the layers of the stack called `name` over a value: rows, embedded ids or one-hot vectors.
-    pub(super) fn stack(&self, builder: &mut Builder, name: &str, input: Value) -> Result<Value> {
+    /// Writes the layers of the stack called `name` over a value: rows, embedded ids or one-hot vectors. Each one's output state
+    /// begins with `start`, where that is given: a row a sequence.
+    pub(super) fn stack_from(
+        &self,
+        builder: &mut Builder,
+        name: &str,
+        input: Value,
+        start: Option<Value>,
+    ) -> Result<Value> {
         // The layers of a stack called so are known by their numbers.
         let stack = match name {
             "rnn" => String::new(),
@@ -50,7 +57,7 @@ impl Spec {
             if let Some(x) = x.filter(|_| l > 0) {
                 value = concat(builder, &format!("skip.{label}"), &[value, x])?;
             }
-            value = self.inner(builder, l, &label, value)?;
+            value = self.inner(builder, l, &label, (value, start))?;
             if self.connections.residual && l > 0 {
                 value = residual(builder, &label, below, value)?;
             }
@@ -84,7 +91,13 @@ impl Spec {
     }
 
     /// The layers of block `l` that a residual connection passes by: the recurrent one, and what belongs to it.
-    fn inner(&self, builder: &mut Builder, l: usize, label: &str, input: Value) -> Result<Value> {
+    fn inner(
+        &self,
+        builder: &mut Builder,
+        l: usize,
+        label: &str,
+        (input, start): (Value, Option<Value>),
+    ) -> Result<Value> {
         let cell = &self.cells[l];
         let layer = |label: String| {
             Recurrent::new(cell.clone(), self.hidden, label)
@@ -93,6 +106,7 @@ impl Spec {
                 .drop_weights(self.drops.weights)
                 .propagation(self.penalties.propagation)
                 .learned(self.learn_initial)
+                .start(start)
         };
         let mut value = if self.bidirectional && !cell.is_feed_forward() {
             let both = [layer(label.into()), layer(format!("{label}_reverse"))];

@@ -153,6 +153,7 @@ mod tests {
             weights: None,
             hyper: SlotId(0),
             losses: matrix(1),
+            smoothing: 0.0,
             gradient: false,
             at: 0,
         };

@@ -4,7 +4,8 @@ use super::{Access, Cost, Hyper, Matrix, Operand, Operation, Segment, SlotId, ar
 use crate::cell::real::Real;
 use crate::cell::simd::SIDE;
 
-/// losses `[R]` = weight * (log sum exp(row) - `row[target]`); with `gradient`, scores = (softmax - onehot) * weight * scale.
+/// losses `[R]` = weight * (log sum exp(row) - goal . row); with `gradient`, scores = (softmax - goal) * weight * scale. The
+/// goal is one-hot; smoothed (Szegedy et al. 2016, as in PyTorch), it is 1 - s at the target and s / V more at every symbol.
 #[derive(Clone, Debug)]
 pub struct SoftmaxXent {
     /// The name in the plan.
@@ -21,6 +22,8 @@ pub struct SoftmaxXent {
     pub hyper: SlotId,
     /// The loss of every row [1, R], in nats.
     pub losses: Matrix,
+    /// s: the share of the goal that all symbols have alike.
+    pub smoothing: f64,
     /// Whether the gradient is made.
     pub gradient: bool,
     /// The position in the minibatch, in rows, of its first row: segments of a minibatch share all that lies between operations.
@@ -73,7 +76,17 @@ impl SoftmaxXent {
     pub fn plain_row<F: Real>(&self, row: &mut [F], target: usize, weight: F, scale: F) -> F {
         let (max, sum) = exponentials(row);
         // A row may hold a NaN that no comparison saw; the sum carries it into the loss.
-        let loss = weight * (max + sum.ln() - row[target]);
+        let score = row[target];
+        let mut loss = weight * (max + sum.ln() - score);
+        let smoothing = F::of(self.smoothing);
+        let each = F::of(self.smoothing / row.len() as f64);
+        if self.smoothing > 0.0 {
+            let mut all = F::ZERO;
+            for x in row.iter() {
+                all += *x;
+            }
+            loss += weight * (smoothing * score - each * all);
+        }
         if self.gradient {
             let factor = weight * scale;
             let share = factor / sum;
@@ -86,7 +99,12 @@ impl SoftmaxXent {
                     below.exp() * share
                 };
             }
-            row[target] = row[target] - factor;
+            if self.smoothing > 0.0 {
+                for x in row.iter_mut() {
+                    *x = *x - factor * each;
+                }
+            }
+            row[target] = row[target] - factor * (F::ONE - smoothing);
         }
         loss
     }
@@ -162,6 +180,7 @@ mod tests {
             weights: None,
             hyper: SlotId(0),
             losses: matrix(1),
+            smoothing: 0.0,
             gradient: true,
             at: 0,
         }

@@ -53,6 +53,7 @@ pub fn spec(settings: &Settings, cells: Vec<Cell>, vocab: usize) -> Spec {
             recurrent: settings.dropout_recurrent,
         },
         softmax: softmax(settings, vocab),
+        label_smoothing: settings.label_smoothing,
         sparse: sparse(settings, vocab),
         half: settings.half,
         weighted: settings.pad,

@@ -102,7 +102,28 @@ class Caption(Named):
     names = {"embed": "h.embed", "h": "h", "linear": "loss.linear"}
 
 
-CASES = {"classify": Classify, "tag": Tag, "classify-both": Encoded, "caption-global": Caption}
+class Begun(Named):
+    """Many to one from a state that an image gives, by the maximum over time, with a smoothed goal."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed = torch.nn.Embedding(V, E)
+        self.start = torch.nn.Linear(D, H)
+        self.h = torch.nn.GRU(E, H, batch_first=True)
+        self.linear = torch.nn.Linear(H, CLASSES)
+
+    def loss(self, data):
+        start = torch.tanh(self.start(data["image"]))
+        packed = self.read(self.embed(data["text"].clamp(min=0)), data["lengths"])
+        output, _ = self.h(packed, start[None])
+        output, _ = pad_packed_sequence(output, batch_first=True, padding_value=float("-inf"))
+        scores = self.linear(output.max(1).values)
+        return F.cross_entropy(scores, data["label"], label_smoothing=0.1)
+
+    names = {"embed": "h.embed", "start": "h.linear", "h": "h", "linear": "loss.linear"}
+
+
+CASES = {"classify": Classify, "tag": Tag, "classify-both": Encoded, "caption-global": Caption, "begun": Begun}
 
 
 def compute(case, seed):

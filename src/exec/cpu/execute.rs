@@ -99,7 +99,13 @@ impl<F: Real> Cpu<F> {
                 let starts = op
                     .packed
                     .map_or(&[][..], |p| &this.words[p.counts.0][p.first..]);
-                op.plain(starts, this.part(op.from()), &mut into[op.into().offset..]);
+                let values = op.values.map_or(&[][..], |values| this.part(values));
+                op.plain(
+                    starts,
+                    values,
+                    this.part(op.from()),
+                    &mut into[op.into().offset..],
+                );
             }),
             Op::MatMul(op) => self.with(op.c.slot, |this, c| {
                 let mut workspace = this.workspace.take().unwrap_or_else(ProductWorkspace::new);

@@ -216,6 +216,7 @@ pub(super) fn softmax_xent(op: &SoftmaxXent, tile: &Tile) -> Template {
         .flag("COUNTED", op.logits.row_count.is_some())
         .size("MOST", op.logits.rows)
         .number("LOWEST", crate::op::softmax_xent::LOWEST)
+        .flag("SMOOTHED", op.smoothing > 0.0)
         .flag("WEIGHTED", op.weights.is_some())
         .matrix("logits", &op.logits)
         .matrix("losses", &op.losses)
@@ -223,6 +224,12 @@ pub(super) fn softmax_xent(op: &SoftmaxXent, tile: &Tile) -> Template {
         .buffer("hyper", op.hyper);
     if let Some(weights) = op.weights {
         template = template.buffer("weights", weights);
+    }
+    if op.smoothing > 0.0 {
+        let each = op.smoothing / op.logits.cols as f64;
+        template = template
+            .number("SMOOTHING", op.smoothing)
+            .number("EACH", each);
     }
     template.kernel(&op.name, flat_groups(op.logits.rows * lanes, tile.flat))
 }

@@ -4,7 +4,7 @@ use super::{BlockRun, Built, Recurrent, scratch_slot};
 use crate::cell::SourceKind;
 use crate::cell::stage::Adjoint;
 use crate::layer::builder::ALIGN;
-use crate::layer::{Axis, Builder, Param};
+use crate::layer::{Axis, Builder, Param, Value};
 use crate::op::scan::{Direction, InputProjection, Scan};
 use crate::op::{Add, ColumnSum, Matrix, Op, Role, SlotId, Transpose, Zero};
 
@@ -25,7 +25,8 @@ impl Recurrent {
             upstream: Some(upstream),
             delta: Some(delta),
             scratch: Some(scratch),
-            initial: memory && (builder.initial || built.start.is_some()),
+            initial: memory
+                && (builder.initial || built.start.is_some() || self.given_start.is_some()),
             ..built.scan.clone()
         };
         self.transpose(builder, &mut scan.weights);
@@ -43,6 +44,9 @@ impl Recurrent {
         builder.push(Op::Scan(scan.clone()));
         if let Some(start) = built.start {
             self.start_backward(builder, start, &scan, scratch);
+        }
+        if let Some(start) = self.given_start {
+            self.begin_backward(builder, axis, start, &scan, scratch);
         }
         let cols = self.compiled.deltas * h;
         let delta = Matrix {
@@ -158,6 +162,36 @@ impl Recurrent {
             };
             builder.push(Op::ColumnSum(op));
         }
+    }
+
+    /// The adjoints [B, H] of the output state before the first step are the gradient of what it began with.
+    fn begin_backward(
+        &self,
+        builder: &mut Builder,
+        axis: Axis,
+        start: Value,
+        scan: &Scan,
+        scratch: SlotId,
+    ) {
+        let (above, h) = (builder.axis(start), self.hidden);
+        let name = format!("start.{}.backward", self.label);
+        let from = Matrix {
+            slot: scratch,
+            offset: scan.scratch_row(scan.initial_plane(self.cell.output), 0),
+            rows: scan.batch,
+            cols: h,
+            stride: h,
+            row_count: None,
+        };
+        let grad = builder.gathered_up(above, &name, axis, h, |builder, sequences| {
+            let from = Matrix {
+                rows: sequences.rows,
+                row_count: sequences.row_count,
+                ..from
+            };
+            builder.add(name.clone(), from, sequences, false);
+        });
+        builder.give(start, grad);
     }
 
     /// dW = A^T D for every weight but the input's, where A are the rows that it was multiplied with.

@@ -262,10 +262,16 @@ impl<'a> Checker<'a> {
         if name == "previous" {
             return self.previous(&call);
         }
-        let mut values = Vec::new();
-        for operand in &call.operands {
-            values.push(self.value(operand)?);
-        }
+        // `split` says by numbers which part it takes.
+        let values = if name == "split" {
+            1
+        } else {
+            call.operands.len()
+        };
+        let values = call.operands[..values].iter();
+        let mut values = values
+            .map(|operand| self.value(operand))
+            .collect::<Result<Vec<usize>>>()?;
         let function = functions::function(self, &call, &mut values)?;
         self.made(function, values, [name, name], position, label)
     }
@@ -371,7 +377,7 @@ impl<'a> Checker<'a> {
     ) -> Result<Along> {
         let first = self.nodes[values[0]].along;
         match function {
-            Function::Last | Function::Pool { .. } => match first {
+            Function::Last | Function::Pool(_) => match first {
                 Along::Steps(field) => Ok(self.above(field)),
                 Along::Examples => {
                     let message = format!(
@@ -381,13 +387,24 @@ impl<'a> Checker<'a> {
                     Err(self.fault(position, message))
                 }
             },
-            Function::Recurrent { .. } => match first {
+            Function::Recurrent { start, given, .. } => match first {
                 Along::Steps(field) => {
-                    if let Some(given) = values.get(1)
-                        && self.nodes[*given].along != self.above(field)
-                        && self.nodes[*given].along != first
+                    let above = self.above(field);
+                    if let Some(given) = given.map(|given| values[given])
+                        && self.nodes[given].along != above
+                        && self.nodes[given].along != first
                     {
-                        return Err(self.apart(values[0], *given, (name, position)));
+                        return Err(self.apart(values[0], given, (name, position)));
+                    }
+                    if let Some(start) = start.map(|start| values[start])
+                        && self.nodes[start].along != above
+                    {
+                        let message = format!(
+                            "start: expected {}, found {}",
+                            self.along(above),
+                            self.describe(start)
+                        );
+                        return Err(self.fault(position, message));
                     }
                     Ok(first)
                 }

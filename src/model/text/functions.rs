@@ -7,6 +7,7 @@ use super::graph::Function;
 use crate::cell::library;
 use crate::cell::operator::{Binary, Unary};
 use crate::error::{Result, did_you_mean};
+use crate::op::steps::Pool;
 use crate::syntax::{Expr, MAX_DEPTH, Position};
 
 /// What a function is called and takes.
@@ -55,23 +56,25 @@ pub(super) const FUNCTIONS: &[Signature] = &[
     of(
         "linear",
         (1, 1),
-        &["width", "weight"],
+        &["width", "weight", "parts"],
         "linear(v)",
         "W v + bias. `width` is the number of classes where a loss takes it, else `hidden` of the settings; `weight = NAME` \
-         shares the table of an `embed` or the matrix of another `linear`.",
+         shares the table of an `embed` or the matrix of another `linear`. `parts = n`: the same W and bias for each of n equal \
+         parts of v's columns, each to `width` columns, as the cells of an image.",
     ),
     of(
         "rnn",
         (1, 1),
-        &["cell", "hidden", "layers", "given"],
+        &["cell", "hidden", "layers", "given", "start"],
         "rnn(v)",
         "Recurrent layers over v: `cell`, `hidden`, `layers` and all else that the settings say of them. `given = v2`: a row \
-         beside v at every step, which the first layer reads with it.",
+         beside v at every step, which the first layer reads with it. `start = v3`: a row a sequence, as wide as `hidden`: the \
+         state that is each layer's output, before the first step.",
     ),
     of(
         "birnn",
         (1, 1),
-        &["cell", "hidden", "layers", "given"],
+        &["cell", "hidden", "layers", "given", "start"],
         "birnn(v)",
         "The same in both directions, side by side.",
     ),
@@ -97,6 +100,13 @@ pub(super) const FUNCTIONS: &[Signature] = &[
         "The columns of values side by side.",
     ),
     of(
+        "split",
+        (3, 3),
+        &[],
+        "split(v, k, n)",
+        "The k-th of n equal parts of v's columns, counted from 1.",
+    ),
+    of(
         "last",
         (1, 1),
         &[],
@@ -109,6 +119,13 @@ pub(super) const FUNCTIONS: &[Signature] = &[
         &[],
         "mean(v)",
         "The mean of a sequence's own rows.",
+    ),
+    of(
+        "max",
+        (1, 1),
+        &[],
+        "max(v)",
+        "The largest of a sequence's own rows, column by column; with two operands, the larger.",
     ),
     of(
         "sum",
@@ -212,8 +229,6 @@ impl<'e> Call<'e> {
         let Some(signature) = FUNCTIONS.iter().find(|f| f.name == name) else {
             let message = if name == LOSS {
                 format!("`{name}` is a loss: write `loss {name}(linear(v), target)`")
-            } else if name == "max" {
-                "`max` expects 2 operands, found 1: over a sequence's rows there are `mean` and `sum`".into()
             } else {
                 let pointwise = Unary::ALL.iter().map(|op| op.name());
                 let hint = did_you_mean(name, FUNCTIONS.iter().map(|f| f.name).chain(pointwise));
@@ -393,6 +408,9 @@ pub(super) fn must_be_rows(
 /// The most of a size that a line may say.
 const MOST: usize = 1 << 20;
 
+/// The most parts of a value: each is a product of its own.
+const MOST_PARTS: usize = 1024;
+
 /// The function that a call is; values that arguments name come to the operands.
 pub(super) fn function(
     checker: &mut Checker<'_>,
@@ -429,15 +447,22 @@ pub(super) fn function(
             Function::Linear {
                 weight: weight(checker, call, fits, "an `embed` or a `linear`")?,
                 width: size(checker, call, "width", 1..=MOST)?,
+                parts: size(checker, call, "parts", 1..=MOST_PARTS)?.unwrap_or(1),
             }
         }
         "rnn" | "birnn" => {
-            if let Some(given) = call.argument("given") {
-                let value = checker.value(given)?;
-                must_be_rows(checker, "given", value, given.position())?;
+            let mut beside = |name: &str| -> Result<Option<usize>> {
+                let Some(expr) = call.argument(name) else {
+                    return Ok(None);
+                };
+                let value = checker.value(expr)?;
+                must_be_rows(checker, name, value, expr.position())?;
                 values.push(value);
-            }
+                Ok(Some(values.len() - 1))
+            };
             Function::Recurrent {
+                given: beside("given")?,
+                start: beside("start")?,
                 both: name == "birnn",
                 cell: cell(checker, call)?,
                 hidden: size(checker, call, "hidden", 1..=MOST)?,
@@ -455,10 +480,26 @@ pub(super) fn function(
         },
         "norm" => Function::Norm,
         "concat" => Function::Concat,
+        "split" => split(checker, call)?,
         "last" => Function::Last,
-        "mean" => Function::Pool { mean: true },
-        _ => Function::Pool { mean: false },
+        "mean" => Function::Pool(Pool::Mean),
+        "max" => Function::Pool(Pool::Max),
+        _ => Function::Pool(Pool::Sum),
     })
+}
+
+/// `split(v, k, n)`: which part of how many.
+fn split(checker: &Checker<'_>, call: &Call<'_>) -> Result<Function> {
+    let number = |place: usize, what: &str, most: usize| match call.operands[place] {
+        Expr::Number(value, position) => whole(checker, what, *value, 1..=most, *position),
+        other => {
+            let message = format!("{what}: expected a whole number");
+            Err(checker.fault(other.position(), message))
+        }
+    };
+    let parts = number(2, "the number of parts", MOST_PARTS)?;
+    let part = number(1, "the part", parts)? - 1;
+    Ok(Function::Split { parts, part })
 }
 
 /// The name of a built-in cell.

@@ -1,5 +1,6 @@
 //! A checked model: its fields, its values in the order in which they are made, and its losses.
 
+use crate::op::steps::Pool;
 use crate::syntax::Position;
 
 /// A field of the data.
@@ -68,8 +69,17 @@ pub enum Function {
         width: Option<usize>,
         /// The value whose weight it shares.
         weight: Option<usize>,
+        /// Of how many equal parts of the columns each goes through it.
+        parts: usize,
     },
-    /// Recurrent layers; a second operand is given beside the input at every step.
+    /// Some of the columns: one of equal parts.
+    Split {
+        /// How many parts.
+        parts: usize,
+        /// Which of them, from 0 on.
+        part: usize,
+    },
+    /// Recurrent layers over the first operand.
     Recurrent {
         /// Whether in both directions.
         both: bool,
@@ -79,6 +89,10 @@ pub enum Function {
         hidden: Option<usize>,
         /// How many layers, where the line says it.
         layers: Option<usize>,
+        /// The operand that is given beside the input at every step.
+        given: Option<usize>,
+        /// The operand with the states before the first step.
+        start: Option<usize>,
     },
     /// Dropout.
     Dropout {
@@ -98,11 +112,8 @@ pub enum Function {
     },
     /// The last row of every sequence; of both directions, each where it ended.
     Last,
-    /// The mean of a sequence's rows, or their sum.
-    Pool {
-        /// Whether it is the mean.
-        mean: bool,
-    },
+    /// What a sequence's rows come to.
+    Pool(Pool),
 }
 
 /// A value.

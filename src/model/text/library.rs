@@ -15,6 +15,7 @@ macro_rules! models {
 pub const MODELS: &[(&str, &str)] = models![
     "language",
     "classify",
+    "classify-pooled",
     "tag",
     "tag-letters",
     "caption-global",

@@ -136,8 +136,24 @@ fn names_and_calls_that_do_not_fit_are_refused() {
             "m:3:5: unknown function `rn`; did you mean `rnn`?",
         ),
         (
-            "h = max(embed(text))\n",
-            "m:3:5: `max` expects 2 operands, found 1: over a sequence's rows there are `mean` and `sum`",
+            "h = split(embed(text), 3, 2)\n",
+            "m:3:24: the part: expected a whole number from 1 to 2, found `3`",
+        ),
+        (
+            "h = split(embed(text), 1, text)\n",
+            "m:3:27: the number of parts: expected a whole number",
+        ),
+        (
+            "h = split(text, 1, 2)\n",
+            "m:3:11: `split` expects values, found the symbols of `text`: write `embed(text)`",
+        ),
+        (
+            "h = rnn(embed(text), start = embed(text))\n",
+            "m:3:5: start: expected a row an example, found `h.embed_2` of line 3 (a row a step of `text`)",
+        ),
+        (
+            "h = linear(last(embed(text)), parts = 0)\n",
+            "m:3:39: parts: expected a whole number from 1 to 1024, found `0`",
         ),
         (
             "h = rnn(text)\n",
@@ -157,11 +173,11 @@ fn names_and_calls_that_do_not_fit_are_refused() {
         ),
         (
             "h = rnn(embed(text), size = 3)\n",
-            "m:3:22: `rnn` has no argument `size` (it has cell, hidden, layers, given)",
+            "m:3:22: `rnn` has no argument `size` (it has cell, hidden, layers, given, start)",
         ),
         (
             "h = rnn(embed(text), hiden = 3)\n",
-            "m:3:22: `rnn` has no argument `hiden`; did you mean `hidden`? (it has cell, hidden, layers, given)",
+            "m:3:22: `rnn` has no argument `hiden`; did you mean `hidden`? (it has cell, hidden, layers, given, start)",
         ),
         (
             "h = last(embed(text), k = 3)\n",
@@ -357,7 +373,45 @@ fn widths_sizes_and_settings_that_do_not_fit_are_refused() {
     };
     let nothing = |_: &mut Spec, _: &mut Sizes| {};
     let classify = "h = rnn(embed(text))\nloss cross_entropy(linear(last(h)), label)\n";
+    let start = "h = rnn(embed(text), start = mean(embed(text)))\nloss cross_entropy(linear(last(h)), label)\n";
+    let begun = start.replace("embed(text)))", "embed(text, width = 3)))");
     for (found, want) in [
+        (
+            of(start, &nothing),
+            "m:3:5: start: expected a value as wide as the state (3), found 5",
+        ),
+        (
+            of(&begun, &|spec, _| spec.learn_initial = true),
+            "m:3:5: start: expected learn-initial false, as states begin with a value, found true",
+        ),
+        (
+            of(
+                &begun.replace("start", "cell = \"highway\", hidden = 5, start"),
+                &nothing,
+            ),
+            "m:3:5: start: cell highway has no memory that could begin so",
+        ),
+        (
+            of(
+                "e = last(embed(text))\nloss cross_entropy(linear(split(e, 1, 2)), label)\n",
+                &nothing,
+            ),
+            "m:4:27: expected a value whose width is a multiple of 2, found `e` of line 3 (5)",
+        ),
+        (
+            of(
+                "e = last(embed(text))\nloss cross_entropy(linear(linear(e, parts = 3)), label)\n",
+                &nothing,
+            ),
+            "m:4:27: expected a value whose width is a multiple of 3, found `e` of line 3 (5)",
+        ),
+        (
+            of(classify, &|spec, _| {
+                spec.label_smoothing = 0.1;
+                spec.scores_at_once = 4;
+            }),
+            "label-smoothing: expected 0, as scores of 3 symbols at 2 positions are made in chunks, got 0.1",
+        ),
         (
             of(
                 "e = embed(text)\nh = rnn(e)\nloss cross_entropy(linear(last(e * h)), label)\n",

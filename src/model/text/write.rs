@@ -1,5 +1,7 @@
 //! From a checked model to the operations of a plan: every value by its layer, then every loss.
 
+mod fits;
+
 use std::sync::Arc;
 
 use super::Model;
@@ -36,6 +38,8 @@ struct Writer<'a> {
     values: Vec<Option<Value>>,
     /// The weight that each layer may share.
     weights: Vec<Option<Param>>,
+    /// By the first `split` of a value into so many parts: all of them.
+    splits: Vec<Option<Vec<Value>>>,
 }
 
 /// Writes the forward pass and the losses.
@@ -53,6 +57,7 @@ pub(super) fn write(
         rows,
         values: vec![None; model.nodes.len()],
         weights: vec![None; model.nodes.len()],
+        splits: vec![None; model.nodes.len()],
     };
     for (number, node) in model.nodes.iter().enumerate() {
         // A loss makes its own linear layer.
@@ -102,9 +107,19 @@ impl Writer<'_> {
 
     /// All operands along the axis of what is made of them.
     fn operands(&self, builder: &mut Builder, node: &Node) -> Result<Vec<Value>> {
+        self.places(builder, node, 0..node.operands.len())
+    }
+
+    /// The operands at some places along the axis of what is made of them.
+    fn places(
+        &self,
+        builder: &mut Builder,
+        node: &Node,
+        places: impl IntoIterator<Item = usize>,
+    ) -> Result<Vec<Value>> {
         let axis = self.axis(node.along)?;
         let mut values = Vec::new();
-        for place in 0..node.operands.len() {
+        for place in places {
             let value = self.operand(builder, node, place)?;
             let name = format!("line.{}.{place}", node.label);
             values.push(if builder.axis(value) == axis {
@@ -125,28 +140,62 @@ impl Writer<'_> {
                 _ => return Ok(None),
             },
             Function::Embed { width, weight } => self.embed(builder, number, *width, *weight)?,
-            Function::Linear { width, weight } => {
+            Function::Linear {
+                width,
+                weight,
+                parts,
+            } => {
                 let input = self.operand(builder, node, 0)?;
                 let shared = self.shared(*weight);
                 let own = shared.map(|weight| weight.value.rows);
                 let width = width.or(own).unwrap_or(spec.hidden);
                 self.fits(builder, node, input, shared, width)?;
-                let (value, param) =
-                    Linear::new(&node.label, width, shared).write_shared(builder, input)?;
+                let linear = Linear::new(&node.label, width, shared).parts(*parts);
+                let (value, param) = linear.write_shared(builder, input)?;
                 self.weights[number] = Some(param);
                 value
             }
-            Function::Recurrent { both, .. } => {
+            Function::Recurrent {
+                both, given, start, ..
+            } => {
                 let stack = self.stack(node, *both)?;
-                let input = match node.operands.len() {
-                    1 => self.value(node.operands[0])?,
-                    _ => {
-                        let operands = self.operands(builder, node)?;
+                let input = match given {
+                    None => self.value(node.operands[0])?,
+                    Some(given) => {
+                        let operands = self.places(builder, node, [0, *given])?;
                         self.check_given(node, &stack)?;
                         layer::concat(builder, &format!("given.{}", node.label), &operands)?
                     }
                 };
-                stack.stack(builder, &node.label, input)?
+                let start = match start {
+                    None => None,
+                    Some(start) => {
+                        let value = self.operand(builder, node, *start)?;
+                        self.check_start(node, &stack, builder.signal(value).width())?;
+                        Some(value)
+                    }
+                };
+                stack.stack_from(builder, &node.label, input, start)?
+            }
+            Function::Split { parts, part } => {
+                let input = self.operand(builder, node, 0)?;
+                self.equal_parts(builder, node, input, *parts)?;
+                let same = |other: &Node| match other.function {
+                    Function::Split { parts: n, .. } => {
+                        n == *parts && other.operands == node.operands
+                    }
+                    _ => false,
+                };
+                let before = self.model.nodes[..number].iter().position(same);
+                let all = match before.and_then(|first| self.splits[first].clone()) {
+                    Some(all) => all,
+                    None => {
+                        let all = layer::split(builder, &name, input, *parts)?;
+                        self.splits[number] = Some(all.clone());
+                        all
+                    }
+                };
+                all[*part]
             }
             Function::Dropout { rate } => {
                 let input = self.operand(builder, node, 0)?;
@@ -178,30 +227,11 @@ impl Writer<'_> {
                 let parts = self.ends(node, width)?;
                 layer::last(builder, &name, input, self.axis(node.along)?, &parts)?
             }
-            Function::Pool { mean } => {
+            Function::Pool(pool) => {
                 let input = self.operand(builder, node, 0)?;
-                layer::pool(builder, &name, input, self.axis(node.along)?, *mean)?
+                layer::pool(builder, &name, input, self.axis(node.along)?, *pool)?
             }
         }))
-    }
-
-    /// Refuses operands of several widths.
-    fn one_width(&self, builder: &Builder, node: &Node, operands: &[Value]) -> Result<()> {
-        let [a, b] = operands else {
-            return Ok(());
-        };
-        let widths = [a, b].map(|value| builder.signal(*value).width());
-        if widths[0] == widths[1] {
-            return Ok(());
-        }
-        let [a, b] = [0, 1].map(|n| &self.model.nodes[node.operands[n]]);
-        Err(self.fault(
-            node,
-            format!(
-                "expected values of one width, found `{}` of line {} ({}) and `{}` of line {} ({})",
-                a.label, a.position.line, widths[0], b.label, b.position.line, widths[1]
-            ),
-        ))
     }
 
     /// A field's vectors, which the host fills in.
@@ -296,33 +326,11 @@ impl Writer<'_> {
     fn read_as_rows(&self, number: usize) -> bool {
         let nodes = self.model.nodes.iter().enumerate();
         nodes.into_iter().any(|(n, node)| match node.function {
-            Function::Recurrent { .. } if node.operands.len() == 1 => false,
+            Function::Recurrent { given: None, .. } => node.operands[1..].contains(&number),
             Function::Embed { weight, .. } => weight == Some(number) && self.read_as_rows(n),
             Function::Linear { weight, .. } if weight == Some(number) => true,
             _ => node.operands.contains(&number),
         })
-    }
-
-    /// Refuses a shared weight of another shape than a linear layer's own would have.
-    fn fits(
-        &self,
-        builder: &Builder,
-        node: &Node,
-        input: Value,
-        shared: Option<Param>,
-        width: usize,
-    ) -> Result<()> {
-        let own = (width, builder.signal(input).width());
-        match shared.map(|weight| (weight.value.rows, weight.value.cols)) {
-            Some((rows, cols)) if (rows, cols) != own => Err(self.fault(
-                node,
-                format!(
-                    "weight: expected [{}, {}], found [{rows}, {cols}]",
-                    own.0, own.1
-                ),
-            )),
-            _ => Ok(()),
-        }
     }
 
     /// The settings of a line's recurrent layers.
@@ -365,20 +373,6 @@ impl Writer<'_> {
         Ok(spec)
     }
 
-    /// What is given stands beside x in every `linear` over x; a cell that uses x elementwise has no place for it.
-    fn check_given(&self, node: &Node, stack: &Spec) -> Result<()> {
-        match stack.cells.first() {
-            Some(cell) if cell.raw_input => Err(self.fault(
-                node,
-                format!(
-                    "given: cell {} uses x elementwise, so that nothing can stand beside it",
-                    cell.name
-                ),
-            )),
-            _ => Ok(()),
-        }
-    }
-
     /// Where the columns of an operand of `last` end.
     fn ends(&self, node: &Node, width: usize) -> Result<Vec<Part>> {
         let whole = vec![Part {
@@ -419,7 +413,7 @@ impl Writer<'_> {
         let input = self.value(node.operands[0])?;
         let (field, training) = (loss.target.field(), builder.training);
         let symbols = self.rows.sizes[field];
-        let Function::Linear { width, weight } = node.function else {
+        let Function::Linear { width, weight, .. } = node.function else {
             return Err(self.fault(node, "no scores"));
         };
         if let Some(width) = width.filter(|width| *width != symbols) {
@@ -457,6 +451,7 @@ impl Writer<'_> {
                     field,
                     symbols,
                     weighted: self.mode == Mode::Evaluate || spec.weighted || several,
+                    smoothing: spec.label_smoothing,
                     next,
                 },
                 input,

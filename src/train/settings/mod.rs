@@ -180,7 +180,7 @@ settings! {
     Settings
 
     "preset" {
-        /// A named set of settings: min-char-rnn, char-rnn, torch-rnn, zaremba-small, zaremba-medium or quick
+        /// A named set of settings: min-char-rnn, char-rnn, torch-rnn, zaremba-small, zaremba-medium, names-tutorial, sentiment or quick
         preset: Option<Preset> = None; ANY; Fixed,
     }
     "data" {
@@ -262,6 +262,8 @@ settings! {
         dropout_weights: f64 = 0.0; FRACTION; Free,
         /// dropout and dropout-input use one mask for all steps of a segment
         dropout_locked: bool = false; ANY; Free,
+        /// Share of the goal that all symbols or classes have alike while training, in whose loss it is (Szegedy 2016); 0 is off
+        label_smoothing: f64 = 0.0; FRACTION; Free,
         /// Weight of the mean square of the last recurrent layer's output (AR), added to nats per token; 0 is off
         activation_penalty: f64 = 0.0; NOT_NEGATIVE; Free,
         /// Weight of the mean square of that output's change from step to step (TAR); 0 is off

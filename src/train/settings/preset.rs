@@ -15,6 +15,10 @@ choice! {
         ZarembaSmall = "zaremba-small",
         /// Zaremba 2014, medium: two LSTM layers of 650 over words with dropout, SGD.
         ZarembaMedium = "zaremba-medium",
+        /// PyTorch's tutorial of names: a linear hidden state over one-hot letters, SGD, a name at a time.
+        NamesTutorial = "names-tutorial",
+        /// The polarity of sentences: an LSTM in both directions over words.
+        Sentiment = "sentiment",
         /// What a bare `train` does: one LSTM layer, Adam, a cosine schedule, two minutes.
         Quick = "quick",
     }
@@ -22,12 +26,14 @@ choice! {
 
 impl Preset {
     /// All presets.
-    pub const ALL: [Preset; 6] = [
+    pub const ALL: [Preset; 8] = [
         Preset::MinCharRnn,
         Preset::CharRnn,
         Preset::TorchRnn,
         Preset::ZarembaSmall,
         Preset::ZarembaMedium,
+        Preset::NamesTutorial,
+        Preset::Sentiment,
         Preset::Quick,
     ];
 
@@ -39,6 +45,8 @@ impl Preset {
             Preset::TorchRnn => include_str!("../../../assets/presets/torch-rnn.toml"),
             Preset::ZarembaSmall => include_str!("../../../assets/presets/zaremba-small.toml"),
             Preset::ZarembaMedium => include_str!("../../../assets/presets/zaremba-medium.toml"),
+            Preset::NamesTutorial => include_str!("../../../assets/presets/names-tutorial.toml"),
+            Preset::Sentiment => include_str!("../../../assets/presets/sentiment.toml"),
             Preset::Quick => include_str!("../../../assets/presets/quick.toml"),
         }
     }

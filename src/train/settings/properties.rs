@@ -36,6 +36,7 @@ impl Settings {
             AdaptiveSoftmax => {
                 (self.softmax == SoftmaxName::Adaptive).then(|| self.softmax.to_string())
             }
+            LabelSmoothing => number(self.label_smoothing),
             Sparse => (self.sparse == SparseName::Lazy).then(|| self.sparse.to_string()),
             Half => yes(self.half),
             Tie => yes(self.tie),

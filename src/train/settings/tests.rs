@@ -6,7 +6,7 @@ use toml::{Table, Value};
 use super::*;
 use crate::error::Kind;
 
-const CELLS: &[&str] = &["lstm", "rnn", "elman", "gru", "gru-cho"];
+const CELLS: &[&str] = &["lstm", "rnn", "rnn-linear", "elman", "gru", "gru-cho"];
 
 fn from_file(text: &str) -> Result<Settings> {
     resolve(Some((Path::new("my.toml"), text)), Table::new(), CELLS)
@@ -152,6 +152,24 @@ fn presets_hold_what_they_are_named_after() {
     assert!((1.0 / m.lr_decay - 1.2).abs() < 1e-12);
     assert_eq!(s.length(false), Length::Epochs(13));
     assert_eq!(m.length(false), Length::Epochs(39));
+
+    let s = of("names-tutorial");
+    assert_eq!(
+        (s.model.as_str(), s.cell.as_str(), s.hidden, s.embed),
+        ("classify", "rnn-linear", 128, 0)
+    );
+    assert_eq!(
+        (s.optimizer, s.lr, s.momentum, s.batch),
+        (OptimizerName::Sgd, 0.005, 0.0, 1)
+    );
+    assert_eq!(s.length(true), Length::Steps(100_000));
+
+    let s = of("sentiment");
+    assert_eq!(
+        (s.model.as_str(), s.cell.as_str(), s.vocab),
+        ("classify-pooled", "lstm", Vocab::Word)
+    );
+    assert_eq!((s.dropout, s.dropout_input), (0.5, 0.5));
 
     assert_eq!(Preset::ALL.map(Preset::name), Preset::NAMES);
 }

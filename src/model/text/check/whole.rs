@@ -123,7 +123,7 @@ impl Checker<'_> {
             let of = |operand: &usize| self.nodes[*operand].along == Along::Steps(field);
             let all = match node.function {
                 Function::Recurrent { both, .. } => both && node.along == Along::Steps(field),
-                Function::Last | Function::Pool { .. } => node.operands.iter().any(of),
+                Function::Last | Function::Pool(_) => node.operands.iter().any(of),
                 _ => false,
             };
             if all {

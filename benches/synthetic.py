@@ -1,0 +1,58 @@
+#!/usr/bin/env python3
+"""Data of which it is known what a model must be able to do to learn them: for a look at the models of fields.
+
+    python3 benches/synthetic.py order 4000 > order.tsv    # label TAB text: the order of the words says everything
+    python3 benches/synthetic.py ahead 2000 > ahead.conll  # word TAB tag: the tag is of the word that comes next
+
+`order`: "good, not bad at all" is pos, "bad, not good at all" is neg. Every text stands there with its twin of the other label
+and the same words, so that what reads words in no order is right half the time, whatever it learns. `--seed` draws another
+set; words are put together anew, so that a test set has texts that training has not.
+
+`ahead`: a word's tag says whether the word behind it is spelled with a vowel at its beginning (V or C; C at the end). Words are drawn
+alone, one half with vowels, so that what reads from the left alone is right half the time, but at the end.
+"""
+
+import argparse
+import random
+
+GOOD = "good fine great lovely clever funny moving warm bright honest fresh rich sharp tender gripping witty".split()
+BAD = "bad poor awful ugly stupid dull flat cold dark false stale thin blunt harsh boring clumsy".split()
+SUBJECTS = "film movie story plot cast music ending script".split()
+BEFORE = ["", "the {} is ", "i found the {} ", "all in all the {} is ", "to me the {} was "]
+BETWEEN = [", not {} at all", " and by no means {}", ", never {}", " rather than {}", ", anything but {}"]
+BEHIND = [" .", " , as i said .", " , say my friends .", " from the first scene to the last ."]
+
+
+def order(draw, count):
+    rows = []
+    while len(rows) < count:
+        begin = draw.choice(BEFORE).format(draw.choice(SUBJECTS))
+        middle, end = draw.choice(BETWEEN), draw.choice(BEHIND)
+        good, bad = draw.choice(GOOD), draw.choice(BAD)
+        for label, first, second in (("pos", good, bad), ("neg", bad, good)):
+            text = f"{begin}{first}{middle.format(second)}{end}".replace(",", " ,")
+            rows.append(f"{label}\t{' '.join(text.split())}")
+    draw.shuffle(rows)
+    return "".join(f"{row}\n" for row in rows)
+
+
+def ahead(draw, count):
+    vowels = [v + e for v in "aeiou" for e in ("b", "d", "k", "m")]
+    others = [c + v for c in "bdkm" for v in "aeiou"]
+    text = []
+    for _ in range(count):
+        words = [draw.choice(draw.choice((vowels, others))) for _ in range(draw.randint(4, 12))]
+        for word, behind in zip(words, [*words[1:], "-"]):
+            text.append(f"{word}\t{'V' if behind[0] in 'aeiou' else 'C'}\n")
+        text.append("\n")
+    return "".join(text)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("task", choices=["order", "ahead"])
+    parser.add_argument("count", type=int, help="how many examples")
+    parser.add_argument("--seed", type=int, default=1)
+    args = parser.parse_args()
+    draw = random.Random(args.seed)
+    print({"order": order, "ahead": ahead}[args.task](draw, args.count), end="")

@@ -1,0 +1,118 @@
+//! What does not fit together once widths are known: one error each, with the line.
+
+use super::super::graph::{Function, Node};
+use super::Writer;
+use crate::error::Result;
+use crate::layer::{Builder, Param, Value};
+use crate::model::Spec;
+
+impl Writer<'_> {
+    /// Refuses operands of several widths.
+    pub(super) fn one_width(
+        &self,
+        builder: &Builder,
+        node: &Node,
+        operands: &[Value],
+    ) -> Result<()> {
+        let [a, b] = operands else {
+            return Ok(());
+        };
+        let widths = [a, b].map(|value| builder.signal(*value).width());
+        if widths[0] == widths[1] {
+            return Ok(());
+        }
+        let [a, b] = [0, 1].map(|n| &self.model.nodes[node.operands[n]]);
+        Err(self.fault(
+            node,
+            format!(
+                "expected values of one width, found `{}` of line {} ({}) and `{}` of line {} ({})",
+                a.label, a.position.line, widths[0], b.label, b.position.line, widths[1]
+            ),
+        ))
+    }
+
+    /// Refuses columns that cannot be cut into so many equal parts.
+    pub(super) fn equal_parts(
+        &self,
+        builder: &Builder,
+        node: &Node,
+        input: Value,
+        parts: usize,
+    ) -> Result<()> {
+        let width = builder.signal(input).width();
+        if width.is_multiple_of(parts) {
+            return Ok(());
+        }
+        let of = &self.model.nodes[node.operands[0]];
+        Err(self.fault(
+            node,
+            format!(
+                "expected a value whose width is a multiple of {parts}, found `{}` of line {} ({width})",
+                of.label, of.position.line
+            ),
+        ))
+    }
+
+    /// Refuses a shared weight of another shape than a linear layer's own would have.
+    pub(super) fn fits(
+        &self,
+        builder: &Builder,
+        node: &Node,
+        input: Value,
+        shared: Option<Param>,
+        width: usize,
+    ) -> Result<()> {
+        let parts = match node.function {
+            Function::Linear { parts, .. } => parts,
+            _ => 1,
+        };
+        self.equal_parts(builder, node, input, parts)?;
+        let own = (width, builder.signal(input).width() / parts);
+        match shared.map(|weight| (weight.value.rows, weight.value.cols)) {
+            Some((rows, cols)) if (rows, cols) != own => Err(self.fault(
+                node,
+                format!(
+                    "weight: expected [{}, {}], found [{rows}, {cols}]",
+                    own.0, own.1
+                ),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// What is given stands beside x in every `linear` over x; a cell that uses x elementwise has no place for it.
+    pub(super) fn check_given(&self, node: &Node, stack: &Spec) -> Result<()> {
+        match stack.cells.first() {
+            Some(cell) if cell.raw_input => Err(self.fault(
+                node,
+                format!(
+                    "given: cell {} uses x elementwise, so that nothing can stand beside it",
+                    cell.name
+                ),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// A start needs a state to begin in, as wide as it is.
+    pub(super) fn check_start(&self, node: &Node, stack: &Spec, width: usize) -> Result<()> {
+        if let Some(cell) = stack.cells.iter().find(|cell| cell.is_feed_forward()) {
+            let name = &cell.name;
+            let message = format!("start: cell {name} has no memory that could begin so");
+            return Err(self.fault(node, message));
+        }
+        if stack.learn_initial {
+            let message =
+                "start: expected learn-initial false, as states begin with a value, found true";
+            return Err(self.fault(node, message));
+        }
+        if width != stack.hidden {
+            let message = format!(
+                "start: expected a value as wide as the state ({}), found {width}",
+                stack.hidden
+            );
+            return Err(self.fault(node, message));
+        }
+        Ok(())
+    }
+}
