@@ -14,6 +14,7 @@ use wgrnn::exec::gpu::{Gpu, Tile};
 use wgrnn::model::text::{FieldKind, FieldSize, Model, Sizes, library};
 use wgrnn::model::{self, Mode, Spec};
 use wgrnn::op::Hyper;
+use wgrnn::op::Op;
 use wgrnn::task::{Column, LossWeight, MadeUp, Minibatch, Weighting};
 
 fn settings(cell: &str, layers: usize, hidden: usize, embed: usize) -> Spec {
@@ -171,8 +172,15 @@ fn an_adapter_agrees_with_the_plain_code() {
         };
         let inputs = made.inputs().draws([3, 4], 9).hyper(hyper);
         let mut rows = pollster::block_on(twins.operations(&inputs)).unwrap();
-        // Operations that share a dispatch are compared as one.
-        assert!(2 * rows.len() > plan.ops.len(), "{name}");
+        // Operations that share a dispatch are compared as one, under all their names.
+        let missing = |op: &&Op| {
+            // Where threads share a step's sums, weights are read as they lie.
+            let needless = tile == Tile::GPU && op.kind() == "transpose";
+            let named = |part: &str| part == op.name();
+            !needless && !rows.iter().any(|row| row.op.split('+').any(named))
+        };
+        let left: Vec<&str> = plan.ops.iter().filter(missing).map(Op::name).collect();
+        assert!(left.is_empty(), "{name}: {left:?}");
         let first = rows[0].op.clone();
         rows.extend(pollster::block_on(twins.from_op(&inputs, &first)).unwrap());
         for row in rows {
