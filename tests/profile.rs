@@ -342,6 +342,7 @@ fn on_an_adapter_every_kernel_is_a_row() {
     .tile.sizes.cooperative: number
     .tile.sizes.fewest: number
     .tile.sizes.flat: number
+    .tile.sizes.full: number
     .tile.sizes.group: number
     .tile.sizes.lanes: number
     .tile.sizes.loop_steps: number
