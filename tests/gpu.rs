@@ -8,7 +8,7 @@ mod common;
 use std::sync::Arc;
 
 use adapter::device;
-use common::pairs::{Batch, parameters};
+use common::pairs::{APART, Batch, parameters};
 use wgrnn::cell::{Cell, Noise, library};
 use wgrnn::exec::Timings;
 use wgrnn::exec::check::Twins;
@@ -87,7 +87,7 @@ fn check_cell(cell: &str) {
         (Tile::NAIVE, 37, 3, 1, 1),
         (Tile::SOFTWARE, 37, 3, 5, 2),
         (Tile::SOFTWARE, 8, 9, 5, 2),
-        (Tile::GPU, 37, 3, 5, 2),
+        (APART, 37, 3, 5, 2),
     ] {
         {
             let spec = spec(cell, hidden, layers, 0, 0.0);
@@ -150,7 +150,7 @@ fn every_built_in_cell_agrees_with_the_plain_code() {
     // Sums that threads share have tests of their own.
     let alone = Tile {
         slices: [1, 1],
-        ..Tile::GPU
+        ..APART
     };
     for name in library::names() {
         for tile in [subgroups(&device), Tile::SOFTWARE, alone] {
@@ -167,7 +167,7 @@ fn every_built_in_cell_agrees_with_the_plain_code() {
 fn embeddings_dropout_and_tied_heads_agree_with_the_plain_code() {
     let device = device();
     for (embed, tie, hidden) in [(5, false, 37), (8, true, 8), (12, false, 8)] {
-        for tile in [subgroups(&device), Tile::SOFTWARE, Tile::GPU] {
+        for tile in [subgroups(&device), Tile::SOFTWARE, APART] {
             let spec = Spec {
                 tie,
                 ..spec("lstm", hidden, 2, embed, 0.3)
@@ -228,8 +228,8 @@ fn packed_sequences_agree_with_the_plain_code() {
         ("lstm", 8, 6, 14, Tile::SOFTWARE),
         ("lstm", 12, 6, 14, subgroups(&device)),
         ("mut1", 9, 9, 11, subgroups(&device)),
-        ("lstm", 9, 0, 17, Tile::GPU),
-        ("mut1", 8, 8, 14, Tile::GPU),
+        ("lstm", 9, 0, 17, APART),
+        ("mut1", 8, 8, 14, APART),
         ("gru-ln", 8, 5, 9, Tile::SOFTWARE),
         ("rnn", 5, 70, 11, Tile::NAIVE),
     ] {
@@ -259,7 +259,7 @@ fn packed_sequences_agree_with_the_plain_code() {
 #[test]
 fn targets_that_are_not_the_next_inputs_agree_with_the_plain_code() {
     let device = device();
-    for (embed, tile) in [(0, Tile::GPU), (6, Tile::SOFTWARE), (6, Tile::NAIVE)] {
+    for (embed, tile) in [(0, APART), (6, Tile::SOFTWARE), (6, Tile::NAIVE)] {
         let spec = Spec {
             targets_apart: true,
             ..spec("lstm", 8, 2, embed, 0.0)
@@ -310,7 +310,7 @@ fn every_rule_agrees_with_the_plain_code() {
         },
     ];
     for rule in rules {
-        for tile in [Tile::SOFTWARE, Tile::GPU] {
+        for tile in [Tile::SOFTWARE, APART] {
             let dims = Dims { steps: 2, batch: 3 };
             let plan = spec("rnn", 7, 1, 0, 0.0).plan(dims, train(rule)).unwrap();
             let mut pair = twins(&device, plan, &tile);
@@ -396,7 +396,7 @@ fn checkpoint_segments_agree_with_the_plain_code_and_with_the_plan_without_them(
 #[test]
 fn weighted_losses_agree_with_the_plain_code() {
     let device = device();
-    for tile in [Tile::SOFTWARE, Tile::GPU] {
+    for tile in [Tile::SOFTWARE, APART] {
         let dims = Dims { steps: 5, batch: 3 };
         let plan = spec("gru", 9, 1, 0, 0.0)
             .plan(dims, Mode::Evaluate)
@@ -471,7 +471,7 @@ fn two_runs_give_the_same_bits() {
     let run = || {
         let dims = Dims { steps: 5, batch: 9 };
         let plan = spec("gru", 37, 2, 0, 0.5).plan(dims, train(ADAM)).unwrap();
-        let mut pair = twins(&device, plan, &Tile::GPU);
+        let mut pair = twins(&device, plan, &APART);
         for seed in 0..4 {
             let minibatch = Batch::new(pair.plan(), seed, seed == 0);
             pollster::block_on(pair.gpu().run(&minibatch.inputs())).unwrap();
@@ -693,9 +693,9 @@ fn noise_and_composed_layers_agree_with_the_plain_code() {
     };
     for (cell, hidden, tile) in [
         ("lstm", 7, Tile::SOFTWARE),
-        ("gru-cho", 8, Tile::GPU),
+        ("gru-cho", 8, APART),
         ("slstm", 8, Tile::SOFTWARE),
-        ("lstm-ln", 12, Tile::GPU),
+        ("lstm-ln", 12, APART),
     ] {
         let dims = Dims { steps: 3, batch: 3 };
         let noisy = Spec {

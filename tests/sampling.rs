@@ -386,7 +386,7 @@ fn a_run_on_an_adapter_follows_the_processors() {
 #[test]
 fn on_an_adapter_evaluations_and_samples_move_no_parameters() {
     let settings = Settings {
-        hidden: 128,
+        hidden: 256,
         seq_len: 4,
         batch: 2,
         eval_every: Some(2),
@@ -395,7 +395,7 @@ fn on_an_adapter_evaluations_and_samples_move_no_parameters() {
         ..Settings::default()
     };
     let spec = Spec {
-        hidden: 128,
+        hidden: 256,
         ..spec(&["lstm"], 0)
     };
     let text = |n: usize| wgrnn::data::Tokens::from(tokens(n, VOCAB));

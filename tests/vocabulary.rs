@@ -202,7 +202,7 @@ fn compare(what: &str, plan: Plan, tile: &Tile, binding: u64) {
 const TILES: [(&str, Tile); 3] = [
     ("naive", Tile::NAIVE),
     ("software", Tile::SOFTWARE),
-    ("GPU", Tile::GPU),
+    ("GPU", pairs::APART),
 ];
 
 #[test]

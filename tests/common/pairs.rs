@@ -9,6 +9,13 @@ use wgrnn::model::{Dims, Init, Mode, Scheme, Spec, Update, initialize};
 use wgrnn::op::{Control, Hyper, Plan, Rule, SlotId};
 use wgrnn::task::{Inputs, MadeUp};
 
+/// As on a GPU, but for the merging of operations, which has tests of its own (`dispatches`): a driver in software compiles
+/// kernels of many operations for a long time.
+pub const APART: Tile = Tile {
+    merged: false,
+    ..Tile::GPU
+};
+
 /// A stack of a built-in cell over eleven symbols.
 pub fn spec(cell: &str, hidden: usize, layers: usize, embed: usize) -> Spec {
     let cell = Arc::new(library::builtin(cell).unwrap());
