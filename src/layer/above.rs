@@ -11,7 +11,7 @@ use crate::op::{Gather, Matrix, Op, Recipe, SlotId, Steps};
 
 /// Columns of a value, and whether their sequences end at their first row, as what was read backward does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Part {
+pub struct ColumnPart {
     /// How many columns.
     pub cols: usize,
     /// Whether the end is at the first row.
@@ -27,7 +27,7 @@ pub fn last(
     name: &str,
     value: Value,
     above: Axis,
-    parts: &[Part],
+    parts: &[ColumnPart],
 ) -> Result<Value> {
     let (rows, axis) = (builder.rows(value)?, builder.axis(value));
     let number = packed(name, axis)?;

@@ -6,7 +6,7 @@
 //! exact: -log (probability of the cluster times that of the symbol in it).
 
 use super::chunked::Classifier;
-use super::softmax_xent::{Positions, SoftmaxXent};
+use super::softmax_xent::{CrossEntropy, Positions};
 use super::{Builder, Param, Value};
 use crate::error::{Error, Result};
 use crate::op::{
@@ -26,7 +26,7 @@ pub struct Adaptive {
     /// By how much each cluster's projection is narrower than that of the cluster before.
     pub div: usize,
     /// Where targets and weights come from.
-    pub loss: SoftmaxXent,
+    pub loss: CrossEntropy,
     /// How many scores may be held at once.
     pub at_once: usize,
 }

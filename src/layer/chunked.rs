@@ -6,7 +6,7 @@
 //! chunk that pass one left in memory.
 
 use super::linear::{Weights, declare};
-use super::softmax_xent::{Positions, SoftmaxXent};
+use super::softmax_xent::{CrossEntropy, Positions};
 use super::{Builder, Param, Value};
 use crate::error::{Error, Result};
 use crate::op::{ColumnSum, MatMul, Matrix, Op, SoftmaxGradient, SoftmaxStats};
@@ -236,7 +236,7 @@ pub struct Chunked {
     /// A weight [V, D] that an embedding shares.
     pub shared: Option<Param>,
     /// Where targets and weights come from.
-    pub loss: SoftmaxXent,
+    pub loss: CrossEntropy,
     /// How many scores may be held at once.
     pub at_once: usize,
 }

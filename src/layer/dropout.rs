@@ -19,16 +19,16 @@ pub enum Form {
 
 /// Dropout of rows or of embedded ids.
 #[derive(Clone, Debug)]
-pub struct Dropout {
+pub struct DropoutLayer {
     name: String,
     rate: f64,
     form: Form,
 }
 
-impl Dropout {
+impl DropoutLayer {
     /// Dropout with the given rate in [0, 1); `name` tells it apart from others.
-    pub fn new(name: impl Into<String>, rate: f64, form: Form) -> Dropout {
-        Dropout {
+    pub fn new(name: impl Into<String>, rate: f64, form: Form) -> DropoutLayer {
+        DropoutLayer {
             name: name.into(),
             rate,
             form,

@@ -20,20 +20,20 @@ mod sampled;
 mod softmax_xent;
 mod tape;
 
-pub use above::{Part, last, pool, spread};
+pub use above::{ColumnPart, last, pool, spread};
 pub use adaptive::Adaptive;
 pub use axis::{Axis, AxisShape};
 pub use bidirectional::bidirectional;
 pub use builder::Builder;
 pub use chunked::{Chunked, Cut};
-pub use dropout::{Dropout, Form};
+pub use dropout::{DropoutLayer, Form};
 pub use join::{concat, split, sum};
 pub use linear::Linear;
 pub use penalty::Penalty;
 pub use recurrent::Recurrent;
 pub use rows::{row_loss, rows};
 pub use sampled::Sampled;
-pub use softmax_xent::SoftmaxXent;
+pub use softmax_xent::CrossEntropy;
 pub use tape::{Signal, Value};
 
 use crate::op::Matrix;

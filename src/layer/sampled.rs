@@ -4,7 +4,7 @@
 //! compete with itself. Evaluation and samples of text use the full softmax over the same weights.
 
 use super::linear::{Weights, declare};
-use super::softmax_xent::SoftmaxXent;
+use super::softmax_xent::CrossEntropy;
 use super::{Axis, Builder, Param, Value};
 use crate::error::{Error, Result};
 use crate::op::{
@@ -26,7 +26,7 @@ pub struct Sampled {
     /// Whether the gradient of a weight of its own is rows.
     pub sparse: bool,
     /// Where targets come from.
-    pub loss: SoftmaxXent,
+    pub loss: CrossEntropy,
 }
 
 impl Sampled {

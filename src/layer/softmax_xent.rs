@@ -6,7 +6,7 @@ use crate::op::{self, Bound, LossRows, Matrix, Op, Recipe, SlotId};
 
 /// Softmax and cross-entropy.
 #[derive(Clone, Copy, Debug)]
-pub struct SoftmaxXent {
+pub struct CrossEntropy {
     /// The number of the loss among those of the plan.
     pub loss: usize,
     /// The field that is predicted.
@@ -45,7 +45,7 @@ impl Positions {
     }
 }
 
-impl SoftmaxXent {
+impl CrossEntropy {
     /// Writes the loss of `scores`; their gradient takes their place when training.
     ///
     /// # Errors

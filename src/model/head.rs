@@ -2,7 +2,7 @@
 
 use super::{Mode, Spec};
 use crate::error::{Error, Result};
-use crate::layer::{Adaptive, Builder, Chunked, Cut, Linear, Param, Sampled, SoftmaxXent, Value};
+use crate::layer::{Adaptive, Builder, Chunked, CrossEntropy, Cut, Linear, Param, Sampled, Value};
 use crate::op::{Fill, LogSoftmax, Matrix, Op, Output, RowSource, SlotId};
 
 /// How scores become a loss.
@@ -54,7 +54,7 @@ pub(super) struct Head<'a> {
     /// What its linear layer is named after.
     pub label: &'a str,
     /// Where targets and weights come from.
-    pub loss: SoftmaxXent,
+    pub loss: CrossEntropy,
     /// What the scores are made of.
     pub input: Value,
     /// The weight of another layer that it shares.

@@ -7,7 +7,8 @@ use crate::cell::Cell;
 use crate::cell::rows::library;
 use crate::error::{Error, Result};
 use crate::layer::{
-    Builder, Dropout, Form, Linear, Penalty, Recurrent, Signal, Value, bidirectional, concat, sum,
+    Builder, DropoutLayer, Form, Linear, Penalty, Recurrent, Signal, Value, bidirectional, concat,
+    sum,
 };
 
 /// How values pass blocks by.
@@ -84,10 +85,10 @@ impl Spec {
         let drops = &self.drops;
         // Rows that are no table's are no token's.
         if !matches!(builder.signal(input), Signal::Rows(_)) {
-            let tokens = Dropout::new(format!("{stack}tokens"), drops.tokens, Form::Token);
+            let tokens = DropoutLayer::new(format!("{stack}tokens"), drops.tokens, Form::Token);
             input = tokens.write(builder, input)?;
         }
-        Dropout::new(format!("{stack}input"), drops.input, self.form()).write(builder, input)
+        DropoutLayer::new(format!("{stack}input"), drops.input, self.form()).write(builder, input)
     }
 
     /// The layers of block `l` that a residual connection passes by: the recurrent one, and what belongs to it.
@@ -139,7 +140,7 @@ impl Spec {
         let of_last = |weight: f64| if last { weight } else { 0.0 };
         let (temporal, activation) = (self.penalties.temporal, self.penalties.activation);
         value = penalized(builder, "temporal", label, of_last(temporal), value)?;
-        value = Dropout::new(label, self.dropout, self.form()).write(builder, value)?;
+        value = DropoutLayer::new(label, self.dropout, self.form()).write(builder, value)?;
         penalized(builder, "activation", label, of_last(activation), value)
     }
 }

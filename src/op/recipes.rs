@@ -18,7 +18,7 @@ pub struct Recipes {
     /// The slots that hold a minibatch's data, or what follows from it.
     pub slots: Vec<(SlotId, Recipe)>,
     /// What the fields of the data are, as far as slots are made of them, in the order of their numbers.
-    pub fields: Vec<FieldRows>,
+    pub fields: Vec<FieldShape>,
     /// The packed axis with one row an example, where there is one.
     pub examples: Option<usize>,
     /// Adaptive softmax.
@@ -92,7 +92,7 @@ pub enum Recipe {
 
 /// What a field is, as far as slots are made of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FieldRows {
+pub enum FieldShape {
     /// A sequence of token ids for every row above the axis along which they lie.
     Tokens {
         /// The packed axis; none in a plan for streams, or where nothing reads them.

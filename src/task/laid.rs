@@ -5,7 +5,7 @@ use super::clusters::CountedRows;
 use super::{candidates, clusters, packing, tables};
 use crate::error::{Error, Result};
 use crate::exec::{Filling, Fillings};
-use crate::op::{Control, FieldRows, Hyper, LossRows, Plan, Recipe, SlotId, scatter};
+use crate::op::{Control, FieldShape, Hyper, LossRows, Plan, Recipe, SlotId, scatter};
 
 /// The contents of the slots that hold a minibatch's data; those of the others follow from them.
 pub(super) struct Laid<'a> {
@@ -64,16 +64,16 @@ impl<'a> Laid<'a> {
 /// The packed axis along which the rows lie that a recipe makes a word for each.
 fn axis_of(plan: &Plan, recipe: Recipe) -> Option<usize> {
     let of_field = |field: usize| match plan.recipes.fields.get(field)? {
-        FieldRows::Tokens { axis, .. } => *axis,
+        FieldShape::Tokens { axis, .. } => *axis,
         _ => None,
     };
     match recipe {
         Recipe::Ids { field, .. } => of_field(field),
         Recipe::Targets { field, .. } | Recipe::Classes { field } => {
             match plan.recipes.fields.get(field)? {
-                FieldRows::Tokens { axis, .. } => *axis,
-                FieldRows::Classes { along, .. } => of_field(*along),
-                FieldRows::Class { .. } | FieldRows::Vector { .. } => plan.recipes.examples,
+                FieldShape::Tokens { axis, .. } => *axis,
+                FieldShape::Classes { along, .. } => of_field(*along),
+                FieldShape::Class { .. } | FieldShape::Vector { .. } => plan.recipes.examples,
             }
         }
         Recipe::Last { axis } | Recipe::Order { axis } => plan.axes[axis].above,

@@ -3,7 +3,7 @@
 use super::packing::falling;
 use super::{Column, Inputs, LossWeight, Minibatch, Weighting};
 use crate::error::Result;
-use crate::op::{Bound, FieldRows, Plan, Recipe, SlotId};
+use crate::op::{Bound, FieldShape, Plan, Recipe, SlotId};
 use crate::rng::{Purpose, Stream};
 
 /// A minibatch of random token ids. Packed sequences are one as long as there are steps, and each after it a step shorter.
@@ -144,34 +144,34 @@ impl Columns<'_> {
         this.made
     }
 
-    fn column(&mut self, field: FieldRows) -> Column {
+    fn column(&mut self, field: FieldShape) -> Column {
         let examples = self.examples;
         match field {
-            FieldRows::Class { classes } => {
+            FieldShape::Class { classes } => {
                 Column::Class((0..examples).map(|_| self.symbol(classes)).collect())
             }
-            FieldRows::Vector { width } => {
+            FieldShape::Vector { width } => {
                 let mut vector = || (0..width).map(|_| self.stream.normal() as f32).collect();
                 Column::Vector((0..examples).map(|_| vector()).collect())
             }
-            FieldRows::Classes { classes, along } => {
+            FieldShape::Classes { classes, along } => {
                 let lengths = self.lengths_of(along);
                 let of = |n: usize| (0..n).map(|_| self.symbol(classes)).collect();
                 Column::Classes(lengths.into_iter().map(of).collect())
             }
-            FieldRows::Tokens {
+            FieldShape::Tokens {
                 axis: None,
                 symbols,
                 ..
             } => Column::Tokens((0..examples).map(|_| vec![self.symbol(symbols)]).collect()),
-            FieldRows::Tokens {
+            FieldShape::Tokens {
                 axis: Some(axis),
                 symbols,
                 predicted,
                 ..
             } => {
                 let above = self.plan.axes[axis].above;
-                let is = |field: &FieldRows| matches!(field, FieldRows::Tokens { axis: Some(axis), .. } if above == Some(*axis));
+                let is = |field: &FieldShape| matches!(field, FieldShape::Tokens { axis: Some(axis), .. } if above == Some(*axis));
                 let within = self.plan.recipes.fields.iter().position(is);
                 let outer = within.map(|field| self.lengths_of(field));
                 let count = outer

@@ -4,7 +4,7 @@
 use super::Inputs;
 use super::laid::Laid;
 use crate::error::{Error, Result};
-use crate::op::{FieldRows, Packing, Plan, Recipe, SlotId};
+use crate::op::{FieldShape, Packing, Plan, Recipe, SlotId};
 
 /// What a field holds for every example of a minibatch.
 #[derive(Clone, Debug, PartialEq)]
@@ -255,17 +255,17 @@ fn check(plan: &Plan, columns: &[Column]) -> Result<usize> {
             above.is_some() && above != plan.recipes.examples
         };
         let fits = match (column, field) {
-            (Column::Tokens(_), FieldRows::Tokens { axis, .. }) => !within(axis),
-            (Column::Within(_), FieldRows::Tokens { axis, .. }) => within(axis),
-            (Column::Class(_), FieldRows::Class { .. }) => true,
-            (Column::Classes(all), FieldRows::Classes { along, .. }) => match &columns[*along] {
+            (Column::Tokens(_), FieldShape::Tokens { axis, .. }) => !within(axis),
+            (Column::Within(_), FieldShape::Tokens { axis, .. }) => within(axis),
+            (Column::Class(_), FieldShape::Class { .. }) => true,
+            (Column::Classes(all), FieldShape::Classes { along, .. }) => match &columns[*along] {
                 Column::Tokens(tokens) => {
                     let mut both = all.iter().zip(tokens);
                     both.all(|(classes, tokens)| classes.len() == tokens.len())
                 }
                 _ => false,
             },
-            (Column::Vector(all), FieldRows::Vector { width }) => {
+            (Column::Vector(all), FieldShape::Vector { width }) => {
                 all.iter().all(|vector| vector.len() == *width)
             }
             (Column::Absent(_), _) => !reads(plan, n),
@@ -298,7 +298,7 @@ fn reads(plan: &Plan, field: usize) -> bool {
     };
     let tokens = matches!(
         plan.recipes.fields[field],
-        FieldRows::Tokens { axis: Some(_), .. }
+        FieldShape::Tokens { axis: Some(_), .. }
     );
     tokens
         || plan
@@ -311,13 +311,13 @@ fn reads(plan: &Plan, field: usize) -> bool {
 fn layouts(plan: &Plan, columns: &[Column], examples: usize) -> Result<Vec<Layout>> {
     let mut layouts: Vec<Layout> = Vec::new();
     for (number, axis) in plan.axes.iter().enumerate() {
-        let is = |field: &FieldRows| matches!(field, FieldRows::Tokens { axis: Some(axis), .. } if *axis == number);
+        let is = |field: &FieldShape| matches!(field, FieldShape::Tokens { axis: Some(axis), .. } if *axis == number);
         let field = plan.recipes.fields.iter().position(is);
         let layout = match field {
             None => one_row_each(&axis.packing, first_order(plan, columns, examples)),
             Some(field) => {
                 let more = match plan.recipes.fields[field] {
-                    FieldRows::Tokens { predicted, .. } => usize::from(predicted),
+                    FieldShape::Tokens { predicted, .. } => usize::from(predicted),
                     _ => 0,
                 };
                 let above: Vec<(usize, usize)> = match axis.above {
@@ -367,7 +367,7 @@ fn layouts(plan: &Plan, columns: &[Column], examples: usize) -> Result<Vec<Layou
 fn first_order(plan: &Plan, columns: &[Column], examples: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..examples).collect();
     let first = plan.order_of_examples();
-    let is = |field: &FieldRows| matches!(field, FieldRows::Tokens { axis, .. } if first.is_some() && *axis == first);
+    let is = |field: &FieldShape| matches!(field, FieldShape::Tokens { axis, .. } if first.is_some() && *axis == first);
     if let Some(Column::Tokens(all)) = plan.recipes.fields.iter().position(is).map(|n| &columns[n])
     {
         order.sort_by_key(|example| std::cmp::Reverse(all[*example].len()));
@@ -449,7 +449,7 @@ struct Source<'a> {
 impl Source<'_> {
     fn tokens(&self, field: usize) -> Option<(&Layout, usize, [u32; 2], bool)> {
         match self.plan.recipes.fields[field] {
-            FieldRows::Tokens {
+            FieldShape::Tokens {
                 axis: Some(axis),
                 marks,
                 predicted,
@@ -505,7 +505,7 @@ impl Source<'_> {
     fn targets(&self, field: usize) -> Option<Vec<u32>> {
         match (&self.columns[field], self.plan.recipes.fields[field]) {
             (Column::Class(all), _) => Some(self.by_example.iter().map(|n| all[*n]).collect()),
-            (Column::Classes(all), FieldRows::Classes { along, .. }) => {
+            (Column::Classes(all), FieldShape::Classes { along, .. }) => {
                 let places = self.tokens(along)?.0.places.iter();
                 let class = |(example, step): &(usize, usize)| all[*example][*step];
                 Some(places.map(class).collect())
@@ -524,7 +524,7 @@ impl Source<'_> {
     /// Example and step of every row of the loss that predicts a field.
     fn places(&self, field: usize) -> Vec<(usize, usize)> {
         let along = match self.plan.recipes.fields[field] {
-            FieldRows::Classes { along, .. } => along,
+            FieldShape::Classes { along, .. } => along,
             _ => field,
         };
         match self.tokens(along) {

@@ -5,7 +5,7 @@ use serde_json::json;
 use wgrnn::Result;
 use wgrnn::model::text::{FieldKind, Model};
 use wgrnn::model::{Mode, Spec};
-use wgrnn::op::{FieldRows, PackedAxis, Packing, Plan, Role, SlotId};
+use wgrnn::op::{FieldShape, PackedAxis, Packing, Plan, Role, SlotId};
 
 use super::made_up::{CLASSES, SYMBOLS, WIDTH, shown, sizes};
 use super::{Chosen, at_sizes, chosen};
@@ -174,7 +174,8 @@ fn along(model: &Model, plan: &Plan, axis: Option<usize>) -> String {
     if axis.is_some() && axis == plan.recipes.examples {
         return "every example".into();
     }
-    let is = |rows: &FieldRows| matches!(rows, FieldRows::Tokens { axis: own, .. } if *own == axis);
+    let is =
+        |rows: &FieldShape| matches!(rows, FieldShape::Tokens { axis: own, .. } if *own == axis);
     match plan.recipes.fields.iter().position(is) {
         Some(field) => format!("every step of {}", model.fields()[field].name),
         None => "every row".into(),

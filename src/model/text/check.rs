@@ -3,7 +3,7 @@
 mod whole;
 
 use super::functions::{self, Call};
-use super::graph::{Along, Field, FieldKind, Function, Loss, Node, Target};
+use super::graph::{Along, Field, FieldKind, Function, Loss, Target, ValueNode};
 use super::parse::{ParsedModel, WrittenKind};
 use crate::error::{Error, Result, did_you_mean};
 use crate::syntax::{Expr, Position, fault};
@@ -20,7 +20,7 @@ pub(super) struct Checker<'a> {
     model: &'a str,
     parsed: &'a ParsedModel,
     fields: Vec<Field>,
-    nodes: Vec<Node>,
+    nodes: Vec<ValueNode>,
     losses: Vec<Loss>,
     /// By name: its meaning, its place, and whether something uses it.
     names: Vec<(&'a str, Meaning, Position, bool)>,
@@ -33,7 +33,7 @@ pub(super) struct Checker<'a> {
 /// Checked fields, values and losses.
 pub(super) struct Checked {
     pub fields: Vec<Field>,
-    pub nodes: Vec<Node>,
+    pub nodes: Vec<ValueNode>,
     pub losses: Vec<Loss>,
 }
 
@@ -221,7 +221,7 @@ impl<'a> Checker<'a> {
             FieldKind::Classes { along } => Along::Steps(along),
             FieldKind::Class | FieldKind::Vector => Along::Examples,
         };
-        Ok(self.push(Node {
+        Ok(self.push(ValueNode {
             function: Function::Read { field, back },
             operands: Vec::new(),
             label: self.fields[field].name.clone(),
@@ -230,7 +230,7 @@ impl<'a> Checker<'a> {
         }))
     }
 
-    fn push(&mut self, node: Node) -> usize {
+    fn push(&mut self, node: ValueNode) -> usize {
         self.nodes.push(node);
         self.nodes.len() - 1
     }
@@ -288,7 +288,7 @@ impl<'a> Checker<'a> {
     ) -> Result<usize> {
         let along = self.meet(&function, &operands, written, position)?;
         let label = label.unwrap_or_else(|| self.nested(word));
-        Ok(self.push(Node {
+        Ok(self.push(ValueNode {
             function,
             operands,
             label,
@@ -584,7 +584,7 @@ impl<'a> Checker<'a> {
     }
 
     /// The checked value of a node.
-    pub(super) fn node(&self, value: usize) -> &Node {
+    pub(super) fn node(&self, value: usize) -> &ValueNode {
         &self.nodes[value]
     }
 

@@ -118,7 +118,7 @@ pub enum Function {
 
 /// A value.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Node {
+pub struct ValueNode {
     /// How it is made.
     pub function: Function,
     /// Of which values.

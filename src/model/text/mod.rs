@@ -60,12 +60,12 @@ mod write;
 
 pub(super) use library::language;
 
-use self::graph::{Along, Node};
+use self::graph::{Along, ValueNode};
 pub use self::graph::{Field, FieldKind, Loss, Target};
 use super::{Mode, Softmax, Spec, Unroll};
 use crate::error::{Error, Result};
 use crate::layer::{Axis, AxisShape, Builder};
-use write::Rows;
+use write::FieldAxes;
 
 /// A model: fields, values and losses that fit together.
 #[derive(Clone, Debug, PartialEq)]
@@ -75,7 +75,7 @@ pub struct Model {
     /// The text.
     pub text: String,
     fields: Vec<Field>,
-    nodes: Vec<Node>,
+    nodes: Vec<ValueNode>,
     losses: Vec<Loss>,
 }
 
@@ -241,7 +241,7 @@ impl Model {
     }
 
     /// Adds the axes of a minibatch of sequences.
-    fn rows(&self, builder: &mut Builder, sizes: &Sizes) -> (Rows, Vec<[u32; 2]>) {
+    fn rows(&self, builder: &mut Builder, sizes: &Sizes) -> (FieldAxes, Vec<[u32; 2]>) {
         let by_example = self.nodes.iter().any(|node| node.along == Along::Examples)
             || self
                 .losses
@@ -290,7 +290,7 @@ impl Model {
             axes.push(axis);
             all_marks.push(own);
         }
-        let rows = Rows {
+        let rows = FieldAxes {
             axes,
             examples,
             sizes: sizes.fields.iter().map(|size| size.count()).collect(),
@@ -307,7 +307,7 @@ impl Model {
         axis: Axis,
         mode: Mode,
     ) -> Result<()> {
-        let rows = Rows {
+        let rows = FieldAxes {
             axes: vec![Some(axis)],
             examples: None,
             sizes: vec![spec.vocab],

@@ -5,20 +5,20 @@ mod fits;
 use std::sync::Arc;
 
 use super::Model;
-use super::graph::{Along, FieldKind, Function, Loss, Node, Target};
+use super::graph::{Along, FieldKind, Function, Loss, Target, ValueNode};
 use crate::cell::rows::RowProgram;
 use crate::cell::{Cell, library};
 use crate::error::{Error, Result};
 use crate::layer::{
-    self, Axis, Builder, Dropout, Form, Linear, Param, Part, Signal, SoftmaxXent, Value,
+    self, Axis, Builder, ColumnPart, CrossEntropy, DropoutLayer, Form, Linear, Param, Signal, Value,
 };
 use crate::model::head::{Head, Table};
 use crate::model::{Mode, Softmax, Spec, stack};
-use crate::op::{FieldRows, Matrix, Recipe, Role};
+use crate::op::{FieldShape, Matrix, Recipe, Role};
 use crate::syntax::fault;
 
 /// Where the rows of a model's fields lie.
-pub(super) struct Rows {
+pub(super) struct FieldAxes {
     /// The axis of every field of tokens.
     pub axes: Vec<Option<Axis>>,
     /// The axis with one row an example.
@@ -33,7 +33,7 @@ struct Writer<'a> {
     model: &'a Model,
     spec: &'a Spec,
     mode: Mode,
-    rows: &'a Rows,
+    rows: &'a FieldAxes,
     /// What each value was made into.
     values: Vec<Option<Value>>,
     /// The weight that each layer may share.
@@ -47,7 +47,7 @@ pub(super) fn write(
     model: &Model,
     builder: &mut Builder,
     spec: &Spec,
-    rows: &Rows,
+    rows: &FieldAxes,
     mode: Mode,
 ) -> Result<()> {
     let mut writer = Writer {
@@ -74,7 +74,7 @@ pub(super) fn write(
 }
 
 impl Writer<'_> {
-    fn fault(&self, node: &Node, message: impl std::fmt::Display) -> Error {
+    fn fault(&self, node: &ValueNode, message: impl std::fmt::Display) -> Error {
         fault(&self.model.name, node.position, message)
     }
 
@@ -93,7 +93,7 @@ impl Writer<'_> {
     }
 
     /// The rows of an operand: ids are looked up.
-    fn operand(&self, builder: &mut Builder, node: &Node, place: usize) -> Result<Value> {
+    fn operand(&self, builder: &mut Builder, node: &ValueNode, place: usize) -> Result<Value> {
         let value = self.value(node.operands[place])?;
         let name = match node.operands.len() {
             1 => format!("line.{}", node.label),
@@ -106,7 +106,7 @@ impl Writer<'_> {
     }
 
     /// All operands along the axis of what is made of them.
-    fn operands(&self, builder: &mut Builder, node: &Node) -> Result<Vec<Value>> {
+    fn operands(&self, builder: &mut Builder, node: &ValueNode) -> Result<Vec<Value>> {
         self.places(builder, node, 0..node.operands.len())
     }
 
@@ -114,7 +114,7 @@ impl Writer<'_> {
     fn places(
         &self,
         builder: &mut Builder,
-        node: &Node,
+        node: &ValueNode,
         places: impl IntoIterator<Item = usize>,
     ) -> Result<Vec<Value>> {
         let axis = self.axis(node.along)?;
@@ -131,7 +131,12 @@ impl Writer<'_> {
         Ok(values)
     }
 
-    fn node(&mut self, builder: &mut Builder, number: usize, node: &Node) -> Result<Option<Value>> {
+    fn node(
+        &mut self,
+        builder: &mut Builder,
+        number: usize,
+        node: &ValueNode,
+    ) -> Result<Option<Value>> {
         let spec = self.spec;
         let name = format!("line.{}", node.label);
         Ok(Some(match &node.function {
@@ -180,7 +185,7 @@ impl Writer<'_> {
             Function::Split { parts, part } => {
                 let input = self.operand(builder, node, 0)?;
                 self.equal_parts(builder, node, input, *parts)?;
-                let same = |other: &Node| match other.function {
+                let same = |other: &ValueNode| match other.function {
                     Function::Split { parts: n, .. } => {
                         n == *parts && other.operands == node.operands
                     }
@@ -200,7 +205,7 @@ impl Writer<'_> {
             Function::Dropout { rate } => {
                 let input = self.operand(builder, node, 0)?;
                 let rate = rate.unwrap_or(spec.dropout);
-                Dropout::new(name, rate, Form::Element).write(builder, input)?
+                DropoutLayer::new(name, rate, Form::Element).write(builder, input)?
             }
             Function::Norm => {
                 let input = self.operand(builder, node, 0)?;
@@ -299,7 +304,7 @@ impl Writer<'_> {
             (_, Some(table)) => Signal::Embedded { ids, table },
             (None, None) if width == 0 => one_hot,
             (None, None) => {
-                let uses = |node: &&Node| match node.function {
+                let uses = |node: &&ValueNode| match node.function {
                     Function::Embed { weight, .. } | Function::Linear { weight, .. } => {
                         weight == Some(number)
                     }
@@ -334,7 +339,7 @@ impl Writer<'_> {
     }
 
     /// The settings of a line's recurrent layers.
-    fn stack(&self, node: &Node, both: bool) -> Result<Spec> {
+    fn stack(&self, node: &ValueNode, both: bool) -> Result<Spec> {
         let mut spec = self.spec.clone();
         let Function::Recurrent {
             cell,
@@ -374,8 +379,8 @@ impl Writer<'_> {
     }
 
     /// Where the columns of an operand of `last` end.
-    fn ends(&self, node: &Node, width: usize) -> Result<Vec<Part>> {
-        let whole = vec![Part {
+    fn ends(&self, node: &ValueNode, width: usize) -> Result<Vec<ColumnPart>> {
+        let whole = vec![ColumnPart {
             cols: width,
             reversed: false,
         }];
@@ -399,7 +404,7 @@ impl Writer<'_> {
             );
             return Err(self.fault(node, message));
         }
-        let part = |reversed| Part {
+        let part = |reversed| ColumnPart {
             cols: stack.hidden,
             reversed,
         };
@@ -446,7 +451,7 @@ impl Writer<'_> {
             builder,
             Head {
                 label: &node.label,
-                loss: SoftmaxXent {
+                loss: CrossEntropy {
                     loss: number,
                     field,
                     symbols,
@@ -472,7 +477,7 @@ impl Writer<'_> {
     /// The first table of a field's symbols.
     fn table(&self, field: usize) -> Option<Param> {
         let nodes = self.model.nodes.iter().zip(&self.weights);
-        let of_field = |node: &Node| {
+        let of_field = |node: &ValueNode| {
             let read = node
                 .operands
                 .first()
@@ -487,22 +492,22 @@ impl Writer<'_> {
 }
 
 /// What a minibatch must know of a model's fields.
-pub(super) fn field_rows(model: &Model, rows: &Rows, marks: &[[u32; 2]]) -> Vec<FieldRows> {
+pub(super) fn field_rows(model: &Model, rows: &FieldAxes, marks: &[[u32; 2]]) -> Vec<FieldShape> {
     let of = |(n, kind): (usize, FieldKind)| match kind {
-        FieldKind::Tokens { predicted, .. } => FieldRows::Tokens {
+        FieldKind::Tokens { predicted, .. } => FieldShape::Tokens {
             axis: rows.axes[n].and_then(|axis| axis.number()),
             symbols: rows.sizes[n],
             marks: marks[n],
             predicted,
         },
-        FieldKind::Class => FieldRows::Class {
+        FieldKind::Class => FieldShape::Class {
             classes: rows.sizes[n],
         },
-        FieldKind::Classes { along } => FieldRows::Classes {
+        FieldKind::Classes { along } => FieldShape::Classes {
             classes: rows.sizes[n],
             along,
         },
-        FieldKind::Vector => FieldRows::Vector {
+        FieldKind::Vector => FieldShape::Vector {
             width: rows.sizes[n],
         },
     };

@@ -26,7 +26,7 @@ impl ThreadTile {
 
 /// Which V of an operand a thread goes through, and what its sums of them are called.
 #[derive(Clone, Copy)]
-pub(super) struct Share {
+pub(super) struct ThreadShare {
     /// The first one.
     pub first: &'static str,
     /// What goes on to the next one, behind the loop's variable.
@@ -36,7 +36,7 @@ pub(super) struct Share {
 }
 
 /// All of them.
-const ALL: Share = Share {
+const ALL: ThreadShare = ThreadShare {
     first: "0u",
     next: "++",
     sums: "acc",
@@ -56,7 +56,7 @@ pub(super) fn products(
 }
 
 /// The registers of these sums.
-pub(super) fn zeros(tile: ThreadTile, sums: Range<usize>, share: Share) -> String {
+pub(super) fn zeros(tile: ThreadTile, sums: Range<usize>, share: ThreadShare) -> String {
     let mut out = String::new();
     for s in sums {
         for r in 0..tile.rows {
@@ -73,7 +73,7 @@ pub(super) fn product_loop(
     places: &Places,
     tile: ThreadTile,
     (p, product): (usize, &FusedProduct),
-    share: Share,
+    share: ThreadShare,
 ) -> std::result::Result<String, String> {
     let (first, next) = (share.first, share.next);
     let mut out = "{\n".to_string();
@@ -171,7 +171,7 @@ fn weights(
 
 /// The multiply-adds of one round. All terms of a sum follow one another: where sums are more than registers, each is
 /// fetched once a round.
-fn sums(places: &Places, tile: ThreadTile, product: &FusedProduct, share: Share) -> String {
+fn sums(places: &Places, tile: ThreadTile, product: &FusedProduct, share: ThreadShare) -> String {
     let mut out = String::new();
     for r in 0..tile.rows {
         for (f, feed) in product.feeds.iter().enumerate() {

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::ops::Range;
 
 use super::places::Places;
-use super::products::{Share, ThreadTile, product_loop, zeros};
+use super::products::{ThreadShare, ThreadTile, product_loop, zeros};
 use crate::cell::{FusedProduct, Stage};
 
 /// Threads of a workgroup at most.
@@ -17,7 +17,7 @@ const REGISTERS: usize = 64;
 const UNITS: usize = 4;
 
 /// What a thread has of an operand, in the words of shaders/scan_split.wgsl, and its part of a sum.
-const SLICE: Share = Share {
+const SLICE: ThreadShare = ThreadShare {
     first: "slice",
     next: " += SLICES",
     sums: "part",

@@ -1,6 +1,6 @@
 //! What only the whole of a model shows: everything is used, scores belong to their loss, and nothing that is predicted is read.
 
-use super::super::graph::{Along, FieldKind, Function, Node, Target};
+use super::super::graph::{Along, FieldKind, Function, Target, ValueNode};
 use super::{Checked, Checker, Meaning};
 use crate::error::{Error, Result};
 use crate::syntax::Position;
@@ -53,7 +53,7 @@ impl Checker<'_> {
             let again = self.losses[..n]
                 .iter()
                 .any(|other| other.scores == loss.scores);
-            let shared = |node: &Node| {
+            let shared = |node: &ValueNode| {
                 let weight = match node.function {
                     Function::Linear { weight, .. } | Function::Embed { weight, .. } => weight,
                     _ => None,
@@ -77,7 +77,7 @@ impl Checker<'_> {
             let Target::Class(predicted) = loss.target else {
                 continue;
             };
-            let read = |node: &&Node| matches!(node.function, Function::Read { field, .. } if field == predicted);
+            let read = |node: &&ValueNode| matches!(node.function, Function::Read { field, .. } if field == predicted);
             if let Some(node) = self.nodes.iter().find(read) {
                 let message = format!(
                     "`{}` is predicted here and read in line {}",

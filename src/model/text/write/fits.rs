@@ -1,6 +1,6 @@
 //! What does not fit together once widths are known: one error each, with the line.
 
-use super::super::graph::{Function, Node};
+use super::super::graph::{Function, ValueNode};
 use super::Writer;
 use crate::error::Result;
 use crate::layer::{Builder, Param, Value};
@@ -11,7 +11,7 @@ impl Writer<'_> {
     pub(super) fn one_width(
         &self,
         builder: &Builder,
-        node: &Node,
+        node: &ValueNode,
         operands: &[Value],
     ) -> Result<()> {
         let [a, b] = operands else {
@@ -35,7 +35,7 @@ impl Writer<'_> {
     pub(super) fn equal_parts(
         &self,
         builder: &Builder,
-        node: &Node,
+        node: &ValueNode,
         input: Value,
         parts: usize,
     ) -> Result<()> {
@@ -57,7 +57,7 @@ impl Writer<'_> {
     pub(super) fn fits(
         &self,
         builder: &Builder,
-        node: &Node,
+        node: &ValueNode,
         input: Value,
         shared: Option<Param>,
         width: usize,
@@ -81,7 +81,7 @@ impl Writer<'_> {
     }
 
     /// What is given stands beside x in every `linear` over x; a cell that uses x elementwise has no place for it.
-    pub(super) fn check_given(&self, node: &Node, stack: &Spec) -> Result<()> {
+    pub(super) fn check_given(&self, node: &ValueNode, stack: &Spec) -> Result<()> {
         match stack.cells.first() {
             Some(cell) if cell.raw_input => Err(self.fault(
                 node,
@@ -95,7 +95,7 @@ impl Writer<'_> {
     }
 
     /// A start needs a state to begin in, as wide as it is.
-    pub(super) fn check_start(&self, node: &Node, stack: &Spec, width: usize) -> Result<()> {
+    pub(super) fn check_start(&self, node: &ValueNode, stack: &Spec, width: usize) -> Result<()> {
         if let Some(cell) = stack.cells.iter().find(|cell| cell.is_feed_forward()) {
             let name = &cell.name;
             let message = format!("start: cell {name} has no memory that could begin so");
