@@ -92,10 +92,16 @@ pub fn run(m: &ArgMatches) -> Result<()> {
     let then = file.map(|file| ProfileRecord::read(file)).transpose()?;
     let work = Work::new(m)?;
     let device = flags::open_device(m)?;
-    flags::allowed(m, &device, &work.settings)?;
+    flags::allowed(m, &device, &work.step.settings)?;
     let steps = m.get_one::<u64>("steps").map_or(20, |n| *n as usize);
     let inputs = work.inputs();
-    let found = profile(&device, work.plan.clone(), &work.parameters, &inputs, steps);
+    let found = profile(
+        &device,
+        work.step.plan.clone(),
+        &work.parameters,
+        &inputs,
+        steps,
+    );
     let mut found = block_on(found)?;
     found.rows.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
     let file = flags::path(m, "trace");

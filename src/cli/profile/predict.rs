@@ -66,7 +66,7 @@ fn value(step: &PlannedStep, device: &DeviceTable, found: &Prediction) -> Result
         "device": device.name,
         "source": device.source,
         "tile": Tile::GPU,
-        "model": model(&step.settings, &step.spec, &step.plan, &step.minibatch),
+        "model": model(step),
         "settings": those_that_matter(&step.settings)?,
         "kernels": kernels.collect::<Vec<_>>(),
         "total": {
@@ -77,12 +77,7 @@ fn value(step: &PlannedStep, device: &DeviceTable, found: &Prediction) -> Result
 }
 
 fn print(step: &PlannedStep, device: &DeviceTable, found: &Prediction) -> Result<()> {
-    out::line(&title(
-        &step.settings,
-        &step.spec,
-        &step.plan,
-        &step.minibatch,
-    ))?;
+    out::line(&title(step))?;
     out::line(&format!(
         "predicted for {}, not measured; good to a factor of two",
         device.name

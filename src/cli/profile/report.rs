@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 use wgrnn::Result;
 use wgrnn::exec::Device;
 use wgrnn::exec::profile::{Bottleneck, Profile, ProfileRow, rate};
-use wgrnn::model::Spec;
-use wgrnn::op::{Cost, Plan};
+use wgrnn::op::Cost;
 use wgrnn::train::Settings;
 
 use super::super::adapter_cache;
 use super::Profiled;
+use super::work::PlannedStep;
 use super::work::matters;
 
 /// Calls, seconds and cost of all rows together.
@@ -40,8 +40,7 @@ pub fn clock(found: &Profile) -> &'static str {
 /// # Errors
 /// Internal, when the settings cannot be written down.
 pub fn value(of: &Profiled) -> Result<Value> {
-    let (found, work) = (&of.found, &of.work);
-    let (settings, spec, plan) = (&work.settings, &work.spec, &work.plan);
+    let (found, step) = (&of.found, &of.work.step);
     let (calls, seconds, cost) = total(&found.rows);
     let kernel = |row: &ProfileRow| {
         let (share, bound) = row.share(&found.limits);
@@ -66,8 +65,8 @@ pub fn value(of: &Profiled) -> Result<Value> {
         "device": of.device.name(),
         "driver": driver(&of.device),
         "tile": tile(of),
-        "model": model(settings, spec, plan, &work.shown),
-        "settings": those_that_matter(settings)?,
+        "model": model(step),
+        "settings": those_that_matter(&step.settings)?,
         "steps": of.steps,
         "clock": clock(found),
         "limits": {
@@ -106,7 +105,14 @@ pub fn value(of: &Profiled) -> Result<Value> {
 }
 
 /// The model and the minibatch.
-pub fn model(settings: &Settings, spec: &Spec, plan: &Plan, minibatch: &str) -> Value {
+pub fn model(step: &PlannedStep) -> Value {
+    let PlannedStep {
+        settings,
+        spec,
+        plan,
+        minibatch,
+        ..
+    } = step;
     json!({
         "cell": spec.cell_names(),
         "hidden": spec.hidden,
@@ -127,7 +133,7 @@ fn tile(of: &Profiled) -> Value {
     match &of.device {
         Device::Cpu => Value::Null,
         Device::Gpu(gpu) => {
-            let (tile, tuned) = gpu.tile(&of.work.plan);
+            let (tile, tuned) = gpu.tile(&of.work.step.plan);
             json!({"sizes": tile, "tuned": tuned, "left_out": of.found.left_out})
         }
     }

@@ -3,19 +3,17 @@
 use wgrnn::Result;
 use wgrnn::exec::Device;
 use wgrnn::exec::profile::{Gaps, Host, Profile, rate};
-use wgrnn::model::Spec;
-use wgrnn::op::{Cost, Plan};
-use wgrnn::train::Settings;
+use wgrnn::op::Cost;
 
 use super::super::out;
 use super::Profiled;
 use super::report::{clock, total, word};
+use super::work::PlannedStep;
 
 /// Prints the whole of it.
 pub fn print(of: &Profiled) -> Result<()> {
-    let (found, work) = (&of.found, &of.work);
-    let (settings, plan) = (&work.settings, &work.plan);
-    out::line(&title(settings, &work.spec, plan, &work.shown))?;
+    let (found, step) = (&of.found, &of.work.step);
+    out::line(&title(step))?;
     out::line(&format!(
         "limits: {:.1} GFLOP/s, {:.1} GB/s (multiply-adds in registers, a large copy); kernels by the {}'s clock",
         1e-9 * found.limits.flops,
@@ -23,7 +21,7 @@ pub fn print(of: &Profiled) -> Result<()> {
         clock(found)
     ))?;
     if let Device::Gpu(gpu) = &of.device {
-        let (tile, tuned) = gpu.tile(plan);
+        let (tile, tuned) = gpu.tile(&step.plan);
         let by = if tuned { "`tune` found" } else { "usual" };
         out::line(&format!("tile ({by}): {tile}"))?;
         for what in &found.left_out {
@@ -35,7 +33,7 @@ pub fn print(of: &Profiled) -> Result<()> {
     out::line(&format!(
         "\nstep: {:.4} ms, {:.0} tokens/s; {:.4} ms where every kernel is timed",
         1e3 * found.wall,
-        rate((of.work.rows * settings.accumulate) as f64, found.wall),
+        rate((of.work.rows * step.settings.accumulate) as f64, found.wall),
         1e3 * found.timed
     ))?;
     if let Some(gaps) = &found.gaps {
@@ -48,7 +46,14 @@ pub fn print(of: &Profiled) -> Result<()> {
 }
 
 /// The model and the minibatch in a line.
-pub fn title(settings: &Settings, spec: &Spec, plan: &Plan, minibatch: &str) -> String {
+pub fn title(step: &PlannedStep) -> String {
+    let PlannedStep {
+        settings,
+        spec,
+        plan,
+        minibatch,
+        ..
+    } = step;
     let input = match spec.embed {
         0 => "one-hot".to_string(),
         width => format!("embed {width}"),

@@ -120,17 +120,10 @@ impl PlannedStep {
 
 /// A training step.
 pub struct Work {
-    pub settings: Settings,
-    pub spec: Spec,
-    pub update: Update,
-    pub plan: Arc<Plan>,
+    pub step: PlannedStep,
     pub parameters: Vec<f32>,
     /// Predictions of a minibatch.
     pub rows: usize,
-    /// What a minibatch holds, in words.
-    pub shown: String,
-    /// Of a model of fields: which, and the sizes of a minibatch.
-    pub fields: Option<(Arc<Model>, Sizes)>,
     minibatch: MadeUp,
 }
 
@@ -140,39 +133,34 @@ impl Work {
     /// # Errors
     /// Those of the flags, of the run and of the model; Device, when it does not fit into memory.
     pub fn new(m: &ArgMatches) -> Result<Work> {
-        let PlannedStep {
-            settings,
-            spec,
-            update,
-            plan,
-            minibatch: shown,
-            fields,
-        } = PlannedStep::new(m)?;
+        let step = PlannedStep::new(m)?;
+        let plan = &step.plan;
         memory::check("the model and its minibatch", plan.bytes(), |_| {
             "lower --hidden, --layers or --batch".into()
         })?;
-        let parameters = initialize(&plan, &init(&settings, &spec)?)?;
-        let minibatch = MadeUp::new(&plan, settings.seed)?;
+        let parameters = initialize(plan, &init(&step.settings, &step.spec)?)?;
+        let minibatch = MadeUp::new(plan, step.settings.seed)?;
         Ok(Work {
-            settings,
-            spec,
-            update,
+            rows: minibatch.rows(plan),
             parameters,
-            rows: minibatch.rows(&plan),
-            shown,
-            fields,
             minibatch,
-            plan,
+            step,
         })
     }
 
     /// What a run of it reads. A rate of 0 keeps the weights, and with them the work, the same however many steps there are.
     pub fn inputs(&self) -> Inputs<'_> {
-        let (correction1, correction2) = self.update.rule.corrections(1);
-        let key = key(self.settings.seed, Purpose::Dropout);
+        let PlannedStep {
+            settings,
+            update,
+            plan,
+            ..
+        } = &self.step;
+        let (correction1, correction2) = update.rule.corrections(1);
+        let key = key(settings.seed, Purpose::Dropout);
         self.minibatch.inputs().draws(key, 0).hyper(Hyper {
             lr: 0.0,
-            scale: self.minibatch.scale(&self.plan) / self.settings.accumulate as f64,
+            scale: self.minibatch.scale(plan) / settings.accumulate as f64,
             update: 1.0,
             correction1,
             correction2,

@@ -13,7 +13,7 @@ use wgrnn::exec::gpu::{self, Gpu, Shape, Tile};
 use wgrnn::{Error, Kind, Result};
 
 use super::check::{own, passed};
-use super::profile::work::{self, Work};
+use super::profile::work::{self, PlannedStep, Work};
 use super::{flags, out};
 
 /// Seconds that a step must take less for another tile to be better: what differs by less is noise.
@@ -43,7 +43,7 @@ pub fn command() -> Command {
 
 pub fn run(m: &ArgMatches) -> Result<()> {
     let work = Work::new(m)?;
-    let shape = Shape::of(&work.plan)
+    let shape = Shape::of(&work.step.plan)
         .ok_or_else(|| Error::usage("tune: the model has no recurrent layer"))?;
     let Device::Gpu(device) = flags::open_device(m)? else {
         let text = "tune: the processor has nothing to tune; name an adapter with --device";
@@ -113,7 +113,7 @@ fn search(
     until: Instant,
     tell: bool,
 ) -> Result<SearchResult> {
-    let (start, _) = device.tile(&work.plan);
+    let (start, _) = device.tile(&work.step.plan);
     let usual = time(device, work, start, f64::INFINITY)?;
     let say = |seconds: f64, what: &str, tile: &Tile| {
         if tell {
@@ -161,9 +161,9 @@ fn search(
 
 /// Seconds of the fastest of a few steps.
 fn time(device: &Arc<gpu::Device>, work: &Work, tile: Tile, best: f64) -> Result<f64> {
-    let gpu = Gpu::with_tile(device.clone(), work.plan.clone(), &tile);
+    let gpu = Gpu::with_tile(device.clone(), work.step.plan.clone(), &tile);
     let mut gpu = block_on(gpu)?;
-    if let Some(slot) = work.plan.io.parameters {
+    if let Some(slot) = work.step.plan.io.parameters {
         gpu.write(slot, &work.parameters)?;
     }
     let inputs = work.inputs();
@@ -184,15 +184,17 @@ fn time(device: &Arc<gpu::Device>, work: &Work, tile: Tile, best: f64) -> Result
 
 /// Refuses a tile whose kernels differ from the plain code.
 fn compare(device: &Arc<gpu::Device>, work: &Work, tile: Tile) -> Result<()> {
-    let Work {
+    let PlannedStep {
         settings,
         spec,
+        update,
         plan,
-        parameters,
+        fields,
         ..
-    } = work;
-    let model = match &work.fields {
-        Some((model, sizes)) => own::few(model, spec, sizes, work.update, parameters),
+    } = &work.step;
+    let parameters = &work.parameters;
+    let model = match fields {
+        Some((model, sizes)) => own::few(model, spec, sizes, *update, parameters),
         None => own::model(settings, spec, plan, parameters)?,
     };
     device.force(Some(tile));
