@@ -9,6 +9,8 @@ use super::declare::{self, Field, FieldKind};
 use super::examples::{Examples, RawContent};
 use super::names::ClassNames;
 use super::sequences::TokenText;
+use super::step_codes::{self, StepRules};
+use super::steps::Scale;
 use crate::data::vocab::{Counter, VocabKind, Vocabulary, VocabularyRecipe};
 use crate::error::{Error, Result};
 
@@ -23,17 +25,19 @@ pub enum VocabularyRule {
     SharedWith(String),
 }
 
-/// How all fields of tokens get their vocabularies.
+/// How all fields of tokens get their vocabularies, and fields of reals and bits their codes.
 #[derive(Clone, Debug, Default)]
 pub struct VocabularyRules {
     /// For fields without a rule of their own. Those within words are of characters whatever it says.
     pub default: VocabularyRecipe,
     /// Rules of their own, by the fields' names.
     pub of: BTreeMap<String, VocabularyRule>,
+    /// How fields of reals and bits get theirs.
+    pub steps: StepRules,
 }
 
 /// What the symbols or labels of a field are as numbers.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum FieldCode {
     /// Tokens.
     Vocabulary(Vocabulary),
@@ -41,12 +45,28 @@ pub enum FieldCode {
     Classes(ClassNames),
     /// The width of vectors.
     Width(usize),
+    /// Vectors of reals, one a step.
+    Steps {
+        /// How many numbers a step has.
+        width: usize,
+        /// The names of the columns; empty where training's files had none.
+        names: Vec<String>,
+        /// How each column is standardised, where they are.
+        scale: Option<Vec<Scale>>,
+    },
+    /// Sets of notes, one a step.
+    Bits {
+        /// The note of column 0.
+        first: u32,
+        /// How many notes there are.
+        width: usize,
+    },
 }
 
 /// What the fields of a model are as numbers, as training found it; later files are read with the same.
 ///
 /// It is stored as JSON, a shared vocabulary once, and checked when it is read.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Vec<StoredCode>", into = "Vec<StoredCode>")]
 pub struct FieldCodes {
     fields: Vec<Field>,
@@ -84,6 +104,9 @@ impl FieldCodes {
                 (FieldKind::Vector, Some(RawContent::Vectors(column))) => {
                     Some(FieldCode::Width(column.width))
                 }
+                (FieldKind::Reals | FieldKind::Bits, Some(RawContent::Steps(column))) => {
+                    Some(step_codes::build(field, column, &rules.steps)?)
+                }
                 (FieldKind::Class | FieldKind::ClassesAlong(_), _) => {
                     let (names, told) = classes(examples, field)?;
                     remarks.extend(told);
@@ -117,12 +140,12 @@ impl FieldCodes {
         self.codes.get(place)
     }
 
-    /// How many symbols or classes a field has; none of vectors.
+    /// How many symbols or classes a field has; none of vectors, reals and bits.
     pub fn values(&self, name: &str) -> Option<usize> {
         match self.code(name)? {
             FieldCode::Vocabulary(vocabulary) => Some(vocabulary.len()),
             FieldCode::Classes(names) => Some(names.len()),
-            FieldCode::Width(_) => None,
+            FieldCode::Width(_) | FieldCode::Steps { .. } | FieldCode::Bits { .. } => None,
         }
     }
 
@@ -323,6 +346,15 @@ enum StoredFieldCode {
     SameAs(String),
     Classes(ClassNames),
     Width(usize),
+    Steps {
+        width: usize,
+        names: Vec<String>,
+        scale: Option<Vec<Scale>>,
+    },
+    Bits {
+        first: u32,
+        width: usize,
+    },
 }
 
 impl From<FieldCodes> for Vec<StoredCode> {
@@ -339,6 +371,22 @@ impl From<FieldCodes> for Vec<StoredCode> {
                 }
                 (FieldCode::Classes(names), _) => StoredFieldCode::Classes(names.clone()),
                 (FieldCode::Width(width), _) => StoredFieldCode::Width(*width),
+                (
+                    FieldCode::Steps {
+                        width,
+                        names,
+                        scale,
+                    },
+                    _,
+                ) => StoredFieldCode::Steps {
+                    width: *width,
+                    names: names.clone(),
+                    scale: scale.clone(),
+                },
+                (FieldCode::Bits { first, width }, _) => StoredFieldCode::Bits {
+                    first: *first,
+                    width: *width,
+                },
             };
             let Field { name, kind } = field.clone();
             stored.push(StoredCode { name, kind, code });
@@ -358,6 +406,16 @@ impl TryFrom<Vec<StoredCode>> for FieldCodes {
                 StoredFieldCode::Vocabulary(vocabulary) => FieldCode::Vocabulary(vocabulary),
                 StoredFieldCode::Classes(names) => FieldCode::Classes(names),
                 StoredFieldCode::Width(width) => FieldCode::Width(width),
+                StoredFieldCode::Steps {
+                    width,
+                    names,
+                    scale,
+                } => FieldCode::Steps {
+                    width,
+                    names,
+                    scale,
+                },
+                StoredFieldCode::Bits { first, width } => FieldCode::Bits { first, width },
                 StoredFieldCode::SameAs(of) => {
                     let place = fields.iter().position(|other| other.name == of);
                     let code = place.map(|n| codes[n].clone());
@@ -372,6 +430,7 @@ impl TryFrom<Vec<StoredCode>> for FieldCodes {
             let fits = match (&field.kind, &code) {
                 (FieldKind::Vector, FieldCode::Width(width)) => *width > 0,
                 (FieldKind::Class | FieldKind::ClassesAlong(_), FieldCode::Classes(_)) => true,
+                (FieldKind::Reals | FieldKind::Bits, code) => step_codes::fits(&field.kind, code),
                 (_, FieldCode::Vocabulary(vocabulary)) => {
                     has_vocabulary(&field) && vocabulary.of_lines()
                 }

@@ -12,12 +12,16 @@ pub enum FieldKind {
     Tokens,
     /// One label a sequence.
     Class,
-    /// One label a word of the named field, whose symbols are then the words as the file has them.
+    /// One label a step of the named field; of tokens, the symbols are then the words as the file has them.
     ClassesAlong(String),
     /// One vector of real numbers a sequence, all of one width.
     Vector,
     /// The symbols of every word of the named field: a sequence a word. Nothing more is read for it.
     TokensWithin(String),
+    /// One vector of real numbers a step, all of one width.
+    Reals,
+    /// A set of notes a step, as a vector of 0 and 1.
+    Bits,
 }
 
 impl FieldKind {
@@ -25,7 +29,11 @@ impl FieldKind {
     pub fn of(&self) -> Option<&str> {
         match self {
             FieldKind::ClassesAlong(of) | FieldKind::TokensWithin(of) => Some(of),
-            FieldKind::Tokens | FieldKind::Class | FieldKind::Vector => None,
+            FieldKind::Tokens
+            | FieldKind::Class
+            | FieldKind::Vector
+            | FieldKind::Reals
+            | FieldKind::Bits => None,
         }
     }
 
@@ -37,7 +45,14 @@ impl FieldKind {
             FieldKind::ClassesAlong(of) => format!("classes along {of}"),
             FieldKind::Vector => "vector".to_string(),
             FieldKind::TokensWithin(of) => format!("tokens within {of}"),
+            FieldKind::Reals => "reals".to_string(),
+            FieldKind::Bits => "bits".to_string(),
         }
+    }
+
+    /// Whether it has a vector a step.
+    pub fn has_steps(&self) -> bool {
+        matches!(self, FieldKind::Reals | FieldKind::Bits)
     }
 
     /// Whether files have something for it.
@@ -69,7 +84,7 @@ impl Field {
 ///
 /// # Errors
 /// `Kind::Data` for no field that is read, a name that is empty, has white space or `=`, `,` in it, or stands twice, and for
-/// a field along or within one that is not there or has no tokens.
+/// a field along one that is not there or has no steps, or within one that has no tokens.
 pub(super) fn check(fields: &[Field]) -> Result<()> {
     if !fields.iter().any(|field| field.kind.is_read()) {
         return Err(Error::data("fields: expected at least one, found none"));
@@ -90,20 +105,27 @@ pub(super) fn check(fields: &[Field]) -> Result<()> {
             continue;
         };
         let found = fields.iter().find(|other| other.name == of);
-        if found.is_none_or(|other| other.kind != FieldKind::Tokens) {
+        let along = matches!(field.kind, FieldKind::ClassesAlong(_));
+        let fits = |kind: &FieldKind| *kind == FieldKind::Tokens || (along && kind.has_steps());
+        if !found.is_some_and(|other| fits(&other.kind)) {
             let found = found.map_or("no such field".to_string(), |other| {
                 format!("{of}: {}", other.kind.shown())
             });
             let kind = field.kind.shown();
             return Err(Error::data(format!(
-                "field {name}: {kind}: expected a field of tokens, found {found}"
+                "field {name}: {kind}: expected a field of {}, found {found}",
+                if along {
+                    "tokens, reals or bits"
+                } else {
+                    "tokens"
+                }
             )));
         }
     }
     Ok(())
 }
 
-/// Whether something lies along or within field `name`, so that its symbols are words as the file has them.
+/// Whether something lies along or within field `name`, so that its symbols, where it has any, are words as the file has them.
 pub(super) fn is_of_words(fields: &[Field], name: &str) -> bool {
     fields.iter().any(|field| field.kind.of() == Some(name))
 }

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use super::declare::{self, Field, FieldKind};
+use super::places::FileRows;
+use super::step_column::StepColumn;
 use super::white_space::{brief, is_space};
 use crate::error::{Error, Result};
 
@@ -20,6 +22,7 @@ pub struct Examples {
 pub(super) enum RawContent {
     Text(TextColumn),
     Vectors(VectorColumn),
+    Steps(StepColumn),
 }
 
 /// Texts or labels: a list of items a sequence.
@@ -48,42 +51,11 @@ pub(super) struct VectorColumn {
     pub index: Option<Vec<u32>>,
 }
 
-/// The files that rows come from: for each its first row and its name.
-#[derive(Clone, Debug, Default)]
-struct FileRows(Vec<(usize, String)>);
-
-impl FileRows {
-    /// Where a row stands: its file, and its line where that is not 0, or its number in the file.
-    fn place(&self, row: usize, line: u32) -> String {
-        let after = self.0.partition_point(|(first, _)| *first <= row);
-        let (first, name) = after
-            .checked_sub(1)
-            .map_or((0, ""), |n| (self.0[n].0, &self.0[n].1));
-        if line > 0 {
-            format!("{name}: line {line}")
-        } else {
-            format!("{name}: row {}", row - first)
-        }
-    }
-
-    /// Goes on with the files of rows that come after `rows` others.
-    fn append(&mut self, more: FileRows, rows: usize) {
-        let moved = more.0.into_iter();
-        self.0
-            .extend(moved.map(|(first, name)| (first + rows, name)));
-    }
-
-    fn all(&self) -> String {
-        let names: Vec<&str> = self.0.iter().map(|(_, name)| name.as_str()).collect();
-        names.join(" + ")
-    }
-}
-
 impl TextColumn {
     /// Nothing yet, of the file `name`.
     pub fn new(name: &str) -> Self {
         TextColumn {
-            files: FileRows(vec![(0, name.to_string())]),
+            files: FileRows::of(name),
             ..TextColumn::default()
         }
     }
@@ -162,7 +134,7 @@ impl VectorColumn {
     /// Nothing yet, of the file `name`.
     pub fn new(name: &str) -> Self {
         VectorColumn {
-            files: FileRows(vec![(0, name.to_string())]),
+            files: FileRows::of(name),
             ..VectorColumn::default()
         }
     }
@@ -219,6 +191,7 @@ impl RawContent {
         match self {
             RawContent::Text(column) => column.len(),
             RawContent::Vectors(column) => column.len(),
+            RawContent::Steps(column) => column.len(),
         }
     }
 
@@ -227,6 +200,7 @@ impl RawContent {
         match self {
             RawContent::Text(column) => column.row_place(row),
             RawContent::Vectors(column) => column.row_place(row),
+            RawContent::Steps(column) => column.row_place(row),
         }
     }
 
@@ -235,16 +209,18 @@ impl RawContent {
         match self {
             RawContent::Text(column) => column.files.all(),
             RawContent::Vectors(column) => column.files.all(),
+            RawContent::Steps(column) => column.places.files.all(),
         }
     }
 
     /// Goes on with what the next file has for the same field.
     ///
     /// # Errors
-    /// `Kind::Data` for vectors of another width.
+    /// `Kind::Data` for vectors or steps of another width.
     pub fn append(&mut self, field: &str, more: RawContent) -> Result<()> {
         match (self, more) {
             (RawContent::Text(column), RawContent::Text(more)) => column.append(more),
+            (RawContent::Steps(column), RawContent::Steps(more)) => column.append(field, more)?,
             (RawContent::Vectors(column), RawContent::Vectors(more)) => {
                 if column.width != more.width {
                     return Err(Error::data(format!(
@@ -261,7 +237,7 @@ impl RawContent {
                 column.files.append(more.files, rows);
             }
             _ => {
-                let fault = format!("field {field}: texts and vectors were read for it");
+                let fault = format!("field {field}: texts, vectors and steps were read for it");
                 return Err(Error::internal(fault));
             }
         }
@@ -305,6 +281,7 @@ impl Examples {
             len,
         };
         examples.check_empty()?;
+        examples.check_steps()?;
         examples.check_labels()?;
         Ok(examples)
     }
@@ -338,6 +315,22 @@ impl Examples {
         }
     }
 
+    /// The steps of every example for a field of reals or bits; none for others and one that was not read.
+    pub fn steps(&self, name: &str) -> Option<Vec<usize>> {
+        match self.content(name)? {
+            RawContent::Steps(column) => Some(column.spans.iter().map(|s| s.steps).collect()),
+            _ => None,
+        }
+    }
+
+    /// The names of the columns of a field of reals, where its files have any.
+    pub fn column_names(&self, name: &str) -> Option<&[String]> {
+        match self.content(name)? {
+            RawContent::Steps(column) if !column.names.is_empty() => Some(&column.names),
+            _ => None,
+        }
+    }
+
     /// Where example `n` stands, as messages name it: file and line of its first field.
     pub fn place(&self, n: usize) -> String {
         let content = self.contents.iter().flatten().next();
@@ -360,7 +353,7 @@ impl Examples {
     pub(super) fn text(&self, name: &str) -> Option<&TextColumn> {
         match self.content(name)? {
             RawContent::Text(column) => Some(column),
-            RawContent::Vectors(_) => None,
+            RawContent::Vectors(_) | RawContent::Steps(_) => None,
         }
     }
 
@@ -372,7 +365,7 @@ impl Examples {
             let words = declare::is_of_words(&self.fields, &field.name);
             let what = match field.kind {
                 FieldKind::Class => "a label",
-                FieldKind::ClassesAlong(_) => "a label for every word",
+                FieldKind::ClassesAlong(_) => "a label for every word or step",
                 _ if words => "words",
                 _ => "a text",
             };
@@ -394,25 +387,46 @@ impl Examples {
         Ok(())
     }
 
+    fn check_steps(&self) -> Result<()> {
+        for (field, content) in self.fields.iter().zip(&self.contents) {
+            let Some(RawContent::Steps(column)) = content else {
+                continue;
+            };
+            if let Some(row) = column.spans.iter().position(|span| span.steps == 0) {
+                return Err(Error::data(format!(
+                    "{}: field {}: expected a sequence of at least one step, found none",
+                    column.row_place(row),
+                    field.name
+                )));
+            }
+        }
+        Ok(())
+    }
+
     fn check_labels(&self) -> Result<()> {
         for field in &self.fields {
             let FieldKind::ClassesAlong(of) = &field.kind else {
                 continue;
             };
-            let (Some(labels), Some(words)) = (self.text(&field.name), self.text(of)) else {
+            let (Some(labels), Some(along)) = (self.text(&field.name), self.content(of)) else {
                 continue;
             };
-            let odd = (0..self.len).find(|row| labels.row(*row).len() != words.row(*row).len());
+            let (steps, what): (&dyn Fn(usize) -> usize, _) = match along {
+                RawContent::Text(words) => (&|row| words.row(row).len(), "word"),
+                RawContent::Steps(column) => (&|row| column.spans[row].steps, "step"),
+                RawContent::Vectors(_) => return Err(Error::internal("labels along vectors")),
+            };
+            let odd = (0..self.len).find(|row| labels.row(*row).len() != steps(*row));
             if let Some(row) = odd {
-                let (of_words, of_labels) = (words.row_place(row), labels.row_place(row));
-                let elsewhere = if of_words == of_labels {
+                let (place, of_labels) = (along.row_place(row), labels.row_place(row));
+                let elsewhere = if place == of_labels {
                     String::new()
                 } else {
                     format!(" ({of_labels})")
                 };
                 return Err(Error::data(format!(
-                    "{of_words}: {of} has {} words, {} {} labels{elsewhere}; expected one for every word",
-                    words.row(row).len(),
+                    "{place}: {of} has {} {what}s, {} {} labels{elsewhere}; expected one for every {what}",
+                    steps(row),
                     field.name,
                     labels.row(row).len(),
                 )));

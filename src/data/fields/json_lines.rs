@@ -128,13 +128,17 @@ fn take(writer: &mut FieldWriter<'_>, value: &Value, at: u32) -> Result<()> {
             |value| value.as_str().map(str::to_string)
         }
         FieldKind::Class | FieldKind::ClassesAlong(_) => label,
-        FieldKind::Vector => |value| value.is_number().then(|| value.to_string()),
+        FieldKind::Vector | FieldKind::Reals | FieldKind::Bits => {
+            |value| value.is_number().then(|| value.to_string())
+        }
     };
     let expected = match writer.field.kind {
         FieldKind::Tokens | FieldKind::TokensWithin(_) => "a string or a list of strings",
         FieldKind::Class => "a string or a number",
         FieldKind::ClassesAlong(_) => "a list of strings or numbers",
         FieldKind::Vector => "a list of numbers",
+        FieldKind::Reals => "a list of steps, each a list of numbers",
+        FieldKind::Bits => "a list of steps, each a list of whole numbers",
     };
     let unfit = || {
         let found = match value {

@@ -40,6 +40,18 @@ impl FieldFile {
     }
 }
 
+/// What is done about a number that is missing: an empty cell, `nan` or `NA`, `null` in JSON, NaN or an infinity in an array.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Missing {
+    /// It is an error, which names file, row and column.
+    #[default]
+    Refuse,
+    /// The last number of its column stands for it, within its example; there must be one.
+    Carry,
+    /// The step is left out, with what the same file has along it.
+    Drop,
+}
+
 /// How files are read.
 #[derive(Clone, Debug, Default)]
 pub struct ReadRules {
@@ -51,6 +63,10 @@ pub struct ReadRules {
     pub header: Option<bool>,
     /// Fields that files may be without, such as the label where it is asked for.
     pub optional: Vec<String>,
+    /// What is done about missing numbers of fields of reals.
+    pub missing: Missing,
+    /// The column of a series that is its time: by its name, or its number from 1. It is no part of a field, and must rise.
+    pub time: Option<String>,
 }
 
 /// Reads examples of `fields`. Every file with a field of its own gives that one; every other file gives all fields that are

@@ -9,6 +9,8 @@ use super::declare::{Field, FieldKind};
 use super::examples::{Examples, RawContent, TextColumn};
 use super::names::ClassNames;
 use super::sequences::TokenText;
+use super::step_codes;
+use super::steps::StepRows;
 use super::white_space::brief;
 use crate::data::lines::{LineRules, Lines, LinesWriter};
 use crate::data::vocab::{Encoded, Encoder, Vocabulary};
@@ -35,6 +37,8 @@ pub enum FieldRows {
     Vector(VectorRows),
     /// A line of ids a word.
     TokensWithin(WordLines),
+    /// A vector a step.
+    Steps(StepRows),
 }
 
 /// Classes of the words of all examples.
@@ -174,6 +178,9 @@ impl FieldCodes {
                     index: column.index.clone(),
                 }))
             }
+            (Some(code), RawContent::Steps(column)) => {
+                step_codes::encode(name, code, column).map(FieldRows::Steps)
+            }
             (Some(FieldCode::Classes(names)), RawContent::Text(column)) => {
                 let ids = classes(names, name, column)?;
                 Ok(match field.kind {
@@ -278,6 +285,27 @@ impl Records {
         self.rows[place].as_ref()
     }
 
+    /// The same steps as other examples: spans of them as [`StepRows::windows`] takes them.
+    ///
+    /// # Errors
+    /// Internal, for spans that are not within one series, and for fields that have more than steps.
+    pub fn windows(&self, spans: &[(usize, usize)]) -> Result<Records> {
+        let windows = |rows: &Option<FieldRows>| match rows {
+            None => Ok(None),
+            Some(FieldRows::Steps(rows)) => {
+                Ok(Some(FieldRows::Steps(rows.windows(spans.to_vec())?)))
+            }
+            Some(_) => Err(Error::internal(
+                "windows of fields that are no reals and no bits",
+            )),
+        };
+        Ok(Records {
+            fields: self.fields.clone(),
+            rows: self.rows.iter().map(windows).collect::<Result<_>>()?,
+            len: spans.len(),
+        })
+    }
+
     /// How often each of `classes` classes stands in the examples `of`, for a field of classes; words count one by one. None
     /// for other fields.
     pub fn class_counts(&self, name: &str, of: &[u32], classes: usize) -> Option<Vec<u64>> {
@@ -334,6 +362,7 @@ impl Records {
                     number(&mut hasher, rows.width);
                     hasher.update(bytemuck::cast_slice(&rows.values));
                 }
+                Some(FieldRows::Steps(rows)) => rows.hash(&mut hasher)?,
                 Some(FieldRows::TokensWithin(words)) => {
                     ends(&mut hasher, &words.ends);
                     lines(&mut hasher, &words.lines)?;
@@ -350,6 +379,7 @@ impl Records {
             FieldRows::Class(ids) => 4 * ids.len() as u64,
             FieldRows::ClassesAlong(rows) => 4 * rows.ids.len() as u64 + 8 * rows.ends.len() as u64,
             FieldRows::Vector(rows) => 4 * rows.values.len() as u64,
+            FieldRows::Steps(rows) => rows.bytes(),
             FieldRows::TokensWithin(words) => words.lines.bytes() + 8 * words.ends.len() as u64,
         };
         self.rows.iter().flatten().map(of).sum()

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::declare::{self, Field, FieldKind};
 use super::examples::{RawContent, TextColumn, VectorColumn};
+use super::step_column::StepBuilder;
 use super::white_space::{brief, is_space, one_word};
 use crate::error::{Error, Result};
 
@@ -13,6 +14,8 @@ pub(super) struct FieldWriter<'a> {
     /// Whether a sequence is a list of items, words or labels, and not one text.
     pub listed: bool,
     content: RawContent,
+    /// What it takes of a field of reals or bits.
+    pub steps: Option<StepBuilder>,
 }
 
 impl<'a> FieldWriter<'a> {
@@ -28,6 +31,10 @@ impl<'a> FieldWriter<'a> {
             field,
             listed,
             content,
+            steps: field
+                .kind
+                .has_steps()
+                .then(|| StepBuilder::new(name, field.kind == FieldKind::Bits)),
         }
     }
 
@@ -36,6 +43,14 @@ impl<'a> FieldWriter<'a> {
     /// # Errors
     /// `Kind::Data`, naming the line, for what is no number, and vectors of unequal widths.
     pub fn cell(&mut self, cell: &str, line: u32) -> Result<()> {
+        if self.steps.is_some() {
+            return Err(Error::data(format!(
+                "line {line}: field {}: expected a file of sequences (JSON lines, arrays, a table with a step a row) for a \
+                 field of {}, found one with a sequence a cell",
+                self.field.name,
+                self.field.kind.shown()
+            )));
+        }
         let listed = self.listed;
         let Some(column) = self.column() else {
             return self.numbers(cell.split(is_space).filter(|part| !part.is_empty()), line);
@@ -119,12 +134,15 @@ impl<'a> FieldWriter<'a> {
     fn column(&mut self) -> Option<&mut TextColumn> {
         match &mut self.content {
             RawContent::Text(column) => Some(column),
-            RawContent::Vectors(_) => None,
+            RawContent::Vectors(_) | RawContent::Steps(_) => None,
         }
     }
 
     /// All that was taken.
     pub fn finish(self) -> RawContent {
-        self.content
+        match self.steps {
+            Some(steps) => RawContent::Steps(steps.finish()),
+            None => self.content,
+        }
     }
 }

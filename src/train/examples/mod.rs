@@ -202,6 +202,12 @@ impl ExampleSet {
             Some(FieldRows::Vector(rows)) => {
                 Column::Vector(numbers.map(|n| rows.row(n).to_vec()).collect())
             }
+            Some(FieldRows::Steps(_)) => {
+                let name = &declared.name;
+                return Err(Error::internal(format!(
+                    "field {name}: steps have no column"
+                )));
+            }
         })
     }
 }
