@@ -577,7 +577,11 @@ fn numbers_that_a_loss_cannot_predict_are_refused() {
         ),
         (
             "loss squared(linear(rnn(past)), rnn(next(past)))\n",
-            "m:5:33: `past` of line 5 (a row a step of `past`) is what a loss predicts, so that no layer may read it, as `loss.rnn_2` of line 5 (a row a step of `past`) does",
+            "m:5:6: `squared` expects numbers of a field to predict, such as `next(F)`, among its operands",
+        ),
+        (
+            "loss squared(rnn(next(past)), next(past))\n",
+            "m:5:14: `past` of line 5 (a row a step of `past`) is what a loss predicts, so that no layer may read it, as `loss.rnn` of line 5 (a row a step of `past`) does",
         ),
         (
             "loss squared(linear(birnn(past)), next(past))\n",
