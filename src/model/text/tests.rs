@@ -549,6 +549,8 @@ fn an_unknown_model_is_refused_with_the_nearest() {
 #[test]
 fn numbers_that_a_loss_cannot_predict_are_refused() {
     let fields = "field text: tokens\nfield past: reals\nfield label: class\nfield v: vector\n";
+    // Uses every field.
+    let rest = "loss cross_entropy(linear(last(rnn(embed(text)))), label)\nloss squared(linear(last(rnn(past))), v)\n";
     for (lines, want) in [
         (
             "loss sqared(linear(last(rnn(past))), v)\n",
@@ -608,7 +610,7 @@ fn numbers_that_a_loss_cannot_predict_are_refused() {
             "m:5:6: `squared` expects values along one axis, found `loss.linear` of line 5 (a row a step of `text`) and `past` of line 5 (a row a step of `past`)",
         ),
     ] {
-        let error = Model::parse("m", &format!("{fields}{lines}")).unwrap_err();
+        let error = Model::parse("m", &format!("{fields}{lines}{rest}")).unwrap_err();
         assert_eq!(error.message, want, "{lines}");
     }
 }
