@@ -97,6 +97,18 @@ impl TextPass for Counter {
     }
 }
 
+impl TextPass for StoreWriter {
+    fn any_bytes(&self) -> bool {
+        true
+    }
+    fn feed(&mut self, bytes: &[u8]) -> Result<()> {
+        self.write(bytes)
+    }
+    fn end_file(&mut self) -> Result<()> {
+        Ok(())
+    }
+}
+
 /// Bytes of a block.
 const BLOCK: usize = 1 << 20;
 
@@ -269,27 +281,36 @@ impl Corpus {
         Ok(self.hash.get().map_or("", String::as_str))
     }
 
-    /// All bytes, whatever they are.
+    /// All bytes, to be read anywhere. Up to `limit` of them are held in memory; more stay where they are, in a file that is
+    /// not compressed, or go to a temporary one.
     ///
     /// # Errors
-    /// As [`hash`](Self::hash).
-    pub(super) fn bytes(&self) -> Result<Vec<u8>> {
-        struct AllBytes(Vec<u8>);
-        impl TextPass for AllBytes {
-            fn any_bytes(&self) -> bool {
-                true
+    /// As [`hash`](Self::hash); internal for several files.
+    pub(super) fn stored(&self, limit: u64) -> Result<ByteStore> {
+        let [part] = self.parts.as_slice() else {
+            return Err(Error::internal("bytes of several files"));
+        };
+        let plain = part.decompressed()?.packed().is_none();
+        match &part.bytes {
+            Bytes::Kept(store) if plain && store.len() > limit => return Ok(store.clone()),
+            Bytes::File(path) if plain => {
+                let failed = |e| Error::io("read", path, &e);
+                let file = File::open(path).map_err(failed)?;
+                let len = file.metadata().map_err(failed)?.len();
+                if len > limit {
+                    return Ok(ByteStore::Named {
+                        file: file.into(),
+                        len,
+                        path: path.as_path().into(),
+                    });
+                }
             }
-            fn feed(&mut self, bytes: &[u8]) -> Result<()> {
-                self.0.extend_from_slice(bytes);
-                Ok(())
-            }
-            fn end_file(&mut self) -> Result<()> {
-                Ok(())
-            }
+            _ => {}
         }
-        let mut all = AllBytes(Vec::new());
-        self.pass(&mut all)?;
-        Ok(all.0)
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let mut writer = StoreWriter::new(&self.folder, limit);
+        self.pass(&mut writer)?;
+        writer.finish()
     }
 
     /// The whole text, without byte order marks at files' beginnings.

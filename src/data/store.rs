@@ -26,6 +26,15 @@ pub(super) enum ByteStore {
         /// The folder that it was made in, for errors.
         folder: Arc<Path>,
     },
+    /// In a file of somebody else's, which must not change.
+    Named {
+        /// The file.
+        file: Arc<File>,
+        /// Its length.
+        len: u64,
+        /// What it is called.
+        path: Arc<Path>,
+    },
 }
 
 impl ByteStore {
@@ -33,7 +42,7 @@ impl ByteStore {
     pub fn len(&self) -> u64 {
         match self {
             ByteStore::Memory(bytes) => bytes.len() as u64,
-            ByteStore::File { len, .. } => *len,
+            ByteStore::File { len, .. } | ByteStore::Named { len, .. } => *len,
         }
     }
 
@@ -56,6 +65,9 @@ impl ByteStore {
             }
             ByteStore::File { file, folder, .. } => read_at(file, at, bytes)
                 .map_err(|e| Error::io("read the temporary file in", folder, &e)),
+            ByteStore::Named { file, path, .. } => {
+                read_at(file, at, bytes).map_err(|e| Error::io("read", path, &e))
+            }
         }
     }
 }
@@ -65,6 +77,7 @@ impl fmt::Debug for ByteStore {
         match self {
             ByteStore::Memory(bytes) => write!(f, "{} bytes in memory", bytes.len()),
             ByteStore::File { len, .. } => write!(f, "{len} bytes in a file"),
+            ByteStore::Named { len, path, .. } => write!(f, "{len} bytes in {}", path.display()),
         }
     }
 }

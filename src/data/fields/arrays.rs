@@ -1,81 +1,127 @@
-//! Vectors, and labels as integers, from the arrays of a `.safetensors` file.
+//! Vectors, sequences of vectors, and labels as integers, from the arrays of a file.
 
-use half::{bf16, f16};
-use safetensors::tensor::TensorView;
-use safetensors::{Dtype, SafeTensors};
+use std::sync::Arc;
 
+use super::array_file::{ArrayEntry, ArrayFile};
 use super::columns::{ColumnChoice, ColumnName};
 use super::declare::{Field, FieldKind};
 use super::examples::{RawContent, TextColumn, VectorColumn};
+use super::file_format::FileFormat;
+use super::places::RowPlaces;
+use super::step_column::{Span, StepColumn};
+use super::step_parts::{NoteRows, NumberRows, StepPart};
 use crate::error::{Error, Result};
 
-/// Reads the array of a field: the one that `choice` names, or that has the field's name, or `x` for a vector and `labels` for
-/// a class, or the only one there is. A vector's array is `[N, ..]` in C order, what is behind N flattened, values as they
-/// are; a class's `[N]` of integers.
-///
-/// # Errors
-/// `Kind::Data` for bytes that are no such file, no fitting array, another shape or type, and numbers that are not finite,
-/// naming row and column; `Kind::Usage` for a choice by number.
-pub(super) fn read(
-    bytes: &[u8],
-    name: &str,
-    field: &Field,
-    choice: &ColumnChoice,
-) -> Result<RawContent> {
-    let file = SafeTensors::deserialize(bytes)
-        .map_err(|e| Error::data(format!("expected a safetensors file: {e}")))?;
-    let (array, view) = array(&file, field, choice)?;
-    let named = |e: Error| Error::new(e.kind, format!("array {array}: {}", e.message));
-    match field.kind {
-        FieldKind::Vector => {
-            if array == "x" && file.names().contains(&"lengths") {
-                return Err(named(Error::data(
-                    "expected a vector a sequence, found sequences of vectors, whose lengths are beside it",
-                )));
-            }
-            vectors(&view, name).map(RawContent::Vectors).map_err(named)
-        }
-        FieldKind::Class => labels(&view, name).map(RawContent::Text).map_err(named),
-        _ => Err(Error::data(format!(
-            "expected a field that is a vector or a class, found {}: {}, which arrays do not have",
-            field.name,
-            field.kind.shown()
-        ))),
-    }
+/// What is asked of a file of arrays.
+pub(super) struct ArrayFields<'a> {
+    /// All fields of the model.
+    pub fields: &'a [Field],
+    /// Those that the file is to have.
+    pub wanted: &'a [Field],
+    /// Those of them that may be missing.
+    pub optional: &'a [String],
+    pub choice: &'a ColumnChoice,
+    /// What the file is called.
+    pub name: &'a str,
 }
 
-fn array<'a>(
-    file: &SafeTensors<'a>,
-    field: &Field,
-    choice: &ColumnChoice,
-) -> Result<(String, TensorView<'a>)> {
-    let mut all = file.tensors();
-    all.sort_by(|a, b| a.0.cmp(&b.0));
-    let shown: Vec<String> = all
-        .iter()
-        .map(|(name, view)| format!("{name} {:?}", view.shape()))
-        .collect();
-    let usual = if field.kind == FieldKind::Class {
-        "labels"
-    } else {
-        "x"
-    };
-    let of = |wanted: &str| all.iter().position(|(name, _)| name == wanted);
-    let (place, expected) = match choice.of(&field.name) {
-        Some(ColumnName::Name(name)) => (of(name), format!("an array {name}")),
-        Some(ColumnName::Numbers(_)) => {
-            return Err(Error::usage(format!(
-                "--columns: {}: expected the name of an array, found a number",
-                field.name
+/// The arrays of one field.
+struct Chosen<'a> {
+    entry: &'a ArrayEntry,
+    /// Whether no name said so.
+    by_rule: bool,
+}
+
+/// Reads the array of every field: the one that `--columns` names, or that has the field's name, or a usual one (`x` of numbers,
+/// `labels` of classes, `targets` or `labels` of classes along steps), or the only one there is.
+///
+/// A vector's array is `[N, ..]`, what is behind N flattened; a class's `[N]` of integers. Steps are `[sum of lengths, ..]` where
+/// there are `lengths` `[N]`, and else `[N, T, ..]`, or `[N, T]` of one number a step; the array of an `.npy` that is `[T, D]` or
+/// `[T]` is one sequence. Classes along steps are integers in the shape of their steps.
+///
+/// # Errors
+/// `Kind::Data` for no fitting array, another shape or type, lengths that do not add up to the steps, and numbers of vectors
+/// that are not finite, naming row and column; `Kind::Usage` for a choice by number.
+pub(super) fn read(file: &ArrayFile, asked: &ArrayFields<'_>) -> Result<Vec<Option<RawContent>>> {
+    let mut chosen: Vec<Option<Chosen<'_>>> = Vec::new();
+    for field in asked.wanted {
+        let found = asked.find(file, field)?;
+        if let Some(found) = &found
+            && found.by_rule
+            && let Some(n) = (0..chosen.len()).find(|n| {
+                let other = chosen[*n].as_ref();
+                other.is_some_and(|other| std::ptr::eq(other.entry, found.entry))
+            })
+        {
+            return Err(Error::data(format!(
+                "expected an array for each of {} and {}, found one for both ({}); FIELD=FILE or --columns FIELD=ARRAY says \
+                 which one it is",
+                asked.wanted[n].name,
+                field.name,
+                found.entry.shown()
             )));
         }
-        None => {
-            let only = Some(0).filter(|_| all.len() == 1);
-            let place = of(&field.name).or(of(usual)).or(only);
-            (place, format!("an array {} or {usual}", field.name))
+        chosen.push(found);
+    }
+    let fields = asked.wanted.iter().zip(chosen);
+    fields
+        .map(|(field, chosen)| {
+            let Some(Chosen { entry, .. }) = chosen else {
+                return Ok(None);
+            };
+            asked.content(file, field, entry).map(Some).map_err(|e| {
+                let array = match entry.name.as_str() {
+                    "" => String::new(),
+                    name => format!("array {name}: "),
+                };
+                Error::new(e.kind, format!("{array}{}", e.message))
+            })
+        })
+        .collect()
+}
+
+impl ArrayFields<'_> {
+    /// The array of a field; none for an optional one that is not there.
+    fn find<'f>(&self, file: &'f ArrayFile, field: &Field) -> Result<Option<Chosen<'f>>> {
+        let of = |wanted: &str| {
+            let named = |entry: &&ArrayEntry| !wanted.is_empty() && entry.name == wanted;
+            file.entries.iter().find(named)
+        };
+        let (found, expected, by_rule) = match self.choice.of(&field.name) {
+            Some(ColumnName::Name(name)) => (of(name), format!("an array {name}"), false),
+            Some(ColumnName::Numbers(_)) => {
+                return Err(Error::usage(format!(
+                    "--columns: {}: expected the name of an array, found a number",
+                    field.name
+                )));
+            }
+            None => {
+                let usual: &[&str] = match field.kind {
+                    FieldKind::Class => &["labels"],
+                    FieldKind::ClassesAlong(_) => &["targets", "labels"],
+                    _ => &["x"],
+                };
+                let own = of(&field.name);
+                let only = file.entries.first().filter(|_| file.entries.len() == 1);
+                let found = own.or(usual.iter().find_map(|name| of(name)));
+                let names = [&[field.name.as_str()], usual].concat().join(" or ");
+                (
+                    // An only array is not that of a field which need not be there.
+                    found.or(only.filter(|_| !self.optional.contains(&field.name))),
+                    format!("an array {names}"),
+                    own.is_none(),
+                )
+            }
+        };
+        match found {
+            Some(entry) => Ok(Some(Chosen { entry, by_rule })),
+            None if self.optional.contains(&field.name) => Ok(None),
+            None => Err(self.missing(file, field, &expected)),
         }
-    };
-    let place = place.ok_or_else(|| {
+    }
+
+    fn missing(&self, file: &ArrayFile, field: &Field, expected: &str) -> Error {
+        let shown: Vec<String> = file.entries.iter().map(ArrayEntry::shown).collect();
         Error::data(format!(
             "expected {expected}, found {}; --columns {}=ARRAY says which one it is",
             if shown.is_empty() {
@@ -85,19 +131,234 @@ fn array<'a>(
             },
             field.name
         ))
-    })?;
-    Ok(all.swap_remove(place))
+    }
+
+    fn content(&self, file: &ArrayFile, field: &Field, entry: &ArrayEntry) -> Result<RawContent> {
+        match &field.kind {
+            FieldKind::Vector => {
+                let packed = file.entries.iter().any(|other| other.name == "lengths");
+                if entry.name == "x" && packed {
+                    return Err(Error::data(
+                        "expected a vector a sequence, found sequences of vectors, whose lengths are beside it",
+                    ));
+                }
+                vectors(file, entry, self.name).map(RawContent::Vectors)
+            }
+            FieldKind::Class => labels(file, entry, self.name).map(RawContent::Text),
+            FieldKind::Reals | FieldKind::Bits => {
+                let column = self.steps(file, field, entry)?;
+                Ok(RawContent::Steps(column))
+            }
+            FieldKind::ClassesAlong(of)
+                if self
+                    .fields
+                    .iter()
+                    .any(|other| other.name == *of && other.kind.has_steps()) =>
+            {
+                self.labels_along(file, field, of, entry)
+                    .map(RawContent::Text)
+            }
+            _ => Err(Error::data(format!(
+                "expected a field that is a vector, reals, bits, a class or classes along steps, found {}: {}, which arrays do \
+                 not have",
+                field.name,
+                field.kind.shown()
+            ))),
+        }
+    }
+
+    /// How many steps each example has by the lengths of field `of`; none without lengths.
+    fn lengths(
+        &self,
+        file: &ArrayFile,
+        field: &Field,
+        of: &str,
+        entry: &ArrayEntry,
+    ) -> Result<Option<Vec<usize>>> {
+        let own = format!("{of}.lengths");
+        let (wanted, said) = match self.choice.of(&own) {
+            Some(ColumnName::Name(name)) => (name.as_str(), true),
+            Some(ColumnName::Numbers(_)) => {
+                return Err(Error::usage(format!(
+                    "--columns: {own}: expected the name of an array, found a number"
+                )));
+            }
+            None => ("lengths", false),
+        };
+        let named = |other: &&ArrayEntry| !other.name.is_empty() && other.name == wanted;
+        let Some(lengths) = file.entries.iter().find(named) else {
+            return match said {
+                true => Err(self.missing(file, field, &format!("an array {wanted} of lengths"))),
+                false => Ok(None),
+            };
+        };
+        let named = |e: Error| Error::new(e.kind, format!("its lengths {wanted}: {}", e.message));
+        if lengths.shape.len() != 1 {
+            let found = &lengths.shape;
+            return Err(named(Error::data(format!(
+                "expected a shape [N], found {found:?}"
+            ))));
+        }
+        let numbers = file.integers(lengths).map_err(named)?;
+        let length = |(row, length): (usize, &i128)| {
+            let fits = usize::try_from(*length).ok().filter(|length| *length > 0);
+            fits.ok_or_else(|| {
+                named(Error::data(format!(
+                    "row {row}: expected a length of at least 1, found {length}"
+                )))
+            })
+        };
+        let found = numbers.iter().enumerate().map(length);
+        let found: Vec<usize> = found.collect::<Result<_>>()?;
+        let sum: i128 = numbers.iter().sum();
+        let rows = entry.shape.first().copied().unwrap_or(0);
+        if sum != rows as i128 {
+            return Err(named(Error::data(format!(
+                "expected lengths whose sum is the number of steps, {rows} (shape {:?}), found {sum} in {} lengths",
+                entry.shape,
+                numbers.len()
+            ))));
+        }
+        Ok(Some(found))
+    }
+
+    /// The steps of the examples, and which of the array's dimensions are numbers of a step.
+    fn packing<'e>(
+        &self,
+        file: &ArrayFile,
+        field: &Field,
+        of: &str,
+        entry: &'e ArrayEntry,
+    ) -> Result<(Packing, &'e [usize])> {
+        let shape = entry.shape.as_slice();
+        if shape.is_empty() || shape.contains(&0) {
+            return Err(Error::data(format!(
+                "expected steps of numbers, found a shape {shape:?}"
+            )));
+        }
+        let labels = of != field.name;
+        if let Some(lengths) = self.lengths(file, field, of, entry)? {
+            return Ok((Packing::Lengths(lengths), &shape[1..]));
+        }
+        let series = file.format == FileFormat::Npy && shape.len() + usize::from(labels) <= 2;
+        match shape {
+            [steps, step @ ..] if series => Ok((Packing::Dense(1, *steps), step)),
+            [examples, steps, step @ ..] => Ok((Packing::Dense(*examples, *steps), step)),
+            _ => Err(Error::data(format!(
+                "expected a shape [N, T, D], or [sum of lengths, D] with an array of lengths, found {shape:?}"
+            ))),
+        }
+    }
+
+    fn steps(&self, file: &ArrayFile, field: &Field, entry: &ArrayEntry) -> Result<StepColumn> {
+        let (steps, step) = self.packing(file, field, &field.name, entry)?;
+        // Before anything is made of a shape, the file must have its numbers.
+        let rows = file.rows(entry, step.iter().product())?;
+        let width = rows.width;
+        let mut first = 0;
+        let span = |(example, steps): (usize, usize)| {
+            first += steps;
+            Span {
+                part: 0,
+                example: example as u32,
+                first: first - steps,
+                steps,
+            }
+        };
+        let spans = steps.all().into_iter().enumerate().map(span).collect();
+        let (part, width) = match field.kind {
+            FieldKind::Bits => (StepPart::Notes(Arc::new(notes(&rows)?)), 0),
+            _ => (StepPart::Numbers(rows), width),
+        };
+        Ok(StepColumn {
+            parts: vec![part],
+            spans,
+            width,
+            names: Vec::new(),
+            places: RowPlaces::of(self.name),
+        })
+    }
+
+    fn labels_along(
+        &self,
+        file: &ArrayFile,
+        field: &Field,
+        of: &str,
+        entry: &ArrayEntry,
+    ) -> Result<TextColumn> {
+        let (steps, step) = self.packing(file, field, of, entry)?;
+        if !step.is_empty() {
+            return Err(Error::data(format!(
+                "expected one label a step, found a shape {:?}",
+                entry.shape
+            )));
+        }
+        let numbers = file.integers(entry)?;
+        let mut numbers = numbers.iter();
+        let mut column = TextColumn::new(self.name);
+        for steps in steps.all() {
+            for number in numbers.by_ref().take(steps) {
+                column.push(&number.to_string(), 0);
+            }
+            column.end_row();
+        }
+        Ok(column)
+    }
 }
 
-fn vectors(view: &TensorView<'_>, name: &str) -> Result<VectorColumn> {
-    let shape = view.shape();
+/// How many steps each example has.
+enum Packing {
+    Lengths(Vec<usize>),
+    /// So many examples, and as many steps in each.
+    Dense(usize, usize),
+}
+
+impl Packing {
+    fn all(self) -> Vec<usize> {
+        match self {
+            Packing::Lengths(all) => all,
+            Packing::Dense(examples, steps) => vec![steps; examples],
+        }
+    }
+}
+
+/// The notes of steps of 0 and 1: the numbers of the columns that are 1.
+fn notes(rows: &NumberRows) -> Result<NoteRows> {
+    let mut notes = NoteRows::default();
+    let mut odd = None;
+    let mut at = 0;
+    rows.each(0, rows.rows, |value| {
+        if value == 1.0 {
+            notes.notes.push((at % rows.width) as u32);
+        } else if value != 0.0 && odd.is_none() {
+            odd = Some((at, value));
+        }
+        at += 1;
+        if at % rows.width == 0 {
+            notes.ends.push(notes.notes.len());
+        }
+    })?;
+    match odd {
+        Some((at, value)) => Err(Error::data(format!(
+            "row {}, column {}: expected 0 or 1, found {value}",
+            at / rows.width,
+            at % rows.width
+        ))),
+        None => Ok(notes),
+    }
+}
+
+fn vectors(file: &ArrayFile, entry: &ArrayEntry, name: &str) -> Result<VectorColumn> {
+    let shape = &entry.shape;
     let width: usize = shape.iter().skip(1).product();
     if shape.len() < 2 || width == 0 {
         return Err(Error::data(format!(
             "expected a shape [N, D], found {shape:?}"
         )));
     }
-    let values = values(view)?;
+    let rows = file.rows(entry, width)?;
+    let mut values = Vec::with_capacity(rows.rows * width);
+    rows.each(0, rows.rows, |value| values.push(value as f32))?;
     if let Some(at) = values.iter().position(|value| !value.is_finite()) {
         return Err(Error::data(format!(
             "row {}, column {}: expected a finite number, found {}",
@@ -112,57 +373,10 @@ fn vectors(view: &TensorView<'_>, name: &str) -> Result<VectorColumn> {
     Ok(column)
 }
 
-/// The numbers of an array, as f32.
-fn values(view: &TensorView<'_>) -> Result<Vec<f32>> {
-    fn all<const N: usize>(bytes: &[u8], number: impl Fn([u8; N]) -> f32) -> Vec<f32> {
-        let (numbers, _) = bytes.as_chunks::<N>();
-        numbers.iter().map(|bytes| number(*bytes)).collect()
-    }
-    let bytes = view.data();
-    Ok(match view.dtype() {
-        Dtype::F64 => all(bytes, |b| f64::from_le_bytes(b) as f32),
-        Dtype::F32 => all(bytes, f32::from_le_bytes),
-        Dtype::F16 => all(bytes, |b| f16::from_le_bytes(b).to_f32()),
-        Dtype::BF16 => all(bytes, |b| bf16::from_le_bytes(b).to_f32()),
-        Dtype::U8 | Dtype::BOOL => all(bytes, |b| f32::from(u8::from_le_bytes(b))),
-        Dtype::I8 => all(bytes, |b| f32::from(i8::from_le_bytes(b))),
-        Dtype::U16 => all(bytes, |b| f32::from(u16::from_le_bytes(b))),
-        Dtype::I16 => all(bytes, |b| f32::from(i16::from_le_bytes(b))),
-        Dtype::U32 => all(bytes, |b| u32::from_le_bytes(b) as f32),
-        Dtype::I32 => all(bytes, |b| i32::from_le_bytes(b) as f32),
-        Dtype::U64 => all(bytes, |b| u64::from_le_bytes(b) as f32),
-        Dtype::I64 => all(bytes, |b| i64::from_le_bytes(b) as f32),
-        other => {
-            return Err(Error::data(format!(
-                "expected numbers of 64, 32, 16 or 8 bits, found {other:?}"
-            )));
-        }
-    })
-}
-
 /// Labels that are integers: their decimal numbers are the names.
-fn labels(view: &TensorView<'_>, name: &str) -> Result<TextColumn> {
-    fn all<const N: usize>(bytes: &[u8], number: impl Fn([u8; N]) -> i128) -> Vec<i128> {
-        let (numbers, _) = bytes.as_chunks::<N>();
-        numbers.iter().map(|bytes| number(*bytes)).collect()
-    }
-    let shape = view.shape();
-    let bytes = view.data();
-    let numbers = match view.dtype() {
-        Dtype::U8 | Dtype::BOOL => all(bytes, |b| u8::from_le_bytes(b).into()),
-        Dtype::I8 => all(bytes, |b| i8::from_le_bytes(b).into()),
-        Dtype::U16 => all(bytes, |b| u16::from_le_bytes(b).into()),
-        Dtype::I16 => all(bytes, |b| i16::from_le_bytes(b).into()),
-        Dtype::U32 => all(bytes, |b| u32::from_le_bytes(b).into()),
-        Dtype::I32 => all(bytes, |b| i32::from_le_bytes(b).into()),
-        Dtype::U64 => all(bytes, |b| u64::from_le_bytes(b).into()),
-        Dtype::I64 => all(bytes, |b| i64::from_le_bytes(b).into()),
-        other => {
-            return Err(Error::data(format!(
-                "expected labels as integers, found {other:?}"
-            )));
-        }
-    };
+fn labels(file: &ArrayFile, entry: &ArrayEntry, name: &str) -> Result<TextColumn> {
+    let shape = &entry.shape;
+    let numbers = file.integers(entry)?;
     if shape.len() != 1 {
         return Err(Error::data(format!(
             "expected a shape [N], found {shape:?}"

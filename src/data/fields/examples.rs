@@ -72,6 +72,23 @@ impl TextColumn {
         self.rows.push(self.items.len());
     }
 
+    /// Leaves out the items at which `missing` is true.
+    pub fn leave_out(&mut self, missing: &[bool]) {
+        let mut kept = TextColumn {
+            files: self.files.clone(),
+            ..TextColumn::default()
+        };
+        for row in 0..self.len() {
+            for item in self.row(row) {
+                if !missing.get(item).copied().unwrap_or(false) {
+                    kept.push(self.item(item), self.lines[item]);
+                }
+            }
+            kept.end_row();
+        }
+        *self = kept;
+    }
+
     /// Sequences.
     pub fn len(&self) -> usize {
         self.rows.len()
@@ -363,9 +380,10 @@ impl Examples {
                 continue;
             };
             let words = declare::is_of_words(&self.fields, &field.name);
-            let what = match field.kind {
+            let what = match &field.kind {
                 FieldKind::Class => "a label",
-                FieldKind::ClassesAlong(_) => "a label for every word or step",
+                FieldKind::ClassesAlong(of) if self.text(of).is_none() => "a label for every step",
+                FieldKind::ClassesAlong(_) => "a label for every word",
                 _ if words => "words",
                 _ => "a text",
             };

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::idx;
 use crate::error::{Error, Result, nearest};
 
 /// How a file of examples is written. Each may also be compressed with gzip or zstd.
@@ -21,11 +22,17 @@ pub enum FileFormat {
     FastText,
     /// A sequence a line.
     Text,
-    /// Arrays `[N, ..]`, a row a sequence.
+    /// Arrays by their names: `[N, ..]`, a row a sequence, or steps of all sequences and their lengths.
     Safetensors,
+    /// The same as NumPy's `savez` writes them.
+    Npz,
+    /// One array, as NumPy's `save` writes it.
+    Npy,
+    /// One array in the format of MNIST.
+    Idx,
 }
 
-const NAMES: [(&str, FileFormat); 8] = [
+const NAMES: [(&str, FileFormat); 11] = [
     ("tsv", FileFormat::Tsv),
     ("csv", FileFormat::Csv),
     ("jsonl", FileFormat::Jsonl),
@@ -34,6 +41,9 @@ const NAMES: [(&str, FileFormat); 8] = [
     ("fasttext", FileFormat::FastText),
     ("text", FileFormat::Text),
     ("safetensors", FileFormat::Safetensors),
+    ("npz", FileFormat::Npz),
+    ("npy", FileFormat::Npy),
+    ("idx", FileFormat::Idx),
 ];
 
 impl FileFormat {
@@ -57,6 +67,14 @@ impl FileFormat {
                 names.join(", ")
             ))
         })
+    }
+
+    /// Whether it holds arrays of numbers.
+    pub(super) fn is_arrays(self) -> bool {
+        matches!(
+            self,
+            FileFormat::Safetensors | FileFormat::Npz | FileFormat::Npy | FileFormat::Idx
+        )
     }
 
     /// Its name.
@@ -86,7 +104,10 @@ impl FileFormat {
             "conllu" => FileFormat::Conllu,
             "txt" | "text" => FileFormat::Text,
             "safetensors" => FileFormat::Safetensors,
-            not_read @ ("json" | "npy" | "npz" | "h5" | "hdf5" | "parquet" | "xlsx") => {
+            "npz" => FileFormat::Npz,
+            "npy" => FileFormat::Npy,
+            "idx" => FileFormat::Idx,
+            not_read @ ("json" | "mat" | "h5" | "hdf5" | "parquet" | "xlsx") => {
                 let names: Vec<&str> = Self::names().collect();
                 return Err(Error::data(format!(
                     "{}: expected a file of examples ({}), found .{not_read}; --format says what it is where its name \
@@ -94,6 +115,12 @@ impl FileFormat {
                     path.display(),
                     names.join(", ")
                 )));
+            }
+            _ if inner
+                .file_name()
+                .is_some_and(|name| idx::is_name(&name.to_string_lossy())) =>
+            {
+                FileFormat::Idx
             }
             _ => return Ok(None),
         }))
@@ -117,8 +144,9 @@ mod tests {
             assert_eq!(FileFormat::parse(name), Ok(format));
             assert_eq!(format.name(), name);
         }
-        let e = FileFormat::of(Path::new("x.npz")).unwrap_err();
-        assert!(e.kind == Kind::Data && e.message.contains(".npz"), "{e}");
+        assert_eq!(of("train-images-idx3-ubyte.gz"), Some(FileFormat::Idx));
+        let e = FileFormat::of(Path::new("x.h5")).unwrap_err();
+        assert!(e.kind == Kind::Data && e.message.contains(".h5"), "{e}");
         let e = FileFormat::parse("jsnl").unwrap_err();
         assert!(
             e.kind == Kind::Usage && e.message.contains("is it jsonl?"),

@@ -1,4 +1,4 @@
-//! A JSON object a line, its members named as the fields.
+//! A JSON object a line, its members named as the fields, or a list a line of the steps of the only field.
 
 use std::fmt;
 
@@ -7,6 +7,8 @@ use serde_json::Value;
 
 use super::columns::{ColumnChoice, ColumnName};
 use super::declare::FieldKind;
+use super::read::Missing;
+use super::step_column::StepBuilder;
 use super::white_space::brief;
 use super::writer::FieldWriter;
 use crate::error::{Error, Result, nearest};
@@ -50,6 +52,7 @@ pub(super) fn read(
     text: &str,
     choice: &ColumnChoice,
     optional: &[String],
+    missing: Missing,
     writers: &mut [Option<FieldWriter<'_>>],
 ) -> Result<()> {
     let mut names = Vec::new();
@@ -76,6 +79,16 @@ pub(super) fn read(
                 "line {at}: expected a JSON object, found an empty line"
             )));
         }
+        if line.trim_start().starts_with('[')
+            && let Some(writer) = only_steps(optional, writers)
+        {
+            let value: Value = serde_json::from_str(line).map_err(|e| {
+                let fault = e.to_string().replace(" at line 1 column", " at column");
+                Error::data(format!("line {at}: expected a list of steps: {fault}"))
+            })?;
+            take(writer, &value, missing, at)?;
+            continue;
+        }
         let Members(members) = serde_json::from_str(line).map_err(|e| {
             let text = e.to_string();
             // Its own line is always the first.
@@ -100,7 +113,7 @@ pub(super) fn read(
             };
             let value = members.iter().find(|(member, _)| member == name);
             match value {
-                Some((_, value)) => take(some, value, at)?,
+                Some((_, value)) => take(some, value, missing, at)?,
                 None if at == 1 && optional.contains(&some.field.name) => *writer = None,
                 None => {
                     return Err(Error::data(format!(
@@ -122,7 +135,99 @@ fn label(value: &Value) -> Option<String> {
     }
 }
 
-fn take(writer: &mut FieldWriter<'_>, value: &Value, at: u32) -> Result<()> {
+/// The writer of the only field that must be there, where it is one of steps.
+fn only_steps<'w, 'a>(
+    optional: &[String],
+    writers: &'w mut [Option<FieldWriter<'a>>],
+) -> Option<&'w mut FieldWriter<'a>> {
+    if writers.len() > 1 {
+        for writer in writers.iter_mut() {
+            let may_miss = |w: &FieldWriter<'_>| optional.contains(&w.field.name);
+            if writer.as_ref().is_some_and(may_miss) {
+                *writer = None;
+            }
+        }
+    }
+    let mut left = writers.iter_mut().flatten();
+    let only = left.next().filter(|writer| writer.steps.is_some());
+    only.filter(|_| left.next().is_none())
+}
+
+/// Takes the steps of a sequence: each a list of numbers, or one number, of reals; a list of whole numbers, each once, of
+/// bits.
+fn take_steps(
+    name: &str,
+    steps: &mut StepBuilder,
+    value: &Value,
+    missing: Missing,
+    of_notes: bool,
+) -> Result<()> {
+    let expected = match of_notes {
+        true => "a list of steps, each a list of whole numbers",
+        false => "a list of steps, each a list of numbers",
+    };
+    let fault = |place: &str, expected: &str, found: &Value| {
+        let found = found.to_string();
+        Error::data(format!(
+            "field {name}{place}: expected {expected}, found {}",
+            brief(&found)
+        ))
+    };
+    let Value::Array(all) = value else {
+        return Err(fault("", expected, value));
+    };
+    let mut numbers = Vec::new();
+    let mut notes: Vec<u32> = Vec::new();
+    for (step, value) in all.iter().enumerate() {
+        let items = match value {
+            Value::Array(items) => items.as_slice(),
+            Value::Number(_) | Value::Null if !of_notes => std::slice::from_ref(value),
+            other => return Err(fault(&format!(": step {step}"), expected, other)),
+        };
+        if of_notes {
+            notes.clear();
+            for (n, item) in items.iter().enumerate() {
+                let place = format!(": step {step}, number {n}");
+                let note = item.as_u64().and_then(|note| u32::try_from(note).ok());
+                let note =
+                    note.ok_or_else(|| fault(&place, "a whole number from 0 to 2^32 - 1", item))?;
+                if notes.contains(&note) {
+                    return Err(fault(&place, "each note of a step once", item));
+                }
+                notes.push(note);
+            }
+            steps.notes(notes.iter().copied());
+            continue;
+        }
+        numbers.clear();
+        for (n, item) in items.iter().enumerate() {
+            let number = match item {
+                Value::Null if missing != Missing::Refuse => Some(f64::NAN),
+                item => item.as_f64(),
+            };
+            numbers.push(number.ok_or_else(|| {
+                fault(
+                    &format!(": step {step}, column {n}"),
+                    "a finite number",
+                    item,
+                )
+            })?);
+        }
+        steps
+            .numbers(&numbers)
+            .map_err(|e| Error::new(e.kind, format!("field {name}: step {step}: {}", e.message)))?;
+    }
+    Ok(())
+}
+
+fn take(writer: &mut FieldWriter<'_>, value: &Value, missing: Missing, at: u32) -> Result<()> {
+    if let Some(steps) = &mut writer.steps {
+        let of_notes = writer.field.kind == FieldKind::Bits;
+        take_steps(&writer.field.name, steps, value, missing, of_notes)
+            .map_err(|e| Error::new(e.kind, format!("line {at}: {}", e.message)))?;
+        steps.end_row(at);
+        return Ok(());
+    }
     let of_one: fn(&Value) -> Option<String> = match writer.field.kind {
         FieldKind::Tokens | FieldKind::TokensWithin(_) => {
             |value| value.as_str().map(str::to_string)
@@ -136,9 +241,7 @@ fn take(writer: &mut FieldWriter<'_>, value: &Value, at: u32) -> Result<()> {
         FieldKind::Tokens | FieldKind::TokensWithin(_) => "a string or a list of strings",
         FieldKind::Class => "a string or a number",
         FieldKind::ClassesAlong(_) => "a list of strings or numbers",
-        FieldKind::Vector => "a list of numbers",
-        FieldKind::Reals => "a list of steps, each a list of numbers",
-        FieldKind::Bits => "a list of steps, each a list of whole numbers",
+        FieldKind::Vector | FieldKind::Reals | FieldKind::Bits => "a list of numbers",
     };
     let unfit = || {
         let found = match value {

@@ -39,6 +39,7 @@
 //! refused, and so is a table without a header whose label has more different values than its text. Columns that are chosen
 //! ([`ColumnChoice`]) leave the others out.
 
+mod array_file;
 mod arrays;
 mod codes;
 mod columns;
@@ -46,17 +47,23 @@ mod conll;
 mod declare;
 mod examples;
 mod file_format;
+mod idx;
 mod json_lines;
+mod missing;
 mod names;
+mod npy;
 mod numbers;
 mod places;
 mod plain;
 mod read;
 mod records;
 mod sequences;
+mod series;
 mod step_codes;
 mod step_column;
 mod step_parts;
+#[cfg(test)]
+mod step_tests;
 mod steps;
 mod table;
 mod tabular;

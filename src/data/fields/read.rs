@@ -4,12 +4,16 @@ use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use super::array_file::ArrayFile;
+use super::arrays::{self, ArrayFields};
 use super::columns::{ColumnChoice, ColumnName, TableFields};
 use super::declare::{self, Field, FieldKind};
 use super::examples::{Examples, RawContent};
 use super::file_format::FileFormat;
+use super::series::{self, SeriesRules};
 use super::writer::FieldWriter;
-use super::{arrays, conll, json_lines, plain, tabular};
+use super::{conll, json_lines, missing, plain, tabular};
+use crate::data::store::StoreWriter;
 use crate::data::{Corpus, TextSource};
 use crate::error::{Error, Result};
 
@@ -67,7 +71,13 @@ pub struct ReadRules {
     pub missing: Missing,
     /// The column of a series that is its time: by its name, or its number from 1. It is no part of a field, and must rise.
     pub time: Option<String>,
+    /// Bytes of an array that are held in memory; none: 256 MiB. More stay in their file, which must then not change, and are
+    /// read from there; those of a compressed file go to a temporary one.
+    pub in_memory: Option<u64>,
 }
+
+/// Bytes of an array that are held in memory where nothing is said.
+const IN_MEMORY: u64 = 256 << 20;
 
 /// Reads examples of `fields`. Every file with a field of its own gives that one; every other file gives all fields that are
 /// left, and several files of the same fields follow one another. Where a column by number is chosen for a vector that has a
@@ -142,7 +152,10 @@ impl Parts {
     fn new(fields: &[Field], files: &[FieldFile], rules: &ReadRules) -> Result<Self> {
         declare::check(fields)?;
         for (name, _) in &rules.columns.0 {
-            declare::find(fields, name, "--columns")?;
+            // An array of lengths belongs to a field of steps.
+            let of = name.strip_suffix(".lengths");
+            let of = of.filter(|of| fields.iter().any(|f| f.name == *of && f.kind.has_steps()));
+            declare::find(fields, of.unwrap_or(name), "--columns")?;
         }
         for name in files.iter().filter_map(|file| file.field.as_ref()) {
             let field = &fields[declare::find(fields, name, "FIELD=FILE")?];
@@ -217,7 +230,13 @@ fn read_file(
     }
     let format = format(file, wanted, rules)?;
     let corpus = TextSource::Files(vec![file.path.clone()]).open_with(folder, stdin)?;
-    read_corpus(fields, wanted, &corpus, format, file.field.is_some(), rules)
+    let mut contents = read_corpus(fields, wanted, &corpus, format, file.field.is_some(), rules)?;
+    let limit = usize::try_from(rules.in_memory.unwrap_or(IN_MEMORY)).unwrap_or(usize::MAX);
+    missing::settle(wanted, &mut contents, rules.missing, &|| {
+        StoreWriter::new(folder, limit)
+    })
+    .map_err(|e| Error::new(e.kind, format!("{}: {}", corpus.name, e.message)))?;
+    Ok(contents)
 }
 
 /// The format of a file.
@@ -261,17 +280,31 @@ fn read_corpus(
 ) -> Result<Vec<Option<RawContent>>> {
     let name = &corpus.name;
     let named = |e: Error| Error::new(e.kind, format!("{name}: {}", e.message));
-    if format == FileFormat::Safetensors {
-        let bytes = corpus.bytes()?;
-        let array = |field: &Field| arrays::read(&bytes, name, field, &rules.columns).map(Some);
-        return wanted
-            .iter()
-            .map(array)
-            .collect::<Result<_>>()
-            .map_err(named);
-    }
     // A file that was asked for as a field has that field.
     let optional = if own { &[][..] } else { &rules.optional };
+    if format.is_arrays() {
+        let asked = ArrayFields {
+            fields,
+            wanted,
+            optional,
+            choice: &rules.columns,
+            name,
+        };
+        let limit = rules.in_memory.unwrap_or(IN_MEMORY);
+        return ArrayFile::open(corpus, format, limit)
+            .and_then(|file| arrays::read(&file, &asked))
+            .map_err(named);
+    }
+    for (field, _) in &rules.columns.0 {
+        if let Some(of) = field.strip_suffix(".lengths")
+            && wanted.iter().any(|field| field.name == of)
+        {
+            return Err(named(Error::usage(format!(
+                "--columns {field}: lengths are of arrays, found {}",
+                format.name()
+            ))));
+        }
+    }
     let text = corpus.text()?;
     let mut writers: Vec<Option<FieldWriter<'_>>> = wanted
         .iter()
@@ -284,15 +317,30 @@ fn read_corpus(
         header: rules.header,
         expects_header,
     };
+    let is_series = wanted.iter().any(|field| field.kind == FieldKind::Reals);
     match format {
+        FileFormat::Tsv | FileFormat::Csv if is_series => {
+            let rules = SeriesRules {
+                missing: rules.missing,
+                time: rules.time.as_deref(),
+            };
+            series::read(
+                &text,
+                &table(format == FileFormat::Csv),
+                &rules,
+                &mut writers,
+            )
+        }
         FileFormat::Tsv => tabular::read(&text, &table(false), &mut writers),
         FileFormat::Csv => tabular::read(&text, &table(true), &mut writers),
-        FileFormat::Jsonl => json_lines::read(&text, &rules.columns, optional, &mut writers),
+        FileFormat::Jsonl => {
+            json_lines::read(&text, &rules.columns, optional, rules.missing, &mut writers)
+        }
         FileFormat::Conll => conll::read(&text, false, &rules.columns, optional, &mut writers),
         FileFormat::Conllu => conll::read(&text, true, &rules.columns, optional, &mut writers),
         FileFormat::FastText => plain::read_fasttext(&text, optional, &mut writers),
         FileFormat::Text => plain::read_lines(&text, optional, &mut writers),
-        FileFormat::Safetensors => Ok(()),
+        FileFormat::Safetensors | FileFormat::Npz | FileFormat::Npy | FileFormat::Idx => Ok(()),
     }
     .map_err(named)?;
     Ok(writers

@@ -175,20 +175,9 @@ impl StepBuilder {
         self.rows += 1;
     }
 
-    /// Steps of the sequence that is open.
-    pub fn open_steps(&self) -> usize {
-        self.rows - self.closed()
-    }
-
     fn closed(&self) -> usize {
         let last = self.column.spans.last();
         last.map_or(0, |span| span.first + span.steps)
-    }
-
-    /// The numbers of the step before, in the sequence that is open.
-    pub fn last(&self) -> Option<&[f64]> {
-        let start = self.values.len().checked_sub(self.column.width)?;
-        (self.open_steps() > 0).then(|| &self.values[start..])
     }
 
     /// Ends the sequence that is open.

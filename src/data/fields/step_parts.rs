@@ -1,15 +1,16 @@
 //! Steps as one file has them: numbers in its own type, in memory or where they lie, or sets of notes.
 
-use crate::data::store::ByteStore;
-use crate::error::Result;
+use std::sync::Arc;
 
 use super::numbers::NumberForm;
+use crate::data::store::ByteStore;
+use crate::error::Result;
 
 /// The steps of one file. A clone shares them.
 #[derive(Clone, Debug)]
 pub(super) enum StepPart {
     Numbers(NumberRows),
-    Notes(std::sync::Arc<NoteRows>),
+    Notes(Arc<NoteRows>),
 }
 
 /// Numbers `[rows, width]`, row after row.
@@ -65,14 +66,6 @@ impl NoteRows {
 }
 
 impl StepPart {
-    /// How many steps there are.
-    pub fn rows(&self) -> usize {
-        match self {
-            StepPart::Numbers(rows) => rows.rows,
-            StepPart::Notes(rows) => rows.ends.len(),
-        }
-    }
-
     /// Adds them to a hash.
     pub fn hash(&self, hasher: &mut blake3::Hasher) -> Result<()> {
         match self {
@@ -95,7 +88,7 @@ impl StepPart {
         match self {
             StepPart::Numbers(rows) => match &rows.store {
                 ByteStore::Memory(bytes) => bytes.len() as u64,
-                ByteStore::File { .. } => 0,
+                ByteStore::File { .. } | ByteStore::Named { .. } => 0,
             },
             StepPart::Notes(rows) => 4 * rows.notes.len() as u64 + 8 * rows.ends.len() as u64,
         }

@@ -40,7 +40,7 @@ fn translate() -> Vec<Field> {
 }
 
 /// Reads files, `NAME` or `FIELD=NAME`, with these contents.
-fn read_files(fields: &[Field], files: &[(&str, &[u8])], rules: &ReadRules) -> Result<Examples> {
+pub(super) fn read_files(fields: &[Field], files: &[(&str, &[u8])], rules: &ReadRules) -> Result<Examples> {
     let dir = tempfile::tempdir().unwrap();
     let mut all = Vec::new();
     for (name, bytes) in files {
@@ -61,11 +61,11 @@ fn read_files(fields: &[Field], files: &[(&str, &[u8])], rules: &ReadRules) -> R
     read(fields, &all, rules, dir.path(), &mut stdin).map_err(shorter)
 }
 
-fn read_text(fields: &[Field], name: &str, text: &str) -> Result<Examples> {
+pub(super) fn read_text(fields: &[Field], name: &str, text: &str) -> Result<Examples> {
     read_files(fields, &[(name, text.as_bytes())], &ReadRules::default())
 }
 
-fn rules(columns: &str, optional: &[&str]) -> ReadRules {
+pub(super) fn rules(columns: &str, optional: &[&str]) -> ReadRules {
     ReadRules {
         columns: match columns {
             "" => ColumnChoice::default(),
@@ -86,7 +86,7 @@ fn words() -> VocabularyRules {
     }
 }
 
-fn items<'a>(examples: &'a Examples, name: &str) -> Vec<Vec<&'a str>> {
+pub(super) fn items<'a>(examples: &'a Examples, name: &str) -> Vec<Vec<&'a str>> {
     let all = 0..examples.len();
     all.map(|n| examples.items(name, n).unwrap()).collect()
 }
@@ -100,12 +100,12 @@ fn decoded(lines: &Lines, vocabulary: &Vocabulary) -> Vec<String> {
     (0..lines.len()).map(one).collect()
 }
 
-fn encode(codes: &FieldCodes, examples: &Examples) -> Result<Records> {
+pub(super) fn encode(codes: &FieldCodes, examples: &Examples) -> Result<Records> {
     codes.encode(examples, &std::env::temp_dir())
 }
 
 /// A `.safetensors` file with these arrays.
-fn arrays(all: &[(&str, Dtype, &[usize], Vec<u8>)]) -> Vec<u8> {
+pub(super) fn arrays(all: &[(&str, Dtype, &[usize], Vec<u8>)]) -> Vec<u8> {
     let view = |(name, dtype, shape, bytes): &'_ (&str, Dtype, &[usize], Vec<u8>)| {
         let bytes: &'static [u8] = bytes.clone().leak();
         (
