@@ -1,12 +1,14 @@
 //! What predictions are worth: accuracies, precision, recall and F1, spans, and floors that a rule reaches without a network.
-//! Pure functions of classes; who asks prints.
+//! Pure functions of classes and numbers; who asks prints.
 
 mod accuracy;
 mod confusion;
 mod floors;
+mod forecast;
 mod spans;
 
 pub use accuracy::{Accuracy, accuracy, accuracy_where, sequence_accuracy, top_k};
 pub use confusion::{ClassScores, Confusion};
 pub use floors::{FrequentTag, largest, majority, unigram};
+pub use forecast::{Errors, SetCounts};
 pub use spans::{SpanScores, are_spans, spans};

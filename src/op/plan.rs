@@ -62,8 +62,8 @@ pub struct Output {
     pub losses: Option<Matrix>,
     /// The scores of every symbol or class, where a plan holds them all at once.
     pub scores: Option<Matrix>,
-    /// What a program on rows makes its loss of, as far as a plan has it.
-    pub values: Vec<Matrix>,
+    /// What a program on rows makes its loss of, operand by operand, as far as a plan has it.
+    pub values: Vec<Option<Matrix>>,
 }
 
 impl Plan {

@@ -192,7 +192,7 @@ pub fn prepare(
     drop(examples);
     let text = record(source, &records)?;
     let set = |records: &Arc<Records>, numbers: Vec<u32>| {
-        ExampleSet::new(model.clone(), records.clone(), numbers)
+        ExampleSet::new(model.clone(), records.clone(), numbers, Some(settings.horizon))
     };
     let (train, held_out) = split_drawn(records.len(), settings.val, settings.seed)?;
     let (mut validation, mut valid) = (None, None);

@@ -64,7 +64,7 @@ pub fn run(m: &ArgMatches, run: &LoadedFields, files: &[String]) -> Result<()> {
     let examples = source.read()?;
     let records = source.encode(&run.codes, &examples)?;
     let all = (0..records.len() as u32).collect();
-    let set = ExampleSet::new(run.model.clone(), records, all)?;
+    let set = ExampleSet::new(run.model.clone(), records, all, Some(settings.horizon))?;
     let mut evaluator = FieldEvaluator::new(&run.loaded.spec, set.clone(), &run.codes)?;
     let remedy = "measure fewer or shorter examples at once";
     let parameters = run.weights(evaluator.plan(), "the evaluation", remedy)?;

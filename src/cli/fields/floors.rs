@@ -47,7 +47,7 @@ impl Floors {
         }
         let settings = &run.loaded.settings;
         let (train, _) = split_drawn(records.len(), settings.val, settings.seed)?;
-        let set = ExampleSet::new(Arc::clone(&run.model), records, train)?;
+        let set = ExampleSet::new(Arc::clone(&run.model), records, train, Some(settings.horizon))?;
         Ok(Some(Floors { examples, set }))
     }
 

@@ -88,7 +88,7 @@ pub fn examples(run: &LoadedFields, given: &[String], count: usize) -> Result<Ex
     let read = source.read_from(&mut lines.as_bytes()).map_err(of_flag)?;
     let records = source.inputs(&run.codes, &read).map_err(of_flag)?;
     let all = (0..records.len() as u32).collect();
-    ExampleSet::new(model.clone(), records, all)
+    ExampleSet::new(model.clone(), records, all, None)
 }
 
 /// A value as JSON lines have it.

@@ -148,7 +148,12 @@ fn learns(m: &ArgMatches) -> Result<CheckPart> {
     let (examples, codes) = examples(&chosen.model, chosen.settings.horizon, EXAMPLES)?;
     let records = codes.encode(&examples, &std::env::temp_dir())?;
     let numbers = (0..records.len() as u32).collect();
-    let train = ExampleSet::new(chosen.model.clone(), Arc::new(records), numbers)?;
+    let train = ExampleSet::new(
+        chosen.model.clone(),
+        Arc::new(records),
+        numbers,
+        Some(chosen.settings.horizon),
+    )?;
     let of = |target: Target| {
         let name = &chosen.model.fields()[target.field()].name;
         codes.values(name).unwrap_or(1)

@@ -54,6 +54,7 @@ mod graph;
 pub mod language;
 pub mod library;
 mod parse;
+mod reading;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -62,6 +63,7 @@ pub(super) use library::language;
 
 use self::graph::{Along, Function, ValueNode};
 pub use self::graph::{Field, FieldKind, Loss, Target};
+pub use self::reading::{Forecast, Reading};
 use super::{Mode, Softmax, Spec, Unroll};
 use crate::error::{Error, Result};
 use crate::layer::{Axis, AxisShape, Builder};

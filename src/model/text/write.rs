@@ -472,36 +472,36 @@ impl Writer<'_> {
         for (place, operand) in operands.iter().enumerate() {
             // Without a loss only what is predicted counts.
             let Some(value) = self.values[*operand] else {
+                values.push(None);
                 continue;
             };
             let of = format!("{line}.{place}");
             let value = builder.as_rows(&of, value).unwrap_or(value);
-            values.push(if builder.axis(value) == axis {
+            values.push(Some(if builder.axis(value) == axis {
                 value
             } else {
                 layer::spread(builder, &of, value, axis)?
-            });
+            }));
         }
         let mut program = RowProgram::parse(name, text)?;
         for (constant, value) in constants {
             program.set_constant(constant, *value);
         }
-        let rows: Vec<Matrix> = values
+        let rows = values
             .iter()
-            .map(|value| builder.rows(*value))
-            .collect::<Result<_>>()?;
+            .map(|value| value.map(|value| builder.rows(value)).transpose());
+        let rows: Vec<Option<Matrix>> = rows.collect::<Result<_>>()?;
         let losses = if self.mode == Mode::Scores {
             None
         } else {
-            let widths: Vec<usize> = rows.iter().map(|m| m.cols).collect();
+            let widths: Vec<usize> = rows.iter().flatten().map(|m| m.cols).collect();
             program.width(&widths).map_err(|e| {
                 let message = format!("`{name}`: {}", e.message);
                 fault(&self.model.name, loss.position, message)
             })?;
+            let all: Vec<Value> = values.into_iter().flatten().collect();
             let weighted = self.weighted();
-            Some(layer::row_loss(
-                builder, &line, &program, &values, weighted,
-            )?)
+            Some(layer::row_loss(builder, &line, &program, &all, weighted)?)
         };
         Ok(Output {
             field: loss.target.field(),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{ExampleSet, Labels};
+use super::{ExampleSet, Labels, Numbers};
 use crate::data::fields::FieldCodes;
 use crate::data::{BatchSize, LineBatches};
 use crate::error::{Error, Result};
@@ -35,9 +35,11 @@ pub struct LossEvaluation {
     pub count: usize,
     /// Where classes are predicted: which, and what the right ones are.
     pub labels: Option<Labels>,
+    /// Where the next numbers of a field are predicted: how far off.
+    pub numbers: Option<Numbers>,
 }
 
-/// A prediction of a class.
+/// A prediction.
 #[derive(Clone, Copy, Debug)]
 pub struct Scored<'a> {
     /// The loss.
@@ -46,8 +48,10 @@ pub struct Scored<'a> {
     pub example: u32,
     /// The step within it; 0 where there is one prediction an example.
     pub step: usize,
-    /// The scores of all classes: log probabilities up to a constant.
+    /// Of a class the scores of all: log probabilities up to a constant. Of numbers the first operand of their loss.
     pub scores: &'a [f32],
+    /// Of numbers the second operand of their loss, where it has one that is known.
+    pub more: &'a [f32],
 }
 
 /// Measures models of one specification on some examples.
@@ -57,6 +61,8 @@ pub struct FieldEvaluator {
     plan: Arc<Plan>,
     batches: LineBatches,
     engine: Option<Engine>,
+    /// Steps of a season, beside which forecasts are measured.
+    season: Option<usize>,
 }
 
 /// The sum of a loss over a minibatch, or over all.
@@ -75,7 +81,7 @@ impl FieldEvaluator {
         FieldEvaluator::of(spec, set, codes, Mode::Evaluate)
     }
 
-    /// The same without losses, for examples whose right answers nobody knows.
+    /// The same without losses, for examples whose right answers nobody knows: a set without a horizon.
     ///
     /// # Errors
     /// As [`FieldEvaluator::new`].
@@ -94,7 +100,14 @@ impl FieldEvaluator {
             plan: Arc::new(plan),
             set,
             engine: None,
+            season: None,
         })
+    }
+
+    /// The same beside forecasts that repeat what came so many steps earlier.
+    #[must_use]
+    pub fn beside_season(self, season: Option<usize>) -> FieldEvaluator {
+        FieldEvaluator { season, ..self }
     }
 
     /// The plan.
@@ -102,7 +115,8 @@ impl FieldEvaluator {
         &self.plan
     }
 
-    /// The losses of the model with these flat parameters on `device`; `each` is given every prediction of a class.
+    /// The losses of the model with these flat parameters on `device`; `each` is given every prediction of a class or of
+    /// numbers.
     ///
     /// # Errors
     /// Parameters that do not fit the plan; a lost device.
@@ -120,7 +134,7 @@ impl FieldEvaluator {
             none => none.insert(Engine::new(device, self.plan.clone()).await?),
         };
         engine.write(slot, parameters).await?;
-        measure(engine, &self.set, &self.batches, each).await
+        measure(engine, &self.set, &self.batches, self.season, each).await
     }
 
     /// The losses of the model that `trained` trains, whose parameters are read where they lie.
@@ -132,8 +146,13 @@ impl FieldEvaluator {
             Some(engine) => engine,
             none => none.insert(trained.share(self.plan.clone()).await?),
         };
-        measure(engine, &self.set, &self.batches, &mut |_| Ok(())).await
+        measure(engine, &self.set, &self.batches, None, &mut |_| Ok(())).await
     }
+}
+
+/// Row `r` of a matrix in a slot.
+fn row(slot: &[f32], m: Matrix, r: usize) -> &[f32] {
+    &slot[m.offset + r * m.stride..][..m.cols]
 }
 
 /// What the model that an executor holds makes of the examples of `set`.
@@ -141,6 +160,7 @@ async fn measure(
     engine: &mut Engine,
     set: &ExampleSet,
     batches: &LineBatches,
+    season: Option<usize>,
     each: &mut dyn FnMut(Scored<'_>) -> Result<()>,
 ) -> Result<FieldEvaluation> {
     let (plan, model) = (engine.plan().clone(), set.model());
@@ -151,6 +171,9 @@ async fn measure(
         let scores = output.scores.filter(of_class);
         labels.push(scores.map(|scores| Labels::new(scores.cols)));
     }
+    let mut numbers: Vec<Option<Numbers>> = (0..model.losses().len())
+        .map(|loss| Numbers::of(set, &plan, loss, season))
+        .collect();
     for examples in batches.iter() {
         let columns = set.columns(examples)?;
         let minibatch = Minibatch::new(&plan, &columns, &Weighting::Sums)?;
@@ -163,18 +186,46 @@ async fn measure(
         for (n, (sum, labels)) in sums.iter_mut().zip(&mut labels).enumerate() {
             let (output, places) = (&plan.io.outputs[n], minibatch.places(n));
             if let Some(of) = output.losses {
-                let own = &losses[of.offset..][..places.len()];
-                sum.nats += own.iter().map(|x| f64::from(*x)).sum::<f64>();
-                sum.count += own.len();
+                let own = losses[of.offset..].iter().zip(places);
+                let measured = own.filter(|(_, (n, step))| set.is_measured(examples[*n], *step));
+                for (loss, _) in measured {
+                    sum.nats += f64::from(*loss);
+                    sum.count += 1;
+                }
+            }
+            if let Some(first) = output.values.first().copied().flatten() {
+                let all = engine.read(first.slot).await?;
+                let more = match output.values.get(1).copied().flatten() {
+                    Some(more) => Some((more, engine.read(more.slot).await?)),
+                    None => None,
+                };
+                for (r, (place, step)) in places.iter().enumerate() {
+                    let example = examples[*place];
+                    if !set.is_measured(example, *step) {
+                        continue;
+                    }
+                    let scored = Scored {
+                        loss: n,
+                        example,
+                        step: *step,
+                        scores: row(&all, first, r),
+                        more: more.as_ref().map_or(&[], |(m, all)| row(all, *m, r)),
+                    };
+                    if let Some(numbers) = &mut numbers[n] {
+                        numbers.add(&scored, &columns, *place);
+                    }
+                    each(scored)?;
+                }
+                continue;
             }
             let (Some(labels), Some(scores)) = (labels, output.scores) else {
                 continue;
             };
             let all = engine.read(scores.slot).await?;
-            for (row, (place, step)) in places.iter().enumerate() {
-                let own = &all[scores.offset + row * scores.stride..][..scores.cols];
+            for (r, (place, step)) in places.iter().enumerate() {
+                let own = row(&all, scores, r);
                 let example = examples[*place];
-                if let Some(gold) = minibatch.targets(n).get(row) {
+                if let Some(gold) = minibatch.targets(n).get(r) {
                     labels.add(example, *step, *gold, own);
                 }
                 each(Scored {
@@ -182,17 +233,19 @@ async fn measure(
                     example,
                     step: *step,
                     scores: own,
+                    more: &[],
                 })?;
             }
         }
     }
-    let losses = model.losses().iter().zip(sums).zip(labels);
+    let losses = model.losses().iter().zip(sums).zip(labels).zip(numbers);
     let losses: Vec<LossEvaluation> = losses
-        .map(|((loss, sum), labels)| LossEvaluation {
+        .map(|(((loss, sum), labels), numbers)| LossEvaluation {
             field: loss.target.field(),
             nats: sum.nats / sum.count.max(1) as f64,
             count: sum.count,
             labels,
+            numbers,
         })
         .collect();
     let shares = model.losses().iter().map(|loss| loss.weight);

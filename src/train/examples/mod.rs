@@ -3,6 +3,7 @@
 
 mod evaluate;
 mod metric;
+mod numbers;
 mod sizes;
 mod writer;
 
@@ -10,6 +11,7 @@ use std::sync::Arc;
 
 pub use self::evaluate::{FieldEvaluation, FieldEvaluator, LossEvaluation, Scored};
 pub use self::metric::{Labels, Metric};
+pub use self::numbers::Numbers;
 pub use self::sizes::sizes_for;
 pub use self::writer::{TextLimits, TextWriter};
 use crate::data::Lengths;
@@ -30,7 +32,8 @@ pub fn fields(model: &Model) -> Vec<Field> {
             text::FieldKind::Class => FieldKind::Class,
             text::FieldKind::Classes { along } => FieldKind::ClassesAlong(name(along)),
             text::FieldKind::Vector => FieldKind::Vector,
-            text::FieldKind::Reals { .. } => FieldKind::Vector, // STUB
+            text::FieldKind::Reals { bits: false, .. } => FieldKind::Reals,
+            text::FieldKind::Reals { bits: true, .. } => FieldKind::Bits,
         };
         Field::new(field.name.clone(), kind)
     });
@@ -47,14 +50,26 @@ pub struct ExampleSet {
     /// The field whose rows are predicted, and the first that is a sequence; their lengths order minibatches.
     target: Option<usize>,
     source: Option<usize>,
+    /// By field, how many steps at the end of a sequence are predicted and not read.
+    ahead: Arc<[usize]>,
+    /// Steps ahead of losses that do not say them.
+    horizon: usize,
+    /// By record, the first step at which predictions are measured; empty where all are.
+    measured: Arc<[usize]>,
 }
 
 impl ExampleSet {
-    /// The examples `numbers` of `records`, as `model` reads them.
+    /// The examples `numbers` of `records`, as `model` reads them whose losses predict `horizon` steps ahead where their lines
+    /// do not say how many; without one nothing is known of what is predicted, and all steps are read.
     ///
     /// # Errors
-    /// Internal, for records of other fields or fewer examples.
-    pub fn new(model: Arc<Model>, records: Arc<Records>, numbers: Vec<u32>) -> Result<ExampleSet> {
+    /// Data, for a sequence that has no step before those that are predicted; internal, for records of fewer examples.
+    pub fn new(
+        model: Arc<Model>,
+        records: Arc<Records>,
+        numbers: Vec<u32>,
+        horizon: Option<usize>,
+    ) -> Result<ExampleSet> {
         if numbers.iter().any(|n| *n as usize >= records.len()) {
             let (found, len) = (numbers.len(), records.len());
             return Err(Error::internal(format!(
@@ -74,7 +89,28 @@ impl ExampleSet {
         };
         let source = (0..model.fields().len()).find(sequence);
         let along = model.losses().first().map(|loss| loss.steps().or(source));
+        let ahead: Vec<usize> = (0..model.fields().len())
+            .map(|field| horizon.map_or(0, |horizon| model.ahead(field, horizon)))
+            .collect();
+        for (field, ahead) in model.fields().iter().zip(&ahead) {
+            let Some(FieldRows::Steps(rows)) = records.rows(&field.name) else {
+                continue;
+            };
+            let short = |n: &&u32| rows.steps(**n as usize) <= *ahead;
+            if let Some(n) = numbers.iter().find(short) {
+                let n = *n as usize;
+                return Err(Error::data(format!(
+                    "{}: field {}: expected more than {ahead} steps, as so many are predicted, found {}",
+                    rows.row_place(n),
+                    field.name,
+                    rows.steps(n)
+                )));
+            }
+        }
         Ok(ExampleSet {
+            ahead: ahead.into(),
+            horizon: horizon.unwrap_or(1),
+            measured: Arc::new([]),
             target: along.flatten(),
             source,
             model,
@@ -86,6 +122,22 @@ impl ExampleSet {
     /// How many examples there are.
     pub fn len(&self) -> usize {
         self.numbers.len()
+    }
+
+    /// The same where predictions are measured from a step on, which `first` says by record: those of the step that a
+    /// prediction is of, not of the step that it is made at.
+    #[must_use]
+    pub fn measured_from(self, first: Vec<usize>) -> ExampleSet {
+        ExampleSet {
+            measured: first.into(),
+            ..self
+        }
+    }
+
+    /// Whether the prediction that an example's row `step` makes is measured.
+    pub fn is_measured(&self, example: u32, step: usize) -> bool {
+        let first = self.measured.get(self.number(example) as usize);
+        first.is_none_or(|first| step + 1 >= *first)
     }
 
     /// Whether there are none.
@@ -132,18 +184,23 @@ impl ExampleSet {
         self.records.class_counts(field, &self.numbers, classes)
     }
 
-    /// Rows of a sequence: its tokens, and one more where it is predicted.
+    /// Rows of a sequence: its tokens, and one more where it is predicted; the steps of its numbers without those that are.
     fn steps(&self, field: usize, example: u32) -> usize {
         let declared = &self.model.fields()[field];
-        let text::FieldKind::Tokens { predicted, .. } = declared.kind else {
-            return 1;
-        };
         let number = self.number(example) as usize;
-        let length = match self.records.rows(&declared.name) {
-            Some(FieldRows::Tokens(lines)) => lines.length(number),
-            _ => 0,
-        };
-        length + usize::from(predicted)
+        let predicted = matches!(
+            declared.kind,
+            text::FieldKind::Tokens {
+                predicted: true,
+                ..
+            }
+        );
+        match self.records.rows(&declared.name) {
+            Some(FieldRows::Tokens(lines)) => lines.length(number) + usize::from(predicted),
+            Some(FieldRows::Steps(rows)) => rows.steps(number) - self.ahead[field],
+            _ if declared.kind.has_steps() => usize::from(predicted),
+            _ => 1,
+        }
     }
 
     /// The tokens of an example, without marks; none of a field that has none.
@@ -202,11 +259,12 @@ impl ExampleSet {
             Some(FieldRows::Vector(rows)) => {
                 Column::Vector(numbers.map(|n| rows.row(n).to_vec()).collect())
             }
-            Some(FieldRows::Steps(_)) => {
-                let name = &declared.name;
-                return Err(Error::internal(format!(
-                    "field {name}: steps have no column"
-                )));
+            Some(FieldRows::Steps(rows)) => {
+                let sequence = |n: usize| {
+                    let mut numbers = vec![0.0; rows.steps(n) * rows.width()];
+                    rows.read(n, 0, &mut numbers).map(|()| numbers)
+                };
+                Column::Reals(numbers.map(sequence).collect::<Result<_>>()?)
             }
         })
     }

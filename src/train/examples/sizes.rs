@@ -99,8 +99,8 @@ pub fn sizes_for(
     })
 }
 
-/// The size of a field by its code. `most` says the most steps of a sequence and the most rows of all, of a field of tokens
-/// or of one within another.
+/// The size of a field by its code. `most` says the most steps of a sequence and the most rows of all, of a field with steps or
+/// of one within another.
 fn field_size(
     model: &Model,
     field: usize,
@@ -116,6 +116,14 @@ fn field_size(
             FieldSize::Tokens {
                 symbols: vocabulary.len(),
                 marks: marks(vocabulary, &declared.name)?,
+                steps: steps.max(1),
+                rows: rows.max(1),
+            }
+        }
+        (Some(FieldCode::Steps { width, .. } | FieldCode::Bits { width, .. }), _) => {
+            let (steps, rows) = most(None);
+            FieldSize::Reals {
+                width: *width,
                 steps: steps.max(1),
                 rows: rows.max(1),
             }

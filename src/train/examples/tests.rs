@@ -45,7 +45,7 @@ fn examples(model: &str, text: &str, format: &str) -> (FieldCodes, ExampleSet) {
     let (codes, _) = FieldCodes::build(&read, &rules).unwrap();
     let records = Arc::new(codes.encode(&read, &folder).unwrap());
     let numbers = (0..records.len() as u32).collect();
-    (codes, ExampleSet::new(model, records, numbers).unwrap())
+    (codes, ExampleSet::new(model, records, numbers, Some(1)).unwrap())
 }
 
 const LABELS: &str =
@@ -176,6 +176,7 @@ fn metrics_are_compared_by_what_is_better() {
             nats: 0.7,
             count: 4,
             labels: Some(labels),
+            numbers: None,
         }],
         nats: 0.7,
     };
@@ -249,7 +250,7 @@ fn texts_that_were_learned_are_written() {
     assert_eq!(write(&set, 0.0, 3), ["moo", "sea", "soo"]);
     assert_eq!(begun(&set, "mo", 0.0, 1)[0], "moo");
     assert_eq!(begun(&set, "s", 0.0, 0), ["s", "s", "s"]);
-    let alone = ExampleSet::new(set.model().clone(), set.records.clone(), vec![0]).unwrap();
+    let alone = ExampleSet::new(set.model().clone(), set.records.clone(), vec![0], Some(1)).unwrap();
     for temperature in [0.0, 2.0] {
         let (one, all) = (write(&alone, temperature, 9), write(&set, temperature, 9));
         assert_eq!(one[0], all[0]);

@@ -1,0 +1,67 @@
+//! How what a loss compares with numbers of a field is read as a prediction of these.
+
+use super::Model;
+use super::graph::{Function, LossForm};
+
+/// How the first operand of a loss says what the numbers will be.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Reading {
+    /// It is their mean, or for `absolute` their median.
+    Value,
+    /// It is this quantile of each.
+    Quantile(f64),
+    /// It is their mean, and the second operand the logarithm of their variance.
+    Gaussian,
+    /// It is the scores of bits: log(p / (1 - p)).
+    Bits,
+}
+
+/// What a loss predicts of a field of reals or bits.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Forecast {
+    /// The field.
+    pub field: usize,
+    /// How many steps, from the next one on, side by side.
+    pub steps: usize,
+    /// How it is read.
+    pub reading: Reading,
+}
+
+impl Model {
+    /// What loss `loss` predicts, where it is all numbers of a field's next steps and the loss says how it is read; `horizon` is
+    /// that of the settings.
+    pub fn forecast(&self, loss: usize, horizon: usize) -> Option<Forecast> {
+        let LossForm::Program {
+            name,
+            constants,
+            operands,
+            ..
+        } = &self.losses.get(loss)?.form
+        else {
+            return None;
+        };
+        let quantile = || {
+            let q = constants.iter().find(|(name, _)| name == "q");
+            q.map_or(0.5, |(_, q)| *q)
+        };
+        let reading = match name.as_str() {
+            "squared" | "absolute" => Reading::Value,
+            "quantile" => Reading::Quantile(quantile()),
+            "gaussian" => Reading::Gaussian,
+            "bernoulli" => Reading::Bits,
+            _ => return None,
+        };
+        let mut node = &self.nodes[*operands.last()?];
+        if node.function == Function::Last {
+            node = &self.nodes[node.operands[0]];
+        }
+        let Function::Ahead { field, steps } = node.function else {
+            return None;
+        };
+        Some(Forecast {
+            field,
+            steps: steps.unwrap_or(horizon),
+            reading,
+        })
+    }
+}
