@@ -44,6 +44,7 @@ fn one(columns: &[Column], n: usize) -> Vec<Column> {
         Column::Class(all) => Column::Class(vec![all[n]]),
         Column::Classes(all) => Column::Classes(vec![all[n].clone()]),
         Column::Vector(all) => Column::Vector(vec![all[n].clone()]),
+        Column::Reals(all) => Column::Reals(vec![all[n].clone()]),
         Column::Absent(_) => Column::Absent(1),
     };
     columns.iter().map(alone).collect()
@@ -188,6 +189,32 @@ fn every_function_passes_finite_differences() {
             "field image: vector\nfield text: tokens\nfield label: class\n\
             v = tanh(linear(image))\nh = rnn(embed(text), given = v)\n\
             loss cross_entropy(linear(h), next(text))\nloss cross_entropy(linear(v), label, weight = 0.25)\n",
+        ),
+        // Numbers: what lies further back, several losses with constants, sums that are as wide as what they meet.
+        parse(
+            "field past: reals\nh = rnn(concat(past, previous(past, 2)))\n\
+            loss quantile(linear(h) + past, next(past), q = 0.1)\n\
+            loss absolute(2 * linear(h) - past, next(past), weight = 0.5)\n",
+        ),
+        parse(
+            "field past: reals\nm = linear(rnn(past), width = 12)\ny = past - previous(past, 1)\n\
+            loss mixture(split(m, 1, 3), split(m, 2, 3), split(m, 3, 3), split(next(past), 2, 3))\n\
+            loss gaussian(split(m, 1, 2), split(m, 2, 2), ahead(past, 2) * ahead(past, 2) - 1)\n\
+            loss squared(linear(y), next(past))\n",
+        ),
+        // Behind all that is read, from both directions; every input of a program in a slot of its own.
+        parse(
+            "field past: reals\nfield label: class\nh = last(birnn(past))\n\
+            loss squared(linear(h), last(ahead(past)))\nloss cross_entropy(linear(h), label)\n",
+        ),
+        parse(
+            "field past: reals\nh = rnn(past)\na = linear(h, width = 2)\nb = linear(h, width = 2)\nc = linear(h, width = 2)\n\
+            loss handwriting(a, b, c, a * b, b * c, tanh(c), linear(h, width = 1), split(past, 1, 3), split(past, 2, 3), split(next(past), 3, 3))\n",
+        ),
+        // A class a step of numbers; a vector made again.
+        parse(
+            "field past: reals\nfield tags: classes along past\nfield image: vector\n\
+            h = birnn(past, given = image)\nloss cross_entropy(linear(h), tags)\nloss squared(linear(max(h)), image)\n",
         ),
         // No text at all.
         parse(

@@ -27,6 +27,9 @@ fn settings(cell: &str, layers: usize, hidden: usize, embed: usize) -> Spec {
     }
 }
 
+/// Steps ahead of models that do not say them.
+const HORIZON: usize = 2;
+
 /// The model, its name among the goldens, its cell and layers, and whether its classes have weights.
 fn cases() -> Vec<(Model, &'static str, &'static str, usize, bool)> {
     let builtin = |name: &str| library::builtin(name).unwrap();
@@ -38,12 +41,34 @@ fn cases() -> Vec<(Model, &'static str, &'static str, usize, bool)> {
          h = rnn(embed(text), start = tanh(linear(image)))\n\
          loss cross_entropy(linear(max(h)), label)\n",
     );
+    let normal = Model::parse(
+        "normal",
+        "field past: reals\nh = rnn(past)\no = linear(h, width = 6)\n\
+         loss gaussian(split(o, 1, 2), split(o, 2, 2), next(past))\n",
+    );
+    let quantile = Model::parse(
+        "quantile",
+        "field past: reals\nh = rnn(past)\nloss quantile(linear(h), next(past), q = 0.1)\n",
+    );
     vec![
         (begun.unwrap(), "begun", "gru", 1, false),
         (builtin("classify"), "classify", "lstm", 2, true),
         (builtin("tag"), "tag", "gru", 1, false),
         (both, "classify-both", "gru", 1, false),
         (builtin("caption-global"), "caption-global", "rnn", 1, false),
+        (builtin("forecast"), "forecast", "lstm", 1, false),
+        (normal.unwrap(), "normal", "lstm", 1, false),
+        (quantile.unwrap(), "quantile", "lstm", 1, false),
+        (builtin("chorale"), "chorale", "lstm", 1, false),
+        (builtin("strokes"), "strokes", "lstm", 1, false),
+        (
+            builtin("forecast-window"),
+            "forecast-window",
+            "gru",
+            1,
+            false,
+        ),
+        (builtin("sequence-label"), "sequence-label", "gru", 1, false),
     ]
 }
 
@@ -56,7 +81,16 @@ fn columns(model: &Model, file: &golden::Golden) -> Vec<Column> {
         let rows = (0..lengths.len()).map(|b| row(b).map(|x| *x as u32).collect());
         rows.collect::<Vec<Vec<u32>>>()
     };
-    let column = |(name, kind): (&str, FieldKind)| match kind {
+    let column = |(field, name, kind): (usize, &str, FieldKind)| match kind {
+        FieldKind::Reals { .. } => {
+            let [_, longest, width] = file.shape("reals")[..] else {
+                panic!()
+            };
+            let steps = |b: usize| lengths[b] as usize + model.ahead(field, HORIZON);
+            let row = |b| &file.get("reals")[b * longest * width..][..steps(b) * width];
+            let rows = (0..lengths.len()).map(|b| row(b).iter().map(|x| *x as f32).collect());
+            Column::Reals(rows.collect())
+        }
         FieldKind::Tokens { .. } => Column::Tokens(padded(name)),
         FieldKind::Classes { .. } => Column::Classes(padded(name)),
         FieldKind::Class => Column::Class(file.get(name).iter().map(|x| *x as u32).collect()),
@@ -66,8 +100,8 @@ fn columns(model: &Model, file: &golden::Golden) -> Vec<Column> {
             Column::Vector(file.get(name).chunks(width).map(vector).collect())
         }
     };
-    let fields = model.fields().iter();
-    fields.map(|f| column((&f.name, f.kind))).collect()
+    let fields = model.fields().iter().enumerate();
+    fields.map(|(n, f)| column((n, &f.name, f.kind))).collect()
 }
 
 fn golden_models<F: Number>(fast: bool, tolerance: f64) {
@@ -82,6 +116,11 @@ fn golden_models<F: Number>(fast: bool, tolerance: f64) {
             },
             FieldKind::Class | FieldKind::Classes { .. } => FieldSize::Classes(4),
             FieldKind::Vector => FieldSize::Vector(3),
+            FieldKind::Reals { .. } => FieldSize::Reals {
+                width: 3,
+                steps: 7,
+                rows: 18,
+            },
         };
         let sizes = Sizes {
             examples: 4,
@@ -89,6 +128,7 @@ fn golden_models<F: Number>(fast: bool, tolerance: f64) {
         };
         let spec = Spec {
             weighted,
+            horizon: HORIZON,
             label_smoothing: if name == "begun" { 0.1 } else { 0.0 },
             ..settings(cell, layers, file.size("H"), file.size("embed"))
         };

@@ -47,23 +47,47 @@ pub fn concat(builder: &mut Builder, name: &str, values: &[Value]) -> Result<Val
 /// # Errors
 /// Internal, for a value that is no rows or cannot be cut so.
 pub fn split(builder: &mut Builder, name: &str, value: Value, parts: usize) -> Result<Vec<Value>> {
-    let (rows, axis) = (builder.rows(value)?, builder.axis(value));
+    let rows = builder.rows(value)?;
     if parts == 0 || !rows.cols.is_multiple_of(parts) {
         let cols = rows.cols;
         let message = format!("{name}: {cols} columns in {parts} parts");
         return Err(Error::internal(message));
     }
-    let cols = rows.cols / parts;
-    let part = |n: usize| {
-        let columns = Signal::Rows(rows.columns(n * cols, cols));
+    split_into(builder, name, value, &vec![rows.cols / parts; parts])
+}
+
+/// The columns of a value in parts of these widths, from left to right.
+///
+/// # Errors
+/// Internal, for a value that is no rows or of which columns are over.
+pub fn split_into(
+    builder: &mut Builder,
+    name: &str,
+    value: Value,
+    widths: &[usize],
+) -> Result<Vec<Value>> {
+    let (rows, axis) = (builder.rows(value)?, builder.axis(value));
+    let mut first = 0;
+    let mut places = Vec::new();
+    for cols in widths {
+        places.push((first, *cols));
+        first += cols;
+    }
+    if first != rows.cols {
+        let cols = rows.cols;
+        let message = format!("{name}: {cols} columns in parts of {widths:?}");
+        return Err(Error::internal(message));
+    }
+    let part = |(n, (first, cols)): (usize, &(usize, usize))| {
+        let columns = Signal::Rows(rows.columns(*first, *cols));
         builder.value(format!("{name}.{n}"), columns, axis)
     };
-    let made: Vec<Value> = (0..parts).map(part).collect();
+    let made: Vec<Value> = places.iter().enumerate().map(part).collect();
     let name = name.to_string();
     builder.made(&made, move |builder, gradients| {
         let into = builder.activation(axis, format!("d.{name}.input"), rows.cols);
-        for (n, gradient) in gradients.iter().enumerate() {
-            let (to, name) = (into.columns(n * cols, cols), format!("{name}.{n}.backward"));
+        for (n, (gradient, (first, cols))) in gradients.iter().zip(places).enumerate() {
+            let (to, name) = (into.columns(first, cols), format!("{name}.{n}.backward"));
             match gradient {
                 Some(gradient) => builder.add(name, *gradient, to, false),
                 None => builder.push(Op::Zero(Zero { name, to })),

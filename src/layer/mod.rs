@@ -27,7 +27,7 @@ pub use bidirectional::bidirectional;
 pub use builder::Builder;
 pub use chunked::{Chunked, Cut};
 pub use dropout::{DropoutLayer, Form};
-pub use join::{concat, split, sum};
+pub use join::{concat, split, split_into, sum};
 pub use linear::Linear;
 pub use penalty::Penalty;
 pub use recurrent::Recurrent;

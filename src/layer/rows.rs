@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{Axis, Builder, Value};
+use super::{Axis, Builder, Value, concat, split_into};
 use crate::cell::rows::{Factors, RowProgram};
 use crate::error::{Error, Result};
 use crate::op::rows::{RowInput, RowOutput};
-use crate::op::{Hyper, Matrix, Op, Rows};
+use crate::op::{Hyper, Matrix, Op, Rows, SlotId};
 
 /// The inputs of a program, laid out along one axis.
 struct ProgramInputs {
@@ -31,6 +31,14 @@ impl ProgramInputs {
             let value = builder.as_rows(name, *value).unwrap_or(*value);
             matrices.push(builder.rows(value)?);
             values.push(value);
+        }
+        let mut slots: Vec<SlotId> = matrices.iter().map(|m| m.slot).collect();
+        slots.sort();
+        slots.dedup();
+        if slots.len() > MOST_SLOTS {
+            values = side_by_side(builder, name, &values)?;
+            let rows = values.iter().map(|value| builder.rows(*value));
+            matrices = rows.collect::<Result<_>>()?;
         }
         let widths: Vec<usize> = matrices.iter().map(|m| m.cols).collect();
         let width = program.width(&widths)?;
@@ -72,6 +80,18 @@ impl ProgramInputs {
             })
             .collect()
     }
+}
+
+/// Slots in which inputs may lie: with those of weights, a scale, counts and one result they are what a kernel binds.
+const MOST_SLOTS: usize = 4;
+
+/// Values copied into one slot.
+fn side_by_side(builder: &mut Builder, name: &str, values: &[Value]) -> Result<Vec<Value>> {
+    let name = format!("{name}.inputs");
+    let all = concat(builder, &name, values)?;
+    let widths = values.iter().map(|value| builder.signal(*value).width());
+    let widths: Vec<usize> = widths.collect();
+    split_into(builder, &name, all, &widths)
 }
 
 fn give(builder: &mut Builder, gradients: Vec<(Value, Matrix)>) {

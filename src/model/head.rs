@@ -95,8 +95,10 @@ impl Spec {
         let (axis, symbols) = (builder.axis(input), loss.symbols);
         let output = |losses: Option<Matrix>, scores: Option<Matrix>| Output {
             field: loss.field,
+            axis: axis.number(),
             losses,
             scores,
+            values: Vec::new(),
         };
         match softmax {
             Softmax::Full => {}

@@ -74,6 +74,8 @@ pub struct Spec {
     pub packed: usize,
     /// Whether the positions have weights of their own in training, too.
     pub weighted: bool,
+    /// How many steps ahead a loss predicts whose line does not say it.
+    pub horizon: usize,
     /// Whether an adapter that trains holds the rows of a minibatch in half precision.
     pub half: bool,
 }
@@ -107,6 +109,7 @@ impl Default for Spec {
             targets_apart: false,
             packed: 0,
             weighted: false,
+            horizon: 1,
             half: false,
         }
     }

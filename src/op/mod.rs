@@ -66,7 +66,8 @@ pub use parameter::{Fill, Gate, Parameter};
 pub use plan::{Io, Output, Plan};
 pub use propagation::Propagation;
 pub use recipes::{
-    Candidates, Clusters, FieldShape, LossRows, Recipe, Recipes, RowSource, SparseTable, Tail,
+    Candidates, Clusters, FieldShape, LossRows, Reach, Recipe, Recipes, RowSource, SparseTable,
+    Tail,
 };
 pub use rows::Rows;
 pub use sampled_scores::SampledScores;

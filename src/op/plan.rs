@@ -52,14 +52,18 @@ pub struct Io {
 }
 
 /// What a loss leaves, a row for every prediction.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Output {
     /// The field that is predicted.
     pub field: usize,
+    /// The packed axis along which the predictions lie; none in a plan for streams.
+    pub axis: Option<usize>,
     /// The losses, in nats, as a row: a part of those of the plan. None in a plan for scores.
     pub losses: Option<Matrix>,
     /// The scores of every symbol or class, where a plan holds them all at once.
     pub scores: Option<Matrix>,
+    /// What a program on rows makes its loss of, as far as a plan has it.
+    pub values: Vec<Matrix>,
 }
 
 impl Plan {

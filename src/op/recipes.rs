@@ -57,10 +57,12 @@ pub enum Recipe {
         /// The loss.
         loss: usize,
     },
-    /// Real vectors of a field, a row an example.
+    /// Real vectors of a field, a row an example or a step.
     Numbers {
         /// The field.
         field: usize,
+        /// Those of which steps.
+        reach: Reach,
     },
     /// The ids of a slot in the order of [`PackedAxis::flip`](super::PackedAxis::flip).
     Flipped {
@@ -88,6 +90,30 @@ pub enum Recipe {
         /// The axis.
         axis: usize,
     },
+}
+
+/// Steps side by side in a row, counted from the row's own; before the first step of a sequence everything is 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reach {
+    /// How much later than the row's the first of them is; earlier where it is negative.
+    pub first: isize,
+    /// How many.
+    pub steps: usize,
+}
+
+impl Reach {
+    /// The one so many steps back.
+    pub fn back(steps: usize) -> Reach {
+        Reach {
+            first: -(steps as isize),
+            steps: 1,
+        }
+    }
+
+    /// So many from the next one on.
+    pub fn ahead(steps: usize) -> Reach {
+        Reach { first: 1, steps }
+    }
 }
 
 /// What a field is, as far as slots are made of it.
@@ -122,6 +148,47 @@ pub enum FieldShape {
         /// Its width.
         width: usize,
     },
+    /// A sequence of real vectors an example.
+    Reals {
+        /// The packed axis along which they lie.
+        axis: Option<usize>,
+        /// The width of a vector.
+        width: usize,
+        /// Whether its numbers are 0 or 1.
+        bits: bool,
+        /// How many steps at the end of a sequence are predicted and have no row.
+        ahead: usize,
+    },
+}
+
+impl FieldShape {
+    /// How many rows a sequence of so many steps has, along the field's own axis.
+    pub fn rows_of(&self, steps: usize) -> usize {
+        match self {
+            FieldShape::Tokens { predicted, .. } => steps + usize::from(*predicted),
+            FieldShape::Reals { ahead, .. } => steps.saturating_sub(*ahead),
+            FieldShape::Class { .. } | FieldShape::Classes { .. } | FieldShape::Vector { .. } => 1,
+        }
+    }
+
+    /// How many steps a sequence of so many rows has.
+    pub fn steps_of(&self, rows: usize) -> usize {
+        match self {
+            FieldShape::Tokens { predicted, .. } => rows - usize::from(*predicted),
+            FieldShape::Reals { ahead, .. } => rows + ahead,
+            FieldShape::Class { .. } | FieldShape::Classes { .. } | FieldShape::Vector { .. } => 1,
+        }
+    }
+
+    /// The packed axis along which a field's own steps lie.
+    pub fn axis(&self) -> Option<usize> {
+        match self {
+            FieldShape::Tokens { axis, .. } | FieldShape::Reals { axis, .. } => *axis,
+            FieldShape::Class { .. } | FieldShape::Classes { .. } | FieldShape::Vector { .. } => {
+                None
+            }
+        }
+    }
 }
 
 impl Recipes {

@@ -63,21 +63,18 @@ impl<'a> Laid<'a> {
 
 /// The packed axis along which the rows lie that a recipe makes a word for each.
 fn axis_of(plan: &Plan, recipe: Recipe) -> Option<usize> {
-    let of_field = |field: usize| match plan.recipes.fields.get(field)? {
-        FieldShape::Tokens { axis, .. } => *axis,
-        _ => None,
-    };
+    let of_field = |field: usize| plan.recipes.fields.get(field)?.axis();
     match recipe {
         Recipe::Ids { field, .. } => of_field(field),
         Recipe::Targets { field, .. } | Recipe::Classes { field } => {
             match plan.recipes.fields.get(field)? {
-                FieldShape::Tokens { axis, .. } => *axis,
+                FieldShape::Tokens { axis, .. } | FieldShape::Reals { axis, .. } => *axis,
                 FieldShape::Classes { along, .. } => of_field(*along),
                 FieldShape::Class { .. } | FieldShape::Vector { .. } => plan.recipes.examples,
             }
         }
         Recipe::Last { axis } | Recipe::Order { axis } => plan.axes[axis].above,
-        Recipe::Numbers { .. } => plan.recipes.examples,
+        Recipe::Numbers { field, .. } => of_field(field).or(plan.recipes.examples),
         Recipe::Flipped { .. }
         | Recipe::Weights { .. }
         | Recipe::Index { .. }

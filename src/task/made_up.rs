@@ -98,12 +98,16 @@ impl MadeUp {
     }
 }
 
-/// Examples for a plan of several fields, or of one that is looked back at; none for another, whose slots are filled with
+/// Examples for a plan of several fields, or of one that has numbers or is looked back at; none for another, whose slots are filled with
 /// anything.
 fn examples(plan: &Plan, stream: &mut Stream) -> Result<Option<Minibatch>> {
     let recipes = &plan.recipes;
-    let back = |recipe: &Recipe| matches!(recipe, Recipe::Ids { back, .. } if *back > 0);
-    if recipes.fields.len() < 2 && recipes.find(back).is_none() {
+    let more = |recipe: &Recipe| match recipe {
+        Recipe::Ids { back, .. } => *back > 0,
+        Recipe::Numbers { .. } => true,
+        _ => false,
+    };
+    if recipes.fields.len() < 2 && recipes.find(more).is_none() {
         return Ok(None);
     }
     let columns = Columns::drawn(plan, stream);
@@ -154,6 +158,22 @@ impl Columns<'_> {
                 let mut vector = || (0..width).map(|_| self.stream.normal() as f32).collect();
                 Column::Vector((0..examples).map(|_| vector()).collect())
             }
+            FieldShape::Reals {
+                axis, width, bits, ..
+            } => {
+                let lengths = match axis {
+                    Some(axis) => self.lengths(axis, examples),
+                    None => vec![1; examples],
+                };
+                let steps = lengths.into_iter().map(|rows| field.steps_of(rows));
+                let steps: Vec<usize> = steps.collect();
+                let mut number = || match bits {
+                    true => f32::from(u8::from(self.stream.uniform() < 0.3)),
+                    false => self.stream.normal() as f32,
+                };
+                let mut of = |steps: usize| (0..steps * width).map(|_| number()).collect();
+                Column::Reals(steps.into_iter().map(&mut of).collect())
+            }
             FieldShape::Classes { classes, along } => {
                 let lengths = self.lengths_of(along);
                 let of = |n: usize| (0..n).map(|_| self.symbol(classes)).collect();
@@ -167,18 +187,20 @@ impl Columns<'_> {
             FieldShape::Tokens {
                 axis: Some(axis),
                 symbols,
-                predicted,
                 ..
             } => {
                 let above = self.plan.axes[axis].above;
-                let is = |field: &FieldShape| matches!(field, FieldShape::Tokens { axis: Some(axis), .. } if above == Some(*axis));
+                let is = |field: &FieldShape| above.is_some() && field.axis() == above;
                 let within = self.plan.recipes.fields.iter().position(is);
                 let outer = within.map(|field| self.lengths_of(field));
                 let count = outer
                     .as_ref()
                     .map_or(examples, |lengths| lengths.iter().sum());
-                let lengths = self.lengths(axis, count, usize::from(predicted));
-                let of = |n: usize| (0..n).map(|_| self.symbol(symbols)).collect();
+                let lengths = self.lengths(axis, count);
+                let of = |rows: usize| {
+                    let steps = 0..field.steps_of(rows);
+                    steps.map(|_| self.symbol(symbols)).collect()
+                };
                 let mut all: Vec<Vec<u32>> = lengths.into_iter().map(of).collect();
                 match outer {
                     None => Column::Tokens(all),
@@ -197,14 +219,17 @@ impl Columns<'_> {
 
     /// The lengths of a field's sequences.
     fn lengths_of(&self, field: usize) -> Vec<usize> {
-        match &self.made[field] {
-            Column::Tokens(all) => all.iter().map(Vec::len).collect(),
+        match (&self.made[field], self.plan.recipes.fields[field]) {
+            (Column::Tokens(all), _) => all.iter().map(Vec::len).collect(),
+            (Column::Reals(all), FieldShape::Reals { width, .. }) => {
+                all.iter().map(|numbers| numbers.len() / width).collect()
+            }
             _ => vec![0; self.examples],
         }
     }
 
-    /// Lengths of `count` sequences that fill an axis as far as they can; each has a row at least, `more` beside its tokens.
-    fn lengths(&mut self, axis: usize, count: usize, more: usize) -> Vec<usize> {
+    /// Rows of `count` sequences that fill an axis as far as they can; each has one at least.
+    fn lengths(&mut self, axis: usize, count: usize) -> Vec<usize> {
         let packing = self.plan.axes[axis].packing;
         let mut rows = vec![1; count];
         let mut left = packing.rows.saturating_sub(count);
@@ -216,6 +241,6 @@ impl Columns<'_> {
                 left -= 1;
             }
         }
-        rows.into_iter().map(|rows| rows - more).collect()
+        rows
     }
 }

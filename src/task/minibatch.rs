@@ -4,7 +4,7 @@
 use super::Inputs;
 use super::laid::Laid;
 use crate::error::{Error, Result};
-use crate::op::{FieldShape, Packing, Plan, Recipe, SlotId};
+use crate::op::{FieldShape, Packing, Plan, Reach, Recipe, SlotId};
 
 /// What a field holds for every example of a minibatch.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,6 +19,8 @@ pub enum Column {
     Classes(Vec<Vec<u32>>),
     /// A real vector.
     Vector(Vec<Vec<f32>>),
+    /// A sequence of real vectors [n, D], all steps of one behind another.
+    Reals(Vec<Vec<f32>>),
     /// Nothing that is known, as of what is to be predicted; so many examples.
     Absent(usize),
 }
@@ -30,7 +32,7 @@ impl Column {
             Column::Tokens(all) | Column::Classes(all) => all.len(),
             Column::Within(all) => all.len(),
             Column::Class(all) => all.len(),
-            Column::Vector(all) => all.len(),
+            Column::Vector(all) | Column::Reals(all) => all.len(),
             Column::Absent(examples) => *examples,
         }
     }
@@ -47,6 +49,7 @@ impl Column {
             Column::Class(_) => "classes",
             Column::Classes(_) => "classes along another field",
             Column::Vector(_) => "vectors",
+            Column::Reals(_) => "sequences of vectors",
             Column::Absent(_) => "nothing",
         }
     }
@@ -133,8 +136,8 @@ impl Minibatch {
         };
         for (slot, recipe) in &plan.recipes.slots {
             let len = plan.slot(*slot).len();
-            if let Recipe::Numbers { field } = recipe {
-                let mut numbers = source.numbers(*field);
+            if let Recipe::Numbers { field, reach } = recipe {
+                let mut numbers = source.numbers(*field, *reach);
                 numbers.resize(len, 0.0);
                 minibatch.numbers.push((*slot, numbers));
             } else if let Some(mut words) = source.words(*recipe) {
@@ -143,7 +146,7 @@ impl Minibatch {
             }
         }
         let outputs = plan.io.outputs.iter();
-        minibatch.places = outputs.map(|output| source.places(output.field)).collect();
+        minibatch.places = outputs.map(|output| source.places(output.axis)).collect();
         let losses = 0..minibatch.places.len();
         minibatch.targets = losses.map(|loss| minibatch.of_loss(plan, loss)).collect();
         minibatch.weigh(plan, weighting)?;
@@ -208,12 +211,16 @@ impl Minibatch {
                 let weight = classes.get(*target as usize);
                 weight.map_or(1.0, |weight| f64::from(*weight))
             };
-            let rows = &self.targets[loss];
-            // A plan for scores has no targets, and so no loss.
-            if rows.is_empty() {
+            // A plan for scores has no loss.
+            if plan.io.outputs[loss].losses.is_none() {
                 continue;
             }
-            let sum: f64 = rows.iter().map(weight).sum();
+            let rows: Vec<f64> = match &self.targets[loss][..] {
+                // Numbers are of no class.
+                [] => vec![1.0; self.places[loss].len()],
+                targets => targets.iter().map(weight).collect(),
+            };
+            let sum: f64 = rows.iter().sum();
             let mut factor = 1.0;
             if let Weighting::Means(_) = weighting {
                 if losses > 1 {
@@ -229,7 +236,7 @@ impl Minibatch {
                 }
                 return Err(Error::internal("weights: the plan takes none"));
             };
-            let weights = rows.iter().map(|target| (factor * weight(target)) as f32);
+            let weights = rows.iter().map(|weight| (factor * weight) as f32);
             let mut weights: Vec<f32> = weights.collect();
             weights.resize(plan.slot(slot).len(), 0.0);
             self.numbers.push((slot, weights));
@@ -258,16 +265,17 @@ fn check(plan: &Plan, columns: &[Column]) -> Result<usize> {
             (Column::Tokens(_), FieldShape::Tokens { axis, .. }) => !within(axis),
             (Column::Within(_), FieldShape::Tokens { axis, .. }) => within(axis),
             (Column::Class(_), FieldShape::Class { .. }) => true,
-            (Column::Classes(all), FieldShape::Classes { along, .. }) => match &columns[*along] {
-                Column::Tokens(tokens) => {
-                    let mut both = all.iter().zip(tokens);
-                    both.all(|(classes, tokens)| classes.len() == tokens.len())
-                }
-                _ => false,
-            },
+            (Column::Classes(all), FieldShape::Classes { along, .. }) => {
+                let steps = |example| steps(&columns[*along], fields[*along], example);
+                let mut both = all.iter().enumerate();
+                both.all(|(example, classes)| Some(classes.len()) == steps(example))
+            }
             (Column::Vector(all), FieldShape::Vector { width }) => {
                 all.iter().all(|vector| vector.len() == *width)
             }
+            (Column::Reals(all), FieldShape::Reals { width, .. }) => all
+                .iter()
+                .all(|numbers| numbers.len().is_multiple_of(*width)),
             (Column::Absent(_), _) => !reads(plan, n),
             _ => false,
         };
@@ -293,14 +301,10 @@ fn reads(plan: &Plan, field: usize) -> bool {
         Recipe::Ids { field, .. }
         | Recipe::Targets { field, .. }
         | Recipe::Classes { field }
-        | Recipe::Numbers { field } => Some(*field),
+        | Recipe::Numbers { field, .. } => Some(*field),
         _ => None,
     };
-    let tokens = matches!(
-        plan.recipes.fields[field],
-        FieldShape::Tokens { axis: Some(_), .. }
-    );
-    tokens
+    plan.recipes.fields[field].axis().is_some()
         || plan
             .recipes
             .find(|recipe| own(recipe) == Some(field))
@@ -311,28 +315,27 @@ fn reads(plan: &Plan, field: usize) -> bool {
 fn layouts(plan: &Plan, columns: &[Column], examples: usize) -> Result<Vec<Layout>> {
     let mut layouts: Vec<Layout> = Vec::new();
     for (number, axis) in plan.axes.iter().enumerate() {
-        let is = |field: &FieldShape| matches!(field, FieldShape::Tokens { axis: Some(axis), .. } if *axis == number);
+        let is = |field: &FieldShape| field.axis() == Some(number);
         let field = plan.recipes.fields.iter().position(is);
         let layout = match field {
             None => one_row_each(&axis.packing, first_order(plan, columns, examples)),
             Some(field) => {
-                let more = match plan.recipes.fields[field] {
-                    FieldShape::Tokens { predicted, .. } => usize::from(predicted),
-                    _ => 0,
-                };
+                let shape = plan.recipes.fields[field];
                 let above: Vec<(usize, usize)> = match axis.above {
                     Some(above) => layouts[above].places.clone(),
                     None => (0..examples).map(|example| (example, 0)).collect(),
                 };
                 let lengths = above.iter().map(|(example, step)| match &columns[field] {
-                    Column::Tokens(all) => Ok(all[*example].len() + more),
                     Column::Within(all) => match all[*example].get(*step) {
-                        Some(tokens) => Ok(tokens.len() + more),
+                        Some(tokens) => Ok(shape.rows_of(tokens.len())),
                         None => Err(Error::internal(format!(
                             "example {example}: fewer sequences within than steps"
                         ))),
                     },
-                    _ => Ok(0),
+                    column => {
+                        let steps = steps(column, shape, *example);
+                        Ok(steps.map_or(0, |steps| shape.rows_of(steps)))
+                    }
                 });
                 let within = matches!(columns[field], Column::Within(_));
                 let lengths = lengths.collect::<Result<Vec<usize>>>()?;
@@ -367,12 +370,22 @@ fn layouts(plan: &Plan, columns: &[Column], examples: usize) -> Result<Vec<Layou
 fn first_order(plan: &Plan, columns: &[Column], examples: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..examples).collect();
     let first = plan.order_of_examples();
-    let is = |field: &FieldShape| matches!(field, FieldShape::Tokens { axis, .. } if first.is_some() && *axis == first);
-    if let Some(Column::Tokens(all)) = plan.recipes.fields.iter().position(is).map(|n| &columns[n])
-    {
-        order.sort_by_key(|example| std::cmp::Reverse(all[*example].len()));
+    let fields = &plan.recipes.fields;
+    let is = |field: &FieldShape| first.is_some() && field.axis() == first;
+    if let Some(field) = fields.iter().position(is) {
+        let steps = |example: &usize| steps(&columns[field], fields[field], *example);
+        order.sort_by_key(|example| std::cmp::Reverse(steps(example)));
     }
     order
+}
+
+/// How many steps an example's own sequence has; none of what is no sequence.
+fn steps(column: &Column, shape: FieldShape, example: usize) -> Option<usize> {
+    match (column, shape) {
+        (Column::Tokens(all), _) => Some(all[example].len()),
+        (Column::Reals(all), FieldShape::Reals { width, .. }) => Some(all[example].len() / width),
+        _ => None,
+    }
 }
 
 /// The layout of the examples, a row each.
@@ -506,7 +519,8 @@ impl Source<'_> {
         match (&self.columns[field], self.plan.recipes.fields[field]) {
             (Column::Class(all), _) => Some(self.by_example.iter().map(|n| all[*n]).collect()),
             (Column::Classes(all), FieldShape::Classes { along, .. }) => {
-                let places = self.tokens(along)?.0.places.iter();
+                let places = &self.layouts[self.plan.recipes.fields[along].axis()?].places;
+                let places = places.iter();
                 let class = |(example, step): &(usize, usize)| all[*example][*step];
                 Some(places.map(class).collect())
             }
@@ -521,14 +535,10 @@ impl Source<'_> {
         }
     }
 
-    /// Example and step of every row of the loss that predicts a field.
-    fn places(&self, field: usize) -> Vec<(usize, usize)> {
-        let along = match self.plan.recipes.fields[field] {
-            FieldShape::Classes { along, .. } => along,
-            _ => field,
-        };
-        match self.tokens(along) {
-            Some((layout, ..)) => layout.places.clone(),
+    /// Example and step of every row of a loss along an axis.
+    fn places(&self, axis: Option<usize>) -> Vec<(usize, usize)> {
+        match axis.map(|axis| &self.layouts[axis]) {
+            Some(layout) => layout.places.clone(),
             None => self
                 .by_example
                 .iter()
@@ -537,13 +547,36 @@ impl Source<'_> {
         }
     }
 
-    fn numbers(&self, field: usize) -> Vec<f32> {
-        match &self.columns[field] {
-            Column::Vector(all) => self
+    fn numbers(&self, field: usize, reach: Reach) -> Vec<f32> {
+        match (&self.columns[field], self.plan.recipes.fields[field]) {
+            (Column::Vector(all), _) => self
                 .by_example
                 .iter()
                 .flat_map(|n| all[*n].clone())
                 .collect(),
+            (
+                Column::Reals(all),
+                FieldShape::Reals {
+                    axis: Some(axis),
+                    width,
+                    ..
+                },
+            ) => {
+                let places = &self.layouts[axis].places;
+                let mut numbers = Vec::with_capacity(places.len() * reach.steps * width);
+                for (example, step) in places {
+                    let sequence = &all[*example];
+                    for n in 0..reach.steps {
+                        let at = step.checked_add_signed(reach.first + n as isize);
+                        let own = at.and_then(|at| sequence.get(at * width..(at + 1) * width));
+                        match own {
+                            Some(own) => numbers.extend_from_slice(own),
+                            None => numbers.resize(numbers.len() + width, 0.0),
+                        }
+                    }
+                }
+                numbers
+            }
             _ => Vec::new(),
         }
     }

@@ -54,6 +54,7 @@ pub fn spec(settings: &Settings, cells: Vec<Cell>, vocab: usize) -> Spec {
         },
         softmax: softmax(settings, vocab),
         label_smoothing: settings.label_smoothing,
+        horizon: settings.horizon,
         sparse: sparse(settings, vocab),
         half: settings.half,
         weighted: settings.pad,

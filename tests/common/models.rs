@@ -11,6 +11,8 @@ use wgrnn::task::Column;
 
 /// Odd sizes: 4 examples of at most 5 steps, 15 rows in all.
 pub const EXAMPLES: usize = 4;
+/// Numbers of a step.
+pub const REALS: usize = 3;
 
 /// Layers of a built-in cell, of odd widths.
 pub fn settings(cell: &str, layers: usize) -> Spec {
@@ -19,6 +21,7 @@ pub fn settings(cell: &str, layers: usize) -> Spec {
         cells: vec![cell; layers],
         hidden: 3,
         embed: 5,
+        horizon: 2,
         ..Spec::default()
     }
 }
@@ -34,6 +37,11 @@ pub fn sizes(model: &Model, examples: usize, steps: usize, rows: usize) -> Sizes
         },
         FieldKind::Class | FieldKind::Classes { .. } => FieldSize::Classes(3),
         FieldKind::Vector => FieldSize::Vector(5),
+        FieldKind::Reals { .. } => FieldSize::Reals {
+            width: REALS,
+            steps,
+            rows,
+        },
     };
     Sizes {
         examples,
@@ -72,6 +80,18 @@ pub fn examples(model: &Model) -> Vec<Column> {
             FieldKind::Class => Column::Class(draw(3, lengths.len())),
             FieldKind::Classes { along } => {
                 Column::Classes(lengths.iter().map(|n| draw(3, n[along % 2])).collect())
+            }
+            FieldKind::Reals { bits, .. } => {
+                let ahead = model.ahead(field, 2);
+                let mut number = |_| match bits {
+                    true => f32::from(u8::from(numbers.normal() > 0.5)),
+                    false => numbers.normal() as f32,
+                };
+                let mut steps = |n: &[usize; 2]| {
+                    let count = REALS * (n[field % 2] + ahead);
+                    (0..count).map(&mut number).collect()
+                };
+                Column::Reals(lengths.iter().map(&mut steps).collect())
             }
             FieldKind::Vector => {
                 let vector = |_: &[usize; 2]| (0..5).map(|_| numbers.normal() as f32).collect();

@@ -6,7 +6,8 @@
 
 Each is written as a PyTorch user would: packed sequences (torch.nn.utils.rnn.pack_padded_sequence, in any order), the last
 hidden states of a layer, cross_entropy with class weights or ignore_index. `text` [B, T], `tags` [B, T] are padded with -1;
-`label` [B], `image` [B, D]. Versions: those of make.py.
+`label` [B], `image` [B, D], `reals` [B, T + k, D], of which k more steps are predicted than are read. Versions: those of
+make.py.
 """
 
 import torch
@@ -21,7 +22,9 @@ START, END = 7, 8
 
 
 class Named(torch.nn.Module):
-    """A module whose parameters have the names of a model's text."""
+    """A module whose parameters have the names of a model's text; so many steps ahead are predicted."""
+
+    ahead = None
 
     def read(self, text, lengths):
         return pack_padded_sequence(text, lengths, batch_first=True, enforce_sorted=False)
@@ -123,7 +126,128 @@ class Begun(Named):
     names = {"embed": "h.embed", "start": "h.linear", "h": "h", "linear": "loss.linear"}
 
 
-CASES = {"classify": Classify, "tag": Tag, "classify-both": Encoded, "caption-global": Caption, "begun": Begun}
+class Series(Named):
+    """A network over sequences of vectors, and a loss of each step's output and the vector one step on."""
+
+    ahead = 1
+    width = D
+
+    def __init__(self):
+        super().__init__()
+        self.h = torch.nn.LSTM(D, H, batch_first=True)
+        self.linear = torch.nn.Linear(H, self.width)
+
+    def loss(self, data):
+        output, _ = pad_packed_sequence(self.h(self.read(data["reals"], data["lengths"]))[0], batch_first=True)
+        rows = [(o[:n], x[1 : n + 1]) for o, x, n in zip(output, data["reals"], data["lengths"])]
+        return self.of(torch.cat([o for o, _ in rows]), torch.cat([x for _, x in rows]))
+
+    names = {"h": "h", "linear": "loss.linear"}
+
+
+class Forecast(Series):
+    """forecast.model: the squared error of the next vector."""
+
+    def of(self, output, target):
+        return F.mse_loss(self.linear(output), target)
+
+
+class Normal(Series):
+    """The same with a Gaussian of learned variance: PyTorch's own, full, summed over the vector."""
+
+    width = 2 * D
+
+    def of(self, output, target):
+        mean, log_variance = self.linear(output).chunk(2, 1)
+        losses = F.gaussian_nll_loss(mean, target, log_variance.exp(), full=True, reduction="none")
+        return losses.sum(1).mean()
+
+    names = {"h": "h", "linear": "o"}
+
+
+class Quantile(Series):
+    """The same with the pinball loss of a quantile."""
+
+    def of(self, output, target):
+        away = target - self.linear(output)
+        return torch.maximum(0.1 * away, (0.1 - 1) * away).mean()
+
+
+class Chorale(Series):
+    """chorale.model: bits, each with a score; the sum over the notes, the mean over the steps."""
+
+    bits = True
+
+    def of(self, output, target):
+        losses = F.binary_cross_entropy_with_logits(self.linear(output), target, reduction="none")
+        return losses.sum(1).mean()
+
+
+class Strokes(Series):
+    """strokes.model by PyTorch's distributions: a mixture of twenty bivariate normals, and a Bernoulli of the pen."""
+
+    width = 120
+    pens = True
+
+    def __init__(self):
+        super().__init__()
+        self.lift = torch.nn.Linear(H, 1)
+
+    def of(self, output, target):
+        a, m1, m2, s1, s2, r = self.linear(output).chunk(6, 1)
+        d1, d2, rho = s1.exp(), s2.exp(), r.tanh()
+        cross = rho * d1 * d2
+        covariance = torch.stack([d1 * d1, cross, cross, d2 * d2], -1).unflatten(-1, (2, 2))
+        normals = torch.distributions.MultivariateNormal(torch.stack([m1, m2], -1), covariance)
+        weights = torch.distributions.Categorical(logits=a)
+        points = torch.distributions.MixtureSameFamily(weights, normals).log_prob(target[:, :2])
+        pens = F.binary_cross_entropy_with_logits(self.lift(output)[:, 0], target[:, 2], reduction="none")
+        return (pens - points).mean()
+
+    names = {"h": "h", "linear": "mixture", "lift": "loss.linear"}
+
+
+class Window(Named):
+    """forecast-window.model: two steps at once, behind the last one that is read, with a linear path from that one."""
+
+    ahead = 2
+
+    def __init__(self):
+        super().__init__()
+        self.h = torch.nn.GRU(D, H, batch_first=True)
+        self.linear = torch.nn.Linear(H + D, 2 * D)
+
+    def loss(self, data):
+        _, h = self.h(self.read(data["reals"], data["lengths"]))
+        rows = zip(data["reals"], data["lengths"])
+        last, ahead = zip(*[(x[n - 1], x[n : n + 2].flatten()) for x, n in rows])
+        return F.mse_loss(self.linear(torch.cat([h[0], torch.stack(last)], 1)), torch.stack(ahead))
+
+    names = {"h": "h", "linear": "ahead"}
+
+
+class Frames(Named):
+    """sequence-label.model: mean and maximum over the frames of both directions."""
+
+    ahead = 0
+
+    def __init__(self):
+        super().__init__()
+        self.h = torch.nn.GRU(D, H, bidirectional=True, batch_first=True)
+        self.linear = torch.nn.Linear(4 * H, CLASSES)
+
+    def loss(self, data):
+        output, _ = pad_packed_sequence(self.h(self.read(data["reals"], data["lengths"]))[0], batch_first=True)
+        rows = [o[:n] for o, n in zip(output, data["lengths"])]
+        pooled = torch.stack([torch.cat([o.mean(0), o.max(0).values]) for o in rows])
+        return F.cross_entropy(self.linear(pooled), data["label"])
+
+    names = {"h": "h", "linear": "loss.linear"}
+
+
+CASES = {"classify": Classify, "tag": Tag, "classify-both": Encoded, "caption-global": Caption, "begun": Begun,
+         "forecast": Forecast, "normal": Normal, "quantile": Quantile, "chorale": Chorale, "strokes": Strokes,
+         "forecast-window": Window, "sequence-label": Frames}
 
 
 def compute(case, seed):
@@ -147,6 +271,13 @@ def compute(case, seed):
         "class_weights": torch.tensor([0.5, 1.0, 2.0, 0.25], dtype=torch.float64),
         "lengths": torch.tensor(LENGTHS),
     }
+    if model.ahead is not None:
+        reals = uniform(generator, (B, T + model.ahead, D), 1.0).float().double()
+        if getattr(case, "bits", False):
+            reals = (reals > 0.4).double()
+        if getattr(case, "pens", False):
+            reals[..., 2] = (reals[..., 2] > 0.4).double()
+        data["reals"] = reals
     loss = model.loss(data)
     loss.backward()
     tensors = {**data, "loss": loss.reshape(1)}

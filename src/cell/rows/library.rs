@@ -17,6 +17,7 @@ pub const LOSSES: &[(&str, &str)] = losses![
     "gaussian",
     "mixture",
     "quantile",
+    "handwriting",
     "activation",
     "temporal",
     "norm",

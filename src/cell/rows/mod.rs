@@ -20,8 +20,8 @@ use super::graph::Id;
 use super::parse::{Language, Parsed, Position, fault, parse};
 use crate::error::{Error, Result};
 
-/// The most inputs of a program: with weights, a scale, counts and one result they fill a kernel's storage bindings.
-pub const MAX_INPUTS: usize = 4;
+/// The most inputs of a program.
+pub const MAX_INPUTS: usize = 12;
 
 /// How wide a value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,6 +147,18 @@ impl RowProgram {
             return Err(fault(&self.name, input.position, message));
         }
         Ok(first.map_or(1, |(_, width)| width))
+    }
+
+    /// The names of its constants.
+    pub fn constants(&self) -> impl Iterator<Item = &str> {
+        self.parsed.constants.iter().map(|(name, ..)| name.as_str())
+    }
+
+    /// Gives a constant another value; whether there is one of this name.
+    pub fn set_constant(&mut self, name: &str, value: f64) -> bool {
+        let mut constants = self.parsed.constants.iter_mut();
+        let found = constants.find(|(known, ..)| known == name);
+        found.map(|constant| constant.1 = value).is_some()
     }
 
     fn widths(&self) -> Vec<Width> {

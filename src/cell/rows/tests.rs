@@ -248,8 +248,8 @@ fn faults_have_their_place() {
         ("row x\nmean = x", "p:2:1: `mean` is a reserved word"),
         ("row x\noutput y\no = x", "p:2:8: no equation makes `y`"),
         (
-            "row a, b, c, d, e\no = a",
-            "p:1:17: `e` is one input too many: expected at most 4",
+            "row a, b, c, d, e, f, g, h, i, j, k, l, m\no = a",
+            "p:1:41: `m` is one input too many: expected at most 12",
         ),
         (
             "row x\no = x * (1 / 0)",

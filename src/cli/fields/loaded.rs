@@ -66,7 +66,7 @@ impl LoadedFields {
     pub fn written(&self) -> Option<(&str, &Vocabulary)> {
         let next = |target: Target| match target {
             Target::Next(field) => Some(self.model.fields()[field].name.as_str()),
-            Target::Class(_) => None,
+            Target::Class(_) | Target::Numbers(_) => None,
         };
         let name = self
             .model

@@ -145,7 +145,7 @@ fn learns(m: &ArgMatches) -> Result<CheckPart> {
     ]);
     let chosen = chosen(m, &usual)?;
     let spec = chosen.spec(m);
-    let (examples, codes) = examples(&chosen.model, EXAMPLES)?;
+    let (examples, codes) = examples(&chosen.model, chosen.settings.horizon, EXAMPLES)?;
     let records = codes.encode(&examples, &std::env::temp_dir())?;
     let numbers = (0..records.len() as u32).collect();
     let train = ExampleSet::new(chosen.model.clone(), Arc::new(records), numbers)?;

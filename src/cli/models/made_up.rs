@@ -56,6 +56,11 @@ pub fn sizes_of(
         },
         FieldKind::Class | FieldKind::Classes { .. } => FieldSize::Classes(values.classes),
         FieldKind::Vector => FieldSize::Vector(values.width),
+        FieldKind::Reals { .. } => FieldSize::Reals {
+            width: values.width,
+            steps,
+            rows,
+        },
     };
     Sizes {
         examples,
@@ -77,6 +82,9 @@ pub fn shown(model: &Model, sizes: &Sizes) -> String {
             } => format!("{name} of {symbols} symbols, at most {steps} steps and {rows} rows"),
             FieldSize::Classes(classes) => format!("{name} of {classes} classes"),
             FieldSize::Vector(width) => format!("{name} {width} wide"),
+            FieldSize::Reals { width, steps, rows } => {
+                format!("{name} {width} wide, at most {steps} steps and {rows} rows")
+            }
         });
     }
     all.join("; ")
@@ -90,14 +98,15 @@ const NAMES: [&str; CLASSES] = ["x", "y", "z"];
 const RULE: f32 = 0.9;
 
 /// So many examples in which everything can be guessed from everything else: an example is of one of three kinds, its class;
-/// its words are the two of that kind in turn, with slips, and each word has its tag; the vector is long where the kind says.
+/// its words are the two of that kind in turn, with slips, and each word has its tag; the vector is long where the kind says, and
+/// that of a step where the word does.
 ///
 /// # Errors
 /// Those of reading the examples, which are written as a file would have them.
-pub fn examples(model: &Model, count: usize) -> Result<(Examples, FieldCodes)> {
+pub fn examples(model: &Model, horizon: usize, count: usize) -> Result<(Examples, FieldCodes)> {
     let mut stream = Stream::new(7, Purpose::Check, 0);
     let lines: Vec<String> = (0..count)
-        .map(|_| example(model, &mut stream).to_string())
+        .map(|_| example(model, horizon, &mut stream).to_string())
         .collect();
     let stdin = FieldFile {
         field: None,
@@ -123,15 +132,22 @@ pub fn examples(model: &Model, count: usize) -> Result<(Examples, FieldCodes)> {
 }
 
 /// One of them, as a line of JSON.
-fn example(model: &Model, stream: &mut Stream) -> Value {
+fn example(model: &Model, horizon: usize, stream: &mut Stream) -> Value {
     let mut below = |n: usize| ((stream.uniform() * n as f32) as usize).min(n - 1);
     let class = below(CLASSES);
     let declared = model.fields();
     let length = 3 + below(5);
     let mut words = vec![Vec::new(); declared.len()];
-    for (field, words) in declared.iter().zip(&mut words) {
-        if let FieldKind::Tokens { within: None, .. } = field.kind {
-            for n in 0..length {
+    for (number, (field, words)) in declared.iter().zip(&mut words).enumerate() {
+        let within = matches!(
+            field.kind,
+            FieldKind::Tokens {
+                within: Some(_),
+                ..
+            }
+        );
+        if field.kind.has_steps() && !within {
+            for n in 0..length + model.ahead(number, horizon) {
                 let follows = below(1000) < (1000.0 * RULE) as usize;
                 let any = below(WORDS.len());
                 words.push(if follows { 2 * class + n % 2 } else { any });
@@ -151,6 +167,18 @@ fn example(model: &Model, stream: &mut Stream) -> Value {
             FieldKind::Classes { along } => {
                 let tags = words[along].iter().map(|word| NAMES[word % CLASSES]);
                 json!(tags.collect::<Vec<&str>>())
+            }
+            FieldKind::Reals { bits: true, .. } => {
+                let notes = words[n].iter().map(|word| [word % WIDTH, WIDTH]);
+                json!(notes.collect::<Vec<[usize; 2]>>())
+            }
+            FieldKind::Reals { bits: false, .. } => {
+                let mut noise = || 0.1 * (below(1000) as f64 / 1000.0 - 0.5);
+                let mut step = |word: &usize| -> Vec<f64> {
+                    let of = |place: usize| f64::from(u8::from(place == word % WIDTH));
+                    (0..WIDTH).map(|place| of(place) + noise()).collect()
+                };
+                json!(words[n].iter().map(&mut step).collect::<Vec<_>>())
             }
             FieldKind::Vector => {
                 let of = |place: usize| if place == class { 1.0 } else { 0.0 };

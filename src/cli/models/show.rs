@@ -126,6 +126,10 @@ fn field_text(model: &Model, field: usize) -> (String, String) {
             format!("a label for every word of {}", name(along)),
         ),
         FieldKind::Vector => ("vector".into(), "numbers, as many an example".into()),
+        FieldKind::Reals { bits: false, .. } => ("reals".into(), "numbers, as many a step".into()),
+        FieldKind::Reals { bits: true, .. } => {
+            ("bits".into(), "a set of whole numbers a step".into())
+        }
     }
 }
 
@@ -174,8 +178,7 @@ fn along(model: &Model, plan: &Plan, axis: Option<usize>) -> String {
     if axis.is_some() && axis == plan.recipes.examples {
         return "every example".into();
     }
-    let is =
-        |rows: &FieldShape| matches!(rows, FieldShape::Tokens { axis: own, .. } if *own == axis);
+    let is = |rows: &FieldShape| axis.is_some() && rows.axis() == axis;
     match plan.recipes.fields.iter().position(is) {
         Some(field) => format!("every step of {}", model.fields()[field].name),
         None => "every row".into(),

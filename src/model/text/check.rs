@@ -1,9 +1,10 @@
 //! From lines to values: names become values, calls become functions, and values meet along one axis or are refused.
 
+mod losses;
 mod whole;
 
 use super::functions::{self, Call};
-use super::graph::{Along, Field, FieldKind, Function, Loss, Target, ValueNode};
+use super::graph::{Along, Field, FieldKind, Function, Loss, ValueNode};
 use super::parse::{ParsedModel, WrittenKind};
 use crate::error::{Error, Result, did_you_mean};
 use crate::syntax::{Expr, Position, fault};
@@ -26,8 +27,10 @@ pub(super) struct Checker<'a> {
     names: Vec<(&'a str, Meaning, Position, bool)>,
     /// The name of the line that is being read.
     line: String,
-    /// The first `next` of every field.
+    /// The first `next` or `ahead` of every field.
     next: Vec<Option<Position>>,
+    /// Whether a loss is read: what it predicts may be ahead of what is read.
+    in_loss: bool,
 }
 
 /// Checked fields, values and losses.
@@ -48,6 +51,7 @@ pub(super) fn check(model: &str, parsed: &ParsedModel) -> Result<Checked> {
         names: Vec::new(),
         line: String::new(),
         next: Vec::new(),
+        in_loss: false,
     };
     this.fields()?;
     for written in &parsed.lines {
@@ -114,9 +118,13 @@ impl<'a> Checker<'a> {
                 },
                 WrittenKind::Class => FieldKind::Class,
                 WrittenKind::Classes(name, position) => FieldKind::Classes {
-                    along: self.tokens(name, *position)?,
+                    along: self.steps(name, *position)?,
                 },
                 WrittenKind::Vector => FieldKind::Vector,
+                WrittenKind::Reals | WrittenKind::Bits => FieldKind::Reals {
+                    bits: written.kind == WrittenKind::Bits,
+                    predicted: false,
+                },
             };
             let number = self.fields.len();
             self.names.push((
@@ -137,14 +145,33 @@ impl<'a> Checker<'a> {
 
     /// The field of tokens called `name`, declared above.
     fn tokens(&mut self, name: &str, position: Position) -> Result<usize> {
+        let tokens = |kind: FieldKind| matches!(kind, FieldKind::Tokens { .. });
+        self.field_above(name, position, ("tokens", tokens))
+    }
+
+    /// The field with steps called `name`, declared above.
+    fn steps(&mut self, name: &str, position: Position) -> Result<usize> {
+        self.field_above(
+            name,
+            position,
+            ("tokens, reals or bits", FieldKind::has_steps),
+        )
+    }
+
+    fn field_above(
+        &mut self,
+        name: &str,
+        position: Position,
+        (expected, fits): (&str, impl Fn(FieldKind) -> bool),
+    ) -> Result<usize> {
         let field = self.fields.iter().position(|field| field.name == name);
-        match field.map(|field| (field, self.fields[field].kind)) {
-            Some((field, FieldKind::Tokens { .. })) => {
+        match field {
+            Some(field) if fits(self.fields[field].kind) => {
                 self.names[field].3 = true;
                 Ok(field)
             }
-            Some((_, _)) => {
-                let message = format!("expected a field of tokens, found `{name}`");
+            Some(_) => {
+                let message = format!("expected a field of {expected}, found `{name}`");
                 Err(self.fault(position, message))
             }
             None => {
@@ -216,18 +243,23 @@ impl<'a> Checker<'a> {
 
     /// A field's rows.
     fn read(&mut self, field: usize, back: usize, position: Position) -> Result<usize> {
+        Ok(self.data(Function::Read { field, back }, field, position))
+    }
+
+    /// What a field has.
+    fn data(&mut self, function: Function, field: usize, position: Position) -> usize {
         let along = match self.fields[field].kind {
-            FieldKind::Tokens { .. } => Along::Steps(field),
+            FieldKind::Tokens { .. } | FieldKind::Reals { .. } => Along::Steps(field),
             FieldKind::Classes { along } => Along::Steps(along),
             FieldKind::Class | FieldKind::Vector => Along::Examples,
         };
-        Ok(self.push(ValueNode {
-            function: Function::Read { field, back },
+        self.push(ValueNode {
+            function,
             operands: Vec::new(),
             label: self.fields[field].name.clone(),
             position,
             along,
-        }))
+        })
     }
 
     fn push(&mut self, node: ValueNode) -> usize {
@@ -255,9 +287,8 @@ impl<'a> Checker<'a> {
             return self.operator(operator, operands, position, label);
         }
         let call = Call::new(self, name, operands, position)?;
-        if name == "next" {
-            let message = "`next` is what a loss predicts, not a value";
-            return Err(self.fault(position, message));
+        if name == "next" || name == "ahead" {
+            return self.ahead(&call);
         }
         if name == "previous" {
             return self.previous(&call);
@@ -339,31 +370,26 @@ impl<'a> Checker<'a> {
     /// `previous(F, k)`.
     fn previous(&mut self, call: &Call<'_>) -> Result<usize> {
         let field = self.field_of(call, 0)?;
-        let back = match call.operands[1] {
-            Expr::Number(back, position) => {
-                functions::whole(self, "the number of steps", *back, 1..=1000, *position)?
-            }
-            other => {
-                let message = "expected a number of steps from 1 on";
-                return Err(self.fault(other.position(), message));
-            }
-        };
+        let back = functions::steps(self, call.operands[1])?;
         if let FieldKind::Tokens { looked_back, .. } = &mut self.fields[field].kind {
             *looked_back = true;
         }
         self.read(field, back, call.position)
     }
 
-    /// The field of tokens that an operand names.
+    /// The field with steps that an operand names.
     fn field_of(&mut self, call: &Call<'_>, operand: usize) -> Result<usize> {
         let expr = call.operands[operand];
         if let Expr::Name(name, position) = expr
             && let Meaning::Field(field) = self.name(name, *position)?
-            && let FieldKind::Tokens { .. } = self.fields[field].kind
+            && self.fields[field].kind.has_steps()
         {
             return Ok(field);
         }
-        let message = format!("`{}` expects a field of tokens", call.signature.name);
+        let message = format!(
+            "`{}` expects a field of tokens, reals or bits",
+            call.signature.name
+        );
         Err(self.fault(expr.position(), message))
     }
 
@@ -381,7 +407,7 @@ impl<'a> Checker<'a> {
                 Along::Steps(field) => Ok(self.above(field)),
                 Along::Examples => {
                     let message = format!(
-                        "`{name}` expects a value with rows along a field of tokens, found {}",
+                        "`{name}` expects a value with rows along a field of tokens, reals or bits, found {}",
                         self.describe(values[0])
                     );
                     Err(self.fault(position, message))
@@ -410,41 +436,46 @@ impl<'a> Checker<'a> {
                 }
                 Along::Examples => {
                     let message = format!(
-                        "`{name}` expects a value with rows along a field of tokens, found {}",
+                        "`{name}` expects a value with rows along a field of tokens, reals or bits, found {}",
                         self.describe(values[0])
                     );
                     Err(self.fault(position, message))
                 }
             },
             Function::Concat | Function::Add | Function::Pointwise { .. } => {
-                let mut along = (first, values[0]);
-                for value in &values[1..] {
-                    let other = self.nodes[*value].along;
-                    along = match (along.0, other) {
-                        (a, b) if a == b => along,
-                        (Along::Steps(field), b) if self.above(field) == b => along,
-                        (a, Along::Steps(field)) if self.above(field) == a => (other, *value),
-                        _ => return Err(self.apart(along.1, *value, (name, position))),
-                    };
-                }
-                // What lies two axes above one step does not reach it.
-                for value in values {
-                    let own = self.nodes[*value].along;
-                    let above = match along.0 {
-                        Along::Steps(field) => self.above(field),
-                        Along::Examples => Along::Examples,
-                    };
-                    if own != along.0 && own != above {
-                        return Err(self.apart(along.1, *value, (name, position)));
-                    }
-                }
-                Ok(along.0)
+                self.meet_along(values, name, position)
             }
             _ => Ok(first),
         }
     }
 
-    /// What the sequences of a field of tokens are.
+    /// The axis on which values meet: their own, where one with a row for each sequence of it is the same at every step.
+    fn meet_along(&self, values: &[usize], name: &str, position: Position) -> Result<Along> {
+        let mut along = (self.nodes[values[0]].along, values[0]);
+        for value in &values[1..] {
+            let other = self.nodes[*value].along;
+            along = match (along.0, other) {
+                (a, b) if a == b => along,
+                (Along::Steps(field), b) if self.above(field) == b => along,
+                (a, Along::Steps(field)) if self.above(field) == a => (other, *value),
+                _ => return Err(self.apart(along.1, *value, (name, position))),
+            };
+        }
+        // What lies two axes above one step does not reach it.
+        for value in values {
+            let own = self.nodes[*value].along;
+            let above = match along.0 {
+                Along::Steps(field) => self.above(field),
+                Along::Examples => Along::Examples,
+            };
+            if own != along.0 && own != above {
+                return Err(self.apart(along.1, *value, (name, position)));
+            }
+        }
+        Ok(along.0)
+    }
+
+    /// What the sequences of a field are.
     fn above(&self, field: usize) -> Along {
         match self.fields[field].kind {
             FieldKind::Tokens {
@@ -479,106 +510,13 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// `cross_entropy(linear(v), target)`.
-    fn loss(&mut self, expr: &Expr) -> Result<()> {
-        self.line = match self.losses.len() {
-            0 => "loss".into(),
-            n => format!("loss_{}", n + 1),
-        };
-        let (name, operands, position) = match expr {
-            Expr::Call(name, operands, position) => (name, operands, *position),
-            other => {
-                let message = "expected a loss: `cross_entropy(linear(v), target)`";
-                return Err(self.fault(other.position(), message));
-            }
-        };
-        if name != functions::LOSS {
-            let hint = did_you_mean(name, [functions::LOSS]);
-            let message = format!("`{name}` is no loss{hint}; expected `{}`", functions::LOSS);
-            return Err(self.fault(position, message));
-        }
-        let call = Call::of_loss(self, operands, position)?;
-        let target = self.target(call.operands[1])?;
-        let scores = self.value(call.operands[0])?;
-        let node = &self.nodes[scores];
-        if !matches!(node.function, Function::Linear { .. }) {
-            let message = format!(
-                "`{name}` expects `linear(v)`, found {}",
-                self.describe(scores)
-            );
-            return Err(self.fault(call.operands[0].position(), message));
-        }
-        let along = match (target, self.fields[target.field()].kind) {
-            (Target::Next(field), _) => Along::Steps(field),
-            (_, FieldKind::Classes { along }) => Along::Steps(along),
-            _ => Along::Examples,
-        };
-        if node.along != along {
-            let message = format!(
-                "`{name}` expects {} for `{}`, found {}",
-                self.along(along),
-                self.fields[target.field()].name,
-                self.describe(scores)
-            );
-            return Err(self.fault(position, message));
-        }
-        let weight = functions::number(self, &call, "weight", "a number above 0", |w| w > 0.0)?;
-        self.losses.push(Loss {
-            scores,
-            target,
-            weight: weight.unwrap_or(1.0),
-            position,
-        });
-        Ok(())
-    }
-
-    fn target(&mut self, expr: &Expr) -> Result<Target> {
-        match expr {
-            Expr::Call(name, operands, position) if name == "next" => {
-                let call = Call::new(self, name, operands, *position)?;
-                let field = self.field_of(&call, 0)?;
-                let FieldKind::Tokens {
-                    predicted, within, ..
-                } = &mut self.fields[field].kind
-                else {
-                    return Err(self.fault(*position, "`next` expects a field of tokens"));
-                };
-                *predicted = true;
-                if within.is_some() {
-                    let message = "`next` of a field within another is not to be had";
-                    return Err(self.fault(*position, message));
-                }
-                self.next[field].get_or_insert(*position);
-                Ok(Target::Next(field))
-            }
-            Expr::Name(name, position) => match self.name(name, *position)? {
-                Meaning::Field(field) => match self.fields[field].kind {
-                    FieldKind::Class | FieldKind::Classes { .. } => Ok(Target::Class(field)),
-                    _ => {
-                        let message = format!(
-                            "expected `next(F)` or a field of classes to predict, found `{name}`"
-                        );
-                        Err(self.fault(*position, message))
-                    }
-                },
-                Meaning::Value(_) => {
-                    let message = format!(
-                        "expected `next(F)` or a field of classes to predict, found `{name}`"
-                    );
-                    Err(self.fault(*position, message))
-                }
-            },
-            other => {
-                let message = "expected `next(F)` or a field of classes to predict";
-                Err(self.fault(other.position(), message))
-            }
-        }
-    }
-
     /// Whether a value is symbols: a field's tokens or classes.
     pub(super) fn is_symbols(&self, value: usize) -> bool {
         match self.nodes[value].function {
-            Function::Read { field, .. } => self.fields[field].kind != FieldKind::Vector,
+            Function::Read { field, .. } => !matches!(
+                self.fields[field].kind,
+                FieldKind::Vector | FieldKind::Reals { .. }
+            ),
             _ => false,
         }
     }

@@ -139,14 +139,22 @@ pub(super) const FUNCTIONS: &[Signature] = &[
         (2, 2),
         &[],
         "previous(F, k)",
-        "The tokens of a field k steps earlier; before the first one stands the start mark.",
+        "The tokens or numbers of a field k steps earlier; before the first one stands the start mark, or 0.",
     ),
     of(
         "next",
         (1, 1),
         &[],
         "next(F)",
-        "In a loss: the next token of a field.",
+        "In a loss: the next token of a field, or the numbers of its next step.",
+    ),
+    of(
+        "ahead",
+        (1, 2),
+        &[],
+        "ahead(F, k)",
+        "In a loss: the numbers of the next k steps of a field of reals or bits, side by side; k from the settings (`horizon`) \
+         where the line says none. `last(ahead(F, k))` are those behind all that is read.",
     ),
 ];
 
@@ -322,6 +330,19 @@ pub(super) fn whole(
     let message =
         format!("{what}: expected a whole number from {least} to {most}, found `{value}`");
     Err(checker.fault(position, message))
+}
+
+/// An operand that is a number of steps.
+pub(super) fn steps(checker: &Checker<'_>, operand: &Expr) -> Result<usize> {
+    match operand {
+        Expr::Number(steps, position) => {
+            whole(checker, "the number of steps", *steps, 1..=1000, *position)
+        }
+        other => {
+            let message = "expected a number of steps from 1 on";
+            Err(checker.fault(other.position(), message))
+        }
+    }
 }
 
 /// An argument that is a number.

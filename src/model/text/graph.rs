@@ -35,12 +35,26 @@ pub enum FieldKind {
     },
     /// A real vector an example.
     Vector,
+    /// A real vector a step.
+    Reals {
+        /// Whether its numbers are bits, 0 or 1.
+        bits: bool,
+        /// Whether `next` or `ahead` takes it: of n steps those are read that have as many behind them as are predicted.
+        predicted: bool,
+    },
+}
+
+impl FieldKind {
+    /// Whether it has steps of its own: a sequence an example, or one within another field.
+    pub fn has_steps(self) -> bool {
+        matches!(self, FieldKind::Tokens { .. } | FieldKind::Reals { .. })
+    }
 }
 
 /// What a value has a row for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Along {
-    /// Every step of a field of tokens.
+    /// Every step of a field of tokens or reals.
     Steps(usize),
     /// Every example.
     Examples,
@@ -49,12 +63,19 @@ pub enum Along {
 /// How a value is made of others.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Function {
-    /// A field's tokens, so many steps earlier, or its vectors.
+    /// A field's tokens or numbers, so many steps earlier, or its vectors.
     Read {
         /// The field.
         field: usize,
         /// How many steps earlier.
         back: usize,
+    },
+    /// The numbers of the next steps of a field side by side, which a loss predicts.
+    Ahead {
+        /// The field.
+        field: usize,
+        /// How many steps, where the line says it.
+        steps: Option<usize>,
     },
     /// Rows of a table by token.
     Embed {
@@ -116,6 +137,37 @@ pub enum Function {
     Pool(Pool),
 }
 
+impl Function {
+    /// Whether what it makes of data is data still, as no layer has a part in it.
+    pub(super) fn keeps_data(&self) -> bool {
+        match self {
+            Function::Last
+            | Function::Split { .. }
+            | Function::Pointwise { .. }
+            | Function::Concat
+            | Function::Add => true,
+            Function::Read { .. }
+            | Function::Ahead { .. }
+            | Function::Embed { .. }
+            | Function::Linear { .. }
+            | Function::Recurrent { .. }
+            | Function::Dropout { .. }
+            | Function::Norm
+            | Function::Pool(_) => false,
+        }
+    }
+}
+
+/// By value, whether it hangs on steps that a loss predicts.
+pub(super) fn ahead(nodes: &[ValueNode]) -> Vec<bool> {
+    let mut all: Vec<bool> = Vec::new();
+    for node in nodes {
+        let own = matches!(node.function, Function::Ahead { .. });
+        all.push(own || node.operands.iter().any(|operand| all[*operand]));
+    }
+    all
+}
+
 /// A value.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ValueNode {
@@ -138,26 +190,60 @@ pub enum Target {
     Next(usize),
     /// The class of an example, or of every step.
     Class(usize),
+    /// Numbers of a field.
+    Numbers(usize),
 }
 
 impl Target {
     /// The field.
     pub fn field(self) -> usize {
         match self {
-            Target::Next(field) | Target::Class(field) => field,
+            Target::Next(field) | Target::Class(field) | Target::Numbers(field) => field,
         }
     }
 }
 
-/// A loss: softmax and cross-entropy of a linear layer.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// What a loss is made of.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum LossForm {
+    /// Softmax and cross-entropy of a linear layer.
+    CrossEntropy {
+        /// The layer.
+        scores: usize,
+    },
+    /// A program on rows.
+    Program {
+        /// The program's name, and its text.
+        name: String,
+        text: String,
+        /// The constants that the line sets.
+        constants: Vec<(String, f64)>,
+        /// Its inputs.
+        operands: Vec<usize>,
+    },
+}
+
+/// A line of a loss.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Loss {
-    /// The linear layer.
-    pub(super) scores: usize,
+    /// What it is made of.
+    pub(super) form: LossForm,
+    /// What it has a row for.
+    pub(super) along: Along,
     /// What it predicts.
     pub target: Target,
     /// What its mean is multiplied by in the objective.
     pub weight: f64,
     /// Where it stands in the text.
     pub position: Position,
+}
+
+impl Loss {
+    /// The field at whose steps it predicts; none where it predicts once an example.
+    pub fn steps(&self) -> Option<usize> {
+        match self.along {
+            Along::Steps(field) => Some(field),
+            Along::Examples => None,
+        }
+    }
 }

@@ -22,6 +22,13 @@ pub const MODELS: &[(&str, &str)] = models![
     "describe",
     "bag-of-words",
     "n-gram",
+    "forecast",
+    "forecast-window",
+    "sequence-label",
+    "frame-label",
+    "chorale",
+    "strokes",
+    "pixels",
 ];
 
 /// The names of the built-in models.

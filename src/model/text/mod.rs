@@ -60,11 +60,12 @@ mod write;
 
 pub(super) use library::language;
 
-use self::graph::{Along, ValueNode};
+use self::graph::{Along, Function, ValueNode};
 pub use self::graph::{Field, FieldKind, Loss, Target};
 use super::{Mode, Softmax, Spec, Unroll};
 use crate::error::{Error, Result};
 use crate::layer::{Axis, AxisShape, Builder};
+use crate::op::FieldShape;
 use write::FieldAxes;
 
 /// A model: fields, values and losses that fit together.
@@ -107,13 +108,34 @@ pub enum FieldSize {
     Classes(usize),
     /// Of vectors: their width.
     Vector(usize),
+    /// Of reals or bits.
+    Reals {
+        /// The width of a step's vector.
+        width: usize,
+        /// The most steps of a sequence that are read.
+        steps: usize,
+        /// The most steps of all sequences of a minibatch that are read.
+        rows: usize,
+    },
 }
 
 impl FieldSize {
     fn count(self) -> usize {
         match self {
             FieldSize::Tokens { symbols, .. } => symbols,
-            FieldSize::Classes(count) | FieldSize::Vector(count) => count,
+            FieldSize::Classes(count)
+            | FieldSize::Vector(count)
+            | FieldSize::Reals { width: count, .. } => count,
+        }
+    }
+
+    /// The most steps of a sequence that are read and those of all, where there are any.
+    fn steps(self) -> Option<(usize, usize)> {
+        match self {
+            FieldSize::Tokens { steps, rows, .. } | FieldSize::Reals { steps, rows, .. } => {
+                Some((steps, rows))
+            }
+            FieldSize::Classes(_) | FieldSize::Vector(_) => None,
         }
     }
 
@@ -122,6 +144,7 @@ impl FieldSize {
             FieldSize::Tokens { .. } => "tokens",
             FieldSize::Classes(_) => "classes",
             FieldSize::Vector(_) => "vectors",
+            FieldSize::Reals { .. } => "reals",
         }
     }
 }
@@ -167,8 +190,8 @@ impl Model {
         self.check(spec, sizes, mode)?;
         let training = mode.trains();
         let mut builder = Builder::new(training);
-        let (rows, marks) = self.rows(&mut builder, sizes);
-        builder.plan.recipes.fields = write::field_rows(self, &rows, &marks);
+        let rows = self.rows(&mut builder, sizes);
+        builder.plan.recipes.fields = self.field_shapes(spec, sizes, &rows, mode);
         builder.initial = mode == Mode::Gradients;
         builder.scaled = spec.half && training;
         write::write(self, &mut builder, spec, &rows, mode)?;
@@ -192,19 +215,18 @@ impl Model {
                     matches!(size, FieldSize::Classes(_))
                 }
                 FieldKind::Vector => matches!(size, FieldSize::Vector(_)),
+                FieldKind::Reals { .. } => matches!(size, FieldSize::Reals { .. }),
             };
-            let room = match size {
-                FieldSize::Tokens {
-                    symbols,
-                    marks,
-                    steps,
-                    rows,
-                } => {
-                    let marked = marks.iter().all(|mark| (*mark as usize) < *symbols);
-                    *steps > 0 && *rows > 0 && *symbols > 0 && marked
+            let marked = match size {
+                FieldSize::Tokens { symbols, marks, .. } => {
+                    marks.iter().all(|mark| (*mark as usize) < *symbols)
                 }
-                FieldSize::Classes(count) | FieldSize::Vector(count) => *count > 0,
+                _ => true,
             };
+            let stepped = size
+                .steps()
+                .is_none_or(|(steps, rows)| steps > 0 && rows > 0);
+            let room = size.count() > 0 && marked && stepped;
             if !fits || !room || sizes.examples == 0 {
                 let (name, kind) = (&field.name, size.kind());
                 return Err(Error::usage(format!(
@@ -241,12 +263,9 @@ impl Model {
     }
 
     /// Adds the axes of a minibatch of sequences.
-    fn rows(&self, builder: &mut Builder, sizes: &Sizes) -> (FieldAxes, Vec<[u32; 2]>) {
+    fn rows(&self, builder: &mut Builder, sizes: &Sizes) -> FieldAxes {
         let by_example = self.nodes.iter().any(|node| node.along == Along::Examples)
-            || self
-                .losses
-                .iter()
-                .any(|loss| self.fields[loss.target.field()].kind == FieldKind::Class);
+            || self.losses.iter().any(|loss| loss.along == Along::Examples);
         let examples = by_example.then(|| {
             builder.add_axis(AxisShape {
                 steps: 1,
@@ -257,46 +276,94 @@ impl Model {
         });
         builder.plan.recipes.examples = examples.and_then(|axis| axis.number());
         let mut axes: Vec<Option<Axis>> = Vec::new();
-        let mut all_marks = Vec::new();
         for (field, size) in self.fields.iter().zip(&sizes.fields) {
-            let mut axis = None;
-            let mut own = [0, 0];
-            if let (
-                FieldKind::Tokens { within, .. },
-                FieldSize::Tokens {
-                    steps, rows, marks, ..
+            let Some((steps, rows)) = size.steps() else {
+                axes.push(None);
+                continue;
+            };
+            let within = match field.kind {
+                FieldKind::Tokens { within, .. } => within,
+                _ => None,
+            };
+            let above = match within {
+                Some(other) => axes[other],
+                None => examples,
+            };
+            let made = builder.add_axis(AxisShape {
+                steps,
+                batch: match within {
+                    Some(_) => above.map_or(1, |axis| axis.rows()),
+                    None => sizes.examples,
                 },
-            ) = (field.kind, size)
-            {
-                let above = match within {
-                    Some(other) => axes[other],
-                    None => examples,
-                };
-                let made = builder.add_axis(AxisShape {
-                    steps: *steps,
-                    batch: match within {
-                        Some(_) => above.map_or(1, |axis| axis.rows()),
-                        None => sizes.examples,
-                    },
-                    packed: Some(*rows),
-                    segments: 1,
-                });
-                if let Some(number) = made.number() {
-                    builder.plan.axes[number].above = above.and_then(|axis| axis.number());
-                }
-                axis = Some(made);
-                own = *marks;
+                packed: Some(rows),
+                segments: 1,
+            });
+            if let Some(number) = made.number() {
+                builder.plan.axes[number].above = above.and_then(|axis| axis.number());
             }
-            axes.push(axis);
-            all_marks.push(own);
+            axes.push(Some(made));
         }
-        let rows = FieldAxes {
+        FieldAxes {
             axes,
             examples,
             sizes: sizes.fields.iter().map(|size| size.count()).collect(),
             stream: false,
+        }
+    }
+
+    /// What a minibatch must know of the fields.
+    fn field_shapes(
+        &self,
+        spec: &Spec,
+        sizes: &Sizes,
+        rows: &FieldAxes,
+        mode: Mode,
+    ) -> Vec<FieldShape> {
+        let of = |(n, size): (usize, &FieldSize)| {
+            let axis = rows.axes[n].and_then(|axis| axis.number());
+            match (self.fields[n].kind, *size) {
+                (FieldKind::Tokens { predicted, .. }, size) => FieldShape::Tokens {
+                    axis,
+                    symbols: size.count(),
+                    marks: match size {
+                        FieldSize::Tokens { marks, .. } => marks,
+                        _ => [0, 0],
+                    },
+                    predicted,
+                },
+                (FieldKind::Class, size) => FieldShape::Class {
+                    classes: size.count(),
+                },
+                (FieldKind::Classes { along }, size) => FieldShape::Classes {
+                    classes: size.count(),
+                    along,
+                },
+                (FieldKind::Vector, size) => FieldShape::Vector {
+                    width: size.count(),
+                },
+                (FieldKind::Reals { bits, .. }, size) => FieldShape::Reals {
+                    axis,
+                    width: size.count(),
+                    bits,
+                    // Without losses all steps are read.
+                    ahead: match mode {
+                        Mode::Scores => 0,
+                        _ => self.ahead(n, spec.horizon),
+                    },
+                },
+            }
         };
-        (rows, all_marks)
+        sizes.fields.iter().enumerate().map(of).collect()
+    }
+
+    /// How many steps of a field the losses predict behind each that is read, where `horizon` is that of the settings.
+    pub fn ahead(&self, field: usize, horizon: usize) -> usize {
+        let nodes = self.nodes.iter();
+        let ahead = nodes.filter_map(|node| match node.function {
+            Function::Ahead { field: f, steps } if f == field => Some(steps.unwrap_or(horizon)),
+            _ => None,
+        });
+        ahead.max().unwrap_or(0)
     }
 
     /// Writes the forward pass and the losses of a [`Spec`] along the one axis of its one field.
@@ -313,7 +380,12 @@ impl Model {
             sizes: vec![spec.vocab],
             stream: true,
         };
-        builder.plan.recipes.fields = write::field_rows(self, &rows, &[[0, 0]]);
+        builder.plan.recipes.fields = vec![FieldShape::Tokens {
+            axis: axis.number(),
+            symbols: spec.vocab,
+            marks: [0, 0],
+            predicted: true,
+        }];
         write::write(self, builder, spec, &rows, mode)
     }
 }

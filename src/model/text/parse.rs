@@ -16,6 +16,10 @@ pub enum WrittenKind {
     Classes(String, Position),
     /// `vector`.
     Vector,
+    /// `reals`.
+    Reals,
+    /// `bits`.
+    Bits,
 }
 
 /// A line `field NAME: kind`.
@@ -103,15 +107,19 @@ fn kind(line: &mut Line<'_>) -> Result<WrittenKind> {
         Ok(WrittenKind::Within(field, position))
     } else if line.eat_word("classes") {
         if !line.eat_word("along") {
-            return line.error("`along` and the name of a field of tokens");
+            return line.error("`along` and the name of a field with steps");
         }
-        let (field, position) = line.name("the name of a field of tokens")?;
+        let (field, position) = line.name("the name of a field with steps")?;
         Ok(WrittenKind::Classes(field, position))
     } else if line.eat_word("class") {
         Ok(WrittenKind::Class)
     } else if line.eat_word("vector") {
         Ok(WrittenKind::Vector)
+    } else if line.eat_word("reals") {
+        Ok(WrittenKind::Reals)
+    } else if line.eat_word("bits") {
+        Ok(WrittenKind::Bits)
     } else {
-        line.error("`tokens`, `class`, `classes` or `vector`")
+        line.error("`tokens`, `class`, `classes`, `vector`, `reals` or `bits`")
     }
 }

@@ -31,7 +31,7 @@ fn lines_that_are_none_are_refused_with_their_place() {
         ),
         (
             "field text: words\n",
-            "m:1:13: expected `tokens`, `class`, `classes` or `vector`, found `words`",
+            "m:1:13: expected `tokens`, `class`, `classes`, `vector`, `reals` or `bits`, found `words`",
         ),
         (
             "field text: tokens of\n",
@@ -39,11 +39,11 @@ fn lines_that_are_none_are_refused_with_their_place() {
         ),
         (
             "field tags: classes\n",
-            "m:1:20: expected `along` and the name of a field of tokens, found the end of the line",
+            "m:1:20: expected `along` and the name of a field with steps, found the end of the line",
         ),
         (
             "field tags: classes along\n",
-            "m:1:26: expected the name of a field of tokens, found the end of the line",
+            "m:1:26: expected the name of a field with steps, found the end of the line",
         ),
         (
             "field tags: classes along text\n",
@@ -233,7 +233,7 @@ fn names_and_calls_that_do_not_fit_are_refused() {
         ),
         (
             "h = embed(previous(label, 1))\n",
-            "m:3:20: `previous` expects a field of tokens",
+            "m:3:20: `previous` expects a field of tokens, reals or bits",
         ),
         (
             "h = next(text)\n",
@@ -266,19 +266,19 @@ fn values_that_do_not_meet_and_losses_that_do_not_fit_are_refused() {
         ),
         (
             "a = last(embed(text))\nb = rnn(a)\n",
-            "m:6:5: `rnn` expects a value with rows along a field of tokens, found `a` of line 5 (a row an example)",
+            "m:6:5: `rnn` expects a value with rows along a field of tokens, reals or bits, found `a` of line 5 (a row an example)",
         ),
         (
             "a = last(last(embed(text)))\n",
-            "m:5:5: `last` expects a value with rows along a field of tokens, found `a.last` of line 5 (a row an example)",
+            "m:5:5: `last` expects a value with rows along a field of tokens, reals or bits, found `a.last` of line 5 (a row an example)",
         ),
         (
             "loss squared(linear(embed(text)), tags)\n",
-            "m:5:6: `squared` is no loss; expected `cross_entropy`",
+            "m:5:35: `squared` expects values, found the symbols of `tags`: write `embed(tags)`",
         ),
         (
             "loss text\n",
-            "m:5:6: expected a loss: `cross_entropy(linear(v), target)`",
+            "m:5:6: expected a loss: `cross_entropy(linear(v), target)`, or a program on rows such as `squared(v, next(F))`",
         ),
         (
             "loss cross_entropy(embed(text), tags)\n",
@@ -331,7 +331,7 @@ fn values_that_do_not_meet_and_losses_that_do_not_fit_are_refused() {
         ),
         (
             "field tags: classes along text\nh = linear(rnn(embed(text)))\nloss cross_entropy(h, tags)\nloss cross_entropy(linear(embed(text)), next(text))\n",
-            "m:2:7: `tags` has something for every token of `text`, which has a step more as `next` predicts it in line 5",
+            "m:2:7: `tags` has something for every step of `text`, which is read at other steps than it has, as line 5 predicts them",
         ),
         (
             "h = linear(rnn(embed(text)))\nloss cross_entropy(h, next(text))\nloss cross_entropy(h, next(text))\n",
@@ -542,5 +542,75 @@ fn an_unknown_model_is_refused_with_the_nearest() {
     assert!(error.message.starts_with(want), "{error}");
     for name in library::names() {
         assert_eq!(library::builtin(name).unwrap().name, name);
+    }
+}
+
+/// Losses that are programs on rows, and what they predict.
+#[test]
+fn numbers_that_a_loss_cannot_predict_are_refused() {
+    let fields = "field text: tokens\nfield past: reals\nfield label: class\nfield v: vector\n";
+    // Uses every field.
+    let rest = "loss cross_entropy(linear(last(rnn(embed(text)))), label)\nloss squared(linear(last(rnn(past))), v)\n";
+    for (lines, want) in [
+        (
+            "loss sqared(linear(last(rnn(past))), v)\n",
+            "m:5:6: `sqared` is no loss; did you mean `squared`?; expected one of squared, absolute, bernoulli, gaussian, mixture, \
+             quantile, handwriting, activation, temporal, norm, cross_entropy",
+        ),
+        (
+            "loss squared(linear(rnn(past)))\n",
+            "m:5:6: `squared` expects 2 operands (x, y), found 1",
+        ),
+        (
+            "h = rnn(past)\nloss squared(linear(h), h)\n",
+            "m:6:6: `squared` expects numbers of a field to predict, such as `next(F)`, among its operands",
+        ),
+        (
+            "loss squared(linear(rnn(past)), next(text))\n",
+            "m:5:33: `next` expects a field of reals or bits here; tokens are what `cross_entropy` predicts",
+        ),
+        (
+            "loss cross_entropy(linear(rnn(past)), next(past))\n",
+            "m:5:39: cross_entropy: `next` expects a field of tokens; numbers are what a program on rows predicts, such as `squared`",
+        ),
+        (
+            "h = next(past)\nloss squared(linear(rnn(past)), h)\n",
+            "m:5:5: `next` is what a loss predicts, not a value",
+        ),
+        (
+            "loss squared(linear(rnn(past)), rnn(next(past)))\n",
+            "m:5:6: `squared` expects numbers of a field to predict, such as `next(F)`, among its operands",
+        ),
+        (
+            "loss squared(rnn(next(past)), next(past))\n",
+            "m:5:14: `past` of line 5 (a row a step of `past`) is what a loss predicts, so that no layer may read it, as `loss.rnn` of line 5 (a row a step of `past`) does",
+        ),
+        (
+            "loss squared(linear(birnn(past)), next(past))\n",
+            "m:5:6: `next(past)` must not be predicted from what reads all of it, as `loss.birnn` of line 5 (a row a step of `past`) does",
+        ),
+        (
+            "loss quantile(linear(rnn(past)), next(past), p = 0.5)\n",
+            "m:5:46: `quantile` has no argument `p` (it has weight, q)",
+        ),
+        (
+            "loss quantile(linear(rnn(past)), next(past), q = 0.5, q = 1)\n",
+            "m:5:55: `q` is given twice",
+        ),
+        (
+            "loss quantile(linear(rnn(past)), next(past), q = past)\n",
+            "m:5:50: q: expected a number",
+        ),
+        (
+            "loss squared(linear(rnn(past)), ahead(past, 0))\n",
+            "m:5:45: the number of steps: expected a whole number from 1 to 1000, found `0`",
+        ),
+        (
+            "loss squared(linear(rnn(embed(text))), next(past))\n",
+            "m:5:6: `squared` expects values along one axis, found `loss.linear` of line 5 (a row a step of `text`) and `past` of line 5 (a row a step of `past`)",
+        ),
+    ] {
+        let error = Model::parse("m", &format!("{fields}{lines}{rest}")).unwrap_err();
+        assert_eq!(error.message, want, "{lines}");
     }
 }

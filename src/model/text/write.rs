@@ -1,11 +1,12 @@
 //! From a checked model to the operations of a plan: every value by its layer, then every loss.
 
 mod fits;
+mod widths;
 
 use std::sync::Arc;
 
 use super::Model;
-use super::graph::{Along, FieldKind, Function, Loss, Target, ValueNode};
+use super::graph::{self, Along, FieldKind, Function, Loss, LossForm, Target, ValueNode};
 use crate::cell::rows::RowProgram;
 use crate::cell::{Cell, library};
 use crate::error::{Error, Result};
@@ -14,7 +15,7 @@ use crate::layer::{
 };
 use crate::model::head::{Head, Table};
 use crate::model::{Mode, Softmax, Spec, stack};
-use crate::op::{FieldShape, Matrix, Recipe, Role};
+use crate::op::{Matrix, Output, Reach, Recipe, Role};
 use crate::syntax::fault;
 
 /// Where the rows of a model's fields lie.
@@ -40,6 +41,8 @@ struct Writer<'a> {
     weights: Vec<Option<Param>>,
     /// By the first `split` of a value into so many parts: all of them.
     splits: Vec<Option<Vec<Value>>>,
+    /// How wide a loss wants each value, where it says it.
+    wanted: Vec<Option<usize>>,
 }
 
 /// Writes the forward pass and the losses.
@@ -58,10 +61,13 @@ pub(super) fn write(
         values: vec![None; model.nodes.len()],
         weights: vec![None; model.nodes.len()],
         splits: vec![None; model.nodes.len()],
+        wanted: widths::wanted(model, spec, &rows.sizes)?,
     };
+    let ahead = graph::ahead(&model.nodes);
     for (number, node) in model.nodes.iter().enumerate() {
-        // A loss makes its own linear layer.
-        if model.losses.iter().any(|loss| loss.scores == number) {
+        // A loss makes its own linear layer; nobody knows yet what is ahead.
+        let own = |loss: &Loss| loss.form == LossForm::CrossEntropy { scores: number };
+        if model.losses.iter().any(own) || (mode == Mode::Scores && ahead[number]) {
             continue;
         }
         writer.values[number] = writer.node(builder, number, node)?;
@@ -140,10 +146,16 @@ impl Writer<'_> {
         let spec = self.spec;
         let name = format!("line.{}", node.label);
         Ok(Some(match &node.function {
-            Function::Read { field, .. } => match self.model.fields[*field].kind {
-                FieldKind::Vector => self.vector(builder, *field)?,
+            Function::Read { field, back } => match self.model.fields[*field].kind {
+                FieldKind::Vector | FieldKind::Reals { .. } => {
+                    self.numbers(builder, node, *field, Reach::back(*back))?
+                }
                 _ => return Ok(None),
             },
+            Function::Ahead { field, steps } => {
+                let reach = Reach::ahead(steps.unwrap_or(spec.horizon));
+                self.numbers(builder, node, *field, reach)?
+            }
             Function::Embed { width, weight } => self.embed(builder, number, *width, *weight)?,
             Function::Linear {
                 width,
@@ -153,7 +165,8 @@ impl Writer<'_> {
                 let input = self.operand(builder, node, 0)?;
                 let shared = self.shared(*weight);
                 let own = shared.map(|weight| weight.value.rows);
-                let width = width.or(own).unwrap_or(spec.hidden);
+                let width = width.or(own).or(self.wanted[number]);
+                let width = width.unwrap_or(spec.hidden);
                 self.fits(builder, node, input, shared, width)?;
                 let linear = Linear::new(&node.label, width, shared).parts(*parts);
                 let (value, param) = linear.write_shared(builder, input)?;
@@ -239,16 +252,26 @@ impl Writer<'_> {
         }))
     }
 
-    /// A field's vectors, which the host fills in.
-    fn vector(&self, builder: &mut Builder, field: usize) -> Result<Value> {
-        let recipe = Recipe::Numbers { field };
-        let (axis, width) = (self.axis(Along::Examples)?, self.rows.sizes[field]);
+    /// A field's numbers, which the host fills in.
+    fn numbers(
+        &self,
+        builder: &mut Builder,
+        node: &ValueNode,
+        field: usize,
+        reach: Reach,
+    ) -> Result<Value> {
+        let recipe = Recipe::Numbers { field, reach };
+        let axis = self.axis(node.along)?;
+        let width = reach.steps * self.rows.sizes[field];
+        let name = match reach.first {
+            0 => format!("vectors.{field}"),
+            1.. => format!("vectors.{field}.next.{}", reach.steps),
+            _ => format!("vectors.{field}.previous.{}", -reach.first),
+        };
         let slot = builder.plan.recipes.find(|known| *known == recipe);
         let slot = slot.unwrap_or_else(|| {
             let shape = [axis.rows(), width];
-            let slot = builder
-                .plan
-                .add(format!("vectors.{field}"), &shape, Role::Numbers);
+            let slot = builder.plan.add(&name, &shape, Role::Numbers);
             builder.plan.recipes.slots.push((slot, recipe));
             slot
         });
@@ -256,7 +279,7 @@ impl Writer<'_> {
             row_count: axis.row_count(),
             ..builder.plan.matrix(slot)
         };
-        Ok(builder.value(format!("vectors.{field}"), Signal::Rows(rows), axis))
+        Ok(builder.value(name, Signal::Rows(rows), axis))
     }
 
     fn shared(&self, weight: Option<usize>) -> Option<Param> {
@@ -413,8 +436,91 @@ impl Writer<'_> {
     }
 
     fn loss(&self, builder: &mut Builder, number: usize, loss: &Loss) -> Result<()> {
+        let output = match &loss.form {
+            LossForm::CrossEntropy { scores } => {
+                self.cross_entropy(builder, number, loss, *scores)?
+            }
+            LossForm::Program { .. } => self.program(builder, number, loss)?,
+        };
+        builder.plan.io.outputs.push(output);
+        Ok(())
+    }
+
+    /// Whether the rows of losses have weights.
+    fn weighted(&self) -> bool {
+        let several = self.model.losses.len() > 1;
+        self.mode == Mode::Evaluate || self.spec.weighted || several
+    }
+
+    /// A loss that a program on rows makes.
+    fn program(&self, builder: &mut Builder, number: usize, loss: &Loss) -> Result<Output> {
+        let LossForm::Program {
+            name,
+            text,
+            constants,
+            operands,
+        } = &loss.form
+        else {
+            return Err(Error::internal("a loss that is no program"));
+        };
+        let axis = self.axis(loss.along)?;
+        let line = match number {
+            0 => "loss".to_string(),
+            n => format!("loss.{}", n + 1),
+        };
+        let mut values = Vec::new();
+        for (place, operand) in operands.iter().enumerate() {
+            // Without a loss only what is predicted counts.
+            let Some(value) = self.values[*operand] else {
+                continue;
+            };
+            let of = format!("{line}.{place}");
+            let value = builder.as_rows(&of, value).unwrap_or(value);
+            values.push(if builder.axis(value) == axis {
+                value
+            } else {
+                layer::spread(builder, &of, value, axis)?
+            });
+        }
+        let mut program = RowProgram::parse(name, text)?;
+        for (constant, value) in constants {
+            program.set_constant(constant, *value);
+        }
+        let rows: Vec<Matrix> = values
+            .iter()
+            .map(|value| builder.rows(*value))
+            .collect::<Result<_>>()?;
+        let losses = if self.mode == Mode::Scores {
+            None
+        } else {
+            let widths: Vec<usize> = rows.iter().map(|m| m.cols).collect();
+            program.width(&widths).map_err(|e| {
+                let message = format!("`{name}`: {}", e.message);
+                fault(&self.model.name, loss.position, message)
+            })?;
+            let weighted = self.weighted();
+            Some(layer::row_loss(
+                builder, &line, &program, &values, weighted,
+            )?)
+        };
+        Ok(Output {
+            field: loss.target.field(),
+            axis: axis.number(),
+            losses,
+            scores: None,
+            values: rows,
+        })
+    }
+
+    fn cross_entropy(
+        &self,
+        builder: &mut Builder,
+        number: usize,
+        loss: &Loss,
+        scores: usize,
+    ) -> Result<Output> {
         let (model, spec) = (self.model, self.spec);
-        let node = &model.nodes[loss.scores];
+        let node = &model.nodes[scores];
         let input = self.value(node.operands[0])?;
         let (field, training) = (loss.target.field(), builder.training);
         let symbols = self.rows.sizes[field];
@@ -446,8 +552,7 @@ impl Writer<'_> {
             }
             _ => None,
         };
-        let several = model.losses.len() > 1;
-        let output = spec.head(
+        spec.head(
             builder,
             Head {
                 label: &node.label,
@@ -455,7 +560,7 @@ impl Writer<'_> {
                     loss: number,
                     field,
                     symbols,
-                    weighted: self.mode == Mode::Evaluate || spec.weighted || several,
+                    weighted: self.weighted(),
                     smoothing: spec.label_smoothing,
                     next,
                 },
@@ -469,9 +574,7 @@ impl Writer<'_> {
                 log: !self.rows.stream,
             },
             self.mode,
-        )?;
-        builder.plan.io.outputs.push(output);
-        Ok(())
+        )
     }
 
     /// The first table of a field's symbols.
@@ -489,28 +592,4 @@ impl Writer<'_> {
             .filter(|(node, _)| of_field(node))
             .find_map(|(_, weight)| *weight)
     }
-}
-
-/// What a minibatch must know of a model's fields.
-pub(super) fn field_rows(model: &Model, rows: &FieldAxes, marks: &[[u32; 2]]) -> Vec<FieldShape> {
-    let of = |(n, kind): (usize, FieldKind)| match kind {
-        FieldKind::Tokens { predicted, .. } => FieldShape::Tokens {
-            axis: rows.axes[n].and_then(|axis| axis.number()),
-            symbols: rows.sizes[n],
-            marks: marks[n],
-            predicted,
-        },
-        FieldKind::Class => FieldShape::Class {
-            classes: rows.sizes[n],
-        },
-        FieldKind::Classes { along } => FieldShape::Classes {
-            classes: rows.sizes[n],
-            along,
-        },
-        FieldKind::Vector => FieldShape::Vector {
-            width: rows.sizes[n],
-        },
-    };
-    let kinds = model.fields.iter().map(|field| field.kind);
-    kinds.enumerate().map(of).collect()
 }

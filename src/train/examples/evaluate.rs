@@ -161,7 +161,7 @@ async fn measure(
             None => Vec::new(),
         };
         for (n, (sum, labels)) in sums.iter_mut().zip(&mut labels).enumerate() {
-            let (output, places) = (plan.io.outputs[n], minibatch.places(n));
+            let (output, places) = (&plan.io.outputs[n], minibatch.places(n));
             if let Some(of) = output.losses {
                 let own = &losses[of.offset..][..places.len()];
                 sum.nats += own.iter().map(|x| f64::from(*x)).sum::<f64>();

@@ -15,7 +15,7 @@ pub use self::writer::{TextLimits, TextWriter};
 use crate::data::Lengths;
 use crate::data::fields::{Field, FieldCodes, FieldKind, FieldRows, Records};
 use crate::error::{Error, Result};
-use crate::model::text::{self, Model, Target};
+use crate::model::text::{self, Model};
 use crate::task::Column;
 
 /// The fields of a model, as files are read for them.
@@ -30,6 +30,7 @@ pub fn fields(model: &Model) -> Vec<Field> {
             text::FieldKind::Class => FieldKind::Class,
             text::FieldKind::Classes { along } => FieldKind::ClassesAlong(name(along)),
             text::FieldKind::Vector => FieldKind::Vector,
+            text::FieldKind::Reals { .. } => FieldKind::Vector, // STUB
         };
         Field::new(field.name.clone(), kind)
     });
@@ -62,16 +63,17 @@ impl ExampleSet {
         }
         let sequence = |n: &usize| {
             let kind = model.fields()[*n].kind;
-            matches!(kind, text::FieldKind::Tokens { within: None, .. })
+            let within = matches!(
+                kind,
+                text::FieldKind::Tokens {
+                    within: Some(_),
+                    ..
+                }
+            );
+            kind.has_steps() && !within
         };
         let source = (0..model.fields().len()).find(sequence);
-        let along = model.losses().first().map(|loss| match loss.target {
-            Target::Next(field) => Some(field),
-            Target::Class(field) => match model.fields()[field].kind {
-                text::FieldKind::Classes { along } => Some(along),
-                _ => source,
-            },
-        });
+        let along = model.losses().first().map(|loss| loss.steps().or(source));
         Ok(ExampleSet {
             target: along.flatten(),
             source,
@@ -105,12 +107,8 @@ impl ExampleSet {
     pub fn predictions(&self) -> u64 {
         let losses = self.model.losses().iter();
         let of = |loss: &text::Loss| {
-            let field = match loss.target {
-                Target::Next(field) => field,
-                Target::Class(field) => match self.model.fields()[field].kind {
-                    text::FieldKind::Classes { along } => along,
-                    _ => return self.len() as u64,
-                },
+            let Some(field) = loss.steps() else {
+                return self.len() as u64;
             };
             let all = 0..self.len() as u32;
             all.map(|example| self.steps(field, example) as u64).sum()

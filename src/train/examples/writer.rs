@@ -71,7 +71,7 @@ impl TextWriter {
         let model = set.model().clone();
         let next = |target: Target| match target {
             Target::Next(field) => Some(field),
-            Target::Class(_) => None,
+            Target::Class(_) | Target::Numbers(_) => None,
         };
         let losses = model.losses().iter().enumerate();
         let found = losses.filter_map(|(n, loss)| Some((n, next(loss.target)?)));

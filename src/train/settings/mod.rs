@@ -206,6 +206,8 @@ settings! {
         format: Option<String> = None; ANY; Fixed,
         /// Models of fields: the weight of each class in the loss: none, balanced, or `a=2,b=0.5`
         class_weights: Option<String> = None; ANY; Fixed,
+        /// Models of series: how many steps ahead a loss predicts whose line does not say it
+        horizon: usize = 1; whole(1, 1000); Fixed,
         /// A validation text of its own, instead of val: one file or several; the vocabulary is that of the training text
         valid: Option<Files> = None; ANY; Fixed,
     }

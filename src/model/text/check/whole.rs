@@ -1,6 +1,6 @@
 //! What only the whole of a model shows: everything is used, scores belong to their loss, and nothing that is predicted is read.
 
-use super::super::graph::{Along, FieldKind, Function, Target, ValueNode};
+use super::super::graph::{self, Along, FieldKind, Function, Loss, LossForm, Target, ValueNode};
 use super::{Checked, Checker, Meaning};
 use crate::error::{Error, Result};
 use crate::syntax::Position;
@@ -28,9 +28,31 @@ impl Checker<'_> {
                 self.steps_apart(field, *next)?;
             }
         }
+        self.nothing_ahead_read()?;
+        Ok(Checked {
+            fields: self.fields,
+            nodes: self.nodes,
+            losses: self.losses,
+        })
+    }
+
+    /// Later steps are not predicted, at each step, from what reads all of them.
+    fn nothing_ahead_read(&self) -> Result<()> {
         for loss in &self.losses {
-            if let Target::Next(field) = loss.target
-                && let Some(node) = self.looks_ahead(loss.scores, field)
+            let Along::Steps(field) = loss.along else {
+                continue;
+            };
+            let values = match &loss.form {
+                LossForm::CrossEntropy { scores } => &[*scores][..],
+                LossForm::Program { operands, .. } => operands,
+            };
+            let ahead = |node: &ValueNode| matches!(node.function, Function::Ahead { field: f, .. } if f == field);
+            if !matches!(loss.target, Target::Next(_)) && !self.nodes.iter().any(ahead) {
+                continue;
+            }
+            if let Some(node) = values
+                .iter()
+                .find_map(|value| self.looks_ahead(*value, field))
             {
                 let message = format!(
                     "`next({})` must not be predicted from what reads all of it, as {} does",
@@ -40,30 +62,43 @@ impl Checker<'_> {
                 return Err(self.fault(loss.position, message));
             }
         }
-        Ok(Checked {
-            fields: self.fields,
-            nodes: self.nodes,
-            losses: self.losses,
-        })
+        let ahead = graph::ahead(&self.nodes);
+        for (value, node) in self.nodes.iter().enumerate() {
+            let found = node.operands.iter().find(|operand| ahead[**operand]);
+            if let Some(operand) = found.filter(|_| !node.function.keeps_data()) {
+                let message = format!(
+                    "{} is what a loss predicts, so that no layer may read it, as {} does",
+                    self.describe(*operand),
+                    self.describe(value)
+                );
+                return Err(self.fault(node.position, message));
+            }
+        }
+        Ok(())
     }
 
-    /// A loss's linear layer is a part of it, so that nothing else uses it.
+    /// The linear layer of a cross-entropy is a part of it, so that nothing else uses it.
     fn scores_used_once(&self) -> Result<()> {
         for (n, loss) in self.losses.iter().enumerate() {
-            let again = self.losses[..n]
-                .iter()
-                .any(|other| other.scores == loss.scores);
+            let LossForm::CrossEntropy { scores } = loss.form else {
+                continue;
+            };
+            let uses = |(m, other): (usize, &Loss)| match &other.form {
+                LossForm::CrossEntropy { scores: other } => m < n && *other == scores,
+                LossForm::Program { operands, .. } => operands.contains(&scores),
+            };
+            let again = self.losses.iter().enumerate().any(uses);
             let shared = |node: &ValueNode| {
                 let weight = match node.function {
                     Function::Linear { weight, .. } | Function::Embed { weight, .. } => weight,
                     _ => None,
                 };
-                node.operands.contains(&loss.scores) || weight == Some(loss.scores)
+                node.operands.contains(&scores) || weight == Some(scores)
             };
             if again || self.nodes.iter().any(shared) {
                 let message = format!(
                     "the scores of a loss belong to it alone, but something else uses {}",
-                    self.describe(loss.scores)
+                    self.describe(scores)
                 );
                 return Err(self.fault(loss.position, message));
             }
@@ -89,7 +124,8 @@ impl Checker<'_> {
         Ok(())
     }
 
-    /// A predicted field has a step more than tokens, so that nothing else can have a row for each of these.
+    /// A predicted field is read at a step more than tokens, or fewer than it has numbers for, so that nothing else can have a
+    /// row for each of these.
     fn steps_apart(&self, field: usize, next: Position) -> Result<()> {
         for other in &self.fields {
             let along = match other.kind {
@@ -102,7 +138,7 @@ impl Checker<'_> {
             };
             if along == field {
                 let message = format!(
-                    "`{}` has something for every token of `{}`, which has a step more as `next` predicts it in line {}",
+                    "`{}` has something for every step of `{}`, which is read at other steps than it has, as line {} predicts them",
                     other.name, self.fields[field].name, next.line
                 );
                 return Err(self.fault(other.position, message));

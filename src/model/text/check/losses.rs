@@ -1,0 +1,241 @@
+//! The lines of losses: cross-entropy of a linear layer, or a program on rows of values, and what each predicts.
+
+use super::super::functions::{self, Call};
+use super::super::graph::{Along, FieldKind, Function, Loss, LossForm, Target};
+use super::{Checker, Meaning};
+use crate::cell::rows::{RowProgram, library};
+use crate::error::{Result, did_you_mean};
+use crate::syntax::{Expr, Position};
+
+/// What a line of a loss may be.
+const EXPECTED: &str = "expected a loss: `cross_entropy(linear(v), target)`, or a program on rows such as \
+                        `squared(v, next(F))`";
+
+impl Checker<'_> {
+    /// `cross_entropy(linear(v), target)`, or a program on rows and its inputs.
+    pub(super) fn loss(&mut self, expr: &Expr) -> Result<()> {
+        self.line = match self.losses.len() {
+            0 => "loss".into(),
+            n => format!("loss_{}", n + 1),
+        };
+        let Expr::Call(name, operands, position) = expr else {
+            return Err(self.fault(expr.position(), EXPECTED));
+        };
+        let loss = if name == functions::LOSS {
+            self.cross_entropy(operands, *position)?
+        } else {
+            self.in_loss = true;
+            let loss = self.program(name, operands, *position);
+            self.in_loss = false;
+            loss?
+        };
+        self.losses.push(loss);
+        Ok(())
+    }
+
+    fn cross_entropy(&mut self, operands: &[Expr], position: Position) -> Result<Loss> {
+        let call = Call::of_loss(self, operands, position)?;
+        let name = functions::LOSS;
+        let target = self.target(call.operands[1])?;
+        let scores = self.value(call.operands[0])?;
+        let node = &self.nodes[scores];
+        if !matches!(node.function, Function::Linear { .. }) {
+            let message = format!(
+                "`{name}` expects `linear(v)`, found {}",
+                self.describe(scores)
+            );
+            return Err(self.fault(call.operands[0].position(), message));
+        }
+        let along = match (target, self.fields[target.field()].kind) {
+            (Target::Next(field), _) => Along::Steps(field),
+            (_, FieldKind::Classes { along }) => Along::Steps(along),
+            _ => Along::Examples,
+        };
+        if node.along != along {
+            let message = format!(
+                "`{name}` expects {} for `{}`, found {}",
+                self.along(along),
+                self.fields[target.field()].name,
+                self.describe(scores)
+            );
+            return Err(self.fault(position, message));
+        }
+        let weight = functions::number(self, &call, "weight", "a number above 0", |w| w > 0.0)?;
+        Ok(Loss {
+            form: LossForm::CrossEntropy { scores },
+            along,
+            target,
+            weight: weight.unwrap_or(1.0),
+            position,
+        })
+    }
+
+    /// A program on rows: its inputs in order, then its constants and the loss's weight by name.
+    fn program(&mut self, name: &str, written: &[Expr], position: Position) -> Result<Loss> {
+        let text = library::LOSSES.iter().find(|known| known.0 == name);
+        let Some((_, text)) = text else {
+            let known: Vec<&str> = library::names().chain([functions::LOSS]).collect();
+            let hint = did_you_mean(name, known.iter().copied());
+            let message = format!(
+                "`{name}` is no loss{hint}; expected one of {}",
+                known.join(", ")
+            );
+            return Err(self.fault(position, message));
+        };
+        let mut program = RowProgram::parse(name, text)?;
+        program.must_be_loss()?;
+        let (mut operands, mut constants, mut weight) = (Vec::new(), Vec::new(), None);
+        for expr in written {
+            let Expr::Argument(argument, value, at) = expr else {
+                if !constants.is_empty() || weight.is_some() {
+                    let message = "an operand stands before the arguments with names";
+                    return Err(self.fault(expr.position(), message));
+                }
+                let value = self.value(expr)?;
+                functions::must_be_rows(self, name, value, expr.position())?;
+                operands.push(value);
+                continue;
+            };
+            let Some(number) = functions::constant(value) else {
+                let message = format!("{argument}: expected a number");
+                return Err(self.fault(value.position(), message));
+            };
+            if argument == "weight" {
+                if weight.is_some() {
+                    return Err(self.fault(*at, "`weight` is given twice"));
+                }
+                if number <= 0.0 {
+                    let message = "weight: expected a number above 0";
+                    return Err(self.fault(value.position(), message));
+                }
+                weight = Some(number);
+                continue;
+            }
+            if constants.iter().any(|(known, _)| known == argument) {
+                return Err(self.fault(*at, format!("`{argument}` is given twice")));
+            }
+            if !program.set_constant(argument, number) {
+                let known: Vec<&str> = ["weight"].into_iter().chain(program.constants()).collect();
+                let hint = did_you_mean(argument, known.iter().copied());
+                let known = known.join(", ");
+                let message =
+                    format!("`{name}` has no argument `{argument}`{hint} (it has {known})");
+                return Err(self.fault(*at, message));
+            }
+            constants.push((argument.clone(), number));
+        }
+        // Constants may make a number that is none.
+        program.forward(2)?;
+        if operands.len() != program.inputs.len() {
+            let names: Vec<&str> = program.inputs.iter().map(|i| i.name.as_str()).collect();
+            let message = format!(
+                "`{name}` expects {} operands ({}), found {}",
+                names.len(),
+                names.join(", "),
+                operands.len()
+            );
+            return Err(self.fault(position, message));
+        }
+        let along = self.meet_along(&operands, name, position)?;
+        let Some(field) = self.numbers_of(&operands) else {
+            let message = format!(
+                "`{name}` expects numbers of a field to predict, such as `next(F)`, among its operands"
+            );
+            return Err(self.fault(position, message));
+        };
+        Ok(Loss {
+            form: LossForm::Program {
+                name: name.into(),
+                text: (*text).into(),
+                constants,
+                operands,
+            },
+            along,
+            target: Target::Numbers(field),
+            weight: weight.unwrap_or(1.0),
+            position,
+        })
+    }
+
+    /// The field whose numbers are operands of a loss without any layer between: what it predicts. What is ahead comes first.
+    fn numbers_of(&self, operands: &[usize]) -> Option<usize> {
+        let of = |ahead: bool| {
+            let mut fields: Vec<Option<usize>> = Vec::new();
+            for node in &self.nodes {
+                fields.push(match node.function {
+                    Function::Ahead { field, .. } => Some(field),
+                    Function::Read { field, .. } => Some(field).filter(|_| !ahead),
+                    _ if node.function.keeps_data() => {
+                        node.operands.iter().find_map(|operand| fields[*operand])
+                    }
+                    _ => None,
+                });
+            }
+            operands.iter().find_map(|operand| fields[*operand])
+        };
+        of(true).or_else(|| of(false))
+    }
+
+    fn target(&mut self, expr: &Expr) -> Result<Target> {
+        match expr {
+            Expr::Call(name, operands, position) if name == "next" => {
+                let call = Call::new(self, name, operands, *position)?;
+                let field = self.field_of(&call, 0)?;
+                let FieldKind::Tokens {
+                    predicted, within, ..
+                } = &mut self.fields[field].kind
+                else {
+                    let message = "cross_entropy: `next` expects a field of tokens; numbers are what a program on rows \
+                                   predicts, such as `squared`";
+                    return Err(self.fault(*position, message));
+                };
+                *predicted = true;
+                if within.is_some() {
+                    let message = "`next` of a field within another is not to be had";
+                    return Err(self.fault(*position, message));
+                }
+                self.next[field].get_or_insert(*position);
+                Ok(Target::Next(field))
+            }
+            Expr::Name(name, position) => {
+                let meaning = self.name(name, *position)?;
+                if let Meaning::Field(field) = meaning
+                    && let FieldKind::Class | FieldKind::Classes { .. } = self.fields[field].kind
+                {
+                    return Ok(Target::Class(field));
+                }
+                let message =
+                    format!("expected `next(F)` or a field of classes to predict, found `{name}`");
+                Err(self.fault(*position, message))
+            }
+            other => {
+                let message = "expected `next(F)` or a field of classes to predict";
+                Err(self.fault(other.position(), message))
+            }
+        }
+    }
+
+    /// `next(F)` or `ahead(F, k)` as a value: numbers of a field, which a loss alone may read.
+    pub(super) fn ahead(&mut self, call: &Call<'_>) -> Result<usize> {
+        let (name, position) = (call.signature.name, call.position);
+        if !self.in_loss {
+            let message = format!("`{name}` is what a loss predicts, not a value");
+            return Err(self.fault(position, message));
+        }
+        let field = self.field_of(call, 0)?;
+        let FieldKind::Reals { predicted, .. } = &mut self.fields[field].kind else {
+            let message = format!(
+                "`{name}` expects a field of reals or bits here; tokens are what `cross_entropy` predicts"
+            );
+            return Err(self.fault(position, message));
+        };
+        *predicted = true;
+        self.next[field].get_or_insert(position);
+        let steps = match (name, call.operands.get(1)) {
+            ("next", _) => Some(1),
+            (_, None) => None,
+            (_, Some(operand)) => Some(functions::steps(self, operand)?),
+        };
+        Ok(self.data(Function::Ahead { field, steps }, field, position))
+    }
+}

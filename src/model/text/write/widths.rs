@@ -1,0 +1,65 @@
+//! Widths that follow from losses: what is compared with numbers of a field is as wide as these.
+
+use super::super::Model;
+use super::super::graph::{Function, LossForm};
+use crate::cell::rows::{RowProgram, Width};
+use crate::error::Result;
+use crate::model::Spec;
+
+/// By value, the width at which a loss compares it with numbers of a field, through pointwise operators and sums, too; `sizes`
+/// are those of the fields.
+pub(super) fn wanted(model: &Model, spec: &Spec, sizes: &[usize]) -> Result<Vec<Option<usize>>> {
+    let data = of_data(model, spec, sizes);
+    let mut wanted = vec![None; model.nodes.len()];
+    for loss in &model.losses {
+        let LossForm::Program {
+            name,
+            text,
+            operands,
+            ..
+        } = &loss.form
+        else {
+            continue;
+        };
+        let program = RowProgram::parse(name, text)?;
+        let inputs = program.inputs.iter().zip(operands);
+        let rows = inputs.filter(|(input, _)| input.width == Width::Row);
+        let rows: Vec<usize> = rows.map(|(_, operand)| *operand).collect();
+        let Some(width) = rows.iter().find_map(|operand| data[*operand]) else {
+            continue;
+        };
+        for operand in rows {
+            wanted[operand].get_or_insert(width);
+        }
+    }
+    for (number, node) in model.nodes.iter().enumerate().rev() {
+        let keeps = matches!(
+            node.function,
+            Function::Add | Function::Pointwise { .. } | Function::Dropout { .. }
+        );
+        if let Some(width) = wanted[number].filter(|_| keeps) {
+            for operand in &node.operands {
+                wanted[*operand].get_or_insert(width);
+            }
+        }
+    }
+    Ok(wanted)
+}
+
+/// The widths of values that are data.
+fn of_data(model: &Model, spec: &Spec, sizes: &[usize]) -> Vec<Option<usize>> {
+    let mut widths: Vec<Option<usize>> = Vec::new();
+    for node in &model.nodes {
+        let mut operands = node.operands.iter().map(|operand| widths[*operand]);
+        let width = match node.function {
+            Function::Read { field, .. } => Some(sizes[field]),
+            Function::Ahead { field, steps } => Some(sizes[field] * steps.unwrap_or(spec.horizon)),
+            Function::Split { parts, .. } => operands.next().flatten().map(|width| width / parts),
+            Function::Concat => operands.sum(),
+            _ if node.function.keeps_data() => operands.next().flatten(),
+            _ => None,
+        };
+        widths.push(width);
+    }
+    widths
+}
