@@ -104,7 +104,9 @@ impl ArrayFields<'_> {
                 let own = of(&field.name);
                 let only = file.entries.first().filter(|_| file.entries.len() == 1);
                 let found = own.or(usual.iter().find_map(|name| of(name)));
-                let names = [&[field.name.as_str()], usual].concat().join(" or ");
+                let mut names = [&[field.name.as_str()], usual].concat();
+                names.dedup();
+                let names = names.join(" or ");
                 (
                     // An only array is not that of a field which need not be there.
                     found.or(only.filter(|_| !self.optional.contains(&field.name))),

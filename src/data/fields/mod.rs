@@ -38,6 +38,29 @@
 //! vector takes all columns that are over. A `.csv` file has a header unless it is said that it has none. What is neither is
 //! refused, and so is a table without a header whose label has more different values than its text. Columns that are chosen
 //! ([`ColumnChoice`]) leave the others out.
+//!
+//! # Steps
+//!
+//! A field of reals has a vector a step, one of bits a set of notes a step ([`FieldKind`]). They come from:
+//!
+//! | file | a sequence |
+//! |---|---|
+//! | `.safetensors`, `.npz` with `lengths` `[N]` | `lengths[n]` rows of `x` `[sum of lengths, D]`, one behind another |
+//! | `.safetensors`, `.npz` without, `.npy`, IDX | `x[n]` of `x` `[N, T, D]`, or `[N, T]` of one number a step |
+//! | `.npy` `[T, D]` or `[T]` | the only one |
+//! | `.csv`, `.tsv` | the only one, a step a row; a first row without a number in it is a header |
+//! | `.jsonl` | a line: a list of steps, each a list of numbers, alone or as a member with the field's name |
+//!
+//! Beside it may lie a class a sequence (`labels` `[N]`) or one a step (`targets` in the shape of the steps, a column of the
+//! table, a list). `--columns x=frames,x.lengths=counts` names other arrays, `--columns x=2-8` columns. Bits are numbers of
+//! notes in JSON lines, and 0 or 1 in arrays. Numbers keep the type that the file has until they are read; of a file that is not
+//! compressed and larger than [`ReadRules::in_memory`] they stay there. What is missing is refused unless [`Missing`] says
+//! otherwise, and a time ([`ReadRules::time`]) that does not rise is always refused. [`StepRules`] say how reals are standardised and
+//! which notes bits have, [`StepRows::windows`] cuts a series into examples without copying it.
+//!
+//! Arrays of NumPy are read right in either order, C's and Fortran's. But `safetensors.numpy.save_file` writes an array in
+//! Fortran's order (a transposed one, say) as its bytes lie and says nothing of their order, so that its numbers come back
+//! scrambled, and no reader can know it: save `numpy.ascontiguousarray(x)`.
 
 mod array_file;
 mod arrays;

@@ -40,7 +40,11 @@ fn translate() -> Vec<Field> {
 }
 
 /// Reads files, `NAME` or `FIELD=NAME`, with these contents.
-pub(super) fn read_files(fields: &[Field], files: &[(&str, &[u8])], rules: &ReadRules) -> Result<Examples> {
+pub(super) fn read_files(
+    fields: &[Field],
+    files: &[(&str, &[u8])],
+    rules: &ReadRules,
+) -> Result<Examples> {
     let dir = tempfile::tempdir().unwrap();
     let mut all = Vec::new();
     for (name, bytes) in files {

@@ -202,7 +202,7 @@ settings! {
         val: f64 = 0.05; between(0.0, 0.9); Fixed,
         /// Models of fields: where a field is read, `text=body,label=2`: a column's name or number (default: by header or order)
         columns: Option<String> = None; ANY; Fixed,
-        /// Models of fields: how files are read, whatever they end in: text, tsv, csv, jsonl, conll, conllu, fasttext or safetensors
+        /// Models of fields: how files are read, whatever they end in: text, tsv, csv, jsonl, conll, conllu, fasttext, safetensors, npz, npy or idx
         format: Option<String> = None; ANY; Fixed,
         /// Models of fields: the weight of each class in the loss: none, balanced, or `a=2,b=0.5`
         class_weights: Option<String> = None; ANY; Fixed,
