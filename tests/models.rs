@@ -38,16 +38,7 @@ fn every_builtin_model_passes_finite_differences() {
 
 /// One of the examples alone.
 fn one(columns: &[Column], n: usize) -> Vec<Column> {
-    let alone = |column: &Column| match column {
-        Column::Tokens(all) => Column::Tokens(vec![all[n].clone()]),
-        Column::Within(all) => Column::Within(vec![all[n].clone()]),
-        Column::Class(all) => Column::Class(vec![all[n]]),
-        Column::Classes(all) => Column::Classes(vec![all[n].clone()]),
-        Column::Vector(all) => Column::Vector(vec![all[n].clone()]),
-        Column::Reals(all) => Column::Reals(vec![all[n].clone()]),
-        Column::Absent(_) => Column::Absent(1),
-    };
-    columns.iter().map(alone).collect()
+    columns.iter().map(|column| column.some(&[n])).collect()
 }
 
 /// The sum of the losses and the gradients of it, at the same parameters in every plan of a model. What an earlier run left

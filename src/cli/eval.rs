@@ -21,7 +21,7 @@ pub fn command() -> Command {
         .arg(
             Arg::new("text")
                 .value_name("TEXT")
-                .required(true)
+                .required_unless_present("part")
                 .num_args(1..)
                 .value_parser(value_parser!(PathBuf))
                 .help("The text's files, joined in this order, or files of a model's fields, FIELD=FILE too; - is standard input"),
@@ -57,6 +57,16 @@ pub fn command() -> Command {
                 .value_parser(value_parser!(PathBuf))
                 .help("Models of classes: write which class is taken for which, as .tsv or .csv"),
         )
+        .arg(
+            Arg::new("part")
+                .long("part")
+                .value_name("PART")
+                .help("Models of series: the part of it to measure, as the run's split and val have it: train, valid or test; of its own files where none are given"),
+        )
+        .arg(
+            flags::whole("season", 1, 100_000)
+                .help("Models of series: beside forecasts that repeat what came N steps earlier"),
+        )
         .args(flags::read_as())
         .arg(flags::checkpoint())
         .arg(flags::device())
@@ -83,7 +93,7 @@ pub fn run(m: &ArgMatches) -> Result<()> {
         }
         LoadedRun::Text(loaded) => *loaded,
     };
-    flags::refuse_reading(m, "confusion")?;
+    flags::refuse_reading(m, &["confusion", "part", "season"])?;
     let files: Vec<PathBuf> = m.get_many("text").unwrap_or_default().cloned().collect();
     let corpus = text::open(&TextSource::Files(files), None)?;
     let vocabulary = loaded.saved.about.vocabulary()?;

@@ -181,8 +181,8 @@ pub fn reading(m: &ArgMatches, settings: &Settings) -> Settings {
 }
 
 /// Refuses these flags, and `more`, for a run of a text.
-pub fn refuse_reading(m: &ArgMatches, more: &str) -> Result<()> {
-    for name in READ_AS.into_iter().chain([more]) {
+pub fn refuse_reading(m: &ArgMatches, more: &[&str]) -> Result<()> {
+    for name in READ_AS.iter().chain(more) {
         if m.value_source(name).is_some() {
             let text = format!("--{name}: expected a run of a model of fields, got one of a text");
             return Err(Error::usage(text));

@@ -10,13 +10,13 @@ use wgrnn::data::fields::{Examples, FieldKind};
 use wgrnn::train::{Choice, ExampleSet, FieldEvaluator, Scored, TextLimits, examples};
 use wgrnn::{Error, Result};
 
-use super::fields::{FieldSource, LoadedFields};
+use super::fields::{FieldSource, LoadedFields, forecast};
 use super::load::Loaded;
 use super::{flags, out};
 
 pub fn command() -> Command {
     Command::new("predict")
-        .about("Answer for every example what a run's model predicts: a label, a label a word, or a text")
+        .about("Answer for every example what a run's model predicts: a label, a label a word, a text, or how numbers go on")
         .arg(flags::run())
         .arg(
             Arg::new("files")
@@ -51,6 +51,10 @@ pub fn command() -> Command {
                 .default_value("1")
                 .help("Of models that write texts: the seed of the draws"),
         )
+        .arg(
+            flags::whole("steps", 1, 65536)
+                .help("Of models of numbers: how many steps ahead, later ones from those before (default: as many as the model predicts at once)"),
+        )
         .args(flags::read_as())
         .arg(flags::checkpoint())
         .arg(flags::device())
@@ -59,7 +63,7 @@ pub fn command() -> Command {
             "Answer k is that to example k. What is to be predicted need not be in the files; where it is, it is not looked \
              at.\n\nExamples:\n  wgrnn predict runs/names names.tsv --top 3\n  echo Hinton | wgrnn predict runs/names --format text\n  \
              wgrnn predict runs/tags new.conll > tagged.conll\n  \
-             wgrnn predict runs/captions image=new.safetensors\n  printf 'Irish\\nIrish\\n' | wgrnn predict runs/described kind=- --format text --temperature 0.8",
+             wgrnn predict runs/captions image=new.safetensors\n  wgrnn predict runs/load load.csv --steps 48 > ahead.csv\n  printf 'Irish\\nIrish\\n' | wgrnn predict runs/described kind=- --format text --temperature 0.8",
         )
 }
 
@@ -73,21 +77,23 @@ struct Answer {
 pub fn run(m: &ArgMatches) -> Result<()> {
     let run = LoadedFields::required(Loaded::from_args(m)?)?;
     let model = &run.model;
-    let fields = examples::fields(model);
-    let writes = run.written().is_some();
-    choices(m, &model.name, writes)?;
+    let (writes, numbers) = (run.written().is_some(), forecast::of_numbers(&run));
+    choices(m, &model.name, writes, numbers)?;
     let mut files = flags::files(m);
     if files.is_empty() {
         files.push("-".into());
     }
     let settings = flags::reading(m, &run.loaded.settings);
-    let answers = model.losses().iter().map(|loss| loss.target.field());
-    let optional = answers.map(|field| fields[field].name.clone()).collect();
-    let source = FieldSource::new(model, &files, &settings, &run.loaded.path)?.without(optional);
+    let source = FieldSource::new(model, &files, &settings, &run.loaded.path)?;
+    let source = source.without(run.answers());
     let read = source.read()?;
+    if numbers {
+        let set = forecast::sequences(&run, &source, &read, &settings)?;
+        return forecast::predict(m, &run, set);
+    }
     let records = source.inputs(&run.codes, &read)?;
     let all = (0..records.len() as u32).collect();
-    let set = ExampleSet::new(model.clone(), records, all)?;
+    let set = ExampleSet::new(model.clone(), records, all, None)?;
     if writes {
         return texts(m, &run, set);
     }
@@ -121,12 +127,17 @@ pub fn run(m: &ArgMatches) -> Result<()> {
 }
 
 /// Refuses flags that have no meaning for a model that writes texts, or for one that does not.
-fn choices(m: &ArgMatches, model: &str, writes: bool) -> Result<()> {
+fn choices(m: &ArgMatches, model: &str, writes: bool, numbers: bool) -> Result<()> {
     let (without, has) = if writes {
-        (&["top"][..], "writes texts")
+        (&["top", "steps"][..], "writes texts")
+    } else if numbers {
+        (
+            &["top", "max-length", "temperature", "seed"][..],
+            "predicts numbers",
+        )
     } else {
         (
-            &["max-length", "temperature", "seed"][..],
+            &["max-length", "temperature", "seed", "steps"][..],
             "predicts labels",
         )
     };

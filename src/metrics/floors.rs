@@ -42,6 +42,36 @@ pub fn unigram(counts: &[u64], tokens: impl Iterator<Item = u32>) -> Option<f64>
     (n > 0).then(|| sum / n as f64)
 }
 
+/// How often each note sounds: a model that knows nothing of what came before.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NoteFrequency {
+    counts: Vec<u64>,
+    steps: u64,
+}
+
+impl NoteFrequency {
+    /// Adds a step: notes that are 1 where they sound, else 0.
+    pub fn add(&mut self, step: &[f32]) {
+        self.counts.resize(self.counts.len().max(step.len()), 0);
+        for (count, note) in self.counts.iter_mut().zip(step) {
+            *count += u64::from(*note > 0.5);
+        }
+        self.steps += 1;
+    }
+
+    /// -log p of a step where each note sounds by its share, in nats, the sum over the notes. One is added to every count of
+    /// sounding and of silence.
+    pub fn nats(&self, step: &[f32]) -> f64 {
+        let all = (self.steps + 2) as f64;
+        let note = |(note, bit): (usize, &f32)| {
+            let count = self.counts.get(note).copied().unwrap_or(0) + 1;
+            let p = count as f64 / all;
+            -(if *bit > 0.5 { p } else { 1.0 - p }).ln()
+        };
+        step.iter().enumerate().map(note).sum()
+    }
+}
+
 /// The most frequent tag of each word of training, whatever its case. Words that training does not have get the tag that is
 /// most frequent among those that it has once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

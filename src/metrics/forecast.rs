@@ -47,8 +47,12 @@ impl Errors {
     }
 
     fn mean(&self, sums: &[f64], scale: impl Fn(usize) -> f64, steps: &[usize]) -> Option<f64> {
-        let places = steps.iter().flat_map(|step| (0..self.width).map(move |c| (step, c)));
-        let sum: f64 = places.map(|(step, c)| sums[step * self.width + c] * scale(c)).sum();
+        let places = steps
+            .iter()
+            .flat_map(|step| (0..self.width).map(move |c| (step, c)));
+        let sum: f64 = places
+            .map(|(step, c)| sums[step * self.width + c] * scale(c))
+            .sum();
         let count = self.count as f64 * (steps.len() * self.width) as f64;
         (count > 0.0).then(|| sum / count)
     }
@@ -97,7 +101,11 @@ pub struct SetCounts {
 
 impl SetCounts {
     /// Adds a step: bits that are predicted where their probability is above 1/2, beside those that came.
-    pub fn add(&mut self, predicted: impl Iterator<Item = bool>, found: impl Iterator<Item = bool>) {
+    pub fn add(
+        &mut self,
+        predicted: impl Iterator<Item = bool>,
+        found: impl Iterator<Item = bool>,
+    ) {
         for pair in predicted.zip(found) {
             match pair {
                 (true, true) => self.right += 1,
@@ -127,7 +135,10 @@ mod tests {
         errors.add(&[0.0, 0.0, 0.0, 0.0], &[1.0, 0.0, 0.5, -3.0]);
         // Squares: 0, 4, .25, 0 and 1, 0, .25, 9.
         assert_eq!(errors.mse(|_| 1.0), Some(14.5 / 8.0));
-        assert_eq!(errors.mae(|_| 1.0), Some((2.0 + 0.5 + 1.0 + 0.5 + 3.0) / 8.0));
+        assert_eq!(
+            errors.mae(|_| 1.0),
+            Some((2.0 + 0.5 + 1.0 + 0.5 + 3.0) / 8.0)
+        );
         assert_eq!(errors.mse_by_step(), [5.0 / 4.0, 9.5 / 4.0]);
         assert_eq!(errors.of_column(1, 10.0), Some((1300.0 / 4.0, 50.0 / 4.0)));
         let units = |c: usize| [1.0, 10.0][c];

@@ -37,6 +37,23 @@ impl Column {
         }
     }
 
+    /// The examples `of`, by their places.
+    #[must_use]
+    pub fn some(&self, of: &[usize]) -> Column {
+        fn pick<T: Clone>(all: &[T], of: &[usize]) -> Vec<T> {
+            of.iter().map(|n| all[*n].clone()).collect()
+        }
+        match self {
+            Column::Tokens(all) => Column::Tokens(pick(all, of)),
+            Column::Within(all) => Column::Within(pick(all, of)),
+            Column::Class(all) => Column::Class(pick(all, of)),
+            Column::Classes(all) => Column::Classes(pick(all, of)),
+            Column::Vector(all) => Column::Vector(pick(all, of)),
+            Column::Reals(all) => Column::Reals(pick(all, of)),
+            Column::Absent(_) => Column::Absent(of.len()),
+        }
+    }
+
     /// Whether there is no example.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -1,16 +1,19 @@
 //! Files for a model's fields: which, how they are read, and what stays with a run.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use wgrnn::data::fields::{
     ColumnChoice, Examples, Field, FieldCodes, FieldFile, FieldKind, FileFormat, ReadRules,
-    Records, VocabularyRule, VocabularyRules, read,
+    Records, StepRules, TrainingSteps, VocabularyRule, VocabularyRules, read,
 };
 use wgrnn::data::{VocabKind, VocabularyRecipe, split_drawn};
 use wgrnn::model::text::Model;
-use wgrnn::train::{ExampleSet, FieldData, Settings, TextRecord, examples};
+use wgrnn::train::{
+    ExampleSet, FieldData, SeriesCut, SeriesPart, Settings, TextRecord, Windows, examples,
+};
 use wgrnn::{Error, Result, paths};
 
 use crate::cli::{out, text};
@@ -58,6 +61,8 @@ impl FieldSource {
         let rules = ReadRules {
             columns: columns.transpose()?.unwrap_or_default(),
             format: format.transpose()?,
+            missing: settings.missing,
+            time: settings.time.clone(),
             ..ReadRules::default()
         };
         let folder = text::beside(near);
@@ -177,10 +182,23 @@ pub fn prepare(
     settings: &Settings,
 ) -> Result<PreparedFields> {
     let examples = source.read()?;
+    let cut = cut(model, settings, &examples)?;
+    let (train, held_out) = match &cut {
+        Some(_) => (Vec::new(), Vec::new()),
+        None => split_drawn(examples.len(), settings.val, settings.seed)?,
+    };
     let codes = match codes {
         Some(codes) => codes.clone(),
         None => {
-            let rules = vocabularies(&source.fields, settings)?;
+            let mut rules = vocabularies(&source.fields, settings)?;
+            rules.steps = StepRules {
+                standardize: settings.standardize,
+                training: match &cut {
+                    Some((cut, lengths)) => TrainingSteps::Spans(cut.training(lengths)?),
+                    None => TrainingSteps::Examples(train.clone()),
+                },
+                ranges: notes(&source.fields, settings)?,
+            };
             let (codes, remarks) = FieldCodes::build(&examples, &rules)?;
             for remark in remarks {
                 out::note(&format!("warning: {remark}"));
@@ -192,27 +210,129 @@ pub fn prepare(
     drop(examples);
     let text = record(source, &records)?;
     let set = |records: &Arc<Records>, numbers: Vec<u32>| {
-        ExampleSet::new(model.clone(), records.clone(), numbers, Some(settings.horizon))
+        let horizon = Some(settings.horizon);
+        ExampleSet::new(model.clone(), records.clone(), numbers, horizon)
     };
-    let (train, held_out) = split_drawn(records.len(), settings.val, settings.seed)?;
     let (mut validation, mut valid) = (None, None);
-    if !held_out.is_empty() {
-        validation = Some(set(&records, held_out)?);
-    }
+    let train = match &cut {
+        None => {
+            if !held_out.is_empty() {
+                validation = Some(set(&records, held_out)?);
+            }
+            set(&records, train)?
+        }
+        Some((cut, lengths)) => {
+            let of = |part, train| {
+                let windows = cut.windows(part, lengths, train)?;
+                windowed(model, &records, &windows, settings)
+            };
+            let held_out = of(SeriesPart::Valid, false)?;
+            validation = Some(held_out).filter(|set| !set.is_empty());
+            of(SeriesPart::Train, true)?
+        }
+    };
     if let Some(files) = &settings.valid {
         let source = FieldSource::new(model, &files.0, settings, &source.folder)?;
         let examples = source.read()?;
         let records = source.encode(&codes, &examples)?;
-        let all = (0..records.len() as u32).collect();
-        validation = Some(set(&records, all)?);
+        validation = Some(measured(
+            model,
+            &records,
+            &examples,
+            settings,
+            SeriesPart::All,
+        )?);
         valid = Some(record(&source, &records)?);
     }
     let data = FieldData {
         codes,
-        train: set(&records, train)?,
+        train,
         validation,
     };
     Ok(PreparedFields { data, text, valid })
+}
+
+/// How the series that examples are is cut, and how long each is; none where they are sequences that stand for themselves.
+///
+/// # Errors
+/// As [`SeriesCut::new`].
+pub fn cut(
+    model: &Model,
+    settings: &Settings,
+    examples: &Examples,
+) -> Result<Option<(SeriesCut, Vec<usize>)>> {
+    let cut = SeriesCut::new(model, settings, examples.len())?;
+    let lengths = model.fields().iter().find_map(|f| examples.steps(&f.name));
+    Ok(cut.zip(lengths))
+}
+
+/// Spans of series as examples.
+fn windowed(
+    model: &Arc<Model>,
+    records: &Records,
+    windows: &Windows,
+    settings: &Settings,
+) -> Result<ExampleSet> {
+    let records = Arc::new(records.windows(&windows.spans)?);
+    let all = (0..records.len() as u32).collect();
+    let set = ExampleSet::new(model.clone(), records, all, Some(settings.horizon))?;
+    Ok(set.measured_from(windows.measured.clone()))
+}
+
+/// All examples to be measured; of a series those that predict the steps of `part`.
+///
+/// # Errors
+/// Usage, for a part of what is no series that `split` cuts; as [`SeriesCut::windows`].
+pub fn measured(
+    model: &Arc<Model>,
+    records: &Arc<Records>,
+    examples: &Examples,
+    settings: &Settings,
+    part: SeriesPart,
+) -> Result<ExampleSet> {
+    match cut(model, settings, examples)? {
+        Some((cut, lengths)) => {
+            let windows = cut.windows(part, &lengths, false)?;
+            if windows.spans.is_empty() {
+                return Err(Error::usage(format!(
+                    "expected steps to measure, found none in the part {part:?}"
+                )));
+            }
+            windowed(model, records, &windows, settings)
+        }
+        None if part == SeriesPart::All => {
+            let all = (0..records.len() as u32).collect();
+            ExampleSet::new(model.clone(), records.clone(), all, Some(settings.horizon))
+        }
+        None => Err(Error::usage(format!(
+            "--part: expected none, as the examples of model {} are no series that is split by time",
+            model.name
+        ))),
+    }
+}
+
+/// The ranges of notes that settings ask for: those of every field of bits.
+fn notes(fields: &[Field], settings: &Settings) -> Result<BTreeMap<String, (u32, u32)>> {
+    let Some(text) = &settings.notes else {
+        return Ok(BTreeMap::new());
+    };
+    let range = text.split_once("..").and_then(|(low, high)| {
+        let (low, high) = (low.trim().parse().ok()?, high.trim().parse().ok()?);
+        (low <= high).then_some((low, high))
+    });
+    let Some(range) = range else {
+        return Err(Error::usage(format!(
+            "notes: expected the lowest and the highest, such as 21..108, got {text}"
+        )));
+    };
+    let bits = fields.iter().filter(|field| field.kind == FieldKind::Bits);
+    let all: BTreeMap<_, _> = bits.map(|field| (field.name.clone(), range)).collect();
+    if all.is_empty() {
+        return Err(Error::usage(format!(
+            "notes: expected none, as no field is of bits, got {text}"
+        )));
+    }
+    Ok(all)
 }
 
 /// The vocabularies that settings ask for.

@@ -14,32 +14,34 @@ use wgrnn::metrics::{
 };
 use wgrnn::model::text::Target;
 use wgrnn::train::{
-    Choice, ExampleSet, FieldEvaluator, Labels, LossEvaluation, TextLimits, examples,
+    Choice, ExampleSet, FieldEvaluator, Labels, LossEvaluation, SeriesPart, Settings, TextLimits,
+    examples,
 };
 use wgrnn::{Error, Result};
 
+use super::data::measured;
 use super::floors::Floors;
 use super::{FieldSource, LoadedFields};
-use crate::cli::{flags, out};
+use crate::cli::{flags, kept, out};
 
 /// What is measured, and what it is compared with.
-struct Measured<'a> {
-    run: &'a LoadedFields,
+pub(super) struct Measured<'a> {
+    pub run: &'a LoadedFields,
     examples: &'a Examples,
-    set: &'a ExampleSet,
-    floors: Option<Floors>,
+    pub set: &'a ExampleSet,
+    pub floors: Option<Floors>,
 }
 
 /// What is said of one loss.
 #[derive(Default)]
-struct Report {
-    lines: Vec<String>,
+pub(super) struct Report {
+    pub lines: Vec<String>,
     values: BTreeMap<&'static str, Value>,
     confusion: Option<Confusion>,
 }
 
 impl Report {
-    fn set(&mut self, name: &'static str, value: Value) {
+    pub fn set(&mut self, name: &'static str, value: Value) {
         self.values.insert(name, value);
     }
 }
@@ -60,12 +62,13 @@ pub fn run(m: &ArgMatches, run: &LoadedFields, files: &[String]) -> Result<()> {
         }
     }
     let settings = flags::reading(m, &run.loaded.settings);
-    let source = FieldSource::new(&run.model, files, &settings, &run.loaded.path)?;
+    let (source, part) = source(m, run, files, &settings)?;
     let examples = source.read()?;
     let records = source.encode(&run.codes, &examples)?;
-    let all = (0..records.len() as u32).collect();
-    let set = ExampleSet::new(run.model.clone(), records, all, Some(settings.horizon))?;
-    let mut evaluator = FieldEvaluator::new(&run.loaded.spec, set.clone(), &run.codes)?;
+    let set = measured(&run.model, &records, &examples, &settings, part)?;
+    let season = m.get_one::<u64>("season").map(|n| *n as usize);
+    let evaluator = FieldEvaluator::new(&run.loaded.spec, set.clone(), &run.codes)?;
+    let mut evaluator = evaluator.beside_season(season);
     let remedy = "measure fewer or shorter examples at once";
     let parameters = run.weights(evaluator.plan(), "the evaluation", remedy)?;
     let device = flags::open_device(m)?;
@@ -113,6 +116,33 @@ pub fn run(m: &ArgMatches, run: &LoadedFields, files: &[String]) -> Result<()> {
     Ok(())
 }
 
+/// The files to measure on, those of the run where a part of these is asked for, and the part.
+fn source(
+    m: &ArgMatches,
+    run: &LoadedFields,
+    files: &[String],
+    settings: &Settings,
+) -> Result<(FieldSource, SeriesPart)> {
+    let path = &run.loaded.path;
+    let Some(part) = m.get_one::<String>("part") else {
+        let source = FieldSource::new(&run.model, files, settings, path)?;
+        return Ok((source, SeriesPart::All));
+    };
+    let part = SeriesPart::parse(part)?;
+    if !files.is_empty() {
+        let source = FieldSource::new(&run.model, files, settings, path)?;
+        return Ok((source, part));
+    }
+    let Some(text) = &run.loaded.saved.about.text else {
+        return Err(Error::usage(
+            "--part: the run has no files of its own; give them",
+        ));
+    };
+    kept::present(text, &format!("wgrnn eval {} FILE", path.display()))?;
+    let source = FieldSource::recorded(&run.model, text, settings, path)?;
+    Ok((source, part))
+}
+
 /// A share of four digits, as published tables have it.
 fn share(accuracy: Accuracy) -> String {
     accuracy.share().map_or("-".into(), |s| format!("{s:.4}"))
@@ -134,7 +164,15 @@ impl Measured<'_> {
                 self.tags(&mut report, loss, labels, &declared.name, along)?;
             }
             (Some(labels), _) => self.classes(&mut report, loss, labels, &declared.name)?,
-            (None, _) => self.tokens(&mut report, loss, &declared.name)?,
+            (None, FieldKind::Tokens) => self.tokens(&mut report, loss, &declared.name)?,
+            (None, _) => match &loss.numbers {
+                Some(numbers) => self.numbers(&mut report, loss, numbers, &declared.name)?,
+                None => {
+                    let (name, count) = (&declared.name, loss.count);
+                    let line = format!("{name}: loss {:.5} over {count} predictions", loss.nats);
+                    report.lines.push(line);
+                }
+            },
         }
         Ok(report)
     }

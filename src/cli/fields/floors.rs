@@ -6,9 +6,10 @@ use std::sync::Arc;
 use wgrnn::Result;
 use wgrnn::data::fields::Examples;
 use wgrnn::data::split_drawn;
-use wgrnn::metrics::FrequentTag;
+use wgrnn::metrics::{FrequentTag, NoteFrequency};
 use wgrnn::train::ExampleSet;
 
+use super::data::cut;
 use super::{FieldSource, LoadedFields};
 
 /// The examples that a run was trained on.
@@ -46,8 +47,19 @@ impl Floors {
             return Ok(None);
         }
         let settings = &run.loaded.settings;
+        if let Some((cut, lengths)) = cut(&run.model, settings, &examples)? {
+            let records = Arc::new(records.windows(&cut.training(&lengths)?)?);
+            let all = (0..records.len() as u32).collect();
+            let set = ExampleSet::new(Arc::clone(&run.model), records, all, None)?;
+            return Ok(Some(Floors { examples, set }));
+        }
         let (train, _) = split_drawn(records.len(), settings.val, settings.seed)?;
-        let set = ExampleSet::new(Arc::clone(&run.model), records, train, Some(settings.horizon))?;
+        let set = ExampleSet::new(
+            Arc::clone(&run.model),
+            records,
+            train,
+            Some(settings.horizon),
+        )?;
         Ok(Some(Floors { examples, set }))
     }
 
@@ -68,6 +80,24 @@ impl Floors {
             all.extend(words.into_iter().zip(tags));
         }
         Some(FrequentTag::of(all.into_iter()))
+    }
+
+    /// The loss in nats a step of giving each note of a field its share of training's steps, on the steps of `set` that are
+    /// predicted. One is added to every count, as in the unigram.
+    ///
+    /// # Errors
+    /// Io, where notes cannot be read back.
+    pub fn notes(&self, field: &str, set: &ExampleSet) -> Result<Option<f64>> {
+        let mut frequency = NoteFrequency::default();
+        self.set.each_step(field, |_, step| frequency.add(step))?;
+        let (mut nats, mut steps) = (0.0, 0u64);
+        set.each_step(field, |measured, step| {
+            if measured {
+                nats += frequency.nats(step);
+                steps += 1;
+            }
+        })?;
+        Ok((steps > 0).then(|| nats / steps as f64))
     }
 
     /// How often each symbol of a field of tokens is predicted.

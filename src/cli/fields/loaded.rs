@@ -62,6 +62,20 @@ impl LoadedFields {
         found.map_err(|e| self.loaded.named(e))
     }
 
+    /// The names of the fields that are only predicted, which files need not have.
+    pub fn answers(&self) -> Vec<String> {
+        let only = |target: Target| match target {
+            Target::Next(field) | Target::Class(field) => Some(field),
+            // Those before are read.
+            Target::Numbers(_) => None,
+        };
+        let losses = self.model.losses().iter();
+        let fields = losses.filter_map(|loss| only(loss.target));
+        fields
+            .map(|field| self.model.fields()[field].name.clone())
+            .collect()
+    }
+
     /// The field whose text the model writes, and its vocabulary; none where it predicts labels alone.
     pub fn written(&self) -> Option<(&str, &Vocabulary)> {
         let next = |target: Target| match target {

@@ -3,7 +3,9 @@
 mod data;
 pub mod eval;
 mod floors;
+pub mod forecast;
 mod loaded;
+mod numbers;
 mod ready;
 pub mod sample;
 

@@ -24,11 +24,8 @@ pub fn examples(run: &LoadedFields, given: &[String], count: usize) -> Result<Ex
             model.name
         )));
     };
-    let answers: Vec<&str> = model
-        .losses()
-        .iter()
-        .map(|loss| model.fields()[loss.target.field()].name.as_str())
-        .collect();
+    let answers = run.answers();
+    let answers: Vec<&str> = answers.iter().map(String::as_str).collect();
     let mut values = BTreeMap::new();
     for text in given {
         let Some((name, value)) = text.split_once('=') else {

@@ -2,16 +2,20 @@
 //! must hold for a minibatch of them.
 
 mod evaluate;
+mod forecaster;
 mod metric;
 mod numbers;
+mod series;
 mod sizes;
 mod writer;
 
 use std::sync::Arc;
 
 pub use self::evaluate::{FieldEvaluation, FieldEvaluator, LossEvaluation, Scored};
+pub use self::forecaster::{Forecaster, Said};
 pub use self::metric::{Labels, Metric};
 pub use self::numbers::Numbers;
+pub use self::series::{SeriesCut, SeriesPart, Windows};
 pub use self::sizes::sizes_for;
 pub use self::writer::{TextLimits, TextWriter};
 use crate::data::Lengths;
@@ -225,6 +229,25 @@ impl ExampleSet {
         for number in self.numbers.iter() {
             lines.ids(*number as usize)?.into_iter().for_each(&mut take);
             take(lines.end_id());
+        }
+        Ok(())
+    }
+
+    /// Calls `take` with every step of a field of reals or bits that is predicted, and whether its prediction is measured.
+    ///
+    /// # Errors
+    /// Io, for steps in a file that cannot be read.
+    pub fn each_step(&self, field: &str, mut take: impl FnMut(bool, &[f32])) -> Result<()> {
+        let Some(FieldRows::Steps(rows)) = self.records.rows(field) else {
+            return Ok(());
+        };
+        for example in 0..self.len() as u32 {
+            let n = self.number(example) as usize;
+            let mut numbers = vec![0.0; rows.steps(n) * rows.width()];
+            rows.read(n, 0, &mut numbers)?;
+            for (step, numbers) in numbers.chunks(rows.width()).enumerate().skip(1) {
+                take(self.is_measured(example, step - 1), numbers);
+            }
         }
         Ok(())
     }

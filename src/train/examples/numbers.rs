@@ -58,10 +58,15 @@ impl Numbers {
             return;
         };
         if self.forecast.reading == Reading::Bits {
-            let bits = |x: &[f32], above: f32| -> Vec<bool> { x.iter().map(|x| *x > above).collect() };
+            let bits =
+                |x: &[f32], above: f32| -> Vec<bool> { x.iter().map(|x| *x > above).collect() };
             let (predicted, there) = (bits(scored.scores, 0.0), bits(found, 0.5));
             self.sets.add(predicted.into_iter(), there.into_iter());
-            let p: Vec<f32> = scored.scores.iter().map(|x| 1.0 / (1.0 + (-x).exp())).collect();
+            let p: Vec<f32> = scored
+                .scores
+                .iter()
+                .map(|x| 1.0 / (1.0 + (-x).exp()))
+                .collect();
             self.model.add(&p, found);
         } else {
             self.model.add(scored.scores, found);

@@ -45,7 +45,10 @@ fn examples(model: &str, text: &str, format: &str) -> (FieldCodes, ExampleSet) {
     let (codes, _) = FieldCodes::build(&read, &rules).unwrap();
     let records = Arc::new(codes.encode(&read, &folder).unwrap());
     let numbers = (0..records.len() as u32).collect();
-    (codes, ExampleSet::new(model, records, numbers, Some(1)).unwrap())
+    (
+        codes,
+        ExampleSet::new(model, records, numbers, Some(1)).unwrap(),
+    )
 }
 
 const LABELS: &str =
@@ -250,7 +253,8 @@ fn texts_that_were_learned_are_written() {
     assert_eq!(write(&set, 0.0, 3), ["moo", "sea", "soo"]);
     assert_eq!(begun(&set, "mo", 0.0, 1)[0], "moo");
     assert_eq!(begun(&set, "s", 0.0, 0), ["s", "s", "s"]);
-    let alone = ExampleSet::new(set.model().clone(), set.records.clone(), vec![0], Some(1)).unwrap();
+    let alone =
+        ExampleSet::new(set.model().clone(), set.records.clone(), vec![0], Some(1)).unwrap();
     for temperature in [0.0, 2.0] {
         let (one, all) = (write(&alone, temperature, 9), write(&set, temperature, 9));
         assert_eq!(one[0], all[0]);

@@ -30,7 +30,21 @@ const OF_TEXT: [&str; 23] = [
 ];
 
 /// What has a meaning for models of fields alone.
-const OF_FIELDS: [&str; 4] = ["columns", "format", "class-weights", "best-by"];
+const OF_FIELDS: [&str; 13] = [
+    "columns",
+    "format",
+    "class-weights",
+    "best-by",
+    "horizon",
+    "context",
+    "stride",
+    "split",
+    "standardize",
+    "missing",
+    "time",
+    "frame-width",
+    "notes",
+];
 
 impl Settings {
     /// Whether the model is one of fields, unlike that of a text.

@@ -15,6 +15,7 @@ mod properties;
 mod range;
 mod text;
 
+use crate::data::fields::Missing;
 use crate::data::{LineOrder, LongLines};
 use crate::error::{Error, Result};
 use crate::model::Scheme;
@@ -58,6 +59,14 @@ named! {
     LongLines {
         Error = "error",
         Cut = "cut",
+        Drop = "drop",
+    }
+}
+
+named! {
+    Missing {
+        Refuse = "refuse",
+        Carry = "carry",
         Drop = "drop",
     }
 }
@@ -208,6 +217,22 @@ settings! {
         class_weights: Option<String> = None; ANY; Fixed,
         /// Models of series: how many steps ahead a loss predicts whose line does not say it
         horizon: usize = 1; whole(1, 1000); Fixed,
+        /// Models of series: how many steps an example reads, for a long series that is cut into such; 0 is all that there are
+        context: usize = 0; whole(0, 65536); Fixed,
+        /// context: how far apart examples begin (default: 1 where an example predicts once, else context)
+        stride: usize = 0; whole(0, 65536); Fixed,
+        /// Models of series: steps of a series to train on, to validate and to test, `8640,2880,2880`, instead of val, which is by time too
+        split: Option<String> = None; ANY; Fixed,
+        /// Fields of reals: every column less its mean over what is trained on, by its deviation; undone in what predict prints
+        standardize: bool = false; ANY; Fixed,
+        /// Fields of reals: what is done about an empty cell or NaN: refuse, carry the last number on, or drop the step
+        missing: Missing = Missing::Refuse; ANY; Fixed,
+        /// Fields of reals: the column of a table that is its time, which must rise; it is not read
+        time: Option<String> = None; ANY; Fixed,
+        /// Fields of reals: numbers of a step, into which those of files are cut, such as 1 for images pixel by pixel; 0 is as they are
+        frame_width: usize = 0; whole(0, 65536); Shape,
+        /// Fields of bits: the lowest and the highest note, `21..108` (default: those of the training)
+        notes: Option<String> = None; ANY; Shape,
         /// A validation text of its own, instead of val: one file or several; the vocabulary is that of the training text
         valid: Option<Files> = None; ANY; Fixed,
     }
