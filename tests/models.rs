@@ -202,6 +202,12 @@ fn every_function_passes_finite_differences() {
             "field past: reals\nh = rnn(past)\na = linear(h, width = 2)\nb = linear(h, width = 2)\nc = linear(h, width = 2)\n\
             loss handwriting(a, b, c, a * b, b * c, tanh(c), linear(h, width = 1), split(past, 1, 3), split(past, 2, 3), split(next(past), 3, 3))\n",
         ),
+        // Windows, and values that are repeated, learned ones too.
+        parse(
+            "field past: reals\nfield label: class\nx = past - last(past)\nm = linear(last(rnn(x)), width = 3)\n\
+            day = last(window(past, 2))\nw = repeat(m, 2) * day - repeat(last(past), 2)\n\
+            loss squared(linear(concat(m, day)) + w, last(ahead(past)))\nloss cross_entropy(linear(m), label)\n",
+        ),
         // A class a step of numbers; a vector made again.
         parse(
             "field past: reals\nfield tags: classes along past\nfield image: vector\n\

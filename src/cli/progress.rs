@@ -22,7 +22,7 @@ pub struct ProgressDisplay {
     /// Tokens since the speed was last taken.
     tokens: f64,
     steps_per_epoch: f64,
-    unit: &'static str,
+    unit: Option<&'static str>,
     /// A mean of the newest losses, and the weight that it has gathered.
     mean: f64,
     weight: f64,
@@ -33,8 +33,8 @@ pub struct ProgressDisplay {
 }
 
 impl ProgressDisplay {
-    /// For a run whose tokens are each a `unit`.
-    pub fn new(quiet: bool, steps_per_epoch: u64, unit: &'static str) -> ProgressDisplay {
+    /// For a run whose tokens are each a `unit`; without one its loss is no nats.
+    pub fn new(quiet: bool, steps_per_epoch: u64, unit: Option<&'static str>) -> ProgressDisplay {
         let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
             let bar = ProgressBar::with_draw_target(Some(1000), ProgressDrawTarget::stderr());
             let style = ProgressStyle::with_template("{bar:24} {msg}");
@@ -106,12 +106,13 @@ impl ProgressDisplay {
             0.0 => String::new(),
             penalty => format!("  penalty {penalty:.3}"),
         };
+        let bits = self.unit.map_or(String::new(), |unit| {
+            format!("  {:.3} bits/{unit}", loss / std::f64::consts::LN_2)
+        });
         format!(
-            "step {}  epoch {:.2}  loss {loss:.3}  {:.3} bits/{}{penalty}{speed}{left}",
+            "step {}  epoch {:.2}  loss {loss:.3}{bits}{penalty}{speed}{left}",
             last.step,
             last.step as f64 / self.steps_per_epoch,
-            loss / std::f64::consts::LN_2,
-            self.unit,
         )
     }
 

@@ -189,7 +189,11 @@ async fn drive(
     if step == 0 {
         writer.save(0, &state.to_checkpoint(&plan, &about)?, keep)?;
     }
-    let mut progress = ProgressDisplay::new(quiet, job.steps_per_epoch(), about.unit());
+    let mut progress = ProgressDisplay::new(
+        quiet,
+        job.steps_per_epoch(),
+        Some(about.unit()).filter(|_| !about.of_numbers()),
+    );
     let start = Instant::now();
     // Some drivers compile a kernel when it is made, others when it first runs.
     let compiling = matches!(device, Device::Gpu(_)) && !quiet;
@@ -332,6 +336,7 @@ fn remaining(trainer: &Trainer, elapsed: f64, here: f64, first: u64) -> Option<f
 fn loss_text(nats: f64, about: &About) -> String {
     let unit = about.unit();
     match about.floor {
+        None if about.of_numbers() => format!("loss {nats:.5}"),
         Some(floor) => format!("loss {nats:.3}, floor {floor:.3} nats/{unit}"),
         None => format!(
             "loss {nats:.3} nats/{unit}, {:.3} bits/{unit}, perplexity {:.2}",

@@ -110,6 +110,14 @@ impl Reach {
         }
     }
 
+    /// So many, of which the row's own is the last.
+    pub fn window(steps: usize) -> Reach {
+        Reach {
+            first: 1 - steps as isize,
+            steps,
+        }
+    }
+
     /// So many from the next one on.
     pub fn ahead(steps: usize) -> Reach {
         Reach { first: 1, steps }

@@ -17,6 +17,7 @@ use crate::data::Vocabulary;
 use crate::data::fields::FieldCodes;
 use crate::error::{Error, Kind, Result};
 use crate::model;
+use crate::model::text::{Loss, Model, Target};
 use crate::op::{LossScale, Plan, StateLayout};
 
 /// The version of what is stored.
@@ -313,6 +314,16 @@ impl About {
             Symbols::Text { vocabulary, .. } => vocabulary.unit(),
             Symbols::Fields { .. } => "prediction",
         }
+    }
+
+    /// Whether the model predicts numbers alone, whose losses are no nats of a symbol.
+    pub fn of_numbers(&self) -> bool {
+        let Symbols::Fields { model, .. } = &self.symbols else {
+            return false;
+        };
+        let numbers = |loss: &Loss| matches!(loss.target, Target::Numbers(_));
+        let model = Model::parse(&model.name, &model.text);
+        model.is_ok_and(|model| model.losses().iter().all(numbers))
     }
 
     /// The settings.

@@ -268,7 +268,7 @@ fn fit(shared: &Table, cell: &Cell, vocab: usize, budget: usize) -> Result<usize
 
 /// Trains to the end; the loss on the validation text, if it did not diverge, and characters a second of training.
 async fn train(device: &Device, job: Job, unit: &'static str) -> Result<(Option<f64>, f64)> {
-    let mut progress = ProgressDisplay::new(false, job.steps_per_epoch(), unit);
+    let mut progress = ProgressDisplay::new(false, job.steps_per_epoch(), Some(unit));
     let state = job.start()?;
     let mut trainer = Trainer::new(device.clone(), job, state).await?;
     let start = Instant::now();

@@ -290,11 +290,14 @@ impl<'a> Checker<'a> {
         if name == "next" || name == "ahead" {
             return self.ahead(&call);
         }
+        if name == "window" {
+            return self.window(&call);
+        }
         if name == "previous" {
             return self.previous(&call);
         }
-        // `split` says by numbers which part it takes.
-        let values = if name == "split" {
+        // `split` says by numbers which part it takes, `repeat` how often.
+        let values = if name == "split" || name == "repeat" {
             1
         } else {
             call.operands.len()
@@ -365,6 +368,18 @@ impl<'a> Checker<'a> {
             word => word,
         };
         self.made(function, values, [written, word], position, label)
+    }
+
+    /// `window(F, k)`.
+    fn window(&mut self, call: &Call<'_>) -> Result<usize> {
+        let field = self.field_of(call, 0)?;
+        let FieldKind::Reals { .. } = self.fields[field].kind else {
+            let message =
+                "`window` expects a field of reals or bits; of tokens, `previous` gives each";
+            return Err(self.fault(call.position, message));
+        };
+        let steps = functions::steps(self, call.operands[1])?;
+        Ok(self.data(Function::Window { field, steps }, field, call.position))
     }
 
     /// `previous(F, k)`.

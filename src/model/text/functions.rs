@@ -142,6 +142,20 @@ pub(super) const FUNCTIONS: &[Signature] = &[
         "The tokens or numbers of a field k steps earlier; before the first one stands the start mark, or 0.",
     ),
     of(
+        "window",
+        (2, 2),
+        &[],
+        "window(F, k)",
+        "The numbers of a field at the last k steps, side by side, the latest last; before the first step stands 0.",
+    ),
+    of(
+        "repeat",
+        (1, 2),
+        &[],
+        "repeat(v, n)",
+        "The columns of v side by side n times; n from the settings (`horizon`) where the line says none.",
+    ),
+    of(
         "next",
         (1, 1),
         &[],
@@ -502,6 +516,12 @@ pub(super) fn function(
         "norm" => Function::Norm,
         "concat" => Function::Concat,
         "split" => split(checker, call)?,
+        "repeat" => Function::Repeat {
+            times: match call.operands.get(1) {
+                Some(operand) => Some(steps(checker, operand)?),
+                None => None,
+            },
+        },
         "last" => Function::Last,
         "mean" => Function::Pool(Pool::Mean),
         "max" => Function::Pool(Pool::Max),

@@ -70,6 +70,18 @@ pub enum Function {
         /// How many steps earlier.
         back: usize,
     },
+    /// The numbers of so many steps of a field side by side, the row's own the last of them.
+    Window {
+        /// The field.
+        field: usize,
+        /// How many steps.
+        steps: usize,
+    },
+    /// Columns side by side, so many times.
+    Repeat {
+        /// How often, where the line says it.
+        times: Option<usize>,
+    },
     /// The numbers of the next steps of a field side by side, which a loss predicts.
     Ahead {
         /// The field.
@@ -145,8 +157,10 @@ impl Function {
             | Function::Split { .. }
             | Function::Pointwise { .. }
             | Function::Concat
+            | Function::Repeat { .. }
             | Function::Add => true,
             Function::Read { .. }
+            | Function::Window { .. }
             | Function::Ahead { .. }
             | Function::Embed { .. }
             | Function::Linear { .. }

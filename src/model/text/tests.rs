@@ -602,6 +602,10 @@ fn numbers_that_a_loss_cannot_predict_are_refused() {
             "m:5:50: q: expected a number",
         ),
         (
+            "h = window(text, 2)\nloss squared(linear(rnn(past)), next(past))\n",
+            "m:5:5: `window` expects a field of reals or bits; of tokens, `previous` gives each",
+        ),
+        (
             "loss squared(linear(rnn(past)), ahead(past, 0))\n",
             "m:5:45: the number of steps: expected a whole number from 1 to 1000, found `0`",
         ),

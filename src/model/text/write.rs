@@ -152,6 +152,14 @@ impl Writer<'_> {
                 }
                 _ => return Ok(None),
             },
+            Function::Window { field, steps } => {
+                self.numbers(builder, node, *field, Reach::window(*steps))?
+            }
+            Function::Repeat { times } => {
+                let input = self.operand(builder, node, 0)?;
+                let times = times.unwrap_or(spec.horizon);
+                layer::concat(builder, &name, &vec![input; times])?
+            }
             Function::Ahead { field, steps } => {
                 let reach = Reach::ahead(steps.unwrap_or(spec.horizon));
                 self.numbers(builder, node, *field, reach)?
@@ -265,6 +273,9 @@ impl Writer<'_> {
         let width = reach.steps * self.rows.sizes[field];
         let name = match reach.first {
             0 => format!("vectors.{field}"),
+            _ if reach.steps > 1 && reach.first < 0 => {
+                format!("vectors.{field}.window.{}", reach.steps)
+            }
             1.. => format!("vectors.{field}.next.{}", reach.steps),
             _ => format!("vectors.{field}.previous.{}", -reach.first),
         };

@@ -207,7 +207,11 @@ async fn measure(
                     let scored = Scored {
                         loss: n,
                         example,
-                        step: *step,
+                        // What predicts once does so at the last step.
+                        step: match model.losses()[n].steps() {
+                            Some(_) => *step,
+                            None => set.steps(output.field, example) - 1,
+                        },
                         scores: row(&all, first, r),
                         more: more.as_ref().map_or(&[], |(m, all)| row(all, *m, r)),
                     };

@@ -164,7 +164,9 @@ impl Checker<'_> {
             for node in &self.nodes {
                 fields.push(match node.function {
                     Function::Ahead { field, .. } => Some(field),
-                    Function::Read { field, .. } => Some(field).filter(|_| !ahead),
+                    Function::Read { field, .. } | Function::Window { field, .. } => {
+                        Some(field).filter(|_| !ahead)
+                    }
                     _ if node.function.keeps_data() => {
                         node.operands.iter().find_map(|operand| fields[*operand])
                     }

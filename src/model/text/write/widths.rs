@@ -53,6 +53,11 @@ fn of_data(model: &Model, spec: &Spec, sizes: &[usize]) -> Vec<Option<usize>> {
         let mut operands = node.operands.iter().map(|operand| widths[*operand]);
         let width = match node.function {
             Function::Read { field, .. } => Some(sizes[field]),
+            Function::Window { field, steps } => Some(sizes[field] * steps),
+            Function::Repeat { times } => {
+                let times = times.unwrap_or(spec.horizon);
+                operands.next().flatten().map(|width| width * times)
+            }
             Function::Ahead { field, steps } => Some(sizes[field] * steps.unwrap_or(spec.horizon)),
             Function::Split { parts, .. } => operands.next().flatten().map(|width| width / parts),
             Function::Concat => operands.sum(),
