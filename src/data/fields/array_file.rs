@@ -336,7 +336,7 @@ fn npz(store: &ByteStore) -> Result<Vec<ArrayEntry>> {
     let mut entries: Vec<ArrayEntry> = Vec::new();
     for member in 0..archive.len() {
         let from = archive.by_index(member).map_err(|e| damaged(&e))?;
-        let file = from.name().map_err(|e| damaged(&e))?.to_string();
+        let file = from.name().to_string();
         let Some(name) = file.strip_suffix(".npy") else {
             return Err(Error::data(format!(
                 "expected arrays, each in a member NAME.npy of the archive, found {file:?}"

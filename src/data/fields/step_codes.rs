@@ -174,23 +174,27 @@ fn scale(field: &Field, column: &StepColumn, spans: &[Span]) -> Result<Vec<Scale
         sums[n] += value;
         ends[n] = (ends[n].0.min(value), ends[n].1.max(value));
     })?;
-    if let Some(n) = ends.iter().position(|(least, most)| least == most) {
-        return Err(Error::data(format!(
+    let means: Vec<f64> = sums.iter().map(|sum| sum / steps as f64).collect();
+    let mut squares = vec![0.0; width];
+    each(&mut |n, value| squares[n] += (value - means[n]).powi(2))?;
+    let scale = |(n, mean): (usize, &f64)| {
+        let deviation = (squares[n] / steps as f64).sqrt();
+        // Of equal numbers rounding makes a mean that is not theirs; of tiny ones nothing may be left.
+        if ends[n].0 < ends[n].1 && deviation > 0.0 {
+            return Ok(Scale {
+                mean: *mean,
+                deviation,
+            });
+        }
+        Err(Error::data(format!(
             "{}: field {}: column {}: expected different values, to standardise it, found {} in all {steps} steps of training",
             column.places.files.all(),
             field.name,
             column_name(&column.names, n),
             ends[n].0
-        )));
-    }
-    let means: Vec<f64> = sums.iter().map(|sum| sum / steps as f64).collect();
-    let mut squares = vec![0.0; width];
-    each(&mut |n, value| squares[n] += (value - means[n]).powi(2))?;
-    let scale = |(mean, square): (&f64, &f64)| Scale {
-        mean: *mean,
-        deviation: (square / steps as f64).sqrt(),
+        )))
     };
-    Ok(means.iter().zip(&squares).map(scale).collect())
+    means.iter().enumerate().map(scale).collect()
 }
 
 /// A column as a message names it: by its name, or its number from 1.

@@ -8,8 +8,11 @@ use safetensors::Dtype;
 mod codes;
 mod faults;
 
+use super::examples::RawContent;
+use super::step_parts::StepPart;
 use super::tests::{arrays, encode, items, read_files, read_text, rules};
 use super::*;
+use crate::data::store::ByteStore;
 use crate::error::{Error, Kind, Result};
 
 fn reals() -> Vec<Field> {
@@ -261,10 +264,44 @@ fn what_lies_in_files_is_not_held() {
             rows_of(&step_rows(&records, "x")),
         )
     };
-    // The file is gone when it is read: an open one stays, as its folder is that of a test.
     let [held, lies] = both_ways(&ReadRules::default()).map(|rules| found(&rules));
     assert!(held.0 > 240_000 && lies.0 < 10_000, "{} {}", held.0, lies.0);
     assert_eq!((held.1, held.2), (lies.1, lies.2));
+    // Of a file that is not compressed nothing is copied.
+    let lie = |name: &str, bytes: &[u8], in_memory: u64| {
+        let rules = ReadRules {
+            in_memory: Some(in_memory),
+            ..ReadRules::default()
+        };
+        let examples = read_files(&reals(), &[(name, bytes)], &rules).unwrap();
+        let Some(RawContent::Steps(column)) = examples.content("x") else {
+            panic!("no steps")
+        };
+        match &column.parts[0] {
+            StepPart::Numbers(rows) => match rows.store {
+                ByteStore::Memory(_) => "memory",
+                ByteStore::File { .. } => "a temporary file",
+                ByteStore::Named { .. } => "its file",
+            },
+            StepPart::Notes(_) => panic!("no numbers"),
+        }
+    };
+    let tensors = arrays(&[("x", Dtype::F32, &[20, 1000, 3], f32s(&values))]);
+    let size = file.len() as u64;
+    for (name, bytes, in_memory, want) in [
+        ("a.npy", &file, size, "memory"),
+        ("a.npy", &file, size - 1, "its file"),
+        ("a.safetensors", &tensors, size / 2, "its file"),
+        ("a.npy.gz", &gzip(&file), size / 2, "a temporary file"),
+        (
+            "a.npz",
+            &npz(&[("x", file.clone())], true),
+            size / 2,
+            "a temporary file",
+        ),
+    ] {
+        assert_eq!(lie(name, bytes, in_memory), want, "{name} {in_memory}");
+    }
 }
 
 proptest! {

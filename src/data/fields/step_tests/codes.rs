@@ -169,6 +169,8 @@ fn scales_are_training_s_and_come_back_exactly() {
             ),
         "{e}"
     );
+    let tiny = read_text(&reals(), "a.csv", "a\n1e-200\n2e-200\n").unwrap();
+    assert!(build(&tiny, standard(TrainingSteps::All)).is_err());
     // Later files have the same columns.
     for (text, part) in [
         (
