@@ -15,6 +15,9 @@ use super::*;
 use crate::data::store::ByteStore;
 use crate::error::{Error, Kind, Result};
 
+/// The steps of all examples, `[steps][width]` each.
+type Steps = Vec<Vec<Vec<f32>>>;
+
 fn reals() -> Vec<Field> {
     vec![Field::new("x", FieldKind::Reals)]
 }
@@ -46,7 +49,7 @@ fn build(examples: &Examples, steps: StepRules) -> Result<FieldCodes> {
 }
 
 /// The steps of every example, `[steps][width]`, read in two parts.
-fn rows_of(rows: &StepRows) -> Vec<Vec<Vec<f32>>> {
+fn rows_of(rows: &StepRows) -> Steps {
     let one = |n: usize| {
         let (steps, width) = (rows.steps(n), rows.width());
         let mut all = vec![f32::NAN; steps * width];
@@ -66,11 +69,7 @@ fn step_rows(records: &Records, name: &str) -> StepRows {
 }
 
 /// What the files have for the first field.
-fn steps(
-    fields: &[Field],
-    files: &[(&str, &[u8])],
-    rules: &ReadRules,
-) -> Result<Vec<Vec<Vec<f32>>>> {
+fn steps(fields: &[Field], files: &[(&str, &[u8])], rules: &ReadRules) -> Result<Steps> {
     let examples = read_files(fields, files, rules)?;
     let codes = build(&examples, StepRules::default())?;
     let records = encode(&codes, &examples)?;
@@ -137,7 +136,7 @@ fn packed_and_dense_arrays_give_the_same_steps_in_every_format() {
     let x = |shape: &str| npy("<f4", false, shape, &f32s(&SIX));
     let lengths = npy("<i8", false, "(2,)", &i64s(&[1, 2]));
     let six = f32s(&SIX);
-    let both: Vec<(&str, Vec<u8>, &Vec<Vec<Vec<f32>>>)> = vec![
+    let both: Vec<(&str, Vec<u8>, &Steps)> = vec![
         (
             "a.safetensors",
             arrays(&[
