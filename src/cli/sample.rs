@@ -1,6 +1,7 @@
 //! `sample`: text from a run's model, printed as it is made.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
@@ -10,13 +11,13 @@ use wgrnn::data::{Decoder, Vocabulary};
 use wgrnn::train::{Choice, Generator, TextLimits, state};
 use wgrnn::{Error, Result};
 
-use super::fields::{LoadedFields, LoadedRun, sample};
+use super::fields::{LoadedFields, LoadedRun, forecast, pieces, sample};
 use super::load::Loaded;
 use super::{flags, memory, out};
 
 pub fn command() -> Command {
     Command::new("sample")
-        .about("Write text with a trained model")
+        .about("Write text, music or strokes with a trained model")
         .arg(flags::run())
         .arg(
             Arg::new("prime")
@@ -26,7 +27,7 @@ pub fn command() -> Command {
                 .value_parser(value_parser!(OsString))
                 .help("Text that the model reads first, and goes on from"),
         )
-        .arg(flags::whole("length", 0, u32::MAX.into()).default_value("500").help("Tokens to write"))
+        .arg(flags::whole("length", 0, u32::MAX.into()).default_value("500").help("Tokens or steps to write"))
         .arg(number("temperature", "1", "Below 1 bolder, above 1 wilder; 0 always takes the likeliest"))
         .arg(flags::whole("top-k", 1, u32::MAX.into()).help("Draw from the K likeliest only"))
         .arg(number("top-p", "1", "Draw from the likeliest that together have this probability"))
@@ -39,10 +40,22 @@ pub fn command() -> Command {
                 .action(ArgAction::Append)
                 .help("Of models of fields: what the text is about; a vector is numbers between commas"),
         )
+        .arg(file("begin", "Of models of numbers: pieces begin as the examples of this file do, one each"))
+        .arg(flags::whole("begin-steps", 1, 65536).help("With so many steps of each (default 1)"))
+        .arg(file("midi", "Of models of notes: write a MIDI file too, a step a quarter note; of several pieces each its own"))
+        .arg(file("svg", "Of models of strokes: draw them, too"))
         .arg(flags::checkpoint())
         .arg(flags::device())
         .arg(flags::json())
-        .after_help("Example:\n  wgrnn sample runs/builtin-1 --prime \"the \" --length 200 --temperature 0.8\n  wgrnn sample runs/described --given kind=Irish --count 5")
+        .after_help("Example:\n  wgrnn sample runs/builtin-1 --prime \"the \" --length 200 --temperature 0.8\n  wgrnn sample runs/described --given kind=Irish --count 5\n  wgrnn sample runs/chorales --begin chorales.jsonl --begin-steps 8 --length 64 --midi piece.mid\n  wgrnn sample runs/strokes --count 16 --length 60 --temperature 0.5 --svg sheet.svg")
+}
+
+fn file(name: &'static str, help: &'static str) -> Arg {
+    Arg::new(name)
+        .long(name)
+        .value_name("FILE")
+        .value_parser(value_parser!(PathBuf))
+        .help(help)
 }
 
 fn number(name: &'static str, default: &'static str, help: &'static str) -> Arg {
@@ -78,8 +91,28 @@ pub fn run(m: &ArgMatches) -> Result<()> {
     }
     let (count, length) = (u64_of("count") as usize, u64_of("length") as usize);
     match LoadedRun::new(Loaded::from_args(m)?)? {
-        LoadedRun::Text(loaded) => of_text(m, &loaded, &choice, count, length),
-        LoadedRun::Fields(run) => about_fields(m, &run, &choice, count, length),
+        LoadedRun::Text(loaded) => {
+            refuse_numbers(m, &loaded.settings.model)?;
+            of_text(m, &loaded, &choice, count, length)
+        }
+        LoadedRun::Fields(run) if forecast::of_numbers(&run) => {
+            pieces::sample(m, &run, &choice, count, length)
+        }
+        LoadedRun::Fields(run) => {
+            refuse_numbers(m, &run.model.name)?;
+            about_fields(m, &run, &choice, count, length)
+        }
+    }
+}
+
+/// Refuses flags of models of numbers.
+fn refuse_numbers(m: &ArgMatches, model: &str) -> Result<()> {
+    let given = |flag: &&&str| m.value_source(flag).is_some();
+    match pieces::OF_NUMBERS.iter().find(given) {
+        None => Ok(()),
+        Some(flag) => Err(Error::usage(format!(
+            "--{flag}: expected a run of a model of numbers, got one of {model}"
+        ))),
     }
 }
 

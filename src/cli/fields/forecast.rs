@@ -58,7 +58,8 @@ pub fn predict(m: &ArgMatches, run: &LoadedFields, set: ExampleSet) -> Result<()
     let forecasts: Option<Vec<Forecast>> = (0..model.losses().len())
         .map(|loss| model.forecast(loss, settings.horizon))
         .collect();
-    let Some(forecasts) = forecasts else {
+    let plain = |f: &Forecast| f.reading != Reading::Handwriting;
+    let Some(forecasts) = forecasts.filter(|all| all.iter().all(plain)) else {
         return Err(Error::usage(format!(
             "model {}: expected losses that say what comes next (squared, absolute, quantile, gaussian, bernoulli of `next(F)` or \
              `ahead(F, k)`); `sample` draws from others",
@@ -82,6 +83,7 @@ pub fn predict(m: &ArgMatches, run: &LoadedFields, set: ExampleSet) -> Result<()
     let middle = |f: &Forecast| match f.reading {
         Reading::Value | Reading::Gaussian | Reading::Bits => true,
         Reading::Quantile(q) => q == 0.5,
+        Reading::Handwriting => false,
     };
     let fed = forecasts.iter().position(middle);
     if fed.is_none() && steps > block {
@@ -135,6 +137,25 @@ pub fn sets(first: u32, width: usize, piece: &[f32]) -> Vec<Vec<u32>> {
     piece.chunks(width).map(of).collect()
 }
 
+/// The names of a field's columns as a table has them: those of the training's, or the field's with their number.
+pub fn column_names(field: &str, code: &FieldCode) -> Vec<String> {
+    let FieldCode::Steps { width, names, .. } = code else {
+        return Vec::new();
+    };
+    let quoted = |name: &String| {
+        if name.contains(['"', ',', '\n', '\r']) {
+            format!("\"{}\"", name.replace('"', "\"\""))
+        } else {
+            name.clone()
+        }
+    };
+    match (&names[..], width) {
+        ([], 1) => vec![field.to_string()],
+        ([], _) => (0..*width).map(|c| format!("{field}.{c}")).collect(),
+        (names, _) => names.iter().map(quoted).collect(),
+    }
+}
+
 /// A row a step of a sequence, in the units of the data.
 fn table(
     m: &ArgMatches,
@@ -144,19 +165,10 @@ fn table(
     said_by: &[Vec<Said>],
     steps: usize,
 ) -> Result<()> {
-    let FieldCode::Steps {
-        width,
-        names,
-        scale,
-    } = code
-    else {
+    let FieldCode::Steps { width, scale, .. } = code else {
         return Err(Error::internal("a table of what is no numbers"));
     };
-    let own = |c: usize| match names.get(c) {
-        Some(name) => name.clone(),
-        None if *width == 1 => field.to_string(),
-        None => format!("{field}.{c}"),
-    };
+    let own = column_names(field, code);
     let unit = |c: usize| {
         scale
             .as_ref()
@@ -169,22 +181,15 @@ fn table(
             Reading::Quantile(q) => format!(".q{q}"),
             _ => String::new(),
         };
-        columns.extend((0..*width).map(|c| (format!("{}{more}", own(c)), loss, 0, c)));
+        columns.extend((0..*width).map(|c| (format!("{}{more}", own[c]), loss, 0, c)));
         if forecast.reading == Reading::Gaussian {
-            columns.extend((0..*width).map(|c| (format!("{}.deviation", own(c)), loss, 1, c)));
+            columns.extend((0..*width).map(|c| (format!("{}.deviation", own[c]), loss, 1, c)));
         }
     }
     let block = forecasts[0].steps;
     let mut text = String::new();
-    let quoted = |name: &str| {
-        if name.contains(['"', ',', '\n', '\r']) {
-            format!("\"{}\"", name.replace('"', "\"\""))
-        } else {
-            name.to_string()
-        }
-    };
     if !m.get_flag("json") {
-        let names: Vec<String> = columns.iter().map(|column| quoted(&column.0)).collect();
+        let names: Vec<&str> = columns.iter().map(|column| column.0.as_str()).collect();
         text.push_str(&format!("series,step,{}\n", names.join(",")));
     }
     for (series, said) in said_by.iter().enumerate() {

@@ -1,11 +1,14 @@
 //! Models of fields on the command line: which model, what is read for it, and what a run keeps of both.
 
 mod data;
+mod drawing;
 pub mod eval;
 mod floors;
 pub mod forecast;
 mod loaded;
+mod midi;
 mod numbers;
+pub mod pieces;
 mod ready;
 pub mod sample;
 

@@ -170,14 +170,23 @@ fn scale(field: &Field, column: &StepColumn, spans: &[Span]) -> Result<Vec<Scale
     };
     let mut sums = vec![0.0; width];
     let mut ends = vec![(f64::INFINITY, f64::NEG_INFINITY); width];
+    let mut bits = vec![true; width];
     each(&mut |n, value| {
         sums[n] += value;
+        bits[n] &= value == 0.0 || value == 1.0;
         ends[n] = (ends[n].0.min(value), ends[n].1.max(value));
     })?;
     let means: Vec<f64> = sums.iter().map(|sum| sum / steps as f64).collect();
     let mut squares = vec![0.0; width];
     each(&mut |n, value| squares[n] += (value - means[n]).powi(2))?;
     let scale = |(n, mean): (usize, &f64)| {
+        // What is there or not, such as whether a pen lifts, says so by its numbers.
+        if bits[n] && ends[n].0 < ends[n].1 {
+            return Ok(Scale {
+                mean: 0.0,
+                deviation: 1.0,
+            });
+        }
         let deviation = (squares[n] / steps as f64).sqrt();
         // Of equal numbers rounding makes a mean that is not theirs; of tiny ones nothing may be left.
         if ends[n].0 < ends[n].1 && deviation > 0.0 {

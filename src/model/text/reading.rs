@@ -14,6 +14,8 @@ pub enum Reading {
     Gaussian,
     /// It is the scores of bits: log(p / (1 - p)).
     Bits,
+    /// It is the scores of a mixture's parts, and the others what these are, see `assets/losses/handwriting.loss`.
+    Handwriting,
 }
 
 /// What a loss predicts of a field of reals or bits.
@@ -49,9 +51,25 @@ impl Model {
             "quantile" => Reading::Quantile(quantile()),
             "gaussian" => Reading::Gaussian,
             "bernoulli" => Reading::Bits,
+            "handwriting" => Reading::Handwriting,
             _ => return None,
         };
         let mut node = &self.nodes[*operands.last()?];
+        // The three numbers of a pen, each a part of the step.
+        if reading == Reading::Handwriting {
+            let parts = operands[operands.len() - 3..].iter().enumerate();
+            let of = |(n, operand): (usize, &usize)| {
+                let node = &self.nodes[*operand];
+                let (parts, part) = (3, n);
+                (node.function == Function::Split { parts, part }).then(|| node.operands[0])
+            };
+            let whole: Vec<usize> = parts.map(of).collect::<Option<_>>()?;
+            node = &self.nodes[whole[0]];
+            let same = |n: &usize| self.nodes[*n].function == node.function;
+            if !whole.iter().all(same) {
+                return None;
+            }
+        }
         if node.function == Function::Last {
             node = &self.nodes[node.operands[0]];
         }

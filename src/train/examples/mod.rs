@@ -1,6 +1,7 @@
 //! Examples of a model's fields, as training and measuring read them: which of the records, how long each is, what a plan
 //! must hold for a minibatch of them.
 
+mod draw;
 mod evaluate;
 mod forecaster;
 mod metric;
@@ -11,6 +12,7 @@ mod writer;
 
 use std::sync::Arc;
 
+pub use self::draw::draw;
 pub use self::evaluate::{FieldEvaluation, FieldEvaluator, LossEvaluation, Scored};
 pub use self::forecaster::{Forecaster, Said};
 pub use self::metric::{Labels, Metric};

@@ -31,6 +31,9 @@ impl Numbers {
         season: Option<usize>,
     ) -> Option<Numbers> {
         let forecast = set.model().forecast(loss, set.horizon)?;
+        if forecast.reading == Reading::Handwriting {
+            return None;
+        }
         let FieldShape::Reals { width, .. } = plan.recipes.fields[forecast.field] else {
             return None;
         };
