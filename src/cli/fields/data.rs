@@ -342,7 +342,12 @@ fn vocabularies(fields: &[Field], settings: &Settings) -> Result<VocabularyRules
         ..VocabularyRules::default()
     };
     // Along words lie labels, so that a symbol is a word whatever it is elsewhere.
-    for of in fields.iter().filter_map(|field| field.kind.of()) {
+    let of_tokens = |of: &&str| {
+        let tokens = |field: &Field| field.name == **of && field.kind == FieldKind::Tokens;
+        fields.iter().any(tokens)
+    };
+    let along = fields.iter().filter_map(|field| field.kind.of());
+    for of in along.filter(of_tokens) {
         let words = VocabularyRecipe {
             kind: VocabKind::Word,
             ..rules.default.clone()

@@ -10,7 +10,7 @@ use wgrnn::data::fields::FieldCode;
 use wgrnn::model::text::{Forecast, Reading};
 use wgrnn::op::Plan;
 use wgrnn::rng::{Purpose, Stream};
-use wgrnn::train::examples::draw;
+use wgrnn::train::examples::{Said, draw};
 use wgrnn::train::{Choice, ExampleSet, Forecaster, Settings};
 use wgrnn::{Error, Result};
 
@@ -84,11 +84,11 @@ pub fn sample(
         let made = Forecaster::new(&device, spec, begun, &run.codes, weights, length);
         let mut made = made.await?;
         let width = made.width();
-        let added = made.run(length, &mut |example, _, said| {
+        let mut next = |example: u32, _: usize, said: &Said| {
             let stream = &mut streams[example as usize];
             draw(reading, &said[loss], choice.temperature, stream)
-        });
-        Ok::<_, Error>((added.await?, width))
+        };
+        Ok::<_, Error>((made.run(length, &mut next).await?, width))
     })?;
     let mut pieces = added;
     if begin && let wgrnn::task::Column::Reals(starts) = &starts[field] {

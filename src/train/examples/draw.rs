@@ -115,12 +115,12 @@ mod tests {
         let (means, squares, _) = moments(Reading::Gaussian, &said, 1.0);
         assert!(near(means[0], 2.0) && near(squares[0], 4.25), "{squares:?}");
         // Two parts of weight 3/4 and 1/4; in both a correlation of 1/2.
-        let r = 0.5f32.atanh();
+        let (r, half) = (0.5f32.atanh(), 0.5f32.ln());
         let said = [
             vec![1.0986, 0.0],
             vec![1.0, -1.0],
             vec![0.0, 0.0],
-            vec![-0.6931, -0.6931],
+            vec![half, half],
             vec![0.0, 0.0],
             vec![r, r],
             vec![0.0],

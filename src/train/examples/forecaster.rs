@@ -3,6 +3,7 @@
 //! Every step is one pass over the whole of a sequence, which any model's plan can do.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use super::ExampleSet;
@@ -20,6 +21,9 @@ const ROWS: usize = 8192;
 
 /// What the losses of a model say behind a sequence: by loss the operands that are no data.
 pub type Said = Vec<Vec<Vec<f32>>>;
+
+/// Makes the numbers of the next step or steps of an example, to which so many were added, of what is said behind these.
+pub type NextSteps<'a> = dyn FnMut(u32, usize, &Said) -> Result<Vec<f32>> + 'a;
 
 /// Goes on with sequences of numbers.
 #[derive(Debug)]
@@ -107,11 +111,7 @@ impl Forecaster {
     ///
     /// # Errors
     /// What `next` refuses; a lost device.
-    pub async fn run(
-        &mut self,
-        steps: usize,
-        next: &mut dyn FnMut(u32, usize, &Said) -> Result<Vec<f32>>,
-    ) -> Result<Vec<Vec<f32>>> {
+    pub async fn run(&mut self, steps: usize, next: &mut NextSteps<'_>) -> Result<Vec<Vec<f32>>> {
         let all: Vec<u32> = (0..self.set.len() as u32).collect();
         let mut added: Vec<Vec<f32>> = vec![Vec::new(); all.len()];
         for examples in all.chunks(self.together) {
@@ -172,8 +172,8 @@ impl Forecaster {
                 .collect();
             let values: Vec<Matrix> = output.values.iter().flatten().copied().collect();
             for m in &values {
-                if !slots.contains_key(&m.slot) {
-                    slots.insert(m.slot, self.engine.read(m.slot).await?);
+                if let Entry::Vacant(slot) = slots.entry(m.slot) {
+                    slot.insert(self.engine.read(m.slot).await?);
                 }
             }
             for (row, example) in rows {

@@ -110,7 +110,7 @@ fn other_format(bytes: &[u8], path: &Path) -> Option<String> {
         } else if holds(b".npy") {
             format!(
                 "a NumPy archive (.npz), expected safetensors; in Python:\n  import numpy, safetensors.numpy\n  \
-                 safetensors.numpy.save_file(dict(numpy.load({name})), {target})"
+                 safetensors.numpy.save_file({{k: numpy.ascontiguousarray(v) for k, v in numpy.load({name}).items()}}, {target})"
             )
         } else if holds(b"model.weights.h5") {
             format!("a file of Keras (.keras), {by_module}")
