@@ -5,10 +5,12 @@ mod common;
 use std::sync::Arc;
 
 use common::models::{EXAMPLES, examples, plan, settings, sizes};
+use wgrnn::cell::{Cell, library as cells};
 use wgrnn::exec::cpu::Cpu;
-use wgrnn::model::text::{Model, Sizes, Target, library};
+use wgrnn::exec::{FillSlots, Filling};
+use wgrnn::model::text::{FieldSize, Model, Sizes, Target, library};
 use wgrnn::model::{Dims, Mode, Softmax, Spec};
-use wgrnn::op::Plan;
+use wgrnn::op::{Plan, Recipe};
 use wgrnn::rng::{Purpose, Stream};
 use wgrnn::task::differences::{differences, worst};
 use wgrnn::task::{Column, LossWeight, MadeUp, Minibatch, Weighting};
@@ -150,6 +152,33 @@ fn every_function_passes_finite_differences() {
             "h = rnn(embed(text))\n",
             "last(birnn(h, start = tanh(linear(mean(h))), layers = 2, cell = \"lstm\"))",
         ),
+        // States that begin with all last ones of others: of both directions in both, side by side in one, of one in both; an
+        // encoder with its decoder, one of whose orders is the other's; along one field, beside the output.
+        parse(&format!(
+            "{two}m = birnn(embed(text))\nh = birnn(embed(other), start = m)\nloss cross_entropy(linear(mean(h)), label)\n"
+        )),
+        parse(
+            "field source: tokens\nfield target: tokens\n\
+            m = birnn(embed(source), hidden = 2, cell = \"lstm\")\nh = rnn(embed(target), hidden = 4, cell = \"lstm\", start = m)\n\
+            loss cross_entropy(linear(h), next(target))\n",
+        ),
+        classifier(
+            "m = rnn(embed(text))\n",
+            "last(birnn(m, start = m)) * linear(mean(m), width = 6)",
+        ),
+        parse(
+            "field text: tokens\nfield letters: tokens within text\nfield tags: classes along text\n\
+            word = embed(text)\na = rnn(embed(letters), cell = \"lstm\")\nb = rnn(a, given = word, cell = \"lstm\", start = a)\n\
+            loss cross_entropy(linear(last(b)), tags)\n",
+        ),
+        // Neighbouring tokens as one symbol: each its own, hashed, one-hot read from both ends, of what is predicted.
+        classifier(
+            "two = embed(grams(text, 2, 400))\n",
+            "concat(sum(two), last(embed(grams(text, 3, 7), width = 4)), max(birnn(embed(grams(text, 2, 9)))))",
+        ),
+        parse(
+            "field text: tokens\nh = rnn(concat(embed(text), embed(grams(text, 3, 11))))\nloss cross_entropy(linear(h), next(text))\n",
+        ),
         // A row an example at every step, beside one that has it already.
         classifier("h = embed(text)\n", "last(h + mean(h))"),
         classifier(
@@ -230,6 +259,65 @@ fn every_function_passes_finite_differences() {
             check_packed(&model, &two_layers, sizes(&model, EXAMPLES, 5, 15));
         }
     }
+}
+
+/// Every state of a cell with several hands its adjoint to the one it began, one that no equation uses elementwise too.
+#[test]
+fn last_states_of_every_cell_with_several_pass_finite_differences() {
+    let model = parse(
+        "field source: tokens\nfield target: tokens\nm = rnn(embed(source))\nh = rnn(embed(target), start = m)\n\
+         loss cross_entropy(linear(h), next(target))\n",
+    );
+    let own =
+        "state h, s\ns = tanh(linear(x) + linear(s))\nh = sigmoid(linear(x) + linear(h)) * s\n";
+    let names = cells::names().map(|name| cells::builtin(name).unwrap());
+    let own = Cell::parse("own", own).unwrap();
+    let several = names.chain([own]).filter(|cell| cell.states.len() > 1);
+    let several: Vec<Cell> = several.collect();
+    assert!(several.len() > 10);
+    for cell in several {
+        let mut model = model.clone();
+        model.name = cell.name.clone();
+        let spec = Spec {
+            cells: vec![Arc::new(cell)],
+            ..settings("gru", 1)
+        };
+        check_differences(&model, &spec);
+        check_packed(&model, &spec, sizes(&model, EXAMPLES, 6, 20));
+    }
+}
+
+#[test]
+fn each_token_is_read_with_those_before_it_and_start_marks_before_the_first() {
+    let text = "field text: tokens\nfield label: class\n\
+        loss cross_entropy(linear(sum(embed(grams(text, 3, 1000), width = 2))), label)\n";
+    let model = Model::parse("m", text).unwrap();
+    let tokens = FieldSize::Tokens {
+        symbols: 10,
+        marks: [7, 8],
+        steps: 4,
+        rows: 6,
+    };
+    let sizes = Sizes {
+        examples: 2,
+        fields: vec![tokens, FieldSize::Classes(2)],
+    };
+    let plan = model
+        .plan(&Spec::default(), &sizes, Mode::Gradients)
+        .unwrap();
+    let is = |recipe: &Recipe| matches!(recipe, Recipe::Grams { .. });
+    let slot = plan.recipes.find(is).unwrap();
+    let texts = Column::Tokens(vec![vec![1, 2], vec![3, 4, 5]]);
+    let columns = [texts, Column::Class(vec![0, 1])];
+    let minibatch = Minibatch::new(&plan, &columns, &Weighting::Sums).unwrap();
+    let inputs = minibatch.inputs();
+    let fillings = inputs.fill(&plan).unwrap();
+    // The longer text comes first; decimal digits are the tokens.
+    let filling = fillings.iter().find(|filling| filling.0 == slot);
+    let Some((_, Filling::Words(words))) = filling else {
+        panic!("{filling:?}");
+    };
+    assert_eq!(words[..5], [773, 771, 734, 712, 345]);
 }
 
 /// What settings add to layers and losses of a text.
@@ -545,7 +633,7 @@ impl Drawn {
             Rows::Other => 1,
             _ => 2,
         };
-        match self.below(if leaf { 2 } else { 10 }) {
+        match self.below(if leaf { 2 } else { 11 }) {
             0 => format!("embed({}, width = 3)", self.field(field)),
             1 => format!("embed(previous({}, 1), width = 3)", self.field(field)),
             2 | 3 => format!("rnn({})", self.value(rows, depth - 1)),
@@ -559,6 +647,17 @@ impl Drawn {
                 self.value(rows, depth - 1),
                 self.value(above, depth - 1)
             ),
+            9 => {
+                let sequences = match rows {
+                    Rows::Letters => rows,
+                    _ => [Rows::Text, Rows::Other][self.below(2)],
+                };
+                format!(
+                    "rnn({}, start = rnn({}))",
+                    self.value(rows, depth - 1),
+                    self.value(sequences, depth - 1)
+                )
+            }
             5 => format!(
                 "linear(concat({}, {}))",
                 self.value(rows, depth - 1),

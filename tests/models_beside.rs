@@ -182,6 +182,12 @@ fn an_adapter_agrees_with_the_plain_code() {
          h = rnn(embed(text), start = z)\n\
          loss cross_entropy(linear(split(z, 2, 3) * max(linear(h, width = 4))), label)\n",
     );
+    let begun = Model::parse(
+        "begun",
+        "field source: tokens\nfield target: tokens\n\
+         m = birnn(embed(source), hidden = 6, cell = \"lstm\")\nh = rnn(embed(target), cell = \"lstm\", start = m)\n\
+         loss cross_entropy(linear(h), next(target))\n",
+    );
     let models = ["classify", "tag-letters", "caption-global"];
     let models = models.map(|name| library::builtin(name).unwrap());
     let [classify, letters, caption] = models;
@@ -191,6 +197,8 @@ fn an_adapter_agrees_with_the_plain_code() {
         (caption, Tile::SOFTWARE),
         (parts.clone().unwrap(), Tile::SOFTWARE),
         (parts.unwrap(), Tile::GPU),
+        (begun.clone().unwrap(), Tile::SOFTWARE),
+        (begun.unwrap(), Tile::GPU),
     ] {
         let name = &model.name;
         let spec = Spec {

@@ -1,6 +1,6 @@
 //! The cut of both directions of a step into stages, and the choice of what the forward pass keeps for the backward one.
 
-use super::derive::{carries, made_nodes, reverse};
+use super::derive::{made_nodes, reverse};
 use super::graph::{Graph, Id, Node};
 use super::level::{back_level, find, gate_level, leaf, reduction_level, settled, waiting};
 use super::stage::{
@@ -8,7 +8,8 @@ use super::stage::{
 };
 use super::{Cell, SourceKind, reduction};
 
-pub(super) fn compile(cell: &Cell, training: bool) -> Compiled {
+/// `carries` says which states' adjoints go on as rows of their own.
+pub(super) fn compile(cell: &Cell, training: bool, carries: Vec<bool>) -> Compiled {
     let forward_level = settled(cell, &cell.graph, |id, before, level| {
         match cell.graph.node(id) {
             Node::GateProduct(gate) => Some(gate_level(cell, before, gate)),
@@ -24,7 +25,7 @@ pub(super) fn compile(cell: &Cell, training: bool) -> Compiled {
         deltas: 0,
         in_place: false,
         over_projection: false,
-        carries: carries(cell),
+        carries,
         scratch: 0,
         forward_scratch: 0,
         gate_delta: vec![None; cell.gates.len()],

@@ -47,7 +47,7 @@ pub(super) fn sent(graph: &mut Graph, id: Id, dy: Id) -> [Option<(Id, Id)>; 2] {
     }
 }
 
-/// States whose previous value an equation uses elementwise: only these have an adjoint to carry.
+/// States whose previous value an equation uses elementwise: within a sequence only these have an adjoint to carry.
 pub(super) fn carries(cell: &Cell) -> Vec<bool> {
     let mut roots = cell.new_states.clone();
     roots.extend(made_nodes(cell));

@@ -176,12 +176,20 @@ impl Cell {
 
     /// Differentiates the cell and cuts both directions into stages.
     pub fn compile(&self) -> Compiled {
-        compile::compile(self, true)
+        compile::compile(self, true, derive::carries(self))
+    }
+
+    /// The same, in which the adjoints of `states`, too, go on from step to step as rows of their own: what was made of the
+    /// states behind the last step sends adjoints to them.
+    pub fn compile_carrying(&self, states: impl Fn(usize) -> bool) -> Compiled {
+        let carries = derive::carries(self).into_iter().enumerate();
+        let carries = carries.map(|(k, carries)| carries || states(k)).collect();
+        compile::compile(self, true, carries)
     }
 
     /// The forward stages alone, keeping nothing for a backward pass.
     pub fn compile_inference(&self) -> Compiled {
-        compile::compile(self, false)
+        compile::compile(self, false, derive::carries(self))
     }
 
     /// The source that is the input, when a product has it.

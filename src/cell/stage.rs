@@ -243,7 +243,7 @@ pub struct Compiled {
     /// Whether what the forward pass keeps of a row and step may take the place of its input projection: there is space for
     /// that, and one stage reads the one and makes the other.
     pub over_projection: bool,
-    /// Whether each state has an elementwise adjoint to carry.
+    /// Whether each state has an adjoint to carry: where an equation uses it elementwise, or its last step is used.
     pub carries: Vec<bool>,
     /// How many values `[H]` per row the stages of one step hand on, forward or backward.
     pub scratch: usize,

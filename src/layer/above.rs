@@ -39,8 +39,7 @@ pub fn last(
         let ids = if part.reversed {
             builder.order(above, number, axis)
         } else {
-            let recipe = Recipe::Last { axis: number };
-            builder.add_rows(above, format!("last-rows.{number}"), recipe, rows.rows)
+            builder.last_rows(above, number, axis)
         };
         builder.push(Op::Gather(Gather {
             name: made.clone(),
@@ -127,6 +126,21 @@ pub fn spread(builder: &mut Builder, name: &str, value: Value, axis: Axis) -> Re
     )
 }
 
+/// Rows along `axis`, of which `rows` is no value, where each sequence ends: along the axis `above`.
+///
+/// # Errors
+/// As [`last`].
+pub(super) fn ends(
+    builder: &mut Builder,
+    name: &str,
+    (rows, axis): (Matrix, Axis),
+    above: Axis,
+) -> Result<Matrix> {
+    let number = packed(name, axis)?;
+    let ids = builder.last_rows(above, number, axis);
+    Ok(builder.gather(above, name.into(), name.into(), ids, rows))
+}
+
 fn packed(name: &str, axis: Axis) -> Result<usize> {
     let number = axis.number();
     number.ok_or_else(|| Error::internal(format!("{name}: rows along no packed axis")))
@@ -146,6 +160,12 @@ impl Builder {
         // Every sequence has a row.
         let most = axis.rows().min(axis.batch);
         self.add_rows(above, format!("order.{number}"), recipe, most)
+    }
+
+    /// The slot that says which row is the last of each sequence.
+    fn last_rows(&mut self, above: Axis, number: usize, axis: Axis) -> SlotId {
+        let recipe = Recipe::Last { axis: number };
+        self.add_rows(above, format!("last-rows.{number}"), recipe, axis.rows())
     }
 
     /// Whether the rows above an axis lie in the order of its sequences.

@@ -8,8 +8,17 @@ use super::{Axis, Builder, Recurrent, Signal, Value, concat};
 use crate::error::Result;
 use crate::op::{Bound, Recipe, SlotId};
 
-/// Writes a bidirectional layer called `label`: rows [T * B, 2 H], those of `forward` first; `backward` runs from the last
-/// step of every sequence to its first.
+/// What a bidirectional layer makes.
+#[derive(Clone, Debug)]
+pub struct Both {
+    /// The outputs side by side: rows [T * B, 2 H], those of the forward layer first.
+    pub output: Value,
+    /// By direction the states behind each sequence's last step, where they are asked for: see
+    /// [`Recurrent::write_with_states`]. The backward layer's last step is the sequence's first.
+    pub last: [Vec<Value>; 2],
+}
+
+/// Writes a bidirectional layer called `label`; `backward` runs from the last step of every sequence to its first.
 ///
 /// # Errors
 /// An input that does not fit the layers.
@@ -18,17 +27,21 @@ pub fn bidirectional(
     label: &str,
     [forward, backward]: [Recurrent; 2],
     input: Value,
-) -> Result<Value> {
-    let first = forward.write(builder, input)?;
-    let second = match builder.flip(builder.axis(input)) {
-        None => backward.reversed().write(builder, input)?,
+) -> Result<Both> {
+    let (first, ahead) = forward.write_with_states(builder, input)?;
+    let (second, back) = match builder.flip(builder.axis(input)) {
+        None => backward.reversed().write_with_states(builder, input)?,
         Some(flip) => {
             let flipped = flipped(builder, flip, &format!("input.{label}"), input)?;
-            let output = backward.write(builder, flipped)?;
-            self::flipped(builder, flip, &format!("output.{label}"), output)?
+            let (output, last) = backward.write_with_states(builder, flipped)?;
+            let name = format!("output.{label}");
+            (self::flipped(builder, flip, &name, output)?, last)
         }
     };
-    concat(builder, &format!("both.{label}"), &[first, second])
+    Ok(Both {
+        output: concat(builder, &format!("both.{label}"), &[first, second])?,
+        last: [ahead, back],
+    })
 }
 
 /// The rows of a value, or its one-hot ids, flipped.

@@ -23,7 +23,7 @@ mod tape;
 pub use above::{ColumnPart, last, pool, spread};
 pub use adaptive::Adaptive;
 pub use axis::{Axis, AxisShape};
-pub use bidirectional::bidirectional;
+pub use bidirectional::{Both, bidirectional};
 pub use builder::Builder;
 pub use chunked::{Chunked, Cut};
 pub use dropout::{DropoutLayer, Form};

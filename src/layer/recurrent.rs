@@ -5,10 +5,11 @@ mod dropped;
 mod input;
 mod parameters;
 mod propagation;
+mod starts;
 
 use std::sync::Arc;
 
-use super::{Axis, Builder, Param, Signal, Value};
+use super::{Axis, Builder, ColumnPart, Param, Signal, Value, above};
 use crate::cell::{Cell, Compiled, Noise};
 use crate::error::{Error, Result};
 use crate::op::scan::{Direction, InputProjection, Scan};
@@ -56,8 +57,10 @@ pub struct Recurrent {
     /// Whether noise takes its mean in training too.
     still: bool,
     learned: bool,
-    /// What the output state is before the first step: a row a sequence.
-    given_start: Option<Value>,
+    /// By state: what it is before the first step, a row a sequence; zero or learned where nothing is said.
+    starts: Vec<Option<Value>>,
+    /// The axis along which the states behind each sequence's last step are wanted.
+    above: Option<Axis>,
     reversed: bool,
     compiled: Arc<Compiled>,
     hidden: usize,
@@ -90,7 +93,8 @@ impl Recurrent {
             noise: Noise::default(),
             still: false,
             learned: false,
-            given_start: None,
+            starts: Vec::new(),
+            above: None,
             reversed: false,
             compiled: Arc::default(),
             hidden,
@@ -115,13 +119,22 @@ impl Recurrent {
         Recurrent { learned, ..self }
     }
 
-    /// The same layer whose output state begins with `start`, where it is given: rows [B, H] along the axis above that of
-    /// the layer's packed input. Nothing is learned beside it.
-    pub fn start(self, given_start: Option<Value>) -> Self {
-        Recurrent {
-            given_start,
-            ..self
-        }
+    /// The same layer whose states begin with `starts`, in the cell's order, where they are given: rows [B, H] along the axis
+    /// above that of the layer's packed input. Nothing is learned beside them.
+    pub fn starts(self, starts: Vec<Option<Value>>) -> Self {
+        Recurrent { starts, ..self }
+    }
+
+    /// The same layer, which also makes the state behind the last step of every sequence: rows along `above`, the axis above
+    /// that of its packed input, where there is one.
+    pub fn last_states(self, above: Option<Axis>) -> Self {
+        Recurrent { above, ..self }
+    }
+
+    /// The states that begin with a given value.
+    fn given(&self) -> impl Iterator<Item = (usize, Value)> + '_ {
+        let starts = self.starts.iter().enumerate();
+        starts.filter_map(|(state, start)| start.map(|start| (state, start)))
     }
 
     /// The same layer from the last step to the first.
@@ -202,7 +215,9 @@ impl Recurrent {
         let noisy = training && !self.still;
         self.cell = Arc::new(self.written.with_noise(self.noise, noisy));
         self.compiled = Arc::new(if training {
-            self.cell.compile()
+            // The output's adjoint comes with that of its rows.
+            let (wanted, output) = (self.above.is_some(), self.cell.output);
+            self.cell.compile_carrying(|k| wanted && k != output)
         } else {
             self.cell.compile_inference()
         });
@@ -277,35 +292,24 @@ impl Recurrent {
         (slot, saved)
     }
 
-    /// Puts the given rows where the output state lies before the first step.
-    fn begin(&self, builder: &mut Builder, axis: Axis, start: Value, state: SlotId) -> Result<()> {
-        let (label, h) = (&self.label, self.hidden);
-        let (rows, above) = (builder.rows(start)?, builder.axis(start));
-        let fits = axis.number().is_some() && !self.cell.is_feed_forward() && !self.learned;
-        if !fits || rows.cols != h {
-            let message = format!("{label}: {} columns cannot begin a state of {h}", rows.cols);
-            return Err(Error::internal(message));
-        }
-        let name = format!("start.{label}");
-        let sequences = builder.gathered_down(above, &name, axis, rows);
-        let plane = self.cell.output * (axis.batch + axis.rows()) * h;
-        let first = Matrix {
-            slot: state,
-            offset: plane,
-            rows: sequences.rows,
-            cols: h,
-            stride: h,
-            row_count: sequences.row_count,
-        };
-        builder.add(name, sequences, first, false);
-        Ok(())
-    }
-
     /// Writes the layer: the output rows [T * B, H].
     ///
     /// # Errors
     /// Usage: an input that the cell does not fit, a penalty that it does not fit.
-    pub fn write(mut self, builder: &mut Builder, input: Value) -> Result<Value> {
+    pub fn write(self, builder: &mut Builder, input: Value) -> Result<Value> {
+        Ok(self.write_with_states(builder, input)?.0)
+    }
+
+    /// Writes the layer: the output rows [T * B, H] and, where [`Recurrent::last_states`] asks for them, the state behind
+    /// each sequence's last step, a value [B, H] a state in the cell's order.
+    ///
+    /// # Errors
+    /// As [`Recurrent::write`].
+    pub fn write_with_states(
+        mut self,
+        builder: &mut Builder,
+        input: Value,
+    ) -> Result<(Value, Vec<Value>)> {
         let (label, axis) = (self.label.clone(), builder.axis(input));
         self.compile(builder.training);
         let ((t, b), h, rows) = (self.steps(axis), self.hidden, axis.rows());
@@ -357,7 +361,7 @@ impl Recurrent {
                 start: start.map(|s| s.value),
             }));
         }
-        if let Some(start) = self.given_start {
+        for start in self.given() {
             self.begin(builder, axis, start, state)?;
         }
         let recurrent = self.scan_weights(builder, &weights);
@@ -403,6 +407,14 @@ impl Recurrent {
         if self.reversed {
             output = builder.reversed(axis, format!("output.{label}"), output, b);
         }
+        let output = builder.value(format!("output.{label}"), Signal::Rows(output), axis);
+        let (mut made, mut last) = (vec![output], Vec::new());
+        let (above, own) = (self.above, self.cell.output);
+        for k in (0..self.cell.states.len()).filter(|k| above.is_some() && *k != own) {
+            let state = self.last_state(builder, axis, &scan, k)?;
+            made.push(state);
+            last.push(state);
+        }
         let built = Built {
             input,
             way,
@@ -411,11 +423,17 @@ impl Recurrent {
             start,
             scan,
         };
-        let name = format!("output.{label}");
-        Ok(
-            builder.made_rows(name, output, axis, move |builder, upstream| {
-                self.backward(builder, &built, upstream);
-            }),
-        )
+        builder.made(&made, move |builder, gradients| {
+            self.backward(builder, &built, gradients);
+        });
+        if let Some(above) = above {
+            let whole = ColumnPart {
+                cols: h,
+                reversed: false,
+            };
+            let output = above::last(builder, &label, output, above, &[whole])?;
+            last.insert(own, output);
+        }
+        Ok((output, last))
     }
 }

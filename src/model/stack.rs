@@ -7,8 +7,8 @@ use crate::cell::Cell;
 use crate::cell::rows::library;
 use crate::error::{Error, Result};
 use crate::layer::{
-    Builder, DropoutLayer, Form, Linear, Penalty, Recurrent, Signal, Value, bidirectional, concat,
-    sum,
+    Axis, Builder, DropoutLayer, Form, Linear, Penalty, Recurrent, Signal, Value, bidirectional,
+    concat, sum,
 };
 
 /// How values pass blocks by.
@@ -25,16 +25,61 @@ pub struct Connections {
 /// Layer normalisation between layers is a cell without a memory.
 const LAYER_NORM: &str = "state h\nh = norm(x)\n";
 
+/// The states of a layer, by direction and in the order of its cell: each a row a sequence.
+pub(super) type LayerStates = Vec<Vec<Value>>;
+
+/// What the states of a stack are before the first step.
+#[derive(Debug)]
+pub(super) enum Start {
+    /// Zero or learned, as the settings say.
+    Settings,
+    /// Every layer's output state this value, the others zero.
+    Output(Value),
+    /// By layer, each state its own.
+    States(Vec<LayerStates>),
+}
+
+/// What a stack makes.
+pub(super) struct Stack {
+    /// Its output.
+    pub output: Value,
+    /// By layer the states behind the last step of every sequence, where they are asked for.
+    pub last: Vec<LayerStates>,
+}
+
+impl Start {
+    /// By state of layer `l`, for one direction of it.
+    fn of(&self, l: usize, direction: usize, cell: &Cell) -> Vec<Option<Value>> {
+        match self {
+            Start::Settings => Vec::new(),
+            Start::Output(value) => {
+                let own = |k| (k == cell.output).then_some(*value);
+                (0..cell.states.len()).map(own).collect()
+            }
+            Start::States(layers) => {
+                let states = layers[l][direction].iter();
+                states.map(|value| Some(*value)).collect()
+            }
+        }
+    }
+}
+
 impl Spec {
-    /// Writes the layers of the stack called `name` over a value: rows, embedded ids or one-hot vectors. Each one's output state
-    /// begins with `start`, where that is given: a row a sequence.
+    /// Whether block `l` runs in both directions.
+    pub(super) fn both_ways(&self, l: usize) -> bool {
+        self.bidirectional && !self.cells[l].is_feed_forward()
+    }
+
+    /// Writes the layers of the stack called `name` over a value: rows, embedded ids or one-hot vectors. Their last states are
+    /// made along `above`, where that is given.
     pub(super) fn stack_from(
         &self,
         builder: &mut Builder,
         name: &str,
         input: Value,
-        start: Option<Value>,
-    ) -> Result<Value> {
+        start: &Start,
+        above: Option<Axis>,
+    ) -> Result<Stack> {
         // The layers of a stack called so are known by their numbers.
         let stack = match name {
             "rnn" => String::new(),
@@ -52,24 +97,27 @@ impl Spec {
         } else {
             None
         };
-        let mut outputs = Vec::new();
+        let (mut outputs, mut last) = (Vec::new(), Vec::new());
         for l in 0..self.cells.len() {
             let (below, label) = (value, format!("{stack}l{l}"));
             if let Some(x) = x.filter(|_| l > 0) {
                 value = concat(builder, &format!("skip.{label}"), &[value, x])?;
             }
-            value = self.inner(builder, l, &label, (value, start))?;
+            let states;
+            (value, states) = self.inner(builder, l, &label, value, (start, above))?;
+            last.push(states);
             if self.connections.residual && l > 0 {
                 value = residual(builder, &label, below, value)?;
             }
             value = self.after(builder, l, &label, value)?;
             outputs.push(value);
         }
-        if x.is_some() {
-            concat(builder, &format!("skip.{stack}all"), &outputs)
+        let output = if x.is_some() {
+            concat(builder, &format!("skip.{stack}all"), &outputs)?
         } else {
-            Ok(value)
-        }
+            value
+        };
+        Ok(Stack { output, last })
     }
 
     fn form(&self) -> Form {
@@ -97,23 +145,27 @@ impl Spec {
         builder: &mut Builder,
         l: usize,
         label: &str,
-        (input, start): (Value, Option<Value>),
-    ) -> Result<Value> {
+        input: Value,
+        (start, above): (&Start, Option<Axis>),
+    ) -> Result<(Value, LayerStates)> {
         let cell = &self.cells[l];
-        let layer = |label: String| {
+        let layer = |label: String, direction| {
             Recurrent::new(cell.clone(), self.hidden, label)
                 .noisy(self.noise)
                 .still(self.still)
                 .drop_weights(self.drops.weights)
                 .propagation(self.penalties.propagation)
                 .learned(self.learn_initial)
-                .start(start)
+                .starts(start.of(l, direction, cell))
+                .last_states(above)
         };
-        let mut value = if self.bidirectional && !cell.is_feed_forward() {
-            let both = [layer(label.into()), layer(format!("{label}_reverse"))];
-            bidirectional(builder, label, both, input)?
+        let (mut value, last) = if self.both_ways(l) {
+            let both = [layer(label.into(), 0), layer(format!("{label}_reverse"), 1)];
+            let both = bidirectional(builder, label, both, input)?;
+            (both.output, both.last.into())
         } else {
-            layer(label.into()).write(builder, input)?
+            let (output, last) = layer(label.into(), 0).write_with_states(builder, input)?;
+            (output, vec![last])
         };
         if !cell.is_feed_forward() {
             value = penalized(builder, "norm", label, self.penalties.norm, value)?;
@@ -122,7 +174,7 @@ impl Spec {
             let project = Linear::new(beside(label, "project"), self.project, None);
             value = project.write(builder, value)?;
         }
-        Ok(value)
+        Ok((value, last))
     }
 
     /// The layers at the end of block `l`.

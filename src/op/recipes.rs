@@ -40,6 +40,16 @@ pub enum Recipe {
         /// How many steps earlier in its sequence each row's token stands.
         back: usize,
     },
+    /// For every row of a field of tokens: its token and those before it, as one symbol; see
+    /// [`task::gram`](crate::task::gram).
+    Grams {
+        /// The field.
+        field: usize,
+        /// How many tokens.
+        tokens: usize,
+        /// How many symbols there are.
+        symbols: usize,
+    },
     /// The classes of a field, a word for every row.
     Classes {
         /// The field.

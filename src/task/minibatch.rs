@@ -2,6 +2,7 @@
 //! step, and the places by which rows go from one axis to another.
 
 use super::Inputs;
+use super::grams::gram;
 use super::laid::Laid;
 use crate::error::{Error, Result};
 use crate::op::{FieldShape, Packing, Plan, Reach, Recipe, SlotId};
@@ -316,6 +317,7 @@ fn check(plan: &Plan, columns: &[Column]) -> Result<usize> {
 fn reads(plan: &Plan, field: usize) -> bool {
     let own = |recipe: &Recipe| match recipe {
         Recipe::Ids { field, .. }
+        | Recipe::Grams { field, .. }
         | Recipe::Targets { field, .. }
         | Recipe::Classes { field }
         | Recipe::Numbers { field, .. } => Some(*field),
@@ -502,17 +504,37 @@ impl Source<'_> {
         }
     }
 
+    /// The token so many steps before a row of a field. The start mark stands before the first one, where it is read as a row
+    /// and where a look back passes it.
+    fn token(&self, field: usize, (above, step): (usize, usize), back: usize) -> Option<u32> {
+        let (_, axis, [start, _], predicted) = self.tokens(field)?;
+        let place = step.checked_sub(back + usize::from(predicted));
+        Some(place.map_or(start, |place| self.sequence(field, axis, above)[place]))
+    }
+
     /// The words that a recipe makes of the rows that count; none for what holds no data.
     fn words(&self, recipe: Recipe) -> Option<Vec<u32>> {
         match recipe {
             Recipe::Ids { field, back } => {
-                let (layout, axis, [start, _], predicted) = self.tokens(field)?;
-                let word = |(above, step): &(usize, usize)| {
-                    // The start mark stands before the first token, where it is read as a row and where a look back passes it.
-                    let place = step.checked_sub(back + usize::from(predicted));
-                    place.map_or(start, |place| self.sequence(field, axis, *above)[place])
+                let rows = self.tokens(field)?.0.rows.iter();
+                rows.map(|row| self.token(field, *row, back)).collect()
+            }
+            Recipe::Grams {
+                field,
+                tokens,
+                symbols,
+            } => {
+                let vocabulary = match self.plan.recipes.fields[field] {
+                    FieldShape::Tokens { symbols, .. } => symbols,
+                    _ => return None,
                 };
-                Some(layout.rows.iter().map(word).collect())
+                let rows = self.tokens(field)?.0.rows.iter();
+                let word = |row: &(usize, usize)| {
+                    let ids = (0..tokens).rev().map(|back| self.token(field, *row, back));
+                    let ids = ids.collect::<Option<Vec<u32>>>()?;
+                    Some(gram(&ids, vocabulary, symbols))
+                };
+                rows.map(word).collect()
             }
             Recipe::Targets { field, .. } | Recipe::Classes { field } => self.targets(field),
             Recipe::Last { axis } => {

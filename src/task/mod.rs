@@ -6,6 +6,7 @@
 mod candidates;
 mod clusters;
 pub mod differences;
+mod grams;
 mod inputs;
 mod laid;
 mod made_up;
@@ -13,6 +14,7 @@ mod minibatch;
 mod packing;
 mod tables;
 
+pub use grams::gram;
 pub use inputs::Inputs;
 pub use made_up::MadeUp;
 pub use minibatch::{Column, LossWeight, Minibatch, Weighting};

@@ -9,10 +9,22 @@ use crate::op::scan::{Direction, InputProjection, Scan};
 use crate::op::{Add, ColumnSum, Matrix, Op, Role, SlotId, Transpose, Zero};
 
 impl Recurrent {
-    /// Writes the backward pass, given the gradient with respect to the output.
-    pub(super) fn backward(&self, builder: &mut Builder, built: &Built, upstream: Matrix) {
+    /// Writes the backward pass, given the gradient with respect to the output and those with respect to the other states
+    /// behind the last step of every sequence, where these are wanted.
+    pub(super) fn backward(
+        &self,
+        builder: &mut Builder,
+        built: &Built,
+        gradients: &[Option<Matrix>],
+    ) {
         let (axis, label) = (builder.axis(built.input), &self.label);
         let (h, memory) = (self.hidden, !self.cell.is_feed_forward());
+        let upstream = gradients[0].unwrap_or_else(|| {
+            let to = builder.activation(axis, format!("d.output.{label}"), h);
+            let name = format!("zero.output.{label}");
+            builder.push(Op::Zero(Zero { name, to }));
+            to
+        });
         let delta = self.delta_slot(builder, axis, &built.scan);
         let scratch = match built.scan.scratch {
             Some(scratch) => scratch,
@@ -26,11 +38,12 @@ impl Recurrent {
             delta: Some(delta),
             scratch: Some(scratch),
             initial: memory
-                && (builder.initial || built.start.is_some() || self.given_start.is_some()),
+                && (builder.initial || built.start.is_some() || self.given().next().is_some()),
             ..built.scan.clone()
         };
         self.transpose(builder, &mut scan.weights);
         let totals = self.zeros(builder, &scan, scratch);
+        self.last_backward(builder, axis, &scan, &gradients[1..]);
         if builder.initial && memory && scan.packed.is_none() {
             builder.plan.io.initial.push(Matrix {
                 slot: scratch,
@@ -45,7 +58,7 @@ impl Recurrent {
         if let Some(start) = built.start {
             self.start_backward(builder, start, &scan, scratch);
         }
-        if let Some(start) = self.given_start {
+        for start in self.given() {
             self.begin_backward(builder, axis, start, &scan, scratch);
         }
         let cols = self.compiled.deltas * h;
@@ -164,20 +177,49 @@ impl Recurrent {
         }
     }
 
-    /// The adjoints [B, H] of the output state before the first step are the gradient of what it began with.
+    /// The gradients of the states behind the last step, those but the output's in the cell's order, are the first adjoints
+    /// that are carried back.
+    fn last_backward(
+        &self,
+        builder: &mut Builder,
+        axis: Axis,
+        scan: &Scan,
+        gradients: &[Option<Matrix>],
+    ) {
+        let (Some(above), Some(scratch)) = (self.above, scan.scratch) else {
+            return;
+        };
+        let states = (0..self.cell.states.len()).filter(|k| *k != self.cell.output);
+        for (k, gradient) in states.zip(gradients) {
+            let Some(gradient) = *gradient else { continue };
+            let name = format!("{}.backward", self.of_state("last", k));
+            let sequences = builder.gathered_down(above, &name, axis, gradient);
+            let carry = Matrix {
+                slot: scratch,
+                offset: scan.scratch_row(k, 0),
+                rows: sequences.rows,
+                cols: self.hidden,
+                stride: self.hidden,
+                row_count: sequences.row_count,
+            };
+            builder.add(name, sequences, carry, false);
+        }
+    }
+
+    /// The adjoints [B, H] of a state before the first step are the gradient of what it began with.
     fn begin_backward(
         &self,
         builder: &mut Builder,
         axis: Axis,
-        start: Value,
+        (k, start): (usize, Value),
         scan: &Scan,
         scratch: SlotId,
     ) {
         let (above, h) = (builder.axis(start), self.hidden);
-        let name = format!("start.{}.backward", self.label);
+        let name = format!("{}.backward", self.of_state("start", k));
         let from = Matrix {
             slot: scratch,
-            offset: scan.scratch_row(scan.initial_plane(self.cell.output), 0),
+            offset: scan.scratch_row(scan.initial_plane(k), 0),
             rows: scan.batch,
             cols: h,
             stride: h,

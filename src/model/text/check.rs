@@ -4,7 +4,7 @@ mod losses;
 mod whole;
 
 use super::functions::{self, Call};
-use super::graph::{Along, Field, FieldKind, Function, Loss, ValueNode};
+use super::graph::{Along, Field, FieldKind, Function, Loss, StartOf, ValueNode};
 use super::parse::{ParsedModel, WrittenKind};
 use crate::error::{Error, Result, did_you_mean};
 use crate::syntax::{Expr, Position, fault};
@@ -290,11 +290,11 @@ impl<'a> Checker<'a> {
         if name == "next" || name == "ahead" {
             return self.ahead(&call);
         }
-        if name == "window" {
-            return self.window(&call);
-        }
-        if name == "previous" {
-            return self.previous(&call);
+        match name.as_str() {
+            "window" => return self.window(&call),
+            "previous" => return self.previous(&call),
+            "grams" => return self.grams(&call),
+            _ => {}
         }
         // `split` says by numbers which part it takes, `repeat` how often.
         let values = if name == "split" || name == "repeat" {
@@ -386,25 +386,62 @@ impl<'a> Checker<'a> {
     fn previous(&mut self, call: &Call<'_>) -> Result<usize> {
         let field = self.field_of(call, 0)?;
         let back = functions::steps(self, call.operands[1])?;
+        self.look_back(field);
+        self.read(field, back, call.position)
+    }
+
+    /// `grams(F, n, k)`.
+    fn grams(&mut self, call: &Call<'_>) -> Result<usize> {
+        let field = self.field_of(call, 0)?;
+        let number = |operand: usize, what: &str, range| match call.operands[operand] {
+            Expr::Number(value, position) => functions::whole(self, what, *value, range, *position),
+            other => {
+                let message = format!("{what}: expected a whole number");
+                Err(self.fault(other.position(), message))
+            }
+        };
+        let tokens = number(1, "the number of tokens", 2..=64)?;
+        let symbols = number(2, "the number of symbols", 2..=functions::MOST_SYMBOLS)?;
+        self.look_back(field);
+        Ok(self.push(ValueNode {
+            function: Function::Grams {
+                field,
+                tokens,
+                symbols,
+            },
+            operands: Vec::new(),
+            // As it is written: a message says what to put into `embed`.
+            label: format!("grams({}, {tokens}, {symbols})", self.fields[field].name),
+            position: call.position,
+            along: Along::Steps(field),
+        }))
+    }
+
+    /// Start marks stand before a field's first token.
+    fn look_back(&mut self, field: usize) {
         if let FieldKind::Tokens { looked_back, .. } = &mut self.fields[field].kind {
             *looked_back = true;
         }
-        self.read(field, back, call.position)
     }
 
     /// The field with steps that an operand names.
     fn field_of(&mut self, call: &Call<'_>, operand: usize) -> Result<usize> {
         let expr = call.operands[operand];
+        let (symbols, what) = match call.signature.name {
+            "grams" => (true, "tokens"),
+            _ => (false, "tokens, reals or bits"),
+        };
+        let fits = |kind: FieldKind| match kind {
+            FieldKind::Tokens { .. } => true,
+            kind => !symbols && kind.has_steps(),
+        };
         if let Expr::Name(name, position) = expr
             && let Meaning::Field(field) = self.name(name, *position)?
-            && self.fields[field].kind.has_steps()
+            && fits(self.fields[field].kind)
         {
             return Ok(field);
         }
-        let message = format!(
-            "`{}` expects a field of tokens, reals or bits",
-            call.signature.name
-        );
+        let message = format!("`{}` expects a field of {what}", call.signature.name);
         Err(self.fault(expr.position(), message))
     }
 
@@ -437,13 +474,21 @@ impl<'a> Checker<'a> {
                     {
                         return Err(self.apart(values[0], given, (name, position)));
                     }
-                    if let Some(start) = start.map(|start| values[start])
-                        && self.nodes[start].along != above
-                    {
+                    let (found, start) = match start {
+                        None => (above, None),
+                        Some(StartOf::Value(start)) => {
+                            (self.nodes[values[*start]].along, Some(*start))
+                        }
+                        Some(StartOf::States(start)) => {
+                            let along = self.sequences(values[*start]);
+                            (along.unwrap_or(Along::Examples), Some(*start))
+                        }
+                    };
+                    if let Some(start) = start.filter(|_| found != above) {
                         let message = format!(
-                            "start: expected {}, found {}",
+                            "start: expected {}, or an `rnn` whose sequences are that, found {}",
                             self.along(above),
-                            self.describe(start)
+                            self.describe(values[start])
                         );
                         return Err(self.fault(position, message));
                     }
@@ -461,6 +506,14 @@ impl<'a> Checker<'a> {
                 self.meet_along(values, name, position)
             }
             _ => Ok(first),
+        }
+    }
+
+    /// What the sequences of a value's rows are; none of rows an example.
+    pub(super) fn sequences(&self, value: usize) -> Option<Along> {
+        match self.nodes[value].along {
+            Along::Steps(field) => Some(self.above(field)),
+            Along::Examples => None,
         }
     }
 
@@ -532,6 +585,7 @@ impl<'a> Checker<'a> {
                 self.fields[field].kind,
                 FieldKind::Vector | FieldKind::Reals { .. }
             ),
+            Function::Grams { .. } => true,
             _ => false,
         }
     }

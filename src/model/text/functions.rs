@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use super::check::Checker;
-use super::graph::Function;
+use super::graph::{Function, StartOf};
 use crate::cell::library;
 use crate::cell::operator::{Binary, Unary};
 use crate::error::{Result, did_you_mean};
@@ -50,7 +50,7 @@ pub(super) const FUNCTIONS: &[Signature] = &[
         (1, 1),
         &["width", "weight"],
         "embed(F)",
-        "A learned row for every symbol of a field of tokens or classes, or of `previous(F, k)`. `width` from the settings (`embed`, of \
+        "A learned row for every symbol of a field of tokens or classes, or of `previous(F, k)` or `grams(F, n, k)`. `width` from the settings (`embed`, of \
          which 0 means one-hot vectors where a layer of cells reads nothing else, and as many as `hidden` elsewhere); `weight = NAME` shares the table of another `embed`.",
     ),
     of(
@@ -69,7 +69,9 @@ pub(super) const FUNCTIONS: &[Signature] = &[
         "rnn(v)",
         "Recurrent layers over v: `cell`, `hidden`, `layers` and all else that the settings say of them. `given = v2`: a row \
          beside v at every step, which the first layer reads with it. `start = v3`: a row a sequence, as wide as `hidden`: the \
-         state that is each layer's output, before the first step.",
+         state that is each layer's output, before the first step. `start = m`, where m is another `rnn` or `birnn`: layer by \
+         layer all states of m behind the last step of each sequence; of a `birnn` each direction begins its own, or, side by \
+         side, those of an `rnn` of twice the hidden size.",
     ),
     of(
         "birnn",
@@ -140,6 +142,15 @@ pub(super) const FUNCTIONS: &[Signature] = &[
         &[],
         "previous(F, k)",
         "The tokens or numbers of a field k steps earlier; before the first one stands the start mark, or 0.",
+    ),
+    of(
+        "grams",
+        (3, 3),
+        &[],
+        "grams(F, n, k)",
+        "Each token of a field and the n - 1 before it, start marks before the first one, as one of k symbols: each such \
+         sequence its own where k is at least the number of the field's symbols to the power of n, else by a hash, so that \
+         some share one (Joulin 2016).",
     ),
     of(
         "window",
@@ -443,6 +454,9 @@ pub(super) fn must_be_rows(
 /// The most of a size that a line may say.
 const MOST: usize = 1 << 20;
 
+/// The most symbols that `grams` makes.
+pub(super) const MOST_SYMBOLS: usize = 1 << 24;
+
 /// The most parts of a value: each is a product of its own.
 const MOST_PARTS: usize = 1024;
 
@@ -455,7 +469,7 @@ pub(super) fn function(
     let name = call.signature.name;
     if name == "embed" {
         if !checker.is_symbols(values[0]) {
-            let message = "`embed` expects a field of tokens or classes, or `previous(F, k)`";
+            let message = "`embed` expects a field of tokens or classes, `previous(F, k)` or `grams(F, n, k)`";
             return Err(checker.fault(call.operands[0].position(), message));
         }
     } else {
@@ -495,9 +509,19 @@ pub(super) fn function(
                 values.push(value);
                 Ok(Some(values.len() - 1))
             };
+            let (given, start) = (beside("given")?, beside("start")?);
+            // An `rnn` with a row a sequence of x begins states as any such value does.
+            let start = start.map(|place| match checker.node(values[place]) {
+                node if matches!(node.function, Function::Recurrent { .. })
+                    && Some(node.along) != checker.sequences(values[0]) =>
+                {
+                    StartOf::States(place)
+                }
+                _ => StartOf::Value(place),
+            });
             Function::Recurrent {
-                given: beside("given")?,
-                start: beside("start")?,
+                given,
+                start,
                 both: name == "birnn",
                 cell: cell(checker, call)?,
                 hidden: size(checker, call, "hidden", 1..=MOST)?,

@@ -21,7 +21,7 @@ pub enum FieldKind {
     Tokens {
         /// Whether `next` takes it: it is read from a start mark on, and predicted to an end mark.
         predicted: bool,
-        /// Whether `previous` takes it, which reads start marks before the first token.
+        /// Whether `previous` or `grams` takes it, which reads start marks before the first token.
         looked_back: bool,
         /// The field of tokens each of which is a sequence of this one, for one that lies within another.
         within: Option<usize>,
@@ -69,6 +69,15 @@ pub enum Function {
         field: usize,
         /// How many steps earlier.
         back: usize,
+    },
+    /// Each token of a field with those before it, as one symbol.
+    Grams {
+        /// The field.
+        field: usize,
+        /// How many tokens.
+        tokens: usize,
+        /// How many symbols there are.
+        symbols: usize,
     },
     /// The numbers of so many steps of a field side by side, the row's own the last of them.
     Window {
@@ -124,8 +133,8 @@ pub enum Function {
         layers: Option<usize>,
         /// The operand that is given beside the input at every step.
         given: Option<usize>,
-        /// The operand with the states before the first step.
-        start: Option<usize>,
+        /// What the states are before the first step.
+        start: Option<StartOf>,
     },
     /// Dropout.
     Dropout {
@@ -149,6 +158,15 @@ pub enum Function {
     Pool(Pool),
 }
 
+/// What the states of recurrent layers begin with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartOf {
+    /// Every layer's output state with the value of this operand, a row a sequence.
+    Value(usize),
+    /// Layer by layer with the last states of this operand, itself recurrent layers.
+    States(usize),
+}
+
 impl Function {
     /// Whether what it makes of data is data still, as no layer has a part in it.
     pub(super) fn keeps_data(&self) -> bool {
@@ -162,6 +180,7 @@ impl Function {
             Function::Read { .. }
             | Function::Window { .. }
             | Function::Ahead { .. }
+            | Function::Grams { .. }
             | Function::Embed { .. }
             | Function::Linear { .. }
             | Function::Recurrent { .. }

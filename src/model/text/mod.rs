@@ -61,7 +61,7 @@ mod write;
 
 pub(super) use library::language;
 
-use self::graph::{Along, Function, ValueNode};
+use self::graph::{Along, Function, StartOf, ValueNode};
 pub use self::graph::{Field, FieldKind, Loss, Target};
 pub use self::reading::{Forecast, Reading};
 use super::{Mode, Softmax, Spec, Unroll};
@@ -264,9 +264,26 @@ impl Model {
         packed.check(mode, Unroll::default(), 1)
     }
 
+    /// Whether the layers of a line begin with a row an example that no line makes: the last states of others.
+    fn ends_by_example(&self, node: &ValueNode) -> bool {
+        let states = match node.function {
+            Function::Recurrent { start, .. } => start,
+            _ => None,
+        };
+        let within = |field: usize| {
+            let kind = self.fields[field].kind;
+            matches!(kind, FieldKind::Tokens { within, .. } if within.is_some())
+        };
+        matches!(states, Some(StartOf::States(_)))
+            && matches!(node.along, Along::Steps(field) if !within(field))
+    }
+
     /// Adds the axes of a minibatch of sequences.
     fn rows(&self, builder: &mut Builder, sizes: &Sizes) -> FieldAxes {
-        let by_example = self.nodes.iter().any(|node| node.along == Along::Examples)
+        let by_example = self
+            .nodes
+            .iter()
+            .any(|node| node.along == Along::Examples || self.ends_by_example(node))
             || self.losses.iter().any(|loss| loss.along == Along::Examples);
         let examples = by_example.then(|| {
             builder.add_axis(AxisShape {

@@ -140,6 +140,22 @@ fn names_and_calls_that_do_not_fit_are_refused() {
             "m:3:24: the part: expected a whole number from 1 to 2, found `3`",
         ),
         (
+            "h = embed(grams(text, 1, 9))\n",
+            "m:3:23: the number of tokens: expected a whole number from 2 to 64, found `1`",
+        ),
+        (
+            "h = embed(grams(text, 2, text))\n",
+            "m:3:26: the number of symbols: expected a whole number",
+        ),
+        (
+            "h = embed(grams(label, 2, 9))\n",
+            "m:3:17: `grams` expects a field of tokens",
+        ),
+        (
+            "h = linear(last(grams(text, 2, 9)))\n",
+            "m:3:17: `last` expects values, found the symbols of `grams(text, 2, 9)`: write `embed(grams(text, 2, 9))`",
+        ),
+        (
             "h = split(embed(text), 1, text)\n",
             "m:3:27: the number of parts: expected a whole number",
         ),
@@ -149,7 +165,7 @@ fn names_and_calls_that_do_not_fit_are_refused() {
         ),
         (
             "h = rnn(embed(text), start = embed(text))\n",
-            "m:3:5: start: expected a row an example, found `h.embed_2` of line 3 (a row a step of `text`)",
+            "m:3:5: start: expected a row an example, or an `rnn` whose sequences are that, found `h.embed_2` of line 3 (a row a step of `text`)",
         ),
         (
             "h = linear(last(embed(text)), parts = 0)\n",
@@ -165,7 +181,7 @@ fn names_and_calls_that_do_not_fit_are_refused() {
         ),
         (
             "h = embed(embed(text))\n",
-            "m:3:11: `embed` expects a field of tokens or classes, or `previous(F, k)`",
+            "m:3:11: `embed` expects a field of tokens or classes, `previous(F, k)` or `grams(F, n, k)`",
         ),
         (
             "h = rnn(embed(text), embed(text))\n",
@@ -326,6 +342,10 @@ fn values_that_do_not_meet_and_losses_that_do_not_fit_are_refused() {
             "m:3:6: `next(text)` must not be predicted from what reads all of it, as `h` of line 2 (a row a step of `text`) does",
         ),
         (
+            "m = rnn(embed(text))\nh = rnn(embed(text), start = m)\nloss cross_entropy(linear(h), next(text))\n",
+            "m:4:6: `next(text)` must not be predicted from what reads all of it, as `h` of line 3 (a row a step of `text`) does",
+        ),
+        (
             "h = rnn(embed(text))\nloss cross_entropy(linear(h + mean(h)), next(text))\n",
             "m:3:6: `next(text)` must not be predicted from what reads all of it, as `loss.mean` of line 3 (a row an example) does",
         ),
@@ -375,6 +395,19 @@ fn widths_sizes_and_settings_that_do_not_fit_are_refused() {
     let classify = "h = rnn(embed(text))\nloss cross_entropy(linear(last(h)), label)\n";
     let start = "h = rnn(embed(text), start = mean(embed(text)))\nloss cross_entropy(linear(last(h)), label)\n";
     let begun = start.replace("embed(text)))", "embed(text, width = 3)))");
+    let states = |own: &str, other: &str| {
+        let argument = |a: &str| {
+            if a.is_empty() {
+                String::new()
+            } else {
+                format!(", {a}")
+            }
+        };
+        let (own, other) = (argument(own), argument(other));
+        format!(
+            "m = rnn(embed(text){other})\nh = rnn(embed(text){own}, start = m)\nloss cross_entropy(linear(last(h)), label)\n"
+        )
+    };
     for (found, want) in [
         (
             of(start, &nothing),
@@ -390,6 +423,29 @@ fn widths_sizes_and_settings_that_do_not_fit_are_refused() {
                 &nothing,
             ),
             "m:3:5: start: cell highway has no memory that could begin so",
+        ),
+        (
+            of(&states("cell = \"lstm\"", ""), &nothing),
+            "m:4:5: start: expected the states h of cell gru, as `m` of line 3 has, found the states h, c of cell lstm",
+        ),
+        (
+            of(&states("layers = 2", "layers = 3"), &nothing),
+            "m:4:5: start: expected 3 layers, as `m` of line 3 has, found 2 layers",
+        ),
+        (
+            of(&states("hidden = 4", ""), &nothing),
+            "m:4:5: start: expected hidden 3, as `m` of line 3 has, found hidden 4",
+        ),
+        (
+            of(
+                &states("hidden = 4", "").replace("m = r", "m = bir"),
+                &nothing,
+            ),
+            "m:4:5: start: expected hidden 6, as `m` of line 3 has, found hidden 4",
+        ),
+        (
+            of(&states("", ""), &|spec, _| spec.learn_initial = true),
+            "m:4:5: start: expected learn-initial false, as states begin with a value, found true",
         ),
         (
             of(

@@ -1,6 +1,7 @@
 //! From a checked model to the operations of a plan: every value by its layer, then every loss.
 
 mod fits;
+mod starts;
 mod widths;
 
 use std::sync::Arc;
@@ -14,7 +15,8 @@ use crate::layer::{
     self, Axis, Builder, ColumnPart, CrossEntropy, DropoutLayer, Form, Linear, Param, Signal, Value,
 };
 use crate::model::head::{Head, Table};
-use crate::model::{Mode, Softmax, Spec, stack};
+use crate::model::stack::{self, LayerStates};
+use crate::model::{Mode, Softmax, Spec};
 use crate::op::{Matrix, Output, Reach, Recipe, Role};
 use crate::syntax::fault;
 
@@ -37,6 +39,8 @@ struct Writer<'a> {
     rows: &'a FieldAxes,
     /// What each value was made into.
     values: Vec<Option<Value>>,
+    /// The last states of the recurrent layers whose states others begin with, layer by layer.
+    lasts: Vec<Vec<LayerStates>>,
     /// The weight that each layer may share.
     weights: Vec<Option<Param>>,
     /// By the first `split` of a value into so many parts: all of them.
@@ -59,6 +63,7 @@ pub(super) fn write(
         mode,
         rows,
         values: vec![None; model.nodes.len()],
+        lasts: vec![Vec::new(); model.nodes.len()],
         weights: vec![None; model.nodes.len()],
         splits: vec![None; model.nodes.len()],
         wanted: widths::wanted(model, spec, &rows.sizes)?,
@@ -152,6 +157,7 @@ impl Writer<'_> {
                 }
                 _ => return Ok(None),
             },
+            Function::Grams { .. } => return Ok(None),
             Function::Window { field, steps } => {
                 self.numbers(builder, node, *field, Reach::window(*steps))?
             }
@@ -193,15 +199,11 @@ impl Writer<'_> {
                         layer::concat(builder, &format!("given.{}", node.label), &operands)?
                     }
                 };
-                let start = match start {
-                    None => None,
-                    Some(start) => {
-                        let value = self.operand(builder, node, *start)?;
-                        self.check_start(node, &stack, builder.signal(value).width())?;
-                        Some(value)
-                    }
-                };
-                stack.stack_from(builder, &node.label, input, start)?
+                let start = self.start(builder, node, &stack, *start)?;
+                let above = self.above_last(number)?;
+                let made = stack.stack_from(builder, &node.label, input, &start, above)?;
+                self.lasts[number] = made.last;
+                made.output
             }
             Function::Split { parts, part } => {
                 let input = self.operand(builder, node, 0)?;
@@ -306,16 +308,34 @@ impl Writer<'_> {
     ) -> Result<Value> {
         let (model, spec) = (self.model, self.spec);
         let node = &model.nodes[number];
-        let Function::Read { field, back } = model.nodes[node.operands[0]].function else {
-            return Err(self.fault(node, "no field to embed"));
-        };
-        let (axis, symbols) = (self.axis(node.along)?, self.rows.sizes[field]);
-        let ids = match model.fields[field].kind {
-            FieldKind::Tokens { .. } => builder.add_ids(axis, symbols, field, back),
-            _ => {
-                let recipe = Recipe::Classes { field };
-                builder.add_rows(axis, format!("classes.{field}"), recipe, symbols)
+        let read = &model.nodes[node.operands[0]];
+        let axis = self.axis(node.along)?;
+        let (ids, symbols) = match read.function {
+            Function::Read { field, back } => {
+                let symbols = self.rows.sizes[field];
+                let ids = match model.fields[field].kind {
+                    FieldKind::Tokens { .. } => builder.add_ids(axis, symbols, field, back),
+                    _ => {
+                        let recipe = Recipe::Classes { field };
+                        builder.add_rows(axis, format!("classes.{field}"), recipe, symbols)
+                    }
+                };
+                (ids, symbols)
             }
+            Function::Grams {
+                field,
+                tokens,
+                symbols,
+            } => {
+                let recipe = Recipe::Grams {
+                    field,
+                    tokens,
+                    symbols,
+                };
+                let name = format!("grams.{field}.{tokens}.{symbols}");
+                (builder.add_rows(axis, name, recipe, symbols), symbols)
+            }
+            _ => return Err(self.fault(node, "no field to embed")),
         };
         let one_hot = Signal::OneHot {
             ids,
@@ -329,7 +349,7 @@ impl Writer<'_> {
             (Some(_), None) => one_hot,
             (_, Some(table)) if table.value.rows != symbols => {
                 let rows = table.value.rows;
-                let name = &model.fields[field].name;
+                let name = &read.label;
                 return Err(self.fault(
                     node,
                     format!("weight: a table of {rows} symbols, but `{name}` has {symbols}"),

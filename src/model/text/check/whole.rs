@@ -1,6 +1,8 @@
 //! What only the whole of a model shows: everything is used, scores belong to their loss, and nothing that is predicted is read.
 
-use super::super::graph::{self, Along, FieldKind, Function, Loss, LossForm, Target, ValueNode};
+use super::super::graph::{
+    self, Along, FieldKind, Function, Loss, LossForm, StartOf, Target, ValueNode,
+};
 use super::{Checked, Checker, Meaning};
 use crate::error::{Error, Result};
 use crate::syntax::Position;
@@ -158,7 +160,13 @@ impl Checker<'_> {
             let node = &self.nodes[value];
             let of = |operand: &usize| self.nodes[*operand].along == Along::Steps(field);
             let all = match node.function {
-                Function::Recurrent { both, .. } => both && node.along == Along::Steps(field),
+                Function::Recurrent { both, start, .. } => {
+                    let ends = match start {
+                        Some(StartOf::States(start)) => of(&node.operands[start]),
+                        _ => false,
+                    };
+                    ends || (both && node.along == Along::Steps(field))
+                }
                 Function::Last | Function::Pool(_) => node.operands.iter().any(of),
                 _ => false,
             };

@@ -2,6 +2,7 @@
 
 use super::super::graph::{Function, ValueNode};
 use super::Writer;
+use crate::cell::Cell;
 use crate::error::Result;
 use crate::layer::{Builder, Param, Value};
 use crate::model::Spec;
@@ -94,8 +95,8 @@ impl Writer<'_> {
         }
     }
 
-    /// A start needs a state to begin in, as wide as it is.
-    pub(super) fn check_start(&self, node: &ValueNode, stack: &Spec, width: usize) -> Result<()> {
+    /// A start needs states to begin in.
+    pub(super) fn check_memory(&self, node: &ValueNode, stack: &Spec) -> Result<()> {
         if let Some(cell) = stack.cells.iter().find(|cell| cell.is_feed_forward()) {
             let name = &cell.name;
             let message = format!("start: cell {name} has no memory that could begin so");
@@ -106,12 +107,59 @@ impl Writer<'_> {
                 "start: expected learn-initial false, as states begin with a value, found true";
             return Err(self.fault(node, message));
         }
+        Ok(())
+    }
+
+    /// A state is as wide as what it begins with.
+    pub(super) fn check_start(&self, node: &ValueNode, stack: &Spec, width: usize) -> Result<()> {
         if width != stack.hidden {
             let message = format!(
                 "start: expected a value as wide as the state ({}), found {width}",
                 stack.hidden
             );
             return Err(self.fault(node, message));
+        }
+        Ok(())
+    }
+
+    /// Layers that begin with the last states of others are as many, with the same states, as wide.
+    pub(super) fn check_states(&self, node: &ValueNode, stack: &Spec, source: usize) -> Result<()> {
+        let source = &self.model.nodes[source];
+        let Function::Recurrent { both, .. } = source.function else {
+            return Err(self.fault(node, "start: no recurrent layers"));
+        };
+        let of = |expected: &dyn std::fmt::Display, found: &dyn std::fmt::Display| {
+            let (label, line) = (&source.label, source.position.line);
+            let message = format!(
+                "start: expected {expected}, as `{label}` of line {line} has, found {found}"
+            );
+            self.fault(node, message)
+        };
+        let from = self.stack(source, both)?;
+        let layers = |spec: &Spec| match spec.cells.len() {
+            1 => "1 layer".to_string(),
+            n => format!("{n} layers"),
+        };
+        if stack.cells.len() != from.cells.len() {
+            return Err(of(&layers(&from), &layers(stack)));
+        }
+        for (l, (cell, known)) in stack.cells.iter().zip(&from.cells).enumerate() {
+            let states = |cell: &Cell| {
+                let states = cell.states.join(", ");
+                format!("the states {states} of cell {}", cell.name)
+            };
+            if (&cell.states, cell.output) != (&known.states, known.output) {
+                return Err(of(&states(known), &states(cell)));
+            }
+            let sides = if from.both_ways(l) && !stack.both_ways(l) {
+                2
+            } else {
+                1
+            };
+            if stack.hidden != from.hidden * sides {
+                let hidden = |hidden: usize| format!("hidden {hidden}");
+                return Err(of(&hidden(from.hidden * sides), &hidden(stack.hidden)));
+            }
         }
         Ok(())
     }
