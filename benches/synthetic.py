@@ -3,6 +3,8 @@
 
     python3 benches/synthetic.py order 4000 > order.tsv    # label TAB text: the order of the words says everything
     python3 benches/synthetic.py ahead 2000 > ahead.conll  # word TAB tag: the tag is of the word that comes next
+    python3 benches/synthetic.py adding 5000 --length 200 > adding.jsonl   # the sum of two marked numbers
+    python3 benches/synthetic.py copy 2000 --length 100 > copy.conll       # ten symbols, said again after a long pause
 
 `order`: "good, not bad at all" is pos, "bad, not good at all" is neg. Every text stands there with its twin of the other label
 and the same words, so that what reads words in no order is right half the time, whatever it learns. `--seed` draws another
@@ -10,9 +12,16 @@ set; words are put together anew, so that a test set has texts that training has
 
 `ahead`: a word's tag says whether the word behind it is spelled with a vowel at its beginning (V or C; C at the end). Words are drawn
 alone, one half with vowels, so that what reads from the left alone is right half the time, but at the end.
+
+`adding`: of `length` pairs (a number from 0 to 1, a mark) one in each half is marked; `sum` is that of their numbers (Hochreiter and
+Schmidhuber 1997, as in Le et al. 2015). What remembers nothing says 1, whose squared error is 1/6.
+
+`copy`: ten of eight symbols, `length` blanks, a mark, ten blanks; the tags are blank but for the last ten, which are the symbols
+(Arjovsky et al. 2016). What remembers nothing pays ln 8 for each of these, 10 ln 8 / (length + 20) nats a step.
 """
 
 import argparse
+import json
 import random
 
 GOOD = "good fine great lovely clever funny moving warm bright honest fresh rich sharp tender gripping witty".split()
@@ -48,11 +57,35 @@ def ahead(draw, count):
     return "".join(text)
 
 
+def adding(draw, count, length):
+    lines = []
+    for _ in range(count):
+        marked = {draw.randrange(length // 2), draw.randrange(length // 2, length)}
+        steps = [[round(draw.random(), 6), int(n in marked)] for n in range(length)]
+        total = sum(number for number, mark in steps if mark)
+        lines.append(json.dumps({"x": steps, "sum": [round(total, 6)]}) + "\n")
+    return "".join(lines)
+
+
+def copy(draw, count, length):
+    text = []
+    for _ in range(count):
+        symbols = [draw.choice("abcdefgh") for _ in range(10)]
+        words = symbols + ["-"] * (length - 1) + ["?"] + ["-"] * 10
+        tags = ["-"] * (length + 10) + symbols
+        text += [f"{word}\t{tag}\n" for word, tag in zip(words, tags)] + ["\n"]
+    return "".join(text)
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("task", choices=["order", "ahead"])
+    parser.add_argument("task", choices=["order", "ahead", "adding", "copy"])
     parser.add_argument("count", type=int, help="how many examples")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--length", type=int, default=100, help="steps of adding, blanks of copy")
     args = parser.parse_args()
     draw = random.Random(args.seed)
-    print({"order": order, "ahead": ahead}[args.task](draw, args.count), end="")
+    if args.task in ("order", "ahead"):
+        print({"order": order, "ahead": ahead}[args.task](draw, args.count), end="")
+    else:
+        print({"adding": adding, "copy": copy}[args.task](draw, args.count, args.length), end="")

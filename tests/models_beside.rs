@@ -188,6 +188,15 @@ fn an_adapter_agrees_with_the_plain_code() {
          m = birnn(embed(source), hidden = 6, cell = \"lstm\")\nh = rnn(embed(target), cell = \"lstm\", start = m)\n\
          loss cross_entropy(linear(h), next(target))\n",
     );
+    // Numbers: windows, spread rows, programs of many inputs, losses along steps and once an example.
+    let series = Model::parse(
+        "series",
+        "field past: reals\nh = rnn(concat(past, previous(past, 1)))\nm = linear(h, width = 12)\n\
+         loss handwriting(split(m, 1, 6), split(m, 2, 6), split(m, 3, 6), split(m, 4, 6), split(m, 5, 6), split(m, 6, 6), \
+         linear(h, width = 1), split(next(past), 1, 3), split(next(past), 2, 3), split(next(past), 3, 3))\n\
+         loss gaussian(linear(h), linear(h), next(past))\n\
+         loss squared(linear(last(window(past, 2))) + repeat(linear(last(rnn(past - last(past))), width = 3), 2), last(ahead(past, 2)))\n",
+    );
     let models = ["classify", "tag-letters", "caption-global"];
     let models = models.map(|name| library::builtin(name).unwrap());
     let [classify, letters, caption] = models;
@@ -197,6 +206,8 @@ fn an_adapter_agrees_with_the_plain_code() {
         (caption, Tile::SOFTWARE),
         (parts.clone().unwrap(), Tile::SOFTWARE),
         (parts.unwrap(), Tile::GPU),
+        (series.clone().unwrap(), Tile::SOFTWARE),
+        (series.unwrap(), Tile::GPU),
         (begun.clone().unwrap(), Tile::SOFTWARE),
         (begun.unwrap(), Tile::GPU),
     ] {
