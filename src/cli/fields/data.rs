@@ -63,6 +63,7 @@ impl FieldSource {
             format: format.transpose()?,
             missing: settings.missing,
             time: settings.time.clone(),
+            frame_width: Some(settings.frame_width).filter(|width| *width > 0),
             ..ReadRules::default()
         };
         let folder = text::beside(near);

@@ -120,6 +120,15 @@ impl TableFields<'_> {
         }
     }
 
+    /// Whether `cell` is what a header calls a field's column: by the name that was chosen, or the field's.
+    pub fn is_named(&self, field: &Field, cell: &str) -> bool {
+        match self.choice.of(&field.name) {
+            Some(ColumnName::Name(name)) => name == cell,
+            Some(ColumnName::Numbers(_)) => false,
+            None => field.name == cell,
+        }
+    }
+
     fn required(&self, field: &Field) -> bool {
         !self.optional.contains(&field.name)
     }

@@ -71,6 +71,9 @@ pub struct ReadRules {
     pub missing: Missing,
     /// The column of a series that is its time: by its name, or its number from 1. It is no part of a field, and must rise.
     pub time: Option<String>,
+    /// Numbers of a step of fields of reals, into which the steps of files are cut; steps of one number, such as the cells of a
+    /// row, are also put together. None: as files have them.
+    pub frame_width: Option<usize>,
     /// Bytes of an array that are held in memory; none: 256 MiB. More stay in their file, which must then not change, and are
     /// read from there; those of a compressed file go to a temporary one.
     pub in_memory: Option<u64>,
@@ -232,10 +235,25 @@ fn read_file(
     let corpus = TextSource::Files(vec![file.path.clone()]).open_with(folder, stdin)?;
     let mut contents = read_corpus(fields, wanted, &corpus, format, file.field.is_some(), rules)?;
     let limit = usize::try_from(rules.in_memory.unwrap_or(IN_MEMORY)).unwrap_or(usize::MAX);
-    missing::settle(wanted, &mut contents, rules.missing, &|| {
-        StoreWriter::new(folder, limit)
-    })
-    .map_err(|e| Error::new(e.kind, format!("{}: {}", corpus.name, e.message)))?;
+    let named = |e: Error| Error::new(e.kind, format!("{}: {}", corpus.name, e.message));
+    let settle = |contents: &mut [Option<RawContent>]| {
+        let writer = || StoreWriter::new(folder, limit);
+        missing::settle(wanted, contents, rules.missing, &writer).map_err(named)
+    };
+    // What is refused is named as the file has it; what is carried on or left out are steps of the model.
+    if rules.missing == Missing::Refuse {
+        settle(&mut contents)?;
+    }
+    if let Some(width) = rules.frame_width {
+        for (field, content) in wanted.iter().zip(&mut contents) {
+            if let (FieldKind::Reals, Some(RawContent::Steps(column))) = (&field.kind, content) {
+                column.cut(&field.name, width).map_err(named)?;
+            }
+        }
+    }
+    if rules.missing != Missing::Refuse {
+        settle(&mut contents)?;
+    }
     Ok(contents)
 }
 

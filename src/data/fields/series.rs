@@ -1,4 +1,4 @@
-//! A series from a table: a step a row, one example a file.
+//! Sequences of numbers from a table: one series, a step a row; or an example a row, where it has something else beside them.
 
 use std::ops::Range;
 
@@ -28,12 +28,16 @@ fn number(cell: &str) -> std::result::Result<Option<f64>, ()> {
     value.map(Some).ok_or(())
 }
 
-/// Reads a table into `writers`, one a field: of reals all columns that are over, or those that were chosen, of labels along
-/// them one. A first row is a header where none of its cells is a number, unless a user says whether it is one.
+/// Reads a table into `writers`, one a field: of reals all columns that are over, or those that were chosen, of other fields
+/// one. A first row is a header where none of its cells is a number or one is the name of
+/// a field, unless a user says whether it is one.
+///
+/// Where all other fields are labels along reals a row is a step of one series, and else an example, whose numbers are steps of
+/// one each.
 ///
 /// # Errors
 /// `Kind::Data`, naming line and column, for text where a number is due, a number that is missing where that is refused, and a
-/// time that does not rise; `Kind::Usage` for columns that cannot be chosen so.
+/// time that does not rise; `Kind::Usage` for columns that cannot be chosen so, and for a time of rows that are no steps.
 pub(super) fn read(
     text: &str,
     wanted: &TableFields<'_>,
@@ -46,22 +50,37 @@ pub(super) fn read(
         return Err(Error::data("expected rows of numbers, found none"));
     }
     let first: Vec<String> = row.cells().map(|cell| cell.trim().to_string()).collect();
-    let header = wanted
-        .header
-        .unwrap_or_else(|| first.iter().all(|cell| number(cell).is_err()));
+    // Columns of numbers may be named by numbers.
+    let names = |cell: &String| {
+        wanted
+            .fields
+            .iter()
+            .any(|field| wanted.is_named(field, cell))
+    };
+    let header = wanted.header.unwrap_or_else(|| {
+        first.iter().all(|cell| number(cell).is_err()) || first.iter().any(names)
+    });
     let columns = Columns {
         header,
         first: &first,
         wanted,
     };
-    columns.check()?;
+    let by_row = columns.is_by_row();
+    columns.check(by_row)?;
+    if let Some(time) = rules.time.filter(|_| by_row) {
+        return Err(Error::usage(format!(
+            "--time: expected none, as each row is an example of its own, got {time}"
+        )));
+    }
     let time = columns.time(rules.time)?;
-    let places = columns.find(time)?;
+    let places = columns.find(by_row, time)?;
     for (writer, columns) in writers.iter_mut().zip(&places) {
         let steps = writer.as_mut().and_then(|w| w.steps.as_mut());
         match (columns, steps) {
             (None, _) => *writer = None,
-            (Some(columns), Some(steps)) if header => steps.name(first[columns.clone()].to_vec()),
+            (Some(columns), Some(steps)) if header && !by_row => {
+                steps.name(first[columns.clone()].to_vec());
+            }
             _ => {}
         }
     }
@@ -93,18 +112,29 @@ pub(super) fn read(
                 continue;
             };
             let Some(steps) = &mut writer.steps else {
-                writer.item(row.cell(range.start).trim(), line);
+                match (by_row, &writer.field.kind) {
+                    (false, _) => writer.item(row.cell(range.start).trim(), line),
+                    (true, FieldKind::Class) => writer.cell(row.cell(range.start).trim(), line)?,
+                    (true, _) => writer.cell(row.cell(range.start), line)?,
+                }
                 continue;
             };
             values.clear();
             for n in range.clone() {
                 values.push(columns.number(&row, n, rules.missing)?);
             }
-            steps.numbers(&values)?;
+            if by_row {
+                values
+                    .chunks(1)
+                    .try_for_each(|value| steps.numbers(value))?;
+                steps.end_row(line);
+            } else {
+                steps.numbers(&values)?;
+            }
         }
         any = reader.next(&mut row)?;
     }
-    for writer in writers.iter_mut().flatten() {
+    for writer in writers.iter_mut().flatten().filter(|_| !by_row) {
         match &mut writer.steps {
             Some(steps) => steps.end_row(begin),
             None => writer.end_row(),
@@ -122,21 +152,33 @@ struct Columns<'a> {
 }
 
 impl Columns<'_> {
-    /// Refuses fields that rows of steps do not have, and headers with a name twice.
-    fn check(&self) -> Result<()> {
-        let has = |field: &Field| {
-            let along = match &field.kind {
-                FieldKind::ClassesAlong(of) => Some(of),
-                _ => None,
-            };
-            let reals =
-                |other: &Field| other.kind == FieldKind::Reals && Some(&other.name) == along;
-            field.kind == FieldKind::Reals || self.wanted.fields.iter().any(reals)
+    /// Whether a row is an example: a field has one value an example.
+    fn is_by_row(&self) -> bool {
+        let one = |field: &Field| matches!(field.kind, FieldKind::Class | FieldKind::Tokens);
+        self.wanted.fields.iter().any(one)
+    }
+
+    /// Refuses fields that such rows do not have, and headers with a name twice.
+    fn check(&self, by_row: bool) -> Result<()> {
+        let along_reals = |of: &String| {
+            let is = |other: &Field| other.kind == FieldKind::Reals && other.name == *of;
+            self.wanted.fields.iter().any(is)
+        };
+        let has = |field: &&Field| match &field.kind {
+            FieldKind::Reals => true,
+            FieldKind::Class | FieldKind::Tokens => by_row,
+            FieldKind::ClassesAlong(of) => along_reals(of) != by_row,
+            _ => false,
         };
         if let Some(other) = self.wanted.fields.iter().find(|field| !has(field)) {
+            let expected = match by_row {
+                true => "a table with an example a row has reals, and classes or texts beside them",
+                false => {
+                    "a table with a step a row is one example, of reals and of labels along them"
+                }
+            };
             return Err(Error::data(format!(
-                "a table with a step a row is one example, of reals and of labels along them, found {}: {}; FIELD=FILE gives a \
-                 field a file of its own",
+                "{expected}, found {}: {}; FIELD=FILE gives a field a file of its own",
                 other.name,
                 other.kind.shown()
             )));
@@ -191,14 +233,50 @@ impl Columns<'_> {
         }
     }
 
+    /// The column of a field with one value an example where there is no header: classes stand first, as in other tables.
+    fn headless(&self, field: &Field) -> Result<Option<Range<usize>>> {
+        let (fields, name) = (self.wanted.fields, &field.name);
+        let may_miss = self.wanted.optional.contains(name);
+        let chosen = |field: &Field| self.wanted.choice.of(&field.name).is_some();
+        match (may_miss, fields.iter().any(chosen)) {
+            (true, true) => return Ok(None),
+            (false, true) => {
+                return Err(Error::usage(format!(
+                    "--columns: expected a column for {name} too"
+                )));
+            }
+            (true, false) => {
+                return Err(Error::data(format!(
+                    "line 1: expected a header that says whether a column is {name}, found none; --columns FIELD=COLUMN,.. says \
+                     which columns to read"
+                )));
+            }
+            (false, false) => {}
+        }
+        let one = |kind: &FieldKind| match kind {
+            FieldKind::Class => Some(0),
+            FieldKind::Reals => None,
+            _ => Some(1),
+        };
+        let order = |(n, other): (usize, &Field)| Some((one(&other.kind)?, n));
+        let mut places: Vec<_> = fields.iter().enumerate().filter_map(order).collect();
+        places.sort_unstable();
+        let place = places
+            .iter()
+            .position(|(_, n)| fields[*n].name == *name)
+            .filter(|n| *n < self.first.len());
+        Ok(place.map(|n| n..n + 1))
+    }
+
     /// The columns of every field: none of one that may be missing and is not there.
-    fn find(&self, time: Option<usize>) -> Result<Vec<Option<Range<usize>>>> {
+    fn find(&self, by_row: bool, time: Option<usize>) -> Result<Vec<Option<Range<usize>>>> {
         let mut found: Vec<Option<Range<usize>>> = Vec::new();
         let mut over = None;
         for (n, field) in self.wanted.fields.iter().enumerate() {
             let labels = field.kind != FieldKind::Reals;
             let may_miss = self.wanted.optional.contains(&field.name);
             let range = match self.wanted.choice.of(&field.name) {
+                Some(ColumnName::Name(name)) if may_miss && !self.first.contains(name) => None,
                 Some(ColumnName::Name(name)) => {
                     let n = self.named(name, &field.name)?;
                     Some(n..n + 1)
@@ -220,6 +298,7 @@ impl Columns<'_> {
                     )));
                 }
                 Some(ColumnName::Numbers(range)) => Some(range.clone()),
+                None if labels && by_row && !self.header => self.headless(field)?,
                 None if labels && may_miss && !self.first.contains(&field.name) => None,
                 None if labels => {
                     let n = self.named(

@@ -76,6 +76,44 @@ impl StepColumn {
         self.places.place(row)
     }
 
+    /// Cuts steps of numbers into such of `width`; steps of one number are also put together.
+    ///
+    /// # Errors
+    /// `Kind::Data`, with both widths, for steps that are no multiple of it, and for an example whose steps of one number are not.
+    pub fn cut(&mut self, field: &str, width: usize) -> Result<()> {
+        if width == self.width || width == 0 {
+            return Ok(());
+        }
+        let joined = self.width == 1;
+        if !joined && !self.width.is_multiple_of(width) {
+            return Err(Error::data(format!(
+                "field {field}: frame-width: expected a divisor of {}, the numbers of a step, got {width}",
+                self.width
+            )));
+        }
+        for (example, span) in self.spans.iter().enumerate().filter(|_| joined) {
+            if !span.steps.is_multiple_of(width) {
+                return Err(Error::data(format!(
+                    "field {field}: frame-width: expected a divisor of {}, the numbers of example {example} (from 0), got {width}",
+                    span.steps
+                )));
+            }
+        }
+        let count = |rows: usize| rows * self.width / width;
+        for span in &mut self.spans {
+            (span.first, span.steps) = (count(span.first), count(span.steps));
+        }
+        for part in &mut self.parts {
+            if let StepPart::Numbers(rows) = part {
+                (rows.rows, rows.width) = (count(rows.rows), width);
+            }
+        }
+        self.width = width;
+        // They are of numbers that lie in several steps now.
+        self.names.clear();
+        Ok(())
+    }
+
     /// Goes on with what the next file has.
     ///
     /// # Errors
