@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use wgrnn::data::fields::{
-    ColumnChoice, Examples, Field, FieldCodes, FieldFile, FieldKind, FileFormat, ReadRules,
-    Records, StepRules, TrainingSteps, VocabularyRule, VocabularyRules, read,
+    ColumnChoice, Examples, Field, FieldCodes, FieldFile, FieldKind, FileFormat, Missing,
+    ReadRules, Records, StepRules, TrainingSteps, VocabularyRule, VocabularyRules, read,
 };
 use wgrnn::data::{VocabKind, VocabularyRecipe, split_drawn};
 use wgrnn::model::text::Model;
@@ -50,6 +50,7 @@ impl FieldSource {
                 names.join(", ")
             )));
         }
+        of_reals(model, settings)?;
         let twice = files.iter().filter(|f| f.path.as_os_str() == "-").count();
         if twice > 1 {
             return Err(Error::usage(
@@ -307,6 +308,27 @@ pub fn measured(
         }
         None => Err(Error::usage(format!(
             "--part: expected none, as the examples of model {} are no series that is split by time",
+            model.name
+        ))),
+    }
+}
+
+/// Refuses what is said of reals where no field is of them.
+fn of_reals(model: &Model, settings: &Settings) -> Result<()> {
+    let mut fields = examples::fields(model).into_iter();
+    if fields.any(|field| field.kind == FieldKind::Reals) {
+        return Ok(());
+    }
+    let given = [
+        ("frame-width", settings.frame_width > 0),
+        ("standardize", settings.standardize),
+        ("missing", settings.missing != Missing::Refuse),
+        ("time", settings.time.is_some()),
+    ];
+    match given.iter().find(|(_, given)| *given) {
+        None => Ok(()),
+        Some((key, _)) => Err(Error::usage(format!(
+            "--{key}: expected none, as no field of model {} is of reals",
             model.name
         ))),
     }

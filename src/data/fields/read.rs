@@ -300,6 +300,16 @@ fn read_corpus(
     let named = |e: Error| Error::new(e.kind, format!("{name}: {}", e.message));
     // A file that was asked for as a field has that field.
     let optional = if own { &[][..] } else { &rules.optional };
+    let is_series = wanted.iter().any(|field| field.kind == FieldKind::Reals);
+    if let Some(time) = &rules.time
+        && is_series
+        && !matches!(format, FileFormat::Tsv | FileFormat::Csv)
+    {
+        return Err(named(Error::usage(format!(
+            "--time: expected a table, which has a column {time}, found {}",
+            format.name()
+        ))));
+    }
     if format.is_arrays() {
         let asked = ArrayFields {
             fields,
@@ -335,7 +345,6 @@ fn read_corpus(
         header: rules.header,
         expects_header,
     };
-    let is_series = wanted.iter().any(|field| field.kind == FieldKind::Reals);
     match format {
         FileFormat::Tsv | FileFormat::Csv if is_series => {
             let rules = SeriesRules {

@@ -7,6 +7,7 @@ use safetensors::Dtype;
 
 mod codes;
 mod faults;
+mod frames;
 
 use super::examples::RawContent;
 use super::step_parts::StepPart;

@@ -385,6 +385,12 @@ impl Model {
         ahead.max().unwrap_or(0)
     }
 
+    /// Whether a loss predicts as many steps ahead as a run's settings say, as its line does not.
+    pub fn has_open_horizon(&self) -> bool {
+        let open = |node: &ValueNode| matches!(node.function, Function::Ahead { steps: None, .. });
+        self.nodes.iter().any(open)
+    }
+
     /// Writes the forward pass and the losses of a [`Spec`] along the one axis of its one field.
     pub(super) fn stream(
         &self,

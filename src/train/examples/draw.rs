@@ -91,14 +91,16 @@ mod tests {
         for _ in 0..DRAWS {
             let drawn = draw(reading, said, temperature, &mut stream).unwrap();
             for (n, x) in drawn.iter().enumerate() {
-                means[n] += f64::from(*x) / DRAWS as f64;
-                squares[n] += f64::from(*x).powi(2) / DRAWS as f64;
+                means[n] += f64::from(*x);
+                squares[n] += f64::from(*x).powi(2);
             }
             if let [x, y, ..] = drawn[..] {
-                product += f64::from(x) * f64::from(y) / DRAWS as f64;
+                product += f64::from(x) * f64::from(y);
             }
         }
-        (means, squares, product)
+        // Divided at the end, so that the mean of equal numbers is exactly theirs.
+        let mean = |sums: Vec<f64>| sums.iter().map(|sum| sum / DRAWS as f64).collect();
+        (mean(means), mean(squares), product / DRAWS as f64)
     }
 
     fn near(a: f64, b: f64) -> bool {

@@ -66,9 +66,21 @@ impl SeriesCut {
     /// stand for themselves.
     ///
     /// # Errors
-    /// Usage, for cuts of a model that does not predict the next steps of its one field; for a `split` of several series or
+    /// Usage, for a horizon or a stride without a use; for cuts of a model that does not predict the next steps of its one field; for a `split` of several series or
     /// one that is none; for a single series of which no context is said, where only its last steps would be predicted.
     pub fn new(model: &Model, settings: &Settings, examples: usize) -> Result<Option<SeriesCut>> {
+        if settings.horizon != 1 && !model.has_open_horizon() {
+            return Err(Error::usage(format!(
+                "horizon: expected none, as no line of model {} leaves it open (`ahead(F)`), got {}",
+                model.name, settings.horizon
+            )));
+        }
+        if settings.stride > 0 && settings.context == 0 {
+            return Err(Error::usage(format!(
+                "stride: expected a context beside it, which is what examples read, got {} alone",
+                settings.stride
+            )));
+        }
         let asked = match &settings.split {
             Some(split) => Some(format!("split {split}")),
             None if settings.context > 0 => Some(format!("context {}", settings.context)),
@@ -288,6 +300,17 @@ mod tests {
         assert!(fault(label, context.clone()).contains("no context 3"));
         assert!(cut(label, Settings::default()).unwrap().is_none());
         assert!(fault(WINDOW, Settings::default()).starts_with("context: "));
+        let stride = Settings {
+            stride: 2,
+            ..Settings::default()
+        };
+        assert!(fault(NEXT, stride).starts_with("stride: expected a context"));
+        let horizon = Settings {
+            horizon: 2,
+            ..context.clone()
+        };
+        assert!(cut(WINDOW, horizon.clone()).is_ok());
+        assert!(fault(NEXT, horizon).starts_with("horizon: expected none"));
         for split in ["8", "a,2", "0,3", "1,2,3,4", ""] {
             let settings = Settings {
                 split: Some(split.into()),

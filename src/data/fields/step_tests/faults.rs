@@ -197,8 +197,50 @@ fn bad_steps_are_refused_by_file_row_and_column() {
         (
             labelled(),
             "a.csv",
-            b"a,label\n1,2\n".into(),
-            "a.csv: a table with a step a row is one example, of reals and of labels along them, found label: class",
+            b"label,a,b\n1,2,3\n1,4,five\n".into(),
+            "a.csv: line 3, column 3 (b): expected a finite number, found \"five\"",
+        ),
+        (
+            labelled(),
+            "a.csv",
+            b"label,a,b\n1,2,\n".into(),
+            "a.csv: line 2, column 3 (b): expected a number, found an empty cell",
+        ),
+        (
+            labelled(),
+            "a.csv",
+            b"label,a,b\n1,2\n".into(),
+            "a.csv: line 2: expected 3 column(s) as in the first line, found 2",
+        ),
+        (
+            labelled(),
+            "a.csv",
+            b"label,a,b\n1,2,3\n,2,3\n".into(),
+            "a.csv: line 3: field label: expected a label, found nothing",
+        ),
+        (
+            labelled(),
+            "a.csv",
+            b"label,a,b\n".into(),
+            "a.csv: expected rows of numbers, found a header alone",
+        ),
+        (
+            labelled(),
+            "a.csv",
+            b"kind,a,b\nu,2,3\n".into(),
+            "a.csv: line 1: expected a column label for label (--columns label=COLUMN says another)",
+        ),
+        (
+            labelled(),
+            "a.tsv",
+            b"3\n4\n".into(),
+            "a.tsv: line 1: expected columns for x",
+        ),
+        (
+            [labelled(), vec![Field::new("v", FieldKind::Vector)]].concat(),
+            "a.csv",
+            b"label,a,v\n1,2,3\n".into(),
+            "a.csv: a table with an example a row has reals, and classes or texts beside them, found v: vector",
         ),
         (
             tagged(),
