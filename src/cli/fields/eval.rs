@@ -12,7 +12,7 @@ use wgrnn::metrics::{
     Accuracy, Confusion, SpanScores, accuracy_where, are_spans, majority, sequence_accuracy, spans,
     unigram,
 };
-use wgrnn::model::text::Target;
+use wgrnn::model::text::{Reading, Target};
 use wgrnn::train::{
     Choice, ExampleSet, FieldEvaluator, Labels, LossEvaluation, SeriesPart, Settings, TextLimits,
     examples,
@@ -67,6 +67,16 @@ pub fn run(m: &ArgMatches, run: &LoadedFields, files: &[String]) -> Result<()> {
     let records = source.encode(&run.codes, &examples)?;
     let set = measured(&run.model, &records, &examples, &settings, part)?;
     let season = m.get_one::<u64>("season").map(|n| *n as usize);
+    let compares = |loss| {
+        let forecast = run.model.forecast(loss, settings.horizon);
+        forecast.is_some_and(|f| !matches!(f.reading, Reading::Bits | Reading::Handwriting))
+    };
+    if season.is_some() && !(0..run.model.losses().len()).any(compares) {
+        return Err(Error::usage(format!(
+            "--season: expected none, as model {} does not predict how a series goes on",
+            run.model.name
+        )));
+    }
     let evaluator = FieldEvaluator::new(&run.loaded.spec, set.clone(), &run.codes)?;
     let mut evaluator = evaluator.beside_season(season);
     let remedy = "measure fewer or shorter examples at once";
