@@ -72,6 +72,49 @@ impl NoteFrequency {
     }
 }
 
+/// A pen whose offsets are those of one bivariate Gaussian, whatever came before, and that lifts as often as in training.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct OneGaussian {
+    steps: f64,
+    sums: [f64; 2],
+    /// Of x x, y y and x y.
+    products: [f64; 3],
+    lifts: f64,
+}
+
+impl OneGaussian {
+    /// Adds a step: two offsets, and 1 where the pen lifts, else 0.
+    pub fn add(&mut self, step: &[f32]) {
+        let [x, y, lift] = [0, 1, 2].map(|n| step.get(n).copied().map_or(0.0, f64::from));
+        self.steps += 1.0;
+        for (sum, of) in self.sums.iter_mut().zip([x, y]) {
+            *sum += of;
+        }
+        for (sum, of) in self.products.iter_mut().zip([x * x, y * y, x * y]) {
+            *sum += of;
+        }
+        self.lifts += lift;
+    }
+
+    /// -log p of a step, in nats; one lift and one step without are added to the counts. None where offsets do not vary.
+    pub fn nats(&self, step: &[f32]) -> Option<f64> {
+        let [x, y, lift] = [0, 1, 2].map(|n| step.get(n).copied().map_or(0.0, f64::from));
+        let mean = self.sums.map(|sum| sum / self.steps);
+        let [xx, yy, xy] = self.products.map(|sum| sum / self.steps);
+        let (a, b) = (xx - mean[0] * mean[0], yy - mean[1] * mean[1]);
+        let c = xy - mean[0] * mean[1];
+        let determinant = a * b - c * c;
+        if determinant.is_nan() || determinant <= 0.0 {
+            return None;
+        }
+        let (x, y) = (x - mean[0], y - mean[1]);
+        let distance = (b * x * x - 2.0 * c * x * y + a * y * y) / determinant;
+        let point = std::f64::consts::TAU.ln() + 0.5 * determinant.ln() + 0.5 * distance;
+        let p = (self.lifts + 1.0) / (self.steps + 2.0);
+        Some(point - if lift > 0.5 { p } else { 1.0 - p }.ln())
+    }
+}
+
 /// The most frequent tag of each word of training, whatever its case. Words that training does not have get the tag that is
 /// most frequent among those that it has once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -155,6 +198,39 @@ mod tests {
             Accuracy { right: 2, total: 4 }
         );
         assert_eq!(majority(&[], &[]).share(), None);
+    }
+
+    #[test]
+    fn notes_and_strokes_have_floors_of_their_own() {
+        let mut notes = NoteFrequency::default();
+        for step in [[1.0, 0.0], [1.0, 0.0], [0.0, 0.0]] {
+            notes.add(&step);
+        }
+        // Sounding 3 of 5 and 1 of 5.
+        let want = -(0.6f64.ln() + 0.8f64.ln());
+        assert!((notes.nats(&[1.0, 0.0]) - want).abs() < 1e-12);
+        let mut one = OneGaussian::default();
+        assert_eq!(one.nats(&[0.0, 0.0, 0.0]), None);
+        for (x, y, lift) in [
+            (2.0, 1.0, 0.0),
+            (-2.0, 1.0, 0.0),
+            (2.0, -1.0, 0.0),
+            (-2.0, -1.0, 1.0),
+        ] {
+            one.add(&[x, y, lift]);
+        }
+        // Variances 4 and 1, no correlation; a pen that lifts 2 times of 6.
+        let point = std::f64::consts::TAU.ln() + 2f64.ln();
+        let nats = |step: [f32; 3]| one.nats(&step).unwrap();
+        assert!((nats([0.0, 0.0, 1.0]) - (point - (1.0f64 / 3.0).ln())).abs() < 1e-12);
+        assert!((nats([2.0, 1.0, 0.0]) - (point + 1.0 - (2.0f64 / 3.0).ln())).abs() < 1e-12);
+        // Correlated offsets are likelier along the line on which they lie.
+        let mut tilted = OneGaussian::default();
+        for (x, y) in [(1.0, 1.0), (-1.0, -1.0), (0.5, -0.5), (-0.5, 0.5)] {
+            tilted.add(&[x, y, 0.0]);
+        }
+        let nats = |step: [f32; 3]| tilted.nats(&step).unwrap();
+        assert!(nats([1.0, 1.0, 0.0]) < nats([1.0, -1.0, 0.0]));
     }
 
     #[test]

@@ -9,6 +9,6 @@ mod spans;
 
 pub use accuracy::{Accuracy, accuracy, accuracy_where, sequence_accuracy, top_k};
 pub use confusion::{ClassScores, Confusion};
-pub use floors::{FrequentTag, NoteFrequency, largest, majority, unigram};
+pub use floors::{FrequentTag, NoteFrequency, OneGaussian, largest, majority, unigram};
 pub use forecast::{Errors, SetCounts};
 pub use spans::{SpanScores, are_spans, spans};

@@ -177,6 +177,7 @@ impl Measured<'_> {
             (None, FieldKind::Tokens) => self.tokens(&mut report, loss, &declared.name)?,
             (None, _) => match &loss.numbers {
                 Some(numbers) => self.numbers(&mut report, loss, numbers, &declared.name)?,
+                None if self.is_pen(loss.field) => self.pen(&mut report, loss, &declared.name)?,
                 None => {
                     let (name, count) = (&declared.name, loss.count);
                     let line = format!("{name}: loss {:.5} over {count} predictions", loss.nats);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use wgrnn::Result;
 use wgrnn::data::fields::Examples;
 use wgrnn::data::split_drawn;
-use wgrnn::metrics::{FrequentTag, NoteFrequency};
+use wgrnn::metrics::{FrequentTag, NoteFrequency, OneGaussian};
 use wgrnn::train::ExampleSet;
 
 use super::data::cut;
@@ -98,6 +98,23 @@ impl Floors {
             }
         })?;
         Ok((steps > 0).then(|| nats / steps as f64))
+    }
+
+    /// The loss in nats a step of one Gaussian for all offsets of a pen, likewise.
+    ///
+    /// # Errors
+    /// Io, where steps cannot be read back.
+    pub fn pen(&self, field: &str, set: &ExampleSet) -> Result<Option<f64>> {
+        let mut one = OneGaussian::default();
+        self.set.each_step(field, |_, step| one.add(step))?;
+        let (mut nats, mut steps) = (Some(0.0), 0u64);
+        set.each_step(field, |measured, step| {
+            if measured {
+                nats = nats.zip(one.nats(step)).map(|(sum, nats)| sum + nats);
+                steps += 1;
+            }
+        })?;
+        Ok(nats.filter(|_| steps > 0).map(|nats| nats / steps as f64))
     }
 
     /// How often each symbol of a field of tokens is predicted.

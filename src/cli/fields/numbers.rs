@@ -114,6 +114,36 @@ impl Measured<'_> {
         report.set("columns", json!(columns));
     }
 
+    /// Whether what is predicted of a field is where a pen goes.
+    pub(super) fn is_pen(&self, field: usize) -> bool {
+        let model = &self.run.model;
+        let horizon = self.run.loaded.settings.horizon;
+        let forecasts = (0..model.losses().len()).filter_map(|loss| model.forecast(loss, horizon));
+        let mut pens = forecasts.filter(|f| f.reading == Reading::Handwriting);
+        pens.any(|forecast| forecast.field == field)
+    }
+
+    /// A loss of a pen's steps.
+    pub(super) fn pen(
+        &self,
+        report: &mut Report,
+        loss: &LossEvaluation,
+        field: &str,
+    ) -> Result<()> {
+        let rule = match &self.floors {
+            Some(floors) => floors.pen(field, self.set)?,
+            None => None,
+        };
+        report.lines.push(format!(
+            "{field}: {:.5} nats a step{} over {} steps",
+            loss.nats,
+            rule.map_or(String::new(), |nats| format!(" (one Gaussian {nats:.5})")),
+            loss.count
+        ));
+        report.set("one_gaussian", json!(rule));
+        Ok(())
+    }
+
     fn bits(
         &self,
         report: &mut Report,

@@ -154,22 +154,25 @@ fn learns(m: &ArgMatches) -> Result<CheckPart> {
         numbers,
         Some(chosen.settings.horizon),
     )?;
+    // What a guess among symbols costs; of numbers nothing is known, and what training begins with stands for it.
     let of = |target: Target| {
         let name = &chosen.model.fields()[target.field()].name;
-        codes.values(name).unwrap_or(1)
+        match target {
+            Target::Numbers(_) => None,
+            Target::Next(_) | Target::Class(_) => codes.values(name),
+        }
     };
     let losses = chosen.model.losses().iter();
-    let guess: f64 = losses
-        .map(|loss| loss.weight * (of(loss.target) as f64).ln())
+    let guess: Option<f64> = losses
+        .map(|loss| Some(loss.weight * (of(loss.target)? as f64).ln()))
         .sum();
-    let limit = MARGIN * guess;
     let data = FieldData {
         codes,
         train,
         validation: None,
     };
     let job = Job::of_fields(chosen.settings, spec, Length::Steps(STEPS), &data)?;
-    let losses = match trained(job, json!({"guess": guess, "limit": limit}))? {
+    let losses = match trained(job, json!({"guess": guess}))? {
         Ok(losses) => losses,
         Err(diverged) => return Ok(diverged),
     };
@@ -177,12 +180,17 @@ fn learns(m: &ArgMatches) -> Result<CheckPart> {
         losses.first().copied().unwrap_or(f64::NAN),
         last_tenth(&losses),
     );
+    let (what, guess) = match guess {
+        Some(guess) => ("a guess has", guess),
+        None => ("it began with", first),
+    };
+    // The logarithm of a density may be negative.
+    let limit = guess - (1.0 - MARGIN) * guess.abs();
     Ok(CheckPart {
         name: TRAINING,
         status: Status::of(last <= limit),
         text: format!(
-            "loss from {first:.3} to {last:.3} nats in {STEPS} steps on made-up examples; a guess has {guess:.3}, {limit:.3} is \
-             asked for"
+            "loss from {first:.3} to {last:.3} in {STEPS} steps on made-up examples; {what} {guess:.3}, {limit:.3} is asked for"
         ),
         figures: json!({"first": first, "loss": last, "guess": guess, "limit": limit, "steps": STEPS}),
     })

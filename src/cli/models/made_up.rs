@@ -16,6 +16,8 @@ pub const SYMBOLS: usize = 7;
 pub const CLASSES: usize = 3;
 /// The width of a vector.
 pub const WIDTH: usize = 5;
+/// The width of a step of numbers: that of a pen's.
+pub const STEP: usize = 3;
 
 /// How many values the fields of a model have.
 #[derive(Clone, Copy)]
@@ -26,6 +28,8 @@ pub struct FieldValues {
     pub classes: usize,
     /// The width of a vector.
     pub width: usize,
+    /// That of a step of numbers.
+    pub step: usize,
 }
 
 /// The sizes of `examples` examples of at most `steps` steps, of `rows` rows in all. Sequences within others are a step
@@ -35,6 +39,7 @@ pub fn sizes(model: &Model, examples: usize, steps: usize, rows: usize) -> Sizes
         symbols: SYMBOLS,
         classes: CLASSES,
         width: WIDTH,
+        step: STEP,
     };
     sizes_of(model, values, examples, steps, rows)
 }
@@ -57,7 +62,7 @@ pub fn sizes_of(
         FieldKind::Class | FieldKind::Classes { .. } => FieldSize::Classes(values.classes),
         FieldKind::Vector => FieldSize::Vector(values.width),
         FieldKind::Reals { .. } => FieldSize::Reals {
-            width: values.width,
+            width: values.step,
             steps,
             rows,
         },
@@ -169,14 +174,14 @@ fn example(model: &Model, horizon: usize, stream: &mut Stream) -> Value {
                 json!(tags.collect::<Vec<&str>>())
             }
             FieldKind::Reals { bits: true, .. } => {
-                let notes = words[n].iter().map(|word| [word % WIDTH, WIDTH]);
+                let notes = words[n].iter().map(|word| [word % (STEP - 1), STEP - 1]);
                 json!(notes.collect::<Vec<[usize; 2]>>())
             }
             FieldKind::Reals { bits: false, .. } => {
                 let mut noise = || 0.1 * (below(1000) as f64 / 1000.0 - 0.5);
                 let mut step = |word: &usize| -> Vec<f64> {
-                    let of = |place: usize| f64::from(u8::from(place == word % WIDTH));
-                    (0..WIDTH).map(|place| of(place) + noise()).collect()
+                    let of = |place: usize| f64::from(u8::from(place == word % STEP));
+                    (0..STEP).map(|place| of(place) + noise()).collect()
                 };
                 json!(words[n].iter().map(&mut step).collect::<Vec<_>>())
             }

@@ -7,7 +7,7 @@ use wgrnn::model::text::{FieldKind, Model};
 use wgrnn::model::{Mode, Spec};
 use wgrnn::op::{FieldShape, PackedAxis, Packing, Plan, Role, SlotId};
 
-use super::made_up::{CLASSES, SYMBOLS, WIDTH, shown, sizes};
+use super::made_up::{CLASSES, STEP, SYMBOLS, WIDTH, shown, sizes};
 use super::{Chosen, at_sizes, chosen};
 use crate::cli::out;
 
@@ -50,7 +50,7 @@ pub fn run(m: &ArgMatches) -> Result<()> {
             "hidden": spec.hidden,
             "layers": spec.cells.len(),
             "embed": spec.embed,
-            "sizes": {"symbols": SYMBOLS, "classes": CLASSES, "width": WIDTH, "examples": examples, "steps": steps, "rows": rows},
+            "sizes": {"symbols": SYMBOLS, "classes": CLASSES, "width": WIDTH, "step_width": STEP, "examples": examples, "steps": steps, "rows": rows},
             "parameters": parameters.collect::<Vec<_>>(),
             "parameter_count": plan.parameter_count(),
             "values": values.collect::<Vec<_>>(),

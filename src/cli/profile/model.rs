@@ -27,6 +27,8 @@ pub struct ProfiledModel {
 /// Classes and the width of vectors, where no run says them.
 const CLASSES: usize = 10;
 const WIDTH: usize = 64;
+/// The width of a step of numbers: that of a pen's.
+const STEP: usize = 3;
 
 /// The model of the run that was named, else of the flags alone.
 pub fn model(m: &ArgMatches) -> Result<ProfiledModel> {
@@ -41,6 +43,7 @@ pub fn model(m: &ArgMatches) -> Result<ProfiledModel> {
             symbols: vocab.max(3),
             classes: CLASSES,
             width: WIDTH,
+            step: STEP,
         };
         let fields = if settings.of_fields() {
             let model = fields::model(&settings)?;
