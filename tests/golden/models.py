@@ -208,22 +208,23 @@ class Strokes(Series):
 
 
 class Window(Named):
-    """forecast-window.model: two steps at once, behind the last one that is read, with a linear path from that one."""
+    """forecast-window.model: two steps at once, as what they differ by from the last one that is read."""
 
     ahead = 2
 
     def __init__(self):
         super().__init__()
         self.h = torch.nn.GRU(D, H, batch_first=True)
-        self.linear = torch.nn.Linear(H + D, 2 * D)
+        self.linear = torch.nn.Linear(H, 2 * D)
 
     def loss(self, data):
-        _, h = self.h(self.read(data["reals"], data["lengths"]))
-        rows = zip(data["reals"], data["lengths"])
-        last, ahead = zip(*[(x[n - 1], x[n : n + 2].flatten()) for x, n in rows])
-        return F.mse_loss(self.linear(torch.cat([h[0], torch.stack(last)], 1)), torch.stack(ahead))
+        rows = list(zip(data["reals"], data["lengths"]))
+        last = torch.stack([x[n - 1] for x, n in rows])
+        ahead = torch.stack([x[n : n + 2].flatten() for x, n in rows])
+        _, h = self.h(self.read(data["reals"] - last[:, None], data["lengths"]))
+        return F.mse_loss(last.repeat(1, 2) + self.linear(h[0]), ahead)
 
-    names = {"h": "h", "linear": "ahead"}
+    names = {"h": "h", "linear": "ahead.linear"}
 
 
 class Frames(Named):
