@@ -138,6 +138,18 @@ fn a_series_is_learned_measured_and_gone_on_with() {
     let first: Value = serde_json::from_str(&first).unwrap();
     near(number(&first["values"], "wave"), rows[0][2], 1e-3);
 
+    // Step by step is as with the steps before in the file.
+    let more = format!(
+        "{}2016-07-11 00:00:00,{},{}\n",
+        series(STEPS),
+        rows[0][2],
+        rows[0][3]
+    );
+    fs::write(sandbox.at("more.csv"), more).unwrap();
+    let (_, next) = table(&sandbox.ok("predict r more.csv --device cpu"));
+    near(next[0][2], rows[1][2], 1e-3);
+    near(next[0][3], rows[1][3], 1e-5);
+
     // A file's columns are those of the training.
     fs::write(sandbox.at("other.csv"), series(30).replace("tide", "tied")).unwrap();
     let parts = ["other.csv", "wave, tide as in training, found wave, tied"];
@@ -232,22 +244,29 @@ fn a_resumed_series_equals_one_that_never_stopped() {
     );
 }
 
-/// Pieces of four chords by turns, each beginning with another one.
+/// Four chords that come by turns.
+const CHORDS: [&[u32]; 4] = [&[60, 64, 67], &[62, 65], &[], &[59, 71]];
+
+/// Pieces of twelve chords, each beginning with another one.
 fn pieces() -> String {
-    let chords = [
-        json!([60, 64, 67]),
-        json!([62, 65]),
-        json!([]),
-        json!([59, 71]),
-    ];
-    let piece = |n: usize| {
-        Value::from(
-            (n..n + 12)
-                .map(|k| chords[k % 4].clone())
-                .collect::<Vec<_>>(),
-        )
-    };
+    let piece = |n: usize| json!((n..n + 12).map(|k| CHORDS[k % 4]).collect::<Vec<_>>());
     (0..12).map(|n| format!("{}\n", piece(n))).collect()
+}
+
+/// Nats a step where each note of 59 to 71 sounds by its share of the steps that are predicted, one more of either kind counted.
+fn note_frequency() -> f64 {
+    let steps: Vec<&[u32]> = (0..12)
+        .flat_map(|n| (n + 1..n + 12).map(|k| CHORDS[k % 4]))
+        .collect();
+    let of = |note: u32| {
+        let count = steps.iter().filter(|step| step.contains(&note)).count() as f64;
+        let (all, p) = (
+            steps.len() as f64,
+            (count + 1.0) / (steps.len() as f64 + 2.0),
+        );
+        -(count * p.ln() + (all - count) * (1.0 - p).ln()) / all
+    };
+    (59..=71).map(of).sum()
 }
 
 #[test]
@@ -255,7 +274,7 @@ fn music_is_learned_drawn_and_written_as_midi() {
     let sandbox = Sandbox::new();
     fs::write(sandbox.at("music.jsonl"), pieces()).unwrap();
     sandbox.ok(&format!(
-        "train --model chorale music.jsonl --hidden 16 --val 0.2 --epochs 60 --out m {TINY}"
+        "train --model chorale music.jsonl --hidden 16 --val 0 --epochs 60 --out m {TINY}"
     ));
     let value = json(&sandbox, "eval m music.jsonl --device cpu --json");
     let loss = &value["losses"][0];
@@ -264,6 +283,7 @@ fn music_is_learned_drawn_and_written_as_midi() {
         number(loss, "nats") < 0.5 * number(loss, "note_frequency"),
         "{loss}"
     );
+    near(number(loss, "note_frequency"), note_frequency(), 1e-6);
     let text = sandbox.ok("eval m music.jsonl --device cpu");
     assert!(
         text.starts_with("notes: 0.") && text.contains("(note frequency "),
@@ -375,6 +395,11 @@ fn strokes_are_drawn_as_numbers_and_as_a_picture() {
     );
 }
 
+/// Of which kind a frame is.
+fn frame(example: usize, step: usize) -> usize {
+    usize::from((example * 5 + step * step) % 7 > 3)
+}
+
 /// Sequences of two kinds, and of frames of two kinds, told by a noisy number beside one that says nothing: `x [N, T, 2]`, and
 /// `labels [N]` or `targets [N, T]`.
 fn arrays(along: bool) -> Vec<u8> {
@@ -382,7 +407,7 @@ fn arrays(along: bool) -> Vec<u8> {
     let (mut x, mut labels) = (Vec::new(), Vec::<i64>::new());
     for n in 0..examples {
         for step in 0..steps {
-            let kind = if along { (n + step) % 2 } else { n % 2 };
+            let kind = if along { frame(n, step) } else { n % 2 };
             let noise = ((n * 31 + step * 17) % 13) as f32 / 13.0 - 0.5;
             x.extend([2.0 * kind as f32 - 1.0 + noise, noise]);
             if along || step == 0 {
@@ -423,9 +448,21 @@ fn sequences_and_frames_get_labels() {
         (&1.0.into(), &144.into())
     );
     let answers = sandbox.ok("predict f frames.safetensors --json --device cpu");
-    let first: Value = serde_json::from_str(answers.lines().next().unwrap()).unwrap();
-    let labels = first["labels"].as_array().unwrap();
-    assert_eq!((answers.lines().count(), labels.len()), (24, 6));
+    let frames = |n| -> Vec<&str> { (0..6).map(|step| ["5", "6"][frame(n, step)]).collect() };
+    for (n, line) in answers.lines().enumerate() {
+        let found: Value = serde_json::from_str(line).unwrap();
+        let labels = found["labels"].as_array().unwrap().iter();
+        let labels: Vec<&str> = labels.map(|l| l[0]["label"].as_str().unwrap()).collect();
+        assert_eq!(labels, frames(n), "{n}");
+    }
+    assert_eq!(answers.lines().count(), 24);
+    // As text, a label a line and an empty line behind each sequence.
+    let lines = |n| format!("{}\n\n", frames(n).join("\n"));
+    let want: String = (0..24).map(lines).collect();
+    assert_eq!(
+        sandbox.ok("predict f frames.safetensors --device cpu"),
+        want
+    );
 
     // Of labels there are no parts, seasons or steps ahead.
     for (args, part) in [

@@ -251,15 +251,23 @@ fn write(
         text.push('\n');
         return;
     };
-    let words = read.items(along, example).unwrap_or_default();
+    // Steps of numbers are no words: there are their labels alone.
+    let of_numbers = fields.iter().any(|f| f.name == along && f.kind.has_steps());
+    let words = match of_numbers {
+        true => vec![""; answers.iter().map(|a| a.steps.len()).max().unwrap_or(0)],
+        false => read.items(along, example).unwrap_or_default(),
+    };
     for (step, word) in words.iter().enumerate() {
-        text.push_str(word);
+        let mut cells = Vec::new();
+        if !of_numbers {
+            cells.push(word.to_string());
+        }
         for (loss, answer) in answers.iter().enumerate() {
             if let Some((_, best)) = answer.steps.get(step) {
-                text.push('\t');
-                text.push_str(&labels(run, loss, best, probable));
+                cells.push(labels(run, loss, best, probable));
             }
         }
+        text.push_str(&cells.join("\t"));
         text.push('\n');
     }
     text.push('\n');

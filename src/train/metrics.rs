@@ -16,7 +16,8 @@ pub struct Figures {
     pub epoch: u64,
     /// Nats per token.
     pub loss: f64,
-    /// Running mean of the loss, which starts at ln V, what a model without knowledge pays.
+    /// Running mean of the loss, which starts at ln V, what a model without knowledge pays; where there is no V, at the first
+    /// step's loss.
     pub smooth: f64,
     /// The learning rate.
     pub lr: f64,
@@ -58,7 +59,7 @@ pub struct Meter {
 }
 
 impl Meter {
-    /// The start, for a vocabulary of `vocab` symbols.
+    /// The start, for a vocabulary of `vocab` symbols; 1 where nothing is known of the loss.
     pub fn new(vocab: usize) -> Meter {
         Meter {
             smooth: (vocab as f64).ln(),
@@ -78,6 +79,9 @@ impl Meter {
         norm: f64,
     ) -> Figures {
         let loss = made.loss / made.tokens as f64;
+        if step == 0 && self.smooth == 0.0 {
+            self.smooth = loss;
+        }
         self.smooth = SMOOTHING * self.smooth + (1.0 - SMOOTHING) * loss;
         self.epoch_loss += made.share * loss;
         self.epoch_steps += made.share;
@@ -120,6 +124,20 @@ mod tests {
 
     #[test]
     fn smoothing_starts_at_ln_v_and_epochs_are_averaged() {
+        let mut of_numbers = Meter::new(1);
+        let place = EpochPlace {
+            epoch: 0,
+            index: 0,
+            steps: 9,
+        };
+        let made = |loss| Made {
+            loss,
+            tokens: 1,
+            share: 1.0,
+        };
+        assert_eq!(of_numbers.take(0, place, made(4.0), 0.1, 1.0).smooth, 4.0);
+        let second = of_numbers.take(1, place, made(2.0), 0.1, 1.0).smooth;
+        assert!((second - 3.998).abs() < 1e-12);
         let mut meter = Meter::new(10);
         let figures: Vec<Figures> = [3.0, 1.0, 5.0]
             .iter()
