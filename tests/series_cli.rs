@@ -447,6 +447,15 @@ fn sequences_and_frames_get_labels() {
         (&loss["accuracy"], &loss["count"]),
         (&1.0.into(), &144.into())
     );
+    // Fewer frames are of kind 6.
+    let frames = (0..24 * 6).filter(|n| frame(n / 6, n % 6) == 0).count();
+    near(number(loss, "majority"), frames as f64 / 144.0, 1e-6);
+    let text = sandbox.ok("eval f frames.safetensors --device cpu");
+    let line = "labels: step accuracy 1.0000 (majority 0.";
+    assert!(
+        text.starts_with(line) && text.contains("nats over 144 steps"),
+        "{text}"
+    );
     let answers = sandbox.ok("predict f frames.safetensors --json --device cpu");
     let frames = |n| -> Vec<&str> { (0..6).map(|step| ["5", "6"][frame(n, step)]).collect() };
     for (n, line) in answers.lines().enumerate() {

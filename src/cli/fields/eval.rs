@@ -270,10 +270,21 @@ impl Measured<'_> {
             let strange = |at: usize| !tags.knows(words[at]);
             unknown = Some(accuracy_where(gold, predicted, strange)?);
         }
+        // Steps of numbers are no words: there is one most frequent class of all.
+        let fields = examples::fields(&self.run.model);
+        let of_numbers = fields.iter().any(|f| f.name == along && f.kind.has_steps());
+        let counts = self.floors.as_ref().filter(|_| of_numbers);
+        let counts = counts.and_then(|floors| floors.classes(self.run, field));
+        let most = counts.map(|counts| majority(&counts, gold));
+        let [step, sequence] = match of_numbers {
+            true => ["step", "sequence"],
+            false => ["token", "sentence"],
+        };
         let mut line = format!(
-            "{field}: token accuracy {}{}",
+            "{field}: {step} accuracy {}{}{}",
             share(confusion.accuracy()),
-            floor("most frequent tag", rule)
+            floor("most frequent tag", rule),
+            floor("majority", most)
         );
         if let Some(unknown) = unknown.filter(|unknown| unknown.total > 0) {
             line.push_str(&format!(
@@ -283,13 +294,14 @@ impl Measured<'_> {
             ));
         }
         line.push_str(&format!(
-            ", sentence accuracy {}, {:.5} nats over {} tokens",
+            ", {sequence} accuracy {}, {:.5} nats over {} {step}s",
             share(sentences),
             loss.nats,
             loss.count
         ));
         report.lines.push(line);
         report.set("accuracy", json!(confusion.accuracy().share()));
+        report.set("majority", json!(most.and_then(|a| a.share())));
         report.set("most_frequent_tag", json!(rule.and_then(|a| a.share())));
         report.set("unknown_words", json!(unknown.and_then(|a| a.share())));
         report.set("sentence_accuracy", json!(sentences.share()));
