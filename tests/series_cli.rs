@@ -760,3 +760,37 @@ fn series_that_do_not_fit_are_refused_by_name() {
         &["--top: expected none, as model forecast predicts numbers"],
     );
 }
+
+/// A loss of one's own stands in a file beside the model's, and stays with the run when that file is gone.
+#[test]
+fn a_loss_of_ones_own_stays_with_the_run() {
+    let sandbox = folder();
+    let write = |name: &str, text: &str| fs::write(sandbox.at(name), text).unwrap();
+    write(
+        "huber.loss",
+        "row x, y\nconst d = 1\nsize = max(x - y, y - x)\nnear = min(size, d)\nloss = mean(near * (size - 0.5 * near))\n",
+    );
+    write(
+        "own.model",
+        "field past: reals\nloss huber(linear(rnn(past)), next(past), d = 0.5)\n",
+    );
+    let train = on_series("own.model");
+    sandbox.ok(&format!("{train} --steps 60 --out r"));
+    fs::remove_file(sandbox.at("huber.loss")).unwrap();
+    let report = json(&sandbox, "eval r --part test --json --device cpu");
+    // Half the mean of errors of a few tenths of a deviation, less than half of one.
+    let nats = number(&report["losses"][0], "nats");
+    assert!(nats > 0.0 && nats < 0.25, "{nats}");
+    let parts = [
+        "own.model:2:6: `huber` is no loss",
+        "expected one of squared",
+    ];
+    sandbox.refuses(&format!("{train} --steps 9 --out s"), 3, &parts);
+    write("squared.loss", "row x, y\nloss = mean(x - y)\n");
+    write(
+        "two.model",
+        "field past: reals\nloss squared(linear(rnn(past)), next(past))\n",
+    );
+    let parts = ["two.model:2:6: `squared` is a built-in loss and that of the file squared.loss"];
+    sandbox.refuses("models show two.model", 3, &parts);
+}

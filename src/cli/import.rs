@@ -7,7 +7,6 @@ use serde_json::json;
 use toml::{Table, Value};
 use wgrnn::cell::{Cell, library};
 use wgrnn::data::{TextSource, Vocabulary};
-use wgrnn::model::text::Model;
 use wgrnn::model::{Dims, Mode};
 use wgrnn::train::examples::sizes_for;
 use wgrnn::train::foreign::{File, Foreign, Names};
@@ -114,7 +113,8 @@ pub fn run(m: &ArgMatches) -> Result<()> {
             };
             spec.plan(dims, mode)
         }
-        Symbols::Fields { model, codes } => Model::parse(&model.name, &model.text)
+        Symbols::Fields { model, codes } => model
+            .model()
             .and_then(|model| model.plan(&spec, &sizes_for(&model, codes, 1, 1)?, mode)),
     };
     let plan = plan.map_err(named)?;

@@ -34,7 +34,12 @@ pub fn model(settings: &Settings, kept: &Model, run: &Path) -> Result<()> {
     if !name.ends_with(".model") || !paths::from_text(name).exists() {
         return Ok(());
     }
-    let same = fields::named(name).is_ok_and(|found| code(&found.text) == code(&kept.text));
+    let losses = |model: &Model| -> Vec<(String, Vec<String>)> {
+        let own = model.own_losses().iter();
+        own.map(|(name, text)| (name.clone(), code(text))).collect()
+    };
+    let same = fields::named(name)
+        .is_ok_and(|found| code(&found.text) == code(&kept.text) && losses(&found) == losses(kept));
     if same {
         Ok(())
     } else {

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use clap::ArgMatches;
 use wgrnn::data::Vocabulary;
-use wgrnn::model::text::Model;
 use wgrnn::model::{Mode, Spec};
 use wgrnn::op::Plan;
 use wgrnn::train::examples::sizes_for;
@@ -71,12 +70,10 @@ impl Loaded {
     pub fn weights_plan(&self) -> Result<Plan> {
         let plan = match &self.saved.about.symbols {
             Symbols::Text { .. } => Generator::plan(&self.spec, 1),
-            Symbols::Fields { model, codes } => {
-                Model::parse(&model.name, &model.text).and_then(|model| {
-                    let sizes = sizes_for(&model, codes, 1, 1)?;
-                    model.plan(&self.spec, &sizes, Mode::Evaluate)
-                })
-            }
+            Symbols::Fields { model, codes } => model.model().and_then(|model| {
+                let sizes = sizes_for(&model, codes, 1, 1)?;
+                model.plan(&self.spec, &sizes, Mode::Evaluate)
+            }),
         };
         plan.map_err(|e| self.named(e))
     }

@@ -1,6 +1,7 @@
 //! What a checkpoint holds, and back again: weights under their names in files, the optimiser's arenas under the same
 //! names, the carried states, and everything else as JSON.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -94,6 +95,28 @@ pub struct ModelText {
     pub name: String,
     /// Its text.
     pub text: String,
+    /// The texts of the losses that it names and the program does not bring, by their names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub losses: BTreeMap<String, String>,
+}
+
+impl ModelText {
+    /// The text of a model.
+    pub fn of(model: &Model) -> ModelText {
+        ModelText {
+            name: model.name.clone(),
+            text: model.text.clone(),
+            losses: model.own_losses().clone(),
+        }
+    }
+
+    /// The model.
+    ///
+    /// # Errors
+    /// Data: whatever is wrong with its text, with line and column.
+    pub fn model(&self) -> Result<Model> {
+        Model::with_losses(&self.name, &self.text, &self.losses)
+    }
 }
 
 /// A cell by its equations.
@@ -322,8 +345,9 @@ impl About {
             return false;
         };
         let numbers = |loss: &Loss| matches!(loss.target, Target::Numbers(_));
-        let model = Model::parse(&model.name, &model.text);
-        model.is_ok_and(|model| model.losses().iter().all(numbers))
+        model
+            .model()
+            .is_ok_and(|model| model.losses().iter().all(numbers))
     }
 
     /// The settings.

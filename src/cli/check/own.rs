@@ -81,7 +81,7 @@ fn of_fields(
     codes: &FieldCodes,
     parameters: &[f32],
 ) -> Result<(CheckedModel, String)> {
-    let model = Arc::new(Model::parse(&text.name, &text.text)?);
+    let model = Arc::new(text.model()?);
     let sizes = sizes_for(&model, codes, EXAMPLES, TOKENS)?;
     let checked = within(model, &job.spec, sizes, update(&job.settings), parameters);
     let at = format!("{EXAMPLES} examples of up to {TOKENS} tokens");

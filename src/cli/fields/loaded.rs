@@ -32,7 +32,7 @@ impl LoadedRun {
         let Symbols::Fields { model, codes } = &loaded.saved.about.symbols else {
             return Ok(LoadedRun::Text(Box::new(loaded)));
         };
-        let model = Model::parse(&model.name, &model.text).map_err(|e| loaded.named(e))?;
+        let model = model.model().map_err(|e| loaded.named(e))?;
         Ok(LoadedRun::Fields(Box::new(LoadedFields {
             model: Arc::new(model),
             codes: codes.clone(),

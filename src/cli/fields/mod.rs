@@ -12,6 +12,7 @@ pub mod pieces;
 mod ready;
 pub mod sample;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -35,7 +36,30 @@ pub fn named(name: &str) -> Result<Arc<Model>> {
         return library::builtin(name).map(Arc::new);
     }
     let path = paths::from_text(name);
-    Model::parse(&shown(&path), &text::read(&path)?).map(Arc::new)
+    let own = text::read(&path)?;
+    let losses = losses(&path, &own)?;
+    Model::with_losses(&shown(&path), &own, &losses).map(Arc::new)
+}
+
+/// The losses that a model's text may name: those in the files beside it that end in .loss.
+fn losses(path: &Path, model: &str) -> Result<BTreeMap<String, String>> {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    let mut all = BTreeMap::new();
+    // A folder that cannot be listed has none; the model says which it lacks.
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let file = entry.path();
+        let name = file.file_stem().and_then(|name| name.to_str());
+        if let Some(name) = name
+            && file.extension().is_some_and(|ending| ending == "loss")
+            && model.contains(name)
+        {
+            all.insert(name.to_string(), text::read(&file)?);
+        }
+    }
+    Ok(all)
 }
 
 /// What errors call a model that a file holds: the file's name.

@@ -30,10 +30,7 @@ pub fn fresh(m: &ArgMatches, device: &Device, mut settings: Settings) -> Result<
         program: env!("CARGO_PKG_VERSION").into(),
         settings: planned.job.settings.to_toml()?,
         symbols: Symbols::Fields {
-            model: ModelText {
-                name: model.name.clone(),
-                text: model.text.clone(),
-            },
+            model: ModelText::of(&model),
             codes,
         },
         cells: cell_texts,

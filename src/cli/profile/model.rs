@@ -98,7 +98,7 @@ pub fn model(m: &ArgMatches) -> Result<ProfiledModel> {
             (vocabulary.len(), None)
         }
         Symbols::Fields { model, codes } => {
-            let model = Model::parse(&model.name, &model.text).map_err(|e| loaded.named(e))?;
+            let model = model.model().map_err(|e| loaded.named(e))?;
             let sizes = sizes_for(&model, codes, settings.batch, length(m, true)?)?;
             (0, Some((Arc::new(model), sizes)))
         }

@@ -3,6 +3,8 @@
 mod losses;
 mod whole;
 
+use std::collections::BTreeMap;
+
 use super::functions::{self, Call};
 use super::graph::{Along, Field, FieldKind, Function, Loss, StartOf, ValueNode};
 use super::parse::{ParsedModel, WrittenKind};
@@ -31,6 +33,8 @@ pub(super) struct Checker<'a> {
     next: Vec<Option<Position>>,
     /// Whether a loss is read: what it predicts may be ahead of what is read.
     in_loss: bool,
+    /// Losses that the text may name beside the built-in ones.
+    own_losses: &'a BTreeMap<String, String>,
 }
 
 /// Checked fields, values and losses.
@@ -41,7 +45,11 @@ pub(super) struct Checked {
 }
 
 /// Checks what was written.
-pub(super) fn check(model: &str, parsed: &ParsedModel) -> Result<Checked> {
+pub(super) fn check(
+    model: &str,
+    parsed: &ParsedModel,
+    own_losses: &BTreeMap<String, String>,
+) -> Result<Checked> {
     let mut this = Checker {
         model,
         parsed,
@@ -52,6 +60,7 @@ pub(super) fn check(model: &str, parsed: &ParsedModel) -> Result<Checked> {
         line: String::new(),
         next: Vec::new(),
         in_loss: false,
+        own_losses,
     };
     this.fields()?;
     for written in &parsed.lines {

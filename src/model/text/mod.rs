@@ -61,7 +61,9 @@ mod write;
 
 pub(super) use library::language;
 
-use self::graph::{Along, Function, StartOf, ValueNode};
+use std::collections::BTreeMap;
+
+use self::graph::{Along, Function, LossForm, StartOf, ValueNode};
 pub use self::graph::{Field, FieldKind, Loss, Target};
 pub use self::reading::{Forecast, Reading};
 use super::{Mode, Softmax, Spec, Unroll};
@@ -80,6 +82,7 @@ pub struct Model {
     fields: Vec<Field>,
     nodes: Vec<ValueNode>,
     losses: Vec<Loss>,
+    own_losses: BTreeMap<String, String>,
 }
 
 /// The most that a minibatch of a plan may need.
@@ -157,19 +160,42 @@ impl Model {
     /// # Errors
     /// Data: whatever is wrong with the text, with line and column.
     pub fn parse(name: &str, text: &str) -> Result<Model> {
+        Model::with_losses(name, text, &BTreeMap::new())
+    }
+
+    /// The same where the text may name losses beside the built-in ones: programs on rows, by their names and texts. One that
+    /// is called as a built-in one is a fault.
+    ///
+    /// # Errors
+    /// As [`Model::parse`], and what is wrong with such a program.
+    pub fn with_losses(name: &str, text: &str, own: &BTreeMap<String, String>) -> Result<Model> {
         let parsed = parse::parse(name, text)?;
         let check::Checked {
             fields,
             nodes,
             losses,
-        } = check::check(name, &parsed)?;
+        } = check::check(name, &parsed, own)?;
+        let programs = losses.iter().filter_map(|loss| match &loss.form {
+            LossForm::Program { name, .. } => Some(name),
+            LossForm::CrossEntropy { .. } => None,
+        });
+        let used = programs.filter_map(|name| own.get_key_value(name));
+        let used = used
+            .map(|(name, text)| (name.clone(), text.clone()))
+            .collect();
         Ok(Model {
             name: name.into(),
             text: text.into(),
             fields,
             nodes,
+            own_losses: used,
             losses,
         })
+    }
+
+    /// The texts of the losses that it names and that are not built in, by their names.
+    pub fn own_losses(&self) -> &BTreeMap<String, String> {
+        &self.own_losses
     }
 
     /// The fields of the data, in the order in which everything else numbers them.

@@ -72,9 +72,19 @@ impl Checker<'_> {
 
     /// A program on rows: its inputs in order, then its constants and the loss's weight by name.
     fn program(&mut self, name: &str, written: &[Expr], position: Position) -> Result<Loss> {
-        let text = library::LOSSES.iter().find(|known| known.0 == name);
-        let Some((_, text)) = text else {
-            let known: Vec<&str> = library::names().chain([functions::LOSS]).collect();
+        let built_in = library::LOSSES.iter().find(|known| known.0 == name);
+        let built_in = built_in.map(|(_, text)| *text);
+        let own = self.own_losses.get(name).map(String::as_str);
+        if let (Some(_), Some(_)) = (built_in, own) {
+            let message = format!(
+                "`{name}` is a built-in loss and that of the file {name}.loss: expected another name"
+            );
+            return Err(self.fault(position, message));
+        }
+        let Some(text) = built_in.or(own) else {
+            let mut known: Vec<&str> = library::names().collect();
+            known.extend(self.own_losses.keys().map(String::as_str));
+            known.push(functions::LOSS);
             let hint = did_you_mean(name, known.iter().copied());
             let message = format!(
                 "`{name}` is no loss{hint}; expected one of {}",
@@ -146,7 +156,7 @@ impl Checker<'_> {
         Ok(Loss {
             form: LossForm::Program {
                 name: name.into(),
-                text: (*text).into(),
+                text: text.into(),
                 constants,
                 operands,
             },
