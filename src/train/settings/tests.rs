@@ -73,6 +73,9 @@ fn a_key_is_a_field_and_a_flag() {
             "format",
             "class-weights",
             "best-by",
+            "split",
+            "time",
+            "notes",
         ]
         .contains(&key.name);
         assert_eq!(table.contains_key(key.name), !unset, "{}", key.name);
