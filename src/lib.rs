@@ -110,7 +110,8 @@
 //! What looks at one row at a time is text, not code: a program on rows (the language: `assets/losses/LANGUAGE.md`). A file
 //! `assets/losses/NAME.loss` with its source in a comment, and its name in the list of `src/cell/rows/library.rs`; its value
 //! by hand in `src/cell/rows/tests.rs`. `tests/rows.rs` then compares its derivative with finite differences and every
-//! executor with the plain code. A layer makes a value of it with [`layer::rows`], the loss with [`layer::row_loss`], a
+//! executor with the plain code. A line of a model names it; what `eval`, `predict` and `sample` make of it is an arm of
+//! `src/model/text/reading.rs`. A layer makes a value of it with [`layer::rows`], the loss with [`layer::row_loss`], a
 //! penalty with [`layer::Penalty`].
 //!
 //! # How to add a model

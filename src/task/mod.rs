@@ -5,10 +5,12 @@
 
 mod candidates;
 mod clusters;
+mod contents;
 pub mod differences;
 mod grams;
 mod inputs;
 mod laid;
+mod layout;
 mod made_up;
 mod minibatch;
 mod packing;

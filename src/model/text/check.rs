@@ -1,12 +1,13 @@
 //! From lines to values: names become values, calls become functions, and values meet along one axis or are refused.
 
+mod axes;
 mod losses;
 mod whole;
 
 use std::collections::BTreeMap;
 
 use super::functions::{self, Call};
-use super::graph::{Along, Field, FieldKind, Function, Loss, StartOf, ValueNode};
+use super::graph::{Along, Field, FieldKind, Function, Loss, ValueNode};
 use super::parse::{ParsedModel, WrittenKind};
 use crate::error::{Error, Result, did_you_mean};
 use crate::syntax::{Expr, Position, fault};
@@ -452,139 +453,6 @@ impl<'a> Checker<'a> {
         }
         let message = format!("`{}` expects a field of {what}", call.signature.name);
         Err(self.fault(expr.position(), message))
-    }
-
-    /// The axis of what a function makes: that on which its operands meet, or the one above.
-    fn meet(
-        &self,
-        function: &Function,
-        values: &[usize],
-        name: &str,
-        position: Position,
-    ) -> Result<Along> {
-        let first = self.nodes[values[0]].along;
-        match function {
-            Function::Last | Function::Pool(_) => match first {
-                Along::Steps(field) => Ok(self.above(field)),
-                Along::Examples => {
-                    let message = format!(
-                        "`{name}` expects a value with rows along a field of tokens, reals or bits, found {}",
-                        self.describe(values[0])
-                    );
-                    Err(self.fault(position, message))
-                }
-            },
-            Function::Recurrent { start, given, .. } => match first {
-                Along::Steps(field) => {
-                    let above = self.above(field);
-                    if let Some(given) = given.map(|given| values[given])
-                        && self.nodes[given].along != above
-                        && self.nodes[given].along != first
-                    {
-                        return Err(self.apart(values[0], given, (name, position)));
-                    }
-                    let (found, start) = match start {
-                        None => (above, None),
-                        Some(StartOf::Value(start)) => {
-                            (self.nodes[values[*start]].along, Some(*start))
-                        }
-                        Some(StartOf::States(start)) => {
-                            let along = self.sequences(values[*start]);
-                            (along.unwrap_or(Along::Examples), Some(*start))
-                        }
-                    };
-                    if let Some(start) = start.filter(|_| found != above) {
-                        let message = format!(
-                            "start: expected {}, or an `rnn` whose sequences are that, found {}",
-                            self.along(above),
-                            self.describe(values[start])
-                        );
-                        return Err(self.fault(position, message));
-                    }
-                    Ok(first)
-                }
-                Along::Examples => {
-                    let message = format!(
-                        "`{name}` expects a value with rows along a field of tokens, reals or bits, found {}",
-                        self.describe(values[0])
-                    );
-                    Err(self.fault(position, message))
-                }
-            },
-            Function::Concat | Function::Add | Function::Pointwise { .. } => {
-                self.meet_along(values, name, position)
-            }
-            _ => Ok(first),
-        }
-    }
-
-    /// What the sequences of a value's rows are; none of rows an example.
-    pub(super) fn sequences(&self, value: usize) -> Option<Along> {
-        match self.nodes[value].along {
-            Along::Steps(field) => Some(self.above(field)),
-            Along::Examples => None,
-        }
-    }
-
-    /// The axis on which values meet: their own, where one with a row for each sequence of it is the same at every step.
-    fn meet_along(&self, values: &[usize], name: &str, position: Position) -> Result<Along> {
-        let mut along = (self.nodes[values[0]].along, values[0]);
-        for value in &values[1..] {
-            let other = self.nodes[*value].along;
-            along = match (along.0, other) {
-                (a, b) if a == b => along,
-                (Along::Steps(field), b) if self.above(field) == b => along,
-                (a, Along::Steps(field)) if self.above(field) == a => (other, *value),
-                _ => return Err(self.apart(along.1, *value, (name, position))),
-            };
-        }
-        // What lies two axes above one step does not reach it.
-        for value in values {
-            let own = self.nodes[*value].along;
-            let above = match along.0 {
-                Along::Steps(field) => self.above(field),
-                Along::Examples => Along::Examples,
-            };
-            if own != along.0 && own != above {
-                return Err(self.apart(along.1, *value, (name, position)));
-            }
-        }
-        Ok(along.0)
-    }
-
-    /// What the sequences of a field are.
-    fn above(&self, field: usize) -> Along {
-        match self.fields[field].kind {
-            FieldKind::Tokens {
-                within: Some(other),
-                ..
-            } => Along::Steps(other),
-            _ => Along::Examples,
-        }
-    }
-
-    /// An error of two values that do not meet.
-    fn apart(&self, a: usize, b: usize, (name, position): (&str, Position)) -> Error {
-        let message = format!(
-            "`{name}` expects values along one axis, found {} and {}",
-            self.describe(a),
-            self.describe(b)
-        );
-        self.fault(position, message)
-    }
-
-    /// A value in words: its name, its line and what it has a row for.
-    fn describe(&self, value: usize) -> String {
-        let node = &self.nodes[value];
-        let along = self.along(node.along);
-        format!("`{}` of line {} ({along})", node.label, node.position.line)
-    }
-
-    fn along(&self, along: Along) -> String {
-        match along {
-            Along::Steps(field) => format!("a row a step of `{}`", self.fields[field].name),
-            Along::Examples => "a row an example".into(),
-        }
     }
 
     /// Whether a value is symbols: a field's tokens or classes.
