@@ -187,15 +187,7 @@ fn a_resumed_run_equals_one_that_never_stopped() {
         assert_eq!((a, b), (21, 21));
         assert!(whole_state.tensors.len() > 10);
         assert_eq!(whole_state.tensors, parts_state.tensors, "{model}");
-        let losses = |run: &str| -> Vec<String> {
-            let text = fs::read_to_string(sandbox.at(run).join("metrics.jsonl")).unwrap();
-            let lines = text
-                .lines()
-                .map(|l| serde_json::from_str::<Value>(l).unwrap());
-            lines
-                .filter_map(|l| Some(l.get("loss")?.to_string()))
-                .collect()
-        };
+        let losses = |run: &str| sandbox.losses(run);
         assert_eq!(losses(&whole).len(), 21);
         assert_eq!(losses(&whole), losses(&parts), "{model}");
     }

@@ -229,15 +229,7 @@ fn a_resumed_series_equals_one_that_never_stopped() {
     assert_eq!((a, b), (13, 13));
     assert!(whole.tensors.len() > 10);
     assert_eq!(whole.tensors, parts.tensors);
-    let losses = |run: &str| -> Vec<String> {
-        let text = fs::read_to_string(sandbox.at(run).join("metrics.jsonl")).unwrap();
-        let lines = text
-            .lines()
-            .map(|l| serde_json::from_str::<Value>(l).unwrap());
-        lines
-            .filter_map(|l| Some(l.get("loss")?.to_string()))
-            .collect()
-    };
+    let losses = |run: &str| sandbox.losses(run);
     assert_eq!(
         (losses("whole").len(), losses("whole")),
         (13, losses("parts"))

@@ -7,6 +7,7 @@ use clap::{Arg, ArgMatches, Command, value_parser};
 use pollster::block_on;
 use serde_json::{Map, Value, json};
 use wgrnn::data::fields::{Examples, FieldKind};
+use wgrnn::model::text::Target;
 use wgrnn::train::{Choice, ExampleSet, FieldEvaluator, Scored, TextLimits, examples};
 use wgrnn::{Error, Result};
 
@@ -207,6 +208,11 @@ fn name(run: &LoadedFields, loss: usize, class: u32) -> String {
     name.unwrap_or("?").to_string()
 }
 
+/// Whether a loss predicts labels, as one beside losses of numbers may.
+fn is_label(run: &LoadedFields, loss: usize) -> bool {
+    matches!(run.model.losses()[loss].target, Target::Class(_))
+}
+
 /// One or several labels, with probabilities where these are asked for.
 fn labels(run: &LoadedFields, loss: usize, best: &[(u32, f64)], probable: bool) -> String {
     let one = |(class, p): &(u32, f64)| {
@@ -240,7 +246,11 @@ fn write(
                 _ => None,
             });
     let Some(along) = along else {
-        let all = answers.iter().enumerate().map(|(loss, answer)| {
+        let labelled = answers
+            .iter()
+            .enumerate()
+            .filter(|(loss, _)| is_label(run, *loss));
+        let all = labelled.map(|(loss, answer)| {
             let steps = answer.steps.iter();
             let steps: Vec<String> = steps
                 .map(|(_, best)| labels(run, loss, best, probable))
@@ -278,6 +288,9 @@ fn object(run: &LoadedFields, answers: &[Answer]) -> Value {
     let fields = examples::fields(&run.model);
     let mut all = Map::new();
     for (loss, answer) in answers.iter().enumerate() {
+        if !is_label(run, loss) {
+            continue;
+        }
         let field = &fields[run.model.losses()[loss].target.field()];
         let step = |best: &Vec<(u32, f64)>| {
             let one = |(class, p): &(u32, f64)| json!({ "label": name(run, loss, *class), "p": p });

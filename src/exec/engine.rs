@@ -102,6 +102,23 @@ pub enum Engine {
 }
 
 impl Engine {
+    /// The executor of `plan` on `device` with these flat parameters, every other slot zero.
+    ///
+    /// # Errors
+    /// As [`Engine::new`] and [`Engine::write`]; internal, for a plan without parameters.
+    pub async fn with_parameters(
+        device: &Device,
+        plan: Arc<Plan>,
+        parameters: &[f32],
+    ) -> Result<Engine> {
+        let Some(slot) = plan.io.parameters else {
+            return Err(Error::internal("the plan has no parameters"));
+        };
+        let mut engine = Engine::new(device, plan).await?;
+        engine.write(slot, parameters).await?;
+        Ok(engine)
+    }
+
     /// The executor of `plan` on `device`, every slot zero.
     ///
     /// # Errors

@@ -102,6 +102,16 @@ impl Sandbox {
         found
     }
 
+    /// The losses of a run's steps, as its metrics have them.
+    pub fn losses(&self, run: &str) -> Vec<String> {
+        let text = fs::read_to_string(self.at(run).join("metrics.jsonl")).unwrap();
+        let lines = text
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let losses = lines.filter_map(|line| Some(line.get("loss")?.to_string()));
+        losses.collect()
+    }
+
     /// The newest checkpoint of a run.
     pub fn newest(&self, run: &str) -> (u64, Checkpoint) {
         let newest = Run::open(&self.at(run)).unwrap().newest().unwrap();

@@ -39,7 +39,7 @@ pub struct LossEvaluation {
     pub numbers: Option<Numbers>,
 }
 
-/// A prediction.
+/// A prediction of a class.
 #[derive(Clone, Copy, Debug)]
 pub struct Scored<'a> {
     /// The loss.
@@ -48,10 +48,8 @@ pub struct Scored<'a> {
     pub example: u32,
     /// The step within it; 0 where there is one prediction an example.
     pub step: usize,
-    /// Of a class the scores of all: log probabilities up to a constant. Of numbers the first operand of their loss.
+    /// The scores of all classes: log probabilities up to a constant.
     pub scores: &'a [f32],
-    /// Of numbers the second operand of their loss, where it has one that is known.
-    pub more: &'a [f32],
 }
 
 /// Measures models of one specification on some examples.
@@ -115,8 +113,7 @@ impl FieldEvaluator {
         &self.plan
     }
 
-    /// The losses of the model with these flat parameters on `device`; `each` is given every prediction of a class or of
-    /// numbers.
+    /// The losses of the model with these flat parameters on `device`; `each` is given every prediction of a class.
     ///
     /// # Errors
     /// Parameters that do not fit the plan; a lost device.
@@ -193,34 +190,23 @@ async fn measure(
                     sum.count += 1;
                 }
             }
-            if let Some(first) = output.values.first().copied().flatten() {
-                let all = engine.read(first.slot).await?;
-                let more = match output.values.get(1).copied().flatten() {
-                    Some(more) => Some((more, engine.read(more.slot).await?)),
-                    None => None,
-                };
+            if output.losses.is_some()
+                && let Some(numbers) = &mut numbers[n]
+                && let Some(value) = output.values.first().copied().flatten()
+            {
+                let all = engine.read(value.slot).await?;
                 for (r, (place, step)) in places.iter().enumerate() {
                     let example = examples[*place];
                     if !set.is_measured(example, *step) {
                         continue;
                     }
-                    let scored = Scored {
-                        loss: n,
-                        example,
-                        // What predicts once does so at the last step.
-                        step: match model.losses()[n].steps() {
-                            Some(_) => *step,
-                            None => set.steps(output.field, example) - 1,
-                        },
-                        scores: row(&all, first, r),
-                        more: more.as_ref().map_or(&[], |(m, all)| row(all, *m, r)),
+                    // What predicts once does so at the last step.
+                    let step = match model.losses()[n].steps() {
+                        Some(_) => *step,
+                        None => set.steps(output.field, example) - 1,
                     };
-                    if let Some(numbers) = &mut numbers[n] {
-                        numbers.add(&scored, &columns, *place);
-                    }
-                    each(scored)?;
+                    numbers.add(row(&all, value, r), step, &columns[output.field], *place);
                 }
-                continue;
             }
             let (Some(labels), Some(scores)) = (labels, output.scores) else {
                 continue;
@@ -237,7 +223,6 @@ async fn measure(
                     example,
                     step: *step,
                     scores: own,
-                    more: &[],
                 })?;
             }
         }

@@ -79,12 +79,8 @@ impl Forecaster {
             (*steps, *rows) = (longest, together * longest);
         }
         let plan = Arc::new(model.plan(spec, &sizes, Mode::Scores)?);
-        let Some(parameters) = plan.io.parameters else {
-            return Err(Error::internal("the plan has no parameters"));
-        };
         let weights = weights(&plan)?;
-        let mut engine = Engine::new(device, plan.clone()).await?;
-        engine.write(parameters, &weights).await?;
+        let engine = Engine::with_parameters(device, plan.clone(), &weights).await?;
         Ok(Forecaster {
             set,
             plan,

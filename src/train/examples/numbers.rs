@@ -1,6 +1,6 @@
 //! Predicted numbers beside what came, and beside what repeating an earlier step would say.
 
-use super::{ExampleSet, Scored};
+use super::ExampleSet;
 use crate::metrics::{Errors, SetCounts};
 use crate::model::text::{Forecast, Reading};
 use crate::op::{FieldShape, Plan};
@@ -48,13 +48,13 @@ impl Numbers {
         })
     }
 
-    /// Adds a prediction about example `place` of a minibatch.
-    pub(super) fn add(&mut self, scored: &Scored<'_>, columns: &[Column], place: usize) {
-        let Column::Reals(all) = &columns[self.forecast.field] else {
+    /// Adds what step `at` of example `place` of a minibatch predicts, where `column` is what the field holds.
+    pub(super) fn add(&mut self, value: &[f32], at: usize, column: &Column, place: usize) {
+        let Column::Reals(all) = column else {
             return;
         };
         let (sequence, width) = (&all[place], self.width);
-        let next = scored.step + 1;
+        let next = at + 1;
         let step = |n: usize| sequence.get(n * width..(n + 1) * width);
         let steps = next..next + self.forecast.steps;
         let Some(found) = sequence.get(steps.start * width..steps.end * width) else {
@@ -63,25 +63,21 @@ impl Numbers {
         if self.forecast.reading == Reading::Bits {
             let bits =
                 |x: &[f32], above: f32| -> Vec<bool> { x.iter().map(|x| *x > above).collect() };
-            let (predicted, there) = (bits(scored.scores, 0.0), bits(found, 0.5));
+            let (predicted, there) = (bits(value, 0.0), bits(found, 0.5));
             self.sets.add(predicted.into_iter(), there.into_iter());
-            let p: Vec<f32> = scored
-                .scores
-                .iter()
-                .map(|x| 1.0 / (1.0 + (-x).exp()))
-                .collect();
+            let p: Vec<f32> = value.iter().map(|x| 1.0 / (1.0 + (-x).exp())).collect();
             self.model.add(&p, found);
         } else {
-            self.model.add(scored.scores, found);
+            self.model.add(value, found);
         }
-        if let Some(last) = step(scored.step) {
+        if let Some(last) = step(at) {
             self.last.add(&last.repeat(self.forecast.steps), found);
         }
         if let Some((season, errors)) = &mut self.season {
             let mut earlier = Vec::with_capacity(found.len());
             for n in steps {
                 // Of a season that is still to come, the one before.
-                let seasons = (n - scored.step).div_ceil(*season);
+                let seasons = (n - at).div_ceil(*season);
                 match n.checked_sub(seasons * *season).and_then(step) {
                     Some(numbers) => earlier.extend_from_slice(numbers),
                     None => return,
