@@ -786,3 +786,24 @@ fn a_loss_of_ones_own_stays_with_the_run() {
     let parts = ["two.model:2:6: `squared` is a built-in loss and that of the file squared.loss"];
     sandbox.refuses("models show two.model", 3, &parts);
 }
+
+/// Beside a loss of numbers the answers are the labels alone.
+#[test]
+fn labels_beside_numbers_are_answered_alone() {
+    let sandbox = folder();
+    fs::write(sandbox.at("digits.csv"), digits(8)).unwrap();
+    let model = "field frames: reals\nfield label: class\nh = rnn(frames)\n\
+                 loss cross_entropy(linear(last(h)), label)\nloss squared(linear(h), next(frames))\n";
+    fs::write(sandbox.at("both.model"), model).unwrap();
+    sandbox.ok(&format!(
+        "train --model both.model digits.csv --val 0 --hidden 5 --steps 3 --out r {TINY}"
+    ));
+    let answers = sandbox.ok("predict r digits.csv --device cpu");
+    assert!(answers.lines().count() > 1);
+    let label = |line: &str| !line.is_empty() && !line.contains(['\t', '?']);
+    assert!(answers.lines().all(label), "{answers}");
+    let answer = sandbox.ok("predict r digits.csv --device cpu --json");
+    let answer: Value = serde_json::from_str(answer.lines().next().unwrap()).unwrap();
+    let names: Vec<&String> = answer.as_object().unwrap().keys().collect();
+    assert_eq!(names, ["label"]);
+}
