@@ -50,6 +50,12 @@ fn cases() -> Vec<(Model, &'static str, &'static str, usize, bool)> {
         "quantile",
         "field past: reals\nh = rnn(past)\nloss quantile(linear(h), next(past), q = 0.1)\n",
     );
+    let additive = Model::parse(
+        "additive-after",
+        "field source: tokens\nfield target: tokens\n\
+         m = rnn(embed(source))\nh = rnn(embed(target), start = m)\na = additive(m, h, width = 4)\n\
+         loss cross_entropy(linear(concat(h, a)), next(target))\n",
+    );
     vec![
         (begun.unwrap(), "begun", "gru", 1, false),
         (builtin("classify"), "classify", "lstm", 2, true),
@@ -69,6 +75,8 @@ fn cases() -> Vec<(Model, &'static str, &'static str, usize, bool)> {
             false,
         ),
         (builtin("sequence-label"), "sequence-label", "gru", 1, false),
+        (builtin("translate"), "translate", "gru", 1, false),
+        (additive.unwrap(), "additive-after", "lstm", 2, false),
     ]
 }
 
@@ -77,6 +85,8 @@ fn columns(model: &Model, file: &golden::Golden) -> Vec<Column> {
     let lengths = file.get("lengths");
     let longest = file.shape("text")[1];
     let padded = |name: &str| {
+        let own = format!("{name}_lengths");
+        let lengths = file.get(if file.has(&own) { &own } else { "lengths" });
         let row = |b: usize| file.get(name)[b * longest..][..lengths[b] as usize].iter();
         let rows = (0..lengths.len()).map(|b| row(b).map(|x| *x as u32).collect());
         rows.collect::<Vec<Vec<u32>>>()
@@ -197,6 +207,15 @@ fn an_adapter_agrees_with_the_plain_code() {
          loss gaussian(linear(h), linear(h), next(past))\n\
          loss squared(linear(last(window(past, 2))) + repeat(linear(last(rnn(past - last(past))), width = 3), 2), last(ahead(past, 2)))\n",
     );
+    // Attention of steps and of examples, over a memory of its own and over that of the other.
+    let attention = Model::parse(
+        "attention",
+        "field source: tokens\nfield target: tokens\nfield label: class\n\
+         m = rnn(embed(source))\nh = rnn(embed(target), start = m)\n\
+         a = additive(m, h, width = 5)\nq = additive(m, last(m))\nb = dot(h, linear(mean(h)))\n\
+         loss cross_entropy(linear(concat(q, b)), label)\n\
+         loss cross_entropy(linear(concat(h, a, dot(m, h))), next(target))\n",
+    );
     let models = ["classify", "tag-letters", "caption-global"];
     let models = models.map(|name| library::builtin(name).unwrap());
     let [classify, letters, caption] = models;
@@ -208,6 +227,8 @@ fn an_adapter_agrees_with_the_plain_code() {
         (parts.unwrap(), Tile::GPU),
         (series.clone().unwrap(), Tile::SOFTWARE),
         (series.unwrap(), Tile::GPU),
+        (attention.clone().unwrap(), Tile::SOFTWARE),
+        (attention.unwrap(), Tile::GPU),
         (begun.clone().unwrap(), Tile::SOFTWARE),
         (begun.unwrap(), Tile::GPU),
     ] {

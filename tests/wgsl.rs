@@ -19,6 +19,7 @@ use wgpu::naga;
 use wgrnn::cell::rows::RowProgram;
 use wgrnn::cell::{Cell, library};
 use wgrnn::exec::gpu::{Gpu, Tile};
+use wgrnn::model::text::{FieldSize, Model, Sizes};
 use wgrnn::model::{Dims, Drops, Mode, Penalties, Softmax, Spec, Update};
 use wgrnn::op::{Plan, Rule};
 
@@ -73,7 +74,35 @@ fn everything(rule: Rule) -> Vec<Plan> {
         width: 8,
     };
     plans.push(rows::plan(&program, sizes, true).plan);
+    plans.push(attention());
     plans
+}
+
+/// Both scores, with their gradients.
+fn attention() -> Plan {
+    let model = Model::parse(
+        "attention",
+        "field source: tokens\nfield target: tokens\n\
+         m = rnn(embed(source))\nh = rnn(embed(target))\n\
+         loss cross_entropy(linear(concat(additive(m, h), dot(m, h))), next(target))\n",
+    );
+    let size = FieldSize::Tokens {
+        symbols: 5,
+        marks: [3, 4],
+        steps: 3,
+        rows: 7,
+    };
+    let sizes = Sizes {
+        examples: 4,
+        fields: vec![size; 2],
+    };
+    let spec = Spec {
+        cells: vec![Arc::new(library::builtin("rnn").unwrap())],
+        hidden: 8,
+        embed: 8,
+        ..Spec::default()
+    };
+    model.unwrap().plan(&spec, &sizes, Mode::Gradients).unwrap()
 }
 
 /// Every fold, and a number that meets rows.

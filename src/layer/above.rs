@@ -141,12 +141,12 @@ pub(super) fn ends(
     Ok(builder.gather(above, name.into(), name.into(), ids, rows))
 }
 
-fn packed(name: &str, axis: Axis) -> Result<usize> {
+pub(super) fn packed(name: &str, axis: Axis) -> Result<usize> {
     let number = axis.number();
     number.ok_or_else(|| Error::internal(format!("{name}: rows along no packed axis")))
 }
 
-fn uncounted(m: Matrix) -> Matrix {
+pub(super) fn uncounted(m: Matrix) -> Matrix {
     Matrix {
         row_count: None,
         ..m

@@ -6,6 +6,7 @@
 
 mod above;
 mod adaptive;
+mod attend;
 mod axis;
 mod bidirectional;
 mod builder;
@@ -22,6 +23,7 @@ mod tape;
 
 pub use above::{ColumnPart, last, pool, spread};
 pub use adaptive::Adaptive;
+pub use attend::{Scores, attend};
 pub use axis::{Axis, AxisShape};
 pub use bidirectional::{Both, bidirectional};
 pub use builder::Builder;

@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 pub mod add;
+pub mod attend;
 pub mod carry;
 pub mod column_sum;
 pub mod concurrent;
@@ -25,6 +26,7 @@ mod numbers;
 pub mod operand;
 pub mod optimizer;
 mod packing;
+pub mod pair_sum;
 mod parameter;
 mod plan;
 pub mod propagation;
@@ -47,6 +49,7 @@ mod wavefront;
 pub mod zero;
 
 pub use add::Add;
+pub use attend::Attend;
 pub use carry::Carry;
 pub use column_sum::ColumnSum;
 pub use concurrent::ConcurrentScans;
@@ -62,6 +65,7 @@ pub use numbers::{Control, Hyper, Report};
 pub use operand::{Access, Operand, Precision};
 pub use optimizer::{Optimizer, Rule};
 pub use packing::{PackedAxis, Packing};
+pub use pair_sum::PairSum;
 pub use parameter::{Fill, Gate, Parameter};
 pub use plan::{Io, Output, Plan};
 pub use propagation::Propagation;
@@ -298,6 +302,8 @@ ops! {
     ColumnSum: "Sums of columns: the gradient of a bias.",
     Scatter: "Sums rows by token id: the gradient of a table.",
     Steps: "Sums a sequence's own steps, or hands its row to each of them.",
+    Attend: "Attention over memories, or the gradient of its scores.",
+    PairSum: "Sums along the pairs of attention: gradients of queries, keys and values.",
     Rows: "A program on rows: an activation, a loss, a penalty.",
     Propagation: "The penalty on how the gradient's length changes from step to step, with its derivative.",
     Norm: "The gradient's norm and whether all is finite.",

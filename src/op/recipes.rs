@@ -100,6 +100,20 @@ pub enum Recipe {
         /// The axis.
         axis: usize,
     },
+    /// For every row along an axis: the sequence of a memory that its example has.
+    Attended {
+        /// The axis.
+        axis: usize,
+        /// The memory's axis, whose sequences are examples.
+        memory: usize,
+    },
+    /// For every sequence of a memory: that of an axis whose example is the same.
+    Attending {
+        /// The axis, whose sequences are examples or whose rows are.
+        axis: usize,
+        /// The memory's axis, whose sequences are examples.
+        memory: usize,
+    },
 }
 
 /// Steps side by side in a row, counted from the row's own; before the first step of a sequence everything is 0.

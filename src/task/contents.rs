@@ -82,11 +82,31 @@ impl Contents<'_> {
             }
             Recipe::Order { axis } => Some(self.layouts[axis].order.clone()),
             Recipe::Above { axis } => Some(self.layouts[axis].above.clone()),
+            Recipe::Attended { axis, memory } => {
+                let sequences = self.sequences_by_example(memory);
+                let places = self.layouts[axis].places.iter();
+                Some(places.map(|(example, _)| sequences[*example]).collect())
+            }
+            Recipe::Attending { axis, memory } => {
+                let sequences = self.sequences_by_example(axis);
+                let above = self.layouts[memory].above.iter();
+                let example = |row: &u32| self.by_example[*row as usize];
+                Some(above.map(|row| sequences[example(row)]).collect())
+            }
             Recipe::Numbers { .. }
             | Recipe::Weights { .. }
             | Recipe::Flipped { .. }
             | Recipe::Index { .. } => None,
         }
+    }
+
+    /// By example: its sequence along an axis, or its row along the axis of examples.
+    fn sequences_by_example(&self, axis: usize) -> Vec<u32> {
+        let mut sequences = vec![0; self.by_example.len()];
+        for (above, sequence) in self.layouts[axis].order.iter().enumerate() {
+            sequences[self.by_example[above]] = *sequence;
+        }
+        sequences
     }
 
     fn targets(&self, field: usize) -> Option<Vec<u32>> {

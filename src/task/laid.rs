@@ -75,7 +75,9 @@ fn axis_of(plan: &Plan, recipe: Recipe) -> Option<usize> {
         }
         Recipe::Last { axis } | Recipe::Order { axis } => plan.axes[axis].above,
         Recipe::Numbers { field, .. } => of_field(field).or(plan.recipes.examples),
-        Recipe::Flipped { .. }
+        Recipe::Attended { axis, .. } => Some(axis),
+        Recipe::Attending { .. }
+        | Recipe::Flipped { .. }
         | Recipe::Weights { .. }
         | Recipe::Index { .. }
         | Recipe::Above { .. } => None,

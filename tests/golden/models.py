@@ -246,9 +246,91 @@ class Frames(Named):
     names = {"h": "h", "linear": "loss.linear"}
 
 
+class Pairs(Named):
+    """A source and a target of other lengths: padded encoders, and a decoder that reads from the start mark to the end mark."""
+
+    pairs = True
+
+    def __init__(self):
+        super().__init__()
+        self.source = torch.nn.Embedding(V, E)
+        self.target = torch.nn.Embedding(V, E)
+
+    def decoded(self, data):
+        """What the decoder reads [B, T+1] and predicts, and the lengths of both."""
+        B, T = data["target"].shape
+        read, predicted = torch.full((B, T + 1), START), torch.full((B, T + 1), -1)
+        for b, length in enumerate(data["target_lengths"].tolist()):
+            read[b, 1 : length + 1] = data["target"][b, :length]
+            predicted[b, :length] = data["target"][b, :length]
+            predicted[b, length] = END
+        return read, predicted, data["target_lengths"] + 1
+
+    def encoded(self, layer, data):
+        return layer(self.read(self.source(data["source"].clamp(min=0)), data["source_lengths"]))
+
+    def away(self, scores, data):
+        """Softmax over the steps that a source has."""
+        beyond = torch.arange(scores.shape[-1])[None] >= data["source_lengths"][:, None]
+        return torch.softmax(scores.masked_fill(beyond[:, None], float("-inf")), -1)
+
+
+class Translate(Pairs):
+    """translate.model: Luong's general score over a GRU in both directions."""
+
+    def __init__(self):
+        super().__init__()
+        self.memory = torch.nn.GRU(E, H, bidirectional=True, batch_first=True)
+        self.start = torch.nn.Linear(2 * H, H)
+        self.h = torch.nn.GRU(E, H, batch_first=True)
+        self.general = torch.nn.Linear(H, 2 * H)
+        self.mixed = torch.nn.Linear(3 * H, H)
+        self.scores = torch.nn.Linear(H, V)
+
+    def loss(self, data):
+        packed, last = self.encoded(self.memory, data)
+        memory, _ = pad_packed_sequence(packed, batch_first=True)
+        start = torch.tanh(self.start(torch.cat([last[0], last[1]], 1)))
+        read, predicted, lengths = self.decoded(data)
+        packed, _ = self.h(self.read(self.target(read), lengths), start[None])
+        h, _ = pad_packed_sequence(packed, batch_first=True, total_length=read.shape[1])
+        weights = self.away(self.general(h) @ memory.transpose(1, 2), data)
+        o = torch.tanh(self.mixed(torch.cat([h, weights @ memory], 2)))
+        return F.cross_entropy(self.scores(o).flatten(0, 1), predicted.flatten(), ignore_index=-1)
+
+    names = {"source": "memory.embed", "target": "h.embed", "memory": "memory", "start": "start.linear", "h": "h",
+             "general": "a.linear", "mixed": "o.linear", "scores": "loss.linear"}
+
+
+class AdditiveAfter(Pairs):
+    """Two layers of an LSTM that begin with the last states of two others, and Bahdanau's scores after them."""
+
+    def __init__(self):
+        super().__init__()
+        self.m = torch.nn.LSTM(E, H, num_layers=2, batch_first=True)
+        self.h = torch.nn.LSTM(E, H, num_layers=2, batch_first=True)
+        self.query, self.keys = torch.nn.Linear(H, 4), torch.nn.Linear(H, 4)
+        self.v = torch.nn.Linear(4, 1, bias=False)
+        self.scores = torch.nn.Linear(2 * H, V)
+
+    def loss(self, data):
+        packed, states = self.encoded(self.m, data)
+        memory, _ = pad_packed_sequence(packed, batch_first=True)
+        read, predicted, lengths = self.decoded(data)
+        packed, _ = self.h(self.read(self.target(read), lengths), states)
+        h, _ = pad_packed_sequence(packed, batch_first=True, total_length=read.shape[1])
+        sums = self.query(h)[:, :, None] + self.keys(memory)[:, None]
+        weights = self.away(self.v(torch.tanh(sums))[..., 0], data)
+        scores = self.scores(torch.cat([h, weights @ memory], 2))
+        return F.cross_entropy(scores.flatten(0, 1), predicted.flatten(), ignore_index=-1)
+
+    names = {"source": "m.embed", "target": "h.embed", "m": "m", "h": "h", "query": "a.query", "keys": "a.keys", "v": "a.v",
+             "scores": "loss.linear"}
+
+
 CASES = {"classify": Classify, "tag": Tag, "classify-both": Encoded, "caption-global": Caption, "begun": Begun,
          "forecast": Forecast, "normal": Normal, "quantile": Quantile, "chorale": Chorale, "strokes": Strokes,
-         "forecast-window": Window, "sequence-label": Frames}
+         "forecast-window": Window, "sequence-label": Frames, "translate": Translate, "additive-after": AdditiveAfter}
 
 
 def compute(case, seed):
@@ -279,6 +361,11 @@ def compute(case, seed):
         if getattr(case, "pens", False):
             reals[..., 2] = (reals[..., 2] > 0.4).double()
         data["reals"] = reals
+    if getattr(case, "pairs", False):
+        for name, lengths in [("source", LENGTHS), ("target", [5, 2, 4, 1])]:
+            past = torch.arange(T)[None] >= torch.tensor(lengths)[:, None]
+            data[name] = torch.randint(0, START, (B, T), generator=generator).masked_fill(past, -1)
+            data[f"{name}_lengths"] = torch.tensor(lengths)
     loss = model.loss(data)
     loss.backward()
     tensors = {**data, "loss": loss.reshape(1)}

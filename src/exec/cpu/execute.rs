@@ -107,6 +107,8 @@ impl<F: Real> Cpu<F> {
                     &mut into[op.into().offset..],
                 );
             }),
+            Op::Attend(op) => self.attend(op),
+            Op::PairSum(op) => self.pair_sum(op),
             Op::MatMul(op) => self.with(op.c.slot, |this, c| {
                 let mut workspace = this.workspace.take().unwrap_or_else(ProductWorkspace::new);
                 let (a, b) = (this.part(op.a), this.part(op.b));
@@ -370,7 +372,7 @@ impl<F: Real> Cpu<F> {
     }
 
     /// A matrix's elements from its first one on.
-    fn part(&self, matrix: Matrix) -> &[F] {
+    pub(super) fn part(&self, matrix: Matrix) -> &[F] {
         &self.reals[matrix.slot.0][matrix.offset..]
     }
 
@@ -397,7 +399,7 @@ impl<F: Real> Cpu<F> {
     }
 
     /// Calls `f` with the number of every row of `to` and that row.
-    fn each_row(&mut self, to: Matrix, f: impl Fn(&Self, usize, &mut [F]) + Sync) {
+    pub(super) fn each_row(&mut self, to: Matrix, f: impl Fn(&Self, usize, &mut [F]) + Sync) {
         self.with(to.slot, |this, values| {
             let values = &mut values[to.offset..];
             parallel::rows(values, to.stride, to.rows, |range, rows| {
@@ -415,7 +417,7 @@ impl<F: Real> Cpu<F> {
     }
 
     /// Calls `f` with the number of every row of `to`, that row, and the same row of `other`.
-    fn rows_with(
+    pub(super) fn rows_with(
         &mut self,
         to: Matrix,
         other: Matrix,

@@ -2,6 +2,7 @@
 //!
 //! Every operation has its plain code in `op`; the two that take the time, products and scans, have fast twins here.
 
+mod attend;
 mod elided;
 mod execute;
 pub mod limits;

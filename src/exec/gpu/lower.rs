@@ -8,7 +8,7 @@ use super::ranges::Ranges;
 use super::scan::Loop;
 use super::template::Template;
 use super::tile::Tile;
-use super::{matmul, operation, rows, scan};
+use super::{attend, matmul, operation, rows, scan};
 use crate::op::{
     ConcurrentScans, Direction, FlatKernel, Matrix, Op, Operation, Plan, Scan, Scatter, Together,
 };
@@ -391,6 +391,8 @@ fn placed_kernels(
         Op::Carry(op) => vec![operation::carry(op, tile, bindings)],
         Op::Zero(op) => plain(shader!("zero"), &op.name, &op.kernel()),
         Op::Steps(op) => plain(shader!("steps"), &op.name, &op.kernel()),
+        Op::Attend(op) => vec![attend::kernel(op, tile)],
+        Op::PairSum(op) => vec![attend::pair_sum(op, tile)],
         Op::Add(op) => plain(shader!("add"), &op.name, &op.kernel()),
         Op::Gather(op) => vec![operation::gather(op, tile, first)],
         Op::MatMul(op) => vec![matmul::kernel(op, tile)],

@@ -6,6 +6,7 @@
 //! make WGSL of it all, each number in the precision of its slot.
 
 mod adapter;
+mod attend;
 mod binding_range;
 mod buffers;
 mod capacity;

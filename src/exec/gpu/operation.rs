@@ -21,7 +21,7 @@ macro_rules! shader {
 pub(super) use shader;
 
 /// Whether all of these can be taken four elements at a time, and the matrices in units of that.
-fn in_fours(tile: &Tile, matrices: Vec<Matrix>) -> (&'static str, Vec<Matrix>) {
+pub(super) fn in_fours(tile: &Tile, matrices: Vec<Matrix>) -> (&'static str, Vec<Matrix>) {
     let whole = |m: &Matrix| aligned(m) && m.cols.is_multiple_of(ELEMENT);
     if !tile.vector || !matrices.iter().all(whole) {
         return (ONE, matrices);
@@ -43,7 +43,7 @@ fn fours<const N: usize>(tile: &Tile, matrices: [Matrix; N]) -> (&'static str, [
     (v, units)
 }
 
-fn flat(template: Template, tile: &Tile, name: &str, threads: usize) -> Template {
+pub(super) fn flat(template: Template, tile: &Tile, name: &str, threads: usize) -> Template {
     let groups = flat_groups(threads, tile.flat);
     template.size("GROUP", tile.flat).kernel(name, groups)
 }

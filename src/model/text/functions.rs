@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use super::check::Checker;
-use super::graph::{Function, StartOf};
+use super::graph::{AttendScores, Function, StartOf};
 use crate::cell::library;
 use crate::cell::operator::{Binary, Unary};
 use crate::error::{Result, did_you_mean};
@@ -135,6 +135,22 @@ pub(super) const FUNCTIONS: &[Signature] = &[
         &[],
         "sum(v)",
         "The sum of a sequence's own rows.",
+    ),
+    of(
+        "dot",
+        (2, 2),
+        &[],
+        "dot(m, q)",
+        "Attention (Luong 2015): for every row of q the sum of the rows of m, those of the same example, each weighed by the softmax of its inner \
+         product with q. m has rows along a field of tokens, reals or bits; q too, or a row an example. `dot(m, linear(q))` is \
+         Luong's general score.",
+    ),
+    of(
+        "additive",
+        (2, 2),
+        &["width"],
+        "additive(m, q)",
+        "The same by the scores v tanh(W q + U m) (Bahdanau 2015), `width` columns wide: `hidden` of the settings where the line says none.",
     ),
     of(
         "previous",
@@ -544,6 +560,14 @@ pub(super) fn function(
             times: match call.operands.get(1) {
                 Some(operand) => Some(steps(checker, operand)?),
                 None => None,
+            },
+        },
+        "dot" => Function::Attend {
+            scores: AttendScores::Dot,
+        },
+        "additive" => Function::Attend {
+            scores: AttendScores::Additive {
+                width: size(checker, call, "width", 1..=MOST)?,
             },
         },
         "last" => Function::Last,

@@ -152,10 +152,27 @@ pub enum Function {
         /// Its text.
         program: String,
     },
+    /// Attention: for every row of the second operand the weighted sum of the first one's rows of the same example.
+    Attend {
+        /// How they are scored.
+        scores: AttendScores,
+    },
     /// The last row of every sequence; of both directions, each where it ended.
     Last,
     /// What a sequence's rows come to.
     Pool(Pool),
+}
+
+/// How attention scores a query and a row of its memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AttendScores {
+    /// By their inner product.
+    Dot,
+    /// By a layer of tanh, as wide as the line says, or the settings.
+    Additive {
+        /// The width, where the line says it.
+        width: Option<usize>,
+    },
 }
 
 /// What the states of recurrent layers begin with.
@@ -186,6 +203,7 @@ impl Function {
             | Function::Recurrent { .. }
             | Function::Dropout { .. }
             | Function::Norm
+            | Function::Attend { .. }
             | Function::Pool(_) => false,
         }
     }

@@ -29,6 +29,7 @@ pub const MODELS: &[(&str, &str)] = models![
     "chorale",
     "strokes",
     "pixels",
+    "translate",
 ];
 
 /// The names of the built-in models.

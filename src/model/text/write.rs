@@ -8,7 +8,7 @@ mod widths;
 use std::sync::Arc;
 
 use super::Model;
-use super::graph::{self, Along, FieldKind, Function, Loss, LossForm, ValueNode};
+use super::graph::{self, Along, AttendScores, FieldKind, Function, Loss, LossForm, ValueNode};
 use crate::cell::rows::RowProgram;
 use crate::cell::{Cell, library};
 use crate::error::{Error, Result};
@@ -181,6 +181,7 @@ impl Writer<'_> {
                 let shared = self.shared(*weight);
                 let own = shared.map(|weight| weight.value.rows);
                 let width = width.or(own).or(self.wanted[number]);
+                let width = width.or_else(|| self.wanted_by_memory(builder, number));
                 let width = width.unwrap_or(spec.hidden);
                 self.fits(builder, node, input, shared, width)?;
                 let linear = Linear::new(&node.label, width, shared).parts(*parts);
@@ -249,6 +250,20 @@ impl Writer<'_> {
                 self.one_width(builder, node, &operands)?;
                 let program = RowProgram::parse(&node.label, program)?;
                 layer::rows(builder, &name, &program, &operands)?
+            }
+            Function::Attend { scores } => {
+                let memory = self.operand(builder, node, 0)?;
+                let query = self.operand(builder, node, 1)?;
+                let scores = match scores {
+                    AttendScores::Dot => {
+                        self.one_width(builder, node, &[memory, query])?;
+                        layer::Scores::Dot
+                    }
+                    AttendScores::Additive { width } => {
+                        layer::Scores::Additive(width.unwrap_or(spec.hidden))
+                    }
+                };
+                layer::attend(builder, &node.label, memory, query, scores)?
             }
             Function::Last => {
                 let input = self.operand(builder, node, 0)?;

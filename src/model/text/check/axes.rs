@@ -63,6 +63,33 @@ impl Checker<'_> {
                     Err(self.fault(position, message))
                 }
             },
+            Function::Attend { .. } => {
+                let query = self.nodes[values[1]].along;
+                let memory = self.sequences(values[0]) == Some(Along::Examples);
+                let rows = match query {
+                    Along::Steps(field) => self.above(field) == Along::Examples,
+                    Along::Examples => true,
+                };
+                if memory && rows {
+                    return Ok(query);
+                }
+                let (what, of) = if memory {
+                    (
+                        "a query with a row an example or a row a step of its sequence",
+                        1,
+                    )
+                } else {
+                    (
+                        "a memory whose rows are the steps of an example's sequence",
+                        0,
+                    )
+                };
+                let message = format!(
+                    "`{name}` expects {what}, found {}",
+                    self.describe(values[of])
+                );
+                Err(self.fault(position, message))
+            }
             Function::Concat | Function::Add | Function::Pointwise { .. } => {
                 self.meet_along(values, name, position)
             }

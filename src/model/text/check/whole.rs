@@ -167,6 +167,7 @@ impl Checker<'_> {
                     };
                     ends || (both && node.along == Along::Steps(field))
                 }
+                Function::Attend { .. } => of(&node.operands[0]),
                 Function::Last | Function::Pool(_) => node.operands.iter().any(of),
                 _ => false,
             };

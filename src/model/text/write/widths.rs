@@ -1,9 +1,11 @@
 //! Widths that follow from losses: what is compared with numbers of a field is as wide as these.
 
 use super::super::Model;
-use super::super::graph::{Function, LossForm};
+use super::super::graph::{AttendScores, Function, LossForm};
+use super::Writer;
 use crate::cell::rows::{RowProgram, Width};
 use crate::error::Result;
+use crate::layer::Builder;
 use crate::model::Spec;
 
 /// By value, the width at which a loss compares it with numbers of a field, through pointwise operators and sums, too; `sizes`
@@ -44,6 +46,19 @@ pub(super) fn wanted(model: &Model, spec: &Spec, sizes: &[usize]) -> Result<Vec<
         }
     }
     Ok(wanted)
+}
+
+impl Writer<'_> {
+    /// How wide a memory is whose rows have inner products with this value.
+    pub(super) fn wanted_by_memory(&self, builder: &Builder, number: usize) -> Option<usize> {
+        let dot = Function::Attend {
+            scores: AttendScores::Dot,
+        };
+        let mut nodes = self.model.nodes.iter();
+        let node = nodes.find(|node| node.function == dot && node.operands[1] == number)?;
+        let memory = self.values[node.operands[0]]?;
+        Some(builder.signal(memory).width())
+    }
 }
 
 /// The widths of values that are data.

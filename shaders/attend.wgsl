@@ -1,0 +1,136 @@
+// Attention of rows over a memory. Row r looks at sequence k = sequences[r] of the memory, whose step j is row
+// starts[FIRST + j] + k of it; it has as many steps as that lies before the start of the next. LANES threads share a row:
+// each takes every LANES-th column of a score and every LANES-th step of the rest, and all of them add the lanes in order.
+// SCORES: scores[r, j] = weights[r, j] (g_j - sum_i weights[r, i] g_i), g_j = upstream[r] . values[j]; else weights[r] =
+// softmax of query[r] . keys[j], or with ADDITIVE scores vector . tanh(query[r] + keys[j]), and out[r] = the sum of
+// weights[r, j] values[j].
+// $sequences: array<u32>
+// $starts: array<u32>
+// $query: array<#{F}>
+// $keys: array<#{F}>
+// $values: array<#{F}>
+// $vector: array<#{F}>, where ADDITIVE
+// $weights: array<#{F}>
+// $out: array<#{F}>
+// $upstream: array<#{F}>
+// $scores: array<#{F}>
+alias V = #{V};
+alias U = #{U};
+
+#if FUNCTIONS
+#use activations
+#else
+#if DOUBLE
+#use double
+#end
+#end
+#if SHARED
+var<workgroup> shares: array<#{F}, GROUP>;
+#end
+
+// All lanes' shares of a row.
+fn total(own: #{F}, thread: u32) -> #{F} {
+#if SHARED
+    shares[thread] = own;
+    // In storage, too, for what lanes have stored before and replace behind it.
+    storageBarrier();
+    workgroupBarrier();
+    var sum = 0.0;
+    for (var l = 0u; l < LANES; l++) {
+        sum += shares[thread - thread % LANES + l];
+    }
+    storageBarrier();
+    workgroupBarrier();
+    return sum;
+#else
+    return own;
+#end
+}
+
+#main(GROUP) group, groups, thread {
+    let lane = thread % LANES;
+    let row = (group.y * groups.x + group.x) * (GROUP / LANES) + thread / LANES;
+    let own = min(row, ROWS - 1u);
+    let k = $sequences[own];
+    var count = 0u;
+    while (count < STEPS && $starts[FIRST + count] + k < $starts[FIRST + count + 1u]) {
+        count++;
+    }
+    // A row behind the last one goes along, for the barriers, and stores nothing.
+    let stored = select(0u, count, row < ROWS);
+    let at = WEIGHTS_OFFSET + own * WEIGHTS_STRIDE;
+#if SCORES
+    let gradient = SCORES_OFFSET + own * SCORES_STRIDE;
+    var mean = #{F}(0.0);
+    for (var j = 0u; j < STEPS; j++) {
+        var share = #{F}(0.0);
+        if (j < count) {
+            let first = VALUES_OFFSET + ($starts[FIRST + j] + k) * VALUES_STRIDE;
+            for (var c = lane; c < VALUES_COLS; c += LANES) {
+                share += $upstream[UPSTREAM_OFFSET + own * UPSTREAM_STRIDE + c] * $values[first + c];
+            }
+        }
+        let score = total(share, thread);
+        if (j < count) {
+            mean += $weights[at + j] * score;
+        }
+        if (j < stored && j % LANES == lane) {
+            $scores[gradient + j] = score;
+        }
+    }
+    for (var j = lane; j < stored; j += LANES) {
+        let weighed = $weights[at + j] * ($scores[gradient + j] - mean);
+        $scores[gradient + j] = weighed;
+    }
+#else
+    var largest = #{F}(LOWEST);
+    for (var j = 0u; j < STEPS; j++) {
+        var share = #{F}(0.0);
+        if (j < count) {
+            let first = KEYS_OFFSET + ($starts[FIRST + j] + k) * KEYS_STRIDE;
+            for (var c = lane; c < KEYS_COLS; c += LANES) {
+                let q = $query[QUERY_OFFSET + own * QUERY_STRIDE + c];
+#if ADDITIVE
+                share += $vector[VECTOR_OFFSET + c] * tanh_safe(q + $keys[first + c]);
+#else
+                share += q * $keys[first + c];
+#end
+            }
+        }
+        let score = total(share, thread);
+        if (j < count) {
+            largest = select(largest, score, score > largest);
+        }
+        if (j < stored && j % LANES == lane) {
+            $weights[at + j] = score;
+        }
+    }
+    // A NaN that no comparison saw comes into the sum.
+    var share = #{F}(0.0);
+    for (var j = lane; j < stored; j += LANES) {
+        let e = exp($weights[at + j] - largest);
+        $weights[at + j] = e;
+        share += e;
+    }
+    let by = #{F}(1.0) / total(share, thread);
+    for (var j = lane; j < stored; j += LANES) {
+        let weight = $weights[at + j] * by;
+        $weights[at + j] = weight;
+    }
+#if SHARED
+    // Every lane reads what the others have stored.
+    storageBarrier();
+    workgroupBarrier();
+#end
+    if (row >= ROWS) {
+        return;
+    }
+    for (var c = lane; c < OUT_COLS; c += LANES) {
+        var sum = #{F}(0.0);
+        for (var j = 0u; j < count; j++) {
+            sum += $weights[at + j] * $values[VALUES_OFFSET + ($starts[FIRST + j] + k) * VALUES_STRIDE + c];
+        }
+        $out[OUT_OFFSET + row * OUT_STRIDE + c] = sum;
+    }
+#end
+}

@@ -1,0 +1,100 @@
+//! Attention on the slots of an executor: its rows shared out to the cores.
+
+use super::Cpu;
+use crate::cell::real::Real;
+use crate::op::attend::AttendForm;
+use crate::op::pair_sum::{PairForm, Summed};
+use crate::op::{Attend, Matrix, PairSum};
+
+impl<F: Real> Cpu<F> {
+    pub(super) fn attend(&mut self, op: &Attend) {
+        let memory = op.memory;
+        match op.form {
+            AttendForm::Forward {
+                query,
+                keys,
+                values,
+                vector,
+                weights,
+                out,
+            } => self.rows_with(
+                out,
+                weights,
+                #[inline(always)]
+                |this, r, out, weights| {
+                    let starts = &this.words[memory.packed.counts.0][memory.packed.first..];
+                    let row = &this.part(query)[r * query.stride..][..query.cols];
+                    Attend::plain_row(
+                        memory,
+                        starts,
+                        this.words[memory.sequences.0][r],
+                        (
+                            row,
+                            (this.part(keys), keys.stride),
+                            vector.map(|vector| &this.part(vector)[..vector.cols]),
+                        ),
+                        (this.part(values), values.stride),
+                        weights,
+                        out,
+                    );
+                },
+            ),
+            AttendForm::Scores {
+                upstream,
+                values,
+                weights,
+                scores,
+            } => self.each_row(
+                scores,
+                #[inline(always)]
+                |this, r, scores| {
+                    let starts = &this.words[memory.packed.counts.0][memory.packed.first..];
+                    Attend::plain_scores(
+                        memory,
+                        starts,
+                        this.words[memory.sequences.0][r],
+                        &this.part(upstream)[r * upstream.stride..][..upstream.cols],
+                        (this.part(values), values.stride),
+                        &this.part(weights)[r * weights.stride..][..weights.cols],
+                        scores,
+                    );
+                },
+            ),
+        }
+    }
+
+    pub(super) fn pair_sum(&mut self, op: &PairSum) {
+        match op.totals() {
+            Some(totals) => self.rows_with(
+                op.into,
+                totals,
+                #[inline(always)]
+                |this, r, into, totals| this.pair_sum_row(op, r, into, totals),
+            ),
+            None => self.each_row(
+                op.into,
+                #[inline(always)]
+                |this, r, into| this.pair_sum_row(op, r, into, &mut []),
+            ),
+        }
+    }
+
+    #[inline(always)]
+    fn pair_sum_row(&self, op: &PairSum, r: usize, into: &mut [F], totals: &mut [F]) {
+        let (counts, sequences) = match op.form {
+            PairForm::Rows { of } => (of.packed.counts, of.sequences),
+            PairForm::Memory {
+                sequences, rows, ..
+            } => (rows.0.counts, sequences),
+        };
+        let of = |m: Matrix| (self.part(m), m.stride);
+        let summed = match (op.from, op.additive) {
+            (Some(from), _) => Summed::Rows(self.part(from), from.stride),
+            (None, Some(a)) => Summed::Additive(of(a.query), of(a.keys), self.part(a.vector)),
+            // Refused by its check.
+            (None, None) => return,
+        };
+        let words = (&self.words[counts.0][..], &self.words[sequences.0][..]);
+        op.plain_row(r, words, self.part(op.pairs), summed, into, totals);
+    }
+}

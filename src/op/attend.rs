@@ -1,0 +1,413 @@
+//! Attention: every row weighs the rows of a memory by scores, and takes their weighted sum.
+//!
+//! A memory is rows of packed sequences; each query's row looks at all steps of one of them. Bahdanau, Cho, Bengio 2015,
+//! "Neural machine translation by jointly learning to align and translate", section 3 (additive scores); Luong, Pham, Manning
+//! 2015, "Effective approaches to attention-based neural machine translation", section 3.1 (dot, general).
+
+use super::scan::Packed;
+use super::{Cost, Matrix, Operand, Operation, Segment, SlotId, area, bytes, same};
+use crate::cell::real::Real;
+
+/// Which sequence of a memory each row looks at, and where its rows lie.
+#[derive(Clone, Copy, Debug)]
+pub struct Memory {
+    /// Words, one for every row that looks: the number of the memory's sequence.
+    pub sequences: SlotId,
+    /// How the memory's sequences are packed: row `starts[j] + k` is step j of sequence k.
+    pub packed: Packed,
+    /// The most steps of a sequence, S.
+    pub steps: usize,
+}
+
+impl Memory {
+    /// How many words of the slot of counts are looked at.
+    pub(super) fn words(&self) -> usize {
+        self.packed.first + self.steps + 1
+    }
+
+    /// The rows of the memory's sequence `k`, in order; `starts` are where its steps start [S + 1].
+    #[inline(always)]
+    pub fn rows(self, starts: &[u32], k: u32) -> impl Iterator<Item = usize> + Clone {
+        let starts = &starts[..=self.steps];
+        let each = starts.windows(2).map(move |w| (w[0] + k, w[1]));
+        each.take_while(|(row, end)| row < end)
+            .map(|(row, _)| row as usize)
+    }
+}
+
+/// In which direction.
+#[derive(Clone, Copy, Debug)]
+pub enum AttendForm {
+    /// `weights[r] = softmax_j(score(query[r], keys[j]))` and `out[r] = sum_j weights[r, j] values[j]`, j over the steps of
+    /// the sequence that row r looks at. The score is `query . key` or, with a vector v, `v . tanh(query + key)`.
+    Forward {
+        /// The queries [R, D].
+        query: Matrix,
+        /// The keys [M, D].
+        keys: Matrix,
+        /// The values [M, W].
+        values: Matrix,
+        /// The vector [1, D] of additive scores.
+        vector: Option<Matrix>,
+        /// The weights [R, S]; those beyond a sequence's steps stay as they are.
+        weights: Matrix,
+        /// The weighted sums [R, W].
+        out: Matrix,
+    },
+    /// The gradient with respect to the scores: `scores[r, j] = weights[r, j] (g[j] - sum_i weights[r, i] g[i])`, where
+    /// `g[j] = upstream[r] . values[j]`.
+    Scores {
+        /// The gradient of the weighted sums [R, W].
+        upstream: Matrix,
+        /// The values [M, W].
+        values: Matrix,
+        /// The weights [R, S].
+        weights: Matrix,
+        /// The gradient of the scores [R, S].
+        scores: Matrix,
+    },
+}
+
+/// Attention of rows over a memory, or the gradient of its scores.
+#[derive(Clone, Debug)]
+pub struct Attend {
+    /// The name in the plan.
+    pub name: String,
+    /// What is made.
+    pub form: AttendForm,
+    /// The memory.
+    pub memory: Memory,
+}
+
+/// Partial sums of a row that are added side by side, so that they become vector code.
+const LANES: usize = 16;
+
+/// The sum of `term` over `0..n`.
+#[inline(always)]
+fn total<F: Real>(n: usize, term: impl Fn(usize) -> F) -> F {
+    let mut lanes = [F::ZERO; LANES];
+    let whole = n / LANES * LANES;
+    for first in (0..whole).step_by(LANES) {
+        for (lane, sum) in lanes.iter_mut().enumerate() {
+            *sum += term(first + lane);
+        }
+    }
+    let mut sum = F::ZERO;
+    for lane in lanes {
+        sum += lane;
+    }
+    (whole..n).fold(sum, |sum, i| sum + term(i))
+}
+
+/// The inner product.
+#[inline(always)]
+fn dot<F: Real>(a: &[F], b: &[F]) -> F {
+    let b = &b[..a.len()];
+    let mut lanes = [F::ZERO; LANES];
+    let (a_whole, b_whole) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
+    let rest = a_whole.remainder().iter().zip(b_whole.remainder());
+    let rest = rest.fold(F::ZERO, |sum, (a, b)| a.mul_add(*b, sum));
+    for (a, b) in a_whole.zip(b_whole) {
+        for ((sum, a), b) in lanes.iter_mut().zip(a).zip(b) {
+            *sum = a.mul_add(*b, *sum);
+        }
+    }
+    lanes.into_iter().fold(rest, |sum, lane| sum + lane)
+}
+
+impl Attend {
+    /// The row that is written first of all, of the rows that look.
+    pub fn weights(&self) -> Matrix {
+        match self.form {
+            AttendForm::Forward { weights, .. } | AttendForm::Scores { weights, .. } => weights,
+        }
+    }
+
+    /// The plain code of a row: its weights [S] and its sum [W]. `query` is that row, the others begin at the matrices' first
+    /// elements; `starts` are where the memory's steps start, `k` the sequence that is looked at.
+    #[inline(always)]
+    pub fn plain_row<F: Real>(
+        memory: Memory,
+        starts: &[u32],
+        k: u32,
+        (query, keys, vector): (&[F], (&[F], usize), Option<&[F]>),
+        (values, stride): (&[F], usize),
+        weights: &mut [F],
+        out: &mut [F],
+    ) {
+        let own = memory.rows(starts, k);
+        let mut largest = F::of(f64::NEG_INFINITY);
+        let mut count = 0;
+        for (weight, row) in weights.iter_mut().zip(own.clone()) {
+            let key = &keys.0[row * keys.1..][..query.len()];
+            *weight = match vector {
+                None => dot(query, key),
+                Some(v) => total(query.len(), |c| v[c] * (query[c] + key[c]).tanh()),
+            };
+            if *weight > largest {
+                largest = *weight;
+            }
+            count += 1;
+        }
+        let weights = &mut weights[..count];
+        let mut sum = F::ZERO;
+        for weight in &mut *weights {
+            // A NaN that no comparison saw comes into the sum.
+            *weight = (*weight - largest).exp();
+            sum += *weight;
+        }
+        let by = F::ONE / sum;
+        out.fill(F::ZERO);
+        for (weight, row) in weights.iter_mut().zip(own) {
+            *weight = *weight * by;
+            let value = &values[row * stride..][..out.len()];
+            for (to, value) in out.iter_mut().zip(value) {
+                *to = weight.mul_add(*value, *to);
+            }
+        }
+    }
+
+    /// The plain code of a row of the scores' gradient [S]; `upstream` and `weights` are that row.
+    #[inline(always)]
+    pub fn plain_scores<F: Real>(
+        memory: Memory,
+        starts: &[u32],
+        k: u32,
+        upstream: &[F],
+        (values, stride): (&[F], usize),
+        weights: &[F],
+        scores: &mut [F],
+    ) {
+        let mut mean = F::ZERO;
+        let mut count = 0;
+        let own = memory.rows(starts, k);
+        for ((score, weight), row) in scores.iter_mut().zip(weights).zip(own) {
+            *score = dot(upstream, &values[row * stride..][..upstream.len()]);
+            mean = weight.mul_add(*score, mean);
+            count += 1;
+        }
+        for (score, weight) in scores[..count].iter_mut().zip(weights) {
+            *score = *weight * (*score - mean);
+        }
+    }
+}
+
+impl Operation for Attend {
+    const KIND: &'static str = "attend";
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn operands(&mut self) -> Vec<Operand<'_>> {
+        let rows = self.weights().rows;
+        let mut operands = vec![
+            Operand::slot(self.memory.sequences, rows),
+            Operand::slot(self.memory.packed.counts, self.memory.words()),
+        ];
+        match &mut self.form {
+            AttendForm::Forward {
+                query,
+                keys,
+                values,
+                vector,
+                weights,
+                out,
+            } => {
+                operands.push(Operand::read(query).rows());
+                operands.push(Operand::read(keys).uncounted().rows());
+                operands.push(Operand::read(values).uncounted().rows());
+                operands.extend(vector.as_mut().map(|v| Operand::read(v).uncounted()));
+                // Beyond a sequence's steps nothing is written.
+                operands.push(Operand::update(weights).sum());
+                operands.push(Operand::write(out).rows());
+            }
+            AttendForm::Scores {
+                upstream,
+                values,
+                weights,
+                scores,
+            } => {
+                operands.push(Operand::read(upstream).rows());
+                operands.push(Operand::read(values).uncounted().rows());
+                operands.push(Operand::read(weights).sum());
+                operands.push(Operand::update(scores).sum());
+            }
+        }
+        operands
+    }
+
+    fn cost(&self) -> Cost {
+        // At most: as if every sequence of the memory had all steps.
+        let (rows, steps) = (self.weights().rows, self.memory.steps);
+        let (flops, elements) = match &self.form {
+            AttendForm::Forward {
+                query,
+                keys,
+                values,
+                vector,
+                weights,
+                out,
+            } => (
+                rows * steps * (2 * out.cols + query.cols * if vector.is_some() { 4 } else { 2 }),
+                area(query) + area(keys) + area(values) + area(weights) + area(out),
+            ),
+            AttendForm::Scores {
+                upstream,
+                values,
+                weights,
+                ..
+            } => (
+                2 * rows * steps * upstream.cols,
+                area(upstream) + area(values) + 2 * area(weights),
+            ),
+        };
+        Cost {
+            flops: flops as f64,
+            bytes: bytes(elements),
+        }
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let steps = self.memory.steps;
+        match &self.form {
+            AttendForm::Forward {
+                query,
+                keys,
+                values,
+                vector,
+                weights,
+                out,
+            } => {
+                let rows = query.rows;
+                same("keys", (values.rows, query.cols), (keys.rows, keys.cols))?;
+                same("weights", (rows, steps), (weights.rows, weights.cols))?;
+                same("result", (rows, values.cols), (out.rows, out.cols))?;
+                match vector {
+                    None => Ok(()),
+                    Some(v) => same("vector", (1, query.cols), (v.rows, v.cols)),
+                }
+            }
+            AttendForm::Scores {
+                upstream,
+                values,
+                weights,
+                scores,
+            } => {
+                let rows = upstream.rows;
+                same(
+                    "values",
+                    (values.rows, upstream.cols),
+                    (values.rows, values.cols),
+                )?;
+                same("weights", (rows, steps), (weights.rows, weights.cols))?;
+                same("scores", (rows, steps), (scores.rows, scores.cols))
+            }
+        }
+    }
+
+    fn shape(&self) -> String {
+        let steps = self.memory.steps;
+        match &self.form {
+            AttendForm::Forward { query, out, .. } => {
+                format!("{} x {steps} x {} + {}", query.rows, query.cols, out.cols)
+            }
+            AttendForm::Scores { upstream, .. } => {
+                format!("{} x {steps} x {}", upstream.rows, upstream.cols)
+            }
+        }
+    }
+
+    fn sum_length(&self) -> usize {
+        match &self.form {
+            // A score, the sum of exponentials, the weighted sum.
+            AttendForm::Forward { query, .. } => query.cols + 2 * self.memory.steps,
+            AttendForm::Scores { upstream, .. } => upstream.cols + self.memory.steps,
+        }
+    }
+
+    fn place(&mut self, _: Segment) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two sequences of 3 and 1 steps.
+    const STARTS: [u32; 4] = [0, 2, 3, 4];
+
+    fn memory() -> Memory {
+        Memory {
+            sequences: SlotId(0),
+            packed: Packed {
+                counts: SlotId(1),
+                first: 0,
+            },
+            steps: 3,
+        }
+    }
+
+    #[test]
+    fn a_row_sees_its_own_sequence_alone() {
+        // Keys of one column, values of two; rows 0, 2, 3 are the first sequence, row 1 the second.
+        let keys = [1.0, 50.0, 0.0, -1.0];
+        let values = [1.0, 0.0, 7.0, 8.0, 0.0, 1.0, 2.0, 2.0];
+        let mut weights = [9.0; 3];
+        let mut out = [9.0; 2];
+        let query = [2.0f64];
+        let of = (&query[..], (&keys[..], 1), None);
+        Attend::plain_row(
+            memory(),
+            &STARTS,
+            0,
+            of,
+            (&values, 2),
+            &mut weights,
+            &mut out,
+        );
+        let e = [2f64.exp(), 1.0, (-2f64).exp()];
+        let sum: f64 = e.iter().sum();
+        for (weight, e) in weights.iter().zip(e) {
+            assert!((weight - e / sum).abs() < 1e-15);
+        }
+        let want = [(e[0] + 2.0 * e[2]) / sum, (e[1] + 2.0 * e[2]) / sum];
+        assert!((out[0] - want[0]).abs() < 1e-15 && (out[1] - want[1]).abs() < 1e-15);
+        // One step has all the weight, and places beyond it stay.
+        let mut weights = [9.0; 3];
+        Attend::plain_row(
+            memory(),
+            &STARTS,
+            1,
+            of,
+            (&values, 2),
+            &mut weights,
+            &mut out,
+        );
+        assert_eq!((weights, out), ([1.0, 9.0, 9.0], [7.0, 8.0]));
+    }
+
+    #[test]
+    fn additive_scores_are_those_of_tanh() {
+        let (keys, values) = (
+            [0.5, -0.5, 9.0, 9.0, 1.0, 0.25, 0.0, 0.0],
+            [1.0, 0.0, 2.0, 3.0],
+        );
+        let (query, v) = ([0.1, 0.2], [2.0, -1.0]);
+        let mut weights = [0.0; 3];
+        let mut out = [0.0];
+        let of = (&query[..], (&keys[..], 2), Some(&v[..]));
+        Attend::plain_row(
+            memory(),
+            &STARTS,
+            0,
+            of,
+            (&values, 1),
+            &mut weights,
+            &mut out,
+        );
+        let score = |a: f64, b: f64| (2.0 * (a + 0.1).tanh() - (b + 0.2).tanh()).exp();
+        let e = [score(0.5, -0.5), score(1.0, 0.25), score(0.0, 0.0)];
+        let sum: f64 = e.iter().sum();
+        assert!((out[0] - (e[0] + 2.0 * e[1] + 3.0 * e[2]) / sum).abs() < 1e-14);
+    }
+}
