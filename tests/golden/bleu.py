@@ -41,7 +41,7 @@ LINES = SENTENCES + [
     "&quot;quoted&quot; &amp; &lt;tagged&gt;", "&amp;lt;", "&amp;quot;x", "&nbsp;", "AT&T", "<skipped>word<skipped>", "<skip>",
     "semi-\ndetached", "two\nlines", "ends in a dash-",
     "O'Neill's '90s", "e.g. i.e., U.S.A.", "http://a.b/c?d=e&f=g#h", "[x]{y}|z~^_`\\", "!@#$%^&*()+:;<=>?",
-    "Über straße café naïve", "«Où est-ce?» — là…", "速い茶色の狐。", "Привет, мир.", "e\u0301 ﬁ 🙂👍🏽", "٣,٤ ١.٥ ²,³",
+    "Über straße café naïve", "«Où est-ce?» — là…", "速い茶色の狐。", "Привет, мир.", "e\u0301 ﬁ 🙂👍🏽", "٣,٤ ١.٥ ²,³ ٣,4 4,٣ ²,3",
     "no\u00a0break\u2003space\u3000wide", "unit\x1fseparator\x85next", "zero\u200bwidth",
 ]
 
@@ -92,6 +92,7 @@ CASES = {
     "the nearest length, not the shortest": [["a b c d e f g", ["a b", "a b c d e f g h"]]],
     "another number of references a line": [["a b c d e", ["a b c d"]], ["a b c d e", ["a b c d e f", "b c d e"]]],
     "references with equal scores": [["abc", ["abd", "adc", "xbc"]], ["a b c d", ["b c d a", "d a b c"]]],
+    "no reference shares anything": [["abc", ["xyz", "uvwxyz"]], ["hello", ["hello"]]],
     "halves are rounded to even": [["a " + " ".join(f"x{n}" for n in range(15)), ["a " + " ".join(f"y{n}" for n in range(15))]]],
     "three sixteenths": [["a b c " + " ".join(f"x{n}" for n in range(13)), ["a b c " + " ".join(f"y{n}" for n in range(13))]]],
     "case matters": [["The Cat sat on The mat .", ["the cat sat on the mat ."]]],
