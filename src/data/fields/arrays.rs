@@ -36,8 +36,9 @@ struct Chosen<'a> {
 /// `labels` of classes, `targets` or `labels` of classes along steps), or the only one there is.
 ///
 /// A vector's array is `[N, ..]`, what is behind N flattened; a class's `[N]` of integers. Steps are `[sum of lengths, ..]` where
-/// there are `lengths` `[N]`, and else `[N, T, ..]`, or `[N, T]` of one number a step; the array of an `.npy` that is `[T, D]` or
-/// `[T]` is one sequence. Classes along steps are integers in the shape of their steps.
+/// there are `lengths` `[N]` that add up to them, and else `[N, T, ..]`, or `[N, T]` of one number a step, of which lengths leave
+/// out what fills up; the array of an `.npy` that is `[T, D]` or `[T]` is one sequence. Classes along steps are integers in the
+/// shape of their steps.
 ///
 /// # Errors
 /// `Kind::Data` for no fitting array, another shape or type, lengths that do not add up to the steps, and numbers of vectors
@@ -169,14 +170,13 @@ impl ArrayFields<'_> {
         }
     }
 
-    /// How many steps each example has by the lengths of field `of`; none without lengths.
-    fn lengths(
-        &self,
+    /// The lengths of field `of`, one an example, and what their array is called; none without lengths.
+    fn lengths<'f>(
+        &'f self,
         file: &ArrayFile,
         field: &Field,
         of: &str,
-        entry: &ArrayEntry,
-    ) -> Result<Option<Vec<usize>>> {
+    ) -> Result<Option<(&'f str, Vec<usize>)>> {
         let own = format!("{of}.lengths");
         let (wanted, said) = match self.choice.of(&own) {
             Some(ColumnName::Name(name)) => (name.as_str(), true),
@@ -194,34 +194,30 @@ impl ArrayFields<'_> {
                 false => Ok(None),
             };
         };
-        let named = |e: Error| Error::new(e.kind, format!("its lengths {wanted}: {}", e.message));
+        let named = |e: Error| of_lengths(wanted, &e.message);
         if lengths.shape.len() != 1 {
             let found = &lengths.shape;
-            return Err(named(Error::data(format!(
-                "expected a shape [N], found {found:?}"
-            ))));
+            return Err(of_lengths(
+                wanted,
+                &format!("expected a shape [N], found {found:?}"),
+            ));
         }
         let numbers = file.integers(lengths).map_err(named)?;
         let length = |(row, length): (usize, &i128)| {
             let fits = usize::try_from(*length).ok().filter(|length| *length > 0);
             fits.ok_or_else(|| {
-                named(Error::data(format!(
-                    "row {row}: expected a length of at least 1, found {length}"
-                )))
+                of_lengths(
+                    wanted,
+                    &format!("row {row}: expected a length of at least 1, found {length}"),
+                )
             })
         };
-        let found = numbers.iter().enumerate().map(length);
-        let found: Vec<usize> = found.collect::<Result<_>>()?;
-        let sum: i128 = numbers.iter().sum();
-        let rows = entry.shape.first().copied().unwrap_or(0);
-        if sum != rows as i128 {
-            return Err(named(Error::data(format!(
-                "expected lengths whose sum is the number of steps, {rows} (shape {:?}), found {sum} in {} lengths",
-                entry.shape,
-                numbers.len()
-            ))));
-        }
-        Ok(Some(found))
+        let found: Vec<usize> = numbers
+            .iter()
+            .enumerate()
+            .map(length)
+            .collect::<Result<_>>()?;
+        Ok(Some((wanted, found)))
     }
 
     /// The steps of the examples, and which of the array's dimensions are numbers of a step.
@@ -238,10 +234,10 @@ impl ArrayFields<'_> {
                 "expected steps of numbers, found a shape {shape:?}"
             )));
         }
-        let labels = of != field.name;
-        if let Some(lengths) = self.lengths(file, field, of, entry)? {
-            return Ok((Packing::Lengths(lengths), &shape[1..]));
+        if let Some((name, lengths)) = self.lengths(file, field, of)? {
+            return by_lengths(name, lengths, shape);
         }
+        let labels = of != field.name;
         let series = file.format == FileFormat::Npy && shape.len() + usize::from(labels) <= 2;
         match shape {
             [steps, step @ ..] if series => Ok((Packing::Dense(1, *steps), step)),
@@ -255,7 +251,10 @@ impl ArrayFields<'_> {
     fn steps(&self, file: &ArrayFile, field: &Field, entry: &ArrayEntry) -> Result<StepColumn> {
         let (steps, step) = self.packing(file, field, &field.name, entry)?;
         // Before anything is made of a shape, the file must have its numbers.
-        let rows = file.rows(entry, step.iter().product())?;
+        let mut rows = file.rows(entry, step.iter().product())?;
+        if let Packing::Padded(lengths, all) = &steps {
+            rows = without_padding(file, &rows, lengths, *all)?;
+        }
         let width = rows.width;
         let mut first = 0;
         let span = |(example, steps): (usize, usize)| {
@@ -298,11 +297,12 @@ impl ArrayFields<'_> {
         let numbers = file.integers(entry)?;
         let mut numbers = numbers.iter();
         let mut column = TextColumn::new(self.name);
-        for steps in steps.all() {
+        for (steps, padding) in steps.with_padding() {
             for number in numbers.by_ref().take(steps) {
                 column.push(&number.to_string(), 0);
             }
             column.end_row();
+            numbers.by_ref().take(padding).for_each(drop);
         }
         Ok(column)
     }
@@ -313,15 +313,102 @@ enum Packing {
     Lengths(Vec<usize>),
     /// So many examples, and as many steps in each.
     Dense(usize, usize),
+    /// The first rows of as many in each example; the others fill the array up.
+    Padded(Vec<usize>, usize),
 }
 
 impl Packing {
     fn all(self) -> Vec<usize> {
         match self {
-            Packing::Lengths(all) => all,
+            Packing::Lengths(all) | Packing::Padded(all, _) => all,
             Packing::Dense(examples, steps) => vec![steps; examples],
         }
     }
+
+    /// The steps of each example, and how many rows behind them are none.
+    fn with_padding(self) -> Vec<(usize, usize)> {
+        let rows = match self {
+            Packing::Padded(_, rows) => rows,
+            _ => 0,
+        };
+        let all = self.all().into_iter();
+        all.map(|steps| (steps, rows.saturating_sub(steps)))
+            .collect()
+    }
+}
+
+/// A fault of the array of lengths.
+fn of_lengths(name: &str, fault: &str) -> Error {
+    Error::data(format!("its lengths {name}: {fault}"))
+}
+
+/// The steps of examples by their lengths: one behind another where the lengths add up to the rows, else padded where there is a
+/// length for each of the rows.
+fn by_lengths<'e>(
+    name: &str,
+    lengths: Vec<usize>,
+    shape: &'e [usize],
+) -> Result<(Packing, &'e [usize])> {
+    let (rows, count) = (shape[0], lengths.len());
+    let sum: u128 = lengths.iter().map(|length| *length as u128).sum();
+    if sum == rows as u128 {
+        return Ok((Packing::Lengths(lengths), &shape[1..]));
+    }
+    match shape {
+        [examples, steps, step @ ..] if *examples == count => {
+            if let Some((row, length)) = lengths.iter().enumerate().find(|(_, n)| *n > steps) {
+                return Err(of_lengths(
+                    name,
+                    &format!(
+                        "row {row}: expected a length of at most {steps}, the steps that are there (shape {shape:?}), found {length}"
+                    ),
+                ));
+            }
+            Ok((Packing::Padded(lengths, *steps), step))
+        }
+        _ => {
+            let padded = match shape.len() {
+                1 => String::new(),
+                _ => format!(", or a length for each of {rows} padded sequences"),
+            };
+            Err(of_lengths(
+                name,
+                &format!(
+                    "expected lengths whose sum is the number of steps, {rows} (shape {shape:?}){padded}, found {sum} in {count} lengths"
+                ),
+            ))
+        }
+    }
+}
+
+/// The first rows of each example, one behind another, of `all` rows that it has in the array.
+fn without_padding(
+    file: &ArrayFile,
+    rows: &NumberRows,
+    lengths: &[usize],
+    all: usize,
+) -> Result<NumberRows> {
+    const BLOCK: usize = 1 << 16;
+    let size = rows.width * rows.form.size();
+    let mut writer = file.writer();
+    let mut block = vec![0; BLOCK];
+    for (example, steps) in lengths.iter().enumerate() {
+        let mut at = rows.at + (example * all * size) as u64;
+        let mut left = steps * size;
+        while left > 0 {
+            let bytes = &mut block[..left.min(BLOCK)];
+            rows.store.read(at, bytes)?;
+            writer.write(bytes)?;
+            at += bytes.len() as u64;
+            left -= bytes.len();
+        }
+    }
+    Ok(NumberRows {
+        store: writer.finish()?,
+        at: 0,
+        rows: lengths.iter().sum(),
+        ..rows.clone()
+    })
 }
 
 /// The notes of steps of 0 and 1: the numbers of the columns that are 1.

@@ -46,6 +46,7 @@
 //! | file | a sequence |
 //! |---|---|
 //! | `.safetensors`, `.npz` with `lengths` `[N]` | `lengths[n]` rows of `x` `[sum of lengths, D]`, one behind another |
+//! | the same where `x` is padded, `[N, T, D]` or `[N, T]` | the first `lengths[n]` rows of `x[n]`; nothing looks at the others. Lengths that add up to N, each 1, are those of the line above |
 //! | `.safetensors`, `.npz` without, `.npy`, IDX | `x[n]` of `x` `[N, T, D]`, or `[N, T]` of one number a step |
 //! | `.npy` `[T, D]` or `[T]` | the only one |
 //! | `.csv`, `.tsv` | the only one, a step a row; a first row without a number in it is a header |

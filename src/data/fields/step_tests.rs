@@ -8,6 +8,7 @@ use safetensors::Dtype;
 mod codes;
 mod faults;
 mod frames;
+mod padded;
 
 use super::examples::RawContent;
 use super::step_parts::StepPart;

@@ -27,7 +27,7 @@ fn bad_steps_are_refused_by_file_row_and_column() {
             reals(),
             "a.safetensors",
             packed(&[1, 2]),
-            "a.safetensors: array x: its lengths lengths: expected lengths whose sum is the number of steps, 4 (shape [4, 1]), found 3 in 2 lengths",
+            "a.safetensors: array x: its lengths lengths: expected lengths whose sum is the number of steps, 4 (shape [4, 1]), or a length for each of 4 padded sequences, found 3 in 2 lengths",
         ),
         (
             reals(),
