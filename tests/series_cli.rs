@@ -380,10 +380,21 @@ fn strokes_are_drawn_as_numbers_and_as_a_picture() {
         2,
         &["--prime: expected none", "--begin"],
     );
+    let (header, next) = table(&sandbox.ok("predict s pen.jsonl --device cpu"));
+    assert_eq!(header, "series,step,points.0,points.1,points.2.probability");
+    assert_eq!(next.len(), 12);
+    // Offsets are of 0 to 2 and of 0 and 1.5.
+    for row in &next {
+        assert!(
+            (-1.0..3.0).contains(&row[2]) && (-1.0..2.5).contains(&row[3]),
+            "{next:?}"
+        );
+        assert!(row[4] > 0.0 && row[4] < 1.0, "{next:?}");
+    }
     sandbox.refuses(
-        "predict s pen.jsonl --device cpu",
+        "predict s pen.jsonl --steps 2 --device cpu",
         2,
-        &["model strokes: expected losses that say", "`sample` draws"],
+        &["--steps: expected at most 1", "no loss says the middle"],
     );
 }
 
@@ -773,6 +784,15 @@ fn a_loss_of_ones_own_stays_with_the_run() {
     // Half the mean of errors of a few tenths of a deviation, less than half of one.
     let nats = number(&report["losses"][0], "nats");
     assert!(nats > 0.0 && nats < 0.25, "{nats}");
+    // As wide as the field, what it compares is read in the field's units.
+    let (header, rows) = table(&sandbox.ok("predict r series.csv --device cpu"));
+    assert_eq!(header, "series,step,wave,tide");
+    near(rows[0][2], at(STEPS)[0], 25.0);
+    sandbox.refuses(
+        "predict r series.csv --steps 2 --device cpu",
+        2,
+        &["--steps: expected at most 1", "no loss says the middle"],
+    );
     let parts = [
         "own.model:2:6: `huber` is no loss",
         "expected one of squared",

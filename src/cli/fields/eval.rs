@@ -12,7 +12,7 @@ use wgrnn::metrics::{
     Accuracy, Confusion, SpanScores, accuracy_where, are_spans, majority, sequence_accuracy, spans,
     unigram,
 };
-use wgrnn::model::text::{Reading, Target};
+use wgrnn::model::text::Target;
 use wgrnn::train::{
     Choice, ExampleSet, FieldEvaluator, Labels, LossEvaluation, SeriesPart, Settings, TextLimits,
     examples,
@@ -69,7 +69,7 @@ pub fn run(m: &ArgMatches, run: &LoadedFields, files: &[String]) -> Result<()> {
     let season = m.get_one::<u64>("season").map(|n| *n as usize);
     let compares = |loss| {
         let forecast = run.model.forecast(loss, settings.horizon);
-        forecast.is_some_and(|f| !matches!(f.reading, Reading::Bits | Reading::Handwriting))
+        forecast.is_some_and(|f| f.reading.is_of_values())
     };
     if season.is_some() && !(0..run.model.losses().len()).any(compares) {
         return Err(Error::usage(format!(

@@ -9,6 +9,7 @@ use wgrnn::train::examples::Said;
 use wgrnn::train::{ExampleSet, Forecaster, Settings};
 use wgrnn::{Error, Result};
 
+use super::columns::{self, Column};
 use super::{FieldSource, LoadedFields};
 use crate::cli::{flags, out};
 
@@ -52,17 +53,15 @@ pub fn sequences(
 /// Prints how the sequences of `set` go on.
 ///
 /// # Errors
-/// Usage, for a model whose losses do not say how they are read; a device that cannot hold it.
+/// Usage, for a model with a loss of something else than the next steps of a field; a device that cannot hold it.
 pub fn predict(m: &ArgMatches, run: &LoadedFields, set: ExampleSet) -> Result<()> {
     let (model, settings) = (&run.model, &run.loaded.settings);
     let forecasts: Option<Vec<Forecast>> = (0..model.losses().len())
         .map(|loss| model.forecast(loss, settings.horizon))
         .collect();
-    let plain = |f: &Forecast| f.reading != Reading::Handwriting;
-    let Some(forecasts) = forecasts.filter(|all| all.iter().all(plain)) else {
+    let Some(forecasts) = forecasts else {
         return Err(Error::usage(format!(
-            "model {}: expected losses that say what comes next (squared, absolute, quantile, gaussian, bernoulli of `next(F)` or \
-             `ahead(F, k)`); `sample` draws from others",
+            "model {}: expected losses of what comes next, all numbers of `next(F)` or `ahead(F, k)`, found one of something else",
             model.name
         )));
     };
@@ -83,7 +82,8 @@ pub fn predict(m: &ArgMatches, run: &LoadedFields, set: ExampleSet) -> Result<()
     let middle = |f: &Forecast| match f.reading {
         Reading::Value | Reading::Gaussian | Reading::Bits => true,
         Reading::Quantile(q) => q == 0.5,
-        Reading::Handwriting => false,
+        // The mean of a mixture may lie where nothing does.
+        Reading::Mixture | Reading::Handwriting | Reading::Own => false,
     };
     let fed = forecasts.iter().position(middle);
     if fed.is_none() && steps > block {
@@ -91,7 +91,14 @@ pub fn predict(m: &ArgMatches, run: &LoadedFields, set: ExampleSet) -> Result<()
             "--steps: expected at most {block}, as no loss says the middle of what may come, which later steps would be read from, got {steps}"
         )));
     }
-    let fed = fed.unwrap_or(0);
+    let field = &model.fields()[forecasts[0].field].name;
+    let code = run.codes.code(field);
+    if fed.is_none() && matches!(code, Some(FieldCode::Bits { .. })) {
+        return Err(Error::usage(format!(
+            "model {}: expected a loss that says which notes sound, such as bernoulli, found others alone",
+            model.name
+        )));
+    }
     let mut said_by: Vec<Vec<Said>> = vec![Vec::new(); set.len()];
     let added = block_on(async {
         let spec = &run.loaded.spec;
@@ -99,21 +106,25 @@ pub fn predict(m: &ArgMatches, run: &LoadedFields, set: ExampleSet) -> Result<()
         let mut made = made.await?;
         made.run(steps, &mut |example, _, said| {
             said_by[example as usize].push(said.clone());
-            let value = &said[fed][0];
-            Ok(match forecasts[fed].reading {
-                Reading::Bits => value
-                    .iter()
-                    .map(|x| f32::from(u8::from(*x > 0.0)))
-                    .collect(),
-                _ => value.clone(),
-            })
+            // What is not fed back ends with the steps that are predicted at once.
+            let value = |fed: usize| match forecasts[fed].reading {
+                Reading::Bits => {
+                    let bit = |x: &f32| f32::from(u8::from(*x > 0.0));
+                    said[fed][0].iter().map(bit).collect()
+                }
+                _ => said[fed][0].clone(),
+            };
+            Ok(fed.map_or(Vec::new(), value))
         })
         .await
     })?;
-    let field = &model.fields()[forecasts[0].field].name;
-    match run.codes.code(field) {
+    match code {
         Some(FieldCode::Bits { first, width }) => notes(*first, *width, &added),
-        Some(code @ FieldCode::Steps { .. }) => table(m, field, code, &forecasts, &said_by, steps),
+        Some(code @ FieldCode::Steps { .. }) => {
+            let first = said_by.first().and_then(|said| said.first());
+            let columns = columns::all(field, code, &forecasts, first)?;
+            table(m, &columns, &said_by, (steps, block))
+        }
         _ => Err(Error::internal(format!("field {field} has no numbers"))),
     }
 }
@@ -137,76 +148,27 @@ pub fn sets(first: u32, width: usize, piece: &[f32]) -> Vec<Vec<u32>> {
     piece.chunks(width).map(of).collect()
 }
 
-/// The names of a field's columns as a table has them: those of the training's, or the field's with their number.
-pub fn column_names(field: &str, code: &FieldCode) -> Vec<String> {
-    let FieldCode::Steps { width, names, .. } = code else {
-        return Vec::new();
-    };
-    let quoted = |name: &String| {
-        if name.contains(['"', ',', '\n', '\r']) {
-            format!("\"{}\"", name.replace('"', "\"\""))
-        } else {
-            name.clone()
-        }
-    };
-    match (&names[..], width) {
-        ([], 1) => vec![field.to_string()],
-        ([], _) => (0..*width).map(|c| format!("{field}.{c}")).collect(),
-        (names, _) => names.iter().map(quoted).collect(),
-    }
-}
-
 /// A row a step of a sequence, in the units of the data.
 fn table(
     m: &ArgMatches,
-    field: &str,
-    code: &FieldCode,
-    forecasts: &[Forecast],
+    columns: &[Column<'_>],
     said_by: &[Vec<Said>],
-    steps: usize,
+    (steps, block): (usize, usize),
 ) -> Result<()> {
-    let FieldCode::Steps { width, scale, .. } = code else {
-        return Err(Error::internal("a table of what is no numbers"));
-    };
-    let own = column_names(field, code);
-    let unit = |c: usize| {
-        scale
-            .as_ref()
-            .map_or((0.0, 1.0), |s| (s[c].mean, s[c].deviation))
-    };
-    // Every column of every loss: its name, the loss, its operand and what makes it a number of the data.
-    let mut columns: Vec<(String, usize, usize, usize)> = Vec::new();
-    for (loss, forecast) in forecasts.iter().enumerate() {
-        let more = match forecast.reading {
-            Reading::Quantile(q) => format!(".q{q}"),
-            _ => String::new(),
-        };
-        columns.extend((0..*width).map(|c| (format!("{}{more}", own[c]), loss, 0, c)));
-        if forecast.reading == Reading::Gaussian {
-            columns.extend((0..*width).map(|c| (format!("{}.deviation", own[c]), loss, 1, c)));
-        }
-    }
-    let block = forecasts[0].steps;
     let mut text = String::new();
     if !m.get_flag("json") {
-        let names: Vec<&str> = columns.iter().map(|column| column.0.as_str()).collect();
+        let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
         text.push_str(&format!("series,step,{}\n", names.join(",")));
     }
     for (series, said) in said_by.iter().enumerate() {
         for step in 0..steps {
-            let (block_of, within) = (step / block, step % block);
-            let number = |(_, loss, operand, c): &(String, usize, usize, usize)| {
-                let x = f64::from(said[block_of][*loss][*operand][within * width + c]);
-                let (mean, deviation) = unit(*c);
-                match operand {
-                    0 => x * deviation + mean,
-                    _ => (0.5 * x).exp() * deviation,
-                }
+            let number = |column: &Column<'_>| {
+                (column.number)(&said[step / block][column.loss], step % block)
             };
             let numbers: Vec<f64> = columns.iter().map(number).collect();
             if m.get_flag("json") {
                 let of = columns.iter().zip(&numbers);
-                let of = of.map(|(column, x)| (column.0.clone(), json!(x)));
+                let of = of.map(|(column, x)| (column.name.clone(), json!(x)));
                 let all: serde_json::Map<String, serde_json::Value> = of.collect();
                 let row = json!({ "series": series + 1, "step": step + 1, "values": all });
                 text.push_str(&row.to_string());

@@ -1,5 +1,6 @@
 //! Models of fields on the command line: which model, what is read for it, and what a run keeps of both.
 
+mod columns;
 mod data;
 mod drawing;
 pub mod eval;

@@ -182,7 +182,7 @@ fn numbers(
     if let Some(file) = flags::path(m, "svg") {
         write(file, drawing::sheet(pieces).as_bytes())?;
     }
-    let names = super::forecast::column_names(name, code);
+    let names = super::columns::column_names(name, code);
     let mut text = String::new();
     if !m.get_flag("json") {
         text.push_str(&format!("series,step,{}\n", names.join(",")));

@@ -14,8 +14,12 @@ pub enum Reading {
     Gaussian,
     /// It is the scores of bits: log(p / (1 - p)).
     Bits,
+    /// It is the scores of a mixture's parts, the second their means, the third the logarithms of their variances.
+    Mixture,
     /// It is the scores of a mixture's parts, and the others what these are, see `assets/losses/handwriting.loss`.
     Handwriting,
+    /// What a loss of one's own makes of it is not known.
+    Own,
 }
 
 /// What a loss predicts of a field of reals or bits.
@@ -29,9 +33,18 @@ pub struct Forecast {
     pub reading: Reading,
 }
 
+impl Reading {
+    /// Whether the first operand is as many numbers as are predicted, each beside what it is to be: errors can be said of them.
+    pub fn is_of_values(self) -> bool {
+        matches!(
+            self,
+            Reading::Value | Reading::Quantile(_) | Reading::Gaussian
+        )
+    }
+}
+
 impl Model {
-    /// What loss `loss` predicts, where it is all numbers of a field's next steps and the loss says how it is read; `horizon` is
-    /// that of the settings.
+    /// What loss `loss` predicts, where it is all numbers of a field's next steps; `horizon` is that of the settings.
     pub fn forecast(&self, loss: usize, horizon: usize) -> Option<Forecast> {
         let LossForm::Program {
             name,
@@ -51,7 +64,9 @@ impl Model {
             "quantile" => Reading::Quantile(quantile()),
             "gaussian" => Reading::Gaussian,
             "bernoulli" => Reading::Bits,
+            "mixture" => Reading::Mixture,
             "handwriting" => Reading::Handwriting,
+            own if self.own_losses.contains_key(own) => Reading::Own,
             _ => return None,
         };
         let mut node = &self.nodes[*operands.last()?];

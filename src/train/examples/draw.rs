@@ -26,6 +26,12 @@ pub fn draw(
             };
             Ok(each.map(draw).collect())
         }
+        (Reading::Mixture, [scores, means, variances, ..]) => {
+            let part = choose(scores, temperature, stream);
+            let deviation = (0.5 * f64::from(variances[part])).exp() * temperature.sqrt();
+            let number = f64::from(means[part]) + deviation * stream.normal();
+            Ok(vec![number as f32])
+        }
         (Reading::Handwriting, [a, m1, m2, s1, s2, r, e, ..]) => {
             let part = choose(a, temperature, stream);
             let of = |all: &[f32]| f64::from(all[part]);
@@ -39,7 +45,7 @@ pub fn draw(
             Ok(vec![x as f32, y as f32, lift[0]])
         }
         _ => Err(Error::usage(
-            "expected a model whose loss says how probable the next step is (bernoulli, gaussian or handwriting of `next(F)`); \
+            "expected a model whose loss says how probable the next step is (bernoulli, gaussian, mixture or handwriting of `next(F)`); \
              `predict` says what comes next",
         )),
     }
@@ -116,7 +122,14 @@ mod tests {
         let said = [vec![2.0], vec![-1.3863]];
         let (means, squares, _) = moments(Reading::Gaussian, &said, 1.0);
         assert!(near(means[0], 2.0) && near(squares[0], 4.25), "{squares:?}");
-        // Two parts of weight 3/4 and 1/4; in both a correlation of 1/2.
+        // Two parts of weight 3/4 and 1/4, of means 1 and -1 and deviations 1/2 and 1.
+        let said = [vec![1.0986, 0.0], vec![1.0, -1.0], vec![-1.3863, 0.0]];
+        let (means, squares, _) = moments(Reading::Mixture, &said, 1.0);
+        assert!(
+            near(means[0], 0.5) && near(squares[0], 1.4375),
+            "{squares:?}"
+        );
+        // The same weights; in both parts a correlation of 1/2.
         let (r, half) = (0.5f32.atanh(), 0.5f32.ln());
         let said = [
             vec![1.0986, 0.0],

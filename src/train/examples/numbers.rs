@@ -31,7 +31,7 @@ impl Numbers {
         season: Option<usize>,
     ) -> Option<Numbers> {
         let forecast = set.model().forecast(loss, set.horizon)?;
-        if forecast.reading == Reading::Handwriting {
+        if !forecast.reading.is_of_values() && forecast.reading != Reading::Bits {
             return None;
         }
         let FieldShape::Reals { width, .. } = plan.recipes.fields[forecast.field] else {
