@@ -37,12 +37,14 @@ impl Chrf {
     pub fn add(&mut self, hypothesis: &str, references: &[impl AsRef<str>]) -> Result<()> {
         self.references.add(references.len())?;
         let hypothesis = characters(hypothesis);
-        let hypothesis: [_; ORDER] = std::array::from_fn(|n| ngrams(&hypothesis, n + 1));
+        let hypothesis: Vec<_> = (1..=ORDER).map(|n| ngrams(&hypothesis, n)).collect();
         let mut best = ([Counts::default(); ORDER], -1.0);
         for reference in references {
             let reference = characters(reference.as_ref());
-            let counts =
-                std::array::from_fn(|n| compare(&hypothesis[n], &ngrams(&reference, n + 1)));
+            let mut counts = [Counts::default(); ORDER];
+            for (n, (counts, own)) in counts.iter_mut().zip(&hypothesis).enumerate() {
+                *counts = compare(own, &ngrams(&reference, n + 1));
+            }
             let score = f_score(&counts);
             if score > best.1 {
                 best = (counts, score);

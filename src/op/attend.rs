@@ -115,6 +115,9 @@ fn dot<F: Real>(a: &[F], b: &[F]) -> F {
     lanes.into_iter().fold(rest, |sum, lane| sum + lane)
 }
 
+/// What scores are made of: a row of the query, the keys with their stride, and the vector of additive scores.
+type Scored<'a, F> = (&'a [F], (&'a [F], usize), Option<&'a [F]>);
+
 impl Attend {
     /// The row that is written first of all, of the rows that look.
     pub fn weights(&self) -> Matrix {
@@ -130,7 +133,7 @@ impl Attend {
         memory: Memory,
         starts: &[u32],
         k: u32,
-        (query, keys, vector): (&[F], (&[F], usize), Option<&[F]>),
+        (query, keys, vector): Scored<'_, F>,
         (values, stride): (&[F], usize),
         weights: &mut [F],
         out: &mut [F],
