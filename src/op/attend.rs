@@ -25,7 +25,7 @@ impl Memory {
         self.packed.first + self.steps + 1
     }
 
-    /// The rows of the memory's sequence `k`, in order; `starts` are where its steps start [S + 1].
+    /// The rows of the memory's sequence `k`, in order; `starts` are where its steps start `[S + 1]`.
     #[inline(always)]
     pub fn rows(self, starts: &[u32], k: u32) -> impl Iterator<Item = usize> + Clone {
         let starts = &starts[..=self.steps];
@@ -126,7 +126,7 @@ impl Attend {
         }
     }
 
-    /// The plain code of a row: its weights [S] and its sum [W]. `query` is that row, the others begin at the matrices' first
+    /// The plain code of a row: its weights `[S]` and its sum `[W]`. `query` is that row, the others begin at the matrices' first
     /// elements; `starts` are where the memory's steps start, `k` the sequence that is looked at.
     #[inline(always)]
     pub fn plain_row<F: Real>(
@@ -170,7 +170,7 @@ impl Attend {
         }
     }
 
-    /// The plain code of a row of the scores' gradient [S]; `upstream` and `weights` are that row.
+    /// The plain code of a row of the scores' gradient `[S]`; `upstream` and `weights` are that row.
     #[inline(always)]
     pub fn plain_scores<F: Real>(
         memory: Memory,
