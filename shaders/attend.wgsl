@@ -17,7 +17,7 @@
 alias V = #{V};
 alias U = #{U};
 
-#if FUNCTIONS
+#if ADDITIVE
 #use activations
 #else
 #if DOUBLE
@@ -28,24 +28,7 @@ alias U = #{U};
 var<workgroup> shares: array<#{F}, GROUP>;
 #end
 
-// All lanes' shares of a row.
-fn total(own: #{F}, thread: u32) -> #{F} {
-#if SHARED
-    shares[thread] = own;
-    // In storage, too, for what lanes have stored before and replace behind it.
-    storageBarrier();
-    workgroupBarrier();
-    var sum = 0.0;
-    for (var l = 0u; l < LANES; l++) {
-        sum += shares[thread - thread % LANES + l];
-    }
-    storageBarrier();
-    workgroupBarrier();
-    return sum;
-#else
-    return own;
-#end
-}
+#use total
 
 #main(GROUP) group, groups, thread {
     let lane = thread % LANES;

@@ -14,20 +14,7 @@ var<workgroup> shares: array<#{F}, GROUP>;
 #end
 
 #if SUMS
-fn total(own: #{F}, thread: u32) -> #{F} {
-#if SHARED
-    shares[thread] = own;
-    workgroupBarrier();
-    var sum = 0.0;
-    for (var l = 0u; l < LANES; l++) {
-        sum += shares[thread - thread % LANES + l];
-    }
-    workgroupBarrier();
-    return sum;
-#else
-    return own;
-#end
-}
+#use total
 
 #end
 #if MAXIMA

@@ -44,7 +44,7 @@ pub fn last(
         builder.push(Op::Gather(Gather {
             name: made.clone(),
             ids,
-            table: uncounted(rows.columns(first, part.cols)),
+            table: rows.columns(first, part.cols).uncounted(),
             out: out.columns(first, part.cols),
             at: 0,
         }));
@@ -56,7 +56,7 @@ pub fn last(
         builder.made_rows(made, out, above, move |builder, upstream| {
             let grad = builder.activation(axis, format!("d.last.{label}.input"), rows.cols);
             for (ids, first, cols) in places {
-                let into = uncounted(grad.columns(first, cols));
+                let into = grad.columns(first, cols).uncounted();
                 let name = format!("last.{label}.backward");
                 builder.scatter((above, ids), name, upstream.columns(first, cols), into);
             }
@@ -146,13 +146,6 @@ pub(super) fn packed(name: &str, axis: Axis) -> Result<usize> {
     number.ok_or_else(|| Error::internal(format!("{name}: rows along no packed axis")))
 }
 
-pub(super) fn uncounted(m: Matrix) -> Matrix {
-    Matrix {
-        row_count: None,
-        ..m
-    }
-}
-
 impl Builder {
     /// The slot that says which sequence of an axis each row above it is.
     fn order(&mut self, above: Axis, number: usize, axis: Axis) -> SlotId {
@@ -185,7 +178,7 @@ impl Builder {
             name: name.into(),
             form,
             rows,
-            sequences: uncounted(sequences),
+            sequences: sequences.uncounted(),
             steps: axis.steps,
             batch: axis.batch,
             packed: axis.packed(true),
@@ -234,7 +227,7 @@ impl Builder {
         self.push(Op::Gather(Gather {
             name: format!("{name}.order"),
             ids,
-            table: uncounted(rows),
+            table: rows.uncounted(),
             out,
             at: 0,
         }));

@@ -217,10 +217,7 @@ impl Adaptive {
         builder.push(Op::Gather(Gather {
             name: format!("{name}.gather"),
             ids: slots.rows,
-            table: Matrix {
-                row_count: None,
-                ..x
-            },
+            table: x.uncounted(),
             out: own,
             at: 0,
         }));
@@ -256,10 +253,7 @@ impl Adaptive {
                 name,
                 index: slots.index,
                 from,
-                into: Matrix {
-                    row_count: None,
-                    ..into
-                },
+                into: into.uncounted(),
                 accumulate: true,
                 at: 0,
             }));
@@ -291,10 +285,7 @@ impl Adaptive {
             name: format!("{name}.gather.backward"),
             index: slots.index,
             from: into,
-            into: Matrix {
-                row_count: None,
-                ..grad
-            },
+            into: grad.uncounted(),
             accumulate: true,
             at: 0,
         }));

@@ -1,11 +1,12 @@
 //! Attention: every row of a value weighs the rows of a memory, those of its own example's sequence, and takes their sum.
 
-use super::above::{packed, uncounted};
+use super::above::packed;
 use super::{Axis, Builder, Linear, Param, Value};
 use crate::error::{Error, Result};
 use crate::op::attend::{AttendForm, Memory};
-use crate::op::pair_sum::{Additive, PairForm};
-use crate::op::{Attend, ColumnSum, Fill, Matrix, Op, PairSum, Recipe};
+use crate::op::pair_sum::{PairForm, PairTerm};
+use crate::op::scan::Packed;
+use crate::op::{Attend, ColumnSum, Fill, Op, PairSum, Recipe, SlotId};
 
 /// How a query and a row of the memory are scored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,12 +15,6 @@ pub enum Scores {
     Dot,
     /// `v . tanh(W q + U m)`, of so many columns: Bahdanau, Cho, Bengio 2015, appendix A.1.2; both products have a bias.
     Additive(usize),
-}
-
-/// The pairs of rows and the rows of their memory.
-struct Pairs {
-    memory: Memory,
-    form: PairForm,
 }
 
 /// The weighted sums [R, W] of the rows of `memory` [M, W], one for every row of `query` [R, D]: weights are the softmax of
@@ -49,8 +44,8 @@ pub fn attend(
             (keys, query, Some(vector))
         }
     };
-    let axis = builder.axis(query);
-    let pairs = builder.pairs(name, axis, builder.axis(memory))?;
+    let (axis, below) = (builder.axis(query), builder.axis(memory));
+    let looked_at = builder.looked_at(name, axis, below)?;
     let [q, k, m] = [
         builder.rows(query)?,
         builder.rows(keys)?,
@@ -62,135 +57,127 @@ pub fn attend(
             "{name}: expected queries as wide as keys ({expected}), found {found}"
         )));
     }
-    let weights = builder.activation(axis, format!("attention.{name}"), pairs.memory.steps);
+    let weights = builder.activation(axis, format!("attention.{name}"), below.steps);
     let out = builder.activation(axis, format!("attended.{name}"), m.cols);
     builder.push(Op::Attend(Attend {
         name: format!("{name}.forward"),
         form: AttendForm::Forward {
             query: q,
-            keys: uncounted(k),
-            values: uncounted(m),
+            keys: k,
+            values: m,
             vector: vector.map(|v| v.value),
             weights,
             out,
         },
-        memory: pairs.memory,
+        memory: looked_at,
     }));
+    // Along the memory, for gradients alone.
+    let along = if builder.training {
+        Some(builder.looking(name, axis, below)?)
+    } else {
+        None
+    };
     let label = name.to_string();
-    Ok(builder.made_rows(
-        format!("out.{name}"),
-        out,
-        axis,
-        move |builder, upstream| {
+    let made = format!("out.{name}");
+    Ok(
+        builder.made_rows(made, out, axis, move |builder, upstream| {
+            let Some(along) = along else { return };
             let scores = builder.activation(axis, format!("d.scores.{label}"), weights.cols);
             builder.push(Op::Attend(Attend {
                 name: format!("{label}.scores.backward"),
                 form: AttendForm::Scores {
                     upstream,
-                    values: uncounted(m),
+                    values: m,
                     weights,
                     scores,
                 },
-                memory: pairs.memory,
+                memory: looked_at,
             }));
-            let back = |part: &str, form: PairForm, of: Matrix| PairSum {
+            let sum = |part: &str, form, pairs, term, into| PairSum {
                 name: format!("{label}.{part}.backward"),
                 form,
-                pairs: of,
-                from: None,
-                additive: None,
-                into: of,
+                pairs,
+                term,
+                into,
                 accumulate: false,
             };
-            let additive = vector.map(|v| Additive {
-                query: uncounted(q),
-                keys: uncounted(k),
-                vector: v.value,
-                totals: None,
-            });
-            let of = PairForm::Rows { of: pairs.memory };
-            let d_query = builder.activation(axis, format!("d.{label}.query"), q.cols);
-            builder.push(Op::PairSum(PairSum {
-                from: additive.is_none().then_some(uncounted(k)),
-                additive,
-                into: d_query,
-                ..back("query", of, scores)
-            }));
-            builder.give(query, d_query);
-            let below = builder.axis(memory);
-            let d_values = builder.activation(below, format!("d.{label}.values"), m.cols);
-            builder.push(Op::PairSum(PairSum {
-                from: Some(uncounted(upstream)),
-                into: d_values,
-                ..back("values", pairs.form, uncounted(weights))
-            }));
-            let d_keys = match additive {
-                // Keys and values are the same rows.
-                None => PairSum {
-                    from: Some(uncounted(q)),
-                    into: d_values,
-                    accumulate: true,
-                    ..back("keys", pairs.form, uncounted(scores))
-                },
-                Some(additive) => PairSum {
-                    additive: Some(Additive {
-                        totals: Some(builder.activation(
-                            below,
-                            format!("d.{label}.totals"),
-                            k.cols,
-                        )),
-                        ..additive
-                    }),
-                    into: builder.activation(below, format!("d.{label}.keys"), k.cols),
-                    ..back("keys", pairs.form, uncounted(scores))
-                },
+            let rows = PairForm::Rows { of: looked_at };
+            let derivative = |vector: Param, totals| PairTerm::Additive {
+                query: q,
+                keys: k,
+                vector: vector.value,
+                totals,
             };
-            builder.push(Op::PairSum(d_keys.clone()));
-            if let (Some(vector), Some(totals)) = (vector, d_keys.totals()) {
-                vector_gradient(builder, &label, vector, totals);
-                builder.give(keys, d_keys.into);
+            let d_query = builder.activation(axis, format!("d.{label}.query"), q.cols);
+            let term = vector.map_or(PairTerm::Rows(k), |vector| derivative(vector, None));
+            builder.push(Op::PairSum(sum("query", rows, scores, term, d_query)));
+            builder.give(query, d_query);
+            let d_values = builder.activation(below, format!("d.{label}.values"), m.cols);
+            let term = PairTerm::Rows(upstream);
+            builder.push(Op::PairSum(sum("values", along, weights, term, d_values)));
+            match vector {
+                // Keys and values are the same rows.
+                None => builder.push(Op::PairSum(PairSum {
+                    accumulate: true,
+                    ..sum("keys", along, scores, PairTerm::Rows(q), d_values)
+                })),
+                Some(vector) => {
+                    let d_keys = builder.activation(below, format!("d.{label}.keys"), k.cols);
+                    let totals = builder.activation(below, format!("d.{label}.totals"), k.cols);
+                    let term = derivative(vector, Some(totals));
+                    builder.push(Op::PairSum(sum("keys", along, scores, term, d_keys)));
+                    let op = ColumnSum {
+                        name: format!("{label}.v.backward"),
+                        from: totals,
+                        into: vector.grad,
+                        accumulate: builder.accumulate(vector.grad),
+                        reset_only: None,
+                    };
+                    builder.push(Op::ColumnSum(op));
+                    builder.give(keys, d_keys);
+                }
             }
             builder.give(memory, d_values);
-        },
-    ))
-}
-
-/// The gradient of the vector of additive scores.
-fn vector_gradient(builder: &mut Builder, label: &str, vector: Param, totals: Matrix) {
-    let op = ColumnSum {
-        name: format!("{label}.v.backward"),
-        from: totals,
-        into: vector.grad,
-        accumulate: builder.accumulate(vector.grad),
-        reset_only: None,
-    };
-    builder.push(Op::ColumnSum(op));
+        }),
+    )
 }
 
 impl Builder {
-    /// The pairs of rows along `axis` and rows of a memory along `below`.
-    fn pairs(&mut self, name: &str, axis: Axis, below: Axis) -> Result<Pairs> {
+    /// Which sequence of a memory along `below` each row along `axis` looks at.
+    fn looked_at(&mut self, name: &str, axis: Axis, below: Axis) -> Result<Memory> {
         let (own, memory) = (packed(name, axis)?, packed(name, below)?);
-        let (Some(rows), Some(spans)) = (axis.packed(true), below.packed(true)) else {
-            return Err(Error::internal(format!("{name}: no packed axis")));
-        };
         let recipe = Recipe::Attended { axis: own, memory };
         let slot = format!("attended.{own}.{memory}");
-        let attended = self.words_of(recipe, slot, &[1, axis.rows()], below.batch);
+        let sequences = self.words_of(recipe, slot, &[1, axis.rows()], below.batch);
+        memory_of(name, sequences, below)
+    }
+
+    /// The sums along a memory's rows, of the rows along `axis` that look at them.
+    fn looking(&mut self, name: &str, axis: Axis, below: Axis) -> Result<PairForm> {
+        let (own, memory) = (packed(name, axis)?, packed(name, below)?);
         let recipe = Recipe::Attending { axis: own, memory };
         let slot = format!("attending.{own}.{memory}");
-        let attending = self.words_of(recipe, slot, &[1, below.batch], axis.batch);
-        Ok(Pairs {
-            memory: Memory {
-                sequences: attended,
-                packed: spans,
-                steps: below.steps,
-            },
-            form: PairForm::Memory {
-                sequences: attending,
-                rows: (rows, axis.steps),
-                memory: (spans, below.steps, below.batch),
-            },
+        let sequences = self.words_of(recipe, slot, &[1, below.batch], axis.batch);
+        Ok(PairForm::Memory {
+            by: memory_of(name, sequences, axis)?,
+            packed: spans(name, below)?,
+            steps: below.steps,
+            batch: below.batch,
         })
     }
+}
+
+/// The sequences of an axis that words name.
+fn memory_of(name: &str, sequences: SlotId, of: Axis) -> Result<Memory> {
+    Ok(Memory {
+        sequences,
+        packed: spans(name, of)?,
+        steps: of.steps,
+    })
+}
+
+/// How the sequences of an axis are packed.
+fn spans(name: &str, axis: Axis) -> Result<Packed> {
+    let spans = axis.packed(true);
+    spans.ok_or_else(|| Error::internal(format!("{name}: no packed axis")))
 }

@@ -148,15 +148,11 @@ impl Builder {
         table: Matrix,
     ) -> Matrix {
         let out = self.activation(axis, made, table.cols);
-        // The words say which rows are meant, however many count.
-        let table = Matrix {
-            row_count: None,
-            ..table
-        };
         self.push(Op::Gather(Gather {
             name,
             ids,
-            table,
+            // The words say which rows are meant, however many count.
+            table: table.uncounted(),
             out,
             at: 0,
         }));

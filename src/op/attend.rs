@@ -8,7 +8,8 @@ use super::scan::Packed;
 use super::{Cost, Matrix, Operand, Operation, Segment, SlotId, area, bytes, same};
 use crate::cell::real::Real;
 
-/// Which sequence of a memory each row looks at, and where its rows lie.
+/// Which sequence of a memory each row looks at, or of other rows each sequence of a memory is looked at by, and where its rows
+/// lie.
 #[derive(Clone, Copy, Debug)]
 pub struct Memory {
     /// Words, one for every row that looks: the number of the memory's sequence.
@@ -119,7 +120,7 @@ fn dot<F: Real>(a: &[F], b: &[F]) -> F {
 type Scored<'a, F> = (&'a [F], (&'a [F], usize), Option<&'a [F]>);
 
 impl Attend {
-    /// The row that is written first of all, of the rows that look.
+    /// The weights [R, S], of which every row that looks has a row in either form.
     pub fn weights(&self) -> Matrix {
         match self.form {
             AttendForm::Forward { weights, .. } | AttendForm::Scores { weights, .. } => weights,

@@ -74,6 +74,14 @@ impl Matrix {
         }
     }
 
+    /// The same with all rows, however many a run counts.
+    pub fn uncounted(self) -> Matrix {
+        Matrix {
+            row_count: None,
+            ..self
+        }
+    }
+
     /// One past the last element that it touches.
     pub fn end(&self) -> usize {
         self.offset + self.rows.saturating_sub(1) * self.stride + self.cols

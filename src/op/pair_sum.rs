@@ -2,7 +2,7 @@
 
 use super::attend::Memory;
 use super::scan::Packed;
-use super::{Cost, Matrix, Operand, Operation, Segment, SlotId, area, bytes, same};
+use super::{Cost, Matrix, Operand, Operation, Segment, area, bytes, same};
 use crate::cell::real::Real;
 
 /// In which direction.
@@ -15,27 +15,43 @@ pub enum PairForm {
     },
     /// `memory[j] = sum_r c[r, j] rows[r]` over the rows that look at its sequence: the transposed map.
     Memory {
-        /// Words, one for every sequence of the memory: the sequence whose rows look at it.
-        sequences: SlotId,
-        /// How those sequences are packed, and how many steps they have at most.
-        rows: (Packed, usize),
-        /// How the memory's are, and how many steps and sequences there are at most.
-        memory: (Packed, usize, usize),
+        /// The rows that look, a word for every sequence of the memory: the sequence whose rows look at it.
+        by: Memory,
+        /// How the memory's sequences are packed.
+        packed: Packed,
+        /// The most steps of the memory's sequences, S.
+        steps: usize,
+        /// How many of them there are at most.
+        batch: usize,
     },
 }
 
-/// What stands in place of the summed rows for additive scores `v . tanh(query + key)`: their derivative,
-/// `v (1 - tanh(query + key)^2)`.
+impl PairForm {
+    /// The sequences over which the sum goes.
+    pub fn over(&self) -> Memory {
+        match *self {
+            PairForm::Rows { of } => of,
+            PairForm::Memory { by, .. } => by,
+        }
+    }
+}
+
+/// What is summed over the pairs.
 #[derive(Clone, Copy, Debug)]
-pub struct Additive {
-    /// The queries [R, D].
-    pub query: Matrix,
-    /// The keys [M, D].
-    pub keys: Matrix,
-    /// v [1, D].
-    pub vector: Matrix,
-    /// Along the memory: also `sum_r c[r, j] tanh(query[r] + key[j])` [M, D], whose column sums are the gradient of v.
-    pub totals: Option<Matrix>,
+pub enum PairTerm {
+    /// The rows of the other side.
+    Rows(Matrix),
+    /// The derivative of additive scores `v . tanh(query + key)`: `v (1 - tanh(query + key)^2)`.
+    Additive {
+        /// The queries [R, D].
+        query: Matrix,
+        /// The keys [M, D].
+        keys: Matrix,
+        /// v [1, D].
+        vector: Matrix,
+        /// Along the memory: also `sum_r c[r, j] tanh(query[r] + key[j])` [M, D], whose column sums are the gradient of v.
+        totals: Option<Matrix>,
+    },
 }
 
 /// A sum along the pairs of attention.
@@ -47,17 +63,15 @@ pub struct PairSum {
     pub form: PairForm,
     /// A number c for every pair [R, S].
     pub pairs: Matrix,
-    /// What is summed; of additive scores their derivative.
-    pub from: Option<Matrix>,
-    /// Of additive scores.
-    pub additive: Option<Additive>,
+    /// What is summed.
+    pub term: PairTerm,
     /// The sums.
     pub into: Matrix,
     /// Whether they are added to what is there.
     pub accumulate: bool,
 }
 
-/// What is summed over pairs, by rows that look and rows of the memory.
+/// The numbers of what is summed, by rows that look and rows of the memory.
 #[derive(Clone, Copy)]
 pub enum Summed<'a, F> {
     /// Rows of the other side.
@@ -109,10 +123,13 @@ impl<F: Real> Summed<'_, F> {
 impl PairSum {
     /// Where additive scores leave the gradient of their vector.
     pub fn totals(&self) -> Option<Matrix> {
-        self.additive.and_then(|a| a.totals)
+        match self.term {
+            PairTerm::Rows(_) => None,
+            PairTerm::Additive { totals, .. } => totals,
+        }
     }
 
-    /// The plain code of a row of the result; `words` are the counts, `sequences` those of the form, `pairs` begin at their
+    /// The plain code of row `at` of the result; `words` are the counts, `sequences` those of the form, `pairs` begin at their
     /// matrix's first element. `totals` is a row of the totals or empty.
     #[inline(always)]
     pub fn plain_row<F: Real>(
@@ -137,21 +154,13 @@ impl PairSum {
                 }
             }
             PairForm::Memory {
-                rows: (rows, steps),
-                memory: (memory, most, _),
-                ..
+                by, packed, steps, ..
             } => {
-                let starts = &words[memory.first..][..=most];
+                let starts = &words[packed.first..][..=steps];
                 // Which step of which sequence this row of the memory is.
                 let step = starts.partition_point(|start| *start as usize <= at) - 1;
-                let b = sequences[at - starts[step] as usize];
-                let starts = &words[rows.first..][..=steps];
-                for w in starts.windows(2) {
-                    let row = w[0] + b;
-                    if row >= w[1] {
-                        break;
-                    }
-                    let row = row as usize;
+                let looking = sequences[at - starts[step] as usize];
+                for row in by.rows(&words[by.packed.first..], looking) {
                     let c = pairs[row * self.pairs.stride + step];
                     summed.add(c, (row, at), row, into, totals);
                 }
@@ -168,34 +177,38 @@ impl Operation for PairSum {
     }
 
     fn operands(&mut self) -> Vec<Operand<'_>> {
-        let mut operands = Vec::new();
-        let counts =
-            |packed: Packed, steps: usize| Operand::slot(packed.counts, packed.first + steps + 1);
+        let over = self.form.over();
+        let mut operands = vec![Operand::slot(over.packed.counts, over.words())];
         match self.form {
             PairForm::Rows { of } => {
                 operands.push(Operand::slot(of.sequences, self.into.rows));
-                operands.push(counts(of.packed, of.steps));
                 operands.push(Operand::read(&mut self.pairs).sum());
             }
             PairForm::Memory {
-                sequences,
-                rows: (rows, steps),
-                memory: (memory, most, batch),
+                by,
+                packed,
+                steps,
+                batch,
             } => {
-                operands.push(Operand::slot(sequences, batch));
-                operands.push(counts(rows, steps));
-                operands.push(counts(memory, most));
+                operands.push(Operand::slot(by.sequences, batch));
+                operands.push(Operand::slot(packed.counts, packed.first + steps + 1));
                 operands.push(Operand::read(&mut self.pairs).uncounted().sum());
             }
         }
-        let from = self.from.as_mut();
-        operands.extend(from.map(|from| Operand::read(from).uncounted().rows()));
-        if let Some(additive) = &mut self.additive {
-            operands.push(Operand::read(&mut additive.query).uncounted().rows());
-            operands.push(Operand::read(&mut additive.keys).uncounted().rows());
-            operands.push(Operand::read(&mut additive.vector).uncounted());
-            let totals = additive.totals.as_mut();
-            operands.extend(totals.map(|totals| Operand::write(totals).rows()));
+        match &mut self.term {
+            PairTerm::Rows(from) => operands.push(Operand::read(from).uncounted().rows()),
+            PairTerm::Additive {
+                query,
+                keys,
+                vector,
+                totals,
+            } => {
+                operands.push(Operand::read(query).uncounted().rows());
+                operands.push(Operand::read(keys).uncounted().rows());
+                operands.push(Operand::read(vector).uncounted());
+                let totals = totals.as_mut();
+                operands.extend(totals.map(|totals| Operand::write(totals).rows()));
+            }
         }
         operands.push(Operand::accumulate(&mut self.into, &mut self.accumulate).rows());
         operands
@@ -203,56 +216,39 @@ impl Operation for PairSum {
 
     fn cost(&self) -> Cost {
         // A multiply-add a pair and column; the derivative of tanh has a few more.
-        let each = if self.additive.is_some() { 12 } else { 2 };
-        let read = self.from.map_or(0, |from| area(&from));
-        let additive = self.additive.map_or(0, |a| area(&a.query) + area(&a.keys));
+        let (each, read) = match &self.term {
+            PairTerm::Rows(from) => (2, area(from)),
+            PairTerm::Additive { query, keys, .. } => (12, area(query) + area(keys)),
+        };
         Cost {
             flops: (each * area(&self.pairs) * self.into.cols) as f64,
-            bytes: bytes(area(&self.pairs) + read + additive + area(&self.into)),
+            bytes: bytes(area(&self.pairs) + read + area(&self.into)),
         }
     }
 
     fn check(&self) -> Result<(), String> {
-        if self.from.is_some() == self.additive.is_some() {
-            return Err("expected rows that are summed or additive scores, one of them".into());
-        }
-        if let Some(from) = self.from {
-            same(
-                "summed",
-                (from.rows, self.into.cols),
-                (from.rows, from.cols),
-            )?;
-        }
-        if let Some(Additive {
-            query,
-            keys,
-            vector,
-            totals,
-        }) = self.additive
-        {
-            let cols = self.into.cols;
-            same("query", (self.pairs.rows, cols), (query.rows, query.cols))?;
-            same("keys", (keys.rows, cols), (keys.rows, keys.cols))?;
-            same("vector", (1, cols), (vector.rows, vector.cols))?;
-            if let Some(totals) = totals {
-                same("totals", (self.into.rows, cols), (totals.rows, totals.cols))?;
+        let (rows, cols) = (self.into.rows, self.into.cols);
+        match &self.term {
+            PairTerm::Rows(from) => same("summed", (from.rows, cols), (from.rows, from.cols))?,
+            PairTerm::Additive {
+                query,
+                keys,
+                vector,
+                totals,
+            } => {
+                same("query", (self.pairs.rows, cols), (query.rows, query.cols))?;
+                same("keys", (keys.rows, cols), (keys.rows, keys.cols))?;
+                same("vector", (1, cols), (vector.rows, vector.cols))?;
+                if let Some(totals) = totals {
+                    same("totals", (rows, cols), (totals.rows, totals.cols))?;
+                }
             }
         }
-        match self.form {
-            PairForm::Rows { of } => same(
-                "pairs",
-                (self.into.rows, of.steps),
-                (self.pairs.rows, self.pairs.cols),
-            ),
-            PairForm::Memory {
-                memory: (_, most, _),
-                ..
-            } => same(
-                "pairs",
-                (self.pairs.rows, most),
-                (self.pairs.rows, self.pairs.cols),
-            ),
-        }
+        let expected = match self.form {
+            PairForm::Rows { of } => (rows, of.steps),
+            PairForm::Memory { steps, .. } => (self.pairs.rows, steps),
+        };
+        same("pairs", expected, (self.pairs.rows, self.pairs.cols))
     }
 
     fn shape(&self) -> String {
@@ -263,14 +259,12 @@ impl Operation for PairSum {
     }
 
     fn sum_length(&self) -> usize {
-        let own = match self.form {
-            PairForm::Rows { of } => of.steps,
-            PairForm::Memory {
-                rows: (_, steps), ..
-            } => steps,
-        };
         // The derivative of tanh is a few roundings.
-        own + if self.additive.is_some() { 8 } else { 0 }
+        let roundings = match self.term {
+            PairTerm::Rows(_) => 0,
+            PairTerm::Additive { .. } => 8,
+        };
+        self.form.over().steps + roundings
     }
 
     fn place(&mut self, _: Segment) {}

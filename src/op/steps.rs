@@ -157,15 +157,11 @@ impl Steps {
     /// Its kernel.
     pub fn kernel(&self) -> FlatKernel {
         // The shader looks at a sequence's own rows alone, so that no row need be counted.
-        let uncounted = |m: Matrix| Matrix {
-            row_count: None,
-            ..m
-        };
         let mut matrices = vec![
-            ("rows", uncounted(self.rows)),
+            ("rows", self.rows.uncounted()),
             ("sequences", self.sequences),
         ];
-        matrices.extend(self.values.map(|values| ("values", uncounted(values))));
+        matrices.extend(self.values.map(|values| ("values", values.uncounted())));
         FlatKernel {
             flags: vec![
                 ("SUM", self.form == StepsForm::Sum),

@@ -3,7 +3,7 @@
 use super::Cpu;
 use crate::cell::real::Real;
 use crate::op::attend::AttendForm;
-use crate::op::pair_sum::{PairForm, Summed};
+use crate::op::pair_sum::{PairTerm, Summed};
 use crate::op::{Attend, Matrix, PairSum};
 
 impl<F: Real> Cpu<F> {
@@ -81,20 +81,21 @@ impl<F: Real> Cpu<F> {
 
     #[inline(always)]
     fn pair_sum_row(&self, op: &PairSum, r: usize, into: &mut [F], totals: &mut [F]) {
-        let (counts, sequences) = match op.form {
-            PairForm::Rows { of } => (of.packed.counts, of.sequences),
-            PairForm::Memory {
-                sequences, rows, ..
-            } => (rows.0.counts, sequences),
-        };
+        let over = op.form.over();
         let of = |m: Matrix| (self.part(m), m.stride);
-        let summed = match (op.from, op.additive) {
-            (Some(from), _) => Summed::Rows(self.part(from), from.stride),
-            (None, Some(a)) => Summed::Additive(of(a.query), of(a.keys), self.part(a.vector)),
-            // Refused by its check.
-            (None, None) => return,
+        let summed = match op.term {
+            PairTerm::Rows(from) => Summed::Rows(self.part(from), from.stride),
+            PairTerm::Additive {
+                query,
+                keys,
+                vector,
+                ..
+            } => Summed::Additive(of(query), of(keys), self.part(vector)),
         };
-        let words = (&self.words[counts.0][..], &self.words[sequences.0][..]);
+        let words = (
+            &self.words[over.packed.counts.0][..],
+            &self.words[over.sequences.0][..],
+        );
         op.plain_row(r, words, self.part(op.pairs), summed, into, totals);
     }
 }

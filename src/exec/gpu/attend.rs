@@ -5,8 +5,8 @@ use super::template::{Template, flat_groups};
 use super::tile::Tile;
 use crate::cell::rows::LOWEST;
 use crate::op::attend::AttendForm;
-use crate::op::pair_sum::PairForm;
-use crate::op::{Attend, Matrix, PairSum};
+use crate::op::pair_sum::{PairForm, PairTerm};
+use crate::op::{Attend, PairSum};
 
 pub(super) fn kernel(op: &Attend, tile: &Tile) -> Template {
     let memory = op.memory;
@@ -19,11 +19,12 @@ pub(super) fn kernel(op: &Attend, tile: &Tile) -> Template {
         .size("FIRST", memory.packed.first)
         .number("LOWEST", LOWEST)
         .flag("SHARED", lanes > 1)
+        .flag("STORED", true)
         .flag("SCORES", matches!(op.form, AttendForm::Scores { .. }))
         .counted("ROWS", weights.rows, weights.row_count)
         .buffer("sequences", memory.sequences)
         .buffer("starts", memory.packed.counts)
-        .matrix("weights", &uncounted(weights));
+        .matrix("weights", &weights.uncounted());
     let template = match &op.form {
         AttendForm::Forward {
             query,
@@ -35,11 +36,10 @@ pub(super) fn kernel(op: &Attend, tile: &Tile) -> Template {
         } => {
             let template = template
                 .flag("ADDITIVE", vector.is_some())
-                .flag("FUNCTIONS", vector.is_some())
-                .matrix("query", &uncounted(*query))
-                .matrix("keys", &uncounted(*keys))
-                .matrix("values", &uncounted(*values))
-                .matrix("out", &uncounted(*out));
+                .matrix("query", &query.uncounted())
+                .matrix("keys", &keys.uncounted())
+                .matrix("values", &values.uncounted())
+                .matrix("out", &out.uncounted());
             match vector {
                 Some(vector) => template.matrix("vector", vector),
                 None => template,
@@ -52,73 +52,66 @@ pub(super) fn kernel(op: &Attend, tile: &Tile) -> Template {
             ..
         } => template
             .flag("ADDITIVE", false)
-            .flag("FUNCTIONS", false)
-            .matrix("upstream", &uncounted(*upstream))
-            .matrix("values", &uncounted(*values))
-            .matrix("scores", &uncounted(*scores)),
+            .matrix("upstream", &upstream.uncounted())
+            .matrix("values", &values.uncounted())
+            .matrix("scores", &scores.uncounted()),
     };
     template.kernel(&op.name, flat_groups(weights.rows * lanes, tile.flat))
 }
 
 pub(super) fn pair_sum(op: &PairSum, tile: &Tile) -> Template {
-    let memory = matches!(op.form, PairForm::Memory { .. });
     let mut names = vec![("into", op.into)];
-    names.extend(op.from.map(|from| ("from", from)));
-    if let Some(additive) = &op.additive {
-        names.push(("query", additive.query));
-        names.push(("keys", additive.keys));
-        names.push(("vector", additive.vector));
-        names.extend(additive.totals.map(|totals| ("totals", totals)));
+    match op.term {
+        PairTerm::Rows(from) => names.push(("from", from)),
+        PairTerm::Additive {
+            query,
+            keys,
+            vector,
+            totals,
+        } => {
+            names.extend([("query", query), ("keys", keys), ("vector", vector)]);
+            names.extend(totals.map(|totals| ("totals", totals)));
+        }
     }
+    let over = op.form.over();
     let (v, matrices) = in_fours(tile, names.iter().map(|(_, m)| *m).collect());
-    let mut template = shader!("pair_sum")
+    let template = shader!("pair_sum")
         .units(v)
-        .flag("MEMORY", memory)
-        .flag("ADDITIVE", op.additive.is_some())
+        .flag("ADDITIVE", matches!(op.term, PairTerm::Additive { .. }))
         .flag("TOTALS", op.totals().is_some())
         .flag("ACCUMULATE", op.accumulate)
-        .matrix("pairs", &uncounted(op.pairs));
-    for ((name, _), matrix) in names.iter().zip(&matrices) {
-        // Along a memory its steps say which rows there are.
-        let matrix = if *name == "into" && !memory {
-            *matrix
-        } else {
-            uncounted(*matrix)
-        };
-        template = template.matrix(name, &matrix);
-    }
-    let rows;
-    (template, rows) = match op.form {
+        .buffer("sequences", over.sequences)
+        .buffer("starts", over.packed.counts)
+        .matrix("pairs", &op.pairs.uncounted());
+    let (mut template, rows) = match op.form {
         PairForm::Rows { of } => (
             template
+                .flag("MEMORY", false)
                 .size("STEPS", of.steps)
-                .size("FIRST", of.packed.first)
-                .buffer("sequences", of.sequences)
-                .buffer("starts", of.packed.counts),
+                .size("FIRST", of.packed.first),
             op.into.rows,
         ),
         PairForm::Memory {
-            sequences,
-            rows: (rows, row_steps),
-            memory: (memory, steps, batch),
+            by,
+            packed,
+            steps,
+            batch,
         } => (
             template
+                .flag("MEMORY", true)
                 .size("STEPS", steps)
                 .size("BATCH", batch)
-                .size("FIRST", memory.first)
-                .size("ROWS_STEPS", row_steps)
-                .size("ROWS_FIRST", rows.first)
-                .buffer("sequences", sequences)
-                .buffer("starts", memory.counts),
+                .size("FIRST", packed.first)
+                .size("ROWS_STEPS", by.steps)
+                .size("ROWS_FIRST", by.packed.first),
             steps * batch,
         ),
     };
-    flat(template, tile, &op.name, rows * matrices[0].cols)
-}
-
-fn uncounted(m: Matrix) -> Matrix {
-    Matrix {
-        row_count: None,
-        ..m
+    for ((name, _), matrix) in names.iter().zip(&matrices) {
+        // Along a memory its steps say which rows there are.
+        let counted = *name == "into" && matches!(op.form, PairForm::Rows { .. });
+        let matrix = if counted { *matrix } else { matrix.uncounted() };
+        template = template.matrix(name, &matrix);
     }
+    flat(template, tile, &op.name, rows * matrices[0].cols)
 }

@@ -144,13 +144,7 @@ pub(super) fn scatter(
         .flag("ACCUMULATE", op.accumulate)
         .buffer("index", op.index)
         // The index lists only rows that count.
-        .matrix(
-            "from",
-            &Matrix {
-                row_count: None,
-                ..from
-            },
-        )
+        .matrix("from", &from.uncounted())
         .matrix("into", &into);
     flat(template, tile, &op.name, into.rows * into.cols)
 }

@@ -35,6 +35,7 @@ const LIBRARY: &[(&str, &str)] = &[
         include_str!("../../../shaders/lib/scan_rows.wgsl"),
     ),
     ("report", include_str!("../../../shaders/lib/report.wgsl")),
+    ("total", include_str!("../../../shaders/lib/total.wgsl")),
     ("rules", include_str!("../../../shaders/lib/rules.wgsl")),
 ];
 
