@@ -281,6 +281,14 @@ fn values_that_do_not_meet_and_losses_that_do_not_fit_are_refused() {
             "m:6:5: `rnn` expects values along one axis, found `h.embed` of line 6 (a row a step of `other`) and `a` of line 5 (a row a step of `text`)",
         ),
         (
+            "a = last(embed(text))\nb = dot(a, embed(other))\n",
+            "m:6:5: `dot` expects a memory whose rows are the steps of an example's sequence, found `a` of line 5 (a row an example)",
+        ),
+        (
+            "field letters: tokens within text\na = embed(text)\nb = additive(a, embed(letters))\n",
+            "m:7:5: `additive` expects a query with a row an example or a row a step of its sequence, found `b.embed` of line 7 (a row a step of `letters`)",
+        ),
+        (
             "a = last(embed(text))\nb = rnn(a)\n",
             "m:6:5: `rnn` expects a value with rows along a field of tokens, reals or bits, found `a` of line 5 (a row an example)",
         ),
@@ -344,6 +352,10 @@ fn values_that_do_not_meet_and_losses_that_do_not_fit_are_refused() {
         (
             "m = rnn(embed(text))\nh = rnn(embed(text), start = m)\nloss cross_entropy(linear(h), next(text))\n",
             "m:4:6: `next(text)` must not be predicted from what reads all of it, as `h` of line 3 (a row a step of `text`) does",
+        ),
+        (
+            "h = rnn(embed(text))\nloss cross_entropy(linear(dot(h, h)), next(text))\n",
+            "m:3:6: `next(text)` must not be predicted from what reads all of it, as `loss.dot` of line 3 (a row a step of `text`) does",
         ),
         (
             "h = rnn(embed(text))\nloss cross_entropy(linear(h + mean(h)), next(text))\n",
