@@ -2,7 +2,7 @@
 
 use wgrnn::data::fields::FieldCode;
 use wgrnn::model::text::{Forecast, Reading};
-use wgrnn::train::examples::Said;
+use wgrnn::train::examples::{Said, deviation};
 use wgrnn::{Error, Result};
 
 /// Makes a number of what a loss says, its operands without those of the data, and the step of the block.
@@ -88,9 +88,9 @@ pub fn all<'a>(
             Reading::Gaussian => {
                 (0..width).for_each(|c| add(own[c].clone(), first(c)));
                 for (c, name) in own.iter().enumerate() {
-                    let deviation = unit(c).1;
+                    let by = unit(c).1;
                     let number = move |said: &[Vec<f32>], step: usize| {
-                        deviation_of(said[1][step * width + c]) * deviation
+                        deviation(said[1][step * width + c]) * by
                     };
                     add(format!("{name}.deviation"), Box::new(number));
                 }
@@ -98,8 +98,8 @@ pub fn all<'a>(
             Reading::Mixture => {
                 let mean = |said: &[Vec<f32>], _| mean(&said[0], |part| said[1][part].into());
                 add(own[0].clone(), value(0, Box::new(mean)));
-                let deviation = unit(0).1;
-                let number = move |said: &[Vec<f32>], _| spread(said) * deviation;
+                let by = unit(0).1;
+                let number = move |said: &[Vec<f32>], _| spread(said) * by;
                 add(format!("{}.deviation", own[0]), Box::new(number));
             }
             Reading::Handwriting => {
@@ -136,11 +136,6 @@ fn probability(score: f32) -> f64 {
     1.0 / (1.0 + (-f64::from(score)).exp())
 }
 
-/// A deviation from the logarithm of a variance.
-fn deviation_of(log: f32) -> f64 {
-    (0.5 * f64::from(log)).exp()
-}
-
 /// The mean over the parts of a mixture, which have these scores, of what each part has.
 fn mean(scores: &[f32], of: impl Fn(usize) -> f64) -> f64 {
     let most = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
@@ -154,7 +149,7 @@ fn spread(said: &[Vec<f32>]) -> f64 {
     let middle = mean(&said[0], |part| said[1][part].into());
     let square = |part: usize| {
         let away = f64::from(said[1][part]) - middle;
-        deviation_of(said[2][part]).powi(2) + away * away
+        deviation(said[2][part]).powi(2) + away * away
     };
     mean(&said[0], square).sqrt()
 }

@@ -21,14 +21,14 @@ pub fn draw(
         (Reading::Gaussian, [means, variances, ..]) => {
             let each = means.iter().zip(variances);
             let draw = |(mean, log): (&f32, &f32)| {
-                let deviation = (0.5 * f64::from(*log)).exp() * temperature.sqrt();
+                let deviation = deviation(*log) * temperature.sqrt();
                 (f64::from(*mean) + deviation * stream.normal()) as f32
             };
             Ok(each.map(draw).collect())
         }
         (Reading::Mixture, [scores, means, variances, ..]) => {
             let part = choose(scores, temperature, stream);
-            let deviation = (0.5 * f64::from(variances[part])).exp() * temperature.sqrt();
+            let deviation = deviation(variances[part]) * temperature.sqrt();
             let number = f64::from(means[part]) + deviation * stream.normal();
             Ok(vec![number as f32])
         }
@@ -49,6 +49,11 @@ pub fn draw(
              `predict` says what comes next",
         )),
     }
+}
+
+/// The deviation whose square has this logarithm, as losses say variances.
+pub fn deviation(log: f32) -> f64 {
+    (0.5 * f64::from(log)).exp()
 }
 
 /// Bits with these scores.

@@ -12,7 +12,7 @@ mod writer;
 
 use std::sync::Arc;
 
-pub use self::draw::draw;
+pub use self::draw::{deviation, draw};
 pub use self::evaluate::{FieldEvaluation, FieldEvaluator, LossEvaluation, Scored};
 pub use self::forecaster::{Forecaster, Said};
 pub use self::metric::{Labels, Metric};
