@@ -98,18 +98,18 @@ pub fn attend(
                 form,
                 pairs,
                 term,
+                totals: None,
                 into,
                 accumulate: false,
             };
             let rows = PairForm::Rows { of: looked_at };
-            let derivative = |vector: Param, totals| PairTerm::Additive {
+            let derivative = |vector: Param| PairTerm::Additive {
                 query: q,
                 keys: k,
                 vector: vector.value,
-                totals,
             };
             let d_query = builder.activation(axis, format!("d.{label}.query"), q.cols);
-            let term = vector.map_or(PairTerm::Rows(k), |vector| derivative(vector, None));
+            let term = vector.map_or(PairTerm::Rows(k), derivative);
             builder.push(Op::PairSum(sum("query", rows, scores, term, d_query)));
             builder.give(query, d_query);
             let d_values = builder.activation(below, format!("d.{label}.values"), m.cols);
@@ -124,8 +124,10 @@ pub fn attend(
                 Some(vector) => {
                     let d_keys = builder.activation(below, format!("d.{label}.keys"), k.cols);
                     let totals = builder.activation(below, format!("d.{label}.totals"), k.cols);
-                    let term = derivative(vector, Some(totals));
-                    builder.push(Op::PairSum(sum("keys", along, scores, term, d_keys)));
+                    builder.push(Op::PairSum(PairSum {
+                        totals: Some(totals),
+                        ..sum("keys", along, scores, derivative(vector), d_keys)
+                    }));
                     let op = ColumnSum {
                         name: format!("{label}.v.backward"),
                         from: totals,

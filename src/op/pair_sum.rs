@@ -49,8 +49,6 @@ pub enum PairTerm {
         keys: Matrix,
         /// v [1, D].
         vector: Matrix,
-        /// Along the memory: also `sum_r c[r, j] tanh(query[r] + key[j])` [M, D], whose column sums are the gradient of v.
-        totals: Option<Matrix>,
     },
 }
 
@@ -65,6 +63,9 @@ pub struct PairSum {
     pub pairs: Matrix,
     /// What is summed.
     pub term: PairTerm,
+    /// Of additive scores, along the memory: also `sum_r c[r, j] tanh(query[r] + key[j])` [M, D], whose column sums are the
+    /// gradient of v.
+    pub totals: Option<Matrix>,
     /// The sums.
     pub into: Matrix,
     /// Whether they are added to what is there.
@@ -121,14 +122,6 @@ impl<F: Real> Summed<'_, F> {
 }
 
 impl PairSum {
-    /// Where additive scores leave the gradient of their vector.
-    pub fn totals(&self) -> Option<Matrix> {
-        match self.term {
-            PairTerm::Rows(_) => None,
-            PairTerm::Additive { totals, .. } => totals,
-        }
-    }
-
     /// The plain code of row `at` of the result; `words` are the counts, `sequences` those of the form, `pairs` begin at their
     /// matrix's first element. `totals` is a row of the totals or empty.
     #[inline(always)]
@@ -201,15 +194,14 @@ impl Operation for PairSum {
                 query,
                 keys,
                 vector,
-                totals,
             } => {
                 operands.push(Operand::read(query).uncounted().rows());
                 operands.push(Operand::read(keys).uncounted().rows());
                 operands.push(Operand::read(vector).uncounted());
-                let totals = totals.as_mut();
-                operands.extend(totals.map(|totals| Operand::write(totals).rows()));
             }
         }
+        let totals = self.totals.as_mut();
+        operands.extend(totals.map(|totals| Operand::write(totals).rows()));
         operands.push(Operand::accumulate(&mut self.into, &mut self.accumulate).rows());
         operands
     }
@@ -229,17 +221,19 @@ impl Operation for PairSum {
     fn check(&self) -> Result<(), String> {
         let (rows, cols) = (self.into.rows, self.into.cols);
         match &self.term {
-            PairTerm::Rows(from) => same("summed", (from.rows, cols), (from.rows, from.cols))?,
+            PairTerm::Rows(from) if self.totals.is_none() => {
+                same("summed", (from.rows, cols), (from.rows, from.cols))?;
+            }
+            PairTerm::Rows(_) => return Err("expected totals of additive scores alone".into()),
             PairTerm::Additive {
                 query,
                 keys,
                 vector,
-                totals,
             } => {
                 same("query", (self.pairs.rows, cols), (query.rows, query.cols))?;
                 same("keys", (keys.rows, cols), (keys.rows, keys.cols))?;
                 same("vector", (1, cols), (vector.rows, vector.cols))?;
-                if let Some(totals) = totals {
+                if let Some(totals) = &self.totals {
                     same("totals", (rows, cols), (totals.rows, totals.cols))?;
                 }
             }

@@ -64,7 +64,7 @@ impl<F: Real> Cpu<F> {
     }
 
     pub(super) fn pair_sum(&mut self, op: &PairSum) {
-        match op.totals() {
+        match op.totals {
             Some(totals) => self.rows_with(
                 op.into,
                 totals,
@@ -89,7 +89,6 @@ impl<F: Real> Cpu<F> {
                 query,
                 keys,
                 vector,
-                ..
             } => Summed::Additive(of(query), of(keys), self.part(vector)),
         };
         let words = (

@@ -67,18 +67,15 @@ pub(super) fn pair_sum(op: &PairSum, tile: &Tile) -> Template {
             query,
             keys,
             vector,
-            totals,
-        } => {
-            names.extend([("query", query), ("keys", keys), ("vector", vector)]);
-            names.extend(totals.map(|totals| ("totals", totals)));
-        }
+        } => names.extend([("query", query), ("keys", keys), ("vector", vector)]),
     }
+    names.extend(op.totals.map(|totals| ("totals", totals)));
     let over = op.form.over();
     let (v, matrices) = in_fours(tile, names.iter().map(|(_, m)| *m).collect());
     let template = shader!("pair_sum")
         .units(v)
         .flag("ADDITIVE", matches!(op.term, PairTerm::Additive { .. }))
-        .flag("TOTALS", op.totals().is_some())
+        .flag("TOTALS", op.totals.is_some())
         .flag("ACCUMULATE", op.accumulate)
         .buffer("sequences", over.sequences)
         .buffer("starts", over.packed.counts)
