@@ -1,9 +1,10 @@
 // state[s, 0] = reset ? start[s] (0 without START) : state[s, T] for a slot [S, T+1, B * H], PLANE = (T + 1) * WIDTH; steps 0
-// and T of the first state begin at FIRST and at LAST.
+// and T of the first state begin at FIRST and at LAST. With PARENTS row b of ROW elements is row parents[b] of step T.
 // $control: array<u32>, word 4 is reset
 // $state: array<#{V}>
 // $last: array<#{V}>, the same buffer, or another part of it
 // $start: array<#{V}>, [S, START_COLS]
+// $parents: array<u32>, [WIDTH / ROW]
 #main(GROUP) id, groups {
     let i = flat(id, groups);
     if (i >= STATES * WIDTH) {
@@ -16,7 +17,12 @@
     var value = #{V}(0.0);
 #end
     if ($control[4] == 0u) {
-        value = $last[LAST + to];
+#if PARENTS
+        let from = i / WIDTH * PLANE + $parents[i % WIDTH / ROW] * ROW + i % ROW;
+#else
+        let from = to;
+#end
+        value = $last[LAST + from];
     }
     $state[FIRST + to] = value;
 }

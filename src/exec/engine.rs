@@ -7,7 +7,7 @@ use super::cpu::Cpu;
 use super::gpu::{self, AdapterChoice, Gpu};
 use super::{FillSlots, Outcome};
 use crate::error::{Error, Result};
-use crate::op::{Plan, Role, SlotId};
+use crate::op::{Part, Plan, Role, SlotId};
 
 /// Where plans run.
 #[derive(Clone, Debug)]
@@ -202,13 +202,21 @@ impl Engine {
     /// # Errors
     /// Inputs that do not fit the plan, or a lost device.
     pub async fn run(&mut self, minibatch: &dyn FillSlots) -> Result<()> {
+        self.run_part(minibatch, Part::Whole).await
+    }
+
+    /// Runs a part of the plan; the slots that the rest would fill stay as they are.
+    ///
+    /// # Errors
+    /// As [`Engine::run`]; internal, for the steps of a plan that has none.
+    pub async fn run_part(&mut self, minibatch: &dyn FillSlots, part: Part) -> Result<()> {
         match self {
             Engine::Cpu { cpu, done, shared } => {
-                let outcome = Engine::holding(cpu, shared, |cpu| cpu.run(minibatch));
+                let outcome = Engine::holding(cpu, shared, |cpu| cpu.run_part(minibatch, part));
                 done.push(outcome?);
                 Ok(())
             }
-            Engine::Gpu(gpu) => gpu.run(minibatch).await,
+            Engine::Gpu(gpu) => gpu.run_part(minibatch, part).await,
         }
     }
 

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::error::{Error, Result};
-use crate::op::{Plan, Role, SlotId};
+use crate::op::{Part, Plan, Role, SlotId};
 
 /// The contents of a slot.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,20 +61,29 @@ pub type Fillings<'a> = Vec<(SlotId, Filling<'a>)>;
 
 /// Fills the slots of a plan that the host fills, each once: what a run needs.
 pub trait FillSlots: Sync {
-    /// The contents of every slot that [`Plan::filled`] lists.
+    /// The contents of every slot that [`Plan::filled`] lists; for a run of the steps alone those of
+    /// [`StepPart::filled`](crate::op::StepPart::filled).
     ///
     /// # Errors
     /// Internal, naming what does not fit the plan.
     fn fill(&self, plan: &Plan) -> Result<Fillings<'_>>;
 }
 
-/// What `minibatch` brings for `plan`: every slot once, of its type and size, and words within the slot's bound.
+/// What `minibatch` brings for a part of `plan`: every slot once, of its type and size, and words within the slot's bound.
 ///
 /// # Errors
 /// Internal, naming the slot: callers make minibatches that fit.
-pub(super) fn fillings<'a>(plan: &Plan, minibatch: &'a dyn FillSlots) -> Result<Fillings<'a>> {
+pub(super) fn fillings<'a>(
+    plan: &Plan,
+    minibatch: &'a dyn FillSlots,
+    part: Part,
+) -> Result<Fillings<'a>> {
     let all = minibatch.fill(plan)?;
-    let mut open: Vec<SlotId> = plan.filled().collect();
+    let mut open: Vec<SlotId> = match (part, &plan.step) {
+        (Part::Whole, _) => plan.filled().collect(),
+        (Part::Step, Some(step)) => step.filled.clone(),
+        (Part::Step, None) => return Err(Error::internal("a plan that writes nothing has no steps")),
+    };
     for (id, filling) in &all {
         let slot = plan.slot(*id);
         let fault = |what: String| Err(Error::internal(format!("{}: {what}", slot.name)));

@@ -2,7 +2,7 @@
 
 use super::Builder;
 use crate::op::scan::Packed;
-use crate::op::{Matrix, PackedAxis, Packing, RowCount, SlotId};
+use crate::op::{Matrix, PackedAxis, Packing, Parents, Recipe, RowCount, SlotId};
 
 /// The sizes of an axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +79,26 @@ impl Axis {
 }
 
 impl Builder {
+    /// Makes a packed axis of one step one along which sequences are written: the states before a row are those behind the
+    /// row of the run before that the host names.
+    pub fn write_along(&mut self, axis: Axis) {
+        let Some(number) = axis.number() else {
+            return;
+        };
+        let (name, recipe) = (format!("parents.{number}"), Recipe::Parents { axis: number });
+        let slot = self.words_of(recipe, name, &[1, axis.batch], axis.batch);
+        self.plan.axes[number].parents = Some(slot);
+    }
+
+    /// From which rows the rows of an axis go on, where sequences are written along it.
+    pub(super) fn parents(&self, axis: Axis) -> Option<Parents> {
+        let slot = self.plan.axes[axis.number()?].parents?;
+        Some(Parents {
+            slot,
+            rows: axis.batch,
+        })
+    }
+
     /// Adds an axis. How many rows of packed sequences count lies for all axes in one slot.
     pub fn add_axis(&mut self, shape: AxisShape) -> Axis {
         let AxisShape {
@@ -96,6 +116,7 @@ impl Builder {
                 before: None,
                 flip: None,
                 above: None,
+                parents: None,
             });
             (counts, self.plan.axes.len() - 1, first)
         });

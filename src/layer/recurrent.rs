@@ -359,6 +359,7 @@ impl Recurrent {
                 last: rows * h,
                 width: b * h,
                 start: start.map(|s| s.value),
+                parents: builder.parents(axis),
             }));
         }
         for start in self.given() {

@@ -1,9 +1,11 @@
-//! The first step of every state: zero or learned after a reset, else the last step of the run before.
+//! The first step of every state: zero or learned after a reset, else the last step of the run before, each row's or that of
+//! the row from which it goes on.
 
 use super::{Access, Control, Cost, Limits, Matrix, Operand, Operation, Segment, SlotId, bytes};
 use crate::cell::real::Real;
 
-/// `state[s, 0] = reset ? start[s] : state[s, T]`, for a slot [S, T+1, B, H]; start is 0 where nothing is learned.
+/// `state[s, 0] = reset ? start[s] : state[s, T]`, for a slot [S, T+1, B, H]; start is 0 where nothing is learned. With
+/// parents `state[s, 0, b] = state[s, T, parent[b]]`.
 #[derive(Clone, Debug)]
 pub struct Carry {
     /// The name in the plan.
@@ -22,9 +24,25 @@ pub struct Carry {
     pub width: usize,
     /// The learned first states [S, H].
     pub start: Option<Matrix>,
+    /// From which row each row goes on; from itself where nothing says.
+    pub parents: Option<Parents>,
+}
+
+/// Words [B], all below B: the row from which each row goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parents {
+    /// Their slot.
+    pub slot: SlotId,
+    /// B.
+    pub rows: usize,
 }
 
 impl Carry {
+    /// Elements of what goes on together: a row's, or a whole step's.
+    pub fn together(&self) -> usize {
+        self.parents.map_or(self.width, |p| self.width / p.rows)
+    }
+
     fn whole(&self) -> Matrix {
         let cols = self.last + self.width;
         Matrix {
@@ -37,8 +55,8 @@ impl Carry {
         }
     }
 
-    /// The plain code; `start` is empty where nothing is learned.
-    pub fn plain<F: Real>(&self, reset: bool, start: &[F], state: &mut [F]) {
+    /// The plain code; `start` is empty where nothing is learned, `parents` where every row goes on from itself.
+    pub fn plain<F: Real>(&self, reset: bool, start: &[F], parents: &[u32], state: &mut [F]) {
         let plane = self.last + self.width;
         let planes = state[self.first..].chunks_mut(plane);
         for (s, plane) in planes.take(self.states).enumerate() {
@@ -49,6 +67,12 @@ impl Carry {
                 }
             } else if reset {
                 plane[..self.width].fill(F::ZERO);
+            } else if self.parents.is_some() {
+                let h = self.together();
+                let (before, last) = plane.split_at_mut(self.last);
+                for (to, parent) in before[..self.width].chunks_mut(h).zip(parents) {
+                    to.copy_from_slice(&last[*parent as usize * h..][..h]);
+                }
             } else {
                 plane.copy_within(self.last.., 0);
             }
@@ -71,6 +95,7 @@ impl Operation for Carry {
             Operand::part(first).with(Access::Write).sum(),
             Operand::slot(self.control, Control::WORDS),
         ];
+        operands.extend(self.parents.map(|p| Operand::slot(p.slot, p.rows)));
         operands.extend(self.start.as_mut().map(Operand::read));
         operands
     }
@@ -83,7 +108,16 @@ impl Operation for Carry {
     }
 
     fn check(&self) -> Result<(), String> {
-        Ok(())
+        let Some(parents) = self.parents else {
+            return Ok(());
+        };
+        if parents.rows > 0 && self.width.is_multiple_of(parents.rows) && self.last >= self.width {
+            return Ok(());
+        }
+        Err(format!(
+            "parents: expected {} rows of equal width in a step of {}, of which the last begins at {}",
+            parents.rows, self.width, self.last
+        ))
     }
 
     fn shape(&self) -> String {

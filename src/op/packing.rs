@@ -15,6 +15,9 @@ pub struct PackedAxis {
     pub flip: Option<SlotId>,
     /// The axis whose rows are its sequences, one each; they may lie there in another order. None where nothing says.
     pub above: Option<usize>,
+    /// Words `[B]` of an axis of one step along which sequences are written: the row from whose states each row goes on.
+    /// None of an axis whose sequences are read.
+    pub parents: Option<SlotId>,
 }
 
 /// Sequences of different lengths side by side: sorted by falling length and laid out step after step, so that step t has

@@ -2,6 +2,7 @@
 
 use super::{
     Bound, Matrix, Op, PackedAxis, Packing, Parameter, Recipes, Role, Slot, SlotId, StateLayout,
+    StepPart,
 };
 
 /// A program for one minibatch.
@@ -24,6 +25,8 @@ pub struct Plan {
     pub recipes: Recipes,
     /// The axes whose sequences are packed.
     pub axes: Vec<PackedAxis>,
+    /// Of a plan that writes sequences token by token: what runs for every token. None in another.
+    pub step: Option<StepPart>,
 }
 
 /// The slots that callers of a plan must know; absent where the plan has no such thing.
@@ -140,7 +143,7 @@ impl Plan {
         let examples = self.recipes.examples?;
         self.axes
             .iter()
-            .position(|axis| axis.above == Some(examples))
+            .position(|axis| axis.above == Some(examples) && axis.parents.is_none())
     }
 
     /// The slots that the host fills before every run.

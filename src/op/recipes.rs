@@ -114,6 +114,11 @@ pub enum Recipe {
         /// The memory's axis, whose sequences are examples.
         memory: usize,
     },
+    /// For every row of an axis along which sequences are written: the row of the run before from which it goes on.
+    Parents {
+        /// The axis.
+        axis: usize,
+    },
 }
 
 /// Steps side by side in a row, counted from the row's own; before the first step of a sequence everything is 0.

@@ -39,10 +39,14 @@ impl Contents<'_> {
         }
     }
 
-    /// The token so many steps before a row of a field. The start mark stands before the first one, where it is read as a row
-    /// and where a look back passes it.
-    fn token(&self, field: usize, (above, step): (usize, usize), back: usize) -> Option<u32> {
-        let (_, axis, [start, _], predicted) = self.tokens(field)?;
+    /// The token so many steps before row `row` of a field. The start mark stands before the first one, where it is read as a
+    /// row and where a look back passes it.
+    fn token(&self, field: usize, row: usize, back: usize) -> Option<u32> {
+        let (layout, axis, [start, _], predicted) = self.tokens(field)?;
+        if let Column::Written { rows, .. } = &self.columns[field] {
+            return Some(rows[row].token(back).unwrap_or(start));
+        }
+        let (above, step) = layout.rows[row];
         let place = step.checked_sub(back + usize::from(predicted));
         Some(place.map_or(start, |place| self.sequence(field, axis, above)[place]))
     }
@@ -51,8 +55,8 @@ impl Contents<'_> {
     pub fn words(&self, recipe: Recipe) -> Option<Vec<u32>> {
         match recipe {
             Recipe::Ids { field, back } => {
-                let rows = self.tokens(field)?.0.rows.iter();
-                rows.map(|row| self.token(field, *row, back)).collect()
+                let rows = 0..self.tokens(field)?.0.rows.len();
+                rows.map(|row| self.token(field, row, back)).collect()
             }
             Recipe::Grams {
                 field,
@@ -63,9 +67,9 @@ impl Contents<'_> {
                     FieldShape::Tokens { symbols, .. } => symbols,
                     _ => return None,
                 };
-                let rows = self.tokens(field)?.0.rows.iter();
-                let word = |row: &(usize, usize)| {
-                    let ids = (0..tokens).rev().map(|back| self.token(field, *row, back));
+                let rows = 0..self.tokens(field)?.0.rows.len();
+                let word = |row: usize| {
+                    let ids = (0..tokens).rev().map(|back| self.token(field, row, back));
                     let ids = ids.collect::<Option<Vec<u32>>>()?;
                     Some(gram(&ids, vocabulary, symbols))
                 };
@@ -92,6 +96,16 @@ impl Contents<'_> {
                 let above = self.layouts[memory].above.iter();
                 let example = |row: &u32| self.by_example[*row as usize];
                 Some(above.map(|row| sequences[example(row)]).collect())
+            }
+            Recipe::Parents { axis } => {
+                let of = |field: &FieldShape| field.axis() == Some(axis);
+                let field = self.plan.recipes.fields.iter().position(of)?;
+                match &self.columns[field] {
+                    Column::Written { rows, .. } => {
+                        Some(rows.iter().map(|row| row.parent as u32).collect())
+                    }
+                    _ => None,
+                }
             }
             Recipe::Numbers { .. }
             | Recipe::Weights { .. }

@@ -4,7 +4,7 @@ use super::Minibatch;
 use super::laid::{self, Laid};
 use crate::error::{Error, Result};
 use crate::exec::{FillSlots, Filling, Fillings};
-use crate::op::{Control, Hyper, Plan};
+use crate::op::{Control, Hyper, Part, Plan};
 
 /// What a run reads: token ids, whose targets are the next ids unless they are given, or the rows of several fields; and
 /// the run's numbers.
@@ -33,14 +33,15 @@ impl<'a> Inputs<'a> {
         }
     }
 
-    /// The rows of several fields, whose states start at zero and whose gradients have the minibatch's scale; every other
+    /// The rows of several fields, whose states start at zero (those of a step go on) and whose gradients have the minibatch's scale; every other
     /// number is zero.
     pub fn of(fields: &'a Minibatch) -> Inputs<'a> {
         let inputs = Inputs {
             fields: Some(fields),
             ..Inputs::new(&[])
         };
-        inputs.reset(true).scale(fields.scale())
+        let first = fields.part() == Part::Whole;
+        inputs.reset(first).scale(fields.scale())
     }
 
     /// Targets [T, B], for a plan that has a slot for them.
@@ -132,7 +133,11 @@ impl<'a> Inputs<'a> {
 impl FillSlots for Inputs<'_> {
     fn fill(&self, plan: &Plan) -> Result<Fillings<'_>> {
         if let Some(fields) = self.fields {
-            return laid::fill(plan, fields.laid(), &self.control, &self.hyper);
+            let mut all = laid::fill(plan, fields.laid(), &self.control, &self.hyper)?;
+            if let (Part::Step, Some(steps)) = (fields.part(), &plan.step) {
+                all.retain(|(slot, _)| steps.filled.contains(slot));
+            }
+            return Ok(all);
         }
         self.check(plan)?;
         let mut laid = Laid {

@@ -80,7 +80,8 @@ fn axis_of(plan: &Plan, recipe: Recipe) -> Option<usize> {
         | Recipe::Flipped { .. }
         | Recipe::Weights { .. }
         | Recipe::Index { .. }
-        | Recipe::Above { .. } => None,
+        | Recipe::Above { .. }
+        | Recipe::Parents { .. } => None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! The rows of a minibatch along every axis: sequences by falling length, step after step.
 
-use super::Column;
+use super::{Column, written};
 use crate::error::{Error, Result};
 use crate::op::{FieldShape, Packing, Plan};
 
@@ -34,6 +34,12 @@ pub(super) fn layouts(plan: &Plan, columns: &[Column], examples: usize) -> Resul
                     Some(above) => layouts[above].places.clone(),
                     None => (0..examples).map(|example| (example, 0)).collect(),
                 };
+                if let Column::Written { rows, .. } = &columns[field] {
+                    let above: Vec<usize> = above.iter().map(|(example, _)| *example).collect();
+                    let layout = written::layout(rows, axis.packing.steps, &above)?;
+                    layouts.push(fits(number, &axis.packing, layout)?);
+                    continue;
+                }
                 let lengths = above.iter().map(|(example, step)| match &columns[field] {
                     Column::Within(all) => match all[*example].get(*step) {
                         Some(tokens) => Ok(shape.rows_of(tokens.len())),
@@ -51,28 +57,30 @@ pub(super) fn layouts(plan: &Plan, columns: &[Column], examples: usize) -> Resul
                 by_falling_length(&axis.packing, &lengths, &above, within)
             }
         };
-        if layout.lengths.contains(&0) {
-            return Err(Error::internal(format!(
-                "axis {number}: a sequence without a row"
-            )));
-        }
-        let most = [
-            ("sequences", layout.above.len(), axis.packing.batch),
-            (
-                "steps",
-                layout.lengths.first().copied().unwrap_or(0),
-                axis.packing.steps,
-            ),
-            ("rows", layout.rows.len(), axis.packing.rows),
-        ];
-        if let Some((what, found, most)) = most.into_iter().find(|(_, found, most)| found > most) {
-            return Err(Error::internal(format!(
-                "axis {number}: expected at most {most} {what}, found {found}"
-            )));
-        }
-        layouts.push(layout);
+        layouts.push(fits(number, &axis.packing, layout)?);
     }
     Ok(layouts)
+}
+
+/// A layout within the sizes of its axis.
+fn fits(number: usize, packing: &Packing, layout: Layout) -> Result<Layout> {
+    if layout.lengths.contains(&0) {
+        return Err(Error::internal(format!(
+            "axis {number}: a sequence without a row"
+        )));
+    }
+    let longest = layout.lengths.first().copied().unwrap_or(0);
+    let most = [
+        ("sequences", layout.above.len(), packing.batch),
+        ("steps", longest, packing.steps),
+        ("rows", layout.rows.len(), packing.rows),
+    ];
+    match most.into_iter().find(|(_, found, most)| found > most) {
+        None => Ok(layout),
+        Some((what, found, most)) => Err(Error::internal(format!(
+            "axis {number}: expected at most {most} {what}, found {found}"
+        ))),
+    }
 }
 
 /// The order of the examples' rows: that of the first axis whose sequences the examples are, by falling length.

@@ -2,11 +2,12 @@
 //! step, and the places by which rows go from one axis to another.
 
 use super::Inputs;
+use super::written::{Beginning, is_written};
 use super::contents::Contents;
 use super::laid::Laid;
 use super::layout::{by_example, layouts, steps};
 use crate::error::{Error, Result};
-use crate::op::{FieldShape, Plan, Recipe, SlotId};
+use crate::op::{FieldShape, Part, Plan, Recipe, SlotId};
 
 /// What a field holds for every example of a minibatch.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,6 +24,13 @@ pub enum Column {
     Vector(Vec<Vec<f32>>),
     /// A sequence of real vectors [n, D], all steps of one behind another.
     Reals(Vec<Vec<f32>>),
+    /// Sequences of token ids that are being written, in a plan of [steps](crate::op::StepPart).
+    Written {
+        /// How many examples there are.
+        examples: usize,
+        /// The beginnings, in any order: a step's rows.
+        rows: Vec<Beginning>,
+    },
     /// Nothing that is known, as of what is to be predicted; so many examples.
     Absent(usize),
 }
@@ -35,7 +43,7 @@ impl Column {
             Column::Within(all) => all.len(),
             Column::Class(all) => all.len(),
             Column::Vector(all) | Column::Reals(all) => all.len(),
-            Column::Absent(examples) => *examples,
+            Column::Written { examples, .. } | Column::Absent(examples) => *examples,
         }
     }
 
@@ -52,7 +60,7 @@ impl Column {
             Column::Classes(all) => Column::Classes(pick(all, of)),
             Column::Vector(all) => Column::Vector(pick(all, of)),
             Column::Reals(all) => Column::Reals(pick(all, of)),
-            Column::Absent(_) => Column::Absent(of.len()),
+            Column::Written { .. } | Column::Absent(_) => Column::Absent(of.len()),
         }
     }
 
@@ -69,6 +77,7 @@ impl Column {
             Column::Classes(_) => "classes along another field",
             Column::Vector(_) => "vectors",
             Column::Reals(_) => "sequences of vectors",
+            Column::Written { .. } => "beginnings of tokens",
             Column::Absent(_) => "nothing",
         }
     }
@@ -111,6 +120,7 @@ pub struct Minibatch {
     scale: f64,
     places: Vec<Vec<(usize, usize)>>,
     targets: Vec<Vec<u32>>,
+    part: Part,
 }
 
 impl Minibatch {
@@ -120,6 +130,23 @@ impl Minibatch {
     /// Internal: columns that do not fit the plan's fields, one another or its sizes, sequences without a row, and weights of a
     /// plan that has none.
     pub fn new(plan: &Plan, columns: &[Column], weighting: &Weighting) -> Result<Minibatch> {
+        Minibatch::of_part(plan, columns, weighting, Part::Whole)
+    }
+
+    /// Lays out what the steps of a plan that writes sequences read, behind a run of the whole plan on the same examples.
+    ///
+    /// # Errors
+    /// As [`Minibatch::new`].
+    pub fn step(plan: &Plan, columns: &[Column]) -> Result<Minibatch> {
+        Minibatch::of_part(plan, columns, &Weighting::Sums, Part::Step)
+    }
+
+    fn of_part(
+        plan: &Plan,
+        columns: &[Column],
+        weighting: &Weighting,
+        part: Part,
+    ) -> Result<Minibatch> {
         let examples = check(plan, columns)?;
         let layouts = layouts(plan, columns, examples)?;
         let mut minibatch = Minibatch {
@@ -129,6 +156,7 @@ impl Minibatch {
             scale: 1.0,
             places: Vec::new(),
             targets: Vec::new(),
+            part,
         };
         let by_example = by_example(plan, &layouts, examples);
         let source = Contents {
@@ -137,7 +165,9 @@ impl Minibatch {
             layouts: &layouts,
             by_example: &by_example,
         };
-        for (slot, recipe) in &plan.recipes.slots {
+        let steps = plan.step.as_ref().filter(|_| part == Part::Step);
+        let read = |slot: &SlotId| steps.is_none_or(|steps| steps.filled.contains(slot));
+        for (slot, recipe) in plan.recipes.slots.iter().filter(|(slot, _)| read(slot)) {
             let len = plan.slot(*slot).len();
             if let Recipe::Numbers { field, reach } = recipe {
                 let mut numbers = source.numbers(*field, *reach);
@@ -179,6 +209,11 @@ impl Minibatch {
     /// How many predictions there are, of all losses.
     pub fn predictions(&self) -> usize {
         self.places.iter().map(Vec::len).sum()
+    }
+
+    /// What of the plan runs.
+    pub fn part(&self) -> Part {
+        self.part
     }
 
     pub(super) fn laid(&self) -> Laid<'_> {
@@ -265,6 +300,8 @@ fn check(plan: &Plan, columns: &[Column]) -> Result<usize> {
             above.is_some() && above != plan.recipes.examples
         };
         let fits = match (column, field) {
+            (Column::Written { rows, .. }, field) => is_written(plan, field) && !rows.is_empty(),
+            (_, field) if is_written(plan, field) => false,
             (Column::Tokens(_), FieldShape::Tokens { axis, .. }) => !within(axis),
             (Column::Within(_), FieldShape::Tokens { axis, .. }) => within(axis),
             (Column::Class(_), FieldShape::Class { .. }) => true,

@@ -15,11 +15,13 @@ mod made_up;
 mod minibatch;
 mod packing;
 mod tables;
+mod written;
 
 pub use grams::gram;
 pub use inputs::Inputs;
 pub use made_up::MadeUp;
 pub use minibatch::{Column, LossWeight, Minibatch, Weighting};
+pub use written::{Beginning, looks_back};
 
 #[cfg(test)]
 mod tests {

@@ -74,7 +74,9 @@ impl<F: Real> Cpu<F> {
             Op::Carry(op) => {
                 let reset = self.words[op.control.0][4] == 1;
                 self.with(op.state, |this, state| {
-                    op.plain(reset, op.start.map_or(&[], |m| this.part(m)), state);
+                    let start = op.start.map_or(&[][..], |m| this.part(m));
+                    let parents = op.parents.map_or(&[][..], |p| &this.words[p.slot.0]);
+                    op.plain(reset, start, parents, state);
                 });
             }
             Op::Zero(op) => {

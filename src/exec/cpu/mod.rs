@@ -23,7 +23,7 @@ use self::product::{PackedOperand, ProductWorkspace};
 use super::{FillSlots, Filling, Outcome, Timings};
 use crate::cell::real::Real;
 use crate::error::{Error, Result};
-use crate::op::{Matrix, Op, Plan, Report, Role, Scan, SlotId};
+use crate::op::{Matrix, Op, Part, Plan, Report, Role, Scan, SlotId};
 
 /// A plan and its slots in memory.
 #[derive(Debug)]
@@ -90,10 +90,21 @@ impl<F: Number> Cpu<F> {
     /// # Errors
     /// Internal, for a minibatch that does not fit the plan.
     pub fn run(&mut self, minibatch: &dyn FillSlots) -> Result<Outcome> {
-        self.set(minibatch)?;
+        self.run_part(minibatch, Part::Whole)
+    }
+
+    /// Runs a part of the plan; the slots that the rest would fill stay as they are.
+    ///
+    /// # Errors
+    /// As [`Cpu::run`]; internal, for the steps of a plan that has none.
+    pub fn run_part(&mut self, minibatch: &dyn FillSlots, part: Part) -> Result<Outcome> {
+        self.fill(minibatch, part)?;
+        let plan = self.plan.clone();
+        let of_part = |op: &usize| part == Part::Whole || plan.runs_at_steps(*op);
         // On one of the pool's threads, so that no operation has to hand its work over and wait.
         parallel::awake(self.awake, || {
-            (0..self.plan.ops.len()).try_for_each(|op| self.run_op(op))
+            let mut ops = (0..plan.ops.len()).filter(of_part);
+            ops.try_for_each(|op| self.run_op(op))
         })?;
         Ok(self.outcome())
     }
@@ -125,7 +136,11 @@ impl<F: Number> Cpu<F> {
     /// # Errors
     /// As [`Cpu::run`].
     pub fn set(&mut self, minibatch: &dyn FillSlots) -> Result<()> {
-        for (slot, filling) in super::fill::fillings(&self.plan, minibatch)? {
+        self.fill(minibatch, Part::Whole)
+    }
+
+    fn fill(&mut self, minibatch: &dyn FillSlots, part: Part) -> Result<()> {
+        for (slot, filling) in super::fill::fillings(&self.plan, minibatch, part)? {
             let numbers = &mut self.reals[slot.0];
             match filling {
                 Filling::Words(Cow::Owned(words)) => self.words[slot.0] = words,

@@ -22,7 +22,7 @@ use super::stamps::Stamps;
 use super::tile::Tile;
 use crate::Result;
 use crate::exec::Outcome;
-use crate::op::{Op, Plan, Report};
+use crate::op::{Op, Part, Plan, Report};
 
 /// Submissions that may be under way: enough that the device never waits for the host, few enough to stop soon.
 pub(super) const IN_FLIGHT: usize = 3;
@@ -37,6 +37,8 @@ pub(super) struct MeasuredRun {
     pub parts: Vec<Range<usize>>,
     /// DispatchWords of its packed sequences.
     pub packed: Longest,
+    /// What of the plan ran.
+    pub part: Part,
 }
 
 /// Runs a plan on a device.
@@ -52,6 +54,10 @@ pub struct Gpu {
     pub(super) all: Vec<Dispatch>,
     /// For every operation of the plan, its dispatches.
     pub(super) ops: Vec<Range<usize>>,
+    /// Which dispatches are those of the plan's steps.
+    pub(super) steps: Vec<bool>,
+    /// What of the plan runs.
+    pub(super) part: Part,
     pub(super) pace: Pace,
     /// Timestamps of submissions, where the device has a clock, once one is measured.
     pub(super) stamps: Option<Stamps>,
@@ -189,12 +195,17 @@ impl Gpu {
             all.extend(lowered.order.iter().map(dispatch));
             ops.push(first..all.len());
         }
-        let steps = steps.buffer(&device);
+        let words = steps.buffer(&device);
+        let of_steps = (0..).zip(&ops);
+        let steps = of_steps.flat_map(|(op, range): (usize, &Range<usize>)| {
+            vec![plan.runs_at_steps(op); range.len()]
+        });
+        let steps = steps.collect();
         let compiled = compile_all(&device, &sources).await?;
         let kernels = sources
             .iter()
             .zip(compiled)
-            .map(|(source, compiled)| kernel(&device, &plan, source, compiled, &buffers, &steps));
+            .map(|(source, compiled)| kernel(&device, &plan, source, compiled, &buffers, &words));
         let kernels = kernels.collect::<Result<Vec<Kernel>>>()?;
         let ring = Ring::new(&device, IN_FLIGHT, RETURNED);
         device.healthy("preparing the plan")?;
@@ -208,6 +219,8 @@ impl Gpu {
             kernels,
             all,
             ops,
+            steps,
+            part: Part::Whole,
             pace,
             stamps: None,
             measured: VecDeque::new(),

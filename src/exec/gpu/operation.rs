@@ -73,21 +73,26 @@ pub(super) fn carry(op: &Carry, tile: &Tile, ranges: &mut BindingRanges) -> Temp
     }
     let start = op.start.map(|m| fours(tile, [m]));
     let whole = start.is_none_or(|(v, _)| v == FOUR);
-    let fours_of = [op.width, op.last, first, late].map(|n| n.is_multiple_of(ELEMENT));
-    let vector = tile.vector && fours_of == [true; 4] && whole;
+    let fours_of = [op.together(), op.width, op.last, first, late].map(|n| n.is_multiple_of(ELEMENT));
+    let vector = tile.vector && fours_of == [true; 5] && whole;
     let (v, element) = if vector { (FOUR, ELEMENT) } else { (ONE, 1) };
     let width = op.width / element;
     let mut template = shader!("carry")
         .flag("START", op.start.is_some())
+        .flag("PARENTS", op.parents.is_some())
         .units(v)
         .size("STATES", op.states)
         .size("WIDTH", width)
+        .size("ROW", op.together() / element)
         .size("PLANE", op.last / element + width)
         .size("FIRST", first / element)
         .size("LAST", late / element)
         .buffer("control", op.control)
         .buffer("state", state)
         .buffer("last", last);
+    if let Some(parents) = op.parents {
+        template = template.buffer("parents", parents.slot);
+    }
     if let (Some(m), Some((_, [quarter]))) = (op.start, start) {
         template = template.matrix("start", if vector { &quarter } else { &m });
     }

@@ -9,7 +9,7 @@ use super::packed::Longest;
 use super::stamps::{Stamps, spans};
 use super::transfer::numbers;
 use crate::exec::{FillSlots, Outcome};
-use crate::op::Report;
+use crate::op::{Part, Report};
 use crate::{Error, Result};
 
 /// What the host is at during a run, for [`Gpu::run_marked`].
@@ -36,7 +36,18 @@ impl Gpu {
     /// # Errors
     /// Internal when the minibatch does not fit the plan; Device when the device is lost or hangs.
     pub async fn run(&mut self, minibatch: &dyn FillSlots) -> Result<()> {
-        self.run_marked(minibatch, &mut |_| {}).await
+        self.run_part(minibatch, Part::Whole).await
+    }
+
+    /// Runs a part of the plan; the slots that the rest would fill stay as they are.
+    ///
+    /// # Errors
+    /// As [`Gpu::run`]; internal, for the steps of a plan that has none.
+    pub async fn run_part(&mut self, minibatch: &dyn FillSlots, part: Part) -> Result<()> {
+        self.part = part;
+        let run = self.submit_part(minibatch, &mut |_| {}).await;
+        self.part = Part::Whole;
+        run
     }
 
     /// [`Gpu::run`], which calls `mark` whenever a phase begins.
@@ -44,8 +55,13 @@ impl Gpu {
     /// # Errors
     /// As [`Gpu::run`].
     pub async fn run_marked(&mut self, minibatch: &dyn FillSlots, mark: Mark<'_>) -> Result<()> {
+        self.submit_part(minibatch, mark).await
+    }
+
+    /// Hands the minibatch over and submits the part of the plan that is to run.
+    async fn submit_part(&mut self, minibatch: &dyn FillSlots, mark: Mark<'_>) -> Result<()> {
         mark(HostPhase::Inputs);
-        self.set(minibatch)?;
+        self.fill_part(minibatch, self.part)?;
         mark(HostPhase::Waiting);
         while self.in_flight.len() >= IN_FLIGHT {
             let oldest = self.in_flight.pop_front();
@@ -78,6 +94,7 @@ impl Gpu {
         let measured = measure.then(|| MeasuredRun {
             run: self.runs,
             packed: self.packed.clone(),
+            part: self.part,
             parts: parts.into_iter().take(MEASURED).collect(),
         });
         self.finish(encoder, measured, mark).await
@@ -92,7 +109,7 @@ impl Gpu {
             self.alone(part.clone(), "a part of the plan").await?;
             measured.push((part, start.elapsed().as_secs_f64()));
         }
-        self.learn(&measured, &self.packed.clone());
+        self.learn(&measured, &self.packed.clone(), self.part);
         let encoder = self.device.raw.create_command_encoder(&Default::default());
         self.finish(encoder, None, mark).await
     }
@@ -182,10 +199,9 @@ impl Gpu {
 
     /// Records dispatches.
     pub(super) fn record(&self, pass: &mut wgpu::ComputePass<'_>, dispatches: Range<usize>) {
-        for dispatch in self.all[dispatches]
-            .iter()
-            .filter(|d| self.packed.reach(d.packed))
-        {
+        let of_part = |d: &usize| self.part == Part::Whole || self.steps[*d];
+        let own = dispatches.filter(of_part).map(|d| &self.all[d]);
+        for dispatch in own.filter(|d| self.packed.reach(d.packed)) {
             let kernel = &self.kernels[dispatch.kernel];
             let offset = [dispatch.offset];
             let offsets = if kernel.parameters > 0 {
@@ -230,19 +246,19 @@ impl Gpu {
             } else {
                 None
             };
-            if let Some(MeasuredRun { parts, packed, .. }) = measured {
+            if let Some(MeasuredRun { parts, packed, part, .. }) = measured {
                 let seconds = spans(&self.device, &stamps[..16 * parts.len()]);
                 let seconds = seconds.into_iter().map(|s| s.1);
                 let measured: Vec<_> = parts.into_iter().zip(seconds).collect();
-                self.learn(&measured, &packed);
+                self.learn(&measured, &packed, part);
             }
         }
         Ok(())
     }
 
-    fn learn(&mut self, measured: &[(Range<usize>, f64)], packed: &Longest) {
-        let (all, pace) = (&self.all, &mut self.pace);
-        let recorded = |d: usize| packed.reach(all[d].packed);
+    fn learn(&mut self, measured: &[(Range<usize>, f64)], packed: &Longest, part: Part) {
+        let (all, steps, pace) = (&self.all, &self.steps, &mut self.pace);
+        let recorded = |d: usize| (part == Part::Whole || steps[d]) && packed.reach(all[d].packed);
         let mut measured = measured.to_vec();
         if let Some(each) = self.device.clock() {
             for (part, seconds) in &mut measured {

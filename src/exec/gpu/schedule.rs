@@ -9,6 +9,10 @@ use crate::op::{Direction, Op, Plan, Together};
 /// can be made; without transposed copies, where threads share sums, who read the weights of both directions as they lie; with
 /// operations that need nothing of one another in one dispatch.
 pub(super) fn scheduled(plan: &Plan, tile: &Tile, fit: BindingLimits) -> Option<Plan> {
+    // Of its parts each runs by itself.
+    if plan.step.is_some() {
+        return None;
+    }
     let scans = if tile.split(Direction::Backward).is_some() {
         plan.without_copies(|_| true)
     } else {

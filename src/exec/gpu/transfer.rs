@@ -10,7 +10,7 @@ use super::readback::fetch;
 use crate::cell::real::Real;
 use crate::exec::fill::fillings;
 use crate::exec::{FillSlots, Filling};
-use crate::op::{Slot, SlotId};
+use crate::op::{Part, Slot, SlotId};
 use crate::{Error, Result};
 
 /// Bytes that are copied to or from a device at a time.
@@ -22,9 +22,15 @@ impl Gpu {
     /// # Errors
     /// Internal when the minibatch does not fit the plan.
     pub fn set(&mut self, minibatch: &dyn FillSlots) -> Result<()> {
+        self.fill_part(minibatch, Part::Whole)
+    }
+
+    /// Fills those that a part of the plan reads.
+    pub(super) fn fill_part(&mut self, minibatch: &dyn FillSlots, part: Part) -> Result<()> {
         let plan = self.plan.clone();
+        let fillings = fillings(&plan, minibatch, part)?;
         let mut staged = std::mem::take(&mut self.staged);
-        for (slot, filling) in fillings(&plan, minibatch)? {
+        for (slot, filling) in fillings {
             let of = plan.slot(slot);
             let bytes = match &filling {
                 Filling::Words(words) => {

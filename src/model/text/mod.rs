@@ -57,6 +57,7 @@ mod parse;
 mod reading;
 #[cfg(test)]
 mod tests;
+mod steps;
 mod write;
 
 pub(super) use library::language;
@@ -215,10 +216,21 @@ impl Model {
     /// Usage: sizes that are not those of the fields, and settings that do not go together; Data: widths that do not fit, with
     /// line and column.
     pub fn plan(&self, spec: &Spec, sizes: &Sizes, mode: Mode) -> Result<super::Plan> {
+        self.plan_of(spec, sizes, mode, None)
+    }
+
+    /// The plan, where a field is `written` for one step of each of its sequences.
+    fn plan_of(
+        &self,
+        spec: &Spec,
+        sizes: &Sizes,
+        mode: Mode,
+        written: Option<usize>,
+    ) -> Result<super::Plan> {
         self.check(spec, sizes, mode)?;
         let training = mode.trains();
         let mut builder = Builder::new(training);
-        let rows = self.rows(&mut builder, sizes);
+        let rows = self.rows(&mut builder, sizes, written);
         builder.plan.recipes.fields = self.field_shapes(spec, sizes, &rows, mode);
         builder.initial = mode == Mode::Gradients;
         builder.scaled = spec.half && training;
@@ -305,7 +317,7 @@ impl Model {
     }
 
     /// Adds the axes of a minibatch of sequences.
-    fn rows(&self, builder: &mut Builder, sizes: &Sizes) -> FieldAxes {
+    fn rows(&self, builder: &mut Builder, sizes: &Sizes, written: Option<usize>) -> FieldAxes {
         let by_example = self
             .nodes
             .iter()
@@ -321,7 +333,7 @@ impl Model {
         });
         builder.plan.recipes.examples = examples.and_then(|axis| axis.number());
         let mut axes: Vec<Option<Axis>> = Vec::new();
-        for (field, size) in self.fields.iter().zip(&sizes.fields) {
+        for (n, (field, size)) in self.fields.iter().zip(&sizes.fields).enumerate() {
             let Some((steps, rows)) = size.steps() else {
                 axes.push(None);
                 continue;
@@ -338,6 +350,7 @@ impl Model {
                 steps,
                 batch: match within {
                     Some(_) => above.map_or(1, |axis| axis.rows()),
+                    None if written == Some(n) => rows,
                     None => sizes.examples,
                 },
                 packed: Some(rows),
@@ -345,6 +358,9 @@ impl Model {
             });
             if let Some(number) = made.number() {
                 builder.plan.axes[number].above = above.and_then(|axis| axis.number());
+            }
+            if written == Some(n) {
+                builder.write_along(made);
             }
             axes.push(Some(made));
         }
