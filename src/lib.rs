@@ -64,6 +64,7 @@
 //! | [`task`] | minibatches: what the host fills a plan's slots with, from fields that were read or made up |
 //! | [`train`] | settings, schedules, the training loop, checkpoints, runs |
 //! | [`data`] | stands apart: texts, vocabularies, minibatches, labelled sequences ([`data::fields`]), the built-in corpus |
+//! | [`search`] | stands apart: what to write next from scores, a beam of beginnings side by side |
 //! | [`metrics`] | stands apart: what predictions are worth, and floors that a rule reaches without a network |
 //!
 //! The program in `src/main.rs` and `src/cli` is the only place that prints, blocks or reads arguments. Kernels lie in
@@ -156,6 +157,7 @@ pub mod model;
 pub mod op;
 pub mod paths;
 pub mod rng;
+pub mod search;
 pub mod syntax;
 pub mod task;
 pub mod train;

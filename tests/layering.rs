@@ -1,10 +1,10 @@
 //! Imports run one way: cli -> train -> {task, model} -> exec, layer -> {cell, op}, `op` may use `cell`, an executor knows
-//! plans and cells but no models, `task` fills plans and knows none either, `data` and `metrics` stand apart. Only `exec/gpu` names wgpu.
+//! plans and cells but no models, `task` fills plans and knows none either, `data`, `metrics` and `search` stand apart. Only `exec/gpu` names wgpu.
 
 use std::path::{Path, PathBuf};
 
 /// Each module and the modules that it may use beside itself; `error` and `rng` are everyone's.
-const MODULES: [(&str, &[&str]); 10] = [
+const MODULES: [(&str, &[&str]); 11] = [
     ("cell", &[]),
     ("op", &["cell"]),
     ("layer", &["cell", "op"]),
@@ -12,17 +12,18 @@ const MODULES: [(&str, &[&str]); 10] = [
     ("exec", &["cell", "op"]),
     ("data", &[]),
     ("metrics", &[]),
+    ("search", &[]),
     ("task", &["op", "exec"]),
     (
         "train",
         &[
-            "cell", "op", "layer", "model", "exec", "data", "metrics", "task",
+            "cell", "op", "layer", "model", "exec", "data", "metrics", "search", "task",
         ],
     ),
     (
         "cli",
         &[
-            "cell", "op", "layer", "model", "exec", "data", "metrics", "task", "train",
+            "cell", "op", "layer", "model", "exec", "data", "metrics", "search", "task", "train",
         ],
     ),
 ];

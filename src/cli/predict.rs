@@ -176,8 +176,9 @@ fn texts(m: &ArgMatches, run: &LoadedFields, set: ExampleSet) -> Result<()> {
         return Err(Error::internal("texts without a vocabulary"));
     };
     let mut all = String::new();
-    for ids in texts {
-        let text = vocabulary.decode(&ids);
+    for found in texts {
+        let ids = found.first().map_or(&[][..], |found| &found.tokens);
+        let text = vocabulary.decode(ids);
         let text = String::from_utf8_lossy(&text);
         if m.get_flag("json") {
             all.push_str(&json!({ "text": text }).to_string());

@@ -149,9 +149,14 @@ fn about_fields(
     let limits = TextLimits {
         prime: prime(m, vocabulary)?,
         most: length,
+        ..TextLimits::default()
     };
     let device = flags::open_device(m)?;
     let texts = run.write(&device, set, choice, "lower --count or --length", limits)?;
+    let texts = texts
+        .into_iter()
+        .filter_map(|found| found.into_iter().next());
+    let texts: Vec<Vec<u32>> = texts.map(|found| found.tokens).collect();
     print(m, vocabulary, &texts)
 }
 

@@ -82,7 +82,9 @@ pub(super) fn fillings<'a>(
     let mut open: Vec<SlotId> = match (part, &plan.step) {
         (Part::Whole, _) => plan.filled().collect(),
         (Part::Step, Some(step)) => step.filled.clone(),
-        (Part::Step, None) => return Err(Error::internal("a plan that writes nothing has no steps")),
+        (Part::Step, None) => {
+            return Err(Error::internal("a plan that writes nothing has no steps"));
+        }
     };
     for (id, filling) in &all {
         let slot = plan.slot(*id);

@@ -85,7 +85,10 @@ impl Builder {
         let Some(number) = axis.number() else {
             return;
         };
-        let (name, recipe) = (format!("parents.{number}"), Recipe::Parents { axis: number });
+        let (name, recipe) = (
+            format!("parents.{number}"),
+            Recipe::Parents { axis: number },
+        );
         let slot = self.words_of(recipe, name, &[1, axis.batch], axis.batch);
         self.plan.axes[number].parents = Some(slot);
     }

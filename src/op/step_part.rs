@@ -40,8 +40,8 @@ impl Plan {
         for op in &self.ops {
             let (reads, writes) = (op.reads(), op.writes());
             let looks = |m: &Matrix| own.contains(&m.slot) || made.iter().any(|n| n.meets(m));
-            let step = !self.begins(op)
-                && (self.has_rows_along(op, axis) || reads.iter().any(looks));
+            let step =
+                !self.begins(op) && (self.has_rows_along(op, axis) || reads.iter().any(looks));
             if step {
                 made.extend(writes);
             }
@@ -95,9 +95,8 @@ impl Plan {
     fn has_rows_along(&self, op: &Op, axis: usize) -> bool {
         let of = &self.axes[axis];
         let words = of.first..of.first + Packing::STARTS + of.packing.steps + 1;
-        let is = |slot: SlotId, word: usize| {
-            self.recipes.counts == Some(slot) && words.contains(&word)
-        };
+        let is =
+            |slot: SlotId, word: usize| self.recipes.counts == Some(slot) && words.contains(&word);
         let counts = op.reads().into_iter().chain(op.writes());
         let mut counts = counts.filter_map(|m| m.row_count);
         counts.any(|count| is(count.slot, count.word))

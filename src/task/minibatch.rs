@@ -2,10 +2,10 @@
 //! step, and the places by which rows go from one axis to another.
 
 use super::Inputs;
-use super::written::{Beginning, is_written};
 use super::contents::Contents;
 use super::laid::Laid;
 use super::layout::{by_example, layouts, steps};
+use super::written::{Beginning, is_written};
 use crate::error::{Error, Result};
 use crate::op::{FieldShape, Part, Plan, Recipe, SlotId};
 

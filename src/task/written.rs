@@ -28,7 +28,9 @@ pub fn looks_back(plan: &Plan, field: usize) -> usize {
     let recipes = plan.recipes.slots.iter();
     let tokens = recipes.map(|(_, recipe)| match recipe {
         Recipe::Ids { field: of, back } if *of == field => back + 1,
-        Recipe::Grams { field: of, tokens, .. } if *of == field => *tokens,
+        Recipe::Grams {
+            field: of, tokens, ..
+        } if *of == field => *tokens,
         _ => 0,
     });
     tokens.max().unwrap_or(0)

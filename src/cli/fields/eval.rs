@@ -12,7 +12,8 @@ use wgrnn::metrics::{
     Accuracy, Confusion, SpanScores, accuracy_where, are_spans, majority, sequence_accuracy, spans,
     unigram,
 };
-use wgrnn::model::text::Target;
+use wgrnn::model::text::{Reading, Target};
+use wgrnn::search::Found;
 use wgrnn::train::{
     Choice, ExampleSet, FieldEvaluator, Labels, LossEvaluation, SeriesPart, Settings, TextLimits,
     examples,
@@ -374,7 +375,10 @@ impl Measured<'_> {
             "measure fewer examples",
             limits,
         )?;
-        let exact = Accuracy::of(texts.iter().zip(&right).map(|(text, right)| text == right));
+        let is = |(found, right): (&Vec<Found>, &Vec<u32>)| {
+            found.first().is_some_and(|text| text.tokens == *right)
+        };
+        let exact = Accuracy::of(texts.iter().zip(&right).map(is));
         report.lines.push(format!(
             "{name}: exact {} of {} texts, each token the likeliest",
             share(exact),

@@ -9,6 +9,7 @@ use wgrnn::exec::Device;
 use wgrnn::model::text::Model;
 use wgrnn::model::text::Target;
 use wgrnn::op::Plan;
+use wgrnn::search::Found;
 use wgrnn::train::{Choice, ExampleSet, Symbols, TextLimits, TextWriter, state};
 use wgrnn::{Error, Result};
 
@@ -90,7 +91,8 @@ impl LoadedFields {
         Some((name, self.codes.vocabulary(name)?))
     }
 
-    /// The texts within `limits` that the run's model writes about the examples of `set`, in their order.
+    /// The texts within `limits` that the run's model writes about the examples of `set`, in their order, those about one best
+    /// first.
     ///
     /// # Errors
     /// A model that writes none; a device that cannot hold it.
@@ -101,7 +103,7 @@ impl LoadedFields {
         choice: &Choice,
         remedy: &str,
         limits: TextLimits,
-    ) -> Result<Vec<Vec<u32>>> {
+    ) -> Result<Vec<Vec<Found>>> {
         let weights = |plan: &Plan| self.weights(plan, "the texts", remedy);
         block_on(async {
             let spec = &self.loaded.spec;

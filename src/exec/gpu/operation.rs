@@ -73,7 +73,8 @@ pub(super) fn carry(op: &Carry, tile: &Tile, ranges: &mut BindingRanges) -> Temp
     }
     let start = op.start.map(|m| fours(tile, [m]));
     let whole = start.is_none_or(|(v, _)| v == FOUR);
-    let fours_of = [op.together(), op.width, op.last, first, late].map(|n| n.is_multiple_of(ELEMENT));
+    let fours_of =
+        [op.together(), op.width, op.last, first, late].map(|n| n.is_multiple_of(ELEMENT));
     let vector = tile.vector && fours_of == [true; 5] && whole;
     let (v, element) = if vector { (FOUR, ELEMENT) } else { (ONE, 1) };
     let width = op.width / element;

@@ -246,7 +246,13 @@ impl Gpu {
             } else {
                 None
             };
-            if let Some(MeasuredRun { parts, packed, part, .. }) = measured {
+            if let Some(MeasuredRun {
+                parts,
+                packed,
+                part,
+                ..
+            }) = measured
+            {
                 let seconds = spans(&self.device, &stamps[..16 * parts.len()]);
                 let seconds = seconds.into_iter().map(|s| s.1);
                 let measured: Vec<_> = parts.into_iter().zip(seconds).collect();

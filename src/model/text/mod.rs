@@ -55,9 +55,9 @@ pub mod language;
 pub mod library;
 mod parse;
 mod reading;
+mod steps;
 #[cfg(test)]
 mod tests;
-mod steps;
 mod write;
 
 pub(super) use library::language;

@@ -47,12 +47,17 @@ impl Model {
     pub fn steps_plan(&self, spec: &Spec, sizes: &Sizes, rows: usize) -> Result<Plan> {
         let (loss, field) = self.written()?;
         let mut sizes = sizes.clone();
-        if let Some(FieldSize::Tokens { steps, rows: most, .. }) = sizes.fields.get_mut(field) {
+        if let Some(FieldSize::Tokens {
+            steps, rows: most, ..
+        }) = sizes.fields.get_mut(field)
+        {
             (*steps, *most) = (1, rows);
         }
         let mut plan = self.plan_of(spec, &sizes, Mode::Scores, Some(field))?;
         let Some(scores) = plan.io.outputs[loss].scores else {
-            return Err(Error::internal("a plan without the scores of the next token"));
+            return Err(Error::internal(
+                "a plan without the scores of the next token",
+            ));
         };
         plan.write_steps(&[scores]);
         Ok(plan)

@@ -232,6 +232,7 @@ fn texts_that_were_learned_are_written() {
         let limits = TextLimits {
             prime: vocabulary.encode(prime.as_bytes()).unwrap(),
             most,
+            ..TextLimits::default()
         };
         let choice = Choice {
             temperature,
@@ -245,7 +246,7 @@ fn texts_that_were_learned_are_written() {
         });
         let texts = ids.unwrap().into_iter();
         texts
-            .map(|ids| String::from_utf8(vocabulary.decode(&ids)).unwrap())
+            .map(|found| String::from_utf8(vocabulary.decode(&found[0].tokens)).unwrap())
             .collect::<Vec<_>>()
     };
     let write = |set: &ExampleSet, temperature, most| begun(set, "", temperature, most);

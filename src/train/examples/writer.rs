@@ -1,21 +1,20 @@
-//! Texts that a model writes about examples: token by token, each from the scores behind what is written so far.
-//!
-//! Every token is one pass over the whole of what is written, which any model's plan can do; texts of a few dozen tokens take
-//! moments.
+//! Texts that a model writes about examples: many side by side, a token of each a run, from the scores behind what is written
+//! so far.
 
-use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::ExampleSet;
-use crate::data::BatchSize;
 use crate::data::fields::FieldCodes;
+use crate::data::{BatchSize, Lengths};
 use crate::error::{Error, Result};
 use crate::exec::{Device, Engine};
-use crate::model::text::{FieldSize, Target};
-use crate::model::{Mode, Spec};
-use crate::op::Plan;
+use crate::model::Spec;
+use crate::model::text::FieldSize;
+use crate::op::{Matrix, Plan};
 use crate::rng::{Purpose, Stream};
-use crate::task::{Column, Minibatch, Weighting};
+use crate::search::{Beam, Found, LengthPenalty, Limits};
+use crate::task::{Beginning, Column, Minibatch, Weighting, looks_back};
 use crate::train::Choice;
 use crate::train::generator::pick;
 
@@ -23,8 +22,6 @@ use crate::train::generator::pick;
 const TOGETHER: usize = 64;
 /// Scores that are held at once, at most, where a single text takes no more.
 const SCORES: usize = 1 << 24;
-/// A score that no choice takes.
-const NEVER: f32 = -1e30;
 
 /// Writes texts about examples.
 #[derive(Debug)]
@@ -32,32 +29,62 @@ pub struct TextWriter {
     set: ExampleSet,
     plan: Arc<Plan>,
     engine: Engine,
-    /// The loss that predicts the next token, the field of these, and the symbols before and behind a text.
-    loss: usize,
+    /// The field whose tokens are written, and the scores of the next one [rows, V].
     field: usize,
-    marks: [u32; 2],
+    scores: Matrix,
     /// Examples at once.
     together: usize,
-    /// What every text begins with.
+    /// What every text begins with, and what it may be.
     prime: Vec<u32>,
-    /// Tokens of a text, at most.
-    most: usize,
+    limits: Limits,
+    /// How many of the last tokens the model looks at.
+    back: usize,
 }
 
-/// What texts begin with, and how long they get.
-#[derive(Clone, Debug, Default)]
+/// What texts begin with, how long they get, and how they are looked for.
+#[derive(Clone, Debug, PartialEq)]
 pub struct TextLimits {
     /// The tokens that every text begins with, as if the model had written them.
     pub prime: Vec<u32>,
+    /// Tokens behind these, at least, as far as anything else may follow.
+    pub least: usize,
     /// Tokens behind these, at most.
     pub most: usize,
+    /// No so many tokens in a row come twice in a text; 0 for no such rule.
+    pub block_ngram: usize,
+    /// Beginnings of a text that go on side by side, and texts about an example that are found; 1 where texts are drawn.
+    pub beams: usize,
+    /// What these are compared by.
+    pub penalty: LengthPenalty,
+}
+
+impl Default for TextLimits {
+    fn default() -> TextLimits {
+        TextLimits {
+            prime: Vec::new(),
+            least: 0,
+            most: 0,
+            block_ngram: 0,
+            beams: 1,
+            penalty: LengthPenalty::default(),
+        }
+    }
+}
+
+/// A text in the making.
+struct Text {
+    beam: Beam,
+    stream: Stream,
+    /// The row of its first beginning in the run before.
+    first: usize,
 }
 
 impl TextWriter {
     /// For the examples of `set` and the model with these flat parameters, which `weights` gives for a plan.
     ///
     /// # Errors
-    /// Usage, where no loss predicts a next token; sizes that do not fit together; a device that cannot hold them.
+    /// Usage, where no loss predicts a next token, or no beam is asked for; sizes that do not fit together; a device that
+    /// cannot hold them.
     pub async fn new(
         device: &Device,
         spec: &Spec,
@@ -66,117 +93,146 @@ impl TextWriter {
         weights: impl FnOnce(&Plan) -> Result<Vec<f32>>,
         limits: TextLimits,
     ) -> Result<TextWriter> {
-        let TextLimits { prime, most } = limits;
-        let most = most + prime.len();
         let model = set.model().clone();
-        let next = |target: Target| match target {
-            Target::Next(field) => Some(field),
-            Target::Class(_) | Target::Numbers(_) => None,
-        };
-        let losses = model.losses().iter().enumerate();
-        let found = losses.filter_map(|(n, loss)| Some((n, next(loss.target)?)));
-        let [(loss, field)] = found.collect::<Vec<_>>()[..] else {
-            return Err(Error::usage(format!(
-                "model {}: expected one loss that predicts a next token",
-                model.name
-            )));
-        };
+        let (loss, field) = model.written()?;
         let name = &model.fields()[field].name;
         let Some(vocabulary) = codes.vocabulary(name) else {
             return Err(Error::internal(format!("field {name} has no vocabulary")));
         };
-        let a_text = (most + 1).saturating_mul(vocabulary.len());
-        let together = (SCORES / a_text.max(1)).clamp(1, TOGETHER).min(set.len());
+        if limits.beams == 0 {
+            return Err(Error::usage("beam: expected at least 1, got 0"));
+        }
+        let of_a_text = limits.beams.saturating_mul(vocabulary.len());
+        let together = (SCORES / of_a_text.max(1)).clamp(1, TOGETHER);
+        let together = together.min(set.len().max(1));
         let mut sizes = set.sizes(codes, BatchSize::Sentences(together))?;
         sizes.examples = together;
-        let FieldSize::Tokens { steps, rows, .. } = &mut sizes.fields[field] else {
-            return Err(Error::internal(format!("field {name} has no tokens")));
-        };
-        (*steps, *rows) = (most + 1, together * (most + 1));
         let FieldSize::Tokens { marks, .. } = sizes.fields[field] else {
             return Err(Error::internal(format!("field {name} has no marks")));
         };
-        let plan = Arc::new(model.plan(spec, &sizes, Mode::Scores)?);
+        let plan = model.steps_plan(spec, &sizes, together * limits.beams)?;
+        let plan = Arc::new(plan);
+        let Some(scores) = plan.io.outputs[loss].scores else {
+            return Err(Error::internal("the plan keeps no scores"));
+        };
         let weights = weights(&plan)?;
         let engine = Engine::with_parameters(device, plan.clone(), &weights).await?;
         Ok(TextWriter {
+            back: looks_back(&plan, field),
             set,
             plan,
             engine,
-            loss,
             field,
-            marks,
+            scores,
             together,
-            prime,
-            most,
+            limits: Limits {
+                beams: limits.beams,
+                penalty: limits.penalty,
+                least: limits.least,
+                most: limits.most,
+                block_ngram: limits.block_ngram,
+                start: marks[0],
+                end: marks[1],
+            },
+            prime: limits.prime,
         })
     }
 
-    /// A text about every example, in their order, without marks. Example k draws the same whatever is beside it.
+    /// The texts about every example that were found, best first, in the order of the examples: with a temperature of 0 those
+    /// of the beams, else the one that is drawn. Example k draws the same whatever is beside it.
     ///
     /// # Errors
-    /// Checkpoint, where scores are not finite; a lost device.
-    pub async fn write(&mut self, choice: &Choice) -> Result<Vec<Vec<u32>>> {
-        let all: Vec<u32> = (0..self.set.len() as u32).collect();
-        let mut texts = Vec::new();
-        for examples in all.chunks(self.together) {
-            texts.extend(self.some(examples, choice).await?);
+    /// Usage, for draws of several beams; Checkpoint, where scores are not finite; a lost device.
+    pub async fn write(&mut self, choice: &Choice) -> Result<Vec<Vec<Found>>> {
+        if choice.temperature > 0.0 && self.limits.beams > 1 {
+            return Err(Error::usage(format!(
+                "beam: expected 1 with a temperature above 0, as texts are then drawn, got {}",
+                self.limits.beams
+            )));
+        }
+        // Texts about examples of one length are of like length themselves.
+        let mut order: Vec<u32> = (0..self.set.len() as u32).collect();
+        order.sort_by_key(|example| self.set.source(*example));
+        let mut texts = vec![Vec::new(); self.set.len()];
+        for examples in order.chunks(self.together) {
+            let found = self.some(examples, choice).await?;
+            for (example, found) in examples.iter().zip(found) {
+                texts[*example as usize] = found;
+            }
         }
         Ok(texts)
     }
 
-    async fn some(&mut self, examples: &[u32], choice: &Choice) -> Result<Vec<Vec<u32>>> {
-        let mut texts: Vec<Vec<u32>> = vec![self.prime.clone(); examples.len()];
-        if self.prime.len() == self.most {
-            return Ok(texts);
-        }
-        let mut streams: Vec<Stream> = examples
-            .iter()
-            .map(|example| Stream::new(choice.seed, Purpose::Sample, u64::from(*example)))
-            .collect();
-        let mut open: Vec<usize> = (0..examples.len()).collect();
-        let [start, end] = self.marks;
-        while !open.is_empty() {
-            let of: Vec<u32> = open.iter().map(|n| examples[*n]).collect();
-            let written: Vec<Vec<u32>> = open.iter().map(|n| texts[*n].clone()).collect();
-            let scores = self.last(&of, written).await?;
-            let mut still = Vec::new();
-            for (place, n) in open.into_iter().enumerate() {
-                let mut row = scores[&place].clone();
-                row[start as usize] = NEVER;
-                let token = pick(&row, choice, streams[n].uniform())? as u32;
-                if token == end {
-                    continue;
-                }
-                texts[n].push(token);
-                if texts[n].len() < self.most {
-                    still.push(n);
+    async fn some(&mut self, examples: &[u32], choice: &Choice) -> Result<Vec<Vec<Found>>> {
+        let text = |example: &u32| Text {
+            beam: Beam::new(self.limits.clone(), self.prime.clone()),
+            stream: Stream::new(choice.seed, Purpose::Sample, u64::from(*example)),
+            first: 0,
+        };
+        let mut texts: Vec<Text> = examples.iter().map(text).collect();
+        let mut columns = self.set.columns(examples)?;
+        for step in 0.. {
+            let (rows, spans) = self.rows(&mut texts, step);
+            if rows.is_empty() {
+                break;
+            }
+            columns[self.field] = Column::Written {
+                examples: examples.len(),
+                rows,
+            };
+            let minibatch = match step {
+                0 => Minibatch::new(&self.plan, &columns, &Weighting::Sums)?,
+                _ => Minibatch::step(&self.plan, &columns)?,
+            };
+            let engine = &mut self.engine;
+            engine
+                .run_part(&minibatch.inputs(), minibatch.part())
+                .await?;
+            let primed = step >= self.prime.len();
+            engine.outcomes(primed).await?;
+            if !primed {
+                continue;
+            }
+            let (scores, m) = (engine.read(self.scores.slot).await?, self.scores);
+            let row = |row: usize| &scores[m.offset + row * m.stride..][..m.cols];
+            for (text, span) in texts.iter_mut().zip(spans) {
+                let rows: Vec<&[f32]> = span.map(row).collect();
+                match &rows[..] {
+                    [] => {}
+                    [row, ..] if choice.temperature > 0.0 => text.draw(row, choice)?,
+                    rows => text.beam.advance(rows)?,
                 }
             }
-            open = still;
         }
-        Ok(texts)
+        Ok(texts.into_iter().map(|text| text.beam.found()).collect())
     }
 
-    /// The scores behind what is written of each example.
-    async fn last(
-        &mut self,
-        examples: &[u32],
-        written: Vec<Vec<u32>>,
-    ) -> Result<BTreeMap<usize, Vec<f32>>> {
-        let mut columns = self.set.columns(examples)?;
-        let steps: Vec<usize> = written.iter().map(Vec::len).collect();
-        columns[self.field] = Column::Tokens(written);
-        let minibatch = Minibatch::new(&self.plan, &columns, &Weighting::Sums)?;
-        self.engine.run(&minibatch.inputs()).await?;
-        self.engine.outcomes(true).await?;
-        let Some(scores) = self.plan.io.outputs[self.loss].scores else {
-            return Err(Error::internal("the plan keeps no scores"));
-        };
-        let all = self.engine.read(scores.slot).await?;
-        let places = minibatch.places(self.loss).iter().enumerate();
-        let last = places.filter(|(_, (example, step))| *step == steps[*example]);
-        let row = |n: usize| all[scores.offset + n * scores.stride..][..scores.cols].to_vec();
-        Ok(last.map(|(n, (example, _))| (*example, row(n))).collect())
+    /// The rows of a step, and by text which of them are its own. What texts begin with is read token by token.
+    fn rows(&self, texts: &mut [Text], step: usize) -> (Vec<Beginning>, Vec<Range<usize>>) {
+        let (mut rows, mut spans) = (Vec::new(), Vec::new());
+        for (example, text) in texts.iter_mut().enumerate() {
+            let first = rows.len();
+            for (tokens, parent) in text.beam.live() {
+                let tokens = &tokens[..tokens.len().min(step)];
+                rows.push(Beginning {
+                    example,
+                    parent: text.first + parent,
+                    last: tokens[tokens.len().saturating_sub(self.back)..].to_vec(),
+                });
+            }
+            spans.push(first..rows.len());
+            text.first = first;
+        }
+        (rows, spans)
+    }
+}
+
+impl Text {
+    fn draw(&mut self, scores: &[f32], choice: &Choice) -> Result<()> {
+        if let Some(allowed) = self.beam.allowed(scores)? {
+            let token = pick(&allowed, choice, self.stream.uniform())?;
+            self.beam.follow(token as u32, scores[token]);
+        }
+        Ok(())
     }
 }

@@ -1,0 +1,257 @@
+//! One text in the making: the beginnings that go on, and the texts that have ended.
+
+use super::LengthPenalty;
+use crate::error::{Error, Result};
+
+/// What a text may be, and how many are looked for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Limits {
+    /// Beginnings that go on side by side, and texts that are kept, at most.
+    pub beams: usize,
+    /// What ended texts are compared by.
+    pub penalty: LengthPenalty,
+    /// Tokens that are written, at least and at most.
+    pub least: usize,
+    /// See `least`.
+    pub most: usize,
+    /// No so many tokens in a row come twice; 0 for no such rule.
+    pub block_ngram: usize,
+    /// The mark that is never written, and the one behind a text.
+    pub start: u32,
+    /// See `start`.
+    pub end: u32,
+}
+
+/// A text that has ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found {
+    /// Its tokens, what it began with included, without marks.
+    pub tokens: Vec<u32>,
+    /// The sum of the log probabilities of what was written, in nats, that of the end mark included.
+    pub log_probability: f64,
+    /// The log probability by the length penalty.
+    pub score: f64,
+    /// Whether it ended with the end mark; else it was as long as a text may be, or nothing was allowed to follow.
+    pub ended: bool,
+}
+
+/// A beginning.
+#[derive(Clone, Debug)]
+struct Live {
+    tokens: Vec<u32>,
+    sum: f64,
+    /// Which of the beginnings before it goes on from.
+    parent: usize,
+}
+
+/// A continuation of a beginning.
+#[derive(Clone, Copy, Debug)]
+struct Candidate {
+    sum: f64,
+    of: usize,
+    token: u32,
+}
+
+/// A text in the making.
+#[derive(Clone, Debug)]
+pub struct Beam {
+    limits: Limits,
+    /// How many tokens it begins with.
+    begun: usize,
+    live: Vec<Live>,
+    kept: Vec<Found>,
+}
+
+impl Beam {
+    /// A text that begins with these tokens, as if they had been written.
+    pub fn new(limits: Limits, begin: Vec<u32>) -> Beam {
+        let mut beam = Beam {
+            limits,
+            begun: begin.len(),
+            live: vec![Live {
+                tokens: begin,
+                sum: 0.0,
+                parent: 0,
+            }],
+            kept: Vec::new(),
+        };
+        beam.cut();
+        beam
+    }
+
+    /// The beginnings that go on, best first: the tokens of each, and which of those before it goes on from.
+    pub fn live(&self) -> impl Iterator<Item = (&[u32], usize)> {
+        self.live.iter().map(|live| (&live.tokens[..], live.parent))
+    }
+
+    /// Whether the search is over.
+    pub fn is_over(&self) -> bool {
+        self.live.is_empty()
+    }
+
+    /// The texts that were kept, best first.
+    pub fn found(self) -> Vec<Found> {
+        self.kept
+    }
+
+    /// Goes on with the best of all continuations; `scores` are the log probabilities of all symbols behind each beginning.
+    ///
+    /// # Errors
+    /// Checkpoint, for a score that is not finite.
+    pub fn advance(&mut self, scores: &[&[f32]]) -> Result<()> {
+        let beams = self.limits.beams;
+        let mut best: Vec<Candidate> = Vec::with_capacity(beams + 1);
+        for (of, row) in scores.iter().enumerate().take(self.live.len()) {
+            finite(row)?;
+            let (forbidden, before) = (self.forbidden(of), self.live[of].sum);
+            if forbidden.len() == row.len() {
+                self.end(of);
+            }
+            for (token, score) in (0..).zip(row.iter()) {
+                let sum = before + f64::from(*score);
+                // Of equal ones the first stays before.
+                let worst = best.last().filter(|_| best.len() == beams);
+                if worst.is_some_and(|worst| sum <= worst.sum) || forbidden.contains(&token) {
+                    continue;
+                }
+                let at = best.partition_point(|other| other.sum >= sum);
+                best.insert(at, Candidate { sum, of, token });
+                best.truncate(beams);
+            }
+        }
+        self.take(&best);
+        Ok(())
+    }
+
+    /// The log probabilities of all symbols behind the only beginning, for a draw: those of symbols that may not come next as
+    /// low as can be. Where none may the text has ended, and there is nothing to draw from.
+    ///
+    /// # Errors
+    /// Checkpoint, for a score that is not finite.
+    pub fn allowed(&mut self, scores: &[f32]) -> Result<Option<Vec<f32>>> {
+        finite(scores)?;
+        let forbidden = self.forbidden(0);
+        if forbidden.len() == scores.len() {
+            self.end(0);
+            self.take(&[]);
+            return Ok(None);
+        }
+        let mut scores = scores.to_vec();
+        for token in forbidden {
+            scores[token as usize] = NEVER;
+        }
+        Ok(Some(scores))
+    }
+
+    /// Goes on with a symbol that was drawn behind the only beginning, of this log probability.
+    pub fn follow(&mut self, token: u32, score: f32) {
+        let sum = self.live[0].sum + f64::from(score);
+        self.take(&[Candidate { sum, of: 0, token }]);
+    }
+
+    /// Takes continuations, best first.
+    fn take(&mut self, best: &[Candidate]) {
+        let mut live = Vec::new();
+        for Candidate { sum, of, token } in best {
+            let mut tokens = self.live[*of].tokens.clone();
+            if *token == self.limits.end {
+                self.keep(tokens, *sum, true);
+                continue;
+            }
+            tokens.push(*token);
+            live.push(Live {
+                tokens,
+                sum: *sum,
+                parent: *of,
+            });
+        }
+        self.live = live;
+        self.cut();
+    }
+
+    /// Ends what is as long as a text may be, and the search where nothing that goes on can still be kept.
+    fn cut(&mut self) {
+        let most = self.begun + self.limits.most;
+        if self
+            .live
+            .first()
+            .is_some_and(|live| live.tokens.len() == most)
+        {
+            // All are of one length.
+            (0..self.live.len()).for_each(|of| self.end(of));
+            self.live.clear();
+        }
+        let worst = self
+            .kept
+            .get(self.limits.beams - 1)
+            .map(|found| found.score);
+        let longest = self.limits.penalty.divisor(self.limits.most);
+        let beaten = |live: &Live| worst.is_some_and(|worst| live.sum / longest <= worst);
+        if self.live.iter().all(beaten) {
+            self.live.clear();
+        }
+    }
+
+    /// Keeps a beginning as a text of its own.
+    fn end(&mut self, of: usize) {
+        let Live { tokens, sum, .. } = self.live[of].clone();
+        self.keep(tokens, sum, false);
+    }
+
+    /// Keeps a text, where it is among the best; of equal ones the one that came first.
+    fn keep(&mut self, tokens: Vec<u32>, sum: f64, ended: bool) {
+        let predictions = tokens.len() - self.begun + usize::from(ended);
+        let score = sum / self.limits.penalty.divisor(predictions);
+        let at = self.kept.partition_point(|other| other.score >= score);
+        let found = Found {
+            tokens,
+            log_probability: sum,
+            score,
+            ended,
+        };
+        self.kept.insert(at, found);
+        self.kept.truncate(self.limits.beams);
+    }
+
+    /// The symbols that may not come behind a beginning, each once.
+    fn forbidden(&self, of: usize) -> Vec<u32> {
+        let Limits {
+            least,
+            block_ngram,
+            start,
+            end,
+            ..
+        } = self.limits;
+        let tokens = &self.live[of].tokens;
+        let mut all = vec![start];
+        if tokens.len() - self.begun < least {
+            all.push(end);
+        }
+        if block_ngram > 0 && tokens.len() >= block_ngram {
+            let last = &tokens[tokens.len() + 1 - block_ngram..];
+            let before = tokens.windows(block_ngram);
+            let same = before.filter(|ngram| ngram.starts_with(last));
+            all.extend(same.filter_map(|ngram| ngram.last()));
+        }
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+}
+
+/// A log probability that no choice takes.
+const NEVER: f32 = -1e30;
+
+fn finite(scores: &[f32]) -> Result<()> {
+    match scores.iter().position(|score| !score.is_finite()) {
+        None => Ok(()),
+        Some(token) => Err(Error::checkpoint(format!(
+            "the model's score of token {token} is {}, expected a finite number",
+            scores[token]
+        ))),
+    }
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

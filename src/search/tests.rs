@@ -1,0 +1,245 @@
+//! A beam beside greedy choice and beside all texts there are, on a toy whose probabilities hang on the last two symbols.
+
+use super::*;
+use crate::rng::{Purpose, Stream};
+
+const V: usize = 5;
+const START: u32 = 3;
+const END: u32 = 4;
+
+/// Log probabilities by the last two symbols, all different.
+struct Toy(Vec<[f32; V]>);
+
+impl Toy {
+    fn new(seed: u64) -> Toy {
+        let mut stream = Stream::new(seed, Purpose::Check, 0);
+        let row = |_| {
+            let mut row: [f32; V] = std::array::from_fn(|_| 2.0 * stream.normal() as f32);
+            let sum: f32 = row.iter().map(|x| x.exp()).sum();
+            row.iter_mut().for_each(|x| *x -= sum.ln());
+            row
+        };
+        Toy((0..V * V).map(row).collect())
+    }
+
+    fn row(&self, tokens: &[u32]) -> &[f32] {
+        let back = |n: usize| tokens.len().checked_sub(n).map_or(START, |at| tokens[at]) as usize;
+        &self.0[back(2) * V + back(1)]
+    }
+
+    fn search(&self, limits: Limits, begin: &[u32]) -> Vec<Found> {
+        let mut beam = Beam::new(limits, begin.to_vec());
+        while !beam.is_over() {
+            let rows: Vec<&[f32]> = beam.live().map(|(tokens, _)| self.row(tokens)).collect();
+            beam.advance(&rows).unwrap();
+        }
+        beam.found()
+    }
+
+    /// Every text of at most `most` tokens, best first.
+    fn all(&self, limits: &Limits) -> Vec<Found> {
+        let (mut open, mut all) = (vec![(Vec::new(), 0.0)], Vec::new());
+        while let Some((tokens, sum)) = open.pop() {
+            let full = tokens.len() == limits.most;
+            let predictions = tokens.len() + usize::from(!full);
+            let own = if full {
+                0.0
+            } else {
+                f64::from(self.row(&tokens)[END as usize])
+            };
+            if tokens.len() >= limits.least || full {
+                all.push(Found {
+                    log_probability: sum + own,
+                    score: (sum + own) / limits.penalty.divisor(predictions),
+                    ended: !full,
+                    tokens: tokens.clone(),
+                });
+            }
+            for token in (0..START).filter(|_| !full) {
+                let score = f64::from(self.row(&tokens)[token as usize]);
+                open.push(([&tokens[..], &[token]].concat(), sum + score));
+            }
+        }
+        all.sort_by(|a, b| b.score.total_cmp(&a.score));
+        all
+    }
+}
+
+fn limits(beams: usize, most: usize) -> Limits {
+    Limits {
+        beams,
+        penalty: LengthPenalty::Average,
+        least: 0,
+        most,
+        block_ngram: 0,
+        start: START,
+        end: END,
+    }
+}
+
+#[test]
+fn one_beam_is_greedy() {
+    for seed in 0..40 {
+        let toy = Toy::new(seed);
+        let mut tokens = vec![1];
+        let mut ended = false;
+        while tokens.len() < 8 && !ended {
+            let row = toy.row(&tokens);
+            let open = (0..V as u32).filter(|t| *t != START);
+            let best = open
+                .max_by(|a, b| row[*a as usize].total_cmp(&row[*b as usize]))
+                .unwrap();
+            ended = best == END;
+            tokens.extend((!ended).then_some(best));
+        }
+        let found = toy.search(limits(1, 7), &[1]);
+        assert_eq!(found.len(), 1);
+        assert_eq!(
+            (&found[0].tokens, found[0].ended),
+            (&tokens, ended),
+            "{seed}"
+        );
+    }
+}
+
+#[test]
+fn a_beam_as_wide_as_all_beginnings_finds_the_best_texts_of_all() {
+    for penalty in [
+        LengthPenalty::None,
+        LengthPenalty::Average,
+        LengthPenalty::Wu(0.7),
+    ] {
+        for (seed, least) in (0..12).flat_map(|seed| [(seed, 0), (seed, 2)]) {
+            let toy = Toy::new(seed);
+            let limits = Limits {
+                penalty,
+                least,
+                // 3^4 beginnings of four tokens, and an end behind each.
+                ..limits(4 * 81, 4)
+            };
+            let (found, all) = (toy.search(limits.clone(), &[]), toy.all(&limits));
+            assert_eq!(found.len(), all.len());
+            for (found, all) in found.iter().zip(&all) {
+                assert_eq!(found.tokens, all.tokens, "{penalty:?} {seed}");
+                assert!((found.score - all.score).abs() < 1e-12);
+                assert_eq!(found.ended, all.ended);
+            }
+        }
+    }
+}
+
+/// The bound ends a search early, and changes nothing of what is kept.
+#[test]
+fn a_search_that_stops_has_what_one_to_the_end_has() {
+    let mut early = 0;
+    for penalty in [
+        LengthPenalty::None,
+        LengthPenalty::Average,
+        LengthPenalty::Wu(0.7),
+    ] {
+        for seed in 0..30 {
+            let toy = Toy::new(seed);
+            let limits = Limits {
+                penalty,
+                ..limits(2, 9)
+            };
+            let found = toy.search(limits.clone(), &[]);
+            // Goes on from what is over as long as anything lives, keeping all.
+            let mut beam = Beam::new(limits.clone(), vec![]);
+            let mut steps = 0;
+            let mut kept: Vec<Found> = Vec::new();
+            while !beam.live.is_empty() {
+                let tokens: Vec<Vec<u32>> = beam.live().map(|(t, _)| t.to_vec()).collect();
+                let rows: Vec<&[f32]> = tokens.iter().map(|t| toy.row(t)).collect();
+                beam.kept.clear();
+                beam.advance(&rows).unwrap();
+                kept.append(&mut beam.kept);
+                steps += 1;
+            }
+            kept.sort_by(|a, b| b.score.total_cmp(&a.score));
+            kept.truncate(2);
+            assert_eq!(found, kept, "{penalty:?} {seed}");
+            let longest = found.iter().map(|f| f.tokens.len()).max().unwrap_or(0);
+            early += usize::from(steps > longest + 2);
+        }
+    }
+    assert!(early > 10, "{early}");
+}
+
+#[test]
+fn no_ngram_comes_twice_and_no_text_is_too_short() {
+    for seed in 0..30 {
+        let toy = Toy::new(seed);
+        for n in 1..4 {
+            let limits = Limits {
+                block_ngram: n,
+                least: 3,
+                ..limits(3, 12)
+            };
+            let begin = [0, 1, 0];
+            for found in toy.search(limits, &begin) {
+                let tokens = &found.tokens;
+                assert!(tokens.starts_with(&begin) && !tokens.contains(&START));
+                let windows: Vec<&[u32]> = tokens.windows(n).collect();
+                let twice = (3..windows.len()).find(|at| windows[..*at].contains(&windows[*at]));
+                assert_eq!(twice, None, "{seed} {n}: {tokens:?}");
+                assert!(tokens.len() >= 6 || !found.ended);
+            }
+        }
+    }
+    // Of three symbols that come once each, none is left: such a text ends by itself.
+    let limits = Limits {
+        block_ngram: 1,
+        least: 9,
+        ..limits(30, 12)
+    };
+    let found = Toy::new(1).search(limits, &[]);
+    assert_eq!(found.len(), 6);
+    assert!(found.iter().all(|f| f.tokens.len() == 3 && !f.ended));
+}
+
+#[test]
+fn equal_scores_go_to_the_earlier_beginning_and_the_smaller_token() {
+    let even = [-1.0; V];
+    let mut beam = Beam::new(limits(2, 3), vec![]);
+    beam.advance(&[&even]).unwrap();
+    assert_eq!(
+        beam.live().collect::<Vec<_>>(),
+        [(&[0][..], 0), (&[1][..], 0)]
+    );
+    beam.advance(&[&even, &even]).unwrap();
+    assert_eq!(
+        beam.live().collect::<Vec<_>>(),
+        [(&[0, 0][..], 0), (&[0, 1][..], 0)]
+    );
+    let first = [-1.0, -1.0, -1.0, -1.0, -3.0];
+    beam.advance(&[&[-2.0; V], &first]).unwrap();
+    let found: Vec<Vec<u32>> = beam.found().into_iter().map(|f| f.tokens).collect();
+    assert_eq!(found, [[0, 1, 0], [0, 1, 1]]);
+}
+
+#[test]
+fn nothing_is_written_where_nothing_may_be_and_bad_scores_are_refused() {
+    let mut beam = Beam::new(limits(3, 0), vec![2, 1]);
+    assert!(beam.is_over());
+    let found = beam.clone().found();
+    assert_eq!((&found[0].tokens[..], found[0].score), (&[2, 1][..], 0.0));
+    beam = Beam::new(limits(3, 2), vec![]);
+    let e = beam
+        .advance(&[&[0.0, f32::NAN, 0.0, 0.0, 0.0]])
+        .unwrap_err();
+    assert!(e.message.contains("token 1 is NaN"), "{e}");
+    // What may not be drawn: the start, and the end of what is too short.
+    let least = Limits {
+        least: 1,
+        ..limits(1, 2)
+    };
+    let mut beam = Beam::new(least, vec![]);
+    let scores = beam.allowed(&[-1.0; V]).unwrap().unwrap();
+    assert_eq!(scores, [-1.0, -1.0, -1.0, NEVER, NEVER]);
+    beam.follow(2, -1.0);
+    beam.follow(END, -0.5);
+    let found = beam.found();
+    assert_eq!((&found[0].tokens[..], found[0].ended), (&[2][..], true));
+    assert_eq!((found[0].log_probability, found[0].score), (-1.5, -0.75));
+}
