@@ -3,6 +3,7 @@
 mod adapter_cache;
 mod cells;
 mod check;
+mod decoding;
 mod devices;
 mod eval;
 mod export;

@@ -2,18 +2,18 @@
 
 use std::path::PathBuf;
 
-use clap::parser::ValueSource;
-use clap::{Arg, ArgMatches, Command, value_parser};
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use pollster::block_on;
 use serde_json::{Map, Value, json};
 use wgrnn::data::fields::{Examples, FieldKind};
 use wgrnn::model::text::Target;
-use wgrnn::train::{Choice, ExampleSet, FieldEvaluator, Scored, TextLimits, examples};
+use wgrnn::search::{Found, LengthPenalty};
+use wgrnn::train::{Choice, ExampleSet, FieldEvaluator, Scored, examples};
 use wgrnn::{Error, Result};
 
 use super::fields::{FieldSource, LoadedFields, forecast};
 use super::load::Loaded;
-use super::{flags, out};
+use super::{decoding, flags, out};
 
 pub fn command() -> Command {
     Command::new("predict")
@@ -30,10 +30,16 @@ pub fn command() -> Command {
             flags::whole("top", 1, 1000)
                 .help("The K most likely labels of an example, each with its probability"),
         )
+        .args(decoding::args())
         .arg(
-            flags::whole("max-length", 1, 65536)
-                .default_value("100")
-                .help("Of models that write texts: tokens of a text, at most"),
+            flags::whole("nbest", 1, 1000)
+                .help("Of models that write texts: the N best about each example, a line each: its number, the score, the text"),
+        )
+        .arg(
+            Arg::new("scores")
+                .long("scores")
+                .action(ArgAction::SetTrue)
+                .help("Of models that write texts: the score before each text, what it is by --length-penalty"),
         )
         .arg(
             Arg::new("temperature")
@@ -129,30 +135,24 @@ pub fn run(m: &ArgMatches) -> Result<()> {
 
 /// Refuses flags that have no meaning for a model that writes texts, or for one that does not.
 fn choices(m: &ArgMatches, model: &str, writes: bool, numbers: bool) -> Result<()> {
+    let of_texts = ["temperature", "seed", "nbest", "scores"];
+    let of_texts = [&of_texts[..], &decoding::FLAGS].concat();
     let (without, has) = if writes {
-        (&["top", "steps"][..], "writes texts")
+        (vec!["top", "steps"], "writes texts")
     } else if numbers {
-        (
-            &["top", "max-length", "temperature", "seed"][..],
-            "predicts numbers",
-        )
+        ([&["top"], &of_texts[..]].concat(), "predicts numbers")
     } else {
-        (
-            &["max-length", "temperature", "seed", "steps"][..],
-            "predicts labels",
-        )
+        ([&["steps"], &of_texts[..]].concat(), "predicts labels")
     };
-    for flag in without {
-        if m.value_source(flag) == Some(ValueSource::CommandLine) {
-            return Err(Error::usage(format!(
-                "--{flag}: expected none, as model {model} {has}"
-            )));
-        }
+    match decoding::given(m, &without) {
+        None => Ok(()),
+        Some(flag) => Err(Error::usage(format!(
+            "--{flag}: expected none, as model {model} {has}"
+        ))),
     }
-    Ok(())
 }
 
-/// Prints the texts that a model writes about examples, a line each.
+/// Prints the texts that a model writes about examples: a line each, or several with the number of the example.
 fn texts(m: &ArgMatches, run: &LoadedFields, set: ExampleSet) -> Result<()> {
     let temperature = m.get_one::<f64>("temperature").copied().unwrap_or(0.0);
     if !(temperature >= 0.0 && temperature.is_finite()) {
@@ -165,29 +165,78 @@ fn texts(m: &ArgMatches, run: &LoadedFields, set: ExampleSet) -> Result<()> {
         seed: m.get_one::<u64>("seed").copied().unwrap_or(1),
         ..Choice::default()
     };
-    let most = m.get_one::<u64>("max-length").map_or(100, |n| *n as usize);
+    let limits = decoding::limits(m, decoding::MOST)?;
+    if temperature > 0.0 && limits.beams > 1 {
+        return Err(Error::usage(format!(
+            "--beam: expected 1 with a temperature above 0, which draws texts, got {}",
+            limits.beams
+        )));
+    }
+    let nbest = m.get_one::<u64>("nbest").map(|n| *n as usize);
+    if let Some(n) = nbest.filter(|n| *n > limits.beams) {
+        return Err(Error::usage(format!(
+            "--nbest: expected at most --beam, {}, got {n}",
+            limits.beams
+        )));
+    }
     let device = flags::open_device(m)?;
-    let limits = TextLimits {
-        most,
-        ..TextLimits::default()
+    let (beams, penalty) = (limits.beams, limits.penalty);
+    let remedy = if beams > 1 {
+        "lower --beam"
+    } else {
+        "give fewer examples at once"
     };
-    let texts = run.write(&device, set, &choice, "lower --max-length", limits)?;
+    let texts = run.write(&device, set, &choice, remedy, limits)?;
     let Some((_, vocabulary)) = run.written() else {
         return Err(Error::internal("texts without a vocabulary"));
     };
+    let scored = m.get_flag("scores") || nbest.is_some();
+    if scored && !m.get_flag("json") {
+        out::note(&format!("scores: {}, in nats", penalty.meaning()));
+    }
     let mut all = String::new();
-    for found in texts {
-        let ids = found.first().map_or(&[][..], |found| &found.tokens);
-        let text = vocabulary.decode(ids);
-        let text = String::from_utf8_lossy(&text);
+    for (example, mut found) in texts.into_iter().enumerate() {
+        found.truncate(nbest.unwrap_or(1));
+        let text = |found: &Found| {
+            let bytes = vocabulary.decode(&found.tokens);
+            String::from_utf8_lossy(&bytes).into_owned()
+        };
         if m.get_flag("json") {
-            all.push_str(&json!({ "text": text }).to_string());
-        } else {
-            all.push_str(&text);
+            let one = |found: &Found| match scored {
+                true => scored_text(&text(found), found, penalty),
+                false => json!({ "text": text(found) }),
+            };
+            let value = match nbest {
+                Some(_) => json!({ "texts": found.iter().map(one).collect::<Vec<Value>>() }),
+                None => found.first().map_or(Value::Null, one),
+            };
+            all.push_str(&value.to_string());
+            all.push('\n');
+            continue;
         }
-        all.push('\n');
+        for found in &found {
+            if nbest.is_some() {
+                all.push_str(&format!("{}\t", example + 1));
+            }
+            if scored {
+                all.push_str(&format!("{:.5}\t", found.score));
+            }
+            all.push_str(&text(found));
+            all.push('\n');
+        }
     }
     out::raw(all.as_bytes())
+}
+
+/// A text as JSON, with what its score is.
+fn scored_text(text: &str, found: &Found, penalty: LengthPenalty) -> Value {
+    json!({
+        "text": text,
+        "score": found.score,
+        "score_is": penalty.meaning(),
+        "log_probability": found.log_probability,
+        "ended": found.ended,
+    })
 }
 
 /// The `k` classes of the highest scores, the first of equal ones first, with their probabilities: the softmax of all.

@@ -1,0 +1,85 @@
+//! Flags of how texts are looked for, for subcommands that answer with texts: beams, lengths, what they are compared by.
+
+use clap::parser::ValueSource;
+use clap::{Arg, ArgMatches};
+use wgrnn::search::LengthPenalty;
+use wgrnn::train::{Choice, TextLimits};
+use wgrnn::{Error, Result};
+
+use super::flags;
+
+/// The flags of a search, which have a meaning for models that write texts alone.
+pub const FLAGS: [&str; 5] = [
+    "beam",
+    "length-penalty",
+    "max-length",
+    "min-length",
+    "block-ngram",
+];
+
+/// Tokens of a text, at most, where nothing is said.
+pub const MOST: usize = 100;
+
+/// The arguments.
+pub fn args() -> [Arg; 5] {
+    [
+        flags::whole("beam", 1, 1000).help(
+            "Of models that write texts: so many beginnings go on side by side, and the text of the best score is the \
+             answer (default 1: each token the likeliest)",
+        ),
+        Arg::new("length-penalty")
+            .long("length-penalty")
+            .value_name("none|average|wu=ALPHA")
+            .help(
+                "What texts are compared by: their log probability; that divided by its predictions, the end among them \
+                 (default); or by ((5 + predictions) / 6)^ALPHA",
+            ),
+        flags::whole("max-length", 1, 65536)
+            .help("Of models that write texts: tokens of a text, at most (default 100)"),
+        flags::whole("min-length", 0, 65536)
+            .help("Of models that write texts: tokens of a text, at least (default 0)"),
+        flags::whole("block-ngram", 0, 1000)
+            .help("No N tokens in a row come twice in a text (default 0: they may)"),
+    ]
+}
+
+/// The first of `names` that the command line has.
+pub fn given<'a>(m: &ArgMatches, names: &[&'a str]) -> Option<&'a str> {
+    let given = |name: &&&str| m.value_source(name) == Some(ValueSource::CommandLine);
+    names.iter().find(given).copied()
+}
+
+/// What the flags say, with at most `most` tokens where they do not say how many.
+///
+/// # Errors
+/// Usage: an unknown length penalty, a least length above the largest.
+pub fn limits(m: &ArgMatches, most: usize) -> Result<TextLimits> {
+    let whole = |name: &str| m.get_one::<u64>(name).map(|n| *n as usize);
+    let penalty = m.get_one::<String>("length-penalty");
+    let penalty = penalty.map(|text| LengthPenalty::parse(text)).transpose();
+    let limits = TextLimits {
+        beams: whole("beam").unwrap_or(1),
+        penalty: penalty
+            .map_err(|e| Error::new(e.kind, format!("--length-penalty: {}", e.message)))?
+            .unwrap_or_default(),
+        least: whole("min-length").unwrap_or(0),
+        most: whole("max-length").unwrap_or(most),
+        block_ngram: whole("block-ngram").unwrap_or(0),
+        prime: Vec::new(),
+    };
+    if limits.least > limits.most {
+        let TextLimits { least, most, .. } = limits;
+        return Err(Error::usage(format!(
+            "--min-length: expected at most --max-length, {most}, got {least}"
+        )));
+    }
+    Ok(limits)
+}
+
+/// The likeliest at every step.
+pub fn likeliest() -> Choice {
+    Choice {
+        temperature: 0.0,
+        ..Choice::default()
+    }
+}
