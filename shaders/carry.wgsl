@@ -18,11 +18,11 @@
 #end
     if ($control[4] == 0u) {
 #if PARENTS
-        let from = i / WIDTH * PLANE + $parents[i % WIDTH / ROW] * ROW + i % ROW;
+        let place = i / WIDTH * PLANE + $parents[i % WIDTH / ROW] * ROW + i % ROW;
 #else
-        let from = to;
+        let place = to;
 #end
-        value = $last[LAST + from];
+        value = $last[LAST + place];
     }
     $state[FIRST + to] = value;
 }

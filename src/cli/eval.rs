@@ -12,7 +12,7 @@ use wgrnn::{Error, Result};
 use super::fields::LoadedRun;
 use super::load::Loaded;
 use super::unknown::{MUCH_UNKNOWN, UnknownShare};
-use super::{fields, flags, memory, out, text};
+use super::{decoding, fields, flags, memory, out, text};
 
 pub fn command() -> Command {
     Command::new("eval")
@@ -67,6 +67,7 @@ pub fn command() -> Command {
             flags::whole("season", 1, 100_000)
                 .help("Models of series: beside forecasts that repeat what came N steps earlier"),
         )
+        .args(decoding::args())
         .args(flags::read_as())
         .arg(flags::checkpoint())
         .arg(flags::device())
@@ -93,7 +94,8 @@ pub fn run(m: &ArgMatches) -> Result<()> {
         }
         LoadedRun::Text(loaded) => *loaded,
     };
-    flags::refuse_reading(m, &["confusion", "part", "season"])?;
+    let of_fields = ["confusion", "part", "season"];
+    flags::refuse_reading(m, &[&of_fields[..], &decoding::FLAGS].concat())?;
     let files: Vec<PathBuf> = m.get_many("text").unwrap_or_default().cloned().collect();
     let corpus = text::open(&TextSource::Files(files), None)?;
     let vocabulary = loaded.saved.about.vocabulary()?;

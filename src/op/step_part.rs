@@ -47,6 +47,23 @@ impl Plan {
             }
             ops.push(step);
         }
+        // What nothing of a step reads has had its use in the first run.
+        let mut needed = wanted.to_vec();
+        for (op, step) in self
+            .ops
+            .iter()
+            .zip(&mut ops)
+            .rev()
+            .filter(|(_, step)| **step)
+        {
+            *step = op
+                .writes()
+                .iter()
+                .any(|m| needed.iter().any(|n| n.meets(m)));
+            if *step {
+                needed.extend(op.reads());
+            }
+        }
         let steps = self.ops.iter().zip(&ops).filter(|(_, step)| **step);
         let read: Vec<SlotId> = steps
             .flat_map(|(op, _)| op.reads())
@@ -118,5 +135,122 @@ impl Plan {
         let carried: Vec<Matrix> = carried.flatten().collect();
         let writes = op.writes();
         writes.iter().any(|m| carried.iter().any(|n| n.meets(m)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Add, Carry, FieldShape, Gather, Parents, Role};
+    use super::*;
+
+    /// Of an example a row, gathered in the order of what is written to begin its states; what is written is looked up and
+    /// added to the states; one operation leaves what nobody reads.
+    #[test]
+    fn what_hangs_on_what_is_written_runs_at_every_step() {
+        let mut plan = Plan::default();
+        let packing = Packing {
+            steps: 1,
+            batch: 4,
+            rows: 4,
+        };
+        let (counts, first) = plan.add_counts(packing);
+        let words = |plan: &mut Plan, name: &str, recipe: Recipe| {
+            let slot = plan.add_words(name, &[1, 4], super::super::Bound::Below(4));
+            plan.recipes.slots.push((slot, recipe));
+            slot
+        };
+        let ids = words(&mut plan, "ids", Recipe::Ids { field: 0, back: 0 });
+        let above = words(&mut plan, "above", Recipe::Above { axis: 0 });
+        let parents = words(&mut plan, "parents", Recipe::Parents { axis: 0 });
+        plan.recipes.fields = vec![FieldShape::Tokens {
+            axis: Some(0),
+            symbols: 4,
+            marks: [0, 1],
+            predicted: true,
+        }];
+        plan.axes = vec![PackedAxis {
+            packing,
+            first,
+            before: None,
+            flip: None,
+            above: None,
+            parents: Some(parents),
+        }];
+        let mut rows = |name: &str, shape: &[usize]| {
+            let slot = plan.add(name, shape, Role::Activation);
+            plan.matrix(slot)
+        };
+        let (table, source) = (rows("table", &[4, 2]), rows("source", &[4, 2]));
+        let (memory, ordered) = (rows("memory", &[4, 2]), rows("ordered", &[4, 2]));
+        let (embedded, vain) = (rows("embedded", &[4, 2]), rows("vain", &[4, 2]));
+        let states = rows("states", &[8, 2]);
+        let [before, behind] = [0, 4].map(|row| Matrix {
+            rows: 4,
+            offset: 2 * row,
+            ..states
+        });
+        let add = |name: &str, from, to| {
+            Op::Add(Add {
+                name: name.into(),
+                from,
+                to,
+                accumulate: false,
+                flip: None,
+            })
+        };
+        let gather = |name: &str, ids, table, out| {
+            Op::Gather(Gather {
+                name: name.into(),
+                ids,
+                table,
+                out,
+                at: 0,
+            })
+        };
+        let control = plan.add_words("control", &[1, 5], super::super::Bound::Any);
+        plan.ops = vec![
+            add("memory", source, memory),
+            gather("embed", ids, table, embedded),
+            gather("order", above, memory, ordered),
+            Op::Carry(Carry {
+                name: "carry".into(),
+                control,
+                state: states.slot,
+                first: 0,
+                states: 1,
+                last: 8,
+                width: 8,
+                start: None,
+                parents: Some(Parents {
+                    slot: parents,
+                    rows: 4,
+                }),
+            }),
+            add("begin", ordered, before),
+            add("vain", embedded, vain),
+            add("cell", before, behind),
+            add("out", embedded, behind),
+        ];
+        assert_eq!(plan.faults(), Vec::<String>::new());
+        plan.write_steps(&[behind]);
+        let all: Vec<(&str, bool)> = plan
+            .ops
+            .iter()
+            .map(Op::name)
+            .zip(plan.step.clone().unwrap().ops)
+            .collect();
+        let want = [
+            ("memory", false),
+            ("embed", true),
+            ("order", false),
+            ("carry", true),
+            ("begin", false),
+            ("cell", true),
+            ("out", true),
+        ];
+        assert_eq!(all, want);
+        let filled = plan.step.unwrap().filled;
+        assert_eq!(filled, [ids, parents, control]);
+        assert!(!filled.contains(&counts));
     }
 }

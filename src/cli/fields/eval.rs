@@ -7,21 +7,19 @@ use clap::ArgMatches;
 use pollster::block_on;
 use serde_json::{Value, json};
 use wgrnn::data::fields::{Examples, FieldKind};
-use wgrnn::exec::Device;
 use wgrnn::metrics::{
     Accuracy, Confusion, SpanScores, accuracy_where, are_spans, majority, sequence_accuracy, spans,
     unigram,
 };
-use wgrnn::model::text::{Reading, Target};
-use wgrnn::search::Found;
+use wgrnn::model::text::Reading;
 use wgrnn::train::{
-    Choice, ExampleSet, FieldEvaluator, Labels, LossEvaluation, SeriesPart, Settings, TextLimits,
-    examples,
+    ExampleSet, FieldEvaluator, Labels, LossEvaluation, SeriesPart, Settings, examples,
 };
 use wgrnn::{Error, Result};
 
 use super::data::measured;
 use super::floors::Floors;
+use super::written::Written;
 use super::{FieldSource, LoadedFields};
 use crate::cli::{flags, kept, out};
 
@@ -62,6 +60,7 @@ pub fn run(m: &ArgMatches, run: &LoadedFields, files: &[String]) -> Result<()> {
             )));
         }
     }
+    let written = Written::wanted(m, run)?;
     let settings = flags::reading(m, &run.loaded.settings);
     let (source, part) = source(m, run, files, &settings)?;
     let examples = source.read()?;
@@ -96,13 +95,8 @@ pub fn run(m: &ArgMatches, run: &LoadedFields, files: &[String]) -> Result<()> {
     for loss in &found.losses {
         reports.push(measured.report(loss)?);
     }
-    // What a text is about says which it should be.
-    let losses = run.model.losses();
-    if let [loss] = losses
-        && matches!(loss.target, Target::Next(_))
-        && run.model.fields().len() > 1
-    {
-        measured.exact(&mut reports[0], &device, loss.target.field())?;
+    if let Some(written) = written {
+        written.measure(&mut reports[written.loss], &measured, &device)?;
     }
     if let Some(file) = flags::path(m, "confusion") {
         confusion(&reports, &measured, file, &found.losses)?;
@@ -155,7 +149,7 @@ fn source(
 }
 
 /// A share of four digits, as published tables have it.
-fn share(accuracy: Accuracy) -> String {
+pub(super) fn share(accuracy: Accuracy) -> String {
     accuracy.share().map_or("-".into(), |s| format!("{s:.4}"))
 }
 
@@ -352,42 +346,6 @@ impl Measured<'_> {
         Ok(())
     }
 
-    /// How many texts are written to the letter, each token the likeliest.
-    fn exact(&self, report: &mut Report, device: &Device, field: usize) -> Result<()> {
-        let name = &examples::fields(&self.run.model)[field].name;
-        let all = 0..self.set.len() as u32;
-        let right = all.map(|example| self.set.tokens(name, example));
-        let right: Vec<Vec<u32>> = right.collect::<Result<_>>()?;
-        let longest = right.iter().map(Vec::len).max().unwrap_or(0);
-        let choice = Choice {
-            temperature: 0.0,
-            ..Choice::default()
-        };
-        // One token more than the longest has is wrong already.
-        let limits = TextLimits {
-            most: longest + 1,
-            ..TextLimits::default()
-        };
-        let texts = self.run.write(
-            device,
-            self.set.clone(),
-            &choice,
-            "measure fewer examples",
-            limits,
-        )?;
-        let is = |(found, right): (&Vec<Found>, &Vec<u32>)| {
-            found.first().is_some_and(|text| text.tokens == *right)
-        };
-        let exact = Accuracy::of(texts.iter().zip(&right).map(is));
-        report.lines.push(format!(
-            "{name}: exact {} of {} texts, each token the likeliest",
-            share(exact),
-            exact.total
-        ));
-        report.set("exact", json!(exact.share()));
-        Ok(())
-    }
-
     fn tokens(&self, report: &mut Report, loss: &LossEvaluation, field: &str) -> Result<()> {
         let mut rule = None;
         if let Some(floors) = &self.floors
@@ -401,7 +359,7 @@ impl Measured<'_> {
             format!(" (unigram {nats:.5} nats, perplexity {:.4})", nats.exp())
         });
         report.lines.push(format!(
-            "{field}: {:.5} nats a token, perplexity {:.4}{rule_text} over {} predictions",
+            "{field}: {:.5} nats a token, perplexity (true inputs) {:.4}{rule_text} over {} predictions",
             loss.nats,
             loss.nats.exp(),
             loss.count

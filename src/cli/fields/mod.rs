@@ -12,6 +12,7 @@ mod numbers;
 pub mod pieces;
 mod ready;
 pub mod sample;
+mod written;
 
 use std::collections::BTreeMap;
 use std::path::Path;

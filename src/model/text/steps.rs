@@ -1,39 +1,27 @@
 //! Plans that write the tokens of a field one at a time, for several beginnings of an example side by side.
 
-use super::graph::{FieldKind, Target};
+use super::graph::Target;
 use super::{FieldSize, Model, Sizes};
 use crate::error::{Error, Result};
 use crate::model::{Mode, Plan, Spec};
-use crate::syntax::fault;
 
 impl Model {
     /// The loss that predicts the next token, and the field of these.
     ///
     /// # Errors
-    /// Usage, where there is none or where there are several; Data, with line and column, where the field is sequences within
-    /// another's steps.
+    /// Usage, where there is none or where there are several.
     pub fn written(&self) -> Result<(usize, usize)> {
         let losses = self.losses.iter().enumerate();
         let next = losses.filter_map(|(n, loss)| match loss.target {
             Target::Next(field) => Some((n, field)),
             Target::Class(_) | Target::Numbers(_) => None,
         });
-        let [(loss, field)] = next.collect::<Vec<_>>()[..] else {
-            let message = format!(
+        match next.collect::<Vec<_>>()[..] {
+            [found] => Ok(found),
+            _ => Err(Error::usage(format!(
                 "model {}: expected one loss that predicts a next token",
                 self.name
-            );
-            return Err(Error::usage(message));
-        };
-        match self.fields[field].kind {
-            FieldKind::Tokens { within: None, .. } => Ok((loss, field)),
-            _ => {
-                let message = format!(
-                    "`next({})` is predicted within the steps of another field, where no text is written",
-                    self.fields[field].name
-                );
-                Err(fault(&self.name, self.losses[loss].position, message))
-            }
+            ))),
         }
     }
 

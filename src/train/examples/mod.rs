@@ -151,6 +151,21 @@ impl ExampleSet {
         self.numbers.is_empty()
     }
 
+    /// The examples with these numbers among the records, in this order; all else is as it is.
+    ///
+    /// # Errors
+    /// Internal, for numbers that no record has.
+    pub fn some(&self, numbers: Vec<u32>) -> Result<ExampleSet> {
+        let all = self.records.len();
+        if let Some(n) = numbers.iter().find(|n| **n as usize >= all) {
+            return Err(Error::internal(format!("example {n} of {all}")));
+        }
+        Ok(ExampleSet {
+            numbers: numbers.into(),
+            ..self.clone()
+        })
+    }
+
     /// The model whose fields they are.
     pub fn model(&self) -> &Arc<Model> {
         &self.model
