@@ -18,7 +18,7 @@ use wgrnn::rng::{Purpose, Stream};
 use wgrnn::search::{Found, LengthPenalty};
 use wgrnn::train::{Choice, ExampleSet, TextLimits, TextWriter, examples};
 
-const MODEL: &str = "field source: tokens\nfield target: tokens\nm = birnn(embed(source))\n\
+const MODEL: &str = "field source: tokens\nfield target: tokens\nm = birnn(embed(source), hidden = 4)\n\
     h = rnn(embed(target), start = m)\nloss cross_entropy(linear(h), next(target))\n";
 
 /// Made-up pairs of words, more than are written side by side, and the model's settings.

@@ -1,0 +1,224 @@
+//! Texts about other texts as a user meets them: train an encoder and decoder, predict with beams, measure; what is refused.
+//! All on the processor, with data made here.
+
+mod sandbox;
+
+use std::fs;
+
+use sandbox::Sandbox;
+use serde_json::Value;
+
+const MODEL: &str = "field source: tokens\nfield target: tokens\nm = rnn(embed(source))\n\
+    h = rnn(embed(target), start = m)\nloss cross_entropy(linear(h), next(target))\n";
+
+/// Words of two or three letters, each with what it is when every letter is capital.
+fn words() -> Vec<(String, String)> {
+    let letters = ["a", "b", "c", "d"];
+    let two = letters.map(|a| letters.map(|b| format!("{a}{b}")));
+    let two: Vec<String> = two.into_iter().flatten().collect();
+    let three = two.iter().map(|word| format!("{word}{}", &word[..1]));
+    let all = two.iter().cloned().chain(three);
+    all.map(|word| (word.clone(), word.to_uppercase()))
+        .collect()
+}
+
+/// A folder with a run `r` that has learned some of the words, and files with the sources and the targets of all.
+fn trained() -> Sandbox {
+    let sandbox = Sandbox::new();
+    let write =
+        |name: &str, lines: Vec<String>| fs::write(sandbox.at(name), lines.concat()).unwrap();
+    write("pairs.model", vec![MODEL.into()]);
+    let line = |text: &String| format!("{text}\n");
+    let words = words();
+    write("source.txt", words.iter().map(|(s, _)| line(s)).collect());
+    write("target.txt", words.iter().map(|(_, t)| line(t)).collect());
+    write(
+        "back.txt",
+        words.iter().rev().map(|(s, _)| line(s)).collect(),
+    );
+    sandbox.ok(
+        "train --model pairs.model source=source.txt target=target.txt --out r --epochs 60 --hidden 16 --embed 8 \
+         --lr 0.02 --batch 8 --device cpu -q",
+    );
+    sandbox
+}
+
+fn lines(text: &str) -> Vec<&str> {
+    text.lines().collect()
+}
+
+#[test]
+fn answers_lie_in_the_order_of_the_examples_and_beams_rank_them() {
+    let sandbox = trained();
+    let ask = |args: &str| sandbox.ok(&format!("predict r {args} --device cpu"));
+    let plain = ask("source=source.txt");
+    let words = words();
+    let right = lines(&plain)
+        .iter()
+        .zip(&words)
+        .filter(|(got, (_, want))| *got == want)
+        .count();
+    assert!(right > words.len() / 2, "{plain}");
+    assert_eq!(ask("source=source.txt --beam 1"), plain);
+    let back = ask("source=back.txt");
+    let turned: Vec<&str> = lines(&back).into_iter().rev().collect();
+    assert_eq!(turned, lines(&plain));
+
+    let best = ask("source=source.txt --beam 4");
+    let several = ask("source=source.txt --beam 4 --nbest 3");
+    let rows: Vec<Vec<&str>> = several
+        .lines()
+        .map(|line| line.split('\t').collect())
+        .collect();
+    assert_eq!(rows.len(), 3 * words.len());
+    let numbers: Vec<usize> = rows.iter().map(|row| row[0].parse().unwrap()).collect();
+    assert_eq!(
+        numbers,
+        (3..rows.len() + 3).map(|n| n / 3).collect::<Vec<_>>()
+    );
+    let first: Vec<&str> = rows.chunks(3).map(|three| three[0][2]).collect();
+    assert_eq!(first, lines(&best));
+    for three in rows.chunks(3) {
+        let scores: Vec<f64> = three.iter().map(|row| row[1].parse().unwrap()).collect();
+        assert!(
+            scores.is_sorted_by(|a, b| a >= b) && scores[0] <= 0.0,
+            "{three:?}"
+        );
+        assert!(three[0][2] != three[1][2] && three[1][2] != three[2][2]);
+    }
+    let scored = ask("source=source.txt --beam 4 --scores");
+    let want = rows
+        .chunks(3)
+        .map(|three| format!("{}\t{}", three[0][1], three[0][2]));
+    assert_eq!(lines(&scored), want.collect::<Vec<_>>());
+    let json = ask("source=source.txt --beam 4 --nbest 2 --json --length-penalty wu=0.6");
+    assert_eq!(json.lines().count(), words.len());
+    for line in json.lines() {
+        let found: Value = serde_json::from_str(line).unwrap();
+        let text = &found["texts"][0];
+        assert_eq!(
+            text["score_is"],
+            "log probability / ((5 + predictions) / 6)^0.6"
+        );
+        let predictions = text["text"].as_str().unwrap().chars().count() + 1;
+        let divisor = ((5.0 + predictions as f64) / 6.0).powf(0.6);
+        let [sum, score] = ["log_probability", "score"].map(|name| text[name].as_f64().unwrap());
+        assert!((sum / divisor - score).abs() < 1e-9);
+    }
+}
+
+#[test]
+fn lengths_and_repeats_are_as_asked_for() {
+    let sandbox = trained();
+    let ask = |args: &str| sandbox.ok(&format!("predict r source=source.txt --device cpu {args}"));
+    for line in lines(&ask("--min-length 5 --max-length 6 --beam 2")) {
+        assert!((5..=6).contains(&line.chars().count()), "{line}");
+    }
+    for line in lines(&ask("--max-length 1")) {
+        assert!(line.chars().count() <= 1, "{line}");
+    }
+    for line in lines(&ask("--block-ngram 1 --min-length 4 --max-length 9")) {
+        let mut letters: Vec<char> = line.chars().collect();
+        let count = letters.len();
+        letters.sort_unstable();
+        letters.dedup();
+        assert_eq!(letters.len(), count, "{line}");
+    }
+    assert_eq!(ask("--block-ngram 0"), ask(""));
+    let drawn = ask("--temperature 2 --seed 4");
+    assert_eq!(ask("--temperature 2 --seed 4"), drawn);
+    assert_ne!(drawn, ask(""));
+}
+
+#[test]
+fn eval_measures_what_beams_find() {
+    let sandbox = trained();
+    let eval = |args: &str| {
+        sandbox.ok(&format!(
+            "eval r source=source.txt target=target.txt --device cpu {args}"
+        ))
+    };
+    let share = |text: &str| {
+        let at = text.find("exact ").unwrap();
+        text[at + 6..]
+            .split(' ')
+            .next()
+            .unwrap()
+            .parse::<f64>()
+            .unwrap()
+    };
+    let greedy = eval("");
+    assert!(greedy.contains("perplexity (true inputs)"), "{greedy}");
+    assert!(
+        greedy.contains("of 32 texts, each token the likeliest"),
+        "{greedy}"
+    );
+    let predicted = sandbox.ok("predict r source=source.txt --device cpu");
+    let right = predicted
+        .lines()
+        .zip(words())
+        .filter(|(got, (_, want))| got == want)
+        .count();
+    assert!(
+        (share(&greedy) - right as f64 / 32.0).abs() < 1e-3,
+        "{greedy}"
+    );
+    let wide = eval("--beam 3");
+    assert!(wide.contains("the best of 3 beams"), "{wide}");
+    assert!(share(&eval("--max-length 1")) == 0.0);
+}
+
+#[test]
+fn flags_of_texts_that_cannot_be_are_refused() {
+    let sandbox = trained();
+    for (args, parts) in [
+        ("--beam 0", ["--beam", "1..=1000"]),
+        ("--beam 1001", ["--beam", "1..=1000"]),
+        (
+            "--beam 2 --nbest 3",
+            ["--nbest: expected at most --beam, 2", "got 3"],
+        ),
+        ("--nbest 0", ["--nbest", "1..=1000"]),
+        (
+            "--min-length 3 --max-length 2",
+            ["--min-length: expected at most --max-length, 2", "got 3"],
+        ),
+        (
+            "--length-penalty mean",
+            [
+                "--length-penalty: expected none, average or wu=ALPHA",
+                "got mean",
+            ],
+        ),
+        ("--length-penalty wu=-1", ["--length-penalty", "got wu=-1"]),
+        ("--beam 2 --temperature 1", ["--beam: expected 1", "got 2"]),
+        ("--top 2", ["--top: expected none", "writes texts"]),
+    ] {
+        sandbox.refuses(&format!("predict r source=source.txt {args}"), 2, &parts);
+    }
+    fs::write(sandbox.at("names.tsv"), "label\ttext\nf\tanna\nm\totto\n").unwrap();
+    sandbox.ok("train --model classify names.tsv --out c --epochs 1 --hidden 4 --device cpu -q");
+    for flag in [
+        "--beam 2",
+        "--nbest 1",
+        "--length-penalty none",
+        "--max-length 3",
+        "--min-length 1",
+        "--block-ngram 2",
+        "--scores",
+    ] {
+        let name = flag.split(' ').next().unwrap();
+        sandbox.refuses(
+            &format!("predict c names.tsv {flag}"),
+            2,
+            &[name, "predicts labels"],
+        );
+        if !["--nbest", "--scores"].contains(&name) {
+            sandbox.refuses(
+                &format!("eval c names.tsv {flag}"),
+                2,
+                &[name, "expected a model that writes texts"],
+            );
+        }
+    }
+}
