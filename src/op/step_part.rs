@@ -140,7 +140,7 @@ impl Plan {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Add, Carry, FieldShape, Gather, Parents, Role};
+    use super::super::{Add, Bound, Carry, Control, FieldShape, Gather, Parents, Role};
     use super::*;
 
     /// Of an example a row, gathered in the order of what is written to begin its states; what is written is looked up and
@@ -155,7 +155,7 @@ mod tests {
         };
         let (counts, first) = plan.add_counts(packing);
         let words = |plan: &mut Plan, name: &str, recipe: Recipe| {
-            let slot = plan.add_words(name, &[1, 4], super::super::Bound::Below(4));
+            let slot = plan.add_words(name, &[1, 4], Bound::Below(4));
             plan.recipes.slots.push((slot, recipe));
             slot
         };
@@ -207,7 +207,7 @@ mod tests {
                 at: 0,
             })
         };
-        let control = plan.add_words("control", &[1, 5], super::super::Bound::Any);
+        let control = plan.add_words("control", &[1, Control::WORDS], Bound::Any);
         plan.ops = vec![
             add("memory", source, memory),
             gather("embed", ids, table, embedded),
