@@ -89,6 +89,7 @@ fn limits(beams: usize) -> TextLimits {
     TextLimits {
         most: 12,
         beams,
+        texts: beams.max(1),
         ..TextLimits::default()
     }
 }

@@ -59,6 +59,7 @@ pub fn limits(m: &ArgMatches, most: usize) -> Result<TextLimits> {
     let penalty = penalty.map(|text| LengthPenalty::parse(text)).transpose();
     let limits = TextLimits {
         beams: whole("beam").unwrap_or(1),
+        texts: 1,
         penalty: penalty
             .map_err(|e| Error::new(e.kind, format!("--length-penalty: {}", e.message)))?
             .unwrap_or_default(),

@@ -165,7 +165,7 @@ fn texts(m: &ArgMatches, run: &LoadedFields, set: ExampleSet) -> Result<()> {
         seed: m.get_one::<u64>("seed").copied().unwrap_or(1),
         ..Choice::default()
     };
-    let limits = decoding::limits(m, decoding::MOST)?;
+    let mut limits = decoding::limits(m, decoding::MOST)?;
     if temperature > 0.0 && limits.beams > 1 {
         return Err(Error::usage(format!(
             "--beam: expected 1 with a temperature above 0, which draws texts, got {}",
@@ -179,6 +179,7 @@ fn texts(m: &ArgMatches, run: &LoadedFields, set: ExampleSet) -> Result<()> {
             limits.beams
         )));
     }
+    limits.texts = nbest.unwrap_or(1);
     let device = flags::open_device(m)?;
     let (beams, penalty) = (limits.beams, limits.penalty);
     let remedy = if beams > 1 {
@@ -195,8 +196,7 @@ fn texts(m: &ArgMatches, run: &LoadedFields, set: ExampleSet) -> Result<()> {
         out::note(&format!("scores: {}, in nats", penalty.meaning()));
     }
     let mut all = String::new();
-    for (example, mut found) in texts.into_iter().enumerate() {
-        found.truncate(nbest.unwrap_or(1));
+    for (example, found) in texts.into_iter().enumerate() {
         let text = |found: &Found| {
             let bytes = vocabulary.decode(&found.tokens);
             String::from_utf8_lossy(&bytes).into_owned()

@@ -28,7 +28,7 @@ pub struct Carry {
     pub parents: Option<Parents>,
 }
 
-/// Words [B], all below B: the row from which each row goes on.
+/// Words `[B]`, all below B: the row from which each row goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Parents {
     /// Their slot.

@@ -6,8 +6,10 @@ use crate::error::{Error, Result};
 /// What a text may be, and how many are looked for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Limits {
-    /// Beginnings that go on side by side, and texts that are kept, at most.
+    /// Beginnings that go on side by side, at most.
     pub beams: usize,
+    /// Texts that are looked for, at least one: the best so many of those that end are kept.
+    pub texts: usize,
     /// What ended texts are compared by.
     pub penalty: LengthPenalty,
     /// Tokens that are written, at least and at most.
@@ -183,7 +185,7 @@ impl Beam {
         }
         let worst = self
             .kept
-            .get(self.limits.beams - 1)
+            .get(self.limits.texts - 1)
             .map(|found| found.score);
         let longest = self.limits.penalty.divisor(self.limits.most);
         let beaten = |live: &Live| worst.is_some_and(|worst| live.sum / longest <= worst);
@@ -210,7 +212,7 @@ impl Beam {
             ended,
         };
         self.kept.insert(at, found);
-        self.kept.truncate(self.limits.beams);
+        self.kept.truncate(self.limits.texts);
     }
 
     /// The symbols that may not come behind a beginning, each once.

@@ -8,7 +8,7 @@
 //!   one of the earlier beginning, then that of the smaller token. One beam is greedy.
 //! - What is kept is compared by its score, the sum divided by what [`LengthPenalty`] says of its length.
 //! - A text of `most` tokens ends there, without a mark and at no cost.
-//! - The search is over when nothing goes on, or when `beams` texts are kept and none of the beginnings can come to a better
+//! - The search is over when nothing goes on, or when as many texts are kept as are looked for and none of the beginnings can come to a better
 //!   score than the worst of them: log probabilities are not above 0, so that a sum divided for the longest text is a bound,
 //!   whatever the penalty.
 

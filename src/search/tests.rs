@@ -68,6 +68,7 @@ impl Toy {
 fn limits(beams: usize, most: usize) -> Limits {
     Limits {
         beams,
+        texts: beams,
         penalty: LengthPenalty::Average,
         least: 0,
         most,
@@ -144,6 +145,11 @@ fn a_search_that_stops_has_what_one_to_the_end_has() {
                 ..limits(2, 9)
             };
             let found = toy.search(limits.clone(), &[]);
+            let one = Limits {
+                texts: 1,
+                ..limits.clone()
+            };
+            assert_eq!(toy.search(one, &[]), found[..1]);
             // Goes on from what is over as long as anything lives, keeping all.
             let mut beam = Beam::new(limits.clone(), vec![]);
             let mut steps = 0;

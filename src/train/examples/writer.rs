@@ -52,8 +52,10 @@ pub struct TextLimits {
     pub most: usize,
     /// No so many tokens in a row come twice in a text; 0 for no such rule.
     pub block_ngram: usize,
-    /// Beginnings of a text that go on side by side, and texts about an example that are found; 1 where texts are drawn.
+    /// Beginnings of a text that go on side by side; 1 where texts are drawn.
     pub beams: usize,
+    /// Texts about an example that are looked for, 1 to `beams`.
+    pub texts: usize,
     /// What these are compared by.
     pub penalty: LengthPenalty,
 }
@@ -66,6 +68,7 @@ impl Default for TextLimits {
             most: 0,
             block_ngram: 0,
             beams: 1,
+            texts: 1,
             penalty: LengthPenalty::default(),
         }
     }
@@ -102,6 +105,13 @@ impl TextWriter {
         if limits.beams == 0 {
             return Err(Error::usage("beam: expected at least 1, got 0"));
         }
+        if !(1..=limits.beams).contains(&limits.texts) {
+            let TextLimits { beams, texts, .. } = limits;
+            return Err(Error::usage(format!(
+                "nbest: expected 1 to as many as beams, {beams}, got {texts}"
+            )));
+        }
+
         let of_a_text = limits.beams.saturating_mul(vocabulary.len());
         let together = (SCORES / of_a_text.max(1)).clamp(1, TOGETHER);
         let together = together.min(set.len().max(1));
@@ -127,6 +137,7 @@ impl TextWriter {
             together,
             limits: Limits {
                 beams: limits.beams,
+                texts: limits.texts,
                 penalty: limits.penalty,
                 least: limits.least,
                 most: limits.most,
