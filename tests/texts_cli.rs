@@ -166,6 +166,29 @@ fn eval_measures_what_beams_find() {
     let wide = eval("--beam 3");
     assert!(wide.contains("the best of 3 beams"), "{wide}");
     assert!(share(&eval("--max-length 1")) == 0.0);
+    // What is predicted, as its own reference, has all that it has.
+    fs::write(sandbox.at("own.txt"), &predicted).unwrap();
+    let bleu = eval("--bleu none --reference own.txt");
+    assert!(
+        bleu.contains("nrefs:2|case:mixed|eff:no|tok:none"),
+        "{bleu}"
+    );
+    let at = bleu.find("BLEU = ").unwrap();
+    assert!(bleu[at..].contains(" 100.0/"), "{bleu}");
+    assert!(bleu.contains("chrF2 = 100.00"), "{bleu}");
+    let alone = eval("--bleu 13a --json");
+    let found: Value = serde_json::from_str(&alone).unwrap();
+    let chrf = found["losses"][0]["chrf"].as_f64().unwrap();
+    assert!(chrf > 10.0 && chrf < 100.0, "{alone}");
+    fs::write(sandbox.at("short.txt"), "A\n").unwrap();
+    let of = "eval r source=source.txt target=target.txt --device cpu";
+    sandbox.refuses(
+        &format!("{of} --bleu none --reference short.txt"),
+        3,
+        &["short.txt", "expected 32", "found 1"],
+    );
+    sandbox.refuses(&format!("{of} --reference own.txt"), 2, &["--bleu"]);
+    sandbox.refuses(&format!("{of} --bleu intl"), 2, &["--bleu", "13a"]);
 }
 
 #[test]

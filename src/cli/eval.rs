@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Arg, ArgMatches, Command, value_parser};
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use pollster::block_on;
 use serde_json::json;
 use wgrnn::data::{Dataset, TextSource};
@@ -68,6 +68,21 @@ pub fn command() -> Command {
                 .help("Models of series: beside forecasts that repeat what came N steps earlier"),
         )
         .args(decoding::args())
+        .arg(
+            Arg::new("bleu")
+                .long("bleu")
+                .value_name("none|13a")
+                .value_parser(["none", "13a"])
+                .help("Of models that write texts: BLEU and chrF of what they write, words cut at spaces alone or as mteval-v13a.pl does"),
+        )
+        .arg(
+            Arg::new("reference")
+                .long("reference")
+                .value_name("FILE")
+                .action(ArgAction::Append)
+                .value_parser(value_parser!(PathBuf))
+                .help("With --bleu: further right texts, one for every example; may be given several times"),
+        )
         .args(flags::read_as())
         .arg(flags::checkpoint())
         .arg(flags::device())
@@ -94,7 +109,7 @@ pub fn run(m: &ArgMatches) -> Result<()> {
         }
         LoadedRun::Text(loaded) => *loaded,
     };
-    let of_fields = ["confusion", "part", "season"];
+    let of_fields = ["confusion", "part", "season", "bleu", "reference"];
     flags::refuse_reading(m, &[&of_fields[..], &decoding::FLAGS].concat())?;
     let files: Vec<PathBuf> = m.get_many("text").unwrap_or_default().cloned().collect();
     let corpus = text::open(&TextSource::Files(files), None)?;

@@ -14,7 +14,9 @@ impl Toy {
     fn new(seed: u64) -> Toy {
         let mut stream = Stream::new(seed, Purpose::Check, 0);
         let row = |_| {
-            let mut row: [f32; V] = std::array::from_fn(|_| 2.0 * stream.normal() as f32);
+            let mut row = [0.0f32; V];
+            row.iter_mut()
+                .for_each(|x| *x = 2.0 * stream.normal() as f32);
             let sum: f32 = row.iter().map(|x| x.exp()).sum();
             row.iter_mut().for_each(|x| *x -= sum.ln());
             row

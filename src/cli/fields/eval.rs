@@ -26,7 +26,7 @@ use crate::cli::{flags, kept, out};
 /// What is measured, and what it is compared with.
 pub(super) struct Measured<'a> {
     pub run: &'a LoadedFields,
-    examples: &'a Examples,
+    pub examples: &'a Examples,
     pub set: &'a ExampleSet,
     pub floors: Option<Floors>,
 }
@@ -96,7 +96,7 @@ pub fn run(m: &ArgMatches, run: &LoadedFields, files: &[String]) -> Result<()> {
         reports.push(measured.report(loss)?);
     }
     if let Some(written) = written {
-        written.measure(&mut reports[written.loss], &measured, &device)?;
+        written.measure(&mut reports[written.loss], &measured, &device, &settings)?;
     }
     if let Some(file) = flags::path(m, "confusion") {
         confusion(&reports, &measured, file, &found.losses)?;

@@ -3,14 +3,14 @@
 use clap::ArgMatches;
 use serde_json::json;
 use wgrnn::exec::Device;
-use wgrnn::metrics::Accuracy;
+use wgrnn::metrics::{Accuracy, Bleu, Chrf, Tokenization};
 use wgrnn::search::Found;
-use wgrnn::train::TextLimits;
+use wgrnn::train::{Settings, TextLimits};
 use wgrnn::{Error, Result};
 
-use super::LoadedFields;
 use super::eval::{Measured, Report, share};
-use crate::cli::decoding;
+use super::{FieldSource, LoadedFields};
+use crate::cli::{decoding, flags};
 
 /// Texts that are to be written and compared.
 pub(super) struct Written {
@@ -20,7 +20,13 @@ pub(super) struct Written {
     /// Without a largest length where nobody says one.
     limits: TextLimits,
     longest: Option<usize>,
+    /// How words are cut for BLEU, where it is wanted, and files of further right answers.
+    bleu: Option<Tokenization>,
+    references: Vec<String>,
 }
+
+/// The flags of what texts are measured by.
+const MEASURES: [&str; 2] = ["bleu", "reference"];
 
 impl Written {
     /// What the flags ask for of a model that writes texts about something; none of another.
@@ -31,7 +37,8 @@ impl Written {
         let model = &run.model;
         let written = model.written().ok().filter(|_| model.fields().len() > 1);
         let Some((loss, field)) = written else {
-            return match decoding::given(m, &decoding::FLAGS) {
+            let all = [&decoding::FLAGS[..], &MEASURES].concat();
+            return match decoding::given(m, &all) {
                 None => Ok(None),
                 Some(flag) => Err(Error::usage(format!(
                     "--{flag}: expected a model that writes texts about other fields, got {}",
@@ -40,11 +47,23 @@ impl Written {
             };
         };
         let longest = m.get_one::<u64>("max-length").map(|n| *n as usize);
+        let bleu = m.get_one::<String>("bleu");
+        if let Some(reference) = flags::file_texts(m, "reference")
+            .first()
+            .filter(|_| bleu.is_none())
+        {
+            return Err(Error::usage(format!(
+                "--reference {reference}: expected --bleu beside it, found none"
+            )));
+        }
+        let named = |name: &String| Tokenization::ALL.into_iter().find(|t| t.name() == name);
         Ok(Some(Written {
             loss,
             field: model.fields()[field].name.clone(),
             limits: decoding::limits(m, longest.unwrap_or(usize::MAX))?,
             longest,
+            bleu: bleu.and_then(named),
+            references: flags::file_texts(m, "reference"),
         }))
     }
 
@@ -52,7 +71,13 @@ impl Written {
     ///
     /// # Errors
     /// As [`LoadedFields::write`].
-    pub fn measure(&self, report: &mut Report, of: &Measured<'_>, device: &Device) -> Result<()> {
+    pub fn measure(
+        &self,
+        report: &mut Report,
+        of: &Measured<'_>,
+        device: &Device,
+        settings: &Settings,
+    ) -> Result<()> {
         let name = &self.field;
         let all = 0..of.set.len() as u32;
         let right = all.map(|example| of.set.tokens(name, example));
@@ -83,6 +108,63 @@ impl Written {
             exact.total
         ));
         report.set("exact", json!(exact.share()));
+        match self.bleu {
+            Some(tokenization) => self.overlap(report, of, &texts, tokenization, settings),
+            None => Ok(()),
+        }
+    }
+
+    /// What the texts have of the right ones: BLEU and chrF of all together.
+    fn overlap(
+        &self,
+        report: &mut Report,
+        of: &Measured<'_>,
+        texts: &[Vec<Found>],
+        tokenization: Tokenization,
+        settings: &Settings,
+    ) -> Result<()> {
+        let (name, run) = (&self.field, of.run);
+        let Some((_, vocabulary)) = run.written() else {
+            return Err(Error::internal("texts without a vocabulary"));
+        };
+        let fields = run.model.fields().iter().map(|field| field.name.clone());
+        let others: Vec<String> = fields.filter(|field| field != name).collect();
+        let mut references = Vec::new();
+        for file in &self.references {
+            let given = [format!("{name}={file}")];
+            let source = FieldSource::new(&run.model, &given, settings, &run.loaded.path)?;
+            let read = source.without(others.clone()).read()?;
+            if read.len() != of.examples.len() {
+                let (expected, found) = (of.examples.len(), read.len());
+                return Err(Error::data(format!(
+                    "{file}: expected {expected} texts, one for every example, found {found}"
+                )));
+            }
+            references.push(read);
+        }
+        let (mut bleu, mut chrf) = (Bleu::new(tokenization), Chrf::default());
+        for (example, found) in (0..).zip(texts) {
+            let n = of.set.number(example) as usize;
+            let all = [of.examples].into_iter().chain(&references);
+            let right = all.map(|read| read.items(name, n).unwrap_or_default().join(" "));
+            let right: Vec<String> = right.collect();
+            let tokens = found.first().map_or(&[][..], |text| &text.tokens);
+            let text = String::from_utf8_lossy(&vocabulary.decode(tokens)).into_owned();
+            bleu.add(&text, &right)?;
+            chrf.add(&text, &right)?;
+        }
+        report
+            .lines
+            .push(format!("{name}: {bleu}, {}", bleu.signature()));
+        report
+            .lines
+            .push(format!("{name}: {chrf}, {}", chrf.signature()));
+        report.set("bleu", json!(bleu.score()));
+        report.set("bleu_precisions", json!(bleu.precisions()));
+        report.set("brevity_penalty", json!(bleu.brevity_penalty()));
+        report.set("bleu_signature", json!(bleu.signature()));
+        report.set("chrf", json!(chrf.score()));
+        report.set("chrf_signature", json!(chrf.signature()));
         Ok(())
     }
 }
