@@ -18,11 +18,10 @@
 #end
     if ($control[4] == 0u) {
 #if PARENTS
-        let place = i / WIDTH * PLANE + $parents[i % WIDTH / ROW] * ROW + i % ROW;
+        value = $last[LAST + i / WIDTH * PLANE + $parents[i % WIDTH / ROW] * ROW + i % ROW];
 #else
-        let place = to;
+        value = $last[LAST + to];
 #end
-        value = $last[LAST + place];
     }
     $state[FIRST + to] = value;
 }

@@ -84,7 +84,6 @@ pub(super) fn carry(op: &Carry, tile: &Tile, ranges: &mut BindingRanges) -> Temp
         .units(v)
         .size("STATES", op.states)
         .size("WIDTH", width)
-        .size("ROW", op.together() / element)
         .size("PLANE", op.last / element + width)
         .size("FIRST", first / element)
         .size("LAST", late / element)
@@ -92,7 +91,9 @@ pub(super) fn carry(op: &Carry, tile: &Tile, ranges: &mut BindingRanges) -> Temp
         .buffer("state", state)
         .buffer("last", last);
     if let Some(parents) = op.parents {
-        template = template.buffer("parents", parents.slot);
+        template = template
+            .size("ROW", op.together() / element)
+            .buffer("parents", parents.slot);
     }
     if let (Some(m), Some((_, [quarter]))) = (op.start, start) {
         template = template.matrix("start", if vector { &quarter } else { &m });
