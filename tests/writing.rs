@@ -31,7 +31,12 @@ fn cases() -> Vec<(Model, &'static str, usize)> {
     let beside = "field label: class\nm = rnn(embed(source))\nh = rnn(embed(target), start = m)\n\
                   loss cross_entropy(linear(h), next(target))\n\
                   loss cross_entropy(linear(mean(h)), label)\n";
+    let attends = "m = rnn(embed(source))\nh = rnn(embed(target), start = m)\n\
+                   c = additive(m, h)\nloss cross_entropy(linear(concat(h, c)), next(target))\n";
     vec![
+        (builtin("translate"), "gru", 1),
+        (builtin("translate"), "lstm", 2),
+        (pair("attends", attends), "lstm", 2),
         (builtin("describe"), "lstm", 1),
         (builtin("caption-global"), "rnn", 1),
         (builtin("n-gram"), "rnn", 1),
@@ -207,7 +212,8 @@ fn what_the_examples_are_about_runs_once_and_nothing_runs_in_vain() {
         let want = match model.name.as_str() {
             "n-gram" => [0, 0],
             "both" => [2, layers],
-            "begun" | "beside" => [layers, layers],
+            "translate" => [2 * layers, layers],
+            "attends" | "begun" | "beside" => [layers, layers],
             _ => [0, layers],
         };
         assert_eq!([scans(&once), scans(&own)], want, "{once:?} {own:?}");

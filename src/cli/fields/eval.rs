@@ -11,7 +11,6 @@ use wgrnn::metrics::{
     Accuracy, Confusion, SpanScores, accuracy_where, are_spans, majority, sequence_accuracy, spans,
     unigram,
 };
-use wgrnn::model::text::Reading;
 use wgrnn::train::{
     ExampleSet, FieldEvaluator, Labels, LossEvaluation, SeriesPart, Settings, examples,
 };
