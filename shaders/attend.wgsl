@@ -1,7 +1,7 @@
 // Attention of rows over a memory. Row r looks at sequence k = sequences[r] of the memory, whose step j is row
 // starts[FIRST + j] + k of it; it has as many steps as that lies before the start of the next. LANES threads share a row:
 // each takes every LANES-th column of a score and every LANES-th step of the rest, and all of them add the lanes in order.
-// SCORES: scores[r, j] = weights[r, j] (g_j - sum_i weights[r, i] g_i), g_j = upstream[r] . values[j]; else weights[r] =
+// STEPPED: of the rows of a step of a scan alone. SCORES: scores[r, j] = weights[r, j] (g_j - sum_i weights[r, i] g_i), g_j = upstream[r] . values[j]; else weights[r] =
 // softmax of query[r] . keys[j], or with ADDITIVE scores vector . tanh(query[r] + keys[j]), and out[r] = the sum of
 // weights[r, j] values[j].
 // $sequences: array<u32>
@@ -33,14 +33,21 @@ var<workgroup> shares: array<#{F}, GROUP>;
 #main(GROUP) group, groups, thread {
     let lane = thread % LANES;
     let row = (group.y * groups.x + group.x) * (GROUP / LANES) + thread / LANES;
+#if STEPPED
+    let here = $counts[OWN + step.x];
+    let running = $counts[OWN + step.x + 1u] - here;
+    let own = min(here + min(row, max(running, 1u) - 1u), ROWS - 1u);
+#else
+    let running = ROWS;
     let own = min(row, ROWS - 1u);
+#end
     let k = $sequences[own];
     var count = 0u;
     while (count < STEPS && $starts[FIRST + count] + k < $starts[FIRST + count + 1u]) {
         count++;
     }
     // A row behind the last one goes along, for the barriers, and stores nothing.
-    let stored = select(0u, count, row < ROWS);
+    let stored = select(0u, count, row < running);
     let at = WEIGHTS_OFFSET + own * WEIGHTS_STRIDE;
 #if SCORES
     let gradient = SCORES_OFFSET + own * SCORES_STRIDE;
@@ -105,7 +112,7 @@ var<workgroup> shares: array<#{F}, GROUP>;
     storageBarrier();
     workgroupBarrier();
 #end
-    if (row >= ROWS) {
+    if (row >= running) {
         return;
     }
     for (var c = lane; c < OUT_COLS; c += LANES) {
@@ -113,7 +120,7 @@ var<workgroup> shares: array<#{F}, GROUP>;
         for (var j = 0u; j < count; j++) {
             sum += $weights[at + j] * $values[VALUES_OFFSET + ($starts[FIRST + j] + k) * VALUES_STRIDE + c];
         }
-        $out[OUT_OFFSET + row * OUT_STRIDE + c] = sum;
+        $out[OUT_OFFSET + own * OUT_STRIDE + c] = sum;
     }
 #end
 }

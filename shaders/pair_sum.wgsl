@@ -34,10 +34,18 @@ alias U = #{U};
     }
     let b = $sequences[k];
 #else
+#if STEPPED
+    // The rows of a step of a scan alone.
+    let row = $counts[OWN + step.x] + i / INTO_COLS;
+    if (row >= $counts[OWN + step.x + 1u]) {
+        return;
+    }
+#else
     let row = i / INTO_COLS;
     if (row >= INTO_ROWS) {
         return;
     }
+#end
     let k = $sequences[row];
 #end
     let at = INTO_OFFSET + row * INTO_STRIDE + column;

@@ -102,7 +102,8 @@
 //!
 //! Write its equations into `assets/cells/NAME.cell` (the language: `assets/cells/LANGUAGE.md`) and name it in the list of
 //! `src/cell/library.rs`. Parameters, both passes, kernels, checks and its line in `wgrnn cells` follow. Every test over
-//! [`cell::library::names`] then covers it: finite differences, adapter against plain code, packed against alone. Write down
+//! [`cell::library::names`] then covers it: finite differences, adapter against plain code, packed against alone. Cells that look at a
+//! memory stand in a list of their own there, as a model gives them one: a built-in model, or a case of `tests/models_beside.rs`. Write down
 //! where its figures come from: golden values (`tests/golden`) or an oracle (`tests/oracle`). A cell of one's own needs no
 //! change here: `--cell my.cell`.
 //!

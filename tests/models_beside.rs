@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use common::models::{EXAMPLES, sizes};
 use common::{device, pairs};
-use wgrnn::cell::library as cells;
+use wgrnn::cell::{Cell, Noise, library as cells};
 use wgrnn::exec::check::Twins;
 use wgrnn::exec::cpu::{Cpu, Number};
 use wgrnn::exec::gpu::{Gpu, Tile};
@@ -56,6 +56,13 @@ fn cases() -> Vec<(Model, &'static str, &'static str, usize, bool)> {
          m = rnn(embed(source))\nh = rnn(embed(target), start = m)\na = additive(m, h, width = 4)\n\
          loss cross_entropy(linear(concat(h, a)), next(target))\n",
     );
+    let bahdanau = Model::parse(
+        "bahdanau",
+        "field source: tokens\nfield target: tokens\n\
+         both = birnn(embed(source), cell = \"gru\")\nstart = tanh(linear(last(both)))\nmemory = linear(both)\n\
+         h = rnn(embed(target), start = start, memory = memory)\n\
+         loss cross_entropy(linear(h), next(target))\n",
+    );
     vec![
         (begun.unwrap(), "begun", "gru", 1, false),
         (builtin("classify"), "classify", "lstm", 2, true),
@@ -77,6 +84,14 @@ fn cases() -> Vec<(Model, &'static str, &'static str, usize, bool)> {
         (builtin("sequence-label"), "sequence-label", "gru", 1, false),
         (builtin("translate"), "translate", "gru", 1, false),
         (additive.unwrap(), "additive-after", "lstm", 2, false),
+        (bahdanau.unwrap(), "bahdanau", "gru-attend", 1, false),
+        (
+            builtin("translate-feed"),
+            "translate-feed",
+            "lstm",
+            1,
+            false,
+        ),
     ]
 }
 
@@ -216,6 +231,18 @@ fn an_adapter_agrees_with_the_plain_code() {
          loss cross_entropy(linear(concat(q, b)), label)\n\
          loss cross_entropy(linear(concat(h, a, dot(m, h))), next(target))\n",
     );
+    // In the cell, which looks at two memories, before and after its state is made.
+    let within = Model::parse(
+        "within",
+        "field source: tokens\nfield other: tokens\nfield target: tokens\n\
+         m = rnn(embed(source), cell = \"gru\")\nn = rnn(embed(other), cell = \"gru\")\n\
+         h = rnn(embed(target), memory = m, memory2 = n, start = last(m))\n\
+         loss cross_entropy(linear(h), next(target))\n",
+    );
+    let two = "memory m, n\nstate h\na = dot(m, h)\nu = tanh(linear(x, h, a))\nb = additive(n, u)\n\
+               z = sigmoid(linear(x, h, b))\nh = (1 - z) * u + z * h * b\n";
+    let two = Arc::new(Cell::parse("two", two).unwrap());
+    let gru = Arc::new(cells::builtin("gru").unwrap());
     let models = ["classify", "tag-letters", "caption-global"];
     let models = models.map(|name| library::builtin(name).unwrap());
     let [classify, letters, caption] = models;
@@ -231,9 +258,24 @@ fn an_adapter_agrees_with_the_plain_code() {
         (attention.unwrap(), Tile::GPU),
         (begun.clone().unwrap(), Tile::SOFTWARE),
         (begun.unwrap(), Tile::GPU),
+        (within.clone().unwrap(), Tile::SOFTWARE),
+        (within.unwrap(), Tile::GPU),
     ] {
         let name = &model.name;
+        let cell = if name == "within" {
+            two.clone()
+        } else {
+            gru.clone()
+        };
+        // Masks inside the cell take a binding more.
+        let noise = if name == "within" { 0.2 } else { 0.0 };
         let spec = Spec {
+            cells: vec![cell],
+            noise: Noise {
+                zoneout: noise,
+                recurrent: noise,
+                ..Noise::default()
+            },
             dropout: 0.2,
             label_smoothing: if name == "parts" { 0.1 } else { 0.0 },
             ..settings("gru", 1, 12, 8)

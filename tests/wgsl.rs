@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use wgpu::naga;
 use wgrnn::cell::rows::RowProgram;
-use wgrnn::cell::{Cell, library};
+use wgrnn::cell::{Cell, Noise, library};
 use wgrnn::exec::gpu::{Gpu, Tile};
 use wgrnn::model::text::{FieldSize, Model, Sizes};
 use wgrnn::model::{Dims, Drops, Mode, Penalties, Softmax, Spec, Update};
@@ -75,7 +75,24 @@ fn everything(rule: Rule) -> Vec<Plan> {
     };
     plans.push(rows::plan(&program, sizes, true).plan);
     plans.push(attention());
+    plans.extend(attending().into_iter().map(|(_, plan)| plan));
     plans
+}
+
+/// The built-in cells that look at a memory.
+fn attending() -> Vec<(Cell, Plan)> {
+    let cells = library::ATTENDING.iter().map(|(name, text)| {
+        let cell = Cell::parse(name, text).unwrap();
+        let model = Model::parse(
+            name,
+            "field source: tokens\nfield target: tokens\n\
+             m = rnn(embed(source), cell = \"rnn\")\nh = rnn(embed(target), memory = m)\n\
+             loss cross_entropy(linear(h), next(target))\n",
+        );
+        let plan = pairs(&model.unwrap(), Arc::new(cell.clone()));
+        (cell, plan)
+    });
+    cells.collect()
 }
 
 /// Both scores, with their gradients.
@@ -86,6 +103,12 @@ fn attention() -> Plan {
          m = rnn(embed(source))\nh = rnn(embed(target))\n\
          loss cross_entropy(linear(concat(additive(m, h), dot(m, h))), next(target))\n",
     );
+    let rnn = library::builtin("rnn").unwrap();
+    pairs(&model.unwrap(), Arc::new(rnn))
+}
+
+/// The plan of a model of a source and a target.
+fn pairs(model: &Model, cell: Arc<Cell>) -> Plan {
     let size = FieldSize::Tokens {
         symbols: 5,
         marks: [3, 4],
@@ -97,12 +120,45 @@ fn attention() -> Plan {
         fields: vec![size; 2],
     };
     let spec = Spec {
-        cells: vec![Arc::new(library::builtin("rnn").unwrap())],
+        cells: vec![cell],
         hidden: 8,
         embed: 8,
         ..Spec::default()
     };
-    model.unwrap().plan(&spec, &sizes, Mode::Gradients).unwrap()
+    model.plan(&spec, &sizes, Mode::Gradients).unwrap()
+}
+
+/// No more than every adapter has: two memories, noise inside the cell, packed rows.
+#[test]
+fn attention_in_a_cell_has_at_most_eight_bindings() {
+    let cell = Cell::parse(
+        "two",
+        "memory m, n\nstate h, c\na = dot(m, h)\nu = tanh(linear(x, h, a) + peep(c))\nb = additive(n, u)\n\
+         c = norm(linear(x, h, b) + c)\nh = tanh(c) * b\n",
+    );
+    let noise = Noise {
+        zoneout: 0.1,
+        zoneout_memory: 0.1,
+        recurrent: 0.1,
+    };
+    let cell = cell.unwrap().with_noise(noise, true);
+    let model = Model::parse(
+        "two",
+        "field source: tokens\nfield target: tokens\n\
+         m = rnn(embed(source), cell = \"rnn\")\nn = linear(m)\nh = rnn(embed(target), memory = m, memory2 = n)\n\
+         loss cross_entropy(linear(h), next(target))\n",
+    );
+    let plan = pairs(&model.unwrap(), Arc::new(cell));
+    for tile in [SNAPSHOT, Tile::GPU] {
+        let kernels = Gpu::sources(&plan, &tile).unwrap();
+        let looks = |name: &str| name.ends_with(".a") || name.ends_with(".b");
+        assert_eq!(kernels.iter().filter(|(name, _)| looks(name)).count(), 2);
+        // Of operations that share a dispatch there are as many as an adapter's bindings allow.
+        for (name, text) in kernels.iter().filter(|(name, _)| !name.contains('+')) {
+            let bindings = text.matches("var<storage").count();
+            assert!(bindings <= 8, "{name}: {bindings}");
+        }
+    }
 }
 
 /// Every fold, and a number that meets rows.
@@ -243,15 +299,20 @@ fn commented(text: &str) -> String {
 /// What is in each snapshot file.
 fn snapshots() -> Vec<(String, String)> {
     let mut all = Vec::new();
-    for cell in every_cell() {
+    let alone = every_cell().map(|cell| {
+        let plan = layer(&cell, 8, DIMS);
+        (cell, plan)
+    });
+    for (cell, plan) in alone.chain(attending()) {
         let compiled = cell.compile();
+        let [forward, backward] = cell.equations(&compiled);
         let head = format!(
             "{}\nforward\n{}\nbackward\n{}",
-            cell.text,
-            cell.equations(&compiled.forward),
-            cell.equations(&compiled.backward)
+            cell.text, forward, backward
         );
-        let kernels = scans(&layer(&cell, 8, DIMS), &SNAPSHOT);
+        let mut kernels = scans(&plan, &SNAPSHOT);
+        // Beside the layer of the cell there may be the memory's.
+        kernels.retain(|(name, _)| !name.contains(".m."));
         all.push((cell.name, commented(&head) + "\n" + &listing(&kernels)));
     }
     all.push(("packed".into(), listing(&scans(&packed(), &SNAPSHOT))));

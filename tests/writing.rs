@@ -36,6 +36,8 @@ fn cases() -> Vec<(Model, &'static str, usize)> {
     vec![
         (builtin("translate"), "gru", 1),
         (builtin("translate"), "lstm", 2),
+        (builtin("translate-additive"), "gru", 1),
+        (builtin("translate-feed"), "lstm", 2),
         (pair("attends", attends), "lstm", 2),
         (builtin("describe"), "lstm", 1),
         (builtin("caption-global"), "rnn", 1),
@@ -212,7 +214,8 @@ fn what_the_examples_are_about_runs_once_and_nothing_runs_in_vain() {
         let want = match model.name.as_str() {
             "n-gram" => [0, 0],
             "both" => [2, layers],
-            "translate" => [2 * layers, layers],
+            "translate" | "translate-additive" => [2 * layers, layers],
+            "translate-feed" => [layers, layers],
             "attends" | "begun" | "beside" => [layers, layers],
             _ => [0, layers],
         };

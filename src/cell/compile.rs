@@ -13,6 +13,7 @@ pub(super) fn compile(cell: &Cell, training: bool, carries: Vec<bool>) -> Compil
     let forward_level = settled(cell, &cell.graph, |id, before, level| {
         match cell.graph.node(id) {
             Node::GateProduct(gate) => Some(gate_level(cell, before, gate)),
+            Node::Attended(a) => Some(level[cell.attentions[a].query] + 1),
             node => reduction_level(&cell.graph, level, node),
         }
     });
@@ -32,6 +33,7 @@ pub(super) fn compile(cell: &Cell, training: bool, carries: Vec<bool>) -> Compil
         vector_adjoint: vec![None; cell.vectors.len()],
         totals: 0,
         input_delta: None,
+        attention_deltas: vec![None; cell.attentions.len()],
     };
     let mut saved = Vec::new();
     if training {
@@ -51,10 +53,8 @@ fn forward(cell: &Cell, level: &[usize], saved: &[Id], training: bool, compiled:
     for (k, id) in cell.new_states.iter().enumerate() {
         outputs.push((Store::New(k), *id));
     }
-    for source in &cell.sources {
-        if let SourceKind::Made { slot, node } = source.kind {
-            outputs.push((Store::Made(slot), node));
-        }
+    for (slot, node) in cell.made_values() {
+        outputs.push((Store::Made(slot), node));
     }
     for (i, id) in saved.iter().enumerate() {
         outputs.push((Store::Saved(i), *id));
@@ -88,6 +88,7 @@ fn forward(cell: &Cell, level: &[usize], saved: &[Id], training: bool, compiled:
             SourceKind::Input => Some(Load::InputProjection(cell.gates[g].block)),
             _ => gates[stage].iter().position(|o| *o == g).map(Load::Sum),
         },
+        Node::Attended(_) => (level[id] <= stage).then(|| stored(id)).flatten(),
         _ => leaf(&cell.graph, id).or_else(|| {
             let earlier = level[id] < stage;
             earlier.then(|| stored(id)).flatten()
@@ -116,7 +117,12 @@ fn forward(cell: &Cell, level: &[usize], saved: &[Id], training: bool, compiled:
     compiled.forward = programs
         .into_iter()
         .zip(&gates)
-        .map(|(mut program, gates)| Stage {
+        .enumerate()
+        .map(|(stage, (mut program, gates))| Stage {
+            attentions: attentions(&cell.graph, level, stage, |node| match node {
+                Node::Attended(a) => Some(a),
+                _ => None,
+            }),
             sums: gates.iter().map(|g| gate_sum(cell, *g)).collect(),
             reductions: reduction::of_program(&cell.graph, &reductions, &mut program, row),
             program,
@@ -158,16 +164,27 @@ fn gate_sum(cell: &Cell, gate: usize) -> ProductSum {
 
 /// How a value that the forward pass left in memory is loaded.
 fn stored(cell: &Cell, saved: &[Id], id: Id) -> Option<Load> {
+    if let Some(slot) = cell.slot_of_attended(id) {
+        return Some(Load::Made(slot));
+    }
     if let Some(k) = cell.new_states.iter().position(|s| *s == id) {
         return Some(Load::New(k));
     }
     if let Some(i) = saved.iter().position(|s| *s == id) {
         return Some(Load::Saved(i));
     }
-    cell.sources.iter().find_map(|s| match s.kind {
-        SourceKind::Made { slot, node } if node == id => Some(Load::Made(slot)),
-        _ => None,
-    })
+    cell.made_slot(id).map(Load::Made)
+}
+
+/// The attentions that run before a stage: those of whose nodes, forward or backward, this is the first.
+fn attentions(
+    graph: &Graph,
+    level: &[usize],
+    stage: usize,
+    of: impl Fn(Node) -> Option<usize>,
+) -> Vec<usize> {
+    let here = (0..graph.len()).filter(|id| level[*id] == stage);
+    here.filter_map(|id| of(graph.node(id))).collect()
 }
 
 /// Fills in the backward half; returns the nodes that the forward pass must save for it.
@@ -194,6 +211,14 @@ fn backward(cell: &Cell, compiled: &mut Compiled) -> Vec<Id> {
         }
     }
     compiled.input_delta = delta_of(adjoints.get(Node::Input, &cell.graph));
+    // Sums along a memory look at the adjoints of all steps; that of a query no program makes.
+    for a in 0..cell.attentions.len() {
+        let of = |node, graph| adjoints.get(node, graph);
+        let result = delta_of(of(Node::Attended(a), &cell.graph));
+        let query =
+            result.and_then(|_| delta_of(find(graph, |g, id| g.node(id) == Node::Query(a))));
+        compiled.attention_deltas[a] = result.zip(query).map(|(result, query)| [result, query]);
+    }
     // An adjoint that nothing but a vector has is needed as a sum alone: one row for all steps, which stays in a cache.
     let once = !cell.is_feed_forward();
     let mut totals: Vec<Id> = Vec::new();
@@ -217,7 +242,8 @@ fn backward(cell: &Cell, compiled: &mut Compiled) -> Vec<Id> {
     (compiled.deltas, compiled.totals) = (deltas.len(), totals.len());
 
     let mut outputs: Vec<(Store, Id)> = Vec::new();
-    for (i, id) in deltas.iter().enumerate() {
+    let query = |id: Id| matches!(graph.node(id), Node::Query(_));
+    for (i, id) in deltas.iter().enumerate().filter(|(_, id)| !query(**id)) {
         outputs.push((Store::Delta(i), *id));
     }
     for (i, id) in totals.iter().enumerate() {
@@ -251,9 +277,16 @@ fn backward(cell: &Cell, compiled: &mut Compiled) -> Vec<Id> {
             let waits = source_deltas(s).iter().map(|d| before[deltas[d.1]]).max();
             Some(waits.map_or(0, |stage| stage + 1))
         }
+        Node::Query(a) => {
+            let result = compiled.attention_deltas[a].map(|[result, _]| deltas[result]);
+            Some(result.map_or(0, |id| before[id] + 1))
+        }
         node => reduction_level(graph, level, node),
     });
-    let stages = outputs.iter().map(|o| level[o.1]).max().unwrap_or(0) + 1;
+    // The last of what runs may be an attention's.
+    let queries = (0..graph.len()).filter(|id| query(*id));
+    let ends = outputs.iter().map(|o| o.1).chain(queries);
+    let stages = ends.map(|id| level[id]).max().unwrap_or(0) + 1;
     let backs: Vec<Vec<usize>> = (0..stages)
         .map(|stage| {
             (0..cell.sources.len())
@@ -273,6 +306,10 @@ fn backward(cell: &Cell, compiled: &mut Compiled) -> Vec<Id> {
         // The first stage that stores a carry overwrites it, so later ones cannot read it.
         Node::Carry(k) => (stage == 0).then_some(Load::Carry(k)),
         Node::Back(s) => backs[stage].iter().position(|o| *o == s).map(Load::Sum),
+        Node::Query(a) => {
+            let known = compiled.attention_deltas[a].filter(|_| level[id] <= stage);
+            known.map(|[_, query]| Load::Delta(query))
+        }
         _ if id < forward => leaf(graph, id).or_else(|| stored(cell, &saved, id)),
         _ => leaf(graph, id).or_else(|| parked(id).filter(|_| level[id] < stage)),
     };
@@ -303,7 +340,12 @@ fn backward(cell: &Cell, compiled: &mut Compiled) -> Vec<Id> {
     compiled.backward = programs
         .into_iter()
         .zip(&backs)
-        .map(|(mut program, backs)| Stage {
+        .enumerate()
+        .map(|(stage, (mut program, backs))| Stage {
+            attentions: attentions(graph, &level, stage, |node| match node {
+                Node::Query(a) => Some(a),
+                _ => None,
+            }),
             sums: backs.iter().map(|s| sum(*s)).collect(),
             reductions: reduction::of_program(graph, &reductions, &mut program, |id| {
                 let kept = || {
@@ -406,8 +448,8 @@ fn initial(cell: &Cell, carries: &[bool], sum: impl Fn(usize) -> ProductSum) -> 
     }
     Stage {
         sums,
-        reductions: Vec::new(),
         program,
+        ..Stage::default()
     }
 }
 

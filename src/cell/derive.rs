@@ -57,10 +57,7 @@ pub(super) fn carries(cell: &Cell) -> Vec<bool> {
 }
 
 pub(super) fn made_nodes(cell: &Cell) -> impl Iterator<Item = Id> + '_ {
-    cell.sources.iter().filter_map(|s| match s.kind {
-        SourceKind::Made { node, .. } => Some(node),
-        _ => None,
-    })
+    cell.made_values().into_iter().map(|(_, node)| node)
 }
 
 /// Walks the step backward. The adjoint of a state is what the layer above, the next step's elementwise part and the
@@ -97,6 +94,11 @@ pub(super) fn reverse(cell: &Cell, carries: &[bool]) -> Adjoints {
             Node::Mean(a) => {
                 let da = adjoints.graph.mean(dy);
                 adjoints.accumulate(a, da);
+            }
+            // The adjoint of the rows of the memory is summed after the last step.
+            Node::Attended(a) => {
+                let query = adjoints.graph.leaf(Node::Query(a));
+                adjoints.accumulate(cell.attentions[a].query, query);
             }
             Node::Standard { row, mean, scale } => {
                 let graph = &mut adjoints.graph;

@@ -62,6 +62,8 @@ pub enum Node {
         /// Its mean.
         mean: Id,
     },
+    /// What a row takes from a memory: see [`super::Attention`].
+    Attended(usize),
     /// A random factor: see [`super::Mask`].
     Mask(usize),
     /// An input of a program on rows: see [`super::rows`].
@@ -85,6 +87,8 @@ pub enum Node {
     Carry(usize),
     /// Backward: the adjoint that comes back through the products of one source: see [`super::ProductSource`].
     Back(usize),
+    /// Backward: the adjoint that comes back to the query of an attention.
+    Query(usize),
 }
 
 /// Nodes in an order of evaluation.

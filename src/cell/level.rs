@@ -25,7 +25,7 @@ pub(super) fn settled(
 ) -> Vec<usize> {
     let mut level = vec![0; graph.len()];
     // Levels rise along chains of made sources, which are acyclic: as many rounds as sources settle them.
-    for _ in 0..=cell.sources.len() {
+    for _ in 0..=cell.sources.len() + cell.attentions.len() {
         let before = level;
         level = levels(graph, |id, level| waits(id, &before, level));
     }
@@ -69,6 +69,7 @@ pub(super) fn waiting(graph: &Graph, roots: impl Iterator<Item = Id>, first: Id)
 
 pub(super) fn gate_level(cell: &Cell, level: &[usize], gate: usize) -> usize {
     match cell.sources[cell.gates[gate].source].kind {
+        SourceKind::Made { node, .. } if cell.slot_of_attended(node).is_some() => level[node],
         SourceKind::Made { node, .. } => level[node] + 1,
         _ => 0,
     }

@@ -42,9 +42,17 @@ pub const CELLS: &[(&str, &str)] = cells![
     "highway",
 ];
 
-/// The names of the built-in cells.
+/// Name and text of every built-in cell that looks at a memory.
+pub const ATTENDING: &[(&str, &str)] = cells!["gru-attend", "lstm-attend"];
+
+/// The names of the built-in cells that any layer takes: those without a memory.
 pub fn names() -> impl Iterator<Item = &'static str> {
     CELLS.iter().map(|c| c.0)
+}
+
+/// The names of all built-in cells.
+pub fn all_names() -> impl Iterator<Item = &'static str> {
+    CELLS.iter().chain(ATTENDING).map(|c| c.0)
 }
 
 /// The built-in cell `name`.
@@ -52,13 +60,14 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 /// # Errors
 /// Usage, with the nearest name, when there is none.
 pub fn builtin(name: &str) -> Result<Cell> {
-    if let Some((name, text)) = CELLS.iter().find(|c| c.0 == name) {
+    let mut all = CELLS.iter().chain(ATTENDING);
+    if let Some((name, text)) = all.find(|c| c.0 == name) {
         return Cell::parse(name, text);
     }
     Err(unknown(
         "cell",
         name,
-        names(),
+        all_names(),
         ", or a file that ends in .cell",
     ))
 }

@@ -5,16 +5,17 @@ use std::collections::HashMap;
 use super::function;
 use super::graph::{Graph, Id, Node};
 use super::parse::{Definition, Expr, Parsed, Position, fault};
-use super::{Cell, GateProduct, ProductSource, SourceKind, Vector, VectorKind};
+use super::{Attention, Cell, GateProduct, ProductSource, SourceKind, Vector, VectorKind};
 use crate::error::{Error, Result, did_you_mean};
 
 /// The names that an equation cannot give to a variable.
-const RESERVED: [&str; 9] = [
-    "x", "linear", "peep", "mean", "norm", "state", "output", "bias", "const",
+const RESERVED: [&str; 12] = [
+    "x", "linear", "peep", "mean", "norm", "dot", "additive", "state", "memory", "output", "bias",
+    "const",
 ];
 
 /// The functions that are no pointwise operators.
-const OWN: &[&str] = &["linear", "peep", "mean", "norm"];
+const OWN: &[&str] = &["linear", "peep", "mean", "norm", "dot", "additive"];
 
 struct Lowering<'a> {
     cell: &'a str,
@@ -24,6 +25,7 @@ struct Lowering<'a> {
     sources: Vec<(SourceKind, Vec<usize>)>,
     gates: Vec<GateProduct>,
     vectors: Vec<Vector>,
+    attentions: Vec<Attention>,
     raw_input: bool,
 }
 
@@ -41,6 +43,7 @@ pub(super) fn lower(name: &str, text: &str, parsed: &Parsed) -> Result<Cell> {
         sources: Vec::new(),
         gates: Vec::new(),
         vectors: Vec::new(),
+        attentions: Vec::new(),
         raw_input: false,
     };
     this.declare()?;
@@ -49,6 +52,10 @@ pub(super) fn lower(name: &str, text: &str, parsed: &Parsed) -> Result<Cell> {
         let name = definition.name.as_str();
         if RESERVED.contains(&name) {
             return Err(this.fault(definition.position, format!("`{name}` is a reserved word")));
+        }
+        if this.is_memory(name) {
+            let message = format!("`{name}` is a memory, which no equation makes");
+            return Err(this.fault(definition.position, message));
         }
         if made.contains_key(name) || parsed.constants.iter().any(|c| c.0 == name) {
             return Err(this.fault(
@@ -79,8 +86,20 @@ impl<'a> Lowering<'a> {
                 return Err(self.fault(*position, format!("state `{state}` is declared twice")));
             }
         }
+        for (n, (memory, position)) in parsed.memories.iter().enumerate() {
+            if RESERVED.contains(&memory.as_str()) {
+                return Err(self.fault(*position, format!("`{memory}` is a reserved word")));
+            }
+            let earlier = parsed.memories[..n].iter().any(|m| m.0 == *memory);
+            if earlier || self.names.contains_key(memory.as_str()) {
+                return Err(self.fault(*position, format!("`{memory}` is declared twice")));
+            }
+        }
         for (constant, value, position) in &parsed.constants {
             let id = self.graph.constant(*value);
+            if self.is_memory(constant) {
+                return Err(self.fault(*position, format!("`{constant}` is declared twice")));
+            }
             if self.names.insert(constant, id).is_some() {
                 return Err(self.fault(*position, format!("`{constant}` is declared twice")));
             }
@@ -115,6 +134,7 @@ impl<'a> Lowering<'a> {
                     let vector = self.vector(definition, VectorKind::Peep);
                     Ok(self.graph.mul(vector, value))
                 }
+                "dot" | "additive" => self.attention(definition, name, operands, *position),
                 "mean" | "norm" => {
                     function::arity(self.cell, name, 1, operands.len(), *position)?;
                     let value = self.expression(definition, &operands[0])?;
@@ -128,7 +148,85 @@ impl<'a> Lowering<'a> {
         }
     }
 
+    fn is_memory(&self, name: &str) -> bool {
+        self.parsed.memories.iter().any(|m| m.0 == name)
+    }
+
+    /// `dot(m, q)` or `additive(m, q)`, whose query is then `linear(q)`.
+    fn attention(
+        &mut self,
+        definition: &'a Definition,
+        name: &str,
+        operands: &'a [Expr],
+        position: Position,
+    ) -> Result<Id> {
+        function::arity(self.cell, name, 2, operands.len(), position)?;
+        let named = match &operands[0] {
+            Expr::Name(name, _) => self.parsed.memories.iter().position(|m| m.0 == *name),
+            _ => None,
+        };
+        let Some(memory) = named else {
+            let message = format!(
+                "`{name}` expects the name of a memory first, which a line `memory NAME` declares"
+            );
+            return Err(self.fault(operands[0].position(), message));
+        };
+        let additive = name == "additive";
+        let query = if additive {
+            self.linear(definition, &operands[1..], position)?
+        } else {
+            self.expression(definition, &operands[1])?
+        };
+        if self.graph.value(query).is_some() {
+            let message = format!("`{name}` expects a query that steps make, found a constant");
+            return Err(self.fault(operands[1].position(), message));
+        }
+        self.attentions.push(Attention {
+            variable: definition.name.clone(),
+            memory,
+            additive,
+            query,
+            query_slot: 0,
+            slot: 0,
+        });
+        Ok(self.graph.leaf(Node::Attended(self.attentions.len() - 1)))
+    }
+
+    /// Gives queries and what is attended to their places: those of a product's source where they are that, else new ones
+    /// behind these.
+    fn attended(&self) -> Vec<Attention> {
+        let sources = self.sources.iter().filter_map(|(kind, _)| match kind {
+            SourceKind::Made { slot, node } => Some((*node, *slot)),
+            _ => None,
+        });
+        let mut places: Vec<(Id, usize)> = sources.collect();
+        let mut place = |id: Id| {
+            let known = places.iter().find(|(node, _)| *node == id).map(|p| p.1);
+            known.unwrap_or_else(|| {
+                places.push((id, places.len()));
+                places.len() - 1
+            })
+        };
+        let made = (0..self.graph.len()).filter_map(|id| match self.graph.node(id) {
+            Node::Attended(a) => Some((a, id)),
+            _ => None,
+        });
+        let mut attentions = self.attentions.clone();
+        for (a, id) in made {
+            let attention = &mut attentions[a];
+            attention.query_slot = place(attention.query);
+            attention.slot = place(id);
+        }
+        attentions
+    }
+
     fn unknown(&self, name: &str, position: Position) -> Error {
+        if self.is_memory(name) {
+            let message = format!(
+                "`{name}` is a memory, at which `dot({name}, q)` and `additive({name}, q)` look"
+            );
+            return self.fault(position, message);
+        }
         if let Some(later) = self.parsed.definitions.iter().find(|d| d.name == name) {
             let message = format!(
                 "`{name}` is used before line {} makes it; declare it with `state` to use its previous value",
@@ -278,6 +376,15 @@ impl<'a> Lowering<'a> {
                 roots.push(*node);
             }
         }
+        roots.extend(self.attentions.iter().map(|a| a.query));
+        for (n, (memory, position)) in self.parsed.memories.iter().enumerate() {
+            if !self.attentions.iter().any(|a| a.memory == n) {
+                let message = format!(
+                    "nothing looks at memory `{memory}`: add `dot({memory}, q)` or `additive({memory}, q)`"
+                );
+                return Err(self.fault(*position, message));
+            }
+        }
         let used = self.graph.reachable(roots);
         for definition in &self.parsed.definitions {
             let name = definition.name.as_str();
@@ -329,6 +436,8 @@ impl<'a> Lowering<'a> {
             sources: sources.collect(),
             gates: self.gates.clone(),
             vectors: self.vectors.clone(),
+            memories: self.parsed.memories.iter().map(|m| m.0.clone()).collect(),
+            attentions: self.attended(),
             masks: Vec::new(),
             raw_input: self.raw_input,
             graph: self.graph,

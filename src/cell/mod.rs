@@ -4,6 +4,7 @@
 //! vectors and previous states. [`Cell::compile`] differentiates it (`derive`), cuts both directions into [`Stage`]s
 //! (`level`, `compile`, `stage`), and `wgsl` and `eval` give the same stages to the GPU and the CPU. Nothing here knows of tensors or devices.
 
+mod attention;
 mod compile;
 pub mod constants;
 mod derive;
@@ -30,6 +31,7 @@ pub mod stage;
 mod tests;
 pub mod wgsl;
 
+pub use attention::Attention;
 pub use fused::{FusedProduct, SumFeed};
 use graph::{Graph, Id};
 pub use memory::Effect;
@@ -155,6 +157,10 @@ pub struct Cell {
     pub gates: Vec<GateProduct>,
     /// The learned vectors, in the order of the equations.
     pub vectors: Vec<Vector>,
+    /// The memories that it looks at, by name.
+    pub memories: Vec<String>,
+    /// The attentions, in the order of the equations.
+    pub attentions: Vec<Attention>,
     /// The random factors; a cell as it is written has none.
     pub masks: Vec<Mask>,
     /// Whether an equation uses x elementwise, so that D must equal H.
@@ -204,14 +210,6 @@ impl Cell {
         self.raw_input || self.input_source().is_some()
     }
 
-    /// How many sources are made within the step.
-    pub fn made(&self) -> usize {
-        self.sources
-            .iter()
-            .filter(|s| matches!(s.kind, SourceKind::Made { .. }))
-            .count()
-    }
-
     /// Learned numbers of a layer of this cell with input width `d` and hidden size `h`.
     pub fn parameters(&self, d: usize, h: usize) -> usize {
         let products: usize = self
@@ -222,6 +220,8 @@ impl Cell {
                 rows * s.gates.len() * h
             })
             .sum();
-        products + self.vectors.len() * h
+        // Keys of additive scores have a product and a bias, and the scores a vector.
+        let additive = self.attentions.iter().filter(|a| a.additive).count();
+        products + self.vectors.len() * h + additive * (h * h + 2 * h)
     }
 }

@@ -10,10 +10,8 @@ impl Cell {
     pub fn left_by_step(&self, compiled: &Compiled) -> Vec<(Store, Id)> {
         let states = self.new_states.iter().enumerate();
         let saved = compiled.saved_nodes.iter().enumerate();
-        let made = self.sources.iter().filter_map(|s| match s.kind {
-            SourceKind::Made { slot, node } => Some((Store::Made(slot), node)),
-            _ => None,
-        });
+        let made = self.made_values().into_iter();
+        let made = made.map(|(slot, node)| (Store::Made(slot), node));
         let mut all: Vec<(Store, Id)> = states
             .map(|(k, id)| (Store::New(k), *id))
             .chain(saved.map(|(i, id)| (Store::Saved(i), *id)))

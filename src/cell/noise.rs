@@ -44,6 +44,10 @@ impl Cell {
 
     /// Whether no step looks at the one before: all steps may then run at once.
     pub fn is_feed_forward(&self) -> bool {
+        // What is attended to has rows by steps.
+        if !self.attentions.is_empty() {
+            return false;
+        }
         let mut roots = self.new_states.clone();
         for source in &self.sources {
             match source.kind {
@@ -90,8 +94,13 @@ impl Cell {
                 scale: 1.0 / (1.0 - rate),
                 locked: true,
             });
+            let attends = |slot| {
+                let mut attentions = self.attentions.iter();
+                attentions.any(|a| [a.query_slot, a.slot].contains(&slot))
+            };
             let slot = match self.sources[s].kind {
-                SourceKind::Made { slot, .. } => slot,
+                // The query and what is attended to stay as they are.
+                SourceKind::Made { slot, .. } if !attends(slot) => slot,
                 _ => self.made(),
             };
             let node = self.graph.mul(mask, node);

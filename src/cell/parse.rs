@@ -19,7 +19,7 @@ pub struct Definition {
 /// What a text is: its declarations differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Language {
-    /// A cell, which declares `state`, `output`, `bias` and `const`.
+    /// A cell, which declares `state`, `memory`, `output`, `bias` and `const`.
     Cell,
     /// A program on rows, which declares `row`, `number`, `output` and `const`.
     Rows,
@@ -30,6 +30,8 @@ pub enum Language {
 pub struct Parsed {
     /// The states, in the order of their declaration; the first is the output unless `output` says otherwise.
     pub states: Vec<(String, Position)>,
+    /// The memories that a cell looks at, in the order of their declaration.
+    pub memories: Vec<(String, Position)>,
     /// The inputs of a program on rows, in the order of their declaration: whether each is a row, or one number a row.
     pub inputs: Vec<(String, bool, Position)>,
     /// What the `output` line names.
@@ -72,6 +74,12 @@ fn statement(language: Language, line: &mut Line<'_>, parsed: &mut Parsed) -> Re
     match word.as_str() {
         "state" if cell => loop {
             parsed.states.push(line.name("the name of a state")?);
+            if !line.eat(',') {
+                break;
+            }
+        },
+        "memory" if cell => loop {
+            parsed.memories.push(line.name("the name of a memory")?);
             if !line.eat(',') {
                 break;
             }

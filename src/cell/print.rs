@@ -7,11 +7,23 @@ use super::stage::{Instr, Load, Program, Stage, Store, TermOperand};
 use super::{Cell, Compiled};
 
 impl Cell {
-    /// The stages of one direction as equations: sums of products first, then the elementwise part.
-    pub fn equations(&self, stages: &[Stage]) -> String {
+    /// The stages as equations, forward and backward: attentions and sums of products first, then the elementwise part.
+    pub fn equations(&self, compiled: &Compiled) -> [String; 2] {
+        let forward = |a: usize| self.attention(a);
+        let backward = |a: usize| self.query_gradient(compiled, a);
+        [
+            self.of_stages(&compiled.forward, forward),
+            self.of_stages(&compiled.backward, backward),
+        ]
+    }
+
+    fn of_stages(&self, stages: &[Stage], attention: impl Fn(usize) -> String) -> String {
         let mut text = String::new();
         for (s, stage) in stages.iter().enumerate() {
             let _ = writeln!(text, "stage {s}");
+            for a in &stage.attentions {
+                let _ = writeln!(text, "  {}", attention(*a));
+            }
             for (i, sum) in stage.sums.iter().enumerate() {
                 let terms = sum.terms.iter().map(|term| {
                     let source = &self.sources[term.source];
@@ -45,6 +57,29 @@ impl Cell {
         text
     }
 
+    /// An attention as it is written, with its places.
+    fn attention(&self, a: usize) -> String {
+        let attention = &self.attentions[a];
+        let scores = if attention.additive {
+            "additive"
+        } else {
+            "dot"
+        };
+        let memory = &self.memories[attention.memory];
+        let [query, to] = [attention.query_slot, attention.slot];
+        format!("made{to} = {scores}({memory}, made{query})")
+    }
+
+    /// What comes back through an attention to its query.
+    fn query_gradient(&self, compiled: &Compiled, a: usize) -> String {
+        match compiled.attention_deltas[a] {
+            Some([from, to]) => {
+                format!("delta{to} = delta{from} back through {}", self.attention(a))
+            }
+            None => String::new(),
+        }
+    }
+
     fn operand(&self, operand: TermOperand) -> String {
         match operand {
             TermOperand::Previous(k) => format!("{}'", self.states[k]),
@@ -74,6 +109,7 @@ impl Cell {
                 format!("{}[{}]", vector.parameter(), vector.variable)
             }
             Load::Saved(i) => format!("saved{i}"),
+            Load::Delta(i) => format!("delta{i}"),
             Load::Upstream => format!("d{}_above", self.states[self.output]),
             Load::Carry(k) => format!("d{}_next", self.states[k]),
             Load::Scratch(i) => format!("scratch{i}"),
@@ -149,8 +185,12 @@ impl Cell {
 
     /// One line for a list: states, parameters per unit, stages.
     pub fn summary(&self, compiled: &Compiled) -> String {
+        let memories = match &self.memories[..] {
+            [] => String::new(),
+            names => format!("; looks at {}", names.join(", ")),
+        };
         format!(
-            "states {}; {} products and {} vectors of H; {} stage{} forward, {} backward",
+            "states {}{memories}; {} products and {} vectors of H; {} stage{} forward, {} backward",
             self.states.join(", "),
             self.gates.len(),
             self.vectors.len(),

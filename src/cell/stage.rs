@@ -36,6 +36,8 @@ pub enum Load {
     Vector(usize),
     /// A value that the forward pass kept.
     Saved(usize),
+    /// A delta of this step that no program has left: the adjoint of an attention's query.
+    Delta(usize),
     /// The gradient with respect to the output, from the layer above.
     Upstream,
     /// The adjoint of a state that the next step's elementwise part left.
@@ -205,6 +207,8 @@ pub struct ProductSum {
 /// One kernel's work for one step.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Stage {
+    /// The attentions of the cell that run before it, forward or backward.
+    pub attentions: Vec<usize>,
     /// The sums of products that the program reads with [`Load::Sum`].
     pub sums: Vec<ProductSum>,
     /// The numbers of rows that the program reads with [`Load::Reduction`].
@@ -255,6 +259,9 @@ pub struct Compiled {
     pub vector_adjoint: Vec<Option<Adjoint>>,
     /// How many adjoints `[H]` per row are summed over the steps where they are made.
     pub totals: usize,
+    /// For every attention, which deltas are the adjoints of its result and of its query (absent where the loss does not
+    /// depend on it).
+    pub attention_deltas: Vec<Option<[usize; 2]>>,
     /// Which delta is the adjoint of an elementwise use of the input.
     pub input_delta: Option<usize>,
 }

@@ -2,6 +2,7 @@
 
 use super::graph::{Graph, Node};
 use super::operator::{Binary, Unary};
+use super::stage::Store;
 use super::*;
 
 /// The one line that a faulty text gives.
@@ -252,7 +253,7 @@ fn a_long_chain_of_shared_values_compiles_at_once() {
     let cell = Cell::parse("chain", &text).unwrap();
     let compiled = cell.compile();
     assert_eq!(compiled.forward.len(), 3);
-    assert!(cell.equations(&compiled.backward).len() < 1 << 20);
+    assert!(cell.equations(&compiled)[1].len() < 1 << 20);
 }
 
 /// What is saved may only lie where the product lay if no unit's values are read for another one.
@@ -271,4 +272,113 @@ fn saved_values_take_the_place_of_the_product_where_units_are_apart() {
         "state h\nr = sigmoid(linear(x, h))\nh = tanh(linear(x, r * h))\n"
     ));
     assert!(!over("state h\nh = tanh(linear(h) + x)\n"));
+}
+
+/// One kernel a stage, and between them the attention: forward behind the query, backward behind the result's adjoint.
+#[test]
+fn an_attention_stands_between_the_stages_of_its_query_and_its_result() {
+    let attentions = |stages: &[Stage]| -> Vec<Vec<usize>> {
+        stages
+            .iter()
+            .map(|stage| stage.attentions.clone())
+            .collect()
+    };
+    // Before the gates, from the state before; after them, from the new state.
+    for (name, forward, backward) in [
+        ("gru-attend", [0, 1, 0, 0], [0, 0, 0, 1]),
+        ("lstm-attend", [0, 0, 1, 0], [0, 0, 1, 0]),
+    ] {
+        let cell = library::builtin(name).unwrap();
+        let compiled = cell.compile();
+        let counts = |stages: &[Stage]| {
+            let all = attentions(stages);
+            let count = |n: usize| all.get(n).map_or(0, Vec::len);
+            [0, 1, 2, 3].map(count)
+        };
+        assert_eq!(counts(&compiled.forward), forward, "{name}");
+        assert_eq!(counts(&compiled.backward), backward, "{name}");
+        // Nothing looks at the rows of a memory in a plan that keeps nothing either.
+        assert_eq!(counts(&cell.compile_inference().forward), forward, "{name}");
+        // No program makes the adjoint of a query.
+        let [_, query] = compiled.attention_deltas[0].unwrap();
+        let stores = compiled
+            .backward
+            .iter()
+            .flat_map(|stage| &stage.program.stores);
+        assert!(!stores.clone().any(|store| store.0 == Store::Delta(query)));
+    }
+}
+
+#[test]
+fn what_memories_are_refused_for() {
+    for (text, place, what) in [
+        (
+            "memory m\nstate h\nh = tanh(linear(x, h))\n",
+            "1:8",
+            "nothing looks at memory `m`",
+        ),
+        (
+            "state h\nh = dot(m, h)\n",
+            "2:9",
+            "expects the name of a memory first",
+        ),
+        (
+            "memory m\nstate h\nh = dot(h, m)\n",
+            "3:9",
+            "expects the name of a memory first",
+        ),
+        (
+            "memory m\nstate h\nh = dot(m, m)\n",
+            "3:12",
+            "`m` is a memory, at which",
+        ),
+        (
+            "memory m\nstate h\nh = m + dot(m, h)\n",
+            "3:5",
+            "`m` is a memory, at which",
+        ),
+        (
+            "memory m\nstate h\nh = dot(m, 1)\n",
+            "3:12",
+            "found a constant",
+        ),
+        (
+            "memory m, m\nstate h\nh = dot(m, h)\n",
+            "1:11",
+            "`m` is declared twice",
+        ),
+        (
+            "memory h\nstate h\nh = dot(h, h)\n",
+            "1:8",
+            "`h` is declared twice",
+        ),
+        (
+            "memory m\nstate h\nconst m = 1\nh = dot(m, h)\n",
+            "3:7",
+            "`m` is declared twice",
+        ),
+        (
+            "memory m\nstate h\nm = dot(m, h)\nh = m\n",
+            "3:1",
+            "`m` is a memory, which no equation makes",
+        ),
+        ("memory x\nstate h\nh = dot(x, h)\n", "1:8", "reserved word"),
+        (
+            "memory m\nstate h\nh = dot(m)\n",
+            "3:5",
+            "expects 2 operands",
+        ),
+        (
+            "memory m\nstate h\ndot = dot(m, h)\nh = dot\n",
+            "3:1",
+            "reserved word",
+        ),
+    ] {
+        let fault = Cell::parse("cell", text).unwrap_err().message;
+        assert!(fault.contains(what), "{text}\n{fault}");
+        assert!(
+            fault.starts_with(&format!("cell:{place}: ")),
+            "{text}\n{fault}"
+        );
+    }
 }

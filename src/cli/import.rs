@@ -220,9 +220,10 @@ fn foreign(m: &ArgMatches, path: &Path, file: &File<'_>) -> Result<Imported> {
             given.insert(key.name.into(), key.value(text));
         }
     }
-    let names: Vec<&str> = library::names().collect();
+    let names: Vec<&str> = library::all_names().collect();
     let early = resolve(None, given.clone(), &names)?;
     let cell = text::cell(cell_name)?;
+    text::without_memory(&cell)?;
     let corpus = text::open(&TextSource::Files(vec![from.clone()]), None)?;
     let vocabulary = text::vocabulary(&corpus, &early)?;
 

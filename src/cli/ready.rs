@@ -40,7 +40,7 @@ pub fn fresh(m: &ArgMatches, device: &Device) -> Result<Option<Ready>> {
         Some(path) => Some((path, text::read(path)?)),
     };
     let file = config.as_ref().map(|(p, t)| (p.as_path(), t.as_str()));
-    let names: Vec<&str> = library::names().collect();
+    let names: Vec<&str> = library::all_names().collect();
     let files: Vec<PathBuf> = m.get_many("files").unwrap_or_default().cloned().collect();
     let mut flags = flags::given(m);
     // Without a text and without settings, the settings that suit the built-in corpus; flags still win.
@@ -53,6 +53,7 @@ pub fn fresh(m: &ArgMatches, device: &Device) -> Result<Option<Ready>> {
         return fields::fresh(m, device, settings);
     }
     let cells = text::cells(&settings)?;
+    cells.iter().try_for_each(text::without_memory)?;
 
     let source = text::source(&files);
     text::check_validation(&source, &settings)?;

@@ -30,7 +30,7 @@ pub fn prepare(m: &ArgMatches, device: &Device, writer: &RunWriter) -> Result<Op
     let file = run.settings()?;
     let given = flags::given(m);
     // The run's cell is in its checkpoint, so its file need not exist any more.
-    let mut names: Vec<&str> = library::names().collect();
+    let mut names: Vec<&str> = library::all_names().collect();
     names.extend(loaded.settings.cell.split(','));
     let mut settings = resolve(Some((&path, &file)), given.clone(), &names)?;
     let sources = Sources {

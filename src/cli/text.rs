@@ -270,6 +270,19 @@ pub fn warn_of_no_input(cell: &Cell) {
     }
 }
 
+/// Refuses a cell that looks at a memory, where no model gives it one.
+pub fn without_memory(cell: &Cell) -> Result<()> {
+    match cell.memories.first() {
+        None => Ok(()),
+        Some(memory) => Err(Error::usage(format!(
+            "cell {}: expected a cell that needs nothing but its input, found one that looks at memory {memory}, which a line \
+             of a model gives it: `rnn(v, cell = ..., memory = m)`, as translate-feed does; `models check` checks such a model, with \
+             --cell FILE.cell for a cell of your own",
+            cell.name
+        ))),
+    }
+}
+
 /// Cells with the constants that `--cell-const` sets.
 pub fn constants(cells: Vec<Cell>, list: Option<&str>) -> Result<Vec<Cell>> {
     let list = list.unwrap_or("");

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::op::attend::{AttendForm, Memory};
 use crate::op::pair_sum::{PairForm, PairTerm};
 use crate::op::scan::Packed;
-use crate::op::{Attend, ColumnSum, Fill, Op, PairSum, Recipe, SlotId};
+use crate::op::{Attend, ColumnSum, Fill, Matrix, Op, PairSum, Recipe, SlotId};
 
 /// How a query and a row of the memory are scored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,13 +34,7 @@ pub fn attend(
         Scores::Additive(width) => {
             let query = Linear::new(format!("{name}.query"), width, None).write(builder, query)?;
             let keys = Linear::new(format!("{name}.keys"), width, None).write(builder, memory)?;
-            let vector = builder.parameter(
-                format!("{name}.v.weight"),
-                [1, width],
-                &[1, width],
-                false,
-                vec![Fill::Weight],
-            );
+            let vector = score_vector(builder, format!("{name}.v.weight"), width);
             (keys, query, Some(vector))
         }
     };
@@ -93,60 +87,110 @@ pub fn attend(
                 },
                 memory: looked_at,
             }));
-            let sum = |part: &str, form, pairs, term, into| PairSum {
-                name: format!("{label}.{part}.backward"),
-                form,
-                pairs,
-                term,
-                totals: None,
-                into,
-                accumulate: false,
-            };
-            let rows = PairForm::Rows { of: looked_at };
-            let derivative = |vector: Param| PairTerm::Additive {
+            let d_query = builder.activation(axis, format!("d.{label}.query"), q.cols);
+            let term = vector.map_or(PairTerm::Rows(k), |vector| PairTerm::Additive {
                 query: q,
                 keys: k,
                 vector: vector.value,
-            };
-            let d_query = builder.activation(axis, format!("d.{label}.query"), q.cols);
-            let term = vector.map_or(PairTerm::Rows(k), derivative);
-            builder.push(Op::PairSum(sum("query", rows, scores, term, d_query)));
+            });
+            builder.push(Op::PairSum(PairSum {
+                name: format!("{label}.query.backward"),
+                form: PairForm::Rows { of: looked_at },
+                pairs: scores,
+                term,
+                totals: None,
+                into: d_query,
+                accumulate: false,
+            }));
             builder.give(query, d_query);
-            let d_values = builder.activation(below, format!("d.{label}.values"), m.cols);
-            let term = PairTerm::Rows(upstream);
-            builder.push(Op::PairSum(sum("values", along, weights, term, d_values)));
-            match vector {
-                // Keys and values are the same rows.
-                None => builder.push(Op::PairSum(PairSum {
-                    accumulate: true,
-                    ..sum("keys", along, scores, PairTerm::Rows(q), d_values)
-                })),
-                Some(vector) => {
-                    let d_keys = builder.activation(below, format!("d.{label}.keys"), k.cols);
-                    let totals = builder.activation(below, format!("d.{label}.totals"), k.cols);
-                    builder.push(Op::PairSum(PairSum {
-                        totals: Some(totals),
-                        ..sum("keys", along, scores, derivative(vector), d_keys)
-                    }));
-                    let op = ColumnSum {
-                        name: format!("{label}.v.backward"),
-                        from: totals,
-                        into: vector.grad,
-                        accumulate: builder.accumulate(vector.grad),
-                        reset_only: None,
-                    };
-                    builder.push(Op::ColumnSum(op));
-                    builder.give(keys, d_keys);
-                }
-            }
-            builder.give(memory, d_values);
+            let pairs = Pairs {
+                weights,
+                scores,
+                upstream,
+                query: q,
+            };
+            memory_backward(builder, &label, along, &pairs, (memory, keys, vector));
         }),
     )
 }
 
+/// What the gradients of a memory's rows are made of: rows along the axis that looks at it.
+pub(super) struct Pairs {
+    /// The weights [R, S].
+    pub weights: Matrix,
+    /// The gradient of the scores [R, S].
+    pub scores: Matrix,
+    /// The gradient of the weighted sums [R, W].
+    pub upstream: Matrix,
+    /// The queries [R, D].
+    pub query: Matrix,
+}
+
+/// The gradients of a memory, of keys that are others than its rows, and of the vector of additive scores.
+pub(super) fn memory_backward(
+    builder: &mut Builder,
+    label: &str,
+    along: PairForm,
+    pairs: &Pairs,
+    (memory, keys, vector): (Value, Value, Option<Param>),
+) {
+    let below = builder.axis(memory);
+    let (Ok(k), Ok(m)) = (builder.rows(keys), builder.rows(memory)) else {
+        return;
+    };
+    let sum = |part: &str, pairs, term, into| PairSum {
+        name: format!("{label}.{part}.backward"),
+        form: along,
+        pairs,
+        term,
+        totals: None,
+        into,
+        accumulate: false,
+    };
+    let d_values = builder.activation(below, format!("d.{label}.values"), m.cols);
+    let term = PairTerm::Rows(pairs.upstream);
+    builder.push(Op::PairSum(sum("values", pairs.weights, term, d_values)));
+    match vector {
+        // Keys and values are the same rows.
+        None => builder.push(Op::PairSum(PairSum {
+            accumulate: true,
+            ..sum("keys", pairs.scores, PairTerm::Rows(pairs.query), d_values)
+        })),
+        Some(vector) => {
+            let d_keys = builder.activation(below, format!("d.{label}.keys"), k.cols);
+            let totals = builder.activation(below, format!("d.{label}.totals"), k.cols);
+            let term = PairTerm::Additive {
+                query: pairs.query,
+                keys: k,
+                vector: vector.value,
+            };
+            builder.push(Op::PairSum(PairSum {
+                totals: Some(totals),
+                ..sum("keys", pairs.scores, term, d_keys)
+            }));
+            let op = ColumnSum {
+                name: format!("{label}.v.backward"),
+                from: totals,
+                into: vector.grad,
+                accumulate: builder.accumulate(vector.grad),
+                reset_only: None,
+            };
+            builder.push(Op::ColumnSum(op));
+            builder.give(keys, d_keys);
+        }
+    }
+    builder.give(memory, d_values);
+}
+
+/// The vector [1, width] of additive scores.
+pub(super) fn score_vector(builder: &mut Builder, name: String, width: usize) -> Param {
+    let fill = vec![Fill::Weight];
+    builder.parameter(name, [1, width], &[1, width], false, fill)
+}
+
 impl Builder {
     /// Which sequence of a memory along `below` each row along `axis` looks at.
-    fn looked_at(&mut self, name: &str, axis: Axis, below: Axis) -> Result<Memory> {
+    pub(super) fn looked_at(&mut self, name: &str, axis: Axis, below: Axis) -> Result<Memory> {
         let (own, memory) = (packed(name, axis)?, packed(name, below)?);
         let recipe = Recipe::Attended { axis: own, memory };
         let slot = format!("attended.{own}.{memory}");
@@ -155,7 +199,7 @@ impl Builder {
     }
 
     /// The sums along a memory's rows, of the rows along `axis` that look at them.
-    fn looking(&mut self, name: &str, axis: Axis, below: Axis) -> Result<PairForm> {
+    pub(super) fn looking(&mut self, name: &str, axis: Axis, below: Axis) -> Result<PairForm> {
         let (own, memory) = (packed(name, axis)?, packed(name, below)?);
         let recipe = Recipe::Attending { axis: own, memory };
         let slot = format!("attending.{own}.{memory}");

@@ -1,5 +1,6 @@
 //! A recurrent layer of any cell: the input projection, the scan, and after it one product per weight.
 
+mod attention;
 mod backward;
 mod dropped;
 mod input;
@@ -8,6 +9,8 @@ mod propagation;
 mod starts;
 
 use std::sync::Arc;
+
+use attention::Looking;
 
 use super::{Axis, Builder, ColumnPart, Param, Signal, Value, above};
 use crate::cell::{Cell, Compiled, Noise};
@@ -61,6 +64,8 @@ pub struct Recurrent {
     starts: Vec<Option<Value>>,
     /// The axis along which the states behind each sequence's last step are wanted.
     above: Option<Axis>,
+    /// The memories that the cell looks at.
+    memories: Vec<Value>,
     reversed: bool,
     compiled: Arc<Compiled>,
     hidden: usize,
@@ -80,6 +85,7 @@ struct Built {
     weights: Vec<Param>,
     vectors: Vec<Param>,
     start: Option<Param>,
+    looking: Vec<Looking>,
     scan: Scan,
 }
 
@@ -95,6 +101,7 @@ impl Recurrent {
             learned: false,
             starts: Vec::new(),
             above: None,
+            memories: Vec::new(),
             reversed: false,
             compiled: Arc::default(),
             hidden,
@@ -365,6 +372,7 @@ impl Recurrent {
         for start in self.given() {
             self.begin(builder, axis, start, state)?;
         }
+        let (attentions, looking) = self.write_memories(builder, axis)?;
         let recurrent = self.scan_weights(builder, &weights);
         let mut scan = Scan {
             name: format!("forward.{label}"),
@@ -384,6 +392,7 @@ impl Recurrent {
             turned: vec![false; recurrent.len()],
             weights: recurrent,
             vectors: vectors.iter().map(|v| v.value).collect(),
+            attentions,
             control: builder.control,
             streams: self.cell.masks.iter().map(|_| builder.stream()).collect(),
             state,
@@ -422,6 +431,7 @@ impl Recurrent {
             weights,
             vectors,
             start,
+            looking,
             scan,
         };
         builder.made(&made, move |builder, gradients| {

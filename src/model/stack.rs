@@ -28,6 +28,9 @@ const LAYER_NORM: &str = "state h\nh = norm(x)\n";
 /// The states of a layer, by direction and in the order of its cell: each a row a sequence.
 pub(super) type LayerStates = Vec<Vec<Value>>;
 
+/// The same of states before the first step, where they are given.
+pub(super) type StartStates = Vec<Vec<Option<Value>>>;
+
 /// What the states of a stack are before the first step.
 #[derive(Debug)]
 pub(super) enum Start {
@@ -36,7 +39,18 @@ pub(super) enum Start {
     /// Every layer's output state this value, the others zero.
     Output(Value),
     /// By layer, each state its own.
-    States(Vec<LayerStates>),
+    States(Vec<StartStates>),
+}
+
+/// What a stack has beside its input.
+#[derive(Debug)]
+pub(super) struct Beside {
+    /// What its states begin with.
+    pub start: Start,
+    /// What cells with memories look at, in the order of these.
+    pub memories: Vec<Value>,
+    /// The axis along which the last states are made, where they are asked for.
+    pub above: Option<Axis>,
 }
 
 /// What a stack makes.
@@ -56,10 +70,7 @@ impl Start {
                 let own = |k| (k == cell.output).then_some(*value);
                 (0..cell.states.len()).map(own).collect()
             }
-            Start::States(layers) => {
-                let states = layers[l][direction].iter();
-                states.map(|value| Some(*value)).collect()
-            }
+            Start::States(layers) => layers[l][direction].clone(),
         }
     }
 }
@@ -70,15 +81,13 @@ impl Spec {
         self.bidirectional && !self.cells[l].is_feed_forward()
     }
 
-    /// Writes the layers of the stack called `name` over a value: rows, embedded ids or one-hot vectors. Their last states are
-    /// made along `above`, where that is given.
+    /// Writes the layers of the stack called `name` over a value: rows, embedded ids or one-hot vectors.
     pub(super) fn stack_from(
         &self,
         builder: &mut Builder,
         name: &str,
         input: Value,
-        start: &Start,
-        above: Option<Axis>,
+        beside: &Beside,
     ) -> Result<Stack> {
         // The layers of a stack called so are known by their numbers.
         let stack = match name {
@@ -104,7 +113,7 @@ impl Spec {
                 value = concat(builder, &format!("skip.{label}"), &[value, x])?;
             }
             let states;
-            (value, states) = self.inner(builder, l, &label, value, (start, above))?;
+            (value, states) = self.inner(builder, l, &label, value, beside)?;
             last.push(states);
             if self.connections.residual && l > 0 {
                 value = residual(builder, &label, below, value)?;
@@ -146,7 +155,7 @@ impl Spec {
         l: usize,
         label: &str,
         input: Value,
-        (start, above): (&Start, Option<Axis>),
+        of: &Beside,
     ) -> Result<(Value, LayerStates)> {
         let cell = &self.cells[l];
         let layer = |label: String, direction| {
@@ -156,8 +165,9 @@ impl Spec {
                 .drop_weights(self.drops.weights)
                 .propagation(self.penalties.propagation)
                 .learned(self.learn_initial)
-                .starts(start.of(l, direction, cell))
-                .last_states(above)
+                .starts(of.start.of(l, direction, cell))
+                .memories(of.memories[..cell.memories.len().min(of.memories.len())].to_vec())
+                .last_states(of.above)
         };
         let (mut value, last) = if self.both_ways(l) {
             let both = [layer(label.into(), 0), layer(format!("{label}_reverse"), 1)];

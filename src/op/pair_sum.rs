@@ -84,7 +84,7 @@ pub enum Summed<'a, F> {
 impl<F: Real> Summed<'_, F> {
     /// Adds `c` times the summed row of a pair to `sum`, and to `totals` where there are some.
     #[inline(always)]
-    fn add(
+    pub(super) fn add(
         self,
         c: F,
         (row, memory): (usize, usize),

@@ -7,6 +7,7 @@
 //! Rows of sequences of different lengths are packed: sorted by falling length, so that those still running at a step are
 //! the first ones, and laid out step after step without gaps. A run says where each step starts.
 
+mod attention;
 mod plain;
 
 use std::collections::HashSet;
@@ -16,6 +17,8 @@ use std::sync::Arc;
 use super::{Access, Control, Cost, Matrix, Operand, Operation, Segment, SlotId, bytes};
 use crate::cell::stage::{self, Instr, Load, Stage};
 use crate::cell::{Cell, Compiled};
+
+pub use attention::{AttentionInputs, AttentionSlices, ScanAttention, StepPart};
 
 /// Which way a scan runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,6 +97,8 @@ pub struct Scan {
     pub turned: Vec<bool>,
     /// The learned vectors, each [1, H].
     pub vectors: Vec<Matrix>,
+    /// The memory of each of the cell's attentions.
+    pub attentions: Vec<ScanAttention>,
     /// The slot of control words, from which the cell's masks are made.
     pub control: SlotId,
     /// The stream of each of the cell's masks.
@@ -126,6 +131,8 @@ pub struct Slices<'a, F> {
     pub turned: Vec<Option<usize>>,
     /// The learned vectors.
     pub vectors: Vec<&'a [F]>,
+    /// The slots of the attentions.
+    pub attentions: Vec<AttentionSlices<'a, F>>,
     /// The control words.
     pub control: &'a [u32],
     /// Where packed steps start.
@@ -368,6 +375,8 @@ impl Operation for Scan {
         operands.extend(self.input.as_mut().map(|m| Operand::read(m).rows()));
         operands.extend(self.weights.iter_mut().flatten().map(Operand::read));
         operands.extend(self.vectors.iter_mut().map(Operand::read));
+        let attentions = self.attentions.iter_mut();
+        operands.extend(attentions.flat_map(|a| a.operands(rows, forward)));
         operands.extend(self.upstream.as_mut().map(|m| Operand::read(m).rows()));
         if let Some(packed) = self.packed {
             operands.push(Operand::slot(packed.counts, packed.first + steps + 1));
@@ -395,16 +404,32 @@ impl Operation for Scan {
         self.costs().into_iter().sum()
     }
 
-    /// Of each stage over all steps, then of the initial states' gradients where they are made.
+    /// Of each part of a step over all steps, then of the initial states' gradients where they are made.
     fn costs(&self) -> Vec<Cost> {
         let steps = self.range.len();
-        let stages = self.stages().iter().map(|s| self.stage_cost(s, steps));
+        let stages = self.step_parts().into_iter().map(|part| match part {
+            StepPart::Stage(stage) => self.stage_cost(stage, steps),
+            // That of all rows.
+            StepPart::Attention(op) => op.cost(),
+        });
         let initial = self.initial && self.direction == Direction::Backward;
         let initial = initial.then(|| self.stage_cost(&self.compiled.initial, 1));
         stages.chain(initial).collect()
     }
 
     fn check(&self) -> Result<(), String> {
+        let attentions = (self.cell.attentions.len(), self.attentions.len());
+        if attentions.0 != attentions.1 || (attentions.0 > 0 && self.packed.is_none()) {
+            return Err(format!(
+                "expected {} attentions of packed rows, found {}",
+                attentions.0, attentions.1
+            ));
+        }
+        for part in self.step_parts() {
+            if let StepPart::Attention(op) = part {
+                op.check()?;
+            }
+        }
         if self.range.end > self.steps {
             return Err(format!(
                 "steps {:?} lie outside 0..{}",
@@ -441,7 +466,12 @@ impl Operation for Scan {
         // Reductions are sums of a row, two a normalisation.
         let reductions = self.stages().iter().map(|s| s.reductions.len());
         let reductions = reductions.sum::<usize>();
-        self.steps * (terms * self.hidden + reductions * self.hidden + 16)
+        let attentions = self.step_parts().into_iter().map(|part| match part {
+            StepPart::Attention(op) => op.sum_length(),
+            StepPart::Stage(_) => 0,
+        });
+        let attentions = attentions.sum::<usize>();
+        self.steps * (terms * self.hidden + reductions * self.hidden + attentions + 16)
     }
 
     fn scans(&self) -> &[Scan] {

@@ -328,9 +328,94 @@ class AdditiveAfter(Pairs):
              "scores": "loss.linear"}
 
 
+class Attending(torch.nn.Module):
+    """A cell with a memory, whose parameters have the names of its text; each is [blocks * H, columns]."""
+
+    def __init__(self, weights, biases):
+        super().__init__()
+        for name, blocks, columns in weights:
+            setattr(self, f"{name}_l0", torch.nn.Parameter(torch.zeros(blocks * H, columns)))
+        for name, blocks in biases:
+            setattr(self, f"{name}_l0", torch.nn.Parameter(torch.zeros(blocks * H)))
+
+    def parts(self, name, blocks, x):
+        return (x @ getattr(self, f"{name}_l0").T).chunk(blocks, -1)
+
+
+class Bahdanau(Pairs):
+    """A decoder whose gates see what additive scores of the state before choose (Bahdanau 2015, appendix A)."""
+
+    class Cell(Attending):
+        def __init__(self):
+            super().__init__([("weight_ih", 3, E), ("weight_hh", 3, H), ("weight_r", 3, H), ("weight_n", 1, H)],
+                             [("bias_ih", 3), ("bias_hh", 1)])
+            self.keys_a_l0, self.v_a_l0 = torch.nn.Linear(H, H), torch.nn.Linear(H, 1, bias=False)
+
+    def __init__(self):
+        super().__init__()
+        self.both = torch.nn.GRU(E, H, bidirectional=True, batch_first=True)
+        self.start, self.narrow = torch.nn.Linear(2 * H, H), torch.nn.Linear(2 * H, H)
+        self.h, self.scores = self.Cell(), torch.nn.Linear(H, V)
+
+    def loss(self, data):
+        packed, last = self.encoded(self.both, data)
+        both, _ = pad_packed_sequence(packed, batch_first=True)
+        h, memory = torch.tanh(self.start(torch.cat([last[0], last[1]], 1))), self.narrow(both)
+        read, predicted, _ = self.decoded(data)
+        cell, keys, outputs = self.h, self.h.keys_a_l0(memory), []
+        for x in self.target(read).unbind(1):
+            query, hr, hz = cell.parts("weight_hh", 3, h)
+            sums = (query + cell.bias_hh_l0)[:, None, None] + keys[:, None]
+            a = (self.away(cell.v_a_l0(torch.tanh(sums))[..., 0], data) @ memory)[:, 0]
+            (xr, xz, xn), (ar, az, an) = cell.parts("weight_ih", 3, x), cell.parts("weight_r", 3, a)
+            br, bz, bn = cell.bias_ih_l0.chunk(3)
+            r, z = torch.sigmoid(xr + hr + ar + br), torch.sigmoid(xz + hz + az + bz)
+            n = torch.tanh(xn + cell.parts("weight_n", 1, r * h)[0] + an + bn)
+            h = (1 - z) * h + z * n
+            outputs.append(h)
+        scores = self.scores(torch.stack(outputs, 1))
+        return F.cross_entropy(scores.flatten(0, 1), predicted.flatten(), ignore_index=-1)
+
+    names = {"source": "both.embed", "target": "h.embed", "both": "both", "start": "start.linear", "narrow": "memory",
+             "h": "h", "scores": "loss.linear"}
+
+
+class Feed(Pairs):
+    """translate-feed.model: Luong's general score, and what was attended to fed to the next step (Luong 2015, section 3.3)."""
+
+    def __init__(self):
+        super().__init__()
+        self.memory = torch.nn.LSTM(E, H, batch_first=True)
+        self.h = Attending([("weight_ih", 4, E), ("weight_hh", 4, H), ("weight_prev_h", 4, H), ("weight_a", 2, H),
+                            ("weight_o", 1, H)], [("bias_ih", 4), ("bias_hh", 2)])
+        self.scores = torch.nn.Linear(H, V)
+
+    def loss(self, data):
+        packed, (h, c) = self.encoded(self.memory, data)
+        memory, _ = pad_packed_sequence(packed, batch_first=True)
+        read, predicted, _ = self.decoded(data)
+        cell, (h, c) = self.h, (h[0], c[0])
+        o, outputs = torch.zeros_like(h), []
+        for x in self.target(read).unbind(1):
+            sums = [x @ cell.weight_ih_l0.T, o @ cell.weight_hh_l0.T, h @ cell.weight_prev_h_l0.T, cell.bias_ih_l0]
+            i, f, g, e = sum(sums).chunk(4, -1)
+            c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+            h = torch.sigmoid(e) * torch.tanh(c)
+            query, own = cell.parts("weight_a", 2, h)
+            bq, bo = cell.bias_hh_l0.chunk(2)
+            a = (self.away((query + bq)[:, None] @ memory.transpose(1, 2), data) @ memory)[:, 0]
+            o = torch.tanh(cell.parts("weight_o", 1, a)[0] + own + bo)
+            outputs.append(o)
+        scores = self.scores(torch.stack(outputs, 1))
+        return F.cross_entropy(scores.flatten(0, 1), predicted.flatten(), ignore_index=-1)
+
+    names = {"source": "memory.embed", "target": "h.embed", "memory": "memory", "h": "h", "scores": "loss.linear"}
+
+
 CASES = {"classify": Classify, "tag": Tag, "classify-both": Encoded, "caption-global": Caption, "begun": Begun,
          "forecast": Forecast, "normal": Normal, "quantile": Quantile, "chorale": Chorale, "strokes": Strokes,
-         "forecast-window": Window, "sequence-label": Frames, "translate": Translate, "additive-after": AdditiveAfter}
+         "forecast-window": Window, "sequence-label": Frames, "translate": Translate, "additive-after": AdditiveAfter,
+         "bahdanau": Bahdanau, "translate-feed": Feed}
 
 
 def compute(case, seed):

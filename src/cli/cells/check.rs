@@ -64,6 +64,7 @@ pub fn command() -> Command {
 pub fn run(m: &ArgMatches) -> Result<()> {
     let cell = Arc::new(super::named(m)?);
     text::warn_of_no_input(&cell);
+    text::without_memory(&cell)?;
     let device = m.get_one::<String>("device").map(String::as_str);
     let mut verdict = Verdict::new("cell", &cell.name, m.get_flag("json"));
     verdict.tell(gradients(MODELS.iter().map(|sizes| model(&cell, *sizes)))?)?;

@@ -219,6 +219,7 @@ fn cells(m: &ArgMatches) -> Result<Vec<Cell>> {
             .collect::<Result<_>>()?,
     };
     let list = m.get_one::<String>("cell-const").map(String::as_str);
+    cells.iter().try_for_each(text::without_memory)?;
     text::constants(cells, list)
 }
 

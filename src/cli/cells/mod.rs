@@ -9,6 +9,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::json;
 use wgrnn::cell::{Cell, language, library};
 use wgrnn::exec::gpu::{Gpu, Tile};
+use wgrnn::model::text::{FieldSize, Model, Sizes};
 use wgrnn::model::{Dims, Mode, Spec};
 use wgrnn::{Error, Result};
 
@@ -66,13 +67,13 @@ pub fn run(m: &ArgMatches) -> Result<()> {
         return out::line(language::page().trim_end());
     }
     let mut rows = Vec::new();
-    for name in library::names() {
+    for name in library::all_names() {
         let cell = library::builtin(name)?;
         let about = about(&cell);
         let summary = cell.summary(&cell.compile());
         if !m.get_flag("json") {
-            out::line(&format!("{name:<10} {about}"))?;
-            out::line(&format!("{:<10} {summary}", ""))?;
+            out::line(&format!("{name:<11} {about}"))?;
+            out::line(&format!("{:<11} {summary}", ""))?;
         }
         rows.push(json!({"name": name, "about": about, "summary": summary}));
     }
@@ -108,8 +109,7 @@ fn show(m: &ArgMatches) -> Result<()> {
     let (d, h) = (size("input"), size("hidden"));
     let compiled = cell.compile();
     let parameters = cell.parameters(d, h);
-    let forward = cell.equations(&compiled.forward);
-    let backward = cell.equations(&compiled.backward);
+    let [forward, backward] = cell.equations(&compiled);
     let kernels = kernels(&cell, d, h)?;
     if m.get_flag("json") {
         return out::json(&json!({
@@ -143,6 +143,7 @@ fn show(m: &ArgMatches) -> Result<()> {
 
 /// Name and WGSL of the step kernels of one layer.
 fn kernels(cell: &Cell, d: usize, h: usize) -> Result<Vec<(String, String)>> {
+    let memory = !cell.memories.is_empty();
     let spec = Spec {
         vocab: d,
         // A cell that uses x elementwise reads rows as wide as H.
@@ -155,8 +156,41 @@ fn kernels(cell: &Cell, d: usize, h: usize) -> Result<Vec<(String, String)>> {
         steps: 2,
         batch: 32,
     };
-    let plan = spec.plan(dims, Mode::Gradients)?;
+    let plan = if memory {
+        attending(cell)?.plan(&spec, &sizes(d), Mode::Gradients)?
+    } else {
+        spec.plan(dims, Mode::Gradients)?
+    };
     let mut kernels = Gpu::sources(&plan, &Tile::GPU)?;
-    kernels.retain(|(name, _)| name.starts_with("forward.") || name.starts_with("backward."));
+    let layer = if memory { "h." } else { "" };
+    kernels.retain(|(name, _)| {
+        let mut directions = ["forward", "backward"].iter();
+        directions.any(|direction| name.starts_with(&format!("{direction}.{layer}")))
+    });
     Ok(kernels)
+}
+
+/// A model whose layer `h` is of a cell that looks at memories: those that another layer makes.
+fn attending(cell: &Cell) -> Result<Model> {
+    let memories = ["memory = m", "memory2 = m"];
+    let given = memories[..cell.memories.len().min(2)].join(", ");
+    let text = format!(
+        "field source: tokens\nfield target: tokens\nm = rnn(embed(source), cell = \"rnn\")\n\
+         h = rnn(embed(target), {given})\nloss cross_entropy(linear(h), next(target))\n"
+    );
+    Model::parse(&cell.name, &text)
+}
+
+/// Sizes of its fields, of so many symbols.
+fn sizes(symbols: usize) -> Sizes {
+    let field = FieldSize::Tokens {
+        symbols,
+        marks: [0, 0],
+        steps: 2,
+        rows: 64,
+    };
+    Sizes {
+        examples: 32,
+        fields: vec![field; 2],
+    }
 }

@@ -113,7 +113,9 @@ pub fn run(m: &ArgMatches) -> Result<()> {
     let cells = match m.get_one::<String>("cell") {
         Some(name) => {
             let list = m.get_one::<String>("cell-const").map(String::as_str);
-            text::constants(vec![text::cell(name)?], list)?
+            let cell = text::cell(name)?;
+            text::without_memory(&cell)?;
+            text::constants(vec![cell], list)?
         }
         None => library::names()
             .map(library::builtin)

@@ -33,7 +33,7 @@ const STEP: usize = 3;
 /// The model of the run that was named, else of the flags alone.
 pub fn model(m: &ArgMatches) -> Result<ProfiledModel> {
     let given = flags::given(m);
-    let mut names: Vec<&str> = library::names().collect();
+    let mut names: Vec<&str> = library::all_names().collect();
     let Some(path) = flags::path(m, "run") else {
         let settings = resolve(None, given, &names)?;
         let cells = text::cells(&settings)?;

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use crate::cell::Stage;
 use crate::exec::gpu::PartOutline;
+use crate::op::scan::StepPart;
 use crate::op::{Direction, Op, Plan, Scan};
 
 /// What one dispatch of a kernel asks. Bytes and operations are those of all workgroups together, padding included.
@@ -100,9 +101,13 @@ pub fn work(part: &PartOutline, plan: &Plan, calls: usize) -> Work {
         ..Work::default()
     };
     match &part.op {
-        Op::Scan(scan) => match stage(scan, part.part) {
-            Some(stage) => step(base, scan, stage, &number),
-            None => base,
+        Op::Scan(scan) => match scan.step_parts().get(part.part) {
+            Some(StepPart::Stage(stage)) => step(base, scan, stage, &number),
+            // The initial states' gradients stand behind all others.
+            None if scan.direction == Direction::Backward => {
+                step(base, scan, &scan.compiled.initial, &number)
+            }
+            Some(StepPart::Attention(_)) | None => base,
         },
         Op::MatMul(op) => {
             let (_, k, _) = op.dims();
@@ -189,18 +194,6 @@ pub fn work(part: &PartOutline, plan: &Plan, calls: usize) -> Work {
                 ..base
             }
         }
-    }
-}
-
-/// The stage that a scan's kernel is, the initial states' gradients behind all others.
-fn stage(scan: &Scan, part: usize) -> Option<&Stage> {
-    let stages = scan.stages();
-    match stages.get(part) {
-        Some(stage) => Some(stage),
-        None if part == stages.len() && scan.direction == Direction::Backward => {
-            Some(&scan.compiled.initial)
-        }
-        None => None,
     }
 }
 

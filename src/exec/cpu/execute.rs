@@ -4,7 +4,7 @@ use super::product::ProductWorkspace;
 use super::{Cpu, matmul, parallel, rows, scan, simd};
 use crate::cell::real::Real;
 use crate::op::dropout::Share;
-use crate::op::scan::{InputProjection, Slices};
+use crate::op::scan::{AttentionInputs, AttentionSlices, InputProjection, ScanAttention, Slices};
 use crate::op::{
     LogSoftmax, Matrix, Norm, Op, Optimizer, Scan, SlotId, SoftmaxStats, SparseUpdate,
 };
@@ -465,6 +465,12 @@ impl<F: Real> Cpu<F> {
         let saved_slot = op.saved.filter(|_| !op.in_place());
         let (mut saved, mut delta, mut scratch) =
             (take(saved_slot), take(op.delta), take(op.scratch));
+        let pairs_slot = |of: &ScanAttention| op.pairs(of).map(|m| m.slot);
+        let mut pairs: Vec<Vec<F>> = op
+            .attentions
+            .iter()
+            .map(|of| take(pairs_slot(of)))
+            .collect();
         let (input_projection, ids): (&[F], &[u32]) = match op.input_projection {
             InputProjection::Nothing => (&[], &[]),
             InputProjection::Rows(_) if op.over_projection() => (&[], &[]),
@@ -492,6 +498,21 @@ impl<F: Real> Cpu<F> {
                 .collect(),
             turned: op.weights.iter().zip(&op.turned).map(turned).collect(),
             vectors: op.vectors.iter().map(|m| self.part(*m)).collect(),
+            attentions: pairs
+                .iter_mut()
+                .zip(&op.attentions)
+                .map(|(pairs, of)| AttentionSlices {
+                    inputs: AttentionInputs {
+                        sequences: &self.words[of.memory.sequences.0],
+                        starts: &self.words[of.memory.packed.counts.0][of.memory.packed.first..],
+                        keys: self.part(of.keys),
+                        values: self.part(of.values),
+                        vector: of.vector.map_or(&[][..], |vector| self.part(vector)),
+                        weights: self.part(of.weights),
+                    },
+                    pairs: &mut pairs[op.pairs(of).map_or(0, |m| m.offset)..],
+                })
+                .collect(),
             control: &self.words[op.control.0],
             starts: op.packed.map_or(&[], |p| {
                 &self.words[p.counts.0][p.first..p.first + op.steps + 1]
@@ -509,6 +530,11 @@ impl<F: Real> Cpu<F> {
         }
         self.packed = packed;
         self.reals[op.state.0] = state;
+        for (of, values) in op.attentions.iter().zip(pairs) {
+            if let Some(slot) = pairs_slot(of) {
+                self.reals[slot.0] = values;
+            }
+        }
         for (slot, values) in [
             (saved_slot, saved),
             (op.delta, delta),

@@ -65,7 +65,12 @@ pub fn run<F: Real>(op: &Scan, slices: &mut Slices<'_, F>, packed: &mut Vec<Pack
         &mut *slices.delta,
         &mut *slices.scratch,
     ];
-    let mut rows = RowSlices::of(op, starts, &parts, written);
+    let (inputs, pairs): (Vec<_>, Vec<_>) = slices
+        .attentions
+        .iter_mut()
+        .map(|of| (of.inputs, &mut *of.pairs))
+        .unzip();
+    let mut rows = RowSlices::of(op, starts, &parts, written, pairs);
     let shared = Shared {
         op,
         starts,
@@ -77,6 +82,7 @@ pub fn run<F: Real>(op: &Scan, slices: &mut Slices<'_, F>, packed: &mut Vec<Pack
         packed,
         few,
         vectors: &slices.vectors,
+        attentions: inputs,
         control: slices.control,
         upstream: slices.upstream,
         values: op.saved_values(),

@@ -1,14 +1,25 @@
 //! The kernels of attention.
 
 use super::operation::{flat, in_fours, shader};
-use super::template::{Template, flat_groups};
+use super::template::{COUNTS, Template, flat_groups};
 use super::tile::Tile;
 use crate::cell::rows::LOWEST;
 use crate::op::attend::AttendForm;
 use crate::op::pair_sum::{PairForm, PairTerm};
-use crate::op::{Attend, PairSum};
+use crate::op::{Attend, PairSum, Scan};
 
-pub(super) fn kernel(op: &Attend, tile: &Tile) -> Template {
+/// With the rows of a step of a scan alone, or of all rows.
+fn stepped(template: Template, scan: Option<&Scan>) -> Template {
+    let template = template.flag("STEPPED", scan.is_some());
+    match scan.and_then(|scan| scan.packed) {
+        Some(packed) => template
+            .size("OWN", packed.first)
+            .buffer(COUNTS, packed.counts),
+        None => template,
+    }
+}
+
+pub(super) fn kernel(op: &Attend, tile: &Tile, scan: Option<&Scan>) -> Template {
     let memory = op.memory;
     let weights = op.weights();
     let lanes = tile.lanes;
@@ -25,6 +36,7 @@ pub(super) fn kernel(op: &Attend, tile: &Tile) -> Template {
         .buffer("sequences", memory.sequences)
         .buffer("starts", memory.packed.counts)
         .matrix("weights", &weights.uncounted());
+    let template = stepped(template, scan);
     let template = match &op.form {
         AttendForm::Forward {
             query,
@@ -56,10 +68,11 @@ pub(super) fn kernel(op: &Attend, tile: &Tile) -> Template {
             .matrix("values", &values.uncounted())
             .matrix("scores", &scores.uncounted()),
     };
-    template.kernel(&op.name, flat_groups(weights.rows * lanes, tile.flat))
+    let rows = scan.map_or(weights.rows, |scan| scan.batch);
+    template.kernel(&op.name, flat_groups(rows * lanes, tile.flat))
 }
 
-pub(super) fn pair_sum(op: &PairSum, tile: &Tile) -> Template {
+pub(super) fn pair_sum(op: &PairSum, tile: &Tile, scan: Option<&Scan>) -> Template {
     let mut names = vec![("into", op.into)];
     match op.term {
         PairTerm::Rows(from) => names.push(("from", from)),
@@ -80,13 +93,14 @@ pub(super) fn pair_sum(op: &PairSum, tile: &Tile) -> Template {
         .buffer("sequences", over.sequences)
         .buffer("starts", over.packed.counts)
         .matrix("pairs", &op.pairs.uncounted());
+    let template = stepped(template, scan);
     let (mut template, rows) = match op.form {
         PairForm::Rows { of } => (
             template
                 .flag("MEMORY", false)
                 .size("STEPS", of.steps)
                 .size("FIRST", of.packed.first),
-            op.into.rows,
+            scan.map_or(op.into.rows, |scan| scan.batch),
         ),
         PairForm::Memory {
             by,

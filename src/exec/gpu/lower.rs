@@ -231,7 +231,7 @@ fn side_by_side(
 
 /// The dispatches of a scan that goes step by step: each of its stages, and last the initial states' gradients.
 fn step_order(op: &Scan, at: u32, stream: u32) -> Vec<(usize, Vec<DispatchParameters>)> {
-    let stages = op.stages().len();
+    let stages = op.step_parts().len();
     let step = |t: usize| (0..stages).map(move |s| (s, vec![[t as u32, at, stream, 1]]));
     match op.direction {
         Direction::Forward => op.range.clone().flat_map(step).collect(),
@@ -391,16 +391,17 @@ fn placed_kernels(
         Op::Carry(op) => vec![operation::carry(op, tile, bindings)],
         Op::Zero(op) => plain(shader!("zero"), &op.name, &op.kernel()),
         Op::Steps(op) => plain(shader!("steps"), &op.name, &op.kernel()),
-        Op::Attend(op) => vec![attend::kernel(op, tile)],
-        Op::PairSum(op) => vec![attend::pair_sum(op, tile)],
+        Op::Attend(op) => vec![attend::kernel(op, tile, None)],
+        Op::PairSum(op) => vec![attend::pair_sum(op, tile, None)],
         Op::Add(op) => plain(shader!("add"), &op.name, &op.kernel()),
         Op::Gather(op) => vec![operation::gather(op, tile, first)],
         Op::MatMul(op) => vec![matmul::kernel(op, tile)],
         Op::Transpose(op) => vec![operation::transpose(op, tile)],
         Op::Scan(op) => {
+            let of_step = op.step_parts().len();
             let parts = match time {
-                Some(_) if op.stages().len() > 1 => vec![WHOLE, op.stages().len()],
-                _ => (0..=op.stages().len()).collect(),
+                Some(_) if of_step > 1 => vec![WHOLE, of_step],
+                _ => (0..=of_step).collect(),
             };
             let kernels = scan::kernels(op, tile, time, None, bindings.plan())?;
             return Ok(parts.into_iter().zip(kernels).collect());

@@ -71,6 +71,10 @@ impl BoundRange {
 impl Ranges {
     /// None where every slot fits a binding, or not even a range of two steps does.
     pub fn of(scan: &Scan, plan: &Plan, fit: BindingLimits) -> Option<Ranges> {
+        // What looks at a memory binds all of it.
+        if !scan.attentions.is_empty() {
+            return None;
+        }
         let uses = uses(scan, plan, fit);
         let memory = !scan.cell.is_feed_forward();
         let parted = scan.packed.is_some() || !memory;

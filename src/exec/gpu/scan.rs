@@ -16,12 +16,14 @@ use split::SplitLayout;
 use step_kernel::ScanWriter;
 pub(super) use time_loop::{Loop, time_loop};
 
+use super::attend;
 use super::ranges::BoundRange;
 use super::template::Template;
 use super::tile::Tile;
-use crate::Result;
 use crate::cell::Stage;
-use crate::op::{Direction, Plan, Scan};
+use crate::op::scan::StepPart;
+use crate::op::{Direction, Op, Plan, Scan};
+use crate::{Error, Result};
 
 /// The kernels of every stage, in order, then that of the initial states where the scan makes their gradients. With a loop
 /// over time one kernel has all stages; for a range of rows they are told where it begins.
@@ -65,9 +67,18 @@ pub(super) fn kernels(
     let mut kernels = match time {
         Some(time) => vec![with(time.rows, time.columns).looped(time)?],
         None => {
-            let stages = scan.stages().iter().enumerate();
-            let kernels = stages.map(|(n, stage)| kernel(stage, &format!("{}.{n}", scan.name)));
-            kernels.collect::<Result<_>>()?
+            let mut kernels = Vec::new();
+            let mut stages = 0..;
+            for part in scan.step_parts() {
+                kernels.push(match part {
+                    StepPart::Stage(stage) => {
+                        let n = stages.next().unwrap_or(0);
+                        kernel(stage, &format!("{}.{n}", scan.name))?
+                    }
+                    StepPart::Attention(op) => attention(scan, &op, tile)?,
+                });
+            }
+            kernels
         }
     };
     if scan.initial && scan.direction == Direction::Backward {
@@ -75,4 +86,13 @@ pub(super) fn kernels(
         kernels.push(kernel(&scan.compiled.initial, &label)?);
     }
     Ok(kernels)
+}
+
+/// The kernel of an attention's operation on the rows of a step.
+fn attention(scan: &Scan, op: &Op, tile: &Tile) -> Result<Template> {
+    match op {
+        Op::Attend(op) => Ok(attend::kernel(op, tile, Some(scan))),
+        Op::PairSum(op) => Ok(attend::pair_sum(op, tile, Some(scan))),
+        _ => Err(Error::internal(format!("{}: no attention", op.name()))),
+    }
 }

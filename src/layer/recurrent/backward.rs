@@ -41,6 +41,7 @@ impl Recurrent {
                 && (builder.initial || built.start.is_some() || self.given().next().is_some()),
             ..built.scan.clone()
         };
+        self.scores_backward(builder, axis, &mut scan.attentions);
         self.transpose(builder, &mut scan.weights);
         let totals = self.zeros(builder, &scan, scratch);
         self.last_backward(builder, axis, &scan, &gradients[1..]);
@@ -70,6 +71,7 @@ impl Recurrent {
             stride: cols,
             row_count: axis.row_count(),
         };
+        self.memories_backward(builder, axis, &scan, &built.looking);
         self.weight_gradients(builder, axis, &scan, &built.weights, delta);
         self.propagation_backward(builder, axis, &scan, delta, &built.weights);
         self.mask_gradients(builder, &built.weights);

@@ -43,6 +43,11 @@ const fn of(
 /// The one loss.
 pub(super) const LOSS: &str = "cross_entropy";
 
+/// The arguments of recurrent layers.
+const OF_LAYERS: &[&str] = &[
+    "cell", "hidden", "layers", "given", "start", "memory", "memory2",
+];
+
 /// All functions.
 pub(super) const FUNCTIONS: &[Signature] = &[
     of(
@@ -65,18 +70,19 @@ pub(super) const FUNCTIONS: &[Signature] = &[
     of(
         "rnn",
         (1, 1),
-        &["cell", "hidden", "layers", "given", "start"],
+        OF_LAYERS,
         "rnn(v)",
         "Recurrent layers over v: `cell`, `hidden`, `layers` and all else that the settings say of them. `given = v2`: a row \
          beside v at every step, which the first layer reads with it. `start = v3`: a row a sequence, as wide as `hidden`: the \
          state that is each layer's output, before the first step. `start = m`, where m is another `rnn` or `birnn`: layer by \
-         layer all states of m behind the last step of each sequence; of a `birnn` each direction begins its own, or, side by \
-         side, those of an `rnn` of twice the hidden size.",
+         layer all states of m behind the last step of each sequence, by their names; of a `birnn` each direction begins its \
+         own, or, side by side, those of an `rnn` of twice the hidden size. `memory = v4`, for a cell with a line `memory m`: rows \
+         as wide as `hidden` along another field, at which every step looks; `memory2 = v5` for a second one.",
     ),
     of(
         "birnn",
         (1, 1),
-        &["cell", "hidden", "layers", "given", "start"],
+        OF_LAYERS,
         "birnn(v)",
         "The same in both directions, side by side.",
     ),
@@ -526,6 +532,14 @@ pub(super) fn function(
                 Ok(Some(values.len() - 1))
             };
             let (given, start) = (beside("given")?, beside("start")?);
+            let (first, second) = (beside("memory")?, beside("memory2")?);
+            if first.is_none()
+                && let Some(second) = call.argument("memory2")
+            {
+                let message = "memory2: expected `memory` beside it";
+                return Err(checker.fault(second.position(), message));
+            }
+            let memories = first.into_iter().chain(second).collect();
             // An `rnn` with a row a sequence of x begins states as any such value does.
             let start = start.map(|place| match checker.node(values[place]) {
                 node if matches!(node.function, Function::Recurrent { .. })
@@ -538,6 +552,7 @@ pub(super) fn function(
             Function::Recurrent {
                 given,
                 start,
+                memories,
                 both: name == "birnn",
                 cell: cell(checker, call)?,
                 hidden: size(checker, call, "hidden", 1..=MOST)?,
@@ -596,10 +611,10 @@ fn cell(checker: &Checker<'_>, call: &Call<'_>) -> Result<Option<String>> {
     match call.argument("cell") {
         None => Ok(None),
         Some(Expr::Text(name, position)) => {
-            if library::names().any(|known| known == name) {
+            if library::all_names().any(|known| known == name) {
                 return Ok(Some(name.clone()));
             }
-            let hint = did_you_mean(name, library::names());
+            let hint = did_you_mean(name, library::all_names());
             let message = format!("cell: unknown cell `{name}`{hint}");
             Err(checker.fault(*position, message))
         }

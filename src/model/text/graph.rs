@@ -135,6 +135,8 @@ pub enum Function {
         given: Option<usize>,
         /// What the states are before the first step.
         start: Option<StartOf>,
+        /// The operands that the cell looks at, in the order of its memories.
+        memories: Vec<usize>,
     },
     /// Dropout.
     Dropout {

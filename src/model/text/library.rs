@@ -30,6 +30,8 @@ pub const MODELS: &[(&str, &str)] = models![
     "strokes",
     "pixels",
     "translate",
+    "translate-additive",
+    "translate-feed",
 ];
 
 /// The names of the built-in models.

@@ -189,11 +189,11 @@ fn names_and_calls_that_do_not_fit_are_refused() {
         ),
         (
             "h = rnn(embed(text), size = 3)\n",
-            "m:3:22: `rnn` has no argument `size` (it has cell, hidden, layers, given, start)",
+            "m:3:22: `rnn` has no argument `size` (it has cell, hidden, layers, given, start, memory, memory2)",
         ),
         (
             "h = rnn(embed(text), hiden = 3)\n",
-            "m:3:22: `rnn` has no argument `hiden`; did you mean `hidden`? (it has cell, hidden, layers, given, start)",
+            "m:3:22: `rnn` has no argument `hiden`; did you mean `hidden`? (it has cell, hidden, layers, given, start, memory, memory2)",
         ),
         (
             "h = last(embed(text), k = 3)\n",

@@ -16,7 +16,7 @@ use crate::layer::{
     self, Axis, Builder, ColumnPart, DropoutLayer, Form, Linear, Param, Signal, Value,
 };
 use crate::model::head::Table;
-use crate::model::stack::{self, LayerStates};
+use crate::model::stack::{self, Beside, LayerStates};
 use crate::model::{Mode, Spec};
 use crate::op::{Matrix, Reach, Recipe, Role};
 use crate::syntax::fault;
@@ -190,7 +190,11 @@ impl Writer<'_> {
                 value
             }
             Function::Recurrent {
-                both, given, start, ..
+                both,
+                given,
+                start,
+                memories,
+                ..
             } => {
                 let stack = self.stack(node, *both)?;
                 let input = match given {
@@ -201,9 +205,17 @@ impl Writer<'_> {
                         layer::concat(builder, &format!("given.{}", node.label), &operands)?
                     }
                 };
-                let start = self.start(builder, node, &stack, *start)?;
-                let above = self.above_last(number)?;
-                let made = stack.stack_from(builder, &node.label, input, &start, above)?;
+                let memories = memories
+                    .iter()
+                    .map(|place| self.operand(builder, node, *place));
+                let memories = memories.collect::<Result<Vec<Value>>>()?;
+                self.check_memories(builder, node, &stack, &memories)?;
+                let beside = Beside {
+                    start: self.start(builder, node, &stack, *start)?,
+                    memories,
+                    above: self.above_last(number)?,
+                };
+                let made = stack.stack_from(builder, &node.label, input, &beside)?;
                 self.lasts[number] = made.last;
                 made.output
             }

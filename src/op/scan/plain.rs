@@ -33,6 +33,7 @@ impl Scan {
 
     /// One stage of step `t` (of the step before the first for `usize::MAX`).
     fn plain_stage<F: Real>(&self, stage: &Stage, t: usize, slices: &mut Slices<'_, F>) {
+        self.plain_attentions(stage, t, slices);
         let h = self.hidden;
         let evaluator = eval::ProgramEvaluator::new(&stage.program);
         let mut registers = evaluator.registers();
@@ -170,6 +171,7 @@ impl Scan {
                 &saved[self.saved_row(i, t, b, slices.starts)..]
             }
             Load::Vector(v) => slices.vectors[v],
+            Load::Delta(d) => &slices.delta[self.delta_row(d, t, b, slices.starts)..],
             Load::Upstream => &slices.upstream[position * self.upstream.map_or(0, |m| m.stride)..],
             Load::Carry(k) => &slices.scratch[self.scratch_row(k, b)..],
             Load::Scratch(i) => &slices.scratch[self.scratch_row(states + i, b)..],

@@ -12,7 +12,7 @@ impl Settings {
     /// file without the folder.
     pub fn of_model(&self, cells: &[CellText]) -> Settings {
         let cells = cells.iter().map(|cell| {
-            if library::names().any(|n| n == cell.name) {
+            if library::all_names().any(|n| n == cell.name) {
                 cell.name.clone()
             } else {
                 format!("{}.cell", cell.name)

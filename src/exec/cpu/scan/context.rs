@@ -5,6 +5,7 @@ use super::prepare::PreparedStage;
 use super::rows::RowSlices;
 use crate::cell::stage::{Load, Store};
 use crate::op::Scan;
+use crate::op::scan::AttentionInputs;
 
 /// What all parts read.
 pub struct Shared<'a, F> {
@@ -19,6 +20,7 @@ pub struct Shared<'a, F> {
     /// Whether nothing is packed, as there are so few rows in all steps.
     pub few: bool,
     pub vectors: &'a [&'a [F]],
+    pub attentions: Vec<AttentionInputs<'a, F>>,
     pub control: &'a [u32],
     pub upstream: &'a [F],
     /// Values kept per row and step.
@@ -90,6 +92,10 @@ impl<F> Context<'_, '_, F> {
             Load::Made(i) => saved(op.compiled.saved + i),
             Load::Saved(i) => saved(i),
             Load::Vector(v) => &self.shared.vectors[v][..h],
+            Load::Delta(d) => {
+                let from = (self.b * op.compiled.deltas + d) * h;
+                &self.rows.delta[self.t][from..from + h]
+            }
             Load::Upstream => {
                 let from = position * op.upstream.map_or(0, |m| m.stride);
                 &self.shared.upstream[from..from + h]

@@ -29,6 +29,8 @@ pub struct DenseProduct {
 
 /// A stage prepared to run.
 pub struct PreparedStage {
+    /// The attentions that run before it.
+    pub attentions: Vec<usize>,
     pub products: Vec<DenseProduct>,
     pub evaluator: ProgramEvaluator,
     pub sums: usize,
@@ -70,6 +72,7 @@ impl PreparedStage {
             _ => None,
         };
         PreparedStage {
+            attentions: stage.attentions.clone(),
             products,
             sums: stage.sums.len(),
             empty: (0..stage.sums.len())

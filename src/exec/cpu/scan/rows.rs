@@ -13,6 +13,8 @@ pub struct RowSlices<'a, F> {
     pub delta: Vec<&'a mut [F]>,
     pub scratch: Vec<&'a mut [F]>,
     pub totals: &'a mut [F],
+    /// By attention what is written of every pair, for every step.
+    pub pairs: Vec<Vec<&'a mut [F]>>,
 }
 
 /// The rows of `part` among the first `active` ones.
@@ -75,6 +77,7 @@ impl<'a, F> RowSlices<'a, F> {
         starts: &[u32],
         parts: &[Range<usize>],
         [states, saved, delta, scratch]: [&'a mut [F]; 4],
+        pairs: Vec<&'a mut [F]>,
     ) -> Vec<RowSlices<'a, F>> {
         let (b, h, steps) = (op.batch, op.hidden, op.steps);
         let active = |t: usize| op.active(t, starts);
@@ -97,9 +100,19 @@ impl<'a, F> RowSlices<'a, F> {
                 delta,
                 scratch,
                 totals: totals.pop().unwrap_or_default(),
+                pairs: Vec::new(),
             }
         };
         let mut all: Vec<RowSlices<F>> = slices.map(of_part).collect();
+        for (pairs, of) in pairs.into_iter().zip(&op.attentions) {
+            let rows = (0..steps).map(active);
+            for (slices, cut) in all
+                .iter_mut()
+                .zip(cut(pairs, rows, of.weights.stride, parts))
+            {
+                slices.pairs.push(cut);
+            }
+        }
         for plane in states.chunks_mut((op.rows + b) * h) {
             let rows = [b].into_iter().chain((0..steps).map(active));
             for (slices, cut) in all.iter_mut().zip(cut(plane, rows, h, parts)) {

@@ -17,6 +17,8 @@ struct Workspace<'r, F> {
     sums: Vec<F>,
     /// What products keep of their left operands.
     strips: Vec<F>,
+    /// The query of an attention's row.
+    query: Vec<F>,
 }
 
 impl<F: Real> Shared<'_, F> {
@@ -28,6 +30,7 @@ impl<F: Real> Shared<'_, F> {
         let mut work = Workspace {
             sums: vec![F::ZERO; most * rows.part.len() * self.op.hidden],
             strips: Vec::new(),
+            query: Vec::new(),
             rows,
         };
         let mut step = |t: usize| {
@@ -58,6 +61,9 @@ impl<F: Real> Shared<'_, F> {
         if count == 0 {
             return;
         }
+        for a in &stage.attentions {
+            self.attention(*a, t, count, work);
+        }
         // What comes back through a source of which nothing depends is a sum without terms.
         for s in &stage.empty {
             for row in work.sums.chunks_mut(width).take(count) {
@@ -80,6 +86,32 @@ impl<F: Real> Shared<'_, F> {
         self.program(stage, t, count, work, registers);
     }
 
+    /// An attention of `count` rows.
+    fn attention(&self, a: usize, t: usize, count: usize, work: &mut Workspace<'_, F>) {
+        let op = self.op;
+        let (h, steps) = (op.hidden, op.attentions[a].memory.steps);
+        let (values, deltas) = (self.values * h, op.compiled.deltas * h);
+        let stride = op.attentions[a].weights.stride;
+        let first = op.start(t, self.starts) + work.rows.part.start;
+        let Workspace { rows, query, .. } = work;
+        query.resize(h, F::ZERO);
+        simd::<F>(
+            #[inline(always)]
+            || {
+                for b in 0..count {
+                    let saved = &mut rows.saved[t][b * values..][..values];
+                    let delta = match op.direction {
+                        Direction::Forward => &mut [],
+                        Direction::Backward => &mut rows.delta[t][b * deltas..][..deltas],
+                    };
+                    let pairs = &mut rows.pairs[a][t][b * stride..][..steps];
+                    let of = (&self.attentions[a], pairs);
+                    op.attend_row(a, first + b, of, (saved, delta), query);
+                }
+            },
+        );
+    }
+
     /// How many of these rows run at step `t`.
     fn running(&self, t: usize, rows: &RowSlices<'_, F>) -> usize {
         within(&rows.part, self.op.active(t, self.starts))
@@ -95,7 +127,9 @@ impl<F: Real> Shared<'_, F> {
         work: &mut Workspace<'_, F>,
     ) {
         let h = self.op.hidden;
-        let Workspace { rows, sums, strips } = work;
+        let Workspace {
+            rows, sums, strips, ..
+        } = work;
         // Of rows that end with this step nothing comes back from the next.
         let later = match p.operand {
             TermOperand::NextDelta(_) => self.running(t.wrapping_add(1), rows).min(count),

@@ -65,6 +65,7 @@ impl Places<'_> {
                 let offset = scan.vectors.get(v)?.offset / self.width;
                 format!("$v{v}[{offset}u + j]")
             }
+            Load::Delta(d) => format!("$delta[{} + j]", self.delta(d, "t", "b")),
             Load::Upstream => format!(
                 "$upstream[{} + j]",
                 self.row(ScanRows::Upstream, &scan.upstream?)

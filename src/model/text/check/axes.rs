@@ -26,9 +26,26 @@ impl Checker<'_> {
                     Err(self.fault(position, message))
                 }
             },
-            Function::Recurrent { start, given, .. } => match first {
+            Function::Recurrent {
+                start,
+                given,
+                memories,
+                ..
+            } => match first {
                 Along::Steps(field) => {
                     let above = self.above(field);
+                    for memory in memories {
+                        let memory = values[*memory];
+                        let fits = self.sequences(memory) == Some(Along::Examples);
+                        if !fits || above != Along::Examples {
+                            let found = if fits { values[0] } else { memory };
+                            let message = format!(
+                                "memory: expected rows that are the steps of an example's sequence, looked at by such steps, found {}",
+                                self.describe(found)
+                            );
+                            return Err(self.fault(position, message));
+                        }
+                    }
                     if let Some(given) = given.map(|given| values[given])
                         && self.nodes[given].along != above
                         && self.nodes[given].along != first

@@ -159,13 +159,19 @@ impl Checker<'_> {
             }
             let node = &self.nodes[value];
             let of = |operand: &usize| self.nodes[*operand].along == Along::Steps(field);
-            let all = match node.function {
-                Function::Recurrent { both, start, .. } => {
+            let all = match &node.function {
+                Function::Recurrent {
+                    both,
+                    start,
+                    memories,
+                    ..
+                } => {
                     let ends = match start {
-                        Some(StartOf::States(start)) => of(&node.operands[start]),
+                        Some(StartOf::States(start)) => of(&node.operands[*start]),
                         _ => false,
                     };
-                    ends || (both && node.along == Along::Steps(field))
+                    let looks = memories.iter().any(|memory| of(&node.operands[*memory]));
+                    ends || looks || (*both && node.along == Along::Steps(field))
                 }
                 Function::Attend { .. } => of(&node.operands[0]),
                 Function::Last | Function::Pool(_) => node.operands.iter().any(of),

@@ -95,6 +95,40 @@ impl Writer<'_> {
         }
     }
 
+    /// Every memory of a cell is given, as wide as its state, and nothing that no cell looks at.
+    pub(super) fn check_memories(
+        &self,
+        builder: &Builder,
+        node: &ValueNode,
+        stack: &Spec,
+        memories: &[Value],
+    ) -> Result<()> {
+        let expected = stack.cells.iter().max_by_key(|cell| cell.memories.len());
+        let Some(cell) = expected.filter(|cell| cell.memories.len() != memories.len()) else {
+            let wrong = |m: &&Value| builder.signal(**m).width() != stack.hidden;
+            return match memories.iter().find(wrong) {
+                None => Ok(()),
+                Some(memory) => Err(self.fault(
+                    node,
+                    format!(
+                        "memory: expected a value as wide as the state ({}), found {}: `linear(v)` makes it that",
+                        stack.hidden,
+                        builder.signal(*memory).width()
+                    ),
+                )),
+            };
+        };
+        let numbers = |n: usize| match n {
+            0 => "none".to_string(),
+            1 => "1 memory".to_string(),
+            n => format!("{n} memories"),
+        };
+        let (expected, found) = (numbers(cell.memories.len()), numbers(memories.len()));
+        let name = &cell.name;
+        let message = format!("memory: expected {expected}, as cell {name} has, found {found}");
+        Err(self.fault(node, message))
+    }
+
     /// A start needs states to begin in.
     pub(super) fn check_memory(&self, node: &ValueNode, stack: &Spec) -> Result<()> {
         if let Some(cell) = stack.cells.iter().find(|cell| cell.is_feed_forward()) {
@@ -148,7 +182,11 @@ impl Writer<'_> {
                 let states = cell.states.join(", ");
                 format!("the states {states} of cell {}", cell.name)
             };
-            if (&cell.states, cell.output) != (&known.states, known.output) {
+            let same = (&cell.states, cell.output) == (&known.states, known.output);
+            // What a cell feeds to its next step beside the states of the other begins with zero.
+            let mut others = known.states.iter();
+            let more = !cell.memories.is_empty() && others.all(|state| cell.states.contains(state));
+            if !same && !more {
                 return Err(of(&states(known), &states(cell)));
             }
             let sides = if from.both_ways(l) && !stack.both_ways(l) {

@@ -3,9 +3,9 @@
 use super::super::graph::{Along, FieldKind, Function, StartOf, ValueNode};
 use super::Writer;
 use crate::error::{Error, Result};
-use crate::layer::{self, Axis, Builder};
+use crate::layer::{self, Axis, Builder, Value};
 use crate::model::Spec;
-use crate::model::stack::{LayerStates, Start};
+use crate::model::stack::{LayerStates, Start, StartStates};
 
 impl Writer<'_> {
     /// What the layers of a line begin with.
@@ -30,15 +30,27 @@ impl Writer<'_> {
                 let source = node.operands[place];
                 self.check_states(node, stack, source)?;
                 let layers = self.lasts[source].iter().enumerate();
+                let known = self.stack(
+                    &self.model.nodes[source],
+                    matches!(
+                        self.model.nodes[source].function,
+                        Function::Recurrent { both: true, .. }
+                    ),
+                )?;
                 let layers = layers.map(|(l, from)| {
-                    directed(
-                        builder,
-                        &format!("{}.l{l}", node.label),
-                        stack.both_ways(l),
-                        from,
-                    )
+                    let label = format!("{}.l{l}", node.label);
+                    let states = directed(builder, &label, stack.both_ways(l), from)?;
+                    let names = &known.cells[l].states;
+                    let own = |direction: Vec<Value>| {
+                        let of = |state: &String| {
+                            let place = names.iter().position(|name| name == state)?;
+                            direction.get(place).copied()
+                        };
+                        stack.cells[l].states.iter().map(of).collect()
+                    };
+                    Ok(states.into_iter().map(own).collect())
                 });
-                Ok(Start::States(layers.collect::<Result<Vec<LayerStates>>>()?))
+                Ok(Start::States(layers.collect::<Result<Vec<StartStates>>>()?))
             }
         }
     }
