@@ -708,3 +708,27 @@ fn random_models_pass_finite_differences_and_are_those_alone() {
         check_packed(&model, &settings(cell, 1), sizes(&model, EXAMPLES, 5, 15));
     }
 }
+
+/// A cell's memories are those that the line gives, in the order in which the cell declares them.
+#[test]
+fn memories_are_given_in_the_order_of_the_cell() {
+    let loss = |declared: &str, given: &str| {
+        let cell = format!(
+            "memory {declared}\nstate h\na = dot(m, h)\nb = additive(n, h)\nh = tanh(linear(x, h, a) * b)\n"
+        );
+        let model = parse(&format!(
+            "field source: tokens\nfield target: tokens\nm = rnn(embed(source), cell = \"rnn\")\nn = tanh(linear(m))\n\
+             h = rnn(embed(target), {given})\nloss cross_entropy(linear(h), next(target))\n"
+        ));
+        let spec = Spec {
+            cells: vec![Arc::new(Cell::parse("two", &cell).unwrap())],
+            ..settings("rnn", 1)
+        };
+        let room = sizes(&model, EXAMPLES, 5, 15);
+        let plan = Arc::new(model.plan(&spec, &room, Mode::Gradients).unwrap());
+        run(&plan, &examples(&model), true).0
+    };
+    let as_written = loss("m, n", "memory = m, memory2 = n");
+    assert_eq!(as_written, loss("n, m", "memory = n, memory2 = m"));
+    assert_ne!(as_written, loss("m, n", "memory = n, memory2 = m"));
+}

@@ -89,7 +89,7 @@ pub fn run(m: &ArgMatches) -> Result<()> {
         let model = library::builtin(name)?;
         let about = about(&model);
         if !m.get_flag("json") {
-            out::line(&format!("{name:<15} {about}"))?;
+            out::line(&format!("{name:<18} {about}"))?;
         }
         let fields = model.fields().iter().map(|field| field.name.as_str());
         rows.push(json!({"name": name, "about": about, "fields": fields.collect::<Vec<&str>>()}));
