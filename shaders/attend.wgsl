@@ -1,6 +1,6 @@
 // Attention of rows over a memory. Row r looks at sequence k = sequences[r] of the memory, whose step j is row
 // starts[FIRST + j] + k of it; it has as many steps as that lies before the start of the next. LANES threads share a row:
-// each takes every LANES-th column of a score and every LANES-th step of the rest, and all of them add the lanes in order.
+// each takes every LANES-th step of the memory, then every LANES-th column of the sum; all of them add the lanes in order.
 // STEPPED: of the rows of a step of a scan alone. SCORES: scores[r, j] = weights[r, j] (g_j - sum_i weights[r, i] g_i), g_j = upstream[r] . values[j]; else weights[r] =
 // softmax of query[r] . keys[j], or with ADDITIVE scores vector . tanh(query[r] + keys[j]), and out[r] = the sum of
 // weights[r, j] values[j].
@@ -51,50 +51,50 @@ var<workgroup> shares: array<#{F}, GROUP>;
     let at = WEIGHTS_OFFSET + own * WEIGHTS_STRIDE;
 #if SCORES
     let gradient = SCORES_OFFSET + own * SCORES_STRIDE;
-    var mean = #{F}(0.0);
-    for (var j = 0u; j < STEPS; j++) {
-        var share = #{F}(0.0);
-        if (j < count) {
-            let first = VALUES_OFFSET + ($starts[FIRST + j] + k) * VALUES_STRIDE;
-            for (var c = lane; c < VALUES_COLS; c += LANES) {
-                share += $upstream[UPSTREAM_OFFSET + own * UPSTREAM_STRIDE + c] * $values[first + c];
-            }
+    var share = #{F}(0.0);
+    for (var j = lane; j < stored; j += LANES) {
+        let first = VALUES_OFFSET + ($starts[FIRST + j] + k) * VALUES_STRIDE;
+        var score = #{F}(0.0);
+        for (var c = 0u; c < VALUES_COLS; c++) {
+            score += $upstream[UPSTREAM_OFFSET + own * UPSTREAM_STRIDE + c] * $values[first + c];
         }
-        let score = total(share, thread);
-        if (j < count) {
-            mean += $weights[at + j] * score;
-        }
-        if (j < stored && j % LANES == lane) {
-            $scores[gradient + j] = score;
-        }
+        share += $weights[at + j] * score;
+        $scores[gradient + j] = score;
     }
+    let mean = total(share, thread);
+#if SHARED
+    storageBarrier();
+#end
     for (var j = lane; j < stored; j += LANES) {
         let weighed = $weights[at + j] * ($scores[gradient + j] - mean);
         $scores[gradient + j] = weighed;
     }
 #else
     var largest = #{F}(LOWEST);
-    for (var j = 0u; j < STEPS; j++) {
-        var share = #{F}(0.0);
-        if (j < count) {
-            let first = KEYS_OFFSET + ($starts[FIRST + j] + k) * KEYS_STRIDE;
-            for (var c = lane; c < KEYS_COLS; c += LANES) {
-                let q = $query[QUERY_OFFSET + own * QUERY_STRIDE + c];
+    for (var j = lane; j < stored; j += LANES) {
+        let first = KEYS_OFFSET + ($starts[FIRST + j] + k) * KEYS_STRIDE;
+        var score = #{F}(0.0);
+        for (var c = 0u; c < KEYS_COLS; c++) {
+            let q = $query[QUERY_OFFSET + own * QUERY_STRIDE + c];
 #if ADDITIVE
-                share += $vector[VECTOR_OFFSET + c] * tanh_safe(q + $keys[first + c]);
+            score += $vector[VECTOR_OFFSET + c] * tanh_safe(q + $keys[first + c]);
 #else
-                share += q * $keys[first + c];
+            score += q * $keys[first + c];
 #end
-            }
         }
-        let score = total(share, thread);
-        if (j < count) {
-            largest = select(largest, score, score > largest);
-        }
-        if (j < stored && j % LANES == lane) {
-            $weights[at + j] = score;
-        }
+        largest = select(largest, score, score > largest);
+        $weights[at + j] = score;
     }
+#if SHARED
+    shares[thread] = largest;
+    storageBarrier();
+    workgroupBarrier();
+    for (var l = 0u; l < LANES; l++) {
+        let other = shares[thread - thread % LANES + l];
+        largest = select(largest, other, other > largest);
+    }
+    workgroupBarrier();
+#end
     // A NaN that no comparison saw comes into the sum.
     var share = #{F}(0.0);
     for (var j = lane; j < stored; j += LANES) {
@@ -103,6 +103,9 @@ var<workgroup> shares: array<#{F}, GROUP>;
         share += e;
     }
     let by = #{F}(1.0) / total(share, thread);
+#if SHARED
+    storageBarrier();
+#end
     for (var j = lane; j < stored; j += LANES) {
         let weight = $weights[at + j] * by;
         $weights[at + j] = weight;

@@ -30,7 +30,6 @@ pub(super) fn kernel(op: &Attend, tile: &Tile, scan: Option<&Scan>) -> Template 
         .size("FIRST", memory.packed.first)
         .number("LOWEST", LOWEST)
         .flag("SHARED", lanes > 1)
-        .flag("STORED", true)
         .flag("SCORES", matches!(op.form, AttendForm::Scores { .. }))
         .counted("ROWS", weights.rows, weights.row_count)
         .buffer("sequences", memory.sequences)

@@ -34,7 +34,6 @@ pub(super) fn kernel(op: &Rows, tile: &Tile) -> Template {
         .flag("FUNCTIONS", functions(op))
         .flag("SHARED", lanes > 1 && (sums || maxima))
         .flag("SUMS", sums)
-        .flag("STORED", false)
         .flag("MAXIMA", maxima)
         .flag(
             "COUNTED",
