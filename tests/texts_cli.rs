@@ -219,6 +219,16 @@ fn flags_of_texts_that_cannot_be_are_refused() {
     ] {
         sandbox.refuses(&format!("predict r source=source.txt {args}"), 2, &parts);
     }
+    sandbox.refuses(
+        "train --model translate-feed source=source.txt target=source.txt --cell gru --out no",
+        2,
+        &["--cell: expected none", "model translate-feed"],
+    );
+    sandbox.refuses(
+        "train source.txt --cell gru-attend --out no",
+        2,
+        &["cell gru-attend", "looks at memory m"],
+    );
     fs::write(sandbox.at("names.tsv"), "label\ttext\nf\tanna\nm\totto\n").unwrap();
     sandbox.ok("train --model classify names.tsv --out c --epochs 1 --hidden 4 --device cpu -q");
     for flag in [

@@ -13,6 +13,12 @@ use crate::cli::{flags, kept, resume, text};
 /// A new run of a model of fields; none where only its plan is wanted.
 pub fn fresh(m: &ArgMatches, device: &Device, mut settings: Settings) -> Result<Option<Ready>> {
     let model = model(&settings)?;
+    if flags::given(m).contains_key("cell") && !model.takes_cell() {
+        return Err(Error::usage(format!(
+            "--cell: expected none, as no line of model {} leaves its cell to the settings",
+            model.name
+        )));
+    }
     let cells = text::cells(&settings)?;
     let length = settings.length(false);
     settings.set_length(length);

@@ -302,6 +302,13 @@ impl Model {
         packed.check(mode, Unroll::default(), 1)
     }
 
+    /// Whether a line has recurrent layers of the cell that the settings name.
+    pub fn takes_cell(&self) -> bool {
+        let of_settings =
+            |node: &ValueNode| matches!(node.function, Function::Recurrent { cell: None, .. });
+        self.nodes.iter().any(of_settings)
+    }
+
     /// Whether the layers of a line begin with a row an example that no line makes: the last states of others.
     fn ends_by_example(&self, node: &ValueNode) -> bool {
         let states = match node.function {

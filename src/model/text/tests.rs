@@ -354,6 +354,18 @@ fn values_that_do_not_meet_and_losses_that_do_not_fit_are_refused() {
             "m:4:6: `next(text)` must not be predicted from what reads all of it, as `h` of line 3 (a row a step of `text`) does",
         ),
         (
+            "m = rnn(embed(text))\nh = rnn(embed(text), cell = \"gru-attend\", memory = m)\nloss cross_entropy(linear(h), next(text))\n",
+            "m:4:6: `next(text)` must not be predicted from what reads all of it, as `h` of line 3 (a row a step of `text`) does",
+        ),
+        (
+            "m = rnn(embed(text))\nh = rnn(embed(text), cell = \"gru-attend\", memory = mean(m))\nloss cross_entropy(linear(h), next(text))\n",
+            "m:3:5: memory: expected rows that are the steps of an example's sequence, looked at by such steps, found `h.mean` of line 3 (a row an example)",
+        ),
+        (
+            "m = rnn(embed(text))\nh = rnn(embed(text), memory2 = m)\nloss cross_entropy(linear(h), next(text))\n",
+            "m:3:32: memory2: expected `memory` beside it",
+        ),
+        (
             "h = rnn(embed(text))\nloss cross_entropy(linear(dot(h, h)), next(text))\n",
             "m:3:6: `next(text)` must not be predicted from what reads all of it, as `loss.dot` of line 3 (a row a step of `text`) does",
         ),
@@ -458,6 +470,27 @@ fn widths_sizes_and_settings_that_do_not_fit_are_refused() {
         (
             of(&states("", ""), &|spec, _| spec.learn_initial = true),
             "m:4:5: start: expected learn-initial false, as states begin with a value, found true",
+        ),
+        (
+            of(
+                "h = rnn(embed(text), memory = linear(embed(text)))\nloss cross_entropy(linear(last(h)), label)\n",
+                &nothing,
+            ),
+            "m:3:5: memory: expected none, as cell gru has, found 1 memory",
+        ),
+        (
+            of(
+                "h = rnn(embed(text), cell = \"gru-attend\")\nloss cross_entropy(linear(last(h)), label)\n",
+                &nothing,
+            ),
+            "m:3:5: memory: expected 1 memory, as cell gru-attend has, found none",
+        ),
+        (
+            of(
+                "h = rnn(embed(text), cell = \"gru-attend\", memory = embed(text))\nloss cross_entropy(linear(last(h)), label)\n",
+                &nothing,
+            ),
+            "m:3:5: memory: expected a value as wide as the state (3), found 5: `linear(v)` makes it that",
         ),
         (
             of(
