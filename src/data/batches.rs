@@ -56,7 +56,7 @@ pub enum LineOrder {
 pub enum BatchSize {
     /// So many sequences.
     Sentences(usize),
-    /// At most so many steps of targets; a longer sequence is a minibatch of its own.
+    /// At most so many steps of sources, and of targets; a longer sequence is a minibatch of its own.
     Tokens(usize),
 }
 
@@ -158,16 +158,35 @@ impl Batching {
                 all.min(from.saturating_add(k.saturating_mul(n.max(1))))
             }
             (k, BatchSize::Tokens(n)) => {
-                let mut remaining = k.saturating_mul(n);
-                let fits = |s: &u32| {
-                    let left = remaining.checked_sub(lengths.target(*s));
-                    remaining = left.unwrap_or(0);
-                    left.is_some()
-                };
+                let mut room = Room::of(k.saturating_mul(n));
+                let fits = |s: &u32| room.takes(lengths, *s);
                 let taken = sequences[from..].iter().copied().take_while(fits).count();
                 from + taken.max(1)
             }
         }
+    }
+}
+
+/// The steps that a minibatch still has for sources and for targets.
+struct Room {
+    source: usize,
+    target: usize,
+}
+
+impl Room {
+    fn of(steps: usize) -> Room {
+        Room {
+            source: steps,
+            target: steps,
+        }
+    }
+
+    /// Takes the steps of a sequence, all that is left where they are more; whether there were enough.
+    fn takes(&mut self, lengths: &(impl Lengths + ?Sized), sequence: u32) -> bool {
+        let source = self.source.checked_sub(lengths.source(sequence));
+        let target = self.target.checked_sub(lengths.target(sequence));
+        (self.source, self.target) = (source.unwrap_or(0), target.unwrap_or(0));
+        source.is_some() && target.is_some()
     }
 }
 
@@ -185,14 +204,13 @@ fn cut(
             ends.extend(cuts.map(|at| (start + at) as u32));
         }
         BatchSize::Tokens(n) => {
-            let mut steps = 0usize;
+            let mut room = Room::of(n);
             for (at, sequence) in sequences.iter().enumerate() {
-                let more = lengths.target(*sequence);
-                if at > 0 && steps.saturating_add(more) > n {
+                if !room.takes(lengths, *sequence) && at > 0 {
                     ends.push((start + at) as u32);
-                    steps = 0;
+                    room = Room::of(n);
+                    room.takes(lengths, *sequence);
                 }
-                steps = steps.saturating_add(more);
             }
         }
     }
@@ -435,8 +453,9 @@ mod tests {
                 match size {
                     BatchSize::Sentences(most) => prop_assert!(batch.len() <= most),
                     BatchSize::Tokens(most) => {
-                        let steps: usize = batch.iter().map(|s| p.target(*s)).sum();
-                        prop_assert!(steps <= most || batch.len() == 1);
+                        let source: usize = batch.iter().map(|s| p.source(*s)).sum();
+                        let target: usize = batch.iter().map(|s| p.target(*s)).sum();
+                        prop_assert!(source.max(target) <= most || batch.len() == 1);
                     }
                 }
             }

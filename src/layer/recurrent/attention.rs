@@ -36,7 +36,7 @@ impl Recurrent {
         let (expected, found) = (self.cell.memories.len(), self.memories.len());
         if expected != found {
             return Err(Error::usage(format!(
-                "cell {name} looks at {expected} memories, found {found}: a model gives them, `rnn(v, memory = m)`"
+                "cell {name}: expected as many memories as it looks at, {expected}, found {found}: a model gives them, `rnn(v, memory = m)`"
             )));
         }
         let (mut attentions, mut looking) = (Vec::new(), Vec::new());
