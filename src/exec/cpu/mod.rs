@@ -11,6 +11,7 @@ mod parallel;
 mod product;
 mod rows;
 mod scan;
+mod slices;
 
 use std::borrow::Cow;
 use std::ops::Range;
