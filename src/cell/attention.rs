@@ -44,10 +44,9 @@ impl Cell {
         let queries = self.attentions.iter().map(|a| (a.query_slot, a.query));
         let mut values: Vec<(usize, Id)> = Vec::new();
         for value in sources.chain(queries) {
-            let attended = matches!(self.graph.node(value.1), Node::Attended(_));
-            if !values.contains(&value)
-                && !(attended && self.slot_of_attended(value.1) == Some(value.0))
-            {
+            // What is attended to lies there already; where a source is that, too, it has nothing of its own.
+            let there = self.slot_of_attended(value.1) == Some(value.0);
+            if !there && !values.contains(&value) {
                 values.push(value);
             }
         }

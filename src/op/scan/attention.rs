@@ -52,7 +52,7 @@ pub struct AttentionSlices<'a, F> {
 /// What a step runs one after another.
 pub enum StepPart<'a> {
     /// An attention's operation, of the step's rows alone.
-    Attention(Op),
+    Attention(Box<Op>),
     /// A stage.
     Stage(&'a Stage),
 }
@@ -85,7 +85,7 @@ impl Scan {
         for stage in self.stages() {
             for a in &stage.attentions {
                 let operations = self.attention_operations(*a).into_iter();
-                parts.extend(operations.map(StepPart::Attention));
+                parts.extend(operations.map(|op| StepPart::Attention(Box::new(op))));
             }
             // Behind the last adjoints there may be an attention's alone.
             if !stage.program.stores.is_empty() {
