@@ -5,6 +5,9 @@
     python3 benches/synthetic.py ahead 2000 > ahead.conll  # word TAB tag: the tag is of the word that comes next
     python3 benches/synthetic.py adding 5000 --length 200 > adding.jsonl   # the sum of two marked numbers
     python3 benches/synthetic.py copy 2000 --length 100 > copy.conll       # ten symbols, said again after a long pause
+    python3 benches/synthetic.py reversal 20000 --length 10 > pairs.tsv    # source TAB target: letters, from the last to the first
+    python3 benches/synthetic.py repetition 20000 --length 10 > pairs.tsv  # the same letters
+    python3 benches/synthetic.py arithmetic 50000 --length 8 > pairs.tsv   # what two numbers come to, their digits among letters
 
 `order`: "good, not bad at all" is pos, "bad, not good at all" is neg. Every text stands there with its twin of the other label
 and the same words, so that what reads words in no order is right half the time, whatever it learns. `--seed` draws another
@@ -18,6 +21,12 @@ Schmidhuber 1997, as in Le et al. 2015). What remembers nothing says 1, whose sq
 
 `copy`: ten of eight symbols, `length` blanks, a mark, ten blanks; the tags are blank but for the last ten, which are the symbols
 (Arjovsky et al. 2016). What remembers nothing pays ln 8 for each of these, 10 ln 8 / (length + 20) nats a step.
+
+`reversal`, `repetition`: half of `length` to `length` of twenty letters, every number of letters as often.
+
+`arithmetic`: the sum or difference of two numbers of up to `length` digits, among which letters stand that mean nothing:
+`3e36d9-h1h39f94eeh43keg3c` is -13991064 (Jozefowicz, Zaremba, Sutskever 2015, "An empirical exploration of recurrent network
+architectures", section 3.2). Behind the sign and every digit comes a letter with probability 1/2, and behind that again.
 """
 
 import argparse
@@ -77,15 +86,42 @@ def copy(draw, count, length):
     return "".join(text)
 
 
+def pairs(rows):
+    return "source\ttarget\n" + "".join(f"{source}\t{target}\n" for source, target in rows)
+
+
+def letters(draw, count, length):
+    return ["".join(draw.choices("abcdefghijklmnopqrst", k=draw.randint((length + 1) // 2, length))) for _ in range(count)]
+
+
+def reversal(draw, count, length):
+    return pairs((text, text[::-1]) for text in letters(draw, count, length))
+
+
+def repetition(draw, count, length):
+    return pairs((text, text) for text in letters(draw, count, length))
+
+
+def arithmetic(draw, count, length):
+    rows = []
+    for _ in range(count):
+        a, b = (draw.randrange(10 ** draw.randint(1, length)) for _ in range(2))
+        sign, source = draw.choice("+-"), ""
+        for symbol in f"{a}{sign}{b}":
+            source += symbol
+            while draw.random() < 0.5:
+                source += draw.choice("abcdefghijk")
+        rows.append((source, a + b if sign == "+" else a - b))
+    return pairs(rows)
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("task", choices=["order", "ahead", "adding", "copy"])
+    tasks = {task.__name__: task for task in (order, ahead, adding, copy, reversal, repetition, arithmetic)}
+    parser.add_argument("task", choices=tasks)
     parser.add_argument("count", type=int, help="how many examples")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--length", type=int, default=100, help="steps of adding, blanks of copy")
+    parser.add_argument("--length", type=int, default=100, help="steps of adding, blanks of copy, the most letters or digits")
     args = parser.parse_args()
-    draw = random.Random(args.seed)
-    if args.task in ("order", "ahead"):
-        print({"order": order, "ahead": ahead}[args.task](draw, args.count), end="")
-    else:
-        print({"adding": adding, "copy": copy}[args.task](draw, args.count, args.length), end="")
+    sized = () if args.task in ("order", "ahead") else (args.length,)
+    print(tasks[args.task](random.Random(args.seed), args.count, *sized), end="")
