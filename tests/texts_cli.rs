@@ -239,6 +239,9 @@ fn flags_of_texts_that_cannot_be_are_refused() {
         "--min-length 1",
         "--block-ngram 2",
         "--scores",
+        "--replace-unk",
+        "--attention looked.jsonl",
+        "--svg drawn",
     ] {
         let name = flag.split(' ').next().unwrap();
         sandbox.refuses(
@@ -246,7 +249,14 @@ fn flags_of_texts_that_cannot_be_are_refused() {
             2,
             &[name, "predicts labels"],
         );
-        if !["--nbest", "--scores"].contains(&name) {
+        let of_predict = [
+            "--nbest",
+            "--scores",
+            "--replace-unk",
+            "--attention",
+            "--svg",
+        ];
+        if !of_predict.contains(&name) {
             sandbox.refuses(
                 &format!("eval c names.tsv {flag}"),
                 2,
@@ -254,4 +264,175 @@ fn flags_of_texts_that_cannot_be_are_refused() {
             );
         }
     }
+}
+
+#[test]
+fn what_texts_look_at_is_drawn_and_stands_for_unknown_words() {
+    let sandbox = Sandbox::new();
+    let words = ["ga", "bu", "meu", "zo", "ki", "lo"];
+    // Every word alone and beside every other, and one that is seen once.
+    let mut source: Vec<String> = words.iter().map(|word| format!("{word}\n")).collect();
+    for a in words {
+        source.extend(words.map(|b| format!("{a} {b}\n")));
+    }
+    source.push("rare ga\n".into());
+    fs::write(sandbox.at("source.txt"), source.concat()).unwrap();
+    fs::write(sandbox.at("target.txt"), source.concat().to_uppercase()).unwrap();
+    sandbox.ok(
+        "train --model translate source=source.txt target=target.txt --vocab word --out r --epochs 60 --hidden 16 --embed 8 \
+         --lr 0.02 --batch 8 --dropout 0 --device cpu -q",
+    );
+    fs::write(sandbox.at("new.txt"), "ga zo bu\nodd ki\n").unwrap();
+    let ask = |args: &str| sandbox.ok(&format!("predict r source=new.txt --device cpu {args}"));
+    let plain = ask("--beam 3");
+    assert_eq!(
+        ask("--beam 3 --attention looked.jsonl --svg drawn.svg"),
+        plain
+    );
+    let found = fs::read_to_string(sandbox.at("looked.jsonl")).unwrap();
+    let found: Vec<Value> = found
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let plain = lines(&plain);
+    assert_eq!(found.len(), 2);
+    let strings = |value: &Value| -> Vec<String> {
+        let all = value.as_array().unwrap().iter();
+        all.map(|word| word.as_str().unwrap().to_string()).collect()
+    };
+    assert_eq!(strings(&found[1]["source"]), ["odd", "ki"]);
+    let mut replaced = Vec::new();
+    for (n, line) in found.iter().enumerate() {
+        assert_eq!(
+            (&line["example"], &line["rank"]),
+            (&(n + 1).into(), &1.into())
+        );
+        assert_eq!(line["attention"], "a");
+        let (source, target) = (strings(&line["source"]), strings(&line["target"]));
+        assert_eq!(target.join(" "), format!("{} </s>", plain[n]));
+        let rows = line["weights"].as_array().unwrap();
+        assert_eq!(rows.len(), target.len());
+        let mut text = Vec::new();
+        for (word, row) in target.iter().zip(rows) {
+            let row: Vec<f64> = row
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|w| w.as_f64().unwrap())
+                .collect();
+            assert_eq!(row.len(), source.len());
+            assert!((row.iter().sum::<f64>() - 1.0).abs() < 1e-5, "{row:?}");
+            let most = (0..row.len())
+                .max_by(|a, b| row[*a].total_cmp(&row[*b]))
+                .unwrap();
+            text.push(if word == "<unk>" {
+                source[most].clone()
+            } else {
+                word.clone()
+            });
+        }
+        text.pop();
+        replaced.push(text.join(" "));
+    }
+    // What training saw once is unknown, and so is a word that it did not see: one stands for the other.
+    assert!(plain[1].contains("<unk>"), "{plain:?}");
+    let known = ask("--beam 3 --replace-unk");
+    assert_eq!(lines(&known), replaced);
+    assert!(!known.contains("<unk>") && known.contains("odd"), "{known}");
+    let svg = fs::read_to_string(sandbox.at("drawn.svg")).unwrap();
+    assert!(svg.contains("odd") && svg.contains("&lt;unk&gt;"), "{svg}");
+    ask("--beam 3 --nbest 2 --attention looked.jsonl --svg drawn");
+    let ranks = fs::read_to_string(sandbox.at("looked.jsonl")).unwrap();
+    assert_eq!(ranks.lines().count(), 4);
+    assert_eq!(
+        ranks
+            .lines()
+            .next()
+            .map(|l| serde_json::from_str::<Value>(l).unwrap()),
+        Some(found[0].clone())
+    );
+    assert!(sandbox.at("drawn/1.svg").exists() && sandbox.at("drawn/2.svg").exists());
+    assert!(!sandbox.at("drawn/3.svg").exists());
+}
+
+#[test]
+fn attention_is_asked_of_models_that_have_it_alone() {
+    let sandbox = trained();
+    for flag in [
+        "--attention looked.jsonl",
+        "--svg drawn.svg",
+        "--replace-unk",
+    ] {
+        let name = flag.split(' ').next().unwrap();
+        sandbox.refuses(
+            &format!("predict r source=source.txt --device cpu {flag}"),
+            2,
+            &[
+                name,
+                "expected a model whose text looks at",
+                "got pairs.model",
+            ],
+        );
+    }
+    assert!(!sandbox.at("looked.jsonl").exists());
+    // Letters are one-hot vectors here, which both directions of the source read.
+    sandbox.ok("train --model translate source=source.txt target=target.txt --out all --epochs 1 --hidden 4 --device cpu -q");
+    let texts = sandbox.ok("predict all source=source.txt --device cpu --attention looked.jsonl");
+    assert_eq!(texts.lines().count(), 32);
+    assert!(sandbox.at("looked.jsonl").exists());
+}
+
+#[test]
+fn bleu_by_the_length_of_the_source_is_that_of_its_texts() {
+    let sandbox = trained();
+    let eval = |args: &str| {
+        sandbox.ok(&format!(
+            "eval r source=source.txt target=target.txt --device cpu --bleu none {args}"
+        ))
+    };
+    let found: Value = serde_json::from_str(&eval("--by-length 2 --json")).unwrap();
+    let all = &found["losses"][0];
+    let groups = all["by_length"].as_array().unwrap();
+    let ranges = groups
+        .iter()
+        .map(|g| [&g["from"], &g["to"], &g["texts"]].map(|n| n.as_u64().unwrap()));
+    assert_eq!(ranges.collect::<Vec<_>>(), [[1, 2, 16], [3, 4, 16]]);
+    let one: Value = serde_json::from_str(&eval("--by-length 9 --json")).unwrap();
+    let one = &one["losses"][0]["by_length"];
+    assert_eq!(
+        (one.as_array().unwrap().len(), &one[0]["bleu"]),
+        (1, &all["bleu"])
+    );
+    assert_eq!(one[0]["chrf"], all["chrf"]);
+    // The shorter words alone.
+    let words = words();
+    for (name, of) in [("s2.txt", 0), ("t2.txt", 1)] {
+        let lines = words.iter().filter(|(s, _)| s.len() == 2);
+        let lines: Vec<String> = lines.map(|(s, t)| format!("{}\n", [s, t][of])).collect();
+        fs::write(sandbox.at(name), lines.concat()).unwrap();
+    }
+    let short = sandbox.ok("eval r source=s2.txt target=t2.txt --device cpu --bleu none --json");
+    let short: Value = serde_json::from_str(&short).unwrap();
+    let short = &short["losses"][0];
+    assert_eq!(
+        [&groups[0]["bleu"], &groups[0]["chrf"]],
+        [&short["bleu"], &short["chrf"]]
+    );
+    assert!(groups[0]["chrf"] != groups[1]["chrf"], "{groups:?}");
+    let text = eval("--by-length 2");
+    assert!(
+        text.contains("of 16 texts whose source has 1 to 2 tokens: BLEU = "),
+        "{text}"
+    );
+    let of = "eval r source=source.txt target=target.txt --device cpu";
+    sandbox.refuses(
+        &format!("{of} --by-length 2"),
+        2,
+        &["--by-length 2", "--bleu"],
+    );
+    sandbox.refuses(
+        &format!("{of} --bleu none --by-length 0"),
+        2,
+        &["--by-length", "1..=65536"],
+    );
 }

@@ -83,6 +83,11 @@ pub fn command() -> Command {
                 .value_parser(value_parser!(PathBuf))
                 .help("With --bleu: further right texts, one for every example; may be given several times"),
         )
+        .arg(
+            flags::whole("by-length", 1, 65536).value_name("WIDTH").help(
+                "With --bleu: also by the length of what was read, WIDTH lengths together: 1 to WIDTH tokens, and so on",
+            ),
+        )
         .args(flags::read_as())
         .arg(flags::checkpoint())
         .arg(flags::device())
@@ -109,7 +114,14 @@ pub fn run(m: &ArgMatches) -> Result<()> {
         }
         LoadedRun::Text(loaded) => *loaded,
     };
-    let of_fields = ["confusion", "part", "season", "bleu", "reference"];
+    let of_fields = [
+        "confusion",
+        "part",
+        "season",
+        "bleu",
+        "reference",
+        "by-length",
+    ];
     flags::refuse_reading(m, &[&of_fields[..], &decoding::FLAGS].concat())?;
     let files: Vec<PathBuf> = m.get_many("text").unwrap_or_default().cloned().collect();
     let corpus = text::open(&TextSource::Files(files), None)?;

@@ -2,16 +2,15 @@
 
 use std::path::PathBuf;
 
-use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use clap::{Arg, ArgMatches, Command, value_parser};
 use pollster::block_on;
 use serde_json::{Map, Value, json};
 use wgrnn::data::fields::{Examples, FieldKind};
 use wgrnn::model::text::Target;
-use wgrnn::search::{Found, LengthPenalty};
-use wgrnn::train::{Choice, ExampleSet, FieldEvaluator, Scored, examples};
+use wgrnn::train::{ExampleSet, FieldEvaluator, Scored, examples};
 use wgrnn::{Error, Result};
 
-use super::fields::{FieldSource, LoadedFields, forecast};
+use super::fields::{FieldSource, LoadedFields, forecast, texts};
 use super::load::Loaded;
 use super::{decoding, flags, out};
 
@@ -31,33 +30,7 @@ pub fn command() -> Command {
                 .help("The K most likely labels of an example, each with its probability"),
         )
         .args(decoding::args())
-        .arg(
-            flags::whole("nbest", 1, 1000)
-                .help("Of models that write texts: the N best about each example, a line each: its number, the score, the text"),
-        )
-        .arg(
-            Arg::new("scores")
-                .long("scores")
-                .action(ArgAction::SetTrue)
-                .help("Of models that write texts: the score before each text, what it is by --length-penalty"),
-        )
-        .arg(
-            Arg::new("temperature")
-                .long("temperature")
-                .value_name("X")
-                .value_parser(value_parser!(f64))
-                .default_value("0")
-                .allow_hyphen_values(true)
-                .help("Of models that write texts: 0 takes the best token, 1 draws from the model's probabilities"),
-        )
-        .arg(
-            Arg::new("seed")
-                .long("seed")
-                .value_name("N")
-                .value_parser(value_parser!(u64))
-                .default_value("1")
-                .help("Of models that write texts: the seed of the draws"),
-        )
+        .args(texts::args())
         .arg(
             flags::whole("steps", 1, 65536)
                 .help("Of models of numbers: how many steps ahead, later ones from those before (default: as many as the model predicts at once)"),
@@ -70,7 +43,7 @@ pub fn command() -> Command {
             "Answer k is that to example k. What is to be predicted need not be in the files; where it is, it is not looked \
              at.\n\nExamples:\n  wgrnn predict runs/names names.tsv --top 3\n  echo Hinton | wgrnn predict runs/names --format text\n  \
              wgrnn predict runs/tags new.conll > tagged.conll\n  \
-             wgrnn predict runs/captions image=new.safetensors\n  wgrnn predict runs/load load.csv --steps 48 > ahead.csv\n  printf 'Irish\\nIrish\\n' | wgrnn predict runs/described kind=- --format text --temperature 0.8",
+             wgrnn predict runs/captions image=new.safetensors\n  wgrnn predict runs/load load.csv --steps 48 > ahead.csv\n  wgrnn predict runs/de-en source=new.de --beam 5 --replace-unk --attention looked.jsonl --svg drawings\n    printf 'Irish\\nIrish\\n' | wgrnn predict runs/described kind=- --format text --temperature 0.8",
         )
 }
 
@@ -102,7 +75,7 @@ pub fn run(m: &ArgMatches) -> Result<()> {
     let all = (0..records.len() as u32).collect();
     let set = ExampleSet::new(model.clone(), records, all, None)?;
     if writes {
-        return texts(m, &run, set);
+        return texts::predict(m, &run, &read, set);
     }
     let mut evaluator = FieldEvaluator::answering(&run.loaded.spec, set.clone(), &run.codes)?;
     let remedy = "give fewer examples at once";
@@ -135,8 +108,7 @@ pub fn run(m: &ArgMatches) -> Result<()> {
 
 /// Refuses flags that have no meaning for a model that writes texts, or for one that does not.
 fn choices(m: &ArgMatches, model: &str, writes: bool, numbers: bool) -> Result<()> {
-    let of_texts = ["temperature", "seed", "nbest", "scores"];
-    let of_texts = [&of_texts[..], &decoding::FLAGS].concat();
+    let of_texts = [&texts::FLAGS[..], &decoding::FLAGS].concat();
     let (without, has) = if writes {
         (vec!["top", "steps"], "writes texts")
     } else if numbers {
@@ -150,93 +122,6 @@ fn choices(m: &ArgMatches, model: &str, writes: bool, numbers: bool) -> Result<(
             "--{flag}: expected none, as model {model} {has}"
         ))),
     }
-}
-
-/// Prints the texts that a model writes about examples: a line each, or several with the number of the example.
-fn texts(m: &ArgMatches, run: &LoadedFields, set: ExampleSet) -> Result<()> {
-    let temperature = m.get_one::<f64>("temperature").copied().unwrap_or(0.0);
-    if !(temperature >= 0.0 && temperature.is_finite()) {
-        return Err(Error::usage(format!(
-            "--temperature: expected 0 or more, got {temperature}"
-        )));
-    }
-    let choice = Choice {
-        temperature,
-        seed: m.get_one::<u64>("seed").copied().unwrap_or(1),
-        ..Choice::default()
-    };
-    let mut limits = decoding::limits(m, decoding::MOST)?;
-    if temperature > 0.0 && limits.beams > 1 {
-        return Err(Error::usage(format!(
-            "--beam: expected 1 with a temperature above 0, which draws texts, got {}",
-            limits.beams
-        )));
-    }
-    let nbest = m.get_one::<u64>("nbest").map(|n| *n as usize);
-    if let Some(n) = nbest.filter(|n| *n > limits.beams) {
-        return Err(Error::usage(format!(
-            "--nbest: expected at most --beam, {}, got {n}",
-            limits.beams
-        )));
-    }
-    limits.texts = nbest.unwrap_or(1);
-    let device = flags::open_device(m)?;
-    let (beams, penalty) = (limits.beams, limits.penalty);
-    let remedy = if beams > 1 {
-        "lower --beam"
-    } else {
-        "give fewer examples at once"
-    };
-    let texts = run.write(&device, set, &choice, remedy, limits)?;
-    let Some((_, vocabulary)) = run.written() else {
-        return Err(Error::internal("texts without a vocabulary"));
-    };
-    let scored = m.get_flag("scores") || nbest.is_some();
-    if scored && !m.get_flag("json") {
-        out::note(&format!("scores: {}, in nats", penalty.meaning()));
-    }
-    let mut all = String::new();
-    for (example, found) in texts.into_iter().enumerate() {
-        let text = |found: &Found| {
-            let bytes = vocabulary.decode(&found.tokens);
-            String::from_utf8_lossy(&bytes).into_owned()
-        };
-        if m.get_flag("json") {
-            let one = |found: &Found| match scored {
-                true => scored_text(&text(found), found, penalty),
-                false => json!({ "text": text(found) }),
-            };
-            let value = match nbest {
-                Some(_) => json!({ "texts": found.iter().map(one).collect::<Vec<Value>>() }),
-                None => found.first().map_or(Value::Null, one),
-            };
-            all.push_str(&value.to_string());
-            all.push('\n');
-            continue;
-        }
-        for found in &found {
-            if nbest.is_some() {
-                all.push_str(&format!("{}\t", example + 1));
-            }
-            if scored {
-                all.push_str(&format!("{:.5}\t", found.score));
-            }
-            all.push_str(&text(found));
-            all.push('\n');
-        }
-    }
-    out::raw(all.as_bytes())
-}
-
-/// A text as JSON, with what its score is.
-fn scored_text(text: &str, found: &Found, penalty: LengthPenalty) -> Value {
-    json!({
-        "text": text,
-        "score": found.score,
-        "score_is": penalty.meaning(),
-        "log_probability": found.log_probability,
-        "ended": found.ended,
-    })
 }
 
 /// The `k` classes of the highest scores, the first of equal ones first, with their probabilities: the softmax of all.

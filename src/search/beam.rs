@@ -33,6 +33,8 @@ pub struct Found {
     pub log_probability: f64,
     /// The log probability by the length penalty.
     pub score: f64,
+    /// By prediction, that of the end mark too: which row of the scores it was made from.
+    pub rows: Vec<usize>,
     /// Whether it ended with the end mark; else it was as long as a text may be, or nothing was allowed to follow.
     pub ended: bool,
 }
@@ -42,8 +44,8 @@ pub struct Found {
 struct Live {
     tokens: Vec<u32>,
     sum: f64,
-    /// Which of the beginnings before it goes on from.
-    parent: usize,
+    /// By prediction, which of the beginnings before it goes on from.
+    rows: Vec<usize>,
 }
 
 /// A continuation of a beginning.
@@ -73,7 +75,7 @@ impl Beam {
             live: vec![Live {
                 tokens: begin,
                 sum: 0.0,
-                parent: 0,
+                rows: Vec::new(),
             }],
             kept: Vec::new(),
         };
@@ -83,7 +85,10 @@ impl Beam {
 
     /// The beginnings that go on, best first: the tokens of each, and which of those before it goes on from.
     pub fn live(&self) -> impl Iterator<Item = (&[u32], usize)> {
-        self.live.iter().map(|live| (&live.tokens[..], live.parent))
+        let parent = |live: &Live| live.rows.last().copied().unwrap_or(0);
+        self.live
+            .iter()
+            .map(move |live| (&live.tokens[..], parent(live)))
     }
 
     /// Whether the search is over.
@@ -155,17 +160,15 @@ impl Beam {
     fn take(&mut self, best: &[Candidate]) {
         let mut live = Vec::new();
         for Candidate { sum, of, token } in best {
-            let mut tokens = self.live[*of].tokens.clone();
+            let mut next = self.live[*of].clone();
+            next.sum = *sum;
+            next.rows.push(*of);
             if *token == self.limits.end {
-                self.keep(tokens, *sum, true);
+                self.keep(next, true);
                 continue;
             }
-            tokens.push(*token);
-            live.push(Live {
-                tokens,
-                sum: *sum,
-                parent: *of,
-            });
+            next.tokens.push(*token);
+            live.push(next);
         }
         self.live = live;
         self.cut();
@@ -196,12 +199,11 @@ impl Beam {
 
     /// Keeps a beginning as a text of its own.
     fn end(&mut self, of: usize) {
-        let Live { tokens, sum, .. } = self.live[of].clone();
-        self.keep(tokens, sum, false);
+        self.keep(self.live[of].clone(), false);
     }
 
     /// Keeps a text, where it is among the best; of equal ones the one that came first.
-    fn keep(&mut self, tokens: Vec<u32>, sum: f64, ended: bool) {
+    fn keep(&mut self, Live { tokens, sum, rows }: Live, ended: bool) {
         let predictions = tokens.len() - self.begun + usize::from(ended);
         let score = sum / self.limits.penalty.divisor(predictions);
         let at = self.kept.partition_point(|other| other.score >= score);
@@ -209,6 +211,7 @@ impl Beam {
             tokens,
             log_probability: sum,
             score,
+            rows,
             ended,
         };
         self.kept.insert(at, found);

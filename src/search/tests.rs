@@ -54,6 +54,8 @@ impl Toy {
                     log_probability: sum + own,
                     score: (sum + own) / limits.penalty.divisor(predictions),
                     ended: !full,
+                    // Not found in rows side by side.
+                    rows: Vec::new(),
                     tokens: tokens.clone(),
                 });
             }
@@ -126,6 +128,28 @@ fn a_beam_as_wide_as_all_beginnings_finds_the_best_texts_of_all() {
                 assert_eq!(found.tokens, all.tokens, "{penalty:?} {seed}");
                 assert!((found.score - all.score).abs() < 1e-12);
                 assert_eq!(found.ended, all.ended);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_text_says_which_rows_made_it() {
+    for seed in 0..30 {
+        let toy = Toy::new(seed);
+        let mut beam = Beam::new(limits(3, 6), vec![1, 0]);
+        let mut beginnings: Vec<Vec<Vec<u32>>> = Vec::new();
+        while !beam.is_over() {
+            let live: Vec<Vec<u32>> = beam.live().map(|(tokens, _)| tokens.to_vec()).collect();
+            let rows: Vec<&[f32]> = live.iter().map(|tokens| toy.row(tokens)).collect();
+            beam.advance(&rows).unwrap();
+            beginnings.push(live);
+        }
+        for found in beam.found() {
+            let written = found.tokens.len() - 2;
+            assert_eq!(found.rows.len(), written + usize::from(found.ended));
+            for (step, row) in found.rows.iter().enumerate() {
+                assert_eq!(beginnings[step][*row], found.tokens[..2 + step], "{seed}");
             }
         }
     }

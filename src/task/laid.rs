@@ -136,6 +136,10 @@ pub(super) fn fill<'a>(
             return Err(Error::internal("flipped ids along no packed axis"));
         };
         let words = laid.words(*ids);
+        // The steps of sequences that are written look at none but their own ids.
+        if words.is_empty() {
+            continue;
+        }
         let words: Vec<u32> = flip.iter().map(|row| words[*row as usize]).collect();
         flipped.push((*slot, laid.rows(axis).unwrap_or(0), words));
     }
@@ -144,6 +148,9 @@ pub(super) fn fill<'a>(
             continue;
         };
         let own = flipped.iter().find(|(known, ..)| known == of);
+        if own.is_none() && laid.words(*of).is_empty() {
+            continue;
+        }
         let (words, most) = match own {
             Some((_, count, words)) => (&words[..*count], words.len()),
             None => {

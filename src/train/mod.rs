@@ -31,8 +31,9 @@ pub use checkpoint::{Checkpoint, Data, StoredTensor};
 pub use dynamic::{Dynamic, Learner};
 pub use evaluate::{Evaluation, Evaluator, Unknown};
 pub use examples::{
-    ExampleSet, FieldEvaluation, FieldEvaluator, Forecaster, Labels, LossEvaluation, Metric,
-    Numbers, Scored, SeriesCut, SeriesPart, TextLimits, TextWriter, Windows,
+    Alignment, Attention, ExampleSet, FieldEvaluation, FieldEvaluator, Forecaster, Labels,
+    LossEvaluation, Metric, Numbers, Scored, SeriesCut, SeriesPart, TextLimits, TextWriter,
+    Windows, WrittenText,
 };
 pub use feed::{Began, capacity};
 pub use footprint::{Footprint, Largest};

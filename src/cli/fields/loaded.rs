@@ -91,11 +91,34 @@ impl LoadedFields {
         Some((name, self.codes.vocabulary(name)?))
     }
 
+    /// What writes texts within `limits` about the examples of `set`.
+    ///
+    /// # Errors
+    /// A model that writes none; a device that cannot hold it.
+    pub fn writer(
+        &self,
+        device: &Device,
+        set: ExampleSet,
+        remedy: &str,
+        limits: TextLimits,
+    ) -> Result<TextWriter> {
+        let weights = |plan: &Plan| self.weights(plan, "the texts", remedy);
+        let spec = &self.loaded.spec;
+        block_on(TextWriter::new(
+            device,
+            spec,
+            set,
+            &self.codes,
+            weights,
+            limits,
+        ))
+    }
+
     /// The texts within `limits` that the run's model writes about the examples of `set`, in their order, those about one best
     /// first.
     ///
     /// # Errors
-    /// A model that writes none; a device that cannot hold it.
+    /// As [`LoadedFields::writer`] and [`TextWriter::write`].
     pub fn write(
         &self,
         device: &Device,
@@ -104,12 +127,7 @@ impl LoadedFields {
         remedy: &str,
         limits: TextLimits,
     ) -> Result<Vec<Vec<Found>>> {
-        let weights = |plan: &Plan| self.weights(plan, "the texts", remedy);
-        block_on(async {
-            let spec = &self.loaded.spec;
-            let writer = TextWriter::new(device, spec, set, &self.codes, weights, limits);
-            writer.await?.write(choice).await
-        })
+        block_on(self.writer(device, set, remedy, limits)?.write(choice))
     }
 
     /// A run that must be one of fields.

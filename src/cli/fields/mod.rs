@@ -1,5 +1,6 @@
 //! Models of fields on the command line: which model, what is read for it, and what a run keeps of both.
 
+mod alignment;
 mod columns;
 mod data;
 mod drawing;
@@ -12,6 +13,7 @@ mod numbers;
 pub mod pieces;
 mod ready;
 pub mod sample;
+pub mod texts;
 mod written;
 
 use std::collections::BTreeMap;

@@ -1,9 +1,12 @@
 //! What `eval` says of the texts that a model writes about examples, beside those that they should be.
 
+use std::collections::BTreeMap;
+
 use clap::ArgMatches;
-use serde_json::json;
+use serde_json::{Value, json};
 use wgrnn::exec::Device;
 use wgrnn::metrics::{Accuracy, Bleu, Chrf, Tokenization};
+use wgrnn::model::text::FieldKind;
 use wgrnn::search::Found;
 use wgrnn::train::{Settings, TextLimits};
 use wgrnn::{Error, Result};
@@ -23,10 +26,12 @@ pub(super) struct Written {
     /// How words are cut for BLEU, where it is wanted, and files of further right answers.
     bleu: Option<Tokenization>,
     references: Vec<String>,
+    /// The field whose length says where an example counts, and how many lengths count together.
+    lengths: Option<(String, usize)>,
 }
 
 /// The flags of what texts are measured by.
-const MEASURES: [&str; 2] = ["bleu", "reference"];
+const MEASURES: [&str; 3] = ["bleu", "reference", "by-length"];
 
 impl Written {
     /// What the flags ask for of a model that writes texts about something; none of another.
@@ -56,6 +61,26 @@ impl Written {
                 "--reference {reference}: expected --bleu beside it, found none"
             )));
         }
+        let width = m.get_one::<u64>("by-length").map(|n| *n as usize);
+        if let Some(width) = width.filter(|_| bleu.is_none()) {
+            return Err(Error::usage(format!(
+                "--by-length {width}: expected --bleu beside it, found none"
+            )));
+        }
+        let read = model.fields().iter().enumerate();
+        let mut read = read.filter(|(n, f)| {
+            *n != field && matches!(f.kind, FieldKind::Tokens { within: None, .. })
+        });
+        let lengths = match (width, read.next()) {
+            (None, _) => None,
+            (Some(width), Some((_, field))) => Some((field.name.clone(), width)),
+            (Some(width), None) => {
+                return Err(Error::usage(format!(
+                    "--by-length {width}: expected a model that reads a field of tokens, got {}",
+                    model.name
+                )));
+            }
+        };
         let named = |name: &String| Tokenization::ALL.into_iter().find(|t| t.name() == name);
         Ok(Some(Written {
             loss,
@@ -64,6 +89,7 @@ impl Written {
             longest,
             bleu: bleu.and_then(named),
             references: flags::file_texts(m, "reference"),
+            lengths,
         }))
     }
 
@@ -142,17 +168,24 @@ impl Written {
             }
             references.push(read);
         }
-        let (mut bleu, mut chrf) = (Bleu::new(tokenization), Chrf::default());
+        let mut all = Overlap::new(tokenization);
+        let mut by_length = BTreeMap::new();
         for (example, found) in (0..).zip(texts) {
             let n = of.set.number(example) as usize;
-            let all = [of.examples].into_iter().chain(&references);
-            let right = all.map(|read| read.items(name, n).unwrap_or_default().join(" "));
+            let right = [of.examples].into_iter().chain(&references);
+            let right = right.map(|read| read.items(name, n).unwrap_or_default().join(" "));
             let right: Vec<String> = right.collect();
             let tokens = found.first().map_or(&[][..], |text| &text.tokens);
             let text = String::from_utf8_lossy(&vocabulary.decode(tokens)).into_owned();
-            bleu.add(&text, &right)?;
-            chrf.add(&text, &right)?;
+            all.add(&text, &right)?;
+            if let Some((field, width)) = &self.lengths {
+                let length = of.set.tokens(field, example)?.len();
+                let of_length = by_length.entry(length.saturating_sub(1) / width);
+                let of_length = of_length.or_insert_with(|| Overlap::new(tokenization));
+                of_length.add(&text, &right)?;
+            }
         }
+        let Overlap { bleu, chrf, .. } = &all;
         report
             .lines
             .push(format!("{name}: {bleu}, {}", bleu.signature()));
@@ -165,6 +198,42 @@ impl Written {
         report.set("bleu_signature", json!(bleu.signature()));
         report.set("chrf", json!(chrf.score()));
         report.set("chrf_signature", json!(chrf.signature()));
+        if let Some((field, width)) = &self.lengths {
+            let mut values = Vec::new();
+            for (n, Overlap { texts, bleu, chrf }) in by_length {
+                let (from, to) = (n * width + 1, (n + 1) * width);
+                report.lines.push(format!(
+                    "{name}: of {texts} texts whose {field} has {from} to {to} tokens: {bleu}"
+                ));
+                values.push(json!({
+                    "from": from, "to": to, "texts": texts, "bleu": bleu.score(), "chrf": chrf.score(),
+                }));
+            }
+            report.set("by_length", Value::Array(values));
+        }
         Ok(())
+    }
+}
+
+/// What some texts have of the right ones.
+struct Overlap {
+    texts: usize,
+    bleu: Bleu,
+    chrf: Chrf,
+}
+
+impl Overlap {
+    fn new(tokenization: Tokenization) -> Overlap {
+        Overlap {
+            texts: 0,
+            bleu: Bleu::new(tokenization),
+            chrf: Chrf::default(),
+        }
+    }
+
+    fn add(&mut self, text: &str, right: &[String]) -> Result<()> {
+        self.texts += 1;
+        self.bleu.add(text, right)?;
+        self.chrf.add(text, right)
     }
 }

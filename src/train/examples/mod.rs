@@ -1,6 +1,7 @@
 //! Examples of a model's fields, as training and measuring read them: which of the records, how long each is, what a plan
 //! must hold for a minibatch of them.
 
+mod attention;
 mod draw;
 mod evaluate;
 mod forecaster;
@@ -12,6 +13,7 @@ mod writer;
 
 use std::sync::Arc;
 
+pub use self::attention::{Alignment, Attention};
 pub use self::draw::{deviation, draw};
 pub use self::evaluate::{FieldEvaluation, FieldEvaluator, LossEvaluation, Scored};
 pub use self::forecaster::{Forecaster, Said};
@@ -19,7 +21,7 @@ pub use self::metric::{Labels, Metric};
 pub use self::numbers::Numbers;
 pub use self::series::{SeriesCut, SeriesPart, Windows};
 pub use self::sizes::sizes_for;
-pub use self::writer::{TextLimits, TextWriter};
+pub use self::writer::{TextLimits, TextWriter, WrittenText};
 use crate::data::Lengths;
 use crate::data::fields::{Field, FieldCodes, FieldKind, FieldRows, Records};
 use crate::error::{Error, Result};

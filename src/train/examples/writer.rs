@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::ExampleSet;
+use super::attention::{Alignment, Attention, Looked};
 use crate::data::fields::FieldCodes;
 use crate::data::{BatchSize, Lengths};
 use crate::error::{Error, Result};
@@ -39,6 +40,16 @@ pub struct TextWriter {
     limits: Limits,
     /// How many of the last tokens the model looks at.
     back: usize,
+    attentions: Vec<Attention>,
+}
+
+/// A text, and for every attention of its writer what its predictions weigh; none where nobody asks.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WrittenText {
+    /// The text.
+    pub found: Found,
+    /// In the order of [`TextWriter::attentions`].
+    pub alignments: Vec<Alignment>,
 }
 
 /// What texts begin with, how long they get, and how they are looked for.
@@ -80,6 +91,8 @@ struct Text {
     stream: Stream,
     /// The row of its first beginning in the run before.
     first: usize,
+    /// What it looked at, where that is asked for.
+    looked: Vec<Looked>,
 }
 
 impl TextWriter {
@@ -129,6 +142,7 @@ impl TextWriter {
         let engine = Engine::with_parameters(device, plan.clone(), &weights).await?;
         Ok(TextWriter {
             back: looks_back(&plan, field),
+            attentions: Attention::of(&plan),
             set,
             plan,
             engine,
@@ -149,12 +163,33 @@ impl TextWriter {
         })
     }
 
+    /// The attentions by which texts are written, in the order of the model's lines.
+    pub fn attentions(&self) -> &[Attention] {
+        &self.attentions
+    }
+
     /// The texts about every example that were found, best first, in the order of the examples: with a temperature of 0 those
     /// of the beams, else the one that is drawn. Example k draws the same whatever is beside it.
     ///
     /// # Errors
     /// Usage, for draws of several beams; Checkpoint, where scores are not finite; a lost device.
     pub async fn write(&mut self, choice: &Choice) -> Result<Vec<Vec<Found>>> {
+        let texts = self.all(choice, &[]).await?;
+        let texts = texts.into_iter();
+        let found = texts.map(|some| some.into_iter().map(|text| text.found).collect());
+        Ok(found.collect())
+    }
+
+    /// The same with what each prediction looked at, which is read back at every step.
+    ///
+    /// # Errors
+    /// As [`TextWriter::write`].
+    pub async fn write_looking(&mut self, choice: &Choice) -> Result<Vec<Vec<WrittenText>>> {
+        let attentions = self.attentions.clone();
+        self.all(choice, &attentions).await
+    }
+
+    async fn all(&mut self, choice: &Choice, looks: &[Attention]) -> Result<Vec<Vec<WrittenText>>> {
         if choice.temperature > 0.0 && self.limits.beams > 1 {
             return Err(Error::usage(format!(
                 "beam: expected 1 with a temperature above 0, as texts are then drawn, got {}",
@@ -166,7 +201,7 @@ impl TextWriter {
         order.sort_by_key(|example| self.set.source(*example));
         let mut texts = vec![Vec::new(); self.set.len()];
         for examples in order.chunks(self.together) {
-            let found = self.some(examples, choice).await?;
+            let found = self.some(examples, choice, looks).await?;
             for (example, found) in examples.iter().zip(found) {
                 texts[*example as usize] = found;
             }
@@ -174,11 +209,20 @@ impl TextWriter {
         Ok(texts)
     }
 
-    async fn some(&mut self, examples: &[u32], choice: &Choice) -> Result<Vec<Vec<Found>>> {
+    async fn some(
+        &mut self,
+        examples: &[u32],
+        choice: &Choice,
+        looks: &[Attention],
+    ) -> Result<Vec<Vec<WrittenText>>> {
         let text = |example: &u32| Text {
             beam: Beam::new(self.limits.clone(), self.prime.clone()),
             stream: Stream::new(choice.seed, Purpose::Sample, u64::from(*example)),
             first: 0,
+            looked: looks
+                .iter()
+                .map(|look| Looked::new(look, &self.set, *example))
+                .collect(),
         };
         let mut texts: Vec<Text> = examples.iter().map(text).collect();
         let mut columns = self.set.columns(examples)?;
@@ -204,6 +248,12 @@ impl TextWriter {
             if !primed {
                 continue;
             }
+            for (n, look) in looks.iter().enumerate() {
+                let weights = engine.read(look.weights.slot).await?;
+                for (text, span) in texts.iter_mut().zip(&spans) {
+                    text.looked[n].push(look.weights, &weights, span.clone());
+                }
+            }
             let (scores, m) = (engine.read(self.scores.slot).await?, self.scores);
             let row = |row: usize| &scores[m.offset + row * m.stride..][..m.cols];
             for (text, span) in texts.iter_mut().zip(spans) {
@@ -215,7 +265,7 @@ impl TextWriter {
                 }
             }
         }
-        Ok(texts.into_iter().map(|text| text.beam.found()).collect())
+        Ok(texts.into_iter().map(Text::written).collect())
     }
 
     /// The rows of a step, and by text which of them are its own. What texts begin with is read token by token.
@@ -239,6 +289,17 @@ impl TextWriter {
 }
 
 impl Text {
+    /// The texts that were found, best first.
+    fn written(self) -> Vec<WrittenText> {
+        let Text { beam, looked, .. } = self;
+        let found = beam.found().into_iter();
+        let with = |found: Found| WrittenText {
+            alignments: looked.iter().map(|l| l.along(&found.rows)).collect(),
+            found,
+        };
+        found.map(with).collect()
+    }
+
     fn draw(&mut self, scores: &[f32], choice: &Choice) -> Result<()> {
         if let Some(allowed) = self.beam.allowed(scores)? {
             let token = pick(&allowed, choice, self.stream.uniform())?;

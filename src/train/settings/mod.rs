@@ -189,7 +189,7 @@ settings! {
     Settings
 
     "preset" {
-        /// A named set of settings: min-char-rnn, char-rnn, torch-rnn, zaremba-small, zaremba-medium, names-tutorial, sentiment or quick
+        /// A named set of settings: min-char-rnn, char-rnn, torch-rnn, zaremba-small, zaremba-medium, names-tutorial, sentiment, multi30k or quick
         preset: Option<Preset> = None; ANY; Fixed,
     }
     "data" {

@@ -19,6 +19,8 @@ choice! {
         NamesTutorial = "names-tutorial",
         /// The polarity of sentences: an LSTM in both directions over words.
         Sentiment = "sentiment",
+        /// Translation of short sentences: a GRU with attention over words.
+        Multi30k = "multi30k",
         /// What a bare `train` does: one LSTM layer, Adam, a cosine schedule, two minutes.
         Quick = "quick",
     }
@@ -26,7 +28,7 @@ choice! {
 
 impl Preset {
     /// All presets.
-    pub const ALL: [Preset; 8] = [
+    pub const ALL: [Preset; 9] = [
         Preset::MinCharRnn,
         Preset::CharRnn,
         Preset::TorchRnn,
@@ -34,6 +36,7 @@ impl Preset {
         Preset::ZarembaMedium,
         Preset::NamesTutorial,
         Preset::Sentiment,
+        Preset::Multi30k,
         Preset::Quick,
     ];
 
@@ -47,6 +50,7 @@ impl Preset {
             Preset::ZarembaMedium => include_str!("../../../assets/presets/zaremba-medium.toml"),
             Preset::NamesTutorial => include_str!("../../../assets/presets/names-tutorial.toml"),
             Preset::Sentiment => include_str!("../../../assets/presets/sentiment.toml"),
+            Preset::Multi30k => include_str!("../../../assets/presets/multi30k.toml"),
             Preset::Quick => include_str!("../../../assets/presets/quick.toml"),
         }
     }

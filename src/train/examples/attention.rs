@@ -1,0 +1,91 @@
+//! What a text that is written looks at: the weights of each prediction over the steps of what was read.
+
+use std::ops::Range;
+
+use super::ExampleSet;
+use crate::op::attend::AttendForm;
+use crate::op::{Matrix, Op, Packing, Plan};
+
+/// An attention of a model by which a text is written: each prediction weighs the steps of a field.
+#[derive(Clone, Debug)]
+pub struct Attention {
+    /// Its name in the model: that of the line, and the function where it stands within one.
+    pub name: String,
+    /// The number of the field whose steps are weighed.
+    pub field: usize,
+    /// The weights of a run [rows, S].
+    pub(super) weights: Matrix,
+}
+
+/// What the predictions of a text weigh the steps of a field by.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Alignment {
+    /// Steps of the field, S.
+    pub steps: usize,
+    /// By prediction, that of the end mark too, the weights of all steps [T, S]; each row's sum is 1.
+    pub weights: Vec<Vec<f32>>,
+}
+
+impl Attention {
+    /// Those of a plan that writes texts: what every step runs and weighs the steps of a field of an example.
+    pub(super) fn of(plan: &Plan) -> Vec<Attention> {
+        let ops = plan.ops.iter().enumerate();
+        let ops = ops.filter(|(n, _)| plan.runs_at_steps(*n));
+        ops.filter_map(|(_, op)| Attention::new(plan, op)).collect()
+    }
+
+    fn new(plan: &Plan, op: &Op) -> Option<Attention> {
+        let Op::Attend(attend) = op else { return None };
+        let AttendForm::Forward { weights, .. } = attend.form else {
+            return None;
+        };
+        let first = attend.memory.packed.first;
+        let mut axes = plan.axes.iter();
+        let axis = axes.position(|axis| axis.first + Packing::STARTS == first);
+        let mut fields = plan.recipes.fields.iter();
+        let field = fields.position(|field| axis.is_some() && field.axis() == axis)?;
+        let name = attend.name.trim_end_matches(".forward").to_string();
+        Some(Attention {
+            name,
+            field,
+            weights,
+        })
+    }
+}
+
+/// The weights of a text in the making.
+#[derive(Debug)]
+pub(super) struct Looked {
+    /// Steps of the field, S.
+    steps: usize,
+    /// By prediction, the weights of the rows of all beginnings [rows, S].
+    weights: Vec<Vec<f32>>,
+}
+
+impl Looked {
+    /// Of no prediction yet, about an example.
+    pub fn new(attention: &Attention, set: &ExampleSet, example: u32) -> Looked {
+        Looked {
+            steps: set.steps(attention.field, example),
+            weights: Vec::new(),
+        }
+    }
+
+    /// Keeps those of the text's rows in a run, of all that the run made.
+    pub fn push(&mut self, of: Matrix, all: &[f32], rows: Range<usize>) {
+        let row = |row: usize| &all[of.offset + row * of.stride..][..self.steps];
+        self.weights.push(rows.flat_map(row).copied().collect());
+    }
+
+    /// Those of a text that was found: which row each prediction was made from.
+    pub fn along(&self, rows: &[usize]) -> Alignment {
+        let steps = self.steps;
+        let each = self.weights.iter().zip(rows);
+        Alignment {
+            steps,
+            weights: each
+                .map(|(weights, row)| weights[row * steps..][..steps].to_vec())
+                .collect(),
+        }
+    }
+}
