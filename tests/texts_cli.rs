@@ -266,8 +266,14 @@ fn flags_of_texts_that_cannot_be_are_refused() {
     }
 }
 
+/// Of attention after the layers, and of that in the cell.
 #[test]
 fn what_texts_look_at_is_drawn_and_stands_for_unknown_words() {
+    looked_at("translate", "a");
+    looked_at("translate-feed", "h.l0.a");
+}
+
+fn looked_at(model: &str, attention: &str) {
     let sandbox = Sandbox::new();
     let words = ["ga", "bu", "meu", "zo", "ki", "lo"];
     // Every word alone and beside every other, and one that is seen once.
@@ -278,10 +284,10 @@ fn what_texts_look_at_is_drawn_and_stands_for_unknown_words() {
     source.push("rare ga\n".into());
     fs::write(sandbox.at("source.txt"), source.concat()).unwrap();
     fs::write(sandbox.at("target.txt"), source.concat().to_uppercase()).unwrap();
-    sandbox.ok(
-        "train --model translate source=source.txt target=target.txt --vocab word --out r --epochs 60 --hidden 16 --embed 8 \
-         --lr 0.02 --batch 8 --dropout 0 --device cpu -q",
-    );
+    sandbox.ok(&format!(
+        "train --model {model} source=source.txt target=target.txt --vocab word --out r --epochs 60 --hidden 16 --embed 8 \
+         --lr 0.02 --batch 8 --dropout 0 --device cpu -q"
+    ));
     fs::write(sandbox.at("new.txt"), "ga zo bu\nodd ki\n").unwrap();
     let ask = |args: &str| sandbox.ok(&format!("predict r source=new.txt --device cpu {args}"));
     let plain = ask("--beam 3");
@@ -307,7 +313,7 @@ fn what_texts_look_at_is_drawn_and_stands_for_unknown_words() {
             (&line["example"], &line["rank"]),
             (&(n + 1).into(), &1.into())
         );
-        assert_eq!(line["attention"], "a");
+        assert_eq!(line["attention"], attention);
         let (source, target) = (strings(&line["source"]), strings(&line["target"]));
         assert_eq!(target.join(" "), format!("{} </s>", plain[n]));
         let rows = line["weights"].as_array().unwrap();

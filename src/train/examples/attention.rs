@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::ExampleSet;
-use crate::op::attend::AttendForm;
+use crate::op::attend::{AttendForm, Memory};
 use crate::op::{Matrix, Op, Packing, Plan};
 
 /// An attention of a model by which a text is written: each prediction weighs the steps of a field.
@@ -31,20 +31,36 @@ impl Attention {
     pub(super) fn of(plan: &Plan) -> Vec<Attention> {
         let ops = plan.ops.iter().enumerate();
         let ops = ops.filter(|(n, _)| plan.runs_at_steps(*n));
-        ops.filter_map(|(_, op)| Attention::new(plan, op)).collect()
+        ops.flat_map(|(_, op)| Attention::all(plan, op)).collect()
     }
 
-    fn new(plan: &Plan, op: &Op) -> Option<Attention> {
-        let Op::Attend(attend) = op else { return None };
-        let AttendForm::Forward { weights, .. } = attend.form else {
-            return None;
-        };
-        let first = attend.memory.packed.first;
+    /// Those of an operation: its own, or those within the steps of a layer.
+    fn all(plan: &Plan, op: &Op) -> Vec<Attention> {
+        if let Op::Attend(attend) = op
+            && let AttendForm::Forward { weights, .. } = attend.form
+        {
+            let name = attend.name.trim_end_matches(".forward").to_string();
+            return Attention::new(plan, name, attend.memory, weights)
+                .into_iter()
+                .collect();
+        }
+        let within = op.scans().iter().flat_map(|scan| {
+            let layer = scan.name.trim_start_matches("forward.");
+            let each = scan.cell.attentions.iter().zip(&scan.attentions);
+            each.filter_map(move |(written, of)| {
+                let name = format!("{layer}.{}", written.variable);
+                Attention::new(plan, name, of.memory, of.weights)
+            })
+        });
+        within.collect()
+    }
+
+    fn new(plan: &Plan, name: String, memory: Memory, weights: Matrix) -> Option<Attention> {
+        let first = memory.packed.first;
         let mut axes = plan.axes.iter();
         let axis = axes.position(|axis| axis.first + Packing::STARTS == first);
         let mut fields = plan.recipes.fields.iter();
         let field = fields.position(|field| axis.is_some() && field.axis() == axis)?;
-        let name = attend.name.trim_end_matches(".forward").to_string();
         Some(Attention {
             name,
             field,
