@@ -118,7 +118,12 @@ fn classifier(lines: &str, value: &str) -> Model {
 #[test]
 fn every_function_passes_finite_differences() {
     let two = "field text: tokens\nfield other: tokens\nfield label: class\n";
+    // Rows in no order: pooled, and looked at by an example and by the steps of a text.
+    let set = "field rows: set\nfield text: tokens\nfield label: class\nv = tanh(linear(rows))\n\
+               h = rnn(embed(text))\ns = dot(v, mean(h)) + sum(v)\n\
+               loss cross_entropy(linear(concat(s, max(h * additive(v, h)))), label)\n";
     let models = [
+        parse(set),
         classifier("", "sum(embed(text))"),
         classifier(
             "",

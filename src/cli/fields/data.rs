@@ -10,7 +10,7 @@ use wgrnn::data::fields::{
     ReadRules, Records, StepRules, TrainingSteps, VocabularyRule, VocabularyRules, read,
 };
 use wgrnn::data::{VocabKind, VocabularyRecipe, split_drawn};
-use wgrnn::model::text::Model;
+use wgrnn::model::text::{self as language, Model};
 use wgrnn::train::{
     ExampleSet, FieldData, SeriesCut, SeriesPart, Settings, TextRecord, Windows, examples,
 };
@@ -317,6 +317,15 @@ pub fn measured(
 fn of_reals(model: &Model, settings: &Settings) -> Result<()> {
     let mut fields = examples::fields(model).into_iter();
     if fields.any(|field| field.kind == FieldKind::Reals) {
+        let set = |field: &language::Field| {
+            matches!(field.kind, language::FieldKind::Reals { set: true, .. })
+        };
+        if settings.time.is_some() && model.fields().iter().any(set) {
+            return Err(Error::usage(format!(
+                "--time: expected none, as the rows of a set of model {} have no order",
+                model.name
+            )));
+        }
         return Ok(());
     }
     let given = [

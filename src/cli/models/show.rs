@@ -126,6 +126,10 @@ fn field_text(model: &Model, field: usize) -> (String, String) {
             format!("a label for every word of {}", name(along)),
         ),
         FieldKind::Vector => ("vector".into(), "numbers, as many an example".into()),
+        FieldKind::Reals { set: true, .. } => (
+            "set".into(),
+            "rows of numbers in no order, some an example".into(),
+        ),
         FieldKind::Reals { bits: false, .. } => ("reals".into(), "numbers, as many a step".into()),
         FieldKind::Reals { bits: true, .. } => {
             ("bits".into(), "a set of whole numbers a step".into())

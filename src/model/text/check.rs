@@ -131,7 +131,8 @@ impl<'a> Checker<'a> {
                     along: self.steps(name, *position)?,
                 },
                 WrittenKind::Vector => FieldKind::Vector,
-                WrittenKind::Reals | WrittenKind::Bits => FieldKind::Reals {
+                WrittenKind::Reals | WrittenKind::Bits | WrittenKind::Set => FieldKind::Reals {
+                    set: written.kind == WrittenKind::Set,
                     bits: written.kind == WrittenKind::Bits,
                     predicted: false,
                 },
@@ -449,6 +450,7 @@ impl<'a> Checker<'a> {
             && let Meaning::Field(field) = self.name(name, *position)?
             && fits(self.fields[field].kind)
         {
+            self.must_have_order(field, call.signature.name, *position)?;
             return Ok(field);
         }
         let message = format!("`{}` expects a field of {what}", call.signature.name);

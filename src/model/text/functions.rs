@@ -148,7 +148,7 @@ pub(super) const FUNCTIONS: &[Signature] = &[
         &[],
         "dot(m, q)",
         "Attention (Luong 2015): for every row of q the sum of the rows of m, those of the same example, each weighed by the softmax of its inner \
-         product with q. m has rows along a field of tokens, reals or bits; q too, or a row an example. `dot(m, linear(q))` is \
+         product with q. m has rows along a field of tokens, reals, bits or a set; q too, or a row an example. `dot(m, linear(q))` is \
          Luong's general score.",
     ),
     of(

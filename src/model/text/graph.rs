@@ -35,8 +35,10 @@ pub enum FieldKind {
     },
     /// A real vector an example.
     Vector,
-    /// A real vector a step.
+    /// A real vector a step, or a row of a set.
     Reals {
+        /// Whether its rows have no order.
+        set: bool,
         /// Whether its numbers are bits, 0 or 1.
         bits: bool,
         /// Whether `next` or `ahead` takes it: of n steps those are read that have as many behind them as are predicted.

@@ -20,6 +20,8 @@ pub enum WrittenKind {
     Reals,
     /// `bits`.
     Bits,
+    /// `set`.
+    Set,
 }
 
 /// A line `field NAME: kind`.
@@ -119,7 +121,9 @@ fn kind(line: &mut Line<'_>) -> Result<WrittenKind> {
         Ok(WrittenKind::Reals)
     } else if line.eat_word("bits") {
         Ok(WrittenKind::Bits)
+    } else if line.eat_word("set") {
+        Ok(WrittenKind::Set)
     } else {
-        line.error("`tokens`, `class`, `classes`, `vector`, `reals` or `bits`")
+        line.error("`tokens`, `class`, `classes`, `vector`, `reals`, `bits` or `set`")
     }
 }

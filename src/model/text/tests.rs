@@ -31,7 +31,7 @@ fn lines_that_are_none_are_refused_with_their_place() {
         ),
         (
             "field text: words\n",
-            "m:1:13: expected `tokens`, `class`, `classes`, `vector`, `reals` or `bits`, found `words`",
+            "m:1:13: expected `tokens`, `class`, `classes`, `vector`, `reals`, `bits` or `set`, found `words`",
         ),
         (
             "field text: tokens of\n",
@@ -265,6 +265,45 @@ fn names_and_calls_that_do_not_fit_are_refused() {
         ),
     ] {
         assert_eq!(refused(&format!("{FIELDS}{lines}")), want, "{lines}");
+    }
+}
+
+/// Rows in no order are pooled; what reads them one after another is refused, with its line.
+#[test]
+fn a_set_is_pooled_and_never_read_in_order() {
+    let head = "field rows: set\nfield label: class\nv = linear(rows)\n";
+    let pooled = "p = concat(mean(v), max(v), sum(v))\nloss cross_entropy(linear(p), label)\n";
+    let model = Model::parse("m", &format!("{head}{pooled}")).unwrap();
+    let sizes = Sizes {
+        examples: 3,
+        fields: vec![
+            FieldSize::Reals {
+                width: 2,
+                steps: 4,
+                rows: 8,
+            },
+            FieldSize::Classes(2),
+        ],
+    };
+    assert!(
+        model
+            .plan(&Spec::default(), &sizes, Mode::Gradients)
+            .is_ok()
+    );
+    for (line, place, name) in [
+        ("h = rnn(v)\n", "4:5", "rnn"),
+        ("h = birnn(v)\n", "4:5", "birnn"),
+        ("h = last(v)\n", "4:5", "last"),
+        ("h = window(rows, 2)\n", "4:12", "window"),
+        ("h = previous(rows, 1)\n", "4:14", "previous"),
+        ("loss squared(v, next(rows))\n", "4:22", "next"),
+        ("loss squared(v, ahead(rows, 2))\n", "4:23", "ahead"),
+    ] {
+        let found = Model::parse("m", &format!("{head}{line}")).unwrap_err();
+        let want = format!(
+            "m:{place}: `{name}` expects rows in order, found those of the set `rows` of line 1; `mean`, `max`, `sum`, `dot` and `additive` take them in any"
+        );
+        assert_eq!(found.message, want);
     }
 }
 

@@ -17,7 +17,12 @@ impl Checker<'_> {
         let first = self.nodes[values[0]].along;
         match function {
             Function::Last | Function::Pool(_) => match first {
-                Along::Steps(field) => Ok(self.above(field)),
+                Along::Steps(field) => {
+                    if *function == Function::Last {
+                        self.must_have_order(field, name, position)?;
+                    }
+                    Ok(self.above(field))
+                }
                 Along::Examples => {
                     let message = format!(
                         "`{name}` expects a value with rows along a field of tokens, reals or bits, found {}",
@@ -33,6 +38,7 @@ impl Checker<'_> {
                 ..
             } => match first {
                 Along::Steps(field) => {
+                    self.must_have_order(field, name, position)?;
                     let above = self.above(field);
                     for memory in memories {
                         let memory = values[*memory];
@@ -114,6 +120,24 @@ impl Checker<'_> {
         }
     }
 
+    /// Refuses a set where rows are read one after another.
+    pub(super) fn must_have_order(
+        &self,
+        field: usize,
+        name: &str,
+        position: Position,
+    ) -> Result<()> {
+        let found = &self.fields[field];
+        if !matches!(found.kind, FieldKind::Reals { set: true, .. }) {
+            return Ok(());
+        }
+        let message = format!(
+            "`{name}` expects rows in order, found those of the set `{}` of line {}; `mean`, `max`, `sum`, `dot` and `additive` take them in any",
+            found.name, found.position.line
+        );
+        Err(self.fault(position, message))
+    }
+
     /// What the sequences of a value's rows are; none of rows an example.
     pub(in super::super) fn sequences(&self, value: usize) -> Option<Along> {
         match self.nodes[value].along {
@@ -183,7 +207,13 @@ impl Checker<'_> {
 
     pub(super) fn along(&self, along: Along) -> String {
         match along {
-            Along::Steps(field) => format!("a row a step of `{}`", self.fields[field].name),
+            Along::Steps(field) => {
+                let (name, kind) = (&self.fields[field].name, self.fields[field].kind);
+                match kind {
+                    FieldKind::Reals { set: true, .. } => format!("the rows of the set `{name}`"),
+                    _ => format!("a row a step of `{name}`"),
+                }
+            }
             Along::Examples => "a row an example".into(),
         }
     }
