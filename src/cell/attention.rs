@@ -37,13 +37,8 @@ impl Cell {
     /// What the program of a step leaves among the values made within it, each with its place; what is attended to comes there
     /// by itself.
     pub(super) fn made_values(&self) -> Vec<(usize, Id)> {
-        let sources = self.sources.iter().filter_map(|s| match s.kind {
-            SourceKind::Made { slot, node } => Some((slot, node)),
-            _ => None,
-        });
-        let queries = self.attentions.iter().map(|a| (a.query_slot, a.query));
         let mut values: Vec<(usize, Id)> = Vec::new();
-        for value in sources.chain(queries) {
+        for value in self.multiplied_or_asked() {
             // What is attended to lies there already; where a source is that, too, it has nothing of its own.
             let there = self.slot_of_attended(value.1) == Some(value.0);
             if !there && !values.contains(&value) {
@@ -51,6 +46,15 @@ impl Cell {
             }
         }
         values
+    }
+
+    /// What products multiply and attentions ask with, each with its place.
+    fn multiplied_or_asked(&self) -> impl Iterator<Item = (usize, Id)> + '_ {
+        let sources = self.sources.iter().filter_map(|s| match s.kind {
+            SourceKind::Made { slot, node } => Some((slot, node)),
+            _ => None,
+        });
+        sources.chain(self.attentions.iter().map(|a| (a.query_slot, a.query)))
     }
 
     /// The place of what is attended to, where a node is that.
@@ -61,13 +65,9 @@ impl Cell {
         }
     }
 
-    /// The place among the values made within the step where a node lies.
+    /// The place among the values made within the step where a node lies that products multiply or attentions ask with.
     pub(super) fn made_slot(&self, id: Id) -> Option<usize> {
-        let values = self.made_values();
-        let made = values
-            .iter()
-            .find(|(_, node)| *node == id)
-            .map(|(slot, _)| *slot);
-        self.slot_of_attended(id).or(made)
+        let mut made = self.multiplied_or_asked();
+        made.find(|(_, node)| *node == id).map(|(slot, _)| slot)
     }
 }

@@ -4,7 +4,7 @@ use super::above::packed;
 use super::{Axis, Builder, Linear, Param, Value};
 use crate::error::{Error, Result};
 use crate::op::attend::{AttendForm, Memory};
-use crate::op::pair_sum::{PairForm, PairTerm};
+use crate::op::pair_sum::{AttendedRows, PairForm, PairTerm, query_gradient};
 use crate::op::scan::Packed;
 use crate::op::{Attend, ColumnSum, Fill, Matrix, Op, PairSum, Recipe, SlotId};
 
@@ -77,31 +77,22 @@ pub fn attend(
         builder.made_rows(made, out, axis, move |builder, upstream| {
             let Some(along) = along else { return };
             let scores = builder.activation(axis, format!("d.scores.{label}"), weights.cols);
-            builder.push(Op::Attend(Attend {
-                name: format!("{label}.scores.backward"),
-                form: AttendForm::Scores {
-                    upstream,
-                    values: m,
-                    weights,
-                    scores,
-                },
-                memory: looked_at,
-            }));
             let d_query = builder.activation(axis, format!("d.{label}.query"), q.cols);
-            let term = vector.map_or(PairTerm::Rows(k), |vector| PairTerm::Additive {
+            let names = ["scores", "query"].map(|part| format!("{label}.{part}.backward"));
+            let rows = AttendedRows {
+                memory: looked_at,
                 query: q,
                 keys: k,
-                vector: vector.value,
-            });
-            builder.push(Op::PairSum(PairSum {
-                name: format!("{label}.query.backward"),
-                form: PairForm::Rows { of: looked_at },
-                pairs: scores,
-                term,
-                totals: None,
+                values: m,
+                vector: vector.map(|vector| vector.value),
+                weights,
+                upstream,
+                scores,
                 into: d_query,
-                accumulate: false,
-            }));
+            };
+            query_gradient(names, &rows)
+                .into_iter()
+                .for_each(|op| builder.push(op));
             builder.give(query, d_query);
             let pairs = Pairs {
                 weights,

@@ -1,8 +1,8 @@
 //! Sums along the pairs of attention, of a row and a row of its memory: the gradients of queries, keys and values.
 
-use super::attend::Memory;
+use super::attend::{AttendForm, Memory};
 use super::scan::Packed;
-use super::{Cost, Matrix, Operand, Operation, Segment, area, bytes, same};
+use super::{Attend, Cost, Matrix, Op, Operand, Operation, Segment, area, bytes, same};
 use crate::cell::real::Real;
 
 /// In which direction.
@@ -82,9 +82,23 @@ pub enum Summed<'a, F> {
 }
 
 impl<F: Real> Summed<'_, F> {
+    /// Adds those of row `at` and the rows of its memory, each times its number of `pairs`.
+    #[inline(always)]
+    pub(super) fn along(
+        self,
+        pairs: &[F],
+        (at, memory): (usize, impl Iterator<Item = usize>),
+        sum: &mut [F],
+        totals: &mut [F],
+    ) {
+        for (c, j) in pairs.iter().zip(memory) {
+            self.add(*c, (at, j), j, sum, totals);
+        }
+    }
+
     /// Adds `c` times the summed row of a pair to `sum`, and to `totals` where there are some.
     #[inline(always)]
-    pub(super) fn add(
+    fn add(
         self,
         c: F,
         (row, memory): (usize, usize),
@@ -121,6 +135,60 @@ impl<F: Real> Summed<'_, F> {
     }
 }
 
+/// What a gradient of weighted sums goes back through, and where to: see [`query_gradient`].
+pub struct AttendedRows {
+    /// The memory that the rows look at.
+    pub memory: Memory,
+    /// The queries [R, D].
+    pub query: Matrix,
+    /// The keys [M, D].
+    pub keys: Matrix,
+    /// The values [M, W].
+    pub values: Matrix,
+    /// The vector [1, D] of additive scores.
+    pub vector: Option<Matrix>,
+    /// The weights [R, S].
+    pub weights: Matrix,
+    /// The gradient of the weighted sums [R, W].
+    pub upstream: Matrix,
+    /// The gradient of the scores [R, S].
+    pub scores: Matrix,
+    /// The gradient of the queries [R, D].
+    pub into: Matrix,
+}
+
+/// The operations that carry the gradient of weighted sums back to scores, and that to queries, called so.
+pub fn query_gradient([scores, query]: [String; 2], of: &AttendedRows) -> [Op; 2] {
+    let memory = of.memory;
+    let back = Attend {
+        name: scores,
+        form: AttendForm::Scores {
+            upstream: of.upstream,
+            values: of.values,
+            weights: of.weights,
+            scores: of.scores,
+        },
+        memory,
+    };
+    let sum = PairSum {
+        name: query,
+        form: PairForm::Rows { of: memory },
+        pairs: of.scores,
+        term: match of.vector {
+            None => PairTerm::Rows(of.keys),
+            Some(vector) => PairTerm::Additive {
+                query: of.query,
+                keys: of.keys,
+                vector,
+            },
+        },
+        totals: None,
+        into: of.into,
+        accumulate: false,
+    };
+    [Op::Attend(back), Op::PairSum(sum)]
+}
+
 impl PairSum {
     /// The plain code of row `at` of the result; `words` are the counts, `sequences` those of the form, `pairs` begin at their
     /// matrix's first element. `totals` is a row of the totals or empty.
@@ -142,9 +210,7 @@ impl PairSum {
             PairForm::Rows { of } => {
                 let starts = &words[of.packed.first..];
                 let pairs = &pairs[at * self.pairs.stride..];
-                for (c, j) in pairs.iter().zip(of.rows(starts, sequences[at])) {
-                    summed.add(*c, (at, j), j, into, totals);
-                }
+                summed.along(pairs, (at, of.rows(starts, sequences[at])), into, totals);
             }
             PairForm::Memory {
                 by, packed, steps, ..

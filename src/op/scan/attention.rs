@@ -4,8 +4,8 @@ use super::{Direction, Scan, Slices};
 use crate::cell::real::Real;
 use crate::cell::stage::Stage;
 use crate::op::attend::{AttendForm, Memory};
-use crate::op::pair_sum::{PairForm, PairTerm, Summed};
-use crate::op::{Attend, Matrix, Op, Operand, PairSum, SlotId};
+use crate::op::pair_sum::{AttendedRows, Summed, query_gradient};
+use crate::op::{Attend, Matrix, Op, Operand, SlotId};
 
 /// The memory of one of a cell's attentions.
 #[derive(Clone, Debug)]
@@ -159,33 +159,18 @@ impl Scan {
         let Some((upstream, into, scores)) = deltas else {
             return Vec::new();
         };
-        let gradient = Attend {
-            name: name(".scores"),
-            form: AttendForm::Scores {
-                upstream,
-                values,
-                weights,
-                scores,
-            },
+        let rows = AttendedRows {
             memory,
-        };
-        let sum = PairSum {
-            name: name(".query"),
-            form: PairForm::Rows { of: memory },
-            pairs: scores,
-            term: match of.vector {
-                None => PairTerm::Rows(of.keys),
-                Some(vector) => PairTerm::Additive {
-                    query,
-                    keys: of.keys,
-                    vector,
-                },
-            },
-            totals: None,
+            query,
+            keys: of.keys,
+            values,
+            vector: of.vector,
+            weights,
+            upstream,
+            scores,
             into,
-            accumulate: false,
         };
-        vec![Op::Attend(gradient), Op::PairSum(sum)]
+        query_gradient([name(".scores"), name(".query")], &rows).into()
     }
 
     /// The plain code of an attention for row `r` of all steps. `saved` and `delta` are that row's, `pairs` that row of what is
@@ -225,9 +210,7 @@ impl Scan {
         };
         let into = &mut delta[to * h..][..h];
         into.fill(F::ZERO);
-        for (c, j) in pairs.iter().zip(memory.rows(inputs.starts, k)) {
-            summed.add(*c, (0, j), j, into, &mut []);
-        }
+        summed.along(pairs, (0, memory.rows(inputs.starts, k)), into, &mut []);
     }
 
     /// The attentions that run before a stage, for the first `count` rows of step `t`, one after another.

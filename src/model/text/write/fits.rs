@@ -157,7 +157,13 @@ impl Writer<'_> {
     }
 
     /// Layers that begin with the last states of others are as many, with the same states, as wide.
-    pub(super) fn check_states(&self, node: &ValueNode, stack: &Spec, source: usize) -> Result<()> {
+    /// Returns the settings of these others.
+    pub(super) fn check_states(
+        &self,
+        node: &ValueNode,
+        stack: &Spec,
+        source: usize,
+    ) -> Result<Spec> {
         let source = &self.model.nodes[source];
         let Function::Recurrent { both, .. } = source.function else {
             return Err(self.fault(node, "start: no recurrent layers"));
@@ -199,6 +205,6 @@ impl Writer<'_> {
                 return Err(of(&hidden(from.hidden * sides), &hidden(stack.hidden)));
             }
         }
-        Ok(())
+        Ok(from)
     }
 }

@@ -28,15 +28,8 @@ impl Writer<'_> {
             }
             StartOf::States(place) => {
                 let source = node.operands[place];
-                self.check_states(node, stack, source)?;
+                let known = self.check_states(node, stack, source)?;
                 let layers = self.lasts[source].iter().enumerate();
-                let known = self.stack(
-                    &self.model.nodes[source],
-                    matches!(
-                        self.model.nodes[source].function,
-                        Function::Recurrent { both: true, .. }
-                    ),
-                )?;
                 let layers = layers.map(|(l, from)| {
                     let label = format!("{}.l{l}", node.label);
                     let states = directed(builder, &label, stack.both_ways(l), from)?;
