@@ -11,7 +11,7 @@ use wgrnn::op::Plan;
 use wgrnn::rng::{Purpose, Stream};
 use wgrnn::task::Inputs;
 use wgrnn::train::settings::TeacherForcingName;
-use wgrnn::train::{Event, Generator, Job, Length, MixedSegment, Mixer, Settings, Trainer};
+use wgrnn::train::{Event, Generator, Job, Length, MixedSegment, Mixer, Mixing, Settings, Trainer};
 
 const VOCAB: usize = 7;
 /// The sums that a draw hangs on differ in their last bits between plans and devices, so that a draw next to an interval's
@@ -50,9 +50,11 @@ fn segment(ids: &[u32], epsilon: f64) -> MixedSegment<'_> {
     MixedSegment {
         ids,
         states: None,
-        seed: SEED,
-        step: 3,
-        epsilon,
+        mixing: Mixing {
+            seed: SEED,
+            step: 3,
+            epsilon,
+        },
     }
 }
 
@@ -161,10 +163,8 @@ fn the_share_of_true_inputs_is_epsilon() {
     for epsilon in [0.5, 0.1] {
         let mut masks = Vec::new();
         for step in 0..4 {
-            let segment = MixedSegment {
-                step,
-                ..segment(&ids, epsilon)
-            };
+            let mut segment = segment(&ids, epsilon);
+            segment.mixing.step = step;
             let mixed = block_on(mixer.mix(&segment)).unwrap();
             assert_eq!(mixed[..batch], ids[..batch]);
             let mask: Vec<bool> = mixed[batch..steps * batch]

@@ -15,7 +15,7 @@ use wgrnn::task::Inputs;
 use wgrnn::train::settings::{OptimizerName, Reduce, ScheduleName, TeacherForcingName};
 use wgrnn::train::{
     About, Checkpoint, Dynamic, Evaluator, Event, Figures, Generator, Job, Learner, Length,
-    MixedSegment, Mixer, Settings, State, Trainer, spec,
+    MixedSegment, Mixer, Mixing, Settings, State, Trainer, spec,
 };
 
 /// A text with some structure, of a few hundred characters.
@@ -420,9 +420,11 @@ fn a_step_is_made_of_mixed_inputs_and_true_targets() {
         let segment = MixedSegment {
             ids: &ids,
             states: (!reset).then_some(&state.states),
-            seed: 9,
-            step,
-            epsilon: 0.5f64.powi(step as i32),
+            mixing: Mixing {
+                seed: 9,
+                step,
+                epsilon: 0.5f64.powi(step as i32),
+            },
         };
         let plan = Arc::new(Generator::plan(&spec, b).unwrap());
         let generator = Generator::new(&Device::Cpu, plan, &state.parameters);

@@ -26,16 +26,22 @@ impl Contents<'_> {
         }
     }
 
-    /// The tokens of the sequence that is a row above a field's axis.
+    /// What is to be predicted of the sequence that is a row above a field's axis.
     fn sequence(&self, field: usize, axis: usize, above: usize) -> &[u32] {
+        self.place(field, axis, above).0
+    }
+
+    /// The tokens of the sequence that is a row above a field's axis: those to be predicted, and those that are read.
+    fn place(&self, field: usize, axis: usize, above: usize) -> (&[u32], &[u32]) {
         let (example, step) = match self.plan.axes[axis].above {
             Some(parent) => self.layouts[parent].places[above],
             None => (above, 0),
         };
         match &self.columns[field] {
-            Column::Tokens(all) => &all[example],
-            Column::Within(all) => &all[example][step],
-            _ => &[],
+            Column::Tokens(all) => (&all[example], &all[example]),
+            Column::Mixed { tokens, read } => (&tokens[example], &read[example]),
+            Column::Within(all) => (&all[example][step], &all[example][step]),
+            _ => (&[], &[]),
         }
     }
 
@@ -48,7 +54,7 @@ impl Contents<'_> {
         }
         let (above, step) = layout.rows[row];
         let place = step.checked_sub(back + usize::from(predicted));
-        Some(place.map_or(start, |place| self.sequence(field, axis, above)[place]))
+        Some(place.map_or(start, |place| self.place(field, axis, above).1[place]))
     }
 
     /// The words that a recipe makes of the rows that count; none for what holds no data.

@@ -99,7 +99,7 @@ fn first_order(plan: &Plan, columns: &[Column], examples: usize) -> Vec<usize> {
 /// How many steps an example's own sequence has; none of what is no sequence.
 pub(super) fn steps(column: &Column, shape: FieldShape, example: usize) -> Option<usize> {
     match (column, shape) {
-        (Column::Tokens(all), _) => Some(all[example].len()),
+        (Column::Tokens(all) | Column::Mixed { tokens: all, .. }, _) => Some(all[example].len()),
         (Column::Reals(all), FieldShape::Reals { width, .. }) => Some(all[example].len() / width),
         _ => None,
     }

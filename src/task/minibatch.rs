@@ -14,6 +14,13 @@ use crate::op::{FieldShape, Part, Plan, Recipe, SlotId};
 pub enum Column {
     /// A sequence of token ids, without marks.
     Tokens(Vec<Vec<u32>>),
+    /// The same, where the model reads other tokens than it is to predict: as many, sequence by sequence.
+    Mixed {
+        /// What is to be predicted.
+        tokens: Vec<Vec<u32>>,
+        /// What is read.
+        read: Vec<Vec<u32>>,
+    },
     /// For every step of another field a sequence of token ids, as letters of words.
     Within(Vec<Vec<Vec<u32>>>),
     /// A class.
@@ -39,7 +46,9 @@ impl Column {
     /// How many examples there are.
     pub fn len(&self) -> usize {
         match self {
-            Column::Tokens(all) | Column::Classes(all) => all.len(),
+            Column::Tokens(all) | Column::Classes(all) | Column::Mixed { tokens: all, .. } => {
+                all.len()
+            }
             Column::Within(all) => all.len(),
             Column::Class(all) => all.len(),
             Column::Vector(all) | Column::Reals(all) => all.len(),
@@ -55,6 +64,10 @@ impl Column {
         }
         match self {
             Column::Tokens(all) => Column::Tokens(pick(all, of)),
+            Column::Mixed { tokens, read } => Column::Mixed {
+                tokens: pick(tokens, of),
+                read: pick(read, of),
+            },
             Column::Within(all) => Column::Within(pick(all, of)),
             Column::Class(all) => Column::Class(pick(all, of)),
             Column::Classes(all) => Column::Classes(pick(all, of)),
@@ -72,6 +85,7 @@ impl Column {
     fn kind(&self) -> &'static str {
         match self {
             Column::Tokens(_) => "tokens",
+            Column::Mixed { .. } => "tokens beside those that are read",
             Column::Within(_) => "tokens within another field",
             Column::Class(_) => "classes",
             Column::Classes(_) => "classes along another field",
@@ -303,6 +317,10 @@ fn check(plan: &Plan, columns: &[Column]) -> Result<usize> {
             (Column::Written { rows, .. }, field) => is_written(plan, field) && !rows.is_empty(),
             (_, field) if is_written(plan, field) => false,
             (Column::Tokens(_), FieldShape::Tokens { axis, .. }) => !within(axis),
+            (Column::Mixed { tokens, read }, FieldShape::Tokens { axis, .. }) => {
+                let lengths = |all: &[Vec<u32>]| all.iter().map(Vec::len).collect::<Vec<_>>();
+                !within(axis) && lengths(tokens) == lengths(read)
+            }
             (Column::Within(_), FieldShape::Tokens { axis, .. }) => within(axis),
             (Column::Class(_), FieldShape::Class { .. }) => true,
             (Column::Classes(all), FieldShape::Classes { along, .. }) => {

@@ -177,17 +177,26 @@ fn not_finite(scores: &[f32]) -> Option<(usize, f32)> {
     scores.find(|(_, score)| !score.is_finite())
 }
 
-/// The token that the uniform number `u` in [0, 1) draws from `scores` as they are, or the first bad one and its token.
+/// The token that the uniform number `u` in [0, 1) draws from `scores` as they are, but for those that are `never` drawn, or the
+/// first bad score and its token.
 /// Training does this thousands of times a second, so that nothing is sorted: intervals are in the order of the tokens.
-pub(super) fn draw(scores: &[f32], u: f32) -> std::result::Result<u32, (usize, f32)> {
+pub(super) fn draw(
+    scores: &[f32],
+    u: f32,
+    never: &[u32],
+) -> std::result::Result<u32, (usize, f32)> {
     if let Some(bad) = not_finite(scores) {
         return Err(bad);
     }
-    let best = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let some = || {
+        let all = scores.iter().enumerate();
+        all.filter(|(token, _)| !never.contains(&(*token as u32)))
+    };
+    let best = some().fold(f32::NEG_INFINITY, |best, (_, score)| best.max(*score));
     let weight = |score: &f32| f64::from(score - best).exp();
-    let mut at = f64::from(u) * scores.iter().map(weight).sum::<f64>();
+    let mut at = f64::from(u) * some().map(|(_, score)| weight(score)).sum::<f64>();
     let mut drawn = 0;
-    for (token, score) in scores.iter().enumerate() {
+    for (token, score) in some() {
         let weight = weight(score);
         // Rounding may carry past the end: then it is the last token that has any weight.
         if weight > 0.0 {
@@ -302,19 +311,19 @@ mod tests {
         let n = 10_000;
         let mut counts = [0.0; 4];
         for i in 0..n {
-            counts[draw(&scores, i as f32 / n as f32).unwrap() as usize] += 1.0 / n as f64;
+            counts[draw(&scores, i as f32 / n as f32, &[]).unwrap() as usize] += 1.0 / n as f64;
         }
         near(&counts, &[0.1, 0.6, 0.0, 0.3]);
         let largest = 1.0 - f32::EPSILON / 2.0;
         for u in [0.0, largest] {
-            assert_eq!(draw(&[-1e30, 3e38, -3e38], u), Ok(1));
+            assert_eq!(draw(&[-1e30, 3e38, -3e38], u, &[]), Ok(1));
         }
     }
 
     #[test]
     fn scores_that_are_not_finite_are_refused() {
         for bad in [f32::NAN, f32::INFINITY] {
-            assert_eq!(draw(&[0.0, bad], 0.5).unwrap_err().0, 1);
+            assert_eq!(draw(&[0.0, bad], 0.5, &[]).unwrap_err().0, 1);
             let e = pick(&[0.0, bad], &Choice::default(), 0.5).unwrap_err();
             assert!(e.message.contains("token 1"), "{e}");
         }

@@ -74,6 +74,8 @@ pub struct Job {
     pub(super) teacher_forcing: Option<TeacherForcing>,
     /// With scheduled sampling: the plan that makes inputs.
     pub(super) mixer: Option<Arc<Plan>>,
+    /// Of a model of fields: what minibatches are made of.
+    pub(super) examples: Option<PackedExamples>,
     pub(super) rule: Rule,
     /// Bytes of the tokens.
     pub(super) text: u64,
@@ -162,6 +164,7 @@ impl Job {
             generator: Some(generator),
             teacher_forcing,
             mixer,
+            examples: None,
         })
     }
 
@@ -201,8 +204,24 @@ impl Job {
             plan: plan.clone(),
             weighting: Weighting::Means(weights),
         };
-        let feed = SequenceFeed::new(Box::new(examples), batching, together, settings.seed);
+        let all = Box::new(examples.clone());
+        let feed = SequenceFeed::new(all, batching, together, settings.seed);
         let mut feed = Feed::Sequences(Box::new(feed));
+        let teacher_forcing = TeacherForcing::new(&settings);
+        let mixer = match teacher_forcing {
+            None => None,
+            Some(_) => {
+                let scored = Spec {
+                    weighted: false,
+                    ..spec.clone()
+                };
+                let plan = model.steps_plan(&scored, &sizes, sizes.examples);
+                let plan = plan.map_err(|e| {
+                    Error::new(e.kind, format!("scheduled-sampling: {}", e.message))
+                })?;
+                Some(Arc::new(plan))
+            }
+        };
         let by = super::build::best_by(&settings, &model);
         let evaluator = match validation {
             None => None,
@@ -233,8 +252,9 @@ impl Job {
             marks: None,
             validation: evaluator,
             generator: None,
-            teacher_forcing: None,
-            mixer: None,
+            teacher_forcing,
+            mixer,
+            examples: Some(examples),
         })
     }
 
@@ -322,36 +342,21 @@ impl Job {
     }
 
     /// What a step's run needs of the host.
-    pub(super) fn inputs<'a>(
-        &self,
-        batch: &'a Batch,
-        mixed: Option<&'a [u32]>,
-        now: Now,
-    ) -> Inputs<'a> {
+    pub(super) fn inputs<'a>(&self, batch: &'a Batch, now: Now) -> Inputs<'a> {
         let inputs = match batch {
-            Batch::Text(batch) => self.text_inputs(batch, mixed, now),
-            Batch::Examples(minibatch) => {
-                let hyper = self.hyper(now, minibatch.scale());
-                minibatch.inputs().hyper(hyper)
+            Batch::Text(batch) => self.text_inputs(batch, now),
+            Batch::Examples(batch) => {
+                let hyper = self.hyper(now, batch.minibatch.scale());
+                batch.minibatch.inputs().hyper(hyper)
             }
         };
         inputs.draws(rng::key(self.settings.seed, Purpose::Dropout), now.step)
     }
 
-    /// What a text's minibatch gives: `mixed` are the ids with the inputs that scheduled sampling changed.
-    fn text_inputs<'a>(
-        &self,
-        batch: &'a TextBatch,
-        mixed: Option<&'a [u32]>,
-        now: Now,
-    ) -> Inputs<'a> {
-        // What scheduled sampling changes are inputs alone.
-        let targets = match mixed {
-            Some(_) => Some(&batch.ids[batch.rows..]),
-            None => batch.targets.as_deref(),
-        };
-        Inputs::new(mixed.unwrap_or(&batch.ids))
-            .targets(targets)
+    /// What a text's minibatch gives.
+    fn text_inputs<'a>(&self, batch: &'a TextBatch, now: Now) -> Inputs<'a> {
+        Inputs::new(&batch.ids)
+            .targets(batch.targets.as_deref())
             .weights(batch.weights.as_deref())
             .starts(batch.starts.as_deref())
             .reset(batch.carry == StateCarry::Reset)

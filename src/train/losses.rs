@@ -89,7 +89,7 @@ async fn run<F: Number>(
             plateau: Plateau::default(),
         });
         let update = step + 1;
-        let inputs = job.inputs(&batch, None, Now { step, update, lr });
+        let inputs = job.inputs(&batch, Now { step, update, lr });
         gpu.run(&inputs).await?;
         let ours = cpu.run(&inputs)?.report;
         let theirs = gpu.outcomes(true).await?.pop().map(|o| o.report);

@@ -10,6 +10,17 @@ use super::generator::{self, Generator};
 use crate::error::{Error, Kind, Result};
 use crate::rng::{Purpose, Stream};
 
+/// How the inputs of a training step are mixed.
+#[derive(Clone, Copy, Debug)]
+pub struct Mixing {
+    /// The seed of choices and draws.
+    pub seed: u64,
+    /// The training step, which choices and draws hang on as well as on the token's place in the minibatch.
+    pub step: u64,
+    /// The probability with which a true token stays.
+    pub epsilon: f64,
+}
+
 /// A segment to be mixed.
 #[derive(Clone, Copy, Debug)]
 pub struct MixedSegment<'a> {
@@ -17,17 +28,13 @@ pub struct MixedSegment<'a> {
     pub ids: &'a [u32],
     /// Each layer's states [S, B, H] before the first step; none at a sequence's start.
     pub states: Option<&'a [Vec<f32>]>,
-    /// The seed of choices and draws.
-    pub seed: u64,
-    /// The training step, which choices and draws hang on as well as on position and row.
-    pub step: u64,
-    /// The probability with which a true token stays.
-    pub epsilon: f64,
+    /// How.
+    pub mixing: Mixing,
 }
 
-impl MixedSegment<'_> {
+impl Mixing {
     /// The two numbers in [0, 1) of a position: whether its token is replaced, and by which.
-    fn numbers(&self, position: usize) -> [f32; 2] {
+    pub(super) fn numbers(&self, position: usize) -> [f32; 2] {
         let mut stream = Stream::new(self.seed, Purpose::Mix, self.step);
         stream.seek(2 * position as u64);
         [stream.uniform(), stream.uniform()]
@@ -60,7 +67,8 @@ impl Mixer {
             )));
         }
         let inputs = batch..mixed.len() - batch;
-        let replaced = |p: &usize| f64::from(segment.numbers(*p)[0]) >= segment.epsilon;
+        let mixing = &segment.mixing;
+        let replaced = |p: &usize| f64::from(mixing.numbers(*p)[0]) >= mixing.epsilon;
         let places: Vec<usize> = inputs.filter(replaced).collect();
         // Nothing after the last replaced input hangs on the model.
         let Some(last) = places.last().map(|p| p / batch) else {
@@ -82,16 +90,22 @@ impl Mixer {
             for place in here {
                 let row = place % batch;
                 let vocab = self.generator.vocab();
-                let [_, u] = segment.numbers(*place);
-                let drawn = generator::draw(&scores[row * vocab..(row + 1) * vocab], u);
-                mixed[*place] = drawn.map_err(|bad| diverged(segment.step, step, row, bad))?;
+                let [_, u] = mixing.numbers(*place);
+                let drawn = generator::draw(&scores[row * vocab..(row + 1) * vocab], u, &[]);
+                mixed[*place] = drawn.map_err(|bad| diverged(mixing.step, step, row, bad))?;
             }
         }
         Ok(mixed)
     }
 }
 
-fn diverged(number: u64, step: usize, row: usize, (token, score): (usize, f32)) -> Error {
+/// The error of a draw in step `number` of training from a score that is not finite.
+pub(super) fn diverged(
+    number: u64,
+    step: usize,
+    row: usize,
+    (token, score): (usize, f32),
+) -> Error {
     Error::new(
         Kind::Diverged,
         format!(

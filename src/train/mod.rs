@@ -41,7 +41,7 @@ pub use generator::{Choice, Generator};
 pub use job::{FieldData, Job};
 pub use losses::{Losses, losses};
 pub use metrics::{Figures, Meter};
-pub use mixer::{MixedSegment, Mixer};
+pub use mixer::{MixedSegment, Mixer, Mixing};
 pub use run_dir::{Run, RunWriter};
 pub use schedule::{Plateau, Progress, Schedule};
 pub use settings::{Length, Settings};

@@ -2,21 +2,23 @@
 //! It awaits its engine, prints nothing and touches no file, so any host can drive it.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use super::diverged::diverged;
 use super::evaluate::Evaluation;
-use super::feed::{Batch, EpochPlace, TextBatch};
+use super::examples::ExampleMixer;
+use super::feed::{Batch, EpochPlace, ExampleBatch, TextBatch};
 use super::generator::{Choice, Generator};
 use super::job::{Job, Now};
 use super::metrics::{Figures, Made};
-use super::mixer::{MixedSegment, Mixer};
+use super::mixer::{MixedSegment, Mixer, Mixing};
 use super::schedule::{Progress, Schedule};
 use super::state::{self, Best, Counters, State};
 use super::watch::Watch;
 use crate::data::{Padding, StateCarry};
 use crate::error::{Error, Kind, Result};
 use crate::exec::{Device, Engine, Outcome};
-use crate::op::SlotId;
+use crate::op::{Plan, SlotId};
 
 /// Tokens of a sample during training.
 const SAMPLE: usize = 200;
@@ -80,6 +82,7 @@ pub struct Trainer {
     engine: Engine,
     generator: Option<Generator>,
     mixer: Option<Mixer>,
+    example_mixer: Option<ExampleMixer>,
     schedule: Schedule,
     parameters: SlotId,
     counters: Counters,
@@ -132,6 +135,7 @@ impl Trainer {
             engine,
             generator: None,
             mixer: None,
+            example_mixer: None,
             parameters,
             counters: state.counters,
             first,
@@ -204,7 +208,7 @@ impl Trainer {
     async fn submit(&mut self, elapsed: f64) -> Result<()> {
         let step = self.counters.step;
         let place = self.job.feed.place(step);
-        let batch = self.job.feed.batch(step)?;
+        let mut batch = self.job.feed.batch(step)?;
         let lr = self.schedule.lr(&Progress {
             step,
             epoch: place.epoch,
@@ -213,12 +217,9 @@ impl Trainer {
         });
         // With loss scaling the device counts the updates, as some may be left out that are not known here yet.
         let update = (step + 1).saturating_sub(self.counters.skipped).max(1);
-        let mixed = match &batch {
-            Batch::Text(batch) => self.mix(batch).await?,
-            Batch::Examples(_) => None,
-        };
+        self.mix(&mut batch).await?;
         let now = Now { step, update, lr };
-        let inputs = self.job.inputs(&batch, mixed.as_deref(), now);
+        let inputs = self.job.inputs(&batch, now);
         self.engine.run(&inputs).await?;
         let padding = if place.ends() {
             self.job.feed.padding(place.epoch)
@@ -370,19 +371,39 @@ impl Trainer {
         Ok(states)
     }
 
-    /// With scheduled sampling, unless all inputs stay: the tokens of the next step's minibatch with the inputs that the
-    /// model makes.
-    async fn mix(&mut self, minibatch: &TextBatch) -> Result<Option<Vec<u32>>> {
+    /// With scheduled sampling, unless all inputs stay: puts those that the model makes into the next step's minibatch.
+    async fn mix(&mut self, batch: &mut Batch) -> Result<()> {
         let (Some(teacher_forcing), Some(plan)) = (self.job.teacher_forcing, &self.job.mixer)
         else {
-            return Ok(None);
+            return Ok(());
         };
         let (step, plan) = (self.counters.step, plan.clone());
-        let epsilon = teacher_forcing.epsilon(step);
-        if epsilon == 1.0 {
-            return Ok(None);
+        let mixing = Mixing {
+            seed: self.job.settings.seed,
+            step,
+            epsilon: teacher_forcing.epsilon(step),
+        };
+        if mixing.epsilon == 1.0 {
+            return Ok(());
         }
-        let states = match minibatch.carry {
+        let mixed = match batch {
+            Batch::Text(batch) => self.mix_text(batch, plan, mixing).await,
+            Batch::Examples(batch) => self.mix_examples(batch, plan, mixing).await,
+        };
+        if mixed.as_ref().is_err_and(|e| e.kind == Kind::Diverged) {
+            // An earlier step may have left this, whose report has not been looked at.
+            self.collect(true).await?;
+        }
+        mixed
+    }
+
+    async fn mix_text(
+        &mut self,
+        batch: &mut TextBatch,
+        plan: Arc<Plan>,
+        mixing: Mixing,
+    ) -> Result<()> {
+        let states = match batch.carry {
             StateCarry::Reset => None,
             StateCarry::Keep => Some(self.states().await?),
         };
@@ -394,20 +415,37 @@ impl Trainer {
             }
         };
         let segment = MixedSegment {
-            ids: &minibatch.ids,
+            ids: &batch.ids,
             states: states.as_deref(),
-            seed: self.job.settings.seed,
-            step,
-            epsilon,
+            mixing,
         };
-        match mixer.mix(&segment).await {
-            Err(e) if e.kind == Kind::Diverged => {
-                // An earlier step may have left this, whose report has not been looked at.
-                self.collect(true).await?;
-                Err(e)
+        let mixed = mixer.mix(&segment).await?;
+        // What changes are inputs alone.
+        batch.targets = Some(batch.ids[batch.rows..].to_vec());
+        batch.ids = mixed;
+        Ok(())
+    }
+
+    async fn mix_examples(
+        &mut self,
+        batch: &mut ExampleBatch,
+        plan: Arc<Plan>,
+        mixing: Mixing,
+    ) -> Result<()> {
+        let Some(all) = &self.job.examples else {
+            return Err(Error::internal("examples of a text"));
+        };
+        let mixer = match &mut self.example_mixer {
+            Some(mixer) => mixer,
+            none => {
+                let set = all.set.clone();
+                none.insert(ExampleMixer::shared(&mut self.engine, plan, set).await?)
             }
-            mixed => mixed.map(Some),
+        };
+        if let Some(columns) = mixer.mix(&batch.examples, &mixing).await? {
+            batch.minibatch = all.laid(&columns)?;
         }
+        Ok(())
     }
 
     /// A text of the model as it is; each step's sample has draws of its own.

@@ -9,11 +9,12 @@ use super::*;
 use crate::cell::library;
 use crate::data::fields::{FieldFile, ReadRules, VocabularyRules, read};
 use crate::data::{BatchSize, VocabKind, VocabularyRecipe};
-use crate::exec::Device;
-use crate::model::{Mode, Spec};
+use crate::exec::{Device, Engine};
+use crate::model::{Init, Mode, Spec, initialize};
 use crate::task::{Minibatch, Weighting};
-use crate::train::settings::BestBy;
-use crate::train::{Choice, Event, FieldData, Job, Length, Settings, Trainer};
+use crate::train::generator;
+use crate::train::settings::{BestBy, TeacherForcingName};
+use crate::train::{Choice, Event, FieldData, Job, Length, Mixing, Settings, Trainer};
 
 /// The examples that `text` has for `model`, in the format called `format`.
 fn examples(model: &str, text: &str, format: &str) -> (FieldCodes, ExampleSet) {
@@ -341,4 +342,135 @@ fn classes_that_weigh_nothing_are_not_learned() {
     );
     let e = e.unwrap_err();
     assert!(e.message.contains('d'), "{e}");
+}
+
+const PAIRS: &str = "source\ttarget\nabc\tcba\nbca\tacbacb\nc\tc\naab\tbaa\n";
+
+/// Every token that scheduled sampling puts in the place of a true one is drawn from what the whole model makes of the inputs before
+/// it, and nothing but inputs changes.
+#[test]
+fn a_decoder_reads_what_the_whole_model_draws() {
+    let settings = Settings {
+        hidden: 5,
+        embed: 4,
+        ..Settings::default()
+    };
+    for (model, text) in [
+        ("describe", LABELS.replacen("a\t", "kind\ttext\na\t", 1)),
+        ("translate", PAIRS.into()),
+    ] {
+        let (codes, set) = examples(model, &text, "tsv");
+        let (loss, field) = set.model().written().unwrap();
+        let (model, spec) = (set.model().clone(), spec(&settings));
+        let size = BatchSize::Sentences(set.len());
+        let sizes = set.sizes(&codes, size).unwrap();
+        let whole = Arc::new(model.plan(&spec, &sizes, Mode::Scores).unwrap());
+        let init = Init {
+            seed: 3,
+            scale: 3.0,
+            ..Init::default()
+        };
+        let parameters = initialize(&whole, &init).unwrap();
+        let order: Vec<u32> = (0..set.len() as u32).rev().collect();
+        let Column::Tokens(truth) = set.columns(&order).unwrap().swap_remove(field) else {
+            panic!("tokens");
+        };
+        for epsilon in [1.0, 0.6, 0.0] {
+            let mixing = Mixing {
+                seed: 4,
+                step: 7,
+                epsilon,
+            };
+            let (mixed, places, scores) = block_on(async {
+                let made = Engine::with_parameters(&Device::Cpu, whole.clone(), &parameters);
+                let mut engine = made.await.unwrap();
+                let steps = model.steps_plan(&spec, &sizes, sizes.examples).unwrap();
+                let mixer = ExampleMixer::shared(&mut engine, Arc::new(steps), set.clone());
+                let mixed = mixer.await.unwrap().mix(&order, &mixing).await.unwrap();
+                let Some(columns) = mixed else {
+                    return (None, Vec::new(), Vec::new());
+                };
+                let minibatch = Minibatch::new(&whole, &columns, &Weighting::Sums).unwrap();
+                engine.run(&minibatch.inputs()).await.unwrap();
+                engine.outcomes(true).await.unwrap();
+                let m = whole.io.outputs[loss].scores.unwrap();
+                let all = engine.read(m.slot).await.unwrap();
+                let places = minibatch.places(loss).to_vec();
+                let row = |row: usize| all[m.offset + row * m.stride..][..m.cols].to_vec();
+                let scores: Vec<Vec<f32>> = (0..places.len()).map(row).collect();
+                (Some(columns), places, scores)
+            });
+            let Some(columns) = mixed else {
+                assert_eq!(epsilon, 1.0);
+                continue;
+            };
+            let Column::Mixed { tokens, read } = &columns[field] else {
+                panic!("mixed tokens");
+            };
+            assert_eq!(*tokens, truth);
+            let crate::model::text::FieldSize::Tokens { marks, .. } = sizes.fields[field] else {
+                panic!("marks");
+            };
+            let first = |example: usize| truth[..example].iter().map(Vec::len).sum::<usize>();
+            let (mut drawn, mut kept) = (0, 0);
+            for ((example, step), scores) in places.into_iter().zip(scores) {
+                let Some(token) = read[example].get(step) else {
+                    continue;
+                };
+                let [keeps, u] = mixing.numbers(first(example) + step);
+                if f64::from(keeps) < epsilon {
+                    assert_eq!(*token, truth[example][step]);
+                    kept += 1;
+                } else {
+                    assert_eq!(Ok(*token), generator::draw(&scores, u, &marks));
+                    drawn += 1;
+                }
+            }
+            assert!(drawn > 4 && (kept > 4 || epsilon == 0.0), "{drawn} {kept}");
+            // What is to be predicted stays.
+            let plan = model.plan(&spec, &sizes, Mode::Evaluate).unwrap();
+            let of = |columns: &[Column]| {
+                let made = Minibatch::new(&plan, columns, &Weighting::Sums).unwrap();
+                made.targets(loss).to_vec()
+            };
+            assert_eq!(of(&columns), of(&set.columns(&order).unwrap()));
+        }
+    }
+}
+
+/// With scheduled sampling other weights come out than without, and the same ones twice.
+#[test]
+fn scheduled_sampling_of_fields_hangs_on_the_seed_alone() {
+    let (codes, set) = examples("translate", PAIRS, "tsv");
+    let of = |scheduled_sampling, seed| {
+        let settings = Settings {
+            hidden: 5,
+            embed: 4,
+            batch: 2,
+            scheduled_sampling,
+            sampling_k: (scheduled_sampling != TeacherForcingName::Off).then_some(0.5),
+            seed,
+            ..Settings::default()
+        };
+        trained(settings, 6, &codes, &set)
+    };
+    let mixed = of(TeacherForcingName::Linear, 1);
+    assert_eq!(mixed, of(TeacherForcingName::Linear, 1));
+    assert_ne!(mixed, of(TeacherForcingName::Off, 1));
+    let (codes, set) = examples("classify", LABELS, "tsv");
+    let settings = Settings {
+        scheduled_sampling: TeacherForcingName::Linear,
+        ..Settings::default()
+    };
+    let data = FieldData {
+        codes,
+        train: set,
+        validation: None,
+    };
+    let job = Job::of_fields(settings.clone(), spec(&settings), Length::Steps(1), &data);
+    let e = job.unwrap_err();
+    assert!(
+        e.message.starts_with("scheduled-sampling: model classify"),
+        "{e}"
+    );
 }

@@ -10,7 +10,7 @@ pub enum Batch {
     /// Of a text.
     Text(TextBatch),
     /// Examples of several fields.
-    Examples(task::Minibatch),
+    Examples(ExampleBatch),
 }
 
 impl Batch {
@@ -18,7 +18,7 @@ impl Batch {
     pub fn counted(&self) -> usize {
         match self {
             Batch::Text(batch) => batch.counted,
-            Batch::Examples(minibatch) => minibatch.predictions(),
+            Batch::Examples(batch) => batch.minibatch.predictions(),
         }
     }
 
@@ -26,9 +26,18 @@ impl Batch {
     pub fn scale(&self) -> Option<f64> {
         match self {
             Batch::Text(_) => None,
-            Batch::Examples(minibatch) => Some(minibatch.scale()),
+            Batch::Examples(batch) => Some(batch.minibatch.scale()),
         }
     }
+}
+
+/// A minibatch of examples.
+#[derive(Debug)]
+pub struct ExampleBatch {
+    /// What a run reads.
+    pub minibatch: task::Minibatch,
+    /// Which examples they are.
+    pub examples: Vec<u32>,
 }
 
 /// A minibatch of a text.

@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use super::batch::Batch;
+use super::batch::{Batch, ExampleBatch};
 use super::sequences::Sequences;
 use crate::data::Lengths;
 use crate::error::Result;
 use crate::op::Plan;
-use crate::task::{Minibatch, Weighting};
+use crate::task::{Column, Minibatch, Weighting};
 use crate::train::examples::ExampleSet;
 
 /// Examples, and the plan that their minibatches are laid out for.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct PackedExamples {
     /// The examples.
     pub set: ExampleSet,
@@ -19,6 +19,16 @@ pub struct PackedExamples {
     pub plan: Arc<Plan>,
     /// How the rows of the losses count.
     pub weighting: Weighting,
+}
+
+impl PackedExamples {
+    /// These columns as a step of training reads them.
+    ///
+    /// # Errors
+    /// Internal: columns that do not fit the plan.
+    pub fn laid(&self, columns: &[Column]) -> Result<Minibatch> {
+        Minibatch::new(&self.plan, columns, &self.weighting)
+    }
 }
 
 impl Sequences for PackedExamples {
@@ -31,8 +41,9 @@ impl Sequences for PackedExamples {
     }
 
     fn minibatch(&self, sequences: &[u32]) -> Result<Batch> {
-        let columns = self.set.columns(sequences)?;
-        let minibatch = Minibatch::new(&self.plan, &columns, &self.weighting)?;
-        Ok(Batch::Examples(minibatch))
+        Ok(Batch::Examples(ExampleBatch {
+            minibatch: self.laid(&self.set.columns(sequences)?)?,
+            examples: sequences.to_vec(),
+        }))
     }
 }

@@ -10,7 +10,7 @@ mod tests;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::batch::{Batch, TextBatch};
+pub use self::batch::{Batch, ExampleBatch, TextBatch};
 pub use self::capacity::{capacity, joined};
 pub use self::examples::PackedExamples;
 pub use self::lines::PackedLines;

@@ -3,7 +3,7 @@
 use super::{LANGUAGE, Settings};
 
 /// What has a meaning for the language model alone: a model of fields says it itself, or reads whole sequences.
-const OF_TEXT: [&str; 23] = [
+const OF_TEXT: [&str; 19] = [
     "lines",
     "max-line",
     "long-lines",
@@ -17,10 +17,6 @@ const OF_TEXT: [&str; 23] = [
     "norm-stabilizer",
     "dropout-locked",
     "propagation-penalty",
-    "scheduled-sampling",
-    "sampling-k",
-    "sampling-slope",
-    "sampling-floor",
     "seq-len",
     "pad",
     "reduce",
