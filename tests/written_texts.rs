@@ -15,7 +15,7 @@ use wgrnn::model::text::Model;
 use wgrnn::model::{Init, Spec, initialize};
 use wgrnn::op::Plan;
 use wgrnn::rng::{Purpose, Stream};
-use wgrnn::search::{Found, LengthPenalty};
+use wgrnn::search::{Found, LengthPenalty, Scoring};
 use wgrnn::train::{Choice, ExampleSet, TextLimits, TextWriter, examples};
 
 const MODEL: &str = "field source: tokens\nfield target: tokens\nm = birnn(embed(source), hidden = 4)\n\
@@ -170,7 +170,10 @@ fn more_beams_find_no_worse_texts() {
     for penalty in [LengthPenalty::None, LengthPenalty::Average] {
         let of = |beams| {
             let limits = TextLimits {
-                penalty,
+                scoring: Scoring {
+                    length: penalty,
+                    coverage: 0.0,
+                },
                 ..limits(beams)
             };
             let all = write(&Device::Cpu, &pairs, 0.0, limits).unwrap();

@@ -1,17 +1,18 @@
 //! Flags of how texts are looked for, for subcommands that answer with texts: beams, lengths, what they are compared by.
 
 use clap::parser::ValueSource;
-use clap::{Arg, ArgMatches};
-use wgrnn::search::LengthPenalty;
+use clap::{Arg, ArgMatches, value_parser};
+use wgrnn::search::{LengthPenalty, Scoring};
 use wgrnn::train::{Choice, TextLimits};
 use wgrnn::{Error, Result};
 
 use super::flags;
 
 /// The flags of a search, which have a meaning for models that write texts alone.
-pub const FLAGS: [&str; 5] = [
+pub const FLAGS: [&str; 6] = [
     "beam",
     "length-penalty",
+    "coverage-penalty",
     "max-length",
     "min-length",
     "block-ngram",
@@ -21,7 +22,7 @@ pub const FLAGS: [&str; 5] = [
 pub const MOST: usize = 100;
 
 /// The arguments.
-pub fn args() -> [Arg; 5] {
+pub fn args() -> [Arg; 6] {
     [
         flags::whole("beam", 1, 1000).help(
             "Of models that write texts: so many beginnings go on side by side, and the text of the best score is the \
@@ -33,6 +34,15 @@ pub fn args() -> [Arg; 5] {
             .help(
                 "What texts are compared by: their log probability; that divided by its predictions, the end among them \
                  (default); or by ((5 + predictions) / 6)^ALPHA",
+            ),
+        Arg::new("coverage-penalty")
+            .long("coverage-penalty")
+            .value_name("BETA")
+            .value_parser(value_parser!(f64))
+            .allow_hyphen_values(true)
+            .help(
+                "Of models with one attention: BETA times the sum over the source of ln min(w, 1) is added to the score, w \
+                 being what all predictions weigh a step by (Wu et al. 2016; default 0, 0.2 there)",
             ),
         flags::whole("max-length", 1, 65536)
             .help("Of models that write texts: tokens of a text, at most (default 100)"),
@@ -60,14 +70,23 @@ pub fn limits(m: &ArgMatches, most: usize) -> Result<TextLimits> {
     let limits = TextLimits {
         beams: whole("beam").unwrap_or(1),
         texts: 1,
-        penalty: penalty
-            .map_err(|e| Error::new(e.kind, format!("--length-penalty: {}", e.message)))?
-            .unwrap_or_default(),
+        scoring: Scoring {
+            length: penalty
+                .map_err(|e| Error::new(e.kind, format!("--length-penalty: {}", e.message)))?
+                .unwrap_or_default(),
+            coverage: m.get_one("coverage-penalty").copied().unwrap_or(0.0),
+        },
         least: whole("min-length").unwrap_or(0),
         most: whole("max-length").unwrap_or(most),
         block_ngram: whole("block-ngram").unwrap_or(0),
         prime: Vec::new(),
     };
+    let coverage = limits.scoring.coverage;
+    if !(0.0..=10.0).contains(&coverage) {
+        return Err(Error::usage(format!(
+            "--coverage-penalty: expected 0 to 10, got {coverage}"
+        )));
+    }
     if limits.least > limits.most {
         let TextLimits { least, most, .. } = limits;
         return Err(Error::usage(format!(

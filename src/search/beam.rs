@@ -1,6 +1,6 @@
 //! One text in the making: the beginnings that go on, and the texts that have ended.
 
-use super::LengthPenalty;
+use super::Scoring;
 use crate::error::{Error, Result};
 
 /// What a text may be, and how many are looked for.
@@ -11,7 +11,7 @@ pub struct Limits {
     /// Texts that are looked for, at least one: the best so many of those that end are kept.
     pub texts: usize,
     /// What ended texts are compared by.
-    pub penalty: LengthPenalty,
+    pub scoring: Scoring,
     /// Tokens that are written, at least and at most.
     pub least: usize,
     /// See `least`.
@@ -31,7 +31,7 @@ pub struct Found {
     pub tokens: Vec<u32>,
     /// The sum of the log probabilities of what was written, in nats, that of the end mark included.
     pub log_probability: f64,
-    /// The log probability by the length penalty.
+    /// The [score](Scoring::score) that texts are compared by.
     pub score: f64,
     /// By prediction, that of the end mark too: which row of the scores it was made from.
     pub rows: Vec<usize>,
@@ -46,6 +46,8 @@ struct Live {
     sum: f64,
     /// By prediction, which of the beginnings before it goes on from.
     rows: Vec<usize>,
+    /// By step of the memory: the sum of the weights of all predictions, where [`Beam::look`] is told them.
+    covered: Vec<f64>,
 }
 
 /// A continuation of a beginning.
@@ -76,6 +78,7 @@ impl Beam {
                 tokens: begin,
                 sum: 0.0,
                 rows: Vec::new(),
+                covered: Vec::new(),
             }],
             kept: Vec::new(),
         };
@@ -99,6 +102,16 @@ impl Beam {
     /// The texts that were kept, best first.
     pub fn found(self) -> Vec<Found> {
         self.kept
+    }
+
+    /// Takes note of what the next prediction behind each beginning weighs the steps of the memory by, before it is chosen.
+    pub fn look(&mut self, weights: &[&[f32]]) {
+        for (live, weights) in self.live.iter_mut().zip(weights) {
+            live.covered.resize(weights.len(), 0.0);
+            for (sum, weight) in live.covered.iter_mut().zip(*weights) {
+                *sum += f64::from(*weight);
+            }
+        }
     }
 
     /// Goes on with the best of all continuations; `scores` are the log probabilities of all symbols behind each beginning.
@@ -190,8 +203,9 @@ impl Beam {
             .kept
             .get(self.limits.texts - 1)
             .map(|found| found.score);
-        let longest = self.limits.penalty.divisor(self.limits.most);
-        let beaten = |live: &Live| worst.is_some_and(|worst| live.sum / longest <= worst);
+        let Limits { scoring, most, .. } = self.limits;
+        let bound = |live: &Live| scoring.bound(live.sum, most);
+        let beaten = |live: &Live| worst.is_some_and(|worst| bound(live) <= worst);
         if self.live.iter().all(beaten) {
             self.live.clear();
         }
@@ -203,9 +217,13 @@ impl Beam {
     }
 
     /// Keeps a text, where it is among the best; of equal ones the one that came first.
-    fn keep(&mut self, Live { tokens, sum, rows }: Live, ended: bool) {
-        let predictions = tokens.len() - self.begun + usize::from(ended);
-        let score = sum / self.limits.penalty.divisor(predictions);
+    fn keep(&mut self, live: Live, ended: bool) {
+        let predictions = live.tokens.len() - self.begun + usize::from(ended);
+        let scoring = self.limits.scoring;
+        let score = scoring.score(live.sum, predictions, &live.covered);
+        let Live {
+            tokens, sum, rows, ..
+        } = live;
         let at = self.kept.partition_point(|other| other.score >= score);
         let found = Found {
             tokens,

@@ -16,4 +16,4 @@ mod beam;
 mod penalty;
 
 pub use beam::{Beam, Found, Limits};
-pub use penalty::LengthPenalty;
+pub use penalty::{LengthPenalty, Scoring};

@@ -1,6 +1,7 @@
 //! A beam beside greedy choice and beside all texts there are, on a toy whose probabilities hang on the last two symbols.
 
 use super::*;
+use crate::search::LengthPenalty;
 use crate::rng::{Purpose, Stream};
 
 const V: usize = 5;
@@ -29,13 +30,41 @@ impl Toy {
         &self.0[back(2) * V + back(1)]
     }
 
+    /// What the prediction behind some tokens weighs the steps of a memory by.
+    fn weights(&self, tokens: &[u32]) -> Vec<f32> {
+        self.row(tokens)[..3]
+            .iter()
+            .map(|p| 0.5 * p.exp())
+            .collect()
+    }
+
+    /// One prediction behind every beginning.
+    fn step(&self, beam: &mut Beam) {
+        let live: Vec<Vec<u32>> = beam.live().map(|(tokens, _)| tokens.to_vec()).collect();
+        let weights: Vec<Vec<f32>> = live.iter().map(|tokens| self.weights(tokens)).collect();
+        let weights: Vec<&[f32]> = weights.iter().map(Vec::as_slice).collect();
+        beam.look(&weights);
+        let rows: Vec<&[f32]> = live.iter().map(|tokens| self.row(tokens)).collect();
+        beam.advance(&rows).unwrap();
+    }
+
     fn search(&self, limits: Limits, begin: &[u32]) -> Vec<Found> {
         let mut beam = Beam::new(limits, begin.to_vec());
         while !beam.is_over() {
-            let rows: Vec<&[f32]> = beam.live().map(|(tokens, _)| self.row(tokens)).collect();
-            beam.advance(&rows).unwrap();
+            self.step(&mut beam);
         }
         beam.found()
+    }
+
+    /// The score of a text, from its definition.
+    fn score(&self, scoring: Scoring, sum: f64, tokens: &[u32], predictions: usize) -> f64 {
+        let mut score = sum / scoring.length.divisor(predictions);
+        for step in 0..3 {
+            let before = (0..predictions).map(|n| self.weights(&tokens[..n])[step]);
+            let covered: f64 = before.map(f64::from).sum();
+            score += scoring.coverage * covered.min(1.0).ln();
+        }
+        score
     }
 
     /// Every text of at most `most` tokens, best first.
@@ -52,7 +81,7 @@ impl Toy {
             if tokens.len() >= limits.least || full {
                 all.push(Found {
                     log_probability: sum + own,
-                    score: (sum + own) / limits.penalty.divisor(predictions),
+                    score: self.score(limits.scoring, sum + own, &tokens, predictions),
                     ended: !full,
                     // Not found in rows side by side.
                     rows: Vec::new(),
@@ -69,11 +98,22 @@ impl Toy {
     }
 }
 
+const SCORINGS: [Scoring; 4] = [
+    of(LengthPenalty::None, 0.0),
+    of(LengthPenalty::Average, 0.0),
+    of(LengthPenalty::Wu(0.7), 0.0),
+    of(LengthPenalty::Wu(0.7), 0.4),
+];
+
+const fn of(length: LengthPenalty, coverage: f64) -> Scoring {
+    Scoring { length, coverage }
+}
+
 fn limits(beams: usize, most: usize) -> Limits {
     Limits {
         beams,
         texts: beams,
-        penalty: LengthPenalty::Average,
+        scoring: Scoring::default(),
         least: 0,
         most,
         block_ngram: 0,
@@ -109,15 +149,11 @@ fn one_beam_is_greedy() {
 
 #[test]
 fn a_beam_as_wide_as_all_beginnings_finds_the_best_texts_of_all() {
-    for penalty in [
-        LengthPenalty::None,
-        LengthPenalty::Average,
-        LengthPenalty::Wu(0.7),
-    ] {
+    for scoring in SCORINGS {
         for (seed, least) in (0..12).flat_map(|seed| [(seed, 0), (seed, 2)]) {
             let toy = Toy::new(seed);
             let limits = Limits {
-                penalty,
+                scoring,
                 least,
                 // 3^4 beginnings of four tokens, and an end behind each.
                 ..limits(4 * 81, 4)
@@ -125,7 +161,7 @@ fn a_beam_as_wide_as_all_beginnings_finds_the_best_texts_of_all() {
             let (found, all) = (toy.search(limits.clone(), &[]), toy.all(&limits));
             assert_eq!(found.len(), all.len());
             for (found, all) in found.iter().zip(&all) {
-                assert_eq!(found.tokens, all.tokens, "{penalty:?} {seed}");
+                assert_eq!(found.tokens, all.tokens, "{scoring:?} {seed}");
                 assert!((found.score - all.score).abs() < 1e-12);
                 assert_eq!(found.ended, all.ended);
             }
@@ -159,15 +195,11 @@ fn a_text_says_which_rows_made_it() {
 #[test]
 fn a_search_that_stops_has_what_one_to_the_end_has() {
     let mut early = 0;
-    for penalty in [
-        LengthPenalty::None,
-        LengthPenalty::Average,
-        LengthPenalty::Wu(0.7),
-    ] {
+    for scoring in SCORINGS {
         for seed in 0..30 {
             let toy = Toy::new(seed);
             let limits = Limits {
-                penalty,
+                scoring,
                 ..limits(2, 9)
             };
             let found = toy.search(limits.clone(), &[]);
@@ -181,16 +213,14 @@ fn a_search_that_stops_has_what_one_to_the_end_has() {
             let mut steps = 0;
             let mut kept: Vec<Found> = Vec::new();
             while !beam.live.is_empty() {
-                let tokens: Vec<Vec<u32>> = beam.live().map(|(t, _)| t.to_vec()).collect();
-                let rows: Vec<&[f32]> = tokens.iter().map(|t| toy.row(t)).collect();
                 beam.kept.clear();
-                beam.advance(&rows).unwrap();
+                toy.step(&mut beam);
                 kept.append(&mut beam.kept);
                 steps += 1;
             }
             kept.sort_by(|a, b| b.score.total_cmp(&a.score));
             kept.truncate(2);
-            assert_eq!(found, kept, "{penalty:?} {seed}");
+            assert_eq!(found, kept, "{scoring:?} {seed}");
             let longest = found.iter().map(|f| f.tokens.len()).max().unwrap_or(0);
             early += usize::from(steps > longest + 2);
         }

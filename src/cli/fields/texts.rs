@@ -6,7 +6,7 @@ use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use pollster::block_on;
 use serde_json::{Value, json};
 use wgrnn::data::fields::Examples;
-use wgrnn::search::{Found, LengthPenalty};
+use wgrnn::search::{Found, Scoring};
 use wgrnn::train::{Choice, ExampleSet, TextWriter, WrittenText};
 use wgrnn::{Error, Result};
 
@@ -39,7 +39,7 @@ pub fn args() -> [Arg; 7] {
             "Of models that write texts: the N best about each example, a line each: its number, the score, the text",
         ),
         switch("scores").help(
-            "Of models that write texts: the score before each text, what it is by --length-penalty",
+            "Of models that write texts: the score before each text, what it is by --length-penalty and --coverage-penalty",
         ),
         Arg::new("temperature")
             .long("temperature")
@@ -101,7 +101,7 @@ pub fn predict(m: &ArgMatches, run: &LoadedFields, read: &Examples, set: Example
     }
     limits.texts = nbest.unwrap_or(1);
     let device = flags::open_device(m)?;
-    let (beams, penalty) = (limits.beams, limits.penalty);
+    let (beams, scoring) = (limits.beams, limits.scoring);
     let remedy = if beams > 1 {
         "lower --beam"
     } else {
@@ -119,7 +119,7 @@ pub fn predict(m: &ArgMatches, run: &LoadedFields, read: &Examples, set: Example
     };
     let scored = m.get_flag("scores") || nbest.is_some();
     if scored && !m.get_flag("json") {
-        out::note(&format!("scores: {}, in nats", penalty.meaning()));
+        out::note(&format!("scores: {}, in nats", scoring.meaning()));
     }
     if let Some(looking) = &looking {
         looking.save(&wish, &texts)?;
@@ -132,7 +132,7 @@ pub fn predict(m: &ArgMatches, run: &LoadedFields, read: &Examples, set: Example
         };
         if m.get_flag("json") {
             let one = |written: &WrittenText| match scored {
-                true => scored_text(&text(written), &written.found, penalty),
+                true => scored_text(&text(written), &written.found, scoring),
                 false => json!({ "text": text(written) }),
             };
             let value = match nbest {
@@ -169,11 +169,11 @@ fn plain(writer: &mut TextWriter, choice: &Choice) -> Result<Vec<Vec<WrittenText
 }
 
 /// A text as JSON, with what its score is.
-fn scored_text(text: &str, found: &Found, penalty: LengthPenalty) -> Value {
+fn scored_text(text: &str, found: &Found, scoring: Scoring) -> Value {
     json!({
         "text": text,
         "score": found.score,
-        "score_is": penalty.meaning(),
+        "score_is": scoring.meaning(),
         "log_probability": found.log_probability,
         "ended": found.ended,
     })

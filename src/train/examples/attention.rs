@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 
-use super::ExampleSet;
 use crate::op::attend::{AttendForm, Memory};
 use crate::op::{Matrix, Op, Packing, Plan};
 
@@ -55,6 +54,18 @@ impl Attention {
         within.collect()
     }
 
+    /// The weights of some rows of a run, of all that the run made, over so many steps.
+    pub(super) fn rows<'a>(
+        &self,
+        all: &'a [f32],
+        steps: usize,
+        rows: Range<usize>,
+    ) -> Vec<&'a [f32]> {
+        let of = self.weights;
+        let row = |row: usize| &all[of.offset + row * of.stride..][..steps];
+        rows.map(row).collect()
+    }
+
     fn new(plan: &Plan, name: String, memory: Memory, weights: Matrix) -> Option<Attention> {
         let first = memory.packed.first;
         let mut axes = plan.axes.iter();
@@ -79,18 +90,17 @@ pub(super) struct Looked {
 }
 
 impl Looked {
-    /// Of no prediction yet, about an example.
-    pub fn new(attention: &Attention, set: &ExampleSet, example: u32) -> Looked {
+    /// Of no prediction yet, over so many steps.
+    pub fn new(steps: usize) -> Looked {
         Looked {
-            steps: set.steps(attention.field, example),
+            steps,
             weights: Vec::new(),
         }
     }
 
-    /// Keeps those of the text's rows in a run, of all that the run made.
-    pub fn push(&mut self, of: Matrix, all: &[f32], rows: Range<usize>) {
-        let row = |row: usize| &all[of.offset + row * of.stride..][..self.steps];
-        self.weights.push(rows.flat_map(row).copied().collect());
+    /// Keeps those of the text's rows in a run.
+    pub fn push(&mut self, rows: &[&[f32]]) {
+        self.weights.push(rows.concat());
     }
 
     /// Those of a text that was found: which row each prediction was made from.

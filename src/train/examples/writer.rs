@@ -14,7 +14,7 @@ use crate::model::Spec;
 use crate::model::text::FieldSize;
 use crate::op::{Matrix, Plan};
 use crate::rng::{Purpose, Stream};
-use crate::search::{Beam, Found, LengthPenalty, Limits};
+use crate::search::{Beam, Found, Limits, Scoring};
 use crate::task::{Beginning, Column, Minibatch, Weighting, looks_back};
 use crate::train::Choice;
 use crate::train::generator::pick;
@@ -68,7 +68,7 @@ pub struct TextLimits {
     /// Texts about an example that are looked for, 1 to `beams`.
     pub texts: usize,
     /// What these are compared by.
-    pub penalty: LengthPenalty,
+    pub scoring: Scoring,
 }
 
 impl Default for TextLimits {
@@ -80,7 +80,7 @@ impl Default for TextLimits {
             block_ngram: 0,
             beams: 1,
             texts: 1,
-            penalty: LengthPenalty::default(),
+            scoring: Scoring::default(),
         }
     }
 }
@@ -91,6 +91,8 @@ struct Text {
     stream: Stream,
     /// The row of its first beginning in the run before.
     first: usize,
+    /// By attention that is watched: the steps that it weighs.
+    steps: Vec<usize>,
     /// What it looked at, where that is asked for.
     looked: Vec<Looked>,
 }
@@ -138,11 +140,19 @@ impl TextWriter {
         let Some(scores) = plan.io.outputs[loss].scores else {
             return Err(Error::internal("the plan keeps no scores"));
         };
+        let attentions = Attention::of(&plan);
+        if limits.scoring.coverage != 0.0 && attentions.len() != 1 {
+            return Err(Error::usage(format!(
+                "coverage-penalty: expected a model with one attention by which texts are written, got model {} with {}",
+                model.name,
+                attentions.len()
+            )));
+        }
         let weights = weights(&plan)?;
         let engine = Engine::with_parameters(device, plan.clone(), &weights).await?;
         Ok(TextWriter {
             back: looks_back(&plan, field),
-            attentions: Attention::of(&plan),
+            attentions,
             set,
             plan,
             engine,
@@ -152,7 +162,7 @@ impl TextWriter {
             limits: Limits {
                 beams: limits.beams,
                 texts: limits.texts,
-                penalty: limits.penalty,
+                scoring: limits.scoring,
                 least: limits.least,
                 most: limits.most,
                 block_ngram: limits.block_ngram,
@@ -215,14 +225,22 @@ impl TextWriter {
         choice: &Choice,
         looks: &[Attention],
     ) -> Result<Vec<Vec<WrittenText>>> {
-        let text = |example: &u32| Text {
-            beam: Beam::new(self.limits.clone(), self.prime.clone()),
-            stream: Stream::new(choice.seed, Purpose::Sample, u64::from(*example)),
-            first: 0,
-            looked: looks
-                .iter()
-                .map(|look| Looked::new(look, &self.set, *example))
-                .collect(),
+        let covers = self.limits.scoring.coverage != 0.0;
+        let watched = match (looks, covers) {
+            ([], true) => self.attentions.clone(),
+            _ => looks.to_vec(),
+        };
+        let text = |example: &u32| {
+            let steps = |look: &Attention| self.set.steps(look.field, *example);
+            let steps: Vec<usize> = watched.iter().map(steps).collect();
+            let kept = steps.iter().take(looks.len());
+            Text {
+                beam: Beam::new(self.limits.clone(), self.prime.clone()),
+                stream: Stream::new(choice.seed, Purpose::Sample, u64::from(*example)),
+                first: 0,
+                looked: kept.map(|steps| Looked::new(*steps)).collect(),
+                steps,
+            }
         };
         let mut texts: Vec<Text> = examples.iter().map(text).collect();
         let mut columns = self.set.columns(examples)?;
@@ -248,10 +266,16 @@ impl TextWriter {
             if !primed {
                 continue;
             }
-            for (n, look) in looks.iter().enumerate() {
+            for (n, look) in watched.iter().enumerate() {
                 let weights = engine.read(look.weights.slot).await?;
                 for (text, span) in texts.iter_mut().zip(&spans) {
-                    text.looked[n].push(look.weights, &weights, span.clone());
+                    let rows = look.rows(&weights, text.steps[n], span.clone());
+                    if covers {
+                        text.beam.look(&rows);
+                    }
+                    if let Some(looked) = text.looked.get_mut(n) {
+                        looked.push(&rows);
+                    }
                 }
             }
             let (scores, m) = (engine.read(self.scores.slot).await?, self.scores);
