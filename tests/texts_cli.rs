@@ -213,6 +213,21 @@ fn flags_of_texts_that_cannot_be_are_refused() {
                 "got mean",
             ],
         ),
+        (
+            "--coverage-penalty 11",
+            ["--coverage-penalty: expected 0 to 10", "got 11"],
+        ),
+        (
+            "--coverage-penalty nan",
+            ["--coverage-penalty: expected 0 to 10", "got NaN"],
+        ),
+        (
+            "--coverage-penalty 0.2",
+            [
+                "coverage-penalty: expected a model with one attention",
+                "with 0",
+            ],
+        ),
         ("--length-penalty wu=-1", ["--length-penalty", "got wu=-1"]),
         ("--beam 2 --temperature 1", ["--beam: expected 1", "got 2"]),
         ("--top 2", ["--top: expected none", "writes texts"]),
@@ -235,6 +250,7 @@ fn flags_of_texts_that_cannot_be_are_refused() {
         "--beam 2",
         "--nbest 1",
         "--length-penalty none",
+        "--coverage-penalty 0.1",
         "--max-length 3",
         "--min-length 1",
         "--block-ngram 2",
@@ -295,11 +311,29 @@ fn looked_at(model: &str, attention: &str) {
         ask("--beam 3 --attention looked.jsonl --svg drawn.svg"),
         plain
     );
-    let found = fs::read_to_string(sandbox.at("looked.jsonl")).unwrap();
-    let found: Vec<Value> = found
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
+    let parsed = |text: String| -> Vec<Value> {
+        let lines = text.lines();
+        lines
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    };
+    let saved = |name: &str| parsed(fs::read_to_string(sandbox.at(name)).unwrap());
+    let found = saved("looked.jsonl");
+    // What the weights come to is in the score, whether or not they are asked for.
+    let covered = "--beam 3 --coverage-penalty 0.4 --scores --json";
+    let scored = ask(&format!("{covered} --attention covered.jsonl"));
+    assert_eq!(ask(covered), scored);
+    let mut least = 0.0f64;
+    for (text, line) in parsed(scored).iter().zip(saved("covered.jsonl")) {
+        let rows: Vec<Vec<f64>> = serde_json::from_value(line["weights"].clone()).unwrap();
+        let all = |step: usize| rows.iter().map(|row| row[step]).sum::<f64>();
+        let terms = (0..rows[0].len()).map(|step| all(step).min(1.0).ln());
+        let coverage: f64 = terms.sum();
+        let [sum, score] = ["log_probability", "score"].map(|name| text[name].as_f64().unwrap());
+        assert!((sum / rows.len() as f64 + 0.4 * coverage - score).abs() < 1e-4);
+        least = least.min(coverage);
+    }
+    assert!(least < -1e-3, "{least}");
     let plain = lines(&plain);
     assert_eq!(found.len(), 2);
     let strings = |value: &Value| -> Vec<String> {
@@ -440,5 +474,79 @@ fn bleu_by_the_length_of_the_source_is_that_of_its_texts() {
         &format!("{of} --bleu none --by-length 0"),
         2,
         &["--by-length", "1..=65536"],
+    );
+}
+
+/// What is trained with the model's own words among the inputs is another model, by the seed alone; files that cannot be are named
+/// with both numbers, and nothing is written.
+#[test]
+fn decoders_are_trained_on_what_they_say_and_bad_pairs_are_refused() {
+    let sandbox = trained();
+    let train = |out: &str, more: &str| {
+        sandbox.ok(&format!(
+            "train --model pairs.model source=source.txt target=target.txt --out {out} --hidden 8 --embed 4 --batch 8 \
+             --device cpu -q {more}"
+        ));
+        sandbox.ok(&format!(
+            "eval {out} source=source.txt target=target.txt --device cpu --max-length 4"
+        ))
+    };
+    let mixed = "--scheduled-sampling linear --sampling-k 0.9 --sampling-slope 0.05";
+    let first = train("a", &format!("{mixed} --epochs 4"));
+    assert_eq!(train("b", &format!("{mixed} --epochs 4")), first);
+    assert_ne!(train("c", "--epochs 4"), first);
+    train("d", &format!("{mixed} --epochs 2"));
+    sandbox.ok("train --resume d --epochs 4 --device cpu -q");
+    let again = "eval d source=source.txt target=target.txt --device cpu --max-length 4";
+    assert_eq!(sandbox.ok(again), first);
+    for (source, target, parts) in [
+        (
+            "ab\n\nba\n",
+            "AB\nBA\nAA\n",
+            ["s.txt: line 2: field source", "found nothing"],
+        ),
+        (
+            "ab\nba\n",
+            "AB\n\n",
+            ["t.txt: line 2: field target", "found nothing"],
+        ),
+        (
+            "ab\nba\naa\n",
+            "AB\nBA\n",
+            ["found 3 in s.txt and 2 in t.txt", "s.txt: line 3"],
+        ),
+        (
+            "ab\nba\n",
+            "A\nAA\n",
+            [
+                "field target: expected a vocabulary of at least 2 chars",
+                "found 1",
+            ],
+        ),
+    ] {
+        fs::write(sandbox.at("s.txt"), source).unwrap();
+        fs::write(sandbox.at("t.txt"), target).unwrap();
+        let args = "train --model pairs.model source=s.txt target=t.txt --out no --device cpu";
+        sandbox.refuses(args, 3, &parts);
+        assert!(!sandbox.at("no").exists());
+    }
+    fs::write(sandbox.at("s.txt"), "ab\n\n").unwrap();
+    sandbox.refuses(
+        "predict r source=s.txt",
+        3,
+        &["s.txt: line 2: field source", "found nothing"],
+    );
+    // Longer than any in training, and answered all the same.
+    fs::write(sandbox.at("s.txt"), format!("{}\nab\n", "abcd".repeat(20))).unwrap();
+    let both = sandbox.ok("predict r source=s.txt --device cpu");
+    assert_eq!(both.lines().count(), 2, "{both}");
+    fs::write(sandbox.at("names.tsv"), "label\ttext\nf\tanna\nm\totto\n").unwrap();
+    sandbox.refuses(
+        "train --model classify names.tsv --out no --scheduled-sampling linear",
+        2,
+        &[
+            "scheduled-sampling: model classify",
+            "predicts a next token",
+        ],
     );
 }

@@ -1,8 +1,8 @@
 //! A beam beside greedy choice and beside all texts there are, on a toy whose probabilities hang on the last two symbols.
 
 use super::*;
-use crate::search::LengthPenalty;
 use crate::rng::{Purpose, Stream};
+use crate::search::LengthPenalty;
 
 const V: usize = 5;
 const START: u32 = 3;

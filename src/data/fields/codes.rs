@@ -243,7 +243,7 @@ fn vocabulary(
     let mut counter = Counter::new(&VocabularyRecipe {
         lines: true,
         unknown: true,
-        ..recipe
+        ..recipe.clone()
     });
     let named = |e: Error| Error::new(e.kind, format!("field {name}: {}", e.message));
     let shares = |other: &&Field| matches!(rules.of.get(&other.name), Some(VocabularyRule::SharedWith(of)) if of == name);
@@ -258,7 +258,21 @@ fn vocabulary(
             counter.end_file().map_err(named)?;
         }
     }
-    counter.finish().map(Some).map_err(named)
+    let vocabulary = counter.finish().map_err(named)?;
+    let marks = [
+        vocabulary.unknown_id(),
+        vocabulary.start_id(),
+        vocabulary.end_id(),
+    ];
+    let own = vocabulary.len() - marks.iter().flatten().count();
+    if own < 2 {
+        let (unit, rule) = (vocabulary.unit(), recipe.min_count);
+        let fault = Error::data(format!(
+            "expected a vocabulary of at least 2 {unit}s that occur {rule} times or more (--min-count), found {own}"
+        ));
+        return Err(named(fault));
+    }
+    Ok(Some(vocabulary))
 }
 
 /// The recipe of a field without a rule.

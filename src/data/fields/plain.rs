@@ -8,9 +8,9 @@ use crate::error::{Error, Result};
 /// What a label begins with in fastText's files.
 const LABEL: &str = "__label__";
 
-/// The lines of a text with their numbers, without empty ones after the last.
+/// The lines of a text with their numbers. An empty one at the end is a line as any other: a line is an example.
 fn lines(text: &str) -> impl Iterator<Item = (&str, u32)> {
-    text.trim_end_matches(['\n', '\r']).lines().zip(1u32..)
+    text.lines().zip(1u32..)
 }
 
 /// Reads a sequence a line, of the only field or of the only one that may not be missing.
