@@ -420,6 +420,19 @@ fn attention_is_asked_of_models_that_have_it_alone() {
     let texts = sandbox.ok("predict all source=source.txt --device cpu --attention looked.jsonl");
     assert_eq!(texts.lines().count(), 32);
     assert!(sandbox.at("looked.jsonl").exists());
+    // A byte is no word of the source.
+    sandbox.ok(
+        "train --model translate source=source.txt target=target.txt --vocab byte --out bytes --epochs 1 --hidden 4 --embed 2 \
+         --device cpu -q",
+    );
+    sandbox.refuses(
+        "predict bytes source=source.txt --device cpu --replace-unk",
+        2,
+        &[
+            "--replace-unk: expected words or characters",
+            "bytes of target",
+        ],
+    );
 }
 
 #[test]
