@@ -184,6 +184,21 @@ fn every_function_passes_finite_differences() {
         parse(
             "field text: tokens\nh = rnn(concat(embed(text), embed(grams(text, 3, 11))))\nloss cross_entropy(linear(h), next(text))\n",
         ),
+        // The number of a step: of a text, of letters within a word, of numbers, of what is predicted, of a set.
+        classifier(
+            "h = concat(embed(text), embed(positions(text, 3), width = 2))\n",
+            "last(birnn(h)) + sum(embed(positions(text, 2), width = 6))",
+        ),
+        parse(
+            "field text: tokens\nfield letters: tokens within text\nfield tags: classes along text\n\
+            l = embed(letters) * embed(positions(letters, 2))\nloss cross_entropy(linear(concat(embed(text), sum(l))), tags)\n",
+        ),
+        parse(
+            "field rows: set\nfield past: reals\nfield text: tokens\n\
+            m = linear(concat(rows, embed(positions(rows, 9))))\np = concat(past, embed(positions(past, 2)))\n\
+            h = rnn(concat(embed(text), embed(positions(text, 2))), given = last(rnn(p)))\n\
+            loss cross_entropy(linear(concat(h, additive(m, h))), next(text))\n",
+        ),
         // A row an example at every step, beside one that has it already.
         classifier("h = embed(text)\n", "last(h + mean(h))"),
         classifier(
@@ -323,6 +338,39 @@ fn each_token_is_read_with_those_before_it_and_start_marks_before_the_first() {
         panic!("{filling:?}");
     };
     assert_eq!(words[..5], [773, 771, 734, 712, 345]);
+}
+
+#[test]
+fn positions_are_counted_within_each_sequence_up_to_the_last_symbol() {
+    let text = "field text: tokens\nfield label: class\n\
+        loss cross_entropy(linear(sum(embed(positions(text, 3), width = 2))), label)\n";
+    let model = Model::parse("m", text).unwrap();
+    let tokens = FieldSize::Tokens {
+        symbols: 10,
+        marks: [7, 8],
+        steps: 4,
+        rows: 6,
+    };
+    let sizes = Sizes {
+        examples: 2,
+        fields: vec![tokens, FieldSize::Classes(2)],
+    };
+    let plan = model
+        .plan(&Spec::default(), &sizes, Mode::Gradients)
+        .unwrap();
+    let is = |recipe: &Recipe| matches!(recipe, Recipe::Positions { .. });
+    let slot = plan.recipes.find(is).unwrap();
+    let texts = Column::Tokens(vec![vec![1, 2], vec![3, 4, 5, 6]]);
+    let columns = [texts, Column::Class(vec![0, 1])];
+    let minibatch = Minibatch::new(&plan, &columns, &Weighting::Sums).unwrap();
+    let inputs = minibatch.inputs();
+    let fillings = inputs.fill(&plan).unwrap();
+    let filling = fillings.iter().find(|filling| filling.0 == slot);
+    let Some((_, Filling::Words(words))) = filling else {
+        panic!("{filling:?}");
+    };
+    // Step by step, the longer text first; the third symbol is that of the fourth step, too.
+    assert_eq!(words[..6], [0, 0, 1, 1, 2, 2]);
 }
 
 /// What settings add to layers and losses of a text.

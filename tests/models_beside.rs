@@ -86,6 +86,13 @@ fn cases() -> Vec<(Model, &'static str, &'static str, usize, bool)> {
         (additive.unwrap(), "additive-after", "lstm", 2, false),
         (bahdanau.unwrap(), "bahdanau", "gru-attend", 1, false),
         (
+            builtin("show-attend-tell"),
+            "show-attend-tell",
+            "lstm",
+            1,
+            false,
+        ),
+        (
             builtin("translate-feed"),
             "translate-feed",
             "lstm",

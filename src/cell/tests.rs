@@ -287,6 +287,7 @@ fn an_attention_stands_between_the_stages_of_its_query_and_its_result() {
     for (name, forward, backward) in [
         ("gru-attend", [0, 1, 0, 0], [0, 0, 0, 1]),
         ("lstm-attend", [0, 0, 1, 0], [0, 0, 1, 0]),
+        ("lstm-attend-gated", [0, 1, 0, 0], [0, 0, 1, 0]),
     ] {
         let cell = library::builtin(name).unwrap();
         let compiled = cell.compile();

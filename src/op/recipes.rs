@@ -50,6 +50,14 @@ pub enum Recipe {
         /// How many symbols there are.
         symbols: usize,
     },
+    /// For every row of a field with steps: its number within its sequence, as one of so many symbols; the last of them stands for
+    /// all that are behind it.
+    Positions {
+        /// The field.
+        field: usize,
+        /// How many symbols there are.
+        symbols: usize,
+    },
     /// The classes of a field, a word for every row.
     Classes {
         /// The field.

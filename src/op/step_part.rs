@@ -96,7 +96,9 @@ impl Plan {
             field.and_then(|field| field.axis()) == Some(axis)
         };
         let along = |recipe: &Recipe| match recipe {
-            Recipe::Ids { field, .. } | Recipe::Grams { field, .. } => of_field(*field),
+            Recipe::Ids { field, .. }
+            | Recipe::Grams { field, .. }
+            | Recipe::Positions { field, .. } => of_field(*field),
             Recipe::Last { axis: of }
             | Recipe::Order { axis: of }
             | Recipe::Above { axis: of }

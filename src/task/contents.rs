@@ -81,6 +81,19 @@ impl Contents<'_> {
                 };
                 rows.map(word).collect()
             }
+            Recipe::Positions { field, symbols } => {
+                let axis = self.plan.recipes.fields[field].axis()?;
+                let position = |step: usize| step.min(symbols - 1) as u32;
+                Some(match &self.columns[field] {
+                    Column::Written { rows, .. } => {
+                        rows.iter().map(|row| position(row.step)).collect()
+                    }
+                    _ => {
+                        let rows = self.layouts[axis].rows.iter();
+                        rows.map(|(_, step)| position(*step)).collect()
+                    }
+                })
+            }
             Recipe::Targets { field, .. } | Recipe::Classes { field } => self.targets(field),
             Recipe::Last { axis } => {
                 let layout = &self.layouts[axis];

@@ -65,7 +65,9 @@ impl<'a> Laid<'a> {
 fn axis_of(plan: &Plan, recipe: Recipe) -> Option<usize> {
     let of_field = |field: usize| plan.recipes.fields.get(field)?.axis();
     match recipe {
-        Recipe::Ids { field, .. } | Recipe::Grams { field, .. } => of_field(field),
+        Recipe::Ids { field, .. }
+        | Recipe::Grams { field, .. }
+        | Recipe::Positions { field, .. } => of_field(field),
         Recipe::Targets { field, .. } | Recipe::Classes { field } => {
             match plan.recipes.fields.get(field)? {
                 FieldShape::Tokens { axis, .. } | FieldShape::Reals { axis, .. } => *axis,

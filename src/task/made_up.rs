@@ -104,7 +104,7 @@ fn examples(plan: &Plan, stream: &mut Stream) -> Result<Option<Minibatch>> {
     let recipes = &plan.recipes;
     let more = |recipe: &Recipe| match recipe {
         Recipe::Ids { back, .. } => *back > 0,
-        Recipe::Grams { .. } | Recipe::Numbers { .. } => true,
+        Recipe::Grams { .. } | Recipe::Positions { .. } | Recipe::Numbers { .. } => true,
         _ => false,
     };
     if recipes.fields.len() < 2 && recipes.find(more).is_none() {

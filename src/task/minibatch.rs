@@ -358,6 +358,7 @@ fn reads(plan: &Plan, field: usize) -> bool {
     let own = |recipe: &Recipe| match recipe {
         Recipe::Ids { field, .. }
         | Recipe::Grams { field, .. }
+        | Recipe::Positions { field, .. }
         | Recipe::Targets { field, .. }
         | Recipe::Classes { field }
         | Recipe::Numbers { field, .. } => Some(*field),

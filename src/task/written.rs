@@ -11,6 +11,8 @@ pub struct Beginning {
     pub example: usize,
     /// The row of the step before from which it goes on; nothing looks at it in the first step.
     pub parent: usize,
+    /// How many tokens it has.
+    pub step: usize,
     /// The last of its tokens, as many as the plan [looks at](looks_back); all of them where it has fewer.
     pub last: Vec<u32>,
 }
@@ -77,6 +79,7 @@ mod tests {
         let beginning = |example, last: &[u32]| Beginning {
             example,
             parent: 0,
+            step: last.len(),
             last: last.to_vec(),
         };
         let rows = [beginning(2, &[7, 8]), beginning(0, &[]), beginning(2, &[9])];

@@ -412,10 +412,53 @@ class Feed(Pairs):
     names = {"source": "memory.embed", "target": "h.embed", "memory": "memory", "h": "h", "scores": "loss.linear"}
 
 
+class Shown(Named):
+    """show-attend-tell.model: a gate lets in what additive scores of the state before choose of a set (Xu 2015, section 4.2)."""
+
+    ahead = 0
+
+    class Cell(Attending):
+        def __init__(self):
+            super().__init__([("weight_ih", 4, E), ("weight_hh", 6, H), ("weight_i", 4, H)], [("bias_ih", 4), ("bias_hh", 2)])
+            self.keys_a_l0, self.v_a_l0 = torch.nn.Linear(H, H), torch.nn.Linear(H, 1, bias=False)
+
+    def __init__(self):
+        super().__init__()
+        self.embed, self.places = torch.nn.Embedding(V, E), torch.nn.Embedding(256, E)
+        self.memory, self.start = torch.nn.Linear(D + E, H), torch.nn.Linear(H, H)
+        self.h, self.scores = self.Cell(), torch.nn.Linear(H, V)
+
+    def loss(self, data):
+        losses, cell = [], self.h
+        for text, length, rows in zip(data["text"], data["lengths"], data["reals"]):
+            places = self.places.weight[:length]
+            memory = torch.relu(self.memory(torch.cat([rows[:length], places], 1)))
+            keys = cell.keys_a_l0(memory)
+            h = torch.tanh(self.start(memory.mean(0)))
+            c = torch.zeros_like(h)
+            words = text[:length].tolist()
+            for word, target in zip([START, *words], [*words, END]):
+                x = self.embed.weight[word]
+                query, gate, *own = cell.parts("weight_hh", 6, h)
+                bq, bg = cell.bias_hh_l0.chunk(2)
+                weights = torch.softmax(cell.v_a_l0(torch.tanh(query + bq + keys))[:, 0], 0)
+                z = torch.sigmoid(gate + bg) * (weights @ memory)
+                sums = [cell.parts("weight_ih", 4, x), own, cell.parts("weight_i", 4, z), cell.bias_ih_l0.chunk(4)]
+                i, f, g, o = [sum(parts) for parts in zip(*sums)]
+                c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+                h = torch.sigmoid(o) * torch.tanh(c)
+                losses.append(-torch.log_softmax(self.scores(h), 0)[target])
+        return torch.stack(losses).mean()
+
+    names = {"embed": "h.embed", "places": "memory.embed", "memory": "memory.linear", "start": "start.linear", "h": "h",
+             "scores": "loss.linear"}
+
+
 CASES = {"classify": Classify, "tag": Tag, "classify-both": Encoded, "caption-global": Caption, "begun": Begun,
          "forecast": Forecast, "normal": Normal, "quantile": Quantile, "chorale": Chorale, "strokes": Strokes,
          "forecast-window": Window, "sequence-label": Frames, "translate": Translate, "additive-after": AdditiveAfter,
-         "bahdanau": Bahdanau, "translate-feed": Feed}
+         "bahdanau": Bahdanau, "translate-feed": Feed,
+         "show-attend-tell": Shown}
 
 
 def compute(case, seed):

@@ -5,6 +5,7 @@ mod losses;
 mod whole;
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use super::functions::{self, Call};
 use super::graph::{Along, Field, FieldKind, Function, Loss, ValueNode};
@@ -305,6 +306,7 @@ impl<'a> Checker<'a> {
             "window" => return self.window(&call),
             "previous" => return self.previous(&call),
             "grams" => return self.grams(&call),
+            "positions" => return self.positions(&call),
             _ => {}
         }
         // `split` says by numbers which part it takes, `repeat` how often.
@@ -404,15 +406,13 @@ impl<'a> Checker<'a> {
     /// `grams(F, n, k)`.
     fn grams(&mut self, call: &Call<'_>) -> Result<usize> {
         let field = self.field_of(call, 0)?;
-        let number = |operand: usize, what: &str, range| match call.operands[operand] {
-            Expr::Number(value, position) => functions::whole(self, what, *value, range, *position),
-            other => {
-                let message = format!("{what}: expected a whole number");
-                Err(self.fault(other.position(), message))
-            }
-        };
-        let tokens = number(1, "the number of tokens", 2..=64)?;
-        let symbols = number(2, "the number of symbols", 2..=functions::MOST_SYMBOLS)?;
+        let tokens = self.whole(call, 1, "the number of tokens", 2..=64)?;
+        let symbols = self.whole(
+            call,
+            2,
+            "the number of symbols",
+            2..=functions::MOST_SYMBOLS,
+        )?;
         self.look_back(field);
         Ok(self.push(ValueNode {
             function: Function::Grams {
@@ -426,6 +426,41 @@ impl<'a> Checker<'a> {
             position: call.position,
             along: Along::Steps(field),
         }))
+    }
+
+    /// `positions(F, k)`.
+    fn positions(&mut self, call: &Call<'_>) -> Result<usize> {
+        let field = self.field_of(call, 0)?;
+        let symbols = self.whole(
+            call,
+            1,
+            "the number of positions",
+            1..=functions::MOST_SYMBOLS,
+        )?;
+        Ok(self.push(ValueNode {
+            function: Function::Positions { field, symbols },
+            operands: Vec::new(),
+            label: format!("positions({}, {symbols})", self.fields[field].name),
+            position: call.position,
+            along: Along::Steps(field),
+        }))
+    }
+
+    /// A whole number that an operand says.
+    fn whole(
+        &self,
+        call: &Call<'_>,
+        operand: usize,
+        what: &str,
+        range: RangeInclusive<usize>,
+    ) -> Result<usize> {
+        match call.operands[operand] {
+            Expr::Number(value, position) => functions::whole(self, what, *value, range, *position),
+            other => {
+                let message = format!("{what}: expected a whole number");
+                Err(self.fault(other.position(), message))
+            }
+        }
     }
 
     /// Start marks stand before a field's first token.
@@ -450,7 +485,10 @@ impl<'a> Checker<'a> {
             && let Meaning::Field(field) = self.name(name, *position)?
             && fits(self.fields[field].kind)
         {
-            self.must_have_order(field, call.signature.name, *position)?;
+            // A set has none, but lies in one.
+            if call.signature.name != "positions" {
+                self.must_have_order(field, call.signature.name, *position)?;
+            }
             return Ok(field);
         }
         let message = format!("`{}` expects a field of {what}", call.signature.name);
@@ -464,7 +502,7 @@ impl<'a> Checker<'a> {
                 self.fields[field].kind,
                 FieldKind::Vector | FieldKind::Reals { .. }
             ),
-            Function::Grams { .. } => true,
+            Function::Grams { .. } | Function::Positions { .. } => true,
             _ => false,
         }
     }

@@ -55,7 +55,7 @@ pub(super) const FUNCTIONS: &[Signature] = &[
         (1, 1),
         &["width", "weight"],
         "embed(F)",
-        "A learned row for every symbol of a field of tokens or classes, or of `previous(F, k)` or `grams(F, n, k)`. `width` from the settings (`embed`, of \
+        "A learned row for every symbol of a field of tokens or classes, or of `previous(F, k)`, `grams(F, n, k)` or `positions(F, k)`. `width` from the settings (`embed`, of \
          which 0 means one-hot vectors where a layer of cells reads nothing else, and as many as `hidden` elsewhere); `weight = NAME` shares the table of another `embed`.",
     ),
     of(
@@ -173,6 +173,14 @@ pub(super) const FUNCTIONS: &[Signature] = &[
         "Each token of a field and the n - 1 before it, start marks before the first one, as one of k symbols: each such \
          sequence its own where k is at least the number of the field's symbols to the power of n, else by a hash, so that \
          some share one (Joulin 2016).",
+    ),
+    of(
+        "positions",
+        (2, 2),
+        &[],
+        "positions(F, k)",
+        "The number of each step of a field within its sequence, as one of k symbols, the last of which stands for all behind it, too \
+         (Gehring 2017); of a set, the place where the data have it.",
     ),
     of(
         "window",
@@ -491,7 +499,7 @@ pub(super) fn function(
     let name = call.signature.name;
     if name == "embed" {
         if !checker.is_symbols(values[0]) {
-            let message = "`embed` expects a field of tokens or classes, `previous(F, k)` or `grams(F, n, k)`";
+            let message = "`embed` expects a field of tokens or classes, `previous(F, k)`, `grams(F, n, k)` or `positions(F, k)`";
             return Err(checker.fault(call.operands[0].position(), message));
         }
     } else {

@@ -81,6 +81,13 @@ pub enum Function {
         /// How many symbols there are.
         symbols: usize,
     },
+    /// The number of each step of a field within its sequence, as a symbol.
+    Positions {
+        /// The field.
+        field: usize,
+        /// How many symbols there are.
+        symbols: usize,
+    },
     /// The numbers of so many steps of a field side by side, the row's own the last of them.
     Window {
         /// The field.
@@ -202,6 +209,7 @@ impl Function {
             | Function::Window { .. }
             | Function::Ahead { .. }
             | Function::Grams { .. }
+            | Function::Positions { .. }
             | Function::Embed { .. }
             | Function::Linear { .. }
             | Function::Recurrent { .. }

@@ -152,6 +152,18 @@ fn names_and_calls_that_do_not_fit_are_refused() {
             "m:3:17: `grams` expects a field of tokens",
         ),
         (
+            "h = embed(positions(label, 2))\n",
+            "m:3:21: `positions` expects a field of tokens, reals or bits",
+        ),
+        (
+            "h = embed(positions(text, 0))\n",
+            "m:3:27: the number of positions: expected a whole number from 1 to 16777216, found `0`",
+        ),
+        (
+            "h = linear(last(positions(text, 2)))\n",
+            "m:3:17: `last` expects values, found the symbols of `positions(text, 2)`: write `embed(positions(text, 2))`",
+        ),
+        (
             "h = linear(last(grams(text, 2, 9)))\n",
             "m:3:17: `last` expects values, found the symbols of `grams(text, 2, 9)`: write `embed(grams(text, 2, 9))`",
         ),
@@ -181,7 +193,7 @@ fn names_and_calls_that_do_not_fit_are_refused() {
         ),
         (
             "h = embed(embed(text))\n",
-            "m:3:11: `embed` expects a field of tokens or classes, `previous(F, k)` or `grams(F, n, k)`",
+            "m:3:11: `embed` expects a field of tokens or classes, `previous(F, k)`, `grams(F, n, k)` or `positions(F, k)`",
         ),
         (
             "h = rnn(embed(text), embed(text))\n",

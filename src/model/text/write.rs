@@ -158,7 +158,7 @@ impl Writer<'_> {
                 }
                 _ => return Ok(None),
             },
-            Function::Grams { .. } => return Ok(None),
+            Function::Grams { .. } | Function::Positions { .. } => return Ok(None),
             Function::Window { field, steps } => {
                 self.numbers(builder, node, *field, Reach::window(*steps))?
             }
@@ -361,6 +361,11 @@ impl Writer<'_> {
                     symbols,
                 };
                 let name = format!("grams.{field}.{tokens}.{symbols}");
+                (builder.add_rows(axis, name, recipe, symbols), symbols)
+            }
+            Function::Positions { field, symbols } => {
+                let recipe = Recipe::Positions { field, symbols };
+                let name = format!("positions.{field}.{symbols}");
                 (builder.add_rows(axis, name, recipe, symbols), symbols)
             }
             _ => return Err(self.fault(node, "no field to embed")),

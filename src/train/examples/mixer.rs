@@ -93,6 +93,7 @@ impl ExampleMixer {
                     rows.push(Beginning {
                         example,
                         parent,
+                        step,
                         last: read[read.len().saturating_sub(back)..].to_vec(),
                     });
                 }

@@ -302,6 +302,7 @@ impl TextWriter {
                 rows.push(Beginning {
                     example,
                     parent: text.first + parent,
+                    step: tokens.len(),
                     last: tokens[tokens.len().saturating_sub(self.back)..].to_vec(),
                 });
             }
