@@ -30,7 +30,7 @@ const OF_TEXT: [&str; 23] = [
 ];
 
 /// What has a meaning for models of fields alone.
-const OF_FIELDS: [&str; 13] = [
+const OF_FIELDS: [&str; 14] = [
     "columns",
     "format",
     "class-weights",
@@ -38,6 +38,7 @@ const OF_FIELDS: [&str; 13] = [
     "horizon",
     "context",
     "stride",
+    "stateful",
     "split",
     "standardize",
     "missing",
