@@ -175,7 +175,10 @@ fn ahead(sentences: u64, seed: u64) -> String {
     for _ in 0..sentences {
         let words = (0..4 + below(5)).map(|_| {
             let (vowel, other) = (["a", "e", "o"][below(3)], ["b", "k", "m"][below(3)]);
-            [vowel.to_string() + other, other.to_string() + vowel].swap_remove(below(2))
+            match below(2) {
+                0 => format!("{vowel}{other}"),
+                _ => format!("{other}{vowel}"),
+            }
         });
         let words: Vec<String> = words.collect();
         for (n, word) in words.iter().enumerate() {
@@ -218,7 +221,10 @@ fn a_tag_that_hangs_on_the_next_word_needs_both_directions() {
     let (all, consonants) = (test.matches('\t').count(), test.matches("\tC").count());
     let chance = consonants as f64 / all as f64;
     assert!(reached[0] > 0.98, "{reached:?}");
-    assert!((reached[1] - chance).abs() < 0.05, "{reached:?} {chance}");
+    assert!(
+        reached[1] > 0.4 && reached[1] < chance + 0.03,
+        "{reached:?} {chance}"
+    );
 }
 
 #[test]
