@@ -219,6 +219,53 @@ fn a_stopped_run_goes_on_with_its_states() {
     sandbox.ok("predict whole s.csv --steps 3 --device cpu");
 }
 
+/// What goes on step by step, and what is read as a whole every time as its lines look back, if only at 0 times what they see.
+#[test]
+fn steps_with_carried_states_go_on_as_whole_series_do() {
+    let sandbox = Sandbox::new();
+    let series = |from: usize| -> Vec<Value> {
+        let steps = (from..from + 5 + from).map(|n| Value::from(vec![(n as f64).sin()]));
+        steps.collect()
+    };
+    // Of different lengths: the shorter ones go on while the others are read.
+    let lines: Vec<String> = (0..3)
+        .map(|n| format!("{}\n", Value::from(series(n))))
+        .collect();
+    fs::write(sandbox.at("s.jsonl"), lines.concat()).unwrap();
+    let mut said = Vec::new();
+    for (name, input) in [("steps", "past"), ("whole", "past + 0 * previous(past, 1)")] {
+        let text = format!(
+            "field past: reals\nh = rnn({input})\nloss gaussian(linear(h), linear(h), next(past))\n"
+        );
+        fs::write(sandbox.at(&format!("{name}.model")), text).unwrap();
+        sandbox.ok(&format!(
+            "train --model {name}.model s.jsonl --hidden 6 --lr 0.02 --steps 40 --val 0 --device cpu -q --out {name}"
+        ));
+        let predicted = sandbox.ok(&format!("predict {name} s.jsonl --steps 6 --device cpu"));
+        let drawn = format!(
+            "sample {name} --begin s.jsonl --begin-steps 4 --count 3 --length 5 --device cpu"
+        );
+        let text = predicted + &sandbox.ok(&drawn);
+        let cells = text
+            .split([',', '\n'])
+            .filter_map(|cell| cell.parse::<f64>().ok());
+        said.push(cells.collect::<Vec<f64>>());
+    }
+    let [steps, whole] = &said[..] else {
+        panic!("{said:?}")
+    };
+    // Series, step, mean and deviation of what is predicted; series, step and number of what is drawn.
+    assert_eq!(
+        (steps.len(), whole.len()),
+        (3 * 6 * 4 + 3 * 9 * 3, steps.len())
+    );
+    let off = steps.iter().zip(whole).map(|(a, b)| (a - b).abs());
+    assert!(
+        off.clone().fold(0.0, f64::max) < 1e-4,
+        "{steps:?} {whole:?}"
+    );
+}
+
 #[test]
 fn what_cannot_be_carried_is_refused() {
     let (sandbox, flags) = folder();
