@@ -197,7 +197,7 @@ fn the_total_of_a_series_is_the_measured_peak_within_15_percent() {
         "field past: reals\nh = rnn(window(past, 24))\nloss squared(linear(h), next(past))\n";
     fs::write(sandbox.at("own.model"), model).unwrap();
     for flags in [
-        "--model own.model s.csv --context 200 --hidden 16 --batch 256 --stride 10",
+        "--model own.model s.csv --context 200 --hidden 16 --batch 512 --stride 5",
         "--model forecast s.csv --context 200 --hidden 96 --batch 128 --stride 20",
     ] {
         let steps = "--steps 2 --eval-every 1 --save-every 1";
