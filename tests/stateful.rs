@@ -192,6 +192,31 @@ fn training_reads_one_series_from_segment_to_segment() {
         (segments - whole).abs() < 1e-6 * whole,
         "{segments} {whole}"
     );
+    // Several series are measured one after another.
+    let rows = |steps: usize| {
+        table(steps)
+            .lines()
+            .skip(1)
+            .map(|row| format!("[{row}]"))
+            .collect::<Vec<_>>()
+            .join(",")
+    };
+    fs::write(
+        sandbox.at("two.jsonl"),
+        format!("[{}]\n[{}]\n", rows(30), rows(21)),
+    )
+    .unwrap();
+    let two = |run: &str| {
+        nats(
+            &sandbox,
+            &format!("eval {run} two.jsonl --device cpu --json"),
+        )
+    };
+    let (segments, whole) = (two("r"), two("one"));
+    assert!(
+        (segments - whole).abs() < 1e-6 * whole,
+        "{segments} {whole}"
+    );
     // Examples of their own have other losses.
     let apart = run
         .replace("--stateful", "")
@@ -296,7 +321,7 @@ fn what_cannot_be_carried_is_refused() {
         ),
         (
             format!("{several} --stateful --context 1"),
-            "stateful: expected one series, found 2 sequences",
+            "stateful: expected one series to train on, found 2",
         ),
         (
             format!(

@@ -85,11 +85,6 @@ impl SeriesCut {
         }
         if settings.stateful {
             model.check_stateful()?;
-            if examples > 1 {
-                return Err(Error::usage(format!(
-                    "stateful: expected one series, found {examples} sequences"
-                )));
-            }
         }
         let asked = match &settings.split {
             Some(split) => Some(format!("split {split}")),
@@ -187,8 +182,14 @@ impl SeriesCut {
     /// measure, every step counts once, and where every step predicts, with all that came before it.
     ///
     /// # Errors
-    /// Data, where no example has room, with the numbers.
+    /// Data, where no example has room, with the numbers; Usage, for several series that are to be trained on as one stream.
     pub fn windows(&self, part: SeriesPart, lengths: &[usize], train: bool) -> Result<Windows> {
+        if self.stateful && train && lengths.len() > 1 {
+            return Err(Error::usage(format!(
+                "stateful: expected one series to train on, found {}",
+                lengths.len()
+            )));
+        }
         let mut windows = Windows::default();
         let mut start = 0;
         for steps in lengths {
