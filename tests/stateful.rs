@@ -192,20 +192,27 @@ fn training_reads_one_series_from_segment_to_segment() {
         (segments - whole).abs() < 1e-6 * whole,
         "{segments} {whole}"
     );
-    // Several series are measured one after another.
-    let rows = |steps: usize| {
-        table(steps)
-            .lines()
-            .skip(1)
-            .map(|row| format!("[{row}]"))
-            .collect::<Vec<_>>()
-            .join(",")
+    // Examples of their own have other losses.
+    let apart = run
+        .replace("--stateful", "")
+        .replace("--out r", "--out apart");
+    sandbox.ok(&format!("{flags} {apart}"));
+    assert_ne!(sandbox.losses("apart")[..8], *first);
+}
+
+#[test]
+fn several_series_are_measured_one_after_another() {
+    let (sandbox, flags) = folder();
+    let flags = flags.replace(&format!("--split {TRAIN},20"), "--val 0.2");
+    sandbox.ok(&format!("{flags} --stateful --batch 2 --steps 5 --out r"));
+    sandbox.ok("export r --out w.safetensors");
+    sandbox.ok("import w.safetensors --out one");
+    let series = |steps: usize| {
+        let text = table(steps);
+        let rows: Vec<String> = text.lines().skip(1).map(|row| format!("[{row}]")).collect();
+        format!("[{}]\n", rows.join(","))
     };
-    fs::write(
-        sandbox.at("two.jsonl"),
-        format!("[{}]\n[{}]\n", rows(30), rows(21)),
-    )
-    .unwrap();
+    fs::write(sandbox.at("two.jsonl"), series(30) + &series(21)).unwrap();
     let two = |run: &str| {
         nats(
             &sandbox,
@@ -217,12 +224,6 @@ fn training_reads_one_series_from_segment_to_segment() {
         (segments - whole).abs() < 1e-6 * whole,
         "{segments} {whole}"
     );
-    // Examples of their own have other losses.
-    let apart = run
-        .replace("--stateful", "")
-        .replace("--out r", "--out apart");
-    sandbox.ok(&format!("{flags} {apart}"));
-    assert_ne!(sandbox.losses("apart")[..8], *first);
 }
 
 #[test]
