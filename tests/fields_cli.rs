@@ -9,6 +9,8 @@ use std::process::Stdio;
 use serde_json::Value;
 
 use sandbox::{Done, Sandbox, finish, injected};
+use wgrnn::model::text::library;
+use wgrnn::rng::{Purpose, Stream};
 
 /// A tiny model that learns within moments.
 const TINY: &str = "--hidden 8 --lr 0.03 --batch 8 --device cpu -q";
@@ -164,10 +166,76 @@ fn a_tagger_answers_in_columns() {
 }
 
 /// Dropout, a share that is held out and the order of minibatches are all drawn, and go on as if nothing had been.
+/// Sentences of words each of whose tags says whether the next word begins with a vowel, half of them by chance: V or C, and C
+/// at the end.
+fn ahead(sentences: u64, seed: u64) -> String {
+    let mut stream = Stream::new(seed, Purpose::Check, 0);
+    let mut below = |n: usize| (f64::from(stream.uniform()) * n as f64) as usize;
+    let mut text = String::new();
+    for _ in 0..sentences {
+        let words = (0..4 + below(5)).map(|_| {
+            let (vowel, other) = (["a", "e", "o"][below(3)], ["b", "k", "m"][below(3)]);
+            match below(2) {
+                0 => format!("{vowel}{other}"),
+                _ => format!("{other}{vowel}"),
+            }
+        });
+        let words: Vec<String> = words.collect();
+        for (n, word) in words.iter().enumerate() {
+            let next = words.get(n + 1).and_then(|next| next.chars().next());
+            let tag = if next.is_some_and(|c| "aeo".contains(c)) {
+                'V'
+            } else {
+                'C'
+            };
+            text.push_str(&format!("{word}\t{tag}\n"));
+        }
+        text.push('\n');
+    }
+    text
+}
+
+#[test]
+fn a_tag_that_hangs_on_the_next_word_needs_both_directions() {
+    let sandbox = Sandbox::new();
+    fs::write(sandbox.at("train.conll"), ahead(300, 1)).unwrap();
+    let test = ahead(100, 2);
+    fs::write(sandbox.at("test.conll"), &test).unwrap();
+    let one = library::builtin("tag")
+        .unwrap()
+        .text
+        .replace("birnn(", "rnn(");
+    fs::write(sandbox.at("one.model"), one).unwrap();
+    let mut reached = Vec::new();
+    for model in ["tag", "one.model"] {
+        sandbox.ok(&format!(
+            "train --model {model} train.conll --val 0 --embed 8 --epochs 6 --out {model}.r {TINY}"
+        ));
+        let value = json(
+            &sandbox,
+            &format!("eval {model}.r test.conll --device cpu --json"),
+        );
+        reached.push(value["losses"][0]["accuracy"].as_f64().unwrap());
+    }
+    // The best that can be said of the next word by those before it is the more frequent tag.
+    let (all, consonants) = (test.matches('\t').count(), test.matches("\tC").count());
+    let chance = consonants as f64 / all as f64;
+    assert!(reached[0] > 0.98, "{reached:?}");
+    assert!(
+        reached[1] > 0.4 && reached[1] < chance + 0.03,
+        "{reached:?} {chance}"
+    );
+}
+
 #[test]
 fn a_resumed_run_equals_one_that_never_stopped() {
     let sandbox = folder();
+    // Letters in pairs, too, which are numbered by a rule of their own.
+    let grams = "field text: tokens\nfield label: class\npairs = embed(grams(text, 2, 64), width = 5)\n\
+                 both = concat(last(rnn(embed(text))), sum(pairs))\nloss cross_entropy(linear(dropout(both)), label)\n";
+    fs::write(sandbox.at("grams.model"), grams).unwrap();
     for (model, data) in [
+        ("grams.model", "names.tsv"),
         ("classify", "names.tsv"),
         ("tag", "tags.conll --vocab word"),
     ] {

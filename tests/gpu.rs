@@ -598,7 +598,12 @@ fn an_injected_fault_is_found_and_named() {
             "let v11 = (v10 + v10);",
             "let v11 = 1.01 * (v10 + v10);",
         ),
-        ("lstm", "dropout.tokens", "/ 2u != pair", "/ 2u > 99u"),
+        (
+            "lstm",
+            "dropout.embedding.tokens",
+            "/ 2u != pair",
+            "/ 2u > 99u",
+        ),
         (
             "lstm",
             "dropout.weight_hh.l0.backward",

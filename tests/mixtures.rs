@@ -97,3 +97,30 @@ fn what_a_loss_of_ones_own_reads_is_said_as_it_is() {
     let mean = numbers[2..].iter().sum::<f64>() / 3.0;
     assert!((mean - 1.0).abs() < 0.3, "{numbers:?}");
 }
+
+#[test]
+fn a_run_goes_on_with_the_loss_that_it_began_with() {
+    let sandbox = folder();
+    let loss = "row x, y\nconst d = 0.5\noff = max(x - y, y - x)\nloss = mean(min(off, d) * off)\n";
+    let write = |name: &str, text: &str| fs::write(sandbox.at(name), text).unwrap();
+    write("own.loss", loss);
+    write(
+        "own.model",
+        "field x: reals\nloss own(linear(rnn(x)), next(x), d = 2)\n",
+    );
+    let flags = "--model own.model series.csv --columns x=level --context 16 --standardize --hidden 6 --batch 4 --val 0.2 \
+                 --save-every 0 --device cpu -q";
+    sandbox.ok(&format!("train {flags} --steps 9 --out whole"));
+    sandbox.ok(&format!("train {flags} --steps 4 --out parts"));
+    // Another one in its file is not passed over; without the files the run has its own.
+    write("own.loss", &loss.replace("off, d", "off, 2 * d"));
+    let resume = "train --resume parts --steps 9 --device cpu -q";
+    sandbox.refuses(resume, 3, &["own.model: is not the model that parts"]);
+    fs::remove_file(sandbox.at("own.loss")).unwrap();
+    fs::remove_file(sandbox.at("own.model")).unwrap();
+    sandbox.ok(resume);
+    let ((a, whole), (b, parts)) = (sandbox.newest("whole"), sandbox.newest("parts"));
+    assert_eq!((a, b), (9, 9));
+    assert_eq!(whole.tensors, parts.tensors);
+    assert_eq!(sandbox.losses("whole"), sandbox.losses("parts"));
+}

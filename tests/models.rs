@@ -452,6 +452,26 @@ fn settings_reach_the_layers_of_a_text() {
     }
 }
 
+/// A token's embedding is dropped wherever a model embeds it, whatever reads it; a class's is not.
+#[test]
+fn embeddings_of_tokens_are_dropped_wherever_they_are_read() {
+    let model = parse(
+        "field text: tokens\nfield kind: class\nfield label: class\nh = rnn(dropout(embed(text)))\n\
+         s = concat(last(h), sum(embed(grams(text, 2, 9))), embed(kind))\nloss cross_entropy(linear(s), label)\n",
+    );
+    let mut spec = settings("gru", 1);
+    let dropped = |spec: &Spec| {
+        let plan = plan(&model, spec, Mode::Gradients);
+        let names = plan.ops.iter().map(|op| op.name().to_string());
+        let of_tokens = names.filter(|n| n.starts_with("dropout.") && n.ends_with(".tokens"));
+        of_tokens.count()
+    };
+    assert_eq!(dropped(&spec), 0);
+    spec.drops.tokens = 0.2;
+    assert_eq!(dropped(&spec), 2);
+    check_differences(&model, &spec);
+}
+
 /// Scores of what is to be predicted are log probabilities, at the rows that a minibatch names.
 #[test]
 fn scores_are_log_probabilities_of_the_losses() {

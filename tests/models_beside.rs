@@ -50,6 +50,15 @@ fn cases() -> Vec<(Model, &'static str, &'static str, usize, bool)> {
         "quantile",
         "field past: reals\nh = rnn(past)\nloss quantile(linear(h), next(past), q = 0.1)\n",
     );
+    let absolute = Model::parse(
+        "absolute",
+        "field past: reals\nh = rnn(past)\nloss absolute(linear(h), next(past))\n",
+    );
+    let mixture = Model::parse(
+        "mixture",
+        "field past: reals\nh = rnn(past)\nm = linear(h, width = 12)\n\
+         loss mixture(split(m, 1, 3), split(m, 2, 3), split(m, 3, 3), split(next(past), 1, 3))\n",
+    );
     let additive = Model::parse(
         "additive-after",
         "field source: tokens\nfield target: tokens\n\
@@ -72,6 +81,8 @@ fn cases() -> Vec<(Model, &'static str, &'static str, usize, bool)> {
         (builtin("forecast"), "forecast", "lstm", 1, false),
         (normal.unwrap(), "normal", "lstm", 1, false),
         (quantile.unwrap(), "quantile", "lstm", 1, false),
+        (absolute.unwrap(), "absolute", "lstm", 1, false),
+        (mixture.unwrap(), "mixture", "lstm", 1, false),
         (builtin("chorale"), "chorale", "lstm", 1, false),
         (builtin("strokes"), "strokes", "lstm", 1, false),
         (

@@ -28,6 +28,8 @@ pub struct Axis {
     pub segments: usize,
     /// The leading axes of an activation: [T, B], or [R, 1] where sequences are packed.
     pub leading: [usize; 2],
+    /// Of packed sequences: whether all are T steps long, and states go on from a minibatch to the next, row by row.
+    pub carried: bool,
     /// Of packed sequences: the slot of counts, and its number among the plan's packed axes with its first word there.
     packed: Option<(SlotId, usize, usize)>,
 }
@@ -131,6 +133,7 @@ impl Builder {
                 None => [steps, batch],
                 Some(rows) => [rows, 1],
             },
+            carried: false,
             packed: words,
         }
     }

@@ -262,8 +262,8 @@ impl Recurrent {
         let (label, states) = (&self.label, self.cell.states.len());
         let memory = !self.cell.is_feed_forward();
         let packed = axis.packed(memory).is_some();
-        // Packed sequences begin and end within their minibatch.
-        let carried = memory && !packed;
+        // Packed sequences begin and end within their minibatch, but for segments of one series.
+        let carried = memory && (!packed || axis.carried);
         let role = if carried {
             Role::State
         } else {

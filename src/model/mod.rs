@@ -76,6 +76,8 @@ pub struct Spec {
     pub weighted: bool,
     /// How many steps ahead a loss predicts whose line does not say it.
     pub horizon: usize,
+    /// T of segments of one series whose states go on from one to the next; 0 for sequences that stand for themselves.
+    pub stateful: usize,
     /// Whether an adapter that trains holds the rows of a minibatch in half precision.
     pub half: bool,
 }
@@ -110,6 +112,7 @@ impl Default for Spec {
             packed: 0,
             weighted: false,
             horizon: 1,
+            stateful: 0,
             half: false,
         }
     }

@@ -7,8 +7,8 @@ use crate::cell::Cell;
 use crate::cell::rows::library;
 use crate::error::{Error, Result};
 use crate::layer::{
-    Axis, Builder, DropoutLayer, Form, Linear, Penalty, Recurrent, Signal, Value, bidirectional,
-    concat, sum,
+    Axis, Builder, DropoutLayer, Form, Linear, Penalty, Recurrent, Value, bidirectional, concat,
+    sum,
 };
 
 /// How values pass blocks by.
@@ -94,7 +94,8 @@ impl Spec {
             "rnn" => String::new(),
             name => format!("{name}."),
         };
-        let mut value = self.dropped(builder, &stack, input)?;
+        let dropped = DropoutLayer::new(format!("{stack}input"), self.drops.input, self.form());
+        let mut value = dropped.write(builder, input)?;
         let x = if self.connections.skip && self.cells.len() > 1 {
             Some(
                 builder
@@ -135,17 +136,6 @@ impl Spec {
         } else {
             Form::Element
         }
-    }
-
-    /// What is dropped before the first recurrent layer.
-    fn dropped(&self, builder: &mut Builder, stack: &str, mut input: Value) -> Result<Value> {
-        let drops = &self.drops;
-        // Rows that are no table's are no token's.
-        if !matches!(builder.signal(input), Signal::Rows(_)) {
-            let tokens = DropoutLayer::new(format!("{stack}tokens"), drops.tokens, Form::Token);
-            input = tokens.write(builder, input)?;
-        }
-        DropoutLayer::new(format!("{stack}input"), drops.input, self.form()).write(builder, input)
     }
 
     /// The layers of block `l` that a residual connection passes by: the recurrent one, and what belongs to it.

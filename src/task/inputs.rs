@@ -33,15 +33,14 @@ impl<'a> Inputs<'a> {
         }
     }
 
-    /// The rows of several fields, whose states start at zero (those of a step go on) and whose gradients have the minibatch's scale; every other
+    /// The rows of several fields, whose states start at zero unless they go on, and whose gradients have the minibatch's scale; every other
     /// number is zero.
     pub fn of(fields: &'a Minibatch) -> Inputs<'a> {
         let inputs = Inputs {
             fields: Some(fields),
             ..Inputs::new(&[])
         };
-        let first = fields.part() == Part::Whole;
-        inputs.reset(first).scale(fields.scale())
+        inputs.reset(!fields.goes_on()).scale(fields.scale())
     }
 
     /// Targets [T, B], for a plan that has a slot for them.

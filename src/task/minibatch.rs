@@ -135,6 +135,7 @@ pub struct Minibatch {
     places: Vec<Vec<(usize, usize)>>,
     targets: Vec<Vec<u32>>,
     part: Part,
+    goes_on: bool,
 }
 
 impl Minibatch {
@@ -171,6 +172,7 @@ impl Minibatch {
             places: Vec::new(),
             targets: Vec::new(),
             part,
+            goes_on: false,
         };
         let by_example = by_example(plan, &layouts, examples);
         let source = Contents {
@@ -198,6 +200,21 @@ impl Minibatch {
         minibatch.targets = losses.map(|loss| minibatch.of_loss(plan, loss)).collect();
         minibatch.weigh(plan, weighting)?;
         Ok(minibatch)
+    }
+
+    /// The same as segments that go on with the states of the run before, row by row, in a plan whose states are
+    /// [carried](crate::model::Spec::stateful).
+    #[must_use]
+    pub fn going_on(self) -> Minibatch {
+        Minibatch {
+            goes_on: true,
+            ..self
+        }
+    }
+
+    /// Whether states go on from the run before.
+    pub(super) fn goes_on(&self) -> bool {
+        self.goes_on || self.part == Part::Step
     }
 
     /// What a run of it reads.

@@ -55,6 +55,11 @@ pub fn spec(settings: &Settings, cells: Vec<Cell>, vocab: usize) -> Spec {
         softmax: softmax(settings, vocab),
         label_smoothing: settings.label_smoothing,
         horizon: settings.horizon,
+        stateful: if settings.stateful {
+            settings.context
+        } else {
+            0
+        },
         sparse: sparse(settings, vocab),
         half: settings.half,
         weighted: settings.pad,

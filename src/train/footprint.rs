@@ -52,6 +52,8 @@ pub struct Footprint {
     pub checkpoints: u64,
     /// The text's tokens.
     pub text: u64,
+    /// A minibatch in the host's memory, from which slots are filled.
+    pub minibatch: u64,
     /// Operands of products, packed for the processor.
     pub packed: u64,
     /// The program, the vocabulary, and the operations of the plans.
@@ -91,6 +93,7 @@ impl Footprint {
             sampling: sampling.iter().map(|p| own(p)).sum(),
             checkpoints: reading.max(writing),
             text: job.text_bytes(),
+            minibatch: plans.iter().map(|p| filled(p)).max().unwrap_or(0),
             packed: if processor {
                 plans.iter().map(|p| cpu::packed_bytes(p)).sum()
             } else {
@@ -104,7 +107,7 @@ impl Footprint {
     }
 
     /// Each purpose in a word or two, with its bytes.
-    pub fn rows(&self) -> [(&'static str, u64); 12] {
+    pub fn rows(&self) -> [(&'static str, u64); 13] {
         [
             ("weights", self.weights),
             ("gradients", self.gradients),
@@ -116,6 +119,7 @@ impl Footprint {
             ("sampling", self.sampling),
             ("checkpoints", self.checkpoints),
             ("text", self.text),
+            ("minibatch", self.minibatch),
             ("packed", self.packed),
             ("program", self.program),
         ]
@@ -136,6 +140,12 @@ impl Footprint {
     pub fn total(&self) -> u64 {
         self.rows().iter().map(|r| r.1).sum()
     }
+}
+
+/// Bytes of the slots of a plan that are filled from a minibatch.
+fn filled(plan: &Plan) -> u64 {
+    let slots = plan.recipes.slots.iter();
+    slots.map(|(slot, _)| plan.slot(*slot).bytes()).sum()
 }
 
 fn largest(plans: &[&Plan]) -> Largest {

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use super::evaluate::Evaluator;
 use super::examples::{ExampleSet, FieldEvaluator};
-use super::feed::{Batch, Feed, PackedExamples, PackedLines, SequenceFeed, TextBatch, joined};
+use super::feed::{
+    Batch, Feed, PackedExamples, PackedLines, SequenceFeed, SeriesSegments, TextBatch, joined,
+};
 use super::generator::Generator;
 use super::settings::{Length, Reduce, Settings};
 use super::state::{Counters, State};
@@ -141,6 +143,7 @@ impl Job {
         let per_epoch = feed.place(0).steps;
         let predictions = match &feed {
             Feed::Streams(_) => (dims.steps * dims.batch * settings.accumulate) as f64,
+            Feed::Series(series) => series.predictions(),
             Feed::Sequences(all) => all.predictions() as f64 / per_epoch as f64,
         };
         settings.eval_every.get_or_insert(eval_every(
@@ -204,9 +207,13 @@ impl Job {
             plan: plan.clone(),
             weighting: Weighting::Means(weights),
         };
-        let all = Box::new(examples.clone());
-        let feed = SequenceFeed::new(all, batching, together, settings.seed);
-        let mut feed = Feed::Sequences(Box::new(feed));
+        let mut feed = if settings.stateful {
+            Feed::Series(SeriesSegments::new(examples.clone(), settings.batch)?)
+        } else {
+            let all = Box::new(examples.clone());
+            let feed = SequenceFeed::new(all, batching, together, settings.seed);
+            Feed::Sequences(Box::new(feed))
+        };
         let teacher_forcing = TeacherForcing::new(&settings);
         let mixer = match teacher_forcing {
             None => None,
@@ -231,7 +238,10 @@ impl Job {
             }
         };
         let per_epoch = feed.place(0).steps;
-        let predictions = train.predictions() as f64 / per_epoch as f64;
+        let predictions = match &feed {
+            Feed::Series(series) => series.predictions(),
+            _ => train.predictions() as f64 / per_epoch as f64,
+        };
         let held_out = validation.as_ref().map_or(0, ExampleSet::predictions);
         settings.eval_every.get_or_insert(eval_every(
             length,

@@ -173,6 +173,27 @@ class Quantile(Series):
         return torch.maximum(0.1 * away, (0.1 - 1) * away).mean()
 
 
+class Absolute(Series):
+    """The same with the absolute error."""
+
+    def of(self, output, target):
+        return F.l1_loss(self.linear(output), target)
+
+
+class Mixture(Series):
+    """A mixture of four Gaussians for the first number of the next vector, by PyTorch's distributions."""
+
+    width = 12
+
+    def of(self, output, target):
+        scores, means, log_variances = self.linear(output).chunk(3, 1)
+        parts = torch.distributions.Normal(means, (log_variances / 2).exp())
+        weights = torch.distributions.Categorical(logits=scores)
+        return -torch.distributions.MixtureSameFamily(weights, parts).log_prob(target[:, 0]).mean()
+
+    names = {"h": "h", "linear": "m"}
+
+
 class Chorale(Series):
     """chorale.model: bits, each with a score; the sum over the notes, the mean over the steps."""
 
@@ -457,8 +478,8 @@ class Shown(Named):
 CASES = {"classify": Classify, "tag": Tag, "classify-both": Encoded, "caption-global": Caption, "begun": Begun,
          "forecast": Forecast, "normal": Normal, "quantile": Quantile, "chorale": Chorale, "strokes": Strokes,
          "forecast-window": Window, "sequence-label": Frames, "translate": Translate, "additive-after": AdditiveAfter,
-         "bahdanau": Bahdanau, "translate-feed": Feed,
-         "show-attend-tell": Shown}
+         "bahdanau": Bahdanau, "translate-feed": Feed, "show-attend-tell": Shown, "absolute": Absolute,
+         "mixture": Mixture}
 
 
 def compute(case, seed):

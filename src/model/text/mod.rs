@@ -55,6 +55,7 @@ pub mod language;
 pub mod library;
 mod parse;
 mod reading;
+mod stateful;
 mod steps;
 #[cfg(test)]
 mod tests;
@@ -230,7 +231,7 @@ impl Model {
         self.check(spec, sizes, mode)?;
         let training = mode.trains();
         let mut builder = Builder::new(training);
-        let rows = self.rows(&mut builder, sizes, written);
+        let rows = self.rows(&mut builder, spec, sizes, written)?;
         builder.plan.recipes.fields = self.field_shapes(spec, sizes, &rows, mode);
         builder.initial = mode == Mode::Gradients;
         builder.scaled = spec.half && training;
@@ -293,6 +294,9 @@ impl Model {
                 "tie: expected false, as no loss predicts the next token, got true",
             ));
         }
+        if spec.stateful > 0 {
+            self.check_stateful()?;
+        }
         // What looks at steps by their place knows no packed sequences.
         let packed = Spec {
             packed: 1,
@@ -324,7 +328,13 @@ impl Model {
     }
 
     /// Adds the axes of a minibatch of sequences.
-    fn rows(&self, builder: &mut Builder, sizes: &Sizes, written: Option<usize>) -> FieldAxes {
+    fn rows(
+        &self,
+        builder: &mut Builder,
+        spec: &Spec,
+        sizes: &Sizes,
+        written: Option<usize>,
+    ) -> Result<FieldAxes> {
         let by_example = self
             .nodes
             .iter()
@@ -353,7 +363,7 @@ impl Model {
                 Some(other) => axes[other],
                 None => examples,
             };
-            let made = builder.add_axis(AxisShape {
+            let mut made = builder.add_axis(AxisShape {
                 steps,
                 batch: match within {
                     Some(_) => above.map_or(1, |axis| axis.rows()),
@@ -369,14 +379,21 @@ impl Model {
             if written == Some(n) {
                 builder.write_along(made);
             }
+            made.carried = spec.stateful > 0;
+            if made.carried && rows != steps * made.batch {
+                let (name, batch) = (&field.name, made.batch);
+                return Err(Error::internal(format!(
+                    "field {name}: expected {batch} segments of {steps} steps each, found {rows} rows"
+                )));
+            }
             axes.push(Some(made));
         }
-        FieldAxes {
+        Ok(FieldAxes {
             axes,
             examples,
             sizes: sizes.fields.iter().map(|size| size.count()).collect(),
             stream: false,
-        }
+        })
     }
 
     /// What a minibatch must know of the fields.

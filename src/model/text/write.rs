@@ -341,12 +341,11 @@ impl Writer<'_> {
         let (ids, symbols) = match read.function {
             Function::Read { field, back } => {
                 let symbols = self.rows.sizes[field];
-                let ids = match model.fields[field].kind {
-                    FieldKind::Tokens { .. } => builder.add_ids(axis, symbols, field, back),
-                    _ => {
-                        let recipe = Recipe::Classes { field };
-                        builder.add_rows(axis, format!("classes.{field}"), recipe, symbols)
-                    }
+                let ids = if is_tokens(model, field) {
+                    builder.add_ids(axis, symbols, field, back)
+                } else {
+                    let recipe = Recipe::Classes { field };
+                    builder.add_rows(axis, format!("classes.{field}"), recipe, symbols)
                 };
                 (ids, symbols)
             }
@@ -411,7 +410,15 @@ impl Writer<'_> {
                 Signal::Embedded { ids, table }
             }
         };
-        Ok(builder.value(&node.label, signal, axis))
+        let value = builder.value(&node.label, signal, axis);
+        match read.function {
+            // A class is no token.
+            Function::Read { field, .. } if !is_tokens(model, field) => Ok(value),
+            _ => {
+                let name = format!("{}.tokens", node.label);
+                DropoutLayer::new(name, spec.drops.tokens, Form::Token).write(builder, value)
+            }
+        }
     }
 
     /// Whether a line reads an embedding as rows: any but one whose cells read nothing else, which take one-hot vectors too.
@@ -498,4 +505,8 @@ impl Writer<'_> {
         let blocks = width / (2 * stack.hidden);
         Ok([part(false), part(true)].repeat(blocks))
     }
+}
+
+fn is_tokens(model: &Model, field: usize) -> bool {
+    matches!(model.fields[field].kind, FieldKind::Tokens { .. })
 }

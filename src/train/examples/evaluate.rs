@@ -58,6 +58,8 @@ pub struct FieldEvaluator {
     set: ExampleSet,
     plan: Arc<Plan>,
     batches: LineBatches,
+    /// Steps of a segment, where sequences are read in such with carried states; 0 where they are read as a whole.
+    segment: usize,
     engine: Option<Engine>,
     /// Steps of a season, beside which forecasts are measured.
     season: Option<usize>,
@@ -91,11 +93,18 @@ impl FieldEvaluator {
         if set.is_empty() {
             return Err(Error::data("expected an example to measure, found none"));
         }
-        let size = BatchSize::Tokens(ROWS);
-        let plan = set.model().plan(spec, &set.sizes(codes, size)?, mode)?;
+        let segment = spec.stateful;
+        // With carried states every sequence comes alone.
+        let size = BatchSize::Tokens(if segment > 0 { 1 } else { ROWS });
+        let mut sizes = set.sizes(codes, size)?;
+        if segment > 0 {
+            sizes = sizes.of_segments(1, segment);
+        }
+        let plan = set.model().plan(spec, &sizes, mode)?;
         Ok(FieldEvaluator {
             batches: LineBatches::sorted(&set, size),
             plan: Arc::new(plan),
+            segment,
             set,
             engine: None,
             season: None,
@@ -131,7 +140,12 @@ impl FieldEvaluator {
             none => none.insert(Engine::new(device, self.plan.clone()).await?),
         };
         engine.write(slot, parameters).await?;
-        measure(engine, &self.set, &self.batches, self.season, each).await
+        let examples = Examples {
+            set: &self.set,
+            batches: &self.batches,
+            segment: self.segment,
+        };
+        measure(engine, examples, self.season, each).await
     }
 
     /// The losses of the model that `trained` trains, whose parameters are read where they lie.
@@ -143,7 +157,12 @@ impl FieldEvaluator {
             Some(engine) => engine,
             none => none.insert(trained.share(self.plan.clone()).await?),
         };
-        measure(engine, &self.set, &self.batches, None, &mut |_| Ok(())).await
+        let examples = Examples {
+            set: &self.set,
+            batches: &self.batches,
+            segment: self.segment,
+        };
+        measure(engine, examples, None, &mut |_| Ok(())).await
     }
 }
 
@@ -152,11 +171,21 @@ fn row(slot: &[f32], m: Matrix, r: usize) -> &[f32] {
     &slot[m.offset + r * m.stride..][..m.cols]
 }
 
-/// What the model that an executor holds makes of the examples of `set`.
+/// Examples, minibatch by minibatch, and by how many steps they are read; 0 for all at once.
+struct Examples<'a> {
+    set: &'a ExampleSet,
+    batches: &'a LineBatches,
+    segment: usize,
+}
+
+/// What the model that an executor holds makes of examples.
 async fn measure(
     engine: &mut Engine,
-    set: &ExampleSet,
-    batches: &LineBatches,
+    Examples {
+        set,
+        batches,
+        segment,
+    }: Examples<'_>,
     season: Option<usize>,
     each: &mut dyn FnMut(Scored<'_>) -> Result<()>,
 ) -> Result<FieldEvaluation> {
@@ -173,57 +202,66 @@ async fn measure(
         .collect();
     for examples in batches.iter() {
         let columns = set.columns(examples)?;
-        let minibatch = Minibatch::new(&plan, &columns, &Weighting::Sums)?;
-        engine.run(&minibatch.inputs()).await?;
-        engine.outcomes(true).await?;
-        let losses = match plan.io.losses {
-            Some(slot) => engine.read(slot).await?,
-            None => Vec::new(),
-        };
-        for (n, (sum, labels)) in sums.iter_mut().zip(&mut labels).enumerate() {
-            let (output, places) = (&plan.io.outputs[n], minibatch.places(n));
-            if let Some(of) = output.losses {
-                let own = losses[of.offset..].iter().zip(places);
-                let measured = own.filter(|(_, (n, step))| set.is_measured(examples[*n], *step));
-                for (loss, _) in measured {
-                    sum.nats += f64::from(*loss);
-                    sum.count += 1;
-                }
-            }
-            if output.losses.is_some()
-                && let Some(numbers) = &mut numbers[n]
-                && let Some(value) = output.values.first().copied().flatten()
-            {
-                let all = engine.read(value.slot).await?;
-                for (r, (place, step)) in places.iter().enumerate() {
-                    let example = examples[*place];
-                    if !set.is_measured(example, *step) {
-                        continue;
-                    }
-                    // What predicts once does so at the last step.
-                    let step = match model.losses()[n].steps() {
-                        Some(_) => *step,
-                        None => set.steps(output.field, example) - 1,
-                    };
-                    numbers.add(row(&all, value, r), step, &columns[output.field], *place);
-                }
-            }
-            let (Some(labels), Some(scores)) = (labels, output.scores) else {
-                continue;
+        for (first, part) in set.segments(&columns, segment) {
+            let minibatch = Minibatch::new(&plan, &part, &Weighting::Sums)?;
+            let minibatch = match first {
+                0 => minibatch,
+                _ => minibatch.going_on(),
             };
-            let all = engine.read(scores.slot).await?;
-            for (r, (place, step)) in places.iter().enumerate() {
-                let own = row(&all, scores, r);
-                let example = examples[*place];
-                if let Some(gold) = minibatch.targets(n).get(r) {
-                    labels.add(example, *step, *gold, own);
+            engine.run(&minibatch.inputs()).await?;
+            engine.outcomes(true).await?;
+            let losses = match plan.io.losses {
+                Some(slot) => engine.read(slot).await?,
+                None => Vec::new(),
+            };
+            for (n, (sum, labels)) in sums.iter_mut().zip(&mut labels).enumerate() {
+                let (output, places) = (&plan.io.outputs[n], minibatch.places(n));
+                // By row: the example's place in the minibatch, and the step within the whole of its sequence.
+                let places = places.iter().map(|(place, step)| (*place, first + step));
+                if let Some(of) = output.losses {
+                    let own = losses[of.offset..].iter().zip(places.clone());
+                    let measured =
+                        own.filter(|(_, (n, step))| set.is_measured(examples[*n], *step));
+                    for (loss, _) in measured {
+                        sum.nats += f64::from(*loss);
+                        sum.count += 1;
+                    }
                 }
-                each(Scored {
-                    loss: n,
-                    example,
-                    step: *step,
-                    scores: own,
-                })?;
+                if output.losses.is_some()
+                    && let Some(numbers) = &mut numbers[n]
+                    && let Some(value) = output.values.first().copied().flatten()
+                {
+                    let all = engine.read(value.slot).await?;
+                    for (r, (place, step)) in places.clone().enumerate() {
+                        let example = examples[place];
+                        if !set.is_measured(example, step) {
+                            continue;
+                        }
+                        // What predicts once does so at the last step.
+                        let step = match model.losses()[n].steps() {
+                            Some(_) => step,
+                            None => set.steps(output.field, example) - 1,
+                        };
+                        numbers.add(row(&all, value, r), step, &columns[output.field], place);
+                    }
+                }
+                let (Some(labels), Some(scores)) = (labels, output.scores) else {
+                    continue;
+                };
+                let all = engine.read(scores.slot).await?;
+                for (r, (place, step)) in places.enumerate() {
+                    let own = row(&all, scores, r);
+                    let example = examples[place];
+                    if let Some(gold) = minibatch.targets(n).get(r) {
+                        labels.add(example, step, *gold, own);
+                    }
+                    each(Scored {
+                        loss: n,
+                        example,
+                        step,
+                        scores: own,
+                    })?;
+                }
             }
         }
     }

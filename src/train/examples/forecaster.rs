@@ -1,6 +1,7 @@
 //! Sequences of numbers that go on: step by step, or some steps at once, each from what the model says behind those so far.
 //!
-//! Every step is one pass over the whole of a sequence, which any model's plan can do.
+//! Where carried states say all of the steps before, a run is one step of every sequence; else it is one pass over the whole of
+//! them, which any model's plan can do.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -36,6 +37,8 @@ pub struct Forecaster {
     width: usize,
     /// Examples at once.
     together: usize,
+    /// Whether a run is one step, with carried states.
+    stepwise: bool,
 }
 
 impl Forecaster {
@@ -65,20 +68,20 @@ impl Forecaster {
                 model.name
             )));
         };
-        let mut sizes = set.sizes(codes, BatchSize::Sentences(1))?;
+        let stepwise = model.check_stateful().is_ok();
+        let sizes = set.sizes(codes, BatchSize::Sentences(1))?;
         let FieldSize::Reals { steps, width, .. } = sizes.fields[field] else {
             return Err(Error::internal("numbers of a field without any"));
         };
-        let longest = steps + more;
+        let longest = if stepwise { 1 } else { steps + more };
         let together = (ROWS / longest).clamp(1, set.len().max(1));
-        if together > 1 {
-            sizes = set.sizes(codes, BatchSize::Sentences(together))?;
-        }
-        sizes.examples = together;
-        if let FieldSize::Reals { steps, rows, .. } = &mut sizes.fields[field] {
-            (*steps, *rows) = (longest, together * longest);
-        }
-        let plan = Arc::new(model.plan(spec, &sizes, Mode::Scores)?);
+        let sizes = set.sizes(codes, BatchSize::Sentences(together))?;
+        let spec = Spec {
+            stateful: usize::from(stepwise),
+            ..spec.clone()
+        };
+        let sizes = sizes.of_segments(together, longest);
+        let plan = Arc::new(model.plan(&spec, &sizes, Mode::Scores)?);
         let weights = weights(&plan)?;
         let engine = Engine::with_parameters(device, plan.clone(), &weights).await?;
         Ok(Forecaster {
@@ -88,6 +91,7 @@ impl Forecaster {
             field,
             width,
             together,
+            stepwise,
         })
     }
 
@@ -113,11 +117,23 @@ impl Forecaster {
         for examples in all.chunks(self.together) {
             let columns = self.set.columns(examples)?;
             let mut open: Vec<usize> = (0..examples.len()).collect();
-            while !open.is_empty() {
-                let said = self.said(&columns, &open, examples, &added).await?;
+            for at in 0.. {
+                if open.is_empty() {
+                    break;
+                }
+                let said = if self.stepwise {
+                    self.step(&columns, examples, &added, at).await?
+                } else {
+                    self.said(&columns, &open, examples, &added).await?
+                };
                 let mut still = Vec::new();
-                for (n, said) in open.iter().zip(&said) {
-                    let example = examples[*n];
+                for n in open {
+                    // Of what is read step by step there may be more that is known.
+                    let Some(said) = said.get(&n) else {
+                        still.push(n);
+                        continue;
+                    };
+                    let example = examples[n];
                     let own = &mut added[example as usize];
                     let more = next(example, own.len() / self.width, said)?;
                     if !more.len().is_multiple_of(self.width) {
@@ -126,13 +142,57 @@ impl Forecaster {
                     own.extend_from_slice(&more);
                     own.truncate(steps * self.width);
                     if !more.is_empty() && own.len() < steps * self.width {
-                        still.push(*n);
+                        still.push(n);
                     }
                 }
                 open = still;
             }
         }
         Ok(added)
+    }
+
+    /// Reads step `at` of every example, whose states go on, and what is said behind it of those that have no more steps.
+    async fn step(
+        &mut self,
+        columns: &[Column],
+        examples: &[u32],
+        added: &[Vec<f32>],
+        at: usize,
+    ) -> Result<BTreeMap<usize, Said>> {
+        let [Column::Reals(begun)] = columns else {
+            return Err(Error::internal("steps of several fields"));
+        };
+        let width = self.width;
+        let mut rows = Vec::new();
+        let mut last = Vec::new();
+        for (n, (begun, example)) in begun.iter().zip(examples).enumerate() {
+            let added = &added[*example as usize];
+            let mut numbers = begun.iter().chain(added).skip(at * width);
+            let row: Vec<f32> = numbers.by_ref().take(width).copied().collect();
+            if row.len() == width && numbers.next().is_none() {
+                last.push(n);
+            }
+            // The rows of sequences that are over go on beside the others.
+            rows.push(if row.is_empty() {
+                vec![0.0; width]
+            } else {
+                row
+            });
+        }
+        let minibatch = Minibatch::new(&self.plan, &[Column::Reals(rows)], &Weighting::Sums)?;
+        let minibatch = match at {
+            0 => minibatch,
+            _ => minibatch.going_on(),
+        };
+        self.engine.run(&minibatch.inputs()).await?;
+        // Nothing is read back before a sequence wants its next step.
+        self.engine.outcomes(!last.is_empty()).await?;
+        if last.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let mut said = self.read(&minibatch, &vec![1; examples.len()]).await?;
+        said.retain(|n, _| last.contains(n));
+        Ok(said)
     }
 
     /// What is said behind each of the examples `open`, of which `columns` are the beginnings.
@@ -142,7 +202,7 @@ impl Forecaster {
         open: &[usize],
         examples: &[u32],
         added: &[Vec<f32>],
-    ) -> Result<Vec<Said>> {
+    ) -> Result<BTreeMap<usize, Said>> {
         let mut own: Vec<Column> = columns.iter().map(|column| column.some(open)).collect();
         let mut lengths = Vec::new();
         if let Column::Reals(all) = &mut own[self.field] {
@@ -154,8 +214,18 @@ impl Forecaster {
         let minibatch = Minibatch::new(&self.plan, &own, &Weighting::Sums)?;
         self.engine.run(&minibatch.inputs()).await?;
         self.engine.outcomes(true).await?;
+        let said = self.read(&minibatch, &lengths).await?;
+        Ok(said.into_iter().map(|(n, said)| (open[n], said)).collect())
+    }
+
+    /// What is said behind the last of so many steps of each sequence of a minibatch.
+    async fn read(
+        &mut self,
+        minibatch: &Minibatch,
+        lengths: &[usize],
+    ) -> Result<BTreeMap<usize, Said>> {
         let mut slots: BTreeMap<SlotId, Vec<f32>> = BTreeMap::new();
-        let mut said: Vec<Said> = vec![Vec::new(); open.len()];
+        let mut said: BTreeMap<usize, Said> = BTreeMap::new();
         for (loss, output) in self.plan.io.outputs.iter().enumerate() {
             let places = minibatch.places(loss).iter().enumerate();
             // Once an example, or at its last step.
@@ -175,7 +245,8 @@ impl Forecaster {
             for (row, example) in rows {
                 let of =
                     |m: &Matrix| slots[&m.slot][m.offset + row * m.stride..][..m.cols].to_vec();
-                said[example].push(values.iter().map(of).collect());
+                let own = said.entry(example).or_default();
+                own.push(values.iter().map(of).collect());
             }
         }
         Ok(said)

@@ -12,6 +12,7 @@ mod series;
 mod sizes;
 mod writer;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 pub use self::attention::{Alignment, Attention};
@@ -281,6 +282,30 @@ impl ExampleSet {
     pub fn columns(&self, of: &[u32]) -> Result<Vec<Column>> {
         let fields = 0..self.model.fields().len();
         fields.map(|field| self.column(field, of)).collect()
+    }
+
+    /// The columns of sequences in segments of `steps` steps of the one field, the last of them shorter, each with the step at
+    /// which it begins; as they are where that is 0. Behind the steps that a segment reads lie those that it predicts.
+    fn segments<'a>(&self, columns: &'a [Column], steps: usize) -> Vec<(usize, Cow<'a, [Column]>)> {
+        let name = &self.model.fields()[0].name;
+        let (Some(FieldRows::Steps(rows)), [Column::Reals(all)]) =
+            (self.records.rows(name), columns)
+        else {
+            return vec![(0, columns.into())];
+        };
+        let [numbers] = &all[..] else {
+            return vec![(0, columns.into())];
+        };
+        let (width, ahead) = (rows.width(), self.ahead[0]);
+        let found = numbers.len() / width;
+        let read = found - ahead;
+        let steps = if steps == 0 { read } else { steps };
+        let segment = |first: usize| {
+            let end = (first + steps + ahead).min(found);
+            let own = numbers[first * width..end * width].to_vec();
+            (first, vec![Column::Reals(vec![own])].into())
+        };
+        (0..read).step_by(steps.max(1)).map(segment).collect()
     }
 
     fn column(&self, field: usize, of: &[u32]) -> Result<Column> {

@@ -56,6 +56,8 @@ pub struct SeriesCut {
     stride: usize,
     /// Whether every step predicts, not the last one alone.
     along: bool,
+    /// Whether training's examples are segments that follow one another with carried states.
+    stateful: bool,
     /// Steps to train on, to validate and to test; none: the last `val` of each series are validated.
     split: Option<[usize; 3]>,
     val: f64,
@@ -80,6 +82,9 @@ impl SeriesCut {
                 "stride: expected a context beside it, which is what examples read, got {} alone",
                 settings.stride
             )));
+        }
+        if settings.stateful {
+            model.check_stateful()?;
         }
         let asked = match &settings.split {
             Some(split) => Some(format!("split {split}")),
@@ -126,6 +131,7 @@ impl SeriesCut {
             context: settings.context,
             stride,
             along,
+            stateful: settings.stateful,
             split,
             val: settings.val,
         }))
@@ -176,8 +182,14 @@ impl SeriesCut {
     /// measure, every step counts once, and where every step predicts, with all that came before it.
     ///
     /// # Errors
-    /// Data, where no example has room, with the numbers.
+    /// Data, where no example has room, with the numbers; Usage, for several series that are to be trained on as one stream.
     pub fn windows(&self, part: SeriesPart, lengths: &[usize], train: bool) -> Result<Windows> {
+        if self.stateful && train && lengths.len() > 1 {
+            return Err(Error::usage(format!(
+                "stateful: expected one series to train on, found {}",
+                lengths.len()
+            )));
+        }
         let mut windows = Windows::default();
         let mut start = 0;
         for steps in lengths {
@@ -198,8 +210,8 @@ impl SeriesCut {
                     windows.measured.push(0);
                     next += stride;
                 }
-                // What is left over at the end is in one more that overlaps.
-                if self.along && next - stride + self.ahead < end {
+                // What is left over at the end is in one more that overlaps, which no carried state fits.
+                if self.along && !self.stateful && next - stride + self.ahead < end {
                     windows.spans.push((start + end - room, room));
                     windows.measured.push(0);
                 }

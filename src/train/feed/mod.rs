@@ -4,6 +4,7 @@ mod batch;
 mod capacity;
 mod examples;
 mod lines;
+mod segments;
 mod sequences;
 #[cfg(test)]
 mod tests;
@@ -14,6 +15,7 @@ pub use self::batch::{Batch, ExampleBatch, TextBatch};
 pub use self::capacity::{capacity, joined};
 pub use self::examples::PackedExamples;
 pub use self::lines::PackedLines;
+pub use self::segments::SeriesSegments;
 pub use self::sequences::SequenceFeed;
 use crate::data::{Padding, Streams};
 use crate::error::Result;
@@ -51,6 +53,8 @@ impl EpochPlace {
 pub enum Feed {
     /// Windows of streams.
     Streams(Streams),
+    /// Segments of a series of numbers.
+    Series(SeriesSegments),
     /// Minibatches of sequences.
     Sequences(Box<SequenceFeed>),
 }
@@ -60,6 +64,7 @@ impl Feed {
     pub fn place(&mut self, step: u64) -> EpochPlace {
         match self {
             Feed::Streams(streams) => place(step, streams.per_epoch() as u64),
+            Feed::Series(series) => series.place(step),
             Feed::Sequences(sequences) => sequences.place(step),
         }
     }
@@ -68,6 +73,7 @@ impl Feed {
     pub fn even(&self) -> Option<u64> {
         match self {
             Feed::Streams(streams) => Some(streams.per_epoch() as u64),
+            Feed::Series(series) => Some(series.per_epoch()),
             Feed::Sequences(sequences) => sequences.even(),
         }
     }
@@ -88,7 +94,7 @@ impl Feed {
                 let done = step.saturating_sub(sequences.began.step);
                 sequences.began.epoch as f64 + done as f64 / sequences.steps.max(1) as f64
             }
-            (Feed::Streams(_), None) => 0.0,
+            (Feed::Streams(_) | Feed::Series(_), None) => 0.0,
         }
     }
 
@@ -118,6 +124,7 @@ impl Feed {
                 let minibatch = streams.minibatch(place.index as usize)?;
                 Ok(Batch::Text(minibatch.into()))
             }
+            Feed::Series(series) => series.batch(place),
             Feed::Sequences(sequences) => sequences.batch(place),
         }
     }
@@ -125,7 +132,7 @@ impl Feed {
     /// What padding every minibatch of an epoch to its longest line would cost; none for streams.
     pub fn padding(&mut self, epoch: u64) -> Option<Padding> {
         match self {
-            Feed::Streams(_) => None,
+            Feed::Streams(_) | Feed::Series(_) => None,
             Feed::Sequences(sequences) => Some(sequences.padding(epoch)),
         }
     }

@@ -47,6 +47,7 @@ impl Settings {
             found.add(&conflict.keys, conflict.text);
         }
         self.vocabulary(&mut found);
+        self.carried_series(&mut found);
         self.line_settings(&mut found);
         found.cells(&self.cell, self.layers, cells);
         if self.tie && self.skip && self.layers > 1 {
@@ -141,6 +142,40 @@ impl Settings {
                         format!("expected {plain}, as a tokenizer is what it is, got {value}");
                     found.add(&[key, "tokenizer"], text);
                 }
+            }
+        }
+    }
+
+    /// What a series whose states are carried from segment to segment leaves no room for.
+    fn carried_series(&self, found: &mut SettingFaults) {
+        if !self.stateful {
+            return;
+        }
+        if self.context == 0 {
+            let text = "expected a context, the steps of a segment, got true without";
+            found.add(&["stateful", "context"], text.to_string());
+        }
+        let order = self.line_order;
+        for (key, given) in [
+            ("stride", (self.stride > 0).then(|| self.stride.to_string())),
+            (
+                "accumulate",
+                (self.accumulate > 1).then(|| self.accumulate.to_string()),
+            ),
+            (
+                "batch-tokens",
+                (self.batch_tokens > 0).then(|| self.batch_tokens.to_string()),
+            ),
+            (
+                "line-order",
+                (order != LineOrder::Shuffle).then(|| order.to_string()),
+            ),
+        ] {
+            if let Some(value) = given {
+                let text = format!(
+                    "expected none, as the segments of a stateful series follow one another, got {value}"
+                );
+                found.add(&[key, "stateful"], text);
             }
         }
     }

@@ -26,7 +26,7 @@ const OF_TEXT: [&str; 19] = [
 ];
 
 /// What has a meaning for models of fields alone.
-const OF_FIELDS: [&str; 13] = [
+const OF_FIELDS: [&str; 14] = [
     "columns",
     "format",
     "class-weights",
@@ -34,6 +34,7 @@ const OF_FIELDS: [&str; 13] = [
     "horizon",
     "context",
     "stride",
+    "stateful",
     "split",
     "standardize",
     "missing",

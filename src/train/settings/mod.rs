@@ -221,6 +221,8 @@ settings! {
         context: usize = 0; whole(0, 65536); Fixed,
         /// context: how far apart examples begin (default: 1 where an example predicts once, else context)
         stride: usize = 0; whole(0, 65536); Fixed,
+        /// Models of series: one series as `batch` streams, read in segments of `context` steps with carried states (truncated BPTT)
+        stateful: bool = false; ANY; Fixed,
         /// Models of series: steps of a series to train on, to validate and to test, `8640,2880,2880`, instead of val, which is by time too
         split: Option<String> = None; ANY; Fixed,
         /// Fields of reals: every column less its mean over what is trained on, by its deviation; undone in what predict prints
