@@ -9,6 +9,7 @@ mod eval;
 mod export;
 mod fields;
 mod flags;
+mod generate;
 mod import;
 mod kept;
 mod load;
@@ -50,6 +51,7 @@ pub fn command() -> Command {
             tune::command(),
             cells::command(),
             models::command(),
+            generate::command(),
             devices::command(),
             export::command(),
             import::command(),
@@ -68,6 +70,7 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
         Some(("tune", m)) => tune::run(m),
         Some(("cells", m)) => cells::run(m),
         Some(("models", m)) => models::run(m),
+        Some(("generate", m)) => generate::run(m),
         Some(("devices", m)) => devices::run(m),
         Some(("export", m)) => export::run(m),
         Some(("import", m)) => import::run(m),
