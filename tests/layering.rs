@@ -1,10 +1,10 @@
-//! Imports run one way: cli -> train -> {task, model} -> exec, layer -> {cell, op}, `op` may use `cell`, an executor knows
+//! Imports run one way: cli -> lab -> train -> {task, model} -> exec, layer -> {cell, op}, `op` may use `cell`, an executor knows
 //! plans and cells but no models, `task` fills plans and knows none either, `data`, `metrics`, `search` and `generate` stand apart. Only `exec/gpu` names wgpu.
 
 use std::path::{Path, PathBuf};
 
 /// Each module and the modules that it may use beside itself; `error` and `rng` are everyone's.
-const MODULES: [(&str, &[&str]); 12] = [
+const MODULES: [(&str, &[&str]); 13] = [
     ("cell", &[]),
     ("op", &["cell"]),
     ("layer", &["cell", "op"]),
@@ -22,10 +22,16 @@ const MODULES: [(&str, &[&str]); 12] = [
         ],
     ),
     (
+        "lab",
+        &[
+            "cell", "op", "model", "exec", "data", "generate", "task", "train",
+        ],
+    ),
+    (
         "cli",
         &[
             "cell", "op", "layer", "model", "exec", "data", "metrics", "search", "generate",
-            "task", "train",
+            "task", "train", "lab",
         ],
     ),
 ];

@@ -11,7 +11,9 @@ mod fields;
 mod flags;
 mod generate;
 mod import;
+mod interrupt;
 mod kept;
+mod lab;
 mod load;
 mod losses;
 mod memory;
@@ -52,6 +54,7 @@ pub fn command() -> Command {
             cells::command(),
             models::command(),
             generate::command(),
+            lab::command(),
             devices::command(),
             export::command(),
             import::command(),
@@ -71,6 +74,7 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
         Some(("cells", m)) => cells::run(m),
         Some(("models", m)) => models::run(m),
         Some(("generate", m)) => generate::run(m),
+        Some(("lab", m)) => lab::run(m),
         Some(("devices", m)) => devices::run(m),
         Some(("export", m)) => export::run(m),
         Some(("import", m)) => import::run(m),

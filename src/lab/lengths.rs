@@ -1,0 +1,378 @@
+//! Success over length: cells are trained on a task of `generate` at several lengths, and what is left of a guess's loss
+//! says whether they learned it.
+
+use std::sync::Arc;
+
+use pollster::block_on;
+use serde_json::json;
+use toml::{Table, Value};
+
+use super::{
+    Experiment, Facts, Finding, Measured, Plot, Point, Scale, Series, Size, facts, number, text,
+    whole,
+};
+use crate::cell::library;
+use crate::data::VocabularyRecipe;
+use crate::data::fields::{
+    Examples, FieldCodes, FieldFile, FileFormat, ReadRules, VocabularyRules, read,
+};
+use crate::error::{Error, Kind, Result};
+use crate::exec::Device;
+use crate::generate;
+use crate::model::text::Model;
+use crate::train::settings::resolve;
+use crate::train::{Event, ExampleSet, FieldData, Job, Length, Trainer, examples, spec};
+
+/// A cell with a start.
+#[derive(Clone, Copy, Debug)]
+pub struct Variant {
+    /// What it is called.
+    pub name: &'static str,
+    /// The built-in cell.
+    pub cell: &'static str,
+    /// Settings of its start beside those of all, by the length.
+    pub start: fn(usize) -> Option<(&'static str, f64)>,
+}
+
+/// A cell as it starts by itself.
+const fn plain(name: &'static str, cell: &'static str) -> Variant {
+    Variant {
+        name,
+        cell,
+        start: |_| None,
+    }
+}
+
+/// The cells that experiments compare.
+pub const VARIANTS: [Variant; 7] = [
+    plain(RNN, "rnn"),
+    plain("leaky rnn", "rnn-leaky"),
+    plain("lstm of 1997", "lstm-97"),
+    Variant {
+        name: "lstm, forget bias 0",
+        cell: "lstm",
+        start: |_| Some(("forget-bias", 0.0)),
+    },
+    Variant {
+        name: LSTM,
+        cell: "lstm",
+        start: |_| Some(("forget-bias", 1.0)),
+    },
+    Variant {
+        name: CHRONO,
+        cell: "lstm",
+        start: |length| Some(("chrono", length as f64)),
+    },
+    plain(GRU, "gru"),
+];
+
+/// Names that findings speak of.
+pub const RNN: &str = "rnn";
+pub const GRU: &str = "gru";
+pub const LSTM: &str = "lstm, forget bias 1";
+pub const CHRONO: &str = "lstm, chrono T";
+
+/// An experiment of this kind.
+pub struct Lengths {
+    /// The task, by which it is called.
+    pub task: &'static str,
+    /// The question.
+    pub about: &'static str,
+    /// The text of the model.
+    pub model: &'static str,
+    /// What is measured quickly.
+    pub quick: Extent,
+    /// What is measured else.
+    pub full: Extent,
+    /// What follows.
+    pub findings: fn(&[Measured]) -> Vec<Finding>,
+}
+
+/// How much is measured.
+#[derive(Clone, Copy, Debug)]
+pub struct Extent {
+    /// The lengths, rising.
+    pub lengths: &'static [usize],
+    /// Seeds of each.
+    pub seeds: u64,
+    /// H.
+    pub hidden: usize,
+    /// Updates at most.
+    pub updates: u64,
+}
+
+impl Experiment for Lengths {
+    fn name(&self) -> &'static str {
+        self.task
+    }
+
+    fn about(&self) -> &'static str {
+        self.about
+    }
+
+    fn method(&self) -> &'static str {
+        METHOD
+    }
+
+    fn points(&self, size: Size, seed: u64) -> Vec<Facts> {
+        let extent = match size {
+            Size::Quick => &self.quick,
+            Size::Full => &self.full,
+        };
+        points(self.task, extent, seed)
+    }
+
+    fn measure(&self, point: &Point) -> Result<Facts> {
+        measure(self.model, point)
+    }
+
+    fn columns(&self) -> &'static [&'static str] {
+        &["variant", "length", "seed", "solved", "updates", "left"]
+    }
+
+    fn plot(&self, measured: &[Measured]) -> Plot {
+        plot(self.task, measured)
+    }
+
+    fn findings(&self, measured: &[Measured]) -> Vec<Finding> {
+        (self.findings)(measured)
+    }
+}
+
+/// Examples that are trained on, and those that are not; examples of a minibatch.
+const EXAMPLES: u64 = 5000;
+const HELD_OUT: u64 = 500;
+const BATCH: u64 = 32;
+/// Updates from one look at the others to the next.
+const EVERY: u64 = 100;
+/// The learning rate of Adam, the norm that gradients are cut to, and the width of embeddings.
+const RATE: f64 = 0.005;
+const CLIP: f64 = 1.0;
+const EMBED: u64 = 8;
+/// A task is learned where no more is left of a guess's loss.
+const SOLVED: f64 = 0.1;
+
+/// How points are measured, for the pages.
+const METHOD: &str = "5,000 examples of `wgrnn generate` are trained on in minibatches of 32 with Adam at 0.005, gradients cut to \
+    a norm of 1, and 500 others are measured every 100 updates. A cell has learned the task when a tenth of the loss is left that \
+    a guess without a memory pays; training ends then, or after as many updates as the settings say.";
+
+/// The points of a task; `seed` is the first.
+fn points(task: &str, extent: &Extent, seed: u64) -> Vec<Facts> {
+    let mut all = Vec::new();
+    // Long sequences take longest: they come first, so that no core waits for one at the end.
+    let lengths = || extent.lengths.iter().rev();
+    for length in lengths() {
+        for variant in VARIANTS {
+            for seed in seed..seed.saturating_add(extent.seeds) {
+                all.push(facts(json!({
+                    "task": task, "variant": variant.name, "length": length, "seed": seed,
+                    "hidden": extent.hidden, "embed": EMBED, "lr": RATE, "clip-norm": CLIP, "batch": BATCH,
+                    "examples": EXAMPLES, "held_out": HELD_OUT, "eval-every": EVERY, "most_updates": extent.updates,
+                    "solved_at": SOLVED,
+                })));
+            }
+        }
+    }
+    all
+}
+
+/// What a guess that remembers nothing pays for a prediction of an example of `length`.
+fn guess(task: &str, length: usize) -> Result<f64> {
+    Ok(match task {
+        "latch" => 2f64.ln(),
+        "temporal-order" => 4f64.ln(),
+        // The variance of the sum of two uniform numbers.
+        "adding" => 1.0 / 6.0,
+        "copy" => 10.0 * 8f64.ln() / (length + 20) as f64,
+        other => return Err(Error::internal(format!("no guess is known of {other}"))),
+    })
+}
+
+/// Trains at one point.
+fn measure(model: &str, point: &Point) -> Result<Facts> {
+    let name = text(point, "variant")?;
+    let variant = VARIANTS.iter().find(|v| v.name == name);
+    let variant = variant.ok_or_else(|| Error::internal(format!("no variant {name}")))?;
+    let length = whole(point, "length")? as usize;
+    let guess = guess(text(point, "task")?, length)?;
+    let most = whole(point, "most_updates")?;
+    let job = job(model, variant, point)?;
+    let enough = number(point, "solved_at")?;
+    let (updates, nats) = block_on(trained(job, enough * guess))?;
+    let left = nats / guess;
+    let solved = left <= enough;
+    let updates = if solved { updates } else { most };
+    Ok(facts(
+        json!({"solved": u8::from(solved), "updates": updates, "left": left}),
+    ))
+}
+
+fn job(model: &str, variant: &Variant, point: &Point) -> Result<Job> {
+    let seed = whole(point, "seed")?;
+    let length = whole(point, "length")? as usize;
+    let mut flags = Table::from_iter([
+        ("save-every".into(), Value::Integer(i64::MAX)),
+        ("best-by".into(), "loss".into()),
+        ("cell".into(), variant.cell.into()),
+    ]);
+    for name in ["hidden", "embed", "batch", "eval-every", "seed"] {
+        flags.insert(name.into(), Value::Integer(whole(point, name)? as i64));
+    }
+    for name in ["lr", "clip-norm"] {
+        flags.insert(name.into(), Value::Float(number(point, name)?));
+    }
+    if let Some((name, value)) = (variant.start)(length) {
+        flags.insert(name.into(), Value::Float(value));
+    }
+    let settings = resolve(None, flags, &[variant.cell])?;
+    let task = generate::task(text(point, "task")?)?;
+    let model = Arc::new(Model::parse(task.name, model)?);
+    let (train, held_out) = (whole(point, "examples")?, whole(point, "held_out")?);
+    let made = task.text(train + held_out, seed, Some(length))?;
+    let made = examples_of(&made, task.ending, &model)?;
+    let rules = VocabularyRules {
+        default: VocabularyRecipe::default(),
+        ..VocabularyRules::default()
+    };
+    let (codes, _) = FieldCodes::build(&made, &rules)?;
+    let records = Arc::new(codes.encode(&made, &std::env::temp_dir())?);
+    let set = |numbers: std::ops::Range<u64>| {
+        let numbers = numbers.map(|n| n as u32).collect();
+        ExampleSet::new(
+            model.clone(),
+            records.clone(),
+            numbers,
+            Some(settings.horizon),
+        )
+    };
+    let data = FieldData {
+        train: set(0..train)?,
+        validation: Some(set(train..train + held_out)?),
+        codes,
+    };
+    let cell = library::builtin(variant.cell)?;
+    let spec = spec(&settings, vec![cell], 0);
+    let steps = Length::Steps(whole(point, "most_updates")?);
+    Job::of_fields(settings, spec, steps, &data)
+}
+
+/// The examples of a file's text.
+fn examples_of(text: &str, ending: &str, model: &Model) -> Result<Examples> {
+    let file = FieldFile {
+        field: None,
+        path: "-".into(),
+    };
+    let rules = ReadRules {
+        format: Some(FileFormat::parse(ending)?),
+        ..ReadRules::default()
+    };
+    let fields = examples::fields(model);
+    let folder = std::env::temp_dir();
+    read(&fields, &[file], &rules, &folder, &mut text.as_bytes())
+}
+
+/// Trains until the held-out examples have a loss of `enough`, or the job is over: after how many updates, and the loss then.
+/// What diverged has an infinite loss.
+async fn trained(job: Job, enough: f64) -> Result<(u64, f64)> {
+    let state = job.start()?;
+    let mut trainer = Trainer::new(Device::Cpu, job, state).await?;
+    let mut last = (0, f64::INFINITY);
+    loop {
+        match trainer.next(0.0, false).await {
+            Ok(Event::Evaluated {
+                step, evaluation, ..
+            }) => {
+                last = (step, evaluation.nats);
+                if evaluation.nats <= enough {
+                    return Ok(last);
+                }
+            }
+            Ok(Event::Finished) => return Ok(last),
+            Ok(_) => {}
+            Err(e) if e.kind == Kind::Diverged => return Ok((last.0, f64::INFINITY)),
+            Err(e) => return Err(e),
+        }
+    }
+}
+
+/// The mean of `name` over the seeds of a variant at a length.
+pub fn mean(measured: &[Measured], variant: &str, length: f64, name: &str) -> Option<f64> {
+    let at = |m: &&Measured| m.text("variant") == variant && m.number("length") == Some(length);
+    let all: Vec<f64> = measured
+        .iter()
+        .filter(at)
+        .filter_map(|m| m.number(name))
+        .collect();
+    (!all.is_empty()).then(|| all.iter().sum::<f64>() / all.len() as f64)
+}
+
+/// The lengths that were measured, rising.
+pub fn lengths(measured: &[Measured]) -> Vec<f64> {
+    let mut all: Vec<f64> = measured.iter().filter_map(|m| m.number("length")).collect();
+    all.sort_by(f64::total_cmp);
+    all.dedup();
+    all
+}
+
+/// What is left of a guess's loss, by length, a line a variant.
+fn plot(task: &str, measured: &[Measured]) -> Plot {
+    let lengths = lengths(measured);
+    let series = VARIANTS.iter().map(|variant| Series {
+        name: variant.name.into(),
+        points: lengths
+            .iter()
+            .filter_map(|length| Some((*length, mean(measured, variant.name, *length, "left")?)))
+            .collect(),
+    });
+    Plot {
+        title: format!("{task}: what is left of a guess's loss, by length"),
+        across: "length".into(),
+        up: "share of the loss of a guess".into(),
+        across_scale: Scale::Linear,
+        up_scale: Scale::Linear,
+        series: series.collect(),
+    }
+}
+
+/// For every variant the share of seeds that learned the task at each length, in words.
+pub fn success(measured: &[Measured]) -> String {
+    let lengths = lengths(measured);
+    let of = |variant: &Variant| {
+        let shares = lengths.iter().filter_map(|length| {
+            let share = mean(measured, variant.name, *length, "solved")?;
+            Some(format!("T {length}: {:.0}%", 100.0 * share))
+        });
+        format!("{} {}", variant.name, shares.collect::<Vec<_>>().join(", "))
+    };
+    VARIANTS.iter().map(of).collect::<Vec<_>>().join("; ")
+}
+
+/// The longest length that a variant learned with every seed; 0 where it learned none.
+fn reach(measured: &[Measured], variant: &str) -> f64 {
+    let learned = |length: &f64| mean(measured, variant, *length, "solved") == Some(1.0);
+    lengths(measured)
+        .into_iter()
+        .filter(learned)
+        .fold(0.0, f64::max)
+}
+
+/// Whether some gated cell learned a task at greater lengths than a plain tanh network. Where both learned the longest that
+/// was measured, nothing is decided.
+pub fn gates_reach_further(
+    measured: &[Measured],
+    claim: &'static str,
+    by: &'static str,
+) -> Vec<Finding> {
+    let plain = reach(measured, RNN);
+    let gated = [LSTM, CHRONO, GRU].map(|variant| reach(measured, variant));
+    let furthest = gated.into_iter().fold(0.0, f64::max);
+    let longest = lengths(measured).last().copied();
+    let decided = longest.is_some_and(|longest| plain < longest || furthest < longest);
+    vec![Finding {
+        claim,
+        by,
+        found: success(measured),
+        holds: decided.then_some(furthest > plain),
+    }]
+}
