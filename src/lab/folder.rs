@@ -1,6 +1,6 @@
 //! What a run of an experiment leaves: settings, a line of JSON for every measured point, table, plot, page.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::{Experiment, Facts, Measured, Point, Size};
 use crate::error::{Error, Result};
 use crate::train::atomic;
+use crate::train::run_dir::{LOCK, lock};
 
 /// The files within it.
 const SETTINGS: &str = "settings.toml";
@@ -21,6 +22,8 @@ pub struct Folder {
     path: PathBuf,
     /// One line at a time.
     writing: Mutex<()>,
+    /// One process at a time.
+    _lock: File,
 }
 
 impl Folder {
@@ -36,17 +39,17 @@ impl Folder {
         seed: u64,
     ) -> Result<(Folder, Vec<Measured>)> {
         check(path, experiment, size, seed)?;
+        fs::create_dir_all(path).map_err(|e| Error::io("create", path, &e))?;
         let folder = Folder {
             path: path.to_owned(),
             writing: Mutex::new(()),
+            _lock: lock(path)?,
         };
-        if folder.file(SETTINGS).exists() {
-            let known = folder.points()?;
-            return Ok((folder, known));
+        if !folder.file(SETTINGS).exists() {
+            folder.write(SETTINGS, &settings(experiment, size, seed))?;
         }
-        fs::create_dir_all(path).map_err(|e| Error::io("create", path, &e))?;
-        folder.write(SETTINGS, &settings(experiment, size, seed))?;
-        Ok((folder, Vec::new()))
+        let known = folder.points()?;
+        Ok((folder, known))
     }
 
     /// A file of the folder.
@@ -115,8 +118,12 @@ impl Folder {
 /// # Errors
 /// Usage: a folder of something else, or of a run with other settings.
 pub fn check(path: &Path, experiment: &dyn Experiment, size: Size, seed: u64) -> Result<()> {
-    let empty = |path: &Path| fs::read_dir(path).is_ok_and(|mut all| all.next().is_none());
-    if !path.exists() || empty(path) {
+    // A run that was killed at its very beginning has left a lock.
+    let empty = |path: &Path| {
+        let mut all = fs::read_dir(path).into_iter().flatten().flatten();
+        all.all(|entry| entry.file_name() == LOCK)
+    };
+    if !path.exists() || path.is_dir() && empty(path) {
         return Ok(());
     }
     let wanted = settings(experiment, size, seed);

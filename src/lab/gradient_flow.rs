@@ -283,42 +283,40 @@ fn measure(point: &Point) -> Result<Facts> {
 }
 
 /// The slope of the natural logarithm of `norms`, whose lags are 1, 2 ..., by least squares.
-pub fn slope(norms: &[f64]) -> f64 {
+fn slope(norms: &[f64]) -> f64 {
     let n = norms.len() as f64;
-    let (middle, mean) = (
+    let (lag, log) = (
         (n + 1.0) / 2.0,
         norms.iter().map(|x| x.ln()).sum::<f64>() / n,
     );
-    let of = |(lag, x): (usize, &f64)| {
-        let off = (lag + 1) as f64 - middle;
-        [off * (x.ln() - mean), off * off]
-    };
-    let [up, across] = norms
-        .iter()
-        .enumerate()
-        .map(of)
-        .fold([0.0; 2], |[a, b], [x, y]| [a + x, b + y]);
+    let (mut up, mut across) = (0.0, 0.0);
+    for (x, norm) in (1..).map(f64::from).zip(norms) {
+        up += (x - lag) * (norm.ln() - log);
+        across += (x - lag) * (x - lag);
+    }
     up / across
 }
+
+/// The sigmas that are drawn, and the one beside which the product of the forget gates is.
+const DRAWN: [f64; 2] = [0.7, 1.3];
 
 fn plot(measured: &[Measured]) -> Plot {
     // One seed is enough to see.
     let first = measured.first().and_then(|m| m.number("seed"));
-    let shown = |sigma: f64| [0.7, 1.0, 1.3].contains(&sigma);
     let mut series = Vec::new();
-    for m in measured.iter().filter(|m| m.number("seed") == first) {
-        let sigma = m.number("sigma").unwrap_or(0.0);
-        for (list, what) in [
-            ("h", "dL/dh"),
-            ("c", "dL/dc"),
-            ("product_f", "product of f"),
-        ] {
-            let norms = m.list(list);
-            if shown(sigma) && !norms.is_empty() && (list == "h" || sigma == 1.0) {
-                series.push(Series {
-                    name: format!("{} sigma {sigma}: {what}", m.text("cell")),
-                    points: (1..).map(f64::from).zip(norms).collect(),
-                });
+    for sigma in DRAWN {
+        let at = |m: &&Measured| m.number("seed") == first && m.number("sigma") == Some(sigma);
+        for m in measured.iter().filter(at) {
+            let mut line = |list: &str, name: String| {
+                let points: Vec<(f64, f64)> = (1..).map(f64::from).zip(m.list(list)).collect();
+                if !points.is_empty() {
+                    series.push(Series { name, points });
+                }
+            };
+            let cell = m.text("cell");
+            line("h", format!("{cell}, sigma {sigma}"));
+            if sigma == DRAWN[0] {
+                line("product_f", format!("{cell}: product of f"));
             }
         }
     }
@@ -414,7 +412,7 @@ fn findings(measured: &[Measured]) -> Vec<Finding> {
             }),
         },
         Finding {
-            claim: "Along the cell's state c the gradient goes back by the product of the forget gates, and no faster",
+            claim: "Along the cell's state c the gradient falls no faster than the product of the forget gates",
             by: "Gers, Schmidhuber, Cummins 2000; Hochreiter and Schmidhuber 1997 with f = 1",
             found: pairs
                 .iter()

@@ -35,7 +35,7 @@ pub struct Variant {
 }
 
 /// A cell as it starts by itself.
-const fn plain(name: &'static str, cell: &'static str) -> Variant {
+pub const fn plain(name: &'static str, cell: &'static str) -> Variant {
     Variant {
         name,
         cell,
@@ -158,7 +158,7 @@ const METHOD: &str = "5,000 examples of `wgrnn generate` are trained on in minib
     a guess without a memory pays; training ends then, or after as many updates as the settings say.";
 
 /// The points of a task; `seed` is the first.
-fn points(task: &str, extent: &Extent, seed: u64) -> Vec<Facts> {
+pub fn points(task: &str, extent: &Extent, seed: u64) -> Vec<Facts> {
     let mut all = Vec::new();
     // Long sequences take longest: they come first, so that no core waits for one at the end.
     let lengths = || extent.lengths.iter().rev();
@@ -178,7 +178,7 @@ fn points(task: &str, extent: &Extent, seed: u64) -> Vec<Facts> {
 }
 
 /// What a guess that remembers nothing pays for a prediction of an example of `length`.
-fn guess(task: &str, length: usize) -> Result<f64> {
+pub fn guess(task: &str, length: usize) -> Result<f64> {
     Ok(match task {
         "latch" => 2f64.ln(),
         "temporal-order" => 4f64.ln(),
@@ -191,15 +191,16 @@ fn guess(task: &str, length: usize) -> Result<f64> {
 
 /// Trains at one point.
 fn measure(model: &str, point: &Point) -> Result<Facts> {
-    let name = text(point, "variant")?;
-    let variant = VARIANTS.iter().find(|v| v.name == name);
-    let variant = variant.ok_or_else(|| Error::internal(format!("no variant {name}")))?;
     let length = whole(point, "length")? as usize;
     let guess = guess(text(point, "task")?, length)?;
     let most = whole(point, "most_updates")?;
-    let job = job(model, variant, point)?;
+    let job = job(model, point)?;
     let enough = number(point, "solved_at")?;
-    let (updates, nats) = block_on(trained(job, enough * guess))?;
+    let state = job.start()?;
+    let (updates, nats) = block_on(async {
+        let mut trainer = Trainer::new(Device::Cpu, job, state).await?;
+        trained(&mut trainer, enough * guess).await
+    })?;
     let left = nats / guess;
     let solved = left <= enough;
     let updates = if solved { updates } else { most };
@@ -208,13 +209,24 @@ fn measure(model: &str, point: &Point) -> Result<Facts> {
     ))
 }
 
-fn job(model: &str, variant: &Variant, point: &Point) -> Result<Job> {
+/// The training at a point, of a model with this text.
+///
+/// # Errors
+/// Internal, for a point of something else.
+pub fn job(model: &str, point: &Point) -> Result<Job> {
+    let name = text(point, "variant")?;
+    let variant = VARIANTS.iter().find(|variant| variant.name == name);
+    let variant = variant.ok_or_else(|| Error::internal(format!("no variant {name}")))?;
     let seed = whole(point, "seed")?;
     let length = whole(point, "length")? as usize;
     let mut flags = Table::from_iter([
         ("save-every".into(), Value::Integer(i64::MAX)),
         ("best-by".into(), "loss".into()),
         ("cell".into(), variant.cell.into()),
+        (
+            "model".into(),
+            format!("{}.model", text(point, "task")?).into(),
+        ),
     ]);
     for name in ["hidden", "embed", "batch", "eval-every", "seed"] {
         flags.insert(name.into(), Value::Integer(whole(point, name)? as i64));
@@ -274,9 +286,7 @@ fn examples_of(text: &str, ending: &str, model: &Model) -> Result<Examples> {
 
 /// Trains until the held-out examples have a loss of `enough`, or the job is over: after how many updates, and the loss then.
 /// What diverged has an infinite loss.
-async fn trained(job: Job, enough: f64) -> Result<(u64, f64)> {
-    let state = job.start()?;
-    let mut trainer = Trainer::new(Device::Cpu, job, state).await?;
+pub async fn trained(trainer: &mut Trainer, enough: f64) -> Result<(u64, f64)> {
     let mut last = (0, f64::INFINITY);
     loop {
         match trainer.next(0.0, false).await {

@@ -10,9 +10,11 @@ mod folder;
 mod gradient_flow;
 mod latch;
 mod lengths;
+mod memory;
 mod page;
 mod plot;
 mod run;
+mod symmetry;
 mod temporal_order;
 #[cfg(test)]
 mod tests;
@@ -136,12 +138,14 @@ pub trait Experiment: Sync {
 }
 
 /// Every experiment.
-pub const EXPERIMENTS: [&dyn Experiment; 5] = [
+pub const EXPERIMENTS: [&dyn Experiment; 7] = [
     &gradient_flow::GradientFlow,
     &latch::EXPERIMENT,
     &adding::EXPERIMENT,
     &copy::EXPERIMENT,
     &temporal_order::EXPERIMENT,
+    &symmetry::Symmetry,
+    &memory::Memory,
 ];
 
 /// The experiment `name`.

@@ -61,6 +61,92 @@ fn gradients_of_states_are_finite_differences() {
     }
 }
 
+/// A point of `task` at a small size.
+fn small(task: &str, variant: &str, length: usize, updates: u64) -> Point {
+    let points = experiment(task).unwrap().points(Size::Quick, 1);
+    let mut point = points
+        .into_iter()
+        .find(|point| point["variant"] == variant)
+        .unwrap();
+    for (name, value) in [
+        ("length", length),
+        ("hidden", 6),
+        ("examples", 320),
+        ("held_out", 40),
+    ] {
+        point.insert(name.into(), value.into());
+    }
+    point.insert("most_updates".into(), updates.into());
+    point.insert("eval-every".into(), 20.into());
+    point.insert("lr".into(), 0.02.into());
+    Point(point)
+}
+
+#[test]
+fn every_task_is_trained_on_and_an_easy_one_is_learned() {
+    for (task, length) in [("adding", 4), ("copy", 1), ("temporal-order", 10)] {
+        let found = experiment(task)
+            .unwrap()
+            .measure(&small(task, "gru", length, 4))
+            .unwrap();
+        let left = found["left"].as_f64().unwrap();
+        assert!(
+            left > 0.1 && left < 3.0 && found["solved"] == 0,
+            "{task}: {found:?}"
+        );
+        assert_eq!(found["updates"], 4, "{task}");
+    }
+    for variant in lengths::VARIANTS {
+        let latch = experiment("latch").unwrap();
+        let found = latch
+            .measure(&small("latch", variant.name, 3, 300))
+            .unwrap();
+        assert_eq!(found["solved"], 1, "{}: {found:?}", variant.name);
+        assert!(found["left"].as_f64().unwrap() <= 0.1);
+    }
+}
+
+#[test]
+fn equal_units_stay_equal_and_others_do_not() {
+    let symmetry = experiment("symmetry").unwrap();
+    let points = symmetry.points(Size::Quick, 1).into_iter();
+    for mut point in points.filter(|point| point["variant"] == "rnn" || point["variant"] == "gru") {
+        point.insert("most_updates".into(), 8.into());
+        point.insert("eval-every".into(), 4.into());
+        let start = point["start"].clone();
+        let found = symmetry.measure(&Point(point)).unwrap();
+        let (apart, gone) = (
+            found["apart"].as_f64().unwrap(),
+            found["gone"].as_f64().unwrap(),
+        );
+        assert!(gone > 1e-3, "{found:?}");
+        assert_eq!(apart == 0.0, start == "all equal", "{start}: {found:?}");
+    }
+}
+
+#[test]
+fn plans_of_long_sequences_grow_as_they_should() {
+    let memory = experiment("memory").unwrap();
+    let measured = memory
+        .points(Size::Quick, 1)
+        .into_iter()
+        .map(Point)
+        .map(|point| Measured {
+            result: memory.measure(&point).unwrap(),
+            point,
+        });
+    let measured: Vec<Measured> = measured.collect();
+    for finding in memory.findings(&measured) {
+        assert_eq!(
+            finding.holds,
+            Some(true),
+            "{}: {}",
+            finding.claim,
+            finding.found
+        );
+    }
+}
+
 const HIDDEN: usize = 5;
 
 /// c after so many steps of an LSTM whose input and forget gates are held open (1) or shut (0), and c before them.
@@ -207,6 +293,14 @@ fn a_run_that_was_stopped_measures_what_is_missing_and_nothing_twice() {
 
     let report = go(&AtomicBool::new(false)).unwrap();
     assert_eq!((report.kept, MEASURED.load(Ordering::SeqCst)), (before, 10));
+    {
+        let _held = crate::train::run_dir::lock(&out).unwrap();
+        let e = go(&AtomicBool::new(false)).unwrap_err();
+        assert!(
+            e.kind == Kind::Io && e.message.contains("another process"),
+            "{e}"
+        );
+    }
     let again = go(&AtomicBool::new(false)).unwrap();
     assert_eq!((again.kept, MEASURED.load(Ordering::SeqCst)), (10, 10));
     assert_eq!(again.measured, report.measured);
