@@ -12,10 +12,10 @@ use super::{
     whole,
 };
 use crate::cell::library;
-use crate::data::VocabularyRecipe;
 use crate::data::fields::{
     Examples, FieldCodes, FieldFile, FileFormat, ReadRules, VocabularyRules, read,
 };
+use crate::data::{VocabKind, VocabularyRecipe};
 use crate::error::{Error, Kind, Result};
 use crate::exec::Device;
 use crate::generate;
@@ -244,7 +244,14 @@ pub fn job(model: &str, point: &Point) -> Result<Job> {
     let made = task.text(train + held_out, seed, Some(length))?;
     let made = examples_of(&made, task.ending, &model)?;
     let rules = VocabularyRules {
-        default: VocabularyRecipe::default(),
+        default: VocabularyRecipe {
+            // What tags lie along are words.
+            kind: match made.fields().iter().any(|field| field.kind.of().is_some()) {
+                true => VocabKind::Word,
+                false => VocabKind::Char,
+            },
+            ..VocabularyRecipe::default()
+        },
         ..VocabularyRules::default()
     };
     let (codes, _) = FieldCodes::build(&made, &rules)?;

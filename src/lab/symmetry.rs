@@ -17,6 +17,9 @@ use crate::train::Trainer;
 pub struct Symmetry;
 
 const MODEL: &str = include_str!("../../assets/models/classify.model");
+/// What the names of the recurrent layer's parameters begin with there, and the name of the head's weight.
+const LAYER: &str = "h.";
+const HEAD: &str = "loss.linear.weight";
 const TASK: &str = "temporal-order";
 const CELLS: [&str; 4] = ["rnn", "leaky rnn", "lstm, forget bias 1", "gru"];
 
@@ -178,7 +181,7 @@ fn at<'a>(measured: &'a [Measured], cell: &str, start: &str) -> Option<&'a Measu
 /// The parameters of the recurrent layer, and how many columns each of their blocks has: one a unit.
 fn of_layer(plan: &Plan) -> impl Iterator<Item = (&Parameter, usize)> {
     let all = plan.parameters.iter();
-    let layer = all.filter(|parameter| parameter.name.starts_with("rnn."));
+    let layer = all.filter(|parameter| parameter.name.starts_with(LAYER));
     layer.map(|parameter| (parameter, parameter.matrix.cols / parameter.fill.len()))
 }
 
@@ -186,7 +189,7 @@ fn of_layer(plan: &Plan) -> impl Iterator<Item = (&Parameter, usize)> {
 /// recurrent weight another.
 fn level(plan: &Plan, parameters: &mut [f32], one_off: bool) -> Result<()> {
     let mut recurrent = None;
-    let head = plan.parameters.iter().filter(|p| p.name == "head.weight");
+    let head = plan.parameters.iter().filter(|p| p.name == HEAD);
     for (parameter, units) in of_layer(plan).chain(head.map(|p| (p, p.matrix.cols))) {
         let matrix = parameter.matrix;
         for (block, fill) in parameter.fill.iter().enumerate() {
