@@ -11,7 +11,7 @@ use super::{
     Experiment, Facts, Finding, Measured, Plot, Point, Scale, Series, Size, facts, number, text,
     whole,
 };
-use crate::cell::library;
+use crate::cell::{Cell, library};
 use crate::data::fields::{
     Examples, FieldCodes, FieldFile, FileFormat, ReadRules, VocabularyRules, read,
 };
@@ -123,7 +123,7 @@ impl Experiment for Lengths {
     }
 
     fn measure(&self, point: &Point) -> Result<Facts> {
-        measure(self.model, point)
+        learned(job(self.model, point)?, point)
     }
 
     fn columns(&self) -> &'static [&'static str] {
@@ -189,12 +189,12 @@ pub fn guess(task: &str, length: usize) -> Result<f64> {
     })
 }
 
-/// Trains at one point.
-fn measure(model: &str, point: &Point) -> Result<Facts> {
-    let length = whole(point, "length")? as usize;
-    let guess = guess(text(point, "task")?, length)?;
-    let most = whole(point, "most_updates")?;
-    let job = job(model, point)?;
+/// Trains `job` until a point says that its task is learned, or it is over.
+///
+/// # Errors
+/// What the trainer ends with; internal, for a point of something else.
+pub fn learned(job: Job, point: &Point) -> Result<Facts> {
+    let guess = guess(text(point, "task")?, whole(point, "length")? as usize)?;
     let enough = number(point, "solved_at")?;
     let state = job.start()?;
     let (updates, nats) = block_on(async {
@@ -203,7 +203,10 @@ fn measure(model: &str, point: &Point) -> Result<Facts> {
     })?;
     let left = nats / guess;
     let solved = left <= enough;
-    let updates = if solved { updates } else { most };
+    let updates = match solved {
+        true => updates,
+        false => whole(point, "most_updates")?,
+    };
     Ok(facts(
         json!({"solved": u8::from(solved), "updates": updates, "left": left}),
     ))
@@ -217,12 +220,29 @@ pub fn job(model: &str, point: &Point) -> Result<Job> {
     let name = text(point, "variant")?;
     let variant = VARIANTS.iter().find(|variant| variant.name == name);
     let variant = variant.ok_or_else(|| Error::internal(format!("no variant {name}")))?;
+    let start = (variant.start)(whole(point, "length")? as usize);
+    let start = start.map(|(name, value)| (name, Value::Float(value)));
+    let cells = vec![library::builtin(variant.cell)?];
+    job_with(model, cells, start.into_iter().collect(), point)
+}
+
+/// The same of these cells, one for all layers or one for each, with more settings.
+///
+/// # Errors
+/// As [`job`].
+pub fn job_with(
+    model: &str,
+    cells: Vec<Cell>,
+    more: Vec<(&str, Value)>,
+    point: &Point,
+) -> Result<Job> {
     let seed = whole(point, "seed")?;
     let length = whole(point, "length")? as usize;
+    let names: Vec<&str> = cells.iter().map(|cell| cell.name.as_str()).collect();
     let mut flags = Table::from_iter([
         ("save-every".into(), Value::Integer(i64::MAX)),
         ("best-by".into(), "loss".into()),
-        ("cell".into(), variant.cell.into()),
+        ("cell".into(), names.join(",").into()),
         (
             "model".into(),
             format!("{}.model", text(point, "task")?).into(),
@@ -234,10 +254,10 @@ pub fn job(model: &str, point: &Point) -> Result<Job> {
     for name in ["lr", "clip-norm"] {
         flags.insert(name.into(), Value::Float(number(point, name)?));
     }
-    if let Some((name, value)) = (variant.start)(length) {
-        flags.insert(name.into(), Value::Float(value));
+    for (name, value) in more {
+        flags.insert(name.into(), value);
     }
-    let settings = resolve(None, flags, &[variant.cell])?;
+    let settings = resolve(None, flags, &names)?;
     let task = generate::task(text(point, "task")?)?;
     let model = Arc::new(Model::parse(task.name, model)?);
     let (train, held_out) = (whole(point, "examples")?, whole(point, "held_out")?);
@@ -270,8 +290,7 @@ pub fn job(model: &str, point: &Point) -> Result<Job> {
         validation: Some(set(train..train + held_out)?),
         codes,
     };
-    let cell = library::builtin(variant.cell)?;
-    let spec = spec(&settings, vec![cell], 0);
+    let spec = spec(&settings, cells, 0);
     let steps = Length::Steps(whole(point, "most_updates")?);
     Job::of_fields(settings, spec, steps, &data)
 }
@@ -315,7 +334,17 @@ pub async fn trained(trainer: &mut Trainer, enough: f64) -> Result<(u64, f64)> {
 
 /// The mean of `name` over the seeds of a variant at a length.
 pub fn mean(measured: &[Measured], variant: &str, length: f64, name: &str) -> Option<f64> {
-    let at = |m: &&Measured| m.text("variant") == variant && m.number("length") == Some(length);
+    mean_at(measured, variant, ("length", length), name)
+}
+
+/// The mean of `name` over the seeds of a variant where another number is what it should be.
+pub fn mean_at(
+    measured: &[Measured],
+    variant: &str,
+    (which, value): (&str, f64),
+    name: &str,
+) -> Option<f64> {
+    let at = |m: &&Measured| m.text("variant") == variant && m.number(which) == Some(value);
     let all: Vec<f64> = measured
         .iter()
         .filter(at)
@@ -324,12 +353,17 @@ pub fn mean(measured: &[Measured], variant: &str, length: f64, name: &str) -> Op
     (!all.is_empty()).then(|| all.iter().sum::<f64>() / all.len() as f64)
 }
 
-/// The lengths that were measured, rising.
-pub fn lengths(measured: &[Measured]) -> Vec<f64> {
-    let mut all: Vec<f64> = measured.iter().filter_map(|m| m.number("length")).collect();
+/// The values of a number that were measured, rising.
+pub fn values(measured: &[Measured], name: &str) -> Vec<f64> {
+    let mut all: Vec<f64> = measured.iter().filter_map(|m| m.number(name)).collect();
     all.sort_by(f64::total_cmp);
     all.dedup();
     all
+}
+
+/// The lengths that were measured, rising.
+pub fn lengths(measured: &[Measured]) -> Vec<f64> {
+    values(measured, "length")
 }
 
 /// What is left of a guess's loss, by length, a line a variant.

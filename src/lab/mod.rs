@@ -6,6 +6,7 @@
 
 mod adding;
 mod copy;
+mod depth;
 mod folder;
 mod gradient_flow;
 mod latch;
@@ -138,7 +139,7 @@ pub trait Experiment: Sync {
 }
 
 /// Every experiment.
-pub const EXPERIMENTS: [&dyn Experiment; 7] = [
+pub const EXPERIMENTS: [&dyn Experiment; 8] = [
     &gradient_flow::GradientFlow,
     &latch::EXPERIMENT,
     &adding::EXPERIMENT,
@@ -146,6 +147,7 @@ pub const EXPERIMENTS: [&dyn Experiment; 7] = [
     &temporal_order::EXPERIMENT,
     &symmetry::Symmetry,
     &memory::Memory,
+    &depth::Depth,
 ];
 
 /// The experiment `name`.

@@ -107,6 +107,19 @@ fn every_task_is_trained_on_and_an_easy_one_is_learned() {
 }
 
 #[test]
+fn deep_networks_of_every_kind_are_trained() {
+    let depth = experiment("depth").unwrap();
+    let mut left = Vec::new();
+    for kind in ["plain", "residual", "highway"] {
+        let found = depth.measure(&small("depth", kind, 10, 20)).unwrap();
+        left.push(found["left"].as_f64().unwrap());
+    }
+    // Three networks, none of which is another.
+    assert!(left.iter().all(|x| *x > 0.1 && *x < 3.0), "{left:?}");
+    assert!(left[0] != left[1] && left[1] != left[2] && left[0] != left[2]);
+}
+
+#[test]
 fn equal_units_stay_equal_and_others_do_not() {
     let symmetry = experiment("symmetry").unwrap();
     let points = symmetry.points(Size::Quick, 1).into_iter();
