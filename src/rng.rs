@@ -102,7 +102,7 @@ impl Stream {
     /// A whole number below `n`, each as likely up to `n` of 2^64; takes two words. 0 where `n` is.
     pub fn below(&mut self, n: u64) -> u64 {
         // The upper word of the product.
-        (u128::from(self.next_u64()) * u128::from(n) >> 64) as u64
+        ((u128::from(self.next_u64()) * u128::from(n)) >> 64) as u64
     }
 
     fn next_word(&mut self) -> u32 {

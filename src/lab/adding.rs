@@ -7,7 +7,7 @@ pub const EXPERIMENT: Lengths = Lengths {
     about: "Which cell adds the two marked numbers of a sequence?",
     model: include_str!("../../benches/models/adding.model"),
     quick: Extent {
-        lengths: &[10, 30, 60],
+        lengths: &[10, 30, 60, 100],
         seeds: 1,
         hidden: 32,
         updates: 1500,

@@ -1,6 +1,6 @@
 //! `latch`: one bit kept over T steps of noise.
 
-use super::lengths::{self, CHRONO, Extent, LSTM, Lengths, RNN};
+use super::lengths::{self, CHRONO, Extent, FIRST, GRU, LEAKY, LSTM, Lengths, RNN, UNBIASED};
 use super::{Finding, Measured};
 
 pub const EXPERIMENT: Lengths = Lengths {
@@ -23,26 +23,37 @@ pub const EXPERIMENT: Lengths = Lengths {
 };
 
 fn findings(measured: &[Measured]) -> Vec<Finding> {
-    let at = |variant: &str| lengths::mean(measured, variant, 100.0, "solved");
-    let found = lengths::success(measured);
+    let share = |variant: &str| lengths::mean(measured, variant, 100.0, "solved");
+    let finding = |claim, by, variants: &[&str], holds| Finding {
+        claim,
+        by,
+        found: lengths::success(measured, variants),
+        holds,
+    };
     vec![
-        Finding {
-            claim: "An LSTM with a forget bias of 1 learns to keep the bit over 100 steps",
-            by: "taught after Gers, Schmidhuber, Cummins 2000 and Jozefowicz, Zaremba, Sutskever 2015",
-            found: found.clone(),
-            holds: at(LSTM).map(|share| share == 1.0),
-        },
-        Finding {
-            claim: "A plain tanh network does not learn to keep it over 100 steps",
-            by: "Bengio, Simard, Frasconi 1994",
-            found: found.clone(),
-            holds: at(RNN).map(|share| share == 0.0),
-        },
-        Finding {
-            claim: "An LSTM whose gates start so that it forgets over T steps keeps it over 100",
-            by: "Tallec and Ollivier 2018",
-            found,
-            holds: at(CHRONO).map(|share| share == 1.0),
-        },
+        finding(
+            "A plain tanh network does not learn to keep the bit over 100 steps",
+            "Bengio, Simard, Frasconi 1994",
+            &[RNN, LEAKY],
+            share(RNN).map(|share| share == 0.0),
+        ),
+        finding(
+            "An LSTM with a forget bias of 1 learns to keep it over 100 steps",
+            "taught after Gers, Schmidhuber, Cummins 2000 and Jozefowicz, Zaremba, Sutskever 2015",
+            &[UNBIASED, LSTM, GRU],
+            share(LSTM).map(|share| share == 1.0),
+        ),
+        finding(
+            "An LSTM that cannot forget keeps it over 100 steps",
+            "Hochreiter and Schmidhuber 1997",
+            &[FIRST],
+            share(FIRST).map(|share| share == 1.0),
+        ),
+        finding(
+            "An LSTM whose gates start so that it forgets over T steps keeps it over 100",
+            "Tallec and Ollivier 2018",
+            &[CHRONO],
+            share(CHRONO).map(|share| share == 1.0),
+        ),
     ]
 }

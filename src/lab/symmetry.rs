@@ -21,7 +21,7 @@ const MODEL: &str = include_str!("../../assets/models/classify.model");
 const LAYER: &str = "h.";
 const HEAD: &str = "loss.linear.weight";
 const TASK: &str = "temporal-order";
-const CELLS: [&str; 4] = ["rnn", "leaky rnn", "lstm, forget bias 1", "gru"];
+const CELLS: [&str; 4] = [lengths::RNN, lengths::LEAKY, lengths::LSTM, lengths::GRU];
 
 /// How weights begin.
 const EQUAL: &str = "all equal";

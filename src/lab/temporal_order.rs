@@ -7,7 +7,7 @@ pub const EXPERIMENT: Lengths = Lengths {
     about: "Which cell knows the order of two symbols that are far apart?",
     model: include_str!("../../assets/models/classify.model"),
     quick: Extent {
-        lengths: &[10, 30, 60],
+        lengths: &[10, 30, 60, 100],
         seeds: 1,
         hidden: 32,
         updates: 1500,
