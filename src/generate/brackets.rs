@@ -20,18 +20,8 @@ pub const TASK: Task = Task {
 };
 
 fn example(place: Place) -> String {
-    let mut draw = place.draw();
-    let mut open = Vec::new();
-    let mut text = String::new();
-    for opens in nesting::steps(&mut draw, place.length) {
-        if opens {
-            let [begin, end] = draw.choice(&[['(', ')'], ['[', ']'], ['{', '}']]);
-            text.push(begin);
-            open.push(end);
-        } else {
-            text.extend(open.pop());
-        }
-    }
-    text.push('\n');
-    text
+    nesting::line(&mut place.draw(), place.length, |draw| {
+        let [opens, closes] = draw.choice(&[["(", ")"], ["[", "]"], ["{", "}"]]);
+        (opens.into(), closes.into())
+    })
 }

@@ -2,19 +2,25 @@
 
 use super::Draw;
 
-/// `pairs` times open and close: whether something opens, step by step. While both can be, either is as likely.
-pub fn steps(draw: &mut Draw, pairs: usize) -> Vec<bool> {
-    let (mut unopened, mut open) = (pairs, 0);
-    let mut steps = Vec::with_capacity(2 * pairs);
-    while unopened + open > 0 {
-        let opens = open == 0 || unopened > 0 && draw.coin();
-        if opens {
+/// A line in which so many `pairs` of what opens and what closes it stand, each closed before those around it. While something
+/// can open and something can close, either is as likely.
+pub fn line(
+    draw: &mut Draw,
+    pairs: usize,
+    mut pair: impl FnMut(&mut Draw) -> (String, String),
+) -> String {
+    let (mut text, mut open) = (String::new(), Vec::new());
+    let mut unopened = pairs;
+    while unopened > 0 || !open.is_empty() {
+        if open.is_empty() || unopened > 0 && draw.coin() {
+            let (opens, closes) = pair(draw);
+            text.push_str(&opens);
+            open.push(closes);
             unopened -= 1;
-            open += 1;
-        } else {
-            open -= 1;
+        } else if let Some(closes) = open.pop() {
+            text.push_str(&closes);
         }
-        steps.push(opens);
     }
-    steps
+    text.push('\n');
+    text
 }

@@ -20,19 +20,9 @@ pub const TASK: Task = Task {
 };
 
 fn example(place: Place) -> String {
-    let mut draw = place.draw();
-    let mut open = Vec::new();
-    let mut text = String::new();
-    for opens in nesting::steps(&mut draw, place.length) {
-        if opens {
-            let count = draw.within(2, 10);
-            let name = draw.letters("abcdefghijklmnopqrstuvwxyz", count);
-            text.push_str(&format!("<{name}>"));
-            open.push(name);
-        } else if let Some(name) = open.pop() {
-            text.push_str(&format!("</{name}>"));
-        }
-    }
-    text.push('\n');
-    text
+    nesting::line(&mut place.draw(), place.length, |draw| {
+        let letters = draw.within(2, 10);
+        let name = draw.letters("abcdefghijklmnopqrstuvwxyz", letters);
+        (format!("<{name}>"), format!("</{name}>"))
+    })
 }

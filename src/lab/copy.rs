@@ -1,6 +1,6 @@
 //! `copy`: ten symbols said again after a pause of T steps.
 
-use super::lengths::{Extent, Lengths, gates_reach_further};
+use super::lengths::{Extent, FULL, Lengths, QUICK, gates_reach_further};
 
 pub const EXPERIMENT: Lengths = Lengths {
     task: "copy",
@@ -8,15 +8,13 @@ pub const EXPERIMENT: Lengths = Lengths {
     model: include_str!("../../benches/models/copy.model"),
     quick: Extent {
         lengths: &[1, 10, 30],
-        seeds: 1,
-        hidden: 32,
-        updates: 1500,
+        ..QUICK
     },
     full: Extent {
         lengths: &[1, 10, 30, 60, 100],
-        seeds: 3,
         hidden: 96,
         updates: 20_000,
+        ..FULL
     },
     findings: |measured| {
         gates_reach_further(

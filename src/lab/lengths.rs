@@ -104,6 +104,20 @@ pub struct Extent {
     pub updates: u64,
 }
 
+/// What is measured where an experiment says nothing else.
+pub const QUICK: Extent = Extent {
+    lengths: &[10, 30, 60, 100],
+    seeds: 1,
+    hidden: 32,
+    updates: 1500,
+};
+pub const FULL: Extent = Extent {
+    lengths: &[10, 30, 60, 100, 200],
+    seeds: 3,
+    hidden: 64,
+    updates: 10_000,
+};
+
 impl Experiment for Lengths {
     fn name(&self) -> &'static str {
         self.task

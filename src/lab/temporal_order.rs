@@ -1,23 +1,13 @@
 //! `temporal-order`: which of two symbols came first, far apart.
 
-use super::lengths::{Extent, Lengths, gates_reach_further};
+use super::lengths::{FULL, Lengths, QUICK, gates_reach_further};
 
 pub const EXPERIMENT: Lengths = Lengths {
     task: "temporal-order",
     about: "Which cell knows the order of two symbols that are far apart?",
     model: include_str!("../../assets/models/classify.model"),
-    quick: Extent {
-        lengths: &[10, 30, 60, 100],
-        seeds: 1,
-        hidden: 32,
-        updates: 1500,
-    },
-    full: Extent {
-        lengths: &[10, 30, 60, 100],
-        seeds: 3,
-        hidden: 64,
-        updates: 10_000,
-    },
+    quick: QUICK,
+    full: FULL,
     findings: |measured| {
         gates_reach_further(
             measured,
