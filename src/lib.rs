@@ -63,8 +63,10 @@
 //! | [`exec`] | executors that replay a plan: [`exec::cpu`] in f32 and f64, [`exec::gpu`] on wgpu; [`exec::check`] compares them, [`exec::cost`] predicts times for devices that are not here |
 //! | [`task`] | minibatches: what the host fills a plan's slots with, from fields that were read or made up |
 //! | [`train`] | settings, schedules, the training loop, checkpoints, runs |
+//! | [`lab`] | experiments: what is said of recurrent networks, measured by all of the above |
 //! | [`data`] | stands apart: texts, vocabularies, minibatches, labelled sequences ([`data::fields`]), the built-in corpus |
 //! | [`search`] | stands apart: what to write next from scores, a beam of beginnings side by side |
+//! | [`generate`] | stands apart: data of known tasks, made from a seed |
 //! | [`metrics`] | stands apart: what predictions are worth, and floors that a rule reaches without a network |
 //!
 //! The program in `src/main.rs` and `src/cli` is the only place that prints, blocks or reads arguments. Kernels lie in
@@ -141,6 +143,17 @@
 //! backward operations and gives each input its gradient. Gradients of several users add up by themselves. Where a model
 //! uses it: `src/model/stack.rs` or `head.rs`. `tests/gradients.rs` compares every gradient with finite differences in f64.
 //!
+//! # How to add a task to `generate`
+//!
+//! A file in `src/generate` with its [`generate::Task`], and a line in the list of `src/generate/mod.rs`. Help, list and the
+//! tests over [`generate::TASKS`] follow; what its examples are by definition is checked by `src/generate/tests.rs`.
+//!
+//! # How to add an experiment to `lab`
+//!
+//! A file in `src/lab` with its [`lab::Experiment`]: its points, how one is measured, and what follows from all; a line in the
+//! list of `src/lab/mod.rs`. Running, resuming, table, plot and page follow. One that trains a cell on a task of `generate` at
+//! several lengths is a recipe of `src/lab/lengths.rs`.
+//!
 //! # How to add a setting
 //!
 //! A line in the list of `src/train/settings/mod.rs`: its type, its default, its range, what a resumed run may do with it,
@@ -152,6 +165,8 @@ pub mod cell;
 pub mod data;
 pub mod error;
 pub mod exec;
+pub mod generate;
+pub mod lab;
 pub mod layer;
 pub mod metrics;
 pub mod model;

@@ -3,6 +3,7 @@
 //! Threefry-2x32 with 20 rounds (Salmon et al. 2011) needs only 32-bit additions, rotations and exclusive ors, so the
 //! CPU and a WGSL kernel (`shaders/lib/threefry.wgsl`) give the same bits, and nothing but the seed has to be stored.
 
+use rand::Rng;
 use rand::rand_core::{Infallible, TryRng};
 
 /// What a random number is for. Two purposes never share a stream.
@@ -27,6 +28,8 @@ pub enum Purpose {
     Candidates = 8,
     /// Which examples are held out.
     Split = 9,
+    /// Data of known tasks, which `generate` writes.
+    Generate = 10,
 }
 
 /// Two random words for the 64-bit `key` and the 64-bit `counter`, each given as two words.
@@ -94,6 +97,12 @@ impl Stream {
         let u1 = 1.0 - f64::from(self.next_word()) / 4_294_967_296.0;
         let u2 = f64::from(self.next_word()) / 4_294_967_296.0;
         (-2.0 * u1.ln()).sqrt() * (std::f64::consts::TAU * u2).cos()
+    }
+
+    /// A whole number below `n`, each as likely up to `n` of 2^64; takes two words. 0 where `n` is.
+    pub fn below(&mut self, n: u64) -> u64 {
+        // The upper word of the product.
+        ((u128::from(self.next_u64()) * u128::from(n)) >> 64) as u64
     }
 
     fn next_word(&mut self) -> u32 {

@@ -170,7 +170,7 @@ fn a_second_run_in_the_folder_is_refused_and_a_killed_one_leaves_no_lock() {
         std::thread::sleep(Duration::from_millis(10));
     }
     let second = sandbox.run("train --resume r --steps 9 -q");
-    failed_to_write(&second, &["r: another process trains in this folder"]);
+    failed_to_write(&second, &["r: another process writes into this folder"]);
     let new = sandbox.run(&format!("train a.txt --out r --steps 9 {TINY}"));
     assert_eq!(new.code, 2, "{}", new.err);
     // Reading needs no lock.

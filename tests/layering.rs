@@ -1,10 +1,10 @@
-//! Imports run one way: cli -> train -> {task, model} -> exec, layer -> {cell, op}, `op` may use `cell`, an executor knows
-//! plans and cells but no models, `task` fills plans and knows none either, `data`, `metrics` and `search` stand apart. Only `exec/gpu` names wgpu.
+//! Imports run one way: cli -> lab -> train -> {task, model} -> exec, layer -> {cell, op}, `op` may use `cell`, an executor knows
+//! plans and cells but no models, `task` fills plans and knows none either, `data`, `metrics`, `search` and `generate` stand apart. Only `exec/gpu` names wgpu.
 
 use std::path::{Path, PathBuf};
 
 /// Each module and the modules that it may use beside itself; `error` and `rng` are everyone's.
-const MODULES: [(&str, &[&str]); 11] = [
+const MODULES: [(&str, &[&str]); 13] = [
     ("cell", &[]),
     ("op", &["cell"]),
     ("layer", &["cell", "op"]),
@@ -13,6 +13,7 @@ const MODULES: [(&str, &[&str]); 11] = [
     ("data", &[]),
     ("metrics", &[]),
     ("search", &[]),
+    ("generate", &[]),
     ("task", &["op", "exec"]),
     (
         "train",
@@ -21,9 +22,16 @@ const MODULES: [(&str, &[&str]); 11] = [
         ],
     ),
     (
+        "lab",
+        &[
+            "cell", "op", "model", "exec", "data", "generate", "task", "train",
+        ],
+    ),
+    (
         "cli",
         &[
-            "cell", "op", "layer", "model", "exec", "data", "metrics", "search", "task", "train",
+            "cell", "op", "layer", "model", "exec", "data", "metrics", "search", "generate",
+            "task", "train", "lab",
         ],
     ),
 ];

@@ -9,8 +9,11 @@ mod eval;
 mod export;
 mod fields;
 mod flags;
+mod generate;
 mod import;
+mod interrupt;
 mod kept;
+mod lab;
 mod load;
 mod losses;
 mod memory;
@@ -50,6 +53,8 @@ pub fn command() -> Command {
             tune::command(),
             cells::command(),
             models::command(),
+            generate::command(),
+            lab::command(),
             devices::command(),
             export::command(),
             import::command(),
@@ -68,6 +73,8 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
         Some(("tune", m)) => tune::run(m),
         Some(("cells", m)) => cells::run(m),
         Some(("models", m)) => models::run(m),
+        Some(("generate", m)) => generate::run(m),
+        Some(("lab", m)) => lab::run(m),
         Some(("devices", m)) => devices::run(m),
         Some(("export", m)) => export::run(m),
         Some(("import", m)) => import::run(m),

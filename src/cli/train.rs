@@ -1,7 +1,6 @@
 //! `train`: from text and settings to a run's folder.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
@@ -17,7 +16,7 @@ use wgrnn::{Error, Kind, Result, paths};
 use super::plan::advise;
 use super::progress::ProgressDisplay;
 use super::ready::{Planned, Ready};
-use super::{check, flags, out, ready, resume};
+use super::{check, flags, interrupt, out, ready, resume};
 
 pub fn command() -> Command {
     Command::new("train")
@@ -85,7 +84,7 @@ pub fn command() -> Command {
 
 pub fn run(m: &ArgMatches) -> Result<()> {
     out::quiet(m.get_flag("quiet"));
-    let stop = stop_on_interrupt()?;
+    let stop = interrupt::stop_on_interrupt("this step")?;
     let device = flags::open_device(m)?;
     let (ready, writer) = match flags::path(m, "resume") {
         Some(run) => {
@@ -123,20 +122,6 @@ fn checked(m: &ArgMatches, device: &Device, ready: &Ready) -> Result<()> {
     }
     let (job, parameters) = (&ready.planned.job, &ready.state.parameters);
     check::own::check(device, job, &ready.about, parameters, m.get_flag("quiet"))
-}
-
-/// Set by the first Ctrl-C; the second one ends the program at once.
-fn stop_on_interrupt() -> Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = stop.clone();
-    ctrlc::set_handler(move || {
-        if flag.swap(true, Ordering::SeqCst) {
-            std::process::exit(Kind::Interrupted.exit_code().into());
-        }
-        out::note("stopping after this step; once more leaves at once");
-    })
-    .map_err(|e| Error::internal(format!("cannot listen to Ctrl-C: {e}")))?;
-    Ok(stop)
 }
 
 /// The first folder of the text's name that is not taken.

@@ -4,8 +4,6 @@
 
 use std::cmp::Reverse;
 
-use rand::Rng;
-
 use super::lines::Lines;
 use crate::rng::{Purpose, Stream};
 
@@ -223,9 +221,7 @@ fn cut(
 pub(super) fn shuffle(list: &mut [u32], seed: u64, purpose: Purpose, step: u64) {
     let mut stream = Stream::new(seed, purpose, step);
     for last in (1..list.len()).rev() {
-        // The upper word of the product: uniform up to 2^-32.
-        let product = u128::from(stream.next_u64()) * (last as u128 + 1);
-        list.swap(last, (product >> 64) as usize);
+        list.swap(last, stream.below(last as u64 + 1) as usize);
     }
 }
 

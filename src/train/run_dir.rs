@@ -17,7 +17,8 @@ use crate::error::{Error, Kind, Result};
 const SETTINGS: &str = "settings.toml";
 const METRICS: &str = "metrics.jsonl";
 const CHECKPOINTS: &str = "checkpoints";
-const LOCK: &str = "lock";
+/// The name of the file that one writer at a time holds.
+pub const LOCK: &str = "lock";
 const BEST: &str = "best.safetensors";
 
 /// A run's folder, for reading.
@@ -333,7 +334,11 @@ fn refuse_taken(path: &Path) -> Result<()> {
     Ok(())
 }
 
-fn lock(folder: &Path) -> Result<File> {
+/// The file `lock` of a folder, held for as long as it is open.
+///
+/// # Errors
+/// Io: another process holds it, or it cannot be opened.
+pub fn lock(folder: &Path) -> Result<File> {
     let path = folder.join(LOCK);
     let file = OpenOptions::new()
         .write(true)
@@ -346,7 +351,7 @@ fn lock(folder: &Path) -> Result<File> {
         Err(TryLockError::WouldBlock) => Err(Error::new(
             Kind::Io,
             format!(
-                "{}: another process trains in this folder",
+                "{}: another process writes into this folder",
                 folder.display()
             ),
         )),

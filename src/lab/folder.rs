@@ -1,0 +1,158 @@
+//! What a run of an experiment leaves: settings, a line of JSON for every measured point, table, plot, page.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use serde_json::{Value, json};
+
+use super::{Experiment, Facts, Measured, Point, Size};
+use crate::error::{Error, Result};
+use crate::train::atomic;
+use crate::train::run_dir::{LOCK, lock};
+
+/// The files within it.
+const SETTINGS: &str = "settings.toml";
+const POINTS: &str = "points.jsonl";
+
+/// A folder of one run.
+#[derive(Debug)]
+pub struct Folder {
+    path: PathBuf,
+    /// One line at a time.
+    writing: Mutex<()>,
+    /// One process at a time.
+    _lock: File,
+}
+
+impl Folder {
+    /// The folder at `path` of a run with these settings: a new one, which is made, or one of the same run, with the points that it
+    /// has.
+    ///
+    /// # Errors
+    /// As [`check`]. Data: points that cannot be read. Io.
+    pub fn open(
+        path: &Path,
+        experiment: &dyn Experiment,
+        size: Size,
+        seed: u64,
+    ) -> Result<(Folder, Vec<Measured>)> {
+        check(path, experiment, size, seed)?;
+        fs::create_dir_all(path).map_err(|e| Error::io("create", path, &e))?;
+        let folder = Folder {
+            path: path.to_owned(),
+            writing: Mutex::new(()),
+            _lock: lock(path)?,
+        };
+        if !folder.file(SETTINGS).exists() {
+            folder.write(SETTINGS, &settings(experiment, size, seed))?;
+        }
+        let known = folder.points()?;
+        Ok((folder, known))
+    }
+
+    /// A file of the folder.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Puts `text` into a file of the folder.
+    ///
+    /// # Errors
+    /// Io.
+    pub fn write(&self, name: &str, text: &str) -> Result<()> {
+        atomic::write(&self.file(name), text.as_bytes())
+    }
+
+    /// Adds a measured point.
+    ///
+    /// # Errors
+    /// Io.
+    pub fn add(&self, measured: &Measured) -> Result<()> {
+        let _one = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let file = self.file(POINTS);
+        let line = json!({"point": measured.point.0, "result": measured.result});
+        let added = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&file)
+            .and_then(|mut out| out.write_all(format!("{line}\n").as_bytes()));
+        added.map_err(|e| atomic::failed("write", &file, &e))
+    }
+
+    /// The points that were measured. What a killed run left of a line is cut off.
+    fn points(&self) -> Result<Vec<Measured>> {
+        let file = self.file(POINTS);
+        if !file.exists() {
+            return Ok(Vec::new());
+        }
+        let text = fs::read_to_string(&file).map_err(|e| Error::io("read", &file, &e))?;
+        let whole = text.rfind('\n').map_or(0, |end| end + 1);
+        if whole < text.len() {
+            self.write(POINTS, &text[..whole])?;
+        }
+        let lines = text[..whole].lines().enumerate();
+        lines
+            .map(|(n, line)| {
+                let value: Value = serde_json::from_str(line).unwrap_or(Value::Null);
+                let part = |name: &str| -> Option<Facts> { value.get(name)?.as_object().cloned() };
+                match (part("point"), part("result")) {
+                    (Some(point), Some(result)) => Ok(Measured {
+                        point: Point(point),
+                        result,
+                    }),
+                    _ => Err(Error::data(format!(
+                        "{}:{}: expected a measured point with `point` and `result`, found something else",
+                        file.display(),
+                        n + 1
+                    ))),
+                }
+            })
+            .collect()
+    }
+}
+
+/// Whether a run with these settings can have the folder at `path`; nothing is written.
+///
+/// # Errors
+/// Usage: a folder of something else, or of a run with other settings.
+pub fn check(path: &Path, experiment: &dyn Experiment, size: Size, seed: u64) -> Result<()> {
+    // A run that was killed at its very beginning has left a lock.
+    let empty = |path: &Path| {
+        let mut all = fs::read_dir(path).into_iter().flatten().flatten();
+        all.all(|entry| entry.file_name() == LOCK)
+    };
+    if !path.exists() || path.is_dir() && empty(path) {
+        return Ok(());
+    }
+    let wanted = settings(experiment, size, seed);
+    let found = match fs::read_to_string(path.join(SETTINGS)) {
+        Ok(old) if old == wanted => return Ok(()),
+        Ok(old) => format!("one with {}", old.lines().collect::<Vec<_>>().join(", ")),
+        Err(_) => format!("one without {SETTINGS}"),
+    };
+    let wanted = wanted.lines().collect::<Vec<_>>().join(", ");
+    Err(Error::usage(format!(
+        "--out {}: expected a new folder or one with {wanted}, found {found}",
+        path.display()
+    )))
+}
+
+/// The settings of a run, as TOML: what all of its points have alike.
+fn settings(experiment: &dyn Experiment, size: Size, seed: u64) -> String {
+    let mut text = format!(
+        "experiment = \"{}\"\nsize = \"{}\"\nfirst_seed = {seed}\nversion = \"{}\"\n",
+        experiment.name(),
+        size.name(),
+        env!("CARGO_PKG_VERSION")
+    );
+    let points = experiment.points(size, seed);
+    for (name, value) in points.first().into_iter().flatten() {
+        if points.iter().all(|point| point.get(name) == Some(value)) {
+            // Numbers and texts without anything to escape are written alike in JSON and TOML.
+            text += &format!("{name} = {value}\n");
+        }
+    }
+    text
+}

@@ -1,0 +1,452 @@
+//! Success over length: cells are trained on a task of `generate` at several lengths, and what is left of a guess's loss
+//! says whether they learned it.
+
+use std::sync::Arc;
+
+use pollster::block_on;
+use serde_json::json;
+use toml::{Table, Value};
+
+use super::{
+    Experiment, Facts, Finding, Measured, Plot, Point, Scale, Series, Size, facts, number, text,
+    whole,
+};
+use crate::cell::{Cell, library};
+use crate::data::fields::{
+    Examples, FieldCodes, FieldFile, FileFormat, ReadRules, VocabularyRules, read,
+};
+use crate::data::{VocabKind, VocabularyRecipe};
+use crate::error::{Error, Kind, Result};
+use crate::exec::Device;
+use crate::generate;
+use crate::model::text::Model;
+use crate::train::settings::resolve;
+use crate::train::{Event, ExampleSet, FieldData, Job, Length, Trainer, examples, spec};
+
+/// A cell with a start.
+#[derive(Clone, Copy, Debug)]
+pub struct Variant {
+    /// What it is called.
+    pub name: &'static str,
+    /// The built-in cell.
+    pub cell: &'static str,
+    /// Settings of its start beside those of all, by the length.
+    pub start: fn(usize) -> Option<(&'static str, f64)>,
+}
+
+/// A cell as it starts by itself.
+pub const fn plain(name: &'static str, cell: &'static str) -> Variant {
+    Variant {
+        name,
+        cell,
+        start: |_| None,
+    }
+}
+
+/// The cells that experiments compare.
+pub const VARIANTS: [Variant; 7] = [
+    plain(RNN, "rnn"),
+    plain(LEAKY, "rnn-leaky"),
+    plain(FIRST, "lstm-97"),
+    Variant {
+        name: UNBIASED,
+        cell: "lstm",
+        start: |_| Some(("forget-bias", 0.0)),
+    },
+    Variant {
+        name: LSTM,
+        cell: "lstm",
+        start: |_| Some(("forget-bias", 1.0)),
+    },
+    Variant {
+        name: CHRONO,
+        cell: "lstm",
+        start: |length| Some(("chrono", length as f64)),
+    },
+    plain(GRU, "gru"),
+];
+
+/// Names that findings speak of.
+pub const RNN: &str = "rnn";
+pub const LEAKY: &str = "leaky rnn";
+pub const FIRST: &str = "lstm of 1997";
+pub const UNBIASED: &str = "lstm, forget bias 0";
+pub const GRU: &str = "gru";
+pub const LSTM: &str = "lstm, forget bias 1";
+pub const CHRONO: &str = "lstm, chrono T";
+
+/// An experiment of this kind.
+pub struct Lengths {
+    /// The task, by which it is called.
+    pub task: &'static str,
+    /// The question.
+    pub about: &'static str,
+    /// The text of the model.
+    pub model: &'static str,
+    /// What is measured quickly.
+    pub quick: Extent,
+    /// What is measured else.
+    pub full: Extent,
+    /// What follows.
+    pub findings: fn(&[Measured]) -> Vec<Finding>,
+}
+
+/// How much is measured.
+#[derive(Clone, Copy, Debug)]
+pub struct Extent {
+    /// The lengths, rising.
+    pub lengths: &'static [usize],
+    /// Seeds of each.
+    pub seeds: u64,
+    /// H.
+    pub hidden: usize,
+    /// Updates at most.
+    pub updates: u64,
+}
+
+/// What is measured where an experiment says nothing else.
+pub const QUICK: Extent = Extent {
+    lengths: &[10, 30, 60, 100],
+    seeds: 1,
+    hidden: 32,
+    updates: 1500,
+};
+pub const FULL: Extent = Extent {
+    lengths: &[10, 30, 60, 100, 200],
+    seeds: 3,
+    hidden: 64,
+    updates: 10_000,
+};
+
+impl Experiment for Lengths {
+    fn name(&self) -> &'static str {
+        self.task
+    }
+
+    fn about(&self) -> &'static str {
+        self.about
+    }
+
+    fn method(&self) -> &'static str {
+        METHOD
+    }
+
+    fn points(&self, size: Size, seed: u64) -> Vec<Facts> {
+        let extent = match size {
+            Size::Quick => &self.quick,
+            Size::Full => &self.full,
+        };
+        points(self.task, extent, seed)
+    }
+
+    fn measure(&self, point: &Point) -> Result<Facts> {
+        learned(job(self.model, point)?, point)
+    }
+
+    fn columns(&self) -> &'static [&'static str] {
+        &["variant", "length", "seed", "solved", "updates", "left"]
+    }
+
+    fn plot(&self, measured: &[Measured]) -> Plot {
+        plot(self.task, measured)
+    }
+
+    fn findings(&self, measured: &[Measured]) -> Vec<Finding> {
+        (self.findings)(measured)
+    }
+}
+
+/// Examples that are trained on, and those that are not; examples of a minibatch.
+const EXAMPLES: u64 = 5000;
+const HELD_OUT: u64 = 500;
+const BATCH: u64 = 32;
+/// Updates from one look at the others to the next.
+const EVERY: u64 = 100;
+/// The learning rate of Adam, the norm that gradients are cut to, and the width of embeddings.
+const RATE: f64 = 0.005;
+const CLIP: f64 = 1.0;
+const EMBED: u64 = 8;
+/// A task is learned where no more is left of a guess's loss.
+const SOLVED: f64 = 0.1;
+
+/// How points are measured, for the pages.
+const METHOD: &str = "5,000 examples of `wgrnn generate` are trained on in minibatches of 32 with Adam at 0.005, gradients cut to \
+    a norm of 1, and 500 others are measured every 100 updates. A cell has learned the task when a tenth of the loss is left that \
+    a guess without a memory pays; training ends then, or after as many updates as the settings say.";
+
+/// The points of a task; `seed` is the first.
+pub fn points(task: &str, extent: &Extent, seed: u64) -> Vec<Facts> {
+    let mut all = Vec::new();
+    // Long sequences take longest: they come first, so that no core waits for one at the end.
+    let lengths = || extent.lengths.iter().rev();
+    for length in lengths() {
+        for variant in VARIANTS {
+            for seed in seed..seed.saturating_add(extent.seeds) {
+                all.push(facts(json!({
+                    "task": task, "variant": variant.name, "length": length, "seed": seed,
+                    "hidden": extent.hidden, "embed": EMBED, "lr": RATE, "clip-norm": CLIP, "batch": BATCH,
+                    "examples": EXAMPLES, "held_out": HELD_OUT, "eval-every": EVERY, "most_updates": extent.updates,
+                    "solved_at": SOLVED,
+                })));
+            }
+        }
+    }
+    all
+}
+
+/// What a guess that remembers nothing pays for a prediction of an example of `length`.
+pub fn guess(task: &str, length: usize) -> Result<f64> {
+    Ok(match task {
+        "latch" => 2f64.ln(),
+        "temporal-order" => 4f64.ln(),
+        // The variance of the sum of two uniform numbers.
+        "adding" => 1.0 / 6.0,
+        "copy" => 10.0 * 8f64.ln() / (length + 20) as f64,
+        other => return Err(Error::internal(format!("no guess is known of {other}"))),
+    })
+}
+
+/// Trains `job` until a point says that its task is learned, or it is over.
+///
+/// # Errors
+/// What the trainer ends with; internal, for a point of something else.
+pub fn learned(job: Job, point: &Point) -> Result<Facts> {
+    let guess = guess(text(point, "task")?, whole(point, "length")? as usize)?;
+    let enough = number(point, "solved_at")?;
+    let state = job.start()?;
+    let (updates, nats) = block_on(async {
+        let mut trainer = Trainer::new(Device::Cpu, job, state).await?;
+        trained(&mut trainer, enough * guess).await
+    })?;
+    let left = nats / guess;
+    let solved = left <= enough;
+    let updates = match solved {
+        true => updates,
+        false => whole(point, "most_updates")?,
+    };
+    Ok(facts(
+        json!({"solved": u8::from(solved), "updates": updates, "left": left}),
+    ))
+}
+
+/// The training at a point, of a model with this text.
+///
+/// # Errors
+/// Internal, for a point of something else.
+pub fn job(model: &str, point: &Point) -> Result<Job> {
+    let name = text(point, "variant")?;
+    let variant = VARIANTS.iter().find(|variant| variant.name == name);
+    let variant = variant.ok_or_else(|| Error::internal(format!("no variant {name}")))?;
+    let start = (variant.start)(whole(point, "length")? as usize);
+    let start = start.map(|(name, value)| (name, Value::Float(value)));
+    let cells = vec![library::builtin(variant.cell)?];
+    job_with(model, cells, start.into_iter().collect(), point)
+}
+
+/// The same of these cells, one for all layers or one for each, with more settings.
+///
+/// # Errors
+/// As [`job`].
+pub fn job_with(
+    model: &str,
+    cells: Vec<Cell>,
+    more: Vec<(&str, Value)>,
+    point: &Point,
+) -> Result<Job> {
+    let seed = whole(point, "seed")?;
+    let length = whole(point, "length")? as usize;
+    let names: Vec<&str> = cells.iter().map(|cell| cell.name.as_str()).collect();
+    let mut flags = Table::from_iter([
+        ("save-every".into(), Value::Integer(i64::MAX)),
+        ("best-by".into(), "loss".into()),
+        ("cell".into(), names.join(",").into()),
+        (
+            "model".into(),
+            format!("{}.model", text(point, "task")?).into(),
+        ),
+    ]);
+    for name in ["hidden", "embed", "batch", "eval-every", "seed"] {
+        flags.insert(name.into(), Value::Integer(whole(point, name)? as i64));
+    }
+    for name in ["lr", "clip-norm"] {
+        flags.insert(name.into(), Value::Float(number(point, name)?));
+    }
+    for (name, value) in more {
+        flags.insert(name.into(), value);
+    }
+    let settings = resolve(None, flags, &names)?;
+    let task = generate::task(text(point, "task")?)?;
+    let model = Arc::new(Model::parse(task.name, model)?);
+    let (train, held_out) = (whole(point, "examples")?, whole(point, "held_out")?);
+    let made = task.text(train + held_out, seed, Some(length))?;
+    let made = examples_of(&made, task.ending, &model)?;
+    let rules = VocabularyRules {
+        default: VocabularyRecipe {
+            // What tags lie along are words.
+            kind: match made.fields().iter().any(|field| field.kind.of().is_some()) {
+                true => VocabKind::Word,
+                false => VocabKind::Char,
+            },
+            ..VocabularyRecipe::default()
+        },
+        ..VocabularyRules::default()
+    };
+    let (codes, _) = FieldCodes::build(&made, &rules)?;
+    let records = Arc::new(codes.encode(&made, &std::env::temp_dir())?);
+    let set = |numbers: std::ops::Range<u64>| {
+        let numbers = numbers.map(|n| n as u32).collect();
+        ExampleSet::new(
+            model.clone(),
+            records.clone(),
+            numbers,
+            Some(settings.horizon),
+        )
+    };
+    let data = FieldData {
+        train: set(0..train)?,
+        validation: Some(set(train..train + held_out)?),
+        codes,
+    };
+    let spec = spec(&settings, cells, 0);
+    let steps = Length::Steps(whole(point, "most_updates")?);
+    Job::of_fields(settings, spec, steps, &data)
+}
+
+/// The examples of a file's text.
+fn examples_of(text: &str, ending: &str, model: &Model) -> Result<Examples> {
+    let file = FieldFile {
+        field: None,
+        path: "-".into(),
+    };
+    let rules = ReadRules {
+        format: Some(FileFormat::parse(ending)?),
+        ..ReadRules::default()
+    };
+    let fields = examples::fields(model);
+    let folder = std::env::temp_dir();
+    read(&fields, &[file], &rules, &folder, &mut text.as_bytes())
+}
+
+/// Trains until the held-out examples have a loss of `enough`, or the job is over: after how many updates, and the loss then.
+/// What diverged has an infinite loss.
+pub async fn trained(trainer: &mut Trainer, enough: f64) -> Result<(u64, f64)> {
+    let mut last = (0, f64::INFINITY);
+    loop {
+        match trainer.next(0.0, false).await {
+            Ok(Event::Evaluated {
+                step, evaluation, ..
+            }) => {
+                last = (step, evaluation.nats);
+                if evaluation.nats <= enough {
+                    return Ok(last);
+                }
+            }
+            Ok(Event::Finished) => return Ok(last),
+            Ok(_) => {}
+            Err(e) if e.kind == Kind::Diverged => return Ok((last.0, f64::INFINITY)),
+            Err(e) => return Err(e),
+        }
+    }
+}
+
+/// The mean of `name` over the seeds of a variant at a length.
+pub fn mean(measured: &[Measured], variant: &str, length: f64, name: &str) -> Option<f64> {
+    mean_at(measured, variant, ("length", length), name)
+}
+
+/// The mean of `name` over the seeds of a variant where another number is what it should be.
+pub fn mean_at(
+    measured: &[Measured],
+    variant: &str,
+    (which, value): (&str, f64),
+    name: &str,
+) -> Option<f64> {
+    let at = |m: &&Measured| m.text("variant") == variant && m.number(which) == Some(value);
+    let all: Vec<f64> = measured
+        .iter()
+        .filter(at)
+        .filter_map(|m| m.number(name))
+        .collect();
+    (!all.is_empty()).then(|| all.iter().sum::<f64>() / all.len() as f64)
+}
+
+/// The values of a number that were measured, rising.
+pub fn values(measured: &[Measured], name: &str) -> Vec<f64> {
+    let mut all: Vec<f64> = measured.iter().filter_map(|m| m.number(name)).collect();
+    all.sort_by(f64::total_cmp);
+    all.dedup();
+    all
+}
+
+/// The lengths that were measured, rising.
+pub fn lengths(measured: &[Measured]) -> Vec<f64> {
+    values(measured, "length")
+}
+
+/// What is left of a guess's loss, by length, a line a variant.
+fn plot(task: &str, measured: &[Measured]) -> Plot {
+    let lengths = lengths(measured);
+    let series = VARIANTS.iter().map(|variant| Series {
+        name: variant.name.into(),
+        points: lengths
+            .iter()
+            .filter_map(|length| Some((*length, mean(measured, variant.name, *length, "left")?)))
+            .collect(),
+    });
+    Plot {
+        title: format!("{task}: what is left of a guess's loss, by length"),
+        across: "length".into(),
+        up: "share of the loss of a guess".into(),
+        across_scale: Scale::Linear,
+        up_scale: Scale::Linear,
+        series: series.collect(),
+    }
+}
+
+/// For each of these variants the share of seeds that learned the task at each length, in words.
+pub fn success(measured: &[Measured], variants: &[&str]) -> String {
+    let lengths = lengths(measured);
+    let of = |variant: &&str| {
+        let shares = lengths.iter().filter_map(|length| {
+            let share = mean(measured, variant, *length, "solved")?;
+            Some(format!("T {length}: {:.0}%", 100.0 * share))
+        });
+        format!("{variant} {}", shares.collect::<Vec<_>>().join(", "))
+    };
+    let updates = values(measured, "most_updates");
+    let updates = updates.last().map_or("-".into(), f64::to_string);
+    let shares: Vec<String> = variants.iter().map(of).collect();
+    format!(
+        "seeds that learned it within {updates} updates: {}",
+        shares.join("; ")
+    )
+}
+
+/// The longest length that a variant learned with every seed; 0 where it learned none.
+fn reach(measured: &[Measured], variant: &str) -> f64 {
+    let learned = |length: &f64| mean(measured, variant, *length, "solved") == Some(1.0);
+    lengths(measured)
+        .into_iter()
+        .filter(learned)
+        .fold(0.0, f64::max)
+}
+
+/// Whether some gated cell learned a task at greater lengths than a plain tanh network. Where both learned the longest that
+/// was measured, nothing is decided.
+pub fn gates_reach_further(
+    measured: &[Measured],
+    claim: &'static str,
+    by: &'static str,
+) -> Vec<Finding> {
+    let plain = reach(measured, RNN);
+    let gated = [LSTM, CHRONO, GRU].map(|variant| reach(measured, variant));
+    let furthest = gated.into_iter().fold(0.0, f64::max);
+    let longest = lengths(measured).last().copied();
+    let decided = longest.is_some_and(|longest| plain < longest || furthest < longest);
+    vec![Finding {
+        claim,
+        by,
+        found: success(measured, &VARIANTS.map(|variant| variant.name)),
+        holds: decided.then_some(furthest > plain),
+    }]
+}

@@ -1,0 +1,191 @@
+//! The laboratory: what is said of recurrent networks, measured anew. An experiment is a file here and a line of the list.
+//!
+//! An experiment is a list of [points](Point), each measured alone by the engine's own cells, models, plans and trainer, and
+//! what follows from all of them: a table, a plot, and whether each claim holds. The folder of a run keeps every measured
+//! point, so that a run that was stopped goes on where it was.
+
+mod adding;
+mod copy;
+mod depth;
+mod folder;
+mod gradient_flow;
+mod latch;
+mod lengths;
+mod memory;
+mod page;
+mod plot;
+mod run;
+mod symmetry;
+mod temporal_order;
+#[cfg(test)]
+mod tests;
+
+use serde_json::{Map, Value};
+
+use crate::error::{Error, Result, unknown};
+
+pub use self::folder::{Folder, check};
+pub use self::plot::{Plot, Scale, Series};
+pub use self::run::{Report, run};
+
+/// Numbers and names by name: what a point is, or what was measured at it.
+pub type Facts = Map<String, Value>;
+
+/// How much is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Size {
+    /// Less than two minutes on two cores.
+    Quick,
+    /// As much as makes a figure worth quoting.
+    Full,
+}
+
+impl Size {
+    /// What it is called.
+    pub fn name(self) -> &'static str {
+        match self {
+            Size::Quick => "quick",
+            Size::Full => "full",
+        }
+    }
+}
+
+/// One measurement: what is set, by name.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Point(pub Facts);
+
+/// A point and what was measured at it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Measured {
+    /// What was set.
+    pub point: Point,
+    /// What came out.
+    pub result: Facts,
+}
+
+impl Measured {
+    /// The number that is called so, of what was set or of what came out.
+    pub fn number(&self, name: &str) -> Option<f64> {
+        let found = self.point.0.get(name).or_else(|| self.result.get(name));
+        found.and_then(Value::as_f64)
+    }
+
+    /// The same of a text.
+    pub fn text(&self, name: &str) -> &str {
+        let found = self.point.0.get(name).or_else(|| self.result.get(name));
+        found.and_then(Value::as_str).unwrap_or("")
+    }
+
+    /// The numbers of a list that came out.
+    pub fn list(&self, name: &str) -> Vec<f64> {
+        let list = self.result.get(name).and_then(Value::as_array);
+        let list = list.into_iter().flatten();
+        list.map(|x| x.as_f64().unwrap_or(f64::NAN)).collect()
+    }
+}
+
+/// What somebody said, and what came out.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finding {
+    /// The claim.
+    pub claim: &'static str,
+    /// Whose it is, and where it stands.
+    pub by: &'static str,
+    /// The figures that decide it, in words.
+    pub found: String,
+    /// Whether it holds; none where what was measured does not decide it.
+    pub holds: Option<bool>,
+}
+
+impl Finding {
+    /// The verdict in words.
+    pub fn verdict(&self) -> &'static str {
+        match self.holds {
+            Some(true) => "holds",
+            Some(false) => "does not hold",
+            None => "not decided",
+        }
+    }
+}
+
+/// A question to recurrent networks.
+pub trait Experiment: Sync {
+    /// The name.
+    fn name(&self) -> &'static str;
+
+    /// The question, in one line.
+    fn about(&self) -> &'static str;
+
+    /// How it is measured, for the page.
+    fn method(&self) -> &'static str;
+
+    /// The points, in the order in which they are measured.
+    fn points(&self, size: Size, seed: u64) -> Vec<Facts>;
+
+    /// Measures a point. Two calls with the same point give the same result.
+    ///
+    /// # Errors
+    /// What the engine ends with; internal, for a point of something else.
+    fn measure(&self, point: &Point) -> Result<Facts>;
+
+    /// The columns of the table, of what was set and what came out.
+    fn columns(&self) -> &'static [&'static str];
+
+    /// The plot of what was measured.
+    fn plot(&self, measured: &[Measured]) -> Plot;
+
+    /// What follows from it.
+    fn findings(&self, measured: &[Measured]) -> Vec<Finding>;
+}
+
+/// Every experiment.
+pub const EXPERIMENTS: [&dyn Experiment; 8] = [
+    &gradient_flow::GradientFlow,
+    &latch::EXPERIMENT,
+    &adding::EXPERIMENT,
+    &copy::EXPERIMENT,
+    &temporal_order::EXPERIMENT,
+    &symmetry::Symmetry,
+    &memory::Memory,
+    &depth::Depth,
+];
+
+/// The experiment `name`.
+///
+/// # Errors
+/// Usage, with all names and the nearest, when there is none.
+pub fn experiment(name: &str) -> Result<&'static dyn Experiment> {
+    let names = EXPERIMENTS.iter().map(|e| e.name());
+    let found = EXPERIMENTS.into_iter().find(|e| e.name() == name);
+    found.ok_or_else(|| unknown("experiment", name, names, ", or all"))
+}
+
+/// A point's setting of the kind that is read.
+fn set<'a, T>(
+    point: &'a Point,
+    name: &str,
+    read: impl FnOnce(&'a Value) -> Option<T>,
+) -> Result<T> {
+    let found = point.0.get(name).and_then(read);
+    found.ok_or_else(|| Error::internal(format!("a point without {name}: {:?}", point.0)))
+}
+
+/// A point's setting that is a text.
+pub fn text<'a>(point: &'a Point, name: &str) -> Result<&'a str> {
+    set(point, name, Value::as_str)
+}
+
+/// A point's setting that is a number.
+pub fn number(point: &Point, name: &str) -> Result<f64> {
+    set(point, name, Value::as_f64)
+}
+
+/// A point's setting that is a whole number from 0 on.
+pub fn whole(point: &Point, name: &str) -> Result<u64> {
+    set(point, name, Value::as_u64)
+}
+
+/// What `json!` writes between braces.
+fn facts(value: Value) -> Facts {
+    value.as_object().cloned().unwrap_or_default()
+}

@@ -1,0 +1,154 @@
+//! Measures the points of an experiment on all cores, and writes down what follows from them.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use rayon::ThreadPoolBuilder;
+
+use super::{Experiment, Finding, Folder, Measured, Point, Size, page};
+use crate::error::{Error, Kind, Result};
+
+/// What a run of an experiment came to.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// Every point with its result, in the experiment's order.
+    pub measured: Vec<Measured>,
+    /// How many of them were there already.
+    pub kept: usize,
+    /// The claims and whether they hold.
+    pub findings: Vec<Finding>,
+    /// The table, columns between tabs.
+    pub table: String,
+}
+
+/// Runs `experiment` in the folder `out`, which is new or one that the same run has begun; `tell` is given how many points of
+/// how many are done, and `stop` ends the run after those that are being measured.
+///
+/// # Errors
+/// As [`Folder::open`]; Interrupted, where it was stopped; what a measurement ends with.
+pub fn run(
+    experiment: &dyn Experiment,
+    size: Size,
+    seed: u64,
+    out: &Path,
+    tell: &(dyn Fn(usize, usize) + Sync),
+    stop: &AtomicBool,
+) -> Result<Report> {
+    let points = experiment.points(size, seed).into_iter().map(Point);
+    let points: Vec<Point> = points.collect();
+    let (folder, known) = Folder::open(out, experiment, size, seed)?;
+    let known_at = |point: &Point| known.iter().find(|m| m.point == *point);
+    let missing: Vec<&Point> = points.iter().filter(|p| known_at(p).is_none()).collect();
+    let fresh = measure(experiment, &folder, &missing, tell, stop)?;
+    let measured = points.iter().map(|point| {
+        let found = known_at(point).or_else(|| fresh.iter().find(|m| m.point == *point));
+        found.cloned()
+    });
+    let Some(measured) = measured.collect::<Option<Vec<Measured>>>() else {
+        return Err(Error::new(
+            Kind::Interrupted,
+            format!(
+                "interrupted after {} of {} points, which {} keeps: the same command goes on",
+                known.len() + fresh.len(),
+                points.len(),
+                out.display()
+            ),
+        ));
+    };
+    let report = Report {
+        kept: points.len() - missing.len(),
+        findings: experiment.findings(&measured),
+        table: table(experiment, &measured),
+        measured,
+    };
+    let svg = experiment.plot(&report.measured).svg()?;
+    folder.write("table.tsv", &report.table)?;
+    folder.write("plot.svg", &svg)?;
+    folder.write(
+        "index.html",
+        &page::page(experiment, size, seed, &report, &svg),
+    )?;
+    Ok(report)
+}
+
+/// Measures `points`, one on each core at a time; ends early when one fails or `stop` is set.
+fn measure(
+    experiment: &dyn Experiment,
+    folder: &Folder,
+    points: &[&Point],
+    tell: &(dyn Fn(usize, usize) + Sync),
+    stop: &AtomicBool,
+) -> Result<Vec<Measured>> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let failed: Mutex<Option<Error>> = Mutex::new(None);
+    let over = || {
+        let failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
+        stop.load(Ordering::SeqCst) || failed.is_some()
+    };
+    let work = || -> Result<()> {
+        // Points are small: threads within one would only wait for each other.
+        let pool = ThreadPoolBuilder::new().num_threads(1).build();
+        let pool = pool.map_err(|e| Error::internal(format!("no thread: {e}")))?;
+        while !over() {
+            let Some(point) = points.get(next.fetch_add(1, Ordering::SeqCst)) else {
+                break;
+            };
+            let measured = Measured {
+                point: (*point).clone(),
+                result: pool.install(|| experiment.measure(point))?,
+            };
+            folder.add(&measured)?;
+            let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
+            done.push(measured);
+            tell(done.len(), points.len());
+        }
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..cores.min(points.len()) {
+            scope.spawn(|| {
+                if let Err(e) = work() {
+                    let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
+                    failed.get_or_insert(e);
+                }
+            });
+        }
+    });
+    match failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        Some(e) => Err(e),
+        None => Ok(done.into_inner().unwrap_or_else(PoisonError::into_inner)),
+    }
+}
+
+/// A line a point, its columns between tabs; `-` where there is nothing.
+fn table(experiment: &dyn Experiment, measured: &[Measured]) -> String {
+    let mut text = experiment.columns().join("\t") + "\n";
+    for point in measured {
+        let cells =
+            experiment
+                .columns()
+                .iter()
+                .map(|name| match (point.number(name), point.text(name)) {
+                    (Some(number), _) => shown(number),
+                    (None, "") => "-".to_owned(),
+                    (None, text) => text.to_owned(),
+                });
+        text += &(cells.collect::<Vec<_>>().join("\t") + "\n");
+    }
+    text
+}
+
+/// A number in four digits.
+pub fn shown(x: f64) -> String {
+    let size = x.abs();
+    if x.fract() == 0.0 && size < 1e6 {
+        format!("{x}")
+    } else if (1e-3..1e4).contains(&size) {
+        let digits = 3 - (size.log10().floor() as i32).clamp(-3, 3);
+        format!("{x:.*}", digits as usize)
+    } else {
+        format!("{x:.3e}")
+    }
+}

@@ -1,0 +1,389 @@
+//! What experiments rest on, at small sizes; and that a run goes on where it was stopped.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use serde_json::json;
+
+use super::*;
+use crate::cell::library;
+use crate::error::Kind;
+use crate::exec::cpu::Cpu;
+use crate::model::{Dims, Init, Mode, Scheme, Spec, initialize};
+use crate::rng::{Purpose, Stream};
+use crate::task::Inputs;
+
+#[test]
+fn the_gradient_of_a_linear_network_is_multiplied_by_sigma() {
+    for sigma in [0.5, 0.8, 1.25, 2.0] {
+        let point = Point(facts(json!({
+            "cell": "rnn-linear", "sigma": sigma, "hidden": 7, "lags": 12, "seed": 3,
+        })));
+        let found = gradient_flow::GradientFlow.measure(&point).unwrap();
+        let slope = found["slope"].as_f64().unwrap();
+        assert!(
+            gradient_flow::follows(slope, f64::ln(sigma)),
+            "sigma {sigma}: slope {slope}, not {}",
+            f64::ln(sigma)
+        );
+        // Step by step, too: all singular values are sigma.
+        let norms: Vec<f64> = serde_json::from_value(found["h"].clone()).unwrap();
+        for pair in norms.windows(2) {
+            assert!((pair[1] / pair[0] / sigma - 1.0).abs() < 1e-5, "{norms:?}");
+        }
+    }
+}
+
+/// The gradient of the loss of the last step alone with respect to states on the way, against finite differences.
+#[test]
+fn gradients_of_states_are_finite_differences() {
+    for cell in ["rnn", "lstm", "gru"] {
+        let point = Point(facts(
+            json!({"cell": cell, "sigma": 1.1, "hidden": 3, "lags": 5, "seed": 2}),
+        ));
+        let (_, mut suffixes) = gradient_flow::suffixes(&point).unwrap();
+        let suffix = &mut suffixes[3];
+        suffix.run().unwrap();
+        let gradient = suffix.gradient().unwrap().concat();
+        assert_eq!(gradient.len(), suffix.start.len());
+        for (n, gradient) in gradient.into_iter().enumerate() {
+            let start = suffix.start[n];
+            let mut at = |x: f64| {
+                suffix.start[n] = x;
+                suffix.run().unwrap()
+            };
+            let by_differences = (at(start + 1e-5) - at(start - 1e-5)) / 2e-5;
+            at(start);
+            let off = (gradient - by_differences).abs();
+            // Rounding of the loss over the step, and the third derivative times its square.
+            assert!(off < 1e-9, "{cell} {n}: {gradient} and {by_differences}");
+        }
+    }
+}
+
+/// A point of `task` at a small size.
+fn small(task: &str, variant: &str, length: usize, updates: u64) -> Point {
+    let points = experiment(task).unwrap().points(Size::Quick, 1);
+    let mut point = points
+        .into_iter()
+        .find(|point| point["variant"] == variant)
+        .unwrap();
+    for (name, value) in [
+        ("length", length),
+        ("hidden", 6),
+        ("examples", 320),
+        ("held_out", 40),
+    ] {
+        point.insert(name.into(), value.into());
+    }
+    point.insert("most_updates".into(), updates.into());
+    point.insert("eval-every".into(), 20.into());
+    point.insert("lr".into(), 0.02.into());
+    Point(point)
+}
+
+#[test]
+fn every_task_is_trained_on_and_an_easy_one_is_learned() {
+    for (task, length) in [("adding", 4), ("copy", 1), ("temporal-order", 10)] {
+        let found = experiment(task)
+            .unwrap()
+            .measure(&small(task, "gru", length, 4))
+            .unwrap();
+        let left = found["left"].as_f64().unwrap();
+        assert!(
+            left > 0.1 && left < 3.0 && found["solved"] == 0,
+            "{task}: {found:?}"
+        );
+        assert_eq!(found["updates"], 4, "{task}");
+    }
+    for variant in lengths::VARIANTS {
+        let latch = experiment("latch").unwrap();
+        let found = latch
+            .measure(&small("latch", variant.name, 3, 300))
+            .unwrap();
+        assert_eq!(found["solved"], 1, "{}: {found:?}", variant.name);
+        assert!(found["left"].as_f64().unwrap() <= 0.1);
+    }
+}
+
+#[test]
+fn deep_networks_of_every_kind_are_trained() {
+    let depth = experiment("depth").unwrap();
+    let mut left = Vec::new();
+    for kind in ["plain", "residual", "highway"] {
+        let found = depth.measure(&small("depth", kind, 10, 20)).unwrap();
+        left.push(found["left"].as_f64().unwrap());
+    }
+    // Three networks, none of which is another.
+    assert!(left.iter().all(|x| *x > 0.1 && *x < 3.0), "{left:?}");
+    assert!(left[0] != left[1] && left[1] != left[2] && left[0] != left[2]);
+}
+
+#[test]
+fn equal_units_stay_equal_and_others_do_not() {
+    let symmetry = experiment("symmetry").unwrap();
+    let points = symmetry.points(Size::Quick, 1).into_iter();
+    for mut point in points.filter(|point| point["variant"] == "rnn" || point["variant"] == "gru") {
+        point.insert("most_updates".into(), 8.into());
+        point.insert("eval-every".into(), 4.into());
+        let start = point["start"].clone();
+        let found = symmetry.measure(&Point(point)).unwrap();
+        let (apart, gone) = (
+            found["apart"].as_f64().unwrap(),
+            found["gone"].as_f64().unwrap(),
+        );
+        assert!(gone > 1e-3, "{found:?}");
+        assert_eq!(apart == 0.0, start == "all equal", "{start}: {found:?}");
+    }
+}
+
+#[test]
+fn plans_of_long_sequences_grow_as_they_should() {
+    let memory = experiment("memory").unwrap();
+    let measured = memory
+        .points(Size::Quick, 1)
+        .into_iter()
+        .map(Point)
+        .map(|point| Measured {
+            result: memory.measure(&point).unwrap(),
+            point,
+        });
+    let measured: Vec<Measured> = measured.collect();
+    for finding in memory.findings(&measured) {
+        assert_eq!(
+            finding.holds,
+            Some(true),
+            "{}: {}",
+            finding.claim,
+            finding.found
+        );
+    }
+}
+
+const HIDDEN: usize = 5;
+
+/// c after so many steps of an LSTM whose input and forget gates are held open (1) or shut (0), and c before them.
+fn cell_state(input: bool, forget: bool, steps: usize, start: &[f32]) -> Vec<f32> {
+    let spec = Spec {
+        vocab: 4,
+        cells: vec![Arc::new(library::builtin("lstm").unwrap())],
+        hidden: HIDDEN,
+        ..Spec::default()
+    };
+    let plan = Arc::new(
+        spec.plan(Dims { steps, batch: 1 }, Mode::Gradients)
+            .unwrap(),
+    );
+    let bias = |open: bool| if open { 1e4 } else { -1e4 };
+    let init = Init {
+        scheme: Scheme::Xavier,
+        scale: 1.0,
+        gate_bias: vec![("i".into(), bias(input)), ("f".into(), bias(forget))],
+        ..Init::default()
+    };
+    let mut cpu = Cpu::<f32>::new(plan.clone());
+    let parameters = initialize(&plan, &init).unwrap();
+    cpu.write(plan.io.parameters.unwrap())
+        .copy_from_slice(&parameters);
+    // The states [2, T+1, 1, H] go on from the last step; h begins with zeros.
+    let slot = plan.io.states[0].slot;
+    let last = (steps + 1 + steps) * HIDDEN;
+    cpu.write(slot)[last..last + HIDDEN].copy_from_slice(start);
+    let mut stream = Stream::new(5, Purpose::Check, 0);
+    let ids: Vec<u32> = (0..=steps).map(|_| stream.below(4) as u32).collect();
+    cpu.run(&Inputs::new(&ids).scale(1.0)).unwrap();
+    cpu.read(slot)[last..last + HIDDEN].to_vec()
+}
+
+#[test]
+fn an_open_forget_gate_keeps_c_to_the_bit() {
+    // Far above what a shut input gate lets through, sigmoid(-30).
+    let start = [0.3, -1.7, 1e-3, 42.0, -0.01];
+    let bits = |c: &[f32]| c.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+    let end = cell_state(false, true, 1000, &start);
+    assert_eq!(bits(&end), bits(&start));
+}
+
+/// The four corners of input and forget gate: remember, overwrite, add, forget.
+#[test]
+fn the_corners_of_the_gates_do_what_they_are_called() {
+    let (start, other) = ([0.3, -1.7, 0.5, 42.0, -0.01], [9.0, 8.0, -7.0, 0.25, 3.0]);
+    let step = |input, forget, start: &[f32]| cell_state(input, forget, 1, start);
+    assert_eq!(step(false, true, &start), start, "remember");
+    let written = step(true, false, &start);
+    assert_eq!(written, step(true, false, &other), "overwrite");
+    assert!(
+        written.iter().all(|g| *g != 0.0 && g.abs() < 1.0),
+        "{written:?}"
+    );
+    let sum: Vec<f32> = start.iter().zip(&written).map(|(c, g)| c + g).collect();
+    assert_eq!(step(true, true, &start), sum, "add");
+    // The engine's sigmoid ends at -30: what is left is less than 1e-13 of c and of g.
+    for (c, left) in start.iter().zip(step(false, false, &start)) {
+        assert!(left.abs() < 1e-13 * (c.abs() + 1.0), "forget {c}: {left}");
+    }
+}
+
+/// Measurements that were made of the experiment below.
+static MEASURED: AtomicUsize = AtomicUsize::new(0);
+/// Set by its third one.
+static STOP: AtomicBool = AtomicBool::new(false);
+
+struct Squares;
+
+impl Experiment for Squares {
+    fn name(&self) -> &'static str {
+        "squares"
+    }
+
+    fn about(&self) -> &'static str {
+        "What is the square of 0 to 9? <b>"
+    }
+
+    fn method(&self) -> &'static str {
+        "By multiplication."
+    }
+
+    fn points(&self, _: Size, seed: u64) -> Vec<Facts> {
+        (0..10)
+            .map(|n| facts(json!({"n": n, "seed": seed})))
+            .collect()
+    }
+
+    fn measure(&self, point: &Point) -> Result<Facts> {
+        if MEASURED.fetch_add(1, Ordering::SeqCst) == 2 {
+            STOP.store(true, Ordering::SeqCst);
+        }
+        let n = number(point, "n")?;
+        Ok(facts(json!({"square": n * n})))
+    }
+
+    fn columns(&self) -> &'static [&'static str] {
+        &["n", "square", "cube"]
+    }
+
+    fn plot(&self, measured: &[Measured]) -> Plot {
+        let points = measured.iter();
+        let points = points.filter_map(|m| Some((m.number("n")?, m.number("square")?)));
+        Plot {
+            title: "Squares".into(),
+            across: "n".into(),
+            up: "n^2".into(),
+            across_scale: Scale::Linear,
+            up_scale: Scale::Log,
+            series: vec![Series {
+                name: "a & b".into(),
+                points: points.collect(),
+            }],
+        }
+    }
+
+    fn findings(&self, measured: &[Measured]) -> Vec<Finding> {
+        vec![Finding {
+            claim: "9 has the square 80",
+            by: "nobody",
+            found: format!("{} points", measured.len()),
+            holds: measured.last().map(|m| m.number("square") == Some(80.0)),
+        }]
+    }
+}
+
+#[test]
+fn a_run_that_was_stopped_measures_what_is_missing_and_nothing_twice() {
+    let scratch = tempfile::tempdir().unwrap();
+    let out = scratch.path().join("squares");
+    let go = |stop: &AtomicBool| run(&Squares, Size::Quick, 7, &out, &|_, _| {}, stop);
+    let e = go(&STOP).unwrap_err();
+    assert_eq!(e.kind, Kind::Interrupted, "{e}");
+    let before = MEASURED.load(Ordering::SeqCst);
+    assert!((3..10).contains(&before), "{before}");
+    let points = out.join("points.jsonl");
+    // A program that was killed leaves half a line.
+    let mut text = std::fs::read_to_string(&points).unwrap();
+    assert_eq!(text.lines().count(), before);
+    text.push_str("{\"point\":{\"n\":9");
+    std::fs::write(&points, text).unwrap();
+
+    let report = go(&AtomicBool::new(false)).unwrap();
+    assert_eq!((report.kept, MEASURED.load(Ordering::SeqCst)), (before, 10));
+    {
+        let _held = crate::train::run_dir::lock(&out).unwrap();
+        let e = go(&AtomicBool::new(false)).unwrap_err();
+        assert!(
+            e.kind == Kind::Io && e.message.contains("another process"),
+            "{e}"
+        );
+    }
+    let again = go(&AtomicBool::new(false)).unwrap();
+    assert_eq!((again.kept, MEASURED.load(Ordering::SeqCst)), (10, 10));
+    assert_eq!(again.measured, report.measured);
+    let lines: Vec<&str> = report.table.lines().collect();
+    assert_eq!((lines[0], lines[4]), ("n\tsquare\tcube", "3\t9\t-"));
+    assert_eq!(report.findings[0].verdict(), "does not hold");
+
+    let read = |name: &str| std::fs::read_to_string(out.join(name)).unwrap();
+    assert_eq!(read("points.jsonl").lines().count(), 10);
+    let settings: toml::Table = read("settings.toml").parse().unwrap();
+    assert_eq!(settings["experiment"].as_str(), Some("squares"));
+    assert_eq!(settings["seed"].as_integer(), Some(7));
+    let page = read("index.html");
+    for part in [
+        "9 has the square 80",
+        "nobody",
+        "does not hold",
+        "&lt;b&gt;",
+        "<td>81</td>",
+        "<svg",
+    ] {
+        assert!(page.contains(part), "no {part}");
+    }
+    // Nothing comes from elsewhere: the one address is the name of SVG's own vocabulary.
+    let foreign = page.replace("http://www.w3.org/2000/svg", "");
+    assert!(!foreign.contains("http") && !foreign.contains("src=") && !foreign.contains("href"));
+    assert!(read("plot.svg").contains("a &amp; b"));
+
+    // Another run does not come here.
+    for (size, seed) in [(Size::Full, 7), (Size::Quick, 8)] {
+        let e = check(&out, &Squares, size, seed).unwrap_err();
+        assert_eq!(e.kind, Kind::Usage);
+        assert!(
+            e.message.contains("--out") && e.message.contains(size.name()),
+            "{e}"
+        );
+    }
+    std::fs::write(&points, "{}\n").unwrap();
+    let e = go(&AtomicBool::new(false)).unwrap_err();
+    assert!(
+        e.kind == Kind::Data && e.message.contains("points.jsonl:1"),
+        "{e}"
+    );
+}
+
+#[test]
+fn every_experiment_has_points_of_its_columns_and_no_two_alike() {
+    for experiment in EXPERIMENTS {
+        for size in [Size::Quick, Size::Full] {
+            let points = experiment.points(size, 1);
+            assert!(points.len() > 1, "{}", experiment.name());
+            for (n, point) in points.iter().enumerate() {
+                assert!(
+                    !points[..n].contains(point),
+                    "{}: {point:?}",
+                    experiment.name()
+                );
+                let known = experiment
+                    .columns()
+                    .iter()
+                    .any(|name| point.contains_key(*name));
+                assert!(known, "{}", experiment.name());
+            }
+        }
+        // Nothing is said of what was not measured.
+        let nothing = experiment.findings(&[]);
+        assert!(
+            nothing.iter().all(|finding| finding.holds.is_none()),
+            "{}",
+            experiment.name()
+        );
+    }
+}

@@ -1,0 +1,51 @@
+//! `lab` as a user meets it: its list, a run of an experiment, and refusals.
+
+mod sandbox;
+
+use std::fs;
+
+use sandbox::Sandbox;
+use wgrnn::lab::EXPERIMENTS;
+
+#[test]
+fn the_list_has_every_experiment() {
+    let list = Sandbox::new().ok("lab");
+    for (line, experiment) in list.lines().zip(EXPERIMENTS) {
+        assert!(
+            line.starts_with(experiment.name()) && line.ends_with(experiment.about()),
+            "{line}"
+        );
+    }
+    assert_eq!(list.lines().count(), EXPERIMENTS.len());
+}
+
+#[test]
+fn bad_input_exits_2_before_anything_is_measured() {
+    let sandbox = Sandbox::new();
+    let names: Vec<&str> = EXPERIMENTS.iter().map(|e| e.name()).collect();
+    let mut parts = vec![
+        "unknown experiment `latsch`",
+        "did you mean `latch`",
+        "or all",
+    ];
+    parts.extend(names);
+    sandbox.refuses("lab latsch", 2, &parts);
+    sandbox.refuses(
+        "lab --seed 2",
+        2,
+        &["--seed", "name of an experiment", "latch"],
+    );
+    fs::create_dir(sandbox.at("full")).unwrap();
+    fs::write(sandbox.at("full/a.txt"), "kept").unwrap();
+    sandbox.refuses(
+        "lab latch --out full",
+        2,
+        &["--out full", "new folder", "settings.toml"],
+    );
+    // The last one's folder is looked at before the first one runs.
+    let last = EXPERIMENTS[EXPERIMENTS.len() - 1].name();
+    fs::create_dir_all(sandbox.at(&format!("all/{last}"))).unwrap();
+    fs::write(sandbox.at(&format!("all/{last}/a.txt")), "kept").unwrap();
+    sandbox.refuses("lab all --out all", 2, &["--out", last]);
+    assert_eq!(sandbox.run("lab latch --quick --full").code, 2);
+}
