@@ -150,6 +150,10 @@ fn eval_measures_what_beams_find() {
     let greedy = eval("");
     assert!(greedy.contains("perplexity (true inputs)"), "{greedy}");
     assert!(
+        greedy.contains("target: accuracy (true inputs) 0."),
+        "{greedy}"
+    );
+    assert!(
         greedy.contains("of 32 texts, each token the likeliest"),
         "{greedy}"
     );

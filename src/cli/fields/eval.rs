@@ -77,7 +77,7 @@ pub fn run(m: &ArgMatches, run: &LoadedFields, files: &[String]) -> Result<()> {
         )));
     }
     let evaluator = FieldEvaluator::new(&run.loaded.spec, set.clone(), &run.codes)?;
-    let mut evaluator = evaluator.beside_season(season);
+    let mut evaluator = evaluator.beside_season(season).with_accuracy();
     let remedy = "measure fewer or shorter examples at once";
     let parameters = run.weights(evaluator.plan(), "the evaluation", remedy)?;
     let device = flags::open_device(m)?;
@@ -365,6 +365,13 @@ impl Measured<'_> {
         ));
         report.set("perplexity", json!(loss.nats.exp()));
         report.set("unigram", json!(rule));
+        if let Some(right) = loss.right {
+            let share = right as f64 / loss.count.max(1) as f64;
+            report.lines.push(format!(
+                "{field}: accuracy (true inputs) {share:.4}, the end of a text among the predictions"
+            ));
+            report.set("accuracy", json!(share));
+        }
         Ok(())
     }
 }

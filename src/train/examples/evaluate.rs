@@ -7,9 +7,10 @@ use crate::data::fields::FieldCodes;
 use crate::data::{BatchSize, LineBatches};
 use crate::error::{Error, Result};
 use crate::exec::{Device, Engine};
-use crate::model::text::Target;
+use crate::metrics::largest;
+use crate::model::text::{Loss, Target};
 use crate::model::{Mode, Spec};
-use crate::op::{Matrix, Plan};
+use crate::op::{Matrix, Output, Plan};
 use crate::task::{Minibatch, Weighting};
 
 /// Rows of a minibatch, at least; a longer sequence is a minibatch of its own.
@@ -35,6 +36,9 @@ pub struct LossEvaluation {
     pub count: usize,
     /// Where classes are predicted: which, and what the right ones are.
     pub labels: Option<Labels>,
+    /// Where next tokens are predicted, and [`FieldEvaluator::with_accuracy`] asks for it: how often the first of the highest scores is
+    /// that of the right one.
+    pub right: Option<usize>,
     /// Where the next numbers of a field are predicted: how far off.
     pub numbers: Option<Numbers>,
 }
@@ -61,8 +65,16 @@ pub struct FieldEvaluator {
     /// Steps of a segment, where sequences are read in such with carried states; 0 where they are read as a whole.
     segment: usize,
     engine: Option<Engine>,
+    wanted: Wanted,
+}
+
+/// What is measured beside losses and labels.
+#[derive(Clone, Copy, Debug, Default)]
+struct Wanted {
     /// Steps of a season, beside which forecasts are measured.
     season: Option<usize>,
+    /// How many next tokens are right.
+    accuracy: bool,
 }
 
 /// The sum of a loss over a minibatch, or over all.
@@ -107,14 +119,28 @@ impl FieldEvaluator {
             segment,
             set,
             engine: None,
-            season: None,
+            wanted: Wanted::default(),
         })
     }
 
     /// The same beside forecasts that repeat what came so many steps earlier.
     #[must_use]
     pub fn beside_season(self, season: Option<usize>) -> FieldEvaluator {
-        FieldEvaluator { season, ..self }
+        let wanted = Wanted {
+            season,
+            ..self.wanted
+        };
+        FieldEvaluator { wanted, ..self }
+    }
+
+    /// The same with how many next tokens are right, for which their scores are read back.
+    #[must_use]
+    pub fn with_accuracy(self) -> FieldEvaluator {
+        let wanted = Wanted {
+            accuracy: true,
+            ..self.wanted
+        };
+        FieldEvaluator { wanted, ..self }
     }
 
     /// The plan.
@@ -145,7 +171,7 @@ impl FieldEvaluator {
             batches: &self.batches,
             segment: self.segment,
         };
-        measure(engine, examples, self.season, each).await
+        measure(engine, examples, self.wanted, each).await
     }
 
     /// The losses of the model that `trained` trains, whose parameters are read where they lie.
@@ -162,7 +188,7 @@ impl FieldEvaluator {
             batches: &self.batches,
             segment: self.segment,
         };
-        measure(engine, examples, None, &mut |_| Ok(())).await
+        measure(engine, examples, Wanted::default(), &mut |_| Ok(())).await
     }
 }
 
@@ -186,7 +212,7 @@ async fn measure(
         batches,
         segment,
     }: Examples<'_>,
-    season: Option<usize>,
+    wanted: Wanted,
     each: &mut dyn FnMut(Scored<'_>) -> Result<()>,
 ) -> Result<FieldEvaluation> {
     let (plan, model) = (engine.plan().clone(), set.model());
@@ -198,7 +224,17 @@ async fn measure(
         labels.push(scores.map(|scores| Labels::new(scores.cols)));
     }
     let mut numbers: Vec<Option<Numbers>> = (0..model.losses().len())
-        .map(|loss| Numbers::of(set, &plan, loss, season))
+        .map(|loss| Numbers::of(set, &plan, loss, wanted.season))
+        .collect();
+    let next = |(loss, output): (&Loss, &Output)| {
+        let counts = wanted.accuracy && matches!(loss.target, Target::Next(_));
+        (counts && output.scores.is_some()).then_some(0)
+    };
+    let mut right: Vec<Option<usize>> = model
+        .losses()
+        .iter()
+        .zip(&plan.io.outputs)
+        .map(next)
         .collect();
     for examples in batches.iter() {
         let columns = set.columns(examples)?;
@@ -245,6 +281,13 @@ async fn measure(
                         numbers.add(row(&all, value, r), step, &columns[output.field], place);
                     }
                 }
+                if let (Some(right), Some(scores)) = (&mut right[n], output.scores) {
+                    let all = engine.read(scores.slot).await?;
+                    let gold = minibatch.targets(n).iter().enumerate();
+                    *right += gold
+                        .filter(|(r, gold)| largest(row(&all, scores, *r)) == **gold)
+                        .count();
+                }
                 let (Some(labels), Some(scores)) = (labels, output.scores) else {
                     continue;
                 };
@@ -265,13 +308,15 @@ async fn measure(
             }
         }
     }
-    let losses = model.losses().iter().zip(sums).zip(labels).zip(numbers);
+    let found = labels.into_iter().zip(right).zip(numbers);
+    let losses = model.losses().iter().zip(sums).zip(found);
     let losses: Vec<LossEvaluation> = losses
-        .map(|(((loss, sum), labels), numbers)| LossEvaluation {
+        .map(|((loss, sum), ((labels, right), numbers))| LossEvaluation {
             field: loss.target.field(),
             nats: sum.nats / sum.count.max(1) as f64,
             count: sum.count,
             labels,
+            right,
             numbers,
         })
         .collect();

@@ -180,6 +180,7 @@ fn metrics_are_compared_by_what_is_better() {
             nats: 0.7,
             count: 4,
             labels: Some(labels),
+            right: None,
             numbers: None,
         }],
         nats: 0.7,
@@ -472,5 +473,54 @@ fn scheduled_sampling_of_fields_hangs_on_the_seed_alone() {
     assert!(
         e.message.starts_with("scheduled-sampling: model classify"),
         "{e}"
+    );
+}
+
+/// A next token is right where no symbol has a higher score behind the true ones, example by example.
+#[test]
+fn next_tokens_that_are_right_are_counted() {
+    let settings = Settings {
+        hidden: 16,
+        embed: 6,
+        lr: 0.02,
+        batch: 4,
+        ..Settings::default()
+    };
+    let text = LABELS.replacen("a\t", "kind\ttext\na\t", 1);
+    let (codes, set) = examples("describe", &text, "tsv");
+    let spec = spec(&settings);
+    let parameters = trained(settings.clone(), 40, &codes, &set);
+    let run = |evaluator: FieldEvaluator| {
+        let mut evaluator = evaluator;
+        block_on(evaluator.run(&Device::Cpu, &parameters, &mut |_| Ok(()))).unwrap()
+    };
+    let evaluator = || FieldEvaluator::new(&spec, set.clone(), &codes).unwrap();
+    let found = run(evaluator().with_accuracy());
+    assert_eq!(run(evaluator()).losses[0].right, None);
+    let mut right = 0;
+    for example in 0..set.len() as u32 {
+        let columns = set.columns(&[example]).unwrap();
+        let sizes = set.sizes(&codes, BatchSize::Sentences(1)).unwrap();
+        let plan = Arc::new(set.model().plan(&spec, &sizes, Mode::Evaluate).unwrap());
+        let minibatch = Minibatch::new(&plan, &columns, &Weighting::Sums).unwrap();
+        let m = plan.io.outputs[0].scores.unwrap();
+        let scores = block_on(async {
+            let made = Engine::with_parameters(&Device::Cpu, plan.clone(), &parameters);
+            let mut engine = made.await.unwrap();
+            engine.run(&minibatch.inputs()).await.unwrap();
+            engine.outcomes(true).await.unwrap();
+            engine.read(m.slot).await.unwrap()
+        });
+        for (row, gold) in minibatch.targets(0).iter().enumerate() {
+            let row = &scores[m.offset + row * m.stride..][..m.cols];
+            right += usize::from(row.iter().all(|score| *score <= row[*gold as usize]));
+        }
+    }
+    let loss = &found.losses[0];
+    assert_eq!(loss.right, Some(right));
+    assert!(
+        right > loss.count / 4 && right < loss.count,
+        "{right} of {}",
+        loss.count
     );
 }
