@@ -113,11 +113,17 @@ impl Folder {
     }
 }
 
-/// Whether a run with these settings can have the folder at `path`; nothing is written.
+/// Whether a run with these settings can be, and have the folder at `path`; nothing is written.
 ///
 /// # Errors
-/// Usage: a folder of something else, or of a run with other settings.
+/// Usage: a folder of something else, or of a run with other settings; a point that cannot be measured.
 pub fn check(path: &Path, experiment: &dyn Experiment, size: Size, seed: u64) -> Result<()> {
+    for point in experiment.points(size, seed) {
+        let point = Point(point);
+        experiment
+            .check(&point)
+            .map_err(|e| Error::new(e.kind, format!("{}: {}", experiment.name(), e.message)))?;
+    }
     // A run that was killed at its very beginning has left a lock.
     let empty = |path: &Path| {
         let mut all = fs::read_dir(path).into_iter().flatten().flatten();

@@ -21,7 +21,7 @@ use crate::exec::Device;
 use crate::generate;
 use crate::model::text::Model;
 use crate::train::settings::resolve;
-use crate::train::{Event, ExampleSet, FieldData, Job, Length, Trainer, examples, spec};
+use crate::train::{Event, ExampleSet, FieldData, Job, Length, Settings, Trainer, examples, spec};
 
 /// A cell with a start.
 #[derive(Clone, Copy, Debug)]
@@ -61,7 +61,8 @@ pub const VARIANTS: [Variant; 7] = [
     Variant {
         name: CHRONO,
         cell: "lstm",
-        start: |length| Some(("chrono", length as f64)),
+        // Chrono has no shorter span than three steps.
+        start: |length| Some(("chrono", length.max(3) as f64)),
     },
     plain(GRU, "gru"),
 ];
@@ -141,6 +142,11 @@ impl Experiment for Lengths {
 
     fn measure(&self, point: &Point) -> Result<Facts> {
         learned(job(self.model, point)?, point)
+    }
+
+    fn check(&self, point: &Point) -> Result<()> {
+        let (cells, more) = variant(point)?;
+        settings(&cells, more, point).map(|_| ())
     }
 
     fn columns(&self) -> &'static [&'static str] {
@@ -234,13 +240,19 @@ pub fn learned(job: Job, point: &Point) -> Result<Facts> {
 /// # Errors
 /// Internal, for a point of something else.
 pub fn job(model: &str, point: &Point) -> Result<Job> {
+    let (cells, more) = variant(point)?;
+    job_with(model, cells, more, point)
+}
+
+/// The cell of a point's variant, and the settings of its start.
+fn variant(point: &Point) -> Result<(Vec<Cell>, Vec<(&'static str, Value)>)> {
     let name = text(point, "variant")?;
     let variant = VARIANTS.iter().find(|variant| variant.name == name);
     let variant = variant.ok_or_else(|| Error::internal(format!("no variant {name}")))?;
     let start = (variant.start)(whole(point, "length")? as usize);
     let start = start.map(|(name, value)| (name, Value::Float(value)));
     let cells = vec![library::builtin(variant.cell)?];
-    job_with(model, cells, start.into_iter().collect(), point)
+    Ok((cells, start.into_iter().collect()))
 }
 
 /// The same of these cells, one for all layers or one for each, with more settings.
@@ -255,26 +267,7 @@ pub fn job_with(
 ) -> Result<Job> {
     let seed = whole(point, "seed")?;
     let length = whole(point, "length")? as usize;
-    let names: Vec<&str> = cells.iter().map(|cell| cell.name.as_str()).collect();
-    let mut flags = Table::from_iter([
-        ("save-every".into(), Value::Integer(i64::MAX)),
-        ("best-by".into(), "loss".into()),
-        ("cell".into(), names.join(",").into()),
-        (
-            "model".into(),
-            format!("{}.model", text(point, "task")?).into(),
-        ),
-    ]);
-    for name in ["hidden", "embed", "batch", "eval-every", "seed"] {
-        flags.insert(name.into(), Value::Integer(whole(point, name)? as i64));
-    }
-    for name in ["lr", "clip-norm"] {
-        flags.insert(name.into(), Value::Float(number(point, name)?));
-    }
-    for (name, value) in more {
-        flags.insert(name.into(), value);
-    }
-    let settings = resolve(None, flags, &names)?;
+    let settings = settings(&cells, more, point)?;
     let task = generate::task(text(point, "task")?)?;
     let model = Arc::new(Model::parse(task.name, model)?);
     let (train, held_out) = (whole(point, "examples")?, whole(point, "held_out")?);
@@ -310,6 +303,30 @@ pub fn job_with(
     let spec = spec(&settings, cells, 0);
     let steps = Length::Steps(whole(point, "most_updates")?);
     Job::of_fields(settings, spec, steps, &data)
+}
+
+/// The settings of the training at a point, of these cells and with `more`.
+fn settings(cells: &[Cell], more: Vec<(&str, Value)>, point: &Point) -> Result<Settings> {
+    let names: Vec<&str> = cells.iter().map(|cell| cell.name.as_str()).collect();
+    let mut flags = Table::from_iter([
+        ("save-every".into(), Value::Integer(i64::MAX)),
+        ("best-by".into(), "loss".into()),
+        ("cell".into(), names.join(",").into()),
+        (
+            "model".into(),
+            format!("{}.model", text(point, "task")?).into(),
+        ),
+    ]);
+    for name in ["hidden", "embed", "batch", "eval-every", "seed"] {
+        flags.insert(name.into(), Value::Integer(whole(point, name)? as i64));
+    }
+    for name in ["lr", "clip-norm"] {
+        flags.insert(name.into(), Value::Float(number(point, name)?));
+    }
+    for (name, value) in more {
+        flags.insert(name.into(), value);
+    }
+    resolve(None, flags, &names)
 }
 
 /// The examples of a file's text.

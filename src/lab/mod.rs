@@ -128,6 +128,14 @@ pub trait Experiment: Sync {
     /// What the engine ends with; internal, for a point of something else.
     fn measure(&self, point: &Point) -> Result<Facts>;
 
+    /// Whether a point can be measured, at no cost; all points are looked at before any is measured.
+    ///
+    /// # Errors
+    /// What would end its measurement before it begins.
+    fn check(&self, _point: &Point) -> Result<()> {
+        Ok(())
+    }
+
     /// The columns of the table, of what was set and what came out.
     fn columns(&self) -> &'static [&'static str];
 

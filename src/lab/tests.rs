@@ -250,6 +250,13 @@ impl Experiment for Squares {
             .collect()
     }
 
+    fn check(&self, point: &Point) -> Result<()> {
+        match number(point, "seed")? {
+            13.0 => Err(Error::usage("13 brings bad luck")),
+            _ => Ok(()),
+        }
+    }
+
     fn measure(&self, point: &Point) -> Result<Facts> {
         if MEASURED.fetch_add(1, Ordering::SeqCst) == 2 {
             STOP.store(true, Ordering::SeqCst);
@@ -342,6 +349,15 @@ fn a_run_that_was_stopped_measures_what_is_missing_and_nothing_twice() {
     assert!(!foreign.contains("http") && !foreign.contains("src=") && !foreign.contains("href"));
     assert!(read("plot.svg").contains("a &amp; b"));
 
+    // What cannot be measured is said before there is a folder.
+    let unlucky = scratch.path().join("unlucky");
+    let stop = AtomicBool::new(false);
+    let e = run(&Squares, Size::Quick, 13, &unlucky, &|_, _| {}, &stop).unwrap_err();
+    assert!(
+        e.message == "squares: 13 brings bad luck" && !unlucky.exists(),
+        "{e}"
+    );
+
     // Another run does not come here.
     for (size, seed) in [(Size::Full, 7), (Size::Quick, 8)] {
         let e = check(&out, &Squares, size, seed).unwrap_err();
@@ -377,6 +393,11 @@ fn every_experiment_has_points_of_its_columns_and_no_two_alike() {
                     .any(|name| point.contains_key(*name));
                 assert!(known, "{}", experiment.name());
             }
+        }
+        // At its usual sizes and any seed it can run as it is told.
+        let path = std::path::Path::new("no such folder");
+        for size in [Size::Quick, Size::Full] {
+            check(path, experiment, size, 7).unwrap();
         }
         // Nothing is said of what was not measured.
         let nothing = experiment.findings(&[]);
