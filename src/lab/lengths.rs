@@ -244,8 +244,11 @@ pub fn job(model: &str, point: &Point) -> Result<Job> {
     job_with(model, cells, more, point)
 }
 
+/// A setting's name and its value.
+type Setting = (&'static str, Value);
+
 /// The cell of a point's variant, and the settings of its start.
-fn variant(point: &Point) -> Result<(Vec<Cell>, Vec<(&'static str, Value)>)> {
+fn variant(point: &Point) -> Result<(Vec<Cell>, Vec<Setting>)> {
     let name = text(point, "variant")?;
     let variant = VARIANTS.iter().find(|variant| variant.name == name);
     let variant = variant.ok_or_else(|| Error::internal(format!("no variant {name}")))?;
