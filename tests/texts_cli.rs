@@ -86,6 +86,11 @@ fn answers_lie_in_the_order_of_the_examples_and_beams_rank_them() {
         );
         assert!(three[0][2] != three[1][2] && three[1][2] != three[2][2]);
     }
+    let early = ask("source=source.txt --beam 4 --early-stop");
+    let (early, best) = (lines(&early), lines(&best));
+    let same = early.iter().zip(&best).filter(|(a, b)| a == b).count();
+    assert!(same > words.len() / 2, "{early:?}");
+    assert_eq!(ask("source=source.txt --early-stop"), plain);
     let scored = ask("source=source.txt --beam 4 --scores");
     let want = rows
         .chunks(3)
@@ -252,6 +257,7 @@ fn flags_of_texts_that_cannot_be_are_refused() {
     sandbox.ok("train --model classify names.tsv --out c --epochs 1 --hidden 4 --device cpu -q");
     for flag in [
         "--beam 2",
+        "--early-stop",
         "--nbest 1",
         "--length-penalty none",
         "--coverage-penalty 0.1",

@@ -1,7 +1,7 @@
 //! Flags of how texts are looked for, for subcommands that answer with texts: beams, lengths, what they are compared by.
 
 use clap::parser::ValueSource;
-use clap::{Arg, ArgMatches, value_parser};
+use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use wgrnn::search::{LengthPenalty, Scoring};
 use wgrnn::train::{Choice, TextLimits};
 use wgrnn::{Error, Result};
@@ -9,8 +9,9 @@ use wgrnn::{Error, Result};
 use super::flags;
 
 /// The flags of a search, which have a meaning for models that write texts alone.
-pub const FLAGS: [&str; 6] = [
+pub const FLAGS: [&str; 7] = [
     "beam",
+    "early-stop",
     "length-penalty",
     "coverage-penalty",
     "max-length",
@@ -22,12 +23,19 @@ pub const FLAGS: [&str; 6] = [
 pub const MOST: usize = 100;
 
 /// The arguments.
-pub fn args() -> [Arg; 6] {
+pub fn args() -> [Arg; 7] {
     [
         flags::whole("beam", 1, 1000).help(
             "Of models that write texts: so many beginnings go on side by side, and the text of the best score is the \
              answer (default 1: each token the likeliest)",
         ),
+        Arg::new("early-stop")
+            .long("early-stop")
+            .action(ArgAction::SetTrue)
+            .help(
+                "Of models that write texts: a search is over when as many texts have ended as there are beams, instead of when \
+                 none that goes on can be better",
+            ),
         Arg::new("length-penalty")
             .long("length-penalty")
             .value_name("none|average|wu=ALPHA")
@@ -79,6 +87,7 @@ pub fn limits(m: &ArgMatches, most: usize) -> Result<TextLimits> {
         least: whole("min-length").unwrap_or(0),
         most: whole("max-length").unwrap_or(most),
         block_ngram: whole("block-ngram").unwrap_or(0),
+        early_stop: m.get_flag("early-stop"),
         prime: Vec::new(),
     };
     let coverage = limits.scoring.coverage;

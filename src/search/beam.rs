@@ -10,6 +10,8 @@ pub struct Limits {
     pub beams: usize,
     /// Texts that are looked for, at least one: the best so many of those that end are kept.
     pub texts: usize,
+    /// Whether the search is over when as many texts have ended as there are beams, whatever could still be better.
+    pub early_stop: bool,
     /// What ended texts are compared by.
     pub scoring: Scoring,
     /// Tokens that are written, at least and at most.
@@ -66,6 +68,8 @@ pub struct Beam {
     begun: usize,
     live: Vec<Live>,
     kept: Vec<Found>,
+    /// How many texts have ended with the mark.
+    ended: usize,
 }
 
 impl Beam {
@@ -81,6 +85,7 @@ impl Beam {
                 covered: Vec::new(),
             }],
             kept: Vec::new(),
+            ended: 0,
         };
         beam.cut();
         beam
@@ -177,6 +182,7 @@ impl Beam {
             next.sum = *sum;
             next.rows.push(*of);
             if *token == self.limits.end {
+                self.ended += 1;
                 self.keep(next, true);
                 continue;
             }
@@ -206,7 +212,8 @@ impl Beam {
         let Limits { scoring, most, .. } = self.limits;
         let bound = |live: &Live| scoring.bound(live.sum, most);
         let beaten = |live: &Live| worst.is_some_and(|worst| bound(live) <= worst);
-        if self.live.iter().all(beaten) {
+        let stops = self.limits.early_stop && self.ended >= self.limits.beams;
+        if stops || self.live.iter().all(beaten) {
             self.live.clear();
         }
     }

@@ -113,6 +113,7 @@ fn limits(beams: usize, most: usize) -> Limits {
     Limits {
         beams,
         texts: beams,
+        early_stop: false,
         scoring: Scoring::default(),
         least: 0,
         most,
@@ -304,4 +305,33 @@ fn nothing_is_written_where_nothing_may_be_and_bad_scores_are_refused() {
     let found = beam.found();
     assert_eq!((&found[0].tokens[..], found[0].ended), (&[2][..], true));
     assert_eq!((found[0].log_probability, found[0].score), (-1.5, -0.75));
+}
+
+/// With an early stop nothing is written behind the step in which as many texts have ended as there are beams; what was found until
+/// then is what a search to the end had found, too.
+#[test]
+fn an_early_stop_ends_with_as_many_texts_as_beams() {
+    let mut shorter = 0;
+    for seed in 0..30 {
+        let toy = Toy::new(seed);
+        let whole = limits(3, 9);
+        let mut beam = Beam::new(whole.clone(), vec![]);
+        let (mut ended, mut steps) = (0, 0);
+        while !beam.is_over() && ended < 3 {
+            let before = beam.live.len();
+            toy.step(&mut beam);
+            steps += 1;
+            ended = beam.ended;
+            assert!(ended <= 3 * steps && before > 0);
+        }
+        let early = Limits {
+            early_stop: true,
+            ..whole.clone()
+        };
+        let found = toy.search(early, &[]);
+        assert_eq!(found, beam.kept, "{seed}");
+        assert!(found.iter().all(|text| text.rows.len() <= steps));
+        shorter += usize::from(found != toy.search(whole, &[]));
+    }
+    assert!(shorter > 3, "{shorter}");
 }

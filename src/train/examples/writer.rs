@@ -69,6 +69,8 @@ pub struct TextLimits {
     pub texts: usize,
     /// What these are compared by.
     pub scoring: Scoring,
+    /// Whether a search is over when as many texts have ended as there are beams.
+    pub early_stop: bool,
 }
 
 impl Default for TextLimits {
@@ -81,6 +83,7 @@ impl Default for TextLimits {
             beams: 1,
             texts: 1,
             scoring: Scoring::default(),
+            early_stop: false,
         }
     }
 }
@@ -163,6 +166,7 @@ impl TextWriter {
                 beams: limits.beams,
                 texts: limits.texts,
                 scoring: limits.scoring,
+                early_stop: limits.early_stop,
                 least: limits.least,
                 most: limits.most,
                 block_ngram: limits.block_ngram,
