@@ -307,11 +307,13 @@ fn last_states_of_every_cell_with_several_pass_finite_differences() {
     }
 }
 
-#[test]
-fn each_token_is_read_with_those_before_it_and_start_marks_before_the_first() {
-    let text = "field text: tokens\nfield label: class\n\
-        loss cross_entropy(linear(sum(embed(grams(text, 3, 1000), width = 2))), label)\n";
-    let model = Model::parse("m", text).unwrap();
+/// The words that a plan's slot of this kind is filled with for two texts, the second longer, whose symbols are embedded and summed.
+fn symbols_of(symbols: &str, texts: [&[u32]; 2], is: impl Fn(&Recipe) -> bool) -> Vec<u32> {
+    let text = format!(
+        "field text: tokens\nfield label: class\n\
+         loss cross_entropy(linear(sum(embed({symbols}, width = 2))), label)\n"
+    );
+    let model = Model::parse("m", &text).unwrap();
     let tokens = FieldSize::Tokens {
         symbols: 10,
         marks: [7, 8],
@@ -325,50 +327,31 @@ fn each_token_is_read_with_those_before_it_and_start_marks_before_the_first() {
     let plan = model
         .plan(&Spec::default(), &sizes, Mode::Gradients)
         .unwrap();
-    let is = |recipe: &Recipe| matches!(recipe, Recipe::Grams { .. });
     let slot = plan.recipes.find(is).unwrap();
-    let texts = Column::Tokens(vec![vec![1, 2], vec![3, 4, 5]]);
+    let texts = Column::Tokens(texts.map(<[u32]>::to_vec).to_vec());
     let columns = [texts, Column::Class(vec![0, 1])];
     let minibatch = Minibatch::new(&plan, &columns, &Weighting::Sums).unwrap();
     let inputs = minibatch.inputs();
     let fillings = inputs.fill(&plan).unwrap();
-    // The longer text comes first; decimal digits are the tokens.
     let filling = fillings.iter().find(|filling| filling.0 == slot);
     let Some((_, Filling::Words(words))) = filling else {
         panic!("{filling:?}");
     };
+    words.to_vec()
+}
+
+#[test]
+fn each_token_is_read_with_those_before_it_and_start_marks_before_the_first() {
+    let is = |recipe: &Recipe| matches!(recipe, Recipe::Grams { .. });
+    let words = symbols_of("grams(text, 3, 1000)", [&[1, 2], &[3, 4, 5]], is);
+    // The longer text comes first; decimal digits are the tokens.
     assert_eq!(words[..5], [773, 771, 734, 712, 345]);
 }
 
 #[test]
 fn positions_are_counted_within_each_sequence_up_to_the_last_symbol() {
-    let text = "field text: tokens\nfield label: class\n\
-        loss cross_entropy(linear(sum(embed(positions(text, 3), width = 2))), label)\n";
-    let model = Model::parse("m", text).unwrap();
-    let tokens = FieldSize::Tokens {
-        symbols: 10,
-        marks: [7, 8],
-        steps: 4,
-        rows: 6,
-    };
-    let sizes = Sizes {
-        examples: 2,
-        fields: vec![tokens, FieldSize::Classes(2)],
-    };
-    let plan = model
-        .plan(&Spec::default(), &sizes, Mode::Gradients)
-        .unwrap();
     let is = |recipe: &Recipe| matches!(recipe, Recipe::Positions { .. });
-    let slot = plan.recipes.find(is).unwrap();
-    let texts = Column::Tokens(vec![vec![1, 2], vec![3, 4, 5, 6]]);
-    let columns = [texts, Column::Class(vec![0, 1])];
-    let minibatch = Minibatch::new(&plan, &columns, &Weighting::Sums).unwrap();
-    let inputs = minibatch.inputs();
-    let fillings = inputs.fill(&plan).unwrap();
-    let filling = fillings.iter().find(|filling| filling.0 == slot);
-    let Some((_, Filling::Words(words))) = filling else {
-        panic!("{filling:?}");
-    };
+    let words = symbols_of("positions(text, 3)", [&[1, 2], &[3, 4, 5, 6]], is);
     // Step by step, the longer text first; the third symbol is that of the fourth step, too.
     assert_eq!(words[..6], [0, 0, 1, 1, 2, 2]);
 }
