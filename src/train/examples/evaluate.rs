@@ -193,7 +193,7 @@ impl FieldEvaluator {
 }
 
 /// Row `r` of a matrix in a slot.
-fn row(slot: &[f32], m: Matrix, r: usize) -> &[f32] {
+pub(super) fn row(slot: &[f32], m: Matrix, r: usize) -> &[f32] {
     &slot[m.offset + r * m.stride..][..m.cols]
 }
 

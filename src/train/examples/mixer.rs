@@ -7,10 +7,12 @@
 use std::sync::Arc;
 
 use super::ExampleSet;
+use super::evaluate::row;
+use super::writer::run_step;
 use crate::error::{Error, Result};
 use crate::exec::Engine;
 use crate::op::{FieldShape, Matrix, Plan};
-use crate::task::{Beginning, Column, Minibatch, Weighting, looks_back};
+use crate::task::{Beginning, Column, looks_back};
 use crate::train::generator;
 use crate::train::mixer::{Mixing, diverged};
 
@@ -82,8 +84,7 @@ impl ExampleMixer {
         if steps == 0 {
             return Ok(None);
         }
-        let plan = self.engine.plan().clone();
-        let back = looks_back(&plan, self.field);
+        let back = looks_back(self.engine.plan(), self.field);
         for step in 0..steps {
             let mut rows = Vec::new();
             for (example, text) in texts.iter_mut().enumerate() {
@@ -98,17 +99,7 @@ impl ExampleMixer {
                     });
                 }
             }
-            columns[self.field] = Column::Written {
-                examples: examples.len(),
-                rows,
-            };
-            let minibatch = match step {
-                0 => Minibatch::new(&plan, &columns, &Weighting::Sums)?,
-                _ => Minibatch::step(&plan, &columns)?,
-            };
-            self.engine
-                .run_part(&minibatch.inputs(), minibatch.part())
-                .await?;
+            run_step(&mut self.engine, &mut columns, self.field, rows, step).await?;
             self.draw(&mut texts, step, mixing).await?;
         }
         let (tokens, read) = texts.into_iter().map(|t| (t.true_tokens, t.read)).unzip();
@@ -130,9 +121,8 @@ impl ExampleMixer {
         self.engine.outcomes(true).await?;
         let (scores, m) = (self.engine.read(self.scores.slot).await?, self.scores);
         for (text, u) in drawn {
-            let row = &scores[m.offset + text.row * m.stride..][..m.cols];
             // No text goes on behind a mark.
-            let token = generator::draw(row, u, &self.marks);
+            let token = generator::draw(row(&scores, m, text.row), u, &self.marks);
             text.read[step] = token.map_err(|bad| diverged(mixing.step, step, text.row, bad))?;
         }
         Ok(())

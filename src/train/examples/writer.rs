@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::ExampleSet;
 use super::attention::{Alignment, Attention, Looked};
+use super::evaluate::row;
 use crate::data::fields::FieldCodes;
 use crate::data::{BatchSize, Lengths};
 use crate::error::{Error, Result};
@@ -28,7 +29,6 @@ const SCORES: usize = 1 << 24;
 #[derive(Debug)]
 pub struct TextWriter {
     set: ExampleSet,
-    plan: Arc<Plan>,
     engine: Engine,
     /// The field whose tokens are written, and the scores of the next one [rows, V].
     field: usize,
@@ -157,7 +157,6 @@ impl TextWriter {
             back: looks_back(&plan, field),
             attentions,
             set,
-            plan,
             engine,
             field,
             scores,
@@ -253,18 +252,8 @@ impl TextWriter {
             if rows.is_empty() {
                 break;
             }
-            columns[self.field] = Column::Written {
-                examples: examples.len(),
-                rows,
-            };
-            let minibatch = match step {
-                0 => Minibatch::new(&self.plan, &columns, &Weighting::Sums)?,
-                _ => Minibatch::step(&self.plan, &columns)?,
-            };
             let engine = &mut self.engine;
-            engine
-                .run_part(&minibatch.inputs(), minibatch.part())
-                .await?;
+            run_step(engine, &mut columns, self.field, rows, step).await?;
             let primed = step >= self.prime.len();
             engine.outcomes(primed).await?;
             if !primed {
@@ -283,9 +272,8 @@ impl TextWriter {
                 }
             }
             let (scores, m) = (engine.read(self.scores.slot).await?, self.scores);
-            let row = |row: usize| &scores[m.offset + row * m.stride..][..m.cols];
             for (text, span) in texts.iter_mut().zip(spans) {
-                let rows: Vec<&[f32]> = span.map(row).collect();
+                let rows: Vec<&[f32]> = span.map(|r| row(&scores, m, r)).collect();
                 match &rows[..] {
                     [] => {}
                     [row, ..] if choice.temperature > 0.0 => text.draw(row, choice)?,
@@ -315,6 +303,24 @@ impl TextWriter {
         }
         (rows, spans)
     }
+}
+
+/// Runs a step of a plan of [steps](crate::model::text::Model::steps_plan) for the beginnings `rows` of a field; the first one is
+/// of the whole plan.
+pub(super) async fn run_step(
+    engine: &mut Engine,
+    columns: &mut [Column],
+    field: usize,
+    rows: Vec<Beginning>,
+    step: usize,
+) -> Result<()> {
+    let examples = columns[field].len();
+    columns[field] = Column::Written { examples, rows };
+    let minibatch = match step {
+        0 => Minibatch::new(engine.plan(), columns, &Weighting::Sums)?,
+        _ => Minibatch::step(engine.plan(), columns)?,
+    };
+    engine.run_part(&minibatch.inputs(), minibatch.part()).await
 }
 
 impl Text {
