@@ -1,6 +1,5 @@
 //! Flags of how texts are looked for, for subcommands that answer with texts: beams, lengths, what they are compared by.
 
-use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use wgrnn::search::{LengthPenalty, Scoring};
 use wgrnn::train::{Choice, TextLimits};
@@ -59,12 +58,6 @@ pub fn args() -> [Arg; 7] {
         flags::whole("block-ngram", 0, 1000)
             .help("No N tokens in a row come twice in a text (default 0: they may)"),
     ]
-}
-
-/// The first of `names` that the command line has.
-pub fn given<'a>(m: &ArgMatches, names: &[&'a str]) -> Option<&'a str> {
-    let given = |name: &&&str| m.value_source(name) == Some(ValueSource::CommandLine);
-    names.iter().find(given).copied()
 }
 
 /// What the flags say, with at most `most` tokens where they do not say how many.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::builder::{OsStringValueParser, TypedValueParser, ValueParser};
+use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use toml::{Table, Value};
 use wgrnn::exec::{Device, gpu};
@@ -182,13 +183,20 @@ pub fn reading(m: &ArgMatches, settings: &Settings) -> Settings {
 
 /// Refuses these flags, and `more`, for a run of a text.
 pub fn refuse_reading(m: &ArgMatches, more: &[&str]) -> Result<()> {
-    for name in READ_AS.iter().chain(more) {
-        if m.value_source(name).is_some() {
+    match first_given(m, &[&READ_AS[..], more].concat()) {
+        None => Ok(()),
+        Some(name) => {
             let text = format!("--{name}: expected a run of a model of fields, got one of a text");
-            return Err(Error::usage(text));
+            Err(Error::usage(text))
         }
     }
-    Ok(())
+}
+
+/// The first of `names` that the command line has.
+pub fn first_given<'a>(m: &ArgMatches, names: &[&'a str]) -> Option<&'a str> {
+    // A flag without a value has one even where it is left out.
+    let given = |name: &&&str| m.value_source(name) == Some(ValueSource::CommandLine);
+    names.iter().find(given).copied()
 }
 
 /// A flag for every setting, under its section.

@@ -116,7 +116,7 @@ fn choices(m: &ArgMatches, model: &str, writes: bool, numbers: bool) -> Result<(
     } else {
         ([&["steps"], &of_texts[..]].concat(), "predicts labels")
     };
-    match decoding::given(m, &without) {
+    match flags::first_given(m, &without) {
         None => Ok(()),
         Some(flag) => Err(Error::usage(format!(
             "--{flag}: expected none, as model {model} {has}"

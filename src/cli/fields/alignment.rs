@@ -15,7 +15,7 @@ use wgrnn::train::{Alignment, Attention, ExampleSet, TextWriter, WrittenText, at
 use wgrnn::{Error, Result};
 
 use super::LoadedFields;
-use crate::cli::{decoding, flags};
+use crate::cli::flags;
 
 /// What is wanted of it.
 pub struct Wish {
@@ -34,7 +34,7 @@ impl Wish {
             replaces: m.get_flag("replace-unk"),
             lines: flags::path(m, "attention").cloned(),
             drawings: flags::path(m, "svg").cloned(),
-            flag: decoding::given(m, &["attention", "svg", "replace-unk"]),
+            flag: flags::first_given(m, &["attention", "svg", "replace-unk"]),
         }
     }
 

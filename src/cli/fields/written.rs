@@ -43,7 +43,7 @@ impl Written {
         let written = model.written().ok().filter(|_| model.fields().len() > 1);
         let Some((loss, field)) = written else {
             let all = [&decoding::FLAGS[..], &MEASURES].concat();
-            return match decoding::given(m, &all) {
+            return match flags::first_given(m, &all) {
                 None => Ok(None),
                 Some(flag) => Err(Error::usage(format!(
                     "--{flag}: expected a model that writes texts about other fields, got {}",
