@@ -3,14 +3,15 @@
 // each takes every LANES-th step of the memory, then every LANES-th column of the sum; all of them add the lanes in order.
 // STEPPED: of the rows of a step of a scan alone. SCORES: scores[r, j] = weights[r, j] (g_j - sum_i weights[r, i] g_i), g_j = upstream[r] . values[j]; else weights[r] =
 // softmax of query[r] . keys[j], or with ADDITIVE scores vector . tanh(query[r] + keys[j]), and out[r] = the sum of
-// weights[r, j] values[j].
+// weights[r, j] values[j]. WINDOW: weights[r, j] is the mean of a exp(-b (k - j - 1)^2) over the columns of the three parts of
+// query[r], without a softmax; its SCORES are g_j.
 // $sequences: array<u32>
 // $starts: array<u32>
 // $query: array<#{F}>
-// $keys: array<#{F}>
+// $keys: array<#{F}>, but where WINDOW
 // $values: array<#{F}>
 // $vector: array<#{F}>, where ADDITIVE
-// $weights: array<#{F}>
+// $weights: array<#{F}>, but where WINDOW and SCORES
 // $out: array<#{F}>
 // $upstream: array<#{F}>
 // $scores: array<#{F}>
@@ -48,19 +49,30 @@ var<workgroup> shares: array<#{F}, GROUP>;
     }
     // A row behind the last one goes along, for the barriers, and stores nothing.
     let stored = select(0u, count, row < running);
-    let at = WEIGHTS_OFFSET + own * WEIGHTS_STRIDE;
 #if SCORES
+#if WINDOW
+#else
+    let at = WEIGHTS_OFFSET + own * WEIGHTS_STRIDE;
+#end
     let gradient = SCORES_OFFSET + own * SCORES_STRIDE;
+#if WINDOW
+#else
     var share = #{F}(0.0);
+#end
     for (var j = lane; j < stored; j += LANES) {
         let first = VALUES_OFFSET + ($starts[FIRST + j] + k) * VALUES_STRIDE;
         var score = #{F}(0.0);
         for (var c = 0u; c < VALUES_COLS; c++) {
             score += $upstream[UPSTREAM_OFFSET + own * UPSTREAM_STRIDE + c] * $values[first + c];
         }
+#if WINDOW
+#else
         share += $weights[at + j] * score;
+#end
         $scores[gradient + j] = score;
     }
+#if WINDOW
+#else
     let mean = total(share, thread);
 #if SHARED
     storageBarrier();
@@ -68,6 +80,20 @@ var<workgroup> shares: array<#{F}, GROUP>;
     for (var j = lane; j < stored; j += LANES) {
         let weighed = $weights[at + j] * ($scores[gradient + j] - mean);
         $scores[gradient + j] = weighed;
+    }
+#end
+#else
+    let at = WEIGHTS_OFFSET + own * WEIGHTS_STRIDE;
+#if WINDOW
+    let part = QUERY_COLS / 3u;
+    for (var j = lane; j < stored; j += LANES) {
+        var score = #{F}(0.0);
+        for (var c = 0u; c < part; c++) {
+            let q = QUERY_OFFSET + own * QUERY_STRIDE + c;
+            let away = $query[q + 2u * part] - #{F}(j + 1u);
+            score += $query[q] * exp(-$query[q + part] * away * away);
+        }
+        $weights[at + j] = score / #{F}(part);
     }
 #else
     var largest = #{F}(LOWEST);
@@ -110,6 +136,7 @@ var<workgroup> shares: array<#{F}, GROUP>;
         let weight = $weights[at + j] * by;
         $weights[at + j] = weight;
     }
+#end
 #if SHARED
     // Every lane reads what the others have stored.
     storageBarrier();

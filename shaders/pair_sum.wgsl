@@ -2,7 +2,8 @@
 // from[r] over the rows r that look at row j of the memory: row starts[FIRST + s] + k is step s of sequence k, at which the
 // rows starts[ROWS_FIRST + t] + sequences[k] look. Else into[r] (+)= the sum of c[r, s] from[starts[FIRST + s] + k] over the
 // steps of sequence k = sequences[r]. ADDITIVE: in place of from stands vector (1 - tanh(query[r] + keys[j])^2), and
-// totals[j] = the sum of c[r, j] tanh(query[r] + keys[j]) where there are TOTALS. A thread has one V (an element or four) of
+// totals[j] = the sum of c[r, j] tanh(query[r] + keys[j]) where there are TOTALS. WINDOW: in place of from stands the
+// derivative of a exp(-b (k - s - 1)^2) / PARTS by a, b, k, the three parts of query[r], each of PARTS columns. A thread has one V (an element or four) of
 // a row.
 // $pairs: array<#{F}>
 // $sequences: array<u32>
@@ -18,6 +19,12 @@ alias U = #{U};
 
 #if ADDITIVE
 #use activations
+#else
+#if WINDOW
+#if DOUBLE
+#use double
+#end
+#end
 #end
 #main(GROUP) id, groups {
     let i = flat(id, groups);
@@ -60,6 +67,14 @@ alias U = #{U};
 #if TOTALS
     var all = V(0.0);
 #end
+#if WINDOW
+    let part = INTO_COLS / 3u;
+    let own = QUERY_OFFSET + row * QUERY_STRIDE + column % part;
+    let share = #{F}(1.0) / #{F}(PARTS);
+    let a = $query[own];
+    let b = $query[own + part];
+    let centre = $query[own + 2u * part];
+#end
 #if MEMORY
     for (var t = 0u; t < ROWS_STEPS; t++) {
         let other = $starts[ROWS_FIRST + t] + b;
@@ -81,6 +96,17 @@ alias U = #{U};
         let t = tanh_safe($query[QUERY_OFFSET + row * QUERY_STRIDE + column] + $keys[KEYS_OFFSET + other * KEYS_STRIDE + column]);
 #end
 #end
+#if WINDOW
+        let away = centre - V(#{F}(s + 1u));
+        let e = c * exp(-b * away * away) * share;
+        if (column < part) {
+            sum += e;
+        } else if (column < 2u * part) {
+            sum -= a * away * away * e;
+        } else {
+            sum -= #{F}(2.0) * a * b * away * e;
+        }
+#else
 #if ADDITIVE
         sum += c * v * (V(1.0) - t * t);
 #if TOTALS
@@ -88,6 +114,7 @@ alias U = #{U};
 #end
 #else
         sum += c * $from[FROM_OFFSET + other * FROM_STRIDE + column];
+#end
 #end
     }
     $into[at] = sum;

@@ -85,6 +85,7 @@ fn cases() -> Vec<(Model, &'static str, &'static str, usize, bool)> {
         (mixture.unwrap(), "mixture", "lstm", 1, false),
         (builtin("chorale"), "chorale", "lstm", 1, false),
         (builtin("strokes"), "strokes", "lstm", 1, false),
+        (builtin("strokes-text"), "strokes-text", "lstm", 1, false),
         (
             builtin("forecast-window"),
             "forecast-window",
@@ -262,7 +263,8 @@ fn an_adapter_agrees_with_the_plain_code() {
     let two = Arc::new(Cell::parse("two", two).unwrap());
     let gru = Arc::new(cells::builtin("gru").unwrap());
     let models = ["classify", "tag-letters", "caption-global"];
-    let models = models.map(|name| library::builtin(name).unwrap());
+    let builtin = |name: &str| library::builtin(name).unwrap();
+    let models = models.map(builtin);
     let [classify, letters, caption] = models;
     for (model, tile) in [
         (classify, Tile::SOFTWARE),
@@ -276,6 +278,8 @@ fn an_adapter_agrees_with_the_plain_code() {
         (attention.unwrap(), Tile::GPU),
         (begun.clone().unwrap(), Tile::SOFTWARE),
         (begun.unwrap(), Tile::GPU),
+        (builtin("strokes-text"), Tile::SOFTWARE),
+        (builtin("strokes-text"), Tile::GPU),
         (within.clone().unwrap(), Tile::SOFTWARE),
         (within.unwrap(), Tile::GPU),
     ] {

@@ -13,7 +13,10 @@ pub(super) fn compile(cell: &Cell, training: bool, carries: Vec<bool>) -> Compil
     let forward_level = settled(cell, &cell.graph, |id, before, level| {
         match cell.graph.node(id) {
             Node::GateProduct(gate) => Some(gate_level(cell, before, gate)),
-            Node::Attended(a) => Some(level[cell.attentions[a].query] + 1),
+            Node::Attended(a) => {
+                let queries = cell.attentions[a].queries.iter();
+                queries.map(|query| level[*query] + 1).max()
+            }
             node => reduction_level(&cell.graph, level, node),
         }
     });
@@ -215,8 +218,13 @@ fn backward(cell: &Cell, compiled: &mut Compiled) -> Vec<Id> {
     for a in 0..cell.attentions.len() {
         let of = |node, graph| adjoints.get(node, graph);
         let result = delta_of(of(Node::Attended(a), &cell.graph));
-        let query =
-            result.and_then(|_| delta_of(find(graph, |g, id| g.node(id) == Node::Query(a))));
+        // Those of several queries lie side by side.
+        let queries = 0..cell.attentions[a].queries.len();
+        let deltas = queries.map(|part| {
+            let own = Node::Query(a, part);
+            result.and_then(|_| delta_of(find(graph, |g, id| g.node(id) == own)))
+        });
+        let query = deltas.collect::<Vec<_>>().first().copied().flatten();
         compiled.attention_deltas[a] = result.zip(query).map(|(result, query)| [result, query]);
     }
     // An adjoint that nothing but a vector has is needed as a sum alone: one row for all steps, which stays in a cache.
@@ -242,7 +250,7 @@ fn backward(cell: &Cell, compiled: &mut Compiled) -> Vec<Id> {
     (compiled.deltas, compiled.totals) = (deltas.len(), totals.len());
 
     let mut outputs: Vec<(Store, Id)> = Vec::new();
-    let query = |id: Id| matches!(graph.node(id), Node::Query(_));
+    let query = |id: Id| matches!(graph.node(id), Node::Query(..));
     for (i, id) in deltas.iter().enumerate().filter(|(_, id)| !query(**id)) {
         outputs.push((Store::Delta(i), *id));
     }
@@ -277,7 +285,7 @@ fn backward(cell: &Cell, compiled: &mut Compiled) -> Vec<Id> {
             let waits = source_deltas(s).iter().map(|d| before[deltas[d.1]]).max();
             Some(waits.map_or(0, |stage| stage + 1))
         }
-        Node::Query(a) => {
+        Node::Query(a, _) => {
             let result = compiled.attention_deltas[a].map(|[result, _]| deltas[result]);
             Some(result.map_or(0, |id| before[id] + 1))
         }
@@ -306,9 +314,9 @@ fn backward(cell: &Cell, compiled: &mut Compiled) -> Vec<Id> {
         // The first stage that stores a carry overwrites it, so later ones cannot read it.
         Node::Carry(k) => (stage == 0).then_some(Load::Carry(k)),
         Node::Back(s) => backs[stage].iter().position(|o| *o == s).map(Load::Sum),
-        Node::Query(a) => {
+        Node::Query(a, part) => {
             let known = compiled.attention_deltas[a].filter(|_| level[id] <= stage);
-            known.map(|[_, query]| Load::Delta(query))
+            known.map(|[_, first]| Load::Delta(first + part))
         }
         _ if id < forward => leaf(graph, id).or_else(|| stored(cell, &saved, id)),
         _ => leaf(graph, id).or_else(|| parked(id).filter(|_| level[id] < stage)),
@@ -343,7 +351,7 @@ fn backward(cell: &Cell, compiled: &mut Compiled) -> Vec<Id> {
         .enumerate()
         .map(|(stage, (mut program, backs))| Stage {
             attentions: attentions(graph, &level, stage, |node| match node {
-                Node::Query(a) => Some(a),
+                Node::Query(a, 0) => Some(a),
                 _ => None,
             }),
             sums: backs.iter().map(|s| sum(*s)).collect(),

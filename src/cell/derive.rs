@@ -97,8 +97,10 @@ pub(super) fn reverse(cell: &Cell, carries: &[bool]) -> Adjoints {
             }
             // The adjoint of the rows of the memory is summed after the last step.
             Node::Attended(a) => {
-                let query = adjoints.graph.leaf(Node::Query(a));
-                adjoints.accumulate(cell.attentions[a].query, query);
+                for (part, query) in cell.attentions[a].queries.iter().enumerate() {
+                    let adjoint = adjoints.graph.leaf(Node::Query(a, part));
+                    adjoints.accumulate(*query, adjoint);
+                }
             }
             Node::Standard { row, mean, scale } => {
                 let graph = &mut adjoints.graph;

@@ -87,8 +87,8 @@ pub enum Node {
     Carry(usize),
     /// Backward: the adjoint that comes back through the products of one source: see [`super::ProductSource`].
     Back(usize),
-    /// Backward: the adjoint that comes back to the query of an attention.
-    Query(usize),
+    /// Backward: the adjoint that comes back to one of the queries of an attention.
+    Query(usize, usize),
 }
 
 /// Nodes in an order of evaluation.

@@ -43,7 +43,12 @@ pub const CELLS: &[(&str, &str)] = cells![
 ];
 
 /// Name and text of every built-in cell that looks at a memory.
-pub const ATTENDING: &[(&str, &str)] = cells!["gru-attend", "lstm-attend", "lstm-attend-gated"];
+pub const ATTENDING: &[(&str, &str)] = cells![
+    "gru-attend",
+    "lstm-attend",
+    "lstm-attend-gated",
+    "lstm-window",
+];
 
 /// The names of the built-in cells that any layer takes: those without a memory.
 pub fn names() -> impl Iterator<Item = &'static str> {

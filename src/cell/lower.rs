@@ -2,20 +2,25 @@
 
 use std::collections::HashMap;
 
+use super::attention::ATTENTIONS;
 use super::function;
 use super::graph::{Graph, Id, Node};
 use super::parse::{Definition, Expr, Parsed, Position, fault};
-use super::{Attention, Cell, GateProduct, ProductSource, SourceKind, Vector, VectorKind};
+use super::{
+    Attention, Cell, GateProduct, ProductSource, ScoreKind, SourceKind, Vector, VectorKind,
+};
 use crate::error::{Error, Result, did_you_mean};
 
 /// The names that an equation cannot give to a variable.
-const RESERVED: [&str; 12] = [
-    "x", "linear", "peep", "mean", "norm", "dot", "additive", "state", "memory", "output", "bias",
-    "const",
+const RESERVED: [&str; 13] = [
+    "x", "linear", "peep", "mean", "norm", "dot", "additive", "window", "state", "memory",
+    "output", "bias", "const",
 ];
 
 /// The functions that are no pointwise operators.
-const OWN: &[&str] = &["linear", "peep", "mean", "norm", "dot", "additive"];
+const OWN: &[&str] = &[
+    "linear", "peep", "mean", "norm", "dot", "additive", "window",
+];
 
 struct Lowering<'a> {
     cell: &'a str,
@@ -134,7 +139,9 @@ impl<'a> Lowering<'a> {
                     let vector = self.vector(definition, VectorKind::Peep);
                     Ok(self.graph.mul(vector, value))
                 }
-                "dot" | "additive" => self.attention(definition, name, operands, *position),
+                "dot" | "additive" | "window" => {
+                    self.attention(definition, name, operands, *position)
+                }
                 "mean" | "norm" => {
                     function::arity(self.cell, name, 1, operands.len(), *position)?;
                     let value = self.expression(definition, &operands[0])?;
@@ -152,7 +159,7 @@ impl<'a> Lowering<'a> {
         self.parsed.memories.iter().any(|m| m.0 == name)
     }
 
-    /// `dot(m, q)` or `additive(m, q)`, whose query is then `linear(q)`.
+    /// `dot(m, q)`; `additive(m, q)`, whose query is then `linear(q)`; `window(m, a, b, k)`.
     fn attention(
         &mut self,
         definition: &'a Definition,
@@ -160,7 +167,10 @@ impl<'a> Lowering<'a> {
         operands: &'a [Expr],
         position: Position,
     ) -> Result<Id> {
-        function::arity(self.cell, name, 2, operands.len(), position)?;
+        let Some((_, scores, count)) = ATTENTIONS.iter().find(|of| of.0 == name) else {
+            return Err(self.unknown(name, position));
+        };
+        function::arity(self.cell, name, 1 + count, operands.len(), position)?;
         let named = match &operands[0] {
             Expr::Name(name, _) => self.parsed.memories.iter().position(|m| m.0 == *name),
             _ => None,
@@ -171,21 +181,24 @@ impl<'a> Lowering<'a> {
             );
             return Err(self.fault(operands[0].position(), message));
         };
-        let additive = name == "additive";
-        let query = if additive {
-            self.linear(definition, &operands[1..], position)?
-        } else {
-            self.expression(definition, &operands[1])?
-        };
-        if self.graph.value(query).is_some() {
-            let message = format!("`{name}` expects a query that steps make, found a constant");
-            return Err(self.fault(operands[1].position(), message));
+        let mut queries = Vec::new();
+        for operand in &operands[1..] {
+            let query = if *scores == ScoreKind::Additive {
+                self.linear(definition, std::slice::from_ref(operand), position)?
+            } else {
+                self.expression(definition, operand)?
+            };
+            if self.graph.value(query).is_some() {
+                let message = format!("`{name}` expects a query that steps make, found a constant");
+                return Err(self.fault(operand.position(), message));
+            }
+            queries.push(query);
         }
         self.attentions.push(Attention {
             variable: definition.name.clone(),
             memory,
-            additive,
-            query,
+            scores: *scores,
+            queries,
             query_slot: 0,
             slot: 0,
         });
@@ -200,12 +213,13 @@ impl<'a> Lowering<'a> {
             _ => None,
         });
         let mut places: Vec<(Id, usize)> = sources.collect();
-        let mut place = |id: Id| {
+        let new = |places: &mut Vec<(Id, usize)>, id: Id| {
+            places.push((id, places.len()));
+            places.len() - 1
+        };
+        let place = |places: &mut Vec<(Id, usize)>, id: Id| {
             let known = places.iter().find(|(node, _)| *node == id).map(|p| p.1);
-            known.unwrap_or_else(|| {
-                places.push((id, places.len()));
-                places.len() - 1
-            })
+            known.unwrap_or_else(|| new(places, id))
         };
         let made = (0..self.graph.len()).filter_map(|id| match self.graph.node(id) {
             Node::Attended(a) => Some((a, id)),
@@ -214,8 +228,15 @@ impl<'a> Lowering<'a> {
         let mut attentions = self.attentions.clone();
         for (a, id) in made {
             let attention = &mut attentions[a];
-            attention.query_slot = place(attention.query);
-            attention.slot = place(id);
+            attention.query_slot = match attention.queries[..] {
+                [query] => place(&mut places, query),
+                // Several lie side by side, wherever else one of them lies.
+                ref several => {
+                    let slots = several.iter().map(|query| new(&mut places, *query));
+                    slots.min().unwrap_or(0)
+                }
+            };
+            attention.slot = place(&mut places, id);
         }
         attentions
     }
@@ -223,7 +244,7 @@ impl<'a> Lowering<'a> {
     fn unknown(&self, name: &str, position: Position) -> Error {
         if self.is_memory(name) {
             let message = format!(
-                "`{name}` is a memory, at which `dot({name}, q)` and `additive({name}, q)` look"
+                "`{name}` is a memory, at which `dot({name}, q)`, `additive({name}, q)` and `window({name}, a, b, k)` look"
             );
             return self.fault(position, message);
         }
@@ -376,11 +397,11 @@ impl<'a> Lowering<'a> {
                 roots.push(*node);
             }
         }
-        roots.extend(self.attentions.iter().map(|a| a.query));
+        roots.extend(self.attentions.iter().flat_map(|a| a.queries.iter()));
         for (n, (memory, position)) in self.parsed.memories.iter().enumerate() {
             if !self.attentions.iter().any(|a| a.memory == n) {
                 let message = format!(
-                    "nothing looks at memory `{memory}`: add `dot({memory}, q)` or `additive({memory}, q)`"
+                    "nothing looks at memory `{memory}`: add `dot({memory}, q)`, `additive({memory}, q)` or `window({memory}, a, b, k)`"
                 );
                 return Err(self.fault(*position, message));
             }

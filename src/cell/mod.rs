@@ -31,7 +31,7 @@ pub mod stage;
 mod tests;
 pub mod wgsl;
 
-pub use attention::Attention;
+pub use attention::{Attention, ScoreKind};
 pub use fused::{FusedProduct, SumFeed};
 use graph::{Graph, Id};
 pub use memory::Effect;
@@ -221,7 +221,11 @@ impl Cell {
             })
             .sum();
         // Keys of additive scores have a product and a bias, and the scores a vector.
-        let additive = self.attentions.iter().filter(|a| a.additive).count();
+        let additive = self
+            .attentions
+            .iter()
+            .filter(|a| a.scores == ScoreKind::Additive)
+            .count();
         products + self.vectors.len() * h + additive * (h * h + 2 * h)
     }
 }

@@ -96,7 +96,7 @@ impl Cell {
             });
             let attends = |slot| {
                 let mut attentions = self.attentions.iter();
-                attentions.any(|a| [a.query_slot, a.slot].contains(&slot))
+                attentions.any(|a| a.slot == slot || a.placed().any(|query| query.0 == slot))
             };
             let slot = match self.sources[s].kind {
                 // The query and what is attended to stay as they are.

@@ -60,21 +60,21 @@ impl Cell {
     /// An attention as it is written, with its places.
     fn attention(&self, a: usize) -> String {
         let attention = &self.attentions[a];
-        let scores = if attention.additive {
-            "additive"
-        } else {
-            "dot"
-        };
+        let scores = attention.function();
         let memory = &self.memories[attention.memory];
-        let [query, to] = [attention.query_slot, attention.slot];
-        format!("made{to} = {scores}({memory}, made{query})")
+        let queries = attention.placed().map(|query| format!(", made{}", query.0));
+        let (queries, to) = (queries.collect::<String>(), attention.slot);
+        format!("made{to} = {scores}({memory}{queries})")
     }
 
     /// What comes back through an attention to its query.
     fn query_gradient(&self, compiled: &Compiled, a: usize) -> String {
         match compiled.attention_deltas[a] {
             Some([from, to]) => {
-                format!("delta{to} = delta{from} back through {}", self.attention(a))
+                let parts = to..to + self.attentions[a].queries.len();
+                let deltas = parts.map(|delta| format!("delta{delta}"));
+                let deltas = deltas.collect::<Vec<_>>().join(", ");
+                format!("{deltas} = delta{from} back through {}", self.attention(a))
             }
             None => String::new(),
         }

@@ -38,7 +38,7 @@ pub fn command() -> Command {
                 .long("given")
                 .value_name("FIELD=VALUE")
                 .action(ArgAction::Append)
-                .help("Of models of fields: what the text is about; a vector is numbers between commas"),
+                .help("Of models of fields: what the text or the strokes are about; a vector is numbers between commas"),
         )
         .arg(file("begin", "Of models of numbers: pieces begin as the examples of this file do, one each"))
         .arg(flags::whole("begin-steps", 1, 65536).help("With so many steps of each (default 1)"))
@@ -96,7 +96,7 @@ pub fn run(m: &ArgMatches) -> Result<()> {
             of_text(m, &loaded, &choice, count, length)
         }
         LoadedRun::Fields(run) if forecast::of_numbers(&run) => {
-            pieces::sample(m, &run, &choice, count, length)
+            pieces::draw_pieces(m, &run, &choice, count, length)
         }
         LoadedRun::Fields(run) => {
             refuse_numbers(m, &run.model.name)?;

@@ -15,6 +15,7 @@ mod nesting;
 mod order;
 mod repetition;
 mod reversal;
+mod strokes;
 mod temporal_order;
 #[cfg(test)]
 mod tests;
@@ -80,7 +81,7 @@ impl Place {
 }
 
 /// Every task.
-pub const TASKS: [Task; 12] = [
+pub const TASKS: [Task; 13] = [
     order::TASK,
     ahead::TASK,
     adding::TASK,
@@ -93,6 +94,7 @@ pub const TASKS: [Task; 12] = [
     gap::TASK,
     xml::TASK,
     brackets::TASK,
+    strokes::TASK,
 ];
 
 /// The task `name`.

@@ -230,6 +230,45 @@ proptest! {
     }
 
     #[test]
+    fn strokes_write_their_digits_from_left_to_right(seed: u64, length in 1..9usize) {
+        for line in lines("strokes", 5, seed, Some(length)) {
+            let value: serde_json::Value = serde_json::from_str(&line).unwrap();
+            let text = value["text"].as_str().unwrap();
+            prop_assert!((1..=length).contains(&text.len()));
+            prop_assert!(text.bytes().all(|c| c.is_ascii_digit()));
+            let steps: Vec<(f64, f64, u8)> = serde_json::from_value(value["points"].clone()).unwrap();
+            // A line a digit, but two of 4 and 5; the pen lifts behind each, also behind the last.
+            let two = |c: &char| "45".contains(*c);
+            let lifts = steps.iter().filter(|step| step.2 == 1).count();
+            prop_assert_eq!(lifts, text.len() + text.chars().filter(two).count());
+            prop_assert_eq!(steps.last().unwrap().2, 1);
+            // Where each digit lies: its lines' mean.
+            let (mut x, mut y, mut lines) = (0.0, 0.0, vec![vec![(0.0, 0.0)]]);
+            for step in &steps {
+                (x, y) = (x + step.0, y + step.1);
+                lines.last_mut().unwrap().push((x, y));
+                if step.2 == 1 {
+                    lines.push(Vec::new());
+                }
+            }
+            let mut lines = lines.into_iter();
+            let mut before = f64::NEG_INFINITY;
+            for c in text.chars() {
+                let mut own = lines.next().unwrap();
+                if two(&c) {
+                    own.extend(lines.next().unwrap());
+                }
+                let mean = own.iter().map(|point| point.0).sum::<f64>() / own.len() as f64;
+                prop_assert!(mean > before + 0.2, "{} {}", text, line);
+                before = mean;
+                let high = |of: fn(f64, f64) -> f64, from| own.iter().map(|p| p.1).fold(from, of);
+                let height = high(f64::max, f64::NEG_INFINITY) - high(f64::min, f64::INFINITY);
+                prop_assert!((0.7..1.4).contains(&height), "{}", height);
+            }
+        }
+    }
+
+    #[test]
     fn a_set_is_a_function_of_its_seed_and_begins_with_a_smaller_one(seed: u64) {
         for task in &TASKS {
             let text = |count, seed| task.text(count, seed, None).unwrap();

@@ -3,7 +3,7 @@
 use super::above::packed;
 use super::{Axis, Builder, Linear, Param, Value};
 use crate::error::{Error, Result};
-use crate::op::attend::{AttendForm, Memory};
+use crate::op::attend::{AttendForm, Memory, Scoring};
 use crate::op::pair_sum::{AttendedRows, PairForm, PairTerm, query_gradient};
 use crate::op::scan::Packed;
 use crate::op::{Attend, ColumnSum, Fill, Matrix, Op, PairSum, Recipe, SlotId};
@@ -29,23 +29,22 @@ pub fn attend(
     query: Value,
     scores: Scores,
 ) -> Result<Value> {
-    let (keys, query, vector) = match scores {
-        Scores::Dot => (memory, query, None),
+    let (scored, query) = match scores {
+        Scores::Dot => (Scoring::Dot(memory), query),
         Scores::Additive(width) => {
             let query = Linear::new(format!("{name}.query"), width, None).write(builder, query)?;
             let keys = Linear::new(format!("{name}.keys"), width, None).write(builder, memory)?;
             let vector = score_vector(builder, format!("{name}.v.weight"), width);
-            (keys, query, Some(vector))
+            (Scoring::Additive(keys, vector), query)
         }
     };
     let (axis, below) = (builder.axis(query), builder.axis(memory));
     let looked_at = builder.looked_at(name, axis, below)?;
-    let [q, k, m] = [
-        builder.rows(query)?,
-        builder.rows(keys)?,
-        builder.rows(memory)?,
-    ];
-    if q.cols != k.cols {
+    let (q, m) = (builder.rows(query)?, builder.rows(memory)?);
+    let scoring = matrices(builder, scored)?;
+    if let Scoring::Dot(k) | Scoring::Additive(k, _) = scoring
+        && q.cols != k.cols
+    {
         let (expected, found) = (k.cols, q.cols);
         return Err(Error::internal(format!(
             "{name}: expected queries as wide as keys ({expected}), found {found}"
@@ -57,9 +56,8 @@ pub fn attend(
         name: format!("{name}.forward"),
         form: AttendForm::Forward {
             query: q,
-            keys: k,
+            scoring,
             values: m,
-            vector: vector.map(|v| v.value),
             weights,
             out,
         },
@@ -82,9 +80,8 @@ pub fn attend(
             let rows = AttendedRows {
                 memory: looked_at,
                 query: q,
-                keys: k,
+                scoring,
                 values: m,
-                vector: vector.map(|vector| vector.value),
                 weights,
                 upstream,
                 scores,
@@ -100,7 +97,7 @@ pub fn attend(
                 upstream,
                 query: q,
             };
-            memory_backward(builder, &label, along, &pairs, (memory, keys, vector));
+            memory_backward(builder, &label, along, &pairs, (memory, scored));
         }),
     )
 }
@@ -123,10 +120,10 @@ pub(super) fn memory_backward(
     label: &str,
     along: PairForm,
     pairs: &Pairs,
-    (memory, keys, vector): (Value, Value, Option<Param>),
+    (memory, scoring): (Value, Scoring<Value, Param>),
 ) {
     let below = builder.axis(memory);
-    let (Ok(k), Ok(m)) = (builder.rows(keys), builder.rows(memory)) else {
+    let Ok(m) = builder.rows(memory) else {
         return;
     };
     let sum = |part: &str, pairs, term, into| PairSum {
@@ -141,13 +138,16 @@ pub(super) fn memory_backward(
     let d_values = builder.activation(below, format!("d.{label}.values"), m.cols);
     let term = PairTerm::Rows(pairs.upstream);
     builder.push(Op::PairSum(sum("values", pairs.weights, term, d_values)));
-    match vector {
+    match scoring {
         // Keys and values are the same rows.
-        None => builder.push(Op::PairSum(PairSum {
+        Scoring::Dot(_) => builder.push(Op::PairSum(PairSum {
             accumulate: true,
             ..sum("keys", pairs.scores, PairTerm::Rows(pairs.query), d_values)
         })),
-        Some(vector) => {
+        // Where a step lies has no gradient.
+        Scoring::Window => {}
+        Scoring::Additive(keys, vector) => {
+            let Ok(k) = builder.rows(keys) else { return };
             let d_keys = builder.activation(below, format!("d.{label}.keys"), k.cols);
             let totals = builder.activation(below, format!("d.{label}.totals"), k.cols);
             let term = PairTerm::Additive {
@@ -171,6 +171,15 @@ pub(super) fn memory_backward(
         }
     }
     builder.give(memory, d_values);
+}
+
+/// The matrices of what steps are scored by.
+pub(super) fn matrices(builder: &Builder, of: Scoring<Value, Param>) -> Result<Scoring> {
+    Ok(match of {
+        Scoring::Dot(keys) => Scoring::Dot(builder.rows(keys)?),
+        Scoring::Additive(keys, vector) => Scoring::Additive(builder.rows(keys)?, vector.value),
+        Scoring::Window => Scoring::Window,
+    })
 }
 
 /// The vector [1, width] of additive scores.

@@ -36,27 +36,58 @@ impl Memory {
     }
 }
 
+/// What a step of a memory is scored by: `K` are keys, `V` a vector, as matrices of a plan or as numbers.
+#[derive(Clone, Copy, Debug)]
+pub enum Scoring<K = Matrix, V = Matrix> {
+    /// `query . key`, of keys [M, D].
+    Dot(K),
+    /// `v . tanh(query + key)`, of keys [M, D] and v [1, D].
+    Additive(K, V),
+    /// The mean over c of `a[c] exp(-b[c] (k[c] - j)^2)` for step j, which counts from 1; the query's row [3 D] is a, b, k
+    /// side by side. The scores are the weights, without a softmax. Graves 2013, "Generating sequences with recurrent neural
+    /// networks", equation 46, but for the mean, with which weights do not grow with D.
+    Window,
+}
+
+impl<K, V> Scoring<K, V> {
+    /// The same, of other keys and another vector.
+    pub fn map<L, W>(
+        self,
+        keys: impl FnOnce(K) -> L,
+        vector: impl FnOnce(V) -> W,
+    ) -> Scoring<L, W> {
+        match self {
+            Scoring::Dot(k) => Scoring::Dot(keys(k)),
+            Scoring::Additive(k, v) => Scoring::Additive(keys(k), vector(v)),
+            Scoring::Window => Scoring::Window,
+        }
+    }
+
+    /// Whether weights are the softmax of scores.
+    pub fn softmax(&self) -> bool {
+        !matches!(self, Scoring::Window)
+    }
+}
+
 /// In which direction.
 #[derive(Clone, Copy, Debug)]
 pub enum AttendForm {
-    /// `weights[r] = softmax_j(score(query[r], keys[j]))` and `out[r] = sum_j weights[r, j] values[j]`, j over the steps of
-    /// the sequence that row r looks at. The score is `query . key` or, with a vector v, `v . tanh(query + key)`.
+    /// `weights[r] = softmax_j(score(query[r], j))` and `out[r] = sum_j weights[r, j] values[j]`, j over the steps of
+    /// the sequence that row r looks at.
     Forward {
-        /// The queries [R, D].
+        /// The queries [R, D], or [R, 3 D] of a window.
         query: Matrix,
-        /// The keys [M, D].
-        keys: Matrix,
+        /// What steps are scored by.
+        scoring: Scoring,
         /// The values [M, W].
         values: Matrix,
-        /// The vector [1, D] of additive scores.
-        vector: Option<Matrix>,
         /// The weights [R, S]; those beyond a sequence's steps stay as they are.
         weights: Matrix,
         /// The weighted sums [R, W].
         out: Matrix,
     },
     /// The gradient with respect to the scores: `scores[r, j] = weights[r, j] (g[j] - sum_i weights[r, i] g[i])`, where
-    /// `g[j] = upstream[r] . values[j]`.
+    /// `g[j] = upstream[r] . values[j]`; without a softmax `scores[r, j] = g[j]`.
     Scores {
         /// The gradient of the weighted sums [R, W].
         upstream: Matrix,
@@ -64,6 +95,8 @@ pub enum AttendForm {
         values: Matrix,
         /// The weights [R, S].
         weights: Matrix,
+        /// Whether weights are the softmax of scores.
+        softmax: bool,
         /// The gradient of the scores [R, S].
         scores: Matrix,
     },
@@ -116,8 +149,28 @@ fn dot<F: Real>(a: &[F], b: &[F]) -> F {
     lanes.into_iter().fold(rest, |sum, lane| sum + lane)
 }
 
-/// What scores are made of: a row of the query, the keys with their stride, and the vector of additive scores.
-type Scored<'a, F> = (&'a [F], (&'a [F], usize), Option<&'a [F]>);
+/// What scores are made of: a row of the query, and the keys with their stride and the vector.
+type Scored<'a, F> = (&'a [F], Scoring<(&'a [F], usize), &'a [F]>);
+
+/// The three parts of a window's row.
+#[inline(always)]
+pub(super) fn window<F>(row: &[F]) -> [&[F]; 3] {
+    let d = row.len() / 3;
+    [&row[..d], &row[d..2 * d], &row[2 * d..]]
+}
+
+impl Scoring {
+    /// What is read of it, by rows.
+    pub(super) fn operands(&mut self) -> Vec<Operand<'_>> {
+        match self {
+            Scoring::Dot(keys) => vec![Operand::read(keys).rows()],
+            Scoring::Additive(keys, vector) => {
+                vec![Operand::read(keys).rows(), Operand::read(vector)]
+            }
+            Scoring::Window => Vec::new(),
+        }
+    }
+}
 
 impl Attend {
     /// The weights [R, S], of which every row that looks has a row in either form.
@@ -130,11 +183,11 @@ impl Attend {
     /// The plain code of a row: its weights `[S]` and its sum `[W]`. `query` is that row, the others begin at the matrices' first
     /// elements; `starts` are where the memory's steps start, `k` the sequence that is looked at.
     #[inline(always)]
-    pub fn plain_row<F: Real>(
+    pub fn plain_row<'a, F: Real>(
         memory: Memory,
         starts: &[u32],
         k: u32,
-        (query, keys, vector): Scored<'_, F>,
+        (query, scoring): Scored<'a, F>,
         (values, stride): (&[F], usize),
         weights: &mut [F],
         out: &mut [F],
@@ -143,10 +196,22 @@ impl Attend {
         let mut largest = F::of(f64::NEG_INFINITY);
         let mut count = 0;
         for (weight, row) in weights.iter_mut().zip(own.clone()) {
-            let key = &keys.0[row * keys.1..][..query.len()];
-            *weight = match vector {
-                None => dot(query, key),
-                Some(v) => total(query.len(), |c| v[c] * (query[c] + key[c]).tanh()),
+            let key = |keys: (&'a [F], usize)| &keys.0[row * keys.1..][..query.len()];
+            *weight = match scoring {
+                Scoring::Dot(keys) => dot(query, key(keys)),
+                Scoring::Additive(keys, v) => {
+                    let key = key(keys);
+                    total(query.len(), |c| v[c] * (query[c] + key[c]).tanh())
+                }
+                Scoring::Window => {
+                    let [a, b, k] = window(query);
+                    let step = F::of((count + 1) as f64);
+                    let sum = total(a.len(), |c| {
+                        let away = k[c] - step;
+                        a[c] * (F::ZERO - b[c] * away * away).exp()
+                    });
+                    sum / F::of(a.len() as f64)
+                }
             };
             if *weight > largest {
                 largest = *weight;
@@ -154,13 +219,16 @@ impl Attend {
             count += 1;
         }
         let weights = &mut weights[..count];
-        let mut sum = F::ZERO;
-        for weight in &mut *weights {
-            // A NaN that no comparison saw comes into the sum.
-            *weight = (*weight - largest).exp();
-            sum += *weight;
+        let mut by = F::ONE;
+        if scoring.softmax() {
+            let mut sum = F::ZERO;
+            for weight in &mut *weights {
+                // A NaN that no comparison saw comes into the sum.
+                *weight = (*weight - largest).exp();
+                sum += *weight;
+            }
+            by = F::ONE / sum;
         }
-        let by = F::ONE / sum;
         out.fill(F::ZERO);
         for (weight, row) in weights.iter_mut().zip(own) {
             *weight = *weight * by;
@@ -171,7 +239,8 @@ impl Attend {
         }
     }
 
-    /// The plain code of a row of the scores' gradient `[S]`; `upstream` and `weights` are that row.
+    /// The plain code of a row of the scores' gradient `[S]`; `upstream` and `weights` are that row, which is empty where
+    /// weights are no softmax.
     #[inline(always)]
     pub fn plain_scores<F: Real>(
         memory: Memory,
@@ -185,10 +254,12 @@ impl Attend {
         let mut mean = F::ZERO;
         let mut count = 0;
         let own = memory.rows(starts, k);
-        for ((score, weight), row) in scores.iter_mut().zip(weights).zip(own) {
+        for (score, row) in scores.iter_mut().zip(own) {
             *score = dot(upstream, &values[row * stride..][..upstream.len()]);
-            mean = weight.mul_add(*score, mean);
             count += 1;
+        }
+        for (score, weight) in scores[..count].iter().zip(weights) {
+            mean = weight.mul_add(*score, mean);
         }
         for (score, weight) in scores[..count].iter_mut().zip(weights) {
             *score = *weight * (*score - mean);
@@ -212,16 +283,14 @@ impl Operation for Attend {
         match &mut self.form {
             AttendForm::Forward {
                 query,
-                keys,
+                scoring,
                 values,
-                vector,
                 weights,
                 out,
             } => {
                 operands.push(Operand::read(query).rows());
-                operands.push(Operand::read(keys).uncounted().rows());
+                operands.extend(scoring.operands().into_iter().map(Operand::uncounted));
                 operands.push(Operand::read(values).uncounted().rows());
-                operands.extend(vector.as_mut().map(|v| Operand::read(v).uncounted()));
                 // Beyond a sequence's steps nothing is written.
                 operands.push(Operand::update(weights).sum());
                 operands.push(Operand::write(out).rows());
@@ -230,11 +299,12 @@ impl Operation for Attend {
                 upstream,
                 values,
                 weights,
+                softmax,
                 scores,
             } => {
                 operands.push(Operand::read(upstream).rows());
                 operands.push(Operand::read(values).uncounted().rows());
-                operands.push(Operand::read(weights).sum());
+                operands.extend(softmax.then(|| Operand::read(weights).sum()));
                 operands.push(Operand::update(scores).sum());
             }
         }
@@ -247,15 +317,21 @@ impl Operation for Attend {
         let (flops, elements) = match &self.form {
             AttendForm::Forward {
                 query,
-                keys,
+                scoring,
                 values,
-                vector,
                 weights,
                 out,
-            } => (
-                rows * steps * (2 * out.cols + query.cols * if vector.is_some() { 4 } else { 2 }),
-                area(query) + area(keys) + area(values) + area(weights) + area(out),
-            ),
+            } => {
+                let (each, keys) = match scoring {
+                    Scoring::Dot(keys) => (2, area(keys)),
+                    Scoring::Additive(keys, _) => (4, area(keys)),
+                    Scoring::Window => (2, 0),
+                };
+                (
+                    rows * steps * (2 * out.cols + each * query.cols),
+                    area(query) + keys + area(values) + area(weights) + area(out),
+                )
+            }
             AttendForm::Scores {
                 upstream,
                 values,
@@ -277,19 +353,27 @@ impl Operation for Attend {
         match &self.form {
             AttendForm::Forward {
                 query,
-                keys,
+                scoring,
                 values,
-                vector,
                 weights,
                 out,
             } => {
                 let rows = query.rows;
-                same("keys", (values.rows, query.cols), (keys.rows, keys.cols))?;
                 same("weights", (rows, steps), (weights.rows, weights.cols))?;
                 same("result", (rows, values.cols), (out.rows, out.cols))?;
-                match vector {
-                    None => Ok(()),
-                    Some(v) => same("vector", (1, query.cols), (v.rows, v.cols)),
+                let keys =
+                    |keys: &Matrix| same("keys", (values.rows, query.cols), (keys.rows, keys.cols));
+                match scoring {
+                    Scoring::Dot(k) => keys(k),
+                    Scoring::Additive(k, v) => {
+                        keys(k)?;
+                        same("vector", (1, query.cols), (v.rows, v.cols))
+                    }
+                    Scoring::Window if query.cols.is_multiple_of(3) => Ok(()),
+                    Scoring::Window => Err(format!(
+                        "expected a query of three parts of one width, found {} columns",
+                        query.cols
+                    )),
                 }
             }
             AttendForm::Scores {
@@ -297,6 +381,7 @@ impl Operation for Attend {
                 values,
                 weights,
                 scores,
+                ..
             } => {
                 let rows = upstream.rows;
                 same(
@@ -359,7 +444,7 @@ mod tests {
         let mut weights = [9.0; 3];
         let mut out = [9.0; 2];
         let query = [2.0f64];
-        let of = (&query[..], (&keys[..], 1), None);
+        let of = (&query[..], Scoring::Dot((&keys[..], 1)));
         Attend::plain_row(
             memory(),
             &STARTS,
@@ -399,7 +484,7 @@ mod tests {
         let (query, v) = ([0.1, 0.2], [2.0, -1.0]);
         let mut weights = [0.0; 3];
         let mut out = [0.0];
-        let of = (&query[..], (&keys[..], 2), Some(&v[..]));
+        let of = (&query[..], Scoring::Additive((&keys[..], 2), &v[..]));
         Attend::plain_row(
             memory(),
             &STARTS,
@@ -413,5 +498,30 @@ mod tests {
         let e = [score(0.5, -0.5), score(1.0, 0.25), score(0.0, 0.0)];
         let sum: f64 = e.iter().sum();
         assert!((out[0] - (e[0] + 2.0 * e[1] + 3.0 * e[2]) / sum).abs() < 1e-14);
+    }
+
+    #[test]
+    fn a_window_weighs_steps_by_where_they_lie() {
+        let (values, a, b, k) = ([1.0, 10.0, 100.0, 0.0], [2.0, 0.5], [1.0, 3.0], [1.5, 2.0]);
+        let query = [a, b, k].concat();
+        let (mut weights, mut out) = ([9.0; 3], [0.0]);
+        let of = (&query[..], Scoring::Window);
+        Attend::plain_row(
+            memory(),
+            &STARTS,
+            0,
+            of,
+            (&values, 1),
+            &mut weights,
+            &mut out,
+        );
+        // Rows 0, 2, 3 are steps 1, 2, 3.
+        let weight = |step: f64| {
+            (2.0 * (-(1.5 - step).powi(2)).exp() + 0.5 * (-3.0 * (2.0 - step).powi(2)).exp()) / 2.0
+        };
+        for (got, step) in weights.iter().zip([1.0, 2.0, 3.0]) {
+            assert!((got - weight(step)).abs() < 1e-15);
+        }
+        assert!((out[0] - (weight(1.0) + 100.0 * weight(2.0))).abs() < 1e-12);
     }
 }

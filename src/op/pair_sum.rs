@@ -1,6 +1,6 @@
 //! Sums along the pairs of attention, of a row and a row of its memory: the gradients of queries, keys and values.
 
-use super::attend::{AttendForm, Memory};
+use super::attend::{AttendForm, Memory, Scoring, window};
 use super::scan::Packed;
 use super::{Attend, Cost, Matrix, Op, Operand, Operation, Segment, area, bytes, same};
 use crate::cell::real::Real;
@@ -50,6 +50,9 @@ pub enum PairTerm {
         /// v [1, D].
         vector: Matrix,
     },
+    /// The derivative of a window's scores [3 D] with respect to its queries [R, 3 D]: of a, b, k side by side
+    /// `e = exp(-b (k - j)^2) / D`, `-a (k - j)^2 e` and `-2 a b (k - j) e`, j the step, which counts from 1.
+    Window(Matrix),
 }
 
 /// A sum along the pairs of attention.
@@ -79,6 +82,8 @@ pub enum Summed<'a, F> {
     Rows(&'a [F], usize),
     /// The derivative of additive scores: queries and keys with their strides, and the vector.
     Additive((&'a [F], usize), (&'a [F], usize), &'a [F]),
+    /// The derivative of a window's scores: queries with their stride.
+    Window((&'a [F], usize)),
 }
 
 impl<F: Real> Summed<'_, F> {
@@ -91,18 +96,20 @@ impl<F: Real> Summed<'_, F> {
         sum: &mut [F],
         totals: &mut [F],
     ) {
-        for (c, j) in pairs.iter().zip(memory) {
-            self.add(*c, (at, j), j, sum, totals);
+        for (step, (c, j)) in pairs.iter().zip(memory).enumerate() {
+            self.add(*c, (at, j), j, step, sum, totals);
         }
     }
 
-    /// Adds `c` times the summed row of a pair to `sum`, and to `totals` where there are some.
+    /// Adds `c` times the summed row of a pair to `sum`, and to `totals` where there are some; the memory's row is its
+    /// sequence's `step`, from 0 on.
     #[inline(always)]
     fn add(
         self,
         c: F,
         (row, memory): (usize, usize),
         other: usize,
+        step: usize,
         sum: &mut [F],
         totals: &mut [F],
     ) {
@@ -131,6 +138,20 @@ impl<F: Real> Summed<'_, F> {
                     totals[n] += c * t;
                 }
             }
+            Summed::Window(query) => {
+                let [a, b, k] = window(&query.0[row * query.1..][..sum.len()]);
+                let (d_a, rest) = sum.split_at_mut(a.len());
+                let (d_b, d_k) = rest.split_at_mut(a.len());
+                let step = F::of((step + 1) as f64);
+                let c = c / F::of(a.len() as f64);
+                for n in 0..a.len() {
+                    let away = k[n] - step;
+                    let e = c * (F::ZERO - b[n] * away * away).exp();
+                    d_a[n] += e;
+                    d_b[n] += F::ZERO - a[n] * away * away * e;
+                    d_k[n] += F::of(-2.0) * a[n] * b[n] * away * e;
+                }
+            }
         }
     }
 }
@@ -141,12 +162,10 @@ pub struct AttendedRows {
     pub memory: Memory,
     /// The queries [R, D].
     pub query: Matrix,
-    /// The keys [M, D].
-    pub keys: Matrix,
+    /// What steps are scored by.
+    pub scoring: Scoring,
     /// The values [M, W].
     pub values: Matrix,
-    /// The vector [1, D] of additive scores.
-    pub vector: Option<Matrix>,
     /// The weights [R, S].
     pub weights: Matrix,
     /// The gradient of the weighted sums [R, W].
@@ -166,6 +185,7 @@ pub fn query_gradient([scores, query]: [String; 2], of: &AttendedRows) -> [Op; 2
             upstream: of.upstream,
             values: of.values,
             weights: of.weights,
+            softmax: of.scoring.softmax(),
             scores: of.scores,
         },
         memory,
@@ -174,13 +194,14 @@ pub fn query_gradient([scores, query]: [String; 2], of: &AttendedRows) -> [Op; 2
         name: query,
         form: PairForm::Rows { of: memory },
         pairs: of.scores,
-        term: match of.vector {
-            None => PairTerm::Rows(of.keys),
-            Some(vector) => PairTerm::Additive {
+        term: match of.scoring {
+            Scoring::Dot(keys) => PairTerm::Rows(keys),
+            Scoring::Additive(keys, vector) => PairTerm::Additive {
                 query: of.query,
-                keys: of.keys,
+                keys,
                 vector,
             },
+            Scoring::Window => PairTerm::Window(of.query),
         },
         totals: None,
         into: of.into,
@@ -221,7 +242,7 @@ impl PairSum {
                 let looking = sequences[at - starts[step] as usize];
                 for row in by.rows(&words[by.packed.first..], looking) {
                     let c = pairs[row * self.pairs.stride + step];
-                    summed.add(c, (row, at), row, into, totals);
+                    summed.add(c, (row, at), row, step, into, totals);
                 }
             }
         }
@@ -265,6 +286,7 @@ impl Operation for PairSum {
                 operands.push(Operand::read(keys).uncounted().rows());
                 operands.push(Operand::read(vector).uncounted());
             }
+            PairTerm::Window(query) => operands.push(Operand::read(query).uncounted().rows()),
         }
         let totals = self.totals.as_mut();
         operands.extend(totals.map(|totals| Operand::write(totals).rows()));
@@ -277,6 +299,7 @@ impl Operation for PairSum {
         let (each, read) = match &self.term {
             PairTerm::Rows(from) => (2, area(from)),
             PairTerm::Additive { query, keys, .. } => (12, area(query) + area(keys)),
+            PairTerm::Window(query) => (12, area(query)),
         };
         Cost {
             flops: (each * area(&self.pairs) * self.into.cols) as f64,
@@ -291,6 +314,12 @@ impl Operation for PairSum {
                 same("summed", (from.rows, cols), (from.rows, from.cols))?;
             }
             PairTerm::Rows(_) => return Err("expected totals of additive scores alone".into()),
+            PairTerm::Window(query) => match self.form {
+                PairForm::Rows { .. } if cols.is_multiple_of(3) && self.totals.is_none() => {
+                    same("query", (rows, cols), (query.rows, query.cols))?;
+                }
+                _ => return Err("expected a window's derivative by rows, of three parts".into()),
+            },
             PairTerm::Additive {
                 query,
                 keys,
@@ -319,10 +348,10 @@ impl Operation for PairSum {
     }
 
     fn sum_length(&self) -> usize {
-        // The derivative of tanh is a few roundings.
+        // The derivative of tanh is a few roundings, as that of a window.
         let roundings = match self.term {
             PairTerm::Rows(_) => 0,
-            PairTerm::Additive { .. } => 8,
+            PairTerm::Additive { .. } | PairTerm::Window(_) => 8,
         };
         self.form.over().steps + roundings
     }

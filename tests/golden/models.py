@@ -475,11 +475,41 @@ class Shown(Named):
              "scores": "loss.linear"}
 
 
+class Written(Strokes):
+    """strokes-text.model: a window over the letters, with a component a unit, from the state before (Graves 2013, section 5.1)."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed, self.letters = torch.nn.Embedding(V, E), torch.nn.Linear(E, H)
+        self.h = Attending([("weight_ih", 4, D), ("weight_hh", 7, H), ("weight_i", 4, H)], [("bias_ih", 4), ("bias_hh", 3)])
+
+    def loss(self, data):
+        cell, outputs, targets = self.h, [], []
+        for text, length, points in zip(data["text"], data["lengths"], data["reals"]):
+            letters = self.letters(self.embed.weight[text[:length]])
+            places = torch.arange(1, length + 1, dtype=torch.float64)[:, None]
+            h, c, k = torch.zeros(3, H, dtype=torch.float64)
+            for x in points[:length]:
+                *window, i, f, g, o = cell.parts("weight_hh", 7, h)
+                a, b, on = [torch.exp(part + bias) for part, bias in zip(window, cell.bias_hh_l0.chunk(3))]
+                k = k + on
+                w = (a * torch.exp(-b * (k - places) ** 2)).mean(1) @ letters
+                own = zip((i, f, g, o), cell.parts("weight_ih", 4, x), cell.parts("weight_i", 4, w), cell.bias_ih_l0.chunk(4))
+                i, f, g, o = [sum(parts) for parts in own]
+                c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+                h = torch.sigmoid(o) * torch.tanh(c)
+                outputs.append(h)
+            targets.append(points[1 : length + 1])
+        return self.of(torch.stack(outputs), torch.cat(targets))
+
+    names = {**Strokes.names, "embed": "letters.embed", "letters": "letters"}
+
+
 CASES = {"classify": Classify, "tag": Tag, "classify-both": Encoded, "caption-global": Caption, "begun": Begun,
          "forecast": Forecast, "normal": Normal, "quantile": Quantile, "chorale": Chorale, "strokes": Strokes,
          "forecast-window": Window, "sequence-label": Frames, "translate": Translate, "additive-after": AdditiveAfter,
          "bahdanau": Bahdanau, "translate-feed": Feed, "show-attend-tell": Shown, "absolute": Absolute,
-         "mixture": Mixture}
+         "mixture": Mixture, "strokes-text": Written}
 
 
 def compute(case, seed):

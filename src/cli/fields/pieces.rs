@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 use pollster::block_on;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use wgrnn::data::fields::FieldCode;
 use wgrnn::model::text::{Forecast, Reading};
 use wgrnn::op::Plan;
@@ -15,21 +15,21 @@ use wgrnn::train::{Choice, ExampleSet, Forecaster, Settings};
 use wgrnn::{Error, Result};
 
 use super::forecast::sets;
-use super::{FieldSource, LoadedFields, drawing, midi};
+use super::{FieldSource, LoadedFields, drawing, midi, sample};
 use crate::cli::{flags, out};
 
 /// Flags of models that write texts, which have no meaning here.
-const OF_TEXTS: [&str; 4] = ["prime", "top-k", "top-p", "given"];
+const OF_TEXTS: [&str; 3] = ["prime", "top-k", "top-p"];
 /// Flags of models of numbers.
 pub const OF_NUMBERS: [&str; 4] = ["begin", "begin-steps", "midi", "svg"];
 
 /// Draws `count` pieces of `length` steps and prints them: as JSON lines of sets of notes, or as CSV in the units of the data;
-/// `--midi` and `--svg` write files too.
+/// `--midi` and `--svg` write files too, and `--given` has the fields that pieces are about.
 ///
 /// # Errors
-/// Usage: flags that fit no such model; a model that says no probabilities, or of several fields. Data: what the file that
+/// Usage: flags that fit no such model; a model that says no probabilities; a field without a value. Data: what the file that
 /// pieces begin with has wrong.
-pub fn sample(
+pub fn draw_pieces(
     m: &ArgMatches,
     run: &LoadedFields,
     choice: &Choice,
@@ -46,9 +46,9 @@ pub fn sample(
     }
     let forecast = (0..model.losses().len())
         .find_map(|loss| Some((loss, model.forecast(loss, run.loaded.settings.horizon)?)));
-    let ([_], Some((loss, Forecast { field, reading, .. }))) = (model.fields(), forecast) else {
+    let Some((loss, Forecast { field, reading, .. })) = forecast else {
         return Err(Error::usage(format!(
-            "model {}: expected one field, of which a loss predicts the next step",
+            "model {}: expected a field of which a loss predicts the next step",
             model.name
         )));
     };
@@ -71,7 +71,7 @@ pub fn sample(
             return Err(Error::usage(message));
         }
     }
-    let (begun, begin) = beginnings(m, run, code, count)?;
+    let (begun, begin) = beginnings(m, run, (name, code), count)?;
     let device = flags::open_device(m)?;
     let weights = |plan: &Plan| run.weights(plan, "the pieces", "lower --count or --length");
     let count = begun.len();
@@ -112,18 +112,41 @@ pub fn sample(
 fn beginnings(
     m: &ArgMatches,
     run: &LoadedFields,
-    code: &FieldCode,
+    (field, code): (&str, &FieldCode),
     count: usize,
 ) -> Result<(ExampleSet, bool)> {
     let (model, path) = (&run.model, &run.loaded.path);
+    let given = m.get_many::<String>("given").into_iter().flatten();
+    let given: Vec<String> = given.cloned().collect();
+    let made = [field.to_string()];
+    let about = sample::values(
+        model,
+        &given,
+        &made,
+        "the model makes it; --begin says how it begins",
+    )?;
+    let others = model.fields().iter().filter(|other| other.name != field);
+    let missing: Vec<&str> = others
+        .map(|other| other.name.as_str())
+        .filter(|name| !about.contains_key(name))
+        .collect();
+    if let Some(name) = missing.first() {
+        return Err(sample::missing(model, "pieces", name));
+    }
     let set = |records, numbers| ExampleSet::new(model.clone(), records, numbers, None);
     if let Some(file) = flags::path(m, "begin") {
+        if model.fields().len() > 1 {
+            return Err(Error::usage(format!(
+                "--begin: expected a model of one field, got {}, whose pieces are about what --given says",
+                model.name
+            )));
+        }
         let files = [wgrnn::paths::to_text(file.as_os_str())];
         let source = FieldSource::new(model, &files, &run.loaded.settings, path)?;
         let examples = source.read()?;
         let records = source.inputs(&run.codes, &examples)?;
         let steps = m.get_one::<u64>("begin-steps").map_or(1, |n| *n as usize);
-        let lengths = examples.steps(&model.fields()[0].name).unwrap_or_default();
+        let lengths = examples.steps(field).unwrap_or_default();
         let mut first = 0;
         let mut spans = Vec::new();
         for length in lengths {
@@ -150,14 +173,20 @@ fn beginnings(
         }
         _ => json!([[]]),
     };
-    let lines = format!("{step}\n").repeat(count);
+    let mut example = Map::new();
+    example.insert(field.to_string(), step);
+    let about = about.into_iter();
+    example.extend(about.map(|(name, value)| (name.to_string(), value)));
+    let lines = format!("{}\n", Value::Object(example)).repeat(count);
     let settings = Settings {
         format: Some("jsonl".into()),
         ..Settings::default()
     };
     let source = FieldSource::new(model, &["-".into()], &settings, path)?;
-    let read = source.read_from(&mut lines.as_bytes())?;
-    let records = source.inputs(&run.codes, &read)?;
+    let read = source
+        .read_from(&mut lines.as_bytes())
+        .map_err(sample::of_flag)?;
+    let records = source.inputs(&run.codes, &read).map_err(sample::of_flag)?;
     Ok((set(records, (0..count as u32).collect())?, false))
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
-use wgrnn::model::text::FieldKind;
+use wgrnn::model::text::{FieldKind, Model};
 use wgrnn::train::{ExampleSet, Settings};
 use wgrnn::{Error, Result};
 
@@ -25,31 +25,12 @@ pub fn examples(run: &LoadedFields, given: &[String], count: usize) -> Result<Ex
         )));
     };
     let answers = run.answers();
-    let answers: Vec<&str> = answers.iter().map(String::as_str).collect();
-    let mut values = BTreeMap::new();
-    for text in given {
-        let Some((name, value)) = text.split_once('=') else {
-            let error = format!("--given: expected FIELD=VALUE, got {text}");
-            return Err(Error::usage(error));
-        };
-        let field = model.fields().iter().find(|field| field.name == name);
-        let Some(field) = field.filter(|_| !answers.contains(&name)) else {
-            let why = if answers.contains(&name) {
-                "the model writes it; --prime says how it begins"
-            } else {
-                "the model has no such field"
-            };
-            return Err(Error::usage(format!("--given {name}: {why}")));
-        };
-        if values
-            .insert(name, json_value(field.kind, name, value)?)
-            .is_some()
-        {
-            return Err(Error::usage(format!(
-                "--given {name}: expected once, found twice"
-            )));
-        }
-    }
+    let mut values = values(
+        model,
+        given,
+        &answers,
+        "the model writes it; --prime says how it begins",
+    )?;
     let mut example = Map::new();
     for field in model.fields() {
         let name = field.name.as_str();
@@ -64,13 +45,8 @@ pub fn examples(run: &LoadedFields, given: &[String], count: usize) -> Result<Ex
             ) => continue,
             // What the model writes is not looked at, but makes an example where there is no other field.
             (None, _) if name == written => json!("x"),
-            (None, _) if answers.contains(&name) => continue,
-            (None, _) => {
-                return Err(Error::usage(format!(
-                    "--given {name}=VALUE: expected a value for each field that texts of model {} are about, found none",
-                    model.name
-                )));
-            }
+            (None, _) if answers.iter().any(|answer| answer == name) => continue,
+            (None, _) => return Err(missing(model, "texts", name)),
         };
         example.insert(name.to_string(), value);
     }
@@ -86,6 +62,50 @@ pub fn examples(run: &LoadedFields, given: &[String], count: usize) -> Result<Ex
     let records = source.inputs(&run.codes, &read).map_err(of_flag)?;
     let all = (0..records.len() as u32).collect();
     ExampleSet::new(model.clone(), records, all, None)
+}
+
+/// The values that the command line gives, by field; `why` those of `answers` are not among them.
+///
+/// # Errors
+/// Usage: no `FIELD=VALUE`; a field that is none, is an answer or is given twice; numbers that are none.
+pub fn values<'a>(
+    model: &'a Model,
+    given: &[String],
+    answers: &[String],
+    why: &str,
+) -> Result<BTreeMap<&'a str, Value>> {
+    let mut values = BTreeMap::new();
+    for text in given {
+        let Some((name, value)) = text.split_once('=') else {
+            let error = format!("--given: expected FIELD=VALUE, got {text}");
+            return Err(Error::usage(error));
+        };
+        let is_answer = answers.iter().any(|answer| answer == name);
+        let field = model.fields().iter().find(|field| field.name == name);
+        let Some(field) = field.filter(|_| !is_answer) else {
+            let why = if is_answer {
+                why
+            } else {
+                "the model has no such field"
+            };
+            return Err(Error::usage(format!("--given {name}: {why}")));
+        };
+        let value = json_value(field.kind, name, value)?;
+        if values.insert(field.name.as_str(), value).is_some() {
+            return Err(Error::usage(format!(
+                "--given {name}: expected once, found twice"
+            )));
+        }
+    }
+    Ok(values)
+}
+
+/// What is said where a field has no value: `what` the model makes is about it.
+pub fn missing(model: &Model, what: &str, name: &str) -> Error {
+    Error::usage(format!(
+        "--given {name}=VALUE: expected a value for each field that {what} of model {} are about, found none",
+        model.name
+    ))
 }
 
 /// A value as JSON lines have it.
@@ -106,6 +126,6 @@ fn json_value(kind: FieldKind, name: &str, value: &str) -> Result<Value> {
 }
 
 /// The values came from the command line, not from a file's line.
-fn of_flag(e: Error) -> Error {
+pub fn of_flag(e: Error) -> Error {
     Error::new(e.kind, format!("--given: {}", e.message))
 }

@@ -12,9 +12,8 @@ impl<F: Real> Cpu<F> {
         match op.form {
             AttendForm::Forward {
                 query,
-                keys,
+                scoring,
                 values,
-                vector,
                 weights,
                 out,
             } => self.rows_with(
@@ -30,8 +29,10 @@ impl<F: Real> Cpu<F> {
                         this.words[memory.sequences.0][r],
                         (
                             row,
-                            (this.part(keys), keys.stride),
-                            vector.map(|vector| &this.part(vector)[..vector.cols]),
+                            scoring.map(
+                                |keys| (this.part(keys), keys.stride),
+                                |vector| &this.part(vector)[..vector.cols],
+                            ),
                         ),
                         (this.part(values), values.stride),
                         weights,
@@ -43,6 +44,7 @@ impl<F: Real> Cpu<F> {
                 upstream,
                 values,
                 weights,
+                softmax,
                 scores,
             } => self.each_row(
                 scores,
@@ -55,7 +57,11 @@ impl<F: Real> Cpu<F> {
                         this.words[memory.sequences.0][r],
                         &this.part(upstream)[r * upstream.stride..][..upstream.cols],
                         (this.part(values), values.stride),
-                        &this.part(weights)[r * weights.stride..][..weights.cols],
+                        if softmax {
+                            &this.part(weights)[r * weights.stride..][..weights.cols]
+                        } else {
+                            &[]
+                        },
                         scores,
                     );
                 },
@@ -90,6 +96,7 @@ impl<F: Real> Cpu<F> {
                 keys,
                 vector,
             } => Summed::Additive(of(query), of(keys), self.part(vector)),
+            PairTerm::Window(query) => Summed::Window(of(query)),
         };
         let words = (
             &self.words[over.packed.counts.0][..],

@@ -55,9 +55,11 @@ impl<F: Real> Cpu<F> {
                     inputs: AttentionInputs {
                         sequences: &self.words[of.memory.sequences.0],
                         starts: &self.words[of.memory.packed.counts.0][of.memory.packed.first..],
-                        keys: self.part(of.keys),
                         values: self.part(of.values),
-                        vector: of.vector.map_or(&[][..], |vector| self.part(vector)),
+                        scoring: of.scoring.map(
+                            |keys| (self.part(keys), keys.stride),
+                            |vector| self.part(vector),
+                        ),
                         weights: self.part(of.weights),
                     },
                     pairs: &mut pairs[op.pairs(of).map_or(0, |m| m.offset)..],

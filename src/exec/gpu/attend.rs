@@ -4,7 +4,7 @@ use super::operation::{flat, in_fours, shader};
 use super::template::{COUNTS, Template, flat_groups};
 use super::tile::Tile;
 use crate::cell::rows::LOWEST;
-use crate::op::attend::AttendForm;
+use crate::op::attend::{AttendForm, Scoring};
 use crate::op::pair_sum::{PairForm, PairTerm};
 use crate::op::{Attend, PairSum, Scan};
 
@@ -33,36 +33,49 @@ pub(super) fn kernel(op: &Attend, tile: &Tile, scan: Option<&Scan>) -> Template 
         .flag("SCORES", matches!(op.form, AttendForm::Scores { .. }))
         .counted("ROWS", weights.rows, weights.row_count)
         .buffer("sequences", memory.sequences)
-        .buffer("starts", memory.packed.counts)
-        .matrix("weights", &weights.uncounted());
+        .buffer("starts", memory.packed.counts);
+    let reads_weights = match op.form {
+        AttendForm::Forward { .. } => true,
+        AttendForm::Scores { softmax, .. } => softmax,
+    };
+    let template = if reads_weights {
+        template.matrix("weights", &weights.uncounted())
+    } else {
+        template
+    };
     let template = stepped(template, scan);
     let template = match &op.form {
         AttendForm::Forward {
             query,
-            keys,
+            scoring,
             values,
-            vector,
             out,
             ..
         } => {
             let template = template
-                .flag("ADDITIVE", vector.is_some())
-                .matrix("query", &query.uncounted())
-                .matrix("keys", &keys.uncounted())
+                .flag("ADDITIVE", matches!(scoring, Scoring::Additive(..)))
+                .flag("WINDOW", !scoring.softmax())
+                .matrix("query", &query.uncounted());
+            let template = match scoring {
+                Scoring::Dot(keys) => template.matrix("keys", &keys.uncounted()),
+                Scoring::Additive(keys, vector) => template
+                    .matrix("keys", &keys.uncounted())
+                    .matrix("vector", vector),
+                Scoring::Window => template,
+            };
+            template
                 .matrix("values", &values.uncounted())
-                .matrix("out", &out.uncounted());
-            match vector {
-                Some(vector) => template.matrix("vector", vector),
-                None => template,
-            }
+                .matrix("out", &out.uncounted())
         }
         AttendForm::Scores {
             upstream,
             values,
+            softmax,
             scores,
             ..
         } => template
             .flag("ADDITIVE", false)
+            .flag("WINDOW", !softmax)
             .matrix("upstream", &upstream.uncounted())
             .matrix("values", &values.uncounted())
             .matrix("scores", &scores.uncounted()),
@@ -80,6 +93,7 @@ pub(super) fn pair_sum(op: &PairSum, tile: &Tile, scan: Option<&Scan>) -> Templa
             keys,
             vector,
         } => names.extend([("query", query), ("keys", keys), ("vector", vector)]),
+        PairTerm::Window(query) => names.push(("query", query)),
     }
     names.extend(op.totals.map(|totals| ("totals", totals)));
     let over = op.form.over();
@@ -87,11 +101,16 @@ pub(super) fn pair_sum(op: &PairSum, tile: &Tile, scan: Option<&Scan>) -> Templa
     let template = shader!("pair_sum")
         .units(v)
         .flag("ADDITIVE", matches!(op.term, PairTerm::Additive { .. }))
+        .flag("WINDOW", matches!(op.term, PairTerm::Window(_)))
         .flag("TOTALS", op.totals.is_some())
         .flag("ACCUMULATE", op.accumulate)
         .buffer("sequences", over.sequences)
         .buffer("starts", over.packed.counts)
         .matrix("pairs", &op.pairs.uncounted());
+    let template = match op.term {
+        PairTerm::Window(_) => template.size("PARTS", op.into.cols / 3),
+        PairTerm::Rows(_) | PairTerm::Additive { .. } => template,
+    };
     let template = stepped(template, scan);
     let (mut template, rows) = match op.form {
         PairForm::Rows { of } => (

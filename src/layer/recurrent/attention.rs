@@ -1,9 +1,11 @@
 //! The memories that a layer's cell looks at: their keys before the loop over time, and the gradients along them after it.
 
 use super::Recurrent;
+use crate::cell::ScoreKind;
 use crate::error::{Error, Result};
-use crate::layer::attend::{Pairs, memory_backward, score_vector};
+use crate::layer::attend::{Pairs, matrices, memory_backward, score_vector};
 use crate::layer::{Axis, Builder, Linear, Param, Value};
+use crate::op::attend::Scoring;
 use crate::op::pair_sum::PairForm;
 use crate::op::scan::{Scan, ScanAttention};
 
@@ -11,8 +13,7 @@ use crate::op::scan::{Scan, ScanAttention};
 #[derive(Debug)]
 pub(super) struct Looking {
     memory: Value,
-    keys: Value,
-    vector: Option<Param>,
+    scoring: Scoring<Value, Param>,
     /// The sums along the memory, in training.
     along: Option<PairForm>,
 }
@@ -50,24 +51,25 @@ impl Recurrent {
                 )));
             }
             let variable = &attention.variable;
-            let (keys, vector) = if attention.additive {
-                let keys = self.parameter_name(&format!("keys_{variable}"));
-                let vector = self.parameter_name(&format!("v_{variable}"));
-                (
-                    Linear::new(keys, h, None).write(builder, memory)?,
-                    Some(score_vector(builder, format!("{vector}.weight"), h)),
-                )
-            } else {
-                (memory, None)
+            let scoring = match attention.scores {
+                ScoreKind::Dot => Scoring::Dot(memory),
+                ScoreKind::Additive => {
+                    let keys = self.parameter_name(&format!("keys_{variable}"));
+                    let vector = self.parameter_name(&format!("v_{variable}"));
+                    Scoring::Additive(
+                        Linear::new(keys, h, None).write(builder, memory)?,
+                        score_vector(builder, format!("{vector}.weight"), h),
+                    )
+                }
+                ScoreKind::Window => Scoring::Window,
             };
             let below = builder.axis(memory);
             let label = format!("{}.{variable}", self.label);
             let weights = builder.activation(axis, format!("attention.{label}"), below.steps);
             attentions.push(ScanAttention {
                 memory: builder.looked_at(&label, axis, below)?,
-                keys: builder.rows(keys)?,
+                scoring: matrices(builder, scoring)?,
                 values: builder.rows(memory)?,
-                vector: vector.map(|v| v.value),
                 weights,
                 scores: None,
             });
@@ -78,8 +80,7 @@ impl Recurrent {
             };
             looking.push(Looking {
                 memory,
-                keys,
-                vector,
+                scoring,
                 along,
             });
         }
@@ -129,7 +130,7 @@ impl Recurrent {
                 query: counted(query),
             };
             let label = format!("{}.{}", self.label, written.variable);
-            let of = (looking.memory, looking.keys, looking.vector);
+            let of = (looking.memory, looking.scoring);
             memory_backward(builder, &label, along, &pairs, of);
         }
     }

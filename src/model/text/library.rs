@@ -32,6 +32,7 @@ pub const MODELS: &[(&str, &str)] = models![
     "frame-label",
     "chorale",
     "strokes",
+    "strokes-text",
     "pixels",
     "translate",
     "translate-additive",

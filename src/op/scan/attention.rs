@@ -3,7 +3,7 @@
 use super::{Direction, Scan, Slices};
 use crate::cell::real::Real;
 use crate::cell::stage::Stage;
-use crate::op::attend::{AttendForm, Memory};
+use crate::op::attend::{AttendForm, Memory, Scoring};
 use crate::op::pair_sum::{AttendedRows, Summed, query_gradient};
 use crate::op::{Attend, Matrix, Op, Operand, SlotId};
 
@@ -12,12 +12,10 @@ use crate::op::{Attend, Matrix, Op, Operand, SlotId};
 pub struct ScanAttention {
     /// Which of its sequences each of the scan's rows looks at.
     pub memory: Memory,
-    /// The keys [M, H].
-    pub keys: Matrix,
+    /// What its steps are scored by, with keys [M, H] and a vector [1, H].
+    pub scoring: Scoring,
     /// The values [M, H].
     pub values: Matrix,
-    /// The vector [1, H] of additive scores.
-    pub vector: Option<Matrix>,
     /// The weights [R, S].
     pub weights: Matrix,
     /// The gradient of the scores [R, S] (backward).
@@ -31,12 +29,10 @@ pub struct AttentionInputs<'a, F> {
     pub sequences: &'a [u32],
     /// Where the memory's steps start.
     pub starts: &'a [u32],
-    /// The keys.
-    pub keys: &'a [F],
+    /// The keys with their stride, and the vector.
+    pub scoring: Scoring<(&'a [F], usize), &'a [F]>,
     /// The values.
     pub values: &'a [F],
-    /// The vector of additive scores; empty where there is none.
-    pub vector: &'a [F],
     /// The weights (backward).
     pub weights: &'a [F],
 }
@@ -63,10 +59,9 @@ impl ScanAttention {
         let mut operands = vec![
             Operand::slot(self.memory.sequences, rows),
             Operand::slot(self.memory.packed.counts, self.memory.words()),
-            Operand::read(&mut self.keys).rows(),
-            Operand::read(&mut self.values).rows(),
         ];
-        operands.extend(self.vector.as_mut().map(Operand::read));
+        operands.extend(self.scoring.operands());
+        operands.push(Operand::read(&mut self.values).rows());
         operands.push(if forward {
             Operand::update(&mut self.weights).sum()
         } else {
@@ -132,7 +127,12 @@ impl Scan {
         let (written, of) = (&self.cell.attentions[a], &self.attentions[a]);
         let name = |part: &str| format!("{}.{}{part}", self.name, written.variable);
         let (memory, values, weights) = (of.memory, of.values, of.weights);
-        let Some(query) = self.made_rows(written.query_slot) else {
+        // What a query is made of lies side by side.
+        let parts = |m: Matrix| Matrix {
+            cols: written.queries.len() * m.cols,
+            ..m
+        };
+        let Some(query) = self.made_rows(written.query_slot).map(parts) else {
             return Vec::new();
         };
         if self.direction == Direction::Forward {
@@ -141,9 +141,8 @@ impl Scan {
                     name: name(""),
                     form: AttendForm::Forward {
                         query,
-                        keys: of.keys,
+                        scoring: of.scoring,
                         values,
-                        vector: of.vector,
                         weights,
                         out,
                     },
@@ -154,7 +153,11 @@ impl Scan {
         }
         let deltas = self.compiled.attention_deltas[a];
         let deltas = deltas.and_then(|[result, to]| {
-            Some((self.delta_rows(result)?, self.delta_rows(to)?, of.scores?))
+            Some((
+                self.delta_rows(result)?,
+                parts(self.delta_rows(to)?),
+                of.scores?,
+            ))
         });
         let Some((upstream, into, scores)) = deltas else {
             return Vec::new();
@@ -162,9 +165,8 @@ impl Scan {
         let rows = AttendedRows {
             memory,
             query,
-            keys: of.keys,
+            scoring: of.scoring,
             values,
-            vector: of.vector,
             weights,
             upstream,
             scores,
@@ -174,7 +176,7 @@ impl Scan {
     }
 
     /// The plain code of an attention for row `r` of all steps. `saved` and `delta` are that row's, `pairs` that row of what is
-    /// written; `query` is workspace `[H]`.
+    /// written; `query` is workspace as wide as the query.
     #[inline(always)]
     pub fn attend_row<F: Real>(
         &self,
@@ -188,13 +190,14 @@ impl Scan {
         let (written, own, (inputs, pairs)) = (&self.cell.attentions[a], &self.attentions[a], of);
         let (memory, k) = (own.memory, inputs.sequences[r]);
         let at = |value: usize| (self.compiled.saved + value) * h;
-        query.copy_from_slice(&saved[at(written.query_slot)..][..h]);
-        let keys = (inputs.keys, own.keys.stride);
+        let wide = written.queries.len() * h;
+        let query = &mut query[..wide];
+        query.copy_from_slice(&saved[at(written.query_slot)..][..wide]);
+        let scoring = inputs.scoring.map(|keys| keys, |vector| &vector[..h]);
         let values = (inputs.values, own.values.stride);
-        let vector = own.vector.map(|_| &inputs.vector[..h]);
         if self.direction == Direction::Forward {
             let out = &mut saved[at(written.slot)..][..h];
-            let of = (&*query, keys, vector);
+            let of = (&*query, scoring);
             Attend::plain_row(memory, inputs.starts, k, of, values, pairs, out);
             return;
         }
@@ -202,13 +205,18 @@ impl Scan {
             return;
         };
         let upstream = &delta[result * h..][..h];
-        let weights = &inputs.weights[r * own.weights.stride..][..own.weights.cols];
-        Attend::plain_scores(memory, inputs.starts, k, upstream, values, weights, pairs);
-        let summed = match vector {
-            None => Summed::Rows(keys.0, keys.1),
-            Some(vector) => Summed::Additive((query, 0), keys, vector),
+        let weights = if scoring.softmax() {
+            &inputs.weights[r * own.weights.stride..][..own.weights.cols]
+        } else {
+            &[]
         };
-        let into = &mut delta[to * h..][..h];
+        Attend::plain_scores(memory, inputs.starts, k, upstream, values, weights, pairs);
+        let summed = match scoring {
+            Scoring::Dot(keys) => Summed::Rows(keys.0, keys.1),
+            Scoring::Additive(keys, vector) => Summed::Additive((query, 0), keys, vector),
+            Scoring::Window => Summed::Window((query, 0)),
+        };
+        let into = &mut delta[to * h..][..wide];
         into.fill(F::ZERO);
         summed.along(pairs, (0, memory.rows(inputs.starts, k)), into, &mut []);
     }
@@ -221,7 +229,7 @@ impl Scan {
         slices: &mut Slices<'_, F>,
     ) {
         let (h, deltas) = (self.hidden, self.compiled.deltas);
-        let mut query = vec![F::ZERO; h];
+        let mut query = vec![F::ZERO; self.cell.widest_query() * h];
         for a in &stage.attentions {
             for b in 0..self.active(t, slices.starts) {
                 let row = self.start(t, slices.starts) + b;

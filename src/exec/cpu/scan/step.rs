@@ -94,7 +94,7 @@ impl<F: Real> Shared<'_, F> {
         let stride = op.attentions[a].weights.stride;
         let first = op.start(t, self.starts) + work.rows.part.start;
         let Workspace { rows, query, .. } = work;
-        query.resize(h, F::ZERO);
+        query.resize(op.cell.widest_query() * h, F::ZERO);
         simd::<F>(
             #[inline(always)]
             || {
