@@ -398,6 +398,62 @@ fn strokes_are_drawn_as_numbers_and_as_a_picture() {
     );
 }
 
+/// The pen goes right for `a`, down for `b`, and never the same way twice.
+#[test]
+fn strokes_follow_the_letters_that_are_given() {
+    let sandbox = Sandbox::new();
+    let word = |n: usize| {
+        let letters = (0..1 + n % 3).map(|k| if (n >> k) & 1 == 0 { 'a' } else { 'b' });
+        let text: String = letters.collect();
+        let off = |k: usize| ((7 * n + 5 * k) % 11) as f64 / 10.0 - 0.5;
+        let step = |(k, c)| match c {
+            'a' => json!([2.0 + off(k), off(k + 3), 1]),
+            _ => json!([off(k), 2.0 + off(k + 4), 1]),
+        };
+        let steps = text.chars().enumerate().map(step);
+        let points: Vec<Value> = [json!([0, 0, 0])].into_iter().chain(steps).collect();
+        format!("{}\n", json!({"text": text, "points": points}))
+    };
+    let all: String = (0..96).map(word).collect();
+    fs::write(sandbox.at("pen.jsonl"), all).unwrap();
+    sandbox.ok(
+        "train --model strokes-text pen.jsonl --vocab char --hidden 16 --lr 0.01 --batch 16 --steps 700 --device cpu --out s",
+    );
+    let drawn = |text: &str| {
+        let args = format!("sample s --given text={text} --length 3 --temperature 0 --device cpu");
+        let (_, rows) = table(&sandbox.ok(&args));
+        let down = |row: &Vec<f64>| row[3] > row[2];
+        rows.iter()
+            .map(|row| if down(row) { 'b' } else { 'a' })
+            .collect::<String>()
+    };
+    for text in ["aab", "bab", "bba"] {
+        assert_eq!(drawn(text), text);
+    }
+    let refused = [
+        (
+            "",
+            "--given text=VALUE: expected a value for each field that pieces of model strokes-text are about",
+        ),
+        ("--given points=1", "--given points: the model makes it"),
+        (
+            "--given text=a --given text=b",
+            "--given text: expected once",
+        ),
+        (
+            "--given text=a --begin pen.jsonl",
+            "--begin: expected a model of one field",
+        ),
+    ];
+    for (flags, part) in refused {
+        sandbox.refuses(
+            &format!("sample s {flags} --length 3 --device cpu"),
+            2,
+            &[part],
+        );
+    }
+}
+
 /// Of which kind a frame is.
 fn frame(example: usize, step: usize) -> usize {
     usize::from((example * 5 + step * step) % 7 > 3)
