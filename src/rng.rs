@@ -36,24 +36,49 @@ pub enum Purpose {
 ///
 /// Source: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3" (2011), Threefry-2x32-20.
 pub fn threefry2x32(key: [u32; 2], counter: [u32; 2]) -> [u32; 2] {
+    let [[a], [b]] = rounds(key, [[counter[0]], [counter[1]]]);
+    [a, b]
+}
+
+/// The same for the counters `[first, 0]`, `[first + 1, 0]` and so on: the first word of each, and the second. Inlined into a
+/// loop with wide vectors it takes them together.
+#[inline(always)]
+pub fn threefry2x32_run<const N: usize>(key: [u32; 2], first: u32) -> [[u32; N]; 2] {
+    let mut counters = [[0; N]; 2];
+    for (n, counter) in (0..).zip(&mut counters[0]) {
+        *counter = first.wrapping_add(n);
+    }
+    rounds(key, counters)
+}
+
+/// The rounds on N counters side by side.
+#[inline(always)]
+fn rounds<const N: usize>(key: [u32; 2], counters: [[u32; N]; 2]) -> [[u32; N]; 2] {
     const ROTATIONS: [[u32; 4]; 2] = [[13, 15, 26, 6], [17, 29, 16, 24]];
     let keys = [key[0], key[1], 0x1BD1_1BDA ^ key[0] ^ key[1]];
-    let mut x = [
-        counter[0].wrapping_add(keys[0]),
-        counter[1].wrapping_add(keys[1]),
-    ];
+    let [mut a, mut b] = counters;
+    for n in 0..N {
+        a[n] = a[n].wrapping_add(keys[0]);
+        b[n] = b[n].wrapping_add(keys[1]);
+    }
     for block in 0..5u32 {
         for rotation in ROTATIONS[block as usize % 2] {
-            x[0] = x[0].wrapping_add(x[1]);
-            x[1] = x[1].rotate_left(rotation) ^ x[0];
+            for n in 0..N {
+                a[n] = a[n].wrapping_add(b[n]);
+                b[n] = b[n].rotate_left(rotation) ^ a[n];
+            }
         }
         let next = block as usize + 1;
-        x[0] = x[0].wrapping_add(keys[next % 3]);
-        x[1] = x[1]
-            .wrapping_add(keys[(next + 1) % 3])
-            .wrapping_add(next as u32);
+        let (of_a, of_b) = (
+            keys[next % 3],
+            keys[(next + 1) % 3].wrapping_add(next as u32),
+        );
+        for n in 0..N {
+            a[n] = a[n].wrapping_add(of_a);
+            b[n] = b[n].wrapping_add(of_b);
+        }
     }
-    x
+    [a, b]
 }
 
 /// The key of a stream: the words of the seed, the second one mixed with the purpose.
@@ -156,6 +181,16 @@ mod tests {
             threefry2x32([0x1319_8a2e, 0x0370_7344], [0x243f_6a88, 0x85a3_08d3]),
             [0xc492_3a9c, 0x483d_f7a0]
         );
+    }
+
+    #[test]
+    fn a_run_has_the_words_of_its_counters() {
+        let key = [0x1319_8a2e, 0x0370_7344];
+        let [a, b] = threefry2x32_run::<5>(key, u32::MAX - 1);
+        for n in 0..5 {
+            let counter = (u32::MAX - 1).wrapping_add(n as u32);
+            assert_eq!([a[n], b[n]], threefry2x32(key, [counter, 0]));
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::{
     same,
 };
 use crate::cell::real::Real;
-use crate::rng::threefry2x32;
+use crate::rng::{threefry2x32, threefry2x32_run};
 
 /// What shares a decision: the index of an element of row r and column c in the mask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +53,9 @@ pub struct Dropout {
     pub at: usize,
 }
 
+/// Counters whose words are made together.
+const TOGETHER: usize = 16;
+
 impl Dropout {
     /// An element is kept when its random word is at least this.
     pub fn threshold(&self) -> u32 {
@@ -65,30 +68,60 @@ impl Dropout {
         threefry2x32(key, [self.stream, 0])
     }
 
-    /// The plain code for rows `rows`; `to` starts at the first of them. Index i takes the first word of the counter
-    /// (i / 2) when i is even, else the second. `ids` is used where a token's rows share a decision.
-    pub fn plain<F: Real>(
+    /// The plain code for rows `rows`; `from` gives what a row is made of `[cols]`, `to` starts at the first of them. Index i
+    /// takes the first word of the counter (i / 2) when i is even, else the second. `ids` is used where a token's rows share
+    /// a decision.
+    #[inline(always)]
+    pub fn plain<'a, F: Real>(
         &self,
         control: &[u32],
         ids: &[u32],
-        rows: std::ops::Range<usize>,
-        from: impl Fn(usize) -> F,
+        rows: Range<usize>,
+        from: impl Fn(usize) -> &'a [F],
         to: &mut [F],
     ) {
         let key = self.mask_key(control);
         let threshold = self.threshold();
         let scale = F::of(1.0 / (1.0 - self.rate));
+        let cols = self.from.cols;
+        let kept = |word: u32, x: F| {
+            if word >= threshold {
+                x * scale
+            } else {
+                F::ZERO
+            }
+        };
         for r in rows.clone() {
-            for c in 0..self.from.cols {
-                let index = match self.share {
-                    Share::Nothing => (self.at + r) * self.from.cols + c,
-                    Share::Steps { batch } => r % batch * self.from.cols + c,
-                    Share::Token { .. } => ids[self.at + r] as usize,
-                };
-                let word = threefry2x32(key, [(index / 2) as u32, 0])[index % 2];
-                let x = from(r * self.from.stride + c);
-                let keep = word >= threshold;
-                to[(r - rows.start) * self.to.stride + c] = if keep { x * scale } else { F::ZERO };
+            let from = &from(r)[..cols];
+            let to = &mut to[(r - rows.start) * self.to.stride..][..cols];
+            let first = match self.share {
+                Share::Nothing => (self.at + r) * cols,
+                Share::Steps { batch } => r % batch * cols,
+                Share::Token { .. } => {
+                    let id = ids[self.at + r] as usize;
+                    let word = threefry2x32(key, [(id / 2) as u32, 0])[id % 2];
+                    for (to, x) in to.iter_mut().zip(from) {
+                        *to = kept(word, *x);
+                    }
+                    continue;
+                }
+            };
+            // A row may begin with the second word of a counter.
+            for index in (first / 2 * 2..first + cols).step_by(2 * TOGETHER) {
+                let [even, odd] = threefry2x32_run::<TOGETHER>(key, (index / 2) as u32);
+                let mut words = [0; 2 * TOGETHER];
+                for n in 0..TOGETHER {
+                    (words[2 * n], words[2 * n + 1]) = (even[n], odd[n]);
+                }
+                let begin = index.max(first);
+                let end = (index + 2 * TOGETHER).min(first + cols);
+                let (from, to) = (
+                    &from[begin - first..end - first],
+                    &mut to[begin - first..end - first],
+                );
+                for ((to, x), word) in to.iter_mut().zip(from).zip(&words[begin - index..]) {
+                    *to = kept(*word, *x);
+                }
             }
         }
     }
@@ -197,7 +230,7 @@ mod tests {
     /// What ones become.
     fn ones(op: &Dropout, control: &[u32]) -> Vec<f64> {
         let mut to = vec![f64::NAN; op.to.rows * op.to.stride];
-        op.plain(control, IDS, 0..op.to.rows, |_| 1.0, &mut to);
+        op.plain(control, IDS, 0..op.to.rows, |_| &[1.0; 1001], &mut to);
         to
     }
 
@@ -220,8 +253,8 @@ mod tests {
         let mut back = vec![f64::NAN; 65];
         // In two parts, as threads run it.
         let (first, rest) = back.split_at_mut(2 * 13);
-        op.plain(&CONTROL, IDS, 0..2, |i| gradient[i], first);
-        op.plain(&CONTROL, IDS, 2..5, |i| gradient[i], rest);
+        op.plain(&CONTROL, IDS, 0..2, |r| &gradient[13 * r..], first);
+        op.plain(&CONTROL, IDS, 2..5, |r| &gradient[13 * r..], rest);
         let forward = ones(&op, &CONTROL);
         for i in 0..65 {
             assert!((back[i] - gradient[i] * forward[i]).abs() < 1e-13, "{i}");

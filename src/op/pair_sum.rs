@@ -211,6 +211,12 @@ pub fn query_gradient([scores, query]: [String; 2], of: &AttendedRows) -> [Op; 2
 }
 
 impl PairSum {
+    /// Which step of which sequence row `at` of packed sequences is; `starts` are where their steps start.
+    pub fn place(starts: &[u32], at: usize) -> (usize, usize) {
+        let step = starts.partition_point(|start| *start as usize <= at) - 1;
+        (step, at - starts[step] as usize)
+    }
+
     /// The plain code of row `at` of the result; `words` are the counts, `sequences` those of the form, `pairs` begin at their
     /// matrix's first element. `totals` is a row of the totals or empty.
     #[inline(always)]
@@ -237,9 +243,8 @@ impl PairSum {
                 by, packed, steps, ..
             } => {
                 let starts = &words[packed.first..][..=steps];
-                // Which step of which sequence this row of the memory is.
-                let step = starts.partition_point(|start| *start as usize <= at) - 1;
-                let looking = sequences[at - starts[step] as usize];
+                let (step, of) = PairSum::place(starts, at);
+                let looking = sequences[of];
                 for row in by.rows(&words[by.packed.first..], looking) {
                     let c = pairs[row * self.pairs.stride + step];
                     summed.add(c, (row, at), row, step, into, totals);

@@ -144,14 +144,26 @@ impl<F: Real> Cpu<F> {
                     let rows = op.to.rows;
                     parallel::rows(&mut to[op.to.offset..], op.to.stride, rows, |range, to| {
                         let before = to.to_vec();
-                        let first = range.start * op.from.stride;
-                        op.plain(control, ids, range, |i| before[i - first], to);
+                        let first = range.start;
+                        simd::<F>(
+                            #[inline(always)]
+                            || {
+                                let row = |r| &before[(r - first) * op.from.stride..];
+                                op.plain(control, ids, range.clone(), row, to);
+                            },
+                        );
                     });
                 } else {
                     let from = self.part(op.from);
                     let rows = op.to.rows;
                     parallel::rows(&mut to[op.to.offset..], op.to.stride, rows, |range, to| {
-                        op.plain(control, ids, range, |i| from[i], to);
+                        simd::<F>(
+                            #[inline(always)]
+                            || {
+                                let row = |r| &from[r * op.from.stride..];
+                                op.plain(control, ids, range.clone(), row, to);
+                            },
+                        );
                     });
                 }
                 self.reals[op.to.slot.0] = to;
