@@ -136,17 +136,32 @@ fn total<F: Real>(n: usize, term: impl Fn(usize) -> F) -> F {
 /// The inner product.
 #[inline(always)]
 fn dot<F: Real>(a: &[F], b: &[F]) -> F {
-    let b = &b[..a.len()];
+    // Loops over numbers: adapters of iterators are called, not inlined, within code of so many of them.
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b[..a.len()].as_chunks::<LANES>());
     let mut lanes = [F::ZERO; LANES];
-    let (a_whole, b_whole) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
-    let rest = a_whole.remainder().iter().zip(b_whole.remainder());
-    let rest = rest.fold(F::ZERO, |sum, (a, b)| a.mul_add(*b, sum));
-    for (a, b) in a_whole.zip(b_whole) {
-        for ((sum, a), b) in lanes.iter_mut().zip(a).zip(b) {
-            *sum = a.mul_add(*b, *sum);
+    for n in 0..a.len() {
+        let (a, b) = (&a[n], &b[n]);
+        for lane in 0..LANES {
+            lanes[lane] = a[lane].mul_add(b[lane], lanes[lane]);
         }
     }
-    lanes.into_iter().fold(rest, |sum, lane| sum + lane)
+    let mut sum = F::ZERO;
+    for n in 0..a_rest.len() {
+        sum = a_rest[n].mul_add(b_rest[n], sum);
+    }
+    for lane in lanes {
+        sum += lane;
+    }
+    sum
+}
+
+/// Adds `by` times a row.
+#[inline(always)]
+pub(super) fn add_row<F: Real>(by: F, row: &[F], to: &mut [F]) {
+    let row = &row[..to.len()];
+    for n in 0..to.len() {
+        to[n] = by.mul_add(row[n], to[n]);
+    }
 }
 
 /// What scores are made of: a row of the query, and the keys with their stride and the vector.
@@ -232,10 +247,7 @@ impl Attend {
         out.fill(F::ZERO);
         for (weight, row) in weights.iter_mut().zip(own) {
             *weight = *weight * by;
-            let value = &values[row * stride..][..out.len()];
-            for (to, value) in out.iter_mut().zip(value) {
-                *to = weight.mul_add(*value, *to);
-            }
+            add_row(*weight, &values[row * stride..], out);
         }
     }
 

@@ -1,6 +1,6 @@
 //! Sums along the pairs of attention, of a row and a row of its memory: the gradients of queries, keys and values.
 
-use super::attend::{AttendForm, Memory, Scoring, window};
+use super::attend::{AttendForm, Memory, Scoring, add_row, window};
 use super::scan::Packed;
 use super::{Attend, Cost, Matrix, Op, Operand, Operation, Segment, area, bytes, same};
 use crate::cell::real::Real;
@@ -115,10 +115,7 @@ impl<F: Real> Summed<'_, F> {
     ) {
         match self {
             Summed::Rows(from, stride) => {
-                let from = &from[other * stride..][..sum.len()];
-                for (to, from) in sum.iter_mut().zip(from) {
-                    *to = c.mul_add(*from, *to);
-                }
+                add_row(c, &from[other * stride..], sum);
             }
             Summed::Additive(query, keys, v) => {
                 let query = &query.0[row * query.1..][..sum.len()];
