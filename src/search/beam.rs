@@ -132,16 +132,25 @@ impl Beam {
             if forbidden.len() == row.len() {
                 self.end(of);
             }
-            for (token, score) in (0..).zip(row.iter()) {
-                let sum = before + f64::from(*score);
-                // Of equal ones the first stays before.
+            // Of equal ones the first stays before.
+            let beaten = |best: &[Candidate], score: f32| {
                 let worst = best.last().filter(|_| best.len() == beams);
-                if worst.is_some_and(|worst| sum <= worst.sum) || forbidden.contains(&token) {
+                worst.is_some_and(|worst| before + f64::from(score) <= worst.sum)
+            };
+            for (part, scores) in row.chunks(PART).enumerate() {
+                // Most parts have nothing to look at.
+                if beaten(&best, most_likely(scores)) {
                     continue;
                 }
-                let at = best.partition_point(|other| other.sum >= sum);
-                best.insert(at, Candidate { sum, of, token });
-                best.truncate(beams);
+                for (token, score) in ((part * PART) as u32..).zip(scores) {
+                    if beaten(&best, *score) || forbidden.contains(&token) {
+                        continue;
+                    }
+                    let sum = before + f64::from(*score);
+                    let at = best.partition_point(|other| other.sum >= sum);
+                    best.insert(at, Candidate { sum, of, token });
+                    best.truncate(beams);
+                }
             }
         }
         self.take(&best);
@@ -272,7 +281,26 @@ impl Beam {
 /// A log probability that no choice takes.
 const NEVER: f32 = -1e30;
 
+/// Scores that are looked over together.
+const PART: usize = 64;
+
+/// The largest of some finite scores.
+fn most_likely(scores: &[f32]) -> f32 {
+    let pick = |most: f32, score: &f32| if *score > most { *score } else { most };
+    scores.iter().fold(f32::NEG_INFINITY, pick)
+}
+
 fn finite(scores: &[f32]) -> Result<()> {
+    // A count of all is vector code, which a search for the first is not.
+    let odd = |scores: &[f32]| {
+        scores
+            .iter()
+            .map(|x| u32::from(!x.is_finite()))
+            .sum::<u32>()
+    };
+    if odd(scores) == 0 {
+        return Ok(());
+    }
     match scores.iter().position(|score| !score.is_finite()) {
         None => Ok(()),
         Some(token) => Err(Error::checkpoint(format!(

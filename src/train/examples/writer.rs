@@ -4,6 +4,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use rayon::prelude::*;
+
 use super::ExampleSet;
 use super::attention::{Alignment, Attention, Looked};
 use super::evaluate::row;
@@ -272,14 +274,15 @@ impl TextWriter {
                 }
             }
             let (scores, m) = (engine.read(self.scores.slot).await?, self.scores);
-            for (text, span) in texts.iter_mut().zip(spans) {
+            let advance = |(text, span): (&mut Text, Range<usize>)| {
                 let rows: Vec<&[f32]> = span.map(|r| row(&scores, m, r)).collect();
                 match &rows[..] {
-                    [] => {}
-                    [row, ..] if choice.temperature > 0.0 => text.draw(row, choice)?,
-                    rows => text.beam.advance(rows)?,
+                    [] => Ok(()),
+                    [row, ..] if choice.temperature > 0.0 => text.draw(row, choice),
+                    rows => text.beam.advance(rows),
                 }
-            }
+            };
+            texts.par_iter_mut().zip(spans).try_for_each(advance)?;
         }
         Ok(texts.into_iter().map(Text::written).collect())
     }
