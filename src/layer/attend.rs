@@ -3,7 +3,7 @@
 use super::above::packed;
 use super::{Axis, Builder, Linear, Param, Value};
 use crate::error::{Error, Result};
-use crate::op::attend::{AttendForm, Memory, Scoring};
+use crate::op::attend::{AttendForm, Memory, PairScores};
 use crate::op::pair_sum::{AttendedRows, PairForm, PairTerm, query_gradient};
 use crate::op::scan::Packed;
 use crate::op::{Attend, ColumnSum, Fill, Matrix, Op, PairSum, Recipe, SlotId};
@@ -30,19 +30,19 @@ pub fn attend(
     scores: Scores,
 ) -> Result<Value> {
     let (scored, query) = match scores {
-        Scores::Dot => (Scoring::Dot(memory), query),
+        Scores::Dot => (PairScores::Dot(memory), query),
         Scores::Additive(width) => {
             let query = Linear::new(format!("{name}.query"), width, None).write(builder, query)?;
             let keys = Linear::new(format!("{name}.keys"), width, None).write(builder, memory)?;
             let vector = score_vector(builder, format!("{name}.v.weight"), width);
-            (Scoring::Additive(keys, vector), query)
+            (PairScores::Additive(keys, vector), query)
         }
     };
     let (axis, below) = (builder.axis(query), builder.axis(memory));
     let looked_at = builder.looked_at(name, axis, below)?;
     let (q, m) = (builder.rows(query)?, builder.rows(memory)?);
     let scoring = matrices(builder, scored)?;
-    if let Scoring::Dot(k) | Scoring::Additive(k, _) = scoring
+    if let PairScores::Dot(k) | PairScores::Additive(k, _) = scoring
         && q.cols != k.cols
     {
         let (expected, found) = (k.cols, q.cols);
@@ -120,7 +120,7 @@ pub(super) fn memory_backward(
     label: &str,
     along: PairForm,
     pairs: &Pairs,
-    (memory, scoring): (Value, Scoring<Value, Param>),
+    (memory, scoring): (Value, PairScores<Value, Param>),
 ) {
     let below = builder.axis(memory);
     let Ok(m) = builder.rows(memory) else {
@@ -140,13 +140,13 @@ pub(super) fn memory_backward(
     builder.push(Op::PairSum(sum("values", pairs.weights, term, d_values)));
     match scoring {
         // Keys and values are the same rows.
-        Scoring::Dot(_) => builder.push(Op::PairSum(PairSum {
+        PairScores::Dot(_) => builder.push(Op::PairSum(PairSum {
             accumulate: true,
             ..sum("keys", pairs.scores, PairTerm::Rows(pairs.query), d_values)
         })),
         // Where a step lies has no gradient.
-        Scoring::Window => {}
-        Scoring::Additive(keys, vector) => {
+        PairScores::Window => {}
+        PairScores::Additive(keys, vector) => {
             let Ok(k) = builder.rows(keys) else { return };
             let d_keys = builder.activation(below, format!("d.{label}.keys"), k.cols);
             let totals = builder.activation(below, format!("d.{label}.totals"), k.cols);
@@ -174,11 +174,13 @@ pub(super) fn memory_backward(
 }
 
 /// The matrices of what steps are scored by.
-pub(super) fn matrices(builder: &Builder, of: Scoring<Value, Param>) -> Result<Scoring> {
+pub(super) fn matrices(builder: &Builder, of: PairScores<Value, Param>) -> Result<PairScores> {
     Ok(match of {
-        Scoring::Dot(keys) => Scoring::Dot(builder.rows(keys)?),
-        Scoring::Additive(keys, vector) => Scoring::Additive(builder.rows(keys)?, vector.value),
-        Scoring::Window => Scoring::Window,
+        PairScores::Dot(keys) => PairScores::Dot(builder.rows(keys)?),
+        PairScores::Additive(keys, vector) => {
+            PairScores::Additive(builder.rows(keys)?, vector.value)
+        }
+        PairScores::Window => PairScores::Window,
     })
 }
 

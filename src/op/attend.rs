@@ -38,7 +38,7 @@ impl Memory {
 
 /// What a step of a memory is scored by: `K` are keys, `V` a vector, as matrices of a plan or as numbers.
 #[derive(Clone, Copy, Debug)]
-pub enum Scoring<K = Matrix, V = Matrix> {
+pub enum PairScores<K = Matrix, V = Matrix> {
     /// `query . key`, of keys [M, D].
     Dot(K),
     /// `v . tanh(query + key)`, of keys [M, D] and v [1, D].
@@ -49,23 +49,23 @@ pub enum Scoring<K = Matrix, V = Matrix> {
     Window,
 }
 
-impl<K, V> Scoring<K, V> {
+impl<K, V> PairScores<K, V> {
     /// The same, of other keys and another vector.
     pub fn map<L, W>(
         self,
         keys: impl FnOnce(K) -> L,
         vector: impl FnOnce(V) -> W,
-    ) -> Scoring<L, W> {
+    ) -> PairScores<L, W> {
         match self {
-            Scoring::Dot(k) => Scoring::Dot(keys(k)),
-            Scoring::Additive(k, v) => Scoring::Additive(keys(k), vector(v)),
-            Scoring::Window => Scoring::Window,
+            PairScores::Dot(k) => PairScores::Dot(keys(k)),
+            PairScores::Additive(k, v) => PairScores::Additive(keys(k), vector(v)),
+            PairScores::Window => PairScores::Window,
         }
     }
 
     /// Whether weights are the softmax of scores.
     pub fn softmax(&self) -> bool {
-        !matches!(self, Scoring::Window)
+        !matches!(self, PairScores::Window)
     }
 }
 
@@ -78,7 +78,7 @@ pub enum AttendForm {
         /// The queries [R, D], or [R, 3 D] of a window.
         query: Matrix,
         /// What steps are scored by.
-        scoring: Scoring,
+        scoring: PairScores,
         /// The values [M, W].
         values: Matrix,
         /// The weights [R, S]; those beyond a sequence's steps stay as they are.
@@ -165,7 +165,7 @@ pub(super) fn add_row<F: Real>(by: F, row: &[F], to: &mut [F]) {
 }
 
 /// What scores are made of: a row of the query, and the keys with their stride and the vector.
-type Scored<'a, F> = (&'a [F], Scoring<(&'a [F], usize), &'a [F]>);
+type Scored<'a, F> = (&'a [F], PairScores<(&'a [F], usize), &'a [F]>);
 
 /// The three parts of a window's row.
 #[inline(always)]
@@ -174,15 +174,15 @@ pub(super) fn window<F>(row: &[F]) -> [&[F]; 3] {
     [&row[..d], &row[d..2 * d], &row[2 * d..]]
 }
 
-impl Scoring {
+impl PairScores {
     /// What is read of it, by rows.
     pub(super) fn operands(&mut self) -> Vec<Operand<'_>> {
         match self {
-            Scoring::Dot(keys) => vec![Operand::read(keys).rows()],
-            Scoring::Additive(keys, vector) => {
+            PairScores::Dot(keys) => vec![Operand::read(keys).rows()],
+            PairScores::Additive(keys, vector) => {
                 vec![Operand::read(keys).rows(), Operand::read(vector)]
             }
-            Scoring::Window => Vec::new(),
+            PairScores::Window => Vec::new(),
         }
     }
 }
@@ -213,12 +213,12 @@ impl Attend {
         for (weight, row) in weights.iter_mut().zip(own.clone()) {
             let key = |keys: (&'a [F], usize)| &keys.0[row * keys.1..][..query.len()];
             *weight = match scoring {
-                Scoring::Dot(keys) => dot(query, key(keys)),
-                Scoring::Additive(keys, v) => {
+                PairScores::Dot(keys) => dot(query, key(keys)),
+                PairScores::Additive(keys, v) => {
                     let key = key(keys);
                     total(query.len(), |c| v[c] * (query[c] + key[c]).tanh())
                 }
-                Scoring::Window => {
+                PairScores::Window => {
                     let [a, b, k] = window(query);
                     let step = F::of((count + 1) as f64);
                     let sum = total(a.len(), |c| {
@@ -335,9 +335,9 @@ impl Operation for Attend {
                 out,
             } => {
                 let (each, keys) = match scoring {
-                    Scoring::Dot(keys) => (2, area(keys)),
-                    Scoring::Additive(keys, _) => (4, area(keys)),
-                    Scoring::Window => (2, 0),
+                    PairScores::Dot(keys) => (2, area(keys)),
+                    PairScores::Additive(keys, _) => (4, area(keys)),
+                    PairScores::Window => (2, 0),
                 };
                 (
                     rows * steps * (2 * out.cols + each * query.cols),
@@ -376,13 +376,13 @@ impl Operation for Attend {
                 let keys =
                     |keys: &Matrix| same("keys", (values.rows, query.cols), (keys.rows, keys.cols));
                 match scoring {
-                    Scoring::Dot(k) => keys(k),
-                    Scoring::Additive(k, v) => {
+                    PairScores::Dot(k) => keys(k),
+                    PairScores::Additive(k, v) => {
                         keys(k)?;
                         same("vector", (1, query.cols), (v.rows, v.cols))
                     }
-                    Scoring::Window if query.cols.is_multiple_of(3) => Ok(()),
-                    Scoring::Window => Err(format!(
+                    PairScores::Window if query.cols.is_multiple_of(3) => Ok(()),
+                    PairScores::Window => Err(format!(
                         "expected a query of three parts of one width, found {} columns",
                         query.cols
                     )),
@@ -456,7 +456,7 @@ mod tests {
         let mut weights = [9.0; 3];
         let mut out = [9.0; 2];
         let query = [2.0f64];
-        let of = (&query[..], Scoring::Dot((&keys[..], 1)));
+        let of = (&query[..], PairScores::Dot((&keys[..], 1)));
         Attend::plain_row(
             memory(),
             &STARTS,
@@ -496,7 +496,7 @@ mod tests {
         let (query, v) = ([0.1, 0.2], [2.0, -1.0]);
         let mut weights = [0.0; 3];
         let mut out = [0.0];
-        let of = (&query[..], Scoring::Additive((&keys[..], 2), &v[..]));
+        let of = (&query[..], PairScores::Additive((&keys[..], 2), &v[..]));
         Attend::plain_row(
             memory(),
             &STARTS,
@@ -517,7 +517,7 @@ mod tests {
         let (values, a, b, k) = ([1.0, 10.0, 100.0, 0.0], [2.0, 0.5], [1.0, 3.0], [1.5, 2.0]);
         let query = [a, b, k].concat();
         let (mut weights, mut out) = ([9.0; 3], [0.0]);
-        let of = (&query[..], Scoring::Window);
+        let of = (&query[..], PairScores::Window);
         Attend::plain_row(
             memory(),
             &STARTS,

@@ -1,6 +1,6 @@
 //! Sums along the pairs of attention, of a row and a row of its memory: the gradients of queries, keys and values.
 
-use super::attend::{AttendForm, Memory, Scoring, add_row, window};
+use super::attend::{AttendForm, Memory, PairScores, add_row, window};
 use super::scan::Packed;
 use super::{Attend, Cost, Matrix, Op, Operand, Operation, Segment, area, bytes, same};
 use crate::cell::real::Real;
@@ -160,7 +160,7 @@ pub struct AttendedRows {
     /// The queries [R, D].
     pub query: Matrix,
     /// What steps are scored by.
-    pub scoring: Scoring,
+    pub scoring: PairScores,
     /// The values [M, W].
     pub values: Matrix,
     /// The weights [R, S].
@@ -192,13 +192,13 @@ pub fn query_gradient([scores, query]: [String; 2], of: &AttendedRows) -> [Op; 2
         form: PairForm::Rows { of: memory },
         pairs: of.scores,
         term: match of.scoring {
-            Scoring::Dot(keys) => PairTerm::Rows(keys),
-            Scoring::Additive(keys, vector) => PairTerm::Additive {
+            PairScores::Dot(keys) => PairTerm::Rows(keys),
+            PairScores::Additive(keys, vector) => PairTerm::Additive {
                 query: of.query,
                 keys,
                 vector,
             },
-            Scoring::Window => PairTerm::Window(of.query),
+            PairScores::Window => PairTerm::Window(of.query),
         },
         totals: None,
         into: of.into,

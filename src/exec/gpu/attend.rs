@@ -4,7 +4,7 @@ use super::operation::{flat, in_fours, shader};
 use super::template::{COUNTS, Template, flat_groups};
 use super::tile::Tile;
 use crate::cell::rows::LOWEST;
-use crate::op::attend::{AttendForm, Scoring};
+use crate::op::attend::{AttendForm, PairScores};
 use crate::op::pair_sum::{PairForm, PairTerm};
 use crate::op::{Attend, PairSum, Scan};
 
@@ -53,15 +53,15 @@ pub(super) fn kernel(op: &Attend, tile: &Tile, scan: Option<&Scan>) -> Template 
             ..
         } => {
             let template = template
-                .flag("ADDITIVE", matches!(scoring, Scoring::Additive(..)))
+                .flag("ADDITIVE", matches!(scoring, PairScores::Additive(..)))
                 .flag("WINDOW", !scoring.softmax())
                 .matrix("query", &query.uncounted());
             let template = match scoring {
-                Scoring::Dot(keys) => template.matrix("keys", &keys.uncounted()),
-                Scoring::Additive(keys, vector) => template
+                PairScores::Dot(keys) => template.matrix("keys", &keys.uncounted()),
+                PairScores::Additive(keys, vector) => template
                     .matrix("keys", &keys.uncounted())
                     .matrix("vector", vector),
-                Scoring::Window => template,
+                PairScores::Window => template,
             };
             template
                 .matrix("values", &values.uncounted())

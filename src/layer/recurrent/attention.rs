@@ -5,7 +5,7 @@ use crate::cell::ScoreKind;
 use crate::error::{Error, Result};
 use crate::layer::attend::{Pairs, matrices, memory_backward, score_vector};
 use crate::layer::{Axis, Builder, Linear, Param, Value};
-use crate::op::attend::Scoring;
+use crate::op::attend::PairScores;
 use crate::op::pair_sum::PairForm;
 use crate::op::scan::{Scan, ScanAttention};
 
@@ -13,7 +13,7 @@ use crate::op::scan::{Scan, ScanAttention};
 #[derive(Debug)]
 pub(super) struct Looking {
     memory: Value,
-    scoring: Scoring<Value, Param>,
+    scoring: PairScores<Value, Param>,
     /// The sums along the memory, in training.
     along: Option<PairForm>,
 }
@@ -52,16 +52,16 @@ impl Recurrent {
             }
             let variable = &attention.variable;
             let scoring = match attention.scores {
-                ScoreKind::Dot => Scoring::Dot(memory),
+                ScoreKind::Dot => PairScores::Dot(memory),
                 ScoreKind::Additive => {
                     let keys = self.parameter_name(&format!("keys_{variable}"));
                     let vector = self.parameter_name(&format!("v_{variable}"));
-                    Scoring::Additive(
+                    PairScores::Additive(
                         Linear::new(keys, h, None).write(builder, memory)?,
                         score_vector(builder, format!("{vector}.weight"), h),
                     )
                 }
-                ScoreKind::Window => Scoring::Window,
+                ScoreKind::Window => PairScores::Window,
             };
             let below = builder.axis(memory);
             let label = format!("{}.{variable}", self.label);

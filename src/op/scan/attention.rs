@@ -3,7 +3,7 @@
 use super::{Direction, Scan, Slices};
 use crate::cell::real::Real;
 use crate::cell::stage::Stage;
-use crate::op::attend::{AttendForm, Memory, Scoring};
+use crate::op::attend::{AttendForm, Memory, PairScores};
 use crate::op::pair_sum::{AttendedRows, Summed, query_gradient};
 use crate::op::{Attend, Matrix, Op, Operand, SlotId};
 
@@ -13,7 +13,7 @@ pub struct ScanAttention {
     /// Which of its sequences each of the scan's rows looks at.
     pub memory: Memory,
     /// What its steps are scored by, with keys [M, H] and a vector [1, H].
-    pub scoring: Scoring,
+    pub scoring: PairScores,
     /// The values [M, H].
     pub values: Matrix,
     /// The weights [R, S].
@@ -30,7 +30,7 @@ pub struct AttentionInputs<'a, F> {
     /// Where the memory's steps start.
     pub starts: &'a [u32],
     /// The keys with their stride, and the vector.
-    pub scoring: Scoring<(&'a [F], usize), &'a [F]>,
+    pub scoring: PairScores<(&'a [F], usize), &'a [F]>,
     /// The values.
     pub values: &'a [F],
     /// The weights (backward).
@@ -212,9 +212,9 @@ impl Scan {
         };
         Attend::plain_scores(memory, inputs.starts, k, upstream, values, weights, pairs);
         let summed = match scoring {
-            Scoring::Dot(keys) => Summed::Rows(keys.0, keys.1),
-            Scoring::Additive(keys, vector) => Summed::Additive((query, 0), keys, vector),
-            Scoring::Window => Summed::Window((query, 0)),
+            PairScores::Dot(keys) => Summed::Rows(keys.0, keys.1),
+            PairScores::Additive(keys, vector) => Summed::Additive((query, 0), keys, vector),
+            PairScores::Window => Summed::Window((query, 0)),
         };
         let into = &mut delta[to * h..][..wide];
         into.fill(F::ZERO);
