@@ -10,7 +10,7 @@ use wgrnn::exec::cpu::Cpu;
 use wgrnn::exec::{FillSlots, Filling};
 use wgrnn::model::text::{FieldSize, Model, Sizes, Target, library};
 use wgrnn::model::{Dims, Mode, Softmax, Spec};
-use wgrnn::op::{Plan, Recipe};
+use wgrnn::op::{Plan, Recipe, SlotId};
 use wgrnn::rng::{Purpose, Stream};
 use wgrnn::task::differences::{differences, worst};
 use wgrnn::task::{Column, LossWeight, MadeUp, Minibatch, Weighting};
@@ -43,6 +43,17 @@ fn one(columns: &[Column], n: usize) -> Vec<Column> {
     columns.iter().map(|column| column.some(&[n])).collect()
 }
 
+/// Draws that are the same for every row.
+fn forced(plan: &Plan) -> Vec<(SlotId, Vec<f32>)> {
+    let slots = plan.recipes.all(|recipe| matches!(recipe, Recipe::Draws { .. }));
+    let draws = slots.map(|slot| {
+        let cols = plan.matrix(slot).cols;
+        let draw = |n: usize| ((n % cols) as f32 - 1.5) / 2.0;
+        (slot, (0..plan.slot(slot).len()).map(draw).collect())
+    });
+    draws.collect()
+}
+
 /// The sum of the losses and the gradients of it, at the same parameters in every plan of a model. What an earlier run left
 /// in the slots must not matter.
 fn run(plan: &Arc<Plan>, columns: &[Column], fast: bool) -> (f64, Vec<f64>) {
@@ -57,7 +68,8 @@ fn run(plan: &Arc<Plan>, columns: &[Column], fast: bool) -> (f64, Vec<f64>) {
         *p = 0.6 * stream.normal();
     }
     cpu.run(&MadeUp::new(plan, 1).unwrap().inputs()).unwrap();
-    let report = cpu.run(&minibatch.inputs()).unwrap().report;
+    let forced = forced(plan);
+    let report = cpu.run(&minibatch.inputs().forced(&forced)).unwrap().report;
     assert!(report.finite);
     (report.loss, cpu.read(plan.io.gradients.unwrap()).to_vec())
 }
@@ -261,6 +273,30 @@ fn every_function_passes_finite_differences() {
         parse(
             "field past: reals\nfield tags: classes along past\nfield image: vector\n\
             h = birnn(past, given = image)\nloss cross_entropy(linear(h), tags)\nloss squared(linear(max(h)), image)\n",
+        ),
+        // Draws of a row a step and of one an example; what they cost.
+        parse(
+            "field past: reals\nfield label: class\nh = rnn(past)\ns = linear(h)\nz = sample(h, s)\n\
+            m = linear(last(h), width = 2)\nloss kl(h, s)\nloss kl(m, m, weight = 0.5)\n\
+            loss squared(linear(z), next(past))\nloss cross_entropy(linear(sample(m, m)), label)\n",
+        ),
+        // Layers of every kind round by round, two rounds after three, and losses there; what a round hands on is the next one's.
+        parse(
+            "field text: tokens\nfield past: reals\nfield label: class\nc = zeros(last(past))\nh = zeros(past)\n\
+            repeat 3\n\
+            h = norm(rnn(concat(past, h), start = c)) + dropout(h, rate = 0.2)\n\
+            e = embed(text)\n\
+            l = tanh(linear(e, width = 4))\n\
+            a = additive(birnn(e, cell = \"lstm\", hidden = 2), c)\n\
+            c = sample(linear(concat(a, mean(l))), c) + linear(last(h), parts = 3, width = 1)\n\
+            loss squared(linear(h), past)\n\
+            end\n\
+            repeat 2\n\
+            m = linear(c)\n\
+            loss kl(m, c, weight = 0.5)\n\
+            c = c + sample(m, c)\n\
+            end\n\
+            loss cross_entropy(linear(c), label)\n",
         ),
         // No text at all.
         parse(

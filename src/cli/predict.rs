@@ -137,8 +137,8 @@ fn best(scores: &[f32], k: usize) -> Vec<(u32, f64)> {
 }
 
 fn name(run: &LoadedFields, loss: usize, class: u32) -> String {
-    let field = &examples::fields(&run.model)[run.model.losses()[loss].target.field()].name;
-    let names = run.codes.classes(field);
+    let field = run.model.losses()[loss].target.field();
+    let names = field.and_then(|field| run.codes.classes(&run.model.fields()[field].name));
     let name = names.and_then(|names| names.name(class));
     name.unwrap_or("?").to_string()
 }
@@ -176,7 +176,7 @@ fn write(
         run.model
             .losses()
             .iter()
-            .find_map(|loss| match &fields[loss.target.field()].kind {
+            .find_map(|loss| match &fields[loss.target.field()?].kind {
                 FieldKind::ClassesAlong(of) => Some(of.as_str()),
                 _ => None,
             });
@@ -223,10 +223,10 @@ fn object(run: &LoadedFields, answers: &[Answer]) -> Value {
     let fields = examples::fields(&run.model);
     let mut all = Map::new();
     for (loss, answer) in answers.iter().enumerate() {
-        if !is_label(run, loss) {
+        let Target::Class(field) = run.model.losses()[loss].target else {
             continue;
-        }
-        let field = &fields[run.model.losses()[loss].target.field()];
+        };
+        let field = &fields[field];
         let step = |best: &Vec<(u32, f64)>| {
             let one = |(class, p): &(u32, f64)| json!({ "label": name(run, loss, *class), "p": p });
             Value::Array(best.iter().map(one).collect())

@@ -36,6 +36,10 @@ pub struct Builder {
     /// The losses so far as one row, and how many.
     losses: Option<Matrix>,
     loss_count: usize,
+    /// The name of the parameter that a name stands for, where it stands for one that was declared earlier.
+    pub alias: Option<fn(&str) -> Option<String>>,
+    /// The first parameter that was wanted in another shape than it was declared in: its name, that shape, its own.
+    pub apart: Option<(String, [usize; 2], [usize; 2])>,
     /// Elements of the tables whose gradients are rows.
     sparse: usize,
     pub(super) tape: Tape,
@@ -78,6 +82,8 @@ impl Builder {
             penalties: None,
             losses: None,
             loss_count: 0,
+            alias: None,
+            apart: None,
             sparse: 0,
             tape: Tape::default(),
         }
@@ -168,9 +174,29 @@ impl Builder {
         transposed: bool,
         fill: Vec<Fill>,
     ) -> Param {
+        let name = name.into();
+        if let Some(shared) = self.declared_as(&name) {
+            if (shared.value.rows, shared.value.cols) != (rows, cols) {
+                let first = [shared.value.rows, shared.value.cols];
+                self.apart.get_or_insert((name, [rows, cols], first));
+            }
+            return shared;
+        }
         let offset = self.plan.dense;
         self.plan.dense += (rows * cols).next_multiple_of(ALIGN);
         self.declare(offset, name, [rows, cols], file_shape, transposed, fill)
+    }
+
+    /// The parameter that another name stands for, see [`Builder::alias`].
+    fn declared_as(&self, name: &str) -> Option<Param> {
+        let first = self.alias.and_then(|alias| alias(name))?;
+        let found = self.plan.parameters.iter().find(|p| p.name == first)?;
+        let value = found.matrix;
+        let grad = Matrix {
+            slot: self.gradients,
+            ..value
+        };
+        Some(Param { value, grad })
     }
 
     /// Declares a table [V, D] whose gradient, when training, is rows [M, D]: one for every distinct id that `sources` use,

@@ -49,10 +49,14 @@ impl Model {
         let LossForm::Program {
             name,
             constants,
-            operands,
+            rounds,
             ..
         } = &self.losses.get(loss)?.form
         else {
+            return None;
+        };
+        // What rounds say of numbers adds up to nothing that is read as one prediction.
+        let [operands] = &rounds[..] else {
             return None;
         };
         let quantile = || {

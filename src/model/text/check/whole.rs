@@ -35,6 +35,7 @@ impl Checker<'_> {
             fields: self.fields,
             nodes: self.nodes,
             losses: self.losses,
+            earlier: self.earlier,
         })
     }
 
@@ -45,8 +46,8 @@ impl Checker<'_> {
                 continue;
             };
             let values = match &loss.form {
-                LossForm::CrossEntropy { scores } => &[*scores][..],
-                LossForm::Program { operands, .. } => operands,
+                LossForm::CrossEntropy { scores } => vec![*scores],
+                LossForm::Program { rounds, .. } => rounds.concat(),
             };
             let ahead = |node: &ValueNode| matches!(node.function, Function::Ahead { field: f, .. } if f == field);
             if !matches!(loss.target, Target::Next(_)) && !self.nodes.iter().any(ahead) {
@@ -87,7 +88,7 @@ impl Checker<'_> {
             };
             let uses = |(m, other): (usize, &Loss)| match &other.form {
                 LossForm::CrossEntropy { scores: other } => m < n && *other == scores,
-                LossForm::Program { operands, .. } => operands.contains(&scores),
+                LossForm::Program { rounds, .. } => rounds.concat().contains(&scores),
             };
             let again = self.losses.iter().enumerate().any(uses);
             let shared = |node: &ValueNode| {

@@ -1,0 +1,116 @@
+//! Lines in the order in which they are made: those between `repeat N` and `end` round by round, with what each hands on.
+
+use super::super::functions;
+use super::super::graph::Function;
+use super::super::parse::Written;
+use super::{Checker, Meaning};
+use crate::error::Result;
+use crate::syntax::Position;
+
+/// The most rounds, and the most lines of all rounds.
+const MOST_ROUNDS: usize = 1000;
+const MOST_LINES: usize = 4096;
+
+/// What stands between a line's name and its round's number in the label of a value, and in no name.
+const ROUND: char = '@';
+
+/// The label of the value that the same line made in the first round.
+pub(in super::super) fn first_label(label: &str) -> Option<String> {
+    let (name, rest) = label.split_once(ROUND)?;
+    let digits = rest.find(|c: char| !c.is_ascii_digit());
+    Some(format!("{name}{}", &rest[digits.unwrap_or(rest.len())..]))
+}
+
+impl<'a> Checker<'a> {
+    /// All lines.
+    pub(super) fn lines(&mut self) -> Result<()> {
+        let parsed = self.parsed;
+        let mut blocks = parsed.blocks.iter().peekable();
+        let mut at = 0;
+        while at < parsed.lines.len() {
+            let Some(block) = blocks.next_if(|block| block.lines.start == at) else {
+                self.written(&parsed.lines[at])?;
+                at += 1;
+                continue;
+            };
+            let (times, position) = block.times;
+            let times = functions::whole(self, "repeat", times, 1..=MOST_ROUNDS, position)?;
+            let lines = times * block.lines.len();
+            if lines > MOST_LINES {
+                let message = format!(
+                    "repeat: expected at most {MOST_LINES} lines in all, found {times} times {}",
+                    block.lines.len()
+                );
+                return Err(self.fault(position, message));
+            }
+            for round in 1..=times {
+                self.round = Some((block.position, round));
+                self.made.clear();
+                for written in &parsed.lines[block.lines.clone()] {
+                    self.written(written)?;
+                }
+            }
+            self.round = None;
+            at = block.lines.end;
+        }
+        Ok(())
+    }
+
+    fn written(&mut self, written: &'a Written) -> Result<()> {
+        let Some(name) = &written.name else {
+            return self.loss(&written.expr);
+        };
+        self.declare(name, written.position)?;
+        self.line = name.clone();
+        let value = self.line(&written.expr)?;
+        let meaning = Meaning::Value(value);
+        self.made.push(name);
+        match self.names.iter_mut().find(|known| known.0 == name) {
+            None => self.names.push((name, meaning, written.position, false)),
+            Some(known) => {
+                if let Meaning::Value(before) = known.1 {
+                    self.earlier.insert(value, before);
+                }
+                let first = self.round.is_some_and(|(_, round)| round == 1);
+                if first && !known.3 {
+                    let message = format!(
+                        "`{name}` is made again in line {} before anything uses it",
+                        written.position.line
+                    );
+                    return Err(self.fault(known.2, message));
+                }
+                (known.1, known.2) = (meaning, written.position);
+                // What the last round hands on nobody need use.
+                known.3 &= !first;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a name may be made again: a value from above the lines that are made several times, or of the round before.
+    pub(super) fn goes_on(&self, name: &str, meaning: Meaning) -> bool {
+        let value = matches!(meaning, Meaning::Value(_));
+        value && self.round.is_some() && !self.made.contains(&name)
+    }
+
+    /// What values of the line that is read are named after.
+    pub(super) fn label(&self) -> String {
+        match self.round {
+            Some((_, round)) if round > 1 => format!("{}{ROUND}{round}", self.line),
+            _ => self.line.clone(),
+        }
+    }
+
+    /// A table of a later round is that of the first; all other layers find theirs by their names.
+    pub(super) fn shared_table(&self, function: Function, label: &str) -> Function {
+        let first = first_label(label);
+        let first = first.and_then(|first| self.nodes.iter().position(|n| n.label == first));
+        match (function, first) {
+            (Function::Embed { weight: None, .. }, Some(first)) => Function::Embed {
+                width: None,
+                weight: Some(first),
+            },
+            (function, _) => function,
+        }
+    }
+}
