@@ -280,10 +280,10 @@ fn every_function_passes_finite_differences() {
             m = linear(last(h), width = 2)\nloss kl(h, s)\nloss kl(m, m, weight = 0.5)\n\
             loss squared(linear(z), next(past))\nloss cross_entropy(linear(sample(m, m)), label)\n",
         ),
-        // Layers of every kind round by round, two rounds after three, and losses there; what a round hands on is the next one's.
+        // Layers of every kind round by round, rounds after others, and losses there; what a round hands on is the next one's.
         parse(
             "field text: tokens\nfield past: reals\nfield label: class\nc = zeros(last(past))\nh = zeros(past)\n\
-            repeat 3\n\
+            repeat 2\n\
             h = norm(rnn(concat(past, h), start = c)) + dropout(h, rate = 0.2)\n\
             e = embed(text)\n\
             l = tanh(linear(e, width = 4))\n\
@@ -529,7 +529,7 @@ fn scores_are_log_probabilities_of_the_losses() {
             let row = &cpu.read(rows.slot)[rows.offset + r * rows.stride..][..rows.cols];
             let sum: f64 = row.iter().map(|x| x.exp()).sum();
             assert!((sum - 1.0).abs() < 1e-12, "{name}: {sum}");
-            let target = match (&columns[targets.field()], targets) {
+            let target = match (&columns[targets.field().unwrap()], targets) {
                 (Column::Class(all), _) => all[*example],
                 (Column::Classes(all), _) => all[*example][*step],
                 (Column::Tokens(all), _) => all[*example].get(*step).copied().unwrap_or(6),

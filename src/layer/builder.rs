@@ -36,10 +36,12 @@ pub struct Builder {
     /// The losses so far as one row, and how many.
     losses: Option<Matrix>,
     loss_count: usize,
-    /// The name of the parameter that a name stands for, where it stands for one that was declared earlier.
-    pub alias: Option<fn(&str) -> Option<String>>,
-    /// The first parameter that was wanted in another shape than it was declared in: its name, that shape, its own.
-    pub apart: Option<(String, [usize; 2], [usize; 2])>,
+    /// What a parameter is called whatever its round, where its name is that of one of several.
+    pub of_rounds: Option<fn(&str) -> Option<String>>,
+    /// What those are called that some round has declared.
+    rounds: HashSet<String>,
+    /// The first parameter that cannot be as it is wanted, in words.
+    pub apart: Option<String>,
     /// Elements of the tables whose gradients are rows.
     sparse: usize,
     pub(super) tape: Tape,
@@ -82,7 +84,8 @@ impl Builder {
             penalties: None,
             losses: None,
             loss_count: 0,
-            alias: None,
+            of_rounds: None,
+            rounds: HashSet::new(),
             apart: None,
             sparse: 0,
             tape: Tape::default(),
@@ -175,22 +178,39 @@ impl Builder {
         fill: Vec<Fill>,
     ) -> Param {
         let name = name.into();
-        if let Some(shared) = self.declared_as(&name) {
-            if (shared.value.rows, shared.value.cols) != (rows, cols) {
-                let first = [shared.value.rows, shared.value.cols];
-                self.apart.get_or_insert((name, [rows, cols], first));
+        if let Some(first) = self.first_round(&name) {
+            if !self.rounds.insert(first.clone())
+                && let Some(shared) = self.declared(&first)
+            {
+                let own = [shared.value.rows, shared.value.cols];
+                if own != [rows, cols] {
+                    self.apart.get_or_insert(format!(
+                        "expected values as wide in every round, found {first} {:?} where it is {own:?} in the first",
+                        [rows, cols]
+                    ));
+                }
+                return shared;
             }
-            return shared;
+            return self.parameter(first, [rows, cols], file_shape, transposed, fill);
+        }
+        if self.declared(&name).is_some() {
+            self.apart.get_or_insert(format!(
+                "a line above has the parameter {name}, too: expected another name for one of the two"
+            ));
         }
         let offset = self.plan.dense;
         self.plan.dense += (rows * cols).next_multiple_of(ALIGN);
         self.declare(offset, name, [rows, cols], file_shape, transposed, fill)
     }
 
-    /// The parameter that another name stands for, see [`Builder::alias`].
-    fn declared_as(&self, name: &str) -> Option<Param> {
-        let first = self.alias.and_then(|alias| alias(name))?;
-        let found = self.plan.parameters.iter().find(|p| p.name == first)?;
+    /// What a parameter is called in the first round, where its name is that of one of several.
+    fn first_round(&self, name: &str) -> Option<String> {
+        self.of_rounds.and_then(|of_rounds| of_rounds(name))
+    }
+
+    /// The parameter of this name.
+    fn declared(&self, name: &str) -> Option<Param> {
+        let found = self.plan.parameters.iter().find(|p| p.name == name)?;
         let value = found.matrix;
         let grad = Matrix {
             slot: self.gradients,
@@ -208,6 +228,8 @@ impl Builder {
         sources: &[(RowSource, usize)],
         inputs: Option<SlotId>,
     ) -> Param {
+        let first = self.first_round(name);
+        let name = first.as_deref().unwrap_or(name);
         let offset = SPARSE + self.sparse;
         self.sparse += (shape[0] * shape[1]).next_multiple_of(ALIGN);
         let param = self.declare(offset, name, shape, &shape, false, vec![Fill::Weight]);

@@ -5,7 +5,7 @@ mod losses;
 mod rounds;
 mod whole;
 
-pub(super) use rounds::first_label;
+pub(super) use rounds::any_round;
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;

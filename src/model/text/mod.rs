@@ -67,7 +67,7 @@ use std::collections::BTreeMap;
 
 use self::graph::{Along, Function, LossForm, StartOf, ValueNode};
 pub use self::graph::{Field, FieldKind, Loss, Target};
-pub use self::reading::{Forecast, Reading};
+pub use self::reading::{Forecast, Painting, Reading};
 use super::{Mode, Softmax, Spec, Unroll};
 use crate::error::{Error, Result};
 use crate::layer::{Axis, AxisShape, Builder};

@@ -864,7 +864,14 @@ fn rounds_that_cannot_be_are_refused() {
     let error = model.plan(&Spec::default(), &sizes, Mode::Gradients).unwrap_err();
     assert_eq!(
         error.message,
-        "m:5:5: expected values as wide in every round, found c@2.weight [4, 7] where it is [4, 5] in the first"
+        "m:5:5: expected values as wide in every round, found c.weight [4, 7] where it is [4, 5] in the first"
+    );
+    let text = format!("{fields}c = linear(v)\nrepeat 3\nc = linear(c)\nend\n{rest}");
+    let model = Model::parse("m", &text).unwrap();
+    let error = model.plan(&Spec::default(), &sizes, Mode::Gradients).unwrap_err();
+    assert_eq!(
+        error.message,
+        "m:5:5: a line above has the parameter c.weight, too: expected another name for one of the two"
     );
     // A value may be called as these lines begin.
     let text = format!("{fields}end = linear(v)\nrepeat = tanh(end)\nc = end + repeat\n{rest}");

@@ -8,7 +8,7 @@ mod widths;
 use std::sync::Arc;
 
 use super::Model;
-use super::check::first_label;
+use super::check::any_round;
 use super::graph::{self, Along, AttendScores, FieldKind, Function, Loss, LossForm, ValueNode};
 use crate::cell::rows::RowProgram;
 use crate::cell::{Cell, library};
@@ -70,7 +70,7 @@ pub(super) fn write(
         weights: vec![None; model.nodes.len()],
         splits: vec![None; model.nodes.len()],
     };
-    builder.alias = Some(first_label);
+    builder.of_rounds = Some(any_round);
     let ahead = graph::ahead(&model.nodes);
     for (number, node) in model.nodes.iter().enumerate() {
         // A loss makes its own linear layer; nobody knows yet what is ahead.
@@ -79,10 +79,7 @@ pub(super) fn write(
             continue;
         }
         writer.values[number] = writer.node(builder, number, node)?;
-        if let Some((name, wanted, first)) = &builder.apart {
-            let message = format!(
-                "expected values as wide in every round, found {name} {wanted:?} where it is {first:?} in the first"
-            );
+        if let Some(message) = &builder.apart {
             return Err(writer.fault(node, message));
         }
     }
@@ -532,7 +529,7 @@ impl Writer<'_> {
 }
 
 /// What a draw from a Gaussian is of the unit Gaussian's e.
-const SAMPLE: &str = "row mean, s, e\nmade = mean + exp(0.5 * s) * e\n";
+const SAMPLE: &str = "row mu, s, e\nmade = mu + exp(0.5 * s) * e\n";
 
 fn is_tokens(model: &Model, field: usize) -> bool {
     matches!(model.fields[field].kind, FieldKind::Tokens { .. })

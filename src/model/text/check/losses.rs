@@ -170,16 +170,9 @@ impl Checker<'_> {
             return Err(self.fault(position, message));
         }
         let along = self.meet_along(&operands, name, position)?;
-        let target = match self.numbers_of(&operands) {
-            Some(field) => Target::Numbers(field),
-            None if self.are_of_draws(&operands) => Target::Draws,
-            None => {
-                let message = format!(
-                    "`{name}` expects numbers of a field to predict, such as `next(F)`, among its operands, or those of a `sample`"
-                );
-                return Err(self.fault(position, message));
-            }
-        };
+        // Whether they are those of draws shows once all lines are known.
+        let target = self.numbers_of(&operands);
+        let target = target.map_or(Target::Draws, Target::Numbers);
         Ok(Loss {
             form: LossForm::Program {
                 name: name.into(),
@@ -192,6 +185,23 @@ impl Checker<'_> {
             weight: weight.unwrap_or(1.0),
             position,
         })
+    }
+
+    /// What a loss of no numbers costs is draws.
+    pub(super) fn draws_alone(&self) -> Result<()> {
+        for loss in &self.losses {
+            let LossForm::Program { name, rounds, .. } = &loss.form else {
+                continue;
+            };
+            let of_draws = |operands: &Vec<usize>| self.are_of_draws(operands);
+            if loss.target == Target::Draws && !rounds.iter().all(of_draws) {
+                let message = format!(
+                    "`{name}` expects numbers of a field to predict, such as `next(F)`, among its operands, or those of a `sample`"
+                );
+                return Err(self.fault(loss.position, message));
+            }
+        }
+        Ok(())
     }
 
     /// Whether these are what a `sample` draws by: its operands, or the draws.

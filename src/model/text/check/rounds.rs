@@ -1,11 +1,10 @@
 //! Lines in the order in which they are made: those between `repeat N` and `end` round by round, with what each hands on.
 
 use super::super::functions;
-use super::super::graph::Function;
+use super::super::graph::{Function, ValueNode};
 use super::super::parse::Written;
 use super::{Checker, Meaning};
 use crate::error::Result;
-use crate::syntax::Position;
 
 /// The most rounds, and the most lines of all rounds.
 const MOST_ROUNDS: usize = 1000;
@@ -14,8 +13,8 @@ const MOST_LINES: usize = 4096;
 /// What stands between a line's name and its round's number in the label of a value, and in no name.
 const ROUND: char = '@';
 
-/// The label of the value that the same line made in the first round.
-pub(in super::super) fn first_label(label: &str) -> Option<String> {
+/// What is called so in one round, whatever the round; none of what stands in no lines that are made several times.
+pub(in super::super) fn any_round(label: &str) -> Option<String> {
     let (name, rest) = label.split_once(ROUND)?;
     let digits = rest.find(|c: char| !c.is_ascii_digit());
     Some(format!("{name}{}", &rest[digits.unwrap_or(rest.len())..]))
@@ -65,25 +64,22 @@ impl<'a> Checker<'a> {
         let value = self.line(&written.expr)?;
         let meaning = Meaning::Value(value);
         self.made.push(name);
-        match self.names.iter_mut().find(|known| known.0 == name) {
-            None => self.names.push((name, meaning, written.position, false)),
-            Some(known) => {
-                if let Meaning::Value(before) = known.1 {
-                    self.earlier.insert(value, before);
-                }
-                let first = self.round.is_some_and(|(_, round)| round == 1);
-                if first && !known.3 {
-                    let message = format!(
-                        "`{name}` is made again in line {} before anything uses it",
-                        written.position.line
-                    );
-                    return Err(self.fault(known.2, message));
-                }
-                (known.1, known.2) = (meaning, written.position);
-                // What the last round hands on nobody need use.
-                known.3 &= !first;
-            }
+        let Some(at) = self.names.iter().position(|known| known.0 == name) else {
+            self.names.push((name, meaning, written.position, false));
+            return Ok(());
+        };
+        let (_, before, place, used) = self.names[at];
+        let first = self.round.is_some_and(|(_, round)| round == 1);
+        if first && !used {
+            let line = written.position.line;
+            let message = format!("`{name}` is made again in line {line} before anything uses it");
+            return Err(self.fault(place, message));
         }
+        if let Meaning::Value(before) = before {
+            self.earlier.insert(value, before);
+        }
+        // What the last round hands on nobody need use.
+        self.names[at] = (name, meaning, written.position, used && !first);
         Ok(())
     }
 
@@ -96,15 +92,17 @@ impl<'a> Checker<'a> {
     /// What values of the line that is read are named after.
     pub(super) fn label(&self) -> String {
         match self.round {
-            Some((_, round)) if round > 1 => format!("{}{ROUND}{round}", self.line),
-            _ => self.line.clone(),
+            Some((_, round)) => format!("{}{ROUND}{round}", self.line),
+            None => self.line.clone(),
         }
     }
 
     /// A table of a later round is that of the first; all other layers find theirs by their names.
     pub(super) fn shared_table(&self, function: Function, label: &str) -> Function {
-        let first = first_label(label);
-        let first = first.and_then(|first| self.nodes.iter().position(|n| n.label == first));
+        let own = any_round(label);
+        // The first round's is the first that is called so.
+        let same = |node: &ValueNode| own.is_some() && any_round(&node.label) == own;
+        let first = self.nodes.iter().position(same);
         match (function, first) {
             (Function::Embed { weight: None, .. }, Some(first)) => Function::Embed {
                 width: None,

@@ -16,6 +16,7 @@ impl Checker<'_> {
                 self.model
             )));
         }
+        self.draws_alone()?;
         if let Some((name, meaning, position, _)) = self.names.iter().find(|name| !name.3) {
             let what = match meaning {
                 Meaning::Field(_) => "a field that nothing uses",
