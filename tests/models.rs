@@ -45,7 +45,9 @@ fn one(columns: &[Column], n: usize) -> Vec<Column> {
 
 /// Draws that are the same for every row.
 fn forced(plan: &Plan) -> Vec<(SlotId, Vec<f32>)> {
-    let slots = plan.recipes.all(|recipe| matches!(recipe, Recipe::Draws { .. }));
+    let slots = plan
+        .recipes
+        .all(|recipe| matches!(recipe, Recipe::Draws { .. }));
     let draws = slots.map(|slot| {
         let cols = plan.matrix(slot).cols;
         let draw = |n: usize| ((n % cols) as f32 - 1.5) / 2.0;

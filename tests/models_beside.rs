@@ -199,11 +199,16 @@ fn golden_models<F: Number>(fast: bool, tolerance: f64) {
         let flat = model::import(&plan, parts).unwrap();
         cpu.write(plan.io.parameters.unwrap())
             .copy_from_slice(&flat);
-        let slots = plan.recipes.all(|recipe| matches!(recipe, Recipe::Draws { .. }));
+        let slots = plan
+            .recipes
+            .all(|recipe| matches!(recipe, Recipe::Draws { .. }));
         let draws: Vec<(SlotId, Vec<f32>)> = slots
             .enumerate()
             .map(|(round, slot)| {
-                let draws = file.get(&format!("draws.{round}")).iter().map(|x| *x as f32);
+                let draws = file
+                    .get(&format!("draws.{round}"))
+                    .iter()
+                    .map(|x| *x as f32);
                 (slot, draws.collect())
             })
             .collect();

@@ -67,7 +67,7 @@ pub struct Output {
     pub scores: Option<Matrix>,
     /// What a program on rows makes its loss of, operand by operand, as far as a plan has it.
     pub values: Vec<Option<Matrix>>,
-    /// What the first of them was before, round by round, where lines that are made several times made it.
+    /// What the first of them was in earlier rounds, where lines that are made several times made it.
     pub rounds: Vec<Matrix>,
 }
 

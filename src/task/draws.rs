@@ -45,7 +45,10 @@ mod tests {
         let mean = all.iter().map(|x| f64::from(*x)).sum::<f64>() / n;
         let square = all.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>() / n;
         // Four deviations: 1 / sqrt(n), sqrt(2 / n).
-        assert!(mean.abs() < 0.03 && (square - 1.0).abs() < 0.04, "{mean} {square}");
+        assert!(
+            mean.abs() < 0.03 && (square - 1.0).abs() < 0.04,
+            "{mean} {square}"
+        );
         assert_eq!(draws.gaussians(1, 7), all[..7]);
         for other in [Draws::new([9, 2], [3, 0]), Draws::new([1, 2], [4, 0])] {
             assert_ne!(other.gaussians(1, 7), all[..7]);

@@ -192,7 +192,10 @@ pub(super) fn fill<'a>(
             let forced = laid.forced.iter().find(|(known, _)| known == slot);
             all.push(match forced {
                 Some((_, forced)) => (*slot, forced[..].into()),
-                None => (*slot, draws.gaussians(*stream, plan.slot(*slot).len()).into()),
+                None => (
+                    *slot,
+                    draws.gaussians(*stream, plan.slot(*slot).len()).into(),
+                ),
             });
         }
     }

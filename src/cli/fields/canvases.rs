@@ -18,7 +18,17 @@ use crate::cli::{flags, out};
 pub const OF_IMAGES: [&str; 2] = ["png", "image-width"];
 /// Flags of `predict` and of `sample` that have a meaning here.
 const MEANT: [&str; 11] = [
-    "run", "files", "seed", "count", "png", "image-width", "checkpoint", "device", "json", "format", "columns",
+    "run",
+    "files",
+    "seed",
+    "count",
+    "png",
+    "image-width",
+    "checkpoint",
+    "device",
+    "json",
+    "format",
+    "columns",
 ];
 /// Pixels of the sheet for one of an image, and between images.
 const SCALE: usize = 2;
@@ -46,12 +56,7 @@ pub fn args() -> [clap::Arg; 2] {
 ///
 /// # Errors
 /// Usage: flags that have no meaning for such models; images that have no such rows. Io: a sheet that cannot be written.
-pub fn print(
-    m: &ArgMatches,
-    run: &LoadedFields,
-    of: Paint<'_>,
-    seed: u64,
-) -> Result<()> {
+pub fn print(m: &ArgMatches, run: &LoadedFields, of: Paint<'_>, seed: u64) -> Result<()> {
     refuse(m, &run.model.name)?;
     let Some(painting) = run.model.painting() else {
         return Err(Error::internal("a model that paints nothing"));
@@ -70,7 +75,14 @@ pub fn print(
     let device = flags::open_device(m)?;
     let weights = |plan: &Plan| run.weights(plan, "the images", "a smaller model");
     let spec = &run.loaded.spec;
-    let images = block_on(paint(&device, (&run.model, spec), &run.codes, of, seed, weights))?;
+    let images = block_on(paint(
+        &device,
+        (&run.model, spec),
+        &run.codes,
+        of,
+        seed,
+        weights,
+    ))?;
     if let Some((file, width)) = sheet {
         write(file, &images, width)?;
     }

@@ -114,6 +114,12 @@ pub fn run(m: &ArgMatches, run: &LoadedFields, files: &[String]) -> Result<()> {
     for line in reports.iter().flat_map(|report| &report.lines) {
         out::line(line)?;
     }
+    if run.model.draws() {
+        let (nats, count) = (found.nats, set.len());
+        out::line(&format!(
+            "bound: {nats:.5} nats, all losses together, over {count} examples"
+        ))?;
+    }
     if !known {
         out::note("the training files are not as they were, so that what rules reach is not known");
     }
@@ -164,7 +170,9 @@ impl Measured<'_> {
         let Some(field) = loss.field else {
             let (nats, count) = (loss.nats, loss.count);
             report.set("field", Value::Null);
-            report.lines.push(format!("draws: {nats:.5} nats over {count} predictions"));
+            report
+                .lines
+                .push(format!("draws: {nats:.5} nats over {count} predictions"));
             return Ok(report);
         };
         let declared = &examples::fields(&self.run.model)[field];

@@ -197,7 +197,12 @@ impl Model {
             own_losses: used,
             losses,
             earlier,
-            rounds: parsed.blocks.iter().map(|block| block.times.0 as usize).max().unwrap_or(1),
+            rounds: parsed
+                .blocks
+                .iter()
+                .map(|block| block.times.0 as usize)
+                .max()
+                .unwrap_or(1),
         })
     }
 
@@ -314,7 +319,9 @@ impl Model {
 
     /// Whether a line draws random numbers, in training and out of it.
     pub fn draws(&self) -> bool {
-        self.nodes.iter().any(|node| node.function == Function::Sample)
+        self.nodes
+            .iter()
+            .any(|node| node.function == Function::Sample)
     }
 
     /// How often a line is made at most: the largest N of `repeat N`.

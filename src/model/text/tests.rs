@@ -855,20 +855,26 @@ fn rounds_that_cannot_be_are_refused() {
         assert_eq!(error.message, want, "{lines}");
     }
     // Values of one name as wide in every round, or the parameters would be others.
-    let text = format!("{fields}c = zeros(v, width = 2)\nrepeat 3\nc = linear(concat(c, v), width = 4)\nend\n{rest}");
+    let text = format!(
+        "{fields}c = zeros(v, width = 2)\nrepeat 3\nc = linear(concat(c, v), width = 4)\nend\n{rest}"
+    );
     let model = Model::parse("m", &text).unwrap();
     let sizes = Sizes {
         examples: 2,
         fields: vec![FieldSize::Vector(3), FieldSize::Classes(3)],
     };
-    let error = model.plan(&Spec::default(), &sizes, Mode::Gradients).unwrap_err();
+    let error = model
+        .plan(&Spec::default(), &sizes, Mode::Gradients)
+        .unwrap_err();
     assert_eq!(
         error.message,
         "m:5:5: expected values as wide in every round, found c.weight [4, 7] where it is [4, 5] in the first"
     );
     let text = format!("{fields}c = linear(v)\nrepeat 3\nc = linear(c)\nend\n{rest}");
     let model = Model::parse("m", &text).unwrap();
-    let error = model.plan(&Spec::default(), &sizes, Mode::Gradients).unwrap_err();
+    let error = model
+        .plan(&Spec::default(), &sizes, Mode::Gradients)
+        .unwrap_err();
     assert_eq!(
         error.message,
         "m:5:5: a line above has the parameter c.weight, too: expected another name for one of the two"

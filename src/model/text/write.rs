@@ -181,7 +181,12 @@ impl Writer<'_> {
                     return Ok(Some(draws));
                 }
                 let program = RowProgram::parse(&node.label, SAMPLE)?;
-                layer::rows(builder, &name, &program, &[&operands[..], &[draws]].concat())?
+                layer::rows(
+                    builder,
+                    &name,
+                    &program,
+                    &[&operands[..], &[draws]].concat(),
+                )?
             }
             Function::Repeat { times } => {
                 let input = self.operand(builder, node, 0)?;

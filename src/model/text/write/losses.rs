@@ -1,5 +1,6 @@
 //! The losses of a model: cross-entropy of a linear layer, and programs on rows.
 
+use super::super::check::any_round;
 use super::super::graph::{Along, Function, Loss, LossForm, Target, ValueNode};
 use super::Writer;
 use crate::cell::rows::RowProgram;
@@ -75,7 +76,8 @@ impl Writer<'_> {
             Some(match &made[..] {
                 [one] => layer::row_loss(builder, &line, &program, one, weighted)?,
                 rounds => {
-                    let sum = sum_of_rounds(builder, &line, &program, rounds).map_err(of_program)?;
+                    let sum =
+                        sum_of_rounds(builder, &line, &program, rounds).map_err(of_program)?;
                     let program = RowProgram::parse(name, "row a\nloss = sum(a)\n")?;
                     layer::row_loss(builder, &format!("{line}.sum"), &program, &[sum], weighted)?
                 }
@@ -122,6 +124,10 @@ impl Writer<'_> {
         let mut all = Vec::new();
         let mut at = value;
         while let Some(earlier) = self.model.earlier.get(&at) {
+            // What a line above the rounds made.
+            if any_round(&self.model.nodes[*earlier].label).is_none() {
+                break;
+            }
             all.push(builder.rows(self.value(*earlier)?)?);
             at = *earlier;
         }

@@ -15,10 +15,7 @@ pub(super) fn wanted(model: &Model, spec: &Spec, sizes: &[usize]) -> Result<Vec<
     let mut wanted = vec![None; model.nodes.len()];
     for loss in &model.losses {
         let LossForm::Program {
-            name,
-            text,
-            rounds,
-            ..
+            name, text, rounds, ..
         } = &loss.form
         else {
             continue;
