@@ -276,30 +276,6 @@ fn every_function_passes_finite_differences() {
             "field past: reals\nfield tags: classes along past\nfield image: vector\n\
             h = birnn(past, given = image)\nloss cross_entropy(linear(h), tags)\nloss squared(linear(max(h)), image)\n",
         ),
-        // Draws of a row a step and of one an example; what they cost.
-        parse(
-            "field past: reals\nfield label: class\nh = rnn(past)\ns = linear(h)\nz = sample(h, s)\n\
-            m = linear(last(h), width = 2)\nloss kl(h, s)\nloss kl(m, m, weight = 0.5)\n\
-            loss squared(linear(z), next(past))\nloss cross_entropy(linear(sample(m, m)), label)\n",
-        ),
-        // Layers of every kind round by round, rounds after others, and losses there; what a round hands on is the next one's.
-        parse(
-            "field text: tokens\nfield past: reals\nfield label: class\nc = zeros(last(past))\nh = zeros(past)\n\
-            repeat 2\n\
-            h = norm(rnn(concat(past, h), start = c)) + dropout(h, rate = 0.2)\n\
-            e = embed(text)\n\
-            l = tanh(linear(e, width = 4))\n\
-            a = additive(birnn(e, cell = \"lstm\", hidden = 2), c)\n\
-            c = sample(linear(concat(a, mean(l))), c) + linear(last(h), parts = 3, width = 1)\n\
-            loss squared(linear(h), past)\n\
-            end\n\
-            repeat 2\n\
-            m = linear(c)\n\
-            loss kl(m, c, weight = 0.5)\n\
-            c = c + sample(m, c)\n\
-            end\n\
-            loss cross_entropy(linear(c), label)\n",
-        ),
         // No text at all.
         parse(
             "field image: vector\nfield label: class\nloss cross_entropy(linear(relu(linear(image))), label)\n",
@@ -316,6 +292,40 @@ fn every_function_passes_finite_differences() {
         if !model.text.contains("layers = 2") {
             check_packed(&model, &two_layers, sizes(&model, EXAMPLES, 5, 15));
         }
+    }
+}
+
+/// Draws that are forced by the run's key, of a row a step and of one an example, and what they cost; layers of every kind round
+/// by round, rounds after others, and losses there: what a round hands on is the next one's.
+#[test]
+fn draws_and_rounds_pass_finite_differences() {
+    let draws = parse(
+        "field past: reals\nfield label: class\nh = rnn(past)\ns = linear(h)\nz = sample(h, s)\n\
+         m = linear(last(h), width = 2)\nloss kl(h, s)\nloss kl(m, m, weight = 0.5)\n\
+         loss squared(linear(z), next(past))\nloss cross_entropy(linear(sample(m, m)), label)\n",
+    );
+    let rounds = parse(
+        "field text: tokens\nfield past: reals\nfield label: class\nc = zeros(last(past))\nh = zeros(past)\n\
+         repeat 2\n\
+         h = norm(rnn(concat(past, h), start = c)) + dropout(h, rate = 0.2)\n\
+         e = embed(text)\n\
+         l = tanh(linear(e, width = 4))\n\
+         a = additive(birnn(e, cell = \"lstm\", hidden = 2), c)\n\
+         s = tanh(c)\n\
+         c = sample(linear(concat(a, mean(l))), s) + linear(last(h), parts = 3, width = 1)\n\
+         loss squared(linear(h), past)\n\
+         end\n\
+         d = c + 0\n\
+         repeat 2\n\
+         m = tanh(linear(d))\n\
+         loss kl(m, m, weight = 0.5)\n\
+         d = d + sample(m, m)\n\
+         end\n\
+         loss cross_entropy(linear(d), label)\n",
+    );
+    for model in [draws, rounds] {
+        check_differences(&model, &settings("gru", 1));
+        check_packed(&model, &settings("rnn", 2), sizes(&model, EXAMPLES, 5, 15));
     }
 }
 

@@ -100,7 +100,7 @@ impl<'a> Checker<'a> {
             return Err(self.fault(position, format!("`{name}` is a reserved word")));
         }
         match self.names.iter().find(|known| known.0 == name) {
-            Some(known) if self.goes_on(known.0, known.1) => Ok(()),
+            Some(known) if self.goes_on(known, position) => Ok(()),
             Some((_, meaning, first, _)) => {
                 let what = match meaning {
                     Meaning::Field(_) => "a field",

@@ -831,6 +831,10 @@ fn rounds_that_cannot_be_are_refused() {
             "m:7:1: `c` is made already in line 5",
         ),
         (
+            "c = zeros(v)\nrepeat 2\nc = c + linear(v)\nend\nrepeat 2\nc = c + v\nend\n",
+            "m:8:1: `c` is made already in line 5",
+        ),
+        (
             "c = zeros(v)\nrepeat 3\nv = linear(c)\nend\n",
             "m:5:1: `v` is a field already in line 1",
         ),

@@ -5,6 +5,7 @@ use super::super::graph::{Function, ValueNode};
 use super::super::parse::Written;
 use super::{Checker, Meaning};
 use crate::error::Result;
+use crate::syntax::Position;
 
 /// The most rounds, and the most lines of all rounds.
 const MOST_ROUNDS: usize = 1000;
@@ -83,10 +84,18 @@ impl<'a> Checker<'a> {
         Ok(())
     }
 
-    /// Whether a name may be made again: a value from above the lines that are made several times, or of the round before.
-    pub(super) fn goes_on(&self, name: &str, meaning: Meaning) -> bool {
-        let value = matches!(meaning, Meaning::Value(_));
-        value && self.round.is_some() && !self.made.contains(&name)
+    /// Whether a name may be made again in the line at a place: a value from above the lines that are made several times, or that of
+    /// the same line in the round before.
+    pub(super) fn goes_on(
+        &self,
+        (name, meaning, place, _): &(&str, Meaning, Position, bool),
+        position: Position,
+    ) -> bool {
+        let Meaning::Value(value) = meaning else {
+            return false;
+        };
+        let above = any_round(&self.nodes[*value].label).is_none();
+        self.round.is_some() && (above || *place == position) && !self.made.contains(name)
     }
 
     /// What values of the line that is read are named after.
