@@ -224,9 +224,30 @@ impl Line<'_> {
         ))
     }
 
+    /// Whether a symbol comes next.
+    pub fn comes(&self, symbol: char) -> bool {
+        self.peek() == Some(&Token::Symbol(symbol))
+    }
+
+    /// Takes a number that must come next, which the error calls `what`.
+    ///
+    /// # Errors
+    /// No number came.
+    pub fn number(&mut self, what: &str) -> Result<(f64, Position)> {
+        let position = self.position();
+        match self.peek() {
+            Some(Token::Number(value)) => {
+                let value = *value;
+                self.next += 1;
+                Ok((value, position))
+            }
+            _ => self.error(what),
+        }
+    }
+
     /// Takes a symbol, if it comes next.
     pub fn eat(&mut self, symbol: char) -> bool {
-        let found = self.peek() == Some(&Token::Symbol(symbol));
+        let found = self.comes(symbol);
         self.next += usize::from(found);
         found
     }

@@ -10,7 +10,7 @@ use wgrnn::exec::cpu::Cpu;
 use wgrnn::exec::{FillSlots, Filling};
 use wgrnn::model::text::{FieldSize, Model, Sizes, Target, library};
 use wgrnn::model::{Dims, Mode, Softmax, Spec};
-use wgrnn::op::{Plan, Recipe};
+use wgrnn::op::{Plan, Recipe, SlotId};
 use wgrnn::rng::{Purpose, Stream};
 use wgrnn::task::differences::{differences, worst};
 use wgrnn::task::{Column, LossWeight, MadeUp, Minibatch, Weighting};
@@ -43,6 +43,19 @@ fn one(columns: &[Column], n: usize) -> Vec<Column> {
     columns.iter().map(|column| column.some(&[n])).collect()
 }
 
+/// Draws that are the same for every row.
+fn forced(plan: &Plan) -> Vec<(SlotId, Vec<f32>)> {
+    let slots = plan
+        .recipes
+        .all(|recipe| matches!(recipe, Recipe::Draws { .. }));
+    let draws = slots.map(|slot| {
+        let cols = plan.matrix(slot).cols;
+        let draw = |n: usize| ((n % cols) as f32 - 1.5) / 2.0;
+        (slot, (0..plan.slot(slot).len()).map(draw).collect())
+    });
+    draws.collect()
+}
+
 /// The sum of the losses and the gradients of it, at the same parameters in every plan of a model. What an earlier run left
 /// in the slots must not matter.
 fn run(plan: &Arc<Plan>, columns: &[Column], fast: bool) -> (f64, Vec<f64>) {
@@ -57,7 +70,8 @@ fn run(plan: &Arc<Plan>, columns: &[Column], fast: bool) -> (f64, Vec<f64>) {
         *p = 0.6 * stream.normal();
     }
     cpu.run(&MadeUp::new(plan, 1).unwrap().inputs()).unwrap();
-    let report = cpu.run(&minibatch.inputs()).unwrap().report;
+    let forced = forced(plan);
+    let report = cpu.run(&minibatch.inputs().forced(&forced)).unwrap().report;
     assert!(report.finite);
     (report.loss, cpu.read(plan.io.gradients.unwrap()).to_vec())
 }
@@ -281,6 +295,40 @@ fn every_function_passes_finite_differences() {
     }
 }
 
+/// Draws that are forced by the run's key, of a row a step and of one an example, and what they cost; layers of every kind round
+/// by round, rounds after others, and losses there: what a round hands on is the next one's.
+#[test]
+fn draws_and_rounds_pass_finite_differences() {
+    let draws = parse(
+        "field past: reals\nfield label: class\nh = rnn(past)\ns = linear(h)\nz = sample(h, s)\n\
+         m = linear(last(h), width = 2)\nloss kl(h, s)\nloss kl(m, m, weight = 0.5)\n\
+         loss squared(linear(z), next(past))\nloss cross_entropy(linear(sample(m, m)), label)\n",
+    );
+    let rounds = parse(
+        "field text: tokens\nfield past: reals\nfield label: class\nc = zeros(last(past))\nh = zeros(past)\n\
+         repeat 2\n\
+         h = norm(rnn(concat(past, h), start = c)) + dropout(h, rate = 0.2)\n\
+         e = embed(text)\n\
+         l = tanh(linear(e, width = 4))\n\
+         a = additive(birnn(e, cell = \"lstm\", hidden = 2), c)\n\
+         s = tanh(c)\n\
+         c = sample(linear(concat(a, mean(l))), s) + linear(last(h), parts = 3, width = 1)\n\
+         loss squared(linear(h), past)\n\
+         end\n\
+         d = c + 0\n\
+         repeat 2\n\
+         m = tanh(linear(d))\n\
+         loss kl(m, m, weight = 0.5)\n\
+         d = d + sample(m, m)\n\
+         end\n\
+         loss cross_entropy(linear(d), label)\n",
+    );
+    for model in [draws, rounds] {
+        check_differences(&model, &settings("gru", 1));
+        check_packed(&model, &settings("rnn", 2), sizes(&model, EXAMPLES, 5, 15));
+    }
+}
+
 /// Every state of a cell with several hands its adjoint to the one it began, one that no equation uses elementwise too.
 #[test]
 fn last_states_of_every_cell_with_several_pass_finite_differences() {
@@ -493,7 +541,7 @@ fn scores_are_log_probabilities_of_the_losses() {
             let row = &cpu.read(rows.slot)[rows.offset + r * rows.stride..][..rows.cols];
             let sum: f64 = row.iter().map(|x| x.exp()).sum();
             assert!((sum - 1.0).abs() < 1e-12, "{name}: {sum}");
-            let target = match (&columns[targets.field()], targets) {
+            let target = match (&columns[targets.field().unwrap()], targets) {
                 (Column::Class(all), _) => all[*example],
                 (Column::Classes(all), _) => all[*example][*step],
                 (Column::Tokens(all), _) => all[*example].get(*step).copied().unwrap_or(6),

@@ -13,8 +13,7 @@ use wgrnn::exec::cpu::{Cpu, Number};
 use wgrnn::exec::gpu::{Gpu, Tile};
 use wgrnn::model::text::{FieldKind, FieldSize, Model, Sizes, library};
 use wgrnn::model::{self, Mode, Spec};
-use wgrnn::op::Hyper;
-use wgrnn::op::Op;
+use wgrnn::op::{Hyper, Op, Recipe, SlotId};
 use wgrnn::task::{Column, LossWeight, MadeUp, Minibatch, Weighting};
 
 fn settings(cell: &str, layers: usize, hidden: usize, embed: usize) -> Spec {
@@ -104,6 +103,8 @@ fn cases() -> Vec<(Model, &'static str, &'static str, usize, bool)> {
             1,
             false,
         ),
+        (builtin("vae"), "vae", "lstm", 1, false),
+        (builtin("draw"), "draw", "lstm", 1, false),
         (
             builtin("translate-feed"),
             "translate-feed",
@@ -199,7 +200,21 @@ fn golden_models<F: Number>(fast: bool, tolerance: f64) {
         let flat = model::import(&plan, parts).unwrap();
         cpu.write(plan.io.parameters.unwrap())
             .copy_from_slice(&flat);
-        let loss = cpu.run(&minibatch.inputs()).unwrap().report.loss * minibatch.scale();
+        let slots = plan
+            .recipes
+            .all(|recipe| matches!(recipe, Recipe::Draws { .. }));
+        let draws: Vec<(SlotId, Vec<f32>)> = slots
+            .enumerate()
+            .map(|(round, slot)| {
+                let draws = file
+                    .get(&format!("draws.{round}"))
+                    .iter()
+                    .map(|x| *x as f32);
+                (slot, draws.collect())
+            })
+            .collect();
+        let inputs = minibatch.inputs().forced(&draws);
+        let loss = cpu.run(&inputs).unwrap().report.loss * minibatch.scale();
         file.assert_close("loss", &[loss], tolerance);
         for (name, tensor) in model::export(&plan, cpu.read(plan.io.gradients.unwrap())) {
             let got: Vec<f64> = tensor.data.iter().map(|x| x.f64()).collect();

@@ -7,16 +7,17 @@ use pollster::block_on;
 use serde_json::{Map, Value, json};
 use wgrnn::data::fields::{Examples, FieldKind};
 use wgrnn::model::text::Target;
+use wgrnn::train::examples::Paint;
 use wgrnn::train::{ExampleSet, FieldEvaluator, Scored, examples};
 use wgrnn::{Error, Result};
 
-use super::fields::{FieldSource, LoadedFields, forecast, texts};
+use super::fields::{FieldSource, LoadedFields, canvases, forecast, texts};
 use super::load::Loaded;
 use super::{decoding, flags, out};
 
 pub fn command() -> Command {
     Command::new("predict")
-        .about("Answer for every example what a run's model predicts: a label, a label a word, a text, or how numbers go on")
+        .about("Answer for every example what a run's model predicts: a label, a label a word, a text, how numbers go on, or an image made again")
         .arg(flags::run())
         .arg(
             Arg::new("files")
@@ -31,6 +32,7 @@ pub fn command() -> Command {
         )
         .args(decoding::args())
         .args(texts::args())
+        .args(canvases::args())
         .arg(
             flags::whole("steps", 1, 65536)
                 .help("Of models of numbers: how many steps ahead, later ones from those before (default: as many as the model predicts at once)"),
@@ -58,7 +60,11 @@ pub fn run(m: &ArgMatches) -> Result<()> {
     let run = LoadedFields::required(Loaded::from_args(m)?)?;
     let model = &run.model;
     let (writes, numbers) = (run.written().is_some(), forecast::of_numbers(&run));
-    choices(m, &model.name, writes, numbers)?;
+    let paints = model.painting().is_some();
+    if !paints {
+        choices(m, &model.name, writes, numbers)?;
+        canvases::refuse_sheet(m, &model.name)?;
+    }
     let mut files = flags::files(m);
     if files.is_empty() {
         files.push("-".into());
@@ -74,6 +80,10 @@ pub fn run(m: &ArgMatches) -> Result<()> {
     let records = source.inputs(&run.codes, &read)?;
     let all = (0..records.len() as u32).collect();
     let set = ExampleSet::new(model.clone(), records, all, None)?;
+    if paints {
+        let seed = m.get_one::<u64>("seed").copied().unwrap_or(1);
+        return canvases::print(m, &run, Paint::Again(&set), seed);
+    }
     if writes {
         return texts::predict(m, &run, &read, set);
     }
@@ -137,8 +147,8 @@ fn best(scores: &[f32], k: usize) -> Vec<(u32, f64)> {
 }
 
 fn name(run: &LoadedFields, loss: usize, class: u32) -> String {
-    let field = &examples::fields(&run.model)[run.model.losses()[loss].target.field()].name;
-    let names = run.codes.classes(field);
+    let field = run.model.losses()[loss].target.field();
+    let names = field.and_then(|field| run.codes.classes(&run.model.fields()[field].name));
     let name = names.and_then(|names| names.name(class));
     name.unwrap_or("?").to_string()
 }
@@ -176,7 +186,7 @@ fn write(
         run.model
             .losses()
             .iter()
-            .find_map(|loss| match &fields[loss.target.field()].kind {
+            .find_map(|loss| match &fields[loss.target.field()?].kind {
                 FieldKind::ClassesAlong(of) => Some(of.as_str()),
                 _ => None,
             });
@@ -223,10 +233,10 @@ fn object(run: &LoadedFields, answers: &[Answer]) -> Value {
     let fields = examples::fields(&run.model);
     let mut all = Map::new();
     for (loss, answer) in answers.iter().enumerate() {
-        if !is_label(run, loss) {
+        let Target::Class(field) = run.model.losses()[loss].target else {
             continue;
-        }
-        let field = &fields[run.model.losses()[loss].target.field()];
+        };
+        let field = &fields[field];
         let step = |best: &Vec<(u32, f64)>| {
             let one = |(class, p): &(u32, f64)| json!({ "label": name(run, loss, *class), "p": p });
             Value::Array(best.iter().map(one).collect())

@@ -8,16 +8,17 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use pollster::block_on;
 use serde_json::json;
 use wgrnn::data::{Decoder, Vocabulary};
+use wgrnn::train::examples::Paint;
 use wgrnn::train::{Choice, Generator, TextLimits, state};
 use wgrnn::{Error, Result};
 
-use super::fields::{LoadedFields, LoadedRun, forecast, pieces, sample};
+use super::fields::{LoadedFields, LoadedRun, canvases, forecast, pieces, sample};
 use super::load::Loaded;
 use super::{flags, memory, out};
 
 pub fn command() -> Command {
     Command::new("sample")
-        .about("Write text, music or strokes with a trained model")
+        .about("Write text, music, strokes or images with a trained model")
         .arg(flags::run())
         .arg(
             Arg::new("prime")
@@ -44,10 +45,11 @@ pub fn command() -> Command {
         .arg(flags::whole("begin-steps", 1, 65536).help("With so many steps of each (default 1)"))
         .arg(file("midi", "Of models of notes: write a MIDI file too, a step a quarter note; of several pieces each its own"))
         .arg(file("svg", "Of models of strokes: draw them, too"))
+        .args(canvases::args())
         .arg(flags::checkpoint())
         .arg(flags::device())
         .arg(flags::json())
-        .after_help("Example:\n  wgrnn sample runs/builtin-1 --prime \"the \" --length 200 --temperature 0.8\n  wgrnn sample runs/described --given kind=Irish --count 5\n  wgrnn sample runs/chorales --begin chorales.jsonl --begin-steps 8 --length 64 --midi piece.mid\n  wgrnn sample runs/strokes --count 16 --length 60 --temperature 0.5 --svg sheet.svg")
+        .after_help("Example:\n  wgrnn sample runs/builtin-1 --prime \"the \" --length 200 --temperature 0.8\n  wgrnn sample runs/described --given kind=Irish --count 5\n  wgrnn sample runs/chorales --begin chorales.jsonl --begin-steps 8 --length 64 --midi piece.mid\n  wgrnn sample runs/strokes --count 16 --length 60 --temperature 0.5 --svg sheet.svg\n  wgrnn sample runs/draw --count 16 --png sheet.png")
 }
 
 fn file(name: &'static str, help: &'static str) -> Arg {
@@ -92,13 +94,20 @@ pub fn run(m: &ArgMatches) -> Result<()> {
     let (count, length) = (u64_of("count") as usize, u64_of("length") as usize);
     match LoadedRun::new(Loaded::from_args(m)?)? {
         LoadedRun::Text(loaded) => {
+            canvases::refuse_sheet(m, &loaded.settings.model)?;
             refuse_numbers(m, &loaded.settings.model)?;
             of_text(m, &loaded, &choice, count, length)
         }
+        LoadedRun::Fields(run) if run.model.painting().is_some() => {
+            let seed = u64_of("seed");
+            canvases::print(m, &run, Paint::New(count), seed)
+        }
         LoadedRun::Fields(run) if forecast::of_numbers(&run) => {
+            canvases::refuse_sheet(m, &run.model.name)?;
             pieces::draw_pieces(m, &run, &choice, count, length)
         }
         LoadedRun::Fields(run) => {
+            canvases::refuse_sheet(m, &run.model.name)?;
             refuse_numbers(m, &run.model.name)?;
             about_fields(m, &run, &choice, count, length)
         }

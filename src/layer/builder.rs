@@ -36,6 +36,12 @@ pub struct Builder {
     /// The losses so far as one row, and how many.
     losses: Option<Matrix>,
     loss_count: usize,
+    /// What a parameter is called whatever its round, where its name is that of one of several.
+    pub of_rounds: Option<fn(&str) -> Option<String>>,
+    /// What those are called that some round has declared.
+    rounds: HashSet<String>,
+    /// The first parameter that cannot be as it is wanted, in words.
+    pub apart: Option<String>,
     /// Elements of the tables whose gradients are rows.
     sparse: usize,
     pub(super) tape: Tape,
@@ -78,6 +84,9 @@ impl Builder {
             penalties: None,
             losses: None,
             loss_count: 0,
+            of_rounds: None,
+            rounds: HashSet::new(),
+            apart: None,
             sparse: 0,
             tape: Tape::default(),
         }
@@ -168,9 +177,46 @@ impl Builder {
         transposed: bool,
         fill: Vec<Fill>,
     ) -> Param {
+        let name = name.into();
+        if let Some(first) = self.first_round(&name) {
+            if !self.rounds.insert(first.clone())
+                && let Some(shared) = self.declared(&first)
+            {
+                let own = [shared.value.rows, shared.value.cols];
+                if own != [rows, cols] {
+                    self.apart.get_or_insert(format!(
+                        "expected values as wide in every round, found {first} {:?} where it is {own:?} in the first",
+                        [rows, cols]
+                    ));
+                }
+                return shared;
+            }
+            return self.parameter(first, [rows, cols], file_shape, transposed, fill);
+        }
+        if self.declared(&name).is_some() {
+            self.apart.get_or_insert(format!(
+                "a line above has the parameter {name}, too: expected another name for one of the two"
+            ));
+        }
         let offset = self.plan.dense;
         self.plan.dense += (rows * cols).next_multiple_of(ALIGN);
         self.declare(offset, name, [rows, cols], file_shape, transposed, fill)
+    }
+
+    /// What a parameter is called in the first round, where its name is that of one of several.
+    fn first_round(&self, name: &str) -> Option<String> {
+        self.of_rounds.and_then(|of_rounds| of_rounds(name))
+    }
+
+    /// The parameter of this name.
+    fn declared(&self, name: &str) -> Option<Param> {
+        let found = self.plan.parameters.iter().find(|p| p.name == name)?;
+        let value = found.matrix;
+        let grad = Matrix {
+            slot: self.gradients,
+            ..value
+        };
+        Some(Param { value, grad })
     }
 
     /// Declares a table [V, D] whose gradient, when training, is rows [M, D]: one for every distinct id that `sources` use,
@@ -182,6 +228,8 @@ impl Builder {
         sources: &[(RowSource, usize)],
         inputs: Option<SlotId>,
     ) -> Param {
+        let first = self.first_round(name);
+        let name = first.as_deref().unwrap_or(name);
         let offset = SPARSE + self.sparse;
         self.sparse += (shape[0] * shape[1]).next_multiple_of(ALIGN);
         let param = self.declare(offset, name, shape, &shape, false, vec![Fill::Weight]);

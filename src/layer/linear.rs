@@ -31,6 +31,12 @@ pub(super) fn declare(
     shared: Option<Param>,
 ) -> Result<Weights> {
     let weight = match shared {
+        Some(weight) if (weight.value.rows, weight.value.cols) != (out, wide) => {
+            return Err(Error::usage(format!(
+                "tied weights: the embedding is [{}, {}], the output layer needs [{out}, {wide}]",
+                weight.value.rows, weight.value.cols
+            )));
+        }
         Some(weight) => weight,
         None => builder.parameter(
             format!("{name}.weight"),
@@ -40,12 +46,6 @@ pub(super) fn declare(
             vec![Fill::Weight],
         ),
     };
-    if (weight.value.rows, weight.value.cols) != (out, wide) {
-        return Err(Error::usage(format!(
-            "tied weights: the embedding is [{}, {}], the output layer needs [{out}, {wide}]",
-            weight.value.rows, weight.value.cols
-        )));
-    }
     let bias = builder.parameter(
         format!("{name}.bias"),
         [1, out],

@@ -94,11 +94,12 @@ impl Spec {
         } = head;
         let (axis, symbols) = (builder.axis(input), loss.symbols);
         let output = |losses: Option<Matrix>, scores: Option<Matrix>| Output {
-            field: loss.field,
+            field: Some(loss.field),
             axis: axis.number(),
             losses,
             scores,
             values: Vec::new(),
+            rounds: Vec::new(),
         };
         match softmax {
             Softmax::Full => {}

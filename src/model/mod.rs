@@ -78,6 +78,8 @@ pub struct Spec {
     pub horizon: usize,
     /// T of segments of one series whose states go on from one to the next; 0 for sequences that stand for themselves.
     pub stateful: usize,
+    /// Whether draws are from the unit Gaussian, whatever the lines say of them: how new examples are made.
+    pub prior: bool,
     /// Whether an adapter that trains holds the rows of a minibatch in half precision.
     pub half: bool,
 }
@@ -113,6 +115,7 @@ impl Default for Spec {
             weighted: false,
             horizon: 1,
             stateful: 0,
+            prior: false,
             half: false,
         }
     }

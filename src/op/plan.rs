@@ -57,8 +57,8 @@ pub struct Io {
 /// What a loss leaves, a row for every prediction.
 #[derive(Clone, Debug)]
 pub struct Output {
-    /// The field that is predicted.
-    pub field: usize,
+    /// The field that is predicted, where it is one.
+    pub field: Option<usize>,
     /// The packed axis along which the predictions lie; none in a plan for streams.
     pub axis: Option<usize>,
     /// The losses, in nats, as a row: a part of those of the plan. None in a plan for scores.
@@ -67,6 +67,8 @@ pub struct Output {
     pub scores: Option<Matrix>,
     /// What a program on rows makes its loss of, operand by operand, as far as a plan has it.
     pub values: Vec<Option<Matrix>>,
+    /// What the first of them was in earlier rounds, where lines that are made several times made it.
+    pub rounds: Vec<Matrix>,
 }
 
 impl Plan {

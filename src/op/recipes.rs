@@ -82,6 +82,11 @@ pub enum Recipe {
         /// Those of which steps.
         reach: Reach,
     },
+    /// Draws from the unit Gaussian, a function of the run's random key and step.
+    Draws {
+        /// Which of the plan's draws they are.
+        stream: u32,
+    },
     /// The ids of a slot in the order of [`PackedAxis::flip`](super::PackedAxis::flip).
     Flipped {
         /// That slot.

@@ -2,30 +2,15 @@
 
 use std::collections::HashMap;
 
+use super::draws::Draws;
 use crate::exec::Fillings;
 use crate::op::{Candidates, scatter};
-use crate::rng::{Purpose, Stream};
-
-/// What the draws of a step are a function of.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Draws {
-    seed: u64,
-    step: u64,
-}
+use crate::rng::Purpose;
 
 impl Draws {
-    /// From the run's random key and its step.
-    pub fn new(key: [u32; 2], step: [u32; 2]) -> Draws {
-        let whole = |[low, high]: [u32; 2]| u64::from(low) | u64::from(high) << 32;
-        Draws {
-            seed: whole(key),
-            step: whole(step),
-        }
-    }
-
     /// Distinct symbols, and how many draws they took.
     fn symbols(self, candidates: &Candidates) -> (Vec<u32>, u64) {
-        let mut stream = Stream::new(self.seed, Purpose::Candidates, self.step);
+        let mut stream = self.stream(Purpose::Candidates);
         let range = (candidates.vocab as f64 + 1.0).ln();
         let mut known = std::collections::HashSet::new();
         let mut ids = Vec::with_capacity(candidates.samples + candidates.rows);

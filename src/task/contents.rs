@@ -127,6 +127,7 @@ impl Contents<'_> {
                 }
             }
             Recipe::Numbers { .. }
+            | Recipe::Draws { .. }
             | Recipe::Weights { .. }
             | Recipe::Flipped { .. }
             | Recipe::Index { .. } => None,

@@ -4,7 +4,7 @@ use super::Minibatch;
 use super::laid::{self, Laid};
 use crate::error::{Error, Result};
 use crate::exec::{FillSlots, Filling, Fillings};
-use crate::op::{Control, Hyper, Part, Plan};
+use crate::op::{Control, Hyper, Part, Plan, SlotId};
 
 /// What a run reads: token ids, whose targets are the next ids unless they are given, or the rows of several fields; and
 /// the run's numbers.
@@ -17,6 +17,7 @@ pub struct Inputs<'a> {
     starts: Option<&'a [u32]>,
     control: Control,
     hyper: Hyper,
+    forced: &'a [(SlotId, Vec<f32>)],
 }
 
 impl<'a> Inputs<'a> {
@@ -30,6 +31,7 @@ impl<'a> Inputs<'a> {
             starts: None,
             control: Control::default(),
             hyper: Hyper::default(),
+            forced: &[],
         }
     }
 
@@ -82,6 +84,12 @@ impl<'a> Inputs<'a> {
         self
     }
 
+    /// What the draws of some slots come to, instead of random numbers.
+    #[must_use]
+    pub fn forced(self, forced: &'a [(SlotId, Vec<f32>)]) -> Inputs<'a> {
+        Inputs { forced, ..self }
+    }
+
     /// Learning rate and scale.
     #[must_use]
     pub fn hyper(self, hyper: Hyper) -> Inputs<'a> {
@@ -132,7 +140,11 @@ impl<'a> Inputs<'a> {
 impl FillSlots for Inputs<'_> {
     fn fill(&self, plan: &Plan) -> Result<Fillings<'_>> {
         if let Some(fields) = self.fields {
-            let mut all = laid::fill(plan, fields.laid(), &self.control, &self.hyper)?;
+            let laid = Laid {
+                forced: self.forced,
+                ..fields.laid()
+            };
+            let mut all = laid::fill(plan, laid, &self.control, &self.hyper)?;
             if let (Part::Step, Some(steps)) = (fields.part(), &plan.step) {
                 all.retain(|(slot, _)| steps.filled.contains(slot));
             }
@@ -143,6 +155,7 @@ impl FillSlots for Inputs<'_> {
             words: Vec::new(),
             numbers: Vec::new(),
             starts: self.starts.into_iter().collect(),
+            forced: self.forced,
         };
         if let Some(slot) = plan.recipes.ids() {
             let shape = &plan.slot(slot).shape;

@@ -1,7 +1,7 @@
 //! A minibatch laid out in rows, and everything that a plan's slots are filled with from it.
 
-use super::candidates::Draws;
 use super::clusters::CountedRows;
+use super::draws::Draws;
 use super::{candidates, clusters, packing, tables};
 use crate::error::{Error, Result};
 use crate::exec::{Filling, Fillings};
@@ -15,6 +15,8 @@ pub(super) struct Laid<'a> {
     pub numbers: Vec<(SlotId, Filling<'a>)>,
     /// Where the steps of each packed axis start.
     pub starts: Vec<&'a [u32]>,
+    /// What draws come to instead of random numbers, by slot.
+    pub forced: &'a [(SlotId, Vec<f32>)],
 }
 
 impl<'a> Laid<'a> {
@@ -80,6 +82,7 @@ fn axis_of(plan: &Plan, recipe: Recipe) -> Option<usize> {
         Recipe::Attended { axis, .. } => Some(axis),
         Recipe::Attending { .. }
         | Recipe::Flipped { .. }
+        | Recipe::Draws { .. }
         | Recipe::Weights { .. }
         | Recipe::Index { .. }
         | Recipe::Above { .. }
@@ -183,9 +186,21 @@ pub(super) fn fill<'a>(
         };
         clusters::fill(of, &rows, &mut all);
     }
+    let draws = Draws::new(control.key, control.step);
+    for (slot, recipe) in &recipes.slots {
+        if let Recipe::Draws { stream } = recipe {
+            let forced = laid.forced.iter().find(|(known, _)| known == slot);
+            all.push(match forced {
+                Some((_, forced)) => (*slot, forced[..].into()),
+                None => (
+                    *slot,
+                    draws.gaussians(*stream, plan.slot(*slot).len()).into(),
+                ),
+            });
+        }
+    }
     let mut drawn = Vec::new();
     if let Some(of) = &recipes.candidates {
-        let draws = Draws::new(control.key, control.step);
         drawn = candidates::fill(of, laid.targets(plan, of.of), draws, &mut all);
     }
     for table in &recipes.tables {

@@ -256,6 +256,7 @@ impl Minibatch {
                 .map(|(slot, numbers)| (*slot, numbers[..].into()))
                 .collect(),
             starts: self.starts.iter().map(|starts| &starts[..]).collect(),
+            forced: &[],
         }
     }
 

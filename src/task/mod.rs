@@ -7,6 +7,7 @@ mod candidates;
 mod clusters;
 mod contents;
 pub mod differences;
+mod draws;
 mod grams;
 mod inputs;
 mod laid;

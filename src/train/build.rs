@@ -137,7 +137,8 @@ pub fn loss_weights(
     let mut met = asked == ClassWeights::None;
     let mut weights = Vec::new();
     for loss in model.losses() {
-        let field = &model.fields()[loss.target.field()].name;
+        let field = loss.target.field();
+        let field = field.map_or("", |field| model.fields()[field].name.as_str());
         let counts = train.class_counts(codes, field);
         let classes = match (codes.classes(field), counts) {
             (Some(names), Some(counts)) if asked != ClassWeights::None => {

@@ -409,8 +409,9 @@ fn eval_every(length: Length, per_epoch: u64, cost: f64) -> u64 {
 /// Of how many possibilities a guess of all losses is one: a model without knowledge pays its logarithm.
 fn guesses(model: &Model, codes: &FieldCodes) -> usize {
     let of = |loss: &Loss| {
-        let field = &model.fields()[loss.target.field()].name;
-        codes.values(field).unwrap_or(1)
+        let field = loss.target.field();
+        let values = field.and_then(|field| codes.values(&model.fields()[field].name));
+        values.unwrap_or(1)
     };
     let counts = model.losses().iter().map(of);
     counts.fold(1, |all: usize, count| all.saturating_mul(count))

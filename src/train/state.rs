@@ -344,7 +344,7 @@ impl About {
         let Symbols::Fields { model, .. } = &self.symbols else {
             return false;
         };
-        let numbers = |loss: &Loss| matches!(loss.target, Target::Numbers(_));
+        let numbers = |loss: &Loss| matches!(loss.target, Target::Numbers(_) | Target::Draws);
         model
             .model()
             .is_ok_and(|model| model.losses().iter().all(numbers))

@@ -505,11 +505,75 @@ class Written(Strokes):
     names = {**Strokes.names, "embed": "letters.embed", "letters": "letters"}
 
 
+class Vae(Named):
+    """vae.model: the bound of a variational autoencoder, with draws that are given."""
+
+    rounds, Z = 1, 20
+
+    def __init__(self):
+        super().__init__()
+        self.seen, self.hidden, self.canvas = torch.nn.Linear(D, H), torch.nn.Linear(self.Z, H), torch.nn.Linear(H, D)
+        self.mu, self.s = torch.nn.Linear(H, self.Z), torch.nn.Linear(H, self.Z)
+
+    def draw(self, seen, e):
+        """A draw, and what it costs by PyTorch's own divergence of two Gaussians."""
+        q = torch.distributions.Normal(self.mu(seen), torch.exp(self.s(seen) / 2))
+        p = torch.distributions.Normal(torch.zeros_like(q.mean), torch.ones_like(q.mean))
+        return q.mean + q.stddev * e, torch.distributions.kl_divergence(q, p).sum(1).mean()
+
+    def bound(self, canvas, image, cost):
+        return F.binary_cross_entropy_with_logits(canvas, image, reduction="sum") / len(image) + cost
+
+    def loss(self, data):
+        z, cost = self.draw(torch.tanh(self.seen(data["image"])), data["draws.0"])
+        return self.bound(self.canvas(torch.tanh(self.hidden(z))), data["image"], cost)
+
+    names = {"seen": "seen.linear", "hidden": "canvas.linear", "canvas": "canvas", "mu": "mu", "s": "s"}
+
+
+class Draw(Vae):
+    """draw.model: ten rounds of DRAW without attention (Gregor 2015, section 2), with draws that are given."""
+
+    rounds, Z = 10, 10
+
+    class Cell(torch.nn.Module):
+        """An LSTM step whose four sums have a layer each."""
+
+        def __init__(self, width):
+            super().__init__()
+            self.f, self.i, self.g, self.o = [torch.nn.Linear(width, H) for _ in range(4)]
+
+        def forward(self, x, c):
+            c = torch.sigmoid(self.f(x)) * c + torch.sigmoid(self.i(x)) * torch.tanh(self.g(x))
+            return torch.sigmoid(self.o(x)) * torch.tanh(c), c
+
+    def __init__(self):
+        Named.__init__(self)
+        self.looker, self.painter, self.canvas = self.Cell(2 * D + 2 * H), self.Cell(self.Z + H), torch.nn.Linear(H, D)
+        self.mu, self.s = torch.nn.Linear(H, self.Z), torch.nn.Linear(H, self.Z)
+
+    def loss(self, data):
+        image = data["image"]
+        canvas, cost = torch.zeros_like(image), 0.0
+        looker = looker_c = painter = painter_c = torch.zeros(len(image), H, dtype=image.dtype)
+        for n in range(self.rounds):
+            seen = torch.cat([image, image - torch.sigmoid(canvas), looker, painter], 1)
+            looker, looker_c = self.looker(seen, looker_c)
+            z, more = self.draw(looker, data[f"draws.{n}"])
+            painter, painter_c = self.painter(torch.cat([z, painter], 1), painter_c)
+            canvas, cost = canvas + self.canvas(painter), cost + more
+        return self.bound(canvas, image, cost)
+
+    names = {"canvas": "canvas.linear", "mu": "mu", "s": "s",
+             **{f"{who}.{gate}": f"{who}{at}" for who in ["looker", "painter"]
+                for gate, at in [("f", "_c.linear"), ("i", "_c.linear_2"), ("g", "_c.linear_3"), ("o", ".linear")]}}
+
+
 CASES = {"classify": Classify, "tag": Tag, "classify-both": Encoded, "caption-global": Caption, "begun": Begun,
          "forecast": Forecast, "normal": Normal, "quantile": Quantile, "chorale": Chorale, "strokes": Strokes,
          "forecast-window": Window, "sequence-label": Frames, "translate": Translate, "additive-after": AdditiveAfter,
          "bahdanau": Bahdanau, "translate-feed": Feed, "show-attend-tell": Shown, "absolute": Absolute,
-         "mixture": Mixture, "strokes-text": Written}
+         "mixture": Mixture, "strokes-text": Written, "vae": Vae, "draw": Draw}
 
 
 def compute(case, seed):
@@ -545,11 +609,13 @@ def compute(case, seed):
             past = torch.arange(T)[None] >= torch.tensor(lengths)[:, None]
             data[name] = torch.randint(0, START, (B, T), generator=generator).masked_fill(past, -1)
             data[f"{name}_lengths"] = torch.tensor(lengths)
+    for n in range(getattr(case, "rounds", 0)):
+        data[f"draws.{n}"] = torch.randn(B, case.Z, generator=generator).double()
     loss = model.loss(data)
     loss.backward()
     tensors = {**data, "loss": loss.reshape(1)}
     for name, parameter in model.named_parameters():
-        module, rest = name.split(".", 1)
+        module, rest = name.rsplit(".", 1) if name.rsplit(".", 1)[0] in case.names else name.split(".", 1)
         # A cell's parameters are those of layer 0.
         own = f"{case.names[module]}.{rest}" + ("_l0" if case is Caption and module == "h" else "")
         tensors[own] = parameter

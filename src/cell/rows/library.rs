@@ -18,6 +18,7 @@ pub const LOSSES: &[(&str, &str)] = losses![
     "mixture",
     "quantile",
     "handwriting",
+    "kl",
     "activation",
     "temporal",
     "norm",

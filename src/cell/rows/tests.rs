@@ -143,6 +143,11 @@ fn the_losses_are_those_of_their_definitions() {
         .map(|i| a[i].exp() / total * log_normal(0.8, x[i], s[i]).exp())
         .sum();
     near(&of("mixture", &[&a, x, s, &[0.8]]), &[-p.ln()]);
+    // Of one element: log(1 / sigma) + (sigma^2 + mu^2 - 1) / 2.
+    let of_one = |mu: f64, s: f64| -0.5 * s + 0.5 * (s.exp() + mu * mu - 1.0);
+    let sum: f64 = (0..3).map(|i| of_one(x[i], s[i])).sum();
+    near(&of("kl", &[x, s]), &[sum]);
+    near(&of("kl", &[&[0.0, 0.0], &[0.0, 0.0]]), &[0.0]);
     near(&of("activation", &[x]), &[5.25 / 3.0]);
     near(&of("temporal", &[x, y]), &[(0.25 + 4.0 + 9.0) / 3.0]);
     near(&of("norm", &[&[3.0, 4.0], &[0.0, 0.0]]), &[25.0]);

@@ -114,6 +114,12 @@ pub fn run(m: &ArgMatches, run: &LoadedFields, files: &[String]) -> Result<()> {
     for line in reports.iter().flat_map(|report| &report.lines) {
         out::line(line)?;
     }
+    if run.model.draws() {
+        let (nats, count) = (found.nats, set.len());
+        out::line(&format!(
+            "bound: {nats:.5} nats, all losses together, over {count} examples"
+        ))?;
+    }
     if !known {
         out::note("the training files are not as they were, so that what rules reach is not known");
     }
@@ -158,11 +164,19 @@ fn floor(name: &str, reached: Option<Accuracy>) -> String {
 
 impl Measured<'_> {
     fn report(&self, loss: &LossEvaluation) -> Result<Report> {
-        let declared = &examples::fields(&self.run.model)[loss.field];
         let mut report = Report::default();
-        report.set("field", json!(declared.name));
         report.set("nats", json!(loss.nats));
         report.set("count", json!(loss.count));
+        let Some(field) = loss.field else {
+            let (nats, count) = (loss.nats, loss.count);
+            report.set("field", Value::Null);
+            report
+                .lines
+                .push(format!("draws: {nats:.5} nats over {count} predictions"));
+            return Ok(report);
+        };
+        let declared = &examples::fields(&self.run.model)[field];
+        report.set("field", json!(declared.name));
         match (&loss.labels, &declared.kind) {
             (Some(labels), FieldKind::ClassesAlong(along)) => {
                 self.tags(&mut report, loss, labels, &declared.name, along)?;
@@ -171,7 +185,7 @@ impl Measured<'_> {
             (None, FieldKind::Tokens) => self.tokens(&mut report, loss, &declared.name)?,
             (None, _) => match &loss.numbers {
                 Some(numbers) => self.numbers(&mut report, loss, numbers, &declared.name)?,
-                None if self.is_pen(loss.field) => self.pen(&mut report, loss, &declared.name)?,
+                None if self.is_pen(field) => self.pen(&mut report, loss, &declared.name)?,
                 None => {
                     let (name, count) = (&declared.name, loss.count);
                     let line = format!("{name}: loss {:.5} over {count} predictions", loss.nats);
@@ -407,7 +421,7 @@ fn confusion(
     losses: &[LossEvaluation],
 ) -> Result<()> {
     let mut all = reports.iter().zip(losses);
-    let found = all.find_map(|(report, loss)| Some((report.confusion.as_ref()?, loss.field)));
+    let found = all.find_map(|(report, loss)| Some((report.confusion.as_ref()?, loss.field?)));
     let Some((confusion, field)) = found else {
         return Err(Error::usage(format!(
             "--confusion: expected a model that predicts classes, got {}",

@@ -68,7 +68,7 @@ impl LoadedFields {
         let only = |target: Target| match target {
             Target::Next(field) | Target::Class(field) => Some(field),
             // Those before are read.
-            Target::Numbers(_) => None,
+            Target::Numbers(_) | Target::Draws => None,
         };
         let losses = self.model.losses().iter();
         let fields = losses.filter_map(|loss| only(loss.target));
@@ -81,7 +81,7 @@ impl LoadedFields {
     pub fn written(&self) -> Option<(&str, &Vocabulary)> {
         let next = |target: Target| match target {
             Target::Next(field) => Some(self.model.fields()[field].name.as_str()),
-            Target::Class(_) | Target::Numbers(_) => None,
+            Target::Class(_) | Target::Numbers(_) | Target::Draws => None,
         };
         let name = self
             .model

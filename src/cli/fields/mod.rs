@@ -1,6 +1,7 @@
 //! Models of fields on the command line: which model, what is read for it, and what a run keeps of both.
 
 mod alignment;
+pub mod canvases;
 mod columns;
 mod data;
 mod drawing;

@@ -156,10 +156,10 @@ fn learns(m: &ArgMatches) -> Result<CheckPart> {
     )?;
     // What a guess among symbols costs; of numbers nothing is known, and what training begins with stands for it.
     let of = |target: Target| {
-        let name = &chosen.model.fields()[target.field()].name;
+        let field = &chosen.model.fields()[target.field()?];
         match target {
-            Target::Numbers(_) => None,
-            Target::Next(_) | Target::Class(_) => codes.values(name),
+            Target::Numbers(_) | Target::Draws => None,
+            Target::Next(_) | Target::Class(_) => codes.values(&field.name),
         }
     };
     let losses = chosen.model.losses().iter();

@@ -324,8 +324,8 @@ impl Recurrent {
                 let mut into = vectors[members[run.block]].grad;
                 into.cols = run.len * h;
                 let accumulate = builder.accumulate(into);
-                // PyTorch's two biases have one gradient: the second is a copy.
-                let twin = summed.iter().find(|s| s.0 == from);
+                // PyTorch's two biases have one gradient: the second is a copy, unless the first holds other rounds' sums, too.
+                let twin = summed.iter().find(|s| s.0 == from && !accumulate);
                 let name = format!("{group}.{label}.backward");
                 builder.push(match twin {
                     Some((_, sum)) => Op::Add(Add {

@@ -2,7 +2,10 @@
 
 mod axes;
 mod losses;
+mod rounds;
 mod whole;
+
+pub(super) use rounds::any_round;
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -31,6 +34,11 @@ pub(super) struct Checker<'a> {
     names: Vec<(&'a str, Meaning, Position, bool)>,
     /// The name of the line that is being read.
     line: String,
+    /// Of lines that are made several times: their first line's place, and which round is read, from 1 on.
+    round: Option<(Position, usize)>,
+    /// The names that the round has made so far.
+    made: Vec<&'a str>,
+    earlier: BTreeMap<usize, usize>,
     /// The first `next` or `ahead` of every field.
     next: Vec<Option<Position>>,
     /// Whether a loss is read: what it predicts may be ahead of what is read.
@@ -44,6 +52,8 @@ pub(super) struct Checked {
     pub fields: Vec<Field>,
     pub nodes: Vec<ValueNode>,
     pub losses: Vec<Loss>,
+    /// By value: that of the round before, which it stands for from its line on.
+    pub earlier: BTreeMap<usize, usize>,
 }
 
 /// Checks what was written.
@@ -60,23 +70,15 @@ pub(super) fn check(
         losses: Vec::new(),
         names: Vec::new(),
         line: String::new(),
+        round: None,
+        made: Vec::new(),
+        earlier: BTreeMap::new(),
         next: Vec::new(),
         in_loss: false,
         own_losses,
     };
     this.fields()?;
-    for written in &parsed.lines {
-        match &written.name {
-            Some(name) => {
-                this.declare(name, written.position)?;
-                this.line = name.clone();
-                let value = this.line(&written.expr)?;
-                this.names
-                    .push((name, Meaning::Value(value), written.position, false));
-            }
-            None => this.loss(&written.expr)?,
-        }
-    }
+    this.lines()?;
     this.finish()
 }
 
@@ -93,11 +95,12 @@ impl<'a> Checker<'a> {
     }
 
     /// Refuses a name that is reserved or known.
-    fn declare(&self, name: &str, position: Position) -> Result<()> {
+    pub(super) fn declare(&self, name: &str, position: Position) -> Result<()> {
         if reserved(name) {
             return Err(self.fault(position, format!("`{name}` is a reserved word")));
         }
         match self.names.iter().find(|known| known.0 == name) {
+            Some(known) if self.goes_on(known, position) => Ok(()),
             Some((_, meaning, first, _)) => {
                 let what = match meaning {
                     Meaning::Field(_) => "a field",
@@ -113,7 +116,7 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn fields(&mut self) -> Result<()> {
+    pub(super) fn fields(&mut self) -> Result<()> {
         for written in &self.parsed.fields {
             self.declare(&written.name, written.position)?;
             let kind = match &written.kind {
@@ -196,8 +199,8 @@ impl<'a> Checker<'a> {
     }
 
     /// The value of a whole line, whose outermost call is named by it.
-    fn line(&mut self, expr: &Expr) -> Result<usize> {
-        let label = self.line.clone();
+    pub(super) fn line(&mut self, expr: &Expr) -> Result<usize> {
+        let label = self.label();
         match expr {
             Expr::Call(..) => self.call(expr, Some(label)),
             _ => {
@@ -281,7 +284,7 @@ impl<'a> Checker<'a> {
 
     /// The label of a call within a line: the line's, the function's, and a number from the second one on.
     fn nested(&self, function: &str) -> String {
-        let first = format!("{}.{function}", self.line);
+        let first = format!("{}.{function}", self.label());
         let taken = |label: &String| self.nodes.iter().any(|node| node.label == *label);
         let more = (2..).map(|n| format!("{first}_{n}"));
         std::iter::once(first.clone())
@@ -320,7 +323,9 @@ impl<'a> Checker<'a> {
             .map(|operand| self.value(operand))
             .collect::<Result<Vec<usize>>>()?;
         let function = functions::function(self, &call, &mut values)?;
-        self.made(function, values, [name, name], position, label)
+        let label = label.unwrap_or_else(|| self.nested(name));
+        let function = self.shared_table(function, &label);
+        self.made(function, values, [name, name], position, Some(label))
     }
 
     /// A value that a function makes of others. It is `written` so, and a `word` stands for it in the label of a call within

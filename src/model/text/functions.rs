@@ -190,6 +190,21 @@ pub(super) const FUNCTIONS: &[Signature] = &[
         "The numbers of a field at the last k steps, side by side, the latest last; before the first step stands 0.",
     ),
     of(
+        "zeros",
+        (1, 1),
+        &["width"],
+        "zeros(v)",
+        "A row of 0 for each of v, such as a state before the first round of `repeat`; as wide as a loss takes it, else `hidden` of the settings.",
+    ),
+    of(
+        "sample",
+        (2, 2),
+        &[],
+        "sample(mean, s)",
+        "mean + exp(s / 2) e, where each e is a draw of its own from the unit Gaussian, in training and out of it (Kingma and Welling 2014): \
+         s is the logarithm of the variance. `loss kl(mean, s)` is what it costs.",
+    ),
+    of(
         "repeat",
         (1, 2),
         &[],
@@ -577,6 +592,10 @@ pub(super) fn function(
             )?,
         },
         "norm" => Function::Norm,
+        "zeros" => Function::Zeros {
+            width: size(checker, call, "width", 1..=MOST)?,
+        },
+        "sample" => Function::Sample,
         "concat" => Function::Concat,
         "split" => split(checker, call)?,
         "repeat" => Function::Repeat {

@@ -107,6 +107,13 @@ pub enum Function {
         /// How many steps, where the line says it.
         steps: Option<usize>,
     },
+    /// Rows of 0.
+    Zeros {
+        /// The width, where the line says it.
+        width: Option<usize>,
+    },
+    /// A draw from Gaussians: the first operand their means, the second the logarithms of their variances.
+    Sample,
     /// Rows of a table by token.
     Embed {
         /// The width, where the line says it.
@@ -210,6 +217,8 @@ impl Function {
             | Function::Ahead { .. }
             | Function::Grams { .. }
             | Function::Positions { .. }
+            | Function::Zeros { .. }
+            | Function::Sample
             | Function::Embed { .. }
             | Function::Linear { .. }
             | Function::Recurrent { .. }
@@ -255,13 +264,16 @@ pub enum Target {
     Class(usize),
     /// Numbers of a field.
     Numbers(usize),
+    /// Nothing of the data: what draws cost.
+    Draws,
 }
 
 impl Target {
-    /// The field.
-    pub fn field(self) -> usize {
+    /// The field, where it is something of the data.
+    pub fn field(self) -> Option<usize> {
         match self {
-            Target::Next(field) | Target::Class(field) | Target::Numbers(field) => field,
+            Target::Next(field) | Target::Class(field) | Target::Numbers(field) => Some(field),
+            Target::Draws => None,
         }
     }
 }
@@ -281,8 +293,8 @@ pub(super) enum LossForm {
         text: String,
         /// The constants that the line sets.
         constants: Vec<(String, f64)>,
-        /// Its inputs.
-        operands: Vec<usize>,
+        /// Its inputs, by the rounds of lines that are made several times: their losses add up.
+        rounds: Vec<Vec<usize>>,
     },
 }
 

@@ -23,6 +23,8 @@ pub const MODELS: &[(&str, &str)] = models![
     "show-attend-tell",
     "vqa",
     "visual7w",
+    "vae",
+    "draw",
     "describe",
     "bag-of-words",
     "n-gram",

@@ -67,7 +67,7 @@ use std::collections::BTreeMap;
 
 use self::graph::{Along, Function, LossForm, StartOf, ValueNode};
 pub use self::graph::{Field, FieldKind, Loss, Target};
-pub use self::reading::{Forecast, Reading};
+pub use self::reading::{Forecast, Painting, Reading};
 use super::{Mode, Softmax, Spec, Unroll};
 use crate::error::{Error, Result};
 use crate::layer::{Axis, AxisShape, Builder};
@@ -84,6 +84,9 @@ pub struct Model {
     fields: Vec<Field>,
     nodes: Vec<ValueNode>,
     losses: Vec<Loss>,
+    /// By value: that of the round before, which it stands for from its line on.
+    earlier: BTreeMap<usize, usize>,
+    rounds: usize,
     own_losses: BTreeMap<String, String>,
 }
 
@@ -176,6 +179,7 @@ impl Model {
             fields,
             nodes,
             losses,
+            earlier,
         } = check::check(name, &parsed, own)?;
         let programs = losses.iter().filter_map(|loss| match &loss.form {
             LossForm::Program { name, .. } => Some(name),
@@ -192,6 +196,13 @@ impl Model {
             nodes,
             own_losses: used,
             losses,
+            earlier,
+            rounds: parsed
+                .blocks
+                .iter()
+                .map(|block| block.times.0 as usize)
+                .max()
+                .unwrap_or(1),
         })
     }
 
@@ -304,6 +315,18 @@ impl Model {
             ..spec.clone()
         };
         packed.check(mode, Unroll::default(), 1)
+    }
+
+    /// Whether a line draws random numbers, in training and out of it.
+    pub fn draws(&self) -> bool {
+        self.nodes
+            .iter()
+            .any(|node| node.function == Function::Sample)
+    }
+
+    /// How often a line is made at most: the largest N of `repeat N`.
+    pub fn rounds(&self) -> usize {
+        self.rounds
     }
 
     /// Whether a line has recurrent layers of the cell that the settings name.

@@ -1,5 +1,7 @@
 //! The model language: text to fields, lines and losses as written, with the line and column of every fault.
 
+use std::ops::Range;
+
 use crate::error::Result;
 use crate::syntax::{self, Dialect, Expr, Line, Position};
 
@@ -46,6 +48,17 @@ pub struct Written {
     pub expr: Expr,
 }
 
+/// Lines between `repeat N` and `end`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Block {
+    /// How often they are made, and where that stands.
+    pub times: (f64, Position),
+    /// Which of the model's lines.
+    pub lines: Range<usize>,
+    /// Where it begins.
+    pub position: Position,
+}
+
 /// A whole model as written.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ParsedModel {
@@ -53,6 +66,8 @@ pub struct ParsedModel {
     pub fields: Vec<WrittenField>,
     /// The lines, in order.
     pub lines: Vec<Written>,
+    /// Which lines are made several times, in order; none of them lies within another.
+    pub blocks: Vec<Block>,
 }
 
 const DIALECT: Dialect = Dialect {
@@ -67,14 +82,70 @@ const DIALECT: Dialect = Dialect {
 /// Data: what is no line of a model, with its place.
 pub fn parse(model: &str, text: &str) -> Result<ParsedModel> {
     let mut parsed = ParsedModel::default();
-    syntax::lines(DIALECT, model, text, |line| statement(line, &mut parsed))?;
-    Ok(parsed)
+    let mut open = None;
+    syntax::lines(DIALECT, model, text, |line| {
+        statement(model, line, &mut parsed, &mut open)
+    })?;
+    match open {
+        None => Ok(parsed),
+        Some(Block { position, .. }) => {
+            let message = "`repeat` without the line `end` behind its lines";
+            Err(syntax::fault(model, position, message))
+        }
+    }
 }
 
-fn statement(line: &mut Line<'_>, parsed: &mut ParsedModel) -> Result<()> {
+/// A line that begins or ends lines that are made several times; whether it was one.
+fn block(
+    model: &str,
+    line: &mut Line<'_>,
+    (word, position): (&str, Position),
+    parsed: &mut ParsedModel,
+    open: &mut Option<Block>,
+) -> Result<bool> {
+    let fault = |message: &str| Err(syntax::fault(model, position, message));
+    if line.comes('=') || !["repeat", "end"].contains(&word) {
+        return Ok(false);
+    }
+    let at = parsed.lines.len();
+    if word == "repeat" {
+        if open.is_some() {
+            return fault("a `repeat` within another is not to be had");
+        }
+        *open = Some(Block {
+            times: line.number("how often, a whole number")?,
+            lines: at..at,
+            position,
+        });
+        return Ok(true);
+    }
+    match open.take() {
+        None => fault("`end` without a line `repeat N` above"),
+        Some(block) if block.lines.start == at => fault("a `repeat` without a line to make"),
+        Some(block) => {
+            let lines = block.lines.start..at;
+            parsed.blocks.push(Block { lines, ..block });
+            Ok(true)
+        }
+    }
+}
+
+fn statement(
+    model: &str,
+    line: &mut Line<'_>,
+    parsed: &mut ParsedModel,
+    open: &mut Option<Block>,
+) -> Result<()> {
     let (word, position) = line.name("`field`, `loss` or a name")?;
+    if block(model, line, (&word, position), parsed, open)? {
+        return Ok(());
+    }
     let more = line.is_name();
     if word == "field" && more {
+        if open.is_some() {
+            let message = "a field is declared once: expected its line above `repeat`";
+            return Err(syntax::fault(model, position, message));
+        }
         let (name, position) = line.name("the name of a field")?;
         line.expect(':')?;
         let kind = kind(line)?;

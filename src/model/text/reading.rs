@@ -1,7 +1,7 @@
 //! How what a loss compares with numbers of a field is read as a prediction of these.
 
 use super::Model;
-use super::graph::{Function, LossForm};
+use super::graph::{FieldKind, Function, Loss, LossForm, Target, ValueNode};
 
 /// How the first operand of a loss says what the numbers will be.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -33,6 +33,17 @@ pub struct Forecast {
     pub reading: Reading,
 }
 
+/// How a model makes an example's vector again of draws.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Painting {
+    /// The loss that compares them.
+    pub loss: usize,
+    /// The field of vectors.
+    pub field: usize,
+    /// Whether its first operand is the scores of bits; else it is the vector.
+    pub bits: bool,
+}
+
 impl Reading {
     /// Whether the first operand is as many numbers as are predicted, each beside what it is to be: errors can be said of them.
     pub fn is_of_values(self) -> bool {
@@ -44,15 +55,40 @@ impl Reading {
 }
 
 impl Model {
+    /// What a model paints: the first loss that compares a field of vectors with what is made of draws.
+    pub fn painting(&self) -> Option<Painting> {
+        let drawn = drawn(&self.nodes);
+        let of = |(loss, found): (usize, &Loss)| {
+            let LossForm::Program { name, rounds, .. } = &found.form else {
+                return None;
+            };
+            let Target::Numbers(field) = found.target else {
+                return None;
+            };
+            let vector = self.fields[field].kind == FieldKind::Vector;
+            let painted = vector && found.steps().is_none() && drawn[rounds[0][0]];
+            painted.then_some(Painting {
+                loss,
+                field,
+                bits: name == "bernoulli",
+            })
+        };
+        self.losses.iter().enumerate().find_map(of)
+    }
+
     /// What loss `loss` predicts, where it is all numbers of a field's next steps; `horizon` is that of the settings.
     pub fn forecast(&self, loss: usize, horizon: usize) -> Option<Forecast> {
         let LossForm::Program {
             name,
             constants,
-            operands,
+            rounds,
             ..
         } = &self.losses.get(loss)?.form
         else {
+            return None;
+        };
+        // What rounds say of numbers adds up to nothing that is read as one prediction.
+        let [operands] = &rounds[..] else {
             return None;
         };
         let quantile = || {
@@ -97,4 +133,14 @@ impl Model {
             reading,
         })
     }
+}
+
+/// By value, whether it hangs on a draw.
+fn drawn(nodes: &[ValueNode]) -> Vec<bool> {
+    let mut all: Vec<bool> = Vec::new();
+    for node in nodes {
+        let own = node.function == Function::Sample;
+        all.push(own || node.operands.iter().any(|operand| all[*operand]));
+    }
+    all
 }

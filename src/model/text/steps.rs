@@ -14,7 +14,7 @@ impl Model {
         let losses = self.losses.iter().enumerate();
         let next = losses.filter_map(|(n, loss)| match loss.target {
             Target::Next(field) => Some((n, field)),
-            Target::Class(_) | Target::Numbers(_) => None,
+            Target::Class(_) | Target::Numbers(_) | Target::Draws => None,
         });
         match next.collect::<Vec<_>>()[..] {
             [found] => Ok(found),

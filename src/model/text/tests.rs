@@ -707,7 +707,7 @@ fn numbers_that_a_loss_cannot_predict_are_refused() {
         (
             "loss sqared(linear(last(rnn(past))), v)\n",
             "m:5:6: `sqared` is no loss; did you mean `squared`?; expected one of squared, absolute, bernoulli, gaussian, mixture, \
-             quantile, handwriting, activation, temporal, norm, cross_entropy",
+             quantile, handwriting, kl, activation, temporal, norm, cross_entropy",
         ),
         (
             "loss squared(linear(rnn(past)))\n",
@@ -715,7 +715,7 @@ fn numbers_that_a_loss_cannot_predict_are_refused() {
         ),
         (
             "h = rnn(past)\nloss squared(linear(h), h)\n",
-            "m:6:6: `squared` expects numbers of a field to predict, such as `next(F)`, among its operands",
+            "m:6:6: `squared` expects numbers of a field to predict, such as `next(F)`, among its operands, or those of a `sample`",
         ),
         (
             "loss squared(linear(rnn(past)), next(text))\n",
@@ -731,7 +731,7 @@ fn numbers_that_a_loss_cannot_predict_are_refused() {
         ),
         (
             "loss squared(linear(rnn(past)), rnn(next(past)))\n",
-            "m:5:6: `squared` expects numbers of a field to predict, such as `next(F)`, among its operands",
+            "m:5:6: `squared` expects numbers of a field to predict, such as `next(F)`, among its operands, or those of a `sample`",
         ),
         (
             "loss squared(rnn(next(past)), next(past))\n",
@@ -769,4 +769,121 @@ fn numbers_that_a_loss_cannot_predict_are_refused() {
         let error = Model::parse("m", &format!("{fields}{lines}{rest}")).unwrap_err();
         assert_eq!(error.message, want, "{lines}");
     }
+}
+
+/// What lines between `repeat` and `end` are refused for.
+#[test]
+fn rounds_that_cannot_be_are_refused() {
+    let fields = "field v: vector\nfield label: class\n";
+    let rest = "loss cross_entropy(linear(c), label)\n";
+    for (lines, want) in [
+        (
+            "c = zeros(v)\nrepeat 0\nc = c + linear(v)\nend\n",
+            "m:4:8: repeat: expected a whole number from 1 to 1000, found `0`",
+        ),
+        (
+            "c = zeros(v)\nrepeat 2.5\nc = c + linear(v)\nend\n",
+            "m:4:8: repeat: expected a whole number from 1 to 1000, found `2.5`",
+        ),
+        (
+            "c = zeros(v)\nrepeat v\nc = c + linear(v)\nend\n",
+            "m:4:8: expected how often, a whole number, found `v`",
+        ),
+        (
+            "c = zeros(v)\nrepeat 1000\nc = c + v\nc_2 = c + v\nc_3 = c + v\nc_4 = c + v\nc_5 = c + v\nend\n",
+            "m:4:8: repeat: expected at most 4096 lines in all, found 1000 times 5",
+        ),
+        (
+            "c = zeros(v)\nrepeat 2\nc = c + linear(v)\n",
+            "m:4:1: `repeat` without the line `end` behind its lines",
+        ),
+        (
+            "c = linear(v)\nend\n",
+            "m:4:1: `end` without a line `repeat N` above",
+        ),
+        (
+            "c = linear(v)\nrepeat 3\nend\n",
+            "m:5:1: a `repeat` without a line to make",
+        ),
+        (
+            "repeat 3\nrepeat 2\nc = linear(v)\nend\nend\n",
+            "m:4:1: a `repeat` within another is not to be had",
+        ),
+        (
+            "repeat 3\nfield w: vector\nc = linear(v)\nend\n",
+            "m:4:1: a field is declared once: expected its line above `repeat`",
+        ),
+        // Nothing is handed on that the first round does not have.
+        (
+            "repeat 3\nc = c + linear(v)\nend\n",
+            "m:4:5: `c` is used in the line that makes it",
+        ),
+        (
+            "c = zeros(v)\nrepeat 3\nc = linear(v)\nend\n",
+            "m:3:1: `c` is made again in line 5 before anything uses it",
+        ),
+        (
+            "c = zeros(v)\nrepeat 3\nc = c + linear(v)\nc = c + v\nend\n",
+            "m:6:1: `c` is made already in line 5",
+        ),
+        (
+            "c = zeros(v)\nrepeat 3\nc = c + linear(v)\nend\nc = c + v\n",
+            "m:7:1: `c` is made already in line 5",
+        ),
+        (
+            "c = zeros(v)\nrepeat 2\nc = c + linear(v)\nend\nrepeat 2\nc = c + v\nend\n",
+            "m:8:1: `c` is made already in line 5",
+        ),
+        (
+            "c = zeros(v)\nrepeat 3\nv = linear(c)\nend\n",
+            "m:5:1: `v` is a field already in line 1",
+        ),
+        (
+            "c = zeros(v)\nrepeat 3\nc = c + linear(v)\nunused = tanh(c)\nend\n",
+            "m:6:1: `unused` is made and never used",
+        ),
+        (
+            "c = zeros(v)\nrepeat 3\nc = c + linear(v)\nloss cross_entropy(linear(c), label)\nend\n",
+            "m:6:6: a loss within `repeat` is a program on rows; `cross_entropy` stands behind its `end`",
+        ),
+        (
+            "c = linear(v)\nloss kl(linear(v), c)\n",
+            "m:4:6: `kl` expects numbers of a field to predict, such as `next(F)`, among its operands, or those of a `sample`",
+        ),
+        (
+            "c = linear(v)\nd = sample(c, label)\n",
+            "m:4:15: `sample` expects values, found the symbols of `label`: write `embed(label)`",
+        ),
+    ] {
+        let error = Model::parse("m", &format!("{fields}{lines}{rest}")).unwrap_err();
+        assert_eq!(error.message, want, "{lines}");
+    }
+    // Values of one name as wide in every round, or the parameters would be others.
+    let text = format!(
+        "{fields}c = zeros(v, width = 2)\nrepeat 3\nc = linear(concat(c, v), width = 4)\nend\n{rest}"
+    );
+    let model = Model::parse("m", &text).unwrap();
+    let sizes = Sizes {
+        examples: 2,
+        fields: vec![FieldSize::Vector(3), FieldSize::Classes(3)],
+    };
+    let error = model
+        .plan(&Spec::default(), &sizes, Mode::Gradients)
+        .unwrap_err();
+    assert_eq!(
+        error.message,
+        "m:5:5: expected values as wide in every round, found c.weight [4, 7] where it is [4, 5] in the first"
+    );
+    let text = format!("{fields}c = linear(v)\nrepeat 3\nc = linear(c)\nend\n{rest}");
+    let model = Model::parse("m", &text).unwrap();
+    let error = model
+        .plan(&Spec::default(), &sizes, Mode::Gradients)
+        .unwrap_err();
+    assert_eq!(
+        error.message,
+        "m:5:5: a line above has the parameter c.weight, too: expected another name for one of the two"
+    );
+    // A value may be called as these lines begin.
+    let text = format!("{fields}end = linear(v)\nrepeat = tanh(end)\nc = end + repeat\n{rest}");
+    Model::parse("m", &text).unwrap();
 }

@@ -8,6 +8,7 @@ mod widths;
 use std::sync::Arc;
 
 use super::Model;
+use super::check::any_round;
 use super::graph::{self, Along, AttendScores, FieldKind, Function, Loss, LossForm, ValueNode};
 use crate::cell::rows::RowProgram;
 use crate::cell::{Cell, library};
@@ -64,11 +65,12 @@ pub(super) fn write(
         mode,
         rows,
         values: vec![None; model.nodes.len()],
+        wanted: widths::wanted(model, spec, &rows.sizes)?,
         lasts: vec![Vec::new(); model.nodes.len()],
         weights: vec![None; model.nodes.len()],
         splits: vec![None; model.nodes.len()],
-        wanted: widths::wanted(model, spec, &rows.sizes)?,
     };
+    builder.of_rounds = Some(any_round);
     let ahead = graph::ahead(&model.nodes);
     for (number, node) in model.nodes.iter().enumerate() {
         // A loss makes its own linear layer; nobody knows yet what is ahead.
@@ -77,6 +79,9 @@ pub(super) fn write(
             continue;
         }
         writer.values[number] = writer.node(builder, number, node)?;
+        if let Some(message) = &builder.apart {
+            return Err(writer.fault(node, message));
+        }
     }
     for (number, loss) in model.losses.iter().enumerate() {
         writer.loss(builder, number, loss)?;
@@ -161,6 +166,27 @@ impl Writer<'_> {
             Function::Grams { .. } | Function::Positions { .. } => return Ok(None),
             Function::Window { field, steps } => {
                 self.numbers(builder, node, *field, Reach::window(*steps))?
+            }
+            Function::Zeros { width } => {
+                let width = width.or(self.wanted[number]).unwrap_or(spec.hidden);
+                layer::zeros(builder, &name, self.axis(node.along)?, width)
+            }
+            Function::Sample => {
+                let operands = self.operands(builder, node)?;
+                self.one_width(builder, node, &operands)?;
+                let width = builder.signal(operands[0]).width();
+                let axis = self.axis(node.along)?;
+                let draws = layer::draws(builder, &format!("{name}.draws"), axis, width);
+                if spec.prior {
+                    return Ok(Some(draws));
+                }
+                let program = RowProgram::parse(&node.label, SAMPLE)?;
+                layer::rows(
+                    builder,
+                    &name,
+                    &program,
+                    &[&operands[..], &[draws]].concat(),
+                )?
             }
             Function::Repeat { times } => {
                 let input = self.operand(builder, node, 0)?;
@@ -506,6 +532,9 @@ impl Writer<'_> {
         Ok([part(false), part(true)].repeat(blocks))
     }
 }
+
+/// What a draw from a Gaussian is of the unit Gaussian's e.
+const SAMPLE: &str = "row mu, s, e\nmade = mu + exp(0.5 * s) * e\n";
 
 fn is_tokens(model: &Model, field: usize) -> bool {
     matches!(model.fields[field].kind, FieldKind::Tokens { .. })

@@ -11,6 +11,7 @@ use crate::metrics::largest;
 use crate::model::text::{Loss, Target};
 use crate::model::{Mode, Spec};
 use crate::op::{Matrix, Output, Plan};
+use crate::rng::{self, Purpose};
 use crate::task::{Minibatch, Weighting};
 
 /// Rows of a minibatch, at least; a longer sequence is a minibatch of its own.
@@ -28,8 +29,8 @@ pub struct FieldEvaluation {
 /// What one loss is.
 #[derive(Clone, Debug)]
 pub struct LossEvaluation {
-    /// The field that is predicted.
-    pub field: usize,
+    /// The field that is predicted; none of what draws cost.
+    pub field: Option<usize>,
     /// The mean loss of a prediction, in nats.
     pub nats: f64,
     /// How many predictions there are.
@@ -107,7 +108,9 @@ impl FieldEvaluator {
         }
         let segment = spec.stateful;
         // With carried states every sequence comes alone.
-        let size = BatchSize::Tokens(if segment > 0 { 1 } else { ROWS });
+        // Lines that are made several times hold as much as a longer model's.
+        let rows = (ROWS / set.model().rounds()).max(1);
+        let size = BatchSize::Tokens(if segment > 0 { 1 } else { rows });
         let mut sizes = set.sizes(codes, size)?;
         if segment > 0 {
             sizes = sizes.of_segments(1, segment);
@@ -236,7 +239,9 @@ async fn measure(
         .zip(&plan.io.outputs)
         .map(next)
         .collect();
-    for examples in batches.iter() {
+    // Draws are others in every minibatch, and the same whenever these examples are measured.
+    let key = rng::key(0, Purpose::Draw);
+    for (number, examples) in batches.iter().enumerate() {
         let columns = set.columns(examples)?;
         for (first, part) in set.segments(&columns, segment) {
             let minibatch = Minibatch::new(&plan, &part, &Weighting::Sums)?;
@@ -244,7 +249,8 @@ async fn measure(
                 0 => minibatch,
                 _ => minibatch.going_on(),
             };
-            engine.run(&minibatch.inputs()).await?;
+            let inputs = minibatch.inputs().draws(key, number as u64);
+            engine.run(&inputs).await?;
             engine.outcomes(true).await?;
             let losses = match plan.io.losses {
                 Some(slot) => engine.read(slot).await?,
@@ -276,9 +282,10 @@ async fn measure(
                         // What predicts once does so at the last step.
                         let step = match model.losses()[n].steps() {
                             Some(_) => step,
-                            None => set.steps(output.field, example) - 1,
+                            None => set.steps(numbers.forecast.field, example) - 1,
                         };
-                        numbers.add(row(&all, value, r), step, &columns[output.field], place);
+                        let column = &columns[numbers.forecast.field];
+                        numbers.add(row(&all, value, r), step, column, place);
                     }
                 }
                 if let (Some(right), Some(scores)) = (&mut right[n], output.scores) {

@@ -176,7 +176,7 @@ fn metrics_are_compared_by_what_is_better() {
     };
     let found = FieldEvaluation {
         losses: vec![LossEvaluation {
-            field: 1,
+            field: Some(1),
             nats: 0.7,
             count: 4,
             labels: Some(labels),

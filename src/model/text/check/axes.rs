@@ -113,7 +113,7 @@ impl Checker<'_> {
                 );
                 Err(self.fault(position, message))
             }
-            Function::Concat | Function::Add | Function::Pointwise { .. } => {
+            Function::Concat | Function::Add | Function::Sample | Function::Pointwise { .. } => {
                 self.meet_along(values, name, position)
             }
             _ => Ok(first),

@@ -14,13 +14,20 @@ const EXPECTED: &str = "expected a loss: `cross_entropy(linear(v), target)`, or 
 impl Checker<'_> {
     /// `cross_entropy(linear(v), target)`, or a program on rows and its inputs.
     pub(super) fn loss(&mut self, expr: &Expr) -> Result<()> {
-        self.line = match self.losses.len() {
-            0 => "loss".into(),
-            n => format!("loss_{}", n + 1),
-        };
         let Expr::Call(name, operands, position) = expr else {
             return Err(self.fault(expr.position(), EXPECTED));
         };
+        // That of an earlier round.
+        let same = |loss: &Loss| loss.position == *position;
+        let known = self.losses.iter().position(same);
+        self.line = match known.unwrap_or(self.losses.len()) {
+            0 => "loss".into(),
+            n => format!("loss_{}", n + 1),
+        };
+        if name == functions::LOSS && self.round.is_some() {
+            let message = "a loss within `repeat` is a program on rows; `cross_entropy` stands behind its `end`";
+            return Err(self.fault(*position, message));
+        }
         let loss = if name == functions::LOSS {
             self.cross_entropy(operands, *position)?
         } else {
@@ -29,8 +36,22 @@ impl Checker<'_> {
             self.in_loss = false;
             loss?
         };
-        self.losses.push(loss);
-        Ok(())
+        let Some(known) = known.map(|known| &mut self.losses[known]) else {
+            self.losses.push(loss);
+            return Ok(());
+        };
+        let along = known.along;
+        if let (LossForm::Program { rounds, .. }, LossForm::Program { rounds: more, .. }) =
+            (&mut known.form, loss.form)
+        {
+            rounds.extend(more);
+        }
+        if along == loss.along {
+            return Ok(());
+        }
+        let (first, found) = (self.along(along), self.along(loss.along));
+        let message = format!("`{name}` expects {first} in every round, found {found}");
+        Err(self.fault(*position, message))
     }
 
     fn cross_entropy(&mut self, operands: &[Expr], position: Position) -> Result<Loss> {
@@ -46,16 +67,18 @@ impl Checker<'_> {
             );
             return Err(self.fault(call.operands[0].position(), message));
         }
-        let along = match (target, self.fields[target.field()].kind) {
+        let kind = target.field().map(|field| self.fields[field].kind);
+        let along = match (target, kind) {
             (Target::Next(field), _) => Along::Steps(field),
-            (_, FieldKind::Classes { along }) => Along::Steps(along),
+            (_, Some(FieldKind::Classes { along })) => Along::Steps(along),
             _ => Along::Examples,
         };
         if node.along != along {
+            let field = target.field().map(|field| self.fields[field].name.as_str());
             let message = format!(
                 "`{name}` expects {} for `{}`, found {}",
                 self.along(along),
-                self.fields[target.field()].name,
+                field.unwrap_or_default(),
                 self.describe(scores)
             );
             return Err(self.fault(position, message));
@@ -147,23 +170,50 @@ impl Checker<'_> {
             return Err(self.fault(position, message));
         }
         let along = self.meet_along(&operands, name, position)?;
-        let Some(field) = self.numbers_of(&operands) else {
-            let message = format!(
-                "`{name}` expects numbers of a field to predict, such as `next(F)`, among its operands"
-            );
-            return Err(self.fault(position, message));
-        };
+        // Whether they are those of draws shows once all lines are known.
+        let target = self.numbers_of(&operands);
+        let target = target.map_or(Target::Draws, Target::Numbers);
         Ok(Loss {
             form: LossForm::Program {
                 name: name.into(),
                 text: text.into(),
                 constants,
-                operands,
+                rounds: vec![operands],
             },
             along,
-            target: Target::Numbers(field),
+            target,
             weight: weight.unwrap_or(1.0),
             position,
+        })
+    }
+
+    /// What a loss of no numbers costs is draws.
+    pub(super) fn draws_alone(&self) -> Result<()> {
+        for loss in &self.losses {
+            let LossForm::Program { name, rounds, .. } = &loss.form else {
+                continue;
+            };
+            let of_draws = |operands: &Vec<usize>| self.are_of_draws(operands);
+            if loss.target == Target::Draws && !rounds.iter().all(of_draws) {
+                let message = format!(
+                    "`{name}` expects numbers of a field to predict, such as `next(F)`, among its operands, or those of a `sample`"
+                );
+                return Err(self.fault(loss.position, message));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether these are what a `sample` draws by: its operands, or the draws.
+    fn are_of_draws(&self, operands: &[usize]) -> bool {
+        let mut samples = self
+            .nodes
+            .iter()
+            .enumerate()
+            .filter(|(_, node)| node.function == Function::Sample);
+        samples.any(|(sample, node)| {
+            let of = |operand: &usize| node.operands.contains(operand) || *operand == sample;
+            operands.iter().all(of)
         })
     }
 

@@ -16,6 +16,7 @@ impl Checker<'_> {
                 self.model
             )));
         }
+        self.draws_alone()?;
         if let Some((name, meaning, position, _)) = self.names.iter().find(|name| !name.3) {
             let what = match meaning {
                 Meaning::Field(_) => "a field that nothing uses",
@@ -35,6 +36,7 @@ impl Checker<'_> {
             fields: self.fields,
             nodes: self.nodes,
             losses: self.losses,
+            earlier: self.earlier,
         })
     }
 
@@ -45,8 +47,8 @@ impl Checker<'_> {
                 continue;
             };
             let values = match &loss.form {
-                LossForm::CrossEntropy { scores } => &[*scores][..],
-                LossForm::Program { operands, .. } => operands,
+                LossForm::CrossEntropy { scores } => vec![*scores],
+                LossForm::Program { rounds, .. } => rounds.concat(),
             };
             let ahead = |node: &ValueNode| matches!(node.function, Function::Ahead { field: f, .. } if f == field);
             if !matches!(loss.target, Target::Next(_)) && !self.nodes.iter().any(ahead) {
@@ -87,7 +89,7 @@ impl Checker<'_> {
             };
             let uses = |(m, other): (usize, &Loss)| match &other.form {
                 LossForm::CrossEntropy { scores: other } => m < n && *other == scores,
-                LossForm::Program { operands, .. } => operands.contains(&scores),
+                LossForm::Program { rounds, .. } => rounds.concat().contains(&scores),
             };
             let again = self.losses.iter().enumerate().any(uses);
             let shared = |node: &ValueNode| {

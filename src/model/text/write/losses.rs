@@ -1,5 +1,6 @@
 //! The losses of a model: cross-entropy of a linear layer, and programs on rows.
 
+use super::super::check::any_round;
 use super::super::graph::{Along, Function, Loss, LossForm, Target, ValueNode};
 use super::Writer;
 use crate::cell::rows::RowProgram;
@@ -35,19 +36,74 @@ impl Writer<'_> {
             name,
             text,
             constants,
-            operands,
+            rounds,
         } = &loss.form
         else {
             return Err(Error::internal("a loss that is no program"));
         };
-        let axis = self.axis(loss.along)?;
         let line = match number {
             0 => "loss".to_string(),
             n => format!("loss.{}", n + 1),
         };
+        let mut program = RowProgram::parse(name, text)?;
+        for (constant, value) in constants {
+            program.set_constant(constant, *value);
+        }
+        let mut made = Vec::new();
+        for (round, operands) in rounds.iter().enumerate() {
+            let line = match round {
+                0 => line.clone(),
+                n => format!("{line}.round.{}", n + 1),
+            };
+            made.push(self.inputs(builder, &line, loss, operands)?);
+        }
+        let rows: Vec<Option<Matrix>> = made[0]
+            .iter()
+            .map(|value| value.map(|value| builder.rows(value)).transpose())
+            .collect::<Result<_>>()?;
+        let losses = if self.mode == Mode::Scores {
+            None
+        } else {
+            let widths: Vec<usize> = rows.iter().flatten().map(|m| m.cols).collect();
+            let of_program = |e: Error| {
+                let message = format!("`{name}`: {}", e.message);
+                fault(&self.model.name, loss.position, message)
+            };
+            program.width(&widths).map_err(of_program)?;
+            let made = made.iter().map(|values| values.iter().flatten().copied());
+            let made: Vec<Vec<Value>> = made.map(Iterator::collect).collect();
+            let weighted = self.weighted();
+            Some(match &made[..] {
+                [one] => layer::row_loss(builder, &line, &program, one, weighted)?,
+                rounds => {
+                    let sum =
+                        sum_of_rounds(builder, &line, &program, rounds).map_err(of_program)?;
+                    let program = RowProgram::parse(name, "row a\nloss = sum(a)\n")?;
+                    layer::row_loss(builder, &format!("{line}.sum"), &program, &[sum], weighted)?
+                }
+            })
+        };
+        Ok(Output {
+            field: loss.target.field(),
+            axis: self.axis(loss.along)?.number(),
+            losses,
+            scores: None,
+            values: rows,
+            rounds: self.before(builder, rounds[0][0])?,
+        })
+    }
+
+    /// The operands of a loss along its axis. Without a loss only what is predicted counts.
+    fn inputs(
+        &self,
+        builder: &mut Builder,
+        line: &str,
+        loss: &Loss,
+        operands: &[usize],
+    ) -> Result<Vec<Option<Value>>> {
+        let axis = self.axis(loss.along)?;
         let mut values = Vec::new();
         for (place, operand) in operands.iter().enumerate() {
-            // Without a loss only what is predicted counts.
             let Some(value) = self.values[*operand] else {
                 values.push(None);
                 continue;
@@ -60,33 +116,23 @@ impl Writer<'_> {
                 layer::spread(builder, &of, value, axis)?
             }));
         }
-        let mut program = RowProgram::parse(name, text)?;
-        for (constant, value) in constants {
-            program.set_constant(constant, *value);
+        Ok(values)
+    }
+
+    /// What a value was in the rounds before its own, the first of them first.
+    fn before(&self, builder: &Builder, value: usize) -> Result<Vec<Matrix>> {
+        let mut all = Vec::new();
+        let mut at = value;
+        while let Some(earlier) = self.model.earlier.get(&at) {
+            // What a line above the rounds made.
+            if any_round(&self.model.nodes[*earlier].label).is_none() {
+                break;
+            }
+            all.push(builder.rows(self.value(*earlier)?)?);
+            at = *earlier;
         }
-        let rows = values
-            .iter()
-            .map(|value| value.map(|value| builder.rows(value)).transpose());
-        let rows: Vec<Option<Matrix>> = rows.collect::<Result<_>>()?;
-        let losses = if self.mode == Mode::Scores {
-            None
-        } else {
-            let widths: Vec<usize> = rows.iter().flatten().map(|m| m.cols).collect();
-            program.width(&widths).map_err(|e| {
-                let message = format!("`{name}`: {}", e.message);
-                fault(&self.model.name, loss.position, message)
-            })?;
-            let all: Vec<Value> = values.into_iter().flatten().collect();
-            let weighted = self.weighted();
-            Some(layer::row_loss(builder, &line, &program, &all, weighted)?)
-        };
-        Ok(Output {
-            field: loss.target.field(),
-            axis: axis.number(),
-            losses,
-            scores: None,
-            values: rows,
-        })
+        all.reverse();
+        Ok(all)
     }
 
     fn cross_entropy(
@@ -99,7 +145,10 @@ impl Writer<'_> {
         let (model, spec) = (self.model, self.spec);
         let node = &model.nodes[scores];
         let input = self.value(node.operands[0])?;
-        let (field, training) = (loss.target.field(), builder.training);
+        let training = builder.training;
+        let Some(field) = loss.target.field() else {
+            return Err(self.fault(node, "scores of nothing"));
+        };
         let symbols = self.rows.sizes[field];
         let Function::Linear { width, weight, .. } = node.function else {
             return Err(self.fault(node, "no scores"));
@@ -169,4 +218,19 @@ impl Writer<'_> {
             .filter(|(node, _)| of_field(node))
             .find_map(|(_, weight)| *weight)
     }
+}
+
+/// The losses of rounds, added up row by row.
+fn sum_of_rounds(
+    builder: &mut Builder,
+    line: &str,
+    program: &RowProgram,
+    rounds: &[Vec<Value>],
+) -> Result<Value> {
+    let mut costs = Vec::new();
+    for (round, values) in rounds.iter().enumerate() {
+        let name = format!("{line}.cost.{}", round + 1);
+        costs.push(layer::rows(builder, &name, program, values)?);
+    }
+    layer::sum(builder, &format!("{line}.costs"), &costs)
 }

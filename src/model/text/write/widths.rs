@@ -15,23 +15,22 @@ pub(super) fn wanted(model: &Model, spec: &Spec, sizes: &[usize]) -> Result<Vec<
     let mut wanted = vec![None; model.nodes.len()];
     for loss in &model.losses {
         let LossForm::Program {
-            name,
-            text,
-            operands,
-            ..
+            name, text, rounds, ..
         } = &loss.form
         else {
             continue;
         };
         let program = RowProgram::parse(name, text)?;
-        let inputs = program.inputs.iter().zip(operands);
-        let rows = inputs.filter(|(input, _)| input.width == Width::Row);
-        let rows: Vec<usize> = rows.map(|(_, operand)| *operand).collect();
-        let Some(width) = rows.iter().find_map(|operand| data[*operand]) else {
-            continue;
-        };
-        for operand in rows {
-            wanted[operand].get_or_insert(width);
+        for operands in rounds {
+            let inputs = program.inputs.iter().zip(operands);
+            let rows = inputs.filter(|(input, _)| input.width == Width::Row);
+            let rows: Vec<usize> = rows.map(|(_, operand)| *operand).collect();
+            let Some(width) = rows.iter().find_map(|operand| data[*operand]) else {
+                continue;
+            };
+            for operand in rows {
+                wanted[operand].get_or_insert(width);
+            }
         }
     }
     for (number, node) in model.nodes.iter().enumerate().rev() {

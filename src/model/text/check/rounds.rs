@@ -1,0 +1,123 @@
+//! Lines in the order in which they are made: those between `repeat N` and `end` round by round, with what each hands on.
+
+use super::super::functions;
+use super::super::graph::{Function, ValueNode};
+use super::super::parse::Written;
+use super::{Checker, Meaning};
+use crate::error::Result;
+use crate::syntax::Position;
+
+/// The most rounds, and the most lines of all rounds.
+const MOST_ROUNDS: usize = 1000;
+const MOST_LINES: usize = 4096;
+
+/// What stands between a line's name and its round's number in the label of a value, and in no name.
+const ROUND: char = '@';
+
+/// What is called so in one round, whatever the round; none of what stands in no lines that are made several times.
+pub(in super::super) fn any_round(label: &str) -> Option<String> {
+    let (name, rest) = label.split_once(ROUND)?;
+    let digits = rest.find(|c: char| !c.is_ascii_digit());
+    Some(format!("{name}{}", &rest[digits.unwrap_or(rest.len())..]))
+}
+
+impl<'a> Checker<'a> {
+    /// All lines.
+    pub(super) fn lines(&mut self) -> Result<()> {
+        let parsed = self.parsed;
+        let mut blocks = parsed.blocks.iter().peekable();
+        let mut at = 0;
+        while at < parsed.lines.len() {
+            let Some(block) = blocks.next_if(|block| block.lines.start == at) else {
+                self.written(&parsed.lines[at])?;
+                at += 1;
+                continue;
+            };
+            let (times, position) = block.times;
+            let times = functions::whole(self, "repeat", times, 1..=MOST_ROUNDS, position)?;
+            let lines = times * block.lines.len();
+            if lines > MOST_LINES {
+                let message = format!(
+                    "repeat: expected at most {MOST_LINES} lines in all, found {times} times {}",
+                    block.lines.len()
+                );
+                return Err(self.fault(position, message));
+            }
+            for round in 1..=times {
+                self.round = Some((block.position, round));
+                self.made.clear();
+                for written in &parsed.lines[block.lines.clone()] {
+                    self.written(written)?;
+                }
+            }
+            self.round = None;
+            at = block.lines.end;
+        }
+        Ok(())
+    }
+
+    fn written(&mut self, written: &'a Written) -> Result<()> {
+        let Some(name) = &written.name else {
+            return self.loss(&written.expr);
+        };
+        self.declare(name, written.position)?;
+        self.line = name.clone();
+        let value = self.line(&written.expr)?;
+        let meaning = Meaning::Value(value);
+        self.made.push(name);
+        let Some(at) = self.names.iter().position(|known| known.0 == name) else {
+            self.names.push((name, meaning, written.position, false));
+            return Ok(());
+        };
+        let (_, before, place, used) = self.names[at];
+        let first = self.round.is_some_and(|(_, round)| round == 1);
+        if first && !used {
+            let line = written.position.line;
+            let message = format!("`{name}` is made again in line {line} before anything uses it");
+            return Err(self.fault(place, message));
+        }
+        if let Meaning::Value(before) = before {
+            self.earlier.insert(value, before);
+        }
+        // What the last round hands on nobody need use.
+        self.names[at] = (name, meaning, written.position, used && !first);
+        Ok(())
+    }
+
+    /// Whether a name may be made again in the line at a place: a value from above the lines that are made several times, or that of
+    /// the same line in the round before.
+    pub(super) fn goes_on(
+        &self,
+        (name, meaning, place, _): &(&str, Meaning, Position, bool),
+        position: Position,
+    ) -> bool {
+        let Meaning::Value(value) = meaning else {
+            return false;
+        };
+        let above = any_round(&self.nodes[*value].label).is_none();
+        self.round.is_some() && (above || *place == position) && !self.made.contains(name)
+    }
+
+    /// What values of the line that is read are named after.
+    pub(super) fn label(&self) -> String {
+        match self.round {
+            Some((_, round)) => format!("{}{ROUND}{round}", self.line),
+            None => self.line.clone(),
+        }
+    }
+
+    /// A table of a later round is that of the first; all other layers find theirs by their names.
+    pub(super) fn shared_table(&self, function: Function, label: &str) -> Function {
+        let own = any_round(label);
+        // The first round's is the first that is called so.
+        let same = |node: &ValueNode| own.is_some() && any_round(&node.label) == own;
+        let first = self.nodes.iter().position(same);
+        match (function, first) {
+            (Function::Embed { weight: None, .. }, Some(first)) => Function::Embed {
+                width: None,
+                weight: Some(first),
+            },
+            (function, _) => function,
+        }
+    }
+}
