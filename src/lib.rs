@@ -64,6 +64,7 @@
 //! | [`task`] | minibatches: what the host fills a plan's slots with, from fields that were read or made up |
 //! | [`train`] | settings, schedules, the training loop, checkpoints, runs |
 //! | [`lab`] | experiments: what is said of recurrent networks, measured by all of the above |
+//! | [`evolve`] | the search for cells: mutations, what each is worth, the best ones anew |
 //! | [`data`] | stands apart: texts, vocabularies, minibatches, labelled sequences ([`data::fields`]), the built-in corpus |
 //! | [`search`] | stands apart: what to write next from scores, a beam of beginnings side by side |
 //! | [`generate`] | stands apart: data of known tasks, made from a seed |
@@ -164,6 +165,7 @@
 pub mod cell;
 pub mod data;
 pub mod error;
+pub mod evolve;
 pub mod exec;
 pub mod generate;
 pub mod lab;

@@ -30,6 +30,8 @@ pub enum Purpose {
     Split = 9,
     /// Data of known tasks, which `generate` writes.
     Generate = 10,
+    /// The search for cells: mutations, settings that are drawn.
+    Search = 11,
 }
 
 /// Two random words for the 64-bit `key` and the 64-bit `counter`, each given as two words.

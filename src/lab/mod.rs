@@ -7,6 +7,7 @@
 mod adding;
 mod copy;
 mod depth;
+mod encoded;
 mod folder;
 mod gradient_flow;
 mod latch;
@@ -19,14 +20,19 @@ mod symmetry;
 mod temporal_order;
 #[cfg(test)]
 mod tests;
+mod workers;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result, unknown};
 
-pub use self::folder::{Folder, check};
+pub use self::encoded::encoded;
+pub use self::folder::{Folder, check, check_settings};
+pub use self::page::{STYLE, escaped};
 pub use self::plot::{Plot, Scale, Series};
-pub use self::run::{Report, run};
+pub use self::run::{Report, run, shown};
+pub use self::workers::on_all_cores;
 
 /// Numbers and names by name: what a point is, or what was measured at it.
 pub type Facts = Map<String, Value>;
@@ -51,11 +57,11 @@ impl Size {
 }
 
 /// One measurement: what is set, by name.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Point(pub Facts);
 
 /// A point and what was measured at it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Measured {
     /// What was set.
     pub point: Point,

@@ -87,10 +87,9 @@ impl Rules<'_> {
     fn reduced(&self, a: &Polynomial) -> Polynomial {
         let mut kept: Vec<(Monomial, Coefficient)> = Vec::new();
         // Those that take up others come first.
-        let (takers, others): (Vec<_>, Vec<_>) = a
-            .0
-            .iter()
-            .partition(|(m, _)| free(m, self.atoms, self.uses).is_some());
+        let (takers, others): (Vec<_>, Vec<_>) =
+            a.0.iter()
+                .partition(|(m, _)| free(m, self.atoms, self.uses).is_some());
         for (monomial, _) in takers {
             if !kept.iter().any(|(taker, _)| self.takes(taker, monomial)) {
                 kept.push((monomial.clone(), Coefficient::ONE));

@@ -118,8 +118,10 @@ impl Building<'_> {
                 let size = a.size();
                 let unit = a.scaled(1.0 / size);
                 let within = unit.only().map(|id| &self.atoms[id]);
-                let never_below =
-                    matches!(within, Some(Atom::Unary(Unary::Relu | Unary::Sigmoid | Unary::Exp, _)));
+                let never_below = matches!(
+                    within,
+                    Some(Atom::Unary(Unary::Relu | Unary::Sigmoid | Unary::Exp, _))
+                );
                 let unit = match never_below {
                     true => unit,
                     false => self.atom(Atom::Unary(op, unit)),

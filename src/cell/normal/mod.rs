@@ -131,9 +131,9 @@ impl Atom {
     /// The polynomials that it is made of.
     fn inner(&self) -> Vec<&Polynomial> {
         match self {
-            Atom::Product(_, Multiplied::Made(a))
-            | Atom::Unary(_, a)
-            | Atom::Attended(_, _, a) => vec![a],
+            Atom::Product(_, Multiplied::Made(a)) | Atom::Unary(_, a) | Atom::Attended(_, _, a) => {
+                vec![a]
+            }
             Atom::Binary(_, a, b) => vec![a, b],
             Atom::Row(_, all) => all.iter().collect(),
             _ => Vec::new(),
@@ -143,9 +143,9 @@ impl Atom {
     /// The same, to be changed.
     fn inner_mut(&mut self) -> Vec<&mut Polynomial> {
         match self {
-            Atom::Product(_, Multiplied::Made(a))
-            | Atom::Unary(_, a)
-            | Atom::Attended(_, _, a) => vec![a],
+            Atom::Product(_, Multiplied::Made(a)) | Atom::Unary(_, a) | Atom::Attended(_, _, a) => {
+                vec![a]
+            }
             Atom::Binary(_, a, b) => vec![a, b],
             Atom::Row(_, all) => all.iter_mut().collect(),
             _ => Vec::new(),

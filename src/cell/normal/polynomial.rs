@@ -115,7 +115,12 @@ impl Polynomial {
 
     /// The same with rounded coefficients: equal for what is equal but for roundings.
     pub fn rounded(&self) -> Polynomial {
-        Polynomial(self.0.iter().map(|(m, x)| (m.clone(), x.rounded())).collect())
+        Polynomial(
+            self.0
+                .iter()
+                .map(|(m, x)| (m.clone(), x.rounded()))
+                .collect(),
+        )
     }
 
     /// The largest coefficient without its sign; 1 of nothing.

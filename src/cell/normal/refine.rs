@@ -28,8 +28,9 @@ impl Form {
         let mut colours: Vec<u64> = self.atoms.iter().map(|atom| self.kind(atom)).collect();
         // A state's colour, whether or not an equation looks at it elementwise.
         let output = |k: usize| u64::from(k == self.output);
-        let mut state_colours: Vec<u64> =
-            (0..self.states.len()).map(|k| mixed(1, output(k))).collect();
+        let mut state_colours: Vec<u64> = (0..self.states.len())
+            .map(|k| mixed(1, output(k)))
+            .collect();
         for _ in 0..ROUNDS {
             let mut uses: Vec<Vec<u64>> = vec![Vec::new(); self.atoms.len()];
             let mut state_uses: Vec<Vec<u64>> = vec![Vec::new(); self.states.len()];
@@ -106,7 +107,11 @@ impl Form {
 /// A polynomial by the colours of its atoms.
 fn polynomial(a: &Polynomial, colours: &[u64]) -> u64 {
     let terms = a.0.iter();
-    unordered(terms.map(|(m, x)| mixed(monomial(m, colours), x.rounded().bits())).collect())
+    unordered(
+        terms
+            .map(|(m, x)| mixed(monomial(m, colours), x.rounded().bits()))
+            .collect(),
+    )
 }
 
 fn monomial(m: &Monomial, colours: &[u64]) -> u64 {

@@ -102,10 +102,7 @@ fn spellings() -> impl Strategy<Value = (String, String)> {
             3 => (format!("tanh({p})"), format!("(-tanh(-{q}))")),
             4 => (format!("sigmoid({p})"), format!("(1 - sigmoid(-{q}))")),
             5 => (format!("({p} + {r})"), format!("(2 * {q} - ({q} - {s}))")),
-            6 => (
-                format!("relu({p} * 0.9)"),
-                format!("(relu({q} * 1) * 0.9)"),
-            ),
+            6 => (format!("relu({p} * 0.9)"), format!("(relu({q} * 1) * 0.9)")),
             _ => (format!("(1.1 * {p})"), format!("({q} + 0.1 * {q})")),
         })
     })
