@@ -155,6 +155,12 @@
 //! list of `src/lab/mod.rs`. Running, resuming, table, plot and page follow. One that trains a cell on a task of `generate` at
 //! several lengths is a recipe of `src/lab/lengths.rs`.
 //!
+//! # How to add a mutation or a problem to `search`
+//!
+//! A mutation is an arm of `change` in `src/evolve/mutate.rs`; `src/evolve/weed.rs` says what every mutant must be. A problem is a
+//! name in the list of `src/evolve/problems.rs` and its lines there. Evaluations stay functions of the seed, their number and
+//! those before them: nothing may look at clocks or cores.
+//!
 //! # How to add a setting
 //!
 //! A line in the list of `src/train/settings/mod.rs`: its type, its default, its range, what a resumed run may do with it,

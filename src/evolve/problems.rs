@@ -7,12 +7,12 @@ use pollster::block_on;
 use serde_json::json;
 
 use super::Sizes;
-use crate::cell::Cell;
+use crate::cell::{Cell, library};
 use crate::data::builtin;
 use crate::error::{Error, Kind, Result};
 use crate::exec::Device;
 use crate::generate;
-use crate::lab::encoded;
+use crate::lab::{encoded, hidden_of};
 use crate::model::text::Model;
 use crate::rng::{Purpose, Stream};
 use crate::train::{Event, FieldData, FieldEvaluator, Job, Length, Settings, Trainer, spec};
@@ -190,7 +190,8 @@ impl Problems {
         updates: u64,
         stop: &AtomicBool,
     ) -> Result<f64> {
-        let hidden = self.sizes.hidden_of(cell);
+        let of_gru = self.sizes.hidden;
+        let hidden = hidden_of(cell, library::builtin("gru")?.parameters(of_gru, of_gru));
         let settings = Settings {
             hidden,
             // Then an equation may use x elementwise.
@@ -238,15 +239,5 @@ impl Problems {
             let right = loss.right.unwrap_or(0);
             Ok(right as f64 / loss.count.max(1) as f64)
         })
-    }
-}
-
-impl Sizes {
-    /// The hidden size at which a layer of `cell` has as many learned numbers as one of `gru` at that of the sizes, or the
-    /// nearest number below.
-    pub fn hidden_of(&self, cell: &Cell) -> usize {
-        let budget = 6 * self.hidden * self.hidden + 6 * self.hidden;
-        let fits = |hidden: &usize| cell.parameters(*hidden, *hidden) <= budget;
-        (1..=3 * self.hidden).rev().find(fits).unwrap_or(1)
     }
 }

@@ -15,11 +15,14 @@ mod lengths;
 mod memory;
 mod page;
 mod plot;
+mod ranking;
+mod regularise;
 mod run;
 mod symmetry;
 mod temporal_order;
 #[cfg(test)]
 mod tests;
+mod text_model;
 mod workers;
 
 use serde::{Deserialize, Serialize};
@@ -32,6 +35,7 @@ pub use self::folder::{Folder, check, check_settings};
 pub use self::page::{STYLE, escaped};
 pub use self::plot::{Plot, Scale, Series};
 pub use self::run::{Report, run, shown};
+pub use self::text_model::hidden_of;
 pub use self::workers::on_all_cores;
 
 /// Numbers and names by name: what a point is, or what was measured at it.
@@ -153,7 +157,7 @@ pub trait Experiment: Sync {
 }
 
 /// Every experiment.
-pub const EXPERIMENTS: [&dyn Experiment; 8] = [
+pub const EXPERIMENTS: [&dyn Experiment; 10] = [
     &gradient_flow::GradientFlow,
     &latch::EXPERIMENT,
     &adding::EXPERIMENT,
@@ -162,6 +166,8 @@ pub const EXPERIMENTS: [&dyn Experiment; 8] = [
     &symmetry::Symmetry,
     &memory::Memory,
     &depth::Depth,
+    &ranking::Ranking,
+    &regularise::Regularise,
 ];
 
 /// The experiment `name`.

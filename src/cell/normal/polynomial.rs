@@ -61,7 +61,7 @@ impl Polynomial {
             }
         }
         // What is left of terms that cancel is rounding; what is not finite stays.
-        made.retain(|term| !(term.1.abs() < NOTHING));
+        made.retain(|term| term.1.abs() >= NOTHING || term.1.is_nan());
         let rounded = made.into_iter().map(|(m, x)| (m, Coefficient::of(x)));
         Polynomial(rounded.collect())
     }
