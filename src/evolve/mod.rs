@@ -53,8 +53,8 @@ impl Default for Sizes {
             batch: 32,
             examples: 4000,
             held_out: 400,
-            updates: 250,
-            cheap_updates: 100,
+            updates: 1200,
+            cheap_updates: 500,
         }
     }
 }

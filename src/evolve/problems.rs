@@ -23,8 +23,8 @@ pub const PROBLEMS: [&str; 3] = ["arithmetic", "xml", "text"];
 pub const CHEAP: &str = "repetition";
 
 /// Digits of the numbers, elements of a line of XML, letters that are said twice.
-const DIGITS: usize = 2;
-const ELEMENTS: usize = 3;
+const DIGITS: usize = 1;
+const ELEMENTS: usize = 2;
 const LETTERS: usize = 3;
 /// Characters of the text that are an example.
 const WINDOW: usize = 48;
