@@ -64,6 +64,7 @@
 //! | [`task`] | minibatches: what the host fills a plan's slots with, from fields that were read or made up |
 //! | [`train`] | settings, schedules, the training loop, checkpoints, runs |
 //! | [`lab`] | experiments: what is said of recurrent networks, measured by all of the above |
+//! | [`evolve`] | the search for cells: mutations, what each is worth, the best ones anew |
 //! | [`data`] | stands apart: texts, vocabularies, minibatches, labelled sequences ([`data::fields`]), the built-in corpus |
 //! | [`search`] | stands apart: what to write next from scores, a beam of beginnings side by side |
 //! | [`generate`] | stands apart: data of known tasks, made from a seed |
@@ -154,6 +155,12 @@
 //! list of `src/lab/mod.rs`. Running, resuming, table, plot and page follow. One that trains a cell on a task of `generate` at
 //! several lengths is a recipe of `src/lab/lengths.rs`.
 //!
+//! # How to add a mutation or a problem to `search`
+//!
+//! A mutation is an arm of `change` in `src/evolve/mutate.rs`; `src/evolve/weed.rs` says what every mutant must be. A problem is a
+//! name in the list of `src/evolve/problems.rs` and its lines there. Evaluations stay functions of the seed, their number and
+//! those before them: nothing may look at clocks or cores.
+//!
 //! # How to add a setting
 //!
 //! A line in the list of `src/train/settings/mod.rs`: its type, its default, its range, what a resumed run may do with it,
@@ -164,6 +171,7 @@
 pub mod cell;
 pub mod data;
 pub mod error;
+pub mod evolve;
 pub mod exec;
 pub mod generate;
 pub mod lab;

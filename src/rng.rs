@@ -32,6 +32,8 @@ pub enum Purpose {
     Generate = 10,
     /// Draws within a model.
     Draw = 11,
+    /// The search for cells: mutations, settings that are drawn.
+    Search = 12,
 }
 
 /// Two random words for the 64-bit `key` and the 64-bit `counter`, each given as two words.

@@ -1,10 +1,10 @@
-//! Imports run one way: cli -> lab -> train -> {task, model} -> exec, layer -> {cell, op}, `op` may use `cell`, an executor knows
+//! Imports run one way: cli -> evolve -> lab -> train -> {task, model} -> exec, layer -> {cell, op}, `op` may use `cell`, an executor knows
 //! plans and cells but no models, `task` fills plans and knows none either, `data`, `metrics`, `search` and `generate` stand apart. Only `exec/gpu` names wgpu.
 
 use std::path::{Path, PathBuf};
 
 /// Each module and the modules that it may use beside itself; `error` and `rng` are everyone's.
-const MODULES: [(&str, &[&str]); 13] = [
+const MODULES: [(&str, &[&str]); 14] = [
     ("cell", &[]),
     ("op", &["cell"]),
     ("layer", &["cell", "op"]),
@@ -28,10 +28,16 @@ const MODULES: [(&str, &[&str]); 13] = [
         ],
     ),
     (
+        "evolve",
+        &[
+            "cell", "op", "model", "exec", "data", "generate", "task", "train", "lab",
+        ],
+    ),
+    (
         "cli",
         &[
             "cell", "op", "layer", "model", "exec", "data", "metrics", "search", "generate",
-            "task", "train", "lab",
+            "task", "train", "lab", "evolve",
         ],
     ),
 ];

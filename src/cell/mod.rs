@@ -19,6 +19,7 @@ mod lower;
 mod memory;
 mod names;
 mod noise;
+mod normal;
 pub mod operator;
 pub mod parse;
 mod print;
@@ -36,6 +37,7 @@ pub use fused::{FusedProduct, SumFeed};
 use graph::{Graph, Id};
 pub use memory::Effect;
 pub use noise::Noise;
+pub use normal::Normal;
 pub use stage::{Compiled, Stage};
 
 /// What a product multiplies: a vector that belongs to a whole row, so it must be complete before any unit's product.

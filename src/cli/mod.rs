@@ -26,6 +26,7 @@ mod progress;
 mod ready;
 mod resume;
 mod sample;
+mod search;
 mod text;
 mod trace;
 mod train;
@@ -55,6 +56,7 @@ pub fn command() -> Command {
             models::command(),
             generate::command(),
             lab::command(),
+            search::command(),
             devices::command(),
             export::command(),
             import::command(),
@@ -75,6 +77,7 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
         Some(("models", m)) => models::run(m),
         Some(("generate", m)) => generate::run(m),
         Some(("lab", m)) => lab::run(m),
+        Some(("search", m)) => search::run(m),
         Some(("devices", m)) => devices::run(m),
         Some(("export", m)) => export::run(m),
         Some(("import", m)) => import::run(m),

@@ -1,13 +1,14 @@
-//! What a run of an experiment leaves: settings, a line of JSON for every measured point, table, plot, page.
+//! What a run leaves: settings, a line of JSON for every measured point, table, plot, page.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
-use super::{Experiment, Facts, Measured, Point, Size};
+use super::{Experiment, Measured, Point, Size};
 use crate::error::{Error, Result};
 use crate::train::atomic;
 use crate::train::run_dir::{LOCK, lock};
@@ -39,6 +40,17 @@ impl Folder {
         seed: u64,
     ) -> Result<(Folder, Vec<Measured>)> {
         check(path, experiment, size, seed)?;
+        let folder = Folder::with(path, &settings(experiment, size, seed))?;
+        let known = folder.lines(POINTS)?;
+        Ok((folder, known))
+    }
+
+    /// The folder at `path` of a run with these settings, a new one or one of the same run.
+    ///
+    /// # Errors
+    /// As [`check_settings`]; Io.
+    pub fn with(path: &Path, settings: &str) -> Result<Folder> {
+        check_settings(path, settings)?;
         fs::create_dir_all(path).map_err(|e| Error::io("create", path, &e))?;
         let folder = Folder {
             path: path.to_owned(),
@@ -46,10 +58,9 @@ impl Folder {
             _lock: lock(path)?,
         };
         if !folder.file(SETTINGS).exists() {
-            folder.write(SETTINGS, &settings(experiment, size, seed))?;
+            folder.write(SETTINGS, settings)?;
         }
-        let known = folder.points()?;
-        Ok((folder, known))
+        Ok(folder)
     }
 
     /// A file of the folder.
@@ -70,9 +81,18 @@ impl Folder {
     /// # Errors
     /// Io.
     pub fn add(&self, measured: &Measured) -> Result<()> {
+        self.add_line(POINTS, measured)
+    }
+
+    /// Adds a line of JSON to a file of the folder.
+    ///
+    /// # Errors
+    /// Io.
+    pub fn add_line(&self, name: &str, value: &impl Serialize) -> Result<()> {
+        let line = serde_json::to_string(value)
+            .map_err(|e| Error::internal(format!("{name}: cannot write a line: {e}")))?;
         let _one = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let file = self.file(POINTS);
-        let line = json!({"point": measured.point.0, "result": measured.result});
+        let file = self.file(name);
         let added = OpenOptions::new()
             .create(true)
             .append(true)
@@ -81,33 +101,30 @@ impl Folder {
         added.map_err(|e| atomic::failed("write", &file, &e))
     }
 
-    /// The points that were measured. What a killed run left of a line is cut off.
-    fn points(&self) -> Result<Vec<Measured>> {
-        let file = self.file(POINTS);
+    /// The lines of a file of the folder. What a killed run left of a line is cut off.
+    ///
+    /// # Errors
+    /// Data: a line that is something else. Io.
+    pub fn lines<T: DeserializeOwned>(&self, name: &str) -> Result<Vec<T>> {
+        let file = self.file(name);
         if !file.exists() {
             return Ok(Vec::new());
         }
         let text = fs::read_to_string(&file).map_err(|e| Error::io("read", &file, &e))?;
         let whole = text.rfind('\n').map_or(0, |end| end + 1);
         if whole < text.len() {
-            self.write(POINTS, &text[..whole])?;
+            self.write(name, &text[..whole])?;
         }
         let lines = text[..whole].lines().enumerate();
         lines
             .map(|(n, line)| {
-                let value: Value = serde_json::from_str(line).unwrap_or(Value::Null);
-                let part = |name: &str| -> Option<Facts> { value.get(name)?.as_object().cloned() };
-                match (part("point"), part("result")) {
-                    (Some(point), Some(result)) => Ok(Measured {
-                        point: Point(point),
-                        result,
-                    }),
-                    _ => Err(Error::data(format!(
-                        "{}:{}: expected a measured point with `point` and `result`, found something else",
+                serde_json::from_str(line).map_err(|e| {
+                    Error::data(format!(
+                        "{}:{}: expected what this program writes, found something else: {e}",
                         file.display(),
                         n + 1
-                    ))),
-                }
+                    ))
+                })
             })
             .collect()
     }
@@ -124,6 +141,14 @@ pub fn check(path: &Path, experiment: &dyn Experiment, size: Size, seed: u64) ->
             .check(&point)
             .map_err(|e| Error::new(e.kind, format!("{}: {}", experiment.name(), e.message)))?;
     }
+    check_settings(path, &settings(experiment, size, seed))
+}
+
+/// Whether a run with these settings, a line each, can have the folder at `path`; nothing is written.
+///
+/// # Errors
+/// Usage: a folder of something else, or of a run with other settings.
+pub fn check_settings(path: &Path, wanted: &str) -> Result<()> {
     // A run that was killed at its very beginning has left a lock.
     let empty = |path: &Path| {
         let mut all = fs::read_dir(path).into_iter().flatten().flatten();
@@ -132,7 +157,6 @@ pub fn check(path: &Path, experiment: &dyn Experiment, size: Size, seed: u64) ->
     if !path.exists() || path.is_dir() && empty(path) {
         return Ok(());
     }
-    let wanted = settings(experiment, size, seed);
     let found = match fs::read_to_string(path.join(SETTINGS)) {
         Ok(old) if old == wanted => return Ok(()),
         Ok(old) => format!("one with {}", old.lines().collect::<Vec<_>>().join(", ")),

@@ -8,20 +8,16 @@ use serde_json::json;
 use toml::{Table, Value};
 
 use super::{
-    Experiment, Facts, Finding, Measured, Plot, Point, Scale, Series, Size, facts, number, text,
-    whole,
+    Experiment, Facts, Finding, Measured, Plot, Point, Scale, Series, Size, encoded, facts, number,
+    text, whole,
 };
 use crate::cell::{Cell, library};
-use crate::data::fields::{
-    Examples, FieldCodes, FieldFile, FileFormat, ReadRules, VocabularyRules, read,
-};
-use crate::data::{VocabKind, VocabularyRecipe};
 use crate::error::{Error, Kind, Result};
 use crate::exec::Device;
 use crate::generate;
 use crate::model::text::Model;
 use crate::train::settings::resolve;
-use crate::train::{Event, ExampleSet, FieldData, Job, Length, Settings, Trainer, examples, spec};
+use crate::train::{Event, Job, Length, Settings, Trainer, spec};
 
 /// A cell with a start.
 #[derive(Clone, Copy, Debug)]
@@ -275,34 +271,7 @@ pub fn job_with(
     let model = Arc::new(Model::parse(task.name, model)?);
     let (train, held_out) = (whole(point, "examples")?, whole(point, "held_out")?);
     let made = task.text(train + held_out, seed, Some(length))?;
-    let made = examples_of(&made, task.ending, &model)?;
-    let rules = VocabularyRules {
-        default: VocabularyRecipe {
-            // What tags lie along are words.
-            kind: match made.fields().iter().any(|field| field.kind.of().is_some()) {
-                true => VocabKind::Word,
-                false => VocabKind::Char,
-            },
-            ..VocabularyRecipe::default()
-        },
-        ..VocabularyRules::default()
-    };
-    let (codes, _) = FieldCodes::build(&made, &rules)?;
-    let records = Arc::new(codes.encode(&made, &std::env::temp_dir())?);
-    let set = |numbers: std::ops::Range<u64>| {
-        let numbers = numbers.map(|n| n as u32).collect();
-        ExampleSet::new(
-            model.clone(),
-            records.clone(),
-            numbers,
-            Some(settings.horizon),
-        )
-    };
-    let data = FieldData {
-        train: set(0..train)?,
-        validation: Some(set(train..train + held_out)?),
-        codes,
-    };
+    let data = encoded(&made, task.ending, &model, train, settings.horizon)?;
     let spec = spec(&settings, cells, 0);
     let steps = Length::Steps(whole(point, "most_updates")?);
     Job::of_fields(settings, spec, steps, &data)
@@ -330,21 +299,6 @@ fn settings(cells: &[Cell], more: Vec<(&str, Value)>, point: &Point) -> Result<S
         flags.insert(name.into(), value);
     }
     resolve(None, flags, &names)
-}
-
-/// The examples of a file's text.
-fn examples_of(text: &str, ending: &str, model: &Model) -> Result<Examples> {
-    let file = FieldFile {
-        field: None,
-        path: "-".into(),
-    };
-    let rules = ReadRules {
-        format: Some(FileFormat::parse(ending)?),
-        ..ReadRules::default()
-    };
-    let fields = examples::fields(model);
-    let folder = std::env::temp_dir();
-    read(&fields, &[file], &rules, &folder, &mut text.as_bytes())
 }
 
 /// Trains until the held-out examples have a loss of `enough`, or the job is over: after how many updates, and the loss then.

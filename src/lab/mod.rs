@@ -7,6 +7,7 @@
 mod adding;
 mod copy;
 mod depth;
+mod encoded;
 mod folder;
 mod gradient_flow;
 mod latch;
@@ -14,19 +15,28 @@ mod lengths;
 mod memory;
 mod page;
 mod plot;
+mod ranking;
+mod regularise;
 mod run;
 mod symmetry;
 mod temporal_order;
 #[cfg(test)]
 mod tests;
+mod text_model;
+mod workers;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result, unknown};
 
-pub use self::folder::{Folder, check};
+pub use self::encoded::encoded;
+pub use self::folder::{Folder, check, check_settings};
+pub use self::page::{STYLE, escaped};
 pub use self::plot::{Plot, Scale, Series};
-pub use self::run::{Report, run};
+pub use self::run::{Report, run, shown};
+pub use self::text_model::hidden_of;
+pub use self::workers::on_all_cores;
 
 /// Numbers and names by name: what a point is, or what was measured at it.
 pub type Facts = Map<String, Value>;
@@ -51,11 +61,11 @@ impl Size {
 }
 
 /// One measurement: what is set, by name.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Point(pub Facts);
 
 /// A point and what was measured at it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Measured {
     /// What was set.
     pub point: Point,
@@ -147,7 +157,7 @@ pub trait Experiment: Sync {
 }
 
 /// Every experiment.
-pub const EXPERIMENTS: [&dyn Experiment; 8] = [
+pub const EXPERIMENTS: [&dyn Experiment; 10] = [
     &gradient_flow::GradientFlow,
     &latch::EXPERIMENT,
     &adding::EXPERIMENT,
@@ -156,6 +166,8 @@ pub const EXPERIMENTS: [&dyn Experiment; 8] = [
     &symmetry::Symmetry,
     &memory::Memory,
     &depth::Depth,
+    &ranking::Ranking,
+    &regularise::Regularise,
 ];
 
 /// The experiment `name`.

@@ -3,7 +3,7 @@
 use super::{Experiment, Report, Size};
 
 /// Colours for light and dark rooms alike come from the reader's own settings; the plot stands on white.
-const STYLE: &str = "body{font:16px/1.5 sans-serif;max-width:52em;margin:2em auto;padding:0 1em}\
+pub const STYLE: &str = "body{font:16px/1.5 sans-serif;max-width:52em;margin:2em auto;padding:0 1em}\
 table{border-collapse:collapse}td,th{border:1px solid #bbb;padding:.2em .6em;text-align:left}\
 svg{max-width:100%;height:auto;background:#fff}.holds{color:#070}.does-not-hold{color:#a00}.not-decided{color:#850}";
 
@@ -50,7 +50,7 @@ pub fn page(
 }
 
 /// Text as HTML has it.
-fn escaped(text: &str) -> String {
+pub fn escaped(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")

@@ -4,9 +4,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use rayon::ThreadPoolBuilder;
-
-use super::{Experiment, Finding, Folder, Measured, Point, Size, page};
+use super::{Experiment, Finding, Folder, Measured, Point, Size, on_all_cores, page};
 use crate::error::{Error, Kind, Result};
 
 /// What a run of an experiment came to.
@@ -80,46 +78,25 @@ fn measure(
     tell: &(dyn Fn(usize, usize) + Sync),
     stop: &AtomicBool,
 ) -> Result<Vec<Measured>> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
-    let failed: Mutex<Option<Error>> = Mutex::new(None);
-    let over = || {
-        let failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
-        stop.load(Ordering::SeqCst) || failed.is_some()
-    };
-    let work = || -> Result<()> {
-        // Points are small: threads within one would only wait for each other.
-        let pool = ThreadPoolBuilder::new().num_threads(1).build();
-        let pool = pool.map_err(|e| Error::internal(format!("no thread: {e}")))?;
-        while !over() {
-            let Some(point) = points.get(next.fetch_add(1, Ordering::SeqCst)) else {
-                break;
-            };
-            let measured = Measured {
-                point: (*point).clone(),
-                result: pool.install(|| experiment.measure(point))?,
-            };
-            folder.add(&measured)?;
-            let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
-            done.push(measured);
-            tell(done.len(), points.len());
+    on_all_cores(|| {
+        if stop.load(Ordering::SeqCst) {
+            return Ok(false);
         }
-        Ok(())
-    };
-    std::thread::scope(|scope| {
-        for _ in 0..cores.min(points.len()) {
-            scope.spawn(|| {
-                if let Err(e) = work() {
-                    let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
-                    failed.get_or_insert(e);
-                }
-            });
-        }
-    });
-    match failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        Some(e) => Err(e),
-        None => Ok(done.into_inner().unwrap_or_else(PoisonError::into_inner)),
-    }
+        let Some(point) = points.get(next.fetch_add(1, Ordering::SeqCst)) else {
+            return Ok(false);
+        };
+        let measured = Measured {
+            point: (*point).clone(),
+            result: experiment.measure(point)?,
+        };
+        folder.add(&measured)?;
+        let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
+        done.push(measured);
+        tell(done.len(), points.len());
+        Ok(true)
+    })?;
+    Ok(done.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// A line a point, its columns between tabs; `-` where there is nothing.
