@@ -4,7 +4,7 @@ use super::graph::{Id, Node};
 use super::{Cell, SourceKind};
 
 /// How a cell scores the rows of a memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ScoreKind {
     /// `query . row`. Luong, Pham, Manning 2015, section 3.1.
     Dot,

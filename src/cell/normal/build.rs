@@ -67,8 +67,9 @@ impl Building<'_> {
             Node::Fold(fold, a) => self.atom(Atom::Row(Row::Fold(fold), vec![value(a)])),
             Node::Attended(a) => {
                 let attention = &self.cell.attentions[a];
-                let query = value(attention.query);
-                self.atom(Atom::Attended(attention.memory, attention.additive, query))
+                let queries = attention.queries.iter().map(|query| value(*query));
+                let queries = queries.collect();
+                self.atom(Atom::Attended(attention.memory, attention.scores, queries))
             }
             Node::Mask(m) => self.atom(Atom::Mask(m)),
             // The scale of a standardised row is part of it; the others are in no cell's step.
@@ -80,7 +81,7 @@ impl Building<'_> {
             | Node::Upstream
             | Node::Carry(_)
             | Node::Back(_)
-            | Node::Query(_) => Polynomial::default(),
+            | Node::Query(..) => Polynomial::default(),
         }
     }
 

@@ -16,7 +16,7 @@ mod tests;
 use self::polynomial::Polynomial;
 use super::graph::Fold;
 use super::operator::{Binary, Unary};
-use super::{Cell, VectorKind};
+use super::{Cell, ScoreKind, VectorKind};
 
 /// An atom's place in the list of a [`Form`].
 type AtomId = usize;
@@ -52,8 +52,8 @@ enum Atom {
     Binary(Binary, Polynomial, Polynomial),
     /// What looks at whole rows: which it is, and of what.
     Row(Row, Vec<Polynomial>),
-    /// A memory's number, whether its scores are additive, and the query.
-    Attended(usize, bool, Polynomial),
+    /// A memory's number, how its rows are scored, and the queries.
+    Attended(usize, ScoreKind, Vec<Polynomial>),
     Mask(usize),
 }
 
@@ -131,11 +131,9 @@ impl Atom {
     /// The polynomials that it is made of.
     fn inner(&self) -> Vec<&Polynomial> {
         match self {
-            Atom::Product(_, Multiplied::Made(a)) | Atom::Unary(_, a) | Atom::Attended(_, _, a) => {
-                vec![a]
-            }
+            Atom::Product(_, Multiplied::Made(a)) | Atom::Unary(_, a) => vec![a],
             Atom::Binary(_, a, b) => vec![a, b],
-            Atom::Row(_, all) => all.iter().collect(),
+            Atom::Row(_, all) | Atom::Attended(_, _, all) => all.iter().collect(),
             _ => Vec::new(),
         }
     }
@@ -143,11 +141,9 @@ impl Atom {
     /// The same, to be changed.
     fn inner_mut(&mut self) -> Vec<&mut Polynomial> {
         match self {
-            Atom::Product(_, Multiplied::Made(a)) | Atom::Unary(_, a) | Atom::Attended(_, _, a) => {
-                vec![a]
-            }
+            Atom::Product(_, Multiplied::Made(a)) | Atom::Unary(_, a) => vec![a],
             Atom::Binary(_, a, b) => vec![a, b],
-            Atom::Row(_, all) => all.iter_mut().collect(),
+            Atom::Row(_, all) | Atom::Attended(_, _, all) => all.iter_mut().collect(),
             _ => Vec::new(),
         }
     }

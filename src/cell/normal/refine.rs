@@ -98,7 +98,7 @@ impl Form {
             Atom::Row(Row::Fold(Fold::Sum), _) => 21,
             Atom::Row(Row::Fold(Fold::Max), _) => 22,
             Atom::Row(Row::Fold(Fold::First), _) => 23,
-            Atom::Attended(_, additive, _) => mixed(24, u64::from(*additive)),
+            Atom::Attended(_, scores, _) => mixed(24, *scores as u64),
             Atom::Mask(_) => 25,
         }
     }
