@@ -91,10 +91,10 @@ pub(super) fn spread(all: &[f64]) -> (f64, f64) {
     (mean, (squares / (count - 1.0).max(1.0)).sqrt())
 }
 
-/// Trains the best of `population` anew; what the folder has already is not trained again.
+/// Trains the best of `population` anew; what the folder has already is not trained again. Nothing, where only the gru is kept.
 ///
 /// # Errors
-/// Data, where no cell is kept; Interrupted, where `stop` was set; what a training ends with.
+/// Interrupted, where `stop` was set; what a training ends with.
 pub(super) fn run(
     folder: &Folder,
     problems: &Problems,
@@ -102,7 +102,7 @@ pub(super) fn run(
     population: &Population,
     stop: &AtomicBool,
     tell: &(dyn Fn(usize, usize) + Sync),
-) -> Result<Tally> {
+) -> Result<Option<Tally>> {
     let gru = library::builtin("gru")?;
     let gru_hash = format!("{:016x}", gru.normal().hash);
     let best: Vec<&Member> = population
@@ -112,9 +112,7 @@ pub(super) fn run(
         .take(FINALISTS)
         .collect();
     if best.is_empty() {
-        return Err(Error::data(
-            "expected a cell beside the gru to train anew, found none: evaluate more",
-        ));
+        return Ok(None);
     }
     let mut cells = vec![(gru_hash.clone(), gru)];
     for member in &best {
@@ -181,11 +179,11 @@ pub(super) fn run(
         })
     };
     let others = cells[1..].iter().zip(&best);
-    Ok(Tally {
+    Ok(Some(Tally {
         gru: finalist(&cells[0], 1.0)?,
         others: others
             .map(|(cell, member)| finalist(cell, member.score(&population.gru)))
             .collect::<Result<_>>()?,
         lstm: format!("{:016x}", library::builtin("lstm")?.normal().hash),
-    })
+    }))
 }

@@ -53,7 +53,7 @@ impl Default for Sizes {
             batch: 32,
             examples: 4000,
             held_out: 400,
-            updates: 1200,
+            updates: 1000,
             cheap_updates: 500,
         }
     }

@@ -68,7 +68,7 @@ pub struct Problems {
     cheap: FieldData,
 }
 
-/// A text as examples of [`WINDOW`] characters.
+/// A text as examples of 48 characters.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Text {
     windows: Vec<String>,

@@ -156,10 +156,10 @@ impl Search {
                 stop,
                 &|done, of| tell(Told::Finals(done, of)),
             );
-            state.finals = Some(match tally {
+            state.finals = match tally {
                 Err(e) if e.kind == Kind::Interrupted => return Err(interrupted()),
                 other => other?,
-            });
+            };
         }
         page::write(&running.folder, self, &state)?;
         Ok(state)

@@ -214,6 +214,13 @@ fn the_best_are_trained_anew_beside_the_gru() {
         finals: true,
         ..limits(20)
     };
+    // After the gru's tries alone there is nothing to train anew.
+    let early = Limits {
+        evaluations: Some(2),
+        ..all
+    };
+    let state = search.run(early, folder.path(), &|_| {}, &never);
+    assert_eq!(state.unwrap().finals, None);
     let state = search.run(all, folder.path(), &|_| {}, &never).unwrap();
     let tally = state.finals.unwrap();
     assert!(tally.others.iter().all(|cell| cell.hash != tally.gru.hash));
