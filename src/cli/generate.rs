@@ -81,7 +81,7 @@ pub fn run(m: &ArgMatches) -> Result<()> {
 /// The tasks, a line each.
 fn list(m: &ArgMatches) -> Result<()> {
     let of_task = ["count", "seed", "length", "out"];
-    if let Some(flag) = of_task.iter().find(|flag| m.value_source(flag).is_some()) {
+    if let Some(flag) = flags::first_given(m, &of_task) {
         let names: Vec<&str> = TASKS.iter().map(|task| task.name).collect();
         return Err(Error::usage(format!(
             "--{flag}: expected the name of a task before it, got none (known: {})",

@@ -105,8 +105,7 @@ pub fn run(m: &ArgMatches) -> Result<()> {
 /// The experiments, a line each.
 fn list(m: &ArgMatches) -> Result<()> {
     let of_run = ["quick", "full", "out", "seed"];
-    let given = |flag: &&&str| m.value_source(flag) == Some(clap::parser::ValueSource::CommandLine);
-    if let Some(flag) = of_run.iter().find(given) {
+    if let Some(flag) = flags::first_given(m, &of_run) {
         let names: Vec<&str> = EXPERIMENTS.iter().map(|e| e.name()).collect();
         return Err(Error::usage(format!(
             "--{flag}: expected the name of an experiment before it, got none (known: {}, or {ALL})",

@@ -116,8 +116,7 @@ pub fn run(m: &ArgMatches) -> Result<()> {
 
 /// Refuses flags of models of numbers.
 fn refuse_numbers(m: &ArgMatches, model: &str) -> Result<()> {
-    let given = |flag: &&&str| m.value_source(flag).is_some();
-    match pieces::OF_NUMBERS.iter().find(given) {
+    match flags::first_given(m, &pieces::OF_NUMBERS) {
         None => Ok(()),
         Some(flag) => Err(Error::usage(format!(
             "--{flag}: expected a run of a model of numbers, got one of {model}"

@@ -448,6 +448,17 @@ mod tests {
         }
     }
 
+    /// The plain code of a row that looks at sequence `k`.
+    fn row(
+        k: u32,
+        of: Scored<'_, f64>,
+        values: (&[f64], usize),
+        weights: &mut [f64],
+        out: &mut [f64],
+    ) {
+        Attend::plain_row(memory(), &STARTS, k, of, values, weights, out);
+    }
+
     #[test]
     fn a_row_sees_its_own_sequence_alone() {
         // Keys of one column, values of two; rows 0, 2, 3 are the first sequence, row 1 the second.
@@ -457,15 +468,7 @@ mod tests {
         let mut out = [9.0; 2];
         let query = [2.0f64];
         let of = (&query[..], PairScores::Dot((&keys[..], 1)));
-        Attend::plain_row(
-            memory(),
-            &STARTS,
-            0,
-            of,
-            (&values, 2),
-            &mut weights,
-            &mut out,
-        );
+        row(0, of, (&values, 2), &mut weights, &mut out);
         let e = [2f64.exp(), 1.0, (-2f64).exp()];
         let sum: f64 = e.iter().sum();
         for (weight, e) in weights.iter().zip(e) {
@@ -475,15 +478,7 @@ mod tests {
         assert!((out[0] - want[0]).abs() < 1e-15 && (out[1] - want[1]).abs() < 1e-15);
         // One step has all the weight, and places beyond it stay.
         let mut weights = [9.0; 3];
-        Attend::plain_row(
-            memory(),
-            &STARTS,
-            1,
-            of,
-            (&values, 2),
-            &mut weights,
-            &mut out,
-        );
+        row(1, of, (&values, 2), &mut weights, &mut out);
         assert_eq!((weights, out), ([1.0, 9.0, 9.0], [7.0, 8.0]));
     }
 
@@ -497,15 +492,7 @@ mod tests {
         let mut weights = [0.0; 3];
         let mut out = [0.0];
         let of = (&query[..], PairScores::Additive((&keys[..], 2), &v[..]));
-        Attend::plain_row(
-            memory(),
-            &STARTS,
-            0,
-            of,
-            (&values, 1),
-            &mut weights,
-            &mut out,
-        );
+        row(0, of, (&values, 1), &mut weights, &mut out);
         let score = |a: f64, b: f64| (2.0 * (a + 0.1).tanh() - (b + 0.2).tanh()).exp();
         let e = [score(0.5, -0.5), score(1.0, 0.25), score(0.0, 0.0)];
         let sum: f64 = e.iter().sum();
@@ -518,15 +505,7 @@ mod tests {
         let query = [a, b, k].concat();
         let (mut weights, mut out) = ([9.0; 3], [0.0]);
         let of = (&query[..], PairScores::Window);
-        Attend::plain_row(
-            memory(),
-            &STARTS,
-            0,
-            of,
-            (&values, 1),
-            &mut weights,
-            &mut out,
-        );
+        row(0, of, (&values, 1), &mut weights, &mut out);
         // Rows 0, 2, 3 are steps 1, 2, 3.
         let weight = |step: f64| {
             (2.0 * (-(1.5 - step).powi(2)).exp() + 0.5 * (-3.0 * (2.0 - step).powi(2)).exp()) / 2.0

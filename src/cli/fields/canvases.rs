@@ -117,8 +117,7 @@ fn refuse(m: &ArgMatches, model: &str) -> Result<()> {
 /// # Errors
 /// Usage, naming the flag.
 pub fn refuse_sheet(m: &ArgMatches, model: &str) -> Result<()> {
-    let given = |flag: &&&str| m.value_source(flag).is_some();
-    match OF_IMAGES.iter().find(given) {
+    match flags::first_given(m, &OF_IMAGES) {
         None => Ok(()),
         Some(flag) => Err(Error::usage(format!(
             "--{flag}: expected a run of a model that paints images, got one of {model}"

@@ -45,19 +45,18 @@ impl Report {
 }
 
 pub fn run(m: &ArgMatches, run: &LoadedFields, files: &[String]) -> Result<()> {
-    for flag in [
+    let of_texts = [
         "batch",
         "dynamic",
         "dynamic-decay",
         "dynamic-text",
         "dynamic-steps",
-    ] {
-        if m.value_source(flag) == Some(clap::parser::ValueSource::CommandLine) {
-            return Err(Error::usage(format!(
-                "--{flag}: expected none, as model {} has no use for it",
-                run.model.name
-            )));
-        }
+    ];
+    if let Some(flag) = flags::first_given(m, &of_texts) {
+        return Err(Error::usage(format!(
+            "--{flag}: expected none, as model {} has no use for it",
+            run.model.name
+        )));
     }
     let written = Written::wanted(m, run)?;
     let settings = flags::reading(m, &run.loaded.settings);

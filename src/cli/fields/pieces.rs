@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use clap::ArgMatches;
-use clap::parser::ValueSource;
 use pollster::block_on;
 use serde_json::{Map, Value, json};
 use wgrnn::data::fields::FieldCode;
@@ -37,8 +36,7 @@ pub fn draw_pieces(
     length: usize,
 ) -> Result<()> {
     let model = &run.model;
-    let given = |name: &&&str| m.value_source(name) == Some(ValueSource::CommandLine);
-    if let Some(flag) = OF_TEXTS.iter().find(given) {
+    if let Some(flag) = flags::first_given(m, &OF_TEXTS) {
         return Err(Error::usage(format!(
             "--{flag}: expected none, as model {} makes numbers; --begin says how they begin",
             model.name
