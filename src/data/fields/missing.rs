@@ -12,6 +12,10 @@ use super::step_parts::{NoteRows, NumberRows, StepPart};
 use crate::data::store::StoreWriter;
 use crate::error::{Error, Result};
 
+/// What else may be done about a number that is missing and refused.
+pub(super) const ADVICE: &str =
+    "--missing carry takes the last one there, --missing drop leaves the step out";
+
 /// Does what the rule says about the missing numbers of what one file has for the fields `wanted`. Steps that are left out are
 /// left out of all fields with as many steps in every example, and of labels along them. `writer` makes a place for numbers.
 ///
@@ -70,14 +74,12 @@ fn find(column: &StepColumn, rule: Missing) -> Result<Option<Vec<bool>>> {
     match odd {
         None => Ok(found),
         Some((row, number, value)) => {
-            let expected = match is_missing(value) {
-                true => "a finite number",
-                false => "a number that 32 bits hold",
-            };
-            Err(Error::data(format!(
-                "{}: expected {expected}, found {value}",
-                place(column, row, number)
-            )))
+            let place = place(column, row, number);
+            Err(Error::data(if is_missing(value) {
+                format!("{place}: expected a finite number, found {value}; {ADVICE}")
+            } else {
+                format!("{place}: expected a number that 32 bits hold, found {value}")
+            }))
         }
     }
 }

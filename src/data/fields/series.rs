@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::columns::{ColumnName, TableFields};
 use super::declare::{Field, FieldKind};
+use super::missing;
 use super::read::Missing;
 use super::table::{TableReader, TableRow};
 use super::white_space::brief;
@@ -368,7 +369,7 @@ impl Columns<'_> {
                 Err(self.fault(
                     row.line,
                     n,
-                    &format!("expected a number, found {found}, which is a missing one"),
+                    &format!("expected a number, found {found}; {}", missing::ADVICE),
                 ))
             }
             Err(()) => {
@@ -378,12 +379,17 @@ impl Columns<'_> {
                     .iter()
                     .find(|f| f.kind == FieldKind::Reals);
                 let field = field.map_or("x", |field| &field.name);
+                let time = if is_date(row.cell(n).trim()) {
+                    format!("--time {} says that it is the time, ", n + 1)
+                } else {
+                    String::new()
+                };
                 Err(self.fault(
                     row.line,
                     n,
                     &format!(
-                        "expected a finite number, found {:?}; --columns {field}=FIRST-LAST chooses columns and leaves the others \
-                         out",
+                        "expected a finite number, found {:?}; {time}--columns {field}=FIRST-LAST chooses columns and leaves the \
+                         others out",
                         brief(row.cell(n))
                     ),
                 ))

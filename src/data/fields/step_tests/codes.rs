@@ -32,12 +32,12 @@ fn missing_numbers_are_refused_carried_or_their_steps_left_out() {
     let e = read("a.csv", text.as_bytes(), Missing::Refuse).unwrap_err();
     assert_eq!(
         e.message,
-        "a.csv: line 3, column 1 (a): expected a number, found an empty cell, which is a missing one"
+        "a.csv: line 3, column 1 (a): expected a number, found an empty cell; --missing carry takes the last one there, --missing drop leaves the step out"
     );
     let e = read("a.npz", &file, Missing::Refuse).unwrap_err();
     assert_eq!(
         e.message,
-        "a.npz: field x: row 1 (example 0, step 1), column 0: expected a finite number, found NaN"
+        "a.npz: field x: row 1 (example 0, step 1), column 0: expected a finite number, found NaN; --missing carry takes the last one there, --missing drop leaves the step out"
     );
     let json = "{\"x\":[[1,2],[null,3],[null,null],[4,5]],\"tags\":[\"p\",\"q\",\"r\",\"s\"]}";
     let e = read("a.jsonl", json.as_bytes(), Missing::Refuse).unwrap_err();

@@ -150,7 +150,7 @@ fn bad_steps_are_refused_by_file_row_and_column() {
             reals(),
             "a.csv",
             SERIES.into(),
-            "a.csv: line 2, column 1 (date): expected a finite number, found \"2016-07-01 00:00:00\"; --columns x=FIRST-LAST",
+            "a.csv: line 2, column 1 (date): expected a finite number, found \"2016-07-01 00:00:00\"; --time 1 says that it is the time, --columns x=FIRST-LAST",
         ),
         (
             reals(),
