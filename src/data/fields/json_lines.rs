@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::columns::{ColumnChoice, ColumnName};
 use super::declare::FieldKind;
-use super::read::Missing;
+use super::missing::Missing;
 use super::step_column::StepBuilder;
 use super::white_space::brief;
 use super::writer::FieldWriter;

@@ -5,12 +5,23 @@ use std::sync::Arc;
 use super::declare::{Field, FieldKind};
 use super::examples::RawContent;
 use super::numbers::{NumberForm, NumberType};
-use super::read::Missing;
 use super::step_codes::column_name;
 use super::step_column::{Span, StepColumn};
 use super::step_parts::{NoteRows, NumberRows, StepPart};
 use crate::data::store::StoreWriter;
 use crate::error::{Error, Result};
+
+/// What is done about a number that is missing: an empty cell, `nan` or `NA`, `null` in JSON, NaN or an infinity in an array.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Missing {
+    /// It is an error, which names file, row and column.
+    #[default]
+    Refuse,
+    /// The last number of its column stands for it, within its example; there must be one.
+    Carry,
+    /// The step is left out, with what the same file has along it.
+    Drop,
+}
 
 /// What else may be done about a number that is missing and refused.
 pub(super) const ADVICE: &str =

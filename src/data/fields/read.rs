@@ -10,9 +10,10 @@ use super::columns::{ColumnChoice, ColumnName, TableFields};
 use super::declare::{self, Field, FieldKind};
 use super::examples::{Examples, RawContent};
 use super::file_format::FileFormat;
+use super::missing::{self, Missing};
 use super::series::{self, SeriesRules};
 use super::writer::FieldWriter;
-use super::{conll, json_lines, missing, plain, tabular};
+use super::{conll, json_lines, plain, tabular};
 use crate::data::store::StoreWriter;
 use crate::data::{Corpus, TextSource};
 use crate::error::{Error, Result};
@@ -42,18 +43,6 @@ impl FieldFile {
             },
         }
     }
-}
-
-/// What is done about a number that is missing: an empty cell, `nan` or `NA`, `null` in JSON, NaN or an infinity in an array.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Missing {
-    /// It is an error, which names file, row and column.
-    #[default]
-    Refuse,
-    /// The last number of its column stands for it, within its example; there must be one.
-    Carry,
-    /// The step is left out, with what the same file has along it.
-    Drop,
 }
 
 /// How files are read.

@@ -4,8 +4,7 @@ use std::ops::Range;
 
 use super::columns::{ColumnName, TableFields};
 use super::declare::{Field, FieldKind};
-use super::missing;
-use super::read::Missing;
+use super::missing::{self, Missing};
 use super::table::{TableReader, TableRow};
 use super::white_space::brief;
 use super::writer::FieldWriter;
