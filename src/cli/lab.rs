@@ -6,6 +6,7 @@ use std::time::Instant;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use serde_json::json;
 use wgrnn::lab::{self, EXPERIMENTS, Experiment, Size};
+use wgrnn::train::atomic;
 use wgrnn::{Error, Result};
 
 use super::{flags, interrupt, out};
@@ -64,7 +65,17 @@ pub fn run(m: &ArgMatches) -> Result<()> {
     for experiment in &experiments {
         lab::check(&folder(*experiment), *experiment, size, seed)?;
     }
+    let all = given
+        .map_or_else(|| Path::new("lab"), |out| out)
+        .join("index.html");
+    if name == ALL && !may_be_written(&all) {
+        return Err(Error::usage(format!(
+            "--out: expected a folder whose index.html is of this program, or none, found another at {}",
+            all.display()
+        )));
+    }
     let stop = interrupt::stop_on_interrupt("the points that are being measured")?;
+    let mut reports = Vec::new();
     for experiment in experiments {
         let out = folder(experiment);
         let start = Instant::now();
@@ -86,6 +97,7 @@ pub fn run(m: &ArgMatches) -> Result<()> {
                 "experiment": experiment.name(), "size": size.name(), "seed": seed, "points": report.measured.len(),
                 "kept": report.kept, "findings": findings.collect::<Vec<_>>(), "page": page,
             }))?;
+            reports.push((experiment, report));
             continue;
         }
         for finding in &report.findings {
@@ -98,8 +110,21 @@ pub fn run(m: &ArgMatches) -> Result<()> {
             out::line(&format!("    {}", finding.found))?;
         }
         out::line(&format!("{}: {page}", experiment.name()))?;
+        reports.push((experiment, report));
+    }
+    if name == ALL {
+        atomic::write(&all, lab::together(&reports).as_bytes())?;
+        out::note(&format!("all: {}", all.display()));
     }
     Ok(())
+}
+
+/// Whether the page of all experiments can stand there.
+fn may_be_written(page: &Path) -> bool {
+    match std::fs::read_to_string(page) {
+        Ok(text) => lab::is_page(&text),
+        Err(_) => !page.exists(),
+    }
 }
 
 /// The experiments, a line each.

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::{
-    Experiment, Facts, Finding, Measured, Plot, Point, Scale, Series, Size, facts, number, run,
-    text, whole,
+    Experiment, Facts, Finding, Measured, Plot, Point, Scale, Series, Size, crossed, facts, number,
+    run, text, whole,
 };
 use crate::cell::library;
 use crate::cell::stage::Store;
@@ -81,17 +81,14 @@ fn points(size: Size, seed: u64) -> Vec<Facts> {
         Size::Quick => (32, 40, 1),
         Size::Full => (128, 100, 3),
     };
-    let mut all = Vec::new();
-    for seed in seed..seed.saturating_add(seeds) {
-        for cell in CELLS {
-            for sigma in SIGMAS {
-                all.push(facts(json!({
-                    "cell": cell, "sigma": sigma, "hidden": hidden, "lags": lags, "seed": seed,
-                })));
-            }
-        }
-    }
-    all
+    crossed(
+        json!({"hidden": hidden, "lags": lags}),
+        &[
+            ("seed", super::seeds(seed, seeds)),
+            ("cell", json!(CELLS)),
+            ("sigma", json!(SIGMAS)),
+        ],
+    )
 }
 
 /// A model of `steps` steps at its start.
