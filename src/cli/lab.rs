@@ -13,6 +13,8 @@ use super::{flags, interrupt, out};
 
 /// Every experiment, one after another.
 const ALL: &str = "all";
+/// The devices that experiments can be measured on.
+const DEVICES: [&str; 2] = ["auto", "cpu"];
 
 pub fn command() -> Command {
     let size = |name: &'static str, help: &'static str| {
@@ -34,11 +36,12 @@ pub fn command() -> Command {
                 .help("The folder (default: lab/NAME-SIZE-SEED); of all experiments, that of theirs. One that a stopped run left goes on"),
         )
         .arg(flags::whole("seed", 0, u32::MAX.into()).help("Seed of data and weights (default 1)"))
+        .arg(flags::device())
         .arg(flags::json())
         .after_help(
             "Examples:\n  wgrnn lab\n  wgrnn lab gradient-flow --out flow\n  wgrnn lab all --full\n\n\
              A folder holds settings.toml, points.jsonl with a line for every measured point, table.tsv, plot.svg and index.html,\n\
-             which says what was claimed, by whom, what came out, and whether it holds.",
+             which says what was claimed, by whom, what came out, and whether it holds. After `lab all` the folder of theirs has one of all.",
         )
 }
 
@@ -63,6 +66,14 @@ pub fn run(m: &ArgMatches) -> Result<()> {
         None => Path::new("lab").join(format!("{}-{}-{seed}", experiment.name(), size.name())),
     };
     for experiment in &experiments {
+        let device = m.get_one::<String>("device").map_or("auto", |name| name);
+        if !DEVICES.contains(&device) {
+            return Err(Error::usage(format!(
+                "--device: expected {} for {}, whose points are measured side by side, one on each core of the processor, got {device}",
+                DEVICES.join(" or "),
+                experiment.name()
+            )));
+        }
         lab::check(&folder(*experiment), *experiment, size, seed)?;
     }
     let all = given
@@ -129,7 +140,7 @@ fn may_be_written(page: &Path) -> bool {
 
 /// The experiments, a line each.
 fn list(m: &ArgMatches) -> Result<()> {
-    let of_run = ["quick", "full", "out", "seed"];
+    let of_run = ["quick", "full", "out", "seed", "device"];
     if let Some(flag) = flags::first_given(m, &of_run) {
         let names: Vec<&str> = EXPERIMENTS.iter().map(|e| e.name()).collect();
         return Err(Error::usage(format!(

@@ -209,7 +209,7 @@ pub fn points(task: &str, extent: &Extent, seed: u64) -> Vec<Facts> {
 pub fn guess(task: &str, length: usize) -> Result<f64> {
     Ok(match task {
         "latch" => 2f64.ln(),
-        "temporal-order" => 4f64.ln(),
+        "temporal-order" | "first" => 4f64.ln(),
         // The variance of the sum of two uniform numbers.
         "adding" => 1.0 / 6.0,
         "copy" => 10.0 * 8f64.ln() / (length + 20) as f64,

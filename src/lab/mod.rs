@@ -15,6 +15,7 @@ mod folder;
 mod gap;
 mod gradient_flow;
 mod heat;
+mod interference;
 mod latch;
 mod least_squares;
 mod lengths;
@@ -172,10 +173,11 @@ pub trait Experiment: Sync {
 }
 
 /// Every experiment.
-pub const EXPERIMENTS: [&dyn Experiment; 16] = [
+pub const EXPERIMENTS: [&dyn Experiment; 17] = [
     &gradient_flow::GradientFlow,
     &clipping::Clipping,
     &latch::EXPERIMENT,
+    &interference::Interference,
     &adding::EXPERIMENT,
     &copy::EXPERIMENT,
     &temporal_order::EXPERIMENT,

@@ -10,7 +10,7 @@ use super::course::Course;
 use super::least_squares::{Row, explained, share_of};
 use super::{
     Experiment, Facts, Finding, HeatMap, Made, Measured, Plot, Point, Scale, Series, Size, encoded,
-    facts, number, run, text, whole,
+    facts, number, text, whole,
 };
 use crate::cell::library;
 use crate::error::{Error, Result};
