@@ -77,7 +77,7 @@ pub fn run(m: &ArgMatches) -> Result<()> {
         lab::check(&folder(*experiment), *experiment, size, seed)?;
     }
     let all = given
-        .map_or_else(|| Path::new("lab"), |out| out)
+        .map_or(Path::new("lab"), PathBuf::as_path)
         .join("index.html");
     if name == ALL && !may_be_written(&all) {
         return Err(Error::usage(format!(

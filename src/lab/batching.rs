@@ -46,13 +46,13 @@ impl Experiment for BatchingOrders {
         "Sums among letters that mean nothing (`wgrnn generate arithmetic`) and what they come to, read and written by an encoder and a decoder \
          of GRUs, for as many epochs each. Minibatches have at most as many steps of a source and of a target as the settings say; lines \
          are cut into them shuffled, or sorted by the length of the source, of the target, or of one and then the other, and minibatches are \
-         then shuffled. Padding is what filling every line up to its minibatch's longest would add; here it is left out by packing, so that \
+         then shuffled. Padding is what filling every target up to its minibatch's longest would add; here it is left out by packing, so that \
          symbols a second differ by other things. They are those of this machine, with one training on each core; whatever else it does counts."
     }
 
     fn points(&self, size: Size, seed: u64) -> Vec<Facts> {
         let (count, hidden, examples, digits, epochs) = match size {
-            Size::Quick => (2, 48, 3000, 3, 6),
+            Size::Quick => (2, 48, 4000, 3, 8),
             Size::Full => (5, 256, 100_000, 5, 20),
         };
         crossed(

@@ -27,10 +27,10 @@ impl Experiment for Interference {
     }
 
     fn method(&self) -> &'static str {
-        "The class is the first of 1 to 100 letters, all drawn from the same four (`wgrnn generate first`): unlike in `latch` the noise cannot be \
+        "The class is the first of 1 to 100 letters, all drawn from the same eight (`wgrnn generate first`): unlike in `latch` the noise cannot be \
          told from what is to be kept by what it is, only by when it comes; and as lengths differ, gradients reach the first symbol of short \
          sequences. Cells are trained as in the experiments by length, at three learning rates each, of which its best counts: the one at which most seeds \
-         learned it."
+         learned it. Of two or four letters in place of eight a plain tanh network at its best rate keeps the first, too."
     }
 
     fn points(&self, size: Size, seed: u64) -> Vec<Facts> {
