@@ -152,8 +152,9 @@
 //! # How to add an experiment to `lab`
 //!
 //! A file in `src/lab` with its [`lab::Experiment`]: its points, how one is measured, and what follows from all; a line in the
-//! list of `src/lab/mod.rs`. Running, resuming, table, plot and page follow. One that trains a cell on a task of `generate` at
-//! several lengths is a recipe of `src/lab/lengths.rs`.
+//! list of `src/lab/mod.rs`. Running, resuming, table, plot and page follow; a value over two settings is a second drawing
+//! ([`lab::Experiment::heat`]). `src/lab/course.rs` follows a training to its end, `text_model.rs` makes one on a text. One that
+//! trains a cell on a task of `generate` at several lengths is a recipe of `src/lab/lengths.rs`.
 //!
 //! # How to add a mutation or a problem to `search`
 //!

@@ -34,6 +34,8 @@ pub enum Purpose {
     Draw = 11,
     /// The search for cells: mutations, settings that are drawn.
     Search = 12,
+    /// Settings and noise that experiments draw.
+    Lab = 13,
 }
 
 /// Two random words for the 64-bit `key` and the 64-bit `counter`, each given as two words.

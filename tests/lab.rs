@@ -47,5 +47,42 @@ fn bad_input_exits_2_before_anything_is_measured() {
     fs::create_dir_all(sandbox.at(&format!("all/{last}"))).unwrap();
     fs::write(sandbox.at(&format!("all/{last}/a.txt")), "kept").unwrap();
     sandbox.refuses("lab all --out all", 2, &["--out", last]);
+    fs::remove_dir_all(sandbox.at("all")).unwrap();
+    fs::create_dir(sandbox.at("all")).unwrap();
+    fs::write(sandbox.at("all/index.html"), "<p>mine").unwrap();
+    sandbox.refuses("lab all --out all", 2, &["--out", "index.html"]);
+    sandbox.refuses(
+        "lab memorise --device gpu --out new",
+        2,
+        &["--device", "memorise", "cpu", "got gpu"],
+    );
     assert_eq!(sandbox.run("lab latch --quick --full").code, 2);
+}
+
+/// A run that is killed at any moment leaves what it has measured, and the same command goes on.
+#[test]
+fn a_killed_run_goes_on() {
+    let sandbox = Sandbox::new();
+    let go = "lab gradient-flow --out flow";
+    let mut child = sandbox
+        .command(go)
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let points = sandbox.at("flow/points.jsonl");
+    let lines = || fs::read_to_string(&points).map_or(0, |text| text.lines().count());
+    while lines() < 2 && child.try_wait().unwrap().is_none() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let text = fs::read_to_string(&points).unwrap();
+    let before = text[..text.rfind('\n').unwrap() + 1].to_owned();
+    let measured = before.lines().count();
+    assert!((2..32).contains(&measured), "{measured}");
+    sandbox.ok(go);
+    let after = fs::read_to_string(&points).unwrap();
+    assert!(after.starts_with(&before));
+    assert_eq!(after.lines().count(), 32);
 }

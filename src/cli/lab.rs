@@ -6,12 +6,15 @@ use std::time::Instant;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use serde_json::json;
 use wgrnn::lab::{self, EXPERIMENTS, Experiment, Size};
+use wgrnn::train::atomic;
 use wgrnn::{Error, Result};
 
 use super::{flags, interrupt, out};
 
 /// Every experiment, one after another.
 const ALL: &str = "all";
+/// The devices that experiments can be measured on.
+const DEVICES: [&str; 2] = ["auto", "cpu"];
 
 pub fn command() -> Command {
     let size = |name: &'static str, help: &'static str| {
@@ -33,11 +36,12 @@ pub fn command() -> Command {
                 .help("The folder (default: lab/NAME-SIZE-SEED); of all experiments, that of theirs. One that a stopped run left goes on"),
         )
         .arg(flags::whole("seed", 0, u32::MAX.into()).help("Seed of data and weights (default 1)"))
+        .arg(flags::device())
         .arg(flags::json())
         .after_help(
             "Examples:\n  wgrnn lab\n  wgrnn lab gradient-flow --out flow\n  wgrnn lab all --full\n\n\
              A folder holds settings.toml, points.jsonl with a line for every measured point, table.tsv, plot.svg and index.html,\n\
-             which says what was claimed, by whom, what came out, and whether it holds.",
+             which says what was claimed, by whom, what came out, and whether it holds. After `lab all` the folder of theirs has one of all.",
         )
 }
 
@@ -62,9 +66,27 @@ pub fn run(m: &ArgMatches) -> Result<()> {
         None => Path::new("lab").join(format!("{}-{}-{seed}", experiment.name(), size.name())),
     };
     for experiment in &experiments {
+        let device = m.get_one::<String>("device").map_or("auto", |name| name);
+        if !DEVICES.contains(&device) {
+            return Err(Error::usage(format!(
+                "--device: expected {} for {}, whose points are measured side by side, one on each core of the processor, got {device}",
+                DEVICES.join(" or "),
+                experiment.name()
+            )));
+        }
         lab::check(&folder(*experiment), *experiment, size, seed)?;
     }
+    let all = given
+        .map_or(Path::new("lab"), PathBuf::as_path)
+        .join("index.html");
+    if name == ALL && !may_be_written(&all) {
+        return Err(Error::usage(format!(
+            "--out: expected a folder whose index.html is of this program, or none, found another at {}",
+            all.display()
+        )));
+    }
     let stop = interrupt::stop_on_interrupt("the points that are being measured")?;
+    let mut reports = Vec::new();
     for experiment in experiments {
         let out = folder(experiment);
         let start = Instant::now();
@@ -86,6 +108,7 @@ pub fn run(m: &ArgMatches) -> Result<()> {
                 "experiment": experiment.name(), "size": size.name(), "seed": seed, "points": report.measured.len(),
                 "kept": report.kept, "findings": findings.collect::<Vec<_>>(), "page": page,
             }))?;
+            reports.push((experiment, report));
             continue;
         }
         for finding in &report.findings {
@@ -98,13 +121,26 @@ pub fn run(m: &ArgMatches) -> Result<()> {
             out::line(&format!("    {}", finding.found))?;
         }
         out::line(&format!("{}: {page}", experiment.name()))?;
+        reports.push((experiment, report));
+    }
+    if name == ALL {
+        atomic::write(&all, lab::together(&reports).as_bytes())?;
+        out::note(&format!("all: {}", all.display()));
     }
     Ok(())
 }
 
+/// Whether the page of all experiments can stand there.
+fn may_be_written(page: &Path) -> bool {
+    match std::fs::read_to_string(page) {
+        Ok(text) => lab::is_page(&text),
+        Err(_) => !page.exists(),
+    }
+}
+
 /// The experiments, a line each.
 fn list(m: &ArgMatches) -> Result<()> {
-    let of_run = ["quick", "full", "out", "seed"];
+    let of_run = ["quick", "full", "out", "seed", "device"];
     if let Some(flag) = flags::first_given(m, &of_run) {
         let names: Vec<&str> = EXPERIMENTS.iter().map(|e| e.name()).collect();
         return Err(Error::usage(format!(

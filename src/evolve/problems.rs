@@ -12,7 +12,7 @@ use crate::data::builtin;
 use crate::error::{Error, Kind, Result};
 use crate::exec::Device;
 use crate::generate;
-use crate::lab::{encoded, hidden_of};
+use crate::lab::{Made, encoded, hidden_of};
 use crate::model::text::Model;
 use crate::rng::{Purpose, Stream};
 use crate::train::{Event, FieldData, FieldEvaluator, Job, Length, Settings, Trainer, spec};
@@ -136,7 +136,12 @@ impl Problems {
         let encoded = |lines: &[String]| {
             let lines = lines.iter().map(|line| json!({"text": line}).to_string());
             let all: Vec<String> = lines.collect();
-            encoded(&all.join("\n"), "jsonl", &model, sizes.examples, 1)
+            let made = Made {
+                text: all.join("\n"),
+                ending: "jsonl",
+                symbols: None,
+            };
+            encoded(&made, &model, sizes.examples, 1)
         };
         let made = |task: &str, length: usize| -> Result<FieldData> {
             let task = generate::task(task)?;

@@ -9,6 +9,7 @@ mod arithmetic;
 mod brackets;
 mod copy;
 mod draw;
+mod first;
 mod gap;
 mod latch;
 mod nesting;
@@ -81,7 +82,7 @@ impl Place {
 }
 
 /// Every task.
-pub const TASKS: [Task; 13] = [
+pub const TASKS: [Task; 14] = [
     order::TASK,
     ahead::TASK,
     adding::TASK,
@@ -90,6 +91,7 @@ pub const TASKS: [Task; 13] = [
     repetition::TASK,
     arithmetic::TASK,
     latch::TASK,
+    first::TASK,
     temporal_order::TASK,
     gap::TASK,
     xml::TASK,

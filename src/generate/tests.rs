@@ -182,6 +182,16 @@ proptest! {
     }
 
     #[test]
+    fn the_first_symbol_decides_first(seed: u64, length in 1..80usize) {
+        for line in lines("first", 10, seed, Some(length)) {
+            let (label, text) = columns(&line);
+            prop_assert!((1..=length).contains(&text.len()));
+            prop_assert_eq!(label, &text[..1]);
+            prop_assert!(text.bytes().all(|c| b"abcdefgh".contains(&c)));
+        }
+    }
+
+    #[test]
     fn temporal_order_is_that_of_the_paper(seed: u64, length in 10..250usize) {
         let tenth = length / 10;
         for line in lines("temporal-order", 10, seed, Some(length)) {
@@ -283,7 +293,7 @@ proptest! {
 /// Whatever is drawn by a coin or a choice falls on each side about as often.
 #[test]
 fn classes_are_as_frequent_as_one_another() {
-    for (name, classes) in [("latch", 2), ("temporal-order", 4)] {
+    for (name, classes) in [("latch", 2), ("first", 8), ("temporal-order", 4)] {
         let lines = lines(name, 2000, 3, None);
         let mut counts = std::collections::BTreeMap::new();
         for line in &lines {

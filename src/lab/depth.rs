@@ -4,7 +4,9 @@ use serde_json::json;
 use toml::Value;
 
 use super::lengths::{self, Extent};
-use super::{Experiment, Facts, Finding, Measured, Plot, Point, Scale, Series, Size, text, whole};
+use super::{
+    Experiment, Facts, Finding, Measured, Plot, Point, Scale, Series, Size, crossed, text, whole,
+};
 use crate::cell::{Cell, library};
 use crate::error::{Error, Result};
 
@@ -50,18 +52,11 @@ impl Experiment for Depth {
         };
         let of_gru = lengths::points(TASK, &extent, seed).into_iter();
         let of_gru = of_gru.filter(|point| point.get("variant") == Some(&json!(lengths::GRU)));
-        let mut all = Vec::new();
-        for point in of_gru {
-            for depth in depths.iter().rev() {
-                for kind in KINDS {
-                    let mut point = point.clone();
-                    point.insert("variant".into(), kind.into());
-                    point.insert("layers".into(), json!(depth));
-                    all.push(point);
-                }
-            }
-        }
-        all
+        let depths: Vec<&u64> = depths.iter().rev().collect();
+        let lists = [("layers", json!(depths)), ("variant", json!(KINDS))];
+        of_gru
+            .flat_map(|point| crossed(point.into(), &lists))
+            .collect()
     }
 
     fn measure(&self, point: &Point) -> Result<Facts> {

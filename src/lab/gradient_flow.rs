@@ -7,15 +7,15 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::{
-    Experiment, Facts, Finding, Measured, Plot, Point, Scale, Series, Size, facts, number, run,
-    text, whole,
+    Experiment, Facts, Finding, Measured, Plot, Point, Scale, Series, Size, crossed, facts, number,
+    run, text, whole,
 };
 use crate::cell::library;
 use crate::cell::stage::Store;
 use crate::error::{Error, Result};
 use crate::exec::cpu::Cpu;
 use crate::model::{Dims, Init, Mode, Scheme, Spec, initialize};
-use crate::op::{Direction, Plan, Scan};
+use crate::op::{Direction, Fill, Plan, Scan};
 use crate::rng::{Purpose, Stream};
 use crate::task::Inputs;
 
@@ -36,7 +36,8 @@ impl Experiment for GradientFlow {
              the other weights are Xavier's, the forget bias is 1. A random sequence of symbols is read, the loss is the \
              cross-entropy of the last prediction alone. For every lag a plan of so many steps begins with the states that the \
              whole sequence had there, and gives the gradient with respect to them, in f64. Slopes are those of least squares \
-             of the natural logarithm of the norm over the lag."
+             of the natural logarithm of the norm over the lag. `gates` are the norms of the gradients of the gates' biases, from all steps of \
+             the sequence together."
     }
 
     fn points(&self, size: Size, seed: u64) -> Vec<Facts> {
@@ -57,6 +58,7 @@ impl Experiment for GradientFlow {
             "slope_c",
             "log_f",
             "last",
+            "gates",
         ]
     }
 
@@ -81,17 +83,14 @@ fn points(size: Size, seed: u64) -> Vec<Facts> {
         Size::Quick => (32, 40, 1),
         Size::Full => (128, 100, 3),
     };
-    let mut all = Vec::new();
-    for seed in seed..seed.saturating_add(seeds) {
-        for cell in CELLS {
-            for sigma in SIGMAS {
-                all.push(facts(json!({
-                    "cell": cell, "sigma": sigma, "hidden": hidden, "lags": lags, "seed": seed,
-                })));
-            }
-        }
-    }
-    all
+    crossed(
+        json!({"hidden": hidden, "lags": lags}),
+        &[
+            ("seed", super::seeds(seed, seeds)),
+            ("cell", json!(CELLS)),
+            ("sigma", json!(SIGMAS)),
+        ],
+    )
 }
 
 /// A model of `steps` steps at its start.
@@ -232,6 +231,30 @@ impl Suffix {
     }
 }
 
+impl Suffix {
+    /// How long the gradient of each gate's bias is after the run: what all steps together do to the gate.
+    pub fn gates(&self) -> Result<Vec<(String, f64)>> {
+        let slot = self.plan.io.gradients;
+        let slot = slot.ok_or_else(|| Error::internal("a plan without gradients"))?;
+        let gradients = self.cpu.read(slot);
+        let mut gates: Vec<(String, f64)> = Vec::new();
+        for parameter in &self.plan.parameters {
+            let units = parameter.matrix.cols / parameter.fill.len();
+            for (block, fill) in parameter.fill.iter().enumerate() {
+                let Fill::Gate(gate) = fill else { continue };
+                // A gate may have two biases, whose gradients are the same.
+                if gates.iter().any(|(known, _)| *known == gate.variable) {
+                    continue;
+                }
+                let own = &gradients[parameter.matrix.offset + block * units..][..units];
+                let norm = own.iter().map(|g| g * g).sum::<f64>().sqrt();
+                gates.push((gate.variable.clone(), norm));
+            }
+        }
+        Ok(gates)
+    }
+}
+
 /// The whole sequence of a point, and its last steps by their number, from 1 on.
 pub fn suffixes(point: &Point) -> Result<(Vec<Vec<f64>>, Vec<Suffix>)> {
     let lags = whole(point, "lags")? as usize;
@@ -252,8 +275,11 @@ fn measure(point: &Point) -> Result<Facts> {
     let lags = suffixes.len();
     // By state: the norms of the gradient that reaches it.
     let mut norms: Vec<Vec<f64>> = Vec::new();
+    let mut gates = Vec::new();
     for mut suffix in suffixes {
         suffix.run()?;
+        // The longest comes last: the whole sequence.
+        gates = suffix.gates()?;
         let gradients = suffix.gradient()?;
         norms.resize(gradients.len(), Vec::new());
         for (norms, gradient) in norms.iter_mut().zip(gradients) {
@@ -271,6 +297,10 @@ fn measure(point: &Point) -> Result<Facts> {
     let mut result = facts(json!({
         "log_sigma": sigma.ln(), "slope": slope(&norms[0]), "last": norms[0].last(), "h": norms[0],
     }));
+    let gates = gates
+        .iter()
+        .map(|(gate, norm)| format!("{gate} {}", run::shown(*norm)));
+    result.insert("gates".into(), gates.collect::<Vec<_>>().join(", ").into());
     if let Some(c) = norms.get(1) {
         result.insert("slope_c".into(), json!(slope(c)));
         result.insert("c".into(), json!(c));

@@ -3,21 +3,20 @@
 
 use std::sync::Arc;
 
-use pollster::block_on;
 use serde_json::json;
 use toml::{Table, Value};
 
+use super::course::Course;
 use super::{
-    Experiment, Facts, Finding, Measured, Plot, Point, Scale, Series, Size, encoded, facts, number,
-    text, whole,
+    Experiment, Facts, Finding, Made, Measured, Plot, Point, Scale, Series, Size, crossed, encoded,
+    facts, number, seeds, text, whole,
 };
 use crate::cell::{Cell, library};
-use crate::error::{Error, Kind, Result};
-use crate::exec::Device;
+use crate::error::{Error, Result};
 use crate::generate;
 use crate::model::text::Model;
 use crate::train::settings::resolve;
-use crate::train::{Event, Job, Length, Settings, Trainer, spec};
+use crate::train::{Job, Length, Settings, spec};
 
 /// A cell with a start.
 #[derive(Clone, Copy, Debug)]
@@ -27,7 +26,7 @@ pub struct Variant {
     /// The built-in cell.
     pub cell: &'static str,
     /// Settings of its start beside those of all, by the length.
-    pub start: fn(usize) -> Option<(&'static str, f64)>,
+    pub start: fn(usize) -> Option<(&'static str, Value)>,
 }
 
 /// A cell as it starts by itself.
@@ -40,31 +39,43 @@ pub const fn plain(name: &'static str, cell: &'static str) -> Variant {
 }
 
 /// The cells that experiments compare.
-pub const VARIANTS: [Variant; 7] = [
+pub const VARIANTS: [Variant; 9] = [
     plain(RNN, "rnn"),
+    Variant {
+        name: ORTHOGONAL,
+        cell: "rnn",
+        start: |_| Some(("init", "orthogonal".into())),
+    },
+    Variant {
+        name: IDENTITY,
+        cell: "rnn-relu",
+        start: |_| Some(("init", "identity".into())),
+    },
     plain(LEAKY, "rnn-leaky"),
     plain(FIRST, "lstm-97"),
     Variant {
         name: UNBIASED,
         cell: "lstm",
-        start: |_| Some(("forget-bias", 0.0)),
+        start: |_| Some(("forget-bias", 0.0.into())),
     },
     Variant {
         name: LSTM,
         cell: "lstm",
-        start: |_| Some(("forget-bias", 1.0)),
+        start: |_| Some(("forget-bias", 1.0.into())),
     },
     Variant {
         name: CHRONO,
         cell: "lstm",
         // Chrono has no shorter span than three steps.
-        start: |length| Some(("chrono", length.max(3) as f64)),
+        start: |length| Some(("chrono", (length.max(3) as f64).into())),
     },
     plain(GRU, "gru"),
 ];
 
 /// Names that findings speak of.
 pub const RNN: &str = "rnn";
+pub const ORTHOGONAL: &str = "rnn, orthogonal";
+pub const IDENTITY: &str = "relu rnn, identity";
 pub const LEAKY: &str = "leaky rnn";
 pub const FIRST: &str = "lstm of 1997";
 pub const UNBIASED: &str = "lstm, forget bias 0";
@@ -103,7 +114,7 @@ pub struct Extent {
 
 /// What is measured where an experiment says nothing else.
 pub const QUICK: Extent = Extent {
-    lengths: &[10, 30, 60, 100],
+    lengths: &[10, 30, 60],
     seeds: 1,
     hidden: 32,
     updates: 1500,
@@ -178,22 +189,20 @@ const METHOD: &str = "5,000 examples of `wgrnn generate` are trained on in minib
 
 /// The points of a task; `seed` is the first.
 pub fn points(task: &str, extent: &Extent, seed: u64) -> Vec<Facts> {
-    let mut all = Vec::new();
     // Long sequences take longest: they come first, so that no core waits for one at the end.
-    let lengths = || extent.lengths.iter().rev();
-    for length in lengths() {
-        for variant in VARIANTS {
-            for seed in seed..seed.saturating_add(extent.seeds) {
-                all.push(facts(json!({
-                    "task": task, "variant": variant.name, "length": length, "seed": seed,
-                    "hidden": extent.hidden, "embed": EMBED, "lr": RATE, "clip-norm": CLIP, "batch": BATCH,
-                    "examples": EXAMPLES, "held_out": HELD_OUT, "eval-every": EVERY, "most_updates": extent.updates,
-                    "solved_at": SOLVED,
-                })));
-            }
-        }
-    }
-    all
+    let lengths: Vec<&usize> = extent.lengths.iter().rev().collect();
+    crossed(
+        json!({
+            "task": task, "hidden": extent.hidden, "embed": EMBED, "lr": RATE, "clip-norm": CLIP, "batch": BATCH,
+            "examples": EXAMPLES, "held_out": HELD_OUT, "eval-every": EVERY, "most_updates": extent.updates,
+            "solved_at": SOLVED,
+        }),
+        &[
+            ("length", json!(lengths)),
+            ("variant", json!(VARIANTS.map(|variant| variant.name))),
+            ("seed", seeds(seed, extent.seeds)),
+        ],
+    )
 }
 
 /// What a guess that remembers nothing pays for a prediction of an example of `length`.
@@ -204,6 +213,7 @@ pub fn guess(task: &str, length: usize) -> Result<f64> {
         // The variance of the sum of two uniform numbers.
         "adding" => 1.0 / 6.0,
         "copy" => 10.0 * 8f64.ln() / (length + 20) as f64,
+        "gap" | "first" => 8f64.ln(),
         other => return Err(Error::internal(format!("no guess is known of {other}"))),
     })
 }
@@ -216,10 +226,7 @@ pub fn learned(job: Job, point: &Point) -> Result<Facts> {
     let guess = guess(text(point, "task")?, whole(point, "length")? as usize)?;
     let enough = number(point, "solved_at")?;
     let state = job.start()?;
-    let (updates, nats) = block_on(async {
-        let mut trainer = Trainer::new(Device::Cpu, job, state).await?;
-        trained(&mut trainer, enough * guess).await
-    })?;
+    let (updates, nats) = Course::follow(job, state, Some(enough * guess))?.last();
     let left = nats / guess;
     let solved = left <= enough;
     let updates = match solved {
@@ -249,7 +256,6 @@ fn variant(point: &Point) -> Result<(Vec<Cell>, Vec<Setting>)> {
     let variant = VARIANTS.iter().find(|variant| variant.name == name);
     let variant = variant.ok_or_else(|| Error::internal(format!("no variant {name}")))?;
     let start = (variant.start)(whole(point, "length")? as usize);
-    let start = start.map(|(name, value)| (name, Value::Float(value)));
     let cells = vec![library::builtin(variant.cell)?];
     Ok((cells, start.into_iter().collect()))
 }
@@ -271,11 +277,22 @@ pub fn job_with(
     let model = Arc::new(Model::parse(task.name, model)?);
     let (train, held_out) = (whole(point, "examples")?, whole(point, "held_out")?);
     let made = task.text(train + held_out, seed, Some(length))?;
-    let data = encoded(&made, task.ending, &model, train, settings.horizon)?;
+    let made = match task.ending {
+        TEXT => Made::last_words(&made),
+        ending => Made {
+            symbols: None,
+            ending,
+            text: made,
+        },
+    };
+    let data = encoded(&made, &model, train, settings.horizon)?;
     let spec = spec(&settings, cells, 0);
     let steps = Length::Steps(whole(point, "most_updates")?);
     Job::of_fields(settings, spec, steps, &data)
 }
+
+/// The ending of tasks that are lines of words: what is asked is the last word of each.
+const TEXT: &str = "txt";
 
 /// The settings of the training at a point, of these cells and with `more`.
 fn settings(cells: &[Cell], more: Vec<(&str, Value)>, point: &Point) -> Result<Settings> {
@@ -301,28 +318,6 @@ fn settings(cells: &[Cell], more: Vec<(&str, Value)>, point: &Point) -> Result<S
     resolve(None, flags, &names)
 }
 
-/// Trains until the held-out examples have a loss of `enough`, or the job is over: after how many updates, and the loss then.
-/// What diverged has an infinite loss.
-pub async fn trained(trainer: &mut Trainer, enough: f64) -> Result<(u64, f64)> {
-    let mut last = (0, f64::INFINITY);
-    loop {
-        match trainer.next(0.0, false).await {
-            Ok(Event::Evaluated {
-                step, evaluation, ..
-            }) => {
-                last = (step, evaluation.nats);
-                if evaluation.nats <= enough {
-                    return Ok(last);
-                }
-            }
-            Ok(Event::Finished) => return Ok(last),
-            Ok(_) => {}
-            Err(e) if e.kind == Kind::Diverged => return Ok((last.0, f64::INFINITY)),
-            Err(e) => return Err(e),
-        }
-    }
-}
-
 /// The mean of `name` over the seeds of a variant at a length.
 pub fn mean(measured: &[Measured], variant: &str, length: f64, name: &str) -> Option<f64> {
     mean_at(measured, variant, ("length", length), name)
@@ -335,13 +330,9 @@ pub fn mean_at(
     (which, value): (&str, f64),
     name: &str,
 ) -> Option<f64> {
-    let at = |m: &&Measured| m.text("variant") == variant && m.number(which) == Some(value);
-    let all: Vec<f64> = measured
-        .iter()
-        .filter(at)
-        .filter_map(|m| m.number(name))
-        .collect();
-    (!all.is_empty()).then(|| all.iter().sum::<f64>() / all.len() as f64)
+    super::mean(measured, name, |m| {
+        m.text("variant") == variant && m.number(which) == Some(value)
+    })
 }
 
 /// The values of a number that were measured, rising.

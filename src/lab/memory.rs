@@ -5,7 +5,8 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::{
-    Experiment, Facts, Finding, Measured, Plot, Point, Scale, Series, Size, facts, run, text, whole,
+    Experiment, Facts, Finding, Measured, Plot, Point, Scale, Series, Size, crossed, facts, run,
+    text, whole,
 };
 use crate::cell::library;
 use crate::error::{Error, Result};
@@ -44,15 +45,13 @@ impl Experiment for Memory {
             Size::Quick => (128, &[64, 256, 1024, 4096]),
             Size::Full => (512, &[64, 256, 1024, 4096, 16384]),
         };
-        let mut all = Vec::new();
-        for mode in [WHOLE, RECOMPUTED, TRUNCATED] {
-            for steps in lengths {
-                all.push(facts(json!({
-                    "mode": mode, "steps": steps, "hidden": hidden, "batch": 8, "vocab": 65, "seed": seed,
-                })));
-            }
-        }
-        all
+        crossed(
+            json!({"hidden": hidden, "batch": 8, "vocab": 65, "seed": seed}),
+            &[
+                ("mode", json!([WHOLE, RECOMPUTED, TRUNCATED])),
+                ("steps", json!(lengths)),
+            ],
+        )
     }
 
     fn measure(&self, point: &Point) -> Result<Facts> {

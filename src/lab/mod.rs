@@ -5,24 +5,34 @@
 //! point, so that a run that was stopped goes on where it was.
 
 mod adding;
+mod batching;
+mod clipping;
 mod copy;
+mod course;
 mod depth;
 mod encoded;
 mod folder;
+mod gap;
 mod gradient_flow;
+mod heat;
+mod interference;
 mod latch;
+mod least_squares;
 mod lengths;
+mod memorise;
 mod memory;
 mod page;
 mod plot;
 mod ranking;
 mod regularise;
 mod run;
+mod stages;
 mod symmetry;
 mod temporal_order;
 #[cfg(test)]
 mod tests;
 mod text_model;
+mod variants;
 mod workers;
 
 use serde::{Deserialize, Serialize};
@@ -30,9 +40,10 @@ use serde_json::{Map, Value};
 
 use crate::error::{Error, Result, unknown};
 
-pub use self::encoded::encoded;
+pub use self::encoded::{Made, encoded};
 pub use self::folder::{Folder, check, check_settings};
-pub use self::page::{STYLE, escaped};
+pub use self::heat::HeatMap;
+pub use self::page::{STYLE, escaped, is_page, together};
 pub use self::plot::{Plot, Scale, Series};
 pub use self::run::{Report, run, shown};
 pub use self::text_model::hidden_of;
@@ -132,7 +143,7 @@ pub trait Experiment: Sync {
     /// The points, in the order in which they are measured.
     fn points(&self, size: Size, seed: u64) -> Vec<Facts>;
 
-    /// Measures a point. Two calls with the same point give the same result.
+    /// Measures a point. Two calls with the same point give the same result, but for what a clock says.
     ///
     /// # Errors
     /// What the engine ends with; internal, for a point of something else.
@@ -152,22 +163,34 @@ pub trait Experiment: Sync {
     /// The plot of what was measured.
     fn plot(&self, measured: &[Measured]) -> Plot;
 
+    /// What the plot cannot show: a value over two settings.
+    fn heat(&self, _measured: &[Measured]) -> Option<HeatMap> {
+        None
+    }
+
     /// What follows from it.
     fn findings(&self, measured: &[Measured]) -> Vec<Finding>;
 }
 
 /// Every experiment.
-pub const EXPERIMENTS: [&dyn Experiment; 10] = [
+pub const EXPERIMENTS: [&dyn Experiment; 17] = [
     &gradient_flow::GradientFlow,
+    &clipping::Clipping,
     &latch::EXPERIMENT,
+    &interference::Interference,
     &adding::EXPERIMENT,
     &copy::EXPERIMENT,
     &temporal_order::EXPERIMENT,
+    &gap::EXPERIMENT,
     &symmetry::Symmetry,
+    &memorise::Memorise,
     &memory::Memory,
     &depth::Depth,
+    &variants::Variants,
     &ranking::Ranking,
     &regularise::Regularise,
+    &batching::BatchingOrders,
+    &stages::Stages,
 ];
 
 /// The experiment `name`.
@@ -203,6 +226,39 @@ pub fn number(point: &Point, name: &str) -> Result<f64> {
 /// A point's setting that is a whole number from 0 on.
 pub fn whole(point: &Point, name: &str) -> Result<u64> {
     set(point, name, Value::as_u64)
+}
+
+/// Every combination of lists of settings, beside those that all points have; the last list runs fastest.
+fn crossed(base: Value, lists: &[(&str, Value)]) -> Vec<Facts> {
+    let mut all = vec![facts(base)];
+    for (name, list) in lists {
+        let values = list.as_array().map_or(&[][..], |list| list);
+        let with = |point: Facts| {
+            values.iter().map(move |value| {
+                let mut point = point.clone();
+                point.insert((*name).into(), value.clone());
+                point
+            })
+        };
+        all = all.into_iter().flat_map(with).collect();
+    }
+    all
+}
+
+/// So many seeds, `first` being the first.
+fn seeds(first: u64, count: u64) -> Value {
+    (first..first.saturating_add(count))
+        .collect::<Vec<u64>>()
+        .into()
+}
+
+/// The mean of the number `name` over what was measured at points for which `of` says so; none where there is none, or one that
+/// lacks it, such as one that diverged.
+fn mean(measured: &[Measured], name: &str, of: impl Fn(&Measured) -> bool) -> Option<f64> {
+    let own = measured.iter().filter(|m| of(m));
+    let all: Option<Vec<f64>> = own.map(|m| m.number(name)).collect();
+    let all = all.filter(|all| !all.is_empty())?;
+    Some(all.iter().sum::<f64>() / all.len() as f64)
 }
 
 /// What `json!` writes between braces.

@@ -3,7 +3,8 @@
 use serde_json::json;
 
 use super::{
-    Experiment, Facts, Finding, Measured, Plot, Point, Scale, Series, Size, text, text_model, whole,
+    Experiment, Facts, Finding, Measured, Plot, Point, Scale, Series, Size, crossed, text,
+    text_model, whole,
 };
 use crate::cell::library;
 use crate::error::{Error, Result};
@@ -48,19 +49,17 @@ impl Experiment for Ranking {
             Size::Quick => (1, 100_000, 400, 32),
             Size::Full => (5, 2_000_000, 10_000, 128),
         };
-        let mut all = Vec::new();
-        for seed in seed..seed.saturating_add(seeds) {
-            for lr in RATES {
-                for (name, ..) in CELLS {
-                    let mut point = text_model::point(characters, updates, seed);
-                    point.insert("cell".into(), name.into());
-                    point.insert("lr".into(), json!(lr));
-                    point.insert("hidden_of_gru".into(), json!(hidden));
-                    all.push(point);
-                }
-            }
-        }
-        all
+        let mut base = text_model::point(characters, updates);
+        base.insert("hidden_of_gru".into(), json!(hidden));
+        let cells = CELLS.map(|(name, ..)| name);
+        crossed(
+            base.into(),
+            &[
+                ("seed", super::seeds(seed, seeds)),
+                ("lr", json!(RATES)),
+                ("cell", json!(cells)),
+            ],
+        )
     }
 
     fn measure(&self, point: &Point) -> Result<Facts> {
@@ -158,14 +157,9 @@ impl Experiment for Ranking {
 
 /// The mean over the seeds of the least loss of a cell at a rate; none where one diverged.
 fn mean(measured: &[Measured], name: &str, lr: f64) -> Option<f64> {
-    let own = |m: &&Measured| m.text("cell") == name && m.number("lr") == Some(lr);
-    let all: Option<Vec<f64>> = measured
-        .iter()
-        .filter(own)
-        .map(|m| m.number("nats"))
-        .collect();
-    let all = all.filter(|all| !all.is_empty())?;
-    Some(all.iter().sum::<f64>() / all.len() as f64)
+    super::mean(measured, "nats", |m| {
+        m.text("cell") == name && m.number("lr") == Some(lr)
+    })
 }
 
 /// The best of these over the rates.

@@ -3,7 +3,8 @@
 use serde_json::json;
 
 use super::{
-    Experiment, Facts, Finding, Measured, Plot, Point, Scale, Series, Size, text, text_model, whole,
+    Experiment, Facts, Finding, Measured, Plot, Point, Scale, Series, Size, crossed, text,
+    text_model, whole,
 };
 use crate::cell::library;
 use crate::error::{Error, Result};
@@ -49,17 +50,13 @@ impl Experiment for Regularise {
             Size::Quick => (1, 8_000, 640, 48),
             Size::Full => (5, 100_000, 10_000, 256),
         };
-        let mut all = Vec::new();
-        for seed in seed..seed.saturating_add(seeds) {
-            for way in WAYS {
-                let mut point = text_model::point(characters, updates, seed);
-                point.insert("way".into(), way.into());
-                point.insert("hidden".into(), json!(hidden));
-                point.insert("lr".into(), json!(RATE));
-                all.push(point);
-            }
-        }
-        all
+        let mut base = text_model::point(characters, updates);
+        base.insert("hidden".into(), json!(hidden));
+        base.insert("lr".into(), json!(RATE));
+        crossed(
+            base.into(),
+            &[("seed", super::seeds(seed, seeds)), ("way", json!(WAYS))],
+        )
     }
 
     fn measure(&self, point: &Point) -> Result<Facts> {
@@ -179,10 +176,7 @@ impl Experiment for Regularise {
 
 /// The mean over the seeds; none where one diverged.
 fn mean(measured: &[Measured], way: &str, what: &str) -> Option<f64> {
-    let own = measured.iter().filter(|m| m.text("way") == way);
-    let all: Option<Vec<f64>> = own.map(|m| m.number(what)).collect();
-    let all = all.filter(|all| !all.is_empty())?;
-    Some(all.iter().sum::<f64>() / all.len() as f64)
+    super::mean(measured, what, |m| m.text("way") == way)
 }
 
 /// The loss of what was held out by updates, of the first seed.

@@ -18,6 +18,8 @@ pub struct Report {
     pub findings: Vec<Finding>,
     /// The table, columns between tabs.
     pub table: String,
+    /// What a page says of all that.
+    pub section: String,
 }
 
 /// Runs `experiment` in the folder `out`, which is new or one that the same run has begun; `tell` is given how many points of
@@ -54,18 +56,24 @@ pub fn run(
             ),
         ));
     };
-    let report = Report {
+    let mut report = Report {
         kept: points.len() - missing.len(),
         findings: experiment.findings(&measured),
         table: table(experiment, &measured),
+        section: String::new(),
         measured,
     };
-    let svg = experiment.plot(&report.measured).svg()?;
     folder.write("table.tsv", &report.table)?;
-    folder.write("plot.svg", &svg)?;
+    let mut drawings = vec![experiment.plot(&report.measured).svg()?];
+    folder.write("plot.svg", &drawings[0])?;
+    if let Some(map) = experiment.heat(&report.measured) {
+        drawings.push(map.svg()?);
+        folder.write("heat.svg", &drawings[1])?;
+    }
+    report.section = page::section(experiment, size, seed, &report, &drawings);
     folder.write(
         "index.html",
-        &page::page(experiment, size, seed, &report, &svg),
+        &page::page(experiment.name(), &report.section),
     )?;
     Ok(report)
 }

@@ -1,17 +1,15 @@
 //! `symmetry`: units that begin with the same weights.
 
-use pollster::block_on;
 use serde_json::json;
 
+use super::course::Course;
 use super::lengths::{self, Extent};
 use super::{
     Experiment, Facts, Finding, Measured, Plot, Point, Scale, Series, Size, facts, number, run,
     text, whole,
 };
 use crate::error::{Error, Result};
-use crate::exec::Device;
 use crate::op::{Fill, Parameter, Plan};
-use crate::train::Trainer;
 
 /// The experiment.
 pub struct Symmetry;
@@ -87,12 +85,9 @@ impl Experiment for Symmetry {
         let before = state.parameters.clone();
         let guess = lengths::guess(TASK, whole(point, "length")? as usize)?;
         let enough = number(point, "solved_at")? * guess;
-        let (loss, after) = block_on(async {
-            let mut trainer = Trainer::new(Device::Cpu, job, state).await?;
-            let (_, loss) = lengths::trained(&mut trainer, enough).await?;
-            Ok::<_, Error>((loss, trainer.state().await?.parameters))
-        })?;
-        let (apart, gone) = apart(&plan, &before, &after);
+        let course = Course::follow(job, state, Some(enough))?;
+        let (_, loss) = course.last();
+        let (apart, gone) = apart(&plan, &before, &course.parameters);
         Ok(facts(
             json!({"apart": apart, "gone": gone, "left": loss / guess}),
         ))

@@ -84,7 +84,12 @@ fn small(task: &str, variant: &str, length: usize, updates: u64) -> Point {
 
 #[test]
 fn every_task_is_trained_on_and_an_easy_one_is_learned() {
-    for (task, length) in [("adding", 4), ("copy", 1), ("temporal-order", 10)] {
+    for (task, length) in [
+        ("adding", 4),
+        ("copy", 1),
+        ("temporal-order", 10),
+        ("gap", 2),
+    ] {
         let found = experiment(task)
             .unwrap()
             .measure(&small(task, "gru", length, 4))
@@ -349,6 +354,13 @@ fn a_run_that_was_stopped_measures_what_is_missing_and_nothing_twice() {
     assert!(!foreign.contains("http") && !foreign.contains("src=") && !foreign.contains("href"));
     assert!(read("plot.svg").contains("a &amp; b"));
 
+    // Of several, the one page has what each has, and its links lead to itself.
+    let page = together(&[(&Squares, report)]);
+    assert!(is_page(&page) && page.contains("<td>81</td>") && page.contains("does not hold"));
+    let links = page.matches("href=").count();
+    assert!(links == 1 && links == page.matches("href=\"#squares\"").count());
+    assert!(page.contains("id=\"squares\""));
+
     // What cannot be measured is said before there is a folder.
     let unlucky = scratch.path().join("unlucky");
     let stop = AtomicBool::new(false);
@@ -407,4 +419,145 @@ fn every_experiment_has_points_of_its_columns_and_no_two_alike() {
             experiment.name()
         );
     }
+}
+
+/// The first quick point of an experiment, with other settings.
+fn altered(experiment: &dyn Experiment, settings: Value) -> Point {
+    let mut point = experiment.points(Size::Quick, 1).remove(0);
+    point.extend(facts(settings));
+    Point(point)
+}
+
+#[test]
+fn what_is_memorised_is_counted_in_bits() {
+    assert_eq!(memorise::entropy(0.5), 1.0);
+    assert_eq!((memorise::entropy(0.0), memorise::entropy(1.0)), (0.0, 0.0));
+    let memorise = &memorise::Memorise;
+    for cell in ["rnn", "gru", "lstm"] {
+        let settings =
+            json!({"cell": cell, "numbers": 120, "load": 0.5, "updates": 150, "batch": 60});
+        let found = memorise.measure(&altered(memorise, settings)).unwrap();
+        let number = |name: &str| found[name].as_f64().unwrap();
+        assert!(number("learned_numbers") <= 120.0, "{found:?}");
+        // One unit more has too many.
+        assert!(number("learned_numbers") > 60.0, "{found:?}");
+        assert!(number("right") > 0.75, "{cell}: {found:?}");
+        let bits = 60.0 * (1.0 - memorise::entropy(number("right")));
+        assert!((number("bits_a_number") - bits / number("learned_numbers")).abs() < 1e-12);
+    }
+}
+
+#[test]
+fn sorted_lines_have_less_padding() {
+    let batching = &batching::BatchingOrders;
+    let padding = ["shuffle", "source", "target"].map(|order| {
+        let settings = json!({
+            "order": order, "examples": 200, "held_out": 20, "epochs": 1, "hidden": 4, "batch-tokens": 128,
+        });
+        let found = batching.measure(&altered(batching, settings)).unwrap();
+        assert!(found["perplexity"].as_f64().unwrap() > 1.0, "{found:?}");
+        assert!(found["symbols_a_second"].as_f64().unwrap() > 0.0, "{found:?}");
+        found["padding"].as_f64().unwrap()
+    });
+    let [shuffled, source, target] = padding;
+    assert!(
+        source < 0.7 * shuffled && target < shuffled && source != target,
+        "{padding:?}"
+    );
+}
+
+#[test]
+fn what_closes_is_counted() {
+    let closed = |text: &str, tags| {
+        let found = stages::closed(&[text.to_owned()], tags);
+        (found.right, found.all)
+    };
+    assert_eq!(closed("([]{})\n()\n", false), (4, 4));
+    assert_eq!(closed("([)]\n", false), (0, 2));
+    // What is open at the end of a line is wrong; a line that has no end does not count.
+    assert_eq!(closed("((\n())\n((((", false), (1, 4));
+    assert_eq!(closed("<ab><c></c></ab>\n", true), (2, 2));
+    assert_eq!(closed("<ab></ac>\n<a>b</a>\n<a<b>\n", true), (0, 2));
+}
+
+#[test]
+fn a_network_writes_after_its_training() {
+    let stages = &stages::Stages;
+    for kind in ["text", "brackets", "xml"] {
+        let settings = json!({
+            "kind": kind, "updates": 2, "characters": 1200, "held_out": 300, "hidden": 4, "steps": 8, "batch": 2,
+        });
+        let found = stages.measure(&altered(stages, settings)).unwrap();
+        let right = found["right"].as_f64().unwrap();
+        assert!((0.0..=1.0).contains(&right), "{found:?}");
+        assert_eq!(found["sample"].as_str().unwrap().contains('\n'), false);
+        assert!(!found["sample"].as_str().unwrap().is_empty());
+    }
+}
+
+#[test]
+fn clipping_bounds_nothing_but_updates() {
+    let clipping = &clipping::Clipping;
+    let norms = [0.0, 1e-3].map(|norm| {
+        let settings = json!({
+            "characters": 1200, "held_out": 300, "updates": 1, "hidden": 4, "clip-norm": norm, "lr": 1.0,
+        });
+        let found = clipping.measure(&altered(clipping, settings)).unwrap();
+        [found["norm"].as_f64().unwrap(), found["last"].as_f64().unwrap()]
+    });
+    assert_eq!(norms[0][0], norms[1][0]);
+    assert!(norms[0][1] < norms[1][1], "{norms:?}");
+}
+
+#[test]
+fn least_squares_find_what_numbers_hang_on() {
+    use least_squares::{Row, explained, share_of};
+    let mut stream = Stream::new(4, Purpose::Check, 0);
+    let mut row = |_| {
+        let terms: Vec<f64> = (0..3).map(|_| stream.normal()).collect();
+        // The parts have variances of 9 and 1, and nothing hangs on the second term.
+        Row {
+            number: 5.0 + 3.0 * terms[0] - terms[2],
+            terms,
+        }
+    };
+    let rows: Vec<Row> = (0..400).map(&mut row).collect();
+    let groups = [7, 8, 9];
+    assert!((explained(&rows, |_| true).unwrap() - 1.0).abs() < 1e-6);
+    for (group, share) in [(7, 0.9), (8, 0.0), (9, 0.1)] {
+        let found = share_of(&rows, &groups, group).unwrap();
+        assert!((found - share).abs() < 0.03, "{group}: {found}");
+    }
+    assert_eq!(explained(&rows[..4], |_| true), None);
+}
+
+#[test]
+fn trials_of_variants_are_ranked_and_explained() {
+    let variants = &variants::Variants;
+    for task in ["pen", "digit"] {
+        let settings = json!({"task": task, "updates": 3, "hidden": 4});
+        let found = variants.measure(&altered(variants, settings)).unwrap();
+        assert!(found["nats"].as_f64().unwrap().is_finite(), "{found:?}");
+    }
+    // Losses that hang on the rate alone.
+    let of_rate = |point: Facts| {
+        let nats = (point["lr"].as_f64().unwrap().ln() + 5.0).powi(2);
+        Measured {
+            point: Point(point),
+            result: facts(json!({"nats": nats})),
+        }
+    };
+    let points = variants.points(Size::Quick, 1).into_iter();
+    let measured: Vec<Measured> = points.map(of_rate).collect();
+    let findings = variants.findings(&measured);
+    let verdicts: Vec<Option<bool>> = findings.iter().map(|f| f.holds).collect();
+    assert_eq!(
+        verdicts[3..],
+        [Some(true), Some(true)],
+        "{}",
+        findings[3].found
+    );
+    let map = variants.heat(&measured).unwrap();
+    assert!(map.svg().unwrap().contains("learning rate"));
+    assert_eq!((map.rows.len(), map.rows[0].len()), (3, 5));
 }

@@ -1,24 +1,24 @@
 //! Cells that are trained to say the next character of the built-in corpus.
 
-use pollster::block_on;
 use serde_json::{Value, json};
 
+use super::course::Course;
 use super::{Facts, Point, facts, number, whole};
 use crate::cell::Cell;
 use crate::data::{Tokens, VocabKind, Vocabulary, builtin};
-use crate::error::{Kind, Result};
-use crate::exec::Device;
-use crate::train::{Event, Job, Length, Settings, Trainer, spec};
+use crate::error::Result;
+use crate::model::Spec;
+use crate::train::{Job, Length, Settings, spec};
 
 /// Steps of a segment, sequences side by side, the norm that gradients are cut to.
 const STEPS: usize = 32;
 const BATCH: usize = 16;
 const CLIP: f64 = 1.0;
 
-/// What all points have, to be read by [`learned`]; `characters` of the corpus are trained on.
-pub fn point(characters: u64, updates: u64, seed: u64) -> Facts {
+/// What all points have beside a seed, to be read by [`learned`]; `characters` of the corpus are trained on.
+pub fn point(characters: u64, updates: u64) -> Facts {
     facts(json!({
-        "characters": characters, "held_out": 20_000, "updates": updates, "seed": seed, "steps": STEPS, "batch": BATCH,
+        "characters": characters, "held_out": 20_000, "updates": updates, "steps": STEPS, "batch": BATCH,
         "clip-norm": CLIP,
     }))
 }
@@ -29,18 +29,28 @@ pub fn hidden_of(cell: &Cell, budget: usize) -> usize {
     (1..=budget).take_while(fits).last().unwrap_or(1)
 }
 
-/// Trains layers of `cell` as a point and `more` say: the loss of the training's last tenth, the least loss of what was held out, and
-/// that loss by updates. What diverged has no loss.
+/// What came of a training on a text.
+pub struct Trained {
+    /// The training.
+    pub course: Course,
+    /// The symbols of the text.
+    pub vocabulary: Vocabulary,
+    /// The model.
+    pub model: Spec,
+    /// Characters of the text that were trained on.
+    pub characters: usize,
+}
+
+/// Trains layers of `cell` on a text of one byte a character, as a point and `more` say.
 ///
 /// # Errors
-/// What the trainer ends with; internal, for a point of something else.
-pub fn learned(point: &Point, cell: Cell, more: Settings) -> Result<Facts> {
+/// What the trainer ends with, but for what diverged; internal, for a point of something else.
+pub fn trained(point: &Point, made: &str, cell: Cell, more: Settings) -> Result<Trained> {
     let (updates, seed) = (whole(point, "updates")?, whole(point, "seed")?);
-    let (train, held_out) = (whole(point, "characters")?, whole(point, "held_out")?);
-    let made = builtin::generate(1, (train + held_out) as usize);
-    let vocabulary = Vocabulary::build(VocabKind::Char, made.text.as_bytes(), 1)?;
-    let tokens = vocabulary.encode(made.text.as_bytes())?;
-    let (train, held_out) = tokens.split_at(train as usize);
+    let characters = whole(point, "characters")? as usize;
+    let vocabulary = Vocabulary::build(VocabKind::Char, made.as_bytes(), 1)?;
+    let tokens = vocabulary.encode(made.as_bytes())?;
+    let (train, held_out) = tokens.split_at(characters.min(tokens.len()));
     let settings = Settings {
         seq_len: whole(point, "steps")? as usize,
         batch: whole(point, "batch")? as usize,
@@ -53,39 +63,42 @@ pub fn learned(point: &Point, cell: Cell, more: Settings) -> Result<Facts> {
     let model = spec(&settings, vec![cell], vocabulary.len());
     let job = Job::new(
         settings,
-        model,
+        model.clone(),
         Length::Steps(updates),
         Tokens::from(train.to_vec()),
         Tokens::from(held_out.to_vec()),
     )?;
     let state = job.start()?;
-    let late = updates - updates.div_ceil(10);
-    let (mut losses, mut curve) = (Vec::new(), Vec::new());
-    let diverged = block_on(async {
-        let mut trainer = Trainer::new(Device::Cpu, job, state).await?;
-        loop {
-            match trainer.next(0.0, false).await {
-                Ok(Event::Steps(steps)) => {
-                    losses.extend(steps.iter().filter(|s| s.step > late).map(|s| s.loss));
-                }
-                Ok(Event::Evaluated {
-                    step, evaluation, ..
-                }) => curve.push((step, evaluation.nats)),
-                Ok(Event::Finished) => return Ok(false),
-                Ok(_) => {}
-                Err(e) if e.kind == Kind::Diverged => return Ok(true),
-                Err(e) => return Err(e),
-            }
-        }
-    })?;
-    if diverged {
+    Ok(Trained {
+        course: Course::follow(job, state, None)?,
+        vocabulary,
+        model,
+        characters: train.len(),
+    })
+}
+
+/// Trains layers of `cell` on the built-in corpus as a point and `more` say: the loss of the training's last tenth, the longest gradient,
+/// the least loss of what was held out, and that loss by updates. What diverged has no loss.
+///
+/// # Errors
+/// As [`trained`].
+pub fn learned(point: &Point, cell: Cell, more: Settings) -> Result<Facts> {
+    let updates = whole(point, "updates")?;
+    let (train, held_out) = (whole(point, "characters")?, whole(point, "held_out")?);
+    let made = builtin::generate(1, (train + held_out) as usize);
+    let course = trained(point, &made.text, cell, more)?.course;
+    if course.diverged {
         return Ok(facts(json!({"diverged": 1})));
     }
-    let least = curve.iter().map(|c| c.1).fold(f64::INFINITY, f64::min);
-    let floor = made.floor(train.len()..tokens.len());
+    let late = updates - updates.div_ceil(10);
+    let losses = course.figures.iter().filter(|figures| figures.step > late);
+    let losses: Vec<f64> = losses.map(|figures| figures.loss).collect();
+    let curve: Vec<(u64, f64)> = course.curve.iter().map(|(at, e)| (*at, e.nats)).collect();
+    let floor = made.floor(train as usize..made.text.len());
     Ok(facts(json!({
         "training": losses.iter().sum::<f64>() / losses.len().max(1) as f64,
-        "nats": least,
+        "norm": course.figures.iter().map(|figures| figures.norm).fold(0.0, f64::max),
+        "nats": course.least(),
         "last": curve.last().map(|c| c.1),
         "floor": floor,
         "at": curve.iter().map(|c| c.0).collect::<Vec<u64>>(),
