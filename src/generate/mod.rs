@@ -11,6 +11,7 @@ mod copy;
 mod draw;
 mod gap;
 mod latch;
+mod moving;
 mod nesting;
 mod order;
 mod repetition;
@@ -81,7 +82,7 @@ impl Place {
 }
 
 /// Every task.
-pub const TASKS: [Task; 13] = [
+pub const TASKS: [Task; 14] = [
     order::TASK,
     ahead::TASK,
     adding::TASK,
@@ -95,6 +96,7 @@ pub const TASKS: [Task; 13] = [
     xml::TASK,
     brackets::TASK,
     strokes::TASK,
+    moving::TASK,
 ];
 
 /// The task `name`.

@@ -35,6 +35,13 @@ pub enum FieldKind {
     },
     /// A real vector an example.
     Vector,
+    /// A real vector for every step of a field.
+    RealsAlong {
+        /// That field.
+        along: usize,
+        /// Whether a loss names it: nothing else may read it.
+        predicted: bool,
+    },
     /// A real vector a step, or a row of a set.
     Reals {
         /// Whether its rows have no order.
@@ -230,11 +237,21 @@ impl Function {
     }
 }
 
-/// By value, whether it hangs on steps that a loss predicts.
-pub(super) fn ahead(nodes: &[ValueNode]) -> Vec<bool> {
+/// By value, whether it hangs on what a loss predicts: later steps, or numbers along steps.
+pub(super) fn ahead(fields: &[Field], nodes: &[ValueNode]) -> Vec<bool> {
     let mut all: Vec<bool> = Vec::new();
     for node in nodes {
-        let own = matches!(node.function, Function::Ahead { .. });
+        let own = match node.function {
+            Function::Ahead { .. } => true,
+            Function::Read { field, .. } => matches!(
+                fields[field].kind,
+                FieldKind::RealsAlong {
+                    predicted: true,
+                    ..
+                }
+            ),
+            _ => false,
+        };
         all.push(own || node.operands.iter().any(|operand| all[*operand]));
     }
     all

@@ -23,6 +23,8 @@ pub const MODELS: &[(&str, &str)] = models![
     "show-attend-tell",
     "vqa",
     "visual7w",
+    "track",
+    "video",
     "vae",
     "draw",
     "describe",

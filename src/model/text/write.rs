@@ -71,7 +71,7 @@ pub(super) fn write(
         splits: vec![None; model.nodes.len()],
     };
     builder.of_rounds = Some(any_round);
-    let ahead = graph::ahead(&model.nodes);
+    let ahead = graph::ahead(&model.fields, &model.nodes);
     for (number, node) in model.nodes.iter().enumerate() {
         // A loss makes its own linear layer; nobody knows yet what is ahead.
         let own = |loss: &Loss| loss.form == LossForm::CrossEntropy { scores: number };
@@ -158,7 +158,7 @@ impl Writer<'_> {
         let name = format!("line.{}", node.label);
         Ok(Some(match &node.function {
             Function::Read { field, back } => match self.model.fields[*field].kind {
-                FieldKind::Vector | FieldKind::Reals { .. } => {
+                FieldKind::Vector | FieldKind::RealsAlong { .. } | FieldKind::Reals { .. } => {
                     self.numbers(builder, node, *field, Reach::back(*back))?
                 }
                 _ => return Ok(None),
