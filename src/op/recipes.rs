@@ -58,7 +58,7 @@ pub enum Recipe {
         /// How many symbols there are.
         symbols: usize,
     },
-    /// The classes of a field, a word for every row.
+    /// The classes of a field, or what is to be predicted of its tokens, a word for every row.
     Classes {
         /// The field.
         field: usize,

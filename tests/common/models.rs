@@ -36,7 +36,7 @@ pub fn sizes(model: &Model, examples: usize, steps: usize, rows: usize) -> Sizes
             rows: if within.is_some() { 2 * rows } else { rows },
         },
         FieldKind::Class | FieldKind::Classes { .. } => FieldSize::Classes(3),
-        FieldKind::Vector => FieldSize::Vector(5),
+        FieldKind::Vector => FieldSize::Vector(9),
         FieldKind::RealsAlong { .. } => FieldSize::Vector(2),
         FieldKind::Reals { .. } => FieldSize::Reals {
             width: REALS,
@@ -102,7 +102,7 @@ pub fn examples(model: &Model) -> Vec<Column> {
                 Column::Reals(lengths.iter().map(steps).collect())
             }
             FieldKind::Vector => {
-                let vector = |_: &[usize; 2]| (0..5).map(|_| numbers.normal() as f32).collect();
+                let vector = |_: &[usize; 2]| (0..9).map(|_| numbers.normal() as f32).collect();
                 Column::Vector(lengths.iter().map(vector).collect())
             }
         })

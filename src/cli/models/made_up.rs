@@ -15,7 +15,7 @@ pub const SYMBOLS: usize = 7;
 /// Classes of a field.
 pub const CLASSES: usize = 3;
 /// The width of a vector.
-pub const WIDTH: usize = 5;
+pub const WIDTH: usize = 9;
 /// The width of a step of numbers: that of a pen's.
 pub const STEP: usize = 3;
 

@@ -321,6 +321,8 @@ impl<'a> Checker<'a> {
             "previous" => return self.previous(&call),
             "grams" => return self.grams(&call),
             "positions" => return self.positions(&call),
+            "right" => return self.right(&call, label),
+            "rounds" => return self.rounds(&call, label),
             _ => {}
         }
         // `split` says by numbers which part it takes, `repeat` how often.

@@ -27,6 +27,7 @@ pub const MODELS: &[(&str, &str)] = models![
     "video",
     "vae",
     "draw",
+    "glimpse",
     "describe",
     "bag-of-words",
     "n-gram",

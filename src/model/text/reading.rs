@@ -1,7 +1,7 @@
 //! How what a loss compares with numbers of a field is read as a prediction of these.
 
 use super::Model;
-use super::graph::{FieldKind, Function, Loss, LossForm, Target, ValueNode};
+use super::graph::{self, FieldKind, Function, Loss, LossForm, Target};
 
 /// How the first operand of a loss says what the numbers will be.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -59,7 +59,7 @@ impl Reading {
 impl Model {
     /// What a model paints: the first loss that compares a field of vectors with what is made of draws.
     pub fn painting(&self) -> Option<Painting> {
-        let drawn = drawn(&self.nodes);
+        let drawn = graph::drawn(&self.nodes);
         let of = |(loss, found): (usize, &Loss)| {
             let LossForm::Program { name, rounds, .. } = &found.form else {
                 return None;
@@ -143,14 +143,4 @@ impl Model {
             reading,
         })
     }
-}
-
-/// By value, whether it hangs on a draw.
-fn drawn(nodes: &[ValueNode]) -> Vec<bool> {
-    let mut all: Vec<bool> = Vec::new();
-    for node in nodes {
-        let own = node.function == Function::Sample;
-        all.push(own || node.operands.iter().any(|operand| all[*operand]));
-    }
-    all
 }

@@ -97,7 +97,8 @@ impl Checker<'_> {
                     Function::Linear { weight, .. } | Function::Embed { weight, .. } => weight,
                     _ => None,
                 };
-                node.operands.contains(&scores) || weight == Some(scores)
+                let right = matches!(node.function, Function::Right { .. });
+                (!right && node.operands.contains(&scores)) || weight == Some(scores)
             };
             if again || self.nodes.iter().any(shared) {
                 let message = format!(
