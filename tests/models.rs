@@ -330,6 +330,77 @@ fn draws_and_rounds_pass_finite_differences() {
 }
 
 /// Every state of a cell with several hands its adjoint to the one it began, one that no equation uses elementwise too.
+/// The mean over draws of what a stopped draw gives is the gradient of the mean: that of draws that are not stopped. Five nodes of
+/// Gauss and Hermite take means of polynomials up to degree 9 exactly.
+#[test]
+fn a_stopped_draw_is_learned_without_bias_whatever_its_baseline() {
+    const NODES: [(f32, f64); 5] = [
+        (-2.856_97, 0.011_257_411_327_720_69),
+        (-1.355_626_2, 0.222_075_922_005_612_7),
+        (0.0, 8.0 / 15.0),
+        (1.355_626_2, 0.222_075_922_005_612_7),
+        (2.856_97, 0.011_257_411_327_720_69),
+    ];
+    let own = [("plain".to_string(), "row a\nloss = sum(a)\n".to_string())].into();
+    let mean = |lines: &str| {
+        let head = "field image: vector\nm = linear(image, width = 2)\ns = linear(m, width = 2)\n";
+        let model = Model::with_losses("drawn", &format!("{head}{lines}"), &own).unwrap();
+        let plan = plan(&model, &settings("gru", 1), Mode::Gradients);
+        let minibatch = Minibatch::new(&plan, &examples(&model), &Weighting::Sums).unwrap();
+        let draws = plan.recipes.all(|recipe| matches!(recipe, Recipe::Draws { .. }));
+        let draws: Vec<SlotId> = draws.collect();
+        let mut cpu = Cpu::<f64>::new(plan.clone());
+        let mut stream = Stream::new(9, Purpose::Check, 1);
+        for p in cpu.write(plan.io.parameters.unwrap()) {
+            *p = 0.3 * stream.normal();
+        }
+        let mut sums = vec![0.0; plan.arena];
+        for (node, weight) in NODES {
+            let slot = draws[0];
+            let forced = [(slot, vec![node; plan.slot(slot).len()])];
+            cpu.run(&minibatch.inputs().forced(&forced)).unwrap();
+            let gradients = cpu.read(plan.io.gradients.unwrap());
+            let all = sums.iter_mut().zip(gradients);
+            all.for_each(|(sum, g)| *sum += weight * g);
+        }
+        let of = |name: &str| {
+            let found = plan.parameters.iter().find(|p| p.name == name).unwrap();
+            let m = found.matrix;
+            sums[m.offset..m.offset + m.rows * m.cols].to_vec()
+        };
+        ["m.weight", "m.bias", "s.weight", "s.bias"].map(of).concat()
+    };
+    let want = mean("at = sample(m, s)\nloss plain(0 - at * at)\n");
+    let stopped = "at = stop(sample(m, s))\nreward = stop(at * at)\n";
+    for baseline in ["zeros(image, width = 2)", "stop(5 * linear(image, width = 2))"] {
+        let got = mean(&format!("{stopped}loss reinforce(m, s, at, {baseline}, reward)\n"));
+        assert!(want.iter().all(|g| g.abs() > 1e-3), "{want:?}");
+        for (got, want) in got.iter().zip(&want) {
+            // The nodes are those of f32.
+            assert!((got - want).abs() < 2e-6 * (1.0 + want.abs()), "{got} {want}");
+        }
+    }
+}
+
+#[test]
+fn what_is_seen_and_stopped_passes_finite_differences() {
+    let model = parse(
+        "field image: vector\nfield label: class\nfield text: tokens\n\
+         m = linear(image, width = 2)\nat = stop(sample(m, tanh(m)))\n\
+         repeat 2\n\
+         b = linear(stop(m), width = 2)\n\
+         m = m + linear(glimpse(image, at, size = 2, scales = 2), width = 2)\n\
+         end\n\
+         scores = linear(m)\nloss cross_entropy(scores, label)\n\
+         words = linear(rnn(embed(text), given = at))\nloss cross_entropy(words, next(text))\n\
+         r = repeat(right(scores, label), 4)\n\
+         loss reinforce(rounds(m), rounds(b), repeat(at, 2), stop(rounds(b)), r)\n\
+         loss squared(linear(embed(text), width = 3), repeat(right(words, next(text)), 3))\n",
+    );
+    check_differences(&model, &settings("gru", 1));
+    check_packed(&model, &settings("rnn", 2), sizes(&model, EXAMPLES, 5, 15));
+}
+
 #[test]
 fn last_states_of_every_cell_with_several_pass_finite_differences() {
     let model = parse(

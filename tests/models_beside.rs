@@ -138,6 +138,7 @@ fn columns(model: &Model, file: &golden::Golden) -> Vec<Column> {
         }
         FieldKind::Tokens { .. } => Column::Tokens(padded(name)),
         FieldKind::Classes { .. } => Column::Classes(padded(name)),
+        FieldKind::RealsAlong { .. } => panic!("no golden values of {name}"),
         FieldKind::Class => Column::Class(file.get(name).iter().map(|x| *x as u32).collect()),
         FieldKind::Vector => {
             let width = file.shape(name)[1];
@@ -160,7 +161,7 @@ fn golden_models<F: Number>(fast: bool, tolerance: f64) {
                 rows: 18,
             },
             FieldKind::Class | FieldKind::Classes { .. } => FieldSize::Classes(4),
-            FieldKind::Vector => FieldSize::Vector(3),
+            FieldKind::Vector | FieldKind::RealsAlong { .. } => FieldSize::Vector(3),
             FieldKind::Reals { .. } => FieldSize::Reals {
                 width: 3,
                 steps: 7,

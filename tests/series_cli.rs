@@ -883,3 +883,50 @@ fn labels_beside_numbers_are_answered_alone() {
     let names: Vec<&String> = answer.as_object().unwrap().keys().collect();
     assert_eq!(names, ["label"]);
 }
+
+/// Numbers along steps: where a digit is in each frame, which a model says without being told.
+#[test]
+fn places_along_frames_are_learned_measured_and_predicted() {
+    let sandbox = Sandbox::new();
+    for (name, count, seed) in [("train", 60, 1), ("test", 5, 2)] {
+        let flags = format!("--count {count} --length 6 --seed {seed} --out {name}.jsonl");
+        sandbox.ok(&format!("generate moving {flags}"));
+    }
+    let columns = "--columns frames=frames,places=places";
+    let train = format!("train --model track {columns} --hidden 16 --steps 150 {TINY} --standardize");
+    // Standardised, what never changes is refused; places alone have no such column.
+    let refused = sandbox.run(&format!("{train} train.jsonl --out r"));
+    assert_eq!(refused.code, 3, "{}", refused.err);
+    let train = train.replace(" --standardize", "");
+    sandbox.ok(&format!("{train} train.jsonl --out r"));
+    let value = json(&sandbox, "eval r test.jsonl --device cpu --json");
+    let loss = &value["losses"][0];
+    assert_eq!(loss["count"], 30);
+    let lines = fs::read_to_string(sandbox.at("test.jsonl")).unwrap();
+    let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let (_, said) = table(&sandbox.ok("predict r test.jsonl --device cpu"));
+    let mut squares = 0.0;
+    for row in &said {
+        let place = &lines[row[0] as usize - 1]["places"][row[1] as usize - 1];
+        squares += (0..2).map(|n| (row[2 + n] - place[n].as_f64().unwrap()).powi(2)).sum::<f64>();
+    }
+    assert_eq!(said.len(), 30);
+    near(number(loss, "distance"), (squares / 30.0).sqrt(), 1e-3);
+    assert!(number(loss, "distance") < 0.7 * number(loss, "mean_distance"), "{loss}");
+    let text = sandbox.ok("eval r test.jsonl --device cpu");
+    assert!(text.contains("places: off by ") && text.contains("; mean of training "), "{text}");
+
+    // Without the places the same is said; with too few of them nothing is.
+    let frames = |line: &Value| json!({ "frames": line["frames"] }).to_string();
+    let alone: Vec<String> = lines.iter().map(frames).collect();
+    fs::write(sandbox.at("frames.jsonl"), alone.join("\n")).unwrap();
+    let (header, again) = table(&sandbox.ok("predict r frames.jsonl --device cpu"));
+    assert_eq!((header.as_str(), again), ("series,step,places.0,places.1", said));
+    let mut short = lines[0].clone();
+    short["places"].as_array_mut().unwrap().pop();
+    fs::write(sandbox.at("short.jsonl"), short.to_string()).unwrap();
+    let refused = sandbox.run("eval r short.jsonl --device cpu");
+    assert_eq!(refused.code, 3);
+    let why = "frames has 6 steps, places 5 rows of numbers; expected one for every step";
+    assert!(refused.err.contains(why), "{}", refused.err);
+}

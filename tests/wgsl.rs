@@ -76,7 +76,25 @@ fn everything(rule: Rule) -> Vec<Plan> {
     plans.push(rows::plan(&program, sizes, true).plan);
     plans.push(attention());
     plans.extend(attending().into_iter().map(|(_, plan)| plan));
+    plans.push(glimpses());
     plans
+}
+
+/// What an eye sees at a place that is drawn.
+fn glimpses() -> Plan {
+    let model = Model::parse(
+        "glimpses",
+        "field image: vector\nfield label: class\nm = linear(image, width = 2)\ns = zeros(m, width = 2)\n\
+         at = stop(sample(m, s))\nscores = linear(glimpse(image, at, size = 2, scales = 2))\n\
+         loss cross_entropy(scores, label)\nr = repeat(right(scores, label), 2)\n\
+         loss reinforce(m, s, at, stop(linear(image, width = 2)), r)\n",
+    );
+    let sizes = Sizes {
+        examples: 4,
+        fields: vec![FieldSize::Vector(9), FieldSize::Classes(3)],
+    };
+    let spec = Spec::default();
+    model.unwrap().plan(&spec, &sizes, Mode::Gradients).unwrap()
 }
 
 /// The built-in cells that look at a memory.

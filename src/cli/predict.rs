@@ -73,7 +73,7 @@ pub fn run(m: &ArgMatches) -> Result<()> {
     let source = FieldSource::new(model, &files, &settings, &run.loaded.path)?;
     let source = source.without(run.answers());
     let read = source.read()?;
-    if numbers {
+    if numbers && !forecast::is_along(&run) {
         let set = forecast::sequences(&run, &source, &read, &settings)?;
         return forecast::predict(m, &run, set);
     }
@@ -83,6 +83,9 @@ pub fn run(m: &ArgMatches) -> Result<()> {
     if paints {
         let seed = m.get_one::<u64>("seed").copied().unwrap_or(1);
         return canvases::print(m, &run, Paint::Again(&set), seed);
+    }
+    if numbers {
+        return forecast::along(m, &run, set);
     }
     if writes {
         return texts::predict(m, &run, &read, set);

@@ -12,6 +12,7 @@ mod draw;
 mod first;
 mod gap;
 mod latch;
+mod moving;
 mod nesting;
 mod order;
 mod repetition;
@@ -97,6 +98,7 @@ pub const TASKS: [Task; 14] = [
     xml::TASK,
     brackets::TASK,
     strokes::TASK,
+    moving::TASK,
 ];
 
 /// The task `name`.

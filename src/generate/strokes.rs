@@ -21,7 +21,7 @@ pub const TASK: Task = Task {
 };
 
 /// A point, to the right and down.
-type Point = (f64, f64);
+pub(super) type Point = (f64, f64);
 
 /// The lines of every digit, in a box 0.6 wide and 1 high.
 pub(super) const DIGITS: [&[&[Point]]; 10] = [
@@ -154,7 +154,7 @@ fn spaced(line: &[Point]) -> Vec<Point> {
 }
 
 /// A number from `least` to `most`, in steps of a millionth of what lies between.
-fn between(draw: &mut Draw, least: f64, most: f64) -> f64 {
+pub(super) fn between(draw: &mut Draw, least: f64, most: f64) -> f64 {
     least + (most - least) * draw.below(1_000_001) as f64 / 1e6
 }
 

@@ -279,6 +279,43 @@ proptest! {
     }
 
     #[test]
+    fn moving_digits_bounce_where_they_are_said_to_be(seed: u64, length in 1..30usize) {
+        for line in lines("moving", 3, seed, Some(length)) {
+            let value: serde_json::Value = serde_json::from_str(&line).unwrap();
+            let frames: Vec<Vec<f64>> = serde_json::from_value(value["frames"].clone()).unwrap();
+            let places: Vec<[f64; 2]> = serde_json::from_value(value["places"].clone()).unwrap();
+            prop_assert_eq!((frames.len(), places.len()), (length, length));
+            for (frame, place) in frames.iter().zip(&places) {
+                prop_assert_eq!(frame.len(), 256);
+                prop_assert!(frame.iter().all(|x| (0.0..=1.0).contains(x)));
+                // The middle of the light is that of the digit, nearly; nothing of it is beyond an edge.
+                let light: f64 = frame.iter().sum();
+                for (n, at) in place.iter().enumerate() {
+                    let of = |(i, x): (usize, &f64)| x * (0.5 + [i % 16, i / 16][n] as f64);
+                    let middle = frame.iter().enumerate().map(of).sum::<f64>() / light;
+                    prop_assert!((middle - at).abs() < 1.2, "{} {}", middle, at);
+                    prop_assert!((2.0..=14.0).contains(at), "{}", at);
+                }
+            }
+            // What moves, and by how much at most; a bounce makes a step shorter.
+            let most = |n: usize| places.windows(2).map(|p| (p[1][n] - p[0][n]).abs()).fold(0.0, f64::max);
+            let (label, text) = (value["label"].as_str().unwrap(), value["text"].as_str().unwrap());
+            prop_assert!(text.contains(label));
+            let moves = match label {
+                "across" => [true, false],
+                "upright" => [false, true],
+                other => [other == "slanting"; 2],
+            };
+            let pace = if text.contains("slowly") { 0.49..=0.81 } else { 1.19..=1.61 };
+            for (n, moves) in moves.into_iter().enumerate() {
+                let found = most(n);
+                let fits = if moves { length < 4 || pace.contains(&found) } else { found == 0.0 };
+                prop_assert!(fits, "{} {}", text, found);
+            }
+        }
+    }
+
+    #[test]
     fn a_set_is_a_function_of_its_seed_and_begins_with_a_smaller_one(seed: u64) {
         for task in &TASKS {
             let text = |count, seed| task.text(count, seed, None).unwrap();

@@ -20,6 +20,7 @@ mod recurrent;
 mod rows;
 mod sampled;
 mod softmax_xent;
+mod stop;
 mod tape;
 
 pub use above::{ColumnPart, last, pool, spread};
@@ -38,6 +39,7 @@ pub use recurrent::Recurrent;
 pub use rows::{row_loss, rows};
 pub use sampled::Sampled;
 pub use softmax_xent::CrossEntropy;
+pub use stop::{retina, right, stop};
 pub use tape::{Signal, Value};
 
 use crate::op::Matrix;

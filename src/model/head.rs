@@ -59,6 +59,8 @@ pub(super) struct Head<'a> {
     pub input: Value,
     /// The weight of another layer that it shares.
     pub shared: Option<Param>,
+    /// The scores, where other lines read them, too; else they are made here.
+    pub made: Option<Value>,
     /// How scores become a loss.
     pub softmax: &'a Softmax,
     /// Whether scores leave as log probabilities.
@@ -89,6 +91,7 @@ impl Spec {
             loss,
             input,
             mut shared,
+            made,
             softmax,
             log,
         } = head;
@@ -143,7 +146,7 @@ impl Spec {
                 }
             }
         }
-        let cut = Cut::new(axis.rows(), symbols, self.scores_at_once);
+        let cut = Cut::new(axis.rows(), symbols, self.scores_at_once).filter(|_| made.is_none());
         if cut.is_some() && builder.training && self.label_smoothing > 0.0 {
             return Err(Error::usage(format!(
                 "label-smoothing: expected 0, as scores of {symbols} symbols at {} positions are made in chunks, got {}",
@@ -161,7 +164,10 @@ impl Spec {
             };
             return Ok(output(Some(head.write(builder, input)?), None));
         }
-        let scores = Linear::new(label, symbols, shared).write(builder, input)?;
+        let scores = match made {
+            Some(made) => made,
+            None => Linear::new(label, symbols, shared).write(builder, input)?,
+        };
         let rows = builder.rows(scores)?;
         if mode != Mode::Scores {
             return Ok(output(Some(loss.write(builder, scores)?), Some(rows)));

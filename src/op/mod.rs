@@ -31,6 +31,7 @@ mod parameter;
 mod plan;
 pub mod propagation;
 pub mod recipes;
+pub mod retina;
 pub mod rows;
 pub mod sampled_scores;
 pub mod scan;
@@ -74,6 +75,7 @@ pub use recipes::{
     Candidates, Clusters, FieldShape, LossRows, Reach, Recipe, Recipes, RowSource, SparseTable,
     Tail,
 };
+pub use retina::Retina;
 pub use rows::Rows;
 pub use sampled_scores::SampledScores;
 pub use scan::{Direction, Scan};
@@ -307,6 +309,7 @@ ops! {
     Attend: "Attention over memories, or the gradient of its scores.",
     PairSum: "Sums along the pairs of attention: gradients of queries, keys and values.",
     Rows: "A program on rows: an activation, a loss, a penalty.",
+    Retina: "What an eye sees of images at places.",
     Propagation: "The penalty on how the gradient's length changes from step to step, with its derivative.",
     Norm: "The gradient's norm and whether all is finite.",
     LossScale: "The factor of gradients in half precision.",

@@ -50,6 +50,8 @@ pub struct Io {
     pub outputs: Vec<Output>,
     /// The states of the recurrent layers that go on from run to run.
     pub states: Vec<StateLayout>,
+    /// What no gradient goes back through although it hangs on parameters: constants, as far as gradients go.
+    pub stopped: Vec<SlotId>,
     /// Gradients with respect to the initial states [S, B, H], by layer: a part of a slot.
     pub initial: Vec<Matrix>,
 }

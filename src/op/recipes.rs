@@ -58,7 +58,7 @@ pub enum Recipe {
         /// How many symbols there are.
         symbols: usize,
     },
-    /// The classes of a field, a word for every row.
+    /// The classes of a field, or what is to be predicted of its tokens, a word for every row.
     Classes {
         /// The field.
         field: usize,
@@ -198,6 +198,13 @@ pub enum FieldShape {
         /// Its width.
         width: usize,
     },
+    /// A real vector for every step of another field.
+    RealsAlong {
+        /// Its width.
+        width: usize,
+        /// The field.
+        along: usize,
+    },
     /// A sequence of real vectors an example.
     Reals {
         /// The packed axis along which they lie.
@@ -217,7 +224,10 @@ impl FieldShape {
         match self {
             FieldShape::Tokens { predicted, .. } => steps + usize::from(*predicted),
             FieldShape::Reals { ahead, .. } => steps.saturating_sub(*ahead),
-            FieldShape::Class { .. } | FieldShape::Classes { .. } | FieldShape::Vector { .. } => 1,
+            FieldShape::Class { .. }
+            | FieldShape::Classes { .. }
+            | FieldShape::Vector { .. }
+            | FieldShape::RealsAlong { .. } => 1,
         }
     }
 
@@ -226,7 +236,23 @@ impl FieldShape {
         match self {
             FieldShape::Tokens { predicted, .. } => rows - usize::from(*predicted),
             FieldShape::Reals { ahead, .. } => rows + ahead,
-            FieldShape::Class { .. } | FieldShape::Classes { .. } | FieldShape::Vector { .. } => 1,
+            FieldShape::Class { .. }
+            | FieldShape::Classes { .. }
+            | FieldShape::Vector { .. }
+            | FieldShape::RealsAlong { .. } => 1,
+        }
+    }
+
+    /// The field along whose steps it lies.
+    pub fn along(&self) -> Option<usize> {
+        match self {
+            FieldShape::Classes { along, .. } | FieldShape::RealsAlong { along, .. } => {
+                Some(*along)
+            }
+            FieldShape::Tokens { .. }
+            | FieldShape::Reals { .. }
+            | FieldShape::Class { .. }
+            | FieldShape::Vector { .. } => None,
         }
     }
 
@@ -234,9 +260,10 @@ impl FieldShape {
     pub fn axis(&self) -> Option<usize> {
         match self {
             FieldShape::Tokens { axis, .. } | FieldShape::Reals { axis, .. } => *axis,
-            FieldShape::Class { .. } | FieldShape::Classes { .. } | FieldShape::Vector { .. } => {
-                None
-            }
+            FieldShape::Class { .. }
+            | FieldShape::Classes { .. }
+            | FieldShape::Vector { .. }
+            | FieldShape::RealsAlong { .. } => None,
         }
     }
 }

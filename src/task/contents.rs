@@ -184,12 +184,12 @@ impl Contents<'_> {
                 .collect(),
             (
                 Column::Reals(all),
-                FieldShape::Reals {
-                    axis: Some(axis),
-                    width,
-                    ..
-                },
+                shape @ (FieldShape::Reals { width, .. } | FieldShape::RealsAlong { width, .. }),
             ) => {
+                let of = shape.along().unwrap_or(field);
+                let Some(axis) = self.plan.recipes.fields[of].axis() else {
+                    return Vec::new();
+                };
                 let places = &self.layouts[axis].places;
                 let mut numbers = Vec::with_capacity(places.len() * reach.steps * width);
                 for (example, step) in places {

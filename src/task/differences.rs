@@ -116,6 +116,8 @@ impl Setup {
         }
         let inputs = self.minibatch.inputs().reset(self.reset);
         let outcome = self.cpu.run(&inputs.draws([3, 4], 9).scale(self.scale))?;
+        // What is stopped stays what it was at the first point: a constant.
+        self.cpu.keep_stopped();
         Ok(outcome.report.loss * self.scale + outcome.report.penalty)
     }
 

@@ -73,12 +73,17 @@ fn axis_of(plan: &Plan, recipe: Recipe) -> Option<usize> {
         Recipe::Targets { field, .. } | Recipe::Classes { field } => {
             match plan.recipes.fields.get(field)? {
                 FieldShape::Tokens { axis, .. } | FieldShape::Reals { axis, .. } => *axis,
-                FieldShape::Classes { along, .. } => of_field(*along),
+                FieldShape::Classes { along, .. } | FieldShape::RealsAlong { along, .. } => {
+                    of_field(*along)
+                }
                 FieldShape::Class { .. } | FieldShape::Vector { .. } => plan.recipes.examples,
             }
         }
         Recipe::Last { axis } | Recipe::Order { axis } => plan.axes[axis].above,
-        Recipe::Numbers { field, .. } => of_field(field).or(plan.recipes.examples),
+        Recipe::Numbers { field, .. } => {
+            let along = plan.recipes.fields.get(field)?.along();
+            of_field(along.unwrap_or(field)).or(plan.recipes.examples)
+        }
         Recipe::Attended { axis, .. } => Some(axis),
         Recipe::Attending { .. }
         | Recipe::Flipped { .. }

@@ -174,6 +174,14 @@ impl Columns<'_> {
                 let mut of = |steps: usize| (0..steps * width).map(|_| number()).collect();
                 Column::Reals(steps.into_iter().map(&mut of).collect())
             }
+            FieldShape::RealsAlong { width, along } => {
+                let lengths = self.lengths_of(along);
+                let mut of = |n: usize| {
+                    let numbers = (0..n * width).map(|_| self.stream.normal() as f32);
+                    numbers.collect()
+                };
+                Column::Reals(lengths.into_iter().map(&mut of).collect())
+            }
             FieldShape::Classes { classes, along } => {
                 let lengths = self.lengths_of(along);
                 let of = |n: usize| (0..n).map(|_| self.symbol(classes)).collect();

@@ -346,6 +346,13 @@ fn check(plan: &Plan, columns: &[Column]) -> Result<usize> {
                 let mut both = all.iter().enumerate();
                 both.all(|(example, classes)| Some(classes.len()) == steps(example))
             }
+            (Column::Reals(all), FieldShape::RealsAlong { width, along }) => {
+                let steps = |example| steps(&columns[*along], fields[*along], example);
+                let mut both = all.iter().enumerate();
+                both.all(|(example, numbers)| {
+                    Some(numbers.len()) == steps(example).map(|steps| steps * width)
+                })
+            }
             (Column::Vector(all), FieldShape::Vector { width }) => {
                 all.iter().all(|vector| vector.len() == *width)
             }

@@ -36,7 +36,8 @@ pub fn sizes(model: &Model, examples: usize, steps: usize, rows: usize) -> Sizes
             rows: if within.is_some() { 2 * rows } else { rows },
         },
         FieldKind::Class | FieldKind::Classes { .. } => FieldSize::Classes(3),
-        FieldKind::Vector => FieldSize::Vector(5),
+        FieldKind::Vector => FieldSize::Vector(9),
+        FieldKind::RealsAlong { .. } => FieldSize::Vector(2),
         FieldKind::Reals { .. } => FieldSize::Reals {
             width: REALS,
             steps,
@@ -93,8 +94,15 @@ pub fn examples(model: &Model) -> Vec<Column> {
                 };
                 Column::Reals(lengths.iter().map(&mut steps).collect())
             }
+            FieldKind::RealsAlong { along, .. } => {
+                let steps = |n: &[usize; 2]| {
+                    let count = 2 * n[along % 2];
+                    (0..count).map(|_| numbers.normal() as f32).collect()
+                };
+                Column::Reals(lengths.iter().map(steps).collect())
+            }
             FieldKind::Vector => {
-                let vector = |_: &[usize; 2]| (0..5).map(|_| numbers.normal() as f32).collect();
+                let vector = |_: &[usize; 2]| (0..9).map(|_| numbers.normal() as f32).collect();
                 Column::Vector(lengths.iter().map(vector).collect())
             }
         })

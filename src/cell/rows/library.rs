@@ -19,6 +19,7 @@ pub const LOSSES: &[(&str, &str)] = losses![
     "quantile",
     "handwriting",
     "kl",
+    "reinforce",
     "activation",
     "temporal",
     "norm",

@@ -148,6 +148,12 @@ fn the_losses_are_those_of_their_definitions() {
     let sum: f64 = (0..3).map(|i| of_one(x[i], s[i])).sum();
     near(&of("kl", &[x, s]), &[sum]);
     near(&of("kl", &[&[0.0, 0.0], &[0.0, 0.0]]), &[0.0]);
+    // The log density of each element by its own weight, without what hangs on no mean or variance.
+    let (reward, usual): (&[f64], &[f64]) = (&[1.0, 0.5, 2.0], &[0.25, 1.0, 0.0]);
+    let log_2pi = (2.0 * std::f64::consts::PI).ln();
+    let one = |i: usize| (reward[i] - usual[i]) * (-log_normal(y[i], x[i], s[i]) - 0.5 * log_2pi);
+    let sum = (0..3).map(one).sum();
+    near(&of("reinforce", &[x, s, y, usual, reward]), &[sum]);
     near(&of("activation", &[x]), &[5.25 / 3.0]);
     near(&of("temporal", &[x, y]), &[(0.25 + 4.0 + 9.0) / 3.0]);
     near(&of("norm", &[&[3.0, 4.0], &[0.0, 0.0]]), &[25.0]);

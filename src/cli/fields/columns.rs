@@ -171,6 +171,7 @@ mod tests {
         };
         let forecast = Forecast {
             field: 0,
+            first: 1,
             steps: 1,
             reading,
         };

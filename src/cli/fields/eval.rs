@@ -113,7 +113,7 @@ pub fn run(m: &ArgMatches, run: &LoadedFields, files: &[String]) -> Result<()> {
     for line in reports.iter().flat_map(|report| &report.lines) {
         out::line(line)?;
     }
-    if run.model.draws() {
+    if run.model.painting().is_some() {
         let (nats, count) = (found.nats, set.len());
         out::line(&format!(
             "bound: {nats:.5} nats, all losses together, over {count} examples"

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use wgrnn::Result;
 use wgrnn::data::fields::Examples;
 use wgrnn::data::split_drawn;
-use wgrnn::metrics::{FrequentTag, NoteFrequency, OneGaussian};
+use wgrnn::metrics::{Errors, FrequentTag, NoteFrequency, OneGaussian};
 use wgrnn::train::ExampleSet;
 
 use super::data::cut;
@@ -89,9 +89,9 @@ impl Floors {
     /// Io, where notes cannot be read back.
     pub fn notes(&self, field: &str, set: &ExampleSet) -> Result<Option<f64>> {
         let mut frequency = NoteFrequency::default();
-        self.set.each_step(field, |_, step| frequency.add(step))?;
+        self.set.each_step(field, 1, |_, step| frequency.add(step))?;
         let (mut nats, mut steps) = (0.0, 0u64);
-        set.each_step(field, |measured, step| {
+        set.each_step(field, 1, |measured, step| {
             if measured {
                 nats += frequency.nats(step);
                 steps += 1;
@@ -106,15 +106,34 @@ impl Floors {
     /// Io, where steps cannot be read back.
     pub fn pen(&self, field: &str, set: &ExampleSet) -> Result<Option<f64>> {
         let mut one = OneGaussian::default();
-        self.set.each_step(field, |_, step| one.add(step))?;
+        self.set.each_step(field, 1, |_, step| one.add(step))?;
         let (mut nats, mut steps) = (Some(0.0), 0u64);
-        set.each_step(field, |measured, step| {
+        set.each_step(field, 1, |measured, step| {
             if measured {
                 nats = nats.zip(one.nats(step)).map(|(sum, nats)| sum + nats);
                 steps += 1;
             }
         })?;
         Ok(nats.filter(|_| steps > 0).map(|nats| nats / steps as f64))
+    }
+
+    /// The errors of giving each step of a field of numbers the mean of training's.
+    ///
+    /// # Errors
+    /// Io, where steps cannot be read back.
+    pub fn middle(&self, field: &str, set: &ExampleSet) -> Result<Option<Errors>> {
+        let (mut sums, mut count): (Vec<f64>, u64) = (Vec::new(), 0);
+        self.set.each_step(field, 0, |_, step| {
+            sums.resize(step.len(), 0.0);
+            let all = sums.iter_mut().zip(step);
+            all.for_each(|(sum, x)| *sum += f64::from(*x));
+            count += 1;
+        })?;
+        let mean = sums.iter().map(|sum| (sum / count as f64) as f32);
+        let mean: Vec<f32> = mean.collect();
+        let mut errors = Errors::new(1, mean.len());
+        set.each_step(field, 0, |_, step| errors.add(&mean, step))?;
+        Ok((errors.count() > 0).then_some(errors))
     }
 
     /// How often each symbol of a field of tokens is predicted.

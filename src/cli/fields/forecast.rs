@@ -6,7 +6,7 @@ use serde_json::json;
 use wgrnn::data::fields::{Examples, FieldCode};
 use wgrnn::model::text::{Forecast, Reading, Target};
 use wgrnn::train::examples::Said;
-use wgrnn::train::{ExampleSet, Forecaster, Settings};
+use wgrnn::train::{ExampleSet, FieldEvaluator, Forecaster, Scored, Settings};
 use wgrnn::{Error, Result};
 
 use super::columns::{self, Column};
@@ -17,6 +17,13 @@ use crate::cli::{flags, out};
 pub fn of_numbers(run: &LoadedFields) -> bool {
     let mut losses = run.model.losses().iter();
     losses.all(|loss| matches!(loss.target, Target::Numbers(_)))
+}
+
+/// Whether it predicts numbers along the steps of what is read.
+pub fn is_along(run: &LoadedFields) -> bool {
+    let forecast = |loss| run.model.forecast(loss, run.loaded.settings.horizon);
+    (0..run.model.losses().len())
+        .any(|loss| forecast(loss).is_some_and(|forecast| forecast.first == 0))
 }
 
 /// The sequences to go on with: of a series that is cut into windows, its last one.
@@ -48,6 +55,44 @@ pub fn sequences(
     }
     let all = (0..records.len() as u32).collect();
     ExampleSet::new(model.clone(), records, all, None)
+}
+
+/// Prints the numbers along every step of the examples of `set`.
+///
+/// # Errors
+/// Usage, for a loss that does not say what these are; a device that cannot hold it.
+pub fn along(m: &ArgMatches, run: &LoadedFields, set: ExampleSet) -> Result<()> {
+    let model = &run.model;
+    let forecasts: Option<Vec<Forecast>> = (0..model.losses().len())
+        .map(|loss| model.forecast(loss, 1))
+        .collect();
+    let says = |f: &Forecast| matches!(f.reading, Reading::Value | Reading::Quantile(_));
+    let of_one = |all: &Vec<Forecast>| all.iter().all(|f| f.field == all[0].field && says(f));
+    let Some(forecasts) = forecasts.filter(of_one) else {
+        return Err(Error::usage(format!(
+            "model {}: expected losses that say what the numbers of one field are, such as `squared`, found another",
+            model.name
+        )));
+    };
+    let device = flags::open_device(m)?;
+    let mut evaluator = FieldEvaluator::answering(&run.loaded.spec, set.clone(), &run.codes)?;
+    let weights = run.weights(evaluator.plan(), "the numbers", "give fewer examples at once")?;
+    let mut said_by: Vec<Vec<Said>> = vec![Vec::new(); set.len()];
+    block_on(
+        evaluator.run(&device, &weights, &mut |scored: Scored<'_>| {
+            let of = &mut said_by[scored.example as usize];
+            if of.len() <= scored.step {
+                of.resize(scored.step + 1, vec![Vec::new(); forecasts.len()]);
+            }
+            of[scored.step][scored.loss] = vec![scored.scores.to_vec()];
+            Ok(())
+        }),
+    )?;
+    let field = &model.fields()[forecasts[0].field].name;
+    let code = run.codes.code(field);
+    let code = code.ok_or_else(|| Error::internal(format!("field {field} has no numbers")))?;
+    let columns = columns::all(field, code, &forecasts, None)?;
+    table(m, &columns, &said_by, (usize::MAX, 1))
 }
 
 /// Prints how the sequences of `set` go on.
@@ -148,7 +193,7 @@ pub fn sets(first: u32, width: usize, piece: &[f32]) -> Vec<Vec<u32>> {
     piece.chunks(width).map(of).collect()
 }
 
-/// A row a step of a sequence, in the units of the data.
+/// A row a step of a sequence, as many as are said and `steps` at most, in the units of the data.
 fn table(
     m: &ArgMatches,
     columns: &[Column<'_>],
@@ -161,7 +206,7 @@ fn table(
         text.push_str(&format!("series,step,{}\n", names.join(",")));
     }
     for (series, said) in said_by.iter().enumerate() {
-        for step in 0..steps {
+        for step in 0..steps.min(said.len() * block) {
             let number = |column: &Column<'_>| {
                 (column.number)(&said[step / block][column.loss], step % block)
             };

@@ -6,8 +6,7 @@ use pollster::block_on;
 use wgrnn::data::Vocabulary;
 use wgrnn::data::fields::FieldCodes;
 use wgrnn::exec::Device;
-use wgrnn::model::text::Model;
-use wgrnn::model::text::Target;
+use wgrnn::model::text::{FieldKind, Model, Target};
 use wgrnn::op::Plan;
 use wgrnn::search::Found;
 use wgrnn::train::{Choice, ExampleSet, Symbols, TextLimits, TextWriter, state};
@@ -65,10 +64,12 @@ impl LoadedFields {
 
     /// The names of the fields that are only predicted, which files need not have.
     pub fn answers(&self) -> Vec<String> {
+        let along = |field: usize| matches!(self.model.fields()[field].kind, FieldKind::RealsAlong { .. });
         let only = |target: Target| match target {
             Target::Next(field) | Target::Class(field) => Some(field),
             // Those before are read.
-            Target::Numbers(_) | Target::Draws => None,
+            Target::Numbers(field) => Some(field).filter(|field| along(*field)),
+            Target::Draws => None,
         };
         let losses = self.model.losses().iter();
         let fields = losses.filter_map(|loss| only(loss.target));

@@ -2,11 +2,11 @@
 //! without a network.
 
 use serde_json::json;
-use wgrnn::Result;
 use wgrnn::data::fields::FieldCode;
 use wgrnn::metrics::Errors;
 use wgrnn::model::text::Reading;
 use wgrnn::train::{LossEvaluation, Numbers};
+use wgrnn::{Error, Result};
 
 use super::eval::{Measured, Report};
 
@@ -24,6 +24,9 @@ impl Measured<'_> {
     ) -> Result<()> {
         if numbers.forecast.reading == Reading::Bits {
             return self.bits(report, loss, numbers, field);
+        }
+        if numbers.forecast.first == 0 {
+            return self.along(report, loss, numbers, field);
         }
         let (steps, count) = (numbers.forecast.steps, numbers.model.count());
         let beside = |of: &dyn Fn(&Errors) -> Option<f64>| {
@@ -78,6 +81,38 @@ impl Measured<'_> {
             report.set("mse_by_step", json!(by_step));
         }
         self.own_units(report, &own, field);
+        Ok(())
+    }
+
+    /// A loss of numbers along steps.
+    fn along(
+        &self,
+        report: &mut Report,
+        loss: &LossEvaluation,
+        numbers: &Numbers,
+        field: &str,
+    ) -> Result<()> {
+        let Some(FieldCode::Steps { width, scale, .. }) = self.run.codes.code(field) else {
+            return Err(Error::internal(format!("field {field} has no numbers")));
+        };
+        let rule = match &self.floors {
+            Some(floors) => floors.middle(field, self.set)?,
+            None => None,
+        };
+        let unit = |c: usize| scale.as_ref().map_or(1.0, |scale| scale[c].deviation);
+        // The root of the mean of squared distances, in the units of the data.
+        let distance = |errors: &Errors| Some((*width as f64 * errors.mse(unit)?).sqrt());
+        let (own, rule) = (distance(&numbers.model), rule.as_ref().and_then(distance));
+        report.lines.push(format!(
+            "{field}: off by {:.4} (root of the mean square{}), loss {:.5} over {} steps",
+            own.unwrap_or(f64::NAN),
+            rule.map_or(String::new(), |off| format!("; mean of training {off:.4}")),
+            loss.nats,
+            numbers.model.count()
+        ));
+        report.set("distance", json!(own));
+        report.set("mean_distance", json!(rule));
+        self.own_units(report, &numbers.model, field);
         Ok(())
     }
 

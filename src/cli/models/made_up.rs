@@ -15,7 +15,7 @@ pub const SYMBOLS: usize = 7;
 /// Classes of a field.
 pub const CLASSES: usize = 3;
 /// The width of a vector.
-pub const WIDTH: usize = 5;
+pub const WIDTH: usize = 9;
 /// The width of a step of numbers: that of a pen's.
 pub const STEP: usize = 3;
 
@@ -61,6 +61,7 @@ pub fn sizes_of(
         },
         FieldKind::Class | FieldKind::Classes { .. } => FieldSize::Classes(values.classes),
         FieldKind::Vector => FieldSize::Vector(values.width),
+        FieldKind::RealsAlong { .. } => FieldSize::Vector(values.step),
         FieldKind::Reals { .. } => FieldSize::Reals {
             width: values.step,
             steps,
@@ -184,6 +185,14 @@ fn example(model: &Model, horizon: usize, stream: &mut Stream) -> Value {
                     (0..STEP).map(|place| of(place) + noise()).collect()
                 };
                 json!(words[n].iter().map(&mut step).collect::<Vec<_>>())
+            }
+            FieldKind::RealsAlong { along, .. } => {
+                let mut noise = || 0.1 * (below(1000) as f64 / 1000.0 - 0.5);
+                let mut step = |word: &usize| -> Vec<f64> {
+                    let of = |place: usize| f64::from(u8::from(place == word % CLASSES));
+                    (0..STEP).map(|place| of(place) + noise()).collect()
+                };
+                json!(words[along].iter().map(&mut step).collect::<Vec<_>>())
             }
             FieldKind::Vector => {
                 let of = |place: usize| if place == class { 1.0 } else { 0.0 };

@@ -102,7 +102,7 @@ fn field_text(model: &Model, field: usize) -> (String, String) {
     let name = |field: usize| &model.fields()[field].name;
     let of_words = model.fields().iter().any(|other| match other.kind {
         FieldKind::Tokens { within, .. } => within == Some(field),
-        FieldKind::Classes { along } => along == field,
+        FieldKind::Classes { along } | FieldKind::RealsAlong { along, .. } => along == field,
         _ => false,
     });
     match model.fields()[field].kind {
@@ -126,6 +126,10 @@ fn field_text(model: &Model, field: usize) -> (String, String) {
             format!("a label for every word of {}", name(along)),
         ),
         FieldKind::Vector => ("vector".into(), "numbers, as many an example".into()),
+        FieldKind::RealsAlong { along, .. } => (
+            format!("reals along {}", name(along)),
+            format!("numbers, as many for every step of {}", name(along)),
+        ),
         FieldKind::Reals { set: true, .. } => (
             "set".into(),
             "rows of numbers in no order, some an example".into(),

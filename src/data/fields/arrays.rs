@@ -148,7 +148,7 @@ impl ArrayFields<'_> {
                 vectors(file, entry, self.name).map(RawContent::Vectors)
             }
             FieldKind::Class => labels(file, entry, self.name).map(RawContent::Text),
-            FieldKind::Reals | FieldKind::Bits => {
+            FieldKind::Reals | FieldKind::RealsAlong(_) | FieldKind::Bits => {
                 let column = self.steps(file, field, entry)?;
                 Ok(RawContent::Steps(column))
             }

@@ -104,7 +104,10 @@ impl FieldCodes {
                 (FieldKind::Vector, Some(RawContent::Vectors(column))) => {
                     Some(FieldCode::Width(column.width))
                 }
-                (FieldKind::Reals | FieldKind::Bits, Some(RawContent::Steps(column))) => {
+                (
+                    FieldKind::Reals | FieldKind::RealsAlong(_) | FieldKind::Bits,
+                    Some(RawContent::Steps(column)),
+                ) => {
                     Some(step_codes::build(field, column, &rules.steps)?)
                 }
                 (FieldKind::Class | FieldKind::ClassesAlong(_), _) => {
@@ -444,7 +447,9 @@ impl TryFrom<Vec<StoredCode>> for FieldCodes {
             let fits = match (&field.kind, &code) {
                 (FieldKind::Vector, FieldCode::Width(width)) => *width > 0,
                 (FieldKind::Class | FieldKind::ClassesAlong(_), FieldCode::Classes(_)) => true,
-                (FieldKind::Reals | FieldKind::Bits, code) => step_codes::fits(&field.kind, code),
+                (FieldKind::Reals | FieldKind::RealsAlong(_) | FieldKind::Bits, code) => {
+                    step_codes::fits(&field.kind, code)
+                }
                 (_, FieldCode::Vocabulary(vocabulary)) => {
                     has_vocabulary(&field) && vocabulary.of_lines()
                 }

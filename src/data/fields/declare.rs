@@ -20,6 +20,8 @@ pub enum FieldKind {
     TokensWithin(String),
     /// One vector of real numbers a step, all of one width.
     Reals,
+    /// One vector of real numbers a step of the named field.
+    RealsAlong(String),
     /// A set of notes a step, as a vector of 0 and 1.
     Bits,
 }
@@ -28,7 +30,9 @@ impl FieldKind {
     /// The field that this one lies along or within.
     pub fn of(&self) -> Option<&str> {
         match self {
-            FieldKind::ClassesAlong(of) | FieldKind::TokensWithin(of) => Some(of),
+            FieldKind::ClassesAlong(of)
+            | FieldKind::RealsAlong(of)
+            | FieldKind::TokensWithin(of) => Some(of),
             FieldKind::Tokens
             | FieldKind::Class
             | FieldKind::Vector
@@ -46,13 +50,17 @@ impl FieldKind {
             FieldKind::Vector => "vector".to_string(),
             FieldKind::TokensWithin(of) => format!("tokens within {of}"),
             FieldKind::Reals => "reals".to_string(),
+            FieldKind::RealsAlong(of) => format!("reals along {of}"),
             FieldKind::Bits => "bits".to_string(),
         }
     }
 
     /// Whether it has a vector a step.
     pub fn has_steps(&self) -> bool {
-        matches!(self, FieldKind::Reals | FieldKind::Bits)
+        matches!(
+            self,
+            FieldKind::Reals | FieldKind::RealsAlong(_) | FieldKind::Bits
+        )
     }
 
     /// Whether files have something for it.
@@ -105,8 +113,11 @@ pub(super) fn check(fields: &[Field]) -> Result<()> {
             continue;
         };
         let found = fields.iter().find(|other| other.name == of);
-        let along = matches!(field.kind, FieldKind::ClassesAlong(_));
-        let fits = |kind: &FieldKind| *kind == FieldKind::Tokens || (along && kind.has_steps());
+        let along = !matches!(field.kind, FieldKind::TokensWithin(_));
+        let fits = |kind: &FieldKind| match kind {
+            FieldKind::Tokens => true,
+            kind => along && kind.has_steps() && kind.of().is_none(),
+        };
         if !found.is_some_and(|other| fits(&other.kind)) {
             let found = found.map_or("no such field".to_string(), |other| {
                 format!("{of}: {}", other.kind.shown())

@@ -423,18 +423,23 @@ impl Examples {
 
     fn check_labels(&self) -> Result<()> {
         for field in &self.fields {
-            let FieldKind::ClassesAlong(of) = &field.kind else {
+            let (FieldKind::ClassesAlong(of) | FieldKind::RealsAlong(of)) = &field.kind else {
                 continue;
             };
-            let (Some(labels), Some(along)) = (self.text(&field.name), self.content(of)) else {
+            let (Some(labels), Some(along)) = (self.content(&field.name), self.content(of)) else {
                 continue;
+            };
+            let (own, of_each): (&dyn Fn(usize) -> usize, _) = match labels {
+                RawContent::Text(labels) => (&|row| labels.row(row).len(), "labels"),
+                RawContent::Steps(column) => (&|row| column.spans[row].steps, "rows of numbers"),
+                RawContent::Vectors(_) => return Err(Error::internal("vectors along steps")),
             };
             let (steps, what): (&dyn Fn(usize) -> usize, _) = match along {
                 RawContent::Text(words) => (&|row| words.row(row).len(), "word"),
                 RawContent::Steps(column) => (&|row| column.spans[row].steps, "step"),
                 RawContent::Vectors(_) => return Err(Error::internal("labels along vectors")),
             };
-            let odd = (0..self.len).find(|row| labels.row(*row).len() != steps(*row));
+            let odd = (0..self.len).find(|row| own(*row) != steps(*row));
             if let Some(row) = odd {
                 let (place, of_labels) = (along.row_place(row), labels.row_place(row));
                 let elsewhere = if place == of_labels {
@@ -443,10 +448,10 @@ impl Examples {
                     format!(" ({of_labels})")
                 };
                 return Err(Error::data(format!(
-                    "{place}: {of} has {} {what}s, {} {} labels{elsewhere}; expected one for every {what}",
+                    "{place}: {of} has {} {what}s, {} {} {of_each}{elsewhere}; expected one for every {what}",
                     steps(row),
                     field.name,
-                    labels.row(row).len(),
+                    own(row),
                 )));
             }
         }

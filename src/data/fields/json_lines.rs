@@ -233,7 +233,7 @@ fn take(writer: &mut FieldWriter<'_>, value: &Value, missing: Missing, at: u32) 
             |value| value.as_str().map(str::to_string)
         }
         FieldKind::Class | FieldKind::ClassesAlong(_) => label,
-        FieldKind::Vector | FieldKind::Reals | FieldKind::Bits => {
+        FieldKind::Vector | FieldKind::Reals | FieldKind::RealsAlong(_) | FieldKind::Bits => {
             |value| value.is_number().then(|| value.to_string())
         }
     };
@@ -241,7 +241,9 @@ fn take(writer: &mut FieldWriter<'_>, value: &Value, missing: Missing, at: u32) 
         FieldKind::Tokens | FieldKind::TokensWithin(_) => "a string or a list of strings",
         FieldKind::Class => "a string or a number",
         FieldKind::ClassesAlong(_) => "a list of strings or numbers",
-        FieldKind::Vector | FieldKind::Reals | FieldKind::Bits => "a list of numbers",
+        FieldKind::Vector | FieldKind::Reals | FieldKind::RealsAlong(_) | FieldKind::Bits => {
+            "a list of numbers"
+        }
     };
     let unfit = || {
         let found = match value {

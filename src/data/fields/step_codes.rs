@@ -96,7 +96,7 @@ pub(super) fn fits(kind: &FieldKind, code: &FieldCode) -> bool {
             let scaled = scale
                 .as_ref()
                 .is_none_or(|all| all.len() == *width && all.iter().all(finite));
-            *kind == FieldKind::Reals && *width > 0 && named && scaled
+            *kind != FieldKind::Bits && *width > 0 && named && scaled
         }
         FieldCode::Bits { first, width } => {
             let last = u32::try_from(*width).map(|width| first.checked_add(width));

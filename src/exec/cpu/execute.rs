@@ -213,6 +213,14 @@ impl<F: Real> Cpu<F> {
                     },
                 );
             }
+            Op::Retina(op) => self.each_row(
+                op.out,
+                #[inline(always)]
+                |this, r, out| {
+                    let image = &this.part(op.image)[r * op.image.stride..][..op.image.cols];
+                    op.plain_row(image, &this.part(op.at)[r * op.at.stride..][..2], out);
+                },
+            ),
             Op::ColumnSum(op) => self.with(op.into.slot, |this, into| {
                 let from = this.part(op.from);
                 let into = &mut into[op.into.offset..];

@@ -391,6 +391,7 @@ fn placed_kernels(
         Op::Carry(op) => vec![operation::carry(op, tile, bindings)],
         Op::Zero(op) => plain(shader!("zero"), &op.name, &op.kernel()),
         Op::Steps(op) => plain(shader!("steps"), &op.name, &op.kernel()),
+        Op::Retina(op) => plain(shader!("retina"), &op.name, &op.kernel()),
         Op::Attend(op) => vec![attend::kernel(op, tile, None)],
         Op::PairSum(op) => vec![attend::pair_sum(op, tile, None)],
         Op::Add(op) => plain(shader!("add"), &op.name, &op.kernel()),

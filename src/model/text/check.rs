@@ -135,6 +135,10 @@ impl<'a> Checker<'a> {
                     along: self.steps(name, *position)?,
                 },
                 WrittenKind::Vector => FieldKind::Vector,
+                WrittenKind::RealsAlong(name, position) => FieldKind::RealsAlong {
+                    along: self.steps(name, *position)?,
+                    predicted: false,
+                },
                 WrittenKind::Reals | WrittenKind::Bits | WrittenKind::Set => FieldKind::Reals {
                     set: written.kind == WrittenKind::Set,
                     bits: written.kind == WrittenKind::Bits,
@@ -218,7 +222,12 @@ impl<'a> Checker<'a> {
             Expr::Call(..) => self.call(expr, None),
             Expr::Name(name, position) => match self.name(name, *position)? {
                 Meaning::Value(value) => Ok(value),
-                Meaning::Field(field) => self.read(field, 0, *position),
+                Meaning::Field(field) => {
+                    if let FieldKind::RealsAlong { predicted, .. } = &mut self.fields[field].kind {
+                        *predicted |= self.in_loss;
+                    }
+                    self.read(field, 0, *position)
+                }
             },
             Expr::Number(value, position) => {
                 Err(self.fault(*position, format!("expected a value, found `{value}`")))
@@ -265,7 +274,9 @@ impl<'a> Checker<'a> {
     fn data(&mut self, function: Function, field: usize, position: Position) -> usize {
         let along = match self.fields[field].kind {
             FieldKind::Tokens { .. } | FieldKind::Reals { .. } => Along::Steps(field),
-            FieldKind::Classes { along } => Along::Steps(along),
+            FieldKind::Classes { along } | FieldKind::RealsAlong { along, .. } => {
+                Along::Steps(along)
+            }
             FieldKind::Class | FieldKind::Vector => Along::Examples,
         };
         self.push(ValueNode {
@@ -310,6 +321,8 @@ impl<'a> Checker<'a> {
             "previous" => return self.previous(&call),
             "grams" => return self.grams(&call),
             "positions" => return self.positions(&call),
+            "right" => return self.right(&call, label),
+            "rounds" => return self.rounds(&call, label),
             _ => {}
         }
         // `split` says by numbers which part it takes, `repeat` how often.
@@ -505,7 +518,7 @@ impl<'a> Checker<'a> {
         match self.nodes[value].function {
             Function::Read { field, .. } => !matches!(
                 self.fields[field].kind,
-                FieldKind::Vector | FieldKind::Reals { .. }
+                FieldKind::Vector | FieldKind::RealsAlong { .. } | FieldKind::Reals { .. }
             ),
             Function::Grams { .. } | Function::Positions { .. } => true,
             _ => false,

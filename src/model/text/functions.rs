@@ -7,6 +7,7 @@ use super::graph::{AttendScores, Function, StartOf};
 use crate::cell::library;
 use crate::cell::operator::{Binary, Unary};
 use crate::error::{Result, did_you_mean};
+use crate::op::Retina;
 use crate::op::steps::Pool;
 use crate::syntax::{Expr, MAX_DEPTH, Position};
 
@@ -203,6 +204,37 @@ pub(super) const FUNCTIONS: &[Signature] = &[
         "sample(mean, s)",
         "mean + exp(s / 2) e, where each e is a draw of its own from the unit Gaussian, in training and out of it (Kingma and Welling 2014): \
          s is the logarithm of the variance. `loss kl(mean, s)` is what it costs.",
+    ),
+    of(
+        "stop",
+        (1, 1),
+        &[],
+        "stop(v)",
+        "v as a constant: no gradient goes back through it. A draw that is stopped is learned by its log density alone: `loss reinforce`.",
+    ),
+    of(
+        "rounds",
+        (1, 1),
+        &[],
+        "rounds(v)",
+        "Behind `end`: what v was in all rounds, side by side.",
+    ),
+    of(
+        "right",
+        (2, 2),
+        &[],
+        "right(linear(v), target)",
+        "The probability that these scores, those of a cross-entropy, give to what is right: a class, or `next(F)`. It is what draws are \
+         rewarded by, a constant, and for losses alone.",
+    ),
+    of(
+        "glimpse",
+        (2, 2),
+        &["size", "scales", "width"],
+        "glimpse(image, at)",
+        "What an eye sees of an image at a place, two numbers across and down, -1 to 1 (Mnih 2014): `scales` squares (3), each twice as \
+         large and coarse as the one before, of `size` * `size` numbers (8). `width`: pixels of the image's rows, where it is no square. \
+         It is a constant.",
     ),
     of(
         "repeat",
@@ -502,6 +534,9 @@ const MOST: usize = 1 << 20;
 /// The most symbols that `grams` makes.
 pub(super) const MOST_SYMBOLS: usize = 1 << 24;
 
+/// The most numbers of a glimpse's side.
+const MOST_SQUARE: usize = 256;
+
 /// The most parts of a value: each is a product of its own.
 const MOST_PARTS: usize = 1024;
 
@@ -596,6 +631,12 @@ pub(super) fn function(
             width: size(checker, call, "width", 1..=MOST)?,
         },
         "sample" => Function::Sample,
+        "stop" => Function::Stop,
+        "glimpse" => Function::Glimpse {
+            size: size(checker, call, "size", 1..=MOST_SQUARE)?.unwrap_or(8),
+            scales: size(checker, call, "scales", 1..=Retina::MOST_SCALES)?.unwrap_or(3),
+            width: size(checker, call, "width", 1..=MOST)?,
+        },
         "concat" => Function::Concat,
         "split" => split(checker, call)?,
         "repeat" => Function::Repeat {

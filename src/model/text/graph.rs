@@ -35,6 +35,13 @@ pub enum FieldKind {
     },
     /// A real vector an example.
     Vector,
+    /// A real vector for every step of a field.
+    RealsAlong {
+        /// That field.
+        along: usize,
+        /// Whether a loss names it: nothing else may read it.
+        predicted: bool,
+    },
     /// A real vector a step, or a row of a set.
     Reals {
         /// Whether its rows have no order.
@@ -114,6 +121,22 @@ pub enum Function {
     },
     /// A draw from Gaussians: the first operand their means, the second the logarithms of their variances.
     Sample,
+    /// The same without a way back for gradients.
+    Stop,
+    /// What an eye sees of the first operand, an image, at the place that is the second.
+    Glimpse {
+        /// Numbers of a square's side.
+        size: usize,
+        /// How many squares.
+        scales: usize,
+        /// Pixels of an image's row, where the line says it.
+        width: Option<usize>,
+    },
+    /// The probability that scores give to what is to be predicted.
+    Right {
+        /// That.
+        target: Target,
+    },
     /// Rows of a table by token.
     Embed {
         /// The width, where the line says it.
@@ -211,6 +234,7 @@ impl Function {
             | Function::Pointwise { .. }
             | Function::Concat
             | Function::Repeat { .. }
+            | Function::Stop
             | Function::Add => true,
             Function::Read { .. }
             | Function::Window { .. }
@@ -219,6 +243,8 @@ impl Function {
             | Function::Positions { .. }
             | Function::Zeros { .. }
             | Function::Sample
+            | Function::Glimpse { .. }
+            | Function::Right { .. }
             | Function::Embed { .. }
             | Function::Linear { .. }
             | Function::Recurrent { .. }
@@ -230,11 +256,31 @@ impl Function {
     }
 }
 
-/// By value, whether it hangs on steps that a loss predicts.
-pub(super) fn ahead(nodes: &[ValueNode]) -> Vec<bool> {
+/// By value, whether it hangs on what a loss predicts: later steps, numbers along steps, or how likely what is right is.
+pub(super) fn ahead(fields: &[Field], nodes: &[ValueNode]) -> Vec<bool> {
     let mut all: Vec<bool> = Vec::new();
     for node in nodes {
-        let own = matches!(node.function, Function::Ahead { .. });
+        let own = match node.function {
+            Function::Ahead { .. } | Function::Right { .. } => true,
+            Function::Read { field, .. } => matches!(
+                fields[field].kind,
+                FieldKind::RealsAlong {
+                    predicted: true,
+                    ..
+                }
+            ),
+            _ => false,
+        };
+        all.push(own || node.operands.iter().any(|operand| all[*operand]));
+    }
+    all
+}
+
+/// By value, whether it hangs on a draw.
+pub(super) fn drawn(nodes: &[ValueNode]) -> Vec<bool> {
+    let mut all: Vec<bool> = Vec::new();
+    for node in nodes {
+        let own = node.function == Function::Sample;
         all.push(own || node.operands.iter().any(|operand| all[*operand]));
     }
     all

@@ -116,7 +116,7 @@ pub enum FieldSize {
     },
     /// Of classes, an example's or a step's: how many there are.
     Classes(usize),
-    /// Of vectors: their width.
+    /// Of vectors, an example's or a step's: their width.
     Vector(usize),
     /// Of reals or bits.
     Reals {
@@ -266,7 +266,9 @@ impl Model {
                 FieldKind::Class | FieldKind::Classes { .. } => {
                     matches!(size, FieldSize::Classes(_))
                 }
-                FieldKind::Vector => matches!(size, FieldSize::Vector(_)),
+                FieldKind::Vector | FieldKind::RealsAlong { .. } => {
+                    matches!(size, FieldSize::Vector(_))
+                }
                 FieldKind::Reals { .. } => matches!(size, FieldSize::Reals { .. }),
             };
             let marked = match size {
@@ -448,6 +450,10 @@ impl Model {
                 },
                 (FieldKind::Vector, size) => FieldShape::Vector {
                     width: size.count(),
+                },
+                (FieldKind::RealsAlong { along, .. }, size) => FieldShape::RealsAlong {
+                    width: size.count(),
+                    along,
                 },
                 (FieldKind::Reals { bits, .. }, size) => FieldShape::Reals {
                     axis,

@@ -20,6 +20,8 @@ pub enum WrittenKind {
     Vector,
     /// `reals`.
     Reals,
+    /// `reals along F`.
+    RealsAlong(String, Position),
     /// `bits`.
     Bits,
     /// `set`.
@@ -189,7 +191,11 @@ fn kind(line: &mut Line<'_>) -> Result<WrittenKind> {
     } else if line.eat_word("vector") {
         Ok(WrittenKind::Vector)
     } else if line.eat_word("reals") {
-        Ok(WrittenKind::Reals)
+        if !line.eat_word("along") {
+            return Ok(WrittenKind::Reals);
+        }
+        let (field, position) = line.name("the name of a field with steps")?;
+        Ok(WrittenKind::RealsAlong(field, position))
     } else if line.eat_word("bits") {
         Ok(WrittenKind::Bits)
     } else if line.eat_word("set") {

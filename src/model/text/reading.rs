@@ -1,7 +1,7 @@
 //! How what a loss compares with numbers of a field is read as a prediction of these.
 
 use super::Model;
-use super::graph::{FieldKind, Function, Loss, LossForm, Target, ValueNode};
+use super::graph::{self, FieldKind, Function, Loss, LossForm, Target};
 
 /// How the first operand of a loss says what the numbers will be.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -27,7 +27,9 @@ pub enum Reading {
 pub struct Forecast {
     /// The field.
     pub field: usize,
-    /// How many steps, from the next one on, side by side.
+    /// How many steps on the first of them is: 1, or 0 of numbers that lie along the steps that are read.
+    pub first: usize,
+    /// How many steps, from that one on, side by side.
     pub steps: usize,
     /// How it is read.
     pub reading: Reading,
@@ -57,7 +59,7 @@ impl Reading {
 impl Model {
     /// What a model paints: the first loss that compares a field of vectors with what is made of draws.
     pub fn painting(&self) -> Option<Painting> {
-        let drawn = drawn(&self.nodes);
+        let drawn = graph::drawn(&self.nodes);
         let of = |(loss, found): (usize, &Loss)| {
             let LossForm::Program { name, rounds, .. } = &found.form else {
                 return None;
@@ -76,7 +78,8 @@ impl Model {
         self.losses.iter().enumerate().find_map(of)
     }
 
-    /// What loss `loss` predicts, where it is all numbers of a field's next steps; `horizon` is that of the settings.
+    /// What loss `loss` predicts, where it is all numbers of a field's next steps, or of one along steps; `horizon` is that of the
+    /// settings.
     pub fn forecast(&self, loss: usize, horizon: usize) -> Option<Forecast> {
         let LossForm::Program {
             name,
@@ -124,23 +127,20 @@ impl Model {
         if node.function == Function::Last {
             node = &self.nodes[node.operands[0]];
         }
-        let Function::Ahead { field, steps } = node.function else {
-            return None;
+        let (field, first, steps) = match node.function {
+            Function::Ahead { field, steps } => (field, 1, steps.unwrap_or(horizon)),
+            Function::Read { field, .. }
+                if matches!(self.fields[field].kind, FieldKind::RealsAlong { .. }) =>
+            {
+                (field, 0, 1)
+            }
+            _ => return None,
         };
         Some(Forecast {
             field,
-            steps: steps.unwrap_or(horizon),
+            first,
+            steps,
             reading,
         })
     }
-}
-
-/// By value, whether it hangs on a draw.
-fn drawn(nodes: &[ValueNode]) -> Vec<bool> {
-    let mut all: Vec<bool> = Vec::new();
-    for node in nodes {
-        let own = node.function == Function::Sample;
-        all.push(own || node.operands.iter().any(|operand| all[*operand]));
-    }
-    all
 }

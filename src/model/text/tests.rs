@@ -707,7 +707,7 @@ fn numbers_that_a_loss_cannot_predict_are_refused() {
         (
             "loss sqared(linear(last(rnn(past))), v)\n",
             "m:5:6: `sqared` is no loss; did you mean `squared`?; expected one of squared, absolute, bernoulli, gaussian, mixture, \
-             quantile, handwriting, kl, activation, temporal, norm, cross_entropy",
+             quantile, handwriting, kl, reinforce, activation, temporal, norm, cross_entropy",
         ),
         (
             "loss squared(linear(rnn(past)))\n",
@@ -715,7 +715,7 @@ fn numbers_that_a_loss_cannot_predict_are_refused() {
         ),
         (
             "h = rnn(past)\nloss squared(linear(h), h)\n",
-            "m:6:6: `squared` expects numbers of a field to predict, such as `next(F)`, among its operands, or those of a `sample`",
+            "m:6:6: `squared` expects numbers of a field to predict, such as `next(F)`, among its operands, or what hangs on a `sample`",
         ),
         (
             "loss squared(linear(rnn(past)), next(text))\n",
@@ -731,7 +731,7 @@ fn numbers_that_a_loss_cannot_predict_are_refused() {
         ),
         (
             "loss squared(linear(rnn(past)), rnn(next(past)))\n",
-            "m:5:6: `squared` expects numbers of a field to predict, such as `next(F)`, among its operands, or those of a `sample`",
+            "m:5:6: `squared` expects numbers of a field to predict, such as `next(F)`, among its operands, or what hangs on a `sample`",
         ),
         (
             "loss squared(rnn(next(past)), next(past))\n",
@@ -848,7 +848,7 @@ fn rounds_that_cannot_be_are_refused() {
         ),
         (
             "c = linear(v)\nloss kl(linear(v), c)\n",
-            "m:4:6: `kl` expects numbers of a field to predict, such as `next(F)`, among its operands, or those of a `sample`",
+            "m:4:6: `kl` expects numbers of a field to predict, such as `next(F)`, among its operands, or what hangs on a `sample`",
         ),
         (
             "c = linear(v)\nd = sample(c, label)\n",

@@ -71,10 +71,12 @@ pub(super) fn write(
         splits: vec![None; model.nodes.len()],
     };
     builder.of_rounds = Some(any_round);
-    let ahead = graph::ahead(&model.nodes);
+    let ahead = graph::ahead(&model.fields, &model.nodes);
     for (number, node) in model.nodes.iter().enumerate() {
-        // A loss makes its own linear layer; nobody knows yet what is ahead.
-        let own = |loss: &Loss| loss.form == LossForm::CrossEntropy { scores: number };
+        // A loss makes its own linear layer, unless its scores are read, too; nobody knows yet what is ahead.
+        let read = model.nodes.iter().any(|node| node.operands.contains(&number));
+        let own =
+            |loss: &Loss| !read && loss.form == LossForm::CrossEntropy { scores: number };
         if model.losses.iter().any(own) || (mode == Mode::Scores && ahead[number]) {
             continue;
         }
@@ -158,7 +160,7 @@ impl Writer<'_> {
         let name = format!("line.{}", node.label);
         Ok(Some(match &node.function {
             Function::Read { field, back } => match self.model.fields[*field].kind {
-                FieldKind::Vector | FieldKind::Reals { .. } => {
+                FieldKind::Vector | FieldKind::RealsAlong { .. } | FieldKind::Reals { .. } => {
                     self.numbers(builder, node, *field, Reach::back(*back))?
                 }
                 _ => return Ok(None),
@@ -187,6 +189,31 @@ impl Writer<'_> {
                     &program,
                     &[&operands[..], &[draws]].concat(),
                 )?
+            }
+            Function::Stop => {
+                let input = self.operand(builder, node, 0)?;
+                layer::stop(builder, &name, input)?
+            }
+            Function::Glimpse {
+                size,
+                scales,
+                width,
+            } => {
+                let operands = self.operands(builder, node)?;
+                let [image, at] = operands[..] else {
+                    return Err(self.fault(node, "no place"));
+                };
+                let width = self.image_width(builder, node, [image, at], *width)?;
+                layer::retina(builder, &name, [image, at], width, [*size, *scales])?
+            }
+            Function::Right { target } => {
+                let scores = self.operand(builder, node, 0)?;
+                let Some(field) = target.field() else {
+                    return Err(self.fault(node, "nothing that is right"));
+                };
+                let symbols = self.rows.sizes[field];
+                self.scores_of(builder, node, scores, field)?;
+                layer::right(builder, &name, scores, (field, symbols))?
             }
             Function::Repeat { times } => {
                 let input = self.operand(builder, node, 0)?;

@@ -44,7 +44,7 @@ pub struct LossEvaluation {
     pub numbers: Option<Numbers>,
 }
 
-/// A prediction of a class.
+/// A prediction of a class, or of numbers along steps.
 #[derive(Clone, Copy, Debug)]
 pub struct Scored<'a> {
     /// The loss.
@@ -53,7 +53,7 @@ pub struct Scored<'a> {
     pub example: u32,
     /// The step within it; 0 where there is one prediction an example.
     pub step: usize,
-    /// The scores of all classes: log probabilities up to a constant.
+    /// The scores of all classes: log probabilities up to a constant; or the numbers.
     pub scores: &'a [f32],
 }
 
@@ -286,6 +286,21 @@ async fn measure(
                         };
                         let column = &columns[numbers.forecast.field];
                         numbers.add(row(&all, value, r), step, column, place);
+                    }
+                }
+                // Without losses, what is said at every step of numbers along it.
+                if output.losses.is_none()
+                    && numbers[n].as_ref().is_some_and(|of| of.forecast.first == 0)
+                    && let Some(value) = output.values.first().copied().flatten()
+                {
+                    let all = engine.read(value.slot).await?;
+                    for (r, (place, step)) in places.clone().enumerate() {
+                        each(Scored {
+                            loss: n,
+                            example: examples[place],
+                            step,
+                            scores: row(&all, value, r),
+                        })?;
                     }
                 }
                 if let (Some(right), Some(scores)) = (&mut right[n], output.scores) {

@@ -45,6 +45,7 @@ pub fn fields(model: &Model) -> Vec<Field> {
             text::FieldKind::Class => FieldKind::Class,
             text::FieldKind::Classes { along } => FieldKind::ClassesAlong(name(along)),
             text::FieldKind::Vector => FieldKind::Vector,
+            text::FieldKind::RealsAlong { along, .. } => FieldKind::RealsAlong(name(along)),
             text::FieldKind::Reals { bits: false, .. } => FieldKind::Reals,
             text::FieldKind::Reals { bits: true, .. } => FieldKind::Bits,
         };
@@ -257,11 +258,17 @@ impl ExampleSet {
         Ok(())
     }
 
-    /// Calls `take` with every step of a field of reals or bits that is predicted, and whether its prediction is measured.
+    /// Calls `take` with every step of a field of reals or bits from step `first` on, and whether its prediction, which the step
+    /// before makes, is measured.
     ///
     /// # Errors
     /// Io, for steps in a file that cannot be read.
-    pub fn each_step(&self, field: &str, mut take: impl FnMut(bool, &[f32])) -> Result<()> {
+    pub fn each_step(
+        &self,
+        field: &str,
+        first: usize,
+        mut take: impl FnMut(bool, &[f32]),
+    ) -> Result<()> {
         let Some(FieldRows::Steps(rows)) = self.records.rows(field) else {
             return Ok(());
         };
@@ -269,8 +276,8 @@ impl ExampleSet {
             let n = self.number(example) as usize;
             let mut numbers = vec![0.0; rows.steps(n) * rows.width()];
             rows.read(n, 0, &mut numbers)?;
-            for (step, numbers) in numbers.chunks(rows.width()).enumerate().skip(1) {
-                take(self.is_measured(example, step - 1), numbers);
+            for (step, numbers) in numbers.chunks(rows.width()).enumerate().skip(first) {
+                take(self.is_measured(example, step.saturating_sub(1)), numbers);
             }
         }
         Ok(())

@@ -34,7 +34,9 @@ impl Numbers {
         if !forecast.reading.is_of_values() && forecast.reading != Reading::Bits {
             return None;
         }
-        let FieldShape::Reals { width, .. } = plan.recipes.fields[forecast.field] else {
+        let (FieldShape::Reals { width, .. } | FieldShape::RealsAlong { width, .. }) =
+            plan.recipes.fields[forecast.field]
+        else {
             return None;
         };
         let errors = Errors::new(forecast.steps, width);
@@ -54,7 +56,7 @@ impl Numbers {
             return;
         };
         let (sequence, width) = (&all[place], self.width);
-        let next = at + 1;
+        let next = at + self.forecast.first;
         let step = |n: usize| sequence.get(n * width..(n + 1) * width);
         let steps = next..next + self.forecast.steps;
         let Some(found) = sequence.get(steps.start * width..steps.end * width) else {
@@ -70,7 +72,7 @@ impl Numbers {
         } else {
             self.model.add(value, found);
         }
-        if let Some(last) = step(at) {
+        if let Some(last) = at.checked_sub(1 - self.forecast.first).and_then(step) {
             self.last.add(&last.repeat(self.forecast.steps), found);
         }
         if let Some((season, errors)) = &mut self.season {

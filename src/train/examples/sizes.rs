@@ -120,6 +120,9 @@ fn field_size(
                 rows: rows.max(1),
             }
         }
+        (Some(FieldCode::Steps { width, .. }), FieldKind::RealsAlong { .. }) => {
+            FieldSize::Vector(*width)
+        }
         (Some(FieldCode::Steps { width, .. } | FieldCode::Bits { width, .. }), _) => {
             let (steps, rows) = most(None);
             FieldSize::Reals {

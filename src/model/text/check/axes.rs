@@ -113,7 +113,11 @@ impl Checker<'_> {
                 );
                 Err(self.fault(position, message))
             }
-            Function::Concat | Function::Add | Function::Sample | Function::Pointwise { .. } => {
+            Function::Concat
+            | Function::Add
+            | Function::Sample
+            | Function::Glimpse { .. }
+            | Function::Pointwise { .. } => {
                 self.meet_along(values, name, position)
             }
             _ => Ok(first),

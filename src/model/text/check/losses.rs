@@ -1,7 +1,7 @@
 //! The lines of losses: cross-entropy of a linear layer, or a program on rows of values, and what each predicts.
 
 use super::super::functions::{self, Call};
-use super::super::graph::{Along, FieldKind, Function, Loss, LossForm, Target};
+use super::super::graph::{self, Along, FieldKind, Function, Loss, LossForm, Target};
 use super::{Checker, Meaning};
 use crate::cell::rows::{RowProgram, library};
 use crate::error::{Result, did_you_mean};
@@ -67,22 +67,7 @@ impl Checker<'_> {
             );
             return Err(self.fault(call.operands[0].position(), message));
         }
-        let kind = target.field().map(|field| self.fields[field].kind);
-        let along = match (target, kind) {
-            (Target::Next(field), _) => Along::Steps(field),
-            (_, Some(FieldKind::Classes { along })) => Along::Steps(along),
-            _ => Along::Examples,
-        };
-        if node.along != along {
-            let field = target.field().map(|field| self.fields[field].name.as_str());
-            let message = format!(
-                "`{name}` expects {} for `{}`, found {}",
-                self.along(along),
-                field.unwrap_or_default(),
-                self.describe(scores)
-            );
-            return Err(self.fault(position, message));
-        }
+        let along = self.along_target(name, target, scores, position)?;
         let weight = functions::number(self, &call, "weight", "a number above 0", |w| w > 0.0)?;
         Ok(Loss {
             form: LossForm::CrossEntropy { scores },
@@ -196,7 +181,7 @@ impl Checker<'_> {
             let of_draws = |operands: &Vec<usize>| self.are_of_draws(operands);
             if loss.target == Target::Draws && !rounds.iter().all(of_draws) {
                 let message = format!(
-                    "`{name}` expects numbers of a field to predict, such as `next(F)`, among its operands, or those of a `sample`"
+                    "`{name}` expects numbers of a field to predict, such as `next(F)`, among its operands, or what hangs on a `sample`"
                 );
                 return Err(self.fault(loss.position, message));
             }
@@ -204,16 +189,19 @@ impl Checker<'_> {
         Ok(())
     }
 
-    /// Whether these are what a `sample` draws by: its operands, or the draws.
+    /// Whether these are what a `sample` draws by, or one of them hangs on its draws.
     fn are_of_draws(&self, operands: &[usize]) -> bool {
+        let drawn = graph::drawn(&self.nodes);
+        if operands.iter().any(|operand| drawn[*operand]) {
+            return true;
+        }
         let mut samples = self
             .nodes
             .iter()
-            .enumerate()
-            .filter(|(_, node)| node.function == Function::Sample);
-        samples.any(|(sample, node)| {
-            let of = |operand: &usize| node.operands.contains(operand) || *operand == sample;
-            operands.iter().all(of)
+            .filter(|node| node.function == Function::Sample);
+        samples.any(|node| {
+            let mut of = operands.iter();
+            of.all(|operand| node.operands.contains(operand))
         })
     }
 
@@ -236,6 +224,43 @@ impl Checker<'_> {
             operands.iter().find_map(|operand| fields[*operand])
         };
         of(true).or_else(|| of(false))
+    }
+
+    /// `right(linear(v), target)`: how likely what is right is, for losses alone.
+    pub(super) fn right(&mut self, call: &Call<'_>, label: Option<String>) -> Result<usize> {
+        let target = self.target(call.operands[1])?;
+        let scores = self.value(call.operands[0])?;
+        functions::must_be_rows(self, "right", scores, call.operands[0].position())?;
+        self.along_target("right", target, scores, call.position)?;
+        let function = Function::Right { target };
+        self.made(function, vec![scores], ["right"; 2], call.position, label)
+    }
+
+    /// What there is a row for where this is predicted; refuses scores that have none for each.
+    fn along_target(
+        &self,
+        name: &str,
+        target: Target,
+        scores: usize,
+        position: Position,
+    ) -> Result<Along> {
+        let kind = target.field().map(|field| self.fields[field].kind);
+        let along = match (target, kind) {
+            (Target::Next(field), _) => Along::Steps(field),
+            (_, Some(FieldKind::Classes { along })) => Along::Steps(along),
+            _ => Along::Examples,
+        };
+        if self.nodes[scores].along == along {
+            return Ok(along);
+        }
+        let field = target.field().map(|field| self.fields[field].name.as_str());
+        let message = format!(
+            "`{name}` expects {} for `{}`, found {}",
+            self.along(along),
+            field.unwrap_or_default(),
+            self.describe(scores)
+        );
+        Err(self.fault(position, message))
     }
 
     fn target(&mut self, expr: &Expr) -> Result<Target> {

@@ -1,6 +1,6 @@
 //! Lines in the order in which they are made: those between `repeat N` and `end` round by round, with what each hands on.
 
-use super::super::functions;
+use super::super::functions::{self, Call};
 use super::super::graph::{Function, ValueNode};
 use super::super::parse::Written;
 use super::{Checker, Meaning};
@@ -104,6 +104,28 @@ impl<'a> Checker<'a> {
             Some((_, round)) => format!("{}{ROUND}{round}", self.line),
             None => self.line.clone(),
         }
+    }
+
+    /// `rounds(v)`: v of every round, side by side.
+    pub(super) fn rounds(&mut self, call: &Call<'_>, label: Option<String>) -> Result<usize> {
+        let (operand, position) = (call.operands[0], call.position);
+        let value = self.value(operand)?;
+        functions::must_be_rows(self, "rounds", value, operand.position())?;
+        if self.round.is_some() || any_round(&self.nodes[value].label).is_none() {
+            let message = format!(
+                "`rounds` expects a value of the lines between `repeat` and `end`, and stands behind them, found {}",
+                self.describe(value)
+            );
+            return Err(self.fault(position, message));
+        }
+        let mut all = vec![value];
+        while let Some(before) = self.earlier.get(&all[all.len() - 1])
+            && any_round(&self.nodes[*before].label).is_some()
+        {
+            all.push(*before);
+        }
+        all.reverse();
+        self.made(Function::Concat, all, ["rounds"; 2], position, label)
     }
 
     /// A table of a later round is that of the first; all other layers find theirs by their names.

@@ -66,7 +66,7 @@ impl Checker<'_> {
                 return Err(self.fault(loss.position, message));
             }
         }
-        let ahead = graph::ahead(&self.nodes);
+        let ahead = graph::ahead(&self.fields, &self.nodes);
         for (value, node) in self.nodes.iter().enumerate() {
             let found = node.operands.iter().find(|operand| ahead[**operand]);
             if let Some(operand) = found.filter(|_| !node.function.keeps_data()) {
@@ -97,7 +97,8 @@ impl Checker<'_> {
                     Function::Linear { weight, .. } | Function::Embed { weight, .. } => weight,
                     _ => None,
                 };
-                node.operands.contains(&scores) || weight == Some(scores)
+                let right = matches!(node.function, Function::Right { .. });
+                (!right && node.operands.contains(&scores)) || weight == Some(scores)
             };
             if again || self.nodes.iter().any(shared) {
                 let message = format!(
@@ -133,7 +134,7 @@ impl Checker<'_> {
     fn steps_apart(&self, field: usize, next: Position) -> Result<()> {
         for other in &self.fields {
             let along = match other.kind {
-                FieldKind::Classes { along } => along,
+                FieldKind::Classes { along } | FieldKind::RealsAlong { along, .. } => along,
                 FieldKind::Tokens {
                     within: Some(along),
                     ..

@@ -32,6 +32,61 @@ impl Writer<'_> {
         ))
     }
 
+    /// Refuses places that are not two numbers, and images that have no such rows of pixels; how many pixels a row has.
+    pub(super) fn image_width(
+        &self,
+        builder: &Builder,
+        node: &ValueNode,
+        operands: [Value; 2],
+        width: Option<usize>,
+    ) -> Result<usize> {
+        let [pixels, at] = operands.map(|value| builder.signal(value).width());
+        let of = |n: usize| &self.model.nodes[node.operands[n]];
+        if at != 2 {
+            let (name, line) = (&of(1).label, of(1).position.line);
+            let message = format!(
+                "`glimpse` expects a place of two numbers, found `{name}` of line {line} ({at})"
+            );
+            return Err(self.fault(node, message));
+        }
+        let found = width.unwrap_or(pixels.isqrt());
+        let fits = match width {
+            Some(width) => pixels.is_multiple_of(width),
+            None => found * found == pixels,
+        };
+        if fits {
+            return Ok(found);
+        }
+        let (name, line) = (&of(0).label, of(0).position.line);
+        let expected = match width {
+            Some(width) => format!("an image of rows of {width} pixels"),
+            None => "a square image, or its `width`".to_string(),
+        };
+        Err(self.fault(
+            node,
+            format!("`glimpse` expects {expected}, found `{name}` of line {line} ({pixels} pixels)"),
+        ))
+    }
+
+    /// Refuses scores of other symbols than a field has.
+    pub(super) fn scores_of(
+        &self,
+        builder: &Builder,
+        node: &ValueNode,
+        scores: Value,
+        field: usize,
+    ) -> Result<()> {
+        let (found, expected) = (builder.signal(scores).width(), self.rows.sizes[field]);
+        if found == expected {
+            return Ok(());
+        }
+        let name = &self.model.fields[field].name;
+        Err(self.fault(
+            node,
+            format!("`right` expects {expected} scores, as `{name}` has so many, found {found}"),
+        ))
+    }
+
     /// Refuses columns that cannot be cut into so many equal parts.
     pub(super) fn equal_parts(
         &self,

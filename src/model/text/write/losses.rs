@@ -161,6 +161,11 @@ impl Writer<'_> {
             ));
         }
         let predicts_next = matches!(loss.target, Target::Next(_));
+        let made = self.values[scores];
+        if made.is_some() && predicts_next && (spec.tie || spec.softmax != Softmax::Full) {
+            let message = "tie, softmax: expected false and full, as `right` reads the scores";
+            return Err(self.fault(node, message));
+        }
         let shared = if weight.is_some() {
             let shared = self.shared(weight);
             self.fits(builder, node, input, shared, symbols)?;
@@ -192,6 +197,7 @@ impl Writer<'_> {
                 },
                 input,
                 shared,
+                made,
                 softmax: if predicts_next {
                     &spec.softmax
                 } else {

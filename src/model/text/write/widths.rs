@@ -33,6 +33,13 @@ pub(super) fn wanted(model: &Model, spec: &Spec, sizes: &[usize]) -> Result<Vec<
             }
         }
     }
+    for node in &model.nodes {
+        if let Function::Right { target } = node.function
+            && let Some(field) = target.field()
+        {
+            wanted[node.operands[0]].get_or_insert(sizes[field]);
+        }
+    }
     for (number, node) in model.nodes.iter().enumerate().rev() {
         let keeps = matches!(
             node.function,
