@@ -83,7 +83,7 @@ impl Place {
 }
 
 /// Every task.
-pub const TASKS: [Task; 14] = [
+pub const TASKS: [Task; 15] = [
     order::TASK,
     ahead::TASK,
     adding::TASK,
