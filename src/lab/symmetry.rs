@@ -190,7 +190,7 @@ fn level(plan: &Plan, parameters: &mut [f32], one_off: bool) -> Result<()> {
         for (block, fill) in parameter.fill.iter().enumerate() {
             for row in 0..matrix.rows {
                 let from = matrix.offset + row * matrix.stride + block * units;
-                let weight = matches!(fill, Fill::Weight | Fill::Recurrent);
+                let weight = matches!(fill, Fill::Weight | Fill::Embedding | Fill::Recurrent);
                 let number = if weight { WEIGHT } else { parameters[from] };
                 parameters[from..from + units].fill(number);
             }

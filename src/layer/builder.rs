@@ -232,7 +232,7 @@ impl Builder {
         let name = first.as_deref().unwrap_or(name);
         let offset = SPARSE + self.sparse;
         self.sparse += (shape[0] * shape[1]).next_multiple_of(ALIGN);
-        let param = self.declare(offset, name, shape, &shape, false, vec![Fill::Weight]);
+        let param = self.declare(offset, name, shape, &shape, false, vec![Fill::Embedding]);
         if !self.training {
             return param;
         }

@@ -80,7 +80,7 @@ impl Spec {
                 let candidates = (RowSource::Candidates, samples + rows);
                 builder.sparse_parameter(&name, shape, &[inputs, candidates], Some(ids))
             }
-            _ => builder.parameter(name, shape, &shape, false, vec![Fill::Weight]),
+            _ => builder.parameter(name, shape, &shape, false, vec![Fill::Embedding]),
         }
     }
 

@@ -40,6 +40,8 @@ pub struct Init {
     pub scale: f64,
     /// Identity and spectral: the deviation of the weights that are not recurrent.
     pub input_scale: Option<f64>,
+    /// The deviation of embeddings, which are normal then, as PyTorch has them with 1; as other weights where absent.
+    pub embed_scale: Option<f64>,
     /// The value of the biases that the cell gives a start of their own, such as the forget gate's; the cell's own where
     /// absent.
     pub forget_bias: Option<f64>,
@@ -59,6 +61,7 @@ impl Default for Init {
             scheme: Scheme::Uniform,
             scale: 0.1,
             input_scale: None,
+            embed_scale: None,
             forget_bias: None,
             chrono: None,
             gate_bias: Vec::new(),
@@ -71,8 +74,16 @@ impl Default for Init {
 /// change the others.
 ///
 /// # Errors
-/// A drawn value that is not finite.
+/// Usage: a scale for embeddings where there are none; Data: a drawn value that is not finite.
 pub fn initialize(plan: &Plan, init: &Init) -> Result<Vec<f32>> {
+    let mut fills = plan.parameters.iter().flat_map(|p| &p.fill);
+    if let Some(scale) = init.embed_scale
+        && !fills.any(|fill| *fill == Fill::Embedding)
+    {
+        return Err(Error::usage(format!(
+            "embed-scale: expected a model that embeds tokens or classes (embed above 0), got {scale}"
+        )));
+    }
     let mut flat = vec![0.0f32; plan.arena];
     for (n, parameter) in plan.parameters.iter().enumerate() {
         let mut stream = Stream::new(init.seed, Purpose::Init, n as u64);
@@ -83,7 +94,7 @@ pub fn initialize(plan: &Plan, init: &Init) -> Result<Vec<f32>> {
             let part = m.columns(block * cols, cols);
             // A large table is drawn some rows at a time; the stream goes on where it was.
             let rows = match fill {
-                Fill::Weight => (DRAWN / cols.max(1)).max(1),
+                Fill::Weight | Fill::Embedding => (DRAWN / cols.max(1)).max(1),
                 _ => part.rows.max(1),
             };
             for first in (0..part.rows).step_by(rows) {
@@ -118,6 +129,9 @@ fn draw(
         && let Some(values) = gate_bias(gate, n, init)
     {
         return values;
+    }
+    if let (Fill::Embedding, Some(deviation)) = (fill, init.embed_scale) {
+        return normal(n, deviation, stream);
     }
     match (fill, init.scheme) {
         (Fill::Fixed(value), _) => vec![*value; n],

@@ -7,6 +7,8 @@ use super::Matrix;
 pub enum Fill {
     /// A weight of the input with this many inputs (rows) in its product; drawn as the settings say.
     Weight,
+    /// The rows of an embedding; drawn as weights are where settings say nothing of them.
+    Embedding,
     /// A recurrent weight, one H x H block a lane; may be orthogonal.
     Recurrent,
     /// A bias, drawn or zero as the settings say.

@@ -221,6 +221,7 @@ pub fn init(settings: &Settings, spec: &Spec) -> Result<Init> {
         scheme: settings.init,
         scale: settings.init_scale,
         input_scale: settings.input_scale,
+        embed_scale: settings.embed_scale,
         forget_bias: settings.forget_bias,
         chrono: settings.chrono,
         gate_bias,

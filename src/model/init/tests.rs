@@ -202,3 +202,41 @@ fn what_is_said_of_biases_leaves_the_weights_alone() {
         assert_eq!(same, name != "rnn.bias_ih_l0", "{name}");
     }
 }
+
+#[test]
+fn embeddings_have_a_deviation_of_their_own() {
+    let spec = Spec {
+        vocab: 60,
+        embed: 25,
+        cells: vec![Arc::new(library::builtin("gru").unwrap())],
+        hidden: H,
+        ..Spec::default()
+    };
+    let dims = Dims { steps: 1, batch: 1 };
+    let plan = spec.plan(dims, Mode::Scores).unwrap();
+    let with = |embed_scale: Option<f64>| {
+        let init = Init {
+            embed_scale,
+            ..Init::default()
+        };
+        export(&plan, &initialize(&plan, &init).unwrap())
+    };
+    for ((name, plain), (_, scaled)) in with(None).into_iter().zip(with(Some(2.0))) {
+        if name == "embedding.weight" {
+            // 1,500 draws: the deviation is within a tenth of the one that they are drawn with.
+            assert!((1.8..2.2).contains(&deviation(&scaled.data)), "{name}");
+            assert!(plain.data.iter().all(|x| x.abs() <= 0.1));
+        } else {
+            assert_eq!(plain.data, scaled.data, "{name}");
+        }
+    }
+
+    let one_hot = Spec { embed: 0, ..spec };
+    let plan = one_hot.plan(dims, Mode::Scores).unwrap();
+    let init = Init {
+        embed_scale: Some(2.0),
+        ..Init::default()
+    };
+    let e = initialize(&plan, &init).unwrap_err();
+    assert!(e.message.starts_with("embed-scale: expected"), "{e}");
+}

@@ -325,6 +325,8 @@ settings! {
         chrono: Option<f64> = None; above(2.0); Start,
         /// identity, spectral: deviation of the weights that are not recurrent (default: identity 0.001, spectral as xavier)
         input_scale: Option<f64> = None; POSITIVE; Start,
+        /// Deviation of embeddings, which are normal then (PyTorch: 1; default: as other weights)
+        embed_scale: Option<f64> = None; POSITIVE; Start,
     }
     "minibatches" {
         /// Steps T of truncated backpropagation through time
