@@ -118,7 +118,7 @@ impl Experiment for Stages {
             title: "What a network writes, by updates".into(),
             across: "updates".into(),
             up: "share that is right".into(),
-            across_scale: Scale::Linear,
+            across_scale: Scale::Log,
             up_scale: Scale::Linear,
             series: series.into(),
         }
