@@ -51,7 +51,7 @@ impl Experiment for Stages {
 
     fn points(&self, size: Size, seed: u64) -> Vec<Facts> {
         let (characters, hidden, updates): (u64, u64, &[u64]) = match size {
-            Size::Quick => (200_000, 64, &[2400, 1200, 600, 300, 100, 30, 1]),
+            Size::Quick => (200_000, 64, &[1600, 800, 400, 200, 100, 30, 1]),
             Size::Full => (
                 2_000_000,
                 256,
