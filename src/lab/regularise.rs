@@ -47,7 +47,7 @@ impl Experiment for Regularise {
 
     fn points(&self, size: Size, seed: u64) -> Vec<Facts> {
         let (seeds, characters, updates, hidden) = match size {
-            Size::Quick => (1, 8_000, 1600, 48),
+            Size::Quick => (1, 8_000, 640, 48),
             Size::Full => (5, 100_000, 10_000, 256),
         };
         let mut base = text_model::point(characters, updates);
