@@ -52,7 +52,7 @@ impl Experiment for BatchingOrders {
 
     fn points(&self, size: Size, seed: u64) -> Vec<Facts> {
         let (count, hidden, examples, digits, epochs) = match size {
-            Size::Quick => (2, 48, 4000, 3, 8),
+            Size::Quick => (2, 48, 3000, 3, 6),
             Size::Full => (5, 256, 100_000, 5, 20),
         };
         crossed(

@@ -22,6 +22,15 @@ pub fn share_of(rows: &[Row], groups: &[usize], group: usize) -> Option<f64> {
 
 /// The share of the variance that those terms explain that `taken` takes, beside a constant.
 pub fn explained(rows: &[Row], taken: impl Fn(usize) -> bool) -> Option<f64> {
+    let left = left(rows, taken)?;
+    let mean = rows.iter().map(|row| row.number).sum::<f64>() / rows.len() as f64;
+    let whole: f64 = rows.iter().map(|row| (row.number - mean).powi(2)).sum();
+    let left: f64 = left.iter().map(|x| x * x).sum();
+    (whole > 0.0).then(|| 1.0 - left / whole)
+}
+
+/// Of every number what those terms do not explain that `taken` takes, beside a constant.
+pub fn left(rows: &[Row], taken: impl Fn(usize) -> bool) -> Option<Vec<f64>> {
     let terms = |row: &Row| -> Vec<f64> {
         let own = row.terms.iter().enumerate().filter(|(n, _)| taken(*n));
         std::iter::once(1.0).chain(own.map(|(_, x)| *x)).collect()
@@ -44,14 +53,9 @@ pub fn explained(rows: &[Row], taken: impl Fn(usize) -> bool) -> Option<f64> {
         line[n] += RIDGE * rows.len() as f64;
     }
     let solution = solved(system)?;
-    let mean = rows.iter().map(|row| row.number).sum::<f64>() / rows.len() as f64;
-    let (mut left, mut whole) = (0.0, 0.0);
-    for (terms, row) in rows_of_terms.iter().zip(rows) {
-        let said: f64 = terms.iter().zip(&solution).map(|(x, w)| x * w).sum();
-        left += (row.number - said).powi(2);
-        whole += (row.number - mean).powi(2);
-    }
-    (whole > 0.0).then(|| 1.0 - left / whole)
+    let said = |terms: &Vec<f64>| -> f64 { terms.iter().zip(&solution).map(|(x, w)| x * w).sum() };
+    let pairs = rows_of_terms.iter().zip(rows);
+    Some(pairs.map(|(terms, row)| row.number - said(terms)).collect())
 }
 
 /// The solution of a system of equations, whose right sides stand last, by Gauss's elimination.

@@ -397,7 +397,7 @@ fn reach(measured: &[Measured], variant: &str) -> f64 {
 }
 
 /// Whether some gated cell learned a task at greater lengths than a plain tanh network. Where both learned the longest that
-/// was measured, nothing is decided.
+/// was measured, or neither learned any, nothing is decided.
 pub fn gates_reach_further(
     measured: &[Measured],
     claim: &'static str,
@@ -407,7 +407,8 @@ pub fn gates_reach_further(
     let gated = [LSTM, CHRONO, GRU].map(|variant| reach(measured, variant));
     let furthest = gated.into_iter().fold(0.0, f64::max);
     let longest = lengths(measured).last().copied();
-    let decided = longest.is_some_and(|longest| plain < longest || furthest < longest);
+    let decided =
+        longest.is_some_and(|longest| plain.min(furthest) < longest) && plain.max(furthest) > 0.0;
     vec![Finding {
         claim,
         by,

@@ -49,7 +49,7 @@ impl Experiment for Memorise {
 
     fn points(&self, size: Size, seed: u64) -> Vec<Facts> {
         let (count, numbers, updates) = match size {
-            Size::Quick => (1, 400, 5000),
+            Size::Quick => (1, 300, 4000),
             Size::Full => (3, 2000, 100_000),
         };
         // The most labels first: they take longest to look at.

@@ -24,6 +24,7 @@ mod memory;
 mod page;
 mod plot;
 mod ranking;
+mod rare_words;
 mod regularise;
 mod run;
 mod stages;
@@ -173,7 +174,7 @@ pub trait Experiment: Sync {
 }
 
 /// Every experiment.
-pub const EXPERIMENTS: [&dyn Experiment; 17] = [
+pub const EXPERIMENTS: [&dyn Experiment; 18] = [
     &gradient_flow::GradientFlow,
     &clipping::Clipping,
     &latch::EXPERIMENT,
@@ -183,6 +184,7 @@ pub const EXPERIMENTS: [&dyn Experiment; 17] = [
     &temporal_order::EXPERIMENT,
     &gap::EXPERIMENT,
     &symmetry::Symmetry,
+    &rare_words::RareWords,
     &memorise::Memorise,
     &memory::Memory,
     &depth::Depth,

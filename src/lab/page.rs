@@ -42,6 +42,9 @@ pub fn section(
         env!("CARGO_PKG_VERSION"),
         report.measured.len(),
     );
+    if size == Size::Quick {
+        html += "<p>Quick means small models and short trainings, with one seed or two: what is decided by little is decided by --full.</p>\n";
+    }
     for finding in &report.findings {
         html += &format!(
             "<p><strong>{}</strong> ({})<br>\n{}<br>\n{}</p>\n",

@@ -53,7 +53,15 @@ impl Scale {
         match self {
             // Steps of the axis are round; their sums need not be.
             Scale::Linear => format!("{}", (place * 1e6).round() / 1e6),
-            Scale::Log => format!("{:.0e}", 10f64.powf(place)),
+            Scale::Log => {
+                let x = 10f64.powf(place);
+                match x {
+                    0.01..1.0 => format!("{x:.2}"),
+                    1.0..10.0 => format!("{x:.1}"),
+                    10.0..1e4 => format!("{x:.0}"),
+                    _ => format!("{x:.0e}"),
+                }
+            }
         }
     }
 }

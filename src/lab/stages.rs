@@ -51,7 +51,7 @@ impl Experiment for Stages {
 
     fn points(&self, size: Size, seed: u64) -> Vec<Facts> {
         let (characters, hidden, updates): (u64, u64, &[u64]) = match size {
-            Size::Quick => (200_000, 64, &[2400, 1200, 600, 300, 100, 30, 1]),
+            Size::Quick => (200_000, 64, &[1600, 800, 400, 200, 100, 30, 1]),
             Size::Full => (
                 2_000_000,
                 256,
@@ -118,7 +118,7 @@ impl Experiment for Stages {
             title: "What a network writes, by updates".into(),
             across: "updates".into(),
             up: "share that is right".into(),
-            across_scale: Scale::Linear,
+            across_scale: Scale::Log,
             up_scale: Scale::Linear,
             series: series.into(),
         }
