@@ -347,7 +347,9 @@ fn a_stopped_draw_is_learned_without_bias_whatever_its_baseline() {
         let model = Model::with_losses("drawn", &format!("{head}{lines}"), &own).unwrap();
         let plan = plan(&model, &settings("gru", 1), Mode::Gradients);
         let minibatch = Minibatch::new(&plan, &examples(&model), &Weighting::Sums).unwrap();
-        let draws = plan.recipes.all(|recipe| matches!(recipe, Recipe::Draws { .. }));
+        let draws = plan
+            .recipes
+            .all(|recipe| matches!(recipe, Recipe::Draws { .. }));
         let draws: Vec<SlotId> = draws.collect();
         let mut cpu = Cpu::<f64>::new(plan.clone());
         let mut stream = Stream::new(9, Purpose::Check, 1);
@@ -368,16 +370,26 @@ fn a_stopped_draw_is_learned_without_bias_whatever_its_baseline() {
             let m = found.matrix;
             sums[m.offset..m.offset + m.rows * m.cols].to_vec()
         };
-        ["m.weight", "m.bias", "s.weight", "s.bias"].map(of).concat()
+        ["m.weight", "m.bias", "s.weight", "s.bias"]
+            .map(of)
+            .concat()
     };
     let want = mean("at = sample(m, s)\nloss plain(0 - at * at)\n");
     let stopped = "at = stop(sample(m, s))\nreward = stop(at * at)\n";
-    for baseline in ["zeros(image, width = 2)", "stop(5 * linear(image, width = 2))"] {
-        let got = mean(&format!("{stopped}loss reinforce(m, s, at, {baseline}, reward)\n"));
+    for baseline in [
+        "zeros(image, width = 2)",
+        "stop(5 * linear(image, width = 2))",
+    ] {
+        let got = mean(&format!(
+            "{stopped}loss reinforce(m, s, at, {baseline}, reward)\n"
+        ));
         assert!(want.iter().all(|g| g.abs() > 1e-3), "{want:?}");
         for (got, want) in got.iter().zip(&want) {
             // The nodes are those of f32.
-            assert!((got - want).abs() < 2e-6 * (1.0 + want.abs()), "{got} {want}");
+            assert!(
+                (got - want).abs() < 2e-6 * (1.0 + want.abs()),
+                "{got} {want}"
+            );
         }
     }
 }

@@ -893,7 +893,8 @@ fn places_along_frames_are_learned_measured_and_predicted() {
         sandbox.ok(&format!("generate moving {flags}"));
     }
     let columns = "--columns frames=frames,places=places";
-    let train = format!("train --model track {columns} --hidden 16 --steps 150 {TINY} --standardize");
+    let train =
+        format!("train --model track {columns} --hidden 16 --steps 150 {TINY} --standardize");
     // Standardised, what never changes is refused; places alone have no such column.
     let refused = sandbox.run(&format!("{train} train.jsonl --out r"));
     assert_eq!(refused.code, 3, "{}", refused.err);
@@ -903,25 +904,39 @@ fn places_along_frames_are_learned_measured_and_predicted() {
     let loss = &value["losses"][0];
     assert_eq!(loss["count"], 30);
     let lines = fs::read_to_string(sandbox.at("test.jsonl")).unwrap();
-    let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let lines: Vec<Value> = lines
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
     let (_, said) = table(&sandbox.ok("predict r test.jsonl --device cpu"));
     let mut squares = 0.0;
     for row in &said {
         let place = &lines[row[0] as usize - 1]["places"][row[1] as usize - 1];
-        squares += (0..2).map(|n| (row[2 + n] - place[n].as_f64().unwrap()).powi(2)).sum::<f64>();
+        squares += (0..2)
+            .map(|n| (row[2 + n] - place[n].as_f64().unwrap()).powi(2))
+            .sum::<f64>();
     }
     assert_eq!(said.len(), 30);
     near(number(loss, "distance"), (squares / 30.0).sqrt(), 1e-3);
-    assert!(number(loss, "distance") < 0.7 * number(loss, "mean_distance"), "{loss}");
+    assert!(
+        number(loss, "distance") < 0.7 * number(loss, "mean_distance"),
+        "{loss}"
+    );
     let text = sandbox.ok("eval r test.jsonl --device cpu");
-    assert!(text.contains("places: off by ") && text.contains("; mean of training "), "{text}");
+    assert!(
+        text.contains("places: off by ") && text.contains("; mean of training "),
+        "{text}"
+    );
 
     // Without the places the same is said; with too few of them nothing is.
     let frames = |line: &Value| json!({ "frames": line["frames"] }).to_string();
     let alone: Vec<String> = lines.iter().map(frames).collect();
     fs::write(sandbox.at("frames.jsonl"), alone.join("\n")).unwrap();
     let (header, again) = table(&sandbox.ok("predict r frames.jsonl --device cpu"));
-    assert_eq!((header.as_str(), again), ("series,step,places.0,places.1", said));
+    assert_eq!(
+        (header.as_str(), again),
+        ("series,step,places.0,places.1", said)
+    );
     let mut short = lines[0].clone();
     short["places"].as_array_mut().unwrap().pop();
     fs::write(sandbox.at("short.jsonl"), short.to_string()).unwrap();

@@ -84,7 +84,11 @@ pub fn right(
         losses: None,
     }));
     let column = |builder: &mut Builder, n: usize| {
-        builder.value(format!("{made}.{n}"), Signal::Rows(stats.columns(n, 1)), axis)
+        builder.value(
+            format!("{made}.{n}"),
+            Signal::Rows(stats.columns(n, 1)),
+            axis,
+        )
     };
     let all = [0, 1, 2].map(|n| column(builder, n));
     let made = rows(builder, name, &RowProgram::parse(name, RIGHT)?, &all)?;

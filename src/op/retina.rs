@@ -222,10 +222,7 @@ mod tests {
         // Half a pixel down: the mean of two rows.
         assert_eq!(seen([0.0, 0.25])[..4], [8.0, 9.0, 12.0, 13.0]);
         // The corner above at the left, and far away.
-        assert_eq!(
-            seen([-1.0, -1.0]),
-            [0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 3.5]
-        );
+        assert_eq!(seen([-1.0, -1.0]), [0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 3.5]);
         assert_eq!(seen([1e30, 0.0]), [0.0; 8]);
     }
 }

@@ -89,7 +89,8 @@ impl Floors {
     /// Io, where notes cannot be read back.
     pub fn notes(&self, field: &str, set: &ExampleSet) -> Result<Option<f64>> {
         let mut frequency = NoteFrequency::default();
-        self.set.each_step(field, 1, |_, step| frequency.add(step))?;
+        self.set
+            .each_step(field, 1, |_, step| frequency.add(step))?;
         let (mut nats, mut steps) = (0.0, 0u64);
         set.each_step(field, 1, |measured, step| {
             if measured {

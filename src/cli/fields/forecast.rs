@@ -76,18 +76,20 @@ pub fn along(m: &ArgMatches, run: &LoadedFields, set: ExampleSet) -> Result<()> 
     };
     let device = flags::open_device(m)?;
     let mut evaluator = FieldEvaluator::answering(&run.loaded.spec, set.clone(), &run.codes)?;
-    let weights = run.weights(evaluator.plan(), "the numbers", "give fewer examples at once")?;
-    let mut said_by: Vec<Vec<Said>> = vec![Vec::new(); set.len()];
-    block_on(
-        evaluator.run(&device, &weights, &mut |scored: Scored<'_>| {
-            let of = &mut said_by[scored.example as usize];
-            if of.len() <= scored.step {
-                of.resize(scored.step + 1, vec![Vec::new(); forecasts.len()]);
-            }
-            of[scored.step][scored.loss] = vec![scored.scores.to_vec()];
-            Ok(())
-        }),
+    let weights = run.weights(
+        evaluator.plan(),
+        "the numbers",
+        "give fewer examples at once",
     )?;
+    let mut said_by: Vec<Vec<Said>> = vec![Vec::new(); set.len()];
+    block_on(evaluator.run(&device, &weights, &mut |scored: Scored<'_>| {
+        let of = &mut said_by[scored.example as usize];
+        if of.len() <= scored.step {
+            of.resize(scored.step + 1, vec![Vec::new(); forecasts.len()]);
+        }
+        of[scored.step][scored.loss] = vec![scored.scores.to_vec()];
+        Ok(())
+    }))?;
     let field = &model.fields()[forecasts[0].field].name;
     let code = run.codes.code(field);
     let code = code.ok_or_else(|| Error::internal(format!("field {field} has no numbers")))?;

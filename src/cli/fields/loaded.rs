@@ -64,7 +64,12 @@ impl LoadedFields {
 
     /// The names of the fields that are only predicted, which files need not have.
     pub fn answers(&self) -> Vec<String> {
-        let along = |field: usize| matches!(self.model.fields()[field].kind, FieldKind::RealsAlong { .. });
+        let along = |field: usize| {
+            matches!(
+                self.model.fields()[field].kind,
+                FieldKind::RealsAlong { .. }
+            )
+        };
         let only = |target: Target| match target {
             Target::Next(field) | Target::Class(field) => Some(field),
             // Those before are read.

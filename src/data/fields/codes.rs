@@ -107,9 +107,7 @@ impl FieldCodes {
                 (
                     FieldKind::Reals | FieldKind::RealsAlong(_) | FieldKind::Bits,
                     Some(RawContent::Steps(column)),
-                ) => {
-                    Some(step_codes::build(field, column, &rules.steps)?)
-                }
+                ) => Some(step_codes::build(field, column, &rules.steps)?),
                 (FieldKind::Class | FieldKind::ClassesAlong(_), _) => {
                     let (names, told) = classes(examples, field)?;
                     remarks.extend(told);

@@ -74,9 +74,11 @@ pub(super) fn write(
     let ahead = graph::ahead(&model.fields, &model.nodes);
     for (number, node) in model.nodes.iter().enumerate() {
         // A loss makes its own linear layer, unless its scores are read, too; nobody knows yet what is ahead.
-        let read = model.nodes.iter().any(|node| node.operands.contains(&number));
-        let own =
-            |loss: &Loss| !read && loss.form == LossForm::CrossEntropy { scores: number };
+        let read = model
+            .nodes
+            .iter()
+            .any(|node| node.operands.contains(&number));
+        let own = |loss: &Loss| !read && loss.form == LossForm::CrossEntropy { scores: number };
         if model.losses.iter().any(own) || (mode == Mode::Scores && ahead[number]) {
             continue;
         }

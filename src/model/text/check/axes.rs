@@ -117,9 +117,7 @@ impl Checker<'_> {
             | Function::Add
             | Function::Sample
             | Function::Glimpse { .. }
-            | Function::Pointwise { .. } => {
-                self.meet_along(values, name, position)
-            }
+            | Function::Pointwise { .. } => self.meet_along(values, name, position),
             _ => Ok(first),
         }
     }

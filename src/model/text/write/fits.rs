@@ -64,7 +64,9 @@ impl Writer<'_> {
         };
         Err(self.fault(
             node,
-            format!("`glimpse` expects {expected}, found `{name}` of line {line} ({pixels} pixels)"),
+            format!(
+                "`glimpse` expects {expected}, found `{name}` of line {line} ({pixels} pixels)"
+            ),
         ))
     }
 
