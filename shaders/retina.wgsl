@@ -26,12 +26,12 @@ fn pixel(row: u32, x: i32, y: i32) -> #{F} {
     let corner = middle - #{F}(SIZE * step) * 0.5;
     let first = floor(corner);
     let t = corner - first;
-    let from = vec2<i32>(first) + vec2<i32>(i32(within % SIZE * step), i32(within / SIZE * step));
-    var sum = 0.0;
+    let begin = vec2<i32>(first) + vec2<i32>(i32(within % SIZE * step), i32(within / SIZE * step));
+    var sum = #{F}(0.0);
     for (var v = 0; v < i32(step); v++) {
         for (var u = 0; u < i32(step); u++) {
-            let x = from.x + u;
-            let y = from.y + v;
+            let x = begin.x + u;
+            let y = begin.y + v;
             let above = (1.0 - t.x) * pixel(row, x, y) + t.x * pixel(row, x + 1, y);
             let below = (1.0 - t.x) * pixel(row, x, y + 1) + t.x * pixel(row, x + 1, y + 1);
             sum += (1.0 - t.y) * above + t.y * below;

@@ -1,5 +1,5 @@
-//! Models that paint as a user meets them: trained, measured, images made again and new ones, a sheet of them. On the processor,
-//! with images made here.
+//! Models of images as a user meets them: trained and measured, images made again and new ones, a sheet of them, glimpses, and what
+//! is refused. On the processor, with images made here.
 
 mod sandbox;
 
@@ -170,4 +170,95 @@ fn images_are_measured_made_again_and_made_anew() {
 fn images_model(line: &str) -> String {
     let text = fs::read_to_string("assets/models/draw.model").unwrap();
     text.replace("repeat 10", line)
+}
+
+/// What images and their texts are refused for, before anything is made of them: one error each that says what came.
+#[test]
+fn images_that_do_not_fit_are_refused() {
+    let sandbox = Sandbox::new();
+    let write = |name: &str, text: &str| fs::write(sandbox.at(name), text).unwrap();
+    let glimpse = include_str!("../assets/models/glimpse.model");
+    write("none.model", &glimpse.replace("repeat 6", "repeat 0"));
+    let line = |image: &str, beside: &str| format!("{{\"image\": {image}, {beside}}}\n");
+    let labelled =
+        |image: &str| line(image, "\"label\": \"a\"") + &line("[1, 2, 3, 4]", "\"label\": \"b\"");
+    let told =
+        |image: &str| line("[[1, 2], [3, 4]]", "\"text\": \"a\"") + &line(image, "\"text\": \"b\"");
+    write("unequal.jsonl", &labelled("[1, 2, 3]"));
+    write("equal.jsonl", &labelled("[0, 0, 1, 1]"));
+    write("odd.jsonl", &labelled("[1, 2, 3]").replace(", 4]", "]"));
+    write("set.jsonl", &told("[[1, 2, 3]]"));
+    write("empty.jsonl", &told("[]"));
+    write("three.jsonl", &"{\"image\": [[1, 2]]}\n".repeat(3));
+    write("two.txt", "a b\nb a\n");
+    for (flags, why) in [
+        (
+            "glimpse unequal.jsonl",
+            "unequal.jsonl: line 2: field image: expected 3 numbers as in the first vector, found 4",
+        ),
+        (
+            "glimpse odd.jsonl",
+            "`glimpse` expects a square image, or its `width`, found `image` of line 14 (3 pixels)",
+        ),
+        (
+            "none.model equal.jsonl",
+            "repeat: expected a whole number from 1 to 1000, found `0`",
+        ),
+        (
+            "show-attend-tell set.jsonl",
+            "set.jsonl: line 2: field image: step 0: expected 2 numbers as in the first step, found 3",
+        ),
+        (
+            "show-attend-tell empty.jsonl",
+            "empty.jsonl: line 2: field image: expected a sequence of at least one step, found none",
+        ),
+        (
+            "show-attend-tell image=three.jsonl text=two.txt",
+            "expected as many sequences of image as of text, found 3 in three.jsonl and 2 in two.txt",
+        ),
+    ] {
+        let flags = format!("train --model {flags} --steps 1 --val 0 --device cpu -q --out run");
+        let refused = sandbox.run(&flags);
+        assert_eq!(refused.code, 3, "{flags}: {}", refused.err);
+        assert_eq!(
+            refused.err.matches("error").count(),
+            1,
+            "{flags}: {}",
+            refused.err
+        );
+        assert!(refused.err.contains(why), "{flags}: {}", refused.err);
+        assert!(!sandbox.at("run").exists(), "{flags}");
+    }
+}
+
+/// An eye that moves is trained, measured and asked; what is right is not read where nobody knows it.
+#[test]
+fn glimpses_are_trained_measured_and_predicted() {
+    let sandbox = Sandbox::new();
+    let labelled = images()
+        .lines()
+        .enumerate()
+        .fold(String::new(), |text, (n, line)| {
+            let label = ["stands", "lies"][n % 2];
+            text + &line.replace('}', &format!(", \"label\": \"{label}\"}}\n"))
+        });
+    fs::write(sandbox.at("labelled.jsonl"), labelled).unwrap();
+    fs::write(sandbox.at("images.jsonl"), images()).unwrap();
+    sandbox.ok(
+        "train --model glimpse labelled.jsonl --out eye --hidden 16 --lr 0.01 --batch 8 --steps 300 --val 0 --device cpu -q",
+    );
+    let found = sandbox.ok("eval eye labelled.jsonl --device cpu --json");
+    let found: Value = serde_json::from_str(&found).unwrap();
+    assert!(
+        found["losses"][0]["accuracy"].as_f64().unwrap() > 0.9,
+        "{found}"
+    );
+    assert_eq!(found["losses"].as_array().unwrap().len(), 3);
+    let said = sandbox.ok("predict eye images.jsonl --device cpu");
+    let right = said.lines().zip(["lies", "stands"].iter().cycle());
+    assert_eq!(said.lines().count(), 32);
+    assert!(
+        right.filter(|(said, other)| said != *other).count() > 28,
+        "{said}"
+    );
 }

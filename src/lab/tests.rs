@@ -490,7 +490,7 @@ fn a_network_writes_after_its_training() {
         let found = stages.measure(&altered(stages, settings)).unwrap();
         let right = found["right"].as_f64().unwrap();
         assert!((0.0..=1.0).contains(&right), "{found:?}");
-        assert_eq!(found["sample"].as_str().unwrap().contains('\n'), false);
+        assert!(!found["sample"].as_str().unwrap().contains('\n'));
         assert!(!found["sample"].as_str().unwrap().is_empty());
     }
 }

@@ -53,8 +53,8 @@
 //! | `.jsonl` | a line: a list of steps, each a list of numbers, alone or as a member with the field's name |
 //!
 //! Beside it may lie a class a sequence (`labels` `[N]`) or one a step (`targets` in the shape of the steps, a column of the
-//! table, a list). `--columns x=frames,x.lengths=counts` names other arrays, `--columns x=2-8` columns. Bits are numbers of
-//! notes in JSON lines, and 0 or 1 in arrays. Numbers keep the type that the file has until they are read; of a file that is not
+//! table, a list), or numbers a step (an array or a list of as many steps). `--columns x=frames,x.lengths=counts` names other
+//! arrays, `--columns x=2-8` columns. Bits are numbers of notes in JSON lines, and 0 or 1 in arrays. Numbers keep the type that the file has until they are read; of a file that is not
 //! compressed and larger than [`ReadRules::in_memory`] they stay there. What is missing is refused unless [`Missing`] says
 //! otherwise, and a time ([`ReadRules::time`]) that does not rise is always refused. [`StepRules`] say how reals are standardised and
 //! which notes bits have, [`StepRows::windows`] cuts a series into examples without copying it.

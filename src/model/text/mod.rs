@@ -326,6 +326,13 @@ impl Model {
             .any(|node| node.function == Function::Sample)
     }
 
+    /// Whether a line is held constant as far as gradients go: training then lowers something else than the sum of the losses.
+    pub fn stops(&self) -> bool {
+        self.nodes
+            .iter()
+            .any(|node| node.function == Function::Stop)
+    }
+
     /// How often a line is made at most: the largest N of `repeat N`.
     pub fn rounds(&self) -> usize {
         self.rounds
