@@ -2,8 +2,9 @@
 
 use plotters::prelude::*;
 
+use super::plot::drawn;
 use super::run::shown;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// A table of numbers, drawn as colours.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,10 +35,7 @@ impl HeatMap {
     /// # Errors
     /// Internal, where the drawing fails.
     pub fn svg(&self) -> Result<String> {
-        let mut text = String::new();
-        self.draw(&mut text)
-            .map_err(|e| Error::internal(format!("cannot draw {}: {e}", self.title)))?;
-        Ok(text)
+        drawn(&self.title, |text| self.draw(text))
     }
 
     fn draw(&self, text: &mut String) -> std::result::Result<(), Box<dyn std::error::Error>> {

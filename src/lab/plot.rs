@@ -84,16 +84,23 @@ const COLOURS: [RGBColor; 7] = [
     RGBColor(0, 0, 0),
 ];
 
+/// What `draw` writes, or the fault as an error of this program.
+pub(super) fn drawn(
+    title: &str,
+    draw: impl FnOnce(&mut String) -> std::result::Result<(), Box<dyn std::error::Error>>,
+) -> Result<String> {
+    let mut text = String::new();
+    draw(&mut text).map_err(|e| Error::internal(format!("cannot draw {title}: {e}")))?;
+    Ok(text)
+}
+
 impl Plot {
     /// The drawing. Points that are not finite, or have no place on a logarithmic axis, are left out.
     ///
     /// # Errors
     /// Internal, where the drawing fails.
     pub fn svg(&self) -> Result<String> {
-        let mut text = String::new();
-        self.draw(&mut text)
-            .map_err(|e| Error::internal(format!("cannot draw {}: {e}", self.title)))?;
-        Ok(text)
+        drawn(&self.title, |text| self.draw(text))
     }
 
     fn draw(&self, text: &mut String) -> std::result::Result<(), Box<dyn std::error::Error>> {
