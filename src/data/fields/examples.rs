@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::declare::{self, Field, FieldKind};
-use super::places::FileRows;
+use super::places::{FileRows, RowPlaces};
 use super::step_column::StepColumn;
 use super::white_space::{brief, is_space};
 use crate::error::{Error, Result};
@@ -137,6 +137,24 @@ impl TextColumn {
         self.rows.partition_point(|end| *end <= item)
     }
 
+    /// What it says as numbers of rows, of which `files` have so many.
+    fn rows_of(&self, field: &str, count: usize, files: &FileRows) -> Result<Vec<u32>> {
+        let number = |(row, text): (usize, &str)| {
+            let number = text.trim().parse::<u32>().ok();
+            let number = number.filter(|n| (*n as usize) < count);
+            number.ok_or_else(|| {
+                Error::data(format!(
+                    "{}: field {field}: expected the number of a row of {}, from 0 to {}, found {:?}",
+                    self.row_place(row),
+                    files.all(),
+                    count.saturating_sub(1),
+                    brief(text)
+                ))
+            })
+        };
+        self.all().enumerate().map(number).collect()
+    }
+
     fn append(&mut self, more: TextColumn) {
         let (text, items, rows) = (self.text.len(), self.items.len(), self.rows.len());
         self.text.push_str(&more.text);
@@ -169,28 +187,9 @@ impl VectorColumn {
     ///
     /// # Errors
     /// `Kind::Data`, naming the table's line, for what is no such number.
-    pub fn refer(&mut self, field: &str, numbers: TextColumn) -> Result<()> {
+    fn refer(&mut self, field: &str, numbers: TextColumn) -> Result<()> {
         let vectors = self.vectors();
-        let number = |(row, text): (usize, &str)| {
-            let number = text.trim().parse::<u32>().ok();
-            let number = number.filter(|n| (*n as usize) < vectors);
-            number.ok_or_else(|| {
-                Error::data(format!(
-                    "{}: field {field}: expected the number of a row of {}, from 0 to {}, found {:?}",
-                    numbers.row_place(row),
-                    self.files.all(),
-                    vectors.saturating_sub(1),
-                    brief(text)
-                ))
-            })
-        };
-        self.index = Some(
-            numbers
-                .all()
-                .enumerate()
-                .map(number)
-                .collect::<Result<_>>()?,
-        );
+        self.index = Some(numbers.rows_of(field, vectors, &self.files)?);
         (self.lines, self.files) = (numbers.lines, numbers.files);
         Ok(())
     }
@@ -203,6 +202,28 @@ impl VectorColumn {
 }
 
 impl RawContent {
+    /// Takes from a table which vector, or which steps, each sequence has, by numbers from 0; several sequences may have the
+    /// same.
+    ///
+    /// # Errors
+    /// `Kind::Data`, naming the table's line, for what is no such number.
+    pub fn refer(&mut self, field: &str, numbers: TextColumn) -> Result<()> {
+        match self {
+            RawContent::Text(_) => Ok(()),
+            RawContent::Vectors(column) => column.refer(field, numbers),
+            RawContent::Steps(column) => {
+                let rows = numbers.rows_of(field, column.len(), &column.places.files)?;
+                let spans = rows.into_iter().map(|row| column.spans[row as usize]);
+                column.spans = spans.collect();
+                column.places = RowPlaces {
+                    files: numbers.files,
+                    lines: numbers.lines,
+                };
+                Ok(())
+            }
+        }
+    }
+
     /// Sequences.
     pub fn len(&self) -> usize {
         match self {

@@ -72,8 +72,9 @@ pub struct ReadRules {
 const IN_MEMORY: u64 = 256 << 20;
 
 /// Reads examples of `fields`. Every file with a field of its own gives that one; every other file gives all fields that are
-/// left, and several files of the same fields follow one another. Where a column by number is chosen for a vector that has a
-/// file of its own, that column of the other files says by numbers from 0 which vector a sequence has. `folder` is for
+/// left, and several files of the same fields follow one another. Where a column by number is chosen for a vector that has a file of
+/// its own, or for steps or a set that have arrays of their own, that column of the other files says by numbers from 0 which one a
+/// sequence has. `folder` is for
 /// temporary files, `stdin` is what `-` stands for.
 ///
 /// # Errors
@@ -123,10 +124,8 @@ pub fn read(
         }
     }
     for ((field, content), numbers) in fields.iter().zip(&mut contents).zip(numbers) {
-        if let (Some(RawContent::Vectors(vectors)), Some(RawContent::Text(numbers))) =
-            (content, numbers)
-        {
-            vectors.refer(&field.name, numbers)?;
+        if let (Some(content), Some(RawContent::Text(numbers))) = (content, numbers) {
+            content.refer(&field.name, numbers)?;
         }
     }
     Examples::new(fields, contents)
@@ -134,9 +133,9 @@ pub fn read(
 
 /// Which fields come from which files.
 struct Parts {
-    /// What files without a field of their own give; a vector of which they have the numbers stands there as a class.
+    /// What files without a field of their own give; what they say by numbers of another file's rows stands there as a class.
     shared: Vec<Field>,
-    /// The vectors of which these files have the numbers.
+    /// The fields of which these files have the numbers.
     numbered: Vec<String>,
 }
 
@@ -178,7 +177,7 @@ impl Parts {
                     )));
                 }
                 parts.shared.push(field.clone());
-            } else if !all_own && field.kind == FieldKind::Vector && is_number {
+            } else if !all_own && may_be_numbered(field, files) && is_number {
                 parts.shared.push(Field::new(&field.name, FieldKind::Class));
                 parts.numbered.push(field.name.clone());
             }
@@ -197,6 +196,27 @@ impl Parts {
         }
         let own = fields.iter().filter(|field| field.name == *name);
         (own.cloned().collect(), rules)
+    }
+}
+
+/// Whether a column of another file may say by numbers which row of its own files is an example's. Steps in a table have columns
+/// by number themselves.
+fn may_be_numbered(field: &Field, files: &[FieldFile]) -> bool {
+    let of_arrays = |file: &FieldFile| {
+        FileFormat::of(&file.path).is_ok_and(|format| format.is_some_and(FileFormat::is_arrays))
+    };
+    let mut own = files
+        .iter()
+        .filter(|file| file.field.as_ref() == Some(&field.name));
+    match field.kind {
+        FieldKind::Vector => true,
+        FieldKind::Reals => own.all(of_arrays),
+        FieldKind::Tokens
+        | FieldKind::Class
+        | FieldKind::ClassesAlong(_)
+        | FieldKind::TokensWithin(_)
+        | FieldKind::RealsAlong(_)
+        | FieldKind::Bits => false,
     }
 }
 

@@ -516,6 +516,37 @@ fn a_table_says_by_numbers_which_vector_a_text_has() {
 }
 
 #[test]
+fn a_table_says_by_numbers_which_set_a_question_is_about() {
+    let fields = [
+        Field::new("image", FieldKind::Reals),
+        Field::new("question", FieldKind::Tokens),
+    ];
+    let file = arrays(&[
+        ("image", Dtype::U8, &[3, 2], vec![1, 2, 3, 4, 5, 6]),
+        (
+            "lengths",
+            Dtype::I64,
+            &[2],
+            [1i64, 2].iter().flat_map(|n| n.to_le_bytes()).collect(),
+        ),
+    ]);
+    let of = |table: &[u8]| {
+        let files: [(&str, &[u8]); 2] = [("image=a.safetensors", &file), ("b.tsv", table)];
+        read_files(&fields, &files, &rules("image=1,question=2", &[]))
+    };
+    let examples = of(b"1\tone\n0\ttwo\n1\tthree\n").unwrap();
+    let (codes, _) = FieldCodes::build(&examples, &VocabularyRules::default()).unwrap();
+    let records = encode(&codes, &examples).unwrap();
+    let Some(FieldRows::Steps(rows)) = records.rows("image") else {
+        panic!("no sets")
+    };
+    assert_eq!([rows.steps(0), rows.steps(1), rows.steps(2)], [2, 1, 2]);
+    let e = of(b"2\tone\n").unwrap_err();
+    let want = "b.tsv: line 1: field image: expected the number of a row of a.safetensors, from 0 to 1, found \"2\"";
+    assert_eq!(e.message, want);
+}
+
+#[test]
 fn labels_may_be_integers_in_arrays() {
     let fields = [
         Field::new("x", FieldKind::Vector),
