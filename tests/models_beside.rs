@@ -238,7 +238,7 @@ fn an_adapter_agrees_with_the_plain_code() {
     let parts = Model::parse(
         "parts",
         "field image: vector\nfield text: tokens\nfield label: class\n\
-         z = tanh(linear(concat(image, linear(image, width = 7)), parts = 3, width = 4))\n\
+         z = tanh(linear(concat(image, linear(image, width = 6)), parts = 3, width = 4))\n\
          h = rnn(embed(text), start = z)\n\
          loss cross_entropy(linear(split(z, 2, 3) * max(linear(h, width = 4))), label)\n",
     );
