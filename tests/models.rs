@@ -329,7 +329,6 @@ fn draws_and_rounds_pass_finite_differences() {
     }
 }
 
-/// Every state of a cell with several hands its adjoint to the one it began, one that no equation uses elementwise too.
 /// The mean over draws of what a stopped draw gives is the gradient of the mean: that of draws that are not stopped. Five nodes of
 /// Gauss and Hermite take means of polynomials up to degree 9 exactly.
 #[test]
@@ -413,6 +412,7 @@ fn what_is_seen_and_stopped_passes_finite_differences() {
     check_packed(&model, &settings("rnn", 2), sizes(&model, EXAMPLES, 5, 15));
 }
 
+/// Every state of a cell with several hands its adjoint to the one it began, one that no equation uses elementwise too.
 #[test]
 fn last_states_of_every_cell_with_several_pass_finite_differences() {
     let model = parse(
