@@ -244,7 +244,7 @@ impl FieldShape {
     }
 
     /// The field along whose steps it lies.
-    pub fn along(&self) -> Option<usize> {
+    fn along(&self) -> Option<usize> {
         match self {
             FieldShape::Classes { along, .. } | FieldShape::RealsAlong { along, .. } => {
                 Some(*along)
@@ -269,6 +269,12 @@ impl FieldShape {
 }
 
 impl Recipes {
+    /// The packed axis along which a field lies: that of its own steps, or of those of another field.
+    pub fn axis_of(&self, field: usize) -> Option<usize> {
+        let of = self.fields.get(field)?.along().unwrap_or(field);
+        self.fields.get(of)?.axis()
+    }
+
     /// The slot of the first recipe for which `these` holds.
     pub fn find(&self, these: impl Fn(&Recipe) -> bool) -> Option<SlotId> {
         self.all(these).next()

@@ -184,10 +184,9 @@ impl Contents<'_> {
                 .collect(),
             (
                 Column::Reals(all),
-                shape @ (FieldShape::Reals { width, .. } | FieldShape::RealsAlong { width, .. }),
+                FieldShape::Reals { width, .. } | FieldShape::RealsAlong { width, .. },
             ) => {
-                let of = shape.along().unwrap_or(field);
-                let Some(axis) = self.plan.recipes.fields[of].axis() else {
+                let Some(axis) = self.plan.recipes.axis_of(field) else {
                     return Vec::new();
                 };
                 let places = &self.layouts[axis].places;

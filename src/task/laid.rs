@@ -65,25 +65,22 @@ impl<'a> Laid<'a> {
 
 /// The packed axis along which the rows lie that a recipe makes a word for each.
 fn axis_of(plan: &Plan, recipe: Recipe) -> Option<usize> {
-    let of_field = |field: usize| plan.recipes.fields.get(field)?.axis();
+    let of_field = |field: usize| plan.recipes.axis_of(field);
     match recipe {
         Recipe::Ids { field, .. }
         | Recipe::Grams { field, .. }
         | Recipe::Positions { field, .. } => of_field(field),
         Recipe::Targets { field, .. } | Recipe::Classes { field } => {
             match plan.recipes.fields.get(field)? {
-                FieldShape::Tokens { axis, .. } | FieldShape::Reals { axis, .. } => *axis,
-                FieldShape::Classes { along, .. } | FieldShape::RealsAlong { along, .. } => {
-                    of_field(*along)
-                }
+                FieldShape::Tokens { .. }
+                | FieldShape::Reals { .. }
+                | FieldShape::Classes { .. }
+                | FieldShape::RealsAlong { .. } => of_field(field),
                 FieldShape::Class { .. } | FieldShape::Vector { .. } => plan.recipes.examples,
             }
         }
         Recipe::Last { axis } | Recipe::Order { axis } => plan.axes[axis].above,
-        Recipe::Numbers { field, .. } => {
-            let along = plan.recipes.fields.get(field)?.along();
-            of_field(along.unwrap_or(field)).or(plan.recipes.examples)
-        }
+        Recipe::Numbers { field, .. } => of_field(field).or(plan.recipes.examples),
         Recipe::Attended { axis, .. } => Some(axis),
         Recipe::Attending { .. }
         | Recipe::Flipped { .. }

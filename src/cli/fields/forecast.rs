@@ -23,7 +23,7 @@ pub fn of_numbers(run: &LoadedFields) -> bool {
 pub fn is_along(run: &LoadedFields) -> bool {
     let forecast = |loss| run.model.forecast(loss, run.loaded.settings.horizon);
     (0..run.model.losses().len())
-        .any(|loss| forecast(loss).is_some_and(|forecast| forecast.first == 0))
+        .any(|loss| forecast(loss).is_some_and(|forecast| forecast.is_along()))
 }
 
 /// The sequences to go on with: of a series that is cut into windows, its last one.

@@ -25,7 +25,7 @@ impl Measured<'_> {
         if numbers.forecast.reading == Reading::Bits {
             return self.bits(report, loss, numbers, field);
         }
-        if numbers.forecast.first == 0 {
+        if numbers.forecast.is_along() {
             return self.along(report, loss, numbers, field);
         }
         let (steps, count) = (numbers.forecast.steps, numbers.model.count());

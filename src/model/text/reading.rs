@@ -35,6 +35,13 @@ pub struct Forecast {
     pub reading: Reading,
 }
 
+impl Forecast {
+    /// Whether these are numbers along the steps that are read, and not of later ones.
+    pub fn is_along(&self) -> bool {
+        self.first == 0
+    }
+}
+
 /// How a model makes an example's vector again of draws.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Painting {

@@ -290,7 +290,7 @@ async fn measure(
                 }
                 // Without losses, what is said at every step of numbers along it.
                 if output.losses.is_none()
-                    && numbers[n].as_ref().is_some_and(|of| of.forecast.first == 0)
+                    && numbers[n].as_ref().is_some_and(|of| of.forecast.is_along())
                     && let Some(value) = output.values.first().copied().flatten()
                 {
                     let all = engine.read(value.slot).await?;
