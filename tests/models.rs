@@ -412,6 +412,29 @@ fn what_is_seen_and_stopped_passes_finite_differences() {
     check_packed(&model, &settings("rnn", 2), sizes(&model, EXAMPLES, 5, 15));
 }
 
+/// Rows that are drawn of a text's own steps, a set's and within rounds: used in part, and with draws that the loss does not weigh.
+#[test]
+fn hard_attention_passes_finite_differences() {
+    let model = parse(
+        "field image: set\nfield text: tokens\nfield label: class\n\
+         h = rnn(embed(text))\n\
+         look = hard(linear(image), h, width = 4)\n\
+         own = hard(h, mean(h))\n\
+         scores = linear(last(h) + own)\n\
+         loss cross_entropy(linear(look), next(text))\n\
+         reward = right(scores, label)\n\
+         loss cross_entropy(scores, label)\n\
+         repeat 2\n\
+         more = hard(h, own, width = 2)\n\
+         loss policy(log_prob(more), entropy(more), reward * 0.5, reward, bonus = 0.3)\n\
+         end\n\
+         loss policy(log_prob(own), entropy(own), stop(mean(linear(h, width = 1))), reward)\n\
+         loss squared(log_prob(look), linear(embed(text), width = 1))\n",
+    );
+    check_differences(&model, &settings("gru", 1));
+    check_packed(&model, &settings("rnn", 2), sizes(&model, EXAMPLES, 5, 15));
+}
+
 /// Every state of a cell with several hands its adjoint to the one it began, one that no equation uses elementwise too.
 #[test]
 fn last_states_of_every_cell_with_several_pass_finite_differences() {

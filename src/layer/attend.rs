@@ -29,77 +29,142 @@ pub fn attend(
     query: Value,
     scores: Scores,
 ) -> Result<Value> {
-    let (scored, query) = match scores {
-        Scores::Dot => (PairScores::Dot(memory), query),
-        Scores::Additive(width) => {
-            let query = Linear::new(format!("{name}.query"), width, None).write(builder, query)?;
-            let keys = Linear::new(format!("{name}.keys"), width, None).write(builder, memory)?;
-            let vector = score_vector(builder, format!("{name}.v.weight"), width);
-            (PairScores::Additive(keys, vector), query)
-        }
-    };
-    let (axis, below) = (builder.axis(query), builder.axis(memory));
-    let looked_at = builder.looked_at(name, axis, below)?;
-    let (q, m) = (builder.rows(query)?, builder.rows(memory)?);
-    let scoring = matrices(builder, scored)?;
-    if let PairScores::Dot(k) | PairScores::Additive(k, _) = scoring
-        && q.cols != k.cols
-    {
-        let (expected, found) = (k.cols, q.cols);
-        return Err(Error::internal(format!(
-            "{name}: expected queries as wide as keys ({expected}), found {found}"
-        )));
-    }
-    let weights = builder.activation(axis, format!("attention.{name}"), below.steps);
-    let out = builder.activation(axis, format!("attended.{name}"), m.cols);
-    builder.push(Op::Attend(Attend {
-        name: format!("{name}.forward"),
-        form: AttendForm::Forward {
-            query: q,
-            scoring,
-            values: m,
-            weights,
-            out,
-        },
-        memory: looked_at,
-    }));
-    // Along the memory, for gradients alone.
-    let along = if builder.training {
-        Some(builder.looking(name, axis, below)?)
-    } else {
-        None
-    };
+    let looked = Looked::write(builder, name, memory, query, scores)?;
     let label = name.to_string();
     let made = format!("out.{name}");
     Ok(
-        builder.made_rows(made, out, axis, move |builder, upstream| {
-            let Some(along) = along else { return };
-            let scores = builder.activation(axis, format!("d.scores.{label}"), weights.cols);
-            let d_query = builder.activation(axis, format!("d.{label}.query"), q.cols);
-            let names = ["scores", "query"].map(|part| format!("{label}.{part}.backward"));
-            let rows = AttendedRows {
-                memory: looked_at,
+        builder.made_rows(made, looked.out, looked.axis, move |builder, upstream| {
+            let scores = looked.d_scores(builder, &label);
+            looked.backward(builder, &label, scores, upstream, None);
+        }),
+    )
+}
+
+/// Rows that look at a memory, and their weights.
+#[derive(Clone, Copy)]
+pub(super) struct Looked {
+    /// The axis of what looks.
+    pub axis: Axis,
+    /// Which sequence each row looks at.
+    pub memory: Memory,
+    /// Along the memory, for gradients alone.
+    along: Option<PairForm>,
+    /// The memory and the query as values, and what they are scored by.
+    of: (Value, Value, PairScores<Value, Param>),
+    /// The queries [R, D].
+    query: Matrix,
+    scoring: PairScores,
+    /// The memory [M, W].
+    pub values: Matrix,
+    /// The weights [R, S].
+    pub weights: Matrix,
+    /// The weighted sums [R, W].
+    pub out: Matrix,
+}
+
+impl Looked {
+    /// The operation that weighs and sums, and what it is made of.
+    pub fn write(
+        builder: &mut Builder,
+        name: &str,
+        memory: Value,
+        query: Value,
+        scores: Scores,
+    ) -> Result<Looked> {
+        let (scored, query) = match scores {
+            Scores::Dot => (PairScores::Dot(memory), query),
+            Scores::Additive(width) => {
+                let query =
+                    Linear::new(format!("{name}.query"), width, None).write(builder, query)?;
+                let keys =
+                    Linear::new(format!("{name}.keys"), width, None).write(builder, memory)?;
+                let vector = score_vector(builder, format!("{name}.v.weight"), width);
+                (PairScores::Additive(keys, vector), query)
+            }
+        };
+        let (axis, below) = (builder.axis(query), builder.axis(memory));
+        let looked_at = builder.looked_at(name, axis, below)?;
+        let (q, m) = (builder.rows(query)?, builder.rows(memory)?);
+        let scoring = matrices(builder, scored)?;
+        if let PairScores::Dot(k) | PairScores::Additive(k, _) = scoring
+            && q.cols != k.cols
+        {
+            let (expected, found) = (k.cols, q.cols);
+            return Err(Error::internal(format!(
+                "{name}: expected queries as wide as keys ({expected}), found {found}"
+            )));
+        }
+        let looked = Looked {
+            axis,
+            memory: looked_at,
+            along: if builder.training {
+                Some(builder.looking(name, axis, below)?)
+            } else {
+                None
+            },
+            of: (memory, query, scored),
+            query: q,
+            scoring,
+            values: m,
+            weights: builder.activation(axis, format!("attention.{name}"), below.steps),
+            out: builder.activation(axis, format!("attended.{name}"), m.cols),
+        };
+        builder.push(Op::Attend(Attend {
+            name: format!("{name}.forward"),
+            form: AttendForm::Forward {
                 query: q,
                 scoring,
                 values: m,
-                weights,
-                upstream,
-                scores,
-                into: d_query,
-            };
-            query_gradient(names, &rows)
-                .into_iter()
-                .for_each(|op| builder.push(op));
-            builder.give(query, d_query);
-            let pairs = Pairs {
-                weights,
-                scores,
-                upstream,
-                query: q,
-            };
-            memory_backward(builder, &label, along, &pairs, (memory, scored));
-        }),
-    )
+                weights: looked.weights,
+                out: looked.out,
+            },
+            memory: looked_at,
+        }));
+        Ok(looked)
+    }
+
+    /// Room for the gradient of the scores [R, S].
+    pub fn d_scores(&self, builder: &mut Builder, label: &str) -> Matrix {
+        builder.activation(self.axis, format!("d.scores.{label}"), self.weights.cols)
+    }
+
+    /// The gradients of the query, the memory and its keys, of that of the sums. Where rows were drawn, `drawn` makes the gradient of the
+    /// scores, and says which ones they were.
+    pub fn backward(
+        &self,
+        builder: &mut Builder,
+        label: &str,
+        scores: Matrix,
+        upstream: Matrix,
+        drawn: Option<(Op, Matrix)>,
+    ) {
+        let Some(along) = self.along else { return };
+        let d_query = builder.activation(self.axis, format!("d.{label}.query"), self.query.cols);
+        let names = ["scores", "query"].map(|part| format!("{label}.{part}.backward"));
+        let rows = AttendedRows {
+            memory: self.memory,
+            query: self.query,
+            scoring: self.scoring,
+            values: self.values,
+            weights: self.weights,
+            upstream,
+            scores,
+            into: d_query,
+        };
+        let [of_sums, of_query] = query_gradient(names, &rows);
+        let (of_scores, weights) = drawn.unwrap_or((of_sums, self.weights));
+        builder.push(of_scores);
+        builder.push(of_query);
+        let (memory, query, scored) = self.of;
+        builder.give(query, d_query);
+        let pairs = Pairs {
+            weights,
+            scores,
+            upstream,
+            query: self.query,
+        };
+        memory_backward(builder, label, along, &pairs, (memory, scored));
+    }
 }
 
 /// What the gradients of a memory's rows are made of: rows along the axis that looks at it.

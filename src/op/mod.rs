@@ -8,6 +8,7 @@ use std::ops::Range;
 pub mod add;
 pub mod attend;
 pub mod carry;
+pub mod categorical;
 pub mod column_sum;
 pub mod concurrent;
 mod copies;
@@ -53,6 +54,7 @@ pub mod zero;
 pub use add::Add;
 pub use attend::Attend;
 pub use carry::{Carry, Parents};
+pub use categorical::Categorical;
 pub use column_sum::ColumnSum;
 pub use concurrent::ConcurrentScans;
 pub use dropout::Dropout;
@@ -308,6 +310,7 @@ ops! {
     Steps: "Sums a sequence's own steps, or hands its row to each of them.",
     Attend: "Attention over memories, or the gradient of its scores.",
     PairSum: "Sums along the pairs of attention: gradients of queries, keys and values.",
+    Categorical: "A draw by the weights of attention, or the gradient of how likely it was.",
     Rows: "A program on rows: an activation, a loss, a penalty.",
     Retina: "What an eye sees of images at places.",
     Propagation: "The penalty on how the gradient's length changes from step to step, with its derivative.",

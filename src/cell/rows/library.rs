@@ -20,6 +20,7 @@ pub const LOSSES: &[(&str, &str)] = losses![
     "handwriting",
     "kl",
     "reinforce",
+    "policy",
     "activation",
     "temporal",
     "norm",

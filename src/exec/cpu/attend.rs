@@ -6,8 +6,9 @@ use rayon::prelude::*;
 use super::{Cpu, parallel, simd};
 use crate::cell::real::Real;
 use crate::op::attend::AttendForm;
+use crate::op::categorical::CategoricalForm;
 use crate::op::pair_sum::{PairForm, PairTerm, Summed};
-use crate::op::{Attend, Matrix, PairSum};
+use crate::op::{Attend, Categorical, Matrix, PairSum};
 
 /// A row that is written: its number, and its elements in one or two matrices.
 struct Target<'a, F> {
@@ -128,6 +129,49 @@ impl<F: Real> Cpu<F> {
                             &[]
                         },
                         scores,
+                    );
+                },
+            ),
+        }
+    }
+
+    pub(super) fn categorical(&mut self, op: &Categorical) {
+        let memory = op.memory;
+        let steps = |this: &Self, r: usize| {
+            let starts = &this.words[memory.packed.counts.0][memory.packed.first..];
+            memory
+                .rows(starts, this.words[memory.sequences.0][r])
+                .count()
+        };
+        match op.form {
+            CategoricalForm::Draw { draws } => self.rows_with(
+                op.drawn,
+                op.facts,
+                #[inline(always)]
+                |this, r, drawn, facts| {
+                    let count = steps(this, r);
+                    let draws = draws.map(|m| &this.part(m)[r * m.stride..][..m.cols]);
+                    let weights = &this.part(op.weights)[r * op.weights.stride..][..count];
+                    Categorical::plain_draw(weights, draws, &mut drawn[..count], facts);
+                },
+            ),
+            CategoricalForm::Scores {
+                log_prob,
+                entropy,
+                scores,
+            } => self.each_row(
+                scores,
+                #[inline(always)]
+                |this, r, scores| {
+                    let count = steps(this, r);
+                    let row = |m: Matrix| &this.part(m)[r * m.stride..];
+                    let by = (row(log_prob)[0], row(entropy)[0]);
+                    Categorical::plain_scores(
+                        &row(op.weights)[..count],
+                        &row(op.drawn)[..count],
+                        by,
+                        row(op.facts)[1],
+                        &mut scores[..count],
                     );
                 },
             ),

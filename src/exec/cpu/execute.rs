@@ -107,6 +107,7 @@ impl<F: Real> Cpu<F> {
                 );
             }),
             Op::Attend(op) => self.attend(op),
+            Op::Categorical(op) => self.categorical(op),
             Op::PairSum(op) => self.pair_sum(op),
             Op::MatMul(op) => self.with(op.c.slot, |this, c| {
                 let mut workspace = this.workspace.take().unwrap_or_else(ProductWorkspace::new);

@@ -393,6 +393,7 @@ fn placed_kernels(
         Op::Steps(op) => plain(shader!("steps"), &op.name, &op.kernel()),
         Op::Retina(op) => plain(shader!("retina"), &op.name, &op.kernel()),
         Op::Attend(op) => vec![attend::kernel(op, tile, None)],
+        Op::Categorical(op) => plain(shader!("categorical"), &op.name, &op.kernel()),
         Op::PairSum(op) => vec![attend::pair_sum(op, tile, None)],
         Op::Add(op) => plain(shader!("add"), &op.name, &op.kernel()),
         Op::Gather(op) => vec![operation::gather(op, tile, first)],

@@ -160,6 +160,28 @@ pub(super) const FUNCTIONS: &[Signature] = &[
         "The same by the scores v tanh(W q + U m) (Bahdanau 2015), `width` columns wide: `hidden` of the settings where the line says none.",
     ),
     of(
+        "hard",
+        (2, 2),
+        &["width"],
+        "hard(m, q)",
+        "One row of m for every row of q, drawn by the weights of `additive(m, q)`; out of training the one of the largest weight (hard attention, \
+         Xu 2015). No gradient of it goes back to q: `log_prob` in `loss policy` teaches where to look.",
+    ),
+    of(
+        "log_prob",
+        (1, 1),
+        &[],
+        "log_prob(v)",
+        "Of a value that `hard` made: the logarithm of how likely the row that was drawn was.",
+    ),
+    of(
+        "entropy",
+        (1, 1),
+        &[],
+        "entropy(v)",
+        "Of a value that `hard` made: the entropy in nats of what it draws by, which is the larger the less it is decided.",
+    ),
+    of(
         "previous",
         (2, 2),
         &[],
@@ -647,12 +669,29 @@ pub(super) fn function(
         },
         "dot" => Function::Attend {
             scores: AttendScores::Dot,
+            hard: false,
         },
-        "additive" => Function::Attend {
+        "additive" | "hard" => Function::Attend {
             scores: AttendScores::Additive {
                 width: size(checker, call, "width", 1..=MOST)?,
             },
+            hard: name == "hard",
         },
+        "log_prob" | "entropy" => {
+            let node = checker.node(values[0]);
+            if !node.function.is_hard() {
+                let message = format!(
+                    "`{name}` expects a value that `hard` made, found `{}`",
+                    node.label
+                );
+                return Err(checker.fault(call.operands[0].position(), message));
+            }
+            if name == "entropy" {
+                Function::Entropy
+            } else {
+                Function::LogProb
+            }
+        }
         "last" => Function::Last,
         "mean" => Function::Pool(Pool::Mean),
         "max" => Function::Pool(Pool::Max),

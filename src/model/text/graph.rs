@@ -197,7 +197,13 @@ pub enum Function {
     Attend {
         /// How they are scored.
         scores: AttendScores,
+        /// Whether in training one of them is drawn, and out of it the likeliest taken, in place of the sum.
+        hard: bool,
     },
+    /// How likely what was drawn was: the logarithm, of hard attention.
+    LogProb,
+    /// The entropy of what hard attention draws by.
+    Entropy,
     /// The last row of every sequence; of both directions, each where it ended.
     Last,
     /// What a sequence's rows come to.
@@ -226,6 +232,11 @@ pub enum StartOf {
 }
 
 impl Function {
+    /// Whether it is hard attention.
+    pub(super) fn is_hard(&self) -> bool {
+        matches!(self, Function::Attend { hard: true, .. })
+    }
+
     /// Whether what it makes of data is data still, as no layer has a part in it.
     pub(super) fn keeps_data(&self) -> bool {
         match self {
@@ -251,6 +262,8 @@ impl Function {
             | Function::Dropout { .. }
             | Function::Norm
             | Function::Attend { .. }
+            | Function::LogProb
+            | Function::Entropy
             | Function::Pool(_) => false,
         }
     }
@@ -280,7 +293,7 @@ pub(super) fn ahead(fields: &[Field], nodes: &[ValueNode]) -> Vec<bool> {
 pub(super) fn drawn(nodes: &[ValueNode]) -> Vec<bool> {
     let mut all: Vec<bool> = Vec::new();
     for node in nodes {
-        let own = node.function == Function::Sample;
+        let own = node.function == Function::Sample || node.function.is_hard();
         all.push(own || node.operands.iter().any(|operand| all[*operand]));
     }
     all

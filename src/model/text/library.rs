@@ -21,6 +21,7 @@ pub const MODELS: &[(&str, &str)] = models![
     "caption-global",
     "caption-first",
     "show-attend-tell",
+    "show-attend-tell-hard",
     "vqa",
     "visual7w",
     "track",

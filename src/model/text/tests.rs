@@ -421,6 +421,22 @@ fn values_that_do_not_meet_and_losses_that_do_not_fit_are_refused() {
             "m:3:6: `next(text)` must not be predicted from what reads all of it, as `loss.dot` of line 3 (a row a step of `text`) does",
         ),
         (
+            "h = rnn(embed(text))\nlook = hard(h, h)\nloss cross_entropy(linear(look), next(text))\nloss policy(log_prob(look), entropy(look), log_prob(look), log_prob(look))\n",
+            "m:4:6: `next(text)` must not be predicted from what reads all of it, as `look` of line 3 (a row a step of `text`) does",
+        ),
+        (
+            "h = rnn(embed(text))\nlook = hard(h, mean(h))\nloss cross_entropy(linear(look + h), next(text))\n",
+            "m:3:8: `hard` learns where to look by how likely its draws were: expected a line `loss policy(log_prob(look), ..)`",
+        ),
+        (
+            "h = rnn(embed(text))\nloss policy(log_prob(h), log_prob(h), h, h)\nloss cross_entropy(linear(h), next(text))\n",
+            "m:3:22: `log_prob` expects a value that `hard` made, found `h`",
+        ),
+        (
+            "h = rnn(embed(text))\nloss cross_entropy(linear(entropy(additive(h, h)) * h), next(text))\n",
+            "m:3:35: `entropy` expects a value that `hard` made, found `loss.entropy.additive`",
+        ),
+        (
             "h = rnn(embed(text))\nloss cross_entropy(linear(h + mean(h)), next(text))\n",
             "m:3:6: `next(text)` must not be predicted from what reads all of it, as `loss.mean` of line 3 (a row an example) does",
         ),
@@ -707,7 +723,7 @@ fn numbers_that_a_loss_cannot_predict_are_refused() {
         (
             "loss sqared(linear(last(rnn(past))), v)\n",
             "m:5:6: `sqared` is no loss; did you mean `squared`?; expected one of squared, absolute, bernoulli, gaussian, mixture, \
-             quantile, handwriting, kl, reinforce, activation, temporal, norm, cross_entropy",
+             quantile, handwriting, kl, reinforce, policy, activation, temporal, norm, cross_entropy",
         ),
         (
             "loss squared(linear(rnn(past)))\n",

@@ -45,7 +45,7 @@ struct Writer<'a> {
     lasts: Vec<Vec<LayerStates>>,
     /// The weight that each layer may share.
     weights: Vec<Option<Param>>,
-    /// By the first `split` of a value into so many parts: all of them.
+    /// By the first `split` of a value into so many parts, and by hard attention: all that was made.
     splits: Vec<Option<Vec<Value>>>,
     /// How wide a loss wants each value, where it says it.
     wanted: Vec<Option<usize>>,
@@ -274,6 +274,8 @@ impl Writer<'_> {
                 self.lasts[number] = made.last;
                 made.output
             }
+            Function::LogProb => self.of_draw(node, 1)?,
+            Function::Entropy => self.of_draw(node, 2)?,
             Function::Split { parts, part } => {
                 let input = self.operand(builder, node, 0)?;
                 self.equal_parts(builder, node, input, *parts)?;
@@ -318,7 +320,7 @@ impl Writer<'_> {
                 let program = RowProgram::parse(&node.label, program)?;
                 layer::rows(builder, &name, &program, &operands)?
             }
-            Function::Attend { scores } => {
+            Function::Attend { scores, hard } => {
                 let memory = self.operand(builder, node, 0)?;
                 let query = self.operand(builder, node, 1)?;
                 let scores = match scores {
@@ -330,7 +332,13 @@ impl Writer<'_> {
                         layer::Scores::Additive(width.unwrap_or(spec.hidden))
                     }
                 };
-                layer::attend(builder, &node.label, memory, query, scores)?
+                if *hard {
+                    let all = layer::hard(builder, &node.label, memory, query, scores)?;
+                    self.splits[number] = Some(all.to_vec());
+                    all[0]
+                } else {
+                    layer::attend(builder, &node.label, memory, query, scores)?
+                }
             }
             Function::Last => {
                 let input = self.operand(builder, node, 0)?;
@@ -343,6 +351,13 @@ impl Writer<'_> {
                 layer::pool(builder, &name, input, self.axis(node.along)?, *pool)?
             }
         }))
+    }
+
+    /// What hard attention says beside its row: the logarithm of how likely that was, or the entropy.
+    fn of_draw(&self, node: &ValueNode, fact: usize) -> Result<Value> {
+        let drawn = self.splits[node.operands[0]].as_ref();
+        let found = drawn.and_then(|all| all.get(fact).copied());
+        found.ok_or_else(|| self.fault(node, "no draw"))
     }
 
     /// A field's numbers, which the host fills in.

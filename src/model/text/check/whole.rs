@@ -25,6 +25,7 @@ impl Checker<'_> {
             return Err(self.fault(*position, format!("`{name}` is {what}")));
         }
         self.scores_used_once()?;
+        self.draws_are_learned()?;
         self.classes_read_or_predicted()?;
         for (field, next) in self.next.iter().enumerate() {
             if let Some(next) = next {
@@ -109,6 +110,29 @@ impl Checker<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Where hard attention looks is learned by its `log_prob` alone.
+    fn draws_are_learned(&self) -> Result<()> {
+        let learned = |value: usize| {
+            let mut nodes = self.nodes.iter();
+            nodes.any(|node| node.function == Function::LogProb && node.operands == [value])
+        };
+        let mut hard = self
+            .nodes
+            .iter()
+            .enumerate()
+            .filter(|(_, node)| node.function.is_hard());
+        match hard.find(|(value, _)| !learned(*value)) {
+            None => Ok(()),
+            Some((_, node)) => Err(self.fault(
+                node.position,
+                format!(
+                    "`hard` learns where to look by how likely its draws were: expected a line `loss policy(log_prob({}), ..)`",
+                    node.label
+                ),
+            )),
+        }
     }
 
     /// What is predicted must not be read.
