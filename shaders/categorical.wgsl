@@ -2,7 +2,7 @@
 // sequences[r], whose step j is row starts[FIRST + j] + k of it; it has as many steps as that lies before the start of the next.
 // drawn[r] = 1 at the first step with which the weights sum to more than u = exp(-(a^2 + b^2) / 2), a and b draws[r], or with
 // LIKELIEST at the largest weight, and 0 at the others; facts[r] = the logarithm of the weight that is drawn, and the entropy of all.
-// A thread makes one of the facts, the first one the draw. SCORES: scores[r, j] = log_prob[r] (drawn[r, j] - w_j) -
+// A thread makes one of the facts, the first one the draw. SCORES: scores[r, j] = likely[r] (drawn[r, j] - w_j) -
 // entropy[r] w_j (log w_j + facts[r, 1]); a thread makes one score.
 // $sequences: array<u32>
 // $starts: array<u32>
@@ -10,7 +10,7 @@
 // $draws: array<#{V}>, but where LIKELIEST or SCORES
 // $drawn: array<#{V}>
 // $facts: array<#{V}>
-// $log_prob: array<#{V}>, where SCORES
+// $likely: array<#{V}>, where SCORES
 // $entropy: array<#{V}>, where SCORES
 // $scores: array<#{V}>, where SCORES
 #main(GROUP) id, groups {
@@ -27,7 +27,7 @@
     }
     let w = $weights[WEIGHTS_OFFSET + row * WEIGHTS_STRIDE + j];
     let of_all = $facts[FACTS_OFFSET + row * FACTS_STRIDE + 1u];
-    var score = $log_prob[LOG_PROB_OFFSET + row * LOG_PROB_STRIDE] * ($drawn[DRAWN_OFFSET + row * DRAWN_STRIDE + j] - w);
+    var score = $likely[LIKELY_OFFSET + row * LIKELY_STRIDE] * ($drawn[DRAWN_OFFSET + row * DRAWN_STRIDE + j] - w);
     if (w > 0.0) {
         score -= $entropy[ENTROPY_OFFSET + row * ENTROPY_STRIDE] * w * (log(w) + of_all);
     }

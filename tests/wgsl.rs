@@ -111,13 +111,15 @@ fn attending() -> Vec<(Cell, Plan)> {
     cells.collect()
 }
 
-/// Both scores, with their gradients.
+/// Both scores, and what is drawn by some, with their gradients.
 fn attention() -> Plan {
     let model = Model::parse(
         "attention",
         "field source: tokens\nfield target: tokens\n\
          m = rnn(embed(source))\nh = rnn(embed(target))\n\
-         loss cross_entropy(linear(concat(additive(m, h), dot(m, h))), next(target))\n",
+         look = hard(m, h)\n\
+         loss cross_entropy(linear(concat(additive(m, h), dot(m, h), look)), next(target))\n\
+         loss policy(log_prob(look), entropy(look), stop(log_prob(look)), stop(entropy(look)))\n",
     );
     let rnn = library::builtin("rnn").unwrap();
     pairs(&model.unwrap(), Arc::new(rnn))

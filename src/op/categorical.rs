@@ -108,7 +108,7 @@ impl Categorical {
                 scores,
             } => vec![
                 ("scores", scores),
-                ("log_prob", log_prob),
+                ("likely", log_prob),
                 ("entropy", entropy),
                 ("facts", self.facts),
             ],
