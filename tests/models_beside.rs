@@ -103,6 +103,13 @@ fn cases() -> Vec<(Model, &'static str, &'static str, usize, bool)> {
             1,
             false,
         ),
+        (
+            builtin("show-attend-tell-hard"),
+            "show-attend-tell-hard",
+            "lstm",
+            1,
+            false,
+        ),
         (builtin("vae"), "vae", "lstm", 1, false),
         (builtin("draw"), "draw", "lstm", 1, false),
         (
@@ -207,11 +214,10 @@ fn golden_models<F: Number>(fast: bool, tolerance: f64) {
         let draws: Vec<(SlotId, Vec<f32>)> = slots
             .enumerate()
             .map(|(round, slot)| {
-                let draws = file
-                    .get(&format!("draws.{round}"))
-                    .iter()
-                    .map(|x| *x as f32);
-                (slot, draws.collect())
+                let given = file.get(&format!("draws.{round}"));
+                let mut draws: Vec<f32> = given.iter().map(|x| *x as f32).collect();
+                draws.resize(plan.slot(slot).len(), 0.0);
+                (slot, draws)
             })
             .collect();
         let inputs = minibatch.inputs().forced(&draws);

@@ -475,6 +475,48 @@ class Shown(Named):
              "scores": "loss.linear"}
 
 
+class Drawn(Named):
+    """show-attend-tell-hard.model: a row of a set is drawn for every step of a text, the steps in the order of PyTorch's packed sequences
+    (Xu 2015, section 4.1), and learned by its logarithm beside a baseline, with draws that are given."""
+
+    ahead, rounds, Z = 0, 1, 2
+
+    def __init__(self):
+        super().__init__()
+        self.embed, self.places = torch.nn.Embedding(V, E), torch.nn.Embedding(256, E)
+        self.memory, self.start = torch.nn.Linear(D + E, H), torch.nn.Linear(H, H)
+        self.h, self.scores, self.usual = torch.nn.LSTM(E, H), torch.nn.Linear(2 * H, V), torch.nn.Linear(H, 1)
+        self.query, self.keys, self.v = torch.nn.Linear(H, H), torch.nn.Linear(H, H), torch.nn.Linear(H, 1, bias=False)
+
+    def draws(self, generator):
+        return torch.randn(sum(LENGTHS) + len(LENGTHS), self.Z, generator=generator)
+
+    def loss(self, data):
+        rows, losses = {}, []
+        for b, (text, length, reals) in enumerate(zip(data["text"], data["lengths"], data["reals"])):
+            places = self.places.weight[:length]
+            memory = torch.relu(self.memory(torch.cat([reals[:length], places], 1)))
+            start = torch.tanh(self.start(memory.mean(0)))[None]
+            words = text[:length].tolist()
+            h, _ = self.h(self.embed.weight[[START, *words]], (start, torch.zeros_like(start)))
+            for step, (state, target) in enumerate(zip(h, [*words, END])):
+                rows[step, -int(length)] = (memory, state, target)
+        for (_, (memory, state, target)), draws in zip(sorted(rows.items()), data["draws.0"], strict=True):
+            weights = torch.softmax(self.v(torch.tanh(self.query(state) + self.keys(memory)))[:, 0], 0)
+            q = torch.distributions.Categorical(weights)
+            uniform = torch.exp(-(draws ** 2).sum() / 2)
+            drawn = torch.searchsorted(weights.detach().cumsum(0), uniform, right=True)
+            scores = torch.log_softmax(self.scores(torch.cat([state, memory[drawn]])), 0)[target]
+            reward, usual = scores.exp().detach(), self.usual(state.detach())[0]
+            policy = (usual.detach() - reward) * q.log_prob(drawn) - 0.01 * q.entropy()
+            losses.append(-scores + policy + (usual - reward) ** 2)
+        # Where losses are several, a row's weight is filled in as f32 holds it.
+        return torch.stack(losses).sum() * torch.tensor(1 / len(losses)).float().double()
+
+    names = {"embed": "h.embed", "places": "memory.embed", "memory": "memory.linear", "start": "start.linear", "h": "h",
+             "scores": "scores", "usual": "usual", "query": "seen.query", "keys": "seen.keys", "v": "seen.v"}
+
+
 class Written(Strokes):
     """strokes-text.model: a window over the letters, with a component a unit, from the state before (Graves 2013, section 5.1)."""
 
@@ -514,6 +556,9 @@ class Vae(Named):
         super().__init__()
         self.seen, self.hidden, self.canvas = torch.nn.Linear(D, H), torch.nn.Linear(self.Z, H), torch.nn.Linear(H, D)
         self.mu, self.s = torch.nn.Linear(H, self.Z), torch.nn.Linear(H, self.Z)
+
+    def draws(self, generator):
+        return torch.randn(len(LENGTHS), self.Z, generator=generator)
 
     def draw(self, seen, e):
         """A draw, and what it costs by PyTorch's own divergence of two Gaussians."""
@@ -573,7 +618,7 @@ CASES = {"classify": Classify, "tag": Tag, "classify-both": Encoded, "caption-gl
          "forecast": Forecast, "normal": Normal, "quantile": Quantile, "chorale": Chorale, "strokes": Strokes,
          "forecast-window": Window, "sequence-label": Frames, "translate": Translate, "additive-after": AdditiveAfter,
          "bahdanau": Bahdanau, "translate-feed": Feed, "show-attend-tell": Shown, "absolute": Absolute,
-         "mixture": Mixture, "strokes-text": Written, "vae": Vae, "draw": Draw}
+         "mixture": Mixture, "strokes-text": Written, "vae": Vae, "draw": Draw, "show-attend-tell-hard": Drawn}
 
 
 def compute(case, seed):
@@ -610,7 +655,7 @@ def compute(case, seed):
             data[name] = torch.randint(0, START, (B, T), generator=generator).masked_fill(past, -1)
             data[f"{name}_lengths"] = torch.tensor(lengths)
     for n in range(getattr(case, "rounds", 0)):
-        data[f"draws.{n}"] = torch.randn(B, case.Z, generator=generator).double()
+        data[f"draws.{n}"] = model.draws(generator).float().double()
     loss = model.loss(data)
     loss.backward()
     tensors = {**data, "loss": loss.reshape(1)}
