@@ -418,14 +418,15 @@ fn hard_attention_passes_finite_differences() {
     let model = parse(
         "field image: set\nfield text: tokens\nfield label: class\n\
          h = rnn(embed(text))\n\
-         look = hard(linear(image), h, width = 4)\n\
-         own = hard(h, mean(h))\n\
+         soft = additive(linear(image), h, width = 4)\n\
+         look = hard(soft)\n\
+         own = hard(dot(h, mean(h)))\n\
          scores = linear(last(h) + own)\n\
-         loss cross_entropy(linear(look), next(text))\n\
+         loss cross_entropy(linear(look + soft), next(text))\n\
          reward = right(scores, label)\n\
          loss cross_entropy(scores, label)\n\
          repeat 2\n\
-         more = hard(h, own, width = 2)\n\
+         more = hard(additive(h, own, width = 2))\n\
          loss policy(log_prob(more), entropy(more), reward * 0.5, reward, bonus = 0.3)\n\
          end\n\
          loss policy(log_prob(own), entropy(own), stop(mean(linear(h, width = 1))), reward)\n\

@@ -117,7 +117,7 @@ fn attention() -> Plan {
         "attention",
         "field source: tokens\nfield target: tokens\n\
          m = rnn(embed(source))\nh = rnn(embed(target))\n\
-         look = hard(m, h)\n\
+         look = hard(additive(m, h))\n\
          loss cross_entropy(linear(concat(additive(m, h), dot(m, h), look)), next(target))\n\
          loss policy(log_prob(look), entropy(look), stop(log_prob(look)), stop(entropy(look)))\n",
     );

@@ -18,7 +18,7 @@ pub enum Scores {
 }
 
 /// The weighted sums [R, W] of the rows of `memory` [M, W], one for every row of `query` [R, D]: weights are the softmax of
-/// `scores` over the steps of the sequence of the memory whose example the row is of.
+/// `scores` over the steps of the sequence of the memory whose example the row is of. With what [`hard`](super::hard()) draws by.
 ///
 /// # Errors
 /// Internal: values that are no rows along packed axes with a row an example above them, or of widths that do not fit.
@@ -28,25 +28,24 @@ pub fn attend(
     memory: Value,
     query: Value,
     scores: Scores,
-) -> Result<Value> {
+) -> Result<(Value, Looked)> {
     let looked = Looked::write(builder, name, memory, query, scores)?;
     let label = name.to_string();
     let made = format!("out.{name}");
-    Ok(
-        builder.made_rows(made, looked.out, looked.axis, move |builder, upstream| {
-            let scores = looked.d_scores(builder, &label);
-            looked.backward(builder, &label, scores, upstream, None);
-        }),
-    )
+    let out = builder.made_rows(made, looked.out, looked.axis, move |builder, upstream| {
+        let scores = looked.d_scores(builder, &label);
+        looked.backward(builder, &label, scores, upstream, None);
+    });
+    Ok((out, looked))
 }
 
 /// Rows that look at a memory, and their weights.
-#[derive(Clone, Copy)]
-pub(super) struct Looked {
+#[derive(Clone, Copy, Debug)]
+pub struct Looked {
     /// The axis of what looks.
-    pub axis: Axis,
+    pub(super) axis: Axis,
     /// Which sequence each row looks at.
-    pub memory: Memory,
+    pub(super) memory: Memory,
     /// Along the memory, for gradients alone.
     along: Option<PairForm>,
     /// The memory and the query as values, and what they are scored by.
@@ -55,16 +54,16 @@ pub(super) struct Looked {
     query: Matrix,
     scoring: PairScores,
     /// The memory [M, W].
-    pub values: Matrix,
+    pub(super) values: Matrix,
     /// The weights [R, S].
-    pub weights: Matrix,
+    pub(super) weights: Matrix,
     /// The weighted sums [R, W].
-    pub out: Matrix,
+    out: Matrix,
 }
 
 impl Looked {
     /// The operation that weighs and sums, and what it is made of.
-    pub fn write(
+    fn write(
         builder: &mut Builder,
         name: &str,
         memory: Value,
@@ -124,13 +123,13 @@ impl Looked {
     }
 
     /// Room for the gradient of the scores [R, S].
-    pub fn d_scores(&self, builder: &mut Builder, label: &str) -> Matrix {
+    pub(super) fn d_scores(&self, builder: &mut Builder, label: &str) -> Matrix {
         builder.activation(self.axis, format!("d.scores.{label}"), self.weights.cols)
     }
 
     /// The gradients of the query, the memory and its keys, of that of the sums. Where rows were drawn, `drawn` makes the gradient of the
     /// scores, and says which ones they were.
-    pub fn backward(
+    pub(super) fn backward(
         &self,
         builder: &mut Builder,
         label: &str,

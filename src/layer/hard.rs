@@ -1,26 +1,19 @@
 //! Hard attention: every row of a value looks at one row of the memory, drawn by the weights of attention.
 
 use super::attend::Looked;
-use super::{Builder, Scores, Signal, Value, draws};
+use super::{Builder, Signal, Value, draws};
 use crate::error::Result;
 use crate::op::categorical::CategoricalForm;
 use crate::op::pair_sum::{PairForm, PairTerm};
 use crate::op::{Categorical, Op, PairSum, Zero};
 
-/// A row of `memory` [M, W] for every row of `query` [R, D], drawn in training by the weights that [`attend`](super::attend()) would sum them by and
-/// the one of the largest weight out of it; and, one number a row each, the logarithm of that weight and the entropy of all of them,
-/// through which alone the scores learn. Source: Xu et al. 2015, "Show, attend and tell", section 4.1.
+/// A row [W] of the memory for every row that looks at it, drawn in training by the weights of attention and the one of the largest
+/// weight out of it; and, one number a row each, the logarithm of that weight and the entropy of all of them, through which alone the
+/// scores learn of the draw. Source: Xu et al. 2015, "Show, attend and tell", section 4.1.
 ///
 /// # Errors
-/// Those of [`attend`](super::attend()).
-pub fn hard(
-    builder: &mut Builder,
-    name: &str,
-    memory: Value,
-    query: Value,
-    scores: Scores,
-) -> Result<[Value; 3]> {
-    let looked = Looked::write(builder, name, memory, query, scores)?;
+/// Internal, for draws that are no rows.
+pub fn hard(builder: &mut Builder, name: &str, looked: Looked) -> Result<[Value; 3]> {
     let axis = looked.axis;
     let forced = if builder.training {
         let draws = draws(builder, &format!("{name}.draws"), axis, 2);

@@ -26,7 +26,7 @@ mod tape;
 
 pub use above::{ColumnPart, last, pool, spread};
 pub use adaptive::Adaptive;
-pub use attend::{Scores, attend};
+pub use attend::{Looked, Scores, attend};
 pub use axis::{Axis, AxisShape};
 pub use bidirectional::{Both, bidirectional};
 pub use builder::Builder;

@@ -514,7 +514,7 @@ class Drawn(Named):
         return torch.stack(losses).sum() * torch.tensor(1 / len(losses)).float().double()
 
     names = {"embed": "h.embed", "places": "memory.embed", "memory": "memory.linear", "start": "start.linear", "h": "h",
-             "scores": "scores", "usual": "usual", "query": "seen.query", "keys": "seen.keys", "v": "seen.v"}
+             "scores": "scores", "usual": "usual", "query": "look.query", "keys": "look.keys", "v": "look.v"}
 
 
 class Written(Strokes):

@@ -161,11 +161,11 @@ pub(super) const FUNCTIONS: &[Signature] = &[
     ),
     of(
         "hard",
-        (2, 2),
-        &["width"],
-        "hard(m, q)",
-        "One row of m for every row of q, drawn by the weights of `additive(m, q)`; out of training the one of the largest weight (hard attention, \
-         Xu 2015). No gradient of it goes back to q: `log_prob` in `loss policy` teaches where to look.",
+        (1, 1),
+        &[],
+        "hard(v)",
+        "Of a value that `dot` or `additive` made, in place of the sum of the rows of m: one of them, drawn by their weights; out of training the one of \
+         the largest weight (hard attention, Xu 2015). `log_prob` in `loss policy` teaches where to look.",
     ),
     of(
         "log_prob",
@@ -669,34 +669,48 @@ pub(super) fn function(
         },
         "dot" => Function::Attend {
             scores: AttendScores::Dot,
-            hard: false,
         },
-        "additive" | "hard" => Function::Attend {
+        "additive" => Function::Attend {
             scores: AttendScores::Additive {
                 width: size(checker, call, "width", 1..=MOST)?,
             },
-            hard: name == "hard",
         },
-        "log_prob" | "entropy" => {
-            let node = checker.node(values[0]);
-            if !node.function.is_hard() {
-                let message = format!(
-                    "`{name}` expects a value that `hard` made, found `{}`",
-                    node.label
-                );
-                return Err(checker.fault(call.operands[0].position(), message));
-            }
-            if name == "entropy" {
-                Function::Entropy
-            } else {
-                Function::LogProb
-            }
+        "hard" => {
+            made_by(checker, call, values[0], "`dot` or `additive`", |f| {
+                matches!(f, Function::Attend { .. })
+            })?;
+            Function::Hard
+        }
+        "log_prob" => {
+            made_by(checker, call, values[0], "`hard`", |f| *f == Function::Hard)?;
+            Function::LogProb
+        }
+        "entropy" => {
+            made_by(checker, call, values[0], "`hard`", |f| *f == Function::Hard)?;
+            Function::Entropy
         }
         "last" => Function::Last,
         "mean" => Function::Pool(Pool::Mean),
         "max" => Function::Pool(Pool::Max),
         _ => Function::Pool(Pool::Sum),
     })
+}
+
+/// Refuses a value that no such function made.
+fn made_by(
+    checker: &Checker<'_>,
+    call: &Call<'_>,
+    value: usize,
+    expected: &str,
+    fits: impl Fn(&Function) -> bool,
+) -> Result<()> {
+    let node = checker.node(value);
+    if fits(&node.function) {
+        return Ok(());
+    }
+    let (name, found) = (call.signature.name, &node.label);
+    let message = format!("`{name}` expects a value that {expected} made, found `{found}`");
+    Err(checker.fault(call.operands[0].position(), message))
 }
 
 /// `split(v, k, n)`: which part of how many.

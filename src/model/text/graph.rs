@@ -197,9 +197,9 @@ pub enum Function {
     Attend {
         /// How they are scored.
         scores: AttendScores,
-        /// Whether in training one of them is drawn, and out of it the likeliest taken, in place of the sum.
-        hard: bool,
     },
+    /// Of an operand that is attention: in training a row drawn by its weights, out of it the likeliest.
+    Hard,
     /// How likely what was drawn was: the logarithm, of hard attention.
     LogProb,
     /// The entropy of what hard attention draws by.
@@ -232,11 +232,6 @@ pub enum StartOf {
 }
 
 impl Function {
-    /// Whether it is hard attention.
-    pub(super) fn is_hard(&self) -> bool {
-        matches!(self, Function::Attend { hard: true, .. })
-    }
-
     /// Whether what it makes of data is data still, as no layer has a part in it.
     pub(super) fn keeps_data(&self) -> bool {
         match self {
@@ -262,6 +257,7 @@ impl Function {
             | Function::Dropout { .. }
             | Function::Norm
             | Function::Attend { .. }
+            | Function::Hard
             | Function::LogProb
             | Function::Entropy
             | Function::Pool(_) => false,
@@ -293,7 +289,7 @@ pub(super) fn ahead(fields: &[Field], nodes: &[ValueNode]) -> Vec<bool> {
 pub(super) fn drawn(nodes: &[ValueNode]) -> Vec<bool> {
     let mut all: Vec<bool> = Vec::new();
     for node in nodes {
-        let own = node.function == Function::Sample || node.function.is_hard();
+        let own = matches!(node.function, Function::Sample | Function::Hard);
         all.push(own || node.operands.iter().any(|operand| all[*operand]));
     }
     all

@@ -421,16 +421,20 @@ fn values_that_do_not_meet_and_losses_that_do_not_fit_are_refused() {
             "m:3:6: `next(text)` must not be predicted from what reads all of it, as `loss.dot` of line 3 (a row a step of `text`) does",
         ),
         (
-            "h = rnn(embed(text))\nlook = hard(h, h)\nloss cross_entropy(linear(look), next(text))\nloss policy(log_prob(look), entropy(look), log_prob(look), log_prob(look))\n",
-            "m:4:6: `next(text)` must not be predicted from what reads all of it, as `look` of line 3 (a row a step of `text`) does",
+            "h = rnn(embed(text))\nlook = hard(dot(h, h))\nloss cross_entropy(linear(look), next(text))\nloss policy(log_prob(look), entropy(look), log_prob(look), log_prob(look))\n",
+            "m:4:6: `next(text)` must not be predicted from what reads all of it, as `look.dot` of line 3 (a row a step of `text`) does",
         ),
         (
-            "h = rnn(embed(text))\nlook = hard(h, mean(h))\nloss cross_entropy(linear(look + h), next(text))\n",
+            "h = rnn(embed(text))\nlook = hard(additive(h, mean(h)))\nloss cross_entropy(linear(look + h), next(text))\n",
             "m:3:8: `hard` learns where to look by how likely its draws were: expected a line `loss policy(log_prob(look), ..)`",
         ),
         (
             "h = rnn(embed(text))\nloss policy(log_prob(h), log_prob(h), h, h)\nloss cross_entropy(linear(h), next(text))\n",
             "m:3:22: `log_prob` expects a value that `hard` made, found `h`",
+        ),
+        (
+            "h = rnn(embed(text))\nloss cross_entropy(linear(hard(mean(h)) + h), next(text))\n",
+            "m:3:32: `hard` expects a value that `dot` or `additive` made, found `loss.mean`",
         ),
         (
             "h = rnn(embed(text))\nloss cross_entropy(linear(entropy(additive(h, h)) * h), next(text))\n",

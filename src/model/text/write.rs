@@ -14,7 +14,7 @@ use crate::cell::rows::RowProgram;
 use crate::cell::{Cell, library};
 use crate::error::{Error, Result};
 use crate::layer::{
-    self, Axis, Builder, ColumnPart, DropoutLayer, Form, Linear, Param, Signal, Value,
+    self, Axis, Builder, ColumnPart, DropoutLayer, Form, Linear, Looked, Param, Signal, Value,
 };
 use crate::model::head::Table;
 use crate::model::stack::{self, Beside, LayerStates};
@@ -47,6 +47,8 @@ struct Writer<'a> {
     weights: Vec<Option<Param>>,
     /// By the first `split` of a value into so many parts, and by hard attention: all that was made.
     splits: Vec<Option<Vec<Value>>>,
+    /// What each line of attention looks at.
+    looks: Vec<Option<Looked>>,
     /// How wide a loss wants each value, where it says it.
     wanted: Vec<Option<usize>>,
 }
@@ -69,6 +71,7 @@ pub(super) fn write(
         lasts: vec![Vec::new(); model.nodes.len()],
         weights: vec![None; model.nodes.len()],
         splits: vec![None; model.nodes.len()],
+        looks: vec![None; model.nodes.len()],
     };
     builder.of_rounds = Some(any_round);
     let ahead = graph::ahead(&model.fields, &model.nodes);
@@ -274,6 +277,14 @@ impl Writer<'_> {
                 self.lasts[number] = made.last;
                 made.output
             }
+            Function::Hard => {
+                let Some(looked) = self.looks[node.operands[0]] else {
+                    return Err(self.fault(node, "no attention"));
+                };
+                let all = layer::hard(builder, &node.label, looked)?;
+                self.splits[number] = Some(all.to_vec());
+                all[0]
+            }
             Function::LogProb => self.of_draw(node, 1)?,
             Function::Entropy => self.of_draw(node, 2)?,
             Function::Split { parts, part } => {
@@ -320,7 +331,7 @@ impl Writer<'_> {
                 let program = RowProgram::parse(&node.label, program)?;
                 layer::rows(builder, &name, &program, &operands)?
             }
-            Function::Attend { scores, hard } => {
+            Function::Attend { scores } => {
                 let memory = self.operand(builder, node, 0)?;
                 let query = self.operand(builder, node, 1)?;
                 let scores = match scores {
@@ -332,13 +343,9 @@ impl Writer<'_> {
                         layer::Scores::Additive(width.unwrap_or(spec.hidden))
                     }
                 };
-                if *hard {
-                    let all = layer::hard(builder, &node.label, memory, query, scores)?;
-                    self.splits[number] = Some(all.to_vec());
-                    all[0]
-                } else {
-                    layer::attend(builder, &node.label, memory, query, scores)?
-                }
+                let (made, looked) = layer::attend(builder, &node.label, memory, query, scores)?;
+                self.looks[number] = Some(looked);
+                made
             }
             Function::Last => {
                 let input = self.operand(builder, node, 0)?;

@@ -122,7 +122,7 @@ impl Checker<'_> {
             .nodes
             .iter()
             .enumerate()
-            .filter(|(_, node)| node.function.is_hard());
+            .filter(|(_, node)| node.function == Function::Hard);
         match hard.find(|(value, _)| !learned(*value)) {
             None => Ok(()),
             Some((_, node)) => Err(self.fault(

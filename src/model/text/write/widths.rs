@@ -59,7 +59,6 @@ impl Writer<'_> {
     pub(super) fn wanted_by_memory(&self, builder: &Builder, number: usize) -> Option<usize> {
         let dot = Function::Attend {
             scores: AttendScores::Dot,
-            hard: false,
         };
         let mut nodes = self.model.nodes.iter();
         let node = nodes.find(|node| node.function == dot && node.operands[1] == number)?;
