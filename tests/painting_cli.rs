@@ -261,4 +261,21 @@ fn glimpses_are_trained_measured_and_predicted() {
         right.filter(|(said, other)| said != *other).count() > 28,
         "{said}"
     );
+    // The drawing changes nothing of what is said, and has six squares and a path an image.
+    assert_eq!(
+        sandbox.ok("predict eye images.jsonl --device cpu --svg paths.svg"),
+        said
+    );
+    let drawn = fs::read_to_string(sandbox.at("paths.svg")).unwrap();
+    assert_eq!(drawn.matches("stroke-opacity").count(), 6 * 32);
+    let paths = drawn.lines().filter(|line| line.contains("<path"));
+    assert_eq!(
+        paths.filter(|path| path.matches('L').count() == 5).count(),
+        32
+    );
+    let of = |label: &str| drawn.lines().filter(|line| line.trim() == label).count();
+    assert_eq!(
+        of("stands"),
+        said.lines().filter(|l| *l == "stands").count()
+    );
 }

@@ -6,12 +6,12 @@ use clap::{Arg, ArgMatches, Command, value_parser};
 use pollster::block_on;
 use serde_json::{Map, Value, json};
 use wgrnn::data::fields::{Examples, FieldKind};
-use wgrnn::model::text::Target;
+use wgrnn::model::text::{Model, Target};
 use wgrnn::train::examples::Paint;
 use wgrnn::train::{ExampleSet, FieldEvaluator, Scored, examples};
 use wgrnn::{Error, Result};
 
-use super::fields::{FieldSource, LoadedFields, canvases, forecast, texts};
+use super::fields::{FieldSource, LoadedFields, canvases, forecast, glimpses, texts};
 use super::load::Loaded;
 use super::{decoding, flags, out};
 
@@ -62,7 +62,7 @@ pub fn run(m: &ArgMatches) -> Result<()> {
     let (writes, numbers) = (run.written().is_some(), forecast::of_numbers(&run));
     let paints = model.painting().is_some();
     if !paints {
-        choices(m, &model.name, writes, numbers)?;
+        choices(m, model, writes, numbers)?;
         canvases::refuse_sheet(m, &model.name)?;
     }
     let mut files = flags::files(m);
@@ -91,18 +91,38 @@ pub fn run(m: &ArgMatches) -> Result<()> {
         return texts::predict(m, &run, &read, set);
     }
     let mut evaluator = FieldEvaluator::answering(&run.loaded.spec, set.clone(), &run.codes)?;
+    let drawing = flags::path(m, "svg");
+    if drawing.is_some() {
+        evaluator = evaluator.with_glimpses();
+    }
     let remedy = "give fewer examples at once";
     let parameters = run.weights(evaluator.plan(), "the answers", remedy)?;
     let device = flags::open_device(m)?;
     let top = m.get_one::<u64>("top").map_or(1, |k| *k as usize);
     let mut found = vec![vec![Answer::default(); model.losses().len()]; set.len()];
-    block_on(
+    let evaluation = block_on(
         evaluator.run(&device, &parameters, &mut |scored: Scored<'_>| {
             let of = &mut found[scored.example as usize][scored.loss];
             of.steps.push((scored.step, best(scored.scores, top)));
             Ok(())
         }),
     )?;
+    if let Some(file) = drawing {
+        let mut seen = evaluation.glimpses;
+        seen.sort_by_key(|glimpses| glimpses.example);
+        let first = model
+            .losses()
+            .iter()
+            .position(|loss| matches!(loss.target, Target::Class(_)));
+        let taken = |answers: &Vec<Answer>| {
+            let answer = first.and_then(|loss| Some((loss, answers[loss].steps.first()?)));
+            answer.map_or(String::new(), |(loss, (_, best))| {
+                labels(&run, loss, &best[..1], false)
+            })
+        };
+        let taken: Vec<String> = found.iter().map(taken).collect();
+        glimpses::write(file, &seen, &taken)?;
+    }
     let probable = m.value_source("top").is_some();
     let mut text = String::new();
     for (example, mut answers) in found.into_iter().enumerate() {
@@ -120,8 +140,9 @@ pub fn run(m: &ArgMatches) -> Result<()> {
 }
 
 /// Refuses flags that have no meaning for a model that writes texts, or for one that does not.
-fn choices(m: &ArgMatches, model: &str, writes: bool, numbers: bool) -> Result<()> {
-    let of_texts = [&texts::FLAGS[..], &decoding::FLAGS].concat();
+fn choices(m: &ArgMatches, model: &Model, writes: bool, numbers: bool) -> Result<()> {
+    let mut of_texts = [&texts::FLAGS[..], &decoding::FLAGS].concat();
+    of_texts.retain(|flag| *flag != "svg" || !model.has_glimpses());
     let (without, has) = if writes {
         (vec!["top", "steps"], "writes texts")
     } else if numbers {
@@ -132,7 +153,8 @@ fn choices(m: &ArgMatches, model: &str, writes: bool, numbers: bool) -> Result<(
     match flags::first_given(m, &without) {
         None => Ok(()),
         Some(flag) => Err(Error::usage(format!(
-            "--{flag}: expected none, as model {model} {has}"
+            "--{flag}: expected none, as model {} {has}",
+            model.name
         ))),
     }
 }

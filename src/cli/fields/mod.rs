@@ -8,6 +8,7 @@ mod drawing;
 pub mod eval;
 mod floors;
 pub mod forecast;
+pub mod glimpses;
 mod loaded;
 mod midi;
 mod numbers;

@@ -64,7 +64,7 @@ pub fn args() -> [Arg; 7] {
         ),
         file("svg").value_name("FILE|FOLDER").help(
             "Of models that write texts with attention: the weights drawn, all in a file that ends in .svg, or one file an \
-             example in a folder",
+             example in a folder; of models with `glimpse` for labels: a file of the images with the path of the eye over each",
         ),
     ]
 }

@@ -326,6 +326,13 @@ impl Model {
             .any(|node| node.function == Function::Sample)
     }
 
+    /// Whether its lines look at an image an example by `glimpse`.
+    pub fn has_glimpses(&self) -> bool {
+        let eye = |node: &&ValueNode| matches!(node.function, Function::Glimpse { .. });
+        let mut eyes = self.nodes.iter().filter(eye).peekable();
+        eyes.peek().is_some() && eyes.all(|node| node.along == Along::Examples)
+    }
+
     /// Whether a line is held constant as far as gradients go: training then lowers something else than the sum of the losses.
     pub fn stops(&self) -> bool {
         self.nodes

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{ExampleSet, Labels, Numbers};
+use super::glimpses::glimpses;
+use super::{ExampleSet, Glimpses, Labels, Numbers};
 use crate::data::fields::FieldCodes;
 use crate::data::{BatchSize, LineBatches};
 use crate::error::{Error, Result};
@@ -24,6 +25,8 @@ pub struct FieldEvaluation {
     pub losses: Vec<LossEvaluation>,
     /// The objective: the mean of every loss times its share.
     pub nats: f64,
+    /// Where [`FieldEvaluator::with_glimpses`] asks for it: what is looked at.
+    pub glimpses: Vec<Glimpses>,
 }
 
 /// What one loss is.
@@ -76,6 +79,8 @@ struct Wanted {
     season: Option<usize>,
     /// How many next tokens are right.
     accuracy: bool,
+    /// What is looked at.
+    glimpses: bool,
 }
 
 /// The sum of a loss over a minibatch, or over all.
@@ -141,6 +146,16 @@ impl FieldEvaluator {
     pub fn with_accuracy(self) -> FieldEvaluator {
         let wanted = Wanted {
             accuracy: true,
+            ..self.wanted
+        };
+        FieldEvaluator { wanted, ..self }
+    }
+
+    /// The same with what a model looks at that [has glimpses](crate::model::text::Model::has_glimpses).
+    #[must_use]
+    pub fn with_glimpses(self) -> FieldEvaluator {
+        let wanted = Wanted {
+            glimpses: true,
             ..self.wanted
         };
         FieldEvaluator { wanted, ..self }
@@ -239,6 +254,12 @@ async fn measure(
         .zip(&plan.io.outputs)
         .map(next)
         .collect();
+    let by_example = model
+        .losses()
+        .iter()
+        .position(|loss| loss.steps().is_none());
+    let by_example = by_example.filter(|_| wanted.glimpses);
+    let mut seen = Vec::new();
     // Draws are others in every minibatch, and the same whenever these examples are measured.
     let key = rng::key(0, Purpose::Draw);
     for (number, examples) in batches.iter().enumerate() {
@@ -252,6 +273,9 @@ async fn measure(
             let inputs = minibatch.inputs().draws(key, number as u64);
             engine.run(&inputs).await?;
             engine.outcomes(true).await?;
+            if let Some(loss) = by_example {
+                seen.extend(glimpses(engine, &plan, &minibatch, loss, examples).await?);
+            }
             let losses = match plan.io.losses {
                 Some(slot) => engine.read(slot).await?,
                 None => Vec::new(),
@@ -346,5 +370,6 @@ async fn measure(
     Ok(FieldEvaluation {
         nats: losses.iter().zip(shares).map(|(l, w)| w * l.nats).sum(),
         losses,
+        glimpses: seen,
     })
 }
