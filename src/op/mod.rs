@@ -7,12 +7,14 @@ use std::ops::Range;
 
 pub mod add;
 pub mod attend;
+pub mod batch_matmul;
 pub mod carry;
 pub mod column_sum;
 pub mod concurrent;
 mod copies;
 mod double;
 pub mod dropout;
+pub mod filters;
 mod flat_kernel;
 pub mod gather;
 mod half;
@@ -52,10 +54,12 @@ pub mod zero;
 
 pub use add::Add;
 pub use attend::Attend;
+pub use batch_matmul::BatchMatMul;
 pub use carry::{Carry, Parents};
 pub use column_sum::ColumnSum;
 pub use concurrent::ConcurrentScans;
 pub use dropout::Dropout;
+pub use filters::Filters;
 pub use flat_kernel::FlatKernel;
 pub use gather::Gather;
 pub use log_softmax::LogSoftmax;
@@ -310,6 +314,8 @@ ops! {
     PairSum: "Sums along the pairs of attention: gradients of queries, keys and values.",
     Rows: "A program on rows: an activation, a loss, a penalty.",
     Retina: "What an eye sees of images at places.",
+    Filters: "Gaussian filters in a grid over images, or the gradient of what places them.",
+    BatchMatMul: "A matrix product for each row.",
     Propagation: "The penalty on how the gradient's length changes from step to step, with its derivative.",
     Norm: "The gradient's norm and whether all is finite.",
     LossScale: "The factor of gradients in half precision.",
