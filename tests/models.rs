@@ -4,7 +4,7 @@ mod common;
 
 use std::sync::Arc;
 
-use common::models::{EXAMPLES, examples, plan, settings, sizes};
+use common::models::{EXAMPLES, examples, patches, plan, settings, sizes};
 use wgrnn::cell::{Cell, library as cells};
 use wgrnn::exec::cpu::Cpu;
 use wgrnn::exec::{FillSlots, Filling};
@@ -408,6 +408,13 @@ fn what_is_seen_and_stopped_passes_finite_differences() {
          loss reinforce(rounds(m), rounds(b), repeat(at, 2), stop(rounds(b)), r)\n\
          loss squared(linear(embed(text), width = 3), repeat(right(words, next(text)), 3))\n",
     );
+    check_differences(&model, &settings("gru", 1));
+    check_packed(&model, &settings("rnn", 2), sizes(&model, EXAMPLES, 5, 15));
+}
+
+#[test]
+fn patches_pass_finite_differences() {
+    let model = patches();
     check_differences(&model, &settings("gru", 1));
     check_packed(&model, &settings("rnn", 2), sizes(&model, EXAMPLES, 5, 15));
 }

@@ -77,7 +77,26 @@ fn everything(rule: Rule) -> Vec<Plan> {
     plans.push(attention());
     plans.extend(attending().into_iter().map(|(_, plan)| plan));
     plans.push(glimpses());
+    plans.push(patches());
     plans
+}
+
+/// A patch of an image that filters read, and one that they write.
+fn patches() -> Plan {
+    let model = Model::parse(
+        "patches",
+        "field image: vector\nfield label: class\nv = linear(image, width = 12)\nat = linear(image)\n\
+         a = read(v, at, size = 2, width = 4)\nb = write(a, at, v, width = 4)\n\
+         loss cross_entropy(linear(b), label)\n",
+    );
+    let sizes = Sizes {
+        examples: 4,
+        fields: vec![FieldSize::Vector(9), FieldSize::Classes(3)],
+    };
+    let model = model.unwrap();
+    model
+        .plan(&Spec::default(), &sizes, Mode::Gradients)
+        .unwrap()
 }
 
 /// What an eye sees of an image, and what it is taken for.
