@@ -9,28 +9,31 @@
 #if DOUBLE
 #use double
 #end
+#if BACKWARD
 #if SHARED
 var<workgroup> shares: array<#{F}, GROUP>;
 #end
 
 #use total
 
+fn slope(x: #{F}, most: #{F}) -> #{F} {
+    return select(1.0, 0.0, x > most || x < -most);
+}
+
+#else
+fn share(e: #{F}) -> #{F} {
+    return select(exp(-e), 0.0, e > NOTHING);
+}
+
+#end
 // Comparisons, not clamp, so that a NaN stays one.
 fn bounded(x: #{F}, most: #{F}) -> #{F} {
     return select(select(x, most, x > most), -most, x < -most);
 }
 
-fn slope(x: #{F}, most: #{F}) -> #{F} {
-    return select(1.0, 0.0, x > most || x < -most);
-}
-
 // How far pixel a is below the nearest one, in its exponent.
 fn below(a: #{F}, nearest: #{F}, middle: #{F}, narrow: #{F}) -> #{F} {
     return (a - nearest) * (a + nearest - 2.0 * middle) * (0.5 * narrow);
-}
-
-fn share(e: #{F}) -> #{F} {
-    return select(exp(-e), 0.0, e > NOTHING);
 }
 
 #main(GROUP) group, groups, thread {

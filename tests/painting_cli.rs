@@ -27,12 +27,18 @@ fn images() -> String {
     text
 }
 
-/// The runs `vae` and `drawn`, of one round and of three.
+/// The runs `vae`, `drawn` and `attended`, of one round and of three.
 fn folder() -> Sandbox {
     let sandbox = Sandbox::new();
     fs::write(sandbox.at("images.jsonl"), images()).unwrap();
-    fs::write(sandbox.at("three.model"), images_model("repeat 3")).unwrap();
-    for (model, out, steps) in [("vae", "vae", 1000), ("three.model", "drawn", 250)] {
+    for (name, file) in [("draw", "three.model"), ("draw-attend", "attend.model")] {
+        fs::write(sandbox.at(file), images_model(name, "repeat 3")).unwrap();
+    }
+    for (model, out, steps) in [
+        ("vae", "vae", 1000),
+        ("three.model", "drawn", 250),
+        ("attend.model", "attended", 250),
+    ] {
         sandbox.ok(&format!(
             "train --model {model} images.jsonl --out {out} --hidden 16 --lr 0.02 --batch 8 --steps {steps} --val 0 --device cpu -q"
         ));
@@ -60,7 +66,7 @@ fn rows(text: &str) -> Vec<Vec<f32>> {
 #[test]
 fn images_are_measured_made_again_and_made_anew() {
     let sandbox = folder();
-    for (run, rounds) in [("vae", 1), ("drawn", 3)] {
+    for (run, rounds) in [("vae", 1), ("drawn", 3), ("attended", 3)] {
         let found = sandbox.ok(&format!("eval {run} images.jsonl --device cpu --json"));
         let found: Value = serde_json::from_str(&found).unwrap();
         let losses: f64 = found["losses"]
@@ -158,7 +164,7 @@ fn images_are_measured_made_again_and_made_anew() {
         2,
         &["--png: expected a run of a model that paints images"],
     );
-    fs::write(sandbox.at("none.model"), images_model("repeat 0")).unwrap();
+    fs::write(sandbox.at("none.model"), images_model("draw", "repeat 0")).unwrap();
     sandbox.refuses(
         "train --model none.model images.jsonl --device cpu",
         3,
@@ -166,9 +172,9 @@ fn images_are_measured_made_again_and_made_anew() {
     );
 }
 
-/// The model of rounds, with another line in the place of `repeat 10`.
-fn images_model(line: &str) -> String {
-    let text = fs::read_to_string("assets/models/draw.model").unwrap();
+/// A model of rounds, with another line in the place of `repeat 10`.
+fn images_model(name: &str, line: &str) -> String {
+    let text = fs::read_to_string(format!("assets/models/{name}.model")).unwrap();
     text.replace("repeat 10", line)
 }
 
@@ -190,6 +196,7 @@ fn images_that_do_not_fit_are_refused() {
     write("set.jsonl", &told("[[1, 2, 3]]"));
     write("empty.jsonl", &told("[]"));
     write("three.jsonl", &"{\"image\": [[1, 2]]}\n".repeat(3));
+    write("long.jsonl", &"{\"image\": [0, 1, 1]}\n".repeat(3));
     write("two.txt", "a b\nb a\n");
     for (flags, why) in [
         (
@@ -199,6 +206,10 @@ fn images_that_do_not_fit_are_refused() {
         (
             "glimpse odd.jsonl",
             "`glimpse` expects a square image, or its `width`, found `image` of line 14 (3 pixels)",
+        ),
+        (
+            "draw-attend long.jsonl",
+            "`read` expects a square image, or its `width`, found `image` of line 6 (3 pixels)",
         ),
         (
             "none.model equal.jsonl",

@@ -77,26 +77,7 @@ fn everything(rule: Rule) -> Vec<Plan> {
     plans.push(attention());
     plans.extend(attending().into_iter().map(|(_, plan)| plan));
     plans.push(glimpses());
-    plans.push(patches());
     plans
-}
-
-/// A patch of an image that filters read, and one that they write.
-fn patches() -> Plan {
-    let model = Model::parse(
-        "patches",
-        "field image: vector\nfield label: class\nv = linear(image, width = 12)\nat = linear(image)\n\
-         a = read(v, at, size = 2, width = 4)\nb = write(a, at, v, width = 4)\n\
-         loss cross_entropy(linear(b), label)\n",
-    );
-    let sizes = Sizes {
-        examples: 4,
-        fields: vec![FieldSize::Vector(9), FieldSize::Classes(3)],
-    };
-    let model = model.unwrap();
-    model
-        .plan(&Spec::default(), &sizes, Mode::Gradients)
-        .unwrap()
 }
 
 /// What an eye sees of an image, and what it is taken for.
@@ -130,13 +111,14 @@ fn attending() -> Vec<(Cell, Plan)> {
     cells.collect()
 }
 
-/// Both scores, with their gradients.
+/// Both scores, and patches that filters read and write, with their gradients.
 fn attention() -> Plan {
     let model = Model::parse(
         "attention",
         "field source: tokens\nfield target: tokens\n\
-         m = rnn(embed(source))\nh = rnn(embed(target))\n\
-         loss cross_entropy(linear(concat(additive(m, h), dot(m, h))), next(target))\n",
+         m = rnn(embed(source))\nh = rnn(embed(target))\nat = linear(h)\n\
+         p = write(read(h, at, size = 2, width = 4), at, h, width = 4)\n\
+         loss cross_entropy(linear(concat(additive(m, h), dot(m, h), p)), next(target))\n",
     );
     let rnn = library::builtin("rnn").unwrap();
     pairs(&model.unwrap(), Arc::new(rnn))

@@ -343,7 +343,7 @@ pub(super) fn filters(op: &Filters, tile: &Tile) -> Template {
         .number("MOST", Filters::MOST)
         .number("NOTHING", Filters::NOTHING)
         .flag("BACKWARD", backward)
-        .flag("SHARED", backward && tile.lanes > 1)
+        .flag("SHARED", tile.lanes > 1)
         .counted("ROWS", op.at.rows, op.at.row_count)
         .matrix("at", &op.at.uncounted());
     let template = match op.form {
