@@ -27,18 +27,12 @@ fn images() -> String {
     text
 }
 
-/// The runs `vae`, `drawn` and `attended`, of one round and of three.
+/// The runs `vae` and `drawn`, of one round and of three.
 fn folder() -> Sandbox {
     let sandbox = Sandbox::new();
     fs::write(sandbox.at("images.jsonl"), images()).unwrap();
-    for (name, file) in [("draw", "three.model"), ("draw-attend", "attend.model")] {
-        fs::write(sandbox.at(file), images_model(name, "repeat 3")).unwrap();
-    }
-    for (model, out, steps) in [
-        ("vae", "vae", 1000),
-        ("three.model", "drawn", 250),
-        ("attend.model", "attended", 250),
-    ] {
+    fs::write(sandbox.at("three.model"), images_model("draw", "repeat 3")).unwrap();
+    for (model, out, steps) in [("vae", "vae", 1000), ("three.model", "drawn", 250)] {
         sandbox.ok(&format!(
             "train --model {model} images.jsonl --out {out} --hidden 16 --lr 0.02 --batch 8 --steps {steps} --val 0 --device cpu -q"
         ));
@@ -66,7 +60,7 @@ fn rows(text: &str) -> Vec<Vec<f32>> {
 #[test]
 fn images_are_measured_made_again_and_made_anew() {
     let sandbox = folder();
-    for (run, rounds) in [("vae", 1), ("drawn", 3), ("attended", 3)] {
+    for (run, rounds) in [("vae", 1), ("drawn", 3)] {
         let found = sandbox.ok(&format!("eval {run} images.jsonl --device cpu --json"));
         let found: Value = serde_json::from_str(&found).unwrap();
         let losses: f64 = found["losses"]
@@ -172,6 +166,25 @@ fn images_are_measured_made_again_and_made_anew() {
     );
 }
 
+/// Patch by patch: better after a hundred steps than a guess of 11.09 nats, and painted in as many canvases as there are rounds.
+#[test]
+fn patches_are_painted() {
+    let sandbox = Sandbox::new();
+    fs::write(sandbox.at("images.jsonl"), images()).unwrap();
+    let text = images_model("draw-attend", "repeat 3");
+    fs::write(sandbox.at("attend.model"), text).unwrap();
+    sandbox.ok(
+        "train --model attend.model images.jsonl --out run --hidden 16 --lr 0.02 --batch 8 --steps 100 --val 0 --device cpu -q",
+    );
+    let found = sandbox.ok("eval run images.jsonl --device cpu --json");
+    let found: Value = serde_json::from_str(&found).unwrap();
+    assert!(found["nats"].as_f64().unwrap() < 10.0, "{found}");
+    let new = sandbox.ok("sample run --count 5 --device cpu --json");
+    assert_eq!(new.lines().count(), 5);
+    let first: Value = serde_json::from_str(new.lines().next().unwrap()).unwrap();
+    assert_eq!(first["canvases"].as_array().unwrap().len(), 3);
+}
+
 /// A model of rounds, with another line in the place of `repeat 10`.
 fn images_model(name: &str, line: &str) -> String {
     let text = fs::read_to_string(format!("assets/models/{name}.model")).unwrap();
@@ -209,7 +222,7 @@ fn images_that_do_not_fit_are_refused() {
         ),
         (
             "draw-attend long.jsonl",
-            "`read` expects a square image, or its `width`, found `image` of line 6 (3 pixels)",
+            "`read` expects a square image, or its `width`, found `image` of line 14 (3 pixels)",
         ),
         (
             "none.model equal.jsonl",
