@@ -423,7 +423,7 @@ fn patches_pass_finite_differences() {
 #[test]
 fn patches_are_those_of_the_equations() {
     let model = parse(
-        "field image: vector\nfield at: vector\n\
+        "field image: vector\nfield place: vector\nat = place + 0\n\
          a = read(image, at, size = 2, width = 3)\nb = write(a, at, image, width = 3)\n\
          loss squared(linear(concat(a, b)), image)\n",
     );
