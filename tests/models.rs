@@ -4,7 +4,7 @@ mod common;
 
 use std::sync::Arc;
 
-use common::models::{EXAMPLES, examples, plan, settings, sizes};
+use common::models::{EXAMPLES, examples, patches, plan, settings, sizes};
 use wgrnn::cell::{Cell, library as cells};
 use wgrnn::exec::cpu::Cpu;
 use wgrnn::exec::{FillSlots, Filling};
@@ -434,6 +434,68 @@ fn hard_attention_passes_finite_differences() {
     );
     check_differences(&model, &settings("gru", 1));
     check_packed(&model, &settings("rnn", 2), sizes(&model, EXAMPLES, 5, 15));
+}
+
+#[test]
+fn patches_pass_finite_differences() {
+    let model = patches();
+    check_differences(&model, &settings("gru", 1));
+    check_packed(&model, &settings("rnn", 2), sizes(&model, EXAMPLES, 5, 15));
+}
+
+/// Two rows of three pixels, read and written by filters that one value places, beside the sums of the equations.
+#[test]
+fn patches_are_those_of_the_equations() {
+    let model = parse(
+        "field image: vector\nfield place: vector\nat = place + 0\n\
+         a = read(image, at, size = 2, width = 3)\nb = write(a, at, image, width = 3)\n\
+         loss squared(linear(concat(a, b)), image)\n",
+    );
+    let sizes = Sizes {
+        examples: 1,
+        fields: vec![FieldSize::Vector(6), FieldSize::Vector(5)],
+    };
+    let plan = model.plan(&settings("gru", 1), &sizes, Mode::Evaluate);
+    let plan = Arc::new(plan.unwrap());
+    let image: [f32; 6] = [0.1, -0.2, 0.5, 0.9, 0.3, -0.7];
+    for at in [[0.3, -0.4, -0.2, 0.4, 0.5f32], [-1.3, 0.2, 0.6, 0.1, -0.3]] {
+        let columns = [image.to_vec(), at.to_vec()].map(|row| Column::Vector(vec![row]));
+        let minibatch = Minibatch::new(&plan, &columns, &Weighting::Sums).unwrap();
+        let mut cpu = Cpu::<f64>::new(plan.clone());
+        cpu.run(&minibatch.inputs()).unwrap();
+        let [x, y, variance, gap, gamma] = at.map(f64::from);
+        let delta = 2.0 * gap.exp();
+        let filters = |g: f64, pixels: usize| {
+            let middle = (pixels + 1) as f64 / 2.0 * (g + 1.0);
+            [-0.5, 0.5].map(|i| {
+                let away = |a: usize| (a + 1) as f64 - middle - i * delta;
+                let share = |a| (-away(a) * away(a) / (2.0 * variance.exp())).exp();
+                let sum: f64 = (0..pixels).map(share).sum();
+                (0..pixels).map(|a| share(a) / sum).collect::<Vec<f64>>()
+            })
+        };
+        let (fx, fy) = (filters(x, 3), filters(y, 2));
+        let pixels: Vec<(usize, usize)> = (0..6).map(|n| (n / 3, n % 3)).collect();
+        let spots = [(0, 0), (0, 1), (1, 0), (1, 1)];
+        let read = spots.map(|(i, j)| {
+            let terms = pixels.iter().zip(image);
+            let terms = terms.map(|((b, a), x)| fy[i][*b] * f64::from(x) * fx[j][*a]);
+            gamma.exp() * terms.sum::<f64>()
+        });
+        let write = pixels.iter().map(|(b, a)| {
+            let terms = spots.iter().zip(read);
+            let terms = terms.map(|((i, j), x)| fy[*i][*b] * x * fx[*j][*a]);
+            terms.sum::<f64>() / gamma.exp()
+        });
+        for (name, want) in [("line.a", read.to_vec()), ("line.b", write.collect())] {
+            let slot = plan.slots.iter().position(|slot| slot.name == name);
+            let got = cpu.read(SlotId(slot.unwrap()));
+            assert_eq!(got.len(), want.len(), "{name}");
+            for (got, want) in got.iter().zip(&want) {
+                assert!((got - want).abs() < 1e-14, "{name}: {got} {want}");
+            }
+        }
+    }
 }
 
 /// Every state of a cell with several hands its adjoint to the one it began, one that no equation uses elementwise too.

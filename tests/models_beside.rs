@@ -5,7 +5,7 @@ mod golden;
 
 use std::sync::Arc;
 
-use common::models::{EXAMPLES, sizes};
+use common::models::{EXAMPLES, patches, sizes};
 use common::{device, pairs};
 use wgrnn::cell::{Cell, Noise, library as cells};
 use wgrnn::exec::check::Twins;
@@ -112,6 +112,7 @@ fn cases() -> Vec<(Model, &'static str, &'static str, usize, bool)> {
         ),
         (builtin("vae"), "vae", "lstm", 1, false),
         (builtin("draw"), "draw", "lstm", 1, false),
+        (builtin("draw-attend"), "draw-attend", "lstm", 1, false),
         (
             builtin("translate-feed"),
             "translate-feed",
@@ -168,7 +169,8 @@ fn golden_models<F: Number>(fast: bool, tolerance: f64) {
                 rows: 18,
             },
             FieldKind::Class | FieldKind::Classes { .. } => FieldSize::Classes(4),
-            FieldKind::Vector | FieldKind::RealsAlong { .. } => FieldSize::Vector(3),
+            FieldKind::Vector => FieldSize::Vector(file.shape("image")[1]),
+            FieldKind::RealsAlong { .. } => FieldSize::Vector(3),
             FieldKind::Reals { .. } => FieldSize::Reals {
                 width: 3,
                 steps: 7,
@@ -302,6 +304,8 @@ fn an_adapter_agrees_with_the_plain_code() {
         (begun.unwrap(), Tile::GPU),
         (builtin("strokes-text"), Tile::SOFTWARE),
         (builtin("strokes-text"), Tile::GPU),
+        (patches(), Tile::SOFTWARE),
+        (patches(), Tile::GPU),
         (within.clone().unwrap(), Tile::SOFTWARE),
         (within.unwrap(), Tile::GPU),
     ] {

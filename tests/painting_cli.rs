@@ -31,7 +31,7 @@ fn images() -> String {
 fn folder() -> Sandbox {
     let sandbox = Sandbox::new();
     fs::write(sandbox.at("images.jsonl"), images()).unwrap();
-    fs::write(sandbox.at("three.model"), images_model("repeat 3")).unwrap();
+    fs::write(sandbox.at("three.model"), images_model("draw", "repeat 3")).unwrap();
     for (model, out, steps) in [("vae", "vae", 1000), ("three.model", "drawn", 250)] {
         sandbox.ok(&format!(
             "train --model {model} images.jsonl --out {out} --hidden 16 --lr 0.02 --batch 8 --steps {steps} --val 0 --device cpu -q"
@@ -158,7 +158,7 @@ fn images_are_measured_made_again_and_made_anew() {
         2,
         &["--png: expected a run of a model that paints images"],
     );
-    fs::write(sandbox.at("none.model"), images_model("repeat 0")).unwrap();
+    fs::write(sandbox.at("none.model"), images_model("draw", "repeat 0")).unwrap();
     sandbox.refuses(
         "train --model none.model images.jsonl --device cpu",
         3,
@@ -166,9 +166,28 @@ fn images_are_measured_made_again_and_made_anew() {
     );
 }
 
-/// The model of rounds, with another line in the place of `repeat 10`.
-fn images_model(line: &str) -> String {
-    let text = fs::read_to_string("assets/models/draw.model").unwrap();
+/// Patch by patch: better after a hundred steps than a guess of 11.09 nats, and painted in as many canvases as there are rounds.
+#[test]
+fn patches_are_painted() {
+    let sandbox = Sandbox::new();
+    fs::write(sandbox.at("images.jsonl"), images()).unwrap();
+    let text = images_model("draw-attend", "repeat 3");
+    fs::write(sandbox.at("attend.model"), text).unwrap();
+    sandbox.ok(
+        "train --model attend.model images.jsonl --out run --hidden 16 --lr 0.02 --batch 8 --steps 100 --val 0 --device cpu -q",
+    );
+    let found = sandbox.ok("eval run images.jsonl --device cpu --json");
+    let found: Value = serde_json::from_str(&found).unwrap();
+    assert!(found["nats"].as_f64().unwrap() < 10.0, "{found}");
+    let new = sandbox.ok("sample run --count 5 --device cpu --json");
+    assert_eq!(new.lines().count(), 5);
+    let first: Value = serde_json::from_str(new.lines().next().unwrap()).unwrap();
+    assert_eq!(first["canvases"].as_array().unwrap().len(), 3);
+}
+
+/// A model of rounds, with another line in the place of `repeat 10`.
+fn images_model(name: &str, line: &str) -> String {
+    let text = fs::read_to_string(format!("assets/models/{name}.model")).unwrap();
     text.replace("repeat 10", line)
 }
 
@@ -190,6 +209,7 @@ fn images_that_do_not_fit_are_refused() {
     write("set.jsonl", &told("[[1, 2, 3]]"));
     write("empty.jsonl", &told("[]"));
     write("three.jsonl", &"{\"image\": [[1, 2]]}\n".repeat(3));
+    write("long.jsonl", &"{\"image\": [0, 1, 1]}\n".repeat(3));
     write("two.txt", "a b\nb a\n");
     for (flags, why) in [
         (
@@ -199,6 +219,10 @@ fn images_that_do_not_fit_are_refused() {
         (
             "glimpse odd.jsonl",
             "`glimpse` expects a square image, or its `width`, found `image` of line 14 (3 pixels)",
+        ),
+        (
+            "draw-attend long.jsonl",
+            "`read` expects a square image, or its `width`, found `image` of line 14 (3 pixels)",
         ),
         (
             "none.model equal.jsonl",

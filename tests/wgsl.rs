@@ -111,14 +111,14 @@ fn attending() -> Vec<(Cell, Plan)> {
     cells.collect()
 }
 
-/// Both scores, and what is drawn by some, with their gradients.
+/// Both scores, what is drawn by some, and patches that filters read and write, with their gradients.
 fn attention() -> Plan {
     let model = Model::parse(
         "attention",
         "field source: tokens\nfield target: tokens\n\
-         m = rnn(embed(source))\nh = rnn(embed(target))\n\
-         look = hard(additive(m, h))\n\
-         loss cross_entropy(linear(concat(additive(m, h), dot(m, h), look)), next(target))\n\
+         m = rnn(embed(source))\nh = rnn(embed(target))\nat = linear(h)\n\
+         look = hard(additive(m, h))\np = write(read(h, at, size = 2, width = 4), at, h, width = 4)\n\
+         loss cross_entropy(linear(concat(additive(m, h), dot(m, h), look, p)), next(target))\n\
          loss policy(log_prob(look), entropy(look), stop(log_prob(look)), stop(entropy(look)))\n",
     );
     let rnn = library::builtin("rnn").unwrap();

@@ -247,6 +247,7 @@ impl<F: Number> Twins<F> {
         };
         match op {
             Op::MatMul(op) => largest_of(&op.a) * largest_of(&op.b),
+            Op::BatchMatMul(op) => largest_of(&op.a) * largest_of(&op.b),
             Op::Together(op) => op.ops.iter().map(|op| self.term(op)).fold(0.0, f64::max),
             _ => 0.0,
         }

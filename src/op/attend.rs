@@ -135,7 +135,7 @@ fn total<F: Real>(n: usize, term: impl Fn(usize) -> F) -> F {
 
 /// The inner product.
 #[inline(always)]
-fn dot<F: Real>(a: &[F], b: &[F]) -> F {
+pub(super) fn dot<F: Real>(a: &[F], b: &[F]) -> F {
     // Loops over numbers: adapters of iterators are called, not inlined, within code of so many of them.
     let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b[..a.len()].as_chunks::<LANES>());
     let mut lanes = [F::ZERO; LANES];

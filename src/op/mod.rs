@@ -7,6 +7,7 @@ use std::ops::Range;
 
 pub mod add;
 pub mod attend;
+pub mod batch_matmul;
 pub mod carry;
 pub mod categorical;
 pub mod column_sum;
@@ -14,6 +15,7 @@ pub mod concurrent;
 mod copies;
 mod double;
 pub mod dropout;
+pub mod filters;
 mod flat_kernel;
 pub mod gather;
 mod half;
@@ -53,11 +55,13 @@ pub mod zero;
 
 pub use add::Add;
 pub use attend::Attend;
+pub use batch_matmul::BatchMatMul;
 pub use carry::{Carry, Parents};
 pub use categorical::Categorical;
 pub use column_sum::ColumnSum;
 pub use concurrent::ConcurrentScans;
 pub use dropout::Dropout;
+pub use filters::Filters;
 pub use flat_kernel::FlatKernel;
 pub use gather::Gather;
 pub use log_softmax::LogSoftmax;
@@ -313,6 +317,8 @@ ops! {
     Categorical: "A draw by the weights of attention, or the gradient of how likely it was.",
     Rows: "A program on rows: an activation, a loss, a penalty.",
     Retina: "What an eye sees of images at places.",
+    Filters: "Gaussian filters in a grid over images, or the gradient of what places them.",
+    BatchMatMul: "A matrix product for each row.",
     Propagation: "The penalty on how the gradient's length changes from step to step, with its derivative.",
     Norm: "The gradient's norm and whether all is finite.",
     LossScale: "The factor of gradients in half precision.",

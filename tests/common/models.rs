@@ -14,6 +14,20 @@ pub const EXAMPLES: usize = 4;
 /// Numbers of a step.
 pub const REALS: usize = 3;
 
+/// Patches read of images and written, of an example and of steps, of images that are no squares, and by filters that lie partly
+/// outside; some are placed by one value.
+pub fn patches() -> Model {
+    let text = "field image: vector\nfield text: tokens\nfield label: class\n\
+        two = concat(image, linear(image, width = 9))\nat = tanh(linear(image)) + 0.7\n\
+        a = read(two, at, size = 2, width = 6)\nb = read(two * two, at, size = 2, width = 6)\n\
+        c = write(linear(a * b, width = 9), at, two, width = 6)\n\
+        h = rnn(embed(text))\n\
+        d = write(linear(h, width = 4), linear(h), split(embed(text, width = 12), 1, 2), width = 3)\n\
+        loss cross_entropy(linear(read(d, at, size = 3, width = 2)), next(text))\n\
+        loss cross_entropy(linear(concat(a, b, c)), label)\n";
+    Model::parse("patches", text).unwrap()
+}
+
 /// Layers of a built-in cell, of odd widths.
 pub fn settings(cell: &str, layers: usize) -> Spec {
     let cell = Arc::new(library::builtin(cell).unwrap());

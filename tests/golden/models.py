@@ -597,16 +597,22 @@ class Draw(Vae):
         self.looker, self.painter, self.canvas = self.Cell(2 * D + 2 * H), self.Cell(self.Z + H), torch.nn.Linear(H, D)
         self.mu, self.s = torch.nn.Linear(H, self.Z), torch.nn.Linear(H, self.Z)
 
+    def looked(self, images, painter):
+        return images
+
+    def painted(self, painter):
+        return self.canvas(painter)
+
     def loss(self, data):
         image = data["image"]
         canvas, cost = torch.zeros_like(image), 0.0
         looker = looker_c = painter = painter_c = torch.zeros(len(image), H, dtype=image.dtype)
         for n in range(self.rounds):
-            seen = torch.cat([image, image - torch.sigmoid(canvas), looker, painter], 1)
+            seen = torch.cat([*self.looked([image, image - torch.sigmoid(canvas)], painter), looker, painter], 1)
             looker, looker_c = self.looker(seen, looker_c)
             z, more = self.draw(looker, data[f"draws.{n}"])
             painter, painter_c = self.painter(torch.cat([z, painter], 1), painter_c)
-            canvas, cost = canvas + self.canvas(painter), cost + more
+            canvas, cost = canvas + self.painted(painter), cost + more
         return self.bound(canvas, image, cost)
 
     names = {"canvas": "canvas.linear", "mu": "mu", "s": "s",
@@ -614,11 +620,48 @@ class Draw(Vae):
                 for gate, at in [("f", "_c.linear"), ("i", "_c.linear_2"), ("g", "_c.linear_3"), ("o", ".linear")]}}
 
 
+class DrawAttend(Draw):
+    """draw-attend.model: the same where Gaussian filters read and write (Gregor 2015, section 3.2), of images of 4 x 4 pixels."""
+
+    side, N = 4, 5
+    pixels = side * side
+
+    def __init__(self):
+        Named.__init__(self)
+        self.looker, self.painter = self.Cell(2 * self.N**2 + 2 * H), self.Cell(self.Z + H)
+        self.place, self.patch, self.canvas = torch.nn.Linear(H, 5), torch.nn.Linear(H, self.N**2), torch.nn.Linear(H, 5)
+        self.mu, self.s = torch.nn.Linear(H, self.Z), torch.nn.Linear(H, self.Z)
+
+    def filters(self, at):
+        """Equations 21 to 26: the filters down and across, and gamma."""
+        across, down, variance, gap, gamma = at[..., None, None].unbind(1)
+        delta = (self.side - 1) / (self.N - 1) * gap.exp()
+        i = torch.arange(1, self.N + 1, dtype=at.dtype)[:, None]
+        pixels = torch.arange(1, self.side + 1, dtype=at.dtype)
+        both = []
+        for g in [down, across]:
+            mu = (self.side + 1) / 2 * (g + 1) + (i - self.N / 2 - 0.5) * delta
+            f = torch.exp(-((pixels - mu) ** 2) / (2 * variance.exp()))
+            both.append(f / f.sum(2, keepdim=True))
+        return *both, gamma.exp()
+
+    def looked(self, images, painter):
+        fy, fx, gamma = self.filters(self.place(painter))
+        return [(gamma * (fy @ image.unflatten(1, (self.side, -1)) @ fx.mT)).flatten(1) for image in images]
+
+    def painted(self, painter):
+        fy, fx, gamma = self.filters(self.canvas(painter))
+        return (fy.mT @ self.patch(painter).unflatten(1, (self.N, -1)) @ fx / gamma).flatten(1)
+
+    names = {**Draw.names, "place": "place", "patch": "patch"}
+
+
 CASES = {"classify": Classify, "tag": Tag, "classify-both": Encoded, "caption-global": Caption, "begun": Begun,
          "forecast": Forecast, "normal": Normal, "quantile": Quantile, "chorale": Chorale, "strokes": Strokes,
          "forecast-window": Window, "sequence-label": Frames, "translate": Translate, "additive-after": AdditiveAfter,
          "bahdanau": Bahdanau, "translate-feed": Feed, "show-attend-tell": Shown, "absolute": Absolute,
-         "mixture": Mixture, "strokes-text": Written, "vae": Vae, "draw": Draw, "show-attend-tell-hard": Drawn}
+         "mixture": Mixture, "strokes-text": Written, "vae": Vae, "draw": Draw,
+         "draw-attend": DrawAttend, "show-attend-tell-hard": Drawn}
 
 
 def compute(case, seed):
@@ -638,7 +681,7 @@ def compute(case, seed):
         "tags": padded(CLASSES),
         "label": torch.randint(0, CLASSES, (B,), generator=generator),
         # What f32 holds, as vectors and weights are filled in as such.
-        "image": uniform(generator, (B, D), 1.0).float().double(),
+        "image": uniform(generator, (B, getattr(case, "pixels", D)), 1.0).float().double(),
         "class_weights": torch.tensor([0.5, 1.0, 2.0, 0.25], dtype=torch.float64),
         "lengths": torch.tensor(LENGTHS),
     }

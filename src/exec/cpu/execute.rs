@@ -4,6 +4,7 @@ use super::product::ProductWorkspace;
 use super::{Cpu, matmul, parallel, rows, simd};
 use crate::cell::real::Real;
 use crate::op::dropout::Share;
+use crate::op::filters::FiltersForm;
 use crate::op::{LogSoftmax, Matrix, Norm, Op, Optimizer, SlotId, SoftmaxStats, SparseUpdate};
 
 /// Numbers that the executor computes with. Its operations are compiled here for each of them, once, and not again in
@@ -217,10 +218,31 @@ impl<F: Real> Cpu<F> {
             Op::Retina(op) => self.each_row(
                 op.out,
                 #[inline(always)]
-                |this, r, out| {
-                    let image = &this.part(op.image)[r * op.image.stride..][..op.image.cols];
-                    op.plain_row(image, &this.part(op.at)[r * op.at.stride..][..2], out);
-                },
+                |this, r, out| op.plain_row(this.row(op.image, r), this.row(op.at, r), out),
+            ),
+            Op::Filters(op) => match op.form {
+                FiltersForm::Forward { out } => self.each_row(
+                    out,
+                    #[inline(always)]
+                    |this, r, out| op.plain_row(this.row(op.at, r), out),
+                ),
+                FiltersForm::Backward {
+                    filters,
+                    upstream,
+                    into,
+                } => self.each_row(
+                    into,
+                    #[inline(always)]
+                    |this, r, into| {
+                        let [filters, upstream] = [filters, upstream].map(|m| this.row(m, r));
+                        op.plain_gradient(this.row(op.at, r), filters, upstream, into);
+                    },
+                ),
+            },
+            Op::BatchMatMul(op) => self.each_row(
+                op.c,
+                #[inline(always)]
+                |this, r, c| op.plain_row(this.row(op.a, r), this.row(op.b, r), c),
             ),
             Op::ColumnSum(op) => self.with(op.into.slot, |this, into| {
                 let from = this.part(op.from);
@@ -394,6 +416,11 @@ impl<F: Real> Cpu<F> {
     /// A matrix's elements from its first one on.
     pub(super) fn part(&self, matrix: Matrix) -> &[F] {
         &self.reals[matrix.slot.0][matrix.offset..]
+    }
+
+    /// A row of a matrix.
+    fn row(&self, matrix: Matrix, r: usize) -> &[F] {
+        &self.part(matrix)[r * matrix.stride..][..matrix.cols]
     }
 
     /// Changes every row of `to` by `f`, given the row's number, and keeps what it gives in `losses` [1, R].

@@ -392,6 +392,8 @@ fn placed_kernels(
         Op::Zero(op) => plain(shader!("zero"), &op.name, &op.kernel()),
         Op::Steps(op) => plain(shader!("steps"), &op.name, &op.kernel()),
         Op::Retina(op) => plain(shader!("retina"), &op.name, &op.kernel()),
+        Op::Filters(op) => vec![operation::filters(op, tile)],
+        Op::BatchMatMul(op) => vec![operation::batch_matmul(op, tile)],
         Op::Attend(op) => vec![attend::kernel(op, tile, None)],
         Op::Categorical(op) => plain(shader!("categorical"), &op.name, &op.kernel()),
         Op::PairSum(op) => vec![attend::pair_sum(op, tile, None)],

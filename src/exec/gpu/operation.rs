@@ -3,12 +3,14 @@
 use super::binding_range::BindingRanges;
 use super::template::{FOUR, ONE, Template, aligned, flat_groups};
 use super::tile::{ELEMENT, Tile};
+use crate::op::batch_matmul::Transposed;
 use crate::op::dropout::Share;
+use crate::op::filters::FiltersForm;
 use crate::op::loss_scale::Phase;
 use crate::op::{
-    Carry, ColumnSum, Dropout, FlatKernel, Gather, LogSoftmax, LossScale, Matrix, Norm, Optimizer,
-    Propagation, Rule, SampledScores, Scatter, SoftmaxGradient, SoftmaxStats, SoftmaxXent,
-    SparseUpdate, Transpose,
+    BatchMatMul, Carry, ColumnSum, Dropout, Filters, FlatKernel, Gather, LogSoftmax, LossScale,
+    Matrix, Norm, Optimizer, Propagation, Rule, SampledScores, Scatter, SoftmaxGradient,
+    SoftmaxStats, SoftmaxXent, SparseUpdate, Transpose,
 };
 
 /// The template of a shader.
@@ -325,6 +327,51 @@ pub(super) fn propagation(op: &Propagation, tile: &Tile) -> Template {
         .matrix("pull", &op.pull)
         .matrix("losses", &op.losses)
         .kernel(&op.name, flat_groups(op.sent.rows * lanes, tile.flat))
+}
+
+pub(super) fn filters(op: &Filters, tile: &Tile) -> Template {
+    let backward = matches!(op.form, FiltersForm::Backward { .. });
+    let template = shader!("filters")
+        .size("LANES", tile.lanes)
+        .size("GROUP", tile.flat)
+        .size("SIZE", op.grid.size)
+        .size("WIDTH", op.grid.width)
+        .size("HEIGHT", op.grid.height)
+        .number("SPREAD", op.grid.spread())
+        .number("SIGN", op.intensity.sign())
+        .number("FARTHEST", Filters::FARTHEST)
+        .number("MOST", Filters::MOST)
+        .number("NOTHING", Filters::NOTHING)
+        .flag("BACKWARD", backward)
+        .flag("SHARED", tile.lanes > 1)
+        .counted("ROWS", op.at.rows, op.at.row_count)
+        .matrix("at", &op.at.uncounted());
+    let template = match op.form {
+        FiltersForm::Forward { out } => template.matrix("filters", &out.uncounted()),
+        FiltersForm::Backward {
+            filters,
+            upstream,
+            into,
+        } => template
+            .matrix("filters", &filters.uncounted())
+            .matrix("upstream", &upstream.uncounted())
+            .matrix("into", &into.uncounted()),
+    };
+    flat(template, tile, &op.name, op.at.rows * tile.lanes)
+}
+
+pub(super) fn batch_matmul(op: &BatchMatMul, tile: &Tile) -> Template {
+    let (m, k, n) = op.dims();
+    let template = shader!("batch_matmul")
+        .flag("TA", op.transposed == Transposed::A)
+        .flag("TB", op.transposed == Transposed::B)
+        .size("M", m)
+        .size("K", k)
+        .size("N", n)
+        .matrix("a", &op.a.uncounted())
+        .matrix("b", &op.b.uncounted())
+        .matrix("c", &op.c);
+    flat(template, tile, &op.name, op.c.rows * op.c.cols)
 }
 
 pub(super) fn norm(op: &Norm, tile: &Tile, ranges: &mut BindingRanges) -> Vec<(usize, Template)> {

@@ -259,6 +259,23 @@ pub(super) const FUNCTIONS: &[Signature] = &[
          It is a constant.",
     ),
     of(
+        "read",
+        (2, 2),
+        &["size", "width"],
+        "read(image, at)",
+        "What a grid of `size` * `size` Gaussian filters (5) reads of an image (Gregor 2015, section 3.2). `at` is five numbers, as many as a \
+         `linear` has whose line says no width: the grid's middle across and down, -1 to 1, and the logarithms of the filters' variance in \
+         pixels, of the distance between them, at 0 over the whole image, and of what they are multiplied by. A filter outside the image \
+         reads its edge. `width`: pixels of the image's rows, where it is no square.",
+    ),
+    of(
+        "write",
+        (3, 3),
+        &["width"],
+        "write(patch, at, v)",
+        "An image as wide as v that such a grid makes of a square of numbers, spot by spot, where it is divided by what `read` multiplies by.",
+    ),
+    of(
         "repeat",
         (1, 2),
         &[],
@@ -556,7 +573,7 @@ const MOST: usize = 1 << 20;
 /// The most symbols that `grams` makes.
 pub(super) const MOST_SYMBOLS: usize = 1 << 24;
 
-/// The most numbers of a glimpse's side.
+/// The most numbers of the side of what is seen of an image.
 const MOST_SQUARE: usize = 256;
 
 /// The most parts of a value: each is a product of its own.
@@ -657,6 +674,13 @@ pub(super) fn function(
         "glimpse" => Function::Glimpse {
             size: size(checker, call, "size", 1..=MOST_SQUARE)?.unwrap_or(8),
             scales: size(checker, call, "scales", 1..=Retina::MOST_SCALES)?.unwrap_or(3),
+            width: size(checker, call, "width", 1..=MOST)?,
+        },
+        "read" => Function::ReadPatch {
+            size: size(checker, call, "size", 1..=MOST_SQUARE)?.unwrap_or(5),
+            width: size(checker, call, "width", 1..=MOST)?,
+        },
+        "write" => Function::WritePatch {
             width: size(checker, call, "width", 1..=MOST)?,
         },
         "concat" => Function::Concat,

@@ -132,6 +132,18 @@ pub enum Function {
         /// Pixels of an image's row, where the line says it.
         width: Option<usize>,
     },
+    /// What Gaussian filters, placed by the second operand, see of the first, an image.
+    ReadPatch {
+        /// Filters of a side.
+        size: usize,
+        /// Pixels of an image's row, where the line says it.
+        width: Option<usize>,
+    },
+    /// The first operand, a square, as an image by Gaussian filters that the second places; as wide as the third.
+    WritePatch {
+        /// Pixels of an image's row, where the line says it.
+        width: Option<usize>,
+    },
     /// The probability that scores give to what is to be predicted.
     Right {
         /// That.
@@ -250,6 +262,8 @@ impl Function {
             | Function::Zeros { .. }
             | Function::Sample
             | Function::Glimpse { .. }
+            | Function::ReadPatch { .. }
+            | Function::WritePatch { .. }
             | Function::Right { .. }
             | Function::Embed { .. }
             | Function::Linear { .. }

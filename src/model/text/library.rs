@@ -28,6 +28,7 @@ pub const MODELS: &[(&str, &str)] = models![
     "video",
     "vae",
     "draw",
+    "draw-attend",
     "glimpse",
     "describe",
     "bag-of-words",

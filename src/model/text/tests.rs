@@ -184,6 +184,26 @@ fn names_and_calls_that_do_not_fit_are_refused() {
             "m:3:39: parts: expected a whole number from 1 to 1024, found `0`",
         ),
         (
+            "h = read(label, last(embed(text)))\n",
+            "m:3:10: `read` expects values, found the symbols of `label`: write `embed(label)`",
+        ),
+        (
+            "h = last(embed(text))\np = read(h, h, size = 0)\n",
+            "m:4:23: size: expected a whole number from 1 to 256, found `0`",
+        ),
+        (
+            "h = last(embed(text))\np = read(h, h, scales = 2)\n",
+            "m:4:16: `read` has no argument `scales` (it has size, width)",
+        ),
+        (
+            "h = last(embed(text))\np = write(h, h)\n",
+            "m:4:5: `write` expects 3 operands, found 2",
+        ),
+        (
+            "h = last(embed(text))\np = write(h, h, h, width = h)\n",
+            "m:4:28: width: expected a whole number",
+        ),
+        (
             "h = rnn(text)\n",
             "m:3:9: `rnn` expects values, found the symbols of `text`: write `embed(text)`",
         ),
@@ -490,6 +510,12 @@ fn widths_sizes_and_settings_that_do_not_fit_are_refused() {
     let classify = "h = rnn(embed(text))\nloss cross_entropy(linear(last(h)), label)\n";
     let start = "h = rnn(embed(text), start = mean(embed(text)))\nloss cross_entropy(linear(last(h)), label)\n";
     let begun = start.replace("embed(text)))", "embed(text, width = 3)))");
+    let patch = |call: &str| {
+        format!(
+            "v = linear(last(embed(text)), width = 12)\nat = linear(v)\na = {call}\n\
+             loss cross_entropy(linear(concat(at, a)), label)\n"
+        )
+    };
     let states = |own: &str, other: &str| {
         let argument = |a: &str| {
             if a.is_empty() {
@@ -576,6 +602,42 @@ fn widths_sizes_and_settings_that_do_not_fit_are_refused() {
                 &nothing,
             ),
             "m:4:27: expected a value whose width is a multiple of 3, found `e` of line 3 (5)",
+        ),
+        (
+            of(&patch("read(v, at, size = 2)"), &nothing),
+            "m:5:5: `read` expects a square image, or its `width`, found `v` of line 3 (12 pixels)",
+        ),
+        (
+            of(&patch("read(v, at, width = 5)"), &nothing),
+            "m:5:5: `read` expects an image of rows of 5 pixels, found `v` of line 3 (12 pixels)",
+        ),
+        (
+            of(&patch("read(v, v, width = 4)"), &nothing),
+            "m:5:5: `read` expects a place of five numbers, found `v` of line 3 (12)",
+        ),
+        (
+            of(&patch("write(v, at, v, width = 4)"), &nothing),
+            "m:5:5: `write` expects a square of numbers, found `v` of line 3 (12)",
+        ),
+        (
+            of(&patch("write(split(v, 1, 3), at, v)"), &nothing),
+            "m:5:5: `write` expects a square image, or its `width`, found `v` of line 3 (12 pixels)",
+        ),
+        (
+            of(&patch("write(split(v, 1, 3), at, v, width = 8)"), &nothing),
+            "m:5:5: `write` expects an image of rows of 8 pixels, found `v` of line 3 (12 pixels)",
+        ),
+        (
+            of(&patch("write(split(v, 1, 3), v, v, width = 4)"), &nothing),
+            "m:5:5: `write` expects a place of five numbers, found `v` of line 3 (12)",
+        ),
+        (
+            of(
+                &patch("read(v, at, width = 4)")
+                    .replace("at = linear(v)", "at = linear(v, width = 6)"),
+                &nothing,
+            ),
+            "m:5:5: `read` expects a place of five numbers, found `at` of line 4 (6)",
         ),
         (
             of(classify, &|spec, _| {

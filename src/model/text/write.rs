@@ -1,5 +1,6 @@
 //! From a checked model to the operations of a plan: every value by its layer, then every loss.
 
+mod filters;
 mod fits;
 mod losses;
 mod starts;
@@ -7,6 +8,7 @@ mod widths;
 
 use std::sync::Arc;
 
+use self::filters::FiltersOf;
 use super::Model;
 use super::check::any_round;
 use super::graph::{self, Along, AttendScores, FieldKind, Function, Loss, LossForm, ValueNode};
@@ -49,6 +51,8 @@ struct Writer<'a> {
     splits: Vec<Option<Vec<Value>>>,
     /// What each line of attention looks at.
     looks: Vec<Option<Looked>>,
+    /// The filters so far.
+    filters: Vec<(FiltersOf, Value)>,
     /// How wide a loss wants each value, where it says it.
     wanted: Vec<Option<usize>>,
 }
@@ -72,6 +76,7 @@ pub(super) fn write(
         weights: vec![None; model.nodes.len()],
         splits: vec![None; model.nodes.len()],
         looks: vec![None; model.nodes.len()],
+        filters: Vec::new(),
     };
     builder.of_rounds = Some(any_round);
     let ahead = graph::ahead(&model.fields, &model.nodes);
@@ -204,13 +209,16 @@ impl Writer<'_> {
                 scales,
                 width,
             } => {
+                self.place(builder, node, "glimpse", (2, "two"))?;
+                let [width, _] = self.image_sides(builder, node, ("glimpse", 0), *width)?;
                 let operands = self.operands(builder, node)?;
                 let [image, at] = operands[..] else {
                     return Err(self.fault(node, "no place"));
                 };
-                let width = self.image_width(builder, node, [image, at], *width)?;
                 layer::retina(builder, &name, [image, at], width, [*size, *scales])?
             }
+            Function::ReadPatch { size, width } => self.read_patch(builder, node, *size, *width)?,
+            Function::WritePatch { width } => self.write_patch(builder, node, *width)?,
             Function::Right { target } => {
                 let scores = self.operand(builder, node, 0)?;
                 let Some(field) = target.field() else {

@@ -175,6 +175,7 @@ fn metrics_are_compared_by_what_is_better() {
         places: vec![(0, 0), (1, 0), (2, 0), (3, 0)],
     };
     let found = FieldEvaluation {
+        glimpses: Vec::new(),
         losses: vec![LossEvaluation {
             field: Some(1),
             nats: 0.7,

@@ -117,6 +117,8 @@ impl Checker<'_> {
             | Function::Add
             | Function::Sample
             | Function::Glimpse { .. }
+            | Function::ReadPatch { .. }
+            | Function::WritePatch { .. }
             | Function::Pointwise { .. } => self.meet_along(values, name, position),
             _ => Ok(first),
         }

@@ -32,41 +32,69 @@ impl Writer<'_> {
         ))
     }
 
-    /// Refuses places that are not two numbers, and images that have no such rows of pixels; how many pixels a row has.
-    pub(super) fn image_width(
+    /// Refuses a place, the second operand of `what`, of other than `expected` numbers.
+    pub(super) fn place(
         &self,
         builder: &Builder,
         node: &ValueNode,
-        operands: [Value; 2],
-        width: Option<usize>,
-    ) -> Result<usize> {
-        let [pixels, at] = operands.map(|value| builder.signal(value).width());
-        let of = |n: usize| &self.model.nodes[node.operands[n]];
-        if at != 2 {
-            let (name, line) = (&of(1).label, of(1).position.line);
-            let message = format!(
-                "`glimpse` expects a place of two numbers, found `{name}` of line {line} ({at})"
-            );
-            return Err(self.fault(node, message));
+        what: &str,
+        expected: (usize, &str),
+    ) -> Result<()> {
+        let of = &self.model.nodes[node.operands[1]];
+        let found = builder.signal(self.value(node.operands[1])?).width();
+        if found == expected.0 {
+            return Ok(());
         }
+        let (name, line, expected) = (&of.label, of.position.line, expected.1);
+        Err(self.fault(
+            node,
+            format!(
+                "`{what}` expects a place of {expected} numbers, found `{name}` of line {line} ({found})"
+            ),
+        ))
+    }
+
+    /// Refuses an image, an operand of `what`, that has no such rows of pixels; how many pixels a row has, and how many rows.
+    pub(super) fn image_sides(
+        &self,
+        builder: &Builder,
+        node: &ValueNode,
+        (what, operand): (&str, usize),
+        width: Option<usize>,
+    ) -> Result<[usize; 2]> {
+        let pixels = builder.signal(self.value(node.operands[operand])?).width();
         let found = width.unwrap_or(pixels.isqrt());
         let fits = match width {
             Some(width) => pixels.is_multiple_of(width),
             None => found * found == pixels,
         };
         if fits {
-            return Ok(found);
+            return Ok([found, pixels / found]);
         }
-        let (name, line) = (&of(0).label, of(0).position.line);
+        let of = &self.model.nodes[node.operands[operand]];
+        let (name, line) = (&of.label, of.position.line);
         let expected = match width {
             Some(width) => format!("an image of rows of {width} pixels"),
             None => "a square image, or its `width`".to_string(),
         };
         Err(self.fault(
             node,
-            format!(
-                "`glimpse` expects {expected}, found `{name}` of line {line} ({pixels} pixels)"
-            ),
+            format!("`{what}` expects {expected}, found `{name}` of line {line} ({pixels} pixels)"),
+        ))
+    }
+
+    /// Refuses a patch, the first operand of `write`, that is no square; how many numbers a side has.
+    pub(super) fn patch_size(&self, builder: &Builder, node: &ValueNode) -> Result<usize> {
+        let found = builder.signal(self.value(node.operands[0])?).width();
+        let size = found.isqrt();
+        if size * size == found {
+            return Ok(size);
+        }
+        let of = &self.model.nodes[node.operands[0]];
+        let (name, line) = (&of.label, of.position.line);
+        Err(self.fault(
+            node,
+            format!("`write` expects a square of numbers, found `{name}` of line {line} ({found})"),
         ))
     }
 

@@ -1,4 +1,4 @@
-//! Widths that follow from losses: what is compared with numbers of a field is as wide as these.
+//! Widths that follow from what takes a value: what a loss compares with numbers of a field is as wide as these.
 
 use super::super::Model;
 use super::super::graph::{AttendScores, Function, LossForm};
@@ -7,9 +7,10 @@ use crate::cell::rows::{RowProgram, Width};
 use crate::error::Result;
 use crate::layer::Builder;
 use crate::model::Spec;
+use crate::op::Filters;
 
-/// By value, the width at which a loss compares it with numbers of a field, through pointwise operators and sums, too; `sizes`
-/// are those of the fields.
+/// By value, the width at which a loss compares it with numbers of a field, or at which it places filters, through pointwise operators
+/// and sums, too; `sizes` are those of the fields.
 pub(super) fn wanted(model: &Model, spec: &Spec, sizes: &[usize]) -> Result<Vec<Option<usize>>> {
     let data = of_data(model, spec, sizes);
     let mut wanted = vec![None; model.nodes.len()];
@@ -34,10 +35,16 @@ pub(super) fn wanted(model: &Model, spec: &Spec, sizes: &[usize]) -> Result<Vec<
         }
     }
     for node in &model.nodes {
-        if let Function::Right { target } = node.function
-            && let Some(field) = target.field()
-        {
-            wanted[node.operands[0]].get_or_insert(sizes[field]);
+        match node.function {
+            Function::Right { target } => {
+                if let Some(field) = target.field() {
+                    wanted[node.operands[0]].get_or_insert(sizes[field]);
+                }
+            }
+            Function::ReadPatch { .. } | Function::WritePatch { .. } => {
+                wanted[node.operands[1]].get_or_insert(Filters::NUMBERS);
+            }
+            _ => {}
         }
     }
     for (number, node) in model.nodes.iter().enumerate().rev() {
