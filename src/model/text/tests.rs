@@ -458,7 +458,7 @@ fn values_that_do_not_meet_and_losses_that_do_not_fit_are_refused() {
         ),
         (
             "h = rnn(embed(text))\nloss cross_entropy(linear(entropy(additive(h, h)) * h), next(text))\n",
-            "m:3:35: `entropy` expects a value that `hard` made, found `loss.entropy.additive`",
+            "m:3:35: `entropy` expects a value that `hard` made, found `loss.additive`",
         ),
         (
             "h = rnn(embed(text))\nloss cross_entropy(linear(h + mean(h)), next(text))\n",
