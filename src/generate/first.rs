@@ -4,7 +4,7 @@ use super::{LengthRange, MOST, Place, Task};
 
 pub const TASK: Task = Task {
     name: "first",
-    about: "the class is the first of up to so many letters a to h; those behind it are of the same eight, so that each must be kept out",
+    about: "the class is the first of up to so many letters a to p; those behind it are of the same sixteen, so that each must be kept out",
     source: "made for this program, after `latch`: what comes later would decide if it came first",
     ending: "tsv",
     train: "--model classify --columns label=1,text=2 --vocab char",
@@ -21,6 +21,6 @@ pub const TASK: Task = Task {
 fn example(place: Place) -> String {
     let mut draw = place.draw();
     let length = draw.within(1, place.length);
-    let text = draw.letters("abcdefgh", length);
+    let text = draw.letters("abcdefghijklmnop", length);
     format!("{}\t{text}\n", &text[..1])
 }

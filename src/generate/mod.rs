@@ -21,6 +21,7 @@ mod strokes;
 mod temporal_order;
 #[cfg(test)]
 mod tests;
+mod wiki;
 mod xml;
 
 use crate::error::{Error, Result, unknown};
@@ -83,7 +84,7 @@ impl Place {
 }
 
 /// Every task.
-pub const TASKS: [Task; 15] = [
+pub const TASKS: [Task; 16] = [
     order::TASK,
     ahead::TASK,
     adding::TASK,
@@ -97,6 +98,7 @@ pub const TASKS: [Task; 15] = [
     gap::TASK,
     xml::TASK,
     brackets::TASK,
+    wiki::TASK,
     strokes::TASK,
     moving::TASK,
 ];

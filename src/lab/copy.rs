@@ -1,6 +1,6 @@
 //! `copy`: ten symbols said again after a pause of T steps.
 
-use super::lengths::{Extent, FULL, Lengths, QUICK, gates_reach_further};
+use super::lengths::{Extent, FULL, Lengths, QUICK, gates_reach_further, penalty_reaches_further};
 
 pub const EXPERIMENT: Lengths = Lengths {
     task: "copy",
@@ -17,10 +17,12 @@ pub const EXPERIMENT: Lengths = Lengths {
         ..FULL
     },
     findings: |measured| {
-        gates_reach_further(
+        let mut findings = gates_reach_further(
             measured,
             "Gated cells copy over longer pauses than a plain tanh network",
             "Arjovsky, Shah, Bengio 2016",
-        )
+        );
+        findings.push(penalty_reaches_further(measured));
+        findings
     },
 };

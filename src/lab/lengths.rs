@@ -9,13 +9,13 @@ use toml::{Table, Value};
 use super::course::Course;
 use super::{
     Experiment, Facts, Finding, Made, Measured, Plot, Point, Scale, Series, Size, crossed, encoded,
-    facts, number, seeds, text, whole,
+    facts, number, seeds, streamed, text, whole,
 };
 use crate::cell::{Cell, library};
 use crate::error::{Error, Result};
 use crate::generate;
 use crate::model::text::Model;
-use crate::train::settings::resolve;
+use crate::train::settings::{LANGUAGE, resolve};
 use crate::train::{Job, Length, Settings, spec};
 
 /// A cell with a start.
@@ -39,8 +39,13 @@ pub const fn plain(name: &'static str, cell: &'static str) -> Variant {
 }
 
 /// The cells that experiments compare.
-pub const VARIANTS: [Variant; 9] = [
+pub const VARIANTS: [Variant; 10] = [
     plain(RNN, "rnn"),
+    Variant {
+        name: PENALISED,
+        cell: "rnn",
+        start: |_| Some(("propagation-penalty", PENALTY.into())),
+    },
     Variant {
         name: ORTHOGONAL,
         cell: "rnn",
@@ -74,6 +79,7 @@ pub const VARIANTS: [Variant; 9] = [
 
 /// Names that findings speak of.
 pub const RNN: &str = "rnn";
+pub const PENALISED: &str = "rnn, propagation penalty";
 pub const ORTHOGONAL: &str = "rnn, orthogonal";
 pub const IDENTITY: &str = "relu rnn, identity";
 pub const LEAKY: &str = "leaky rnn";
@@ -148,12 +154,19 @@ impl Experiment for Lengths {
     }
 
     fn measure(&self, point: &Point) -> Result<Facts> {
-        learned(job(self.model, point)?, point)
+        match text(point, "variant")? {
+            PENALISED => penalised(point),
+            _ => learned(job(self.model, point)?, point),
+        }
     }
 
     fn check(&self, point: &Point) -> Result<()> {
         let (cells, more) = variant(point)?;
-        settings(&cells, more, point).map(|_| ())
+        match text(point, "variant")? {
+            PENALISED => settings(LANGUAGE, &cells, more, point),
+            _ => settings(&model_file(point)?, &cells, more, point),
+        }
+        .map(|_| ())
     }
 
     fn columns(&self) -> &'static [&'static str] {
@@ -181,16 +194,26 @@ const CLIP: f64 = 1.0;
 const EMBED: u64 = 8;
 /// A task is learned where no more is left of a guess's loss.
 const SOLVED: f64 = 0.1;
+/// The weight of the mean over all steps of (|dE/dh_t dh_t/dh_{t-1}| / |dE/dh_t| - 1)^2.
+const PENALTY: f64 = 1.0;
 
 /// How points are measured, for the pages.
 const METHOD: &str = "5,000 examples of `wgrnn generate` are trained on in minibatches of 32 with Adam at 0.005, gradients cut to \
     a norm of 1, and 500 others are measured every 100 updates. A cell has learned the task when a tenth of the loss is left that \
-    a guess without a memory pays; training ends then, or after as many updates as the settings say.";
+    a guess without a memory pays; training ends then, or after as many updates as the settings say. `rnn, propagation penalty` has beside \
+    the loss, with a weight of 1, the penalty of Pascanu, Mikolov, Bengio 2013 on changes of the gradient's length from step to step. The engine \
+    has it for streams, not where sequences are packed, as those of its models with labels are: here they lie side by side, filled up to the \
+    longest, and one softmax is over letters and labels alike. `adding`, whose steps are numbers, is without it.";
 
 /// The points of a task; `seed` is the first.
 pub fn points(task: &str, extent: &Extent, seed: u64) -> Vec<Facts> {
     // Long sequences take longest: they come first, so that no core waits for one at the end.
     let lengths: Vec<&usize> = extent.lengths.iter().rev().collect();
+    let variants = VARIANTS.iter().map(|variant| variant.name);
+    // The penalty is for sequences of symbols.
+    let variants: Vec<&str> = variants
+        .filter(|name| *name != PENALISED || task != "adding")
+        .collect();
     crossed(
         json!({
             "task": task, "hidden": extent.hidden, "embed": EMBED, "lr": RATE, "clip-norm": CLIP, "batch": BATCH,
@@ -199,7 +222,7 @@ pub fn points(task: &str, extent: &Extent, seed: u64) -> Vec<Facts> {
         }),
         &[
             ("length", json!(lengths)),
-            ("variant", json!(VARIANTS.map(|variant| variant.name))),
+            ("variant", json!(variants)),
             ("seed", seeds(seed, extent.seeds)),
         ],
     )
@@ -213,7 +236,8 @@ pub fn guess(task: &str, length: usize) -> Result<f64> {
         // The variance of the sum of two uniform numbers.
         "adding" => 1.0 / 6.0,
         "copy" => 10.0 * 8f64.ln() / (length + 20) as f64,
-        "gap" | "first" => 8f64.ln(),
+        "gap" => 8f64.ln(),
+        "first" => 16f64.ln(),
         other => return Err(Error::internal(format!("no guess is known of {other}"))),
     })
 }
@@ -223,19 +247,45 @@ pub fn guess(task: &str, length: usize) -> Result<f64> {
 /// # Errors
 /// What the trainer ends with; internal, for a point of something else.
 pub fn learned(job: Job, point: &Point) -> Result<Facts> {
-    let guess = guess(text(point, "task")?, whole(point, "length")? as usize)?;
-    let enough = number(point, "solved_at")?;
     let state = job.start()?;
-    let (updates, nats) = Course::follow(job, state, Some(enough * guess))?.last();
-    let left = nats / guess;
-    let solved = left <= enough;
+    let (updates, nats) = Course::follow(job, state, Some(enough(point)?))?.last();
+    outcome(point, updates, nats)
+}
+
+/// The loss at which the task of a point is learned.
+fn enough(point: &Point) -> Result<f64> {
+    let guess = guess(text(point, "task")?, whole(point, "length")? as usize)?;
+    Ok(number(point, "solved_at")? * guess)
+}
+
+/// What is said of a training that ended after so many updates with such a loss of what was held out.
+fn outcome(point: &Point, updates: u64, nats: f64) -> Result<Facts> {
+    let enough = enough(point)?;
+    let solved = nats <= enough;
     let updates = match solved {
         true => updates,
         false => whole(point, "most_updates")?,
     };
+    let left = nats / enough * number(point, "solved_at")?;
     Ok(facts(
         json!({"solved": u8::from(solved), "updates": updates, "left": left}),
     ))
+}
+
+/// The same as [`learned`] of a network that has the penalty on its gradient's way back.
+fn penalised(point: &Point) -> Result<Facts> {
+    let (mut cells, more) = variant(point)?;
+    let settings = settings(LANGUAGE, &cells, more, point)?;
+    let examples = streamed::labelled(&made(point)?);
+    let (updates, nats) = streamed::learned(
+        &examples,
+        whole(point, "examples")? as usize,
+        cells.remove(0),
+        &settings,
+        whole(point, "most_updates")?,
+        enough(point)?,
+    )?;
+    outcome(point, updates, nats)
 }
 
 /// The training at a point, of a model with this text.
@@ -270,22 +320,10 @@ pub fn job_with(
     more: Vec<(&str, Value)>,
     point: &Point,
 ) -> Result<Job> {
-    let seed = whole(point, "seed")?;
-    let length = whole(point, "length")? as usize;
-    let settings = settings(&cells, more, point)?;
-    let task = generate::task(text(point, "task")?)?;
-    let model = Arc::new(Model::parse(task.name, model)?);
-    let (train, held_out) = (whole(point, "examples")?, whole(point, "held_out")?);
-    let made = task.text(train + held_out, seed, Some(length))?;
-    let made = match task.ending {
-        TEXT => Made::last_words(&made),
-        ending => Made {
-            symbols: None,
-            ending,
-            text: made,
-        },
-    };
-    let data = encoded(&made, &model, train, settings.horizon)?;
+    let settings = settings(&model_file(point)?, &cells, more, point)?;
+    let model = Arc::new(Model::parse(text(point, "task")?, model)?);
+    let train = whole(point, "examples")?;
+    let data = encoded(&made(point)?, &model, train, settings.horizon)?;
     let spec = spec(&settings, cells, 0);
     let steps = Length::Steps(whole(point, "most_updates")?);
     Job::of_fields(settings, spec, steps, &data)
@@ -294,18 +332,58 @@ pub fn job_with(
 /// The ending of tasks that are lines of words: what is asked is the last word of each.
 const TEXT: &str = "txt";
 
-/// The settings of the training at a point, of these cells and with `more`.
-fn settings(cells: &[Cell], more: Vec<(&str, Value)>, point: &Point) -> Result<Settings> {
+/// The examples of a point: those that are trained on, and behind them those that are held out, where the point says so only of the
+/// longest, whose text in the last column has `held_out_least` letters.
+///
+/// # Errors
+/// Internal, for a point of something else.
+pub fn made(point: &Point) -> Result<Made> {
+    let task = generate::task(text(point, "task")?)?;
+    let (seed, length) = (whole(point, "seed")?, whole(point, "length")? as usize);
+    let (train, held_out) = (whole(point, "examples")?, whole(point, "held_out")?);
+    let least = point.0.get(HELD_OUT_LEAST).and_then(|x| x.as_u64());
+    let mut examples = task.examples(u64::MAX, seed, Some(length))?;
+    // The header comes before the first of them.
+    let mut made: String = examples.by_ref().take(1 + train as usize).collect();
+    let long = |example: &String| {
+        let letters = example.trim_end().rsplit('\t').next().map_or(0, str::len);
+        least.is_none_or(|least| letters as u64 >= least)
+    };
+    made.extend(examples.filter(long).take(held_out as usize));
+    Ok(match task.ending {
+        TEXT => Made::last_words(&made),
+        ending => Made {
+            symbols: None,
+            ending,
+            text: made,
+        },
+    })
+}
+
+/// A point's setting that keeps short examples out of those that are held out.
+pub const HELD_OUT_LEAST: &str = "held_out_least";
+
+/// What settings call the model of a point's task.
+fn model_file(point: &Point) -> Result<String> {
+    Ok(format!("{}.model", text(point, "task")?))
+}
+
+/// The settings of the training at a point, of a model of this name, these cells and with `more`.
+fn settings(
+    model: &str,
+    cells: &[Cell],
+    more: Vec<(&str, Value)>,
+    point: &Point,
+) -> Result<Settings> {
     let names: Vec<&str> = cells.iter().map(|cell| cell.name.as_str()).collect();
     let mut flags = Table::from_iter([
         ("save-every".into(), Value::Integer(i64::MAX)),
-        ("best-by".into(), "loss".into()),
         ("cell".into(), names.join(",").into()),
-        (
-            "model".into(),
-            format!("{}.model", text(point, "task")?).into(),
-        ),
+        ("model".into(), model.into()),
     ]);
+    if model != LANGUAGE {
+        flags.insert("best-by".into(), "loss".into());
+    }
     for name in ["hidden", "embed", "batch", "eval-every", "seed"] {
         flags.insert(name.into(), Value::Integer(whole(point, name)? as i64));
     }
@@ -415,4 +493,18 @@ pub fn gates_reach_further(
         found: success(measured, &VARIANTS.map(|variant| variant.name)),
         holds: decided.then_some(furthest > plain),
     }]
+}
+
+/// Whether the penalty on changes of the gradient's length lets a tanh network learn a task at greater lengths; decided as above.
+pub fn penalty_reaches_further(measured: &[Measured]) -> Finding {
+    let (plain, penalised) = (reach(measured, RNN), reach(measured, PENALISED));
+    let longest = lengths(measured).last().copied();
+    let decided =
+        longest.is_some_and(|longest| plain.min(penalised) < longest) && plain.max(penalised) > 0.0;
+    Finding {
+        claim: "A penalty on changes of the gradient's length lets a plain tanh network bridge more steps",
+        by: "Pascanu, Mikolov, Bengio 2013, sections 3.3 and 4.1",
+        found: success(measured, &[RNN, PENALISED]),
+        holds: decided.then_some(penalised > plain),
+    }
 }

@@ -6,15 +6,18 @@
 
 mod adding;
 mod batching;
+mod best_rate;
 mod clipping;
 mod copy;
 mod course;
 mod depth;
 mod encoded;
+mod exposure;
 mod folder;
 mod gap;
 mod gradient_flow;
 mod heat;
+mod hundred;
 mod interference;
 mod latch;
 mod least_squares;
@@ -28,6 +31,7 @@ mod rare_words;
 mod regularise;
 mod run;
 mod stages;
+mod streamed;
 mod symmetry;
 mod temporal_order;
 #[cfg(test)]
@@ -174,11 +178,12 @@ pub trait Experiment: Sync {
 }
 
 /// Every experiment.
-pub const EXPERIMENTS: [&dyn Experiment; 18] = [
+pub const EXPERIMENTS: [&dyn Experiment; 20] = [
     &gradient_flow::GradientFlow,
     &clipping::Clipping,
     &latch::EXPERIMENT,
-    &interference::Interference,
+    &interference::EXPERIMENT,
+    &hundred::EXPERIMENT,
     &adding::EXPERIMENT,
     &copy::EXPERIMENT,
     &temporal_order::EXPERIMENT,
@@ -191,6 +196,7 @@ pub const EXPERIMENTS: [&dyn Experiment; 18] = [
     &variants::Variants,
     &ranking::Ranking,
     &regularise::Regularise,
+    &exposure::Exposure,
     &batching::BatchingOrders,
     &stages::Stages,
 ];

@@ -46,7 +46,7 @@ impl Experiment for Ranking {
 
     fn points(&self, size: Size, seed: u64) -> Vec<Facts> {
         let (seeds, characters, updates, hidden) = match size {
-            Size::Quick => (1, 100_000, 400, 32),
+            Size::Quick => (2, 100_000, 2400, 32),
             Size::Full => (5, 2_000_000, 10_000, 128),
         };
         let mut base = text_model::point(characters, updates);

@@ -1,6 +1,6 @@
 //! `temporal-order`: which of two symbols came first, far apart.
 
-use super::lengths::{FULL, Lengths, QUICK, gates_reach_further};
+use super::lengths::{FULL, Lengths, QUICK, gates_reach_further, penalty_reaches_further};
 
 pub const EXPERIMENT: Lengths = Lengths {
     task: "temporal-order",
@@ -9,10 +9,12 @@ pub const EXPERIMENT: Lengths = Lengths {
     quick: QUICK,
     full: FULL,
     findings: |measured| {
-        gates_reach_further(
+        let mut findings = gates_reach_further(
             measured,
             "Gated cells know the order of symbols further apart than a plain tanh network",
             "Hochreiter and Schmidhuber 1997, experiment 6",
-        )
+        );
+        findings.push(penalty_reaches_further(measured));
+        findings
     },
 };

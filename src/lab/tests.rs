@@ -12,6 +12,7 @@ use crate::exec::cpu::Cpu;
 use crate::model::{Dims, Init, Mode, Scheme, Spec, initialize};
 use crate::rng::{Purpose, Stream};
 use crate::task::Inputs;
+use crate::train::Settings;
 
 #[test]
 fn the_gradient_of_a_linear_network_is_multiplied_by_sigma() {
@@ -468,22 +469,30 @@ fn sorted_lines_have_less_padding() {
 
 #[test]
 fn what_closes_is_counted() {
-    let closed = |text: &str, tags| {
-        let found = stages::closed(&[text.to_owned()], tags);
+    let closed = |text: &str, kind| {
+        let found = stages::closed(&[text.to_owned()], kind);
         (found.right, found.all)
     };
-    assert_eq!(closed("([]{})\n()\n", false), (4, 4));
-    assert_eq!(closed("([)]\n", false), (0, 2));
+    assert_eq!(closed("([]{})\n()\n", "brackets"), (4, 4));
+    assert_eq!(closed("([)]\n", "brackets"), (0, 2));
     // What is open at the end of a line is wrong; a line that has no end does not count.
-    assert_eq!(closed("((\n())\n((((", false), (1, 4));
-    assert_eq!(closed("<ab><c></c></ab>\n", true), (2, 2));
-    assert_eq!(closed("<ab></ac>\n<a>b</a>\n<a<b>\n", true), (0, 2));
+    assert_eq!(closed("((\n())\n((((", "brackets"), (1, 4));
+    assert_eq!(closed("<ab><c></c></ab>\n", "xml"), (2, 2));
+    assert_eq!(closed("<ab></ac>\n<a>b</a>\n<a<b>\n", "xml"), (0, 2));
+    assert_eq!(
+        closed("=== a b ===\n[[a]] '''b [[c]]''' [['''d''' e]]\n", "wiki"),
+        (6, 6)
+    );
+    // A heading has as many signs at its end, bold words close before the link around them, and other signs close nothing.
+    assert_eq!(closed("== a ===\n", "wiki"), (0, 1));
+    assert_eq!(closed("[['''a]]''' [[b\n", "wiki"), (0, 3));
+    assert_eq!(closed("[a]] ''b'' '''c'''\n", "wiki"), (1, 5));
 }
 
 #[test]
 fn a_network_writes_after_its_training() {
     let stages = &stages::Stages;
-    for kind in ["text", "brackets", "xml"] {
+    for kind in ["text", "brackets", "xml", "wiki"] {
         let settings = json!({
             "kind": kind, "updates": 2, "characters": 1200, "held_out": 300, "hidden": 4, "steps": 8, "batch": 2,
         });
@@ -574,4 +583,117 @@ fn trials_of_variants_are_ranked_and_explained() {
     let map = variants.heat(&measured).unwrap();
     assert!(map.svg().unwrap().contains("learning rate"));
     assert_eq!((map.rows.len(), map.rows[0].len()), (3, 5));
+}
+
+/// What lies on the way from an example to a minibatch of a stream.
+#[test]
+fn labels_lie_where_their_steps_are() {
+    let read = |text: &str, ending, symbols| {
+        let made = Made {
+            text: text.into(),
+            ending,
+            symbols,
+        };
+        streamed::labelled(&made)
+    };
+    let (all, symbols) = read("a\tabca\nb\tba\n", "tsv", None);
+    // a, b, c in the order in which they come; the label is one of them.
+    assert_eq!(symbols, 3);
+    assert_eq!(
+        (&all[0].symbols[..], &all[0].labels[..]),
+        (&[0, 1, 2, 0][..], &[(3, 0)][..])
+    );
+    assert_eq!(
+        (&all[1].symbols[..], &all[1].labels[..]),
+        (&[1, 0][..], &[(1, 1)][..])
+    );
+    let words = Some(crate::data::VocabKind::Word);
+    let (all, symbols) = read("x\tof a of\n", "tsv", words);
+    assert_eq!((all[0].symbols.clone(), symbols), (vec![0, 1, 0], 3));
+    let (all, _) = read("a\t-\nb\ta\n\nb\tb\n\n", "conll", None);
+    assert_eq!(
+        (&all[0].symbols[..], &all[0].labels[..]),
+        (&[0, 2][..], &[(0, 1), (1, 0)][..])
+    );
+    assert_eq!(all.len(), 2);
+}
+
+/// Held-out examples of a point that asks for the longest are as long as it says, and others are of any length.
+#[test]
+fn the_longest_are_held_out_where_only_they_count() {
+    let lengths_of = |experiment: &dyn Experiment, settings| {
+        let made = lengths::made(&altered(experiment, settings)).unwrap();
+        let letters = made.text.lines().map(|line| line.len() - 2);
+        letters.collect::<Vec<usize>>()
+    };
+    let settings = json!({"examples": 30, "held_out": 10});
+    let all = lengths_of(&interference::EXPERIMENT, settings);
+    assert_eq!(all.len(), 40);
+    assert!(all[30..].iter().all(|length| *length == 100));
+    assert!(all[..30].iter().any(|length| *length < 50));
+}
+
+#[test]
+fn a_penalty_changes_what_a_stream_learns_and_nothing_else_does() {
+    let penalised = |weight: f64| {
+        let point = small("latch", lengths::PENALISED, 6, 3);
+        let examples = streamed::labelled(&lengths::made(&point).unwrap());
+        let settings = Settings {
+            hidden: 5,
+            embed: 3,
+            batch: 4,
+            lr: 0.01,
+            propagation_penalty: weight,
+            ..Settings::default()
+        };
+        let rnn = library::builtin("rnn").unwrap();
+        streamed::learned(&examples, 320, rnn, &settings, 3, 0.0).unwrap()
+    };
+    assert_eq!(penalised(0.5), penalised(0.5));
+    assert_ne!(penalised(0.5), penalised(0.0));
+    // Padding has no part in a loss: a guess among 8 letters pays about ln 8.
+    let (updates, nats) = penalised(0.0);
+    assert_eq!(updates, 3);
+    assert!((nats - 8f64.ln()).abs() < 0.5, "{nats}");
+}
+
+#[test]
+fn lengths_that_stay_alike_have_no_deviation() {
+    assert_eq!(regularise::relative_deviation(&[3.0, 3.0, 3.0]), 0.0);
+    assert_eq!(regularise::relative_deviation(&[1.0, 3.0]), 0.5);
+    let settings = json!({"way": "norm stabiliser", "updates": 2, "characters": 1200, "held_out": 4000, "hidden": 4});
+    let found = regularise::Regularise
+        .measure(&altered(&regularise::Regularise, settings))
+        .unwrap();
+    let spread = found["spread"].as_f64().unwrap();
+    assert!(spread > 0.0 && spread < 1.0, "{found:?}");
+}
+
+#[test]
+fn letters_are_counted_in_their_places() {
+    let targets = [vec![1, 2, 3], vec![4], vec![]];
+    let written = [(vec![1, 3, 3], true), (vec![4, 4], true), (vec![], true)];
+    // Two and the end; one, and an end too late; nothing but the end.
+    assert_eq!(exposure::in_place(&targets, &written), (5, 1));
+    // A text that was cut off has no end.
+    assert_eq!(
+        exposure::in_place(&targets[1..2], &[(vec![4], false)]),
+        (1, 0)
+    );
+}
+
+#[test]
+fn scheduled_sampling_is_another_training() {
+    let nats = ["true tokens", "scheduled sampling"].map(|way| {
+        let settings = json!({
+            "way": way, "examples": 64, "held_out": 20, "length": 3, "hidden": 8, "updates": 20, "lr": 0.01,
+        });
+        let point = altered(&exposure::Exposure, settings);
+        let found = exposure::Exposure.measure(&point).unwrap();
+        for name in ["forced", "free", "complete"] {
+            assert!((0.0..=1.0).contains(&found[name].as_f64().unwrap()), "{found:?}");
+        }
+        found["nats"].as_f64().unwrap()
+    });
+    assert_ne!(nats[0], nats[1]);
 }

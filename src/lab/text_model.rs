@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use super::course::Course;
 use super::{Facts, Point, facts, number, whole};
 use crate::cell::Cell;
-use crate::data::{Tokens, VocabKind, Vocabulary, builtin};
+use crate::data::builtin::{self, Builtin};
+use crate::data::{Tokens, VocabKind, Vocabulary};
 use crate::error::Result;
 use crate::model::Spec;
 use crate::train::{Job, Length, Settings, spec};
@@ -15,7 +16,7 @@ const STEPS: usize = 32;
 const BATCH: usize = 16;
 const CLIP: f64 = 1.0;
 
-/// What all points have beside a seed, to be read by [`learned`]; `characters` of the corpus are trained on.
+/// What all points have beside a seed, to be read by [`trained`]; `characters` of the corpus are trained on.
 pub fn point(characters: u64, updates: u64) -> Facts {
     facts(json!({
         "characters": characters, "held_out": 20_000, "updates": updates, "steps": STEPS, "batch": BATCH,
@@ -39,6 +40,8 @@ pub struct Trained {
     pub model: Spec,
     /// Characters of the text that were trained on.
     pub characters: usize,
+    /// Those that were not.
+    pub held_out: Vec<u32>,
 }
 
 /// Trains layers of `cell` on a text of one byte a character, as a point and `more` say.
@@ -74,28 +77,43 @@ pub fn trained(point: &Point, made: &str, cell: Cell, more: Settings) -> Result<
         vocabulary,
         model,
         characters: train.len(),
+        held_out: held_out.to_vec(),
     })
 }
 
-/// Trains layers of `cell` on the built-in corpus as a point and `more` say: the loss of the training's last tenth, the longest gradient,
-/// the least loss of what was held out, and that loss by updates. What diverged has no loss.
+/// The same on the built-in corpus, which comes with it.
+///
+/// # Errors
+/// As [`trained`].
+pub fn of_corpus(point: &Point, cell: Cell, more: Settings) -> Result<(Trained, Builtin)> {
+    let characters = whole(point, "characters")? + whole(point, "held_out")?;
+    let made = builtin::generate(1, characters as usize);
+    Ok((trained(point, &made.text, cell, more)?, made))
+}
+
+/// Trains layers of `cell` on the built-in corpus as a point and `more` say, and says what [`figures`] does.
 ///
 /// # Errors
 /// As [`trained`].
 pub fn learned(point: &Point, cell: Cell, more: Settings) -> Result<Facts> {
-    let updates = whole(point, "updates")?;
-    let (train, held_out) = (whole(point, "characters")?, whole(point, "held_out")?);
-    let made = builtin::generate(1, (train + held_out) as usize);
-    let course = trained(point, &made.text, cell, more)?.course;
+    let (trained, made) = of_corpus(point, cell, more)?;
+    Ok(figures(&trained, &made))
+}
+
+/// What a training on the built-in corpus came to: the loss of its last tenth, the longest gradient, the least loss of what was held out,
+/// and that loss by updates. What diverged has no loss.
+pub fn figures(trained: &Trained, made: &Builtin) -> Facts {
+    let course = &trained.course;
     if course.diverged {
-        return Ok(facts(json!({"diverged": 1})));
+        return facts(json!({"diverged": 1}));
     }
+    let updates = course.figures.last().map_or(0, |figures| figures.step);
     let late = updates - updates.div_ceil(10);
     let losses = course.figures.iter().filter(|figures| figures.step > late);
     let losses: Vec<f64> = losses.map(|figures| figures.loss).collect();
     let curve: Vec<(u64, f64)> = course.curve.iter().map(|(at, e)| (*at, e.nats)).collect();
-    let floor = made.floor(train as usize..made.text.len());
-    Ok(facts(json!({
+    let floor = made.floor(trained.characters..made.text.len());
+    facts(json!({
         "training": losses.iter().sum::<f64>() / losses.len().max(1) as f64,
         "norm": course.figures.iter().map(|figures| figures.norm).fold(0.0, f64::max),
         "nats": course.least(),
@@ -103,5 +121,5 @@ pub fn learned(point: &Point, cell: Cell, more: Settings) -> Result<Facts> {
         "floor": floor,
         "at": curve.iter().map(|c| c.0).collect::<Vec<u64>>(),
         "curve": Value::from(curve.iter().map(|c| c.1).collect::<Vec<f64>>()),
-    })))
+    }))
 }
