@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use clap::ArgMatches;
 use serde_json::json;
-use svg::Document;
 use svg::node::element::{Group, Rectangle, Text};
 use wgrnn::data::Vocabulary;
 use wgrnn::data::fields::Examples;
@@ -15,6 +14,7 @@ use wgrnn::train::{Alignment, Attention, ExampleSet, TextWriter, WrittenText, at
 use wgrnn::{Error, Result};
 
 use super::LoadedFields;
+use super::drawing::page;
 use crate::cli::flags;
 
 /// What is wanted of it.
@@ -306,14 +306,9 @@ impl Drawing {
 fn sheet(drawings: Vec<Drawing>) -> String {
     let width = drawings.iter().map(|d| d.width).fold(0.0, f64::max) + 2.0 * MARGIN;
     let height: f64 = MARGIN + drawings.iter().map(|d| d.height + MARGIN).sum::<f64>();
-    let paper = Rectangle::new().set("width", "100%").set("height", "100%");
-    let mut document = Document::new()
-        .set("viewBox", (0.0, 0.0, width, height))
-        .set("width", width)
-        .set("height", height)
+    let mut document = page(width, height)
         .set("font-family", "sans-serif")
-        .set("font-size", 12)
-        .add(paper.set("fill", "white"));
+        .set("font-size", 12);
     let mut top = MARGIN;
     for Drawing { group, height, .. } in drawings {
         document = document.add(group.set("transform", format!("translate({MARGIN} {top})")));

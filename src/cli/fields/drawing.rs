@@ -15,16 +15,7 @@ pub fn sheet(drawings: &[Vec<f32>]) -> String {
     let across = drawings.len().clamp(1, ACROSS);
     let down = drawings.len().div_ceil(across).max(1);
     let (width, height) = (SQUARE * across as f64, SQUARE * down as f64);
-    let mut document = Document::new()
-        .set("viewBox", (0.0, 0.0, width, height))
-        .set("width", width)
-        .set("height", height)
-        .add(
-            Rectangle::new()
-                .set("width", "100%")
-                .set("height", "100%")
-                .set("fill", "white"),
-        );
+    let mut document = page(width, height);
     for (n, drawing) in drawings.iter().enumerate() {
         let (column, row) = ((n % across) as f64, (n / across) as f64);
         let place = format!("translate({} {})", SQUARE * column, SQUARE * row);
@@ -52,7 +43,21 @@ pub fn sheet(drawings: &[Vec<f32>]) -> String {
     format!("{document}\n")
 }
 
-fn round(x: f64) -> f64 {
+/// An empty white page.
+pub fn page(width: f64, height: f64) -> Document {
+    let paper = Rectangle::new()
+        .set("width", "100%")
+        .set("height", "100%")
+        .set("fill", "white");
+    Document::new()
+        .set("viewBox", (0.0, 0.0, width, height))
+        .set("width", width)
+        .set("height", height)
+        .add(paper)
+}
+
+/// To hundredths.
+pub fn round(x: f64) -> f64 {
     (100.0 * x).round() / 100.0
 }
 

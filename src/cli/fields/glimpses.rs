@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use svg::Document;
 use svg::node::element::path::Data;
 use svg::node::element::{Circle, Group, Path as Line, Rectangle, Text};
 use wgrnn::train::{atomic, examples::Glimpses};
 use wgrnn::{Error, Result};
+
+use super::drawing::{page, round};
 
 /// Units of an image's longer side, between images, and of the line of text below each.
 const SIDE: f64 = 112.0;
@@ -36,16 +37,7 @@ fn sheet(all: &[Glimpses], taken: &[String]) -> String {
     let down = all.len().div_ceil(across).max(1);
     let (wide, high) = (SIDE + GAP, SIDE + LINE + GAP);
     let (width, height) = (GAP + wide * across as f64, GAP + high * down as f64);
-    let mut document = Document::new()
-        .set("viewBox", (0.0, 0.0, width, height))
-        .set("width", width)
-        .set("height", height)
-        .add(
-            Rectangle::new()
-                .set("width", "100%")
-                .set("height", "100%")
-                .set("fill", "white"),
-        );
+    let mut document = page(width, height);
     for (n, (glimpses, taken)) in all.iter().zip(taken).enumerate() {
         let (column, row) = ((n % across) as f64, (n / across) as f64);
         let place = format!("translate({} {})", GAP + wide * column, GAP + high * row);
@@ -128,8 +120,4 @@ fn image(of: &Glimpses) -> Group {
         );
     }
     group
-}
-
-fn round(x: f64) -> f64 {
-    (100.0 * x).round() / 100.0
 }
