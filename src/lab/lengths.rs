@@ -474,37 +474,52 @@ fn reach(measured: &[Measured], variant: &str) -> f64 {
         .fold(0.0, f64::max)
 }
 
-/// Whether some gated cell learned a task at greater lengths than a plain tanh network. Where both learned the longest that
-/// was measured, or neither learned any, nothing is decided.
+/// Whether `own` reaches further than `other`. Where both learned the longest that was measured, or neither learned any, nothing is
+/// decided.
+fn further(measured: &[Measured], own: f64, other: f64) -> Option<bool> {
+    let longest = lengths(measured).last().copied()?;
+    let decided = own.min(other) < longest && own.max(other) > 0.0;
+    decided.then_some(own > other)
+}
+
+/// Whether some gated cell learned a task at greater lengths than a plain tanh network.
 pub fn gates_reach_further(
     measured: &[Measured],
     claim: &'static str,
     by: &'static str,
 ) -> Vec<Finding> {
-    let plain = reach(measured, RNN);
     let gated = [LSTM, CHRONO, GRU].map(|variant| reach(measured, variant));
     let furthest = gated.into_iter().fold(0.0, f64::max);
-    let longest = lengths(measured).last().copied();
-    let decided =
-        longest.is_some_and(|longest| plain.min(furthest) < longest) && plain.max(furthest) > 0.0;
     vec![Finding {
         claim,
         by,
         found: success(measured, &VARIANTS.map(|variant| variant.name)),
-        holds: decided.then_some(furthest > plain),
+        holds: further(measured, furthest, reach(measured, RNN)),
     }]
 }
 
-/// Whether the penalty on changes of the gradient's length lets a tanh network learn a task at greater lengths; decided as above.
-pub fn penalty_reaches_further(measured: &[Measured]) -> Finding {
-    let (plain, penalised) = (reach(measured, RNN), reach(measured, PENALISED));
-    let longest = lengths(measured).last().copied();
-    let decided =
-        longest.is_some_and(|longest| plain.min(penalised) < longest) && plain.max(penalised) > 0.0;
+/// Whether the first of two variants learned a task at greater lengths than the second.
+pub fn reaches_further(
+    measured: &[Measured],
+    variants: [&str; 2],
+    claim: &'static str,
+    by: &'static str,
+) -> Finding {
+    let [own, other] = variants.map(|variant| reach(measured, variant));
     Finding {
-        claim: "A penalty on changes of the gradient's length lets a plain tanh network bridge more steps",
-        by: "Pascanu, Mikolov, Bengio 2013, sections 3.3 and 4.1",
-        found: success(measured, &[RNN, PENALISED]),
-        holds: decided.then_some(penalised > plain),
+        claim,
+        by,
+        found: success(measured, &variants),
+        holds: further(measured, own, other),
     }
+}
+
+/// Whether a tanh network does so with the penalty on changes of the gradient's length.
+pub fn penalty_reaches_further(measured: &[Measured]) -> Finding {
+    reaches_further(
+        measured,
+        [PENALISED, RNN],
+        "A penalty on changes of the gradient's length lets a plain tanh network bridge more steps",
+        "Pascanu, Mikolov, Bengio 2013, sections 3.3 and 4.1",
+    )
 }

@@ -180,7 +180,10 @@ impl Experiment for Stages {
             Finding {
                 claim: "A wiki's headings, links and bold words come to be closed as they opened: nine of ten at least",
                 by: "Karpathy 2015, of Wikipedia's markup",
-                found: format!("share that closes rightly {}", said(WIKI)),
+                found: format!(
+                    "share that closes rightly {}; what is within a mark is longer than between two brackets",
+                    said(WIKI)
+                ),
                 holds: end(WIKI).map(|share| share >= 0.9),
             },
         ]

@@ -618,6 +618,30 @@ fn labels_lie_where_their_steps_are() {
     assert_eq!(all.len(), 2);
 }
 
+/// A variant that learned more lengths reaches further; where all or none were learned, nothing is said.
+#[test]
+fn what_reaches_further_is_decided_by_lengths() {
+    let holds = |own: [u8; 2], other: [u8; 2]| {
+        let of = |variant: &str, solved: [u8; 2]| {
+            let points = [10, 30]
+                .into_iter()
+                .zip(solved)
+                .map(|(length, solved)| Measured {
+                    point: Point(facts(json!({"variant": variant, "length": length}))),
+                    result: facts(json!({"solved": solved})),
+                });
+            points.collect::<Vec<Measured>>()
+        };
+        let measured = [of(lengths::PENALISED, own), of(lengths::RNN, other)].concat();
+        lengths::penalty_reaches_further(&measured).holds
+    };
+    assert_eq!(holds([1, 1], [1, 0]), Some(true));
+    assert_eq!(holds([1, 0], [1, 0]), Some(false));
+    assert_eq!(holds([0, 0], [1, 0]), Some(false));
+    assert_eq!(holds([1, 1], [1, 1]), None);
+    assert_eq!(holds([0, 0], [0, 0]), None);
+}
+
 /// Held-out examples of a point that asks for the longest are as long as it says, and others are of any length.
 #[test]
 fn the_longest_are_held_out_where_only_they_count() {
