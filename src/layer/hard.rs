@@ -7,7 +7,7 @@ use crate::op::categorical::CategoricalForm;
 use crate::op::pair_sum::{PairForm, PairTerm};
 use crate::op::{Categorical, Op, PairSum, Zero};
 
-/// A row [W] of the memory for every row that looks at it, drawn in training by the weights of attention and the one of the largest
+/// A row `[W]` of the memory for every row that looks at it, drawn in training by the weights of attention and the one of the largest
 /// weight out of it; and, one number a row each, the logarithm of that weight and the entropy of all of them, through which alone the
 /// scores learn of the draw. Source: Xu et al. 2015, "Show, attend and tell", section 4.1.
 ///
