@@ -203,7 +203,7 @@ const METHOD: &str = "5,000 examples of `wgrnn generate` are trained on in minib
     a guess without a memory pays; training ends then, or after as many updates as the settings say. `rnn, propagation penalty` has beside \
     the loss, with a weight of 1, the penalty of Pascanu, Mikolov, Bengio 2013 on changes of the gradient's length from step to step. The engine \
     has it for streams, not where sequences are packed, as those of its models with labels are: here they lie side by side, filled up to the \
-    longest, and one softmax is over letters and labels alike. `adding`, whose steps are numbers, is without it.";
+    longest, their examples drawn with replacement, and one softmax is over letters and labels alike. `adding`, whose steps are numbers, is without it.";
 
 /// The points of a task; `seed` is the first.
 pub fn points(task: &str, extent: &Extent, seed: u64) -> Vec<Facts> {

@@ -50,7 +50,7 @@ impl Experiment for Regularise {
 
     fn method(&self) -> &'static str {
         "An LSTM over few characters of the built-in corpus, many times over, with Adam at 0.01: so long that without noise the loss of what \
-         was held out rises again. Dropout is 0.3, zoneout 0.1 for both states, the norm stabiliser's weight 50; layer normalisation is the \
+         was held out rises again. Dropout is 0.3, zoneout 0.1 for both states, the norm stabiliser's weight 50, the best of 0.05, 1, 10, 50 and 200 on the same held-out text; layer normalisation is the \
          cell lstm-ln. The loss of training is that of its last tenth, with its noise. After the last update 16 pieces of what was held out are read, and the lengths \
          of h looked at over 200 steps: their deviation over their mean, of each piece, and of these the mean."
     }
