@@ -65,7 +65,8 @@ fn run(arguments: &Arguments) -> Result<()> {
     let device = match arguments.device.as_str() {
         "cpu" => Device::Cpu,
         name => {
-            let opened = pollster::block_on(gpu::Device::open(&gpu::AdapterChoice::parse(name)))?;
+            let opened =
+                pollster::block_on(gpu::GpuDevice::open(&gpu::AdapterChoice::parse(name)))?;
             let none = || Error::device(format!("{name}: there is no real GPU"));
             let device = opened.ok_or_else(none)?;
             device.trust();

@@ -95,7 +95,7 @@
 //! | adjoint, delta | the gradient with respect to a variable; that with respect to what a product made |
 //! | segment | T steps of a stream, the length of truncated BPTT; with recomputation, a part of them between checkpoints |
 //! | row count | how many rows of a matrix count in a run, where sequences are packed ([`op::RowCount`]) |
-//! | field | what the data has of every example: tokens, a class, a vector ([`model::text::Field`]) |
+//! | field | what the data has of every example: tokens, a class, a vector ([`model::text::ModelField`]) |
 //! | recipe, filling | what a slot that the host fills is made of ([`op::Recipes`]); its contents in a run ([`exec::Filling`]) |
 //! | arena | all parameters, gradients or optimiser values in one flat slot |
 //! | dispatch parameters | the few words that a kernel is given with a dispatch, such as the step |

@@ -13,7 +13,7 @@ use wgrnn::cell::{Cell, Noise, library};
 use wgrnn::exec::Timings;
 use wgrnn::exec::check::Twins;
 use wgrnn::exec::cpu::Cpu;
-use wgrnn::exec::gpu::{Device, Gpu, Tile};
+use wgrnn::exec::gpu::{Gpu, GpuDevice, Tile};
 use wgrnn::model::Connections;
 use wgrnn::model::{Dims, Drops, Mode, Penalties, Spec, Unroll, Update};
 use wgrnn::op::{Plan, Role, Rule};
@@ -47,7 +47,7 @@ fn train(rule: Rule) -> Mode {
     })
 }
 
-fn twins(device: &Arc<Device>, plan: Plan, tile: &Tile) -> Twins {
+fn twins(device: &Arc<GpuDevice>, plan: Plan, tile: &Tile) -> Twins {
     let plan = Arc::new(plan);
     let parameters = parameters(&plan);
     let gpu = Gpu::with_tile(device.clone(), plan, tile);
@@ -68,7 +68,7 @@ fn compare(twins: &mut Twins, minibatch: &Batch) {
 }
 
 /// The tile of an adapter that is trusted with subgroups, which every software driver of the tests has.
-fn subgroups(device: &Device) -> Tile {
+fn subgroups(device: &GpuDevice) -> Tile {
     let size = device.adapter.subgroup as usize;
     match (size, device.adapter.software) {
         (4 | 8 | 16 | 32, _) => Tile::subgroups(size, 2),

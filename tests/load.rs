@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use adapter::{device, engine, plan, step};
 use pollster::block_on;
 use wgrnn::cell::Cell;
-use wgrnn::exec::Device as Any;
-use wgrnn::exec::gpu::Device;
+use wgrnn::exec::Device;
+use wgrnn::exec::gpu::GpuDevice;
 use wgrnn::train::{Event, Job, Length, Settings, State, Trainer, spec as build};
 
 /// The process's memory is measured, so one test at a time.
@@ -20,7 +20,7 @@ fn alone() -> MutexGuard<'static, ()> {
 }
 
 /// A training of its own on the device: steps, validation, a sample, checkpoints.
-fn tiny(device: &Arc<Device>, hidden: usize, steps: u64) {
+fn tiny(device: &Arc<GpuDevice>, hidden: usize, steps: u64) {
     let text = "key = \"the cat sat on a mat and ran off, the cat did\"; ".repeat(3);
     // A constant of its own gives every kernel a text of its own.
     let source = format!("# own.cell\nstate h\nh = tanh(linear(x) + linear(h)) * 0.{hidden:06}\n");
@@ -40,7 +40,7 @@ fn tiny(device: &Arc<Device>, hidden: usize, steps: u64) {
     let length = Length::Steps(steps);
     let job = Job::new(settings, spec, length, dataset(train), dataset(validation)).unwrap();
     let state: State = job.start().unwrap();
-    let mut trainer = block_on(Trainer::new(Any::Gpu(device.clone()), job, state)).unwrap();
+    let mut trainer = block_on(Trainer::new(Device::Gpu(device.clone()), job, state)).unwrap();
     while !matches!(block_on(trainer.next(0.0, false)).unwrap(), Event::Finished) {}
 }
 

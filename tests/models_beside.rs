@@ -11,7 +11,7 @@ use wgrnn::cell::{Cell, Noise, library as cells};
 use wgrnn::exec::check::Twins;
 use wgrnn::exec::cpu::{Cpu, Number};
 use wgrnn::exec::gpu::{Gpu, Tile};
-use wgrnn::model::text::{FieldKind, FieldSize, Model, Sizes, library};
+use wgrnn::model::text::{FieldSize, Model, ModelFieldKind, Sizes, library};
 use wgrnn::model::{self, Mode, Spec};
 use wgrnn::op::{Hyper, Op, Recipe, SlotId};
 use wgrnn::task::{Column, LossWeight, MadeUp, Minibatch, Weighting};
@@ -134,8 +134,8 @@ fn columns(model: &Model, file: &golden::Golden) -> Vec<Column> {
         let rows = (0..lengths.len()).map(|b| row(b).map(|x| *x as u32).collect());
         rows.collect::<Vec<Vec<u32>>>()
     };
-    let column = |(field, name, kind): (usize, &str, FieldKind)| match kind {
-        FieldKind::Reals { .. } => {
+    let column = |(field, name, kind): (usize, &str, ModelFieldKind)| match kind {
+        ModelFieldKind::Reals { .. } => {
             let [_, longest, width] = file.shape("reals")[..] else {
                 panic!()
             };
@@ -144,11 +144,11 @@ fn columns(model: &Model, file: &golden::Golden) -> Vec<Column> {
             let rows = (0..lengths.len()).map(|b| row(b).iter().map(|x| *x as f32).collect());
             Column::Reals(rows.collect())
         }
-        FieldKind::Tokens { .. } => Column::Tokens(padded(name)),
-        FieldKind::Classes { .. } => Column::Classes(padded(name)),
-        FieldKind::RealsAlong { .. } => panic!("no golden values of {name}"),
-        FieldKind::Class => Column::Class(file.get(name).iter().map(|x| *x as u32).collect()),
-        FieldKind::Vector => {
+        ModelFieldKind::Tokens { .. } => Column::Tokens(padded(name)),
+        ModelFieldKind::Classes { .. } => Column::Classes(padded(name)),
+        ModelFieldKind::RealsAlong { .. } => panic!("no golden values of {name}"),
+        ModelFieldKind::Class => Column::Class(file.get(name).iter().map(|x| *x as u32).collect()),
+        ModelFieldKind::Vector => {
             let width = file.shape(name)[1];
             let vector = |v: &[f64]| v.iter().map(|x| *x as f32).collect();
             Column::Vector(file.get(name).chunks(width).map(vector).collect())
@@ -161,17 +161,17 @@ fn columns(model: &Model, file: &golden::Golden) -> Vec<Column> {
 fn golden_models<F: Number>(fast: bool, tolerance: f64) {
     for (model, name, cell, layers, weighted) in cases() {
         let file = golden::load(&format!("models/{name}"));
-        let size = |kind: FieldKind| match kind {
-            FieldKind::Tokens { .. } => FieldSize::Tokens {
+        let size = |kind: ModelFieldKind| match kind {
+            ModelFieldKind::Tokens { .. } => FieldSize::Tokens {
                 symbols: file.size("V"),
                 marks: [7, 8],
                 steps: 7,
                 rows: 18,
             },
-            FieldKind::Class | FieldKind::Classes { .. } => FieldSize::Classes(4),
-            FieldKind::Vector => FieldSize::Vector(file.shape("image")[1]),
-            FieldKind::RealsAlong { .. } => FieldSize::Vector(3),
-            FieldKind::Reals { .. } => FieldSize::Reals {
+            ModelFieldKind::Class | ModelFieldKind::Classes { .. } => FieldSize::Classes(4),
+            ModelFieldKind::Vector => FieldSize::Vector(file.shape("image")[1]),
+            ModelFieldKind::RealsAlong { .. } => FieldSize::Vector(3),
+            ModelFieldKind::Reals { .. } => FieldSize::Reals {
                 width: 3,
                 steps: 7,
                 rows: 18,

@@ -373,7 +373,7 @@ fn on_an_adapter_every_kernel_is_a_row() {
 /// An adapter that cannot time its kernels: the host's clock around whole operations serves.
 #[test]
 fn without_timestamps_every_operation_is_a_row() {
-    let mut device = pollster::block_on(gpu::Device::open(&AdapterChoice::Gpu))
+    let mut device = pollster::block_on(gpu::GpuDevice::open(&AdapterChoice::Gpu))
         .unwrap()
         .unwrap();
     Arc::get_mut(&mut device).unwrap().adapter.timestamps = false;

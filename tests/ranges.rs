@@ -9,7 +9,7 @@ use common::{device, lacks, near};
 use pollster::block_on;
 use wgrnn::cell::Noise;
 use wgrnn::exec::check::Twins;
-use wgrnn::exec::gpu::{Device, Gpu, Tile};
+use wgrnn::exec::gpu::{Gpu, GpuDevice, Tile};
 use wgrnn::model::Connections;
 use wgrnn::model::{Dims, Drops, Mode, Spec, Unroll};
 use wgrnn::op::{Matrix, Op, Plan};
@@ -20,7 +20,7 @@ const DIMS: Dims = Dims {
 };
 
 /// Tiles that make different kernels.
-fn tiles(device: &Device) -> [Tile; 2] {
+fn tiles(device: &GpuDevice) -> [Tile; 2] {
     let four = match device.adapter.subgroup as usize {
         size @ (4 | 8 | 16 | 32) => Tile {
             scan_rows: size,
@@ -56,7 +56,7 @@ fn binding(plan: &Plan, parts: u64) -> u64 {
 
 /// What the scans leave in two minibatches on an adapter whose bindings hold `binding` bytes, then the gradients.
 fn results(
-    device: &Arc<Device>,
+    device: &Arc<GpuDevice>,
     plan: &Arc<Plan>,
     tile: &Tile,
     binding: u64,

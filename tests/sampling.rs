@@ -307,7 +307,7 @@ fn windows_that_do_not_fit_are_refused() {
 }
 
 fn adapter() -> Device {
-    match block_on(gpu::Device::open(&AdapterChoice::Gpu)) {
+    match block_on(gpu::GpuDevice::open(&AdapterChoice::Gpu)) {
         Ok(Some(device)) => Device::Gpu(device),
         Ok(None) => panic!("no adapter: {INSTALL}"),
         Err(error) => panic!("{error}"),

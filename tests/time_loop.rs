@@ -8,12 +8,12 @@ use std::sync::Arc;
 use common::device;
 use common::pairs::{adamw, compared, spec, trained_bits};
 use wgrnn::cell::{Noise, library};
-use wgrnn::exec::gpu::{Device, Gpu, Tile};
+use wgrnn::exec::gpu::{Gpu, GpuDevice, Tile};
 use wgrnn::model::{Dims, Mode, Spec};
 use wgrnn::op::Plan;
 
 /// Small tiles with loops of two steps, so that a segment has several dispatches and a last one that is shorter.
-fn looped(device: &Device) -> [Tile; 3] {
+fn looped(device: &GpuDevice) -> [Tile; 3] {
     let subgroups = match device.adapter.subgroup as usize {
         size @ (4 | 8 | 16 | 32) => Tile {
             scan_rows: size,
@@ -34,7 +34,7 @@ fn looped(device: &Device) -> [Tile; 3] {
 }
 
 /// Every operation in order from the CPU's slots, in a first minibatch and in one that goes on.
-fn compare(device: &Arc<Device>, plan: Plan, tile: &Tile, what: &str) {
+fn compare(device: &Arc<GpuDevice>, plan: Plan, tile: &Tile, what: &str) {
     assert_eq!(loops(&plan, tile), scans(&plan), "{what}: not looped");
     compared(device, plan, tile, what);
 }

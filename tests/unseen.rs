@@ -9,7 +9,7 @@ use common::inputs;
 use proptest::prelude::*;
 use wgrnn::cell::Cell;
 use wgrnn::exec::cpu::{Cpu, Number};
-use wgrnn::exec::gpu::{AdapterChoice, Device, Gpu, INSTALL, Tile};
+use wgrnn::exec::gpu::{AdapterChoice, Gpu, GpuDevice, INSTALL, Tile};
 use wgrnn::model::{Dims, Init, Mode, Scheme, Spec, initialize};
 use wgrnn::op::{Plan, SlotId};
 use wgrnn::rng::{Purpose, Stream};
@@ -74,9 +74,9 @@ fn passes_differences(cell: &Cell, hidden: usize, layers: usize, fast: bool) -> 
     }
 }
 
-fn device() -> Arc<Device> {
-    static DEVICE: OnceLock<Arc<Device>> = OnceLock::new();
-    let open = || match pollster::block_on(Device::open(&AdapterChoice::Gpu)) {
+fn device() -> Arc<GpuDevice> {
+    static DEVICE: OnceLock<Arc<GpuDevice>> = OnceLock::new();
+    let open = || match pollster::block_on(GpuDevice::open(&AdapterChoice::Gpu)) {
         Ok(Some(device)) => device,
         Ok(None) => panic!("no adapter: {INSTALL}"),
         Err(error) => panic!("{error}"),

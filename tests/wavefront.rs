@@ -8,7 +8,7 @@ use common::device;
 use common::pairs::{Batch, adamw, compared, parameters, spec, trained_bits};
 use wgrnn::cell::Noise;
 use wgrnn::exec::cpu::Cpu;
-use wgrnn::exec::gpu::{Device, Gpu, Tile};
+use wgrnn::exec::gpu::{Gpu, GpuDevice, Tile};
 use wgrnn::model::Connections;
 use wgrnn::model::{Dims, Mode, Spec};
 use wgrnn::op::{Op, Plan};
@@ -142,7 +142,7 @@ fn what_cannot_go_side_by_side_stays_as_it_is() {
     assert_eq!(plan.concurrent(2, 2).map(|p| beside(&p)), Some(4));
 }
 
-fn wavefronts(device: &Device) -> Vec<Tile> {
+fn wavefronts(device: &GpuDevice) -> Vec<Tile> {
     let few = Tile {
         scan_rows: 4,
         product_rows: 4,

@@ -189,7 +189,7 @@ impl Step {
             }
             other => pollster::block_on(async {
                 let none = || Error::device(format!("{other}: there is no real GPU"));
-                let opened = gpu::Device::open(&AdapterChoice::parse(other)).await?;
+                let opened = gpu::GpuDevice::open(&AdapterChoice::parse(other)).await?;
                 let device = opened.ok_or_else(none)?;
                 device.trust();
                 let mut gpu = Gpu::new(device, plan).await?;

@@ -131,7 +131,7 @@ pub fn open_device(m: &ArgMatches) -> Result<Device> {
 
 /// Injects the faults in a device that a test names in `WGRNN_INJECT`, separated by commas. Released programs have no such
 /// thing.
-pub fn inject(device: &gpu::Device) -> Result<()> {
+pub fn inject(device: &gpu::GpuDevice) -> Result<()> {
     if cfg!(debug_assertions)
         && let Ok(list) = std::env::var("WGRNN_INJECT")
     {

@@ -27,7 +27,7 @@ pub struct MemoryVerdict {
 struct Capacity {
     device: String,
     /// The adapter; none for the CPU.
-    gpu: Option<Arc<gpu::Device>>,
+    gpu: Option<Arc<gpu::GpuDevice>>,
     /// Whether the plans' slots lie in the host's memory.
     shared: bool,
     /// Bytes of the host's memory that are free.

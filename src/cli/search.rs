@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
-use wgrnn::evolve::{self, Limits, PROBLEMS, Search, Sizes, State, Text, Told};
+use wgrnn::evolve::{
+    self, PROBLEMS, ProblemText, Search, SearchLimits, SearchState, Told, TrainingSizes,
+};
 use wgrnn::{Error, Result};
 
 use super::{flags, interrupt, out};
@@ -62,10 +64,10 @@ pub fn run(m: &ArgMatches) -> Result<()> {
         (None, None) => Some(MINUTES),
         (minutes, _) => minutes,
     };
-    let sizes = Sizes::default();
+    let sizes = TrainingSizes::default();
     let examples = sizes.examples + sizes.held_out;
     let text = match flags::path(m, "text") {
-        None => Text::builtin(examples)?,
+        None => ProblemText::builtin(examples)?,
         Some(path) => text_of(path, examples)?,
     };
     let search = Search {
@@ -74,7 +76,7 @@ pub fn run(m: &ArgMatches) -> Result<()> {
         sizes,
         text,
     };
-    let limits = Limits {
+    let limits = SearchLimits {
         evaluations,
         time: minutes.map(|minutes| Duration::from_secs(60 * minutes)),
         finals: !m.get_flag("no-final"),
@@ -85,7 +87,7 @@ pub fn run(m: &ArgMatches) -> Result<()> {
     };
     evolve::check(&search, &folder)?;
     let stop = interrupt::stop_on_interrupt("what is being written")?;
-    let live = Live::new();
+    let live = LiveTable::new();
     let state = search.run(limits, &folder, &|told| live.tell(&told), &stop)?;
     live.finish();
     let page = folder.join("index.html").display().to_string();
@@ -109,18 +111,18 @@ pub fn run(m: &ArgMatches) -> Result<()> {
 }
 
 /// A user's text.
-fn text_of(path: &Path, examples: u64) -> Result<Text> {
+fn text_of(path: &Path, examples: u64) -> Result<ProblemText> {
     let bytes = std::fs::read(path).map_err(|e| Error::io("read", path, &e))?;
     let name = path.display().to_string();
     let text = String::from_utf8(bytes).map_err(|e| {
         let at = e.utf8_error().valid_up_to();
         Error::data(format!("{name}: expected UTF-8, found other bytes at {at}"))
     })?;
-    Text::of(&name, &text, examples)
+    ProblemText::of(&name, &text, examples)
 }
 
 /// What came out, for programs.
-fn summary(search: &Search, state: &State, page: &str) -> serde_json::Value {
+fn summary(search: &Search, state: &SearchState, page: &str) -> serde_json::Value {
     let members = state.population.members.iter().map(|member| {
         json!({
             "name": member.name, "hash": member.hash, "tries": member.tries,
@@ -140,7 +142,7 @@ fn summary(search: &Search, state: &State, page: &str) -> serde_json::Value {
 }
 
 /// The best cells so far, a line each.
-fn table(state: &State) -> Vec<String> {
+fn table(state: &SearchState) -> Vec<String> {
     let (gru, members) = (&state.population.gru, &state.population.members);
     let weeded = state.evaluated.iter().filter(|e| e.accuracy.is_none());
     let mut lines = vec![
@@ -168,20 +170,20 @@ fn table(state: &State) -> Vec<String> {
 }
 
 /// The table that a terminal sees change; elsewhere a line for every evaluation.
-struct Live {
+struct LiveTable {
     bar: Option<ProgressBar>,
     start: Instant,
 }
 
-impl Live {
-    fn new() -> Live {
+impl LiveTable {
+    fn new() -> LiveTable {
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
             let style = ProgressStyle::with_template("{msg}");
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
             bar
         });
-        Live {
+        LiveTable {
             bar,
             start: Instant::now(),
         }

@@ -9,7 +9,7 @@ use crate::rng::{Purpose, Stream};
 
 /// Lengths of sequences, in steps: their tokens and the symbol at their end. A pair has one length for its source and one
 /// for its target; a sequence alone has the same for both.
-pub trait Lengths {
+pub trait SequenceLengths {
     /// How many sequences there are; fewer than 2^32.
     fn count(&self) -> usize;
     /// Steps of a sequence's source.
@@ -18,7 +18,7 @@ pub trait Lengths {
     fn target(&self, sequence: u32) -> usize;
 }
 
-impl Lengths for Lines {
+impl SequenceLengths for Lines {
     fn count(&self) -> usize {
         self.len()
     }
@@ -101,7 +101,12 @@ impl Padding {
 
 impl Batching {
     /// The minibatches of an epoch. Cheap enough for many millions of sequences, but meant to be kept for the epoch.
-    pub fn epoch(&self, lengths: &(impl Lengths + ?Sized), seed: u64, epoch: u64) -> LineBatches {
+    pub fn epoch(
+        &self,
+        lengths: &(impl SequenceLengths + ?Sized),
+        seed: u64,
+        epoch: u64,
+    ) -> LineBatches {
         let mut sequences: Vec<u32> = (0..lengths.count() as u32).collect();
         // Two shuffles an epoch, each with a stream of its own.
         shuffle(
@@ -145,7 +150,7 @@ impl Batching {
     /// Where the bucket that begins at `from` ends.
     fn bucket_end(
         &self,
-        lengths: &(impl Lengths + ?Sized),
+        lengths: &(impl SequenceLengths + ?Sized),
         sequences: &[u32],
         from: usize,
     ) -> usize {
@@ -180,7 +185,7 @@ impl Room {
     }
 
     /// Takes the steps of a sequence, all that is left where they are more; whether there were enough.
-    fn takes(&mut self, lengths: &(impl Lengths + ?Sized), sequence: u32) -> bool {
+    fn takes(&mut self, lengths: &(impl SequenceLengths + ?Sized), sequence: u32) -> bool {
         let source = self.source.checked_sub(lengths.source(sequence));
         let target = self.target.checked_sub(lengths.target(sequence));
         (self.source, self.target) = (source.unwrap_or(0), target.unwrap_or(0));
@@ -190,7 +195,7 @@ impl Room {
 
 /// Cuts minibatches; their ends count from `start`.
 fn cut(
-    lengths: &(impl Lengths + ?Sized),
+    lengths: &(impl SequenceLengths + ?Sized),
     sequences: &[u32],
     size: BatchSize,
     start: usize,
@@ -227,7 +232,7 @@ pub(super) fn shuffle(list: &mut [u32], seed: u64, purpose: Purpose, step: u64) 
 
 impl LineBatches {
     /// All sequences once, the longest first: for evaluation, where no order is needed but the least work.
-    pub fn sorted(lengths: &(impl Lengths + ?Sized), size: BatchSize) -> LineBatches {
+    pub fn sorted(lengths: &(impl SequenceLengths + ?Sized), size: BatchSize) -> LineBatches {
         let mut sequences: Vec<u32> = (0..lengths.count() as u32).collect();
         sequences.sort_by_key(|s| Reverse((lengths.target(*s), lengths.source(*s))));
         let mut ends = Vec::new();
@@ -269,13 +274,13 @@ impl LineBatches {
     }
 
     /// Steps of all targets of the minibatch that has most of them.
-    pub fn most_steps(&self, lengths: &(impl Lengths + ?Sized)) -> usize {
+    pub fn most_steps(&self, lengths: &(impl SequenceLengths + ?Sized)) -> usize {
         let steps = |batch: &[u32]| batch.iter().map(|s| lengths.target(*s)).sum();
         self.iter().map(steps).max().unwrap_or(0)
     }
 
     /// What padding the targets would cost.
-    pub fn padding(&self, lengths: &(impl Lengths + ?Sized)) -> Padding {
+    pub fn padding(&self, lengths: &(impl SequenceLengths + ?Sized)) -> Padding {
         let mut padding = Padding::default();
         for batch in self.iter() {
             let steps = batch.iter().map(|s| lengths.target(*s) as u64);
@@ -292,9 +297,9 @@ mod tests {
     use proptest::prelude::*;
 
     /// Pairs of lengths.
-    struct Pairs(Vec<(usize, usize)>);
+    struct LengthPairs(Vec<(usize, usize)>);
 
-    impl Lengths for Pairs {
+    impl SequenceLengths for LengthPairs {
         fn count(&self) -> usize {
             self.0.len()
         }
@@ -306,14 +311,14 @@ mod tests {
         }
     }
 
-    fn pairs(n: u32) -> Pairs {
+    fn pairs(n: u32) -> LengthPairs {
         let of = |i: u32| {
             (
                 (i * 7919 % 13 + 1) as usize,
                 (i * 104_729 % 17 + 1) as usize,
             )
         };
-        Pairs((0..n).map(of).collect())
+        LengthPairs((0..n).map(of).collect())
     }
 
     const ORDERS: [LineOrder; 5] = [
@@ -399,7 +404,7 @@ mod tests {
 
     #[test]
     fn padding_is_what_it_says() {
-        let p = Pairs([3, 1, 2, 5].map(|n| (n, n)).to_vec());
+        let p = LengthPairs([3, 1, 2, 5].map(|n| (n, n)).to_vec());
         let b = LineBatches::sorted(&p, BatchSize::Sentences(2));
         assert_eq!(b.iter().collect::<Vec<_>>(), [&[3, 0][..], &[2, 1]]);
         let padding = b.padding(&p);

@@ -18,7 +18,7 @@ pub mod stream;
 pub mod tokens;
 pub mod vocab;
 
-pub use batches::{BatchSize, Batching, Lengths, LineBatches, LineOrder, Padding};
+pub use batches::{BatchSize, Batching, LineBatches, LineOrder, Padding, SequenceLengths};
 pub use builtin::Builtin;
 pub use copied::{Copied, copied};
 pub use dataset::Dataset;

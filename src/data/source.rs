@@ -20,7 +20,7 @@ use super::vocab::{
     Counter, DecodingLosses, Encoded, Encoder, Utf8, VocabKind, Vocabulary, VocabularyRecipe,
 };
 use crate::error::{Error, Kind, Result};
-use facts::Facts;
+use facts::FileFacts;
 
 /// Where a text comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,7 +52,7 @@ pub struct Corpus {
     folder: PathBuf,
     hash: OnceLock<String>,
     /// What the first pass found out about each part.
-    facts: OnceLock<Vec<Facts>>,
+    facts: OnceLock<Vec<FileFacts>>,
     /// What more to say to who gave a text that is not UTF-8.
     advice: &'static str,
 }
@@ -397,7 +397,7 @@ impl Corpus {
             {
                 return Err(fault);
             }
-            facts.push(Facts {
+            facts.push(FileFacts {
                 census,
                 hash: own.finalize(),
                 format,

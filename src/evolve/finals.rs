@@ -26,7 +26,7 @@ const FRESH: u64 = 1 << 40;
 
 /// One of them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Trained {
+struct FinalTraining {
     hash: String,
     problem: usize,
     seed: u64,
@@ -121,7 +121,7 @@ pub(super) fn run(
             Cell::parse(&member.name, &member.text)?,
         ));
     }
-    let known: Vec<Trained> = folder.lines(FINALS)?;
+    let known: Vec<FinalTraining> = folder.lines(FINALS)?;
     let mut accuracy: HashMap<(String, usize, u64), f64> = known
         .into_iter()
         .map(|t| ((t.hash, t.problem, t.seed), t.accuracy))
@@ -146,7 +146,7 @@ pub(super) fn run(
             return Ok(false);
         };
         let drawn = Drawn::new(seed, FRESH + number);
-        let trained = Trained {
+        let trained = FinalTraining {
             hash: (*hash).clone(),
             problem: *problem,
             seed: *number,

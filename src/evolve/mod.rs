@@ -23,14 +23,14 @@ mod weed;
 pub use self::finals::{FINALISTS, Finalist, SEEDS, Tally};
 pub use self::mutate::mutated;
 pub use self::population::{Evaluated, Member, Population, worst};
-pub use self::problems::{CHEAP, Drawn, PROBLEMS, Problems, Text};
-pub use self::run::{Limits, Search, State, Told, check};
-pub use self::sketch::{Part, PartId, Sketch};
+pub use self::problems::{CHEAP, Drawn, PROBLEMS, ProblemText, Problems};
+pub use self::run::{Search, SearchLimits, SearchState, Told, check};
+pub use self::sketch::{PartId, Sketch, SketchPart};
 pub use self::weed::{Sound, sound};
 
 /// How large trainings are.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Sizes {
+pub struct TrainingSizes {
     /// H of the gru; other cells have as many learned numbers.
     pub hidden: usize,
     /// Examples of a minibatch.
@@ -45,10 +45,10 @@ pub struct Sizes {
     pub cheap_updates: u64,
 }
 
-impl Default for Sizes {
+impl Default for TrainingSizes {
     /// A cell takes some ten seconds of a core.
-    fn default() -> Sizes {
-        Sizes {
+    fn default() -> TrainingSizes {
+        TrainingSizes {
             hidden: 32,
             batch: 32,
             examples: 4000,

@@ -2,7 +2,7 @@
 //!
 //! Source: Jozefowicz, Zaremba, Sutskever, "An empirical exploration of recurrent network architectures" (2015), section 3.1.
 
-use super::sketch::{Part, PartId, Sketch};
+use super::sketch::{PartId, Sketch, SketchPart};
 use crate::cell::operator::{Binary, Unary};
 use crate::rng::Stream;
 
@@ -50,14 +50,14 @@ fn change(sketch: &mut Sketch, stream: &mut Stream) -> Option<()> {
         .collect();
     let here = *pick(&made, stream)?;
     match (stream.below(5), sketch.parts[here].clone()) {
-        (0, Part::Unary(_, a)) => {
+        (0, SketchPart::Unary(_, a)) => {
             let other = pick(&ACTIVATIONS, stream)?;
             let made = activated(sketch, *other, a);
             replace(sketch, here, made);
         }
-        (1, Part::Binary(op, a, b)) if OPERATORS.contains(&op) => {
+        (1, SketchPart::Binary(op, a, b)) if OPERATORS.contains(&op) => {
             let others: Vec<Binary> = OPERATORS.into_iter().filter(|o| *o != op).collect();
-            sketch.parts[here] = Part::Binary(*pick(&others, stream)?, a, b);
+            sketch.parts[here] = SketchPart::Binary(*pick(&others, stream)?, a, b);
         }
         (2, part) => {
             let operands = part.operands();
@@ -74,7 +74,7 @@ fn change(sketch: &mut Sketch, stream: &mut Stream) -> Option<()> {
             let a = ancestor(sketch, here, stream)?;
             let b = ancestor(sketch, other, stream)?;
             let op = *pick(&OPERATORS, stream)?;
-            sketch.parts.push(Part::Binary(op, a, b));
+            sketch.parts.push(SketchPart::Binary(op, a, b));
             let made = sketch.parts.len() - 1;
             replace(sketch, here, made);
         }
@@ -88,11 +88,11 @@ fn change(sketch: &mut Sketch, stream: &mut Stream) -> Option<()> {
 fn activated(sketch: &mut Sketch, activation: Activation, a: PartId) -> PartId {
     let part = match activation {
         Activation::Itself => return a,
-        Activation::Of(op) => Part::Unary(op, a),
-        Activation::One => Part::Number(1.0),
+        Activation::Of(op) => SketchPart::Unary(op, a),
+        Activation::One => SketchPart::Number(1.0),
         Activation::Times(x) => {
-            sketch.parts.push(Part::Number(x));
-            Part::Binary(Binary::Mul, sketch.parts.len() - 1, a)
+            sketch.parts.push(SketchPart::Number(x));
+            SketchPart::Binary(Binary::Mul, sketch.parts.len() - 1, a)
         }
     };
     sketch.parts.push(part);

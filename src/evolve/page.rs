@@ -6,7 +6,7 @@ use std::fs;
 use super::finals::{Finalist, SEEDS, Tally, spread};
 use super::population::{Member, worst};
 use super::problems::PROBLEMS;
-use super::run::{Search, State};
+use super::run::{Search, SearchState};
 use super::tree;
 use crate::error::{Error, Result};
 use crate::lab::{Folder, STYLE, escaped, shown};
@@ -18,7 +18,7 @@ const SHOWN: usize = 10;
 ///
 /// # Errors
 /// Io; internal, where the tree cannot be drawn.
-pub(super) fn write(folder: &Folder, search: &Search, state: &State) -> Result<()> {
+pub(super) fn write(folder: &Folder, search: &Search, state: &SearchState) -> Result<()> {
     let cells = folder.file("cells");
     fs::create_dir_all(&cells).map_err(|e| Error::io("create", &cells, &e))?;
     for member in &state.population.members {
@@ -33,7 +33,7 @@ pub(super) fn write(folder: &Folder, search: &Search, state: &State) -> Result<(
 }
 
 /// A kept cell as a file: its score in the comment.
-pub fn cell_file(member: &Member, search: &Search, state: &State) -> String {
+pub fn cell_file(member: &Member, search: &Search, state: &SearchState) -> String {
     let parent = state
         .evaluated
         .iter()
@@ -81,7 +81,7 @@ pub fn cell_file(member: &Member, search: &Search, state: &State) -> String {
 }
 
 /// A line a kept cell, its columns between tabs.
-fn table(state: &State) -> String {
+fn table(state: &SearchState) -> String {
     let mut text = format!("cell\thash\ttries\tscore\t{}\n", PROBLEMS.join("\t"));
     for member in &state.population.members {
         let shares = member.best.iter().map(|x| shown(*x)).collect::<Vec<_>>();
@@ -99,7 +99,7 @@ fn table(state: &State) -> String {
 }
 
 /// The whole page; it needs nothing from outside.
-fn page(search: &Search, state: &State, tree: &str) -> String {
+fn page(search: &Search, state: &SearchState, tree: &str) -> String {
     let weeded = state.evaluated.iter().filter(|e| e.accuracy.is_none());
     let mut hashes: Vec<&str> = state.evaluated.iter().map(|e| &*e.hash).collect();
     hashes.sort_unstable();

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use pollster::block_on;
 use serde_json::json;
 
-use super::Sizes;
+use super::TrainingSizes;
 use crate::cell::{Cell, library};
 use crate::data::builtin;
 use crate::error::{Error, Kind, Result};
@@ -63,25 +63,25 @@ impl Drawn {
 /// Encoded examples of every problem.
 #[derive(Debug)]
 pub struct Problems {
-    sizes: Sizes,
+    sizes: TrainingSizes,
     kept: Vec<FieldData>,
     cheap: FieldData,
 }
 
 /// A text as examples of 48 characters.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Text {
+pub struct ProblemText {
     windows: Vec<String>,
     /// Where it comes from, with a hash of its bytes.
     pub name: String,
 }
 
-impl Text {
+impl ProblemText {
     /// A text of so many examples, evenly taken from all of `text`.
     ///
     /// # Errors
     /// Data: fewer characters than that, or too many different ones.
-    pub fn of(name: &str, text: &str, examples: u64) -> Result<Text> {
+    pub fn of(name: &str, text: &str, examples: u64) -> Result<ProblemText> {
         let characters: Vec<char> = text.chars().collect();
         let needed = examples as usize * WINDOW;
         if characters.len() < needed {
@@ -103,7 +103,7 @@ impl Text {
             )));
         }
         let hash = blake3::hash(text.as_bytes()).to_hex();
-        Ok(Text {
+        Ok(ProblemText {
             windows,
             name: format!("{name}, blake3 {}", &hash[..16]),
         })
@@ -112,10 +112,10 @@ impl Text {
     /// The built-in corpus.
     ///
     /// # Errors
-    /// As [`Text::of`].
-    pub fn builtin(examples: u64) -> Result<Text> {
+    /// As [`ProblemText::of`].
+    pub fn builtin(examples: u64) -> Result<ProblemText> {
         let made = builtin::generate(1, (examples as usize + 1) * WINDOW);
-        Text::of("the built-in corpus", &made.text, examples)
+        ProblemText::of("the built-in corpus", &made.text, examples)
     }
 }
 
@@ -124,7 +124,7 @@ impl Problems {
     ///
     /// # Errors
     /// Data, where `text` has too few examples.
-    pub fn new(sizes: Sizes, text: &Text, seed: u64) -> Result<Problems> {
+    pub fn new(sizes: TrainingSizes, text: &ProblemText, seed: u64) -> Result<Problems> {
         let model = Arc::new(Model::parse("language", MODEL)?);
         let count = sizes.examples + sizes.held_out;
         if text.windows.len() as u64 != count {

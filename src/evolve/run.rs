@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use super::finals::{self, Tally};
 use super::population::{CHEAP_SHARE, Evaluated, Population};
-use super::problems::{Drawn, PROBLEMS, Problems, Text};
+use super::problems::{Drawn, PROBLEMS, ProblemText, Problems};
 use super::propose::{AT_ONCE, Proposal, propose};
-use super::{Sizes, page};
+use super::{TrainingSizes, page};
 use crate::error::{Error, Kind, Result};
 use crate::lab::{Folder, check_settings, on_all_cores};
 
@@ -28,14 +28,14 @@ pub struct Search {
     /// How many cells are kept.
     pub population: usize,
     /// How large trainings are.
-    pub sizes: Sizes,
+    pub sizes: TrainingSizes,
     /// The text that is one of the problems.
-    pub text: Text,
+    pub text: ProblemText,
 }
 
 /// How long a search runs.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Limits {
+pub struct SearchLimits {
     /// Evaluations, those of earlier sittings among them.
     pub evaluations: Option<u64>,
     /// The time of this sitting, the last trainings among it.
@@ -48,7 +48,7 @@ pub struct Limits {
 #[derive(Debug)]
 pub enum Told<'a> {
     /// One more evaluation.
-    Evaluated(&'a State),
+    Evaluated(&'a SearchState),
     /// So many of the last trainings are done, of so many.
     Finals(usize, usize),
 }
@@ -58,7 +58,7 @@ type Tell<'a> = &'a (dyn Fn(Told<'_>) + Sync);
 
 /// Where a search is.
 #[derive(Clone, Debug, PartialEq)]
-pub struct State {
+pub struct SearchState {
     /// All evaluations up to the first that is missing.
     pub evaluated: Vec<Evaluated>,
     /// What follows from them.
@@ -70,7 +70,7 @@ pub struct State {
 impl Search {
     /// What the folder of a search has as settings.
     fn settings(&self) -> String {
-        let Sizes {
+        let TrainingSizes {
             hidden,
             batch,
             examples,
@@ -95,11 +95,11 @@ impl Search {
     /// As [`check`]; Interrupted, where it was stopped; what a training ends with.
     pub fn run(
         &self,
-        limits: Limits,
+        limits: SearchLimits,
         out: &Path,
         tell: Tell<'_>,
         stop: &AtomicBool,
-    ) -> Result<State> {
+    ) -> Result<SearchState> {
         let folder = Folder::with(out, &self.settings())?;
         let known: Vec<Evaluated> = folder.lines(EVALUATIONS)?;
         let running = Running {
@@ -110,7 +110,7 @@ impl Search {
             folder,
             limits,
             stop,
-            shared: Mutex::new(Shared {
+            shared: Mutex::new(SharedProgress {
                 proposals: Vec::new(),
                 hashes: HashSet::new(),
                 base: Population::new(self.population),
@@ -142,7 +142,7 @@ impl Search {
         if stop.load(Ordering::SeqCst) {
             return Err(interrupted());
         }
-        let mut state = State {
+        let mut state = SearchState {
             population: Population::after(self.population, &evaluated),
             evaluated,
             finals: None,
@@ -176,7 +176,7 @@ pub fn check(search: &Search, out: &Path) -> Result<()> {
 
 /// What workers share.
 #[derive(Debug)]
-struct Shared {
+struct SharedProgress {
     /// All proposals, in order.
     proposals: Vec<Proposal>,
     hashes: HashSet<String>,
@@ -194,7 +194,7 @@ struct Shared {
     failed: bool,
 }
 
-impl Shared {
+impl SharedProgress {
     /// All evaluations up to the first that is missing.
     fn evaluated(&self) -> Vec<Evaluated> {
         let all = (0..self.whole as u64).filter_map(|n| self.done.get(&n).cloned());
@@ -208,14 +208,14 @@ struct Running<'a> {
     known: HashMap<u64, Evaluated>,
     began: Instant,
     folder: Folder,
-    limits: Limits,
+    limits: SearchLimits,
     stop: &'a AtomicBool,
-    shared: Mutex<Shared>,
+    shared: Mutex<SharedProgress>,
     more: Condvar,
 }
 
 impl Running<'_> {
-    fn shared(&self) -> MutexGuard<'_, Shared> {
+    fn shared(&self) -> MutexGuard<'_, SharedProgress> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -246,14 +246,14 @@ impl Running<'_> {
     }
 
     /// Takes an evaluation that has ended.
-    fn note(&self, shared: &mut Shared, evaluated: Evaluated, tell: Tell<'_>) {
+    fn note(&self, shared: &mut SharedProgress, evaluated: Evaluated, tell: Tell<'_>) {
         shared.done.insert(evaluated.number, evaluated);
         while shared.done.contains_key(&(shared.whole as u64)) {
             shared.whole += 1;
         }
         self.more.notify_all();
         let evaluated = shared.evaluated();
-        tell(Told::Evaluated(&State {
+        tell(Told::Evaluated(&SearchState {
             population: Population::after(self.search.population, &evaluated),
             evaluated,
             finals: None,
@@ -311,7 +311,7 @@ impl Running<'_> {
     }
 
     /// Whether nothing more is to begin. What an earlier sitting has evaluated costs nothing.
-    fn over(&self, shared: &Shared) -> bool {
+    fn over(&self, shared: &SharedProgress) -> bool {
         let number = shared.proposals.len() as u64;
         if self.known.contains_key(&number) {
             return self.limits.evaluations.is_some_and(|most| number >= most);

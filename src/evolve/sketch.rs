@@ -12,7 +12,7 @@ pub type PartId = usize;
 
 /// One value of a step.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Part {
+pub enum SketchPart {
     /// The input x.
     Input,
     /// The previous step's value of a state.
@@ -33,35 +33,38 @@ pub struct Sketch {
     /// Names of the states; the first is the output.
     pub states: Vec<String>,
     /// The values. In a [tidy](Sketch::tidy) sketch operands come before what is made of them.
-    pub parts: Vec<Part>,
+    pub parts: Vec<SketchPart>,
     /// The new value of each state.
     pub new_states: Vec<PartId>,
 }
 
-impl Part {
+impl SketchPart {
     /// What it is made of.
     pub fn operands(&self) -> Vec<PartId> {
         match self {
-            Part::Input | Part::State(_) | Part::Number(_) => Vec::new(),
-            Part::Linear(operands, _) => operands.clone(),
-            Part::Unary(_, a) => vec![*a],
-            Part::Binary(_, a, b) => vec![*a, *b],
+            SketchPart::Input | SketchPart::State(_) | SketchPart::Number(_) => Vec::new(),
+            SketchPart::Linear(operands, _) => operands.clone(),
+            SketchPart::Unary(_, a) => vec![*a],
+            SketchPart::Binary(_, a, b) => vec![*a, *b],
         }
     }
 
     /// The same, to be changed.
     pub fn operands_mut(&mut self) -> Vec<&mut PartId> {
         match self {
-            Part::Input | Part::State(_) | Part::Number(_) => Vec::new(),
-            Part::Linear(operands, _) => operands.iter_mut().collect(),
-            Part::Unary(_, a) => vec![a],
-            Part::Binary(_, a, b) => vec![a, b],
+            SketchPart::Input | SketchPart::State(_) | SketchPart::Number(_) => Vec::new(),
+            SketchPart::Linear(operands, _) => operands.iter_mut().collect(),
+            SketchPart::Unary(_, a) => vec![a],
+            SketchPart::Binary(_, a, b) => vec![a, b],
         }
     }
 
     /// Whether it is made of nothing.
     pub fn is_leaf(&self) -> bool {
-        matches!(self, Part::Input | Part::State(_) | Part::Number(_))
+        matches!(
+            self,
+            SketchPart::Input | SketchPart::State(_) | SketchPart::Number(_)
+        )
     }
 }
 
@@ -71,7 +74,7 @@ impl Sketch {
     /// # Errors
     /// Usage: a cell that has more than `linear` and operators on elements.
     pub fn of(cell: &Cell) -> Result<Sketch> {
-        let mut this = Reading {
+        let mut this = SketchReader {
             cell,
             parts: Vec::new(),
             made: HashMap::new(),
@@ -87,7 +90,7 @@ impl Sketch {
             .chain((0..cell.states.len()).filter(|k| *k != cell.output))
             .collect();
         for part in &mut parts {
-            if let Part::State(k) = part {
+            if let SketchPart::State(k) = part {
                 *k = order.iter().position(|old| old == k).unwrap_or(0);
             }
         }
@@ -112,7 +115,7 @@ impl Sketch {
             let root = self.new_states[states[next]];
             self.collect(root, &mut Vec::new(), &mut place, &mut parts)?;
             for part in &parts {
-                if let Part::State(k) = part
+                if let SketchPart::State(k) = part
                     && !states.contains(k)
                 {
                     states.push(*k);
@@ -122,7 +125,7 @@ impl Sketch {
         }
         states.sort_unstable();
         for part in &mut parts {
-            if let Part::State(k) = part {
+            if let SketchPart::State(k) = part {
                 *k = states.iter().position(|old| old == k)?;
             }
         }
@@ -139,7 +142,7 @@ impl Sketch {
         id: PartId,
         within: &mut Vec<PartId>,
         place: &mut HashMap<PartId, PartId>,
-        parts: &mut Vec<Part>,
+        parts: &mut Vec<SketchPart>,
     ) -> Option<PartId> {
         if let Some(known) = place.get(&id) {
             return Some(*known);
@@ -205,14 +208,14 @@ fn linears(cell: &Cell) -> HashMap<Id, (Vec<usize>, Option<f64>)> {
     found
 }
 
-struct Reading<'a> {
+struct SketchReader<'a> {
     cell: &'a Cell,
-    parts: Vec<Part>,
+    parts: Vec<SketchPart>,
     made: HashMap<Id, PartId>,
     linears: HashMap<Id, (Vec<usize>, Option<f64>)>,
 }
 
-impl Reading<'_> {
+impl SketchReader<'_> {
     fn part(&mut self, id: Id) -> Result<PartId> {
         if let Some(known) = self.made.get(&id) {
             return Ok(*known);
@@ -223,18 +226,18 @@ impl Reading<'_> {
                 for gate in gates {
                     let source = self.cell.sources[self.cell.gates[gate].source].kind;
                     operands.push(match source {
-                        SourceKind::Input => self.leaf(Part::Input),
-                        SourceKind::Previous(k) => self.leaf(Part::State(k)),
+                        SourceKind::Input => self.leaf(SketchPart::Input),
+                        SourceKind::Previous(k) => self.leaf(SketchPart::State(k)),
                         SourceKind::Made { node, .. } => self.part(node)?,
                     });
                 }
-                Part::Linear(operands, start)
+                SketchPart::Linear(operands, start)
             }
-            (None, Node::Input) => Part::Input,
-            (None, Node::Previous(k)) => Part::State(k),
-            (None, Node::Constant(bits)) => Part::Number(f64::from_bits(bits)),
-            (None, Node::Unary(op, a)) => Part::Unary(op, self.part(a)?),
-            (None, Node::Binary(op, a, b)) => Part::Binary(op, self.part(a)?, self.part(b)?),
+            (None, Node::Input) => SketchPart::Input,
+            (None, Node::Previous(k)) => SketchPart::State(k),
+            (None, Node::Constant(bits)) => SketchPart::Number(f64::from_bits(bits)),
+            (None, Node::Unary(op, a)) => SketchPart::Unary(op, self.part(a)?),
+            (None, Node::Binary(op, a, b)) => SketchPart::Binary(op, self.part(a)?, self.part(b)?),
             (None, _) => {
                 return Err(Error::usage(format!(
                     "{}: expected a cell of linear and operators on elements alone, found another part",
@@ -248,7 +251,7 @@ impl Reading<'_> {
     }
 
     /// A part; what nothing learned is in is made once.
-    fn leaf(&mut self, part: Part) -> PartId {
+    fn leaf(&mut self, part: SketchPart) -> PartId {
         let known = self.parts.iter().position(|p| part.is_leaf() && *p == part);
         known.unwrap_or_else(|| {
             self.parts.push(part);

@@ -128,7 +128,7 @@ fn most_mutants_differ() {
 
 /// A search so small that it is over in seconds.
 fn small(seed: u64) -> Search {
-    let sizes = Sizes {
+    let sizes = TrainingSizes {
         hidden: 4,
         batch: 8,
         examples: 24,
@@ -140,19 +140,19 @@ fn small(seed: u64) -> Search {
         seed,
         population: 5,
         sizes,
-        text: Text::builtin(sizes.examples + sizes.held_out).unwrap(),
+        text: ProblemText::builtin(sizes.examples + sizes.held_out).unwrap(),
     }
 }
 
-fn limits(evaluations: u64) -> Limits {
-    Limits {
+fn limits(evaluations: u64) -> SearchLimits {
+    SearchLimits {
         evaluations: Some(evaluations),
         time: None,
         finals: false,
     }
 }
 
-fn run(search: &Search, evaluations: u64, out: &Path) -> State {
+fn run(search: &Search, evaluations: u64, out: &Path) -> SearchState {
     let never = AtomicBool::new(false);
     search
         .run(limits(evaluations), out, &|_| {}, &never)
@@ -210,12 +210,12 @@ fn the_best_are_trained_anew_beside_the_gru() {
     let folder = tempfile::tempdir().unwrap();
     let search = small(5);
     let never = AtomicBool::new(false);
-    let all = Limits {
+    let all = SearchLimits {
         finals: true,
         ..limits(20)
     };
     // After the gru's tries alone there is nothing to train anew.
-    let early = Limits {
+    let early = SearchLimits {
         evaluations: Some(2),
         ..all
     };

@@ -1,6 +1,6 @@
 //! The text of a sketched cell, as a `.cell` file has it.
 
-use super::sketch::{Part, PartId, Sketch};
+use super::sketch::{PartId, Sketch, SketchPart};
 
 /// How tightly an operator binds: sums, products, all else.
 const SUM: u8 = 1;
@@ -11,7 +11,7 @@ impl Sketch {
     /// The text of a tidy sketch: what is used twice has a name, and states get their new values last.
     pub fn text(&self) -> String {
         let mut uses = vec![0; self.parts.len()];
-        for id in self.parts.iter().flat_map(Part::operands) {
+        for id in self.parts.iter().flat_map(SketchPart::operands) {
             uses[id] += 1;
         }
         for id in &self.new_states {
@@ -33,12 +33,12 @@ impl Sketch {
             let root = roots
                 .filter(|(_, root)| **root == id)
                 .any(|(k, _)| self.reads_states_before(&writing.names, id, late(k), &order));
-            let starts = matches!(part, Part::Linear(_, Some(_)));
+            let starts = matches!(part, SketchPart::Linear(_, Some(_)));
             if (uses[id] > 1 && !part.is_leaf()) || root || starts {
                 count += 1;
                 let name = self.free_name(count);
                 lines += &format!("{name} = {}\n", writing.part(id).0);
-                if let Part::Linear(_, Some(start)) = part {
+                if let SketchPart::Linear(_, Some(start)) = part {
                     biases += &format!("bias {name} = {start}\n");
                 }
                 writing.names[id] = Some(name);
@@ -71,7 +71,7 @@ impl Sketch {
                 continue;
             }
             match &self.parts[id] {
-                Part::State(k) if above.contains(k) => return true,
+                SketchPart::State(k) if above.contains(k) => return true,
                 part => open.extend(part.operands()),
             }
         }
@@ -100,16 +100,16 @@ impl Writing<'_> {
             return (name.clone(), WHOLE);
         }
         match &self.sketch.parts[id] {
-            Part::Input => ("x".into(), WHOLE),
-            Part::State(k) => (self.sketch.states[*k].clone(), WHOLE),
-            Part::Number(x) if *x < 0.0 => (format!("({x})"), WHOLE),
-            Part::Number(x) => (format!("{x}"), WHOLE),
-            Part::Linear(operands, _) => {
+            SketchPart::Input => ("x".into(), WHOLE),
+            SketchPart::State(k) => (self.sketch.states[*k].clone(), WHOLE),
+            SketchPart::Number(x) if *x < 0.0 => (format!("({x})"), WHOLE),
+            SketchPart::Number(x) => (format!("{x}"), WHOLE),
+            SketchPart::Linear(operands, _) => {
                 let all: Vec<String> = operands.iter().map(|o| self.part(*o).0).collect();
                 (format!("linear({})", all.join(", ")), WHOLE)
             }
-            Part::Unary(op, a) => (format!("{}({})", op.name(), self.part(*a).0), WHOLE),
-            Part::Binary(op, a, b) => {
+            SketchPart::Unary(op, a) => (format!("{}({})", op.name(), self.part(*a).0), WHOLE),
+            SketchPart::Binary(op, a, b) => {
                 let binds = match op.name() {
                     "+" | "-" => SUM,
                     "*" | "/" => PRODUCT,

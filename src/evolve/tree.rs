@@ -6,7 +6,7 @@ use svg::node::element::{Circle, Line, Text, Title};
 use svg::{Document, Node};
 
 use super::population::worst;
-use super::run::State;
+use super::run::SearchState;
 use crate::lab::shown;
 
 /// Sizes in pixels: a generation, a cell, the room around all and behind the last name.
@@ -16,7 +16,7 @@ const ROOM: usize = 20;
 const NAME: usize = 170;
 
 /// The tree of the cells called `names` and of all that they come from.
-pub fn svg(state: &State, names: &[&str]) -> String {
+pub fn svg(state: &SearchState, names: &[&str]) -> String {
     let mut parents: HashMap<&str, Option<&str>> = HashMap::new();
     let mut scores: HashMap<&str, f64> = HashMap::new();
     for e in &state.evaluated {

@@ -20,7 +20,7 @@ use crate::op::{Matrix, Norm, Op, Plan, Role, RowCount, Scan, SlotId};
 
 /// How one slot that an operation wrote compares.
 #[derive(Clone, Debug)]
-pub struct Row {
+pub struct SlotComparison {
     /// The operation's name.
     pub op: String,
     /// Its kind.
@@ -39,7 +39,7 @@ pub struct Row {
     pub faults: usize,
 }
 
-impl Row {
+impl SlotComparison {
     /// Whether every element is within the tolerance.
     pub fn passed(&self) -> bool {
         self.faults == 0
@@ -97,7 +97,7 @@ impl<F: Number> Twins<F> {
     ///
     /// # Errors
     /// Minibatches that do not fit, or a lost device.
-    pub async fn operations(&mut self, minibatch: &dyn FillSlots) -> Result<Vec<Row>> {
+    pub async fn operations(&mut self, minibatch: &dyn FillSlots) -> Result<Vec<SlotComparison>> {
         self.cpu.set(minibatch)?;
         self.gpu.set(minibatch)?;
         let plan = self.plan.clone();
@@ -129,7 +129,11 @@ impl<F: Number> Twins<F> {
     ///
     /// # Errors
     /// Usage when no operation is called `from`; minibatches that do not fit; a lost device.
-    pub async fn from_op(&mut self, minibatch: &dyn FillSlots, from: &str) -> Result<Vec<Row>> {
+    pub async fn from_op(
+        &mut self,
+        minibatch: &dyn FillSlots,
+        from: &str,
+    ) -> Result<Vec<SlotComparison>> {
         let plan = self.plan.clone();
         let Some(first) = plan.ops.iter().position(|op| op.name() == from) else {
             let names: Vec<&str> = plan.ops.iter().map(Op::name).collect();
@@ -159,7 +163,7 @@ impl<F: Number> Twins<F> {
             .iter()
             .map(|op| roundings(&plan, op, cooperative))
             .sum();
-        let mut rows: Vec<Row> = Vec::new();
+        let mut rows: Vec<SlotComparison> = Vec::new();
         for op in plan.ops[first..].iter().rev() {
             for row in self.compare(op, length, halves).await? {
                 if rows.iter().all(|known| known.slot != row.slot) {
@@ -179,7 +183,7 @@ impl<F: Number> Twins<F> {
     pub async fn steps<M: FillSlots>(
         &mut self,
         minibatches: impl IntoIterator<Item = M>,
-    ) -> Result<Vec<Row>> {
+    ) -> Result<Vec<SlotComparison>> {
         let plan = self.plan.clone();
         let mut steps = 0;
         for minibatch in minibatches {
@@ -209,7 +213,7 @@ impl<F: Number> Twins<F> {
         Ok(rows)
     }
 
-    async fn compare(&self, op: &Op, length: usize, halves: usize) -> Result<Vec<Row>> {
+    async fn compare(&self, op: &Op, length: usize, halves: usize) -> Result<Vec<SlotComparison>> {
         let mut seen: Vec<SlotId> = Vec::new();
         let mut rows = Vec::new();
         for m in op.writes() {
@@ -374,7 +378,14 @@ fn largest<F: Real>(values: &[F]) -> f64 {
 /// Compares two versions of a slot. Copies must be equal; a sum of n terms in any order errs by about sqrt(n) roundings of
 /// F's (2^-24, or 2^-53) relative to its terms, whose `scale` is that of the result or of a product's terms. Eight of those
 /// leave a margin for a driver's exp and log. A scale of 0 takes every element by its own size.
-fn judge<F: Real>(slot: &str, got: &[F], want: &[F], scale: f64, length: usize, half: Half) -> Row {
+fn judge<F: Real>(
+    slot: &str,
+    got: &[F],
+    want: &[F],
+    scale: f64,
+    length: usize,
+    half: Half,
+) -> SlotComparison {
     let relative = if length == 0 {
         0.0
     } else {
@@ -389,7 +400,7 @@ fn judge<F: Real>(slot: &str, got: &[F], want: &[F], scale: f64, length: usize, 
         }
     };
     let rounded = |w: f64| own(w) + half.chain * largest.max(scale);
-    let mut row = Row {
+    let mut row = SlotComparison {
         op: String::new(),
         kind: "",
         shape: String::new(),

@@ -15,7 +15,7 @@ pub enum Device {
     /// This machine's processor.
     Cpu,
     /// An adapter.
-    Gpu(Arc<gpu::Device>),
+    Gpu(Arc<gpu::GpuDevice>),
 }
 
 impl Device {
@@ -45,7 +45,7 @@ impl Device {
         if choice == "cpu" {
             return Ok(Device::Cpu);
         }
-        let opened = gpu::Device::open_with(&AdapterChoice::parse(choice), cooperative).await;
+        let opened = gpu::GpuDevice::open_with(&AdapterChoice::parse(choice), cooperative).await;
         let named = |e: Error| Error::new(e.kind, format!("--device {choice}: {}", e.message));
         match opened.map_err(named)? {
             Some(device) => Ok(Device::Gpu(device)),

@@ -205,7 +205,7 @@ fn trace_cpu(cpu: &mut Cpu<f32>, minibatch: &dyn FillSlots) -> Result<Traced> {
 }
 
 async fn on_gpu(
-    device: &Arc<gpu::Device>,
+    device: &Arc<gpu::GpuDevice>,
     plan: Arc<Plan>,
     parameters: &[f32],
     minibatch: &dyn FillSlots,

@@ -28,8 +28,8 @@ pub fn attend(
     memory: Value,
     query: Value,
     scores: Scores,
-) -> Result<(Value, Looked)> {
-    let looked = Looked::write(builder, name, memory, query, scores)?;
+) -> Result<(Value, AttentionRows)> {
+    let looked = AttentionRows::write(builder, name, memory, query, scores)?;
     let label = name.to_string();
     let made = format!("out.{name}");
     let out = builder.made_rows(made, looked.out, looked.axis, move |builder, upstream| {
@@ -41,7 +41,7 @@ pub fn attend(
 
 /// Rows that look at a memory, and their weights.
 #[derive(Clone, Copy, Debug)]
-pub struct Looked {
+pub struct AttentionRows {
     /// The axis of what looks.
     pub(super) axis: Axis,
     /// Which sequence each row looks at.
@@ -61,7 +61,7 @@ pub struct Looked {
     out: Matrix,
 }
 
-impl Looked {
+impl AttentionRows {
     /// The operation that weighs and sums, and what it is made of.
     fn write(
         builder: &mut Builder,
@@ -69,7 +69,7 @@ impl Looked {
         memory: Value,
         query: Value,
         scores: Scores,
-    ) -> Result<Looked> {
+    ) -> Result<AttentionRows> {
         let (scored, query) = match scores {
             Scores::Dot => (PairScores::Dot(memory), query),
             Scores::Additive(width) => {
@@ -93,7 +93,7 @@ impl Looked {
                 "{name}: expected queries as wide as keys ({expected}), found {found}"
             )));
         }
-        let looked = Looked {
+        let looked = AttentionRows {
             axis,
             memory: looked_at,
             along: if builder.training {

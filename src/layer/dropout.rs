@@ -7,7 +7,7 @@ use crate::op::{self, Op};
 
 /// Which elements of a layer's rows are kept or dropped together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Form {
+pub enum DropoutForm {
     /// Every element for itself.
     #[default]
     Element,
@@ -22,12 +22,12 @@ pub enum Form {
 pub struct DropoutLayer {
     name: String,
     rate: f64,
-    form: Form,
+    form: DropoutForm,
 }
 
 impl DropoutLayer {
     /// Dropout with the given rate in [0, 1); `name` tells it apart from others.
-    pub fn new(name: impl Into<String>, rate: f64, form: Form) -> DropoutLayer {
+    pub fn new(name: impl Into<String>, rate: f64, form: DropoutForm) -> DropoutLayer {
         DropoutLayer {
             name: name.into(),
             rate,
@@ -44,14 +44,14 @@ impl DropoutLayer {
             return Ok(input);
         }
         let share = match (self.form, builder.signal(input)) {
-            (Form::Element, _) => Share::Nothing,
-            (Form::Locked, _) => Share::Steps {
+            (DropoutForm::Element, _) => Share::Nothing,
+            (DropoutForm::Locked, _) => Share::Steps {
                 batch: builder.axis(input).batch,
             },
-            (Form::Token, Signal::OneHot { ids, .. } | Signal::Embedded { ids, .. }) => {
+            (DropoutForm::Token, Signal::OneHot { ids, .. } | Signal::Embedded { ids, .. }) => {
                 Share::Token { ids }
             }
-            (Form::Token, Signal::Rows(_)) => {
+            (DropoutForm::Token, Signal::Rows(_)) => {
                 return Err(Error::internal("dropout of tokens whose ids are unknown"));
             }
         };

@@ -1,6 +1,6 @@
 //! Hard attention: every row of a value looks at one row of the memory, drawn by the weights of attention.
 
-use super::attend::Looked;
+use super::attend::AttentionRows;
 use super::{Builder, Signal, Value, draws};
 use crate::error::Result;
 use crate::op::categorical::CategoricalForm;
@@ -13,7 +13,7 @@ use crate::op::{Categorical, Op, PairSum, Zero};
 ///
 /// # Errors
 /// Internal, for draws that are no rows.
-pub fn hard(builder: &mut Builder, name: &str, looked: Looked) -> Result<[Value; 3]> {
+pub fn hard(builder: &mut Builder, name: &str, looked: AttentionRows) -> Result<[Value; 3]> {
     let axis = looked.axis;
     let forced = if builder.training {
         let draws = draws(builder, &format!("{name}.draws"), axis, 2);

@@ -27,13 +27,13 @@ mod tape;
 
 pub use above::{ColumnPart, last, pool, spread};
 pub use adaptive::Adaptive;
-pub use attend::{Looked, Scores, attend};
+pub use attend::{AttentionRows, Scores, attend};
 pub use axis::{Axis, AxisShape};
 pub use bidirectional::{Both, bidirectional};
 pub use builder::Builder;
 pub use chunked::{Chunked, Cut};
 pub use draws::{draws, zeros};
-pub use dropout::{DropoutLayer, Form};
+pub use dropout::{DropoutForm, DropoutLayer};
 pub use filters::{filters, read_patch, write_patch};
 pub use hard::hard;
 pub use join::{concat, split, split_into, sum};

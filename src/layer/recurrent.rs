@@ -10,7 +10,7 @@ mod starts;
 
 use std::sync::Arc;
 
-use attention::Looking;
+use attention::SavedAttention;
 
 use super::{Axis, Builder, ColumnPart, Param, Signal, Value, above};
 use crate::cell::{Cell, Compiled, Noise};
@@ -85,7 +85,7 @@ struct Built {
     weights: Vec<Param>,
     vectors: Vec<Param>,
     start: Option<Param>,
-    looking: Vec<Looking>,
+    looking: Vec<SavedAttention>,
     scan: Scan,
 }
 

@@ -15,7 +15,7 @@ const BETA: f64 = 2.0;
 
 /// n-grams of one length.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Counts {
+struct NgramCounts {
     /// In hypotheses whose reference has any of this length.
     hypothesis: u64,
     reference: u64,
@@ -25,7 +25,7 @@ struct Counts {
 /// How many n-grams of 1 to 6 characters hypotheses, references and both have; white space is left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Chrf {
-    counts: [Counts; ORDER],
+    counts: [NgramCounts; ORDER],
     references: ReferenceCount,
 }
 
@@ -38,10 +38,10 @@ impl Chrf {
         self.references.add(references.len())?;
         let hypothesis = characters(hypothesis);
         let hypothesis: Vec<_> = (1..=ORDER).map(|n| ngrams(&hypothesis, n)).collect();
-        let mut best = ([Counts::default(); ORDER], -1.0);
+        let mut best = ([NgramCounts::default(); ORDER], -1.0);
         for reference in references {
             let reference = characters(reference.as_ref());
-            let mut counts = [Counts::default(); ORDER];
+            let mut counts = [NgramCounts::default(); ORDER];
             for (n, (counts, own)) in counts.iter_mut().zip(&hypothesis).enumerate() {
                 *counts = compare(own, &ngrams(&reference, n + 1));
             }
@@ -90,14 +90,17 @@ fn ngrams(characters: &[char], n: usize) -> HashMap<Vec<char>, u64> {
     counts
 }
 
-fn compare(hypothesis: &HashMap<Vec<char>, u64>, reference: &HashMap<Vec<char>, u64>) -> Counts {
+fn compare(
+    hypothesis: &HashMap<Vec<char>, u64>,
+    reference: &HashMap<Vec<char>, u64>,
+) -> NgramCounts {
     if reference.is_empty() {
-        return Counts::default();
+        return NgramCounts::default();
     }
     let matches = hypothesis
         .iter()
         .map(|(ngram, count)| reference.get(ngram).map_or(0, |most| *count.min(most)));
-    Counts {
+    NgramCounts {
         hypothesis: hypothesis.values().sum(),
         reference: reference.values().sum(),
         matches: matches.sum(),
@@ -105,7 +108,7 @@ fn compare(hypothesis: &HashMap<Vec<char>, u64>, reference: &HashMap<Vec<char>, 
 }
 
 /// The F score of precision and recall, each the mean over the lengths of n-grams that hypothesis and reference both have.
-fn f_score(counts: &[Counts; ORDER]) -> f64 {
+fn f_score(counts: &[NgramCounts; ORDER]) -> f64 {
     let (mut precision, mut recall, mut orders) = (0.0, 0.0, 0.0);
     for counts in counts {
         if counts.hypothesis > 0 && counts.reference > 0 {

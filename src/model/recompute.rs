@@ -168,9 +168,9 @@ mod tests {
 
     /// The cheapest way over all ways: a search over what is kept, where the state is, and what is left to go backward.
     fn brute(segments: usize, kept: usize) -> u64 {
-        type Search = (BTreeSet<usize>, usize, usize);
-        let mut seen: BTreeSet<Search> = BTreeSet::new();
-        let mut levels: Vec<Vec<Search>> = vec![vec![([0].into(), 0, segments)]];
+        type SearchNode = (BTreeSet<usize>, usize, usize);
+        let mut seen: BTreeSet<SearchNode> = BTreeSet::new();
+        let mut levels: Vec<Vec<SearchNode>> = vec![vec![([0].into(), 0, segments)]];
         for cost in 0.. {
             levels.push(Vec::new());
             while let Some((states, current, left)) = levels[cost].pop() {

@@ -7,8 +7,8 @@ use crate::cell::Cell;
 use crate::cell::rows::library;
 use crate::error::{Error, Result};
 use crate::layer::{
-    Axis, Builder, DropoutLayer, Form, Linear, Penalty, Recurrent, Value, bidirectional, concat,
-    sum,
+    Axis, Builder, DropoutForm, DropoutLayer, Linear, Penalty, Recurrent, Value, bidirectional,
+    concat, sum,
 };
 
 /// How values pass blocks by.
@@ -130,11 +130,11 @@ impl Spec {
         Ok(Stack { output, last })
     }
 
-    fn form(&self) -> Form {
+    fn form(&self) -> DropoutForm {
         if self.drops.locked {
-            Form::Locked
+            DropoutForm::Locked
         } else {
-            Form::Element
+            DropoutForm::Element
         }
     }
 

@@ -165,7 +165,7 @@ pub(super) fn add_row<F: Real>(by: F, row: &[F], to: &mut [F]) {
 }
 
 /// What scores are made of: a row of the query, and the keys with their stride and the vector.
-type Scored<'a, F> = (&'a [F], PairScores<(&'a [F], usize), &'a [F]>);
+type ScoreOperands<'a, F> = (&'a [F], PairScores<(&'a [F], usize), &'a [F]>);
 
 /// The three parts of a window's row.
 #[inline(always)]
@@ -202,7 +202,7 @@ impl Attend {
         memory: Memory,
         starts: &[u32],
         k: u32,
-        (query, scoring): Scored<'a, F>,
+        (query, scoring): ScoreOperands<'a, F>,
         (values, stride): (&[F], usize),
         weights: &mut [F],
         out: &mut [F],
@@ -451,7 +451,7 @@ mod tests {
     /// The plain code of a row that looks at sequence `k`.
     fn row(
         k: u32,
-        of: Scored<'_, f64>,
+        of: ScoreOperands<'_, f64>,
         values: (&[f64], usize),
         weights: &mut [f64],
         out: &mut [f64],

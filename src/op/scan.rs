@@ -18,7 +18,7 @@ use super::{Access, Control, Cost, Matrix, Operand, Operation, Segment, SlotId, 
 use crate::cell::stage::{self, Instr, Load, Stage};
 use crate::cell::{Cell, Compiled};
 
-pub use attention::{AttentionInputs, AttentionSlices, ScanAttention, StepPart};
+pub use attention::{AttentionInputs, AttentionSlices, ScanAttention, ScanStepPart};
 
 /// Which way a scan runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -408,9 +408,9 @@ impl Operation for Scan {
     fn costs(&self) -> Vec<Cost> {
         let steps = self.range.len();
         let stages = self.step_parts().into_iter().map(|part| match part {
-            StepPart::Stage(stage) => self.stage_cost(stage, steps),
+            ScanStepPart::Stage(stage) => self.stage_cost(stage, steps),
             // That of all rows.
-            StepPart::Attention(op) => op.cost(),
+            ScanStepPart::Attention(op) => op.cost(),
         });
         let initial = self.initial && self.direction == Direction::Backward;
         let initial = initial.then(|| self.stage_cost(&self.compiled.initial, 1));
@@ -426,7 +426,7 @@ impl Operation for Scan {
             ));
         }
         for part in self.step_parts() {
-            if let StepPart::Attention(op) = part {
+            if let ScanStepPart::Attention(op) = part {
                 op.check()?;
             }
         }
@@ -467,8 +467,8 @@ impl Operation for Scan {
         let reductions = self.stages().iter().map(|s| s.reductions.len());
         let reductions = reductions.sum::<usize>();
         let attentions = self.step_parts().into_iter().map(|part| match part {
-            StepPart::Attention(op) => op.sum_length(),
-            StepPart::Stage(_) => 0,
+            ScanStepPart::Attention(op) => op.sum_length(),
+            ScanStepPart::Stage(_) => 0,
         });
         let attentions = attentions.sum::<usize>();
         self.steps * (terms * self.hidden + reductions * self.hidden + attentions + 16)

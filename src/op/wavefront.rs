@@ -15,7 +15,7 @@ use super::{ConcurrentScans, Direction, Matrix, Op, Plan, Scan};
 
 /// Scans that run side by side, with what lies between them.
 struct Wavefront {
-    scans: Vec<Member>,
+    scans: Vec<WavefrontScan>,
     /// What stands between them and hangs on none of them.
     before: Vec<Op>,
     /// What hangs on them, and none of them on it.
@@ -23,7 +23,7 @@ struct Wavefront {
 }
 
 /// A scan of a wavefront.
-struct Member {
+struct WavefrontScan {
     scan: Scan,
     /// What makes its input out of an earlier member's output.
     links: Vec<Op>,
@@ -68,7 +68,7 @@ impl Plan {
 
 impl Wavefront {
     fn of(scan: Scan) -> Wavefront {
-        let member = Member {
+        let member = WavefrontScan {
             scan,
             links: Vec::new(),
             lag: 0,
@@ -120,7 +120,7 @@ impl Wavefront {
         rest.drain(..=at);
         self.before.extend(before);
         self.after = after;
-        self.scans.push(Member { scan, links, lag });
+        self.scans.push(WavefrontScan { scan, links, lag });
         true
     }
 
@@ -203,7 +203,7 @@ impl Wavefront {
         let name = ConcurrentScans::named(&names);
         for round in 0..parts + lag {
             let mut scans = Vec::new();
-            for Member { scan, links, lag } in &self.scans {
+            for WavefrontScan { scan, links, lag } in &self.scans {
                 let range = match round.checked_sub(*lag).filter(|part| *part < parts) {
                     None => 0..0,
                     Some(part) => {

@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 
 /// What a text may be, and how many are looked for.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Limits {
+pub struct BeamLimits {
     /// Beginnings that go on side by side, at most.
     pub beams: usize,
     /// Texts that are looked for, at least one: the best so many of those that end are kept.
@@ -63,7 +63,7 @@ struct Candidate {
 /// A text in the making.
 #[derive(Clone, Debug)]
 pub struct Beam {
-    limits: Limits,
+    limits: BeamLimits,
     /// How many tokens it begins with.
     begun: usize,
     live: Vec<Live>,
@@ -74,7 +74,7 @@ pub struct Beam {
 
 impl Beam {
     /// A text that begins with these tokens, as if they had been written.
-    pub fn new(limits: Limits, begin: Vec<u32>) -> Beam {
+    pub fn new(limits: BeamLimits, begin: Vec<u32>) -> Beam {
         let mut beam = Beam {
             limits,
             begun: begin.len(),
@@ -218,7 +218,7 @@ impl Beam {
             .kept
             .get(self.limits.texts - 1)
             .map(|found| found.score);
-        let Limits { scoring, most, .. } = self.limits;
+        let BeamLimits { scoring, most, .. } = self.limits;
         let bound = |live: &Live| scoring.bound(live.sum, most);
         let beaten = |live: &Live| worst.is_some_and(|worst| bound(live) <= worst);
         let stops = self.limits.early_stop && self.ended >= self.limits.beams;
@@ -254,7 +254,7 @@ impl Beam {
 
     /// The symbols that may not come behind a beginning, each once.
     fn forbidden(&self, of: usize) -> Vec<u32> {
-        let Limits {
+        let BeamLimits {
             least,
             block_ngram,
             start,

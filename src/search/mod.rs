@@ -15,5 +15,5 @@
 mod beam;
 mod penalty;
 
-pub use beam::{Beam, Found, Limits};
+pub use beam::{Beam, BeamLimits, Found};
 pub use penalty::{LengthPenalty, Scoring};

@@ -48,7 +48,7 @@ impl Toy {
         beam.advance(&rows).unwrap();
     }
 
-    fn search(&self, limits: Limits, begin: &[u32]) -> Vec<Found> {
+    fn search(&self, limits: BeamLimits, begin: &[u32]) -> Vec<Found> {
         let mut beam = Beam::new(limits, begin.to_vec());
         while !beam.is_over() {
             self.step(&mut beam);
@@ -68,7 +68,7 @@ impl Toy {
     }
 
     /// Every text of at most `most` tokens, best first.
-    fn all(&self, limits: &Limits) -> Vec<Found> {
+    fn all(&self, limits: &BeamLimits) -> Vec<Found> {
         let (mut open, mut all) = (vec![(Vec::new(), 0.0)], Vec::new());
         while let Some((tokens, sum)) = open.pop() {
             let full = tokens.len() == limits.most;
@@ -109,8 +109,8 @@ const fn of(length: LengthPenalty, coverage: f64) -> Scoring {
     Scoring { length, coverage }
 }
 
-fn limits(beams: usize, most: usize) -> Limits {
-    Limits {
+fn limits(beams: usize, most: usize) -> BeamLimits {
+    BeamLimits {
         beams,
         texts: beams,
         early_stop: false,
@@ -153,7 +153,7 @@ fn a_beam_as_wide_as_all_beginnings_finds_the_best_texts_of_all() {
     for scoring in SCORINGS {
         for (seed, least) in (0..12).flat_map(|seed| [(seed, 0), (seed, 2)]) {
             let toy = Toy::new(seed);
-            let limits = Limits {
+            let limits = BeamLimits {
                 scoring,
                 least,
                 // 3^4 beginnings of four tokens, and an end behind each.
@@ -199,12 +199,12 @@ fn a_search_that_stops_has_what_one_to_the_end_has() {
     for scoring in SCORINGS {
         for seed in 0..30 {
             let toy = Toy::new(seed);
-            let limits = Limits {
+            let limits = BeamLimits {
                 scoring,
                 ..limits(2, 9)
             };
             let found = toy.search(limits.clone(), &[]);
-            let one = Limits {
+            let one = BeamLimits {
                 texts: 1,
                 ..limits.clone()
             };
@@ -234,7 +234,7 @@ fn no_ngram_comes_twice_and_no_text_is_too_short() {
     for seed in 0..30 {
         let toy = Toy::new(seed);
         for n in 1..4 {
-            let limits = Limits {
+            let limits = BeamLimits {
                 block_ngram: n,
                 least: 3,
                 ..limits(3, 12)
@@ -251,7 +251,7 @@ fn no_ngram_comes_twice_and_no_text_is_too_short() {
         }
     }
     // Of three symbols that come once each, none is left: such a text ends by itself.
-    let limits = Limits {
+    let limits = BeamLimits {
         block_ngram: 1,
         least: 9,
         ..limits(30, 12)
@@ -293,7 +293,7 @@ fn nothing_is_written_where_nothing_may_be_and_bad_scores_are_refused() {
         .unwrap_err();
     assert!(e.message.contains("token 1 is NaN"), "{e}");
     // What may not be drawn: the start, and the end of what is too short.
-    let least = Limits {
+    let least = BeamLimits {
         least: 1,
         ..limits(1, 2)
     };
@@ -324,7 +324,7 @@ fn an_early_stop_ends_with_as_many_texts_as_beams() {
             ended = beam.ended;
             assert!(ended <= 3 * steps && before > 0);
         }
-        let early = Limits {
+        let early = BeamLimits {
             early_stop: true,
             ..whole.clone()
         };

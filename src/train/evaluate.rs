@@ -175,7 +175,7 @@ async fn apart(engine: &mut Engine, text: &Text, unknown: Option<u32>) -> Result
 
 /// The losses of a text.
 #[derive(Clone, Copy)]
-struct Sum {
+struct TextLoss {
     /// In nats, over all predictions that count.
     loss: f64,
     /// How many these are.
@@ -190,7 +190,7 @@ async fn evaluate(
     text: &Text,
     unknown: Option<u32>,
     without: bool,
-) -> Result<Sum> {
+) -> Result<TextLoss> {
     // The sum is taken in f64, in the order of the minibatches.
     let (mut loss, mut count, mut met) = (0.0, 0, 0);
     let batches: Box<dyn Iterator<Item = Result<TextBatch>> + Send> = match text {
@@ -228,7 +228,7 @@ async fn evaluate(
     }
     let outcomes = engine.outcomes(true).await?;
     loss += outcomes.iter().map(|o| o.report.loss).sum::<f64>();
-    Ok(Sum {
+    Ok(TextLoss {
         loss,
         count,
         unknown: met,

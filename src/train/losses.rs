@@ -9,7 +9,7 @@ use super::job::{Job, Now};
 use super::schedule::{Plateau, Progress, Schedule};
 use crate::error::{Error, Kind, Result};
 use crate::exec::cpu::{Cpu, Number};
-use crate::exec::gpu::{Device, Gpu};
+use crate::exec::gpu::{Gpu, GpuDevice};
 use crate::op::Plan;
 
 /// The losses of a step, in nats per prediction.
@@ -37,7 +37,7 @@ impl Losses {
 /// Usage, for a job in half precision or with scheduled sampling, whose inputs the model makes; Device, where the device
 /// has no f64, cannot hold the plan or is lost; Diverged at a loss that is not finite; what `tell` says.
 pub async fn losses(
-    device: &Arc<Device>,
+    device: &Arc<GpuDevice>,
     job: Job,
     double: bool,
     steps: u64,
@@ -63,7 +63,7 @@ pub async fn losses(
 }
 
 async fn run<F: Number>(
-    device: &Arc<Device>,
+    device: &Arc<GpuDevice>,
     plan: Plan,
     mut job: Job,
     steps: u64,

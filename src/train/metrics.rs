@@ -74,7 +74,7 @@ impl Meter {
         &mut self,
         step: u64,
         place: EpochPlace,
-        made: Made,
+        made: StepLoss,
         lr: f64,
         norm: f64,
     ) -> Figures {
@@ -109,7 +109,7 @@ impl Meter {
 
 /// What a step's predictions made.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Made {
+pub struct StepLoss {
     /// The sum of their losses, in nats.
     pub loss: f64,
     /// How many they are.
@@ -130,7 +130,7 @@ mod tests {
             index: 0,
             steps: 9,
         };
-        let made = |loss| Made {
+        let made = |loss| StepLoss {
             loss,
             tokens: 1,
             share: 1.0,
@@ -149,7 +149,7 @@ mod tests {
                     index: step % 2,
                     steps: 2,
                 };
-                let made = Made {
+                let made = StepLoss {
                     loss: 4.0 * loss,
                     tokens: 4,
                     share: if step == 0 { 3.0 } else { 1.0 },

@@ -31,8 +31,8 @@ pub use checkpoint::{Checkpoint, Data, StoredTensor};
 pub use dynamic::{Dynamic, Learner};
 pub use evaluate::{Evaluation, Evaluator, Unknown};
 pub use examples::{
-    Alignment, Attention, ExampleSet, FieldEvaluation, FieldEvaluator, Forecaster, Labels,
-    LossEvaluation, Metric, Numbers, Scored, SeriesCut, SeriesPart, TextLimits, TextWriter,
+    Alignment, ExampleSet, FieldEvaluation, FieldEvaluator, Forecaster, Labels, LossEvaluation,
+    Metric, ModelAttention, Numbers, Scored, SeriesCut, SeriesPart, TextLimits, TextWriter,
     Windows, WrittenText,
 };
 pub use feed::{Began, capacity};

@@ -10,7 +10,7 @@ use super::examples::ExampleMixer;
 use super::feed::{Batch, EpochPlace, ExampleBatch, TextBatch};
 use super::generator::{Choice, Generator};
 use super::job::{Job, Now};
-use super::metrics::{Figures, Made};
+use super::metrics::{Figures, StepLoss};
 use super::mixer::{MixedSegment, Mixer, Mixing};
 use super::schedule::{Progress, Schedule};
 use super::state::{self, Best, Counters, State};
@@ -278,7 +278,7 @@ impl Trainer {
                 return Err(Error::internal("figures of a step that was not made"));
             };
             let meter = &mut self.counters.meter;
-            let made = Made {
+            let made = StepLoss {
                 loss: scale.map_or(report.loss, |s| s * report.loss * counted as f64),
                 tokens: counted,
                 share: counted as f64 / self.job.predictions,

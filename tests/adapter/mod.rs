@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use wgrnn::Result;
 use wgrnn::cell::library;
-use wgrnn::exec::gpu::{AdapterChoice, Device, Gpu, INSTALL};
+use wgrnn::exec::gpu::{AdapterChoice, Gpu, GpuDevice, INSTALL};
 use wgrnn::model::{Dims, Init, Mode, Spec, Update, initialize};
 use wgrnn::op::{Hyper, Plan, Rule};
 use wgrnn::task::Inputs;
 
 /// Any adapter; where `TEST_ADAPTER` names one, none whose name does not hold that.
-pub fn device() -> Arc<Device> {
-    let device = match pollster::block_on(Device::open(&AdapterChoice::Gpu)) {
+pub fn device() -> Arc<GpuDevice> {
+    let device = match pollster::block_on(GpuDevice::open(&AdapterChoice::Gpu)) {
         Ok(Some(device)) => device,
         Ok(None) => panic!("no adapter: {INSTALL}"),
         Err(error) => panic!("{error}"),
@@ -46,7 +46,7 @@ pub fn plan(steps: usize) -> Arc<Plan> {
 }
 
 /// The plan on the device, with parameters to start from.
-pub fn engine(device: &Arc<Device>, plan: &Arc<Plan>) -> Gpu {
+pub fn engine(device: &Arc<GpuDevice>, plan: &Arc<Plan>) -> Gpu {
     let mut gpu = pollster::block_on(Gpu::new(device.clone(), plan.clone())).unwrap();
     let init = Init {
         seed: 3,

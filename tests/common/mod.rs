@@ -9,7 +9,7 @@ pub mod steps;
 use std::io::Write;
 use std::sync::Arc;
 
-use wgrnn::exec::gpu::{AdapterChoice, Device, Gpu, INSTALL};
+use wgrnn::exec::gpu::{AdapterChoice, Gpu, GpuDevice, INSTALL};
 use wgrnn::rng::{Purpose, Stream};
 use wgrnn::task::Inputs;
 
@@ -37,8 +37,8 @@ pub fn near(what: &str, got: &[f64], want: &[f64], tolerance: f64) {
 }
 
 /// The adapter that a driver in software gives where there is no other.
-pub fn device() -> Arc<Device> {
-    match pollster::block_on(Device::open(&AdapterChoice::Gpu)) {
+pub fn device() -> Arc<GpuDevice> {
+    match pollster::block_on(GpuDevice::open(&AdapterChoice::Gpu)) {
         Ok(Some(device)) => device,
         Ok(None) => panic!("no adapter: {INSTALL}"),
         Err(error) => panic!("{error}"),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use wgrnn::cell::library;
-use wgrnn::model::text::{FieldKind, FieldSize, Model, Sizes};
+use wgrnn::model::text::{FieldSize, Model, ModelFieldKind, Sizes};
 use wgrnn::model::{Mode, Spec};
 use wgrnn::op::Plan;
 use wgrnn::rng::{Purpose, Stream};
@@ -42,17 +42,17 @@ pub fn settings(cell: &str, layers: usize) -> Spec {
 
 /// Sizes of every field of a model.
 pub fn sizes(model: &Model, examples: usize, steps: usize, rows: usize) -> Sizes {
-    let size = |kind: FieldKind| match kind {
-        FieldKind::Tokens { within, .. } => FieldSize::Tokens {
+    let size = |kind: ModelFieldKind| match kind {
+        ModelFieldKind::Tokens { within, .. } => FieldSize::Tokens {
             symbols: 7,
             marks: [5, 6],
             steps: steps - usize::from(within.is_some()),
             rows: if within.is_some() { 2 * rows } else { rows },
         },
-        FieldKind::Class | FieldKind::Classes { .. } => FieldSize::Classes(3),
-        FieldKind::Vector => FieldSize::Vector(9),
-        FieldKind::RealsAlong { .. } => FieldSize::Vector(2),
-        FieldKind::Reals { .. } => FieldSize::Reals {
+        ModelFieldKind::Class | ModelFieldKind::Classes { .. } => FieldSize::Classes(3),
+        ModelFieldKind::Vector => FieldSize::Vector(9),
+        ModelFieldKind::RealsAlong { .. } => FieldSize::Vector(2),
+        ModelFieldKind::Reals { .. } => FieldSize::Reals {
             width: REALS,
             steps,
             rows,
@@ -84,19 +84,19 @@ pub fn examples(model: &Model) -> Vec<Column> {
     let kinds = fields.iter().map(|f| f.kind).enumerate();
     kinds
         .map(|(field, kind)| match kind {
-            FieldKind::Tokens { within: None, .. } => {
+            ModelFieldKind::Tokens { within: None, .. } => {
                 Column::Tokens(lengths.iter().map(|n| draw(7, n[field % 2])).collect())
             }
-            FieldKind::Tokens { .. } => {
+            ModelFieldKind::Tokens { .. } => {
                 let words = lengths.iter().map(|n| n[0]);
                 let word = |n: usize| (0..n).map(|w| draw(7, 1 + (w + n) % 3)).collect();
                 Column::Within(words.map(word).collect())
             }
-            FieldKind::Class => Column::Class(draw(3, lengths.len())),
-            FieldKind::Classes { along } => {
+            ModelFieldKind::Class => Column::Class(draw(3, lengths.len())),
+            ModelFieldKind::Classes { along } => {
                 Column::Classes(lengths.iter().map(|n| draw(3, n[along % 2])).collect())
             }
-            FieldKind::Reals { bits, .. } => {
+            ModelFieldKind::Reals { bits, .. } => {
                 let ahead = model.ahead(field, 2);
                 let mut number = |_| match bits {
                     true => f32::from(u8::from(numbers.normal() > 0.5)),
@@ -108,14 +108,14 @@ pub fn examples(model: &Model) -> Vec<Column> {
                 };
                 Column::Reals(lengths.iter().map(&mut steps).collect())
             }
-            FieldKind::RealsAlong { along, .. } => {
+            ModelFieldKind::RealsAlong { along, .. } => {
                 let steps = |n: &[usize; 2]| {
                     let count = 2 * n[along % 2];
                     (0..count).map(|_| numbers.normal() as f32).collect()
                 };
                 Column::Reals(lengths.iter().map(steps).collect())
             }
-            FieldKind::Vector => {
+            ModelFieldKind::Vector => {
                 let vector = |_: &[usize; 2]| (0..9).map(|_| numbers.normal() as f32).collect();
                 Column::Vector(lengths.iter().map(vector).collect())
             }

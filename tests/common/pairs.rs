@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use wgrnn::cell::library;
 use wgrnn::exec::check::Twins;
-use wgrnn::exec::gpu::{Device, Gpu, Tile};
+use wgrnn::exec::gpu::{Gpu, GpuDevice, Tile};
 use wgrnn::model::{Dims, Init, Mode, Scheme, Spec, Update, initialize};
 use wgrnn::op::{Control, Hyper, Plan, Rule, SlotId};
 use wgrnn::task::{Inputs, MadeUp};
@@ -65,7 +65,12 @@ fn both_clips(rule: Rule) -> Mode {
 
 /// Every operation of an update with both clips beside the plain code; of the gradients in the slots that `of` chooses some
 /// are cut by the first clip, and what is left is more than the second allows.
-pub fn clipped_both(device: &Arc<Device>, spec: &Spec, rule: Rule, of: impl Fn(&Plan) -> SlotId) {
+pub fn clipped_both(
+    device: &Arc<GpuDevice>,
+    spec: &Spec,
+    rule: Rule,
+    of: impl Fn(&Plan) -> SlotId,
+) {
     let dims = Dims { steps: 5, batch: 3 };
     let mut twins = twins(
         device,
@@ -134,14 +139,14 @@ impl Batch {
 }
 
 /// The plain code and an adapter with the same parameters.
-pub fn twins(device: &Arc<Device>, plan: Plan, tile: &Tile) -> Twins {
+pub fn twins(device: &Arc<GpuDevice>, plan: Plan, tile: &Tile) -> Twins {
     let parameters = parameters(&plan);
     let gpu = Gpu::with_tile(device.clone(), Arc::new(plan), tile);
     Twins::new(pollster::block_on(gpu).unwrap(), &parameters).unwrap()
 }
 
 /// Every operation in order from the CPU's slots, in a first minibatch and in one that goes on; returns the plan as it ran.
-pub fn compared(device: &Arc<Device>, plan: Plan, tile: &Tile, what: &str) -> Arc<Plan> {
+pub fn compared(device: &Arc<GpuDevice>, plan: Plan, tile: &Tile, what: &str) -> Arc<Plan> {
     let mut twins = twins(device, plan, tile);
     for (seed, reset) in [(1, true), (2, false)] {
         let batch = Batch::new(twins.plan(), seed, reset);
@@ -155,7 +160,7 @@ pub fn compared(device: &Arc<Device>, plan: Plan, tile: &Tile, what: &str) -> Ar
 }
 
 /// The parameters after three minibatches on the adapter.
-pub fn trained_bits(device: &Arc<Device>, plan: Plan, tile: &Tile) -> Vec<u32> {
+pub fn trained_bits(device: &Arc<GpuDevice>, plan: Plan, tile: &Tile) -> Vec<u32> {
     let mut pair = twins(device, plan, tile);
     for (seed, reset) in [(1, true), (2, false), (3, false)] {
         let batch = Batch::new(pair.plan(), seed, reset);

@@ -1,9 +1,9 @@
 //! What learned numbers take up: a factor, a constant, another learned number beside them.
 
 use super::polynomial::{Coefficient, Monomial, Polynomial};
-use super::{Atom, AtomId, Form};
+use super::{Atom, AtomId, NormalForm};
 
-impl Form {
+impl NormalForm {
     /// How often each atom stands in what the output hangs on.
     pub(super) fn uses(&self) -> Vec<usize> {
         let (states, atoms) = self.live();

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::polynomial::Polynomial;
-use super::{Atom, AtomId, Form, Multiplied, Row, is_bias};
+use super::{Atom, AtomId, Multiplied, NormalForm, RowFunction, is_bias};
 use crate::cell::graph::{Id, Node};
 use crate::cell::operator::{Binary, RowOperand, Unary};
 use crate::cell::{Cell, SourceKind};
@@ -16,7 +16,7 @@ struct Building<'a> {
     values: Vec<Polynomial>,
 }
 
-pub(super) fn form(cell: &Cell) -> Form {
+pub(super) fn form(cell: &Cell) -> NormalForm {
     let mut this = Building {
         cell,
         atoms: Vec::new(),
@@ -28,7 +28,7 @@ pub(super) fn form(cell: &Cell) -> Form {
         this.values.push(value);
     }
     let new = cell.new_states.iter();
-    Form {
+    NormalForm {
         states: new.map(|id| this.values[*id].clone()).collect(),
         atoms: this.atoms,
         output: cell.output,
@@ -62,9 +62,11 @@ impl Building<'_> {
             Node::Constant(bits) => Polynomial::constant(f64::from_bits(bits)),
             Node::Unary(op, a) => self.unary(op, value(a)),
             Node::Binary(op, a, b) => self.binary(op, value(a), value(b)),
-            Node::Mean(a) => self.atom(Atom::Row(Row::Mean, vec![value(a)])),
-            Node::Standard { row, .. } => self.atom(Atom::Row(Row::Standard, vec![value(row)])),
-            Node::Fold(fold, a) => self.atom(Atom::Row(Row::Fold(fold), vec![value(a)])),
+            Node::Mean(a) => self.atom(Atom::Row(RowFunction::Mean, vec![value(a)])),
+            Node::Standard { row, .. } => {
+                self.atom(Atom::Row(RowFunction::Standard, vec![value(row)]))
+            }
+            Node::Fold(fold, a) => self.atom(Atom::Row(RowFunction::Fold(fold), vec![value(a)])),
             Node::Attended(a) => {
                 let attention = &self.cell.attentions[a];
                 let queries = attention.queries.iter().map(|query| value(*query));

@@ -2,13 +2,13 @@
 //! make -a of a. Of all that can be written so, one is taken.
 
 use super::polynomial::Polynomial;
-use super::{Atom, AtomId, Form};
+use super::{Atom, AtomId, NormalForm};
 use crate::cell::operator::Unary;
 
 /// So many values are tried with both signs.
 const MOST: usize = 6;
 
-impl Form {
+impl NormalForm {
     /// The least hash over all signs.
     pub(super) fn least_hash(&self) -> u64 {
         let uses = self.uses();

@@ -18,7 +18,7 @@ use super::graph::Fold;
 use super::operator::{Binary, Unary};
 use super::{Cell, ScoreKind, VectorKind};
 
-/// An atom's place in the list of a [`Form`].
+/// An atom's place in the list of a [`NormalForm`].
 type AtomId = usize;
 
 /// What a product multiplies.
@@ -51,7 +51,7 @@ enum Atom {
     Unary(Unary, Polynomial),
     Binary(Binary, Polynomial, Polynomial),
     /// What looks at whole rows: which it is, and of what.
-    Row(Row, Vec<Polynomial>),
+    Row(RowFunction, Vec<Polynomial>),
     /// A memory's number, how its rows are scored, and the queries.
     Attended(usize, ScoreKind, Vec<Polynomial>),
     Mask(usize),
@@ -59,7 +59,7 @@ enum Atom {
 
 /// What looks at whole rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Row {
+enum RowFunction {
     Mean,
     Standard,
     Fold(Fold),
@@ -67,7 +67,7 @@ enum Row {
 
 /// A cell as polynomials.
 #[derive(Clone, Debug)]
-struct Form {
+struct NormalForm {
     atoms: Vec<Atom>,
     /// The new value of each state.
     states: Vec<Polynomial>,
@@ -162,7 +162,7 @@ impl Atom {
     }
 }
 
-impl Form {
+impl NormalForm {
     /// The states that the output hangs on, itself among them, and the atoms that it hangs on, rising.
     fn live(&self) -> (Vec<usize>, Vec<AtomId>) {
         let mut states = vec![self.output];

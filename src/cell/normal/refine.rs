@@ -2,7 +2,7 @@
 //! again, as Weisfeiler and Lehman (1968) tell graphs apart.
 
 use super::polynomial::{Monomial, Polynomial};
-use super::{Atom, Form, Multiplied, Row};
+use super::{Atom, Multiplied, NormalForm, RowFunction};
 use crate::cell::graph::Fold;
 
 /// Rounds of colours: how far one atom sees.
@@ -22,7 +22,7 @@ fn unordered(mut words: Vec<u64>) -> u64 {
     words.into_iter().fold(17, mixed)
 }
 
-impl Form {
+impl NormalForm {
     pub(super) fn hash(&self) -> u64 {
         let (states, atoms) = self.live();
         let mut colours: Vec<u64> = self.atoms.iter().map(|atom| self.kind(atom)).collect();
@@ -93,11 +93,11 @@ impl Form {
             Atom::Vector(_, bias) => mixed(16, u64::from(*bias)),
             Atom::Unary(op, _) => mixed(17, *op as u64),
             Atom::Binary(op, ..) => mixed(18, *op as u64),
-            Atom::Row(Row::Mean, _) => 19,
-            Atom::Row(Row::Standard, _) => 20,
-            Atom::Row(Row::Fold(Fold::Sum), _) => 21,
-            Atom::Row(Row::Fold(Fold::Max), _) => 22,
-            Atom::Row(Row::Fold(Fold::First), _) => 23,
+            Atom::Row(RowFunction::Mean, _) => 19,
+            Atom::Row(RowFunction::Standard, _) => 20,
+            Atom::Row(RowFunction::Fold(Fold::Sum), _) => 21,
+            Atom::Row(RowFunction::Fold(Fold::Max), _) => 22,
+            Atom::Row(RowFunction::Fold(Fold::First), _) => 23,
             Atom::Attended(_, scores, _) => mixed(24, *scores as u64),
             Atom::Mask(_) => 25,
         }

@@ -7,7 +7,7 @@ use pollster::block_on;
 use serde_json::json;
 use wgrnn::cell::{Cell, library};
 use wgrnn::data::Tokens;
-use wgrnn::exec::check::Row;
+use wgrnn::exec::check::SlotComparison;
 use wgrnn::exec::gpu;
 use wgrnn::model::{Dims, Mode, Spec, Unroll};
 use wgrnn::op::Plan;
@@ -99,7 +99,10 @@ fn model(
 }
 
 /// Every operation of small models of the cell on a device and in the plain code.
-fn compared(cell: &Arc<Cell>, device: &Arc<gpu::Device>) -> Result<Vec<(String, Row)>> {
+fn compared(
+    cell: &Arc<Cell>,
+    device: &Arc<gpu::GpuDevice>,
+) -> Result<Vec<(String, SlotComparison)>> {
     let mut rows = Vec::new();
     // What stands between layers is the same for every cell.
     for shape in SHAPES.into_iter().filter(|s| s.extra != Extra::Composed) {

@@ -13,8 +13,8 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use pollster::block_on;
 use serde_json::json;
 use wgrnn::cell::{Cell, library};
-use wgrnn::exec::check::Row;
-use wgrnn::exec::gpu::{AdapterChoice, Device};
+use wgrnn::exec::check::SlotComparison;
+use wgrnn::exec::gpu::{AdapterChoice, GpuDevice};
 use wgrnn::train::atomic;
 use wgrnn::{Error, Result};
 
@@ -227,7 +227,7 @@ pub fn run(m: &ArgMatches) -> Result<()> {
 }
 
 /// The adapter that the command line names.
-fn adapter(m: &ArgMatches, cooperative: bool) -> Result<Arc<Device>> {
+fn adapter(m: &ArgMatches, cooperative: bool) -> Result<Arc<GpuDevice>> {
     let choice = m.get_one::<String>("device").map_or("gpu", |d| d);
     if choice == "cpu" {
         return Err(Error::usage(
@@ -239,18 +239,18 @@ fn adapter(m: &ArgMatches, cooperative: bool) -> Result<Arc<Device>> {
 
 /// The adapter that `choice` names, with all that it may do once it passed; `auto` passes software adapters by, but here
 /// there may be nothing else to check.
-pub fn open(choice: &str) -> Result<Arc<Device>> {
+pub fn open(choice: &str) -> Result<Arc<GpuDevice>> {
     open_with(choice, false)
 }
 
 /// The same, for cooperative matrices where they are asked for.
-fn open_with(choice: &str, cooperative: bool) -> Result<Arc<Device>> {
-    let device = match block_on(Device::open_with(
+fn open_with(choice: &str, cooperative: bool) -> Result<Arc<GpuDevice>> {
+    let device = match block_on(GpuDevice::open_with(
         &AdapterChoice::parse(choice),
         cooperative,
     ))? {
         Some(device) => device,
-        None => block_on(Device::open_with(&AdapterChoice::Gpu, cooperative))?
+        None => block_on(GpuDevice::open_with(&AdapterChoice::Gpu, cooperative))?
             .ok_or_else(|| Error::device("no adapter to check"))?,
     };
     flags::inject(&device)?;
@@ -258,7 +258,7 @@ fn open_with(choice: &str, cooperative: bool) -> Result<Arc<Device>> {
     Ok(device)
 }
 
-fn print(title: &str, rows: &[Row]) -> Result<()> {
+fn print(title: &str, rows: &[SlotComparison]) -> Result<()> {
     out::line(&format!("\n{title}"))?;
     out::line(&format!(
         "  {:<32} {:<28} {:<18} {:>9} {:>34} {:>9}  verdict",

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use wgrnn::Result;
 use wgrnn::cell::{Cell, Noise};
 use wgrnn::exec::Timings;
-use wgrnn::exec::check::{Row, Twins};
+use wgrnn::exec::check::{SlotComparison, Twins};
 use wgrnn::exec::cpu::Number;
-use wgrnn::exec::gpu::{Device, Gpu};
+use wgrnn::exec::gpu::{Gpu, GpuDevice};
 use wgrnn::layer::Recurrent;
 use wgrnn::model::Connections;
 use wgrnn::model::text::{Model, Sizes};
@@ -135,7 +135,7 @@ pub fn title(cell: &Cell, shape: ModelShape) -> String {
 /// What a comparison found.
 pub struct ModelComparison {
     /// How every slot that an operation wrote compares, then those of whole steps.
-    pub rows: Vec<Row>,
+    pub rows: Vec<SlotComparison>,
     /// What every operation takes on the adapter, where that was asked for.
     pub speeds: Vec<Speed>,
 }
@@ -187,11 +187,11 @@ const DESCENT: Update = Update {
 
 /// Operations and whole steps of a model of `cell`, on `device` and in the plain code.
 pub async fn compare(
-    device: &Arc<Device>,
+    device: &Arc<GpuDevice>,
     cell: Arc<Cell>,
     shape: ModelShape,
     from: Option<&str>,
-) -> Result<Vec<Row>> {
+) -> Result<Vec<SlotComparison>> {
     let found = CheckedModel::new(cell, shape)
         .compare(device, from, false)
         .await?;
@@ -323,7 +323,7 @@ impl CheckedModel {
     /// Compares it; from an operation on, where one is named, and timed, where that is asked for.
     pub async fn compare(
         &self,
-        device: &Arc<Device>,
+        device: &Arc<GpuDevice>,
         from: Option<&str>,
         timed: bool,
     ) -> Result<ModelComparison> {
@@ -336,7 +336,7 @@ impl CheckedModel {
 
     async fn compare_in<F: Number>(
         &self,
-        device: &Arc<Device>,
+        device: &Arc<GpuDevice>,
         from: Option<&str>,
         timed: bool,
     ) -> Result<ModelComparison> {
@@ -362,7 +362,7 @@ impl CheckedModel {
     /// Both executors and the minibatches.
     async fn twins<F: Number>(
         &self,
-        device: &Arc<Device>,
+        device: &Arc<GpuDevice>,
         update: Update,
     ) -> Result<(Twins<F>, Vec<MadeUp>)> {
         let mut plan = self.plan(update)?;

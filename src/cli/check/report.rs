@@ -1,8 +1,8 @@
 //! What `check` found, as a file for a bug report.
 
 use serde_json::{Value, json};
-use wgrnn::exec::check::Row;
-use wgrnn::exec::gpu::{Device, measure_limits};
+use wgrnn::exec::check::SlotComparison;
+use wgrnn::exec::gpu::{GpuDevice, measure_limits};
 
 use super::super::adapter_cache;
 use super::models::{ModelComparison, Speed};
@@ -19,7 +19,7 @@ pub fn model(title: &str, found: &ModelComparison) -> Value {
 }
 
 /// How a slot compares.
-fn value(row: &Row) -> Value {
+fn value(row: &SlotComparison) -> Value {
     let (index, got, want) = row.worst;
     json!({
         "operation": row.op, "kind": row.kind, "shape": row.shape, "slot": row.slot, "nmse": row.nmse,
@@ -30,7 +30,7 @@ fn value(row: &Row) -> Value {
 
 /// The whole report. `error` is what ended the check early.
 pub fn report(
-    device: &Device,
+    device: &GpuDevice,
     models: &[Value],
     compared: usize,
     faults: &[String],

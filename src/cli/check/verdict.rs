@@ -5,7 +5,7 @@ use std::sync::Arc;
 use pollster::block_on;
 use serde_json::{Value, json};
 use wgrnn::exec::Device;
-use wgrnn::exec::check::Row;
+use wgrnn::exec::check::SlotComparison;
 use wgrnn::exec::gpu;
 use wgrnn::op::Plan;
 use wgrnn::task::differences::{Slope, TOLERANCE, differences, worst};
@@ -165,7 +165,7 @@ pub fn gradients(plans: impl IntoIterator<Item = Result<(Arc<Plan>, bool)>>) -> 
 /// Device, where one was chosen that is not there; those of `compare`.
 pub fn on_device(
     choice: Option<&str>,
-    compare: impl FnOnce(&Arc<gpu::Device>) -> Result<Vec<(String, Row)>>,
+    compare: impl FnOnce(&Arc<gpu::GpuDevice>) -> Result<Vec<(String, SlotComparison)>>,
 ) -> Result<CheckPart> {
     let name = "device";
     let skipped = |text: String| CheckPart::without_figures(name, Status::Skipped, text);
@@ -183,7 +183,7 @@ pub fn on_device(
     let rows = compare(&device)?;
     let failed = rows.iter().filter(|r| !r.1.passed()).count();
     // As a part of what is allowed; a NaN is further off than any number.
-    let share = |row: &Row| {
+    let share = |row: &SlotComparison| {
         let (_, got, want) = row.worst;
         let share = (got - want).abs() / row.tolerance;
         if row.passed() { share } else { f64::INFINITY }

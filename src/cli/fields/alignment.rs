@@ -9,8 +9,8 @@ use svg::node::element::{Group, Rectangle, Text};
 use wgrnn::data::Vocabulary;
 use wgrnn::data::fields::Examples;
 use wgrnn::data::vocab::VocabKind;
-use wgrnn::model::text::FieldKind;
-use wgrnn::train::{Alignment, Attention, ExampleSet, TextWriter, WrittenText, atomic};
+use wgrnn::model::text::ModelFieldKind;
+use wgrnn::train::{Alignment, ExampleSet, ModelAttention, TextWriter, WrittenText, atomic};
 use wgrnn::{Error, Result};
 
 use super::LoadedFields;
@@ -64,8 +64,8 @@ impl Wish {
             )));
         }
         let fields = run.model.fields();
-        let of_tokens = |attention: &Attention| {
-            matches!(fields[attention.field].kind, FieldKind::Tokens { .. })
+        let of_tokens = |attention: &ModelAttention| {
+            matches!(fields[attention.field].kind, ModelFieldKind::Tokens { .. })
         };
         let words = attentions.iter().position(of_tokens);
         if self.replaces {
@@ -106,7 +106,7 @@ pub struct Looking<'a> {
     set: &'a ExampleSet,
     /// That of what is written.
     vocabulary: &'a Vocabulary,
-    attentions: Vec<Attention>,
+    attentions: Vec<ModelAttention>,
     /// The attention that says by which words others are replaced.
     words: Option<usize>,
 }
@@ -199,7 +199,7 @@ impl Looking<'_> {
     fn each<'b>(
         &'b self,
         text: &'b WrittenText,
-    ) -> impl Iterator<Item = (&'b Attention, &'b Alignment)> {
+    ) -> impl Iterator<Item = (&'b ModelAttention, &'b Alignment)> {
         self.attentions.iter().zip(&text.alignments)
     }
 

@@ -6,16 +6,16 @@ use wgrnn::train::examples::{Said, deviation};
 use wgrnn::{Error, Result};
 
 /// Makes a number of what a loss says, its operands without those of the data, and the step of the block.
-type Number<'a> = dyn Fn(&[Vec<f32>], usize) -> f64 + 'a;
+type NumberFn<'a> = dyn Fn(&[Vec<f32>], usize) -> f64 + 'a;
 
 /// A column of the table.
-pub struct Column<'a> {
+pub struct TableColumn<'a> {
     /// What its first line calls it.
     pub name: String,
     /// The loss that says it.
     pub loss: usize,
     /// Its number in a row.
-    pub number: Box<Number<'a>>,
+    pub number: Box<NumberFn<'a>>,
 }
 
 /// The names of a field's columns as a table has them: those of the training's, or the field's with their number.
@@ -47,7 +47,7 @@ pub fn all<'a>(
     code: &'a FieldCode,
     forecasts: &'a [Forecast],
     said: Option<&Said>,
-) -> Result<Vec<Column<'a>>> {
+) -> Result<Vec<TableColumn<'a>>> {
     let FieldCode::Steps { width, scale, .. } = code else {
         return Err(Error::internal("a table of what is no numbers"));
     };
@@ -58,15 +58,15 @@ pub fn all<'a>(
     };
     let mut columns = Vec::new();
     for (loss, forecast) in forecasts.iter().enumerate() {
-        let mut add = |name: String, number: Box<Number<'a>>| {
-            columns.push(Column { name, loss, number });
+        let mut add = |name: String, number: Box<NumberFn<'a>>| {
+            columns.push(TableColumn { name, loss, number });
         };
         // In its own units, whatever says it in those of the model.
-        let value = |c: usize, of: Box<Number<'a>>| -> Box<Number<'a>> {
+        let value = |c: usize, of: Box<NumberFn<'a>>| -> Box<NumberFn<'a>> {
             let (mean, deviation) = unit(c);
             Box::new(move |said, step| of(said, step) * deviation + mean)
         };
-        let first = |c: usize| -> Box<Number<'a>> {
+        let first = |c: usize| -> Box<NumberFn<'a>> {
             value(
                 c,
                 Box::new(move |said, step| f64::from(said[0][step * width + c])),
@@ -157,10 +157,10 @@ fn spread(said: &[Vec<f32>]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wgrnn::data::fields::Scale;
+    use wgrnn::data::fields::ColumnScale;
 
     fn numbers(reading: Reading, width: usize, said: Vec<Vec<f32>>) -> Vec<(String, f64)> {
-        let scale = (0..width).map(|c| Scale {
+        let scale = (0..width).map(|c| ColumnScale {
             mean: 10.0 * c as f64,
             deviation: 2.0,
         });
@@ -177,14 +177,18 @@ mod tests {
         };
         let all = [forecast];
         let columns = all_of(&code, &all, &vec![said.clone()]);
-        let of = |column: Column<'_>| {
+        let of = |column: TableColumn<'_>| {
             let number = (column.number)(&said, 0);
             (column.name, number)
         };
         columns.into_iter().map(of).collect()
     }
 
-    fn all_of<'a>(code: &'a FieldCode, forecasts: &'a [Forecast], said: &Said) -> Vec<Column<'a>> {
+    fn all_of<'a>(
+        code: &'a FieldCode,
+        forecasts: &'a [Forecast],
+        said: &Said,
+    ) -> Vec<TableColumn<'a>> {
         all("x", code, forecasts, Some(said)).unwrap()
     }
 

@@ -317,8 +317,11 @@ pub fn measured(
 fn of_reals(model: &Model, settings: &Settings) -> Result<()> {
     let mut fields = examples::fields(model).into_iter();
     if fields.any(|field| field.kind == FieldKind::Reals) {
-        let set = |field: &language::Field| {
-            matches!(field.kind, language::FieldKind::Reals { set: true, .. })
+        let set = |field: &language::ModelField| {
+            matches!(
+                field.kind,
+                language::ModelFieldKind::Reals { set: true, .. }
+            )
         };
         if settings.time.is_some() && model.fields().iter().any(set) {
             return Err(Error::usage(format!(

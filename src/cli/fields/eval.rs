@@ -18,12 +18,12 @@ use wgrnn::{Error, Result};
 
 use super::data::measured;
 use super::floors::Floors;
-use super::written::Written;
+use super::written::WrittenTexts;
 use super::{FieldSource, LoadedFields};
 use crate::cli::{flags, kept, out};
 
 /// What is measured, and what it is compared with.
-pub(super) struct Measured<'a> {
+pub(super) struct EvalData<'a> {
     pub run: &'a LoadedFields,
     pub examples: &'a Examples,
     pub set: &'a ExampleSet,
@@ -32,13 +32,13 @@ pub(super) struct Measured<'a> {
 
 /// What is said of one loss.
 #[derive(Default)]
-pub(super) struct Report {
+pub(super) struct LossReport {
     pub lines: Vec<String>,
     values: BTreeMap<&'static str, Value>,
     confusion: Option<Confusion>,
 }
 
-impl Report {
+impl LossReport {
     pub fn set(&mut self, name: &'static str, value: Value) {
         self.values.insert(name, value);
     }
@@ -58,7 +58,7 @@ pub fn run(m: &ArgMatches, run: &LoadedFields, files: &[String]) -> Result<()> {
             run.model.name
         )));
     }
-    let written = Written::wanted(m, run)?;
+    let written = WrittenTexts::wanted(m, run)?;
     let settings = flags::reading(m, &run.loaded.settings);
     let (source, part) = source(m, run, files, &settings)?;
     let examples = source.read()?;
@@ -83,7 +83,7 @@ pub fn run(m: &ArgMatches, run: &LoadedFields, files: &[String]) -> Result<()> {
     let found = block_on(evaluator.run(&device, &parameters, &mut |_| Ok(())))?;
     let floors = Floors::new(run)?;
     let known = floors.is_some();
-    let measured = Measured {
+    let measured = EvalData {
         run,
         examples: &examples,
         set: &set,
@@ -161,9 +161,9 @@ fn floor(name: &str, reached: Option<Accuracy>) -> String {
     reached.map_or(String::new(), |a| format!(" ({name} {})", share(a)))
 }
 
-impl Measured<'_> {
-    fn report(&self, loss: &LossEvaluation) -> Result<Report> {
-        let mut report = Report::default();
+impl EvalData<'_> {
+    fn report(&self, loss: &LossEvaluation) -> Result<LossReport> {
+        let mut report = LossReport::default();
         report.set("nats", json!(loss.nats));
         report.set("count", json!(loss.count));
         let Some(field) = loss.field else {
@@ -197,7 +197,7 @@ impl Measured<'_> {
 
     fn classes(
         &self,
-        report: &mut Report,
+        report: &mut LossReport,
         loss: &LossEvaluation,
         labels: &Labels,
         field: &str,
@@ -223,7 +223,7 @@ impl Measured<'_> {
     }
 
     /// A line a class.
-    fn by_class(&self, report: &mut Report, confusion: &Confusion, field: &str) {
+    fn by_class(&self, report: &mut LossReport, confusion: &Confusion, field: &str) {
         let Some(names) = self.run.codes.classes(field) else {
             return;
         };
@@ -250,7 +250,7 @@ impl Measured<'_> {
 
     fn tags(
         &self,
-        report: &mut Report,
+        report: &mut LossReport,
         loss: &LossEvaluation,
         labels: &Labels,
         field: &str,
@@ -320,7 +320,7 @@ impl Measured<'_> {
     }
 
     /// Where the tags stand for spans, how many of these are found.
-    fn span_scores(&self, report: &mut Report, ordered: &Ordered, field: &str) -> Result<()> {
+    fn span_scores(&self, report: &mut LossReport, ordered: &Ordered, field: &str) -> Result<()> {
         let Some(names) = self.run.codes.classes(field) else {
             return Ok(());
         };
@@ -358,7 +358,7 @@ impl Measured<'_> {
         Ok(())
     }
 
-    fn tokens(&self, report: &mut Report, loss: &LossEvaluation, field: &str) -> Result<()> {
+    fn tokens(&self, report: &mut LossReport, loss: &LossEvaluation, field: &str) -> Result<()> {
         let mut rule = None;
         if let Some(floors) = &self.floors
             && let Some(counts) = floors.tokens(self.run, field)?
@@ -414,8 +414,8 @@ fn in_order(labels: &Labels) -> Ordered {
 
 /// Writes the confusion of the first loss that predicts classes.
 fn confusion(
-    reports: &[Report],
-    measured: &Measured<'_>,
+    reports: &[LossReport],
+    measured: &EvalData<'_>,
     file: &PathBuf,
     losses: &[LossEvaluation],
 ) -> Result<()> {

@@ -9,7 +9,7 @@ use wgrnn::train::examples::Said;
 use wgrnn::train::{ExampleSet, FieldEvaluator, Forecaster, Scored, Settings};
 use wgrnn::{Error, Result};
 
-use super::columns::{self, Column};
+use super::columns::{self, TableColumn};
 use super::{FieldSource, LoadedFields};
 use crate::cli::{flags, out};
 
@@ -198,7 +198,7 @@ pub fn sets(first: u32, width: usize, piece: &[f32]) -> Vec<Vec<u32>> {
 /// A row a step of a sequence, as many as are said and `steps` at most, in the units of the data.
 fn table(
     m: &ArgMatches,
-    columns: &[Column<'_>],
+    columns: &[TableColumn<'_>],
     said_by: &[Vec<Said>],
     (steps, block): (usize, usize),
 ) -> Result<()> {
@@ -209,7 +209,7 @@ fn table(
     }
     for (series, said) in said_by.iter().enumerate() {
         for step in 0..steps.min(said.len() * block) {
-            let number = |column: &Column<'_>| {
+            let number = |column: &TableColumn<'_>| {
                 (column.number)(&said[step / block][column.loss], step % block)
             };
             let numbers: Vec<f64> = columns.iter().map(number).collect();

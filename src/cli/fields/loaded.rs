@@ -6,7 +6,7 @@ use pollster::block_on;
 use wgrnn::data::Vocabulary;
 use wgrnn::data::fields::FieldCodes;
 use wgrnn::exec::Device;
-use wgrnn::model::text::{FieldKind, Model, Target};
+use wgrnn::model::text::{Model, ModelFieldKind, Target};
 use wgrnn::op::Plan;
 use wgrnn::search::Found;
 use wgrnn::train::{Choice, ExampleSet, Symbols, TextLimits, TextWriter, state};
@@ -67,7 +67,7 @@ impl LoadedFields {
         let along = |field: usize| {
             matches!(
                 self.model.fields()[field].kind,
-                FieldKind::RealsAlong { .. }
+                ModelFieldKind::RealsAlong { .. }
             )
         };
         let only = |target: Target| match target {

@@ -8,16 +8,16 @@ use wgrnn::model::text::Reading;
 use wgrnn::train::{LossEvaluation, Numbers};
 use wgrnn::{Error, Result};
 
-use super::eval::{Measured, Report};
+use super::eval::{EvalData, LossReport};
 
 /// Columns that are listed one by one, at most.
 const LISTED: usize = 40;
 
-impl Measured<'_> {
+impl EvalData<'_> {
     /// A loss of numbers that is more than its mean.
     pub(super) fn numbers(
         &self,
-        report: &mut Report,
+        report: &mut LossReport,
         loss: &LossEvaluation,
         numbers: &Numbers,
         field: &str,
@@ -87,7 +87,7 @@ impl Measured<'_> {
     /// A loss of numbers along steps.
     fn along(
         &self,
-        report: &mut Report,
+        report: &mut LossReport,
         loss: &LossEvaluation,
         numbers: &Numbers,
         field: &str,
@@ -117,7 +117,7 @@ impl Measured<'_> {
     }
 
     /// Errors of every column in the units of the data.
-    fn own_units(&self, report: &mut Report, errors: &Errors, field: &str) {
+    fn own_units(&self, report: &mut LossReport, errors: &Errors, field: &str) {
         let Some(FieldCode::Steps {
             width,
             names,
@@ -161,7 +161,7 @@ impl Measured<'_> {
     /// A loss of a pen's steps.
     pub(super) fn pen(
         &self,
-        report: &mut Report,
+        report: &mut LossReport,
         loss: &LossEvaluation,
         field: &str,
     ) -> Result<()> {
@@ -181,7 +181,7 @@ impl Measured<'_> {
 
     fn bits(
         &self,
-        report: &mut Report,
+        report: &mut LossReport,
         loss: &LossEvaluation,
         numbers: &Numbers,
         field: &str,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
-use wgrnn::model::text::{FieldKind, Model};
+use wgrnn::model::text::{Model, ModelFieldKind};
 use wgrnn::train::{ExampleSet, Settings};
 use wgrnn::{Error, Result};
 
@@ -39,7 +39,7 @@ pub fn examples(run: &LoadedFields, given: &[String], count: usize) -> Result<Ex
             // Read from the words of another field.
             (
                 None,
-                FieldKind::Tokens {
+                ModelFieldKind::Tokens {
                     within: Some(_), ..
                 },
             ) => continue,
@@ -109,8 +109,8 @@ pub fn missing(model: &Model, what: &str, name: &str) -> Error {
 }
 
 /// A value as JSON lines have it.
-fn json_value(kind: FieldKind, name: &str, value: &str) -> Result<Value> {
-    let FieldKind::Vector = kind else {
+fn json_value(kind: ModelFieldKind, name: &str, value: &str) -> Result<Value> {
+    let ModelFieldKind::Vector = kind else {
         return Ok(json!(value));
     };
     let number = |text: &str| {

@@ -6,17 +6,17 @@ use clap::ArgMatches;
 use serde_json::{Value, json};
 use wgrnn::exec::Device;
 use wgrnn::metrics::{Accuracy, Bleu, Chrf, Tokenization};
-use wgrnn::model::text::FieldKind;
+use wgrnn::model::text::ModelFieldKind;
 use wgrnn::search::Found;
 use wgrnn::train::{Settings, TextLimits};
 use wgrnn::{Error, Result};
 
-use super::eval::{Measured, Report, share};
+use super::eval::{EvalData, LossReport, share};
 use super::{FieldSource, LoadedFields};
 use crate::cli::{decoding, flags};
 
 /// Texts that are to be written and compared.
-pub(super) struct Written {
+pub(super) struct WrittenTexts {
     /// The loss that predicts their tokens.
     pub loss: usize,
     field: String,
@@ -33,12 +33,12 @@ pub(super) struct Written {
 /// The flags of what texts are measured by.
 const MEASURES: [&str; 3] = ["bleu", "reference", "by-length"];
 
-impl Written {
+impl WrittenTexts {
     /// What the flags ask for of a model that writes texts about something; none of another.
     ///
     /// # Errors
     /// Usage, for flags of texts and another model, and as [`decoding::limits`].
-    pub fn wanted(m: &ArgMatches, run: &LoadedFields) -> Result<Option<Written>> {
+    pub fn wanted(m: &ArgMatches, run: &LoadedFields) -> Result<Option<WrittenTexts>> {
         let model = &run.model;
         let written = model.written().ok().filter(|_| model.fields().len() > 1);
         let Some((loss, field)) = written else {
@@ -69,7 +69,7 @@ impl Written {
         }
         let read = model.fields().iter().enumerate();
         let mut read = read.filter(|(n, f)| {
-            *n != field && matches!(f.kind, FieldKind::Tokens { within: None, .. })
+            *n != field && matches!(f.kind, ModelFieldKind::Tokens { within: None, .. })
         });
         let lengths = match (width, read.next()) {
             (None, _) => None,
@@ -82,7 +82,7 @@ impl Written {
             }
         };
         let named = |name: &String| Tokenization::ALL.into_iter().find(|t| t.name() == name);
-        Ok(Some(Written {
+        Ok(Some(WrittenTexts {
             loss,
             field: model.fields()[field].name.clone(),
             limits: decoding::limits(m, longest.unwrap_or(usize::MAX))?,
@@ -99,8 +99,8 @@ impl Written {
     /// As [`LoadedFields::write`].
     pub fn measure(
         &self,
-        report: &mut Report,
-        of: &Measured<'_>,
+        report: &mut LossReport,
+        of: &EvalData<'_>,
         device: &Device,
         settings: &Settings,
     ) -> Result<()> {
@@ -143,8 +143,8 @@ impl Written {
     /// What the texts have of the right ones: BLEU and chrF of all together.
     fn overlap(
         &self,
-        report: &mut Report,
-        of: &Measured<'_>,
+        report: &mut LossReport,
+        of: &EvalData<'_>,
         texts: &[Vec<Found>],
         tokenization: Tokenization,
         settings: &Settings,

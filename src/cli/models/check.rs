@@ -6,7 +6,7 @@ use clap::{ArgMatches, Command};
 use pollster::block_on;
 use serde_json::json;
 use toml::Value;
-use wgrnn::exec::check::Row;
+use wgrnn::exec::check::SlotComparison;
 use wgrnn::exec::gpu;
 use wgrnn::model::text::Target;
 use wgrnn::model::{Mode, Spec};
@@ -111,7 +111,7 @@ fn model(
 }
 
 /// Every operation of small models on a device and in the plain code.
-fn compared(m: &ArgMatches, device: &Arc<gpu::Device>) -> Result<Vec<(String, Row)>> {
+fn compared(m: &ArgMatches, device: &Arc<gpu::GpuDevice>) -> Result<Vec<(String, SlotComparison)>> {
     let mut rows = Vec::new();
     for (hidden, layers, embed) in COMPARED {
         let chosen = chosen(m, &usual(m, hidden, layers, embed))?;

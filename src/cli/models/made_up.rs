@@ -6,7 +6,7 @@ use wgrnn::data::fields::{
     Examples, FieldCodes, FieldFile, FileFormat, ReadRules, VocabularyRules, read,
 };
 use wgrnn::data::vocab::{VocabKind, VocabularyRecipe};
-use wgrnn::model::text::{FieldKind, FieldSize, Model, Sizes};
+use wgrnn::model::text::{FieldSize, Model, ModelFieldKind, Sizes};
 use wgrnn::rng::{Purpose, Stream};
 use wgrnn::train::examples::fields;
 
@@ -52,17 +52,19 @@ pub fn sizes_of(
     steps: usize,
     rows: usize,
 ) -> Sizes {
-    let size = |kind: FieldKind| match kind {
-        FieldKind::Tokens { within, .. } => FieldSize::Tokens {
+    let size = |kind: ModelFieldKind| match kind {
+        ModelFieldKind::Tokens { within, .. } => FieldSize::Tokens {
             symbols: values.symbols,
             marks: [values.symbols as u32 - 2, values.symbols as u32 - 1],
             steps: (steps - usize::from(within.is_some())).max(1),
             rows: if within.is_some() { 2 * rows } else { rows },
         },
-        FieldKind::Class | FieldKind::Classes { .. } => FieldSize::Classes(values.classes),
-        FieldKind::Vector => FieldSize::Vector(values.width),
-        FieldKind::RealsAlong { .. } => FieldSize::Vector(values.step),
-        FieldKind::Reals { .. } => FieldSize::Reals {
+        ModelFieldKind::Class | ModelFieldKind::Classes { .. } => {
+            FieldSize::Classes(values.classes)
+        }
+        ModelFieldKind::Vector => FieldSize::Vector(values.width),
+        ModelFieldKind::RealsAlong { .. } => FieldSize::Vector(values.step),
+        ModelFieldKind::Reals { .. } => FieldSize::Reals {
             width: values.step,
             steps,
             rows,
@@ -147,7 +149,7 @@ fn example(model: &Model, horizon: usize, stream: &mut Stream) -> Value {
     for (number, (field, words)) in declared.iter().zip(&mut words).enumerate() {
         let within = matches!(
             field.kind,
-            FieldKind::Tokens {
+            ModelFieldKind::Tokens {
                 within: Some(_),
                 ..
             }
@@ -163,22 +165,22 @@ fn example(model: &Model, horizon: usize, stream: &mut Stream) -> Value {
     let mut members = Map::new();
     for (n, field) in declared.iter().enumerate() {
         let value = match field.kind {
-            FieldKind::Tokens { within: None, .. } => {
+            ModelFieldKind::Tokens { within: None, .. } => {
                 let text = words[n].iter().map(|word| WORDS[*word]);
                 json!(text.collect::<Vec<&str>>().join(" "))
             }
             // Read from the words.
-            FieldKind::Tokens { .. } => continue,
-            FieldKind::Class => json!(NAMES[class]),
-            FieldKind::Classes { along } => {
+            ModelFieldKind::Tokens { .. } => continue,
+            ModelFieldKind::Class => json!(NAMES[class]),
+            ModelFieldKind::Classes { along } => {
                 let tags = words[along].iter().map(|word| NAMES[word % CLASSES]);
                 json!(tags.collect::<Vec<&str>>())
             }
-            FieldKind::Reals { bits: true, .. } => {
+            ModelFieldKind::Reals { bits: true, .. } => {
                 let notes = words[n].iter().map(|word| [word % (STEP - 1), STEP - 1]);
                 json!(notes.collect::<Vec<[usize; 2]>>())
             }
-            FieldKind::Reals { bits: false, .. } => {
+            ModelFieldKind::Reals { bits: false, .. } => {
                 let mut noise = || 0.1 * (below(1000) as f64 / 1000.0 - 0.5);
                 let mut step = |word: &usize| -> Vec<f64> {
                     let of = |place: usize| f64::from(u8::from(place == word % STEP));
@@ -186,7 +188,7 @@ fn example(model: &Model, horizon: usize, stream: &mut Stream) -> Value {
                 };
                 json!(words[n].iter().map(&mut step).collect::<Vec<_>>())
             }
-            FieldKind::RealsAlong { along, .. } => {
+            ModelFieldKind::RealsAlong { along, .. } => {
                 let mut noise = || 0.1 * (below(1000) as f64 / 1000.0 - 0.5);
                 let mut step = |word: &usize| -> Vec<f64> {
                     let of = |place: usize| f64::from(u8::from(place == word % CLASSES));
@@ -194,7 +196,7 @@ fn example(model: &Model, horizon: usize, stream: &mut Stream) -> Value {
                 };
                 json!(words[along].iter().map(&mut step).collect::<Vec<_>>())
             }
-            FieldKind::Vector => {
+            ModelFieldKind::Vector => {
                 let of = |place: usize| if place == class { 1.0 } else { 0.0 };
                 let mut noise = || 0.1 * (below(1000) as f64 / 1000.0 - 0.5);
                 json!(

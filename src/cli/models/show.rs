@@ -3,7 +3,7 @@
 use clap::ArgMatches;
 use serde_json::json;
 use wgrnn::Result;
-use wgrnn::model::text::{FieldKind, Model};
+use wgrnn::model::text::{Model, ModelFieldKind};
 use wgrnn::model::{Mode, Spec};
 use wgrnn::op::{FieldShape, PackedAxis, Packing, Plan, Role, SlotId};
 
@@ -101,18 +101,20 @@ fn planned(m: &ArgMatches) -> Result<(Chosen, Spec, Plan)> {
 fn field_text(model: &Model, field: usize) -> (String, String) {
     let name = |field: usize| &model.fields()[field].name;
     let of_words = model.fields().iter().any(|other| match other.kind {
-        FieldKind::Tokens { within, .. } => within == Some(field),
-        FieldKind::Classes { along } | FieldKind::RealsAlong { along, .. } => along == field,
+        ModelFieldKind::Tokens { within, .. } => within == Some(field),
+        ModelFieldKind::Classes { along } | ModelFieldKind::RealsAlong { along, .. } => {
+            along == field
+        }
         _ => false,
     });
     match model.fields()[field].kind {
-        FieldKind::Tokens {
+        ModelFieldKind::Tokens {
             within: Some(of), ..
         } => (
             format!("tokens within {}", name(of)),
             format!("nothing: the letters of the words of {}", name(of)),
         ),
-        FieldKind::Tokens { .. } => {
+        ModelFieldKind::Tokens { .. } => {
             let holds = if of_words {
                 "a sequence of words an example"
             } else {
@@ -120,22 +122,24 @@ fn field_text(model: &Model, field: usize) -> (String, String) {
             };
             ("tokens".into(), holds.into())
         }
-        FieldKind::Class => ("class".into(), "a label an example".into()),
-        FieldKind::Classes { along } => (
+        ModelFieldKind::Class => ("class".into(), "a label an example".into()),
+        ModelFieldKind::Classes { along } => (
             format!("classes along {}", name(along)),
             format!("a label for every word of {}", name(along)),
         ),
-        FieldKind::Vector => ("vector".into(), "numbers, as many an example".into()),
-        FieldKind::RealsAlong { along, .. } => (
+        ModelFieldKind::Vector => ("vector".into(), "numbers, as many an example".into()),
+        ModelFieldKind::RealsAlong { along, .. } => (
             format!("reals along {}", name(along)),
             format!("numbers, as many for every step of {}", name(along)),
         ),
-        FieldKind::Reals { set: true, .. } => (
+        ModelFieldKind::Reals { set: true, .. } => (
             "set".into(),
             "rows of numbers in no order, some an example".into(),
         ),
-        FieldKind::Reals { bits: false, .. } => ("reals".into(), "numbers, as many a step".into()),
-        FieldKind::Reals { bits: true, .. } => {
+        ModelFieldKind::Reals { bits: false, .. } => {
+            ("reals".into(), "numbers, as many a step".into())
+        }
+        ModelFieldKind::Reals { bits: true, .. } => {
             ("bits".into(), "a set of whole numbers a step".into())
         }
     }

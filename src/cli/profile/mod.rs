@@ -20,12 +20,12 @@ use wgrnn::train::atomic;
 
 use super::{flags, out, trace};
 use against::{Comparison, ProfileRecord};
-use work::Work;
+use work::ProfiledStep;
 
 /// A profile, and what it is of.
 pub struct Profiled {
     found: Profile,
-    work: Work,
+    work: ProfiledStep,
     device: Device,
     /// Timed steps.
     steps: usize,
@@ -90,7 +90,7 @@ pub fn run(m: &ArgMatches) -> Result<()> {
     // What cannot be read need not wait for a measurement.
     let file = flags::path(m, "against");
     let then = file.map(|file| ProfileRecord::read(file)).transpose()?;
-    let work = Work::new(m)?;
+    let work = ProfiledStep::new(m)?;
     let device = flags::open_device(m)?;
     flags::allowed(m, &device, &work.step.settings)?;
     let steps = m.get_one::<u64>("steps").map_or(20, |n| *n as usize);

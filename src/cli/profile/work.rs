@@ -119,7 +119,7 @@ impl PlannedStep {
 }
 
 /// A training step.
-pub struct Work {
+pub struct ProfiledStep {
     pub step: PlannedStep,
     pub parameters: Vec<f32>,
     /// Predictions of a minibatch.
@@ -127,12 +127,12 @@ pub struct Work {
     minibatch: MadeUp,
 }
 
-impl Work {
+impl ProfiledStep {
     /// The step that the flags say.
     ///
     /// # Errors
     /// Those of the flags, of the run and of the model; Device, when it does not fit into memory.
-    pub fn new(m: &ArgMatches) -> Result<Work> {
+    pub fn new(m: &ArgMatches) -> Result<ProfiledStep> {
         let step = PlannedStep::new(m)?;
         let plan = &step.plan;
         memory::check("the model and its minibatch", plan.bytes(), |_| {
@@ -140,7 +140,7 @@ impl Work {
         })?;
         let parameters = initialize(plan, &init(&step.settings, &step.spec)?)?;
         let minibatch = MadeUp::new(plan, step.settings.seed)?;
-        Ok(Work {
+        Ok(ProfiledStep {
             rows: minibatch.rows(plan),
             parameters,
             minibatch,

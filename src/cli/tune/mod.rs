@@ -13,7 +13,7 @@ use wgrnn::exec::gpu::{self, Gpu, Shape, Tile};
 use wgrnn::{Error, Kind, Result};
 
 use super::check::{own, passed};
-use super::profile::work::{self, PlannedStep, Work};
+use super::profile::work::{self, PlannedStep, ProfiledStep};
 use super::{flags, out};
 
 /// Seconds that a step must take less for another tile to be better: what differs by less is noise.
@@ -42,7 +42,7 @@ pub fn command() -> Command {
 }
 
 pub fn run(m: &ArgMatches) -> Result<()> {
-    let work = Work::new(m)?;
+    let work = ProfiledStep::new(m)?;
     let shape = Shape::of(&work.step.plan)
         .ok_or_else(|| Error::usage("tune: the model has no recurrent layer"))?;
     let Device::Gpu(device) = flags::open_device(m)? else {
@@ -108,8 +108,8 @@ struct SearchResult {
 
 /// Goes from a tile to the first neighbour that is faster until none is.
 fn search(
-    device: &Arc<gpu::Device>,
-    work: &Work,
+    device: &Arc<gpu::GpuDevice>,
+    work: &ProfiledStep,
     until: Instant,
     tell: bool,
 ) -> Result<SearchResult> {
@@ -160,7 +160,7 @@ fn search(
 }
 
 /// Seconds of the fastest of a few steps.
-fn time(device: &Arc<gpu::Device>, work: &Work, tile: Tile, best: f64) -> Result<f64> {
+fn time(device: &Arc<gpu::GpuDevice>, work: &ProfiledStep, tile: Tile, best: f64) -> Result<f64> {
     let gpu = Gpu::with_tile(device.clone(), work.step.plan.clone(), &tile);
     let mut gpu = block_on(gpu)?;
     if let Some(slot) = work.step.plan.io.parameters {
@@ -183,7 +183,7 @@ fn time(device: &Arc<gpu::Device>, work: &Work, tile: Tile, best: f64) -> Result
 }
 
 /// Refuses a tile whose kernels differ from the plain code.
-fn compare(device: &Arc<gpu::Device>, work: &Work, tile: Tile) -> Result<()> {
+fn compare(device: &Arc<gpu::GpuDevice>, work: &ProfiledStep, tile: Tile) -> Result<()> {
     let PlannedStep {
         settings,
         spec,

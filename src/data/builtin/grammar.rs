@@ -115,9 +115,9 @@ const BRACKETS: [(Bracket, &str, &str); 3] = [
 
 /// Rules under way: texts with shares.
 #[derive(Default)]
-struct Rules(Vec<Production>);
+struct GrammarRules(Vec<Production>);
 
-impl Rules {
+impl GrammarRules {
     fn add(&mut self, text: impl Into<String>, share: f64, then: &[Symbol]) {
         self.0.push(Production {
             text: text.into(),
@@ -175,10 +175,10 @@ fn upper(word: &str) -> String {
 
 /// The rules of `symbol`. Their shares sum to 1 up to rounding.
 pub(super) fn rules(lexicon: &Lexicon, symbol: Symbol) -> Vec<Production> {
-    let mut r = Rules::default();
+    let mut r = GrammarRules::default();
     match symbol {
         Symbol::Paragraph => {
-            let mut heads = Rules::default();
+            let mut heads = GrammarRules::default();
             heads.words(&lexicon.names, "", ":\n", 1.0, &[]);
             for (speaker, head) in heads.0.into_iter().enumerate() {
                 let place = SymbolContext {
@@ -254,7 +254,7 @@ pub(super) fn rules(lexicon: &Lexicon, symbol: Symbol) -> Vec<Production> {
     r.0
 }
 
-fn sentence(r: &mut Rules, lexicon: &Lexicon, place: SymbolContext) {
+fn sentence(r: &mut GrammarRules, lexicon: &Lexicon, place: SymbolContext) {
     // A sentence may open brackets or quotes only where they can still nest.
     let (quote, bracket) = match (place.depth < DEPTH, place.quoted) {
         (true, false) => (0.08, 0.02),
@@ -307,7 +307,7 @@ fn sentence(r: &mut Rules, lexicon: &Lexicon, place: SymbolContext) {
 
 /// A subject and its verb: `share` in all.
 fn subject(
-    r: &mut Rules,
+    r: &mut GrammarRules,
     lexicon: &Lexicon,
     place: SymbolContext,
     share: f64,
@@ -324,7 +324,7 @@ fn subject(
 }
 
 fn after(
-    r: &mut Rules,
+    r: &mut GrammarRules,
     lexicon: &Lexicon,
     place: SymbolContext,
     number: GrammaticalNumber,
@@ -355,7 +355,7 @@ fn after(
     r.verbs(lexicon, agrees, " ", left);
 }
 
-fn marks(r: &mut Rules, place: SymbolContext, share: f64) {
+fn marks(r: &mut GrammarRules, place: SymbolContext, share: f64) {
     let more = [Symbol::Clause(place), Symbol::Stop(place)];
     r.add(", and ", share * 0.15, &more);
     r.add(".", share * 0.75, &[]);

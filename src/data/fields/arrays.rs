@@ -8,8 +8,8 @@ use super::declare::{Field, FieldKind};
 use super::examples::{RawContent, TextColumn, VectorColumn};
 use super::file_format::FileFormat;
 use super::places::RowPlaces;
-use super::step_column::{Span, StepColumn};
-use super::step_parts::{NoteRows, NumberRows, StepPart};
+use super::step_column::{StepColumn, StepSpan};
+use super::step_parts::{FileSteps, NoteRows, NumberRows};
 use crate::error::{Error, Result};
 
 /// What is asked of a file of arrays.
@@ -26,7 +26,7 @@ pub(super) struct ArrayFields<'a> {
 }
 
 /// The arrays of one field.
-struct Chosen<'a> {
+struct ChosenArray<'a> {
     entry: &'a ArrayEntry,
     /// Whether no name said so.
     by_rule: bool,
@@ -44,7 +44,7 @@ struct Chosen<'a> {
 /// `Kind::Data` for no fitting array, another shape or type, lengths that do not add up to the steps, and numbers of vectors
 /// that are not finite, naming row and column; `Kind::Usage` for a choice by number.
 pub(super) fn read(file: &ArrayFile, asked: &ArrayFields<'_>) -> Result<Vec<Option<RawContent>>> {
-    let mut chosen: Vec<Option<Chosen<'_>>> = Vec::new();
+    let mut chosen: Vec<Option<ChosenArray<'_>>> = Vec::new();
     for field in asked.wanted {
         let found = asked.find(file, field)?;
         if let Some(found) = &found
@@ -67,7 +67,7 @@ pub(super) fn read(file: &ArrayFile, asked: &ArrayFields<'_>) -> Result<Vec<Opti
     let fields = asked.wanted.iter().zip(chosen);
     fields
         .map(|(field, chosen)| {
-            let Some(Chosen { entry, .. }) = chosen else {
+            let Some(ChosenArray { entry, .. }) = chosen else {
                 return Ok(None);
             };
             asked.content(file, field, entry).map(Some).map_err(|e| {
@@ -83,7 +83,7 @@ pub(super) fn read(file: &ArrayFile, asked: &ArrayFields<'_>) -> Result<Vec<Opti
 
 impl ArrayFields<'_> {
     /// The array of a field; none for an optional one that is not there.
-    fn find<'f>(&self, file: &'f ArrayFile, field: &Field) -> Result<Option<Chosen<'f>>> {
+    fn find<'f>(&self, file: &'f ArrayFile, field: &Field) -> Result<Option<ChosenArray<'f>>> {
         let of = |wanted: &str| {
             let named = |entry: &&ArrayEntry| !wanted.is_empty() && entry.name == wanted;
             file.entries.iter().find(named)
@@ -117,7 +117,7 @@ impl ArrayFields<'_> {
             }
         };
         match found {
-            Some(entry) => Ok(Some(Chosen { entry, by_rule })),
+            Some(entry) => Ok(Some(ChosenArray { entry, by_rule })),
             None if self.optional.contains(&field.name) => Ok(None),
             None => Err(self.missing(file, field, &expected)),
         }
@@ -227,7 +227,7 @@ impl ArrayFields<'_> {
         field: &Field,
         of: &str,
         entry: &'e ArrayEntry,
-    ) -> Result<(Packing, &'e [usize])> {
+    ) -> Result<(ArrayLayout, &'e [usize])> {
         let shape = entry.shape.as_slice();
         if shape.is_empty() || shape.contains(&0) {
             return Err(Error::data(format!(
@@ -240,8 +240,8 @@ impl ArrayFields<'_> {
         let labels = of != field.name;
         let series = file.format == FileFormat::Npy && shape.len() + usize::from(labels) <= 2;
         match shape {
-            [steps, step @ ..] if series => Ok((Packing::Dense(1, *steps), step)),
-            [examples, steps, step @ ..] => Ok((Packing::Dense(*examples, *steps), step)),
+            [steps, step @ ..] if series => Ok((ArrayLayout::Dense(1, *steps), step)),
+            [examples, steps, step @ ..] => Ok((ArrayLayout::Dense(*examples, *steps), step)),
             _ => Err(Error::data(format!(
                 "expected a shape [N, T, D], or [sum of lengths, D] with an array of lengths, found {shape:?}"
             ))),
@@ -252,14 +252,14 @@ impl ArrayFields<'_> {
         let (steps, step) = self.packing(file, field, &field.name, entry)?;
         // Before anything is made of a shape, the file must have its numbers.
         let mut rows = file.rows(entry, step.iter().product())?;
-        if let Packing::Padded(lengths, all) = &steps {
+        if let ArrayLayout::Padded(lengths, all) = &steps {
             rows = without_padding(file, &rows, lengths, *all)?;
         }
         let width = rows.width;
         let mut first = 0;
         let span = |(example, steps): (usize, usize)| {
             first += steps;
-            Span {
+            StepSpan {
                 part: 0,
                 example: example as u32,
                 first: first - steps,
@@ -268,8 +268,8 @@ impl ArrayFields<'_> {
         };
         let spans = steps.all().into_iter().enumerate().map(span).collect();
         let (part, width) = match field.kind {
-            FieldKind::Bits => (StepPart::Notes(Arc::new(notes(&rows)?)), 0),
-            _ => (StepPart::Numbers(rows), width),
+            FieldKind::Bits => (FileSteps::Notes(Arc::new(notes(&rows)?)), 0),
+            _ => (FileSteps::Numbers(rows), width),
         };
         Ok(StepColumn {
             parts: vec![part],
@@ -309,7 +309,7 @@ impl ArrayFields<'_> {
 }
 
 /// How many steps each example has.
-enum Packing {
+enum ArrayLayout {
     Lengths(Vec<usize>),
     /// So many examples, and as many steps in each.
     Dense(usize, usize),
@@ -317,18 +317,18 @@ enum Packing {
     Padded(Vec<usize>, usize),
 }
 
-impl Packing {
+impl ArrayLayout {
     fn all(self) -> Vec<usize> {
         match self {
-            Packing::Lengths(all) | Packing::Padded(all, _) => all,
-            Packing::Dense(examples, steps) => vec![steps; examples],
+            ArrayLayout::Lengths(all) | ArrayLayout::Padded(all, _) => all,
+            ArrayLayout::Dense(examples, steps) => vec![steps; examples],
         }
     }
 
     /// The steps of each example, and how many rows behind them are none.
     fn with_padding(self) -> Vec<(usize, usize)> {
         let rows = match self {
-            Packing::Padded(_, rows) => rows,
+            ArrayLayout::Padded(_, rows) => rows,
             _ => 0,
         };
         let all = self.all().into_iter();
@@ -348,11 +348,11 @@ fn by_lengths<'e>(
     name: &str,
     lengths: Vec<usize>,
     shape: &'e [usize],
-) -> Result<(Packing, &'e [usize])> {
+) -> Result<(ArrayLayout, &'e [usize])> {
     let (rows, count) = (shape[0], lengths.len());
     let sum: u128 = lengths.iter().map(|length| *length as u128).sum();
     if sum == rows as u128 {
-        return Ok((Packing::Lengths(lengths), &shape[1..]));
+        return Ok((ArrayLayout::Lengths(lengths), &shape[1..]));
     }
     match shape {
         [examples, steps, step @ ..] if *examples == count => {
@@ -364,7 +364,7 @@ fn by_lengths<'e>(
                     ),
                 ));
             }
-            Ok((Packing::Padded(lengths, *steps), step))
+            Ok((ArrayLayout::Padded(lengths, *steps), step))
         }
         _ => {
             let padded = match shape.len() {

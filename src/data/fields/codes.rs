@@ -10,7 +10,7 @@ use super::examples::{Examples, RawContent};
 use super::names::ClassNames;
 use super::sequences::TokenText;
 use super::step_codes::{self, StepRules};
-use super::steps::Scale;
+use super::steps::ColumnScale;
 use crate::data::vocab::{Counter, VocabKind, Vocabulary, VocabularyRecipe};
 use crate::error::{Error, Result};
 
@@ -52,7 +52,7 @@ pub enum FieldCode {
         /// The names of the columns; empty where training's files had none.
         names: Vec<String>,
         /// How each column is standardised, where they are.
-        scale: Option<Vec<Scale>>,
+        scale: Option<Vec<ColumnScale>>,
     },
     /// Sets of notes, one a step.
     Bits {
@@ -364,7 +364,7 @@ enum StoredFieldCode {
     Steps {
         width: usize,
         names: Vec<String>,
-        scale: Option<Vec<Scale>>,
+        scale: Option<Vec<ColumnScale>>,
     },
     Bits {
         first: u32,

@@ -6,8 +6,8 @@ use super::declare::{Field, FieldKind};
 use super::examples::RawContent;
 use super::numbers::{NumberForm, NumberType};
 use super::step_codes::column_name;
-use super::step_column::{Span, StepColumn};
-use super::step_parts::{NoteRows, NumberRows, StepPart};
+use super::step_column::{StepColumn, StepSpan};
+use super::step_parts::{FileSteps, NoteRows, NumberRows};
 use crate::data::store::StoreWriter;
 use crate::error::{Error, Result};
 
@@ -66,7 +66,7 @@ fn is_missing(value: f64) -> bool {
 fn find(column: &StepColumn, rule: Missing) -> Result<Option<Vec<bool>>> {
     let mut found: Option<Vec<bool>> = None;
     // Text and arrays of one file are one part.
-    let Some(StepPart::Numbers(rows)) = column.parts.first() else {
+    let Some(FileSteps::Numbers(rows)) = column.parts.first() else {
         return Ok(None);
     };
     if !rows.form.is_float() {
@@ -128,7 +128,7 @@ fn write(writer: &mut StoreWriter, form: NumberForm, row: &[f64]) -> Result<()> 
 /// Calls `take` with every row of a span.
 fn each_row(
     rows: &NumberRows,
-    span: &Span,
+    span: &StepSpan,
     mut take: impl FnMut(usize, &[f64]) -> Result<()>,
 ) -> Result<()> {
     let mut row = vec![0.0; rows.width];
@@ -148,7 +148,7 @@ fn each_row(
 
 /// Puts the last number of its column in the place of every missing one, within its example.
 fn carry(column: &mut StepColumn, mut writer: StoreWriter) -> Result<()> {
-    let Some(StepPart::Numbers(rows)) = column.parts.first() else {
+    let Some(FileSteps::Numbers(rows)) = column.parts.first() else {
         return Ok(());
     };
     let form = rewritten(rows.form);
@@ -174,7 +174,7 @@ fn carry(column: &mut StepColumn, mut writer: StoreWriter) -> Result<()> {
         form,
         ..rows.clone()
     };
-    column.parts = vec![StepPart::Numbers(rows)];
+    column.parts = vec![FileSteps::Numbers(rows)];
     Ok(())
 }
 
@@ -247,7 +247,7 @@ fn keep_steps(column: &mut StepColumn, missing: &[bool], mut writer: StoreWriter
         first += kept;
     }
     let part = match column.parts.first() {
-        Some(StepPart::Numbers(rows)) => {
+        Some(FileSteps::Numbers(rows)) => {
             let form = match rows.form.is_float() {
                 true => rewritten(rows.form),
                 false => NumberForm::native(NumberType::F64),
@@ -258,7 +258,7 @@ fn keep_steps(column: &mut StepColumn, missing: &[bool], mut writer: StoreWriter
                     false => write(&mut writer, form, values),
                 })?;
             }
-            StepPart::Numbers(NumberRows {
+            FileSteps::Numbers(NumberRows {
                 store: writer.finish()?,
                 at: 0,
                 form,
@@ -266,13 +266,13 @@ fn keep_steps(column: &mut StepColumn, missing: &[bool], mut writer: StoreWriter
                 rows: first,
             })
         }
-        Some(StepPart::Notes(rows)) => {
+        Some(FileSteps::Notes(rows)) => {
             let mut kept = NoteRows::default();
             for row in (0..rows.ends.len()).filter(|row| !missing[*row]) {
                 kept.notes.extend_from_slice(rows.step(row));
                 kept.ends.push(kept.notes.len());
             }
-            StepPart::Notes(Arc::new(kept))
+            FileSteps::Notes(Arc::new(kept))
         }
         None => return Ok(()),
     };

@@ -107,5 +107,5 @@ pub use names::ClassNames;
 pub use read::{FieldFile, ReadRules, read};
 pub use records::{ClassRows, FieldRows, Records, VectorRows, WordLines};
 pub use step_codes::{StepRules, TrainingSteps};
-pub use steps::{Scale, StepRows};
+pub use steps::{ColumnScale, StepRows};
 pub use weights::ClassWeights;

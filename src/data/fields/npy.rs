@@ -107,7 +107,7 @@ fn form(text: &str) -> std::result::Result<NumberForm, String> {
     sure.then_some(form).ok_or_else(|| text.to_string())
 }
 
-type Form = std::result::Result<NumberForm, String>;
+type NpyForm = std::result::Result<NumberForm, String>;
 
 /// Reads a dictionary of Python with the three entries of a header. Errors say what was expected where `rest` begins.
 struct Parser<'a> {
@@ -164,7 +164,7 @@ impl<'a> Parser<'a> {
         Ok(shape)
     }
 
-    fn dictionary(&mut self) -> std::result::Result<(Vec<usize>, Form, bool), &'static str> {
+    fn dictionary(&mut self) -> std::result::Result<(Vec<usize>, NpyForm, bool), &'static str> {
         let (mut shape, mut kind, mut fortran) = (None, None, None);
         self.expect("{")?;
         while !self.take("}") {

@@ -88,7 +88,7 @@ pub fn read(
     folder: &Path,
     stdin: &mut dyn Read,
 ) -> Result<Examples> {
-    let parts = Parts::new(fields, files, rules)?;
+    let parts = FileFields::new(fields, files, rules)?;
     let mut contents: Vec<Option<RawContent>> = vec![None; fields.len()];
     let mut numbers = contents.clone();
     let mut seen = BTreeSet::new();
@@ -132,14 +132,14 @@ pub fn read(
 }
 
 /// Which fields come from which files.
-struct Parts {
+struct FileFields {
     /// What files without a field of their own give; what they say by numbers of another file's rows stands there as a class.
     shared: Vec<Field>,
     /// The fields of which these files have the numbers.
     numbered: Vec<String>,
 }
 
-impl Parts {
+impl FileFields {
     fn new(fields: &[Field], files: &[FieldFile], rules: &ReadRules) -> Result<Self> {
         declare::check(fields)?;
         for (name, _) in &rules.columns.0 {
@@ -163,7 +163,7 @@ impl Parts {
                 .any(|file| file.field.as_ref() == Some(&field.name))
         };
         let all_own = files.iter().all(|file| file.field.is_some());
-        let mut parts = Parts {
+        let mut parts = FileFields {
             shared: Vec::new(),
             numbered: Vec::new(),
         };

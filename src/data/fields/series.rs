@@ -60,7 +60,7 @@ pub(super) fn read(
     let header = wanted.header.unwrap_or_else(|| {
         first.iter().all(|cell| number(cell).is_err()) || first.iter().any(names)
     });
-    let columns = Columns {
+    let columns = SeriesColumns {
         header,
         first: &first,
         wanted,
@@ -144,14 +144,14 @@ pub(super) fn read(
 }
 
 /// Which columns are what.
-struct Columns<'a> {
+struct SeriesColumns<'a> {
     header: bool,
     /// The cells of the first row.
     first: &'a [String],
     wanted: &'a TableFields<'a>,
 }
 
-impl Columns<'_> {
+impl SeriesColumns<'_> {
     /// Whether a row is an example: a field has one value an example.
     fn is_by_row(&self) -> bool {
         let one = |field: &Field| matches!(field.kind, FieldKind::Class | FieldKind::Tokens);

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::declare::{Field, FieldKind};
-use super::step_column::{Span, StepColumn, Wholes, listed};
-use super::step_parts::StepPart;
-use super::steps::{Scale, StepRows};
+use super::step_column::{StepColumn, StepSpan, Wholes, listed};
+use super::step_parts::FileSteps;
+use super::steps::{ColumnScale, StepRows};
 use crate::data::fields::FieldCode;
 use crate::error::{Error, Result};
 
@@ -34,7 +34,7 @@ pub enum TrainingSteps {
 }
 
 impl TrainingSteps {
-    fn spans(&self, column: &StepColumn) -> Result<Vec<Span>> {
+    fn spans(&self, column: &StepColumn) -> Result<Vec<StepSpan>> {
         let missing =
             |what: String| Error::internal(format!("training's {what} are not among the steps"));
         match self {
@@ -90,7 +90,7 @@ pub(super) fn fits(kind: &FieldKind, code: &FieldCode) -> bool {
             scale,
         } => {
             let named = names.is_empty() || names.len() == *width;
-            let finite = |scale: &Scale| {
+            let finite = |scale: &ColumnScale| {
                 scale.mean.is_finite() && scale.deviation.is_finite() && scale.deviation > 0.0
             };
             let scaled = scale
@@ -110,7 +110,7 @@ pub(super) fn fits(kind: &FieldKind, code: &FieldCode) -> bool {
 fn bits(
     field: &Field,
     column: &StepColumn,
-    spans: &[Span],
+    spans: &[StepSpan],
     range: Option<(u32, u32)>,
 ) -> Result<FieldCode> {
     let (first, last) = match range {
@@ -118,7 +118,7 @@ fn bits(
         None => {
             let mut range: Option<(u32, u32)> = None;
             for span in spans {
-                let StepPart::Notes(rows) = &column.parts[span.part as usize] else {
+                let FileSteps::Notes(rows) = &column.parts[span.part as usize] else {
                     return Err(Error::internal("bits without notes"));
                 };
                 for note in (span.first..span.first + span.steps).flat_map(|step| rows.step(step)) {
@@ -149,7 +149,7 @@ fn bits(
 const MOST_NOTES: usize = 1 << 16;
 
 /// Mean and deviation of every column, in two passes.
-fn scale(field: &Field, column: &StepColumn, spans: &[Span]) -> Result<Vec<Scale>> {
+fn scale(field: &Field, column: &StepColumn, spans: &[StepSpan]) -> Result<Vec<ColumnScale>> {
     let width = column.width;
     let steps: usize = spans.iter().map(|span| span.steps).sum();
     if steps == 0 {
@@ -157,7 +157,7 @@ fn scale(field: &Field, column: &StepColumn, spans: &[Span]) -> Result<Vec<Scale
     }
     let each = |take: &mut dyn FnMut(usize, f64)| -> Result<()> {
         for span in spans {
-            let StepPart::Numbers(rows) = &column.parts[span.part as usize] else {
+            let FileSteps::Numbers(rows) = &column.parts[span.part as usize] else {
                 return Err(Error::internal("reals without numbers"));
             };
             let mut at = 0;
@@ -182,7 +182,7 @@ fn scale(field: &Field, column: &StepColumn, spans: &[Span]) -> Result<Vec<Scale
     let scale = |(n, mean): (usize, &f64)| {
         // What is there or not, such as whether a pen lifts, says so by its numbers.
         if bits[n] && ends[n].0 < ends[n].1 {
-            return Ok(Scale {
+            return Ok(ColumnScale {
                 mean: 0.0,
                 deviation: 1.0,
             });
@@ -190,7 +190,7 @@ fn scale(field: &Field, column: &StepColumn, spans: &[Span]) -> Result<Vec<Scale
         let deviation = (squares[n] / steps as f64).sqrt();
         // Of equal numbers rounding makes a mean that is not theirs; of tiny ones nothing may be left.
         if ends[n].0 < ends[n].1 && deviation > 0.0 {
-            return Ok(Scale {
+            return Ok(ColumnScale {
                 mean: *mean,
                 deviation,
             });
@@ -263,7 +263,7 @@ pub(super) fn encode(name: &str, code: &FieldCode, column: &StepColumn) -> Resul
 
 fn check_notes(name: &str, column: &StepColumn, first: u32, width: usize) -> Result<()> {
     for (row, span) in column.spans.iter().enumerate() {
-        let StepPart::Notes(rows) = &column.parts[span.part as usize] else {
+        let FileSteps::Notes(rows) = &column.parts[span.part as usize] else {
             return Err(Error::internal("bits without notes"));
         };
         for step in 0..span.steps {

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use super::numbers::{NumberForm, NumberType};
 use super::places::RowPlaces;
-use super::step_parts::{NoteRows, NumberRows, StepPart};
+use super::step_parts::{FileSteps, NoteRows, NumberRows};
 use crate::data::store::ByteStore;
 use crate::error::{Error, Result};
 
 /// The steps of an example: rows of a part.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Span {
+pub(super) struct StepSpan {
     pub part: u32,
     /// The example that they are of, as files have it.
     pub example: u32,
@@ -21,13 +21,13 @@ pub(super) struct Span {
 
 /// The spans of whole examples, to find steps by their numbers over all of them.
 pub(super) struct Wholes<'a> {
-    spans: &'a [Span],
+    spans: &'a [StepSpan],
     /// Where each ends.
     ends: Vec<usize>,
 }
 
 impl<'a> Wholes<'a> {
-    pub fn new(spans: &'a [Span]) -> Self {
+    pub fn new(spans: &'a [StepSpan]) -> Self {
         let mut at = 0;
         let ends = spans.iter().map(|span| {
             at += span.steps;
@@ -40,11 +40,11 @@ impl<'a> Wholes<'a> {
     }
 
     /// Steps by the number of their first one; none for no steps and for those that are not of one example.
-    pub fn span(&self, start: usize, steps: usize) -> Option<Span> {
+    pub fn span(&self, start: usize, steps: usize) -> Option<StepSpan> {
         let place = self.ends.partition_point(|end| *end <= start);
         let of = self.spans.get(place)?;
         let left = self.ends[place] - start;
-        (steps > 0 && steps <= left).then(|| Span {
+        (steps > 0 && steps <= left).then(|| StepSpan {
             first: of.first + of.steps - left,
             steps,
             ..*of
@@ -55,8 +55,8 @@ impl<'a> Wholes<'a> {
 /// Sequences of vectors, one an example.
 #[derive(Clone, Debug, Default)]
 pub(super) struct StepColumn {
-    pub parts: Vec<StepPart>,
-    pub spans: Vec<Span>,
+    pub parts: Vec<FileSteps>,
+    pub spans: Vec<StepSpan>,
     /// Numbers of a step; 0 of notes, which have no range yet.
     pub width: usize,
     /// The names of the columns, where a file has any.
@@ -104,7 +104,7 @@ impl StepColumn {
             (span.first, span.steps) = (count(span.first), count(span.steps));
         }
         for part in &mut self.parts {
-            if let StepPart::Numbers(rows) = part {
+            if let FileSteps::Numbers(rows) = part {
                 (rows.rows, rows.width) = (count(rows.rows), width);
             }
         }
@@ -139,7 +139,7 @@ impl StepColumn {
         }
         let (parts, rows) = (self.parts.len() as u32, self.len());
         self.parts.extend(more.parts);
-        self.spans.extend(more.spans.iter().map(|span| Span {
+        self.spans.extend(more.spans.iter().map(|span| StepSpan {
             part: span.part + parts,
             example: span.example + rows as u32,
             ..*span
@@ -221,7 +221,7 @@ impl StepBuilder {
     /// Ends the sequence that is open.
     pub fn end_row(&mut self, line: u32) {
         let (first, example) = (self.closed(), self.column.spans.len() as u32);
-        self.column.spans.push(Span {
+        self.column.spans.push(StepSpan {
             part: 0,
             example,
             first,
@@ -234,9 +234,9 @@ impl StepBuilder {
     pub fn finish(self) -> StepColumn {
         let mut column = self.column;
         column.parts.push(if self.of_notes {
-            StepPart::Notes(Arc::new(self.notes))
+            FileSteps::Notes(Arc::new(self.notes))
         } else {
-            StepPart::Numbers(NumberRows {
+            FileSteps::Numbers(NumberRows {
                 store: ByteStore::Memory(bytemuck::cast_slice(&self.values).into()),
                 at: 0,
                 form: NumberForm::native(NumberType::F64),

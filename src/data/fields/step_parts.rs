@@ -8,7 +8,7 @@ use crate::error::Result;
 
 /// The steps of one file. A clone shares them.
 #[derive(Clone, Debug)]
-pub(super) enum StepPart {
+pub(super) enum FileSteps {
     Numbers(NumberRows),
     Notes(Arc<NoteRows>),
 }
@@ -65,14 +65,14 @@ impl NoteRows {
     }
 }
 
-impl StepPart {
+impl FileSteps {
     /// Adds them to a hash.
     pub fn hash(&self, hasher: &mut blake3::Hasher) -> Result<()> {
         match self {
-            StepPart::Numbers(rows) => rows.each(0, rows.rows, |value| {
+            FileSteps::Numbers(rows) => rows.each(0, rows.rows, |value| {
                 hasher.update(&value.to_bits().to_le_bytes());
             }),
-            StepPart::Notes(rows) => {
+            FileSteps::Notes(rows) => {
                 for step in 0..rows.ends.len() {
                     let notes = rows.step(step);
                     hasher.update(&(notes.len() as u64).to_le_bytes());
@@ -86,11 +86,11 @@ impl StepPart {
     /// Bytes of memory that they take; none of what lies in a file.
     pub fn bytes(&self) -> u64 {
         match self {
-            StepPart::Numbers(rows) => match &rows.store {
+            FileSteps::Numbers(rows) => match &rows.store {
                 ByteStore::Memory(bytes) => bytes.len() as u64,
                 ByteStore::File { .. } | ByteStore::Named { .. } => 0,
             },
-            StepPart::Notes(rows) => 4 * rows.notes.len() as u64 + 8 * rows.ends.len() as u64,
+            FileSteps::Notes(rows) => 4 * rows.notes.len() as u64 + 8 * rows.ends.len() as u64,
         }
     }
 }

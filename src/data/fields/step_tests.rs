@@ -11,14 +11,14 @@ mod frames;
 mod padded;
 
 use super::examples::RawContent;
-use super::step_parts::StepPart;
+use super::step_parts::FileSteps;
 use super::tests::{arrays, encode, items, read_files, read_text, rules};
 use super::*;
 use crate::data::store::ByteStore;
 use crate::error::{Error, Kind, Result};
 
 /// The steps of all examples, `[steps][width]` each.
-type Steps = Vec<Vec<Vec<f32>>>;
+type ExampleSteps = Vec<Vec<Vec<f32>>>;
 
 fn reals() -> Vec<Field> {
     vec![Field::new("x", FieldKind::Reals)]
@@ -51,7 +51,7 @@ fn build(examples: &Examples, steps: StepRules) -> Result<FieldCodes> {
 }
 
 /// The steps of every example, `[steps][width]`, read in two parts.
-fn rows_of(rows: &StepRows) -> Steps {
+fn rows_of(rows: &StepRows) -> ExampleSteps {
     let one = |n: usize| {
         let (steps, width) = (rows.steps(n), rows.width());
         let mut all = vec![f32::NAN; steps * width];
@@ -71,7 +71,7 @@ fn step_rows(records: &Records, name: &str) -> StepRows {
 }
 
 /// What the files have for the first field.
-fn steps(fields: &[Field], files: &[(&str, &[u8])], rules: &ReadRules) -> Result<Steps> {
+fn steps(fields: &[Field], files: &[(&str, &[u8])], rules: &ReadRules) -> Result<ExampleSteps> {
     let examples = read_files(fields, files, rules)?;
     let codes = build(&examples, StepRules::default())?;
     let records = encode(&codes, &examples)?;
@@ -138,7 +138,7 @@ fn packed_and_dense_arrays_give_the_same_steps_in_every_format() {
     let x = |shape: &str| npy("<f4", false, shape, &f32s(&SIX));
     let lengths = npy("<i8", false, "(2,)", &i64s(&[1, 2]));
     let six = f32s(&SIX);
-    let both: Vec<(&str, Vec<u8>, &Steps)> = vec![
+    let both: Vec<(&str, Vec<u8>, &ExampleSteps)> = vec![
         (
             "a.safetensors",
             arrays(&[
@@ -279,12 +279,12 @@ fn what_lies_in_files_is_not_held() {
             panic!("no steps")
         };
         match &column.parts[0] {
-            StepPart::Numbers(rows) => match rows.store {
+            FileSteps::Numbers(rows) => match rows.store {
                 ByteStore::Memory(_) => "memory",
                 ByteStore::File { .. } => "a temporary file",
                 ByteStore::Named { .. } => "its file",
             },
-            StepPart::Notes(_) => panic!("no numbers"),
+            FileSteps::Notes(_) => panic!("no numbers"),
         }
     };
     let tensors = arrays(&[("x", Dtype::F32, &[20, 1000, 3], f32s(&values))]);

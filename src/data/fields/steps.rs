@@ -5,14 +5,14 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::places::RowPlaces;
-use super::step_column::{Span, Wholes};
-use super::step_parts::StepPart;
+use super::step_column::{StepSpan, Wholes};
+use super::step_parts::FileSteps;
 use crate::error::{Error, Result};
 
 /// How a column is standardised: `(x - mean) / deviation`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Scale {
+pub struct ColumnScale {
     /// The mean of the column.
     pub mean: f64,
     /// Its standard deviation, of all numbers and not of all but one: the root of the mean square of what they differ by
@@ -23,16 +23,16 @@ pub struct Scale {
 /// Sequences of vectors, `[steps, width]` an example. A clone shares the numbers.
 #[derive(Clone, Debug)]
 pub struct StepRows {
-    pub(super) parts: Arc<[StepPart]>,
-    pub(super) spans: Arc<[Span]>,
+    pub(super) parts: Arc<[FileSteps]>,
+    pub(super) spans: Arc<[StepSpan]>,
     pub(super) width: usize,
     /// The note of column 0, of bits.
     pub(super) first: u32,
-    pub(super) scale: Option<Arc<[Scale]>>,
+    pub(super) scale: Option<Arc<[ColumnScale]>>,
     /// Where the examples stand that spans are of.
     pub(super) places: Arc<RowPlaces>,
     /// The spans that a window must lie in: those of whole examples.
-    pub(super) whole: Arc<[Span]>,
+    pub(super) whole: Arc<[StepSpan]>,
 }
 
 impl StepRows {
@@ -84,7 +84,7 @@ impl StepRows {
         }
         let first = span.first + from_step;
         match &self.parts[span.part as usize] {
-            StepPart::Numbers(rows) => match &self.scale {
+            FileSteps::Numbers(rows) => match &self.scale {
                 None => {
                     let mut numbers = into.iter_mut();
                     rows.each(first, steps, |value| {
@@ -102,7 +102,7 @@ impl StepRows {
                     })
                 }
             },
-            StepPart::Notes(rows) => {
+            FileSteps::Notes(rows) => {
                 into.fill(0.0);
                 for (step, into) in into.chunks_exact_mut(self.width).enumerate() {
                     for note in rows.step(first + step) {
@@ -173,9 +173,9 @@ impl StepRows {
 
     /// Bytes of memory that they take.
     pub(super) fn bytes(&self) -> u64 {
-        let spans = size_of_val::<[Span]>(&self.spans) + size_of_val::<[Span]>(&self.whole);
+        let spans = size_of_val::<[StepSpan]>(&self.spans) + size_of_val::<[StepSpan]>(&self.whole);
         let places = 4 * self.places.lines.len();
-        let parts: u64 = self.parts.iter().map(StepPart::bytes).sum();
+        let parts: u64 = self.parts.iter().map(FileSteps::bytes).sum();
         parts + (spans + places) as u64
     }
 }

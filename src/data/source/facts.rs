@@ -14,7 +14,7 @@ const ONE_LINE: u64 = 1000;
 
 /// What is known of a file that was read.
 #[derive(Debug)]
-pub(super) struct Facts {
+pub(super) struct FileFacts {
     pub census: Census,
     pub hash: blake3::Hash,
     /// What it is if it is no text.
@@ -23,10 +23,10 @@ pub(super) struct Facts {
     pub packed: Option<&'static str>,
 }
 
-impl Facts {
+impl FileFacts {
     /// What should be known about `part`, the file.
     fn remarks(&self, part: &TextFile, vocabulary: &Vocabulary) -> Vec<String> {
-        let Facts { census, format, .. } = self;
+        let FileFacts { census, format, .. } = self;
         if census.bytes == 0 {
             return vec!["it is empty".to_string()];
         }

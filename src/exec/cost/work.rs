@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use crate::cell::Stage;
 use crate::exec::gpu::PartOutline;
-use crate::op::scan::StepPart;
+use crate::op::scan::ScanStepPart;
 use crate::op::{Direction, Op, Plan, Scan};
 
 /// What one dispatch of a kernel asks. Bytes and operations are those of all workgroups together, padding included.
@@ -102,12 +102,12 @@ pub fn work(part: &PartOutline, plan: &Plan, calls: usize) -> Work {
     };
     match &part.op {
         Op::Scan(scan) => match scan.step_parts().get(part.part) {
-            Some(StepPart::Stage(stage)) => step(base, scan, stage, &number),
+            Some(ScanStepPart::Stage(stage)) => step(base, scan, stage, &number),
             // The initial states' gradients stand behind all others.
             None if scan.direction == Direction::Backward => {
                 step(base, scan, &scan.compiled.initial, &number)
             }
-            Some(StepPart::Attention(_)) | None => base,
+            Some(ScanStepPart::Attention(_)) | None => base,
         },
         Op::MatMul(op) => {
             let (_, k, _) = op.dims();

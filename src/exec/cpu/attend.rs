@@ -11,7 +11,7 @@ use crate::op::pair_sum::{PairForm, PairTerm, Summed};
 use crate::op::{Attend, Categorical, Matrix, PairSum};
 
 /// A row that is written: its number, and its elements in one or two matrices.
-struct Target<'a, F> {
+struct TargetRow<'a, F> {
     row: usize,
     first: &'a mut [F],
     second: &'a mut [F],
@@ -38,7 +38,7 @@ impl<F: Real> Cpu<F> {
             _ => None,
         };
         let firsts = rows[to.offset..].chunks_mut(to.stride).take(to.rows);
-        let targets = firsts.enumerate().map(|(row, first)| Target {
+        let targets = firsts.enumerate().map(|(row, first)| TargetRow {
             row,
             first: &mut first[..to.cols],
             second: match &mut seconds {
@@ -46,7 +46,7 @@ impl<F: Real> Cpu<F> {
                 None => &mut [],
             },
         });
-        let mut targets: Vec<Target<F>> = targets.collect();
+        let mut targets: Vec<TargetRow<F>> = targets.collect();
         targets.sort_by_key(|target| sequence(this, target.row));
         let each = match parallel::parts(elements) {
             1 => to.rows,

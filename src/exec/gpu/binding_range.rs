@@ -5,7 +5,7 @@
 //! that a kernel writes to and binds in another place too, which the first one meets, is bound whole, where it is small
 //! enough for that.
 
-use super::device::Device;
+use super::device::GpuDevice;
 use super::quirk;
 use crate::op::{Limits, Matrix, Plan, SlotId};
 
@@ -55,7 +55,7 @@ impl BindingLimits {
     };
 
     /// Bindings of at most `binding` bytes on a device.
-    pub fn of(device: &Device, binding: u64) -> BindingLimits {
+    pub fn of(device: &GpuDevice, binding: u64) -> BindingLimits {
         let align = u64::from(device.limits.min_storage_buffer_offset_alignment).max(16);
         BindingLimits {
             binding: (binding / 4) as usize,

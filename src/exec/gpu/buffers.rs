@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::device::{Device, Pipeline};
+use super::device::{GpuDevice, Pipeline};
 use super::kernel::DispatchParameters;
 use super::kernel::KernelSource;
 use super::packed::PackedStep;
@@ -46,7 +46,7 @@ pub(super) struct Dispatch {
 }
 
 /// Whether every slot of `plan` fits a buffer.
-pub(super) fn buffers_hold(device: &Device, plan: &Plan) -> Result<()> {
+pub(super) fn buffers_hold(device: &GpuDevice, plan: &Plan) -> Result<()> {
     let limit = device.limits.max_buffer_size;
     for slot in &plan.slots {
         let size = bytes(slot.width(), slot.len());
@@ -63,7 +63,7 @@ pub(super) fn buffers_hold(device: &Device, plan: &Plan) -> Result<()> {
 
 /// Whether every binding of a kernel is one that the adapter allows.
 pub(super) fn bindable(
-    device: &Device,
+    device: &GpuDevice,
     plan: &Plan,
     source: &KernelSource,
     binding: u64,
@@ -128,7 +128,7 @@ impl DispatchWords {
         (place as u64 * STEP_BYTES) as u32
     }
 
-    pub fn buffer(&self, device: &Device) -> wgpu::Buffer {
+    pub fn buffer(&self, device: &GpuDevice) -> wgpu::Buffer {
         let size = STEP_BYTES * self.numbers.len().max(1) as u64;
         let buffer = device.raw.create_buffer(&wgpu::BufferDescriptor {
             label: Some("steps"),
@@ -144,7 +144,7 @@ impl DispatchWords {
 
 /// Bytes of a device that a plan's slots hold, as long as it lives.
 pub(super) struct Held {
-    device: Arc<Device>,
+    device: Arc<GpuDevice>,
     bytes: u64,
 }
 
@@ -170,7 +170,7 @@ struct Staged {
 impl Staged {
     /// Of as many slots as fit a buffer. What an operation writes beside another of them has a buffer of its own: a dispatch
     /// has a buffer to read or to write, not both.
-    fn new(device: &Device, plan: &Plan) -> Staged {
+    fn new(device: &GpuDevice, plan: &Plan) -> Staged {
         let filled: Vec<SlotId> = plan.filled().collect();
         let others = |slot: SlotId| {
             let touched = |m: &Matrix| m.slot != slot && filled.contains(&m.slot);
@@ -201,7 +201,7 @@ impl Staged {
 ///
 /// Where one cannot be had, the others are tried all the same: the device is then asked how much there was.
 pub(super) async fn allocate(
-    device: &Arc<Device>,
+    device: &Arc<GpuDevice>,
     plan: &Plan,
     parameters: Option<&SlotBuffer>,
 ) -> Result<(Vec<SlotBuffer>, Held)> {
@@ -274,7 +274,7 @@ pub(super) fn staged_bytes(buffers: &[SlotBuffer]) -> usize {
 
 /// A compiled kernel with its buffers.
 pub(super) fn kernel(
-    device: &Device,
+    device: &GpuDevice,
     plan: &Plan,
     source: &KernelSource,
     pipeline: Arc<Pipeline>,

@@ -4,12 +4,12 @@ use std::collections::HashSet;
 
 use super::binding_range::BindingLimits;
 use super::buffers::{bindable, buffers_hold, bytes};
-use super::device::Device;
+use super::device::GpuDevice;
 use super::lower::lower;
 use crate::Result;
 use crate::op::Plan;
 
-impl Device {
+impl GpuDevice {
     /// Whether every slot of `plan` fits a buffer, and every kernel's part of one a binding. How much memory there is in
     /// all no device tells.
     ///

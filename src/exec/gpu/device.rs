@@ -47,7 +47,7 @@ impl Faults {
 }
 
 /// An open device with its queue and the pipelines compiled so far.
-pub struct Device {
+pub struct GpuDevice {
     /// The adapter that it was opened on.
     pub adapter: Adapter,
     pub(super) raw: wgpu::Device,
@@ -72,24 +72,24 @@ pub struct Device {
     faults: Arc<Faults>,
 }
 
-impl Device {
+impl GpuDevice {
     /// Opens the chosen adapter; none where `auto` finds only software.
     ///
     /// # Errors
     /// Device, when there is no such adapter or it cannot be opened.
-    pub async fn open(choice: &AdapterChoice) -> Result<Option<Arc<Device>>> {
-        Device::open_with(choice, false).await
+    pub async fn open(choice: &AdapterChoice) -> Result<Option<Arc<GpuDevice>>> {
+        GpuDevice::open_with(choice, false).await
     }
 
     /// The same; where `cooperative`, products of plans in half precision multiply cooperative matrices, which is an
     /// experiment of wgpu's.
     ///
     /// # Errors
-    /// As [`Device::open`]; Device, when the adapter has no such matrices.
+    /// As [`GpuDevice::open`]; Device, when the adapter has no such matrices.
     pub async fn open_with(
         choice: &AdapterChoice,
         cooperative: bool,
-    ) -> Result<Option<Arc<Device>>> {
+    ) -> Result<Option<Arc<GpuDevice>>> {
         let (raw, described) = found().await;
         let Some(index) = choice.pick(&described)? else {
             return Ok(None);
@@ -142,7 +142,7 @@ impl Device {
                 format!("the device was lost ({reason:?}): {message}"),
             );
         });
-        Ok(Some(Arc::new(Device {
+        Ok(Some(Arc::new(GpuDevice {
             adapter,
             raw: device,
             queue,
@@ -271,9 +271,9 @@ fn agreed() -> wgpu::ExperimentalFeatures {
     unsafe { wgpu::ExperimentalFeatures::enabled() }
 }
 
-impl std::fmt::Debug for Device {
+impl std::fmt::Debug for GpuDevice {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Device").field(&self.adapter).finish()
+        f.debug_tuple("GpuDevice").field(&self.adapter).finish()
     }
 }
 

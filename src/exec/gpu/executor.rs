@@ -8,7 +8,7 @@ use super::binding_range::BindingLimits;
 use super::buffers::{
     Dispatch, DispatchWords, Held, Kernel, SlotBuffer, allocate, bindable, kernel, staged_bytes,
 };
-use super::device::Device;
+use super::device::GpuDevice;
 use super::kernel::DispatchParameters;
 use super::kernel::KernelSource;
 use super::lower::{Lowered, lower};
@@ -43,7 +43,7 @@ pub(super) struct MeasuredRun {
 
 /// Runs a plan on a device.
 pub struct Gpu {
-    pub(super) device: Arc<Device>,
+    pub(super) device: Arc<GpuDevice>,
     pub(super) plan: Arc<Plan>,
     pub(super) buffers: Vec<SlotBuffer>,
     /// What the host fills the slots of their one buffer with.
@@ -84,7 +84,7 @@ impl Gpu {
     ///
     /// # Errors
     /// Device when a slot is larger than the device allows or memory is short; Internal when a kernel does not compile.
-    pub async fn new(device: Arc<Device>, plan: Arc<Plan>) -> Result<Gpu> {
+    pub async fn new(device: Arc<GpuDevice>, plan: Arc<Plan>) -> Result<Gpu> {
         let tile = device.tile(&plan).0;
         Gpu::with_tile(device, plan, &tile).await
     }
@@ -93,7 +93,7 @@ impl Gpu {
     ///
     /// # Errors
     /// As [`Gpu::new`].
-    pub async fn with_tile(device: Arc<Device>, plan: Arc<Plan>, tile: &Tile) -> Result<Gpu> {
+    pub async fn with_tile(device: Arc<GpuDevice>, plan: Arc<Plan>, tile: &Tile) -> Result<Gpu> {
         Gpu::edited(device, plan, tile, &mut |_, text| text.to_string()).await
     }
 
@@ -102,7 +102,7 @@ impl Gpu {
     /// # Errors
     /// As [`Gpu::new`].
     pub async fn edited(
-        device: Arc<Device>,
+        device: Arc<GpuDevice>,
         plan: Arc<Plan>,
         tile: &Tile,
         edit: &mut dyn FnMut(&str, &str) -> String,
@@ -125,7 +125,7 @@ impl Gpu {
     /// # Errors
     /// As [`Gpu::new`].
     pub async fn with_binding(
-        device: Arc<Device>,
+        device: Arc<GpuDevice>,
         plan: Arc<Plan>,
         tile: &Tile,
         binding: u64,
@@ -135,7 +135,7 @@ impl Gpu {
     }
 
     async fn make(
-        device: Arc<Device>,
+        device: Arc<GpuDevice>,
         plan: Arc<Plan>,
         tile: &Tile,
         binding: u64,
@@ -289,7 +289,7 @@ impl Gpu {
     }
 
     /// The device that it runs on.
-    pub fn device(&self) -> &Arc<Device> {
+    pub fn device(&self) -> &Arc<GpuDevice> {
         &self.device
     }
 }

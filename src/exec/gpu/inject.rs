@@ -1,9 +1,9 @@
 //! Fault injection, for tests: what is promised of a broken device is shown on a whole one.
 
-use super::device::Device;
+use super::device::GpuDevice;
 use super::fault::Fault;
 
-impl Device {
+impl GpuDevice {
     /// Injects a fault, for a test; the newest of a kind counts.
     pub fn inject(&self, fault: Fault) {
         if let Ok(mut faults) = self.injected.faults.lock() {

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::binding_range::{BindingLimits, BindingRanges};
-use super::device::{Device, Pipeline};
+use super::device::{GpuDevice, Pipeline};
 use super::kernel::KernelSource;
 use super::pipeline::compile;
 use super::stamps::Stamps;
@@ -31,7 +31,7 @@ const GROUP: usize = 64;
 ///
 /// # Errors
 /// Device when not even a small buffer can be had, or the device is lost or hangs.
-pub async fn measure(device: &Device) -> Result<MachineLimits> {
+pub async fn measure(device: &GpuDevice) -> Result<MachineLimits> {
     let bench = Bench::new(device).await?;
     let vectors = (bench.size / VECTOR) as usize;
     let copy = Template::new(include_str!("../../../shaders/limits_copy.wgsl"));
@@ -58,14 +58,14 @@ pub async fn measure(device: &Device) -> Result<MachineLimits> {
 
 /// Two buffers and a clock.
 struct Bench<'a> {
-    device: &'a Device,
+    device: &'a GpuDevice,
     size: u64,
     buffers: [wgpu::Buffer; 2],
 }
 
 impl<'a> Bench<'a> {
     /// Buffers as large as they may be, half as large where memory is short.
-    async fn new(device: &'a Device) -> Result<Bench<'a>> {
+    async fn new(device: &'a GpuDevice) -> Result<Bench<'a>> {
         let most = COPIED[usize::from(device.adapter.software)].min(device.adapter.max_binding);
         let sizes = std::iter::successors(Some(most / 1024 * 1024), |s| Some(s / 2));
         for size in sizes.take_while(|s| *s >= 1 << 20) {

@@ -3,9 +3,9 @@
 use std::sync::atomic::Ordering;
 
 use super::buffers::SlotBuffer;
-use super::device::Device;
+use super::device::GpuDevice;
 
-impl Device {
+impl GpuDevice {
     /// Bytes that the slots of all plans hold.
     pub fn held(&self) -> u64 {
         self.held.load(Ordering::SeqCst)

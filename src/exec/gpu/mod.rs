@@ -1,6 +1,6 @@
 //! The executor on a GPU, through wgpu: the only place that knows of it.
 //!
-//! [`Device`] is an open adapter; [`Gpu`] makes buffers, kernels and bind groups for a plan once and replays them. From an
+//! [`GpuDevice`] is an open adapter; [`Gpu`] makes buffers, kernels and bind groups for a plan once and replays them. From an
 //! operation to its kernels leads `lower`: `operation` fills the templates in `shaders/`, `scan` and `matmul` unroll theirs,
 //! `concurrent` makes one kernel of several, `binding_range` and `ranges` cut what no binding holds, and `template` and `writer`
 //! make WGSL of it all, each number in the precision of its slot.
@@ -45,7 +45,7 @@ mod upload;
 mod writer;
 
 pub use adapter::{Adapter, AdapterChoice, INSTALL, adapters};
-pub use device::Device;
+pub use device::GpuDevice;
 pub use executor::Gpu;
 pub use fault::Fault;
 pub use limits::measure as measure_limits;

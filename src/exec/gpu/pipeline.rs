@@ -7,7 +7,7 @@ use futures::FutureExt;
 use rayon::prelude::*;
 
 use super::binding_range::Bind;
-use super::device::{Device, Pipeline, one_line};
+use super::device::{GpuDevice, Pipeline, one_line};
 use super::kernel::KernelSource;
 use crate::{Error, Result};
 
@@ -18,7 +18,7 @@ pub(super) const STEP_BYTES: u64 = 16;
 const KEPT: usize = 512;
 
 /// The compiled kernel of a source.
-pub(super) async fn compile(device: &Device, source: &KernelSource) -> Result<Arc<Pipeline>> {
+pub(super) async fn compile(device: &GpuDevice, source: &KernelSource) -> Result<Arc<Pipeline>> {
     let mut all = compile_all(device, std::slice::from_ref(source)).await?;
     let missing = || Error::internal(format!("kernel {}: not compiled", source.label));
     all.pop().ok_or_else(missing)
@@ -26,7 +26,7 @@ pub(super) async fn compile(device: &Device, source: &KernelSource) -> Result<Ar
 
 /// The compiled kernels of sources; equal texts are compiled once a device, and different ones on all processors at once.
 pub(super) async fn compile_all(
-    device: &Device,
+    device: &GpuDevice,
     sources: &[KernelSource],
 ) -> Result<Vec<Arc<Pipeline>>> {
     let mut compiled: HashMap<(&str, bool), Arc<Pipeline>> = HashMap::new();
@@ -82,7 +82,7 @@ pub(super) async fn compile_all(
 }
 
 /// Compiles a text.
-async fn make(device: &Device, source: &KernelSource) -> Result<Pipeline> {
+async fn make(device: &GpuDevice, source: &KernelSource) -> Result<Pipeline> {
     let limit = device.limits.max_storage_buffers_per_shader_stage as usize;
     if source.binds.len() > limit {
         return Err(Error::internal(format!(

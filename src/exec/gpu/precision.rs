@@ -1,7 +1,7 @@
 //! Precision: whether a device can store and compute a plan's numbers as the plan has them.
 
 use super::adapter::Adapter;
-use super::device::Device;
+use super::device::GpuDevice;
 use super::fault::Fault;
 use super::tile::Tile;
 use crate::op::Plan;
@@ -11,7 +11,7 @@ use crate::{Error, Result};
 ///
 /// # Errors
 /// Device, naming the feature that it lacks.
-pub(super) fn allowed(device: &Device, plan: &Plan) -> Result<()> {
+pub(super) fn allowed(device: &GpuDevice, plan: &Plan) -> Result<()> {
     if plan.halved() && !device.halves() {
         Err(device.adapter.no_half())
     } else if plan.doubled() && !device.doubles() {
@@ -21,7 +21,7 @@ pub(super) fn allowed(device: &Device, plan: &Plan) -> Result<()> {
     }
 }
 
-impl Device {
+impl GpuDevice {
     /// Whether kernels can store numbers in half precision.
     pub fn halves(&self) -> bool {
         let wide = |f: &Fault| (*f == Fault::Wide).then_some(());

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use futures::channel::oneshot;
 
-use super::device::Device;
+use super::device::GpuDevice;
 use crate::{Error, Result};
 
 /// Between looks at a mapping that is late.
@@ -13,7 +13,7 @@ const PAUSE: Duration = Duration::from_millis(1);
 
 type Mapped = oneshot::Receiver<std::result::Result<(), wgpu::BufferAsyncError>>;
 
-fn map(device: &Device, buffer: &wgpu::Buffer) -> Mapped {
+fn map(device: &GpuDevice, buffer: &wgpu::Buffer) -> Mapped {
     let (done, mapped) = oneshot::channel();
     if !device.answers() {
         // Neither told nor dropped: a callback that never comes.
@@ -28,7 +28,7 @@ fn map(device: &Device, buffer: &wgpu::Buffer) -> Mapped {
 }
 
 /// Whether a buffer is mapped by now.
-fn looked(device: &Device, mapped: &mut Mapped, what: &str) -> Result<bool> {
+fn looked(device: &GpuDevice, mapped: &mut Mapped, what: &str) -> Result<bool> {
     match mapped.try_recv() {
         Ok(None) => Ok(false),
         // A lost device still maps, with garbage.
@@ -42,7 +42,7 @@ fn looked(device: &Device, mapped: &mut Mapped, what: &str) -> Result<bool> {
 }
 
 /// Waits for a mapping on a device that is idle, but not for ever: a driver that lost it tells nobody.
-fn awaited(device: &Device, mapped: &mut Mapped, what: &str) -> Result<()> {
+fn awaited(device: &GpuDevice, mapped: &mut Mapped, what: &str) -> Result<()> {
     let start = Instant::now();
     while !looked(device, mapped, what)? {
         if start.elapsed() > device.patience() {
@@ -63,7 +63,7 @@ fn unmap(buffer: &wgpu::Buffer, what: &str) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn staging(device: &Device, size: u64) -> wgpu::Buffer {
+fn staging(device: &GpuDevice, size: u64) -> wgpu::Buffer {
     device.raw.create_buffer(&wgpu::BufferDescriptor {
         label: Some("staging"),
         size,
@@ -74,7 +74,7 @@ fn staging(device: &Device, size: u64) -> wgpu::Buffer {
 
 /// These bytes of a buffer, after everything submitted so far.
 pub(super) async fn fetch(
-    device: &Device,
+    device: &GpuDevice,
     from: &wgpu::Buffer,
     range: std::ops::Range<u64>,
     what: &str,
@@ -103,7 +103,7 @@ pub(super) struct Ring {
 }
 
 impl Ring {
-    pub fn new(device: &Device, count: usize, size: u64) -> Ring {
+    pub fn new(device: &GpuDevice, count: usize, size: u64) -> Ring {
         Ring {
             buffers: (0..count).map(|_| staging(device, size)).collect(),
             free: (0..count).collect(),
@@ -113,7 +113,7 @@ impl Ring {
     }
 
     /// A buffer that nothing is on its way in; waits for the oldest one where there is none.
-    pub async fn place(&mut self, device: &Device) -> Result<usize> {
+    pub async fn place(&mut self, device: &GpuDevice) -> Result<usize> {
         if self.free.is_empty() {
             device.poll("a report")?;
             self.collect(device, false)?;
@@ -140,18 +140,18 @@ impl Ring {
     }
 
     /// Asks for the copy's bytes, after it was submitted.
-    pub fn map(&mut self, device: &Device, place: usize, run: u64) {
+    pub fn map(&mut self, device: &GpuDevice, place: usize, run: u64) {
         let mapped = map(device, &self.buffers[place]);
         self.under_way.push_back((place, run, mapped));
     }
 
     /// What has arrived, with the number of its run; with `wait`, of a device that is idle, all.
-    pub fn take(&mut self, device: &Device, wait: bool) -> Result<Vec<(u64, Vec<u8>)>> {
+    pub fn take(&mut self, device: &GpuDevice, wait: bool) -> Result<Vec<(u64, Vec<u8>)>> {
         self.collect(device, wait)?;
         Ok(std::mem::take(&mut self.arrived))
     }
 
-    fn collect(&mut self, device: &Device, wait: bool) -> Result<()> {
+    fn collect(&mut self, device: &GpuDevice, wait: bool) -> Result<()> {
         while let Some((_, _, mapped)) = self.under_way.front_mut() {
             if wait {
                 awaited(device, mapped, "a report")?;

@@ -28,7 +28,7 @@ pub enum HostPhase {
 }
 
 /// Told whenever a phase begins.
-pub(super) type Mark<'a> = &'a mut (dyn FnMut(HostPhase) + Send);
+pub(super) type PhaseCallback<'a> = &'a mut (dyn FnMut(HostPhase) + Send);
 
 impl Gpu {
     /// Hands the minibatch over and submits the whole plan; waits only where too many submissions are under way.
@@ -54,12 +54,20 @@ impl Gpu {
     ///
     /// # Errors
     /// As [`Gpu::run`].
-    pub async fn run_marked(&mut self, minibatch: &dyn FillSlots, mark: Mark<'_>) -> Result<()> {
+    pub async fn run_marked(
+        &mut self,
+        minibatch: &dyn FillSlots,
+        mark: PhaseCallback<'_>,
+    ) -> Result<()> {
         self.submit_part(minibatch, mark).await
     }
 
     /// Hands the minibatch over and submits the part of the plan that is to run.
-    async fn submit_part(&mut self, minibatch: &dyn FillSlots, mark: Mark<'_>) -> Result<()> {
+    async fn submit_part(
+        &mut self,
+        minibatch: &dyn FillSlots,
+        mark: PhaseCallback<'_>,
+    ) -> Result<()> {
         mark(HostPhase::Inputs);
         self.fill_part(minibatch, self.part)?;
         mark(HostPhase::Waiting);
@@ -101,7 +109,11 @@ impl Gpu {
     }
 
     /// A run with the host's clock around every submission.
-    async fn run_clocked(&mut self, parts: Vec<Range<usize>>, mark: Mark<'_>) -> Result<()> {
+    async fn run_clocked(
+        &mut self,
+        parts: Vec<Range<usize>>,
+        mark: PhaseCallback<'_>,
+    ) -> Result<()> {
         let mut measured = Vec::new();
         self.device.wait(None, "earlier runs").await?;
         for part in parts {
@@ -149,7 +161,7 @@ impl Gpu {
         &mut self,
         mut encoder: wgpu::CommandEncoder,
         measured: Option<MeasuredRun>,
-        mark: Mark<'_>,
+        mark: PhaseCallback<'_>,
     ) -> Result<()> {
         let mut place = None;
         let report = self.plan.io.report;

@@ -21,7 +21,7 @@ use super::ranges::BoundRange;
 use super::template::Template;
 use super::tile::Tile;
 use crate::cell::Stage;
-use crate::op::scan::StepPart;
+use crate::op::scan::ScanStepPart;
 use crate::op::{Direction, Op, Plan, Scan};
 use crate::{Error, Result};
 
@@ -71,11 +71,11 @@ pub(super) fn kernels(
             let mut stages = 0..;
             for part in scan.step_parts() {
                 kernels.push(match part {
-                    StepPart::Stage(stage) => {
+                    ScanStepPart::Stage(stage) => {
                         let n = stages.next().unwrap_or(0);
                         kernel(stage, &format!("{}.{n}", scan.name))?
                     }
-                    StepPart::Attention(op) => attention(scan, &op, tile)?,
+                    ScanStepPart::Attention(op) => attention(scan, &op, tile)?,
                 });
             }
             kernels

@@ -1,6 +1,6 @@
 //! Timestamps of a device: when passes began and how long they took.
 
-use super::device::Device;
+use super::device::GpuDevice;
 use super::readback::fetch;
 use crate::Result;
 
@@ -15,7 +15,7 @@ pub(super) struct Stamps {
 }
 
 impl Stamps {
-    pub fn new(device: &Device, passes: usize) -> Stamps {
+    pub fn new(device: &GpuDevice, passes: usize) -> Stamps {
         let sets = (0..(2 * passes).div_ceil(SET)).map(|_| {
             device.raw.create_query_set(&wgpu::QuerySetDescriptor {
                 label: Some("timestamps"),
@@ -68,7 +68,7 @@ impl Stamps {
     }
 
     /// Every pass's beginning and length in seconds, counted from the first one's beginning.
-    pub async fn seconds(&self, device: &Device) -> Result<Vec<(f64, f64)>> {
+    pub async fn seconds(&self, device: &GpuDevice) -> Result<Vec<(f64, f64)>> {
         let size = 16 * self.passes as u64;
         let bytes = fetch(device, &self.resolved, 0..size, "timestamps").await?;
         Ok(spans(device, &bytes))
@@ -76,7 +76,7 @@ impl Stamps {
 }
 
 /// Passes' beginnings and lengths in seconds, of what their timestamps were written down as.
-pub(super) fn spans(device: &Device, bytes: &[u8]) -> Vec<(f64, f64)> {
+pub(super) fn spans(device: &GpuDevice, bytes: &[u8]) -> Vec<(f64, f64)> {
     let ticks: Vec<u64> = bytemuck::pod_collect_to_vec(bytes);
     let period = f64::from(device.queue.get_timestamp_period()) * 1e-9;
     let first = ticks.first().copied().unwrap_or(0);

@@ -56,7 +56,7 @@ pub struct Tile {
     #[serde(default)]
     pub merged: bool,
     /// Whether kernels run without checks of every index and every loop: only on a device that is
-    /// [trusted](super::Device::trust).
+    /// [trusted](super::GpuDevice::trust).
     #[serde(default)]
     pub unchecked: bool,
     /// Threads in a workgroup of everything else.

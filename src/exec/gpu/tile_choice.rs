@@ -1,11 +1,11 @@
 //! Which tile a plan has on a device: one that a search is trying, one that a search found, or the usual one.
 
-use super::device::Device;
+use super::device::GpuDevice;
 use super::precision;
 use super::tile::{Shape, Tile};
 use crate::op::Plan;
 
-impl Device {
+impl GpuDevice {
     /// The tiles that were found fastest, for models of their shapes. They are used where the device is trusted.
     pub fn tuned(&self, tiles: Vec<(Shape, Tile)>) {
         if let Ok(mut known) = self.tiles.lock() {

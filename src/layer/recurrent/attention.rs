@@ -11,7 +11,7 @@ use crate::op::scan::{Scan, ScanAttention};
 
 /// What an attention's backward pass needs of its forward pass.
 #[derive(Debug)]
-pub(super) struct Looking {
+pub(super) struct SavedAttention {
     memory: Value,
     scoring: PairScores<Value, Param>,
     /// The sums along the memory, in training.
@@ -32,7 +32,7 @@ impl Recurrent {
         &self,
         builder: &mut Builder,
         axis: Axis,
-    ) -> Result<(Vec<ScanAttention>, Vec<Looking>)> {
+    ) -> Result<(Vec<ScanAttention>, Vec<SavedAttention>)> {
         let (h, name) = (self.hidden, &self.cell.name);
         let (expected, found) = (self.cell.memories.len(), self.memories.len());
         if expected != found {
@@ -78,7 +78,7 @@ impl Recurrent {
             } else {
                 None
             };
-            looking.push(Looking {
+            looking.push(SavedAttention {
                 memory,
                 scoring,
                 along,
@@ -106,7 +106,7 @@ impl Recurrent {
         builder: &mut Builder,
         axis: Axis,
         scan: &Scan,
-        looking: &[Looking],
+        looking: &[SavedAttention],
     ) {
         let of = scan.attentions.iter().zip(looking);
         for (a, (attention, looking)) in of.enumerate() {

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use super::functions::{self, Call};
-use super::graph::{Along, Field, FieldKind, Function, Loss, ValueNode};
+use super::graph::{Along, Function, Loss, ModelField, ModelFieldKind, ValueNode};
 use super::parse::{ParsedModel, WrittenKind};
 use crate::error::{Error, Result, did_you_mean};
 use crate::syntax::{Expr, Position, fault};
@@ -27,7 +27,7 @@ enum Meaning {
 pub(super) struct Checker<'a> {
     model: &'a str,
     parsed: &'a ParsedModel,
-    fields: Vec<Field>,
+    fields: Vec<ModelField>,
     nodes: Vec<ValueNode>,
     losses: Vec<Loss>,
     /// By name: its meaning, its place, and whether something uses it.
@@ -49,7 +49,7 @@ pub(super) struct Checker<'a> {
 
 /// Checked fields, values and losses.
 pub(super) struct Checked {
-    pub fields: Vec<Field>,
+    pub fields: Vec<ModelField>,
     pub nodes: Vec<ValueNode>,
     pub losses: Vec<Loss>,
     /// By value: that of the round before, which it stands for from its line on.
@@ -120,30 +120,32 @@ impl<'a> Checker<'a> {
         for written in &self.parsed.fields {
             self.declare(&written.name, written.position)?;
             let kind = match &written.kind {
-                WrittenKind::Tokens => FieldKind::Tokens {
+                WrittenKind::Tokens => ModelFieldKind::Tokens {
                     predicted: false,
                     looked_back: false,
                     within: None,
                 },
-                WrittenKind::Within(name, position) => FieldKind::Tokens {
+                WrittenKind::Within(name, position) => ModelFieldKind::Tokens {
                     predicted: false,
                     looked_back: false,
                     within: Some(self.tokens(name, *position)?),
                 },
-                WrittenKind::Class => FieldKind::Class,
-                WrittenKind::Classes(name, position) => FieldKind::Classes {
+                WrittenKind::Class => ModelFieldKind::Class,
+                WrittenKind::Classes(name, position) => ModelFieldKind::Classes {
                     along: self.steps(name, *position)?,
                 },
-                WrittenKind::Vector => FieldKind::Vector,
-                WrittenKind::RealsAlong(name, position) => FieldKind::RealsAlong {
+                WrittenKind::Vector => ModelFieldKind::Vector,
+                WrittenKind::RealsAlong(name, position) => ModelFieldKind::RealsAlong {
                     along: self.steps(name, *position)?,
                     predicted: false,
                 },
-                WrittenKind::Reals | WrittenKind::Bits | WrittenKind::Set => FieldKind::Reals {
-                    set: written.kind == WrittenKind::Set,
-                    bits: written.kind == WrittenKind::Bits,
-                    predicted: false,
-                },
+                WrittenKind::Reals | WrittenKind::Bits | WrittenKind::Set => {
+                    ModelFieldKind::Reals {
+                        set: written.kind == WrittenKind::Set,
+                        bits: written.kind == WrittenKind::Bits,
+                        predicted: false,
+                    }
+                }
             };
             let number = self.fields.len();
             self.names.push((
@@ -153,7 +155,7 @@ impl<'a> Checker<'a> {
                 false,
             ));
             self.next.push(None);
-            self.fields.push(Field {
+            self.fields.push(ModelField {
                 name: written.name.clone(),
                 kind,
                 position: written.position,
@@ -164,7 +166,7 @@ impl<'a> Checker<'a> {
 
     /// The field of tokens called `name`, declared above.
     fn tokens(&mut self, name: &str, position: Position) -> Result<usize> {
-        let tokens = |kind: FieldKind| matches!(kind, FieldKind::Tokens { .. });
+        let tokens = |kind: ModelFieldKind| matches!(kind, ModelFieldKind::Tokens { .. });
         self.field_above(name, position, ("tokens", tokens))
     }
 
@@ -173,7 +175,7 @@ impl<'a> Checker<'a> {
         self.field_above(
             name,
             position,
-            ("tokens, reals or bits", FieldKind::has_steps),
+            ("tokens, reals or bits", ModelFieldKind::has_steps),
         )
     }
 
@@ -181,7 +183,7 @@ impl<'a> Checker<'a> {
         &mut self,
         name: &str,
         position: Position,
-        (expected, fits): (&str, impl Fn(FieldKind) -> bool),
+        (expected, fits): (&str, impl Fn(ModelFieldKind) -> bool),
     ) -> Result<usize> {
         let field = self.fields.iter().position(|field| field.name == name);
         match field {
@@ -223,7 +225,9 @@ impl<'a> Checker<'a> {
             Expr::Name(name, position) => match self.name(name, *position)? {
                 Meaning::Value(value) => Ok(value),
                 Meaning::Field(field) => {
-                    if let FieldKind::RealsAlong { predicted, .. } = &mut self.fields[field].kind {
+                    if let ModelFieldKind::RealsAlong { predicted, .. } =
+                        &mut self.fields[field].kind
+                    {
                         *predicted |= self.in_loss;
                     }
                     self.read(field, 0, *position)
@@ -273,11 +277,11 @@ impl<'a> Checker<'a> {
     /// What a field has.
     fn data(&mut self, function: Function, field: usize, position: Position) -> usize {
         let along = match self.fields[field].kind {
-            FieldKind::Tokens { .. } | FieldKind::Reals { .. } => Along::Steps(field),
-            FieldKind::Classes { along } | FieldKind::RealsAlong { along, .. } => {
+            ModelFieldKind::Tokens { .. } | ModelFieldKind::Reals { .. } => Along::Steps(field),
+            ModelFieldKind::Classes { along } | ModelFieldKind::RealsAlong { along, .. } => {
                 Along::Steps(along)
             }
-            FieldKind::Class | FieldKind::Vector => Along::Examples,
+            ModelFieldKind::Class | ModelFieldKind::Vector => Along::Examples,
         };
         self.push(ValueNode {
             function,
@@ -404,7 +408,7 @@ impl<'a> Checker<'a> {
     /// `window(F, k)`.
     fn window(&mut self, call: &Call<'_>) -> Result<usize> {
         let field = self.field_of(call, 0)?;
-        let FieldKind::Reals { .. } = self.fields[field].kind else {
+        let ModelFieldKind::Reals { .. } = self.fields[field].kind else {
             let message =
                 "`window` expects a field of reals or bits; of tokens, `previous` gives each";
             return Err(self.fault(call.position, message));
@@ -483,7 +487,7 @@ impl<'a> Checker<'a> {
 
     /// Start marks stand before a field's first token.
     fn look_back(&mut self, field: usize) {
-        if let FieldKind::Tokens { looked_back, .. } = &mut self.fields[field].kind {
+        if let ModelFieldKind::Tokens { looked_back, .. } = &mut self.fields[field].kind {
             *looked_back = true;
         }
     }
@@ -495,8 +499,8 @@ impl<'a> Checker<'a> {
             "grams" => (true, "tokens"),
             _ => (false, "tokens, reals or bits"),
         };
-        let fits = |kind: FieldKind| match kind {
-            FieldKind::Tokens { .. } => true,
+        let fits = |kind: ModelFieldKind| match kind {
+            ModelFieldKind::Tokens { .. } => true,
             kind => !symbols && kind.has_steps(),
         };
         if let Expr::Name(name, position) = expr
@@ -518,7 +522,9 @@ impl<'a> Checker<'a> {
         match self.nodes[value].function {
             Function::Read { field, .. } => !matches!(
                 self.fields[field].kind,
-                FieldKind::Vector | FieldKind::RealsAlong { .. } | FieldKind::Reals { .. }
+                ModelFieldKind::Vector
+                    | ModelFieldKind::RealsAlong { .. }
+                    | ModelFieldKind::Reals { .. }
             ),
             Function::Grams { .. } | Function::Positions { .. } => true,
             _ => false,

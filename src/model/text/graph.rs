@@ -5,18 +5,18 @@ use crate::syntax::Position;
 
 /// A field of the data.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Field {
+pub struct ModelField {
     /// Its name.
     pub name: String,
     /// What it is.
-    pub kind: FieldKind,
+    pub kind: ModelFieldKind,
     /// Where its name stands in the text.
     pub position: Position,
 }
 
 /// What a field is. Other fields are named by their number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FieldKind {
+pub enum ModelFieldKind {
     /// A sequence of symbols an example.
     Tokens {
         /// Whether `next` takes it: it is read from a start mark on, and predicted to an end mark.
@@ -53,10 +53,13 @@ pub enum FieldKind {
     },
 }
 
-impl FieldKind {
+impl ModelFieldKind {
     /// Whether it has steps of its own: a sequence an example, or one within another field.
     pub fn has_steps(self) -> bool {
-        matches!(self, FieldKind::Tokens { .. } | FieldKind::Reals { .. })
+        matches!(
+            self,
+            ModelFieldKind::Tokens { .. } | ModelFieldKind::Reals { .. }
+        )
     }
 }
 
@@ -280,14 +283,14 @@ impl Function {
 }
 
 /// By value, whether it hangs on what a loss predicts: later steps, numbers along steps, or how likely what is right is.
-pub(super) fn ahead(fields: &[Field], nodes: &[ValueNode]) -> Vec<bool> {
+pub(super) fn ahead(fields: &[ModelField], nodes: &[ValueNode]) -> Vec<bool> {
     let mut all: Vec<bool> = Vec::new();
     for node in nodes {
         let own = match node.function {
             Function::Ahead { .. } | Function::Right { .. } => true,
             Function::Read { field, .. } => matches!(
                 fields[field].kind,
-                FieldKind::RealsAlong {
+                ModelFieldKind::RealsAlong {
                     predicted: true,
                     ..
                 }

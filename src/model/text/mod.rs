@@ -66,7 +66,7 @@ pub(super) use library::language;
 use std::collections::BTreeMap;
 
 use self::graph::{Along, Function, LossForm, StartOf, ValueNode};
-pub use self::graph::{Field, FieldKind, Loss, Target};
+pub use self::graph::{Loss, ModelField, ModelFieldKind, Target};
 pub use self::reading::{Forecast, Painting, Reading};
 use super::{Mode, Softmax, Spec, Unroll};
 use crate::error::{Error, Result};
@@ -81,7 +81,7 @@ pub struct Model {
     pub name: String,
     /// The text.
     pub text: String,
-    fields: Vec<Field>,
+    fields: Vec<ModelField>,
     nodes: Vec<ValueNode>,
     losses: Vec<Loss>,
     /// By value: that of the round before, which it stands for from its line on.
@@ -212,7 +212,7 @@ impl Model {
     }
 
     /// The fields of the data, in the order in which everything else numbers them.
-    pub fn fields(&self) -> &[Field] {
+    pub fn fields(&self) -> &[ModelField] {
         &self.fields
     }
 
@@ -262,14 +262,14 @@ impl Model {
         }
         for (field, size) in self.fields.iter().zip(&sizes.fields) {
             let fits = match field.kind {
-                FieldKind::Tokens { .. } => matches!(size, FieldSize::Tokens { .. }),
-                FieldKind::Class | FieldKind::Classes { .. } => {
+                ModelFieldKind::Tokens { .. } => matches!(size, FieldSize::Tokens { .. }),
+                ModelFieldKind::Class | ModelFieldKind::Classes { .. } => {
                     matches!(size, FieldSize::Classes(_))
                 }
-                FieldKind::Vector | FieldKind::RealsAlong { .. } => {
+                ModelFieldKind::Vector | ModelFieldKind::RealsAlong { .. } => {
                     matches!(size, FieldSize::Vector(_))
                 }
-                FieldKind::Reals { .. } => matches!(size, FieldSize::Reals { .. }),
+                ModelFieldKind::Reals { .. } => matches!(size, FieldSize::Reals { .. }),
             };
             let marked = match size {
                 FieldSize::Tokens { symbols, marks, .. } => {
@@ -360,7 +360,7 @@ impl Model {
         };
         let within = |field: usize| {
             let kind = self.fields[field].kind;
-            matches!(kind, FieldKind::Tokens { within, .. } if within.is_some())
+            matches!(kind, ModelFieldKind::Tokens { within, .. } if within.is_some())
         };
         matches!(states, Some(StartOf::States(_)))
             && matches!(node.along, Along::Steps(field) if !within(field))
@@ -395,7 +395,7 @@ impl Model {
                 continue;
             };
             let within = match field.kind {
-                FieldKind::Tokens { within, .. } => within,
+                ModelFieldKind::Tokens { within, .. } => within,
                 _ => None,
             };
             let above = match within {
@@ -446,7 +446,7 @@ impl Model {
         let of = |(n, size): (usize, &FieldSize)| {
             let axis = rows.axes[n].and_then(|axis| axis.number());
             match (self.fields[n].kind, *size) {
-                (FieldKind::Tokens { predicted, .. }, size) => FieldShape::Tokens {
+                (ModelFieldKind::Tokens { predicted, .. }, size) => FieldShape::Tokens {
                     axis,
                     symbols: size.count(),
                     marks: match size {
@@ -455,21 +455,21 @@ impl Model {
                     },
                     predicted,
                 },
-                (FieldKind::Class, size) => FieldShape::Class {
+                (ModelFieldKind::Class, size) => FieldShape::Class {
                     classes: size.count(),
                 },
-                (FieldKind::Classes { along }, size) => FieldShape::Classes {
+                (ModelFieldKind::Classes { along }, size) => FieldShape::Classes {
                     classes: size.count(),
                     along,
                 },
-                (FieldKind::Vector, size) => FieldShape::Vector {
+                (ModelFieldKind::Vector, size) => FieldShape::Vector {
                     width: size.count(),
                 },
-                (FieldKind::RealsAlong { along, .. }, size) => FieldShape::RealsAlong {
+                (ModelFieldKind::RealsAlong { along, .. }, size) => FieldShape::RealsAlong {
                     width: size.count(),
                     along,
                 },
-                (FieldKind::Reals { bits, .. }, size) => FieldShape::Reals {
+                (ModelFieldKind::Reals { bits, .. }, size) => FieldShape::Reals {
                     axis,
                     width: size.count(),
                     bits,

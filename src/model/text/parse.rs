@@ -41,7 +41,7 @@ pub struct WrittenField {
 
 /// A line that makes something.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Written {
+pub struct WrittenLine {
     /// The name on the left; none for a loss.
     pub name: Option<String>,
     /// Where the line begins.
@@ -52,7 +52,7 @@ pub struct Written {
 
 /// Lines between `repeat N` and `end`.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Block {
+pub struct RepeatBlock {
     /// How often they are made, and where that stands.
     pub times: (f64, Position),
     /// Which of the model's lines.
@@ -67,9 +67,9 @@ pub struct ParsedModel {
     /// The fields, in order.
     pub fields: Vec<WrittenField>,
     /// The lines, in order.
-    pub lines: Vec<Written>,
+    pub lines: Vec<WrittenLine>,
     /// Which lines are made several times, in order; none of them lies within another.
-    pub blocks: Vec<Block>,
+    pub blocks: Vec<RepeatBlock>,
 }
 
 const DIALECT: Dialect = Dialect {
@@ -90,7 +90,7 @@ pub fn parse(model: &str, text: &str) -> Result<ParsedModel> {
     })?;
     match open {
         None => Ok(parsed),
-        Some(Block { position, .. }) => {
+        Some(RepeatBlock { position, .. }) => {
             let message = "`repeat` without the line `end` behind its lines";
             Err(syntax::fault(model, position, message))
         }
@@ -103,7 +103,7 @@ fn block(
     line: &mut Line<'_>,
     (word, position): (&str, Position),
     parsed: &mut ParsedModel,
-    open: &mut Option<Block>,
+    open: &mut Option<RepeatBlock>,
 ) -> Result<bool> {
     let fault = |message: &str| Err(syntax::fault(model, position, message));
     if line.comes('=') || !["repeat", "end"].contains(&word) {
@@ -114,7 +114,7 @@ fn block(
         if open.is_some() {
             return fault("a `repeat` within another is not to be had");
         }
-        *open = Some(Block {
+        *open = Some(RepeatBlock {
             times: line.number("how often, a whole number")?,
             lines: at..at,
             position,
@@ -126,7 +126,7 @@ fn block(
         Some(block) if block.lines.start == at => fault("a `repeat` without a line to make"),
         Some(block) => {
             let lines = block.lines.start..at;
-            parsed.blocks.push(Block { lines, ..block });
+            parsed.blocks.push(RepeatBlock { lines, ..block });
             Ok(true)
         }
     }
@@ -136,7 +136,7 @@ fn statement(
     model: &str,
     line: &mut Line<'_>,
     parsed: &mut ParsedModel,
-    open: &mut Option<Block>,
+    open: &mut Option<RepeatBlock>,
 ) -> Result<()> {
     let (word, position) = line.name("`field`, `loss` or a name")?;
     if block(model, line, (&word, position), parsed, open)? {
@@ -165,7 +165,7 @@ fn statement(
         Some(word)
     };
     let expr = line.expression()?;
-    parsed.lines.push(Written {
+    parsed.lines.push(WrittenLine {
         name,
         position,
         expr,

@@ -1,7 +1,7 @@
 //! How what a loss compares with numbers of a field is read as a prediction of these.
 
 use super::Model;
-use super::graph::{self, FieldKind, Function, Loss, LossForm, Target};
+use super::graph::{self, Function, Loss, LossForm, ModelFieldKind, Target};
 
 /// How the first operand of a loss says what the numbers will be.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -74,7 +74,7 @@ impl Model {
             let Target::Numbers(field) = found.target else {
                 return None;
             };
-            let vector = self.fields[field].kind == FieldKind::Vector;
+            let vector = self.fields[field].kind == ModelFieldKind::Vector;
             let painted = vector && found.steps().is_none() && drawn[rounds[0][0]];
             painted.then_some(Painting {
                 loss,
@@ -137,7 +137,7 @@ impl Model {
         let (field, first, steps) = match node.function {
             Function::Ahead { field, steps } => (field, 1, steps.unwrap_or(horizon)),
             Function::Read { field, .. }
-                if matches!(self.fields[field].kind, FieldKind::RealsAlong { .. }) =>
+                if matches!(self.fields[field].kind, ModelFieldKind::RealsAlong { .. }) =>
             {
                 (field, 0, 1)
             }

@@ -1,6 +1,6 @@
 //! Which models can read a long series segment by segment, with states that go on from one to the next.
 
-use super::graph::{Along, FieldKind, Function, ValueNode};
+use super::graph::{Along, Function, ModelFieldKind, ValueNode};
 use super::{FieldSize, Model, Sizes, Target};
 use crate::error::{Error, Result};
 use crate::syntax::fault;
@@ -14,7 +14,7 @@ impl Model {
     /// Usage, for other fields and losses; Data, with its place, for a line that looks at steps of another segment.
     pub fn check_stateful(&self) -> Result<()> {
         let series = match self.fields() {
-            [field] => matches!(field.kind, FieldKind::Reals { set: false, .. }),
+            [field] => matches!(field.kind, ModelFieldKind::Reals { set: false, .. }),
             _ => false,
         };
         let next = |target: Target| matches!(target, Target::Numbers(_));

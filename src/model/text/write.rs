@@ -11,12 +11,15 @@ use std::sync::Arc;
 use self::filters::FiltersOf;
 use super::Model;
 use super::check::any_round;
-use super::graph::{self, Along, AttendScores, FieldKind, Function, Loss, LossForm, ValueNode};
+use super::graph::{
+    self, Along, AttendScores, Function, Loss, LossForm, ModelFieldKind, ValueNode,
+};
 use crate::cell::rows::RowProgram;
 use crate::cell::{Cell, library};
 use crate::error::{Error, Result};
 use crate::layer::{
-    self, Axis, Builder, ColumnPart, DropoutLayer, Form, Linear, Looked, Param, Signal, Value,
+    self, AttentionRows, Axis, Builder, ColumnPart, DropoutForm, DropoutLayer, Linear, Param,
+    Signal, Value,
 };
 use crate::model::head::Table;
 use crate::model::stack::{self, Beside, LayerStates};
@@ -50,7 +53,7 @@ struct Writer<'a> {
     /// By the first `split` of a value into so many parts, and by hard attention: all that was made.
     splits: Vec<Option<Vec<Value>>>,
     /// What each line of attention looks at.
-    looks: Vec<Option<Looked>>,
+    looks: Vec<Option<AttentionRows>>,
     /// The filters so far.
     filters: Vec<(FiltersOf, Value)>,
     /// How wide a loss wants each value, where it says it.
@@ -170,7 +173,9 @@ impl Writer<'_> {
         let name = format!("line.{}", node.label);
         Ok(Some(match &node.function {
             Function::Read { field, back } => match self.model.fields[*field].kind {
-                FieldKind::Vector | FieldKind::RealsAlong { .. } | FieldKind::Reals { .. } => {
+                ModelFieldKind::Vector
+                | ModelFieldKind::RealsAlong { .. }
+                | ModelFieldKind::Reals { .. } => {
                     self.numbers(builder, node, *field, Reach::back(*back))?
                 }
                 _ => return Ok(None),
@@ -318,7 +323,7 @@ impl Writer<'_> {
             Function::Dropout { rate } => {
                 let input = self.operand(builder, node, 0)?;
                 let rate = rate.unwrap_or(spec.dropout);
-                DropoutLayer::new(name, rate, Form::Element).write(builder, input)?
+                DropoutLayer::new(name, rate, DropoutForm::Element).write(builder, input)?
             }
             Function::Norm => {
                 let input = self.operand(builder, node, 0)?;
@@ -501,7 +506,7 @@ impl Writer<'_> {
             Function::Read { field, .. } if !is_tokens(model, field) => Ok(value),
             _ => {
                 let name = format!("{}.tokens", node.label);
-                DropoutLayer::new(name, spec.drops.tokens, Form::Token).write(builder, value)
+                DropoutLayer::new(name, spec.drops.tokens, DropoutForm::Token).write(builder, value)
             }
         }
     }
@@ -596,5 +601,5 @@ impl Writer<'_> {
 const SAMPLE: &str = "row mu, s, e\nmade = mu + exp(0.5 * s) * e\n";
 
 fn is_tokens(model: &Model, field: usize) -> bool {
-    matches!(model.fields[field].kind, FieldKind::Tokens { .. })
+    matches!(model.fields[field].kind, ModelFieldKind::Tokens { .. })
 }

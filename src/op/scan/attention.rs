@@ -46,7 +46,7 @@ pub struct AttentionSlices<'a, F> {
 }
 
 /// What a step runs one after another.
-pub enum StepPart<'a> {
+pub enum ScanStepPart<'a> {
     /// An attention's operation, of the step's rows alone.
     Attention(Box<Op>),
     /// A stage.
@@ -75,16 +75,16 @@ impl ScanAttention {
 
 impl Scan {
     /// What a step runs, in order.
-    pub fn step_parts(&self) -> Vec<StepPart<'_>> {
+    pub fn step_parts(&self) -> Vec<ScanStepPart<'_>> {
         let mut parts = Vec::new();
         for stage in self.stages() {
             for a in &stage.attentions {
                 let operations = self.attention_operations(*a).into_iter();
-                parts.extend(operations.map(|op| StepPart::Attention(Box::new(op))));
+                parts.extend(operations.map(|op| ScanStepPart::Attention(Box::new(op))));
             }
             // Behind the last adjoints there may be an attention's alone.
             if !stage.program.stores.is_empty() {
-                parts.push(StepPart::Stage(stage));
+                parts.push(ScanStepPart::Stage(stage));
             }
         }
         parts

@@ -7,7 +7,7 @@ use crate::op::{Matrix, Op, Packing, Plan};
 
 /// An attention of a model by which a text is written: each prediction weighs the steps of a field.
 #[derive(Clone, Debug)]
-pub struct Attention {
+pub struct ModelAttention {
     /// Its name in the model: that of the line, and the function where it stands within one.
     pub name: String,
     /// The number of the field whose steps are weighed.
@@ -25,21 +25,22 @@ pub struct Alignment {
     pub weights: Vec<Vec<f32>>,
 }
 
-impl Attention {
+impl ModelAttention {
     /// Those of a plan that writes texts: what every step runs and weighs the steps of a field of an example.
-    pub(super) fn of(plan: &Plan) -> Vec<Attention> {
+    pub(super) fn of(plan: &Plan) -> Vec<ModelAttention> {
         let ops = plan.ops.iter().enumerate();
         let ops = ops.filter(|(n, _)| plan.runs_at_steps(*n));
-        ops.flat_map(|(_, op)| Attention::all(plan, op)).collect()
+        ops.flat_map(|(_, op)| ModelAttention::all(plan, op))
+            .collect()
     }
 
     /// Those of an operation: its own, or those within the steps of a layer.
-    fn all(plan: &Plan, op: &Op) -> Vec<Attention> {
+    fn all(plan: &Plan, op: &Op) -> Vec<ModelAttention> {
         if let Op::Attend(attend) = op
             && let AttendForm::Forward { weights, .. } = attend.form
         {
             let name = attend.name.trim_end_matches(".forward").to_string();
-            return Attention::new(plan, name, attend.memory, weights)
+            return ModelAttention::new(plan, name, attend.memory, weights)
                 .into_iter()
                 .collect();
         }
@@ -48,7 +49,7 @@ impl Attention {
             let each = scan.cell.attentions.iter().zip(&scan.attentions);
             each.filter_map(move |(written, of)| {
                 let name = format!("{layer}.{}", written.variable);
-                Attention::new(plan, name, of.memory, of.weights)
+                ModelAttention::new(plan, name, of.memory, of.weights)
             })
         });
         within.collect()
@@ -66,13 +67,13 @@ impl Attention {
         rows.map(row).collect()
     }
 
-    fn new(plan: &Plan, name: String, memory: Memory, weights: Matrix) -> Option<Attention> {
+    fn new(plan: &Plan, name: String, memory: Memory, weights: Matrix) -> Option<ModelAttention> {
         let first = memory.packed.first;
         let mut axes = plan.axes.iter();
         let axis = axes.position(|axis| axis.first + Packing::STARTS == first);
         let mut fields = plan.recipes.fields.iter();
         let field = fields.position(|field| axis.is_some() && field.axis() == axis)?;
-        Some(Attention {
+        Some(ModelAttention {
             name,
             field,
             weights,

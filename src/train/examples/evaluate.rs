@@ -85,7 +85,7 @@ struct Wanted {
 
 /// The sum of a loss over a minibatch, or over all.
 #[derive(Clone, Copy, Debug, Default)]
-struct Sum {
+struct LossSum {
     nats: f64,
     count: usize,
 }
@@ -184,7 +184,7 @@ impl FieldEvaluator {
             none => none.insert(Engine::new(device, self.plan.clone()).await?),
         };
         engine.write(slot, parameters).await?;
-        let examples = Examples {
+        let examples = ExampleBatches {
             set: &self.set,
             batches: &self.batches,
             segment: self.segment,
@@ -201,7 +201,7 @@ impl FieldEvaluator {
             Some(engine) => engine,
             none => none.insert(trained.share(self.plan.clone()).await?),
         };
-        let examples = Examples {
+        let examples = ExampleBatches {
             set: &self.set,
             batches: &self.batches,
             segment: self.segment,
@@ -216,7 +216,7 @@ pub(super) fn row(slot: &[f32], m: Matrix, r: usize) -> &[f32] {
 }
 
 /// Examples, minibatch by minibatch, and by how many steps they are read; 0 for all at once.
-struct Examples<'a> {
+struct ExampleBatches<'a> {
     set: &'a ExampleSet,
     batches: &'a LineBatches,
     segment: usize,
@@ -225,16 +225,16 @@ struct Examples<'a> {
 /// What the model that an executor holds makes of examples.
 async fn measure(
     engine: &mut Engine,
-    Examples {
+    ExampleBatches {
         set,
         batches,
         segment,
-    }: Examples<'_>,
+    }: ExampleBatches<'_>,
     wanted: Wanted,
     each: &mut dyn FnMut(Scored<'_>) -> Result<()>,
 ) -> Result<FieldEvaluation> {
     let (plan, model) = (engine.plan().clone(), set.model());
-    let mut sums = vec![Sum::default(); model.losses().len()];
+    let mut sums = vec![LossSum::default(); model.losses().len()];
     let mut labels: Vec<Option<Labels>> = Vec::new();
     for (loss, output) in model.losses().iter().zip(&plan.io.outputs) {
         let of_class = |_: &Matrix| matches!(loss.target, Target::Class(_));

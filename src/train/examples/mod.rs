@@ -17,7 +17,7 @@ mod writer;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-pub use self::attention::{Alignment, Attention};
+pub use self::attention::{Alignment, ModelAttention};
 pub use self::draw::{deviation, draw};
 pub use self::evaluate::{FieldEvaluation, FieldEvaluator, LossEvaluation, Scored};
 pub use self::forecaster::{Forecaster, Said};
@@ -29,7 +29,7 @@ pub use self::painter::{Canvases, Paint, paint};
 pub use self::series::{SeriesCut, SeriesPart, Windows};
 pub use self::sizes::sizes_for;
 pub use self::writer::{TextLimits, TextWriter, WrittenText};
-use crate::data::Lengths;
+use crate::data::SequenceLengths;
 use crate::data::fields::{Field, FieldCodes, FieldKind, FieldRows, Records};
 use crate::error::{Error, Result};
 use crate::model::text::{self, Model};
@@ -40,16 +40,16 @@ pub fn fields(model: &Model) -> Vec<Field> {
     let name = |n: usize| model.fields()[n].name.clone();
     let declared = model.fields().iter().map(|field| {
         let kind = match field.kind {
-            text::FieldKind::Tokens {
+            text::ModelFieldKind::Tokens {
                 within: Some(of), ..
             } => FieldKind::TokensWithin(name(of)),
-            text::FieldKind::Tokens { within: None, .. } => FieldKind::Tokens,
-            text::FieldKind::Class => FieldKind::Class,
-            text::FieldKind::Classes { along } => FieldKind::ClassesAlong(name(along)),
-            text::FieldKind::Vector => FieldKind::Vector,
-            text::FieldKind::RealsAlong { along, .. } => FieldKind::RealsAlong(name(along)),
-            text::FieldKind::Reals { bits: false, .. } => FieldKind::Reals,
-            text::FieldKind::Reals { bits: true, .. } => FieldKind::Bits,
+            text::ModelFieldKind::Tokens { within: None, .. } => FieldKind::Tokens,
+            text::ModelFieldKind::Class => FieldKind::Class,
+            text::ModelFieldKind::Classes { along } => FieldKind::ClassesAlong(name(along)),
+            text::ModelFieldKind::Vector => FieldKind::Vector,
+            text::ModelFieldKind::RealsAlong { along, .. } => FieldKind::RealsAlong(name(along)),
+            text::ModelFieldKind::Reals { bits: false, .. } => FieldKind::Reals,
+            text::ModelFieldKind::Reals { bits: true, .. } => FieldKind::Bits,
         };
         Field::new(field.name.clone(), kind)
     });
@@ -96,7 +96,7 @@ impl ExampleSet {
             let kind = model.fields()[*n].kind;
             let within = matches!(
                 kind,
-                text::FieldKind::Tokens {
+                text::ModelFieldKind::Tokens {
                     within: Some(_),
                     ..
                 }
@@ -221,7 +221,7 @@ impl ExampleSet {
         let number = self.number(example) as usize;
         let predicted = matches!(
             declared.kind,
-            text::FieldKind::Tokens {
+            text::ModelFieldKind::Tokens {
                 predicted: true,
                 ..
             }
@@ -350,7 +350,7 @@ impl ExampleSet {
     }
 }
 
-impl Lengths for ExampleSet {
+impl SequenceLengths for ExampleSet {
     fn count(&self) -> usize {
         self.len()
     }

@@ -2,9 +2,9 @@
 
 use super::ExampleSet;
 use crate::data::fields::{FieldCode, FieldCodes, FieldRows};
-use crate::data::{BatchSize, Lengths, Vocabulary};
+use crate::data::{BatchSize, SequenceLengths, Vocabulary};
 use crate::error::{Error, Result};
-use crate::model::text::{FieldKind, FieldSize, Model, Sizes};
+use crate::model::text::{FieldSize, Model, ModelFieldKind, Sizes};
 use crate::train::feed::capacity;
 
 impl ExampleSet {
@@ -82,7 +82,7 @@ pub fn sizes_for(
     let size = |field: usize| {
         let most = match model.fields()[field].kind {
             // Its ends are predicted, too.
-            FieldKind::Tokens {
+            ModelFieldKind::Tokens {
                 predicted: true, ..
             } => steps + 1,
             _ => steps,
@@ -111,7 +111,7 @@ fn field_size(
     Ok(match (codes.code(&declared.name), declared.kind) {
         (Some(FieldCode::Classes(names)), _) => FieldSize::Classes(names.len()),
         (Some(FieldCode::Width(width)), _) => FieldSize::Vector(*width),
-        (Some(FieldCode::Vocabulary(vocabulary)), FieldKind::Tokens { within, .. }) => {
+        (Some(FieldCode::Vocabulary(vocabulary)), ModelFieldKind::Tokens { within, .. }) => {
             let (steps, rows) = most(within);
             FieldSize::Tokens {
                 symbols: vocabulary.len(),
@@ -120,7 +120,7 @@ fn field_size(
                 rows: rows.max(1),
             }
         }
-        (Some(FieldCode::Steps { width, .. }), FieldKind::RealsAlong { .. }) => {
+        (Some(FieldCode::Steps { width, .. }), ModelFieldKind::RealsAlong { .. }) => {
             FieldSize::Vector(*width)
         }
         (Some(FieldCode::Steps { width, .. } | FieldCode::Bits { width, .. }), _) => {

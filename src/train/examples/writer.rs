@@ -7,17 +7,17 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::ExampleSet;
-use super::attention::{Alignment, Attention, Looked};
+use super::attention::{Alignment, Looked, ModelAttention};
 use super::evaluate::row;
 use crate::data::fields::FieldCodes;
-use crate::data::{BatchSize, Lengths};
+use crate::data::{BatchSize, SequenceLengths};
 use crate::error::{Error, Result};
 use crate::exec::{Device, Engine};
 use crate::model::Spec;
 use crate::model::text::FieldSize;
 use crate::op::{Matrix, Plan};
 use crate::rng::{Purpose, Stream};
-use crate::search::{Beam, Found, Limits, Scoring};
+use crate::search::{Beam, BeamLimits, Found, Scoring};
 use crate::task::{Beginning, Column, Minibatch, Weighting, looks_back};
 use crate::train::Choice;
 use crate::train::generator::pick;
@@ -39,10 +39,10 @@ pub struct TextWriter {
     together: usize,
     /// What every text begins with, and what it may be.
     prime: Vec<u32>,
-    limits: Limits,
+    limits: BeamLimits,
     /// How many of the last tokens the model looks at.
     back: usize,
-    attentions: Vec<Attention>,
+    attentions: Vec<ModelAttention>,
 }
 
 /// A text, and for every attention of its writer what its predictions weigh; none where nobody asks.
@@ -91,7 +91,7 @@ impl Default for TextLimits {
 }
 
 /// A text in the making.
-struct Text {
+struct UnfinishedText {
     beam: Beam,
     stream: Stream,
     /// The row of its first beginning in the run before.
@@ -145,7 +145,7 @@ impl TextWriter {
         let Some(scores) = plan.io.outputs[loss].scores else {
             return Err(Error::internal("the plan keeps no scores"));
         };
-        let attentions = Attention::of(&plan);
+        let attentions = ModelAttention::of(&plan);
         if limits.scoring.coverage != 0.0 && attentions.len() != 1 {
             return Err(Error::usage(format!(
                 "coverage-penalty: expected a model with one attention by which texts are written, got model {} with {}",
@@ -163,7 +163,7 @@ impl TextWriter {
             field,
             scores,
             together,
-            limits: Limits {
+            limits: BeamLimits {
                 beams: limits.beams,
                 texts: limits.texts,
                 scoring: limits.scoring,
@@ -179,7 +179,7 @@ impl TextWriter {
     }
 
     /// The attentions by which texts are written, in the order of the model's lines.
-    pub fn attentions(&self) -> &[Attention] {
+    pub fn attentions(&self) -> &[ModelAttention] {
         &self.attentions
     }
 
@@ -204,7 +204,11 @@ impl TextWriter {
         self.all(choice, &attentions).await
     }
 
-    async fn all(&mut self, choice: &Choice, looks: &[Attention]) -> Result<Vec<Vec<WrittenText>>> {
+    async fn all(
+        &mut self,
+        choice: &Choice,
+        looks: &[ModelAttention],
+    ) -> Result<Vec<Vec<WrittenText>>> {
         if choice.temperature > 0.0 && self.limits.beams > 1 {
             return Err(Error::usage(format!(
                 "beam: expected 1 with a temperature above 0, as texts are then drawn, got {}",
@@ -228,7 +232,7 @@ impl TextWriter {
         &mut self,
         examples: &[u32],
         choice: &Choice,
-        looks: &[Attention],
+        looks: &[ModelAttention],
     ) -> Result<Vec<Vec<WrittenText>>> {
         let covers = self.limits.scoring.coverage != 0.0;
         let watched = match (looks, covers) {
@@ -236,10 +240,10 @@ impl TextWriter {
             _ => looks.to_vec(),
         };
         let text = |example: &u32| {
-            let steps = |look: &Attention| self.set.steps(look.field, *example);
+            let steps = |look: &ModelAttention| self.set.steps(look.field, *example);
             let steps: Vec<usize> = watched.iter().map(steps).collect();
             let kept = steps.iter().take(looks.len());
-            Text {
+            UnfinishedText {
                 beam: Beam::new(self.limits.clone(), self.prime.clone()),
                 stream: Stream::new(choice.seed, Purpose::Sample, u64::from(*example)),
                 first: 0,
@@ -247,7 +251,7 @@ impl TextWriter {
                 steps,
             }
         };
-        let mut texts: Vec<Text> = examples.iter().map(text).collect();
+        let mut texts: Vec<UnfinishedText> = examples.iter().map(text).collect();
         let mut columns = self.set.columns(examples)?;
         for step in 0.. {
             let (rows, spans) = self.rows(&mut texts, step);
@@ -274,7 +278,7 @@ impl TextWriter {
                 }
             }
             let (scores, m) = (engine.read(self.scores.slot).await?, self.scores);
-            let advance = |(text, span): (&mut Text, Range<usize>)| {
+            let advance = |(text, span): (&mut UnfinishedText, Range<usize>)| {
                 let rows: Vec<&[f32]> = span.map(|r| row(&scores, m, r)).collect();
                 match &rows[..] {
                     [] => Ok(()),
@@ -284,11 +288,15 @@ impl TextWriter {
             };
             texts.par_iter_mut().zip(spans).try_for_each(advance)?;
         }
-        Ok(texts.into_iter().map(Text::written).collect())
+        Ok(texts.into_iter().map(UnfinishedText::written).collect())
     }
 
     /// The rows of a step, and by text which of them are its own. What texts begin with is read token by token.
-    fn rows(&self, texts: &mut [Text], step: usize) -> (Vec<Beginning>, Vec<Range<usize>>) {
+    fn rows(
+        &self,
+        texts: &mut [UnfinishedText],
+        step: usize,
+    ) -> (Vec<Beginning>, Vec<Range<usize>>) {
         let (mut rows, mut spans) = (Vec::new(), Vec::new());
         for (example, text) in texts.iter_mut().enumerate() {
             let first = rows.len();
@@ -326,10 +334,10 @@ pub(super) async fn run_step(
     engine.run_part(&minibatch.inputs(), minibatch.part()).await
 }
 
-impl Text {
+impl UnfinishedText {
     /// The texts that were found, best first.
     fn written(self) -> Vec<WrittenText> {
-        let Text { beam, looked, .. } = self;
+        let UnfinishedText { beam, looked, .. } = self;
         let found = beam.found().into_iter();
         let with = |found: Found| WrittenText {
             alignments: looked.iter().map(|l| l.along(&found.rows)).collect(),

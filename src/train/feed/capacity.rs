@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::data::{BatchSize, Lengths};
+use crate::data::{BatchSize, SequenceLengths};
 use crate::op::Packing;
 
 /// The sizes within which any minibatch of this size lies: the longest ones, or as many of the shortest as a number of tokens allows.
-pub fn capacity(sequences: &impl Lengths, size: BatchSize) -> Packing {
+pub fn capacity(sequences: &impl SequenceLengths, size: BatchSize) -> Packing {
     // How many have so many steps: there may be far more sequences than lengths.
     let mut counts: BTreeMap<usize, usize> = BTreeMap::new();
     for sequence in 0..sequences.count() as u32 {
@@ -47,7 +47,7 @@ pub fn capacity(sequences: &impl Lengths, size: BatchSize) -> Packing {
 }
 
 /// The size of so many minibatches together, at most.
-pub fn joined(sequences: &impl Lengths, size: BatchSize, together: usize) -> BatchSize {
+pub fn joined(sequences: &impl SequenceLengths, size: BatchSize, together: usize) -> BatchSize {
     match size {
         BatchSize::Sentences(n) => BatchSize::Sentences(n.saturating_mul(together)),
         BatchSize::Tokens(n) if together > 1 => {

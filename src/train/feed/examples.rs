@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::batch::{Batch, ExampleBatch};
 use super::sequences::Sequences;
-use crate::data::Lengths;
+use crate::data::SequenceLengths;
 use crate::error::Result;
 use crate::op::Plan;
 use crate::task::{Column, Minibatch, Weighting};
@@ -32,7 +32,7 @@ impl PackedExamples {
 }
 
 impl Sequences for PackedExamples {
-    fn lengths(&self) -> &dyn Lengths {
+    fn lengths(&self) -> &dyn SequenceLengths {
         &self.set
     }
 

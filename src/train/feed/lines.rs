@@ -3,7 +3,7 @@
 use super::batch::{Batch, TextBatch};
 use super::capacity::{capacity, joined};
 use super::sequences::Sequences;
-use crate::data::{BatchSize, Lengths, Lines, PackedSequences};
+use crate::data::{BatchSize, Lines, PackedSequences, SequenceLengths};
 use crate::error::{Error, Result};
 use crate::op::Packing;
 
@@ -48,7 +48,7 @@ impl PackedLines {
 }
 
 impl Sequences for PackedLines {
-    fn lengths(&self) -> &dyn Lengths {
+    fn lengths(&self) -> &dyn SequenceLengths {
         &self.lines
     }
 

@@ -2,13 +2,13 @@
 
 use super::batch::Batch;
 use super::{Began, EpochPlace, place};
-use crate::data::{BatchSize, Batching, Lengths, LineBatches, Padding};
+use crate::data::{BatchSize, Batching, LineBatches, Padding, SequenceLengths};
 use crate::error::{Error, Result};
 
 /// What minibatches are made of.
 pub trait Sequences: std::fmt::Debug + Send {
     /// How long they are.
-    fn lengths(&self) -> &dyn Lengths;
+    fn lengths(&self) -> &dyn SequenceLengths;
 
     /// How many predictions one pass makes.
     fn predictions(&self) -> u64;

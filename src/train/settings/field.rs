@@ -44,7 +44,7 @@ pub struct Key {
 }
 
 impl Key {
-    pub(super) const fn new<T: Field>(
+    pub(super) const fn new<T: SettingType>(
         name: &'static str,
         section: &'static str,
         help: &'static str,
@@ -73,7 +73,7 @@ impl Key {
 }
 
 /// A type that a setting may have.
-pub(super) trait Field {
+pub(super) trait SettingType {
     /// The names of a choice.
     const NAMES: &'static [&'static str] = &[];
     /// What ranges can say about it.
@@ -87,7 +87,7 @@ pub(super) trait Field {
 
 macro_rules! whole {
     ($($type:ty),*) => {$(
-        impl Field for $type {
+        impl SettingType for $type {
             const KIND: RangeKind = RangeKind::Whole;
             fn expected() -> String {
                 "a whole number".to_string()
@@ -106,7 +106,7 @@ macro_rules! whole {
 }
 whole!(usize, u64);
 
-impl Field for f64 {
+impl SettingType for f64 {
     const KIND: RangeKind = RangeKind::Number;
     fn expected() -> String {
         "a number".to_string()
@@ -122,7 +122,7 @@ impl Field for f64 {
     }
 }
 
-impl Field for bool {
+impl SettingType for bool {
     const KIND: RangeKind = RangeKind::Other;
     fn expected() -> String {
         "true or false".to_string()
@@ -138,7 +138,7 @@ impl Field for bool {
     }
 }
 
-impl Field for String {
+impl SettingType for String {
     const KIND: RangeKind = RangeKind::Text;
     fn expected() -> String {
         "a string".to_string()
@@ -154,7 +154,7 @@ impl Field for String {
     }
 }
 
-impl<T: Field> Field for Option<T> {
+impl<T: SettingType> SettingType for Option<T> {
     const NAMES: &'static [&'static str] = T::NAMES;
     const KIND: RangeKind = T::KIND;
     fn expected() -> String {
@@ -230,7 +230,7 @@ macro_rules! named {
             }
         }
 
-        impl $crate::train::settings::field::Field for $type {
+        impl $crate::train::settings::field::SettingType for $type {
             const NAMES: &'static [&'static str] = $type::NAMES;
             const KIND: $crate::train::settings::range::RangeKind = $crate::train::settings::range::RangeKind::Other;
             fn expected() -> String {
@@ -281,7 +281,7 @@ macro_rules! settings {
             pub fn keys() -> &'static [Key] {
                 static KEYS: std::sync::LazyLock<Vec<Key>> = std::sync::LazyLock::new(|| {
                     vec![$($({
-                        const _: () = assert!($range.suits(<$kind as Field>::KIND), "a range of another type");
+                        const _: () = assert!($range.suits(<$kind as SettingType>::KIND), "a range of another type");
                         Key::new::<$kind>(
                             $crate::train::settings::field::key(stringify!($field)),
                             $section,

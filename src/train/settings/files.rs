@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use toml::Value;
 
-use super::field::Field;
+use super::field::SettingType;
 use super::range::{Judged, RangeKind};
 
 /// Paths of files, in the order in which they are joined; `-` is standard input.
@@ -11,7 +11,7 @@ use super::range::{Judged, RangeKind};
 #[serde(transparent)]
 pub struct Files(pub Vec<String>);
 
-impl Field for Files {
+impl SettingType for Files {
     const KIND: RangeKind = RangeKind::Other;
 
     fn expected() -> String {

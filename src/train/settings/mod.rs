@@ -19,7 +19,7 @@ use crate::data::fields::Missing;
 use crate::data::{LineOrder, LongLines};
 use crate::error::{Error, Result};
 use crate::model::Scheme;
-use field::{Field, choice, named, settings};
+use field::{SettingType, choice, named, settings};
 use range::{
     ANY, FACTOR, FINITE, FRACTION, Judged, NOT_NEGATIVE, PAIRS, POSITIVE, RELATED, RISING, above,
     above_to, between, from, no_limit_or, whole,

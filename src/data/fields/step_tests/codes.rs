@@ -17,7 +17,7 @@ fn missing_numbers_are_refused_carried_or_their_steps_left_out() {
             .iter()
             .map(|t| t.concat())
             .collect();
-        Ok::<(Steps, Vec<String>), Error>((rows_of(&step_rows(&records, "x")), tags))
+        Ok::<(ExampleSteps, Vec<String>), Error>((rows_of(&step_rows(&records, "x")), tags))
     };
     let nan = f32::NAN;
     let numbers = f32s(&[1.0, 2.0, nan, 3.0, f32::INFINITY, nan, 4.0, 5.0]);

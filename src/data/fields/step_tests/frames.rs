@@ -10,7 +10,7 @@ fn framed(width: usize) -> ReadRules {
 }
 
 /// Steps of these numbers, `[examples][steps][width]`.
-fn of(examples: &[&[f32]], width: usize) -> Steps {
+fn of(examples: &[&[f32]], width: usize) -> ExampleSteps {
     let steps = |numbers: &&[f32]| numbers.chunks(width).map(<[f32]>::to_vec).collect();
     examples.iter().map(steps).collect()
 }
@@ -26,7 +26,7 @@ fn a_row_with_a_class_is_an_example_of_steps_of_one_number() {
         let line = if text.starts_with('u') { 2 } else { 3 };
         let place = rows.row_place(1);
         assert!(place.ends_with(&format!("{name}: line {line}")), "{place}");
-        Ok::<Steps, Error>(rows_of(&rows))
+        Ok::<ExampleSteps, Error>(rows_of(&rows))
     };
     let plain = ReadRules::default();
     for (name, text) in [
@@ -55,7 +55,7 @@ fn a_class_that_is_asked_for_may_be_missing() {
         let examples = read_files(&labelled(), &[(name, text.as_bytes())], &rules)?;
         let reals = |field: &Field| field.kind == FieldKind::Reals;
         let records = codes.encode_some(&examples, &std::env::temp_dir(), reals)?;
-        Ok::<Steps, Error>(rows_of(&step_rows(&records, "x")))
+        Ok::<ExampleSteps, Error>(rows_of(&step_rows(&records, "x")))
     };
     let want = of(&[&[1.0, 2.0]], 1);
     assert_eq!(read("a.csv", "a,b\n1,2\n", "").unwrap(), want);

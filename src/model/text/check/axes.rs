@@ -1,6 +1,6 @@
 //! Where values meet: the axis of what a function makes of others, and errors of values that lie apart.
 
-use super::super::graph::{Along, FieldKind, Function, StartOf};
+use super::super::graph::{Along, Function, ModelFieldKind, StartOf};
 use super::Checker;
 use crate::error::{Error, Result};
 use crate::syntax::Position;
@@ -132,7 +132,7 @@ impl Checker<'_> {
         position: Position,
     ) -> Result<()> {
         let found = &self.fields[field];
-        if !matches!(found.kind, FieldKind::Reals { set: true, .. }) {
+        if !matches!(found.kind, ModelFieldKind::Reals { set: true, .. }) {
             return Ok(());
         }
         let message = format!(
@@ -184,7 +184,7 @@ impl Checker<'_> {
     /// What the sequences of a field are.
     pub(super) fn above(&self, field: usize) -> Along {
         match self.fields[field].kind {
-            FieldKind::Tokens {
+            ModelFieldKind::Tokens {
                 within: Some(other),
                 ..
             } => Along::Steps(other),
@@ -214,7 +214,9 @@ impl Checker<'_> {
             Along::Steps(field) => {
                 let (name, kind) = (&self.fields[field].name, self.fields[field].kind);
                 match kind {
-                    FieldKind::Reals { set: true, .. } => format!("the rows of the set `{name}`"),
+                    ModelFieldKind::Reals { set: true, .. } => {
+                        format!("the rows of the set `{name}`")
+                    }
                     _ => format!("a row a step of `{name}`"),
                 }
             }

@@ -1,7 +1,7 @@
 //! The lines of losses: cross-entropy of a linear layer, or a program on rows of values, and what each predicts.
 
 use super::super::functions::{self, Call};
-use super::super::graph::{self, Along, FieldKind, Function, Loss, LossForm, Target};
+use super::super::graph::{self, Along, Function, Loss, LossForm, ModelFieldKind, Target};
 use super::{Checker, Meaning};
 use crate::cell::rows::{RowProgram, library};
 use crate::error::{Result, did_you_mean};
@@ -247,7 +247,7 @@ impl Checker<'_> {
         let kind = target.field().map(|field| self.fields[field].kind);
         let along = match (target, kind) {
             (Target::Next(field), _) => Along::Steps(field),
-            (_, Some(FieldKind::Classes { along })) => Along::Steps(along),
+            (_, Some(ModelFieldKind::Classes { along })) => Along::Steps(along),
             _ => Along::Examples,
         };
         if self.nodes[scores].along == along {
@@ -268,7 +268,7 @@ impl Checker<'_> {
             Expr::Call(name, operands, position) if name == "next" => {
                 let call = Call::new(self, name, operands, *position)?;
                 let field = self.field_of(&call, 0)?;
-                let FieldKind::Tokens {
+                let ModelFieldKind::Tokens {
                     predicted, within, ..
                 } = &mut self.fields[field].kind
                 else {
@@ -287,7 +287,8 @@ impl Checker<'_> {
             Expr::Name(name, position) => {
                 let meaning = self.name(name, *position)?;
                 if let Meaning::Field(field) = meaning
-                    && let FieldKind::Class | FieldKind::Classes { .. } = self.fields[field].kind
+                    && let ModelFieldKind::Class | ModelFieldKind::Classes { .. } =
+                        self.fields[field].kind
                 {
                     return Ok(Target::Class(field));
                 }
@@ -310,7 +311,7 @@ impl Checker<'_> {
             return Err(self.fault(position, message));
         }
         let field = self.field_of(call, 0)?;
-        let FieldKind::Reals { predicted, .. } = &mut self.fields[field].kind else {
+        let ModelFieldKind::Reals { predicted, .. } = &mut self.fields[field].kind else {
             let message = format!(
                 "`{name}` expects a field of reals or bits here; tokens are what `cross_entropy` predicts"
             );

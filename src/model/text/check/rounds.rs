@@ -2,7 +2,7 @@
 
 use super::super::functions::{self, Call};
 use super::super::graph::{Function, ValueNode};
-use super::super::parse::Written;
+use super::super::parse::WrittenLine;
 use super::{Checker, Meaning};
 use crate::error::Result;
 use crate::syntax::Position;
@@ -56,7 +56,7 @@ impl<'a> Checker<'a> {
         Ok(())
     }
 
-    fn written(&mut self, written: &'a Written) -> Result<()> {
+    fn written(&mut self, written: &'a WrittenLine) -> Result<()> {
         let Some(name) = &written.name else {
             return self.loss(&written.expr);
         };

@@ -1,7 +1,7 @@
 //! What only the whole of a model shows: everything is used, scores belong to their loss, and nothing that is predicted is read.
 
 use super::super::graph::{
-    self, Along, FieldKind, Function, Loss, LossForm, StartOf, Target, ValueNode,
+    self, Along, Function, Loss, LossForm, ModelFieldKind, StartOf, Target, ValueNode,
 };
 use super::{Checked, Checker, Meaning};
 use crate::error::{Error, Result};
@@ -158,8 +158,10 @@ impl Checker<'_> {
     fn steps_apart(&self, field: usize, next: Position) -> Result<()> {
         for other in &self.fields {
             let along = match other.kind {
-                FieldKind::Classes { along } | FieldKind::RealsAlong { along, .. } => along,
-                FieldKind::Tokens {
+                ModelFieldKind::Classes { along } | ModelFieldKind::RealsAlong { along, .. } => {
+                    along
+                }
+                ModelFieldKind::Tokens {
                     within: Some(along),
                     ..
                 } => along,

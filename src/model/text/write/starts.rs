@@ -1,6 +1,6 @@
 //! What recurrent layers begin with: a value, or the last states of others.
 
-use super::super::graph::{Along, FieldKind, Function, StartOf, ValueNode};
+use super::super::graph::{Along, Function, ModelFieldKind, StartOf, ValueNode};
 use super::Writer;
 use crate::error::{Error, Result};
 use crate::layer::{self, Axis, Builder, Value};
@@ -64,7 +64,7 @@ impl Writer<'_> {
             return Err(Error::internal(format!("{}: no sequences", node.label)));
         };
         let above = match self.model.fields[field].kind {
-            FieldKind::Tokens {
+            ModelFieldKind::Tokens {
                 within: Some(other),
                 ..
             } => Along::Steps(other),
