@@ -150,8 +150,8 @@ impl<F: Real> Cpu<F> {
                 #[inline(always)]
                 |this, r, drawn, facts| {
                     let count = steps(this, r);
-                    let draws = draws.map(|m| &this.part(m)[r * m.stride..][..m.cols]);
-                    let weights = &this.part(op.weights)[r * op.weights.stride..][..count];
+                    let draws = draws.map(|m| this.row(m, r));
+                    let weights = &this.row(op.weights, r)[..count];
                     Categorical::plain_draw(weights, draws, &mut drawn[..count], facts);
                 },
             ),
@@ -164,7 +164,7 @@ impl<F: Real> Cpu<F> {
                 #[inline(always)]
                 |this, r, scores| {
                     let count = steps(this, r);
-                    let row = |m: Matrix| &this.part(m)[r * m.stride..];
+                    let row = |m: Matrix| this.row(m, r);
                     let by = (row(log_prob)[0], row(entropy)[0]);
                     Categorical::plain_scores(
                         &row(op.weights)[..count],

@@ -419,7 +419,7 @@ impl<F: Real> Cpu<F> {
     }
 
     /// A row of a matrix.
-    fn row(&self, matrix: Matrix, r: usize) -> &[F] {
+    pub(super) fn row(&self, matrix: Matrix, r: usize) -> &[F] {
         &self.part(matrix)[r * matrix.stride..][..matrix.cols]
     }
 
