@@ -113,6 +113,7 @@ fn cases() -> Vec<(Model, &'static str, &'static str, usize, bool)> {
         (builtin("vae"), "vae", "lstm", 1, false),
         (builtin("draw"), "draw", "lstm", 1, false),
         (builtin("draw-attend"), "draw-attend", "lstm", 1, false),
+        (builtin("s2vt"), "s2vt", "lstm", 1, false),
         (
             builtin("translate-feed"),
             "translate-feed",

@@ -42,6 +42,7 @@ fn cases() -> Vec<(Model, &'static str, usize)> {
         (pair("attends", attends), "lstm", 2),
         (builtin("show-attend-tell"), "lstm", 1),
         (builtin("caption-first"), "gru", 2),
+        (builtin("s2vt"), "lstm", 1),
         (builtin("describe"), "lstm", 1),
         (builtin("caption-global"), "rnn", 1),
         (builtin("n-gram"), "rnn", 1),
@@ -217,6 +218,7 @@ fn what_the_examples_are_about_runs_once_and_nothing_runs_in_vain() {
         let own: Vec<&str> = own.map(|(op, _)| op.name()).collect();
         let want = match model.name.as_str() {
             "n-gram" => [0, 0],
+            "s2vt" => [2, 2],
             "both" => [2, layers],
             "translate" | "translate-additive" => [2 * layers, layers],
             "translate-feed" => [layers, layers],

@@ -185,7 +185,7 @@ impl Builder {
                 let own = [shared.value.rows, shared.value.cols];
                 if own != [rows, cols] {
                     self.apart.get_or_insert(format!(
-                        "expected values as wide in every round, found {first} {:?} where it is {own:?} in the first",
+                        "expected values as wide wherever parameters are the same, found {first} {:?} where it is {own:?} at first",
                         [rows, cols]
                     ));
                 }
@@ -201,6 +201,18 @@ impl Builder {
         let offset = self.plan.dense;
         self.plan.dense += (rows * cols).next_multiple_of(ALIGN);
         self.declare(offset, name, [rows, cols], file_shape, transposed, fill)
+    }
+
+    /// Lets what comes share the parameters of the layers called `label`, by names that [`Builder::of_rounds`] knows. Returns how
+    /// many parameters there are so far.
+    pub fn share(&mut self, label: &str) -> usize {
+        let own = |name: &&str| {
+            name.strip_prefix(label)
+                .is_some_and(|rest| rest.starts_with('.'))
+        };
+        let names = self.plan.parameters.iter().map(|p| p.name.as_str());
+        self.rounds.extend(names.filter(own).map(String::from));
+        self.plan.parameters.len()
     }
 
     /// What a parameter is called in the first round, where its name is that of one of several.

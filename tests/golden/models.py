@@ -656,12 +656,38 @@ class DrawAttend(Draw):
     names = {**Draw.names, "place": "place", "patch": "patch"}
 
 
+class Stacked(Named):
+    """s2vt.model: two LSTMs, one over the other, that read frames without words and go on with words without frames."""
+
+    ahead = 0
+
+    def __init__(self):
+        super().__init__()
+        self.seen, self.watch = torch.nn.Linear(D, H), torch.nn.LSTM(H, H, batch_first=True)
+        self.embed, self.words = torch.nn.Embedding(V, E), torch.nn.Linear(E, H)
+        self.hold, self.scores = torch.nn.LSTM(2 * H, H, batch_first=True), torch.nn.Linear(H, V)
+
+    def loss(self, data):
+        losses = []
+        for text, length, frames in zip(data["text"], data["lengths"], data["reals"]):
+            words = text[:length].tolist()
+            read = self.words(self.embed(torch.tensor([[START, *words]])))
+            below, lower = self.watch(self.seen(frames[None, :length]))
+            _, upper = self.hold(torch.cat([below, torch.zeros_like(below)], 2))
+            below, _ = self.watch(torch.zeros_like(read), lower)
+            h, _ = self.hold(torch.cat([below, read], 2), upper)
+            losses.append(F.cross_entropy(self.scores(h[0]), torch.tensor([*words, END]), reduction="none"))
+        return torch.cat(losses).mean()
+
+    names = {"seen": "seen", "watch": "watch", "embed": "words.embed", "words": "words", "hold": "hold", "scores": "loss.linear"}
+
+
 CASES = {"classify": Classify, "tag": Tag, "classify-both": Encoded, "caption-global": Caption, "begun": Begun,
          "forecast": Forecast, "normal": Normal, "quantile": Quantile, "chorale": Chorale, "strokes": Strokes,
          "forecast-window": Window, "sequence-label": Frames, "translate": Translate, "additive-after": AdditiveAfter,
          "bahdanau": Bahdanau, "translate-feed": Feed, "show-attend-tell": Shown, "absolute": Absolute,
          "mixture": Mixture, "strokes-text": Written, "vae": Vae, "draw": Draw,
-         "draw-attend": DrawAttend, "show-attend-tell-hard": Drawn}
+         "draw-attend": DrawAttend, "show-attend-tell-hard": Drawn, "s2vt": Stacked}
 
 
 def compute(case, seed):

@@ -5,7 +5,7 @@ mod losses;
 mod rounds;
 mod whole;
 
-pub(super) use rounds::any_round;
+pub(super) use rounds::{any_round, sharing};
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;

@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use super::check::Checker;
-use super::graph::{AttendScores, Function, StartOf};
+use super::graph::{AttendScores, Function, LayerSizes, StartOf};
 use crate::cell::library;
 use crate::cell::operator::{Binary, Unary};
 use crate::error::{Result, did_you_mean};
@@ -46,7 +46,7 @@ pub(super) const LOSS: &str = "cross_entropy";
 
 /// The arguments of recurrent layers.
 const OF_LAYERS: &[&str] = &[
-    "cell", "hidden", "layers", "given", "start", "memory", "memory2",
+    "cell", "hidden", "layers", "given", "start", "memory", "memory2", "weight",
 ];
 
 /// All functions.
@@ -78,7 +78,8 @@ pub(super) const FUNCTIONS: &[Signature] = &[
          state that is each layer's output, before the first step. `start = m`, where m is another `rnn` or `birnn`: layer by \
          layer all states of m behind the last step of each sequence, by their names; of a `birnn` each direction begins its \
          own, or, side by side, those of an `rnn` of twice the hidden size. `memory = v4`, for a cell with a line `memory m`: rows \
-         as wide as `hidden` along another field, at which every step looks; `memory2 = v5` for a second one.",
+         as wide as `hidden` along another field, at which every step looks; `memory2 = v5` for a second one. `weight = m2`: the \
+         parameters of another `rnn`, whose cell, hidden size and layers these are, so that one stack reads several values.",
     ),
     of(
         "birnn",
@@ -551,6 +552,26 @@ fn weight(
     Err(checker.fault(position, message))
 }
 
+/// The layers whose parameters a line shares by way of `value`, and what these are.
+fn shared_layers(
+    checker: &Checker<'_>,
+    value: usize,
+    position: Position,
+) -> Result<(usize, LayerSizes)> {
+    let node = checker.node(value);
+    let Function::Recurrent { sizes, weight, .. } = &node.function else {
+        return Err(checker.fault(position, "weight: no recurrent layers"));
+    };
+    if checker.is_in_rounds(value) {
+        let message = format!(
+            "weight: expected layers outside of `repeat`, found `{}`",
+            node.label
+        );
+        return Err(checker.fault(position, message));
+    }
+    Ok((weight.unwrap_or(value), sizes.clone()))
+}
+
 /// Refuses symbols that no `embed` has made into rows.
 pub(super) fn must_be_rows(
     checker: &Checker<'_>,
@@ -637,6 +658,38 @@ pub(super) fn function(
                 return Err(checker.fault(second.position(), message));
             }
             let memories = first.into_iter().chain(second).collect();
+            let both = name == "birnn";
+            let (fits, expected): (fn(&Function) -> bool, _) = if both {
+                (
+                    |f| matches!(f, Function::Recurrent { both: true, .. }),
+                    "a `birnn`",
+                )
+            } else {
+                (
+                    |f| matches!(f, Function::Recurrent { both: false, .. }),
+                    "an `rnn`",
+                )
+            };
+            let shared = weight(checker, call, fits, expected)?;
+            let mut sizes = LayerSizes {
+                cell: cell(checker, call)?,
+                hidden: size(checker, call, "hidden", 1..=MOST)?,
+                layers: size(checker, call, "layers", 1..=MAX_DEPTH)?,
+            };
+            let shared = match shared {
+                Some(_) if sizes != LayerSizes::default() => {
+                    let message = format!(
+                        "`{name}` with a weight that it shares has its cell, its hidden size and its layers"
+                    );
+                    return Err(checker.fault(call.position, message));
+                }
+                Some(other) => {
+                    let layers;
+                    (layers, sizes) = shared_layers(checker, other, call.position)?;
+                    Some(layers)
+                }
+                None => None,
+            };
             // An `rnn` with a row a sequence of x begins states as any such value does.
             let start = start.map(|place| match checker.node(values[place]) {
                 node if matches!(node.function, Function::Recurrent { .. })
@@ -650,10 +703,9 @@ pub(super) fn function(
                 given,
                 start,
                 memories,
-                both: name == "birnn",
-                cell: cell(checker, call)?,
-                hidden: size(checker, call, "hidden", 1..=MOST)?,
-                layers: size(checker, call, "layers", 1..=MAX_DEPTH)?,
+                both,
+                sizes,
+                weight: shared,
             }
         }
         "dropout" => Function::Dropout {

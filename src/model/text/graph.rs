@@ -179,18 +179,16 @@ pub enum Function {
     Recurrent {
         /// Whether in both directions.
         both: bool,
-        /// The cell's name, where the line says it.
-        cell: Option<String>,
-        /// The hidden size, where the line says it.
-        hidden: Option<usize>,
-        /// How many layers, where the line says it.
-        layers: Option<usize>,
+        /// Which layers.
+        sizes: LayerSizes,
         /// The operand that is given beside the input at every step.
         given: Option<usize>,
         /// What the states are before the first step.
         start: Option<StartOf>,
         /// The operands that the cell looks at, in the order of its memories.
         memories: Vec<usize>,
+        /// The layers whose parameters these share, which say the cell and both sizes.
+        weight: Option<usize>,
     },
     /// Dropout.
     Dropout {
@@ -235,6 +233,17 @@ pub enum AttendScores {
         /// The width, where the line says it.
         width: Option<usize>,
     },
+}
+
+/// What a line says of its recurrent layers; the settings say the rest.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LayerSizes {
+    /// The cell's name.
+    pub cell: Option<String>,
+    /// The hidden size.
+    pub hidden: Option<usize>,
+    /// How many layers.
+    pub layers: Option<usize>,
 }
 
 /// What the states of recurrent layers begin with.

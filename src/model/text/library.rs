@@ -25,6 +25,7 @@ pub const MODELS: &[(&str, &str)] = models![
     "vqa",
     "visual7w",
     "track",
+    "s2vt",
     "video",
     "vae",
     "draw",

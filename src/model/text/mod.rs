@@ -347,8 +347,7 @@ impl Model {
 
     /// Whether a line has recurrent layers of the cell that the settings name.
     pub fn takes_cell(&self) -> bool {
-        let of_settings =
-            |node: &ValueNode| matches!(node.function, Function::Recurrent { cell: None, .. });
+        let of_settings = |node: &ValueNode| matches!(&node.function, Function::Recurrent { sizes, .. } if sizes.cell.is_none());
         self.nodes.iter().any(of_settings)
     }
 

@@ -221,11 +221,11 @@ fn names_and_calls_that_do_not_fit_are_refused() {
         ),
         (
             "h = rnn(embed(text), size = 3)\n",
-            "m:3:22: `rnn` has no argument `size` (it has cell, hidden, layers, given, start, memory, memory2)",
+            "m:3:22: `rnn` has no argument `size` (it has cell, hidden, layers, given, start, memory, memory2, weight)",
         ),
         (
             "h = rnn(embed(text), hiden = 3)\n",
-            "m:3:22: `rnn` has no argument `hiden`; did you mean `hidden`? (it has cell, hidden, layers, given, start, memory, memory2)",
+            "m:3:22: `rnn` has no argument `hiden`; did you mean `hidden`? (it has cell, hidden, layers, given, start, memory, memory2, weight)",
         ),
         (
             "h = last(embed(text), k = 3)\n",
@@ -431,6 +431,18 @@ fn values_that_do_not_meet_and_losses_that_do_not_fit_are_refused() {
         (
             "m = rnn(embed(text))\nh = rnn(embed(text), cell = \"gru-attend\", memory = mean(m))\nloss cross_entropy(linear(h), next(text))\n",
             "m:3:5: memory: expected rows that are the steps of an example's sequence, looked at by such steps, found `h.mean` of line 3 (a row an example)",
+        ),
+        (
+            "m = rnn(embed(text))\nh = rnn(embed(text), hidden = 3, weight = m)\nloss cross_entropy(linear(h), next(text))\n",
+            "m:3:5: `rnn` with a weight that it shares has its cell, its hidden size and its layers",
+        ),
+        (
+            "m = birnn(embed(text))\nh = rnn(embed(text), weight = m)\nloss cross_entropy(linear(h), next(text))\n",
+            "m:3:31: weight: expected the name of an `rnn`, found `m`",
+        ),
+        (
+            "repeat 2\nm = rnn(embed(text))\nend\nh = rnn(m, weight = m)\nloss cross_entropy(linear(h), next(text))\n",
+            "m:5:5: weight: expected layers outside of `repeat`, found `m@2`",
         ),
         (
             "m = rnn(embed(text))\nh = rnn(embed(text), memory2 = m)\nloss cross_entropy(linear(h), next(text))\n",
@@ -954,7 +966,7 @@ fn rounds_that_cannot_be_are_refused() {
         .unwrap_err();
     assert_eq!(
         error.message,
-        "m:5:5: expected values as wide in every round, found c.weight [4, 7] where it is [4, 5] in the first"
+        "m:5:5: expected values as wide wherever parameters are the same, found c.weight [4, 7] where it is [4, 5] at first"
     );
     let text = format!("{fields}c = linear(v)\nrepeat 3\nc = linear(c)\nend\n{rest}");
     let model = Model::parse("m", &text).unwrap();

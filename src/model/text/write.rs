@@ -10,9 +10,9 @@ use std::sync::Arc;
 
 use self::filters::FiltersOf;
 use super::Model;
-use super::check::any_round;
+use super::check::{any_round, sharing};
 use super::graph::{
-    self, Along, AttendScores, Function, Loss, LossForm, ModelFieldKind, ValueNode,
+    self, Along, AttendScores, Function, LayerSizes, Loss, LossForm, ModelFieldKind, ValueNode,
 };
 use crate::cell::rows::RowProgram;
 use crate::cell::{Cell, library};
@@ -265,6 +265,7 @@ impl Writer<'_> {
                 given,
                 start,
                 memories,
+                weight,
                 ..
             } => {
                 let stack = self.stack(node, *both)?;
@@ -286,7 +287,22 @@ impl Writer<'_> {
                     memories,
                     above: self.above_last(number)?,
                 };
-                let made = stack.stack_from(builder, &node.label, input, &beside)?;
+                let made = match weight {
+                    None => stack.stack_from(builder, &node.label, input, &beside)?,
+                    Some(of) => {
+                        let of = &self.model.nodes[*of].label;
+                        let known = builder.share(of);
+                        let made =
+                            stack.stack_from(builder, &sharing(of, number), input, &beside)?;
+                        if builder.plan.parameters.len() > known {
+                            let message = format!(
+                                "weight: expected layers that learn nothing that `{of}` does not"
+                            );
+                            return Err(self.fault(node, message));
+                        }
+                        made
+                    }
+                };
                 self.lasts[number] = made.last;
                 made.output
             }
@@ -525,15 +541,14 @@ impl Writer<'_> {
     /// The settings of a line's recurrent layers.
     fn stack(&self, node: &ValueNode, both: bool) -> Result<Spec> {
         let mut spec = self.spec.clone();
-        let Function::Recurrent {
+        let Function::Recurrent { sizes, .. } = &node.function else {
+            return Ok(spec);
+        };
+        let LayerSizes {
             cell,
             hidden,
             layers,
-            ..
-        } = &node.function
-        else {
-            return Ok(spec);
-        };
+        } = sizes;
         spec.bidirectional |= both;
         spec.hidden = hidden.unwrap_or(spec.hidden);
         if let Some(name) = cell {

@@ -21,7 +21,17 @@ pub(in super::super) fn any_round(label: &str) -> Option<String> {
     Some(format!("{name}{}", &rest[digits.unwrap_or(rest.len())..]))
 }
 
+/// What layers are called whose parameters are those of `label`, which stands in no lines that are made several times.
+pub(in super::super) fn sharing(label: &str, number: usize) -> String {
+    format!("{label}{ROUND}{number}")
+}
+
 impl<'a> Checker<'a> {
+    /// Whether a value is one of lines that are made several times.
+    pub(in super::super) fn is_in_rounds(&self, value: usize) -> bool {
+        any_round(&self.nodes[value].label).is_some()
+    }
+
     /// All lines.
     pub(super) fn lines(&mut self) -> Result<()> {
         let parsed = self.parsed;
@@ -94,7 +104,7 @@ impl<'a> Checker<'a> {
         let Meaning::Value(value) = meaning else {
             return false;
         };
-        let above = any_round(&self.nodes[*value].label).is_none();
+        let above = !self.is_in_rounds(*value);
         self.round.is_some() && (above || *place == position) && !self.made.contains(name)
     }
 
@@ -111,7 +121,7 @@ impl<'a> Checker<'a> {
         let (operand, position) = (call.operands[0], call.position);
         let value = self.value(operand)?;
         functions::must_be_rows(self, "rounds", value, operand.position())?;
-        if self.round.is_some() || any_round(&self.nodes[value].label).is_none() {
+        if self.round.is_some() || !self.is_in_rounds(value) {
             let message = format!(
                 "`rounds` expects a value of the lines between `repeat` and `end`, and stands behind them, found {}",
                 self.describe(value)
@@ -120,7 +130,7 @@ impl<'a> Checker<'a> {
         }
         let mut all = vec![value];
         while let Some(before) = self.earlier.get(&all[all.len() - 1])
-            && any_round(&self.nodes[*before].label).is_some()
+            && self.is_in_rounds(*before)
         {
             all.push(*before);
         }
