@@ -3,12 +3,12 @@
 # thousands of checkpoints, a text of a gigabyte, advisories. About two hours on two idle cores; `sh tests/long.sh fuzz` runs one
 # part alone.
 #
-# Parts: kills, soak, load, rotation, text, advisories, copies, fuzz. What came of the last run is recorded in
+# Parts: kills, soak, load, rotation, text, optimised, advisories, copies, fuzz. What came of the last run is recorded in
 # tests/promises.md. Of fuzzing: FUZZ_TARGETS (all six) are what is fuzzed, each for FUZZ_SECONDS (600); FUZZ_TIMEOUT (20) is how
 # many seconds one input may take, and wants to be longer on a machine that has other things to do.
 set -u
 cd "$(dirname "$0")/.."
-parts=${*:-"kills soak load rotation text advisories copies fuzz"}
+parts=${*:-"kills soak load rotation text optimised advisories copies fuzz"}
 failed=
 run() {
     echo "== $*"
@@ -27,6 +27,8 @@ for part in $parts; do
         text) tests a_text_of_a_gigabyte_takes_little_memory ;;
         # What needs no nightly Rust: many changed copies of good files and of findings.
         copies) WGRNN_CASES=30000 run cargo test --release --test hostile ;;
+        # Kernels with LLVM's optimisation, as programs have them; tests/all.sh leaves it out.
+        optimised) run cargo test --test gpu --test double --test half --test split --test models_beside -- --include-ignored ;;
         advisories) run cargo deny check advisories ;;
         fuzz)
             # Needs `rustup toolchain install nightly` and `cargo install cargo-fuzz`. No sanitizer: what is fuzzed has no
