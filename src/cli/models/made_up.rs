@@ -197,13 +197,10 @@ fn example(model: &Model, horizon: usize, stream: &mut Stream) -> Value {
                 json!(words[along].iter().map(&mut step).collect::<Vec<_>>())
             }
             ModelFieldKind::Vector => {
+                // From 0 to 1, as an image has them: beyond, the likelihood of bits has no bound.
                 let of = |place: usize| if place == class { 1.0 } else { 0.0 };
-                let mut noise = || 0.1 * (below(1000) as f64 / 1000.0 - 0.5);
-                json!(
-                    (0..WIDTH)
-                        .map(|place| of(place) + noise())
-                        .collect::<Vec<f64>>()
-                )
+                let mut near = |place: usize| (of(place) - below(1000) as f64 / 1e4).abs();
+                json!((0..WIDTH).map(&mut near).collect::<Vec<f64>>())
             }
         };
         members.insert(field.name.clone(), value);
