@@ -155,6 +155,8 @@
 //! list of `src/lab/mod.rs`. Running, resuming, table, plot and page follow; a value over two settings is a second drawing
 //! ([`lab::Experiment::heat`]). `src/lab/course.rs` follows a training to its end, `text_model.rs` makes one on a text. One that
 //! trains a cell on a task of `generate` at several lengths is a recipe of `src/lab/lengths.rs`.
+//! Points are measured on whatever device the run has, several at a time; one that needs the processor says why
+//! ([`lab::Experiment::processor_only`]). `tests/measured_devices.rs` wants a small point of every other one.
 //!
 //! # How to add a mutation or a problem to `search`
 //!

@@ -23,13 +23,21 @@ pub fn texts() -> Arg {
         .help("Texts, joined in this order; - is standard input (default: the built-in corpus)")
 }
 
+/// The device that is taken where none is named.
+pub const AUTO: &str = "auto";
+
 /// `--device`.
 pub fn device() -> Arg {
     Arg::new("device")
         .long("device")
         .value_name("auto|cpu|gpu|NAME|INDEX")
-        .default_value("auto")
+        .default_value(AUTO)
         .help("Where to compute; auto takes a real GPU, else the CPU")
+}
+
+/// `--device` of measurements.
+pub fn device_of_measurements() -> Arg {
+    device().help("Where to measure; auto takes a real GPU that passed `wgrnn check`, else the CPU")
 }
 
 /// `--cooperative`.
@@ -109,9 +117,37 @@ pub fn required_path<'a>(m: &'a ArgMatches, name: &str) -> Result<&'a PathBuf> {
     path(m, name).ok_or_else(|| Error::usage(format!("expected {}", name.to_uppercase())))
 }
 
+/// What `--device` says.
+pub fn device_choice(m: &ArgMatches) -> &str {
+    m.get_one::<String>("device").map_or(AUTO, |choice| choice)
+}
+
 /// The device that was asked for; says which one it is.
 pub fn open_device(m: &ArgMatches) -> Result<Device> {
-    let choice = m.get_one::<String>("device").map_or("auto", |c| c);
+    let device = opened(m)?;
+    tell(m, &device);
+    Ok(device)
+}
+
+/// The same for measurements: `auto` takes an adapter that passed `check` with this build, else the processor.
+pub fn open_measuring(m: &ArgMatches) -> Result<Device> {
+    let device = match (device_choice(m), opened(m)?) {
+        (AUTO, Device::Gpu(gpu)) if !passed::passed(&gpu.adapter) => {
+            out::note(&format!(
+                "{} has not passed `wgrnn check` with this build: --device gpu takes it all the same",
+                gpu.adapter.name
+            ));
+            Device::Cpu
+        }
+        (_, device) => device,
+    };
+    tell(m, &device);
+    Ok(device)
+}
+
+/// The device that was asked for, trusted and tuned where its adapter has earned it.
+fn opened(m: &ArgMatches) -> Result<Device> {
+    let choice = device_choice(m);
     let device = pollster::block_on(Device::open_with(choice, with_cooperative(m)))?;
     if let Device::Gpu(gpu) = &device {
         inject(gpu)?;
@@ -120,13 +156,17 @@ pub fn open_device(m: &ArgMatches) -> Result<Device> {
             gpu.tuned(tiles::tiles(&gpu.adapter));
         }
     }
+    Ok(device)
+}
+
+/// Says which device it is.
+fn tell(m: &ArgMatches, device: &Device) {
     if !m
         .try_get_one::<bool>("quiet")
         .is_ok_and(|q| q == Some(&true))
     {
         out::note(&format!("device: {}", device.name()));
     }
-    Ok(device)
 }
 
 /// Injects the faults in a device that a test names in `WGRNN_INJECT`, separated by commas. Released programs have no such

@@ -46,13 +46,14 @@ pub fn command() -> Command {
                 .action(ArgAction::SetTrue)
                 .help("Do not train the ten best anew at the end"),
         )
+        .arg(flags::device_of_measurements())
         .arg(flags::json())
         .after_help(
             "Examples:\n  wgrnn search --minutes 30 --out found\n  wgrnn search --evaluations 200 --text book.txt\n  \
              wgrnn cells show found/cells/cell-42.cell\n\n\
              A folder holds settings.toml, evaluations.jsonl with a line for every evaluation, finals.jsonl, and at the end table.tsv,\n\
              tree.svg, cells/NAME.cell and index.html with the family tree. What comes out hangs on the seed and the number of\n\
-             evaluations, not on the cores, nor on how often the search was stopped.",
+             evaluations and on the device, not on the cores, nor on how often the search was stopped.",
         )
 }
 
@@ -71,6 +72,7 @@ pub fn run(m: &ArgMatches) -> Result<()> {
         Some(path) => text_of(path, examples)?,
     };
     let search = Search {
+        device: flags::open_measuring(m)?,
         seed,
         population: number("population").unwrap_or(100) as usize,
         sizes,
@@ -136,7 +138,7 @@ fn summary(search: &Search, state: &SearchState, page: &str) -> serde_json::Valu
         json!({"gru": of(&tally.gru), "others": others, "not_worse": not_worse})
     });
     json!({
-        "seed": search.seed, "evaluations": state.evaluated.len(), "problems": PROBLEMS,
+        "seed": search.seed, "device": search.device.identity(), "evaluations": state.evaluated.len(), "problems": PROBLEMS,
         "gru": state.population.gru, "members": members.collect::<Vec<_>>(), "finals": finals, "page": page,
     })
 }

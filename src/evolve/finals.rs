@@ -10,7 +10,7 @@ use super::population::{Member, Population};
 use super::problems::{Drawn, PROBLEMS, Problems};
 use crate::cell::{Cell, library};
 use crate::error::{Error, Kind, Result};
-use crate::lab::{Folder, on_all_cores};
+use crate::lab::{Folder, side_by_side};
 
 /// Cells that are trained anew beside the gru.
 pub const FINALISTS: usize = 10;
@@ -137,7 +137,7 @@ pub(super) fn run(
         }
     }
     let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
-    on_all_cores(|| {
+    side_by_side(|| {
         if stop.load(Ordering::SeqCst) {
             return Err(Error::new(Kind::Interrupted, "interrupted"));
         }

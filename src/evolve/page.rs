@@ -47,10 +47,11 @@ pub fn cell_file(member: &Member, search: &Search, state: &SearchState) -> Strin
     // A built-in cell's own comment would stand below this one's.
     let lines = member.text.lines().filter(|line| !line.starts_with('#'));
     let mut text = format!(
-        "# {}.cell - score {} of gru's 1, found by search with seed {}{parent}; best shares of right next characters in {} tries: {}\n",
+        "# {}.cell - score {} of gru's 1, found by search with seed {} on {}{parent}; best shares of right next characters in {} tries: {}\n",
         member.name,
         shown(member.score(&state.population.gru)),
         search.seed,
+        search.device.identity(),
         member.tries,
         shares.join(", "),
     );
@@ -111,7 +112,7 @@ fn page(search: &Search, state: &SearchState, tree: &str) -> String {
          <p>A population that begins with gru and lstm; each step tries one of them on other drawn settings or a mutant, and cells are \
          kept by the worst of their shares of right next characters relative to gru's (Jozefowicz, Zaremba, Sutskever 2015). Every cell \
          has as many learned numbers as a gru of {} units, and {} updates of {} examples.</p>\n\
-         <p>{} evaluations of {} different cells, of which {} were weeded out by the cheap problem; a population of {}, seed {}, version {}. \
+         <p>{} evaluations of {} different cells, of which {} were weeded out by the cheap problem; a population of {}, seed {}, on {}, version {}. \
          The text is {}.</p>\n",
         sizes.hidden,
         sizes.updates,
@@ -121,6 +122,7 @@ fn page(search: &Search, state: &SearchState, tree: &str) -> String {
         weeded.count(),
         search.population,
         search.seed,
+        escaped(&search.device.identity()),
         env!("CARGO_PKG_VERSION"),
         escaped(&search.text.name),
     );

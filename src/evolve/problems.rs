@@ -60,12 +60,13 @@ impl Drawn {
     }
 }
 
-/// Encoded examples of every problem.
+/// Encoded examples of every problem, and where cells are trained on them.
 #[derive(Debug)]
 pub struct Problems {
     sizes: TrainingSizes,
     kept: Vec<FieldData>,
     cheap: FieldData,
+    device: Device,
 }
 
 /// A text as examples of 48 characters.
@@ -120,11 +121,16 @@ impl ProblemText {
 }
 
 impl Problems {
-    /// The problems of a search, `text` the last of them.
+    /// The problems of a search on `device`, `text` the last of them.
     ///
     /// # Errors
     /// Data, where `text` has too few examples.
-    pub fn new(sizes: TrainingSizes, text: &ProblemText, seed: u64) -> Result<Problems> {
+    pub fn new(
+        sizes: TrainingSizes,
+        text: &ProblemText,
+        seed: u64,
+        device: &Device,
+    ) -> Result<Problems> {
         let model = Arc::new(Model::parse("language", MODEL)?);
         let count = sizes.examples + sizes.held_out;
         if text.windows.len() as u64 != count {
@@ -161,6 +167,7 @@ impl Problems {
             ],
             cheap: made(CHEAP, LETTERS)?,
             sizes,
+            device: device.clone(),
         })
     }
 
@@ -220,7 +227,7 @@ impl Problems {
         let held_out = held_out.ok_or_else(|| Error::internal("nothing is held out"))?;
         let spec = job.spec.clone();
         block_on(async {
-            let mut trainer = Trainer::new(Device::Cpu, job, state).await?;
+            let mut trainer = Trainer::new(self.device.clone(), job, state).await?;
             let mut parameters = None;
             loop {
                 if stop.load(Ordering::SeqCst) {
@@ -238,7 +245,7 @@ impl Problems {
                 parameters.ok_or_else(|| Error::internal("a training ended without its state"))?;
             let mut evaluator = FieldEvaluator::new(&spec, held_out, &data.codes)?.with_accuracy();
             let found = evaluator
-                .run(&Device::Cpu, &parameters, &mut |_| Ok(()))
+                .run(&self.device, &parameters, &mut |_| Ok(()))
                 .await?;
             let loss = &found.losses[0];
             let right = loss.right.unwrap_or(0);

@@ -1,4 +1,4 @@
-//! A search: evaluations on all cores, a line of each in the folder, and what follows from all.
+//! A search: evaluations side by side, a line of each in the folder, and what follows from all.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -12,7 +12,8 @@ use super::problems::{Drawn, PROBLEMS, ProblemText, Problems};
 use super::propose::{AT_ONCE, Proposal, propose};
 use super::{TrainingSizes, page};
 use crate::error::{Error, Kind, Result};
-use crate::lab::{Folder, check_settings, on_all_cores};
+use crate::exec::Device;
+use crate::lab::{Folder, check_settings, side_by_side};
 
 /// The file of evaluations in a search's folder.
 const EVALUATIONS: &str = "evaluations.jsonl";
@@ -31,6 +32,8 @@ pub struct Search {
     pub sizes: TrainingSizes,
     /// The text that is one of the problems.
     pub text: ProblemText,
+    /// Where cells are trained.
+    pub device: Device,
 }
 
 /// How long a search runs.
@@ -80,10 +83,11 @@ impl Search {
         } = self.sizes;
         format!(
             "search = \"cells\"\nseed = {}\npopulation = {}\ntext = {:?}\nhidden = {hidden}\nbatch = {batch}\nexamples = {examples}\n\
-             held_out = {held_out}\nupdates = {updates}\ncheap_updates = {cheap_updates}\nversion = \"{}\"\n",
+             held_out = {held_out}\nupdates = {updates}\ncheap_updates = {cheap_updates}\ndevice = {}\nversion = \"{}\"\n",
             self.seed,
             self.population,
             self.text.name,
+            toml::Value::from(self.device.identity()),
             env!("CARGO_PKG_VERSION")
         )
     }
@@ -104,7 +108,7 @@ impl Search {
         let known: Vec<Evaluated> = folder.lines(EVALUATIONS)?;
         let running = Running {
             search: self,
-            problems: Problems::new(self.sizes, &self.text, self.seed)?,
+            problems: Problems::new(self.sizes, &self.text, self.seed, &self.device)?,
             known: known.into_iter().map(|e| (e.number, e)).collect(),
             began: Instant::now(),
             folder,
@@ -123,7 +127,7 @@ impl Search {
             }),
             more: Condvar::new(),
         };
-        let outcome = on_all_cores(|| running.piece(tell));
+        let outcome = side_by_side(|| running.piece(tell));
         let evaluated = running.shared().evaluated();
         let count = evaluated.len();
         let interrupted = || {
@@ -137,7 +141,7 @@ impl Search {
         };
         match outcome {
             Err(e) if e.kind == Kind::Interrupted => return Err(interrupted()),
-            other => other?,
+            other => other.map_err(|e| running.folder.with_kept(e))?,
         }
         if stop.load(Ordering::SeqCst) {
             return Err(interrupted());
@@ -158,7 +162,7 @@ impl Search {
             );
             state.finals = match tally {
                 Err(e) if e.kind == Kind::Interrupted => return Err(interrupted()),
-                other => other?,
+                other => other.map_err(|e| running.folder.with_kept(e))?,
             };
         }
         page::write(&running.folder, self, &state)?;

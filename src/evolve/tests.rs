@@ -10,6 +10,7 @@ use super::propose::{Proposal, propose};
 use super::*;
 use crate::cell::{Cell, library};
 use crate::error::Kind;
+use crate::exec::Device;
 use crate::rng::{Purpose, Stream};
 
 fn sketch(name: &str) -> Sketch {
@@ -137,6 +138,7 @@ fn small(seed: u64) -> Search {
         cheap_updates: 2,
     };
     Search {
+        device: Device::Cpu,
         seed,
         population: 5,
         sizes,

@@ -70,6 +70,19 @@ impl Device {
         }
     }
 
+    /// What results hang on to the bit: the processor, or the adapter, its driver, and which kernels it is given.
+    pub fn identity(&self) -> String {
+        match self {
+            Device::Gpu(device) => format!(
+                "{}, driver {}, {}",
+                self.name(),
+                device.adapter.driver,
+                device.kernels()
+            ),
+            Device::Cpu => "cpu".to_owned(),
+        }
+    }
+
     /// What it is called.
     pub fn name(&self) -> String {
         match self {

@@ -13,6 +13,7 @@ use super::{
 use crate::cell::library;
 use crate::data::LineOrder;
 use crate::error::{Error, Result};
+use crate::exec::Device;
 use crate::generate;
 use crate::model::text::Model;
 use crate::train::{Job, Length, Settings, spec};
@@ -67,7 +68,7 @@ impl Experiment for BatchingOrders {
         )
     }
 
-    fn measure(&self, point: &Point) -> Result<Facts> {
+    fn measure(&self, point: &Point, device: &Device) -> Result<Facts> {
         let name = text(point, "order")?;
         let order = ORDERS.into_iter().find(|order| order.name() == name);
         let order = order.ok_or_else(|| Error::internal(format!("no order {name}")))?;
@@ -98,7 +99,7 @@ impl Experiment for BatchingOrders {
         let job = Job::of_fields(settings, model, Length::Epochs(whole("epochs")?), &data)?;
         let state = job.start()?;
         let start = Instant::now();
-        let course = Course::follow(job, state, None)?;
+        let course = Course::follow(device, job, state, None)?;
         let seconds = start.elapsed().as_secs_f64();
         let of_epochs: Vec<f64> = course.figures.iter().filter_map(|f| f.padding).collect();
         let symbols: usize = course.figures.iter().map(|figures| figures.tokens).sum();

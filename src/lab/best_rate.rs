@@ -7,6 +7,7 @@ use super::{
     Experiment, Facts, Finding, Measured, Plot, Point, Scale, Series, Size, crossed, mean, run,
 };
 use crate::error::Result;
+use crate::exec::Device;
 
 /// An experiment of this kind.
 pub struct BestRate {
@@ -106,8 +107,8 @@ impl Experiment for BestRate {
             .collect()
     }
 
-    fn measure(&self, point: &Point) -> Result<Facts> {
-        lengths::learned(lengths::job(self.model, point)?, point)
+    fn measure(&self, point: &Point, device: &Device) -> Result<Facts> {
+        lengths::learned(device, lengths::job(self.model, point)?, point)
     }
 
     fn columns(&self) -> &'static [&'static str] {

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::cell::library;
 use crate::error::Result;
+use crate::exec::Device;
 use crate::train::Settings;
 use crate::train::settings::OptimizerName;
 
@@ -52,7 +53,7 @@ impl Experiment for Clipping {
         )
     }
 
-    fn measure(&self, point: &Point) -> Result<Facts> {
+    fn measure(&self, point: &Point, device: &Device) -> Result<Facts> {
         let hidden = whole(point, "hidden")? as usize;
         let settings = Settings {
             hidden,
@@ -62,7 +63,7 @@ impl Experiment for Clipping {
             ..Settings::default()
         };
         let cell = library::builtin(text(point, "cell")?)?;
-        text_model::learned(point, cell, settings)
+        text_model::learned(device, point, cell, settings)
     }
 
     fn columns(&self) -> &'static [&'static str] {

@@ -20,13 +20,13 @@ pub struct Course {
 }
 
 impl Course {
-    /// Trains `job` from `state`, until what is held out has a loss of `enough`, or the job is over.
+    /// Trains `job` on `device` from `state`, until what is held out has a loss of `enough`, or the job is over.
     ///
     /// # Errors
-    /// What the trainer ends with, but for what diverged.
-    pub fn follow(job: Job, state: State, enough: Option<f64>) -> Result<Course> {
+    /// What the trainer ends with, a lost device too, but for what diverged.
+    pub fn follow(device: &Device, job: Job, state: State, enough: Option<f64>) -> Result<Course> {
         block_on(async {
-            let mut trainer = Trainer::new(Device::Cpu, job, state).await?;
+            let mut trainer = Trainer::new(device.clone(), job, state).await?;
             let (mut figures, mut curve, mut diverged) = (Vec::new(), Vec::new(), false);
             loop {
                 match trainer.next(0.0, false).await {

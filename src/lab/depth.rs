@@ -9,6 +9,7 @@ use super::{
 };
 use crate::cell::{Cell, library};
 use crate::error::{Error, Result};
+use crate::exec::Device;
 
 /// The experiment.
 pub struct Depth;
@@ -59,7 +60,7 @@ impl Experiment for Depth {
             .collect()
     }
 
-    fn measure(&self, point: &Point) -> Result<Facts> {
+    fn measure(&self, point: &Point, device: &Device) -> Result<Facts> {
         let layers = whole(point, "layers")?;
         let kind = text(point, "variant")?;
         let layer = match kind {
@@ -73,7 +74,7 @@ impl Experiment for Depth {
             ("layers", Value::Integer(layers as i64 + 1)),
             ("residual", Value::Boolean(kind == RESIDUAL)),
         ];
-        lengths::learned(lengths::job_with(MODEL, cells, more, point)?, point)
+        lengths::learned(device, lengths::job_with(MODEL, cells, more, point)?, point)
     }
 
     fn columns(&self) -> &'static [&'static str] {

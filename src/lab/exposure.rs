@@ -63,7 +63,7 @@ impl Experiment for Exposure {
         )
     }
 
-    fn measure(&self, point: &Point) -> Result<Facts> {
+    fn measure(&self, point: &Point, device: &Device) -> Result<Facts> {
         let whole = |name: &str| whole(point, name);
         let (train, held_out) = (whole("examples")?, whole("held_out")?);
         let (seed, updates) = (whole("seed")?, whole("updates")?);
@@ -100,7 +100,7 @@ impl Experiment for Exposure {
         let model = spec(&settings, vec![library::builtin("gru")?], 0);
         let job = Job::of_fields(settings, model, Length::Steps(updates), &data)?;
         let (spec, state) = (job.spec.clone(), job.start()?);
-        let course = Course::follow(job, state, None)?;
+        let course = Course::follow(device, job, state, None)?;
         let set = data
             .validation
             .ok_or_else(|| Error::internal("nothing held out"))?;
@@ -112,15 +112,14 @@ impl Experiment for Exposure {
             let parameters = &course.parameters;
             let forced = evaluator
                 .with_accuracy()
-                .run(&Device::Cpu, parameters, &mut |_| Ok(()))
+                .run(device, parameters, &mut |_| Ok(()))
                 .await?;
             let limits = TextLimits {
                 most: length + 1,
                 ..TextLimits::default()
             };
             let give = |_: &_| Ok(parameters.clone());
-            let writer =
-                TextWriter::new(&Device::Cpu, &spec, set.clone(), &data.codes, give, limits);
+            let writer = TextWriter::new(device, &spec, set.clone(), &data.codes, give, limits);
             let greedy = Choice {
                 temperature: 0.0,
                 ..Choice::default()

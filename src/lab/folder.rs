@@ -1,4 +1,4 @@
-//! What a run leaves: settings, a line of JSON for every measured point, table, plot, page.
+//! What a run leaves: settings, files of a line of JSON each, and whole files.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -8,14 +8,12 @@ use std::sync::{Mutex, PoisonError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Experiment, Measured, Point, Size};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::train::atomic;
 use crate::train::run_dir::{LOCK, lock};
 
-/// The files within it.
+/// The file of its settings.
 const SETTINGS: &str = "settings.toml";
-const POINTS: &str = "points.jsonl";
 
 /// A folder of one run.
 #[derive(Debug)]
@@ -28,23 +26,6 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// The folder at `path` of a run with these settings: a new one, which is made, or one of the same run, with the points that it
-    /// has.
-    ///
-    /// # Errors
-    /// As [`check`]. Data: points that cannot be read. Io.
-    pub fn open(
-        path: &Path,
-        experiment: &dyn Experiment,
-        size: Size,
-        seed: u64,
-    ) -> Result<(Folder, Vec<Measured>)> {
-        check(path, experiment, size, seed)?;
-        let folder = Folder::with(path, &settings(experiment, size, seed))?;
-        let known = folder.lines(POINTS)?;
-        Ok((folder, known))
-    }
-
     /// The folder at `path` of a run with these settings, a new one or one of the same run.
     ///
     /// # Errors
@@ -76,14 +57,6 @@ impl Folder {
         atomic::write(&self.file(name), text.as_bytes())
     }
 
-    /// Adds a measured point.
-    ///
-    /// # Errors
-    /// Io.
-    pub fn add(&self, measured: &Measured) -> Result<()> {
-        self.add_line(POINTS, measured)
-    }
-
     /// Adds a line of JSON to a file of the folder.
     ///
     /// # Errors
@@ -99,6 +72,21 @@ impl Folder {
             .open(&file)
             .and_then(|mut out| out.write_all(format!("{line}\n").as_bytes()));
         added.map_err(|e| atomic::failed("write", &file, &e))
+    }
+
+    /// An error that ended a run; of a device, which another moment or another process may have whole, with what is not lost.
+    pub fn with_kept(&self, e: Error) -> Error {
+        match e.kind {
+            Kind::Device => Error::new(
+                e.kind,
+                format!(
+                    "{}; {} keeps what was done: the same command goes on",
+                    e.message,
+                    self.path.display()
+                ),
+            ),
+            _ => e,
+        }
     }
 
     /// The lines of a file of the folder. What a killed run left of a line is cut off.
@@ -130,20 +118,6 @@ impl Folder {
     }
 }
 
-/// Whether a run with these settings can be, and have the folder at `path`; nothing is written.
-///
-/// # Errors
-/// Usage: a folder of something else, or of a run with other settings; a point that cannot be measured.
-pub fn check(path: &Path, experiment: &dyn Experiment, size: Size, seed: u64) -> Result<()> {
-    for point in experiment.points(size, seed) {
-        let point = Point(point);
-        experiment
-            .check(&point)
-            .map_err(|e| Error::new(e.kind, format!("{}: {}", experiment.name(), e.message)))?;
-    }
-    check_settings(path, &settings(experiment, size, seed))
-}
-
 /// Whether a run with these settings, a line each, can have the folder at `path`; nothing is written.
 ///
 /// # Errors
@@ -167,22 +141,4 @@ pub fn check_settings(path: &Path, wanted: &str) -> Result<()> {
         "--out {}: expected a new folder or one with {wanted}, found {found}",
         path.display()
     )))
-}
-
-/// The settings of a run, as TOML: what all of its points have alike.
-fn settings(experiment: &dyn Experiment, size: Size, seed: u64) -> String {
-    let mut text = format!(
-        "experiment = \"{}\"\nsize = \"{}\"\nfirst_seed = {seed}\nversion = \"{}\"\n",
-        experiment.name(),
-        size.name(),
-        env!("CARGO_PKG_VERSION")
-    );
-    let points = experiment.points(size, seed);
-    for (name, value) in points.first().into_iter().flatten() {
-        if points.iter().all(|point| point.get(name) == Some(value)) {
-            // Numbers and texts without anything to escape are written alike in JSON and TOML.
-            text += &format!("{name} = {value}\n");
-        }
-    }
-    text
 }

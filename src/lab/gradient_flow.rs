@@ -13,6 +13,7 @@ use super::{
 use crate::cell::library;
 use crate::cell::stage::Store;
 use crate::error::{Error, Result};
+use crate::exec::Device;
 use crate::exec::cpu::Cpu;
 use crate::model::{Dims, Init, Mode, Scheme, Spec, initialize};
 use crate::op::{Direction, Fill, Plan, Scan};
@@ -40,11 +41,15 @@ impl Experiment for GradientFlow {
              the sequence together."
     }
 
+    fn processor_only(&self) -> Option<&'static str> {
+        Some("whose plans are stopped before the gradient's way back, and computed in f64")
+    }
+
     fn points(&self, size: Size, seed: u64) -> Vec<Facts> {
         points(size, seed)
     }
 
-    fn measure(&self, point: &Point) -> Result<Facts> {
+    fn measure(&self, point: &Point, _device: &Device) -> Result<Facts> {
         measure(point)
     }
 

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::cell::{Cell, library};
 use crate::error::{Error, Result};
+use crate::exec::Device;
 use crate::generate;
 use crate::model::text::Model;
 use crate::train::settings::{LANGUAGE, resolve};
@@ -153,10 +154,10 @@ impl Experiment for Lengths {
         points(self.task, extent, seed)
     }
 
-    fn measure(&self, point: &Point) -> Result<Facts> {
+    fn measure(&self, point: &Point, device: &Device) -> Result<Facts> {
         match text(point, "variant")? {
-            PENALISED => penalised(point),
-            _ => learned(job(self.model, point)?, point),
+            PENALISED => penalised(device, point),
+            _ => learned(device, job(self.model, point)?, point),
         }
     }
 
@@ -246,9 +247,9 @@ pub fn guess(task: &str, length: usize) -> Result<f64> {
 ///
 /// # Errors
 /// What the trainer ends with; internal, for a point of something else.
-pub fn learned(job: Job, point: &Point) -> Result<Facts> {
+pub fn learned(device: &Device, job: Job, point: &Point) -> Result<Facts> {
     let state = job.start()?;
-    let (updates, nats) = Course::follow(job, state, Some(enough(point)?))?.last();
+    let (updates, nats) = Course::follow(device, job, state, Some(enough(point)?))?.last();
     outcome(point, updates, nats)
 }
 
@@ -273,11 +274,12 @@ fn outcome(point: &Point, updates: u64, nats: f64) -> Result<Facts> {
 }
 
 /// The same as [`learned`] of a network that has the penalty on its gradient's way back.
-fn penalised(point: &Point) -> Result<Facts> {
+fn penalised(device: &Device, point: &Point) -> Result<Facts> {
     let (mut cells, more) = variant(point)?;
     let settings = settings(LANGUAGE, &cells, more, point)?;
     let examples = streamed::labelled(&made(point)?);
     let (updates, nats) = streamed::learned(
+        device,
         &examples,
         whole(point, "examples")? as usize,
         cells.remove(0),

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::cell::library;
 use crate::error::Result;
+use crate::exec::Device;
 use crate::generate::Draw;
 use crate::model::text::Model;
 use crate::train::settings::{BestBy, ScheduleName};
@@ -64,7 +65,7 @@ impl Experiment for Memorise {
         )
     }
 
-    fn measure(&self, point: &Point) -> Result<Facts> {
+    fn measure(&self, point: &Point, device: &Device) -> Result<Facts> {
         let cell = library::builtin(text(point, "cell")?)?;
         let most = whole(point, "numbers")? as usize;
         let seed = whole(point, "seed")?;
@@ -95,7 +96,7 @@ impl Experiment for Memorise {
         let numbers = job.plan.parameters.iter();
         let numbers: usize = numbers.map(|p| p.matrix.rows * p.matrix.cols).sum();
         let state = job.start()?;
-        let course = Course::follow(job, state, None)?;
+        let course = Course::follow(device, job, state, None)?;
         let right = course.curve.last().and_then(|(_, e)| e.metric);
         let right = right.map_or(0.5, |metric| metric.value);
         let bits = labels as f64 * (1.0 - entropy(right));

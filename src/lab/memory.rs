@@ -10,6 +10,7 @@ use super::{
 };
 use crate::cell::library;
 use crate::error::{Error, Result};
+use crate::exec::Device;
 use crate::model::{Dims, Mode, Spec, Unroll};
 use crate::op::Role;
 use crate::train::{Settings, update};
@@ -40,6 +41,10 @@ impl Experiment for Memory {
          those of the two longest. Arithmetic is that of all operations of the plan, for one step of the sequence."
     }
 
+    fn processor_only(&self) -> Option<&'static str> {
+        Some("which runs nothing: it counts what plans keep")
+    }
+
     fn points(&self, size: Size, seed: u64) -> Vec<Facts> {
         let (hidden, lengths): (usize, &[usize]) = match size {
             Size::Quick => (128, &[64, 256, 1024, 4096]),
@@ -54,7 +59,7 @@ impl Experiment for Memory {
         )
     }
 
-    fn measure(&self, point: &Point) -> Result<Facts> {
+    fn measure(&self, point: &Point, _device: &Device) -> Result<Facts> {
         let whole = |name: &str| whole(point, name).map(|n| n as usize);
         let all = whole("steps")?;
         let (steps, recompute) = match text(point, "mode")? {

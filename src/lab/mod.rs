@@ -24,6 +24,7 @@ mod least_squares;
 mod lengths;
 mod memorise;
 mod memory;
+mod own_files;
 mod page;
 mod plot;
 mod ranking;
@@ -37,6 +38,7 @@ mod temporal_order;
 #[cfg(test)]
 mod tests;
 mod text_model;
+mod trials;
 mod variants;
 mod workers;
 
@@ -44,15 +46,18 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result, unknown};
+use crate::exec::Device;
 
 pub use self::encoded::{Made, encoded};
-pub use self::folder::{Folder, check, check_settings};
+pub use self::folder::{Folder, check_settings};
 pub use self::heat::HeatMap;
+pub use self::own_files::TaskData;
 pub use self::page::{STYLE, escaped, is_page, together};
 pub use self::plot::{Plot, Scale, Series};
-pub use self::run::{Report, run, shown};
+pub use self::run::{LabRun, Report, shown};
 pub use self::text_model::hidden_of;
-pub use self::workers::on_all_cores;
+pub use self::variants::Variants;
+pub use self::workers::side_by_side;
 
 /// Numbers and names by name: what a point is, or what was measured at it.
 pub type Facts = Map<String, Value>;
@@ -148,11 +153,16 @@ pub trait Experiment: Sync {
     /// The points, in the order in which they are measured.
     fn points(&self, size: Size, seed: u64) -> Vec<Facts>;
 
-    /// Measures a point. Two calls with the same point give the same result, but for what a clock says.
+    /// Why it is measured on the processor alone, behind its name; none where any device will do.
+    fn processor_only(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Measures a point on `device`. Two calls with the same point and device give the same result, but for what a clock says.
     ///
     /// # Errors
     /// What the engine ends with; internal, for a point of something else.
-    fn measure(&self, point: &Point) -> Result<Facts>;
+    fn measure(&self, point: &Point, device: &Device) -> Result<Facts>;
 
     /// Whether a point can be measured, at no cost; all points are looked at before any is measured.
     ///
@@ -193,7 +203,7 @@ pub const EXPERIMENTS: [&dyn Experiment; 20] = [
     &memorise::Memorise,
     &memory::Memory,
     &depth::Depth,
-    &variants::Variants,
+    &variants::MADE_UP,
     &ranking::Ranking,
     &regularise::Regularise,
     &exposure::Exposure,

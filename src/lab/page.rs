@@ -1,6 +1,6 @@
 //! The page of a run: what was claimed, by whom, what came out, and whether it holds. It needs nothing from outside.
 
-use super::{Experiment, Finding, Report, Size};
+use super::{Experiment, Finding, LabRun, Report, Size};
 
 /// Colours for light and dark rooms alike come from the reader's own settings; the plot stands on white.
 pub const STYLE: &str = "body{font:16px/1.5 sans-serif;max-width:52em;margin:2em auto;padding:0 1em}\
@@ -25,21 +25,18 @@ pub fn page(title: &str, sections: &str) -> String {
 }
 
 /// What a page says of a run; `drawings` are SVGs.
-pub fn section(
-    experiment: &dyn Experiment,
-    size: Size,
-    seed: u64,
-    report: &Report,
-    drawings: &[String],
-) -> String {
+pub fn section(run: &LabRun<'_>, report: &Report, drawings: &[String]) -> String {
+    let (experiment, size) = (run.experiment, run.size);
     let mut html = format!(
-        "<h1 id=\"{0}\">{0}</h1>\n<p>{1}</p>\n<p>{2}</p>\n<p><code>wgrnn lab {0} --{3} --seed {seed}</code>, version {4}; \
-         {5} points.</p>\n<h2>Claims</h2>\n",
+        "<h1 id=\"{0}\">{0}</h1>\n<p>{1}</p>\n<p>{2}</p>\n<p><code>wgrnn lab {0} --{3} --seed {4}</code>, version {5}, on {6}; \
+         {7} points.</p>\n<h2>Claims</h2>\n",
         escaped(experiment.name()),
         escaped(experiment.about()),
         escaped(experiment.method()),
         size.name(),
+        run.seed,
         env!("CARGO_PKG_VERSION"),
+        escaped(&run.device.identity()),
         report.measured.len(),
     );
     if size == Size::Quick {
@@ -59,6 +56,10 @@ pub fn section(
         let drawing = drawing.find("<svg").map_or(&**drawing, |at| &drawing[at..]);
         html += &format!("{drawing}\n");
     }
+    html += &format!(
+        "<details><summary>Settings</summary>\n<pre>{}</pre>\n</details>\n",
+        escaped(&run.settings())
+    );
     html += "<details><summary>Table</summary>\n<table>\n";
     for (n, line) in report.table.lines().enumerate() {
         let tag = if n == 0 { "th" } else { "td" };

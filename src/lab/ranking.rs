@@ -8,6 +8,7 @@ use super::{
 };
 use crate::cell::library;
 use crate::error::{Error, Result};
+use crate::exec::Device;
 use crate::train::Settings;
 
 /// The experiment.
@@ -62,7 +63,7 @@ impl Experiment for Ranking {
         )
     }
 
-    fn measure(&self, point: &Point) -> Result<Facts> {
+    fn measure(&self, point: &Point, device: &Device) -> Result<Facts> {
         let name = text(point, "cell")?;
         let known = CELLS.iter().find(|cell| cell.0 == name);
         let (_, cell, forget_bias) =
@@ -78,7 +79,7 @@ impl Experiment for Ranking {
             forget_bias: *forget_bias,
             ..Settings::default()
         };
-        let mut found = text_model::learned(point, cell, settings)?;
+        let mut found = text_model::learned(device, point, cell, settings)?;
         found.insert("hidden".into(), json!(hidden));
         Ok(found)
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use pollster::block_on;
 use serde_json::json;
 
 use super::{
@@ -11,7 +12,7 @@ use super::{
 use crate::cell::library;
 use crate::data::{VocabKind, Vocabulary, builtin};
 use crate::error::{Error, Result};
-use crate::exec::cpu::Cpu;
+use crate::exec::{Device, Engine};
 use crate::model::{Dims, Init, Mode, Spec, initialize};
 use crate::task::Inputs;
 
@@ -48,7 +49,7 @@ impl Experiment for RareWords {
         )
     }
 
-    fn measure(&self, point: &Point) -> Result<Facts> {
+    fn measure(&self, point: &Point, device: &Device) -> Result<Facts> {
         let made = builtin::generate(1, whole(point, "characters")? as usize).text;
         let vocabulary = Vocabulary::build(VocabKind::Word, made.as_bytes(), 1)?;
         let ids = vocabulary.encode(made.as_bytes())?;
@@ -71,9 +72,8 @@ impl Experiment for RareWords {
         };
         let parameters = initialize(&plan, &init)?;
         let lacks = |what: &str| Error::internal(format!("a plan without {what}"));
-        let mut cpu = Cpu::<f32>::new(plan.clone());
-        let slot = plan.io.parameters.ok_or_else(|| lacks("parameters"))?;
-        cpu.write(slot).copy_from_slice(&parameters);
+        let made = Engine::with_parameters(device, plan.clone(), &parameters);
+        let mut engine = block_on(made)?;
         let gradients = plan.io.gradients.ok_or_else(|| lacks("gradients"))?;
         let table = plan.parameters.iter().find(|p| p.name == EMBEDDING);
         let table = table.ok_or_else(|| lacks(EMBEDDING))?.matrix;
@@ -91,12 +91,12 @@ impl Experiment for RareWords {
                 .flat_map(|step| (0..batch).map(move |row| (step, row)))
                 .map(|(step, row)| at(step, row))
                 .collect();
-            cpu.run(
-                &Inputs::new(&inputs)
-                    .reset(true)
-                    .scale(1.0 / (STEPS * batch) as f64),
-            )?;
-            let all = cpu.read(gradients);
+            let inputs = Inputs::new(&inputs).reset(true);
+            let inputs = inputs.scale(1.0 / (STEPS * batch) as f64);
+            let all = block_on(async {
+                engine.run(&inputs).await?;
+                engine.read(gradients).await
+            })?;
             for (word, with) in with.iter_mut().enumerate() {
                 let row = &all[table.offset + word * table.stride..][..table.cols];
                 *with += u64::from(row.iter().any(|g| *g != 0.0));

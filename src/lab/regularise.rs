@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use pollster::block_on;
 use serde_json::json;
 
 use super::{
@@ -10,7 +11,7 @@ use super::{
 };
 use crate::cell::library;
 use crate::error::{Error, Result};
-use crate::exec::cpu::Cpu;
+use crate::exec::{Device, Engine};
 use crate::model::{Dims, Mode};
 use crate::task::Inputs;
 use crate::train::Settings;
@@ -69,7 +70,7 @@ impl Experiment for Regularise {
         )
     }
 
-    fn measure(&self, point: &Point) -> Result<Facts> {
+    fn measure(&self, point: &Point, device: &Device) -> Result<Facts> {
         let way = text(point, "way")?;
         let mut settings = Settings {
             hidden: whole(point, "hidden")? as usize,
@@ -95,10 +96,11 @@ impl Experiment for Regularise {
             NORMALISED => "lstm-ln",
             _ => "lstm",
         };
-        let (trained, made) = text_model::of_corpus(point, library::builtin(cell)?, settings)?;
+        let (trained, made) =
+            text_model::of_corpus(device, point, library::builtin(cell)?, settings)?;
         let mut found = text_model::figures(&trained, &made);
         if !trained.course.diverged {
-            found.insert("spread".into(), json!(spread(&trained)?));
+            found.insert("spread".into(), json!(spread(device, &trained)?));
         }
         Ok(found)
     }
@@ -204,28 +206,29 @@ impl Experiment for Regularise {
 
 /// How much the lengths of h differ over the steps of a piece of what was held out: their deviation over their mean, the mean over
 /// the pieces.
-fn spread(trained: &text_model::Trained) -> Result<f64> {
+fn spread(device: &Device, trained: &text_model::Trained) -> Result<f64> {
     let dims = Dims {
         steps: WARM_UP + LOOKED_AT,
         batch: PIECES,
     };
     let plan = Arc::new(trained.model.plan(dims, Mode::Evaluate)?);
-    let (Some(parameters), Some(states)) = (plan.io.parameters, plan.io.states.first()) else {
-        return Err(Error::internal("a plan without parameters or states"));
-    };
-    let mut cpu = Cpu::<f32>::new(plan.clone());
-    cpu.write(parameters)
-        .copy_from_slice(&trained.course.parameters);
+    let states = plan.io.states.first();
+    let states = states.ok_or_else(|| Error::internal("a plan without states"))?;
     let piece = trained.held_out.len() / PIECES;
     if piece <= dims.steps {
         return Err(Error::internal("too little was held out"));
     }
     let ids = (0..=dims.steps).flat_map(|t| (0..PIECES).map(move |b| b * piece + t));
     let ids: Vec<u32> = ids.map(|at| trained.held_out[at]).collect();
-    cpu.run(&Inputs::new(&ids).reset(true))?;
+    let made = block_on(async {
+        let parameters = &trained.course.parameters;
+        let mut engine = Engine::with_parameters(device, plan.clone(), parameters).await?;
+        engine.run(&Inputs::new(&ids).reset(true)).await?;
+        engine.read(states.slot).await
+    })?;
     // The first state of an LSTM is h.
     let length = |t: usize, b: usize| {
-        let h = &states.read(t, cpu.read(states.slot))[b * states.hidden..][..states.hidden];
+        let h = &states.read(t, &made)[b * states.hidden..][..states.hidden];
         f64::from(h.iter().map(|x| x * x).sum::<f32>()).sqrt()
     };
     let spread = |b: usize| {

@@ -1,11 +1,30 @@
-//! Measures the points of an experiment on all cores, and writes down what follows from them.
+//! Measures the points of an experiment side by side, and writes down what follows from them.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use super::{Experiment, Finding, Folder, Measured, Point, Size, on_all_cores, page};
+use super::{
+    Experiment, Finding, Folder, Measured, Point, Size, check_settings, page, side_by_side,
+};
 use crate::error::{Error, Kind, Result};
+use crate::exec::Device;
+
+/// The file of measured points in a run's folder.
+const POINTS: &str = "points.jsonl";
+
+/// A run of an experiment: what is measured, and where.
+#[derive(Clone, Copy)]
+pub struct LabRun<'a> {
+    /// The question.
+    pub experiment: &'a dyn Experiment,
+    /// How much is measured.
+    pub size: Size,
+    /// The first seed.
+    pub seed: u64,
+    /// Where.
+    pub device: &'a Device,
+}
 
 /// What a run of an experiment came to.
 #[derive(Clone, Debug)]
@@ -22,89 +41,137 @@ pub struct Report {
     pub section: String,
 }
 
-/// Runs `experiment` in the folder `out`, which is new or one that the same run has begun; `tell` is given how many points of
-/// how many are done, and `stop` ends the run after those that are being measured.
-///
-/// # Errors
-/// As [`Folder::open`]; Interrupted, where it was stopped; what a measurement ends with.
-pub fn run(
-    experiment: &dyn Experiment,
-    size: Size,
-    seed: u64,
-    out: &Path,
-    tell: &(dyn Fn(usize, usize) + Sync),
-    stop: &AtomicBool,
-) -> Result<Report> {
-    let points = experiment.points(size, seed).into_iter().map(Point);
-    let points: Vec<Point> = points.collect();
-    let (folder, known) = Folder::open(out, experiment, size, seed)?;
-    let known_at = |point: &Point| known.iter().find(|m| m.point == *point);
-    let missing: Vec<&Point> = points.iter().filter(|p| known_at(p).is_none()).collect();
-    let fresh = measure(experiment, &folder, &missing, tell, stop)?;
-    let measured = points.iter().map(|point| {
-        let found = known_at(point).or_else(|| fresh.iter().find(|m| m.point == *point));
-        found.cloned()
-    });
-    let Some(measured) = measured.collect::<Option<Vec<Measured>>>() else {
-        return Err(Error::new(
-            Kind::Interrupted,
-            format!(
-                "interrupted after {} of {} points, which {} keeps: the same command goes on",
-                known.len() + fresh.len(),
-                points.len(),
-                out.display()
-            ),
-        ));
-    };
-    let mut report = Report {
-        kept: points.len() - missing.len(),
-        findings: experiment.findings(&measured),
-        table: table(experiment, &measured),
-        section: String::new(),
-        measured,
-    };
-    folder.write("table.tsv", &report.table)?;
-    let mut drawings = vec![experiment.plot(&report.measured).svg()?];
-    folder.write("plot.svg", &drawings[0])?;
-    if let Some(map) = experiment.heat(&report.measured) {
-        drawings.push(map.svg()?);
-        folder.write("heat.svg", &drawings[1])?;
-    }
-    report.section = page::section(experiment, size, seed, &report, &drawings);
-    folder.write(
-        "index.html",
-        &page::page(experiment.name(), &report.section),
-    )?;
-    Ok(report)
-}
+/// Whoever is told how many points of how many are done.
+type Tell<'a> = &'a (dyn Fn(usize, usize) + Sync);
 
-/// Measures `points`, one on each core at a time; ends early when one fails or `stop` is set.
-fn measure(
-    experiment: &dyn Experiment,
-    folder: &Folder,
-    points: &[&Point],
-    tell: &(dyn Fn(usize, usize) + Sync),
-    stop: &AtomicBool,
-) -> Result<Vec<Measured>> {
-    let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
-    on_all_cores(|| {
-        if stop.load(Ordering::SeqCst) {
-            return Ok(false);
+impl LabRun<'_> {
+    /// Its points, in their order.
+    fn points(&self) -> Vec<Point> {
+        let points = self.experiment.points(self.size, self.seed).into_iter();
+        points.map(Point).collect()
+    }
+
+    /// What the folder has as settings, as TOML: what all points have alike.
+    pub(super) fn settings(&self) -> String {
+        let mut text = format!(
+            "experiment = \"{}\"\nsize = \"{}\"\nfirst_seed = {}\ndevice = {}\nversion = \"{}\"\n",
+            self.experiment.name(),
+            self.size.name(),
+            self.seed,
+            toml::Value::from(self.device.identity()),
+            env!("CARGO_PKG_VERSION")
+        );
+        let points = self.points();
+        for (name, value) in points.first().into_iter().flat_map(|point| &point.0) {
+            if points.iter().all(|point| point.0.get(name) == Some(value)) {
+                // Numbers and texts without anything to escape are written alike in JSON and TOML.
+                text += &format!("{name} = {value}\n");
+            }
         }
-        let Some(point) = points.get(next.fetch_add(1, Ordering::SeqCst)) else {
-            return Ok(false);
+        text
+    }
+
+    /// Whether it can be, and have the folder at `out`; nothing is written.
+    ///
+    /// # Errors
+    /// Usage: a device that the experiment is not for; a folder of something else, or of a run with other settings. A point that cannot
+    /// be measured.
+    pub fn check(&self, out: &Path) -> Result<()> {
+        let experiment = self.experiment;
+        if let (Some(why), Device::Gpu(_)) = (experiment.processor_only(), self.device) {
+            return Err(Error::usage(format!(
+                "--device: expected cpu for {}, {why}, got {}",
+                experiment.name(),
+                self.device.name()
+            )));
+        }
+        for point in self.points() {
+            experiment
+                .check(&point)
+                .map_err(|e| Error::new(e.kind, format!("{}: {}", experiment.name(), e.message)))?;
+        }
+        check_settings(out, &self.settings())
+    }
+
+    /// Runs in the folder `out`, which is new or one that the same run has begun; `tell` is given how many points of how many are
+    /// done, and `stop` ends the run after those that are being measured.
+    ///
+    /// # Errors
+    /// As [`LabRun::check`]; Data: points that cannot be read; Interrupted, where it was stopped; what a measurement ends with; Io.
+    pub fn run(&self, out: &Path, tell: Tell<'_>, stop: &AtomicBool) -> Result<Report> {
+        self.check(out)?;
+        let (experiment, points) = (self.experiment, self.points());
+        let folder = Folder::with(out, &self.settings())?;
+        let known: Vec<Measured> = folder.lines(POINTS)?;
+        let known_at = |point: &Point| known.iter().find(|m| m.point == *point);
+        let missing: Vec<&Point> = points.iter().filter(|p| known_at(p).is_none()).collect();
+        let fresh = self.measure(&folder, &missing, tell, stop);
+        let fresh = fresh.map_err(|e| folder.with_kept(e))?;
+        let measured = points.iter().map(|point| {
+            let found = known_at(point).or_else(|| fresh.iter().find(|m| m.point == *point));
+            found.cloned()
+        });
+        let Some(measured) = measured.collect::<Option<Vec<Measured>>>() else {
+            return Err(Error::new(
+                Kind::Interrupted,
+                format!(
+                    "interrupted after {} of {} points, which {} keeps: the same command goes on",
+                    known.len() + fresh.len(),
+                    points.len(),
+                    out.display()
+                ),
+            ));
         };
-        let measured = Measured {
-            point: (*point).clone(),
-            result: experiment.measure(point)?,
+        let mut report = Report {
+            kept: points.len() - missing.len(),
+            findings: experiment.findings(&measured),
+            table: table(experiment, &measured),
+            section: String::new(),
+            measured,
         };
-        folder.add(&measured)?;
-        let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
-        done.push(measured);
-        tell(done.len(), points.len());
-        Ok(true)
-    })?;
-    Ok(done.into_inner().unwrap_or_else(PoisonError::into_inner))
+        folder.write("table.tsv", &report.table)?;
+        let mut drawings = vec![experiment.plot(&report.measured).svg()?];
+        folder.write("plot.svg", &drawings[0])?;
+        if let Some(map) = experiment.heat(&report.measured) {
+            drawings.push(map.svg()?);
+            folder.write("heat.svg", &drawings[1])?;
+        }
+        report.section = page::section(self, &report, &drawings);
+        folder.write(
+            "index.html",
+            &page::page(experiment.name(), &report.section),
+        )?;
+        Ok(report)
+    }
+
+    /// Measures `points`, as many at a time as there are workers; ends early when one fails or `stop` is set.
+    fn measure(
+        &self,
+        folder: &Folder,
+        points: &[&Point],
+        tell: Tell<'_>,
+        stop: &AtomicBool,
+    ) -> Result<Vec<Measured>> {
+        let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+        side_by_side(|| {
+            if stop.load(Ordering::SeqCst) {
+                return Ok(false);
+            }
+            let Some(point) = points.get(next.fetch_add(1, Ordering::SeqCst)) else {
+                return Ok(false);
+            };
+            let measured = Measured {
+                point: (*point).clone(),
+                result: self.experiment.measure(point, self.device)?,
+            };
+            folder.add_line(POINTS, &measured)?;
+            let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
+            done.push(measured);
+            tell(done.len(), points.len());
+            Ok(true)
+        })?;
+        Ok(done.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 /// A line a point, its columns between tabs; `-` where there is nothing.

@@ -72,7 +72,7 @@ impl Experiment for Stages {
         )
     }
 
-    fn measure(&self, point: &Point) -> Result<Facts> {
+    fn measure(&self, point: &Point, device: &Device) -> Result<Facts> {
         let kind = text(point, "kind")?;
         let settings = Settings {
             hidden: whole(point, "hidden")? as usize,
@@ -85,8 +85,8 @@ impl Experiment for Stages {
             task => lines(task, characters as usize)?,
         };
         let cell = library::builtin("lstm")?;
-        let trained = text_model::trained(point, &made, cell, settings)?;
-        let texts = written(&trained)?;
+        let trained = text_model::trained(device, point, &made, cell, settings)?;
+        let texts = written(device, &trained)?;
         let shares = match kind {
             TEXT => known_words(&texts, &made[..trained.characters]),
             kind => closed(&texts, kind),
@@ -215,12 +215,12 @@ fn lines(task: &str, characters: usize) -> Result<String> {
 }
 
 /// What a trained network writes behind the end of a line.
-fn written(trained: &text_model::Trained) -> Result<Vec<String>> {
+fn written(device: &Device, trained: &text_model::Trained) -> Result<Vec<String>> {
     let vocabulary = &trained.vocabulary;
     let plan = Arc::new(Generator::plan(&trained.model, ROWS)?);
     let ids = block_on(async {
         let parameters = &trained.course.parameters;
-        let mut generator = Generator::new(&Device::Cpu, plan, parameters).await?;
+        let mut generator = Generator::new(device, plan, parameters).await?;
         let mut last = vec![vocabulary.before_text(); ROWS];
         let mut ids: Vec<Vec<u32>> = vec![Vec::new(); ROWS];
         for _ in 0..LENGTH {

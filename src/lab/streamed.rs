@@ -4,13 +4,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use pollster::block_on;
+
 use super::Made;
 use crate::cell::Cell;
 use crate::data::VocabKind;
-use crate::error::{Error, Result};
-use crate::exec::cpu::Cpu;
+use crate::error::Result;
+use crate::exec::{Device, Engine};
 use crate::model::{Dims, Mode, Spec, initialize};
-use crate::op::{Hyper, Report};
+use crate::op::{Hyper, Plan};
 use crate::rng::{Purpose, Stream};
 use crate::task::Inputs;
 use crate::train::{Settings, init, spec, update};
@@ -62,29 +64,22 @@ pub fn labelled(made: &Made) -> (Vec<Labelled>, usize) {
 
 /// A network with a place for B sequences of T steps.
 struct Network {
-    cpu: Cpu<f32>,
+    engine: Engine,
     steps: usize,
     batch: usize,
 }
 
 impl Network {
-    fn new(spec: &Spec, dims: Dims, mode: Mode) -> Result<Network> {
-        Ok(Network {
-            cpu: Cpu::new(Arc::new(spec.plan(dims, mode)?)),
+    fn new(engine: Engine, dims: Dims) -> Network {
+        Network {
+            engine,
             steps: dims.steps,
             batch: dims.batch,
-        })
-    }
-
-    /// Its parameters, to be read and changed.
-    fn parameters(&mut self) -> Result<&mut [f32]> {
-        let slot = self.cpu.plan().io.parameters;
-        let slot = slot.ok_or_else(|| Error::internal("a plan without parameters"))?;
-        Ok(self.cpu.write(slot))
+        }
     }
 
     /// Reads these sequences, at most B; places that are left over do not count.
-    fn run(&mut self, sequences: &[&Labelled], hyper: Hyper) -> Result<Report> {
+    async fn run(&mut self, sequences: &[&Labelled], hyper: Hyper) -> Result<()> {
         let (rows, batch) = (self.steps * self.batch, self.batch);
         let mut ids = vec![0; rows + batch];
         let (mut targets, mut weights) = (vec![0; rows], vec![0.0; rows]);
@@ -100,7 +95,7 @@ impl Network {
         let inputs = Inputs::new(&ids)
             .targets(Some(&targets))
             .weights(Some(&weights));
-        Ok(self.cpu.run(&inputs.reset(true).hyper(hyper))?.report)
+        self.engine.run(&inputs.reset(true).hyper(hyper)).await
     }
 }
 
@@ -110,13 +105,14 @@ fn count(sequences: &[&Labelled]) -> f64 {
     count as f64
 }
 
-/// Trains a layer of `cell` as `settings` say on the first `train` of `sequences`, for `updates` updates or until the mean loss of a
+/// Trains a layer of `cell` on `device` as `settings` say on the first `train` of `sequences`, for `updates` updates or until the mean loss of a
 /// label of the others is `enough`, which is looked at every `settings.eval_every` updates: the updates and that loss, which is
 /// infinite where training diverged.
 ///
 /// # Errors
-/// A penalty that does not fit the cell.
+/// A penalty that does not fit the cell; a lost device.
 pub fn learned(
+    device: &Device,
     (sequences, symbols): &(Vec<Labelled>, usize),
     train: usize,
     cell: Cell,
@@ -136,41 +132,50 @@ pub fn learned(
         batch: settings.batch,
     };
     let update = update(settings);
-    let mut trained = Network::new(&spec, dims, Mode::Train(update))?;
-    // Only plans that train take targets which are not read next; this one updates nothing.
-    let mut evaluated = Network::new(&spec, dims, Mode::Gradients)?;
-    let start = initialize(trained.cpu.plan(), &init(settings, &spec)?)?;
-    trained.parameters()?.copy_from_slice(&start);
+    let plan = |mode| -> Result<Arc<Plan>> { Ok(Arc::new(spec.plan(dims, mode)?)) };
+    // Only plans that train take targets which are not read next; the second one updates nothing.
+    let (trained, evaluated) = (plan(Mode::Train(update))?, plan(Mode::Gradients)?);
+    let start = initialize(&trained, &init(settings, &spec)?)?;
     let (train, held_out) = sequences.split_at(train.min(sequences.len()));
     let held_out: Vec<&Labelled> = held_out.iter().collect();
     let mut draws = Stream::new(settings.seed, Purpose::Lab, 0);
     let mut last = (0, f64::INFINITY);
-    for step in 1..=updates {
-        let drawn = (0..settings.batch).map(|_| &train[draws.below(train.len() as u64) as usize]);
-        let drawn: Vec<&Labelled> = drawn.collect();
-        let (correction1, correction2) = update.rule.corrections(step);
-        let hyper = Hyper {
-            lr: settings.lr,
-            scale: 1.0 / count(&drawn),
-            update: step as f64,
-            correction1,
-            correction2,
-        };
-        if !trained.run(&drawn, hyper)?.finite {
-            return Ok((step, f64::INFINITY));
-        }
-        if step == updates || step.is_multiple_of(settings.eval_every.unwrap_or(updates)) {
-            let parameters = trained.parameters()?.to_vec();
-            evaluated.parameters()?.copy_from_slice(&parameters);
-            let mut loss = 0.0;
-            for sequences in held_out.chunks(settings.batch) {
-                loss += evaluated.run(sequences, Hyper::default())?.loss;
+    block_on(async {
+        let mut engine = Engine::with_parameters(device, trained, &start).await?;
+        let mut evaluated = Network::new(engine.share(evaluated).await?, dims);
+        let mut trained = Network::new(engine, dims);
+        for step in 1..=updates {
+            let drawn =
+                (0..settings.batch).map(|_| &train[draws.below(train.len() as u64) as usize]);
+            let drawn: Vec<&Labelled> = drawn.collect();
+            let (correction1, correction2) = update.rule.corrections(step);
+            let hyper = Hyper {
+                lr: settings.lr,
+                scale: 1.0 / count(&drawn),
+                update: step as f64,
+                correction1,
+                correction2,
+            };
+            trained.run(&drawn, hyper).await?;
+            let every = settings.eval_every.unwrap_or(updates);
+            let look = step == updates || step.is_multiple_of(every);
+            for made in trained.engine.outcomes(look).await? {
+                if !made.report.finite {
+                    return Ok((made.run + 1, f64::INFINITY));
+                }
             }
-            last = (step, loss / count(&held_out));
-            if last.1 <= enough {
-                break;
+            if look {
+                for sequences in held_out.chunks(settings.batch) {
+                    evaluated.run(sequences, Hyper::default()).await?;
+                }
+                let all = evaluated.engine.outcomes(true).await?;
+                let loss: f64 = all.iter().map(|made| made.report.loss).sum();
+                last = (step, loss / count(&held_out));
+                if last.1 <= enough {
+                    break;
+                }
             }
         }
-    }
-    Ok(last)
+        Ok(last)
+    })
 }

@@ -9,6 +9,7 @@ use super::{
     text, whole,
 };
 use crate::error::{Error, Result};
+use crate::exec::Device;
 use crate::op::{Fill, Parameter, Plan};
 
 /// The experiment.
@@ -74,7 +75,7 @@ impl Experiment for Symmetry {
         points.flat_map(starts).collect()
     }
 
-    fn measure(&self, point: &Point) -> Result<Facts> {
+    fn measure(&self, point: &Point, device: &Device) -> Result<Facts> {
         let job = lengths::job(MODEL, point)?;
         let plan = job.plan.clone();
         let mut state = job.start()?;
@@ -85,7 +86,7 @@ impl Experiment for Symmetry {
         let before = state.parameters.clone();
         let guess = lengths::guess(TASK, whole(point, "length")? as usize)?;
         let enough = number(point, "solved_at")? * guess;
-        let course = Course::follow(job, state, Some(enough))?;
+        let course = Course::follow(device, job, state, Some(enough))?;
         let (_, loss) = course.last();
         let (apart, gone) = apart(&plan, &before, &course.parameters);
         Ok(facts(

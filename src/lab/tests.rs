@@ -20,7 +20,9 @@ fn the_gradient_of_a_linear_network_is_multiplied_by_sigma() {
         let point = Point(facts(json!({
             "cell": "rnn-linear", "sigma": sigma, "hidden": 7, "lags": 12, "seed": 3,
         })));
-        let found = gradient_flow::GradientFlow.measure(&point).unwrap();
+        let found = gradient_flow::GradientFlow
+            .measure(&point, &Device::Cpu)
+            .unwrap();
         let slope = found["slope"].as_f64().unwrap();
         assert!(
             gradient_flow::follows(slope, f64::ln(sigma)),
@@ -93,7 +95,7 @@ fn every_task_is_trained_on_and_an_easy_one_is_learned() {
     ] {
         let found = experiment(task)
             .unwrap()
-            .measure(&small(task, "gru", length, 4))
+            .measure(&small(task, "gru", length, 4), &Device::Cpu)
             .unwrap();
         let left = found["left"].as_f64().unwrap();
         assert!(
@@ -105,7 +107,7 @@ fn every_task_is_trained_on_and_an_easy_one_is_learned() {
     for variant in lengths::VARIANTS {
         let latch = experiment("latch").unwrap();
         let found = latch
-            .measure(&small("latch", variant.name, 3, 300))
+            .measure(&small("latch", variant.name, 3, 300), &Device::Cpu)
             .unwrap();
         assert_eq!(found["solved"], 1, "{}: {found:?}", variant.name);
         assert!(found["left"].as_f64().unwrap() <= 0.1);
@@ -117,7 +119,9 @@ fn deep_networks_of_every_kind_are_trained() {
     let depth = experiment("depth").unwrap();
     let mut left = Vec::new();
     for kind in ["plain", "residual", "highway"] {
-        let found = depth.measure(&small("depth", kind, 10, 20)).unwrap();
+        let found = depth
+            .measure(&small("depth", kind, 10, 20), &Device::Cpu)
+            .unwrap();
         left.push(found["left"].as_f64().unwrap());
     }
     // Three networks, none of which is another.
@@ -133,7 +137,7 @@ fn equal_units_stay_equal_and_others_do_not() {
         point.insert("most_updates".into(), 8.into());
         point.insert("eval-every".into(), 4.into());
         let start = point["start"].clone();
-        let found = symmetry.measure(&Point(point)).unwrap();
+        let found = symmetry.measure(&Point(point), &Device::Cpu).unwrap();
         let (apart, gone) = (
             found["apart"].as_f64().unwrap(),
             found["gone"].as_f64().unwrap(),
@@ -151,7 +155,7 @@ fn plans_of_long_sequences_grow_as_they_should() {
         .into_iter()
         .map(Point)
         .map(|point| Measured {
-            result: memory.measure(&point).unwrap(),
+            result: memory.measure(&point, &Device::Cpu).unwrap(),
             point,
         });
     let measured: Vec<Measured> = measured.collect();
@@ -230,6 +234,16 @@ fn the_corners_of_the_gates_do_what_they_are_called() {
     }
 }
 
+/// A run on the processor.
+fn of(experiment: &dyn Experiment, size: Size, seed: u64) -> LabRun<'_> {
+    LabRun {
+        experiment,
+        size,
+        seed,
+        device: &Device::Cpu,
+    }
+}
+
 /// Measurements that were made of the experiment below.
 static MEASURED: AtomicUsize = AtomicUsize::new(0);
 /// Set by its third one.
@@ -263,7 +277,7 @@ impl Experiment for Squares {
         }
     }
 
-    fn measure(&self, point: &Point) -> Result<Facts> {
+    fn measure(&self, point: &Point, _: &Device) -> Result<Facts> {
         if MEASURED.fetch_add(1, Ordering::SeqCst) == 2 {
             STOP.store(true, Ordering::SeqCst);
         }
@@ -305,7 +319,7 @@ impl Experiment for Squares {
 fn a_run_that_was_stopped_measures_what_is_missing_and_nothing_twice() {
     let scratch = tempfile::tempdir().unwrap();
     let out = scratch.path().join("squares");
-    let go = |stop: &AtomicBool| run(&Squares, Size::Quick, 7, &out, &|_, _| {}, stop);
+    let go = |stop: &AtomicBool| of(&Squares, Size::Quick, 7).run(&out, &|_, _| {}, stop);
     let e = go(&STOP).unwrap_err();
     assert_eq!(e.kind, Kind::Interrupted, "{e}");
     let before = MEASURED.load(Ordering::SeqCst);
@@ -339,12 +353,14 @@ fn a_run_that_was_stopped_measures_what_is_missing_and_nothing_twice() {
     let settings: toml::Table = read("settings.toml").parse().unwrap();
     assert_eq!(settings["experiment"].as_str(), Some("squares"));
     assert_eq!(settings["seed"].as_integer(), Some(7));
+    assert_eq!(settings["device"].as_str(), Some("cpu"));
     let page = read("index.html");
     for part in [
         "9 has the square 80",
         "nobody",
         "does not hold",
         "&lt;b&gt;",
+        "on cpu; 10 points",
         "<td>81</td>",
         "<svg",
     ] {
@@ -365,7 +381,8 @@ fn a_run_that_was_stopped_measures_what_is_missing_and_nothing_twice() {
     // What cannot be measured is said before there is a folder.
     let unlucky = scratch.path().join("unlucky");
     let stop = AtomicBool::new(false);
-    let e = run(&Squares, Size::Quick, 13, &unlucky, &|_, _| {}, &stop).unwrap_err();
+    let unlucky_run = of(&Squares, Size::Quick, 13);
+    let e = unlucky_run.run(&unlucky, &|_, _| {}, &stop).unwrap_err();
     assert!(
         e.message == "squares: 13 brings bad luck" && !unlucky.exists(),
         "{e}"
@@ -373,7 +390,7 @@ fn a_run_that_was_stopped_measures_what_is_missing_and_nothing_twice() {
 
     // Another run does not come here.
     for (size, seed) in [(Size::Full, 7), (Size::Quick, 8)] {
-        let e = check(&out, &Squares, size, seed).unwrap_err();
+        let e = of(&Squares, size, seed).check(&out).unwrap_err();
         assert_eq!(e.kind, Kind::Usage);
         assert!(
             e.message.contains("--out") && e.message.contains(size.name()),
@@ -410,7 +427,7 @@ fn every_experiment_has_points_of_its_columns_and_no_two_alike() {
         // At its usual sizes and any seed it can run as it is told.
         let path = std::path::Path::new("no such folder");
         for size in [Size::Quick, Size::Full] {
-            check(path, experiment, size, 7).unwrap();
+            of(experiment, size, 7).check(path).unwrap();
         }
         // Nothing is said of what was not measured.
         let nothing = experiment.findings(&[]);
@@ -437,7 +454,9 @@ fn what_is_memorised_is_counted_in_bits() {
     for cell in ["rnn", "gru", "lstm"] {
         let settings =
             json!({"cell": cell, "numbers": 120, "load": 0.5, "updates": 150, "batch": 60});
-        let found = memorise.measure(&altered(memorise, settings)).unwrap();
+        let found = memorise
+            .measure(&altered(memorise, settings), &Device::Cpu)
+            .unwrap();
         let number = |name: &str| found[name].as_f64().unwrap();
         assert!(number("learned_numbers") <= 120.0, "{found:?}");
         // One unit more has too many.
@@ -455,7 +474,7 @@ fn sorted_lines_have_less_padding() {
         let settings = json!({
             "order": order, "examples": 200, "held_out": 20, "epochs": 1, "hidden": 4, "batch-tokens": 128,
         });
-        let found = batching.measure(&altered(batching, settings)).unwrap();
+        let found = batching.measure(&altered(batching, settings), &Device::Cpu).unwrap();
         assert!(found["perplexity"].as_f64().unwrap() > 1.0, "{found:?}");
         assert!(found["symbols_a_second"].as_f64().unwrap() > 0.0, "{found:?}");
         found["padding"].as_f64().unwrap()
@@ -496,7 +515,9 @@ fn a_network_writes_after_its_training() {
         let settings = json!({
             "kind": kind, "updates": 2, "characters": 1200, "held_out": 300, "hidden": 4, "steps": 8, "batch": 2,
         });
-        let found = stages.measure(&altered(stages, settings)).unwrap();
+        let found = stages
+            .measure(&altered(stages, settings), &Device::Cpu)
+            .unwrap();
         let right = found["right"].as_f64().unwrap();
         assert!((0.0..=1.0).contains(&right), "{found:?}");
         assert!(!found["sample"].as_str().unwrap().contains('\n'));
@@ -511,7 +532,7 @@ fn clipping_bounds_nothing_but_updates() {
         let settings = json!({
             "characters": 1200, "held_out": 300, "updates": 1, "hidden": 4, "clip-norm": norm, "lr": 1.0,
         });
-        let found = clipping.measure(&altered(clipping, settings)).unwrap();
+        let found = clipping.measure(&altered(clipping, settings), &Device::Cpu).unwrap();
         [found["norm"].as_f64().unwrap(), found["last"].as_f64().unwrap()]
     });
     assert_eq!(norms[0][0], norms[1][0]);
@@ -542,10 +563,12 @@ fn least_squares_find_what_numbers_hang_on() {
 
 #[test]
 fn trials_of_variants_are_ranked_and_explained() {
-    let variants = &variants::Variants;
+    let variants = &variants::MADE_UP;
     for task in ["pen", "digit"] {
         let settings = json!({"task": task, "updates": 3, "hidden": 4});
-        let found = variants.measure(&altered(variants, settings)).unwrap();
+        let found = variants
+            .measure(&altered(variants, settings), &Device::Cpu)
+            .unwrap();
         assert!(found["nats"].as_f64().unwrap().is_finite(), "{found:?}");
     }
     // Losses that hang on the rate alone.
@@ -671,7 +694,7 @@ fn a_penalty_changes_what_a_stream_learns_and_nothing_else_does() {
             ..Settings::default()
         };
         let rnn = library::builtin("rnn").unwrap();
-        streamed::learned(&examples, 320, rnn, &settings, 3, 0.0).unwrap()
+        streamed::learned(&Device::Cpu, &examples, 320, rnn, &settings, 3, 0.0).unwrap()
     };
     assert_eq!(penalised(0.5), penalised(0.5));
     assert_ne!(penalised(0.5), penalised(0.0));
@@ -687,7 +710,7 @@ fn lengths_that_stay_alike_have_no_deviation() {
     assert_eq!(regularise::relative_deviation(&[1.0, 3.0]), 0.5);
     let settings = json!({"way": "norm stabiliser", "updates": 2, "characters": 1200, "held_out": 4000, "hidden": 4});
     let found = regularise::Regularise
-        .measure(&altered(&regularise::Regularise, settings))
+        .measure(&altered(&regularise::Regularise, settings), &Device::Cpu)
         .unwrap();
     let spread = found["spread"].as_f64().unwrap();
     assert!(spread > 0.0 && spread < 1.0, "{found:?}");
@@ -713,7 +736,7 @@ fn scheduled_sampling_is_another_training() {
             "way": way, "examples": 64, "held_out": 20, "length": 3, "hidden": 8, "updates": 20, "lr": 0.01,
         });
         let point = altered(&exposure::Exposure, settings);
-        let found = exposure::Exposure.measure(&point).unwrap();
+        let found = exposure::Exposure.measure(&point, &Device::Cpu).unwrap();
         for name in ["forced", "free", "complete"] {
             assert!((0.0..=1.0).contains(&found[name].as_f64().unwrap()), "{found:?}");
         }

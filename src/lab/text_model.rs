@@ -8,6 +8,7 @@ use crate::cell::Cell;
 use crate::data::builtin::{self, Builtin};
 use crate::data::{Tokens, VocabKind, Vocabulary};
 use crate::error::Result;
+use crate::exec::Device;
 use crate::model::Spec;
 use crate::train::{Job, Length, Settings, spec};
 
@@ -44,11 +45,17 @@ pub struct Trained {
     pub held_out: Vec<u32>,
 }
 
-/// Trains layers of `cell` on a text of one byte a character, as a point and `more` say.
+/// Trains layers of `cell` on `device` and on a text of one byte a character, as a point and `more` say.
 ///
 /// # Errors
 /// What the trainer ends with, but for what diverged; internal, for a point of something else.
-pub fn trained(point: &Point, made: &str, cell: Cell, more: Settings) -> Result<Trained> {
+pub fn trained(
+    device: &Device,
+    point: &Point,
+    made: &str,
+    cell: Cell,
+    more: Settings,
+) -> Result<Trained> {
     let (updates, seed) = (whole(point, "updates")?, whole(point, "seed")?);
     let characters = whole(point, "characters")? as usize;
     let vocabulary = Vocabulary::build(VocabKind::Char, made.as_bytes(), 1)?;
@@ -73,7 +80,7 @@ pub fn trained(point: &Point, made: &str, cell: Cell, more: Settings) -> Result<
     )?;
     let state = job.start()?;
     Ok(Trained {
-        course: Course::follow(job, state, None)?,
+        course: Course::follow(device, job, state, None)?,
         vocabulary,
         model,
         characters: train.len(),
@@ -85,18 +92,23 @@ pub fn trained(point: &Point, made: &str, cell: Cell, more: Settings) -> Result<
 ///
 /// # Errors
 /// As [`trained`].
-pub fn of_corpus(point: &Point, cell: Cell, more: Settings) -> Result<(Trained, Builtin)> {
+pub fn of_corpus(
+    device: &Device,
+    point: &Point,
+    cell: Cell,
+    more: Settings,
+) -> Result<(Trained, Builtin)> {
     let characters = whole(point, "characters")? + whole(point, "held_out")?;
     let made = builtin::generate(1, characters as usize);
-    Ok((trained(point, &made.text, cell, more)?, made))
+    Ok((trained(device, point, &made.text, cell, more)?, made))
 }
 
 /// Trains layers of `cell` on the built-in corpus as a point and `more` say, and says what [`figures`] does.
 ///
 /// # Errors
 /// As [`trained`].
-pub fn learned(point: &Point, cell: Cell, more: Settings) -> Result<Facts> {
-    let (trained, made) = of_corpus(point, cell, more)?;
+pub fn learned(device: &Device, point: &Point, cell: Cell, more: Settings) -> Result<Facts> {
+    let (trained, made) = of_corpus(device, point, cell, more)?;
     Ok(figures(&trained, &made))
 }
 

@@ -57,6 +57,25 @@ impl Sandbox {
         finish(&mut self.command(args))
     }
 
+    /// Kills a run as soon as its `file` has so many lines; the whole lines that it leaves.
+    pub fn killed_after(&self, args: &str, file: &str, count: usize) -> String {
+        let file = self.at(file);
+        let mut child = self
+            .command(args)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let lines = || fs::read_to_string(&file).map_or(0, |text| text.lines().count());
+        while lines() < count && child.try_wait().unwrap().is_none() {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let text = fs::read_to_string(&file).unwrap();
+        text[..text.rfind('\n').unwrap() + 1].to_owned()
+    }
+
     #[track_caller]
     pub fn ok(&self, args: &str) -> String {
         let done = self.run(args);

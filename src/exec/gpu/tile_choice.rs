@@ -14,6 +14,20 @@ impl GpuDevice {
         }
     }
 
+    /// Which kernels plans are given, in words: checked of all indices; those of a trusted device; or such with tiles that were found,
+    /// which a hash tells from others.
+    pub fn kernels(&self) -> String {
+        let known = self.tiles.lock().unwrap_or_else(|e| e.into_inner());
+        match (self.trusted(), known.tuned.is_empty()) {
+            (false, _) => "kernels of any adapter".to_owned(),
+            (true, true) => "kernels of a checked adapter".to_owned(),
+            (true, false) => {
+                let hash = blake3::hash(format!("{:?}", known.tuned).as_bytes());
+                format!("kernels tuned by {}", &hash.to_hex()[..8])
+            }
+        }
+    }
+
     /// The tile of every plan from the next one on, until there is none: for a search.
     pub fn force(&self, tile: Option<Tile>) {
         if let Ok(mut known) = self.tiles.lock() {
