@@ -13,10 +13,11 @@ use wgrnn::exec::gpu::{Gpu, Tile};
 use wgrnn::model::{Dims, Drops, Mode, Penalties, Spec, Update};
 use wgrnn::op::{Op, Plan, Rule};
 
-/// Merged as on a GPU, with threads that software drivers compile quickly.
+/// Merged as on a GPU, with threads that software drivers compile quickly, and parts as short as the sums are here.
 const SMALL: Tile = Tile {
     slices: [4, 8],
     slice_rows: [2, 3],
+    part_depth: 4,
     ..Tile::GPU
 };
 
@@ -29,6 +30,22 @@ const APART: Tile = Tile {
 fn together(plan: &Plan) -> usize {
     let merged = |op: &&Op| matches!(op, Op::Together(_));
     plan.ops.iter().filter(merged).count()
+}
+
+/// How many products are in parts, and how many sums of parts the norm makes.
+fn parts(plan: &Plan) -> (usize, usize) {
+    let of = |op: &Op| match op {
+        Op::ProductParts(_) => (1, 0),
+        Op::Norm(norm) => (0, norm.completes.len()),
+        _ => (0, 0),
+    };
+    let inner = |op: &Op| match op {
+        Op::Together(op) => op.ops.clone(),
+        op => vec![op.clone()],
+    };
+    let all = plan.ops.iter().flat_map(inner);
+    all.map(|op| of(&op))
+        .fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1))
 }
 
 /// Beside those of the steps: states and input, scores, loss, two levels of gradients, norm and update.
@@ -50,6 +67,11 @@ fn a_step_has_few_dispatches_beside_those_of_its_scan() {
                 ..Tile::GPU
             };
             assert!(count(&apart) >= 2 * steps + 14, "{what}: {}", count(&apart));
+            // Few tiles and many rows: both weights' gradients are in parts, and no dispatch more for that.
+            if (steps, hidden, batch) == (50, 128, 32) {
+                let (plan, _) = Gpu::outlines(&plan, &Tile::GPU).unwrap();
+                assert_eq!(parts(&plan), (2, 2), "{what}");
+            }
         }
     }
 }
@@ -143,6 +165,8 @@ fn merged_operations_agree_with_the_plain_code() {
             compared(&device, plan, &SMALL, &format!("{n}"))
         };
         assert!(together(&ran) >= 3, "{n}: {}", together(&ran));
+        let (cut, summed) = parts(&ran);
+        assert!(cut >= 2 && summed >= 2, "{n}: {cut} {summed}");
         assert_eq!(ran.faults(), Vec::<String>::new());
     }
 }

@@ -112,7 +112,7 @@ pub fn work(part: &PartOutline, plan: &Plan, calls: usize) -> Work {
         Op::MatMul(op) => {
             let (_, k, _) = op.dims();
             let terms = k as f64;
-            if part.constants.contains_key("FOURS") {
+            if part.constants.contains_key("COLUMNS") {
                 let (rows, columns) = (number("ROWS"), number("COLUMNS"));
                 let threads = base.workgroups * base.threads;
                 let loaded = number_bytes * threads * terms * (rows + columns);
@@ -127,22 +127,13 @@ pub fn work(part: &PartOutline, plan: &Plan, calls: usize) -> Work {
                     ..base
                 };
             }
-            // 64 x 64 elements a workgroup, 16 of K a round; a thread reads 8 numbers for 16 multiply-adds.
-            let rounds = (terms / 16.0).ceil();
-            let each = 16.0 * rounds;
-            let loaded = base.workgroups * 128.0 * each * number_bytes;
-            Work {
-                registers: 60.0,
-                flops: 2.0 * base.workgroups * 64.0 * 64.0 * each,
-                shared: base.workgroups * base.threads * 8.0 * each * number_bytes,
-                l1: loaded,
-                l2: loaded,
-                rounds,
-                loads: 8.0,
-                barriers: 2.0 * rounds,
-                ..base
-            }
+            through_memory(base, terms, &number, number_bytes)
         }
+        Op::ProductParts(op) => through_memory(base, op.depth as f64, &number, number_bytes),
+        Op::PartSum(op) => Work {
+            loads: op.parts as f64,
+            ..base
+        },
         Op::ColumnSum(op) => Work {
             rounds: op.from.rows as f64 / number("LANES"),
             ..base
@@ -161,10 +152,15 @@ pub fn work(part: &PartOutline, plan: &Plan, calls: usize) -> Work {
             epilogue: 2.0,
             ..base
         },
-        Op::Norm(_) if part.constants.get("FINAL") == Some(&0) => Work {
-            rounds: number("CHUNK") / number("GROUP"),
-            ..base
-        },
+        Op::Norm(op) if part.constants.get("FINAL") == Some(&0) => {
+            let parts = op.completes.iter().map(|sum| sum.parts);
+            let sums = part.constants.get("SUMS").is_some_and(|sums| *sums > 0);
+            Work {
+                rounds: number("CHUNK") / number("GROUP"),
+                loads: parts.filter(|_| sums).max().unwrap_or(1) as f64,
+                ..base
+            }
+        }
         Op::Norm(op) => Work {
             rounds: op.partial_count() as f64 / number("GROUP"),
             barriers: 4.0,
@@ -194,6 +190,29 @@ pub fn work(part: &PartOutline, plan: &Plan, calls: usize) -> Work {
                 ..base
             }
         }
+    }
+}
+
+/// A product, or its parts, of so many terms through tiles in memory that workgroups share.
+fn through_memory(base: Work, terms: f64, number: &dyn Fn(&str) -> f64, number_bytes: f64) -> Work {
+    let (side, deep, quads) = (number("FOURS") * 4.0, number("DEEP"), number("QUADS"));
+    let rounds = (terms / deep).ceil();
+    let each = deep * rounds;
+    let loaded = base.workgroups * 2.0 * side * each * number_bytes;
+    // A thread reads eight numbers for each of the squares along one edge of what it makes.
+    let read = base.workgroups * base.threads * 8.0 * quads * each * number_bytes;
+    // A four of each operand, from one place or from four.
+    let loads = |name: &str| 4.0 - 3.0 * number(name);
+    Work {
+        registers: OTHERS + 16.0 * quads * quads + 8.0 * quads + 8.0,
+        flops: 2.0 * base.workgroups * side * side * each,
+        shared: read + loaded,
+        l1: loaded,
+        l2: loaded,
+        rounds,
+        loads: loads("AV") + loads("BV"),
+        barriers: rounds,
+        ..base
     }
 }
 

@@ -385,14 +385,14 @@ pub(super) fn norm(op: &Norm, tile: &Tile, ranges: &mut BindingRanges) -> Vec<(u
     let mut first = 0;
     let mut kernels = Vec::new();
     let mut part = 0;
-    for (values, square) in op.sums() {
+    for (whole, square) in op.sums() {
         let what = match (part, square) {
             (0, _) => "losses",
             (_, true) => "gradients",
             (_, false) => "penalties",
         };
-        for (from, count) in ranges.fit().parts(ranges.plan(), &values, Norm::CHUNK) {
-            let mut values = values.columns(from, count);
+        for (from, count) in ranges.fit().parts(ranges.plan(), &whole, Norm::CHUNK) {
+            let mut values = whole.columns(from, count);
             ranges.place(vec![&mut values], false);
             let chunks = Norm::chunks(count);
             let cut = square && op.clip_value > 0.0;
@@ -400,6 +400,7 @@ pub(super) fn norm(op: &Norm, tile: &Tile, ranges: &mut BindingRanges) -> Vec<(u
                 .flag("FINAL", false)
                 .flag("SQUARE", square)
                 .flag("CUT", cut)
+                .size("SUMS", 0)
                 .size("FIRST", first + from / Norm::CHUNK)
                 .size("CHUNKS", chunks)
                 .matrix("values", &values);
@@ -411,10 +412,13 @@ pub(super) fn norm(op: &Norm, tile: &Tile, ranges: &mut BindingRanges) -> Vec<(u
                     source = source.buffer("hyper", hyper);
                 }
             }
+            if op.gradients.is_some_and(|of| of == whole) {
+                source = completes(source, op, whole.offset + from);
+            }
             let source = source.kernel(format!("{}.{what}", op.name), flat_groups(chunks, 1));
             kernels.push((part, source));
         }
-        first += Norm::chunks(values.cols);
+        first += Norm::chunks(whole.cols);
         part += 1;
     }
     if !op.open {
@@ -422,6 +426,31 @@ pub(super) fn norm(op: &Norm, tile: &Tile, ranges: &mut BindingRanges) -> Vec<(u
         kernels.push((part, last.kernel(format!("{}.report", op.name), [1, 1, 1])));
     }
     kernels
+}
+
+/// A template with the sums that a norm makes of parts, where its first element is one of the gradients' slot.
+fn completes(template: Template, op: &Norm, begin: usize) -> Template {
+    let mut template = template.size("SUMS", op.completes.len());
+    for (q, sum) in op.completes.iter().enumerate() {
+        let size = |template: Template, name: &str, value: usize| {
+            template.size(&format!("SUM{q}_{name}"), value)
+        };
+        template = template.buffer("parts", sum.from.slot);
+        for (name, value) in [
+            ("BEGIN", sum.to.offset - begin),
+            ("END", sum.to.end() - begin),
+            ("COLS", sum.to.cols),
+            ("STRIDE", sum.to.stride),
+            ("PARTS", sum.parts),
+            ("FROM", sum.from.offset),
+            ("PART", sum.to.rows * sum.from.stride),
+            ("FROM_STRIDE", sum.from.stride),
+            ("ADDED", usize::from(sum.accumulate)),
+        ] {
+            template = size(template, name, value);
+        }
+    }
+    template
 }
 
 /// A template with what the report of a norm needs.
