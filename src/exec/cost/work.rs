@@ -30,11 +30,13 @@ pub struct Work {
     pub distinct: f64,
     /// Those of them that no kernel has touched shortly before.
     pub streamed: f64,
-    /// Rounds of loads of a thread, each of which waits for the one before.
+    /// Rounds of loads of a thread, each of which waits for the one before, on average over the workgroups.
     pub rounds: f64,
+    /// The same of the workgroup that has the most, where that is more.
+    pub longest: f64,
     /// Loads of a round, side by side.
     pub loads: f64,
-    /// Barriers that a workgroup comes to.
+    /// Barriers that a workgroup comes to, on average.
     pub barriers: f64,
     /// Loads that wait for one another beside those rounds.
     pub epilogue: f64,
@@ -48,6 +50,9 @@ impl Work {
         let threads = self.threads.max(other.threads);
         let groups = |work: Work| (work.workgroups * work.threads / threads).ceil();
         let chain = |of: fn(&Work) -> f64| of(&self).max(of(&other));
+        let all = (groups(self) + groups(other)).max(1.0);
+        let mean =
+            |of: fn(&Work) -> f64| (groups(self) * of(&self) + groups(other) * of(&other)) / all;
         Work {
             workgroups: groups(self) + groups(other),
             threads,
@@ -59,9 +64,10 @@ impl Work {
             l2: self.l2 + other.l2,
             distinct: self.distinct + other.distinct,
             streamed: self.streamed + other.streamed,
-            rounds: chain(|w| w.rounds),
+            rounds: mean(|w| w.rounds),
+            longest: chain(|w| w.rounds.max(w.longest)),
             loads: chain(|w| w.loads),
-            barriers: chain(|w| w.barriers),
+            barriers: mean(|w| w.barriers),
             epilogue: chain(|w| w.epilogue),
         }
     }
@@ -142,8 +148,10 @@ pub fn work(part: &PartOutline, plan: &Plan, calls: usize) -> Work {
             let rows = op.from.rows as f64;
             let run = (FREQUENT * rows).max(rows / op.into.rows as f64).max(1.0);
             // The row's number, then the row.
+            let rounds = |run: f64| 2.0 * (run / number("LANES")).ceil();
             Work {
-                rounds: 2.0 * run,
+                rounds: rounds(rows / op.into.rows as f64),
+                longest: rounds(run),
                 ..base
             }
         }

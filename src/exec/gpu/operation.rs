@@ -136,6 +136,11 @@ pub(super) fn gather(op: &Gather, tile: &Tile, first: Option<usize>) -> Template
     flat(template, tile, &op.name, out.rows * out.cols)
 }
 
+/// Rows for each id, on average, from which on several threads share the run of one,
+const LONG_RUN: usize = 4;
+/// and how many share it, where the tile has as many for a reduction.
+const RUN_LANES: usize = 8;
+
 /// For the part of the table that starts at row `first`, and the rows from `row` on of `rows` that the index is of.
 pub(super) fn scatter(
     op: &Scatter,
@@ -144,8 +149,20 @@ pub(super) fn scatter(
     (row, rows): (usize, usize),
 ) -> Template {
     let (v, [from, into]) = fours(tile, [op.from, op.into]);
+    // Of few ids the frequent ones have long runs; of many, most have none.
+    let long = rows >= LONG_RUN * op.into.rows;
+    let lanes = if long { tile.lanes.min(RUN_LANES) } else { 1 };
+    let across = if lanes > 1 {
+        256 / RUN_LANES
+    } else {
+        tile.flat
+    };
     let template = shader!("scatter")
         .units(v)
+        .size("GROUP", across * lanes)
+        .size("LANES", lanes)
+        .size("ACROSS", across)
+        .flag("SHARED", lanes > 1)
         .size("FIRST", first)
         .size("ROW", row)
         .size("ROWS", rows)
@@ -155,7 +172,7 @@ pub(super) fn scatter(
         // The index lists only rows that count.
         .matrix("from", &from.uncounted())
         .matrix("into", &into);
-    flat(template, tile, &op.name, into.rows * into.cols)
+    template.kernel(&op.name, flat_groups(into.rows * into.cols, across))
 }
 
 pub(super) fn transpose(op: &Transpose, tile: &Tile) -> Template {
