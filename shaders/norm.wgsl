@@ -8,6 +8,7 @@
 // $partials: array<#{F}>
 // $report: array<#{F}>
 // $hyper: array<#{F}>, numbers 5 and 6 are 1 / factor and factor, where gradients are SCALED
+// $parts: array<#{F}>, of SUMS matrices of the gradients, each in parts that are added in order first
 #if FINAL
 #use report
 
@@ -26,6 +27,30 @@ var<workgroup> sums: array<#{F}, GROUP>;
 
 #use finite
 #end
+#if SUMS
+
+// An element whose parts are added; where ADDED, to what it was.
+fn completed(i: u32) -> #{F} {
+#for q in 0..SUMS
+    if (i >= SUM#{q}_BEGIN && i < SUM#{q}_END) {
+        let row = (i - SUM#{q}_BEGIN) / SUM#{q}_STRIDE;
+        let column = (i - SUM#{q}_BEGIN) % SUM#{q}_STRIDE;
+        if (column < SUM#{q}_COLS) {
+            var sum = 0.0;
+            for (var p = 0u; p < SUM#{q}_PARTS; p++) {
+                sum += $parts[SUM#{q}_FROM + p * SUM#{q}_PART + row * SUM#{q}_FROM_STRIDE + column];
+            }
+            if (SUM#{q}_ADDED > 0u) {
+                sum += $values[VALUES_OFFSET + i];
+            }
+            $values[VALUES_OFFSET + i] = sum;
+            return sum;
+        }
+    }
+#end
+    return $values[VALUES_OFFSET + i];
+}
+#end
 
 #main(GROUP) group, groups, thread {
     let chunk = group.y * groups.x + group.x;
@@ -39,12 +64,16 @@ var<workgroup> sums: array<#{F}, GROUP>;
 #end
     var sum = 0.0;
     for (var i = chunk * CHUNK + thread; i < end; i += GROUP) {
-#if CUT
-        let whole = $values[VALUES_OFFSET + i];
-        // What is not finite stays so, for the sum to tell of it.
-        let x = select(whole, clamp(whole, -most, most), finite(whole));
+#if SUMS
+        let made = completed(i);
 #else
-        let x = $values[VALUES_OFFSET + i];
+        let made = $values[VALUES_OFFSET + i];
+#end
+#if CUT
+        // What is not finite stays so, for the sum to tell of it.
+        let x = select(made, clamp(made, -most, most), finite(made));
+#else
+        let x = made;
 #end
 #if SQUARE
         sum += x * x;

@@ -598,8 +598,8 @@ fn outputs_are_stable_for_scripts() {
 #[test]
 fn check_compares_and_names_what_it_does_not_know() {
     let sandbox = Sandbox::new();
-    let small = "check --cell gru-cho --hidden 5 --batch 2 --seq-len 2";
-    let text = sandbox.ok(&format!("{small} --json"));
+    let small = "check --cell gru-cho --hidden 5 --batch 2";
+    let text = sandbox.ok(&format!("{small} --seq-len 2 --json"));
     let value: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(value["faults"], 0);
     let rows = value["models"][0]["rows"].as_array().unwrap();
@@ -610,17 +610,18 @@ fn check_compares_and_names_what_it_does_not_know() {
         assert_eq!(row["passed"], true, "{row}");
         assert!(row["nmse"].as_f64().unwrap() < 1e-9, "{row}");
     }
-    let after = sandbox.ok(&format!("{small} --from backward.l0"));
+    let after = sandbox.ok(&format!("{small} --seq-len 2 --from backward.l0"));
     assert!(after.contains("backward.l0") && !after.contains("head.forward"));
 
-    // Where threads share sums, scans read weights as they lie, and no copy is made.
+    // Where threads share sums, scans read weights as they lie, and no copy is made; products are in parts.
     let copy = "transpose.weight_hh.l0";
     assert!(text.contains(copy), "{text}");
-    let shared = sandbox.ok(&format!("{small} --split"));
+    let shared = sandbox.ok(&format!("{small} --seq-len 9 --split"));
     assert!(shared.contains("shared sums") && shared.contains("backward.l0"));
+    assert!(shared.contains("in 3 parts") && !text.contains("product.parts"));
     assert!(!shared.contains(copy), "{shared}");
 
-    let unknown = sandbox.run(&format!("{small} --from nowhere"));
+    let unknown = sandbox.run(&format!("{small} --seq-len 2 --from nowhere"));
     assert_eq!(unknown.code, 2);
     assert!(unknown.err.contains("nowhere") && unknown.err.contains("head.forward"));
     let cpu = sandbox.run("check --device cpu");

@@ -9,14 +9,15 @@ use std::sync::Arc;
 use common::pairs::{Batch, adamw, compared, parameters, spec, twins};
 use common::{device, lacks};
 use wgrnn::exec::check::Twins;
-use wgrnn::exec::gpu::{Gpu, Tile};
+use wgrnn::exec::gpu::{Gpu, GpuDevice, Tile};
 use wgrnn::model::{Dims, Drops, Mode, Penalties, Spec, Update};
 use wgrnn::op::{Op, Plan, Rule};
 
-/// Merged as on a GPU, with threads that software drivers compile quickly.
+/// Merged as on a GPU, with threads that software drivers compile quickly, and parts as short as the sums are here.
 const SMALL: Tile = Tile {
     slices: [4, 8],
     slice_rows: [2, 3],
+    part_depth: 4,
     ..Tile::GPU
 };
 
@@ -29,6 +30,22 @@ const APART: Tile = Tile {
 fn together(plan: &Plan) -> usize {
     let merged = |op: &&Op| matches!(op, Op::Together(_));
     plan.ops.iter().filter(merged).count()
+}
+
+/// How many products are in parts, and how many sums of parts the norm makes.
+fn parts(plan: &Plan) -> (usize, usize) {
+    let of = |op: &Op| match op {
+        Op::ProductParts(_) => (1, 0),
+        Op::Norm(norm) => (0, norm.completes.len()),
+        _ => (0, 0),
+    };
+    let inner = |op: &Op| match op {
+        Op::Together(op) => op.ops.clone(),
+        op => vec![op.clone()],
+    };
+    let all = plan.ops.iter().flat_map(inner);
+    all.map(|op| of(&op))
+        .fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1))
 }
 
 /// Beside those of the steps: states and input, scores, loss, two levels of gradients, norm and update.
@@ -50,6 +67,11 @@ fn a_step_has_few_dispatches_beside_those_of_its_scan() {
                 ..Tile::GPU
             };
             assert!(count(&apart) >= 2 * steps + 14, "{what}: {}", count(&apart));
+            // Few tiles and many rows: both weights' gradients are in parts, and no dispatch more for that.
+            if (steps, hidden, batch) == (50, 128, 32) {
+                let (plan, _) = Gpu::outlines(&plan, &Tile::GPU).unwrap();
+                assert_eq!(parts(&plan), (2, 2), "{what}");
+            }
         }
     }
 }
@@ -143,6 +165,8 @@ fn merged_operations_agree_with_the_plain_code() {
             compared(&device, plan, &SMALL, &format!("{n}"))
         };
         assert!(together(&ran) >= 3, "{n}: {}", together(&ran));
+        let (cut, summed) = parts(&ran);
+        assert!(cut >= 2 && summed >= 2, "{n}: {cut} {summed}");
         assert_eq!(ran.faults(), Vec::<String>::new());
     }
 }
@@ -211,4 +235,64 @@ fn an_update_that_ends_the_norm_leaves_out_what_is_not_finite() {
     let left = pollster::block_on(gpu.read(slot)).unwrap();
     let bits = |all: &[f32]| all.iter().map(|x| x.to_bits()).collect::<Vec<u32>>();
     assert!(bits(&left) == bits(&start));
+}
+
+/// The run of a token that many rows have is shared by threads, none of which may be left out; of tokens that few rows have
+/// none is.
+#[test]
+fn long_runs_of_a_token_are_shared() {
+    let device = device();
+    let of = |steps| {
+        let plan = spec("rnn", 5, 1, 0).plan(Dims { steps, batch: 3 }, Mode::Gradients);
+        let plan = plan.unwrap();
+        let name = |op: &&Op| matches!(op, Op::Scatter(_));
+        let name = plan.ops.iter().find(name).unwrap().name().to_string();
+        let mut sources = Gpu::sources(&plan, &APART).unwrap().into_iter();
+        let text = sources.find(|source| source.0 == name).unwrap().1;
+        (plan, name, text.contains("const LANES: u32 = 8u;"))
+    };
+    assert!(!of(4).2);
+    let (plan, name, shared) = of(40);
+    assert!(shared);
+    compared(&device, plan.clone(), &APART, "long runs");
+    seen(&device, plan, &APART, "l < LANES", "l + 1u < LANES", &name);
+}
+
+/// A part that the norm leaves out when it adds them up.
+#[test]
+fn a_part_left_out_by_the_norm_is_seen() {
+    let plan = spec("rnn", 5, 1, 0).plan(Dims { steps: 4, batch: 3 }, adamw());
+    let plan = plan.unwrap();
+    seen(
+        &device(),
+        plan,
+        &SMALL,
+        "p < SUM0_PARTS",
+        "p + 1u < SUM0_PARTS",
+        "norm",
+    );
+}
+
+/// A fault that is planted where one kernel has `from` is seen in the operation called `name`, and nowhere else.
+fn seen(device: &Arc<GpuDevice>, plan: Plan, tile: &Tile, from: &str, to: &str, name: &str) {
+    let mut planted = 0;
+    let mut edit = |of: &str, text: &str| {
+        let faulty = of == name && text.contains(from);
+        planted += usize::from(faulty);
+        if faulty {
+            text.replace(from, to)
+        } else {
+            text.to_string()
+        }
+    };
+    let start = parameters(&plan);
+    let gpu = Gpu::edited(device.clone(), Arc::new(plan), tile, &mut edit);
+    let mut twins = Twins::<f32>::new(pollster::block_on(gpu).unwrap(), &start).unwrap();
+    assert_eq!(planted, 1);
+    let batch = Batch::new(twins.plan(), 1, true);
+    let rows = pollster::block_on(twins.operations(&batch.inputs())).unwrap();
+    let faults = rows.iter().filter(|row| !row.passed());
+    let mut faults: Vec<&str> = faults.map(|row| row.op.as_str()).collect();
+    faults.dedup();
+    assert_eq!(faults, [name]);
 }

@@ -348,6 +348,7 @@ fn on_an_adapter_every_kernel_is_a_row() {
     .tile.sizes.loop_steps: number
     .tile.sizes.matrices: number
     .tile.sizes.merged: bool
+    .tile.sizes.part_depth: number
     .tile.sizes.product_columns: number
     .tile.sizes.product_rows: number
     .tile.sizes.scan_rows: number

@@ -21,7 +21,7 @@ use wgrnn::cell::{Cell, Noise, library};
 use wgrnn::exec::gpu::{Gpu, Tile};
 use wgrnn::model::text::{FieldSize, Model, Sizes};
 use wgrnn::model::{Dims, Drops, Mode, Penalties, Softmax, Spec, Update};
-use wgrnn::op::{Plan, Rule};
+use wgrnn::op::{MatMul, Op, Plan, Rule};
 
 /// The tile of the snapshots: that of a GPU with one row a thread, which shares its sums with no other, and each operation by
 /// itself; a second row repeats the first line by line.
@@ -77,7 +77,43 @@ fn everything(rule: Rule) -> Vec<Plan> {
     plans.push(attention());
     plans.extend(attending().into_iter().map(|(_, plan)| plan));
     plans.push(glimpses());
+    plans.push(in_parts(rule));
     plans
+}
+
+/// Products whose sums are in parts, which the norm adds up but for those of one.
+fn in_parts(rule: Rule) -> Plan {
+    let update = Update {
+        rule,
+        clip_norm: 1.0,
+        clip_value: 0.0,
+    };
+    let rnn = Arc::new(library::builtin("rnn").unwrap());
+    let spec = Spec {
+        vocab: 5,
+        cells: vec![rnn],
+        hidden: 8,
+        ..Spec::default()
+    };
+    let plan = spec.plan(DIMS, Mode::Train(update)).unwrap();
+    let depth = |op: &MatMul| op.transpose_a.then_some(4);
+    let cut = plan.in_parts(depth, usize::MAX).unwrap();
+    let mut completed = cut.with_completing_norm().unwrap();
+    let Some(Op::Norm(norm)) = completed
+        .ops
+        .iter_mut()
+        .find(|op| matches!(op, Op::Norm(_)))
+    else {
+        panic!("no norm");
+    };
+    let sum = norm.completes.remove(0);
+    assert!(!norm.completes.is_empty());
+    let at = completed
+        .ops
+        .iter()
+        .position(|op| matches!(op, Op::Norm(_)));
+    completed.ops.insert(at.unwrap(), Op::PartSum(sum));
+    completed
 }
 
 /// What an eye sees of an image, and what it is taken for.

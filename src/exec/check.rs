@@ -251,6 +251,13 @@ impl<F: Number> Twins<F> {
         };
         match op {
             Op::MatMul(op) => largest_of(&op.a) * largest_of(&op.b),
+            Op::ProductParts(op) => largest_of(&op.product.a) * largest_of(&op.product.b),
+            Op::PartSum(op) => largest_of(&op.from),
+            Op::Norm(op) => op
+                .completes
+                .iter()
+                .map(|sum| largest_of(&sum.from))
+                .fold(0.0, f64::max),
             Op::BatchMatMul(op) => largest_of(&op.a) * largest_of(&op.b),
             Op::Together(op) => op.ops.iter().map(|op| self.term(op)).fold(0.0, f64::max),
             _ => 0.0,

@@ -259,6 +259,7 @@ impl Spec {
                 _ => 0.0,
             },
             open: false,
+            completes: Vec::new(),
         };
         let partials = norm.partial_count();
         norm.partials = builder

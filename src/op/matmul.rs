@@ -39,6 +39,14 @@ impl MatMul {
         (m, k, self.c.cols)
     }
 
+    /// The same product over some of the terms of its sums, added to nothing.
+    pub fn terms(&self, first: usize, count: usize) -> MatMul {
+        MatMul {
+            accumulate: false,
+            ..split::terms(self, first, count)
+        }
+    }
+
     /// The plain code: three loops.
     pub fn plain<F: Real>(&self, a: &[F], b: &[F], bias: Option<&[F]>, c: &mut [F]) {
         let (m, k, n) = self.dims();

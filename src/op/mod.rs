@@ -31,7 +31,10 @@ pub mod optimizer;
 mod packing;
 pub mod pair_sum;
 mod parameter;
+pub mod part_sum;
+mod parted;
 mod plan;
+pub mod product_parts;
 pub mod propagation;
 pub mod recipes;
 pub mod retina;
@@ -75,7 +78,9 @@ pub use optimizer::{Optimizer, Rule};
 pub use packing::{PackedAxis, Packing};
 pub use pair_sum::PairSum;
 pub use parameter::{Fill, Gate, Parameter};
+pub use part_sum::PartSum;
 pub use plan::{Io, Output, Plan};
+pub use product_parts::ProductParts;
 pub use propagation::Propagation;
 pub use recipes::{
     Candidates, Clusters, FieldShape, LossRows, Reach, Recipe, Recipes, RowSource, SparseTable,
@@ -299,6 +304,8 @@ ops! {
     Add: "Adds a matrix to another, or copies it.",
     Gather: "Rows of a table by token id.",
     MatMul: "A matrix product.",
+    ProductParts: "A matrix product whose sums are cut into parts.",
+    PartSum: "Adds the parts of a product.",
     Transpose: "A transposed copy.",
     Scan: "A recurrent layer over a range of steps, forward or backward.",
     ConcurrentScans: "Recurrent layers that need nothing of one another, side by side.",

@@ -2,8 +2,8 @@
 //! finite.
 
 use super::{
-    Access, Cost, Hyper, LossScale, Matrix, Operand, Operation, Report, Segment, SlotId, area,
-    bytes,
+    Access, Cost, Hyper, LossScale, Matrix, Operand, Operation, PartSum, Report, Segment, SlotId,
+    area, bytes,
 };
 use crate::cell::real::Real;
 use crate::cell::simd::SIDE;
@@ -34,6 +34,10 @@ pub struct Norm {
     /// Whether it leaves the partial sums alone, and the update makes the report of them: see
     /// [`Optimizer::ends`](super::Optimizer::ends).
     pub open: bool,
+    /// What of the gradients is still in parts, which it adds up first: see [`Plan::with_completing_norm`].
+    ///
+    /// [`Plan::with_completing_norm`]: super::Plan::with_completing_norm
+    pub completes: Vec<PartSum>,
 }
 
 impl Norm {
@@ -136,6 +140,15 @@ impl Operation for Norm {
             .collect();
         let hyper = self.scaled.map(|h| Operand::slot(h, Hyper::NUMBERS).sum());
         operands.extend(hyper);
+        for sum in &self.completes {
+            let access = if sum.accumulate {
+                Access::Update
+            } else {
+                Access::Write
+            };
+            operands.push(Operand::part(sum.from).sum());
+            operands.push(Operand::part(sum.to).with(access).sum());
+        }
         operands.push(write(self.partials, partials));
         operands.extend((!self.open).then(|| write(self.report, Report::NUMBERS)));
         operands
@@ -156,7 +169,9 @@ impl Operation for Norm {
         for (m, square) in self.sums() {
             let (elements, chunks) = (area(&m), Self::chunks(area(&m)));
             let flops = if square { 2 * elements } else { elements };
-            costs.push(cost(flops, elements + chunks));
+            let completes = self.completes.iter().filter(|sum| sum.to.slot == m.slot);
+            let added: usize = completes.map(|sum| area(&sum.from)).sum();
+            costs.push(cost(flops + added, elements + added + chunks));
             partials += chunks;
         }
         costs.extend((!self.open).then(|| cost(partials, partials + Report::NUMBERS)));
@@ -164,6 +179,10 @@ impl Operation for Norm {
     }
 
     fn check(&self) -> Result<(), String> {
+        for sum in &self.completes {
+            sum.check()
+                .map_err(|fault| format!("{}: {fault}", sum.name))?;
+        }
         Ok(())
     }
 

@@ -443,6 +443,7 @@ mod tests {
             scaled: factor.map(|_| SlotId(4)),
             clip_value: if clip_norm > 0.0 { clip_value } else { 0.0 },
             open: false,
+            completes: Vec::new(),
         };
         let hyper = factor.map(|f| [0.1, 1.0, 1.0, 0.1, 0.01, 1.0 / f, f, 0.0]);
         let hyper = hyper.as_ref().map(|h| h.as_slice());

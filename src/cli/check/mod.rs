@@ -65,8 +65,8 @@ pub fn command() -> Command {
                 .long("split")
                 .action(ArgAction::SetTrue)
                 .help(
-                    "Kernels whose threads share the sums of a step, as on a real GPU; without it a software adapter has \
-                     them at one size",
+                    "Kernels whose threads share the sums of a step, and products in parts through memory that they share, as \
+                     on a real GPU; without it a software adapter has them at one size",
                 ),
         )
         .arg(losses::double().conflicts_with("half"))

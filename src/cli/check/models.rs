@@ -7,7 +7,7 @@ use wgrnn::cell::{Cell, Noise};
 use wgrnn::exec::Timings;
 use wgrnn::exec::check::{SlotComparison, Twins};
 use wgrnn::exec::cpu::Number;
-use wgrnn::exec::gpu::{Gpu, GpuDevice};
+use wgrnn::exec::gpu::{Gpu, GpuDevice, Tile};
 use wgrnn::layer::Recurrent;
 use wgrnn::model::Connections;
 use wgrnn::model::text::{Model, Sizes};
@@ -22,6 +22,8 @@ use wgrnn::task::{Inputs, MadeUp};
 const VOCAB: usize = 11;
 /// Whole training steps after the operations.
 const STEPS: u64 = 4;
+/// Terms of a product's parts, at least, where products are compared in parts.
+const PART_DEPTH: usize = 4;
 
 /// What a checked model has beside recurrent layers and dropout between them.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -170,7 +172,7 @@ pub struct CheckedModel {
     pub steps: u64,
     /// Whether both sides compute in f64.
     pub double: bool,
-    /// Whether threads share the sums of a step on any adapter, as they do on a real GPU.
+    /// Whether threads share the sums of a step, and products are in parts, on any adapter, as they are on a real GPU.
     pub split: bool,
 }
 
@@ -384,7 +386,11 @@ impl CheckedModel {
         let minibatches = minibatches.collect::<Result<Vec<MadeUp>>>()?;
         let mut tile = device.tile(&plan).0;
         if self.split {
-            tile = tile.with_slices();
+            tile = Tile {
+                shared: true,
+                part_depth: PART_DEPTH,
+                ..tile.with_slices()
+            };
         }
         let gpu = Gpu::with_tile(device.clone(), plan, &tile).await?;
         let parameters: Vec<F> = parameters.iter().map(|x| F::of(f64::from(*x))).collect();

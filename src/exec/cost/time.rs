@@ -98,7 +98,10 @@ pub fn time(work: &Work, device: &DeviceTable) -> KernelSeconds {
         (KernelLimit::L1, work.l1 / (1e9 * device.l1_gbytes * busy)),
         (KernelLimit::L2, l2 / (1e9 * device.l2_gbytes)),
         (KernelLimit::Memory, memory / (1e9 * device.gbytes)),
-        (KernelLimit::Latency, waves * work.rounds * round),
+        (
+            KernelLimit::Latency,
+            (waves * work.rounds).max(work.longest) * round,
+        ),
     ];
     let slowest = limits.into_iter().max_by(|a, b| a.1.total_cmp(&b.1));
     let (limit, slowest) = slowest.unwrap_or((KernelLimit::Latency, 0.0));
@@ -176,6 +179,22 @@ mod tests {
             ..kernel()
         };
         assert_eq!(limit(meets), KernelLimit::Barriers);
+    }
+
+    /// Workgroups of few rounds beside one of many do not wait for as many each.
+    #[test]
+    fn workgroups_side_by_side_have_their_own_rounds() {
+        let device = DeviceTable::built_in("h100").unwrap();
+        let of = |workgroups, rounds| Work {
+            workgroups,
+            rounds,
+            ..kernel()
+        };
+        let (long, short) = (of(100.0, 1000.0), of(1e5, 2.0));
+        let seconds = |work: &Work| time(work, &device).seconds;
+        let both = seconds(&long.beside(short));
+        assert!(both >= seconds(&long) && both >= seconds(&short));
+        assert!(both < seconds(&long) + seconds(&short), "{both}");
     }
 
     #[test]

@@ -30,11 +30,13 @@ pub struct Work {
     pub distinct: f64,
     /// Those of them that no kernel has touched shortly before.
     pub streamed: f64,
-    /// Rounds of loads of a thread, each of which waits for the one before.
+    /// Rounds of loads of a thread, each of which waits for the one before, on average over the workgroups.
     pub rounds: f64,
+    /// The same of the workgroup that has the most, where that is more.
+    pub longest: f64,
     /// Loads of a round, side by side.
     pub loads: f64,
-    /// Barriers that a workgroup comes to.
+    /// Barriers that a workgroup comes to, on average.
     pub barriers: f64,
     /// Loads that wait for one another beside those rounds.
     pub epilogue: f64,
@@ -48,6 +50,9 @@ impl Work {
         let threads = self.threads.max(other.threads);
         let groups = |work: Work| (work.workgroups * work.threads / threads).ceil();
         let chain = |of: fn(&Work) -> f64| of(&self).max(of(&other));
+        let all = (groups(self) + groups(other)).max(1.0);
+        let mean =
+            |of: fn(&Work) -> f64| (groups(self) * of(&self) + groups(other) * of(&other)) / all;
         Work {
             workgroups: groups(self) + groups(other),
             threads,
@@ -59,9 +64,10 @@ impl Work {
             l2: self.l2 + other.l2,
             distinct: self.distinct + other.distinct,
             streamed: self.streamed + other.streamed,
-            rounds: chain(|w| w.rounds),
+            rounds: mean(|w| w.rounds),
+            longest: chain(|w| w.rounds.max(w.longest)),
             loads: chain(|w| w.loads),
-            barriers: chain(|w| w.barriers),
+            barriers: mean(|w| w.barriers),
             epilogue: chain(|w| w.epilogue),
         }
     }
@@ -112,7 +118,7 @@ pub fn work(part: &PartOutline, plan: &Plan, calls: usize) -> Work {
         Op::MatMul(op) => {
             let (_, k, _) = op.dims();
             let terms = k as f64;
-            if part.constants.contains_key("FOURS") {
+            if part.constants.contains_key("COLUMNS") {
                 let (rows, columns) = (number("ROWS"), number("COLUMNS"));
                 let threads = base.workgroups * base.threads;
                 let loaded = number_bytes * threads * terms * (rows + columns);
@@ -127,22 +133,13 @@ pub fn work(part: &PartOutline, plan: &Plan, calls: usize) -> Work {
                     ..base
                 };
             }
-            // 64 x 64 elements a workgroup, 16 of K a round; a thread reads 8 numbers for 16 multiply-adds.
-            let rounds = (terms / 16.0).ceil();
-            let each = 16.0 * rounds;
-            let loaded = base.workgroups * 128.0 * each * number_bytes;
-            Work {
-                registers: 60.0,
-                flops: 2.0 * base.workgroups * 64.0 * 64.0 * each,
-                shared: base.workgroups * base.threads * 8.0 * each * number_bytes,
-                l1: loaded,
-                l2: loaded,
-                rounds,
-                loads: 8.0,
-                barriers: 2.0 * rounds,
-                ..base
-            }
+            through_memory(base, terms, &number, number_bytes)
         }
+        Op::ProductParts(op) => through_memory(base, op.depth as f64, &number, number_bytes),
+        Op::PartSum(op) => Work {
+            loads: op.parts as f64,
+            ..base
+        },
         Op::ColumnSum(op) => Work {
             rounds: op.from.rows as f64 / number("LANES"),
             ..base
@@ -151,8 +148,10 @@ pub fn work(part: &PartOutline, plan: &Plan, calls: usize) -> Work {
             let rows = op.from.rows as f64;
             let run = (FREQUENT * rows).max(rows / op.into.rows as f64).max(1.0);
             // The row's number, then the row.
+            let rounds = |run: f64| 2.0 * (run / number("LANES")).ceil();
             Work {
-                rounds: 2.0 * run,
+                rounds: rounds(rows / op.into.rows as f64),
+                longest: rounds(run),
                 ..base
             }
         }
@@ -161,10 +160,15 @@ pub fn work(part: &PartOutline, plan: &Plan, calls: usize) -> Work {
             epilogue: 2.0,
             ..base
         },
-        Op::Norm(_) if part.constants.get("FINAL") == Some(&0) => Work {
-            rounds: number("CHUNK") / number("GROUP"),
-            ..base
-        },
+        Op::Norm(op) if part.constants.get("FINAL") == Some(&0) => {
+            let parts = op.completes.iter().map(|sum| sum.parts);
+            let sums = part.constants.get("SUMS").is_some_and(|sums| *sums > 0);
+            Work {
+                rounds: number("CHUNK") / number("GROUP"),
+                loads: parts.filter(|_| sums).max().unwrap_or(1) as f64,
+                ..base
+            }
+        }
         Op::Norm(op) => Work {
             rounds: op.partial_count() as f64 / number("GROUP"),
             barriers: 4.0,
@@ -194,6 +198,29 @@ pub fn work(part: &PartOutline, plan: &Plan, calls: usize) -> Work {
                 ..base
             }
         }
+    }
+}
+
+/// A product, or its parts, of so many terms through tiles in memory that workgroups share.
+fn through_memory(base: Work, terms: f64, number: &dyn Fn(&str) -> f64, number_bytes: f64) -> Work {
+    let (side, deep, quads) = (number("FOURS") * 4.0, number("DEEP"), number("QUADS"));
+    let rounds = (terms / deep).ceil();
+    let each = deep * rounds;
+    let loaded = base.workgroups * 2.0 * side * each * number_bytes;
+    // A thread reads eight numbers for each of the squares along one edge of what it makes.
+    let read = base.workgroups * base.threads * 8.0 * quads * each * number_bytes;
+    // A four of each operand, from one place or from four.
+    let loads = |name: &str| 4.0 - 3.0 * number(name);
+    Work {
+        registers: OTHERS + 16.0 * quads * quads + 8.0 * quads + 8.0,
+        flops: 2.0 * base.workgroups * side * side * each,
+        shared: read + loaded,
+        l1: loaded,
+        l2: loaded,
+        rounds,
+        loads: loads("AV") + loads("BV"),
+        barriers: rounds,
+        ..base
     }
 }
 

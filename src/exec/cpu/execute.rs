@@ -124,6 +124,14 @@ impl<F: Real> Cpu<F> {
                 }
                 this.workspace = Some(workspace);
             }),
+            Op::ProductParts(op) => self.with(op.product.c.slot, |this, c| {
+                let (a, b) = (this.part(op.product.a), this.part(op.product.b));
+                op.plain(a, b, &mut c[op.product.c.offset..]);
+            }),
+            Op::PartSum(op) => self.with(op.to.slot, |this, to| {
+                let bias = op.bias.map(|bias| this.part(bias));
+                op.plain(this.part(op.from), bias, &mut to[op.to.offset..]);
+            }),
             Op::Transpose(op) if self.elided.get(&op.to).is_some() => {}
             Op::Transpose(op) => self.with(op.to.slot, |this, to| {
                 let to = &mut to[op.to.offset..];
@@ -305,6 +313,9 @@ impl<F: Real> Cpu<F> {
             }),
             Op::SparseUpdate(op) => self.sparse_update(op),
             Op::Norm(op) => {
+                for sum in &op.completes {
+                    self.execute_counted(&Op::PartSum(sum.clone()));
+                }
                 let mut partials = std::mem::take(&mut self.reals[op.partials.0]);
                 let losses = &self.part(op.losses)[..op.losses.cols];
                 let row = |m: Matrix| &self.part(m)[..m.cols];

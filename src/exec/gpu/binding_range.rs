@@ -6,6 +6,7 @@
 //! enough for that.
 
 use super::device::GpuDevice;
+use super::product_tile::ProductPlace;
 use super::quirk;
 use crate::op::{Limits, Matrix, Plan, SlotId};
 
@@ -21,7 +22,7 @@ pub(super) struct Bind {
 }
 
 /// Slots of more elements than this are bound in ranges even where one binding could hold them.
-const WHOLE: usize = 8 << 20;
+pub(super) const WHOLE: usize = 8 << 20;
 
 /// What a binding may be, in elements of four bytes.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +35,8 @@ pub(super) struct BindingLimits {
     pub flops: f64,
     /// Threads of a workgroup at most.
     pub threads: usize,
+    /// Bytes of memory that a workgroup can share.
+    pub memory: usize,
     /// Sums over rows in a kernel that loops over time, at most.
     pub sums: usize,
     /// Storage bindings of a kernel that has several parts, at most.
@@ -43,12 +46,13 @@ pub(super) struct BindingLimits {
 }
 
 impl BindingLimits {
-    /// No limit, and ranges as most adapters allow them.
+    /// No limit, and ranges and workgroups as most adapters allow them.
     pub const ANY: BindingLimits = BindingLimits {
         binding: usize::MAX,
         align: 4,
         flops: f64::INFINITY,
         threads: 256,
+        memory: 32 << 10,
         sums: usize::MAX,
         bindings: MOST_PARTS * BINDINGS,
         whole: false,
@@ -62,9 +66,18 @@ impl BindingLimits {
             align: (align / 4) as usize,
             flops: quirk::largest_product(&device.adapter),
             threads: device.limits.max_compute_invocations_per_workgroup as usize,
+            memory: device.limits.max_compute_workgroup_storage_size as usize,
             sums: quirk::most_sums(&device.adapter),
             bindings: device.limits.max_storage_buffers_per_shader_stage as usize,
             whole: false,
+        }
+    }
+
+    /// Where products of a plan are worked out.
+    pub fn product_place(&self, plan: &Plan) -> ProductPlace {
+        ProductPlace {
+            memory: self.memory,
+            double: plan.doubled(),
         }
     }
 
@@ -217,6 +230,11 @@ impl<'a> BindingRanges<'a> {
         self.plan
     }
 
+    /// Where products are worked out.
+    pub fn product_place(&self) -> ProductPlace {
+        self.fit.product_place(self.plan)
+    }
+
     /// A range of a slot from one element to another; it starts at a multiple of [`BindingRanges::align`].
     pub fn add(&mut self, slot: SlotId, from: usize, to: usize) -> SlotId {
         let to = to.min(self.plan.slot(slot).len());
@@ -332,6 +350,7 @@ mod tests {
             align: 64,
             flops: f64::INFINITY,
             threads: 256,
+            memory: 32 << 10,
             sums: usize::MAX,
             bindings: 16,
             whole: false,

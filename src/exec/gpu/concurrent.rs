@@ -7,14 +7,15 @@
 
 use std::fmt::Write;
 
-use super::binding_range::{Bind, BindingRanges};
+use super::binding_range::{Bind, BindingLimits, BindingRanges};
 use super::kernel::{KernelSource, KernelText, enabled};
 use super::template::{Template, flat_groups};
 use super::writer::declaration;
 use crate::op::Plan;
 use crate::{Error, Result};
 
-/// One kernel that does what `parts` do; `bindings` are the most that it may have. No part may touch what another one writes.
+/// One kernel that does what `parts` do, with as many bindings and as much shared memory as `fit` allows. No part may touch what
+/// another one writes.
 ///
 /// # Errors
 /// Internal, where they cannot be one.
@@ -22,7 +23,7 @@ pub(super) fn merged(
     label: &str,
     parts: &[(&Template, &BindingRanges)],
     plan: &Plan,
-    bindings: usize,
+    fit: BindingLimits,
 ) -> Result<KernelSource> {
     let fault = |fault: String| Error::internal(format!("kernel {label}: {fault}"));
     let threads = |template: &Template| template.sizes.get("GROUP").copied().unwrap_or(0);
@@ -91,10 +92,13 @@ pub(super) fn merged(
         text += &memory.take(&body, template, n).map_err(fault)?;
     }
     let found = shared.binds.len();
-    if found > bindings {
-        return Err(fault(format!(
-            "{found} storage bindings, and {bindings} are the limit"
-        )));
+    for (what, found, most) in [
+        ("storage bindings", found, fit.bindings),
+        ("bytes of shared memory", memory.bytes(), fit.memory),
+    ] {
+        if found > most {
+            return Err(fault(format!("{found} {what}, and {most} are the limit")));
+        }
     }
     let (binds, names) = (&shared.binds, &shared.declared);
     for (at, (bind, (name, stored))) in binds.iter().zip(names).enumerate() {
@@ -201,6 +205,18 @@ impl SharedMemory {
             .fold(rest, |text, (own, all)| text.replace(own, all)))
     }
 
+    fn bytes(&self) -> usize {
+        let each = |element: &str| {
+            let (width, number) = match element.strip_prefix("vec4<") {
+                Some(number) => (4, number.trim_end_matches('>')),
+                None => (1, element),
+            };
+            width * if number == "f64" { 8 } else { 4 }
+        };
+        let arrays = self.arrays.iter();
+        arrays.map(|(of, length)| each(of) * *length as usize).sum()
+    }
+
     fn declarations(&self) -> String {
         let arrays = self.arrays.iter().enumerate();
         let line = |(at, (element, length)): (usize, &(String, u64))| {
@@ -213,7 +229,6 @@ impl SharedMemory {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exec::gpu::binding_range::BindingLimits;
     use crate::op::{Role, SlotId};
 
     const TEXT: &str = "// $to: array<V>\nalias V = #{V};\nfn twice(x: V) -> V {\n    return x + x;\n}\n\
@@ -240,7 +255,11 @@ mod tests {
             "both",
             &[(&parts[0], &ranges), (&parts[1], &ranges)],
             &plan,
-            bindings,
+            BindingLimits {
+                bindings,
+                memory: 300,
+                ..BindingLimits::ANY
+            },
         )
     }
 
@@ -314,6 +333,10 @@ mod tests {
         assert!(of([a.clone(), b], 1).contains("1 are the limit"));
         let fours = a.clone().units(crate::exec::gpu::template::FOUR);
         assert!(of([a.clone(), fours], 2).contains("writes to a"));
+        let long = SUM.replace("40", "90").leak();
+        let waits = template(long, 1, 1);
+        let long = of([a.clone(), waits], 2);
+        assert!(long.contains("392 bytes of shared memory"), "{long}");
         let waits = template(SUM, 1, 1);
         let wide = a.clone().size("GROUP", 32);
         assert!(of([wide, waits], 2).contains("8 threads beside others of 32"));

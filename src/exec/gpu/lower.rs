@@ -160,7 +160,7 @@ pub(super) fn in_one_dispatch(
         templates.map(|template| (template, &drafts.bindings))
     });
     let parts: Vec<(&Template, &BindingRanges)> = parts.collect();
-    let kernel = merged(&op.name, &parts, plan, fit.bindings)?;
+    let kernel = merged(&op.name, &parts, plan, fit)?;
     let parameters = all.iter().flat_map(|drafts| &drafts.parameters);
     let parameters = parameters.map(|[at, stream]| [0, *at, *stream, 1]);
     Ok(Lowered {
@@ -203,7 +203,7 @@ fn side_by_side(
         let parts = scans.map(|(_, drafts)| (&drafts.templates[stage], &drafts.bindings));
         let parts: Vec<(&Template, &BindingRanges)> = parts.collect();
         let label = format!("{}.{stage}", op.name);
-        kernels.push(merged(&label, &parts, plan, fit.bindings)?);
+        kernels.push(merged(&label, &parts, plan, fit)?);
     }
     for i in 0..op.steps() {
         for stage in 0..op.stages() {
@@ -370,7 +370,7 @@ fn piece_kernels(
         return Ok(all);
     }
     // The operands of a product have ranges of their own, so that equal chunks have equal kernels.
-    let join = !matches!(op, Op::MatMul(_));
+    let join = !matches!(op, Op::MatMul(_) | Op::ProductParts(_));
     bindings.place(op.matrices_mut(), join);
     placed_kernels(op, tile, bindings, time, None)
 }
@@ -399,7 +399,9 @@ fn placed_kernels(
         Op::PairSum(op) => vec![attend::pair_sum(op, tile, None)],
         Op::Add(op) => plain(shader!("add"), &op.name, &op.kernel()),
         Op::Gather(op) => vec![operation::gather(op, tile, first)],
-        Op::MatMul(op) => vec![matmul::kernel(op, tile)],
+        Op::MatMul(op) => vec![matmul::kernel(op, tile, bindings.product_place())],
+        Op::ProductParts(op) => vec![matmul::parts(op, tile, bindings.product_place())?],
+        Op::PartSum(op) => plain(shader!("part_sum"), &op.name, &op.kernel()),
         Op::Transpose(op) => vec![operation::transpose(op, tile)],
         Op::Scan(op) => {
             let of_step = op.step_parts().len();

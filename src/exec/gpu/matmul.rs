@@ -2,19 +2,34 @@
 
 use std::fmt::Write;
 
+use super::product_tile::{ProductPlace, ProductTile, THREADS};
 use super::template::{FOUR, ONE, Template, aligned, flat_groups};
 use super::tile::{ELEMENT, Tile};
-use crate::op::{MatMul, Matrix};
+use crate::op::{MatMul, Matrix, Operation, ProductParts};
+use crate::{Error, Result};
 
 /// The kernel of a product.
-pub(super) fn kernel(op: &MatMul, tile: &Tile) -> Template {
+pub(super) fn kernel(op: &MatMul, tile: &Tile, place: ProductPlace) -> Template {
+    let shared_tile = || ProductTile::of(op, tile, place).filter(|_| tile.shared);
     if tile.cooperative > 0 {
         cooperative(op, tile)
-    } else if tile.shared {
-        shared(op)
+    } else if let Some(of) = shared_tile() {
+        shared(op, of, None)
     } else {
         direct(op, tile)
     }
+}
+
+/// The kernel of a product in parts.
+///
+/// # Errors
+/// Internal, where a workgroup has too little memory.
+pub(super) fn parts(op: &ProductParts, tile: &Tile, place: ProductPlace) -> Result<Template> {
+    let of = ProductTile::of(&op.product, tile, place).ok_or_else(|| {
+        let bytes = place.memory;
+        Error::internal(format!("{}: {bytes} bytes of shared memory", op.name()))
+    })?;
+    Ok(shared(&op.product, of, Some(op)))
 }
 
 fn sizes(template: Template, op: &MatMul) -> Template {
@@ -44,21 +59,49 @@ fn sizes(template: Template, op: &MatMul) -> Template {
     }
 }
 
-/// One workgroup for each tile of 64 x 64 elements of the result.
-fn tiles(template: Template, op: &MatMul) -> (Template, [u32; 3]) {
-    const TILE: usize = 64;
+/// One workgroup for each tile of the result: a template that knows how many are in a row, and how many there are.
+fn tiles(template: Template, op: &MatMul, side: usize) -> (Template, usize) {
     let (m, _, n) = op.dims();
-    let (down, across) = (m.div_ceil(TILE), n.div_ceil(TILE));
-    (
-        template.size("ACROSS", across),
-        flat_groups(down * across, 1),
-    )
+    let (down, across) = (m.div_ceil(side), n.div_ceil(side));
+    (template.size("ACROSS", across), down * across)
 }
 
-fn shared(op: &MatMul) -> Template {
+/// Of a product, or of its parts.
+fn shared(op: &MatMul, tile: ProductTile, parts: Option<&ProductParts>) -> Template {
+    let (m, k, n) = op.dims();
     let template = Template::new(include_str!("../../../shaders/matmul_shared.wgsl"));
-    let (template, groups) = tiles(template.size("GROUP", 256), op);
-    sizes(template, op).kernel(&op.name, groups)
+    let (template, tiles) = tiles(template, op, tile.side);
+    let (count, rows, depth) =
+        parts.map_or((1, m, k), |of| (of.parts, op.c.rows / of.parts, of.depth));
+    let fours = tile.side / ELEMENT;
+    let along = |m: &Matrix, along: bool| along && aligned(m);
+    // Gradients of weights lie in one slot with sums that are no fours, and a dispatch of all binds it in one way.
+    let apart = parts.is_some() || !op.transpose_a;
+    let vectors = vectors(
+        op,
+        [along(&op.a, op.transpose_a), along(&op.b, !op.transpose_b)],
+        apart && c_in_fours(op),
+    );
+    let template = template
+        .size("GROUP", THREADS)
+        .size("SIDE", tile.side)
+        .size("FOURS", fours)
+        .size("QUADS", tile.side / 64)
+        .size("DEEP", tile.terms)
+        .size("PITCH", fours + 1)
+        .size("HALF", tile.terms * (fours + 1))
+        .size("LENGTH", tile.elements() / ELEMENT)
+        .size("LOADS", tile.terms * fours)
+        .flag("PARTED", parts.is_some())
+        .size("TILES", tiles)
+        .size("PARTS", count)
+        .size("PART_ROWS", rows)
+        .size("DEPTH", depth)
+        .size("M_LAST", m - 1)
+        .size("K_LAST", k - 1)
+        .size("N_LAST", n - 1);
+    let template = in_fours(template, op, vectors);
+    sizes(template, op).kernel(&op.name, flat_groups(tiles * count, 1))
 }
 
 /// On matrices that a subgroup multiplies together, where the adapter has them for f16 with sums in f32.
@@ -71,11 +114,11 @@ fn cooperative(op: &MatMul, tile: &Tile) -> Template {
         .size("SIZE", tile.matrices)
         .size("SIDE", 32 / tile.matrices)
         .size("DEEP", 16 / tile.matrices);
-    let (template, groups) = tiles(template, op);
+    let (template, groups) = tiles(template, op, 64);
     sizes(template, op)
         .extension("wgpu_cooperative_matrix")
         .extension("f16")
-        .kernel(&op.name, groups)
+        .kernel(&op.name, flat_groups(groups, 1))
 }
 
 fn direct(op: &MatMul, tile: &Tile) -> Template {
@@ -93,20 +136,46 @@ fn direct(op: &MatMul, tile: &Tile) -> Template {
     if lanes > 0 {
         across = across.next_multiple_of(tile.group);
     }
-    // The columns of C and of the bias are read and stored in fours only where they end with a whole one.
-    let of_c = [Some(op.c), op.bias];
-    let c_vector = tile.vector && n.is_multiple_of(ELEMENT) && of_c.iter().flatten().all(aligned);
-    let mut parts = [
-        // Rows of the result are columns of a transposed A, and a thread's must then start at a whole four.
-        (
-            Some(op.a),
+    let vectors = vectors(
+        op,
+        [
+            // Rows of the result are columns of a transposed A, and a thread's must then start at a whole four.
             tile.vector && aligned(&op.a) && (!op.transpose_a || rows.is_multiple_of(ELEMENT)),
-        ),
-        (Some(op.b), tile.vector && aligned(&op.b)),
-        (Some(op.c), c_vector),
-        (op.bias, c_vector),
+            tile.vector && aligned(&op.b),
+        ],
+        tile.vector && c_in_fours(op),
+    );
+    let template = Template::new(include_str!("../../../shaders/matmul.wgsl"))
+        .size("GROUP", tile.group)
+        .size("THREADS", down * across)
+        .size("ACROSS", across)
+        .flag("UNIFORM", across.is_multiple_of(tile.group))
+        .size("ROWS", rows)
+        .size("COLUMNS", columns)
+        .size("FOURS", fours)
+        .size("WHOLE", k / ELEMENT * ELEMENT)
+        .size("TAIL", k % ELEMENT)
+        .subgroup(lanes > 0)
+        .text("LOADS", loads(op, rows, fours, lanes));
+    let template = in_fours(template, op, vectors);
+    sizes(template, op).kernel(&op.name, flat_groups(down * across, tile.group))
+}
+
+/// Whether the columns of C and of the bias can be read and stored in fours: where they end with a whole one.
+fn c_in_fours(op: &MatMul) -> bool {
+    let of_c = [Some(op.c), op.bias];
+    op.c.cols.is_multiple_of(ELEMENT) && of_c.iter().flatten().all(aligned)
+}
+
+/// Which of A, B, C and the bias are bound in fours, of those that may be: a slot is bound once, with one type; and C and its
+/// bias agree.
+fn vectors(op: &MatMul, [a, b]: [bool; 2], c: bool) -> [bool; 4] {
+    let mut parts = [
+        (Some(op.a), a),
+        (Some(op.b), b),
+        (Some(op.c), c),
+        (op.bias, c),
     ];
-    // A slot is bound once, with one type; and C and its bias agree.
     for _ in 0..parts.len() {
         let before = parts;
         let slot = |p: &(Option<Matrix>, bool)| p.0.map(|m| m.slot);
@@ -120,30 +189,24 @@ fn direct(op: &MatMul, tile: &Tile) -> Template {
             (parts[2].1, parts[3].1) = (both, both);
         }
     }
+    parts.map(|part| part.1)
+}
+
+/// A template that binds A, B, C and the bias in fours where that is so.
+fn in_fours(template: Template, op: &MatMul, vectors: [bool; 4]) -> Template {
     let of = |vector: bool| if vector { FOUR } else { ONE };
     let last = |m: &Matrix| (m.cols - 1) / ELEMENT * ELEMENT;
-    let template = Template::new(include_str!("../../../shaders/matmul.wgsl"))
-        .size("GROUP", tile.group)
-        .size("THREADS", down * across)
-        .size("ACROSS", across)
-        .flag("UNIFORM", across.is_multiple_of(tile.group))
-        .size("ROWS", rows)
-        .size("COLUMNS", columns)
-        .size("FOURS", fours)
-        .size("WHOLE", k / ELEMENT * ELEMENT)
-        .size("TAIL", k % ELEMENT)
+    let [a, b, c, bias] = vectors;
+    template
         .size("A_LAST", last(&op.a))
         .size("B_LAST", last(&op.b))
-        .flag("AV", parts[0].1)
-        .flag("BV", parts[1].1)
-        .flag("CV", parts[2].1)
-        .text("A", of(parts[0].1))
-        .text("B", of(parts[1].1))
-        .text("C", of(parts[2].1))
-        .text("BIAS", of(parts[3].1))
-        .subgroup(lanes > 0)
-        .text("LOADS", loads(op, rows, fours, lanes));
-    sizes(template, op).kernel(&op.name, flat_groups(down * across, tile.group))
+        .flag("AV", a)
+        .flag("BV", b)
+        .flag("CV", c)
+        .text("A", of(a))
+        .text("B", of(b))
+        .text("C", of(c))
+        .text("BIAS", of(bias))
 }
 
 /// Columns a thread, where workgroups are filled with threads that make nothing: those that leave the fewest of them.

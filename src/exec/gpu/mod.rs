@@ -26,6 +26,7 @@ mod pace;
 mod packed;
 mod pipeline;
 mod precision;
+mod product_tile;
 mod quirk;
 mod ranges;
 mod readback;

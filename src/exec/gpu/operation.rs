@@ -136,6 +136,11 @@ pub(super) fn gather(op: &Gather, tile: &Tile, first: Option<usize>) -> Template
     flat(template, tile, &op.name, out.rows * out.cols)
 }
 
+/// Rows for each id, on average, from which on several threads share the run of one,
+const LONG_RUN: usize = 4;
+/// and how many share it, where the tile has as many for a reduction.
+const RUN_LANES: usize = 8;
+
 /// For the part of the table that starts at row `first`, and the rows from `row` on of `rows` that the index is of.
 pub(super) fn scatter(
     op: &Scatter,
@@ -144,8 +149,20 @@ pub(super) fn scatter(
     (row, rows): (usize, usize),
 ) -> Template {
     let (v, [from, into]) = fours(tile, [op.from, op.into]);
+    // Of few ids the frequent ones have long runs; of many, most have none.
+    let long = rows >= LONG_RUN * op.into.rows;
+    let lanes = if long { tile.lanes.min(RUN_LANES) } else { 1 };
+    let across = if lanes > 1 {
+        256 / RUN_LANES
+    } else {
+        tile.flat
+    };
     let template = shader!("scatter")
         .units(v)
+        .size("GROUP", across * lanes)
+        .size("LANES", lanes)
+        .size("ACROSS", across)
+        .flag("SHARED", lanes > 1)
         .size("FIRST", first)
         .size("ROW", row)
         .size("ROWS", rows)
@@ -155,7 +172,7 @@ pub(super) fn scatter(
         // The index lists only rows that count.
         .matrix("from", &from.uncounted())
         .matrix("into", &into);
-    flat(template, tile, &op.name, into.rows * into.cols)
+    template.kernel(&op.name, flat_groups(into.rows * into.cols, across))
 }
 
 pub(super) fn transpose(op: &Transpose, tile: &Tile) -> Template {
@@ -385,14 +402,14 @@ pub(super) fn norm(op: &Norm, tile: &Tile, ranges: &mut BindingRanges) -> Vec<(u
     let mut first = 0;
     let mut kernels = Vec::new();
     let mut part = 0;
-    for (values, square) in op.sums() {
+    for (whole, square) in op.sums() {
         let what = match (part, square) {
             (0, _) => "losses",
             (_, true) => "gradients",
             (_, false) => "penalties",
         };
-        for (from, count) in ranges.fit().parts(ranges.plan(), &values, Norm::CHUNK) {
-            let mut values = values.columns(from, count);
+        for (from, count) in ranges.fit().parts(ranges.plan(), &whole, Norm::CHUNK) {
+            let mut values = whole.columns(from, count);
             ranges.place(vec![&mut values], false);
             let chunks = Norm::chunks(count);
             let cut = square && op.clip_value > 0.0;
@@ -400,6 +417,7 @@ pub(super) fn norm(op: &Norm, tile: &Tile, ranges: &mut BindingRanges) -> Vec<(u
                 .flag("FINAL", false)
                 .flag("SQUARE", square)
                 .flag("CUT", cut)
+                .size("SUMS", 0)
                 .size("FIRST", first + from / Norm::CHUNK)
                 .size("CHUNKS", chunks)
                 .matrix("values", &values);
@@ -411,10 +429,13 @@ pub(super) fn norm(op: &Norm, tile: &Tile, ranges: &mut BindingRanges) -> Vec<(u
                     source = source.buffer("hyper", hyper);
                 }
             }
+            if op.gradients.is_some_and(|of| of == whole) {
+                source = completes(source, op, whole.offset + from);
+            }
             let source = source.kernel(format!("{}.{what}", op.name), flat_groups(chunks, 1));
             kernels.push((part, source));
         }
-        first += Norm::chunks(values.cols);
+        first += Norm::chunks(whole.cols);
         part += 1;
     }
     if !op.open {
@@ -422,6 +443,31 @@ pub(super) fn norm(op: &Norm, tile: &Tile, ranges: &mut BindingRanges) -> Vec<(u
         kernels.push((part, last.kernel(format!("{}.report", op.name), [1, 1, 1])));
     }
     kernels
+}
+
+/// A template with the sums that a norm makes of parts, where its first element is one of the gradients' slot.
+fn completes(template: Template, op: &Norm, begin: usize) -> Template {
+    let mut template = template.size("SUMS", op.completes.len());
+    for (q, sum) in op.completes.iter().enumerate() {
+        let size = |template: Template, name: &str, value: usize| {
+            template.size(&format!("SUM{q}_{name}"), value)
+        };
+        template = template.buffer("parts", sum.from.slot);
+        for (name, value) in [
+            ("BEGIN", sum.to.offset - begin),
+            ("END", sum.to.end() - begin),
+            ("COLS", sum.to.cols),
+            ("STRIDE", sum.to.stride),
+            ("PARTS", sum.parts),
+            ("FROM", sum.from.offset),
+            ("PART", sum.to.rows * sum.from.stride),
+            ("FROM_STRIDE", sum.from.stride),
+            ("ADDED", usize::from(sum.accumulate)),
+        ] {
+            template = size(template, name, value);
+        }
+    }
+    template
 }
 
 /// A template with what the report of a norm needs.

@@ -54,14 +54,13 @@ impl Adapter {
 }
 
 /// The tile for a plan: in double precision nothing that its kernels are not made for, as hands from thread to thread are said
-/// of 32 bits alone, or that f64 makes too large for the memory of a workgroup.
+/// of 32 bits alone.
 pub(super) fn tile(tile: Tile, plan: &Plan) -> Tile {
     if plan.doubled() {
         Tile {
             subgroup: 0,
             cooperative: 0,
             matrices: 0,
-            shared: false,
             ..tile
         }
     } else {

@@ -33,6 +33,10 @@ pub struct Tile {
     pub product_columns: usize,
     /// Whether products go through memory that a workgroup shares.
     pub shared: bool,
+    /// Terms of a part, at least, where the sums of products through shared memory are cut into parts because the product has
+    /// fewer tiles than fill the device; the parts are then added in order. 0 where none is cut.
+    #[serde(default)]
+    pub part_depth: usize,
     /// Threads in a workgroup of scans and products.
     pub group: usize,
     /// Threads of a subgroup, which then all have the same rows and hand them to one another; 0 where nobody may count on
@@ -115,6 +119,7 @@ impl Tile {
         product_rows: 4,
         product_columns: 4,
         shared: true,
+        part_depth: 256,
         group: 64,
         subgroup: 0,
         fewest: 1,
@@ -145,6 +150,7 @@ impl Tile {
         product_rows: 16,
         product_columns: 8,
         shared: false,
+        part_depth: 0,
         group: 8,
         subgroup: 0,
         fewest: 1,
@@ -189,6 +195,7 @@ impl Tile {
             && self.product_rows * self.product_columns <= 512
             && self.scan_rows * self.scan_units[0].max(self.scan_units[1]) <= 128
             && self.fewest <= 1 << 16
+            && self.part_depth <= DEEPEST
             && self.full <= 1 << 16
             && match self.cooperative {
                 0 => self.matrices == 0,
@@ -290,6 +297,7 @@ impl Tile {
         product_rows: 1,
         product_columns: 4,
         shared: false,
+        part_depth: 0,
         group: 64,
         subgroup: 0,
         fewest: 1,
@@ -335,7 +343,10 @@ impl std::fmt::Display for Tile {
             self.scan_rows
         )?;
         if self.shared {
-            write!(f, "through shared memory")?
+            write!(f, "through shared memory")?;
+            if self.part_depth > 0 {
+                write!(f, " in parts of {} terms and more", self.part_depth)?
+            }
         } else {
             write!(f, "of {} x {}", self.product_rows, self.product_columns)?
         }

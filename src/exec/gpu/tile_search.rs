@@ -8,17 +8,20 @@ const LOOP: usize = 64;
 const FEWEST: usize = 128;
 /// Steps between the layers of the first wavefront that a search looks at.
 const WAVEFRONT: usize = 8;
+/// Terms of a product's parts of the first ones that a search looks at.
+const PART_DEPTH: usize = 256;
 
 impl Tile {
     /// Tiles that differ in one size, with its name: what a search looks at next.
     pub fn neighbours(&self) -> Vec<(&'static str, Tile)> {
         type Change = fn(&mut Tile) -> &mut usize;
-        let sizes: [(&str, usize, Change); 13] = [
+        let sizes: [(&str, usize, Change); 14] = [
             ("scan rows", 64, |t| &mut t.scan_rows),
             ("forward units", 4, |t| &mut t.scan_units[0]),
             ("backward units", 4, |t| &mut t.scan_units[1]),
             ("product rows", 64, |t| &mut t.product_rows),
             ("product columns", 16, |t| &mut t.product_columns),
+            ("terms of a part", PART_DEPTH * 16, |t| &mut t.part_depth),
             ("workgroup", 256, |t| &mut t.group),
             ("steps of a dispatch", LOOP_STEPS, |t| &mut t.loop_steps),
             ("steps of a wavefront", LOOP_STEPS, |t| {
@@ -75,6 +78,19 @@ impl Tile {
             self.with_slices()
         };
         all.insert(2, ("threads of a sum", shared));
+        if self.shared {
+            let part_depth = or_none(self.part_depth, PART_DEPTH);
+            all.insert(
+                3,
+                (
+                    "parts of products",
+                    Tile {
+                        part_depth,
+                        ..*self
+                    },
+                ),
+            );
+        }
         let merged = !self.merged;
         all.insert(3, ("one dispatch", Tile { merged, ..*self }));
         let unchecked = !self.unchecked;
@@ -90,7 +106,15 @@ impl Tile {
         if self.subgroup == 0 {
             let (vector, shared) = (!self.vector, !self.shared);
             all.push(("fours of units", Tile { vector, ..*self }));
-            all.push(("products through shared memory", Tile { shared, ..*self }));
+            let part_depth = if shared { PART_DEPTH } else { 0 };
+            all.push((
+                "products through shared memory",
+                Tile {
+                    shared,
+                    part_depth,
+                    ..*self
+                },
+            ));
         }
         // Where products go through shared memory their tile is what it is.
         all.retain(|(name, tile)| !tile.shared || !self.shared || !name.starts_with("product "));

@@ -63,6 +63,11 @@ pub(super) fn products(
     }
 }
 
+/// The part of a product that a range of K makes.
+pub(super) fn terms(op: &MatMul, first: usize, count: usize) -> MatMul {
+    part(op, SplitAxis::K, first, count)
+}
+
 /// The part of a product that a range of one axis makes.
 fn part(op: &MatMul, axis: SplitAxis, first: usize, count: usize) -> MatMul {
     let rows = |m: Matrix| m.band(first, count);
