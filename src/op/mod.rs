@@ -75,7 +75,7 @@ pub use optimizer::{Optimizer, Rule};
 pub use packing::{PackedAxis, Packing};
 pub use pair_sum::PairSum;
 pub use parameter::{Fill, Gate, Parameter};
-pub use plan::{Io, Output, Plan};
+pub use plan::{Exchange, Io, Output, Plan};
 pub use propagation::Propagation;
 pub use recipes::{
     Candidates, Clusters, FieldShape, LossRows, Reach, Recipe, Recipes, RowSource, SparseTable,

@@ -32,10 +32,8 @@ pub(super) struct BindingLimits {
     pub align: usize,
     /// The most floating point operations of one dispatch of a product.
     pub flops: f64,
-    /// Threads of a workgroup at most.
-    pub threads: usize,
-    /// Sums over rows in a kernel that loops over time, at most.
-    pub sums: usize,
+    /// How often a thread that waits for another workgroup looks in one of its rounds.
+    pub looks: usize,
     /// Storage bindings of a kernel that has several parts, at most.
     pub bindings: usize,
     /// Whether a slot that one binding can hold is bound whole, however large it is.
@@ -48,8 +46,7 @@ impl BindingLimits {
         binding: usize::MAX,
         align: 4,
         flops: f64::INFINITY,
-        threads: 256,
-        sums: usize::MAX,
+        looks: 1,
         bindings: MOST_PARTS * BINDINGS,
         whole: false,
     };
@@ -61,8 +58,7 @@ impl BindingLimits {
             binding: (binding / 4) as usize,
             align: (align / 4) as usize,
             flops: quirk::largest_product(&device.adapter),
-            threads: device.limits.max_compute_invocations_per_workgroup as usize,
-            sums: quirk::most_sums(&device.adapter),
+            looks: quirk::looks(&device.adapter),
             bindings: device.limits.max_storage_buffers_per_shader_stage as usize,
             whole: false,
         }
@@ -331,8 +327,7 @@ mod tests {
             binding: 256,
             align: 64,
             flops: f64::INFINITY,
-            threads: 256,
-            sums: usize::MAX,
+            looks: 1,
             bindings: 16,
             whole: false,
         };

@@ -18,8 +18,8 @@ enum Measure {
     Patience(f64),
     /// A product of more floating point operations is cut into several dispatches.
     Product(f64),
-    /// A kernel that loops over time has so many sums over rows at most, each a loop of its own.
-    Sums(usize),
+    /// A thread that waits for another workgroup looks so many times before it counts one of its rounds.
+    Looks(usize),
 }
 
 /// A habit.
@@ -31,7 +31,7 @@ struct Quirk {
 }
 
 /// All of them; a later line wins.
-const QUIRKS: [Quirk; 5] = [
+const QUIRKS: [Quirk; 6] = [
     Quirk {
         of: Of::All,
         measure: Measure::Patience(30.0),
@@ -56,10 +56,15 @@ const QUIRKS: [Quirk; 5] = [
                  smaller still",
     },
     Quirk {
+        of: Of::All,
+        measure: Measure::Looks(1),
+        reason: "a look takes a GPU some 0.7 us, the way to its last cache and back: 20,000 of them are 15 ms",
+    },
+    Quirk {
         of: Of::Software,
-        measure: Measure::Sums(16),
-        reason: "LLVM 15 makes a coroutine of a kernel with barriers: lstm-ln's backward one took it 5 s with one row a thread \
-                 and more than 150 s with two, all of it in searches of dominators",
+        measure: Measure::Looks(50),
+        reason: "a look takes llvmpipe nanoseconds, and the workgroup that is waited for may have lost its processor to other \
+                 work for milliseconds; not more rounds, of which llvmpipe goes through 65,535 and then on, saying nothing",
     },
 ];
 
@@ -83,6 +88,15 @@ pub(super) fn patience(adapter: &Adapter) -> f64 {
     find(adapter, wanted, 30.0)
 }
 
+/// How often a thread that waits for another workgroup looks in one of its rounds.
+pub(super) fn looks(adapter: &Adapter) -> usize {
+    let wanted = |m| match m {
+        Measure::Looks(times) => Some(times),
+        _ => None,
+    };
+    find(adapter, wanted, 1)
+}
+
 /// Floating point operations of a dispatch of a product at most.
 pub(super) fn largest_product(adapter: &Adapter) -> f64 {
     let wanted = |m| match m {
@@ -90,13 +104,4 @@ pub(super) fn largest_product(adapter: &Adapter) -> f64 {
         _ => None,
     };
     find(adapter, wanted, f64::INFINITY)
-}
-
-/// Sums over rows in a kernel that loops over time, at most.
-pub(super) fn most_sums(adapter: &Adapter) -> usize {
-    let wanted = |m| match m {
-        Measure::Sums(most) => Some(most),
-        _ => None,
-    };
-    find(adapter, wanted, usize::MAX)
 }

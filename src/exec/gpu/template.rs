@@ -35,6 +35,14 @@ const LIBRARY: &[(&str, &str)] = &[
         include_str!("../../../shaders/lib/scan_rows.wgsl"),
     ),
     ("report", include_str!("../../../shaders/lib/report.wgsl")),
+    (
+        "sent_words",
+        include_str!("../../../shaders/lib/sent_words.wgsl"),
+    ),
+    (
+        "shared_sums",
+        include_str!("../../../shaders/lib/shared_sums.wgsl"),
+    ),
     ("total", include_str!("../../../shaders/lib/total.wgsl")),
     ("rules", include_str!("../../../shaders/lib/rules.wgsl")),
 ];
