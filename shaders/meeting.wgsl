@@ -19,11 +19,10 @@ var<workgroup> held: array<u32, HELD>;
     for (var n = 0u; n < groups.x; n++) {
         while (atomicLoad(&$there[n]) == 0u && polls < POLLS) {
             polls += 1u;
-#for i in 1..LOOKS
-            if (atomicLoad(&$there[n]) != 0u) {
+#use pause
+            if (paused == 0x12345u) {
                 break;
             }
-#end
         }
     }
     if (polls >= POLLS) {

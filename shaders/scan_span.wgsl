@@ -75,11 +75,11 @@ fn received(place: u32, seen: U, comes: bool) -> V {
         } else if (polls % LOOK == 0u && atomicLoad(&$flag[0]) != 0u) {
             polls = POLLS;
         }
-#for i in 0..LOOKS
-        if (missing(words)) {
-            words = ahead(place);
+        words = ahead(place);
+#use pause
+        if (paused == 0x12345u) {
+            polls = POLLS;
         }
-#end
     }
     return bitcast<V>(words);
 }

@@ -187,10 +187,12 @@ pub fn run(m: &ArgMatches) -> Result<()> {
         .iter()
         .flat_map(|c| shapes.iter().map(move |s| (c, s)));
     for (cell, (shape, split)) in each.filter(|(cell, shape)| !once(cell, &shape.0)) {
-        let shared = match (spanning, split) {
-            (true, _) => ", spanning workgroups",
-            (false, true) => ", shared sums",
-            (false, false) => "",
+        let shared = if spanning {
+            ", spanning workgroups"
+        } else if *split {
+            ", shared sums"
+        } else {
+            ""
         };
         let title = title(cell, *shape) + shared;
         let model = CheckedModel::new(cell.clone(), *shape)

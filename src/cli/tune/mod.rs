@@ -172,9 +172,11 @@ fn search(
 fn time(device: &Arc<gpu::GpuDevice>, work: &ProfiledStep, tile: Tile, best: f64) -> Result<f64> {
     let gpu = Gpu::with_tile(device.clone(), work.step.plan.clone(), &tile);
     let mut gpu = block_on(gpu)?;
-    let met = |gpu: &Gpu| match (tile.span, gpu.spans()) {
-        (0, _) | (_, true) => Ok(()),
-        _ => Err(Error::device("no kernel spans workgroups")),
+    let met = |gpu: &Gpu| {
+        if tile.span > 0 && !gpu.spans() {
+            return Err(Error::device("no kernel spans workgroups"));
+        }
+        Ok(())
     };
     met(&gpu)?;
     if let Some(slot) = work.step.plan.io.parameters {

@@ -32,8 +32,8 @@ pub(super) struct BindingLimits {
     pub align: usize,
     /// The most floating point operations of one dispatch of a product.
     pub flops: f64,
-    /// How often a thread that waits for another workgroup looks in one of its rounds.
-    pub looks: usize,
+    /// Divisions that a thread makes between two looks for what another workgroup sends.
+    pub pause: usize,
     /// Storage bindings of a kernel that has several parts, at most.
     pub bindings: usize,
     /// Whether a slot that one binding can hold is bound whole, however large it is.
@@ -46,7 +46,7 @@ impl BindingLimits {
         binding: usize::MAX,
         align: 4,
         flops: f64::INFINITY,
-        looks: 1,
+        pause: 0,
         bindings: MOST_PARTS * BINDINGS,
         whole: false,
     };
@@ -58,7 +58,7 @@ impl BindingLimits {
             binding: (binding / 4) as usize,
             align: (align / 4) as usize,
             flops: quirk::largest_product(&device.adapter),
-            looks: quirk::looks(&device.adapter),
+            pause: quirk::pause(&device.adapter),
             bindings: device.limits.max_storage_buffers_per_shader_stage as usize,
             whole: false,
         }
@@ -291,7 +291,12 @@ impl<'a> BindingRanges<'a> {
             let bind = &binds[n];
             bind.write && others.any(|(_, b)| b.slot == bind.slot && !apart(b, bind))
         };
-        if binds.len() > BINDINGS {
+        let exchanged = |slot| {
+            let exchange = self.plan.io.exchange;
+            exchange.is_some_and(|e| [e.words, e.flag].contains(&slot))
+        };
+        // Those are beside what every adapter has.
+        if binds.iter().filter(|b| !exchanged(b.slot)).count() > BINDINGS {
             let found = binds.len();
             return Err(format!(
                 "{found} storage bindings, and {BINDINGS} are the limit"
@@ -327,7 +332,7 @@ mod tests {
             binding: 256,
             align: 64,
             flops: f64::INFINITY,
-            looks: 1,
+            pause: 0,
             bindings: 16,
             whole: false,
         };

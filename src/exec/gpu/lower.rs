@@ -80,12 +80,19 @@ pub(super) fn lower(op: &Op, plan: &Plan, tile: &Tile, fit: BindingLimits) -> Re
         None => (None, None),
     };
     let spanning = span.as_ref().map(|(span, exchange)| (span, *exchange));
-    let spanned = spanning.and_then(|_| drafted(op, tile, plan, fit, spanning).ok());
     let binds = |drafts: &Drafts<'_>| drafts.kernels.iter().all(|k| k.binds.len() <= fit.bindings);
-    let spanned = spanned.filter(binds);
-    if span.is_some() && spanned.is_none() {
-        left_out = Some("its stages together have too many bindings".into());
-    }
+    let spanned = match spanning.map(|_| drafted(op, tile, plan, fit, spanning)) {
+        Some(Ok(drafts)) if binds(&drafts) => Some(drafts),
+        Some(Ok(_)) => {
+            left_out = Some("its stages together have too many bindings".into());
+            None
+        }
+        Some(Err(why)) => {
+            left_out = Some(why.message);
+            None
+        }
+        None => None,
+    };
     let left_out = left_out.map(|why| format!("no kernel spans workgroups: {why}"));
     let (drafts, span) = match spanned {
         // What does not bind at once goes step by step.

@@ -10,8 +10,8 @@ use super::template::Template;
 use crate::Result;
 use crate::op::{Plan, Role};
 
-/// Meetings that must come about for a number of workgroups, and how many are submitted at a time: one that fails takes some
-/// 15 ms.
+/// Meetings that must come about for a number of workgroups, and how many are submitted at a time: one that fails takes a GPU
+/// some 15 ms.
 const MEETINGS: usize = 100;
 const AT_A_TIME: usize = 10;
 /// Threads and words of memory of a workgroup, as of a kernel that spans workgroups.
@@ -60,7 +60,7 @@ impl<'a> Meeting<'a> {
             .size("GROUP", GROUP)
             .size("HELD", HELD)
             .size("POLLS", POLLS)
-            .size("LOOKS", quirk::looks(&device.adapter))
+            .size("PAUSE", quirk::pause(&device.adapter))
             .buffer("there", there)
             .buffer("missed", missed)
             .kernel("meeting", [1, 1, 1])

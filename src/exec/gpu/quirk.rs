@@ -18,8 +18,8 @@ enum Measure {
     Patience(f64),
     /// A product of more floating point operations is cut into several dispatches.
     Product(f64),
-    /// A thread that waits for another workgroup looks so many times before it counts one of its rounds.
-    Looks(usize),
+    /// A thread that waits for another workgroup makes so many divisions between two looks, each of the one before.
+    Pause(usize),
 }
 
 /// A habit.
@@ -31,7 +31,7 @@ struct Quirk {
 }
 
 /// All of them; a later line wins.
-const QUIRKS: [Quirk; 6] = [
+const QUIRKS: [Quirk; 5] = [
     Quirk {
         of: Of::All,
         measure: Measure::Patience(30.0),
@@ -56,15 +56,11 @@ const QUIRKS: [Quirk; 6] = [
                  smaller still",
     },
     Quirk {
-        of: Of::All,
-        measure: Measure::Looks(1),
-        reason: "a look takes a GPU some 0.7 us, the way to its last cache and back: 20,000 of them are 15 ms",
-    },
-    Quirk {
         of: Of::Software,
-        measure: Measure::Looks(50),
-        reason: "a look takes llvmpipe nanoseconds, and the workgroup that is waited for may have lost its processor to other \
-                 work for milliseconds; not more rounds, of which llvmpipe goes through 65,535 and then on, saying nothing",
+        measure: Measure::Pause(60),
+        reason: "a look takes a GPU 0.7 us, the way to its last cache and back, but llvmpipe nanoseconds, and the workgroup that \
+                 is waited for may have lost its processor to other work for milliseconds; not more looks, as llvmpipe goes \
+                 through 65,535 rounds and then on, saying nothing",
     },
 ];
 
@@ -88,13 +84,13 @@ pub(super) fn patience(adapter: &Adapter) -> f64 {
     find(adapter, wanted, 30.0)
 }
 
-/// How often a thread that waits for another workgroup looks in one of its rounds.
-pub(super) fn looks(adapter: &Adapter) -> usize {
+/// Divisions that a thread makes between two looks for what another workgroup sends.
+pub(super) fn pause(adapter: &Adapter) -> usize {
     let wanted = |m| match m {
-        Measure::Looks(times) => Some(times),
+        Measure::Pause(divisions) => Some(divisions),
         _ => None,
     };
-    find(adapter, wanted, 1)
+    find(adapter, wanted, 0)
 }
 
 /// Floating point operations of a dispatch of a product at most.

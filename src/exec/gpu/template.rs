@@ -34,6 +34,7 @@ const LIBRARY: &[(&str, &str)] = &[
         "scan_rows",
         include_str!("../../../shaders/lib/scan_rows.wgsl"),
     ),
+    ("pause", include_str!("../../../shaders/lib/pause.wgsl")),
     ("report", include_str!("../../../shaders/lib/report.wgsl")),
     (
         "sent_words",

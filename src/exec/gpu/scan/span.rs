@@ -31,8 +31,8 @@ pub(in crate::exec::gpu) struct Span {
     pub(super) sent: Vec<TermOperand>,
     /// Steps of a dispatch.
     pub steps: usize,
-    /// How often a thread looks in one of its rounds of waiting.
-    pub(super) looks: usize,
+    /// Divisions of a thread between two looks.
+    pub(super) pause: usize,
 }
 
 /// A delta of the next step as the delta that it was there.
@@ -158,7 +158,7 @@ pub(in crate::exec::gpu) fn span(
             groups,
             sent,
             steps,
-            looks: fit.looks,
+            pause: fit.pause,
         }),
     }
 }

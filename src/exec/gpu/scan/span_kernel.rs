@@ -55,7 +55,7 @@ impl ScanWriter<'_> {
             .size("SENT", span.sent.len())
             .size("POLLS", POLLS)
             .size("LOOK", LOOK)
-            .size("LOOKS", span.looks)
+            .size("PAUSE", span.pause)
             .size("UNMET", UNMET as usize)
             .text("STAGES", stages);
         Ok(template.kernel(label, flat_groups(across * down, 1)))
