@@ -8,7 +8,7 @@ What is run, each part with its share of the time:
 1. `wgrnn devices`, and `wgrnn check` over every cell.
 2. `wgrnn profile` of large models: products of 1024 and more as a share of the adapter's measured multiply-add rate, the
    length of submissions, recording and submitting for a dispatch, gaps between kernels, a step of the time loop.
-3. `wgrnn tune` of two models: the usual sizes, a loop over time, a wavefront over layers, and what is faster than these.
+3. `wgrnn tune` of two models: the usual sizes, kernels that span workgroups, a wavefront over layers, and what is faster than these.
 4. A training step of the five usual shapes and of DeepBench's list beside PyTorch with cuDNN in fp32 (TF32 off), TF32 and
    bf16. Shapes go from the most usual to the longest, in as many rounds as there is time for; one table of ratios.
 5. The same beside burn, where target/gpu holds `burn-peer`.

@@ -5,11 +5,18 @@
 // $last: array<#{V}>, the same buffer, or another part of it
 // $start: array<#{V}>, [S, START_COLS]
 // $parents: array<u32>, [WIDTH / ROW]
+// $flag: array<u32>
 #main(GROUP) id, groups {
     let i = flat(id, groups);
     if (i >= STATES * WIDTH) {
         return;
     }
+#if SPANNING
+    // The runs before failed, or this one is repeated: first states lie where they belong.
+    if ($flag[0] != 0u) {
+        return;
+    }
+#end
     let to = i / WIDTH * PLANE + i % WIDTH;
 #if START
     var value = $start[START_OFFSET + i / WIDTH * START_STRIDE + i % START_COLS];

@@ -6,6 +6,7 @@
 // time.
 // $values: array<#{F}>
 // $partials: array<#{F}>
+// $flag: array<u32>, where kernels span workgroups
 // $report: array<#{F}>
 // $hyper: array<#{F}>, numbers 5 and 6 are 1 / factor and factor, where gradients are SCALED
 // $parts: array<#{F}>, of SUMS matrices of the gradients, each in parts that are added in order first

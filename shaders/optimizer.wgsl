@@ -9,6 +9,7 @@
 // $hyper: array<#{F}>, lr, scale, update, corrections 1 and 2
 // $report: array<#{F}>, loss, norm, 1 where both are finite
 // $partials: array<#{F}>
+// $flag: array<u32>, where kernels span workgroups
 alias V = #{V};
 
 #if ENDS

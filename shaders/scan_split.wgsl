@@ -30,16 +30,7 @@ alias U = #{U};
 
 #{MASKS}
 #end
-var<workgroup> parts: array<V, PARTS>;
-
-// The sum of `count` parts, each `next` behind the one before.
-fn added(first: u32, next: u32, count: u32) -> V {
-    var sum = parts[first];
-    for (var n = 1u; n < count; n++) {
-        sum += parts[first + n * next];
-    }
-    return sum;
-}
+#use shared_sums
 
 #main(GROUP) id, groups, group {
     let t = step.x;
@@ -56,24 +47,5 @@ fn added(first: u32, next: u32, count: u32) -> V {
     let owner = thread % OWNERS;
     let band = top + owner / LANES;
     let lane = left + owner % LANES;
-#for s in 0..SUMS
-    var acc_#{s}_0_0 = V(0.0);
-#end
-    {
-#for r in 0..ROWS
-        let row#{r} = min(band + #{r}u * BANDS, running - 1u);
-#end
-#for c in 0..COLUMNS
-        let unit#{c} = min(lane + #{c}u * LANES, UNITS - 1u);
-#end
-#{PRODUCTS}
-    }
-    // A thread has the sums of one of its rows and units now; there are no more of them than slices.
-    if (slice < TILE) {
-        let first_row = band + slice / COLUMNS * BANDS;
-        let first_unit = lane + slice % COLUMNS * LANES;
-        let row0 = min(first_row, running - 1u);
-        let unit0 = min(first_unit, UNITS - 1u);
-#{EQUATIONS}
-    }
+#{STAGE}
 }

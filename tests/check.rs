@@ -185,3 +185,30 @@ fn the_list_of_adapters_that_passed_is_of_this_build_and_a_failure_ends_it() {
         assert_eq!(checked(), false, "a failure ends the trust");
     }
 }
+
+/// Kernels that go through several steps: those of one workgroup along the units wait for nobody, and so run anywhere.
+#[test]
+fn kernels_that_span_workgroups_are_checked_on_demand() {
+    let sandbox = Sandbox::new();
+    let small = "check --spanning --hidden 8 --batch 3 --seq-len 4";
+    let done = injected(&sandbox, &format!("{small} --cell lstm"), "");
+    assert_eq!(done.code, 0, "{}", done.err);
+    assert!(
+        done.out.contains(" workgroups meet, of 1024"),
+        "{}",
+        done.out
+    );
+    assert!(done.out.contains(", spanning workgroups"), "{}", done.out);
+    let none = injected(&sandbox, &format!("{small} --cell lstm-ln"), "");
+    assert_eq!(none.code, 5, "{}", none.err);
+    assert!(
+        none.err.contains("no kernel of these models"),
+        "{}",
+        none.err
+    );
+    if seam() {
+        let wrong = injected(&sandbox, &format!("{small} --cell lstm"), "wrong");
+        assert_eq!(wrong.code, 1, "{}", wrong.err);
+        assert!(wrong.err.contains("forward.l0 (scan"), "{}", wrong.err);
+    }
+}

@@ -345,7 +345,6 @@ fn on_an_adapter_every_kernel_is_a_row() {
     .tile.sizes.full: number
     .tile.sizes.group: number
     .tile.sizes.lanes: number
-    .tile.sizes.loop_steps: number
     .tile.sizes.matrices: number
     .tile.sizes.merged: bool
     .tile.sizes.part_depth: number
@@ -356,6 +355,7 @@ fn on_an_adapter_every_kernel_is_a_row() {
     .tile.sizes.shared: bool
     .tile.sizes.slice_rows[]: number
     .tile.sizes.slices[]: number
+    .tile.sizes.span: number
     .tile.sizes.subgroup: number
     .tile.sizes.unchecked: bool
     .tile.sizes.vector: bool

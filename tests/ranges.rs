@@ -221,23 +221,23 @@ fn double_precision_in_ranges_changes_no_bit() {
     compare("double", plan, 3, &[Tile::SOFTWARE]);
 }
 
-/// Neither a loop over time nor a wavefront binds ranges: what was asked for is left out, and said.
+/// Neither kernels that span workgroups nor wavefronts bind ranges: what was asked for is left out, and said.
 #[test]
-fn loops_over_time_and_wavefronts_are_left_out_of_ranges() {
+fn kernels_that_span_workgroups_and_wavefronts_are_left_out_of_ranges() {
     let device = device();
     let plan = Arc::new(spec("lstm", 8, 2, 0).plan(DIMS, Mode::Gradients).unwrap());
     let binding = binding(&plan, 3);
     let tile = Tile {
-        loop_steps: 4,
+        span: 4,
         wavefront_steps: 4,
         ..Tile::NAIVE
     };
     let gpu = Gpu::with_binding(device.clone(), plan.clone(), &tile, binding);
     let left_out = block_on(gpu).unwrap().left_out().to_vec();
-    let loops = left_out
+    let spans = left_out
         .iter()
         .filter(|why| why.contains("more than a binding"));
-    assert_eq!(loops.count(), 4, "{left_out:?}");
+    assert_eq!(spans.count(), 4, "{left_out:?}");
     assert!(left_out[0].starts_with("wavefront: "), "{left_out:?}");
     let [want, _] = results(&device, &plan, &Tile::NAIVE, device.adapter.max_binding);
     let [got, _] = results(&device, &plan, &tile, binding);

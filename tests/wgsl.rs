@@ -49,6 +49,10 @@ fn every_cell() -> impl Iterator<Item = Cell> {
 
 /// One layer of a cell at hidden size `hidden` over one-hot vectors; over rows where the cell uses x elementwise.
 fn layer(cell: &Cell, hidden: usize, dims: Dims) -> Plan {
+    alone(cell, hidden, dims, Mode::Gradients)
+}
+
+fn alone(cell: &Cell, hidden: usize, dims: Dims, mode: Mode) -> Plan {
     let spec = Spec {
         vocab: 5,
         cells: vec![Arc::new(cell.clone())],
@@ -56,7 +60,7 @@ fn layer(cell: &Cell, hidden: usize, dims: Dims) -> Plan {
         embed: if cell.raw_input { hidden } else { 0 },
         ..Spec::default()
     };
-    spec.plan(dims, Mode::Gradients).unwrap()
+    spec.plan(dims, mode).unwrap()
 }
 
 /// Training plans that have every operation between them: more symbols than rows, so that rows of the embedding are
@@ -542,11 +546,7 @@ fn all_valid(what: &str, kernels: &[(String, String)]) {
     }
 }
 
-fn tiles() -> [(&'static str, Tile); 9] {
-    let looped = |tile| Tile {
-        loop_steps: 2,
-        ..tile
-    };
+fn tiles() -> [(&'static str, Tile); 8] {
     [
         (
             "wavefront",
@@ -555,8 +555,13 @@ fn tiles() -> [(&'static str, Tile); 9] {
                 ..SNAPSHOT
             },
         ),
-        ("time loop", looped(SNAPSHOT)),
-        ("time loop of subgroups", looped(Tile::subgroups(8, 2))),
+        (
+            "kernels that span workgroups",
+            Tile {
+                span: 64,
+                ..Tile::GPU
+            },
+        ),
         ("subgroups", Tile::subgroups(8, 2)),
         ("snapshot", SNAPSHOT),
         ("GPU", Tile::GPU),
@@ -787,56 +792,41 @@ fn workgroups_of_shared_sums_fit_every_device() {
     assert!(full > 100, "{full}");
 }
 
-/// A stage of a loop over time reads what other threads have made in the one before, or in the step before.
+/// A stage of a kernel that spans workgroups reads what other threads have made in the one before, or in the step before: a
+/// thread that waits for what its own workgroup has not sent yet would keep a processor from sending it.
 #[test]
-fn every_stage_of_a_loop_over_time_ends_with_a_barrier_of_storage() {
-    let mut loops = 0;
+fn every_stage_of_a_kernel_that_spans_workgroups_ends_with_a_barrier() {
+    let tile = Tile {
+        span: 64,
+        ..Tile::GPU
+    };
+    let mut kernels = 0;
     for cell in every_cell() {
         let compiled = cell.compile();
-        for (_, tile) in tiles().iter().filter(|(_, tile)| tile.loop_steps > 0) {
-            for (name, text) in scans(&layer(&cell, 8, DIMS), tile) {
-                let stages = match name.strip_suffix(".loop") {
-                    Some("forward.l0") => compiled.forward.len(),
-                    Some("backward.l0") => compiled.backward.len(),
-                    _ => continue,
-                };
-                loops += 1;
-                let module = naga::front::wgsl::parse_str(&text).unwrap();
-                let body = &module.entry_points[0].function.body;
-                let rounds = body.iter().find_map(|s| match s {
-                    naga::Statement::Loop { body, .. } => Some(body),
-                    _ => None,
-                });
-                // Behind the loop's condition.
-                let rounds = rounds.unwrap().iter().find_map(|s| match s {
-                    naga::Statement::Block(inner) => Some(inner),
-                    _ => None,
-                });
-                let mut ends = 0;
-                let mut open = false;
-                for statement in rounds.unwrap().iter() {
-                    match statement {
-                        naga::Statement::Block(_) => {
-                            assert!(!open, "{} {name}: a stage without an end", cell.name);
-                            open = true;
-                        }
-                        naga::Statement::ControlBarrier(naga::Barrier::STORAGE) => {
-                            ends += usize::from(open);
-                            open = false;
-                        }
-                        _ => {}
-                    }
-                }
-                assert_eq!(
-                    (ends, open),
-                    (stages, false),
-                    "{} {name}:\n{text}",
-                    cell.name
-                );
-            }
+        let update = Update {
+            rule: ADAM,
+            clip_norm: 1.0,
+            clip_value: 0.0,
+        };
+        let plan = alone(&cell, 8, DIMS, Mode::Train(update));
+        for (name, text) in scans(&plan, &tile) {
+            let stages = match name.strip_suffix(".span") {
+                Some("forward.l0") => compiled.forward.len(),
+                Some("backward.l0") => compiled.backward.len(),
+                _ => continue,
+            };
+            kernels += 1;
+            let ends = text.matches("\n}\nworkgroupBarrier();").count();
+            let evaluated = text.matches("if (slice < TILE) {").count();
+            assert_eq!(
+                (ends, evaluated),
+                (stages, stages),
+                "{} {name}:\n{text}",
+                cell.name
+            );
         }
     }
-    assert!(loops > 20, "{loops} loops");
+    assert!(kernels > 20, "{kernels} kernels");
 }
 
 /// The same kernels in f64, which is said of naga alone: the shading language has no such type.

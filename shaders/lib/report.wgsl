@@ -40,5 +40,10 @@ fn report_of(thread: u32) -> vec4<#{F}> {
     let norm = sqrt(square);
     let verdict = select(0.0, 1.0, finite(loss) && finite(square) && finite(penalty));
 #end
+#if SPANNING
+    // Workgroups that wait for one another did not meet.
+    return vec4<#{F}>(loss, norm, select(verdict, FAILED, $flag[0] == UNMET), penalty);
+#else
     return vec4<#{F}>(loss, norm, verdict, penalty);
+#end
 }

@@ -9,6 +9,7 @@ use pollster::block_on;
 use serde_json::json;
 use wgrnn::cell::library;
 use wgrnn::exec::Device;
+use wgrnn::exec::gpu::GpuDevice;
 use wgrnn::train::settings::BestBy;
 use wgrnn::train::{About, Checkpoint, Event, Job, Length, Run, RunWriter, Trainer};
 use wgrnn::{Error, Kind, Result, paths};
@@ -16,6 +17,7 @@ use wgrnn::{Error, Kind, Result, paths};
 use super::plan::advise;
 use super::progress::ProgressDisplay;
 use super::ready::{Planned, Ready};
+use super::tune::tiles;
 use super::{check, flags, interrupt, out, ready, resume};
 
 pub fn command() -> Command {
@@ -248,6 +250,9 @@ async fn drive(
         }
     };
     progress.finish();
+    if let Device::Gpu(gpu) = &device {
+        without_spans(gpu);
+    }
     if let Err(e) = result {
         return Err(with_last_good(e, writer.run(), trainer.good_until()));
     }
@@ -433,4 +438,19 @@ fn report(m: &ArgMatches, trainer: &Trainer, about: &About, path: &Path) -> Resu
     out::line(&format!("{} steps{validation}{best}", counters.step))?;
     out::line(&format!("run: {shown}"))?;
     out::line(&format!("{use_of}: {command}"))
+}
+
+/// Tells of kernels whose workgroups waited for one another in vain, and remembers it.
+fn without_spans(device: &GpuDevice) {
+    for shape in device.unspanned() {
+        out::note(&format!(
+            "warning: {}: workgroups that wait for one another did not meet at H {}, B {}; the steps that this held up were \
+             repeated with kernels that wait for nobody, as all later ones are",
+            device.adapter.name, shape.hidden, shape.batch
+        ));
+        // The list is a help, not a part of the run.
+        if let Err(e) = tiles::forbid_span(&device.adapter, shape) {
+            out::note(&format!("warning: {}", e.message));
+        }
+    }
 }

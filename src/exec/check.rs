@@ -191,6 +191,7 @@ impl<F: Number> Twins<F> {
             self.cpu.run(&minibatch)?;
             self.gpu.run(&minibatch).await?;
         }
+        self.gpu.settle().await?;
         let cooperative = self.gpu.device().tile(&plan).0.cooperative > 0;
         let length: usize = plan.ops.iter().map(Op::sum_length).sum();
         let halves: usize = plan

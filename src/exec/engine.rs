@@ -156,6 +156,7 @@ impl Engine {
     /// # Errors
     /// Internal, for plans whose parameters differ in size or precision; Device, when the device cannot hold the plan.
     pub async fn share(&mut self, plan: Arc<Plan>) -> Result<Engine> {
+        self.settle().await?;
         let slots = (self.plan().io.parameters, plan.io.parameters);
         let (Some(own), Some(others)) = slots else {
             return Err(Error::internal("a plan without parameters shares none"));
@@ -250,6 +251,7 @@ impl Engine {
     /// Internal for a slot of words; a lost device.
     pub async fn read(&mut self, slot: SlotId) -> Result<Vec<f32>> {
         self.check(slot, None)?;
+        self.settle().await?;
         match self {
             Engine::Cpu { cpu, shared, .. } => {
                 Ok(Engine::holding(cpu, shared, |cpu| cpu.read(slot).to_vec()))
@@ -263,6 +265,7 @@ impl Engine {
     /// # Errors
     /// A lost device.
     pub async fn read_words(&mut self, slot: SlotId) -> Result<Vec<u32>> {
+        self.settle().await?;
         match self {
             Engine::Cpu { cpu, .. } => Ok(cpu.read_words(slot).to_vec()),
             Engine::Gpu(gpu) => gpu.read_words(slot).await,
@@ -275,6 +278,7 @@ impl Engine {
     /// Internal for a slot of words or of another length; a lost device.
     pub async fn write(&mut self, slot: SlotId, values: &[f32]) -> Result<()> {
         self.check(slot, Some(values.len()))?;
+        self.settle().await?;
         match self {
             Engine::Cpu { cpu, shared, .. } => {
                 Engine::holding(cpu, shared, |cpu| cpu.write(slot).copy_from_slice(values));
@@ -291,12 +295,25 @@ impl Engine {
     /// As [`Engine::write`].
     pub async fn put(&mut self, slot: SlotId, values: Vec<f32>) -> Result<()> {
         self.check(slot, Some(values.len()))?;
+        self.settle().await?;
         match self {
             Engine::Cpu { cpu, shared, .. } => {
                 Engine::holding(cpu, shared, |cpu| cpu.put(slot, values));
                 Ok(())
             }
             Engine::Gpu(gpu) => gpu.put(slot, values).await,
+        }
+    }
+
+    /// Waits until every run so far counts, where one may fail on an adapter and be repeated: before another executor looks at
+    /// what is shared. What this one reads and writes waits by itself.
+    ///
+    /// # Errors
+    /// A lost device.
+    pub async fn settle(&mut self) -> Result<()> {
+        match self {
+            Engine::Cpu { .. } => Ok(()),
+            Engine::Gpu(gpu) => gpu.settle().await,
         }
     }
 

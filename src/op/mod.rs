@@ -79,7 +79,7 @@ pub use packing::{PackedAxis, Packing};
 pub use pair_sum::PairSum;
 pub use parameter::{Fill, Gate, Parameter};
 pub use part_sum::PartSum;
-pub use plan::{Io, Output, Plan};
+pub use plan::{Exchange, Io, Output, Plan};
 pub use product_parts::ProductParts;
 pub use propagation::Propagation;
 pub use recipes::{

@@ -54,6 +54,17 @@ pub struct Io {
     pub stopped: Vec<SlotId>,
     /// Gradients with respect to the initial states [S, B, H], by layer: a part of a slot.
     pub initial: Vec<Matrix>,
+    /// Where an adapter's kernels span workgroups.
+    pub exchange: Option<Exchange>,
+}
+
+/// The slots of kernels that span workgroups, bits of whole numbers: no operation of a plan reads or writes them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exchange {
+    /// What workgroups send one another.
+    pub words: SlotId,
+    /// Whether they met: not 0 where a run counts for nothing.
+    pub flag: SlotId,
 }
 
 /// What a loss leaves, a row for every prediction.

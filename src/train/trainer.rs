@@ -386,6 +386,8 @@ impl Trainer {
         if mixing.epsilon == 1.0 {
             return Ok(());
         }
+        // Another executor makes them, of the same parameters.
+        self.engine.settle().await?;
         let mixed = match batch {
             Batch::Text(batch) => self.mix_text(batch, plan, mixing).await,
             Batch::Examples(batch) => self.mix_examples(batch, plan, mixing).await,

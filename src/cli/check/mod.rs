@@ -18,9 +18,10 @@ use wgrnn::exec::gpu::{AdapterChoice, GpuDevice};
 use wgrnn::train::atomic;
 use wgrnn::{Error, Result};
 
+use super::tune::MEETING;
 use super::{flags, out, text};
 pub use models::{CheckedModel, Extra, SHAPES, compare, title};
-use models::{ModelShape, SPLIT, shape};
+use models::{ModelShape, SPANNED, SPLIT, shape};
 
 pub fn command() -> Command {
     Command::new("check")
@@ -67,6 +68,16 @@ pub fn command() -> Command {
                 .help(
                     "Kernels whose threads share the sums of a step, and products in parts through memory that they share, as \
                      on a real GPU; without it a software adapter has them at one size",
+                ),
+        )
+        .arg(
+            Arg::new("spanning")
+                .long("spanning")
+                .action(ArgAction::SetTrue)
+                .conflicts_with_all(["half", "double", "split"])
+                .help(
+                    "Kernels that go through many steps in a dispatch, their workgroups waiting for one another: no more than \
+                     were seen to meet here; what passes is not noted",
                 ),
         )
         .arg(losses::double().conflicts_with("half"))
@@ -123,8 +134,15 @@ pub fn run(m: &ArgMatches) -> Result<()> {
     };
     let size = |name: &str| m.get_one::<u64>(name).map(|n| *n as usize);
     let split = m.get_flag("split");
+    let spanning = m.get_flag("spanning");
+    let met = if spanning {
+        block_on(device.meeting(MEETING))?
+    } else {
+        0
+    };
     let mut shapes: Vec<(ModelShape, bool)> = Vec::new();
     match size("hidden") {
+        None if spanning => shapes.extend(SPANNED.map(|shape| (shape, true))),
         None => {
             shapes.extend(SHAPES.map(|shape| (shape, split)));
             if device.adapter.software && !split {
@@ -145,6 +163,7 @@ pub fn run(m: &ArgMatches) -> Result<()> {
     let every = cells.len() > 1;
     let file = flags::path(m, "report");
     let mut models = Vec::new();
+    let mut without = Vec::new();
     let mut faults: Vec<String> = Vec::new();
     let mut compared = 0;
     let mut failed = None;
@@ -154,6 +173,9 @@ pub fn run(m: &ArgMatches) -> Result<()> {
             "{} ({}, driver {})",
             adapter.name, adapter.backend, adapter.driver
         ))?;
+        if spanning {
+            out::line(&format!("{met} workgroups meet, of {MEETING} at most"))?;
+        }
     }
     // What stands between layers is the same for every cell, so one of many will do.
     let between = [Extra::Composed, Extra::Adaptive, Extra::Sampled];
@@ -165,12 +187,19 @@ pub fn run(m: &ArgMatches) -> Result<()> {
         .iter()
         .flat_map(|c| shapes.iter().map(move |s| (c, s)));
     for (cell, (shape, split)) in each.filter(|(cell, shape)| !once(cell, &shape.0)) {
-        let shared = if *split { ", shared sums" } else { "" };
+        let shared = if spanning {
+            ", spanning workgroups"
+        } else if *split {
+            ", shared sums"
+        } else {
+            ""
+        };
         let title = title(cell, *shape) + shared;
         let model = CheckedModel::new(cell.clone(), *shape)
             .half(half)
             .double(double)
-            .split(*split);
+            .split(*split)
+            .span(met);
         let found = match block_on(model.compare(&device, from, file.is_some())) {
             Ok(found) => found,
             Err(e) => {
@@ -178,6 +207,11 @@ pub fn run(m: &ArgMatches) -> Result<()> {
                 break;
             }
         };
+        if spanning && !found.spans {
+            // What cannot have such kernels has been compared with its ordinary ones, which is another command's.
+            without.push(title);
+            continue;
+        }
         if !json {
             print(&title, &found.rows)?;
         }
@@ -195,7 +229,7 @@ pub fn run(m: &ArgMatches) -> Result<()> {
     }
     let wrong = !faults.is_empty() || failed.is_some();
     // What trains is in f32, of which neither says anything.
-    let other = half || double;
+    let other = half || double || spanning;
     let whole = every && !other && m.get_one::<u64>("hidden").is_none() && from.is_none();
     if whole || (wrong && !other) {
         // The list is a help, not a part of the check.
@@ -210,6 +244,18 @@ pub fn run(m: &ArgMatches) -> Result<()> {
         out::json(
             &json!({"adapter": device.adapter.name, "driver": device.adapter.driver, "models": models, "compared": compared, "faults": faults.len()}),
         )?;
+    }
+    if spanning && models.is_empty() {
+        return Err(Error::device(format!(
+            "{}: {met} workgroups meet, and no kernel of these models spans as few",
+            device.adapter.name
+        )));
+    }
+    if !json && !without.is_empty() {
+        out::line(&format!(
+            "\nwithout such a kernel here, and not compared: {}",
+            without.join("; ")
+        ))?;
     }
     if faults.is_empty() {
         if !json {

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use wgrnn::Result;
 use wgrnn::cell::{Cell, Noise};
 use wgrnn::exec::Timings;
 use wgrnn::exec::check::{SlotComparison, Twins};
@@ -17,6 +16,7 @@ use wgrnn::model::{
 use wgrnn::op::{Hyper, Plan, Rule};
 use wgrnn::rng::{Purpose, key};
 use wgrnn::task::{Inputs, MadeUp};
+use wgrnn::{Error, Result};
 
 /// Symbols in the made-up texts: few enough that ids repeat.
 const VOCAB: usize = 11;
@@ -113,6 +113,14 @@ pub const SHAPES: [ModelShape; 12] = [
     shape([6, 1, 3, 2, 6], 0.2, Extra::Pieces),
 ];
 
+/// Sizes of which a kernel spans one or two workgroups along the units; more steps than a dispatch has.
+pub const SPANNED: [ModelShape; 4] = [
+    shape([17, 1, 3, 4, 17], 0.0, Extra::Plain),
+    shape([20, 2, 3, 66, 0], 0.2, Extra::Plain),
+    shape([20, 1, 3, 4, 5], 0.0, Extra::Noisy),
+    shape([20, 2, 4, 5, 6], 0.2, Extra::Packed),
+];
+
 /// The size at which threads share the sums of a step on an adapter that would not have them do so: each of a sum's threads
 /// has fours of units.
 pub const SPLIT: ModelShape = shape([64, 1, 3, 4, 64], 0.0, Extra::Plain);
@@ -140,6 +148,8 @@ pub struct ModelComparison {
     pub rows: Vec<SlotComparison>,
     /// What every operation takes on the adapter, where that was asked for.
     pub speeds: Vec<Speed>,
+    /// Whether some of its kernels span workgroups.
+    pub spans: bool,
 }
 
 /// What an operation takes.
@@ -174,6 +184,8 @@ pub struct CheckedModel {
     pub double: bool,
     /// Whether threads share the sums of a step, and products are in parts, on any adapter, as they are on a real GPU.
     pub split: bool,
+    /// How many workgroups may wait for one another, where kernels span them; 0 where none does.
+    pub span: usize,
 }
 
 /// Plain descent keeps a step's error as small as the gradient's; Adam would turn the sign of a rounding into a step.
@@ -265,6 +277,7 @@ impl CheckedModel {
             steps: STEPS,
             double: false,
             split: false,
+            span: 0,
         }
     }
 
@@ -280,6 +293,7 @@ impl CheckedModel {
             steps: STEPS,
             double: false,
             split: false,
+            span: 0,
         }
     }
 
@@ -309,6 +323,12 @@ impl CheckedModel {
     /// The same with sums that threads share, where `split`.
     pub fn split(mut self, split: bool) -> CheckedModel {
         self.split = split;
+        self
+    }
+
+    /// The same with kernels that span workgroups, of which so many may wait for one another; 0 for none.
+    pub fn span(mut self, span: usize) -> CheckedModel {
+        self.span = span;
         self
     }
 
@@ -348,17 +368,33 @@ impl CheckedModel {
         let mut speeds = Vec::new();
         if let Some(from) = from {
             let rows = twins.from_op(&inputs(0), from).await?;
-            return Ok(ModelComparison { rows, speeds });
+            let spans = twins.gpu().spans();
+            return Ok(ModelComparison {
+                rows,
+                speeds,
+                spans,
+            });
         }
         let mut rows = twins.operations(&inputs(0)).await?;
         if self.update != DESCENT {
             twins = self.twins(device, DESCENT).await?.0;
         }
+        let spans = twins.gpu().spans();
         rows.extend(twins.steps((1..minibatches.len()).map(inputs)).await?);
+        if spans && !twins.gpu().spans() {
+            let name = &device.adapter.name;
+            return Err(Error::device(format!(
+                "{name}: workgroups waited for one another in vain; the steps were repeated without"
+            )));
+        }
         if timed {
             speeds = speed(twins.gpu(), &inputs(0)).await?;
         }
-        Ok(ModelComparison { rows, speeds })
+        Ok(ModelComparison {
+            rows,
+            speeds,
+            spans,
+        })
     }
 
     /// Both executors and the minibatches.
@@ -389,6 +425,12 @@ impl CheckedModel {
             tile = Tile {
                 shared: true,
                 part_depth: PART_DEPTH,
+                ..tile.with_slices()
+            };
+        }
+        if self.span > 0 {
+            tile = Tile {
+                span: self.span,
                 ..tile.with_slices()
             };
         }

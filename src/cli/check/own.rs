@@ -144,6 +144,7 @@ pub fn model(
         steps: 2,
         double: false,
         split: false,
+        span: 0,
     };
     if let Some(packing) = plan.packing() {
         (model.dims.steps, model.dims.batch) = (packing.steps, packing.batch);

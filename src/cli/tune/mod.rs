@@ -18,6 +18,8 @@ use super::{flags, out};
 
 /// Seconds that a step must take less for another tile to be better: what differs by less is noise.
 const BETTER: f64 = 0.97;
+/// Workgroups of a kernel that spans them at most.
+pub const MEETING: usize = 1024;
 /// Steps of which the fastest counts, after one that compiles.
 const STEPS: usize = 4;
 /// Before the last of them a tile that is clearly slower is left.
@@ -53,9 +55,15 @@ pub fn run(m: &ArgMatches) -> Result<()> {
     // What is measured here is compared below, before anything is kept.
     device.trust();
     device.tuned(Vec::new());
+    // What waits for nobody runs anywhere; who may wait for others is not up to a measurement alone.
+    let met = if passed && device.adapter.goes_on() {
+        block_on(device.meeting(MEETING))?
+    } else {
+        1
+    };
     let seconds = m.get_one::<u64>("seconds").map_or(120, |n| *n);
     let until = Instant::now() + Duration::from_secs(seconds);
-    let found = search(&device, &work, until, !m.get_flag("json"))?;
+    let found = search(&device, &work, until, met, !m.get_flag("json"))?;
     compare(&device, &work, found.best)?;
     let file = tiles::keep(&device.adapter, shape, found.best)?;
     if m.get_flag("json") {
@@ -111,6 +119,7 @@ fn search(
     device: &Arc<gpu::GpuDevice>,
     work: &ProfiledStep,
     until: Instant,
+    met: usize,
     tell: bool,
 ) -> Result<SearchResult> {
     let (start, _) = device.tile(&work.step.plan);
@@ -133,7 +142,7 @@ fn search(
     };
     let mut seen = vec![start];
     loop {
-        let near = found.best.neighbours();
+        let near = found.best.neighbours(met);
         let Some((name, tile)) = near.into_iter().find(|(_, tile)| !seen.contains(tile)) else {
             return Ok(found);
         };
@@ -163,6 +172,13 @@ fn search(
 fn time(device: &Arc<gpu::GpuDevice>, work: &ProfiledStep, tile: Tile, best: f64) -> Result<f64> {
     let gpu = Gpu::with_tile(device.clone(), work.step.plan.clone(), &tile);
     let mut gpu = block_on(gpu)?;
+    let met = |gpu: &Gpu| {
+        if tile.span > 0 && !gpu.spans() {
+            return Err(Error::device("no kernel spans workgroups"));
+        }
+        Ok(())
+    };
+    met(&gpu)?;
     if let Some(slot) = work.step.plan.io.parameters {
         gpu.write(slot, &work.parameters)?;
     }
@@ -172,6 +188,7 @@ fn time(device: &Arc<gpu::GpuDevice>, work: &ProfiledStep, tile: Tile, best: f64
         let start = Instant::now();
         block_on(gpu.run(&inputs))?;
         block_on(gpu.outcomes(true))?;
+        met(&gpu)?;
         if step > 0 {
             fastest = fastest.min(start.elapsed().as_secs_f64());
         }

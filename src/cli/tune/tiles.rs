@@ -32,6 +32,19 @@ pub fn tiles(adapter: &Adapter) -> Vec<(Shape, Tile)> {
     mine.map(|e| (e.shape, e.tile)).collect()
 }
 
+/// Remembers of a tile that its kernels' workgroups did not meet, where one is known for this shape: they wait for nobody from now on.
+///
+/// # Errors
+/// Io, when the list cannot be written.
+pub fn forbid_span(adapter: &Adapter, shape: Shape) -> Result<()> {
+    match tiles(adapter).into_iter().find(|(of, _)| *of == shape) {
+        Some((_, tile)) if tile.span > 1 => {
+            keep(adapter, shape, Tile { span: 1, ..tile }).map(|_| ())
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Keeps a tile in place of what was known for its shape, and says where.
 ///
 /// # Errors

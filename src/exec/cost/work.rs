@@ -107,6 +107,13 @@ pub fn work(part: &PartOutline, plan: &Plan, calls: usize) -> Work {
         ..Work::default()
     };
     match &part.op {
+        Op::Scan(scan) if part.constants.contains_key("PLANE") => filled(base, scan, &number),
+        Op::Scan(scan) if part.constants.contains_key("POLLS") => spanning(
+            base,
+            scan,
+            (scan.range.len() as f64 / calls).max(1.0),
+            &number,
+        ),
         Op::Scan(scan) => match scan.step_parts().get(part.part) {
             Some(ScanStepPart::Stage(stage)) => step(base, scan, stage, &number),
             // The initial states' gradients stand behind all others.
@@ -221,6 +228,66 @@ fn through_memory(base: Work, terms: f64, number: &dyn Fn(&str) -> f64, number_b
         loads: loads("AV") + loads("BV"),
         barriers: rounds,
         ..base
+    }
+}
+
+/// What fills the exchange of a kernel that spans workgroups: each of its threads stores a V.
+fn filled(base: Work, scan: &Scan, number: &dyn Fn(&str) -> f64) -> Work {
+    let width = scan.hidden as f64 / number("UNITS");
+    let stored = base.workgroups * base.threads * 4.0 * width;
+    Work {
+        flops: 0.0,
+        l1: stored,
+        l2: stored,
+        distinct: stored,
+        ..base
+    }
+}
+
+/// Some steps in one dispatch whose workgroups wait for one another: what a stage takes, and the way of what the others have made
+/// through the last cache and back.
+fn spanning(base: Work, scan: &Scan, steps: f64, number: &dyn Fn(&str) -> f64) -> Work {
+    /// Loads that wait for one another on that way.
+    const WAY: f64 = 2.0;
+    let mut all = Work {
+        flops: 0.0,
+        l1: 0.0,
+        l2: 0.0,
+        rounds: 0.0,
+        barriers: steps * base.barriers,
+        epilogue: 0.0,
+        ..base
+    };
+    for stage in scan.stages() {
+        let own = step(
+            Work {
+                flops: 0.0,
+                l1: 0.0,
+                l2: 0.0,
+                ..base
+            },
+            scan,
+            stage,
+            number,
+        );
+        all = Work {
+            registers: all.registers.max(own.registers),
+            flops: all.flops + steps * own.flops,
+            shared: all.shared + steps * own.shared,
+            l1: all.l1 + steps * own.l1,
+            l2: all.l2 + steps * own.l2,
+            streamed: all.streamed.max(own.streamed),
+            rounds: all.rounds + steps * own.rounds,
+            loads: all.loads.max(own.loads),
+            epilogue: all.epilogue + steps * (own.epilogue + WAY),
+            ..all
+        };
+    }
+    Work {
+        flops: all.flops.max(base.flops),
+        l1: all.l1.max(base.l1),
+        l2: all.l2.max(base.l2),
+        ..all
     }
 }
 

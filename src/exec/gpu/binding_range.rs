@@ -33,12 +33,10 @@ pub(super) struct BindingLimits {
     pub align: usize,
     /// The most floating point operations of one dispatch of a product.
     pub flops: f64,
-    /// Threads of a workgroup at most.
-    pub threads: usize,
     /// Bytes of memory that a workgroup can share.
     pub memory: usize,
-    /// Sums over rows in a kernel that loops over time, at most.
-    pub sums: usize,
+    /// Divisions that a thread makes between two looks for what another workgroup sends.
+    pub pause: usize,
     /// Storage bindings of a kernel that has several parts, at most.
     pub bindings: usize,
     /// Whether a slot that one binding can hold is bound whole, however large it is.
@@ -51,9 +49,8 @@ impl BindingLimits {
         binding: usize::MAX,
         align: 4,
         flops: f64::INFINITY,
-        threads: 256,
         memory: 32 << 10,
-        sums: usize::MAX,
+        pause: 0,
         bindings: MOST_PARTS * BINDINGS,
         whole: false,
     };
@@ -65,9 +62,8 @@ impl BindingLimits {
             binding: (binding / 4) as usize,
             align: (align / 4) as usize,
             flops: quirk::largest_product(&device.adapter),
-            threads: device.limits.max_compute_invocations_per_workgroup as usize,
             memory: device.limits.max_compute_workgroup_storage_size as usize,
-            sums: quirk::most_sums(&device.adapter),
+            pause: quirk::pause(&device.adapter),
             bindings: device.limits.max_storage_buffers_per_shader_stage as usize,
             whole: false,
         }
@@ -313,7 +309,12 @@ impl<'a> BindingRanges<'a> {
             let bind = &binds[n];
             bind.write && others.any(|(_, b)| b.slot == bind.slot && !apart(b, bind))
         };
-        if binds.len() > BINDINGS {
+        let exchanged = |slot| {
+            let exchange = self.plan.io.exchange;
+            exchange.is_some_and(|e| [e.words, e.flag].contains(&slot))
+        };
+        // Those are beside what every adapter has.
+        if binds.iter().filter(|b| !exchanged(b.slot)).count() > BINDINGS {
             let found = binds.len();
             return Err(format!(
                 "{found} storage bindings, and {BINDINGS} are the limit"
@@ -349,9 +350,8 @@ mod tests {
             binding: 256,
             align: 64,
             flops: f64::INFINITY,
-            threads: 256,
             memory: 32 << 10,
-            sums: usize::MAX,
+            pause: 0,
             bindings: 16,
             whole: false,
         };

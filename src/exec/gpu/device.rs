@@ -16,6 +16,8 @@ use crate::{Error, Kind, Result};
 pub(super) struct MeasuredTiles {
     pub forced: Option<Tile>,
     pub tuned: Vec<(Shape, Tile)>,
+    /// Shapes of models for which no kernel spans workgroups any more.
+    pub unspanned: Vec<Shape>,
 }
 
 /// A compiled kernel.

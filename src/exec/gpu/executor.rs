@@ -1,22 +1,19 @@
 //! The executor: buffers, kernels and bind groups made once for a plan, which every run then replays.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
 use super::binding_range::BindingLimits;
-use super::buffers::{
-    Dispatch, DispatchWords, Held, Kernel, SlotBuffer, allocate, bindable, kernel, staged_bytes,
-};
+use super::buffers::{Held, SlotBuffer, allocate, staged_bytes};
 use super::device::GpuDevice;
-use super::kernel::DispatchParameters;
-use super::kernel::KernelSource;
 use super::lower::{Lowered, lower};
-use super::pace::{MEASURED, Pace};
+use super::pace::MEASURED;
 use super::packed::Longest;
-use super::pipeline::compile_all;
 use super::precision;
+use super::program::Program;
 use super::readback::Ring;
+use super::repeat::Repeats;
 use super::schedule::scheduled;
 use super::stamps::Stamps;
 use super::tile::Tile;
@@ -49,16 +46,11 @@ pub struct Gpu {
     /// What the host fills the slots of their one buffer with.
     pub(super) staged: Vec<u8>,
     _held: Held,
-    pub(super) kernels: Vec<Kernel>,
-    /// The dispatches of a run, in order.
-    pub(super) all: Vec<Dispatch>,
-    /// For every operation of the plan, its dispatches.
-    pub(super) ops: Vec<Range<usize>>,
-    /// Which dispatches are those of the plan's steps.
-    pub(super) steps: Vec<bool>,
+    pub(super) program: Program,
+    /// Where a run may fail and is repeated then.
+    pub(super) repeats: Option<Repeats>,
     /// What of the plan runs.
     pub(super) part: Part,
-    pub(super) pace: Pace,
     /// Timestamps of submissions, where the device has a clock, once one is measured.
     pub(super) stamps: Option<Stamps>,
     /// The measured runs whose times have not come.
@@ -68,14 +60,17 @@ pub struct Gpu {
     pub(super) ring: Ring,
     pub(super) in_flight: VecDeque<wgpu::SubmissionIndex>,
     pub(super) runs: u64,
-    /// DispatchWords of the packed sequences in hand.
-    pub(super) packed: Longest,
     left_out: Vec<String>,
 }
 
 impl std::fmt::Debug for Gpu {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Gpu({:?}, {} operations)", self.device, self.ops.len())
+        write!(
+            f,
+            "Gpu({:?}, {} operations)",
+            self.device,
+            self.program.ops.len()
+        )
     }
 }
 
@@ -155,80 +150,26 @@ impl Gpu {
             ));
         }
         let (buffers, held) = allocate(&device, &plan, parameters).await?;
-        let mut known: HashMap<KernelSource, usize> = HashMap::new();
-        let mut steps = DispatchWords::new(device.limits.min_uniform_buffer_offset_alignment);
-        let mut longest = Longest::default();
-        let mut ops = Vec::new();
-        let mut all: Vec<Dispatch> = Vec::new();
-        let mut sources: Vec<KernelSource> = Vec::new();
-        for op in &plan.ops {
-            let lowered = lower(op, &plan, tile, fit)?;
-            left_out.extend(lowered.left_out.map(|why| format!("{}: {why}", op.name())));
-            let packed = op.scans().first().and_then(|scan| scan.packed);
-            for source in &lowered.kernels {
-                bindable(&device, &plan, source, binding)?;
-            }
-            let mut places = Vec::new();
-            for mut source in lowered.kernels {
-                source.text = device.with_wrong_kernel(edit(&source.label, &source.text));
-                source.unchecked = tile.unchecked && device.trusted();
-                // Pieces of a segment share their kernels.
-                let place = *known.entry(source.clone()).or_insert(sources.len());
-                if place == sources.len() {
-                    sources.push(source);
-                }
-                places.push(place);
-            }
-            let dispatch = |(kernel, parameters): &(usize, Vec<DispatchParameters>)| {
-                let step = parameters.first().map(|p| p[0]);
-                Dispatch {
-                    kernel: places[*kernel],
-                    part: lowered.parts[*kernel],
-                    offset: steps.offset(parameters),
-                    packed: match (packed, step.filter(|step| *step != u32::MAX)) {
-                        (Some(packed), Some(step)) => Some(longest.step(packed, step)),
-                        _ => None,
-                    },
-                }
-            };
-            let first = all.len();
-            all.extend(lowered.order.iter().map(dispatch));
-            ops.push(first..all.len());
-        }
-        let words = steps.buffer(&device);
-        let of_steps = (0..).zip(&ops);
-        let steps = of_steps.flat_map(|(op, range): (usize, &Range<usize>)| {
-            vec![plan.runs_at_steps(op); range.len()]
-        });
-        let steps = steps.collect();
-        let compiled = compile_all(&device, &sources).await?;
-        let kernels = sources
-            .iter()
-            .zip(compiled)
-            .map(|(source, compiled)| kernel(&device, &plan, source, compiled, &buffers, &words));
-        let kernels = kernels.collect::<Result<Vec<Kernel>>>()?;
+        let mut program = Program::new(&device, &plan, tile, binding, &buffers, edit).await?;
+        left_out.append(&mut program.left_out);
+        let repeats = program.spans.then(|| Repeats::new(*tile, binding));
         let ring = Ring::new(&device, IN_FLIGHT, RETURNED);
         device.healthy("preparing the plan")?;
-        let pace = Pace::new(&plan, &ops, &all, !device.adapter.timestamps);
         Ok(Gpu {
             device,
             plan,
             staged: vec![0; staged_bytes(&buffers)],
             buffers,
             _held: held,
-            kernels,
-            all,
-            ops,
-            steps,
+            program,
+            repeats,
             part: Part::Whole,
-            pace,
             stamps: None,
             measured: VecDeque::new(),
             reports: Vec::new(),
             ring,
             in_flight: VecDeque::new(),
             runs: 0,
-            packed: longest,
             left_out,
         })
     }
@@ -285,7 +226,7 @@ impl Gpu {
 
     /// How many of its kernels run without checks of indices and loops, see [`Tile::unchecked`].
     pub fn unchecked_kernels(&self) -> usize {
-        self.kernels.iter().filter(|k| k.unchecked).count()
+        self.program.kernels.iter().filter(|k| k.unchecked).count()
     }
 
     /// The device that it runs on.

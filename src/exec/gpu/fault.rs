@@ -17,6 +17,8 @@ pub enum Fault {
     Clock(f64),
     /// Every kernel's hyperbolic tangents are a hundredth too large.
     Wrong,
+    /// Of every kernel that spans workgroups the second one does nothing.
+    Absent,
     /// The adapter has no half precision.
     Wide,
     /// The adapter has no double precision.
@@ -26,8 +28,8 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// Reads `lost-after=N`, `silent`, `memory=BYTES`, `clock=SECONDS`, `wrong`, `wide`,
-    /// `single` or `patience=SECONDS`.
+    /// Reads `lost-after=N`, `silent`, `memory=BYTES`, `clock=SECONDS`, `wrong`, `absent`,
+    /// `wide`, `single` or `patience=SECONDS`.
     ///
     /// # Errors
     /// Usage, for anything else.
@@ -39,6 +41,7 @@ impl Fault {
             "lost-after" => whole.map(Fault::LostAfter),
             "silent" => Some(Fault::Silent),
             "wrong" => Some(Fault::Wrong),
+            "absent" => Some(Fault::Absent),
             "wide" => Some(Fault::Wide),
             "single" => Some(Fault::Single),
             "memory" => whole.map(Fault::Memory),

@@ -26,12 +26,16 @@ impl GpuDevice {
     }
 
     /// A kernel's text as the device is to take it.
-    pub(super) fn with_wrong_kernel(&self, text: String) -> String {
-        let wrong = |f: &Fault| (*f == Fault::Wrong).then_some(());
-        match self.injected.find(wrong) {
-            None => text,
-            Some(()) => text.replace("= tanh_safe(", "= 1.01 * tanh_safe("),
+    pub(super) fn with_faults(&self, mut text: String) -> String {
+        let has = |fault: Fault| self.injected.find(|f| (*f == fault).then_some(()));
+        if has(Fault::Wrong).is_some() {
+            text = text.replace("= tanh_safe(", "= 1.01 * tanh_safe(");
         }
+        if has(Fault::Absent).is_some() {
+            let first = "var done = select(0u, step.w, number == 1u)";
+            text = text.replace("var done = 0u", first);
+        }
+        text
     }
 
     /// Whether what is read back comes.

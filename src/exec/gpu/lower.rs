@@ -5,17 +5,20 @@ use super::concurrent::merged;
 use super::kernel::{DispatchParameters, KernelSource};
 use super::operation::shader;
 use super::ranges::Ranges;
-use super::scan::Loop;
+use super::scan::Span;
 use super::template::Template;
 use super::tile::Tile;
 use super::{attend, matmul, operation, rows, scan};
 use crate::op::{
-    ConcurrentScans, Direction, FlatKernel, Matrix, Op, Operation, Plan, Scan, Scatter, Together,
+    ConcurrentScans, Direction, Exchange, FlatKernel, Matrix, Op, Operation, Plan, Scan, Scatter,
+    Together,
 };
 use crate::{Error, Result};
 
 /// In place of one of an operation's costs: all of them.
 pub(super) const WHOLE: usize = usize::MAX;
+/// In place of one of them: none.
+pub(super) const FILL: usize = usize::MAX - 1;
 
 /// An operation's kernels, and which of them run at which step.
 pub(super) struct Lowered {
@@ -27,7 +30,24 @@ pub(super) struct Lowered {
     pub order: Vec<(usize, Vec<DispatchParameters>)>,
     /// What the tile has and these kernels have not, and why.
     pub left_out: Option<String>,
+    /// Whether a dispatch goes through as many steps as its parameters say.
+    pub spans: bool,
 }
+
+impl Lowered {
+    /// The first of the steps of an operation that a dispatch goes through.
+    pub fn first_step(&self, op: &Op, [step, _, _, steps]: DispatchParameters) -> u32 {
+        let backward = |scan: &Scan| scan.direction == Direction::Backward;
+        if self.spans && op.scans().iter().any(backward) {
+            step.wrapping_sub(steps - 1)
+        } else {
+            step
+        }
+    }
+}
+
+/// A kernel that spans workgroups, and what they exchange.
+type Spanning<'a> = (&'a Span, Exchange);
 
 /// The kernels of an operation, checked against what it says that it reads and writes. Bindings are as `fit` allows, and
 /// what is too large for one is shared by several kernels.
@@ -47,26 +67,41 @@ pub(super) fn lower(op: &Op, plan: &Plan, tile: &Tile, fit: BindingLimits) -> Re
             return Ok(lowered);
         }
     }
-    let scans = op.scans().iter().filter(|_| tile.loop_steps > 0);
-    let mut times = scans.map(|scan| scan::time_loop(scan, tile, fit.threads, fit.sums));
-    let (time, mut left_out) = match times.next() {
-        Some(Ok(time)) => (Some(time), None),
-        Some(Err(why)) => (None, Some(why)),
+    let scans = op.scans().iter().filter(|_| tile.span > 0);
+    let mut spans = scans.map(|scan| {
+        let span = scan::span(scan, plan, tile, fit)?;
+        let exchange = plan.io.exchange;
+        let exchange = exchange.ok_or("a run that fails could not be repeated")?;
+        Ok((span, exchange))
+    });
+    let (span, mut left_out) = match spans.next() {
+        Some(Ok(span)) => (Some(span), None),
+        Some(Err::<_, String>(why)) => (None, Some(why)),
         None => (None, None),
     };
-    let looped = time.and_then(|_| drafted(op, tile, plan, fit, time.as_ref()).ok());
-    if time.is_some() && looped.is_none() {
-        left_out = Some("its stages together have too many bindings".into());
-    }
-    let left_out = left_out.map(|why| format!("no time loop: {why}"));
-    let (drafts, time) = match looped {
+    let spanning = span.as_ref().map(|(span, exchange)| (span, *exchange));
+    let binds = |drafts: &Drafts<'_>| drafts.kernels.iter().all(|k| k.binds.len() <= fit.bindings);
+    let spanned = match spanning.map(|_| drafted(op, tile, plan, fit, spanning)) {
+        Some(Ok(drafts)) if binds(&drafts) => Some(drafts),
+        Some(Ok(_)) => {
+            left_out = Some("its stages together have too many bindings".into());
+            None
+        }
+        Some(Err(why)) => {
+            left_out = Some(why.message);
+            None
+        }
+        None => None,
+    };
+    let left_out = left_out.map(|why| format!("no kernel spans workgroups: {why}"));
+    let (drafts, span) = match spanned {
         // What does not bind at once goes step by step.
         None => (drafted(op, tile, plan, fit, None)?, None),
-        Some(drafts) => (drafts, time),
+        Some(drafts) => (drafts, span),
     };
     let [at, stream] = op.dispatch_parameters().map(|n| n as u32);
-    let order = match (op.scans().first(), time) {
-        (Some(scan), Some(time)) => looped_order(scan, &time, at, stream),
+    let order = match (op.scans().first(), &span) {
+        (Some(scan), Some((span, _))) => spanned_order(scan, span.steps, at, stream),
         (Some(scan), None) => step_order(scan, at, stream),
         (None, _) => {
             let pieces = drafts.parameters.into_iter().enumerate();
@@ -79,14 +114,20 @@ pub(super) fn lower(op: &Op, plan: &Plan, tile: &Tile, fit: BindingLimits) -> Re
         parts: drafts.parts,
         order,
         left_out,
+        spans: span.is_some(),
     })
 }
 
-/// Kernels bind nothing but what their operation says that it reads and writes.
+/// Kernels bind nothing but what their operation says that it reads and writes, and the exchange of those that span workgroups.
 fn declared(op: &Op, plan: &Plan, kernels: &[KernelSource]) -> Result<()> {
     let (reads, writes) = (op.reads(), op.writes());
     for kernel in kernels {
-        for bind in &kernel.binds {
+        let exchanged = |slot| {
+            plan.io
+                .exchange
+                .is_some_and(|e| [e.words, e.flag].contains(&slot))
+        };
+        for bind in kernel.binds.iter().filter(|bind| !exchanged(bind.slot)) {
             let names = |m: &Matrix| m.slot == bind.slot;
             let written = writes.iter().any(names);
             if !written && (bind.write || !reads.iter().any(names)) {
@@ -125,12 +166,14 @@ fn in_ranges(
     }
     let kernels = built(&templates, &bindings)?;
     let [at, stream] = Operation::dispatch_parameters(scan).map(|n| n as u32);
-    let why = "no time loop: a slot with the rows of all steps is more than a binding";
+    let why =
+        "no kernel spans workgroups: a slot with the rows of all steps is more than a binding";
     Ok(Lowered {
         parts,
         order: ranges.order(scan, &firsts, at, stream),
         kernels,
-        left_out: (tile.loop_steps > 0).then(|| why.into()),
+        left_out: (tile.span > 0).then(|| why.into()),
+        spans: false,
     })
 }
 
@@ -168,6 +211,7 @@ pub(super) fn in_one_dispatch(
         parts: vec![0],
         order: vec![(0, parameters.collect())],
         left_out: None,
+        spans: false,
     })
 }
 
@@ -178,10 +222,6 @@ fn side_by_side(
     tile: &Tile,
     fit: BindingLimits,
 ) -> Result<Lowered> {
-    let step = Tile {
-        loop_steps: 0,
-        ..*tile
-    };
     if let Some(scan) = op.scans.iter().find(|s| Ranges::of(s, plan, fit).is_some()) {
         return Err(Error::internal(format!(
             "kernel {}: {} binds its rows in ranges",
@@ -189,7 +229,7 @@ fn side_by_side(
         )));
     }
     let scans = op.scans.iter();
-    let drafts = scans.map(|scan| drafted(&Op::Scan(scan.clone()), &step, plan, fit, None));
+    let drafts = scans.map(|scan| drafted(&Op::Scan(scan.clone()), tile, plan, fit, None));
     let drafts = drafts.collect::<Result<Vec<Drafts>>>()?;
     let parameters = |scan: &Scan, t| {
         let stream = scan.streams.first().copied().unwrap_or(0);
@@ -226,6 +266,7 @@ fn side_by_side(
         kernels,
         order,
         left_out: None,
+        spans: false,
     })
 }
 
@@ -245,30 +286,27 @@ fn step_order(op: &Scan, at: u32, stream: u32) -> Vec<(usize, Vec<DispatchParame
     }
 }
 
-/// The dispatches of a scan that loops over time.
-fn looped_order(
+/// The dispatches of a scan whose kernel spans workgroups: each fills the exchange, then goes through some steps.
+fn spanned_order(
     op: &Scan,
-    time: &Loop,
+    most: usize,
     at: u32,
     stream: u32,
 ) -> Vec<(usize, Vec<DispatchParameters>)> {
     let range = op.range.clone();
-    let firsts = range.clone().step_by(time.steps);
-    let parts = firsts.map(|first| (first, time.steps.min(range.end - first)));
-    match op.direction {
-        Direction::Forward => parts
-            .map(|(first, steps)| (0, vec![[first as u32, at, stream, steps as u32]]))
-            .collect(),
-        Direction::Backward => {
-            let last = op.initial.then(|| (1, vec![[u32::MAX, at, stream, 1]]));
-            // The last steps first, each dispatch from its own last step on.
-            let parts = parts.map(|(first, steps)| {
-                let from = range.end - 1 - (first - range.start);
-                (0, vec![[from as u32, at, stream, steps as u32]])
-            });
-            parts.chain(last).collect()
-        }
-    }
+    let firsts = range.clone().step_by(most);
+    let parts = firsts.map(|first| (first - range.start, most.min(range.end - first)));
+    let last = op.initial.then(|| (2, vec![[u32::MAX, at, stream, 1]]));
+    let parts = parts.flat_map(|(done, steps)| {
+        // The last steps first in a backward scan, each dispatch from its own last step on.
+        let from = match op.direction {
+            Direction::Forward => range.start + done,
+            Direction::Backward => range.end - 1 - done,
+        };
+        [0, 1].map(|kernel| (kernel, vec![[from as u32, at, stream, steps as u32]]))
+    });
+    let last = last.filter(|_| op.direction == Direction::Backward);
+    parts.chain(last).collect()
 }
 
 /// The kernels of an operation, and the templates that they are made of.
@@ -283,16 +321,16 @@ struct Drafts<'a> {
 }
 
 /// The kernels of an operation, checked against what it says that it reads and writes. What does not bind in ranges is bound
-/// whole, but for a loop over time.
+/// whole, but for a kernel that spans workgroups.
 fn drafted<'a>(
     op: &Op,
     tile: &Tile,
     plan: &'a Plan,
     fit: BindingLimits,
-    time: Option<&Loop>,
+    spanning: Option<Spanning<'_>>,
 ) -> Result<Drafts<'a>> {
-    let made = |small| drafts(op, tile, plan, fit, time, small);
-    let drafts = made(true).or_else(|fault: Error| match time {
+    let made = |small| drafts(op, tile, plan, fit, spanning, small);
+    let drafts = made(true).or_else(|fault: Error| match spanning {
         Some(_) => Err(fault),
         None => made(false),
     })?;
@@ -306,7 +344,7 @@ fn drafts<'a>(
     tile: &Tile,
     plan: &'a Plan,
     fit: BindingLimits,
-    time: Option<&Loop>,
+    spanning: Option<Spanning<'_>>,
     small: bool,
 ) -> Result<Drafts<'a>> {
     let mut bindings = BindingRanges::new(plan, fit, small);
@@ -317,7 +355,7 @@ fn drafts<'a>(
         deepest: tile.deepest(),
     }) {
         let of_piece = piece.dispatch_parameters().map(|n| n as u32);
-        for (part, template) in piece_kernels(&mut piece, tile, &mut bindings, time)? {
+        for (part, template) in piece_kernels(&mut piece, tile, &mut bindings, spanning)? {
             templates.push(template);
             parameters.push(of_piece);
             parts.push(part);
@@ -342,7 +380,7 @@ fn piece_kernels(
     op: &mut Op,
     tile: &Tile,
     bindings: &mut BindingRanges,
-    time: Option<&Loop>,
+    spanning: Option<Spanning<'_>>,
 ) -> Result<Vec<(usize, Template)>> {
     let (fit, plan) = (bindings.fit(), bindings.plan());
     if let Op::Norm(op) = op {
@@ -365,14 +403,20 @@ fn piece_kernels(
                 *table = table.band(first, count);
             }
             bindings.place(part.matrices_mut(), false);
-            all.extend(placed_kernels(&part, tile, bindings, time, Some(first))?);
+            all.extend(placed_kernels(
+                &part,
+                tile,
+                bindings,
+                spanning,
+                Some(first),
+            )?);
         }
         return Ok(all);
     }
     // The operands of a product have ranges of their own, so that equal chunks have equal kernels.
     let join = !matches!(op, Op::MatMul(_) | Op::ProductParts(_));
     bindings.place(op.matrices_mut(), join);
-    placed_kernels(op, tile, bindings, time, None)
+    placed_kernels(op, tile, bindings, spanning, None)
 }
 
 /// The kernels of an operation whose matrices lie in their binding ranges; with `first`, for the part of its table that starts at
@@ -381,7 +425,7 @@ fn placed_kernels(
     op: &Op,
     tile: &Tile,
     bindings: &mut BindingRanges,
-    time: Option<&Loop>,
+    spanning: Option<Spanning<'_>>,
     first: Option<usize>,
 ) -> Result<Vec<(usize, Template)>> {
     let plain = |template: Template, name: &str, kernel: &FlatKernel| {
@@ -405,11 +449,12 @@ fn placed_kernels(
         Op::Transpose(op) => vec![operation::transpose(op, tile)],
         Op::Scan(op) => {
             let of_step = op.step_parts().len();
-            let parts = match time {
-                Some(_) if of_step > 1 => vec![WHOLE, of_step],
-                _ => (0..=of_step).collect(),
+            let parts = match spanning {
+                // Of the exchange, of all stages, and of the initial states.
+                Some(_) => vec![FILL, if of_step > 1 { WHOLE } else { 0 }, of_step],
+                None => (0..=of_step).collect(),
             };
-            let kernels = scan::kernels(op, tile, time, None, bindings.plan())?;
+            let kernels = scan::kernels(op, tile, spanning, None, bindings.plan())?;
             return Ok(parts.into_iter().zip(kernels).collect());
         }
         Op::Dropout(op) => vec![operation::dropout(op, tile)],
@@ -422,7 +467,7 @@ fn placed_kernels(
         Op::Propagation(op) => vec![operation::propagation(op, tile)],
         Op::Norm(_) | Op::ConcurrentScans(_) | Op::Together(_) => Vec::new(),
         Op::LossScale(op) => vec![operation::loss_scale(op)],
-        Op::Optimizer(op) => vec![operation::optimizer(op, tile)],
+        Op::Optimizer(op) => vec![operation::optimizer(op, tile, bindings.plan())],
         Op::LogSoftmax(op) => vec![operation::log_softmax(op, tile)],
         Op::SampledScores(op) => vec![operation::sampled_scores(op, tile)],
         Op::SparseUpdate(op) => vec![operation::sparse_update(op, tile, first.unwrap_or(0))],

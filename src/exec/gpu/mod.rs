@@ -3,7 +3,8 @@
 //! [`GpuDevice`] is an open adapter; [`Gpu`] makes buffers, kernels and bind groups for a plan once and replays them. From an
 //! operation to its kernels leads `lower`: `operation` fills the templates in `shaders/`, `scan` and `matmul` unroll theirs,
 //! `concurrent` makes one kernel of several, `binding_range` and `ranges` cut what no binding holds, and `template` and `writer`
-//! make WGSL of it all, each number in the precision of its slot.
+//! make WGSL of it all, each number in the precision of its slot. Of kernels that span workgroups are `exchange`, what these
+//! send one another, `meeting`, how many may wait for one another, and `repeat`, what is done where one did not come.
 
 mod adapter;
 mod attend;
@@ -12,6 +13,7 @@ mod buffers;
 mod capacity;
 mod concurrent;
 mod device;
+mod exchange;
 mod executor;
 mod fault;
 mod inject;
@@ -19,6 +21,7 @@ mod kernel;
 mod limits;
 mod lower;
 mod matmul;
+mod meeting;
 mod memory;
 mod operation;
 mod outline;
@@ -27,9 +30,11 @@ mod packed;
 mod pipeline;
 mod precision;
 mod product_tile;
+mod program;
 mod quirk;
 mod ranges;
 mod readback;
+mod repeat;
 mod rows;
 mod run;
 mod scan;

@@ -1,6 +1,7 @@
 //! The kernels of every operation but scans and products: sizes, numbers and buffers filled into its template.
 
 use super::binding_range::BindingRanges;
+use super::exchange::{FAILED, UNMET};
 use super::template::{FOUR, ONE, Template, aligned, flat_groups};
 use super::tile::{ELEMENT, Tile};
 use crate::op::batch_matmul::Transposed;
@@ -9,7 +10,7 @@ use crate::op::filters::FiltersForm;
 use crate::op::loss_scale::Phase;
 use crate::op::{
     BatchMatMul, Carry, ColumnSum, Dropout, Filters, FlatKernel, Gather, LogSoftmax, LossScale,
-    Matrix, Norm, Optimizer, Propagation, Rule, SampledScores, Scatter, SoftmaxGradient,
+    Matrix, Norm, Optimizer, Plan, Propagation, Rule, SampledScores, Scatter, SoftmaxGradient,
     SoftmaxStats, SoftmaxXent, SparseUpdate, Transpose,
 };
 
@@ -100,7 +101,25 @@ pub(super) fn carry(op: &Carry, tile: &Tile, ranges: &mut BindingRanges) -> Temp
     if let (Some(m), Some((_, [quarter]))) = (op.start, start) {
         template = template.matrix("start", if vector { &quarter } else { &m });
     }
-    flat(template, tile, &op.name, op.states * width)
+    flat(
+        flagged(template, ranges.plan()),
+        tile,
+        &op.name,
+        op.states * width,
+    )
+}
+
+/// A template that looks whether the workgroups of kernels that span them have met, where the plan has such kernels.
+fn flagged(template: Template, plan: &Plan) -> Template {
+    let exchange = plan.io.exchange;
+    let template = template.flag("SPANNING", exchange.is_some());
+    match exchange {
+        Some(exchange) => template
+            .size("UNMET", UNMET as usize)
+            .number("FAILED", FAILED)
+            .buffer("flag", exchange.flag),
+        None => template,
+    }
 }
 
 /// A plain kernel, as its operation describes it.
@@ -439,7 +458,7 @@ pub(super) fn norm(op: &Norm, tile: &Tile, ranges: &mut BindingRanges) -> Vec<(u
         part += 1;
     }
     if !op.open {
-        let last = report(base().flag("FINAL", true), op);
+        let last = report(base().flag("FINAL", true), op, ranges.plan());
         kernels.push((part, last.kernel(format!("{}.report", op.name), [1, 1, 1])));
     }
     kernels
@@ -471,10 +490,10 @@ fn completes(template: Template, op: &Norm, begin: usize) -> Template {
 }
 
 /// A template with what the report of a norm needs.
-fn report(template: Template, op: &Norm) -> Template {
+fn report(template: Template, op: &Norm, plan: &Plan) -> Template {
     let losses = Norm::chunks(op.losses.cols);
     let penalties = op.penalties.map_or(0, |p| Norm::chunks(p.cols));
-    let template = template
+    let template = flagged(template, plan)
         .flag("SCALED", op.scaled.is_some())
         .number("BEYOND", LossScale::BEYOND)
         .size("PENALTY_CHUNKS", penalties)
@@ -505,7 +524,7 @@ pub(super) fn loss_scale(op: &LossScale) -> Template {
         .kernel(&op.name, [1, 1, 1])
 }
 
-pub(super) fn optimizer(op: &Optimizer, tile: &Tile) -> Template {
+pub(super) fn optimizer(op: &Optimizer, tile: &Tile, plan: &Plan) -> Template {
     /// V of a thread that makes the report as well.
     const EACH: usize = 8;
     let (template, gradients) = rules(shader!("optimizer"), op, tile);
@@ -516,7 +535,7 @@ pub(super) fn optimizer(op: &Optimizer, tile: &Tile) -> Template {
     match &op.ends {
         None => flat(template, tile, &op.name, count),
         Some(norm) => {
-            let template = report(template.size("EACH", EACH), norm);
+            let template = report(template.size("EACH", EACH), norm, plan);
             flat(template, tile, &op.name, count.div_ceil(EACH))
         }
     }

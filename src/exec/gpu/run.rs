@@ -69,15 +69,22 @@ impl Gpu {
         mark: PhaseCallback<'_>,
     ) -> Result<()> {
         mark(HostPhase::Inputs);
-        self.fill_part(minibatch, self.part)?;
+        self.repeat().await?;
+        let own = self.fill_part(minibatch, self.part)?;
+        self.given(own);
+        self.submit_filled(mark).await
+    }
+
+    /// Submits the part of the plan that is to run, on what its slots are filled with.
+    pub(super) async fn submit_filled(&mut self, mark: PhaseCallback<'_>) -> Result<()> {
         mark(HostPhase::Waiting);
         while self.in_flight.len() >= IN_FLIGHT {
             let oldest = self.in_flight.pop_front();
             self.device.wait(oldest, "a run of the plan").await?;
         }
         mark(HostPhase::Recording);
-        let parts = self.pace.parts(0..self.all.len());
-        let measure = self.pace.measure();
+        let parts = self.program.pace.parts(0..self.program.all.len());
+        let measure = self.program.pace.measure();
         if measure && !self.device.adapter.timestamps {
             return self.run_clocked(parts, mark).await;
         }
@@ -101,7 +108,7 @@ impl Gpu {
         }
         let measured = measure.then(|| MeasuredRun {
             run: self.runs,
-            packed: self.packed.clone(),
+            packed: self.program.packed.clone(),
             part: self.part,
             parts: parts.into_iter().take(MEASURED).collect(),
         });
@@ -121,7 +128,7 @@ impl Gpu {
             self.alone(part.clone(), "a part of the plan").await?;
             measured.push((part, start.elapsed().as_secs_f64()));
         }
-        self.learn(&measured, &self.packed.clone(), self.part);
+        self.learn(&measured, &self.program.packed.clone(), self.part);
         let encoder = self.device.raw.create_command_encoder(&Default::default());
         self.finish(encoder, None, mark).await
     }
@@ -147,13 +154,13 @@ impl Gpu {
 
     /// How many kernels a run dispatches.
     pub fn dispatches(&self) -> usize {
-        self.all.len()
+        self.program.all.len()
     }
 
     /// Seconds of each submission of the run that was measured last, as far as [`Gpu::outcomes`] has seen it; at most 256.
     /// None is above [`LONGEST`](super::LONGEST) but where a single dispatch takes longer, or before the device was known.
     pub fn submissions(&self) -> &[f64] {
-        &self.pace.newest
+        &self.program.pace.newest
     }
 
     /// Copies what comes back, submits, and counts the run.
@@ -200,21 +207,24 @@ impl Gpu {
     /// # Errors
     /// Internal when there is no such operation; Device when the device is lost or hangs.
     pub async fn run_op(&mut self, op: usize) -> Result<()> {
-        let range = self.ops.get(op).cloned().ok_or_else(|| {
-            Error::internal(format!("no operation {op} in a plan of {}", self.ops.len()))
+        let range = self.program.ops.get(op).cloned().ok_or_else(|| {
+            Error::internal(format!(
+                "no operation {op} in a plan of {}",
+                self.program.ops.len()
+            ))
         })?;
-        for part in self.pace.parts(range) {
+        for part in self.program.pace.parts(range) {
             self.alone(part, self.plan.ops[op].name()).await?;
         }
-        Ok(())
+        self.all_met(op).await
     }
 
     /// Records dispatches.
     pub(super) fn record(&self, pass: &mut wgpu::ComputePass<'_>, dispatches: Range<usize>) {
-        let of_part = |d: &usize| self.part == Part::Whole || self.steps[*d];
-        let own = dispatches.filter(of_part).map(|d| &self.all[d]);
-        for dispatch in own.filter(|d| self.packed.reach(d.packed)) {
-            let kernel = &self.kernels[dispatch.kernel];
+        let of_part = |d: &usize| self.part == Part::Whole || self.program.steps[*d];
+        let own = dispatches.filter(of_part).map(|d| &self.program.all[d]);
+        for dispatch in own.filter(|d| self.program.packed.reach(d.packed)) {
+            let kernel = &self.program.kernels[dispatch.kernel];
             let offset = [dispatch.offset];
             let offsets = if kernel.parameters > 0 {
                 &offset[..]
@@ -240,17 +250,25 @@ impl Gpu {
             self.device.poll("the reports of the runs")?;
         }
         self.digest(wait)?;
+        if self.repeat().await? && wait {
+            self.device.wait(None, "the reports of the runs").await?;
+            self.in_flight.clear();
+            self.digest(wait)?;
+        }
         Ok(std::mem::take(&mut self.reports))
     }
 
     /// Takes what has come back: reports are kept, times change where submissions end.
-    fn digest(&mut self, wait: bool) -> Result<()> {
+    pub(super) fn digest(&mut self, wait: bool) -> Result<()> {
         for (run, bytes) in self.ring.take(&self.device, wait)? {
             let (report, stamps) = bytes.split_at(STAMPS as usize);
             if let Some(slot) = self.plan.io.report {
                 let slot = self.plan.slot(slot);
-                let report = Report::from_numbers(&numbers(slot, &report[..slot.bytes() as usize]));
-                self.reports.push(Outcome { run, report });
+                let found = numbers(slot, &report[..slot.bytes() as usize]);
+                if self.met(run, found[2]) {
+                    let report = Report::from_numbers(&found);
+                    self.reports.push(Outcome { run, report });
+                }
             }
             let of_run = self.measured.front().is_some_and(|m| m.run == run);
             let measured = if of_run {
@@ -275,7 +293,11 @@ impl Gpu {
     }
 
     fn learn(&mut self, measured: &[(Range<usize>, f64)], packed: &Longest, part: Part) {
-        let (all, steps, pace) = (&self.all, &self.steps, &mut self.pace);
+        let (all, steps, pace) = (
+            &self.program.all,
+            &self.program.steps,
+            &mut self.program.pace,
+        );
         let recorded = |d: usize| (part == Part::Whole || steps[d]) && packed.reach(all[d].packed);
         let mut measured = measured.to_vec();
         if let Some(each) = self.device.clock() {

@@ -5,16 +5,17 @@ mod places;
 mod products;
 mod program;
 mod reductions;
+mod span;
+mod span_kernel;
 mod split;
 mod split_kernel;
 mod step_kernel;
-mod time_loop;
 
 use places::{Places, width};
 use products::ThreadTile;
+pub(super) use span::{POLLS, Span, span};
 use split::SplitLayout;
 use step_kernel::ScanWriter;
-pub(super) use time_loop::{Loop, time_loop};
 
 use super::attend;
 use super::ranges::BoundRange;
@@ -22,15 +23,15 @@ use super::template::Template;
 use super::tile::Tile;
 use crate::cell::Stage;
 use crate::op::scan::ScanStepPart;
-use crate::op::{Direction, Op, Plan, Scan};
+use crate::op::{Direction, Exchange, Op, Plan, Scan};
 use crate::{Error, Result};
 
-/// The kernels of every stage, in order, then that of the initial states where the scan makes their gradients. With a loop
-/// over time one kernel has all stages; for a range of rows they are told where it begins.
+/// The kernels of every stage, in order, then that of the initial states where the scan makes their gradients. Where a kernel
+/// spans workgroups it has all stages, behind the one that fills its exchange; for a range of rows they are told where it begins.
 pub(super) fn kernels(
     scan: &Scan,
     tile: &Tile,
-    time: Option<&Loop>,
+    spanning: Option<(&Span, Exchange)>,
     bound: Option<&BoundRange>,
     plan: &Plan,
 ) -> Result<Vec<Template>> {
@@ -38,8 +39,10 @@ pub(super) fn kernels(
         scan,
         width: width(scan, vector),
         bound,
+        span: None,
     };
-    let with = |rows, columns| ScanWriter {
+    let (rows, columns) = tile.scan(scan.direction, scan.batch, places(tile.vector).units());
+    let writer = ScanWriter {
         places: places(tile.vector),
         tile: ThreadTile {
             rows,
@@ -47,8 +50,6 @@ pub(super) fn kernels(
             lanes: tile.subgroup,
         },
     };
-    let (rows, columns) = tile.scan(scan.direction, scan.batch, places(tile.vector).units());
-    let writer = with(rows, columns);
     let bytes = if plan.doubled() { 8 } else { 4 };
     let kernel = |stage: &Stage, label: &str| {
         // Threads that share sums read fours of units wherever rows allow it.
@@ -64,8 +65,19 @@ pub(super) fn kernels(
             None => writer.kernel(stage, label, tile),
         }
     };
-    let mut kernels = match time {
-        Some(time) => vec![with(time.rows, time.columns).looped(time)?],
+    let mut kernels = match spanning {
+        Some((span, exchange)) => {
+            let layout = span.layout();
+            let layout = layout.ok_or_else(|| Error::internal("a span without a layout"))?;
+            let writer = ScanWriter {
+                tile: layout.thread(),
+                places: Places {
+                    span: Some(span),
+                    ..places(true)
+                },
+            };
+            writer.spanning(span, exchange, tile)?.into()
+        }
         None => {
             let mut kernels = Vec::new();
             let mut stages = 0..;

@@ -1,6 +1,7 @@
 //! Which plan a tile's kernels go through: the same results, in another order, in parts or from fewer operations.
 
 use super::binding_range::{BindingLimits, WHOLE};
+use super::exchange::with_exchange;
 use super::lower::{in_one_dispatch, lower};
 use super::product_tile::ProductTile;
 use super::tile::Tile;
@@ -8,7 +9,8 @@ use crate::op::{Direction, MatMul, Op, Plan, Together};
 
 /// The plan as this tile's kernels go through it, where that is another one: with scans side by side, where kernels for them
 /// can be made; without transposed copies, where threads share sums, who read the weights of both directions as they lie; with
-/// products of few tiles in parts; with operations that need nothing of one another in one dispatch.
+/// products of few tiles in parts; with an exchange, where kernels span workgroups; with operations that need nothing of one another in
+/// one dispatch.
 pub(super) fn scheduled(plan: &Plan, tile: &Tile, fit: BindingLimits) -> Option<Plan> {
     // Of its parts each runs by itself.
     if plan.step.is_some() {
@@ -21,6 +23,9 @@ pub(super) fn scheduled(plan: &Plan, tile: &Tile, fit: BindingLimits) -> Option<
     };
     let parts = with_parts(scans.as_ref().unwrap_or(plan), tile, fit);
     let scans = parts.or(scans);
+    let own = scans.as_ref().unwrap_or(plan);
+    let spanning = (tile.span > 0).then(|| with_exchange(own, tile, fit).ok());
+    let scans = spanning.flatten().or(scans);
     if !tile.merged {
         return scans;
     }

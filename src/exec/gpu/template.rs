@@ -34,7 +34,16 @@ const LIBRARY: &[(&str, &str)] = &[
         "scan_rows",
         include_str!("../../../shaders/lib/scan_rows.wgsl"),
     ),
+    ("pause", include_str!("../../../shaders/lib/pause.wgsl")),
     ("report", include_str!("../../../shaders/lib/report.wgsl")),
+    (
+        "sent_words",
+        include_str!("../../../shaders/lib/sent_words.wgsl"),
+    ),
+    (
+        "shared_sums",
+        include_str!("../../../shaders/lib/shared_sums.wgsl"),
+    ),
     ("total", include_str!("../../../shaders/lib/total.wgsl")),
     ("rules", include_str!("../../../shaders/lib/rules.wgsl")),
 ];

@@ -21,7 +21,7 @@ pub struct Tile {
     /// Units (or fours of units) of a scan that one thread keeps in registers, forward and backward.
     pub scan_units: [usize; 2],
     /// Threads that share the sums of a step's products, each some of the elements that are summed over, forward and
-    /// backward; 1 where every thread makes its sums alone. Loops over time and wavefronts have no such threads.
+    /// backward; 1 where every thread makes its sums alone. Wavefronts have no such threads.
     #[serde(default = "alone")]
     pub slices: [usize; 2],
     /// Rows of a scan that such a thread keeps in registers, forward and backward, and four units of each.
@@ -48,9 +48,11 @@ pub struct Tile {
     /// and a workgroup has more rows and units, so that it asks less of the caches for each of them. 0 where that never is so.
     #[serde(default)]
     pub full: usize,
-    /// Steps of a scan that a dispatch goes through at most, where a workgroup can have all units of its rows: it then waits
-    /// for nobody else. 0 where every stage of every step is a dispatch.
-    pub loop_steps: usize,
+    /// Workgroups of a scan's kernel that may wait for one another: such a kernel goes through many steps in a dispatch where
+    /// all its workgroups are no more, or where each has all units of its rows and waits for nobody. As many as were shown to run
+    /// at once; 1 where none may wait for another; 0 where every stage of every step is a dispatch.
+    #[serde(default)]
+    pub span: usize,
     /// Scans that can run side by side do so; one that needs another's output runs so many steps behind it. 0 where they
     /// follow one another.
     #[serde(default)]
@@ -89,8 +91,8 @@ const LONGEST_ROW: usize = 16_384;
 const DEEPEST: usize = 131_072;
 /// Threads that share a sum at most.
 pub(super) const MOST_SLICES: usize = 64;
-/// Steps of a time loop at most, whatever a search finds.
-pub(super) const LOOP_STEPS: usize = 1024;
+/// Steps between the layers of a wavefront at most, whatever a search finds.
+pub(super) const WAVEFRONT_STEPS: usize = 1024;
 
 impl Tile {
     /// Threads that share a reduction over `length` elements.
@@ -124,7 +126,7 @@ impl Tile {
         subgroup: 0,
         fewest: 1,
         full: 128,
-        loop_steps: 0,
+        span: 0,
         wavefront_steps: 0,
         merged: true,
         unchecked: true,
@@ -155,7 +157,7 @@ impl Tile {
         subgroup: 0,
         fewest: 1,
         full: 0,
-        loop_steps: 0,
+        span: 0,
         wavefront_steps: 0,
         merged: false,
         unchecked: false,
@@ -206,8 +208,8 @@ impl Tile {
                 .iter()
                 .all(|n| within(*n, MOST_SLICES) && n.is_power_of_two())
             && self.slice_rows.iter().all(|rows| within(*rows, 16))
-            && self.loop_steps <= LOOP_STEPS
-            && self.wavefront_steps <= LOOP_STEPS
+            && self.span <= 1 << 16
+            && self.wavefront_steps <= WAVEFRONT_STEPS
             && match self.subgroup {
                 0 => true,
                 4 | 8 | 16 | 32 => {
@@ -245,11 +247,10 @@ impl Tile {
     pub(super) fn split(&self, direction: Direction) -> Option<(usize, usize)> {
         let of = usize::from(direction == Direction::Backward);
         let (slices, rows) = (self.slices[of], self.slice_rows[of]);
-        let steps = self.loop_steps == 0 && self.wavefront_steps == 0;
-        (steps && slices > 1).then_some((slices, rows))
+        (self.wavefront_steps == 0 && slices > 1).then_some((slices, rows))
     }
 
-    /// The same with the sums of a step shared and operations merged as on a GPU, and so without loops over time and wavefronts.
+    /// The same with the sums of a step shared and operations merged as on a GPU, and so without wavefronts.
     pub fn with_slices(&self) -> Tile {
         Tile {
             slices: Tile::GPU.slices,
@@ -257,34 +258,9 @@ impl Tile {
             full: Tile::GPU.full,
             merged: Tile::GPU.merged,
             unchecked: Tile::GPU.unchecked,
-            loop_steps: 0,
             wavefront_steps: 0,
             ..*self
         }
-    }
-
-    /// The rows and units (or fours of units) that a thread of a loop over time has, and the threads of its workgroup, which
-    /// has all units; none where it would need more than `most` threads.
-    pub(super) fn time_loop(
-        &self,
-        direction: Direction,
-        batch: usize,
-        units: usize,
-        most: usize,
-    ) -> Option<(usize, usize, usize)> {
-        let lanes = self.subgroup.max(1);
-        let whole = |rows: usize| rows.next_multiple_of(lanes);
-        let mut rows = whole(self.scan_rows.min(batch));
-        rows = whole(batch.div_ceil(batch.div_ceil(rows)));
-        while batch.div_ceil(rows) < self.fewest && rows > lanes {
-            rows = whole(rows / 2);
-        }
-        let mut columns = self.scan_units[usize::from(direction == Direction::Backward)];
-        let group = |columns| units.div_ceil(columns).next_multiple_of(lanes);
-        while group(columns) > most && columns < 4 {
-            columns += 1;
-        }
-        (group(columns) <= most).then(|| (rows, columns, group(columns)))
     }
 
     /// One unit of one row a thread: the slow twin that the others are compared with.
@@ -302,7 +278,7 @@ impl Tile {
         subgroup: 0,
         fewest: 1,
         full: 0,
-        loop_steps: 0,
+        span: 0,
         wavefront_steps: 0,
         merged: false,
         unchecked: false,
@@ -360,8 +336,8 @@ impl std::fmt::Display for Tile {
                 rows[0], rows[1]
             )?;
         }
-        if self.loop_steps > 0 {
-            write!(f, ", time loops of {} steps", self.loop_steps)?;
+        if self.span > 0 {
+            write!(f, ", kernels that span {} workgroups", self.span)?;
         }
         if self.merged {
             write!(f, ", independent operations in one dispatch")?;

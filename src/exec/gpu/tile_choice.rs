@@ -35,9 +35,25 @@ impl GpuDevice {
         }
     }
 
+    /// Forbids kernels that span workgroups for models of this plan's shape: they did not meet.
+    pub(super) fn forbid_span(&self, plan: &Plan) {
+        if let (Ok(mut known), Some(shape)) = (self.tiles.lock(), Shape::of(plan)) {
+            known.unspanned.push(shape);
+        }
+    }
+
+    /// The shapes of models for which workgroups that wait for one another did not meet; their kernels wait for nobody now.
+    pub fn unspanned(&self) -> Vec<Shape> {
+        let known = self.tiles.lock().unwrap_or_else(|e| e.into_inner());
+        known.unspanned.clone()
+    }
+
     /// What a thread does in the kernels of this plan, and whether a search found it.
     pub fn tile(&self, plan: &Plan) -> (Tile, bool) {
         let (mut tile, found) = self.chosen(plan);
+        if Shape::of(plan).is_some_and(|shape| self.unspanned().contains(&shape)) {
+            tile.span = 0;
+        }
         // Whatever a file says.
         (tile.cooperative, tile.matrices) = if self.cooperative && plan.halved() {
             (

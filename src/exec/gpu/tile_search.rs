@@ -1,9 +1,7 @@
 //! The tiles that a search for the fastest one looks at from a tile.
 
-use super::tile::{LOOP_STEPS, MOST_SLICES, Tile, alone};
+use super::tile::{MOST_SLICES, Tile, WAVEFRONT_STEPS, alone};
 
-/// Those of the first one that a search looks at.
-const LOOP: usize = 64;
 /// Workgroups below which tiles are made smaller, where a search looks at that: the cores of a large GPU.
 const FEWEST: usize = 128;
 /// Steps between the layers of the first wavefront that a search looks at.
@@ -12,10 +10,10 @@ const WAVEFRONT: usize = 8;
 const PART_DEPTH: usize = 256;
 
 impl Tile {
-    /// Tiles that differ in one size, with its name: what a search looks at next.
-    pub fn neighbours(&self) -> Vec<(&'static str, Tile)> {
+    /// Tiles that differ in one size, with its name: what a search looks at next where so many workgroups may wait for one another.
+    pub fn neighbours(&self, met: usize) -> Vec<(&'static str, Tile)> {
         type Change = fn(&mut Tile) -> &mut usize;
-        let sizes: [(&str, usize, Change); 14] = [
+        let sizes: [(&str, usize, Change); 13] = [
             ("scan rows", 64, |t| &mut t.scan_rows),
             ("forward units", 4, |t| &mut t.scan_units[0]),
             ("backward units", 4, |t| &mut t.scan_units[1]),
@@ -23,8 +21,7 @@ impl Tile {
             ("product columns", 16, |t| &mut t.product_columns),
             ("terms of a part", PART_DEPTH * 16, |t| &mut t.part_depth),
             ("workgroup", 256, |t| &mut t.group),
-            ("steps of a dispatch", LOOP_STEPS, |t| &mut t.loop_steps),
-            ("steps of a wavefront", LOOP_STEPS, |t| {
+            ("steps of a wavefront", WAVEFRONT_STEPS, |t| {
                 &mut t.wavefront_steps
             }),
             ("threads of a forward sum", MOST_SLICES, |t| {
@@ -54,20 +51,15 @@ impl Tile {
                 }
             }
         }
-        let or_none = |steps: usize, first: usize| if steps == 0 { first } else { 0 };
-        let (loop_steps, wavefront_steps) = (
-            or_none(self.loop_steps, LOOP),
-            or_none(self.wavefront_steps, WAVEFRONT),
-        );
-        let time_loop = Tile {
-            loop_steps,
-            ..*self
+        let wavefront_steps = match self.wavefront_steps {
+            0 => WAVEFRONT,
+            _ => 0,
         };
         let wavefront = Tile {
             wavefront_steps,
             ..*self
         };
-        all.splice(0..0, [("time loop", time_loop), ("wavefront", wavefront)]);
+        all.insert(0, ("wavefront", wavefront));
         let shared = if shares {
             Tile {
                 slices: alone(),
@@ -77,22 +69,21 @@ impl Tile {
         } else {
             self.with_slices()
         };
-        all.insert(2, ("threads of a sum", shared));
+        all.insert(1, ("threads of a sum", shared));
         if self.shared {
-            let part_depth = or_none(self.part_depth, PART_DEPTH);
-            all.insert(
-                3,
-                (
-                    "parts of products",
-                    Tile {
-                        part_depth,
-                        ..*self
-                    },
-                ),
-            );
+            let part_depth = if self.part_depth == 0 { PART_DEPTH } else { 0 };
+            let parts = Tile {
+                part_depth,
+                ..*self
+            };
+            all.insert(2, ("parts of products", parts));
+        }
+        if shares && met > 0 {
+            let span = if self.span == 0 { met } else { 0 };
+            all.insert(2, ("kernels that span workgroups", Tile { span, ..*self }));
         }
         let merged = !self.merged;
-        all.insert(3, ("one dispatch", Tile { merged, ..*self }));
+        all.insert(2, ("one dispatch", Tile { merged, ..*self }));
         let unchecked = !self.unchecked;
         all.push(("unchecked indices", Tile { unchecked, ..*self }));
         let fewer = if self.fewest > 1 { 1 } else { FEWEST };
@@ -130,7 +121,9 @@ mod tests {
     fn neighbours_are_usable_and_differ_in_one_thing() {
         for tile in [Tile::GPU, Tile::SOFTWARE, Tile::subgroups(8, 2)] {
             assert!(tile.usable(), "{tile}");
-            let near = tile.neighbours();
+            let near = tile.neighbours(8);
+            let spans = near.iter().filter(|(_, other)| other.span == 8).count();
+            assert_eq!(spans, usize::from(tile.slices != alone()));
             assert!(near.len() > 4, "{near:?}");
             for (name, other) in near {
                 assert!(other.usable() && other != tile, "{name}: {other}");

@@ -90,13 +90,13 @@ impl Gpu {
         let start = Instant::now();
         let mut marks = vec![(HostPhase::Recording, 0.0)];
         let mut encoder = self.device.raw.create_command_encoder(&Default::default());
-        for part in self.pace.parts(0..self.all.len()) {
+        for part in self.program.pace.parts(0..self.program.all.len()) {
             if part.start > 0 {
                 let fresh = self.device.raw.create_command_encoder(&Default::default());
                 self.submit(std::mem::replace(&mut encoder, fresh)).await?;
             }
             for n in part {
-                let label = &self.kernels[self.all[n].kernel].label;
+                let label = &self.program.kernels[self.program.all[n].kernel].label;
                 let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
                     label: Some(label),
                     timestamp_writes: Some(stamps.of(n)),
@@ -111,13 +111,13 @@ impl Gpu {
         let wall = start.elapsed().as_secs_f64();
         let mut seconds = stamps.seconds(&self.device).await?.into_iter();
         let mut spans = Vec::new();
-        for (op, range) in self.ops.iter().enumerate() {
-            for dispatch in &self.all[range.clone()] {
+        for (op, range) in self.program.ops.iter().enumerate() {
+            for dispatch in &self.program.all[range.clone()] {
                 let (start, seconds) = seconds.next().unwrap_or_default();
                 spans.push(Span {
                     op,
                     part: Some(dispatch.part),
-                    label: self.kernels[dispatch.kernel].label.clone(),
+                    label: self.program.kernels[dispatch.kernel].label.clone(),
                     start,
                     seconds,
                 });
@@ -133,7 +133,7 @@ impl Gpu {
     async fn by_host(&mut self) -> Result<Traced> {
         let start = Instant::now();
         let mut spans = Vec::new();
-        for op in 0..self.ops.len() {
+        for op in 0..self.program.ops.len() {
             let began = start.elapsed().as_secs_f64();
             self.run_op(op).await?;
             spans.push(Span {

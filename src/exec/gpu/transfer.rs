@@ -13,6 +13,9 @@ use crate::exec::{FillSlots, Filling};
 use crate::op::{Part, Slot, SlotId};
 use crate::{Error, Result};
 
+/// A slot that the host fills with a write of its own, and its bytes.
+pub(super) type OwnFilling = (SlotId, Vec<u8>);
+
 /// Bytes that are copied to or from a device at a time.
 const COPY: usize = 64 << 20;
 
@@ -22,11 +25,17 @@ impl Gpu {
     /// # Errors
     /// Internal when the minibatch does not fit the plan.
     pub fn set(&mut self, minibatch: &dyn FillSlots) -> Result<()> {
-        self.fill_part(minibatch, Part::Whole)
+        self.fill_part(minibatch, Part::Whole).map(|_| ())
     }
 
-    /// Fills those that a part of the plan reads.
-    pub(super) fn fill_part(&mut self, minibatch: &dyn FillSlots, part: Part) -> Result<()> {
+    /// Fills those that a part of the plan reads. Where a run may have to be repeated: what went to other slots than those in
+    /// their one buffer.
+    pub(super) fn fill_part(
+        &mut self,
+        minibatch: &dyn FillSlots,
+        part: Part,
+    ) -> Result<Vec<OwnFilling>> {
+        let mut own = Vec::new();
         let plan = self.plan.clone();
         let fillings = fillings(&plan, minibatch, part)?;
         let mut staged = std::mem::take(&mut self.staged);
@@ -34,7 +43,7 @@ impl Gpu {
             let of = plan.slot(slot);
             let bytes = match &filling {
                 Filling::Words(words) => {
-                    self.packed.learn(slot, words);
+                    self.program.packed.learn(slot, words);
                     Cow::Borrowed(bytemuck::cast_slice(words))
                 }
                 Filling::Numbers(numbers) => singles(of, numbers),
@@ -46,18 +55,29 @@ impl Gpu {
                 staged[at..at + bytes.len()].copy_from_slice(&bytes);
             } else {
                 self.send(place, &bytes, &of.name)?;
+                if self.repeats.is_some() {
+                    own.push((slot, bytes.into_owned()));
+                }
             }
         }
-        let first = plan.filled().find(|slot| self.buffers[slot.0].staged);
-        if let Some(slot) = first {
-            let whole = SlotBuffer {
-                offset: 0,
-                ..self.buffers[slot.0].clone()
-            };
-            self.send(&whole, &staged, "the minibatch")?;
-        }
         self.staged = staged;
-        Ok(())
+        self.send_staged()?;
+        Ok(own)
+    }
+
+    /// Fills the slots that lie in one buffer.
+    pub(super) fn send_staged(&self) -> Result<()> {
+        let mut filled = self.plan.filled();
+        match filled.find(|slot| self.buffers[slot.0].staged) {
+            Some(slot) => {
+                let whole = SlotBuffer {
+                    offset: 0,
+                    ..self.buffers[slot.0].clone()
+                };
+                self.send(&whole, &self.staged, "the minibatch")
+            }
+            None => Ok(()),
+        }
     }
 
     /// Fills a slot of numbers; one in half precision gets the nearest ones.
@@ -100,7 +120,7 @@ impl Gpu {
     }
 
     /// Bytes on their way to a buffer, no more than a part of them at once.
-    fn send(&self, to: &SlotBuffer, bytes: &[u8], what: &str) -> Result<()> {
+    pub(super) fn send(&self, to: &SlotBuffer, bytes: &[u8], what: &str) -> Result<()> {
         for (n, part) in bytes.chunks(COPY).enumerate() {
             if n > 0 {
                 // The host's copy of the part before is let go only once it has arrived.
@@ -112,7 +132,8 @@ impl Gpu {
         Ok(())
     }
 
-    /// What a slot of numbers holds, after all runs so far; of one in double precision, the nearest f32.
+    /// What a slot of numbers holds, after all runs so far; of one in double precision, the nearest f32. A run that failed and is
+    /// not yet repeated has left nothing: [`Gpu::settle`] comes first where runs may fail.
     ///
     /// # Errors
     /// Device when the device is lost or hangs.

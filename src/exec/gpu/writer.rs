@@ -250,8 +250,9 @@ impl<'a> KernelWriter<'a> {
         let slot = *slot.ok_or(format!("no buffer is called `{name}`"))?;
         let at = self.binding(name, slot)?;
         let binding = &mut self.bindings[at];
-        binding.bind.write |= store;
         let used = &binding.elements.used;
+        // Words that are loaded as atomics may be stored to as well.
+        binding.bind.write |= store || used.starts_with("atomic<");
         let types = binding.stored.map(|stored| (used.clone(), stored));
         let index = self.expression(index)?;
         let text = format!("buffer{at}{}[{index}]", self.suffix);

@@ -3,8 +3,9 @@
 use super::super::ranges::{BoundRange, ScanRows};
 use super::super::template::aligned;
 use super::super::tile::ELEMENT;
+use super::span::Span;
 use crate::cell::SumFeed;
-use crate::cell::stage::TermOperand;
+use crate::cell::stage::{Store, TermOperand};
 use crate::op::scan::InputProjection;
 use crate::op::{Matrix, Scan, SlotId};
 
@@ -34,6 +35,8 @@ pub(super) struct Places<'a> {
     pub width: usize,
     /// The range of the rows of all steps that buffers hold, where they do not hold all of them.
     pub bound: Option<&'a BoundRange>,
+    /// What workgroups send one another, in a kernel that spans them.
+    pub span: Option<&'a Span>,
 }
 
 impl Places<'_> {
@@ -105,11 +108,39 @@ impl Places<'_> {
         }
     }
 
-    /// Whether an operand is zero where a sequence ends, and the zeros behind all steps are beyond the range.
+    /// The first element, in V, of an operand's row in the exchange of a kernel that spans workgroups: what earlier dispatches
+    /// and this one's steps have made.
+    pub fn received(&self, operand: TermOperand, row: &str) -> Option<String> {
+        let plane = match operand {
+            TermOperand::Previous(_) | TermOperand::NextDelta(_) => "done",
+            TermOperand::Made(_) | TermOperand::Delta(_) => "(done + 1u)",
+        };
+        self.exchanged(operand, plane, row)
+    }
+
+    /// Where the exchange takes what is stored for row b, where others need it.
+    pub fn sent(&self, store: Store) -> Option<String> {
+        let operand = match store {
+            Store::New(k) => TermOperand::Previous(k),
+            Store::Made(i) => TermOperand::Made(i),
+            Store::Delta(d) => TermOperand::Delta(d),
+            _ => return None,
+        };
+        self.exchanged(operand, "(done + 1u)", "b")
+    }
+
+    fn exchanged(&self, operand: TermOperand, plane: &str, row: &str) -> Option<String> {
+        let position = self.span?.position(operand)?;
+        Some(format!(
+            "(({plane} * BATCH + {row}) * SENT + {position}u) * UNITS"
+        ))
+    }
+
+    /// Whether an operand is zero where a sequence ends, and the zeros behind all steps are beyond the range or not sent.
     pub fn ends(&self, operand: TermOperand) -> bool {
         self.scan.packed.is_some()
             && matches!(operand, TermOperand::NextDelta(_))
-            && self.begins(ScanRows::Delta).is_some()
+            && (self.begins(ScanRows::Delta).is_some() || self.span.is_some())
     }
 
     /// What is added to an element, counted from a range's first row on, where the rows are bound in ranges.

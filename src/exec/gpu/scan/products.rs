@@ -102,8 +102,9 @@ fn rows(places: &Places, tile: ThreadTile, product: &FusedProduct) -> String {
         if places.ends(product.operand) {
             let _ = writeln!(out, "let goes_on{g} = {row} < later;");
         }
-        let row = places.operand(product.operand, &row);
-        let _ = writeln!(out, "let from{g} = {};", row.1);
+        let received = places.received(product.operand, &row);
+        let from = received.unwrap_or_else(|| places.operand(product.operand, &row).1);
+        let _ = writeln!(out, "let from{g} = {from};");
     }
     out
 }
@@ -113,6 +114,24 @@ fn operands(places: &Places, tile: ThreadTile, product: &FusedProduct, p: usize)
     let mut out = String::new();
     let name = places.operand(product.operand, "0u").0;
     let x = if tile.lanes > 0 { "a" } else { "x" };
+    if places.received(product.operand, "0u").is_some() {
+        // All are looked for before any is waited for.
+        for g in 0..tile.own_rows() {
+            let _ = writeln!(out, "let seen{g} = ahead(from{g} + k{p});");
+        }
+        for g in 0..tile.own_rows() {
+            let comes = if places.ends(product.operand) {
+                format!("goes_on{g}")
+            } else {
+                "true".to_string()
+            };
+            let _ = writeln!(
+                out,
+                "let {x}{g} = received(from{g} + k{p}, seen{g}, {comes});"
+            );
+        }
+        return out;
+    }
     for g in 0..tile.own_rows() {
         let _ = if places.ends(product.operand) {
             writeln!(

@@ -97,7 +97,10 @@ impl Places<'_> {
         };
         match store {
             Store::Total(_) => format!("{place} += {value};"),
-            _ => format!("{place} = {value};"),
+            _ => match self.sent(store) {
+                None => format!("{place} = {value};"),
+                Some(to) => format!("{place} = {value};\nsend({to} + j, {value});"),
+            },
         }
     }
 }

@@ -109,6 +109,12 @@ impl SplitLayout {
         })
     }
 
+    /// Whether the threads of both have the same rows, units and parts of sums.
+    pub fn same_threads(&self, other: &SplitLayout) -> bool {
+        let parts = self.parts;
+        *self == SplitLayout { parts, ..*other }
+    }
+
     /// Workgroups along the units and along the rows.
     pub fn groups(&self, places: &Places) -> [usize; 2] {
         let across = places.units().div_ceil(self.columns * self.lanes);

@@ -1,15 +1,11 @@
-//! The kernels of a scan, from its texts: one for every stage, or one that loops over time.
-
-use std::fmt::Write;
+//! The kernels of a scan's stages, from their texts, and what all kernels of scans have in common.
 
 use super::super::template::{FOUR, ONE, Template, flat_groups};
 use super::super::tile::Tile;
 use super::masks::loaded_masks;
 use super::places::Places;
 use super::products::{ThreadTile, products};
-use super::time_loop::Loop;
 use crate::cell::Stage;
-use crate::op::Direction;
 use crate::{Error, Result};
 
 /// A scan with the tile that its kernels use.
@@ -19,7 +15,7 @@ pub(super) struct ScanWriter<'a> {
 }
 
 impl ScanWriter<'_> {
-    /// What the shaders of a stage and of a loop over time have in common.
+    /// What the shaders of scans have in common.
     fn common(&self, text: &'static str, masks: &[usize]) -> Template {
         let mut template = Template::new(text)
             .size("ROWS", self.tile.rows)
@@ -65,33 +61,6 @@ impl ScanWriter<'_> {
             .expanded()
     }
 
-    /// All stages of some steps.
-    pub fn looped(&self, time: &Loop) -> Result<Template> {
-        let label = format!("{}.loop", self.places.scan.name);
-        let fault = |fault: String| Error::internal(format!("kernel {label}: {fault}"));
-        let mut stages = String::new();
-        let mut masks: Vec<usize> = Vec::new();
-        for stage in self.places.scan.stages() {
-            let _ = writeln!(stages, "{{");
-            stages += &self.stage(stage).map_err(fault)?;
-            let _ = writeln!(stages, "}}\nstorageBarrier();");
-            for mask in loaded_masks(stage) {
-                if !masks.contains(&mask) {
-                    masks.push(mask);
-                }
-            }
-        }
-        let text = include_str!("../../../../shaders/scan_loop.wgsl");
-        let backward = self.places.scan.direction == Direction::Backward;
-        let groups = flat_groups(self.places.scan.batch.div_ceil(self.tile.rows), 1);
-        Ok(self
-            .common(text, &masks)
-            .size("GROUP", time.group)
-            .flag("BACKWARD", backward)
-            .text("STAGES", stages)
-            .kernel(&label, groups))
-    }
-
     /// A stage of one step.
     pub fn kernel(&self, stage: &Stage, label: &str, tile: &Tile) -> Result<Template> {
         let mut across = self.places.units().div_ceil(self.tile.columns);
@@ -113,9 +82,14 @@ impl ScanWriter<'_> {
 
     /// What the shaders of one stage of one step have in common.
     pub fn of_a_step(&self, text: &'static str, stage: &Stage) -> Template {
+        self.of_steps(text, &loaded_masks(stage))
+    }
+
+    /// What the shaders have in common that find a step's rows.
+    pub fn of_steps(&self, text: &'static str, masks: &[usize]) -> Template {
         let (scan, parted) = (self.places.scan, self.places.parted());
         let mut template = self
-            .common(text, &loaded_masks(stage))
+            .common(text, masks)
             .flag("PACKED", scan.packed.is_some())
             .flag("PARTED", parted.is_some())
             .flag("CUT", parted.is_some() || scan.packed.is_some())
