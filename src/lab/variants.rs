@@ -70,11 +70,6 @@ impl Experiment for Variants<'_> {
     }
 
     fn points(&self, size: Size, seed: u64) -> Vec<Facts> {
-        let (trials, updates, sizes) = match size {
-            Size::Quick => (8, 120, (4.0, 32.0)),
-            Size::Full => (200, 3000, (16.0, 128.0)),
-        };
-        let mut all = Vec::new();
         let tasks = match self.given {
             [] => TASKS.map(|task| facts(json!({"task": task}))).to_vec(),
             given => {
@@ -91,6 +86,12 @@ impl Experiment for Variants<'_> {
                 given.iter().map(with_files).collect()
             }
         };
+        let (trials, updates, sizes) = match size {
+            // Fewer of more tasks, so that it stays quick.
+            Size::Quick => ((16 / tasks.len() as u64).clamp(2, 8), 120, (4.0, 32.0)),
+            Size::Full => (200, 3000, (16.0, 128.0)),
+        };
+        let mut all = Vec::new();
         for trial in 0..trials {
             for task in &tasks {
                 for cell in CELLS {
