@@ -28,7 +28,8 @@ for part in $parts; do
         # What needs no nightly Rust: many changed copies of good files and of findings.
         copies) WGRNN_CASES=30000 run cargo test --release --test hostile ;;
         # Kernels with LLVM's optimisation, as programs have them; tests/all.sh leaves it out.
-        optimised) run cargo test --test gpu --test double --test half --test split --test models_beside -- --include-ignored ;;
+        optimised) run cargo test --test gpu --test double --test half --test split --test models_beside \
+            --test measured_devices -- --include-ignored ;;
         advisories) run cargo deny check advisories ;;
         fuzz)
             # Needs `rustup toolchain install nightly` and `cargo install cargo-fuzz`. No sanitizer: what is fuzzed has no

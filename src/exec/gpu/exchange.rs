@@ -1,19 +1,9 @@
-//! What a plan needs for kernels that span workgroups: the words that these exchange, and the flag of a run that failed.
+//! What a plan needs for kernels that span workgroups: the words that these exchange, and a flag.
 
 use super::binding_range::BindingLimits;
 use super::scan::span;
 use super::tile::Tile;
 use crate::op::{Exchange, Op, Plan, Role};
-
-/// Nothing has failed.
-pub(super) const FINE: u32 = 0;
-/// Workgroups did not meet: this run and those after it count for nothing, and first states stay as they are.
-pub(super) const UNMET: u32 = 1;
-/// A run is repeated whose first states lie where they belong.
-pub(super) const REPEATED: u32 = 2;
-
-/// In place of a report's verdict: the run counts for nothing.
-pub(super) const FAILED: f64 = 3.0;
 
 /// The plan with an exchange for those of its scans whose kernels span workgroups with this tile, and with all first states made
 /// before them: a run that fails later is repeated from these. The reason, where no run of the plan may have such kernels.

@@ -16,6 +16,7 @@ mod device;
 mod exchange;
 mod executor;
 mod fault;
+mod flag;
 mod inject;
 mod kernel;
 mod limits;

@@ -1,7 +1,7 @@
 //! The kernels of every operation but scans and products: sizes, numbers and buffers filled into its template.
 
 use super::binding_range::BindingRanges;
-use super::exchange::{FAILED, UNMET};
+use super::flag::{FAILED, UNMET};
 use super::template::{FOUR, ONE, Template, aligned, flat_groups};
 use super::tile::{ELEMENT, Tile};
 use crate::op::batch_matmul::Transposed;

@@ -6,8 +6,8 @@
 
 use std::collections::VecDeque;
 
-use super::exchange::{FAILED, FINE, REPEATED, UNMET};
 use super::executor::Gpu;
+use super::flag::{FAILED, FINE, REPEATED, UNMET};
 use super::packed::Longest;
 use super::program::Program;
 use super::tile::Tile;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::super::exchange::UNMET;
+use super::super::flag::UNMET;
 use super::super::template::{Template, flat_groups};
 use super::super::tile::Tile;
 use super::masks::loaded_masks;
