@@ -13,7 +13,7 @@ use wgrnn::cell::{Noise, library};
 use wgrnn::exec::Outcome;
 use wgrnn::exec::check::Twins;
 use wgrnn::exec::gpu::{Fault, Gpu, GpuDevice, Shape, Tile};
-use wgrnn::model::{Dims, Spec};
+use wgrnn::model::{Dims, Mode, Spec};
 use wgrnn::op::Plan;
 
 /// Of H 17 to 32 where four does not divide it, and of H 36 to 64 where it does, two workgroups have the units.
@@ -147,21 +147,23 @@ fn plan(spec: &Spec, steps: usize, batch: usize) -> Plan {
 #[test]
 fn every_cell_that_fits_agrees_with_the_plain_code() {
     let device = device();
+    // Fewer rows a thread: software drivers compile the kernels of some cells for seconds.
+    let tile = Tile {
+        slice_rows: [1, 1],
+        ..ODD
+    };
     let mut fit = Vec::new();
     for name in library::names() {
-        let plan = plan(&spec(name, 19, 1, 19), 3, 3);
-        let all = spans(&plan, &ODD) == scans(&plan);
+        let dims = Dims { steps: 3, batch: 2 };
+        let plan = spec(name, 19, 1, 19).plan(dims, Mode::Gradients).unwrap();
+        let all = spans(&plan, &tile) == scans(&plan);
         assert!(!all || !name.ends_with("-ln"), "{name}");
         if all {
             fit.push(name);
-            compare(&device, plan, &ODD, name);
+            compare(&device, plan, &tile, name);
         }
     }
-    println!(
-        "{} of {} cells: {fit:?}",
-        fit.len(),
-        library::names().count()
-    );
+    println!("{} of {} cells", fit.len(), library::names().count());
     for name in ["rnn", "lstm", "gru", "gru-cho", "lstm-peephole"] {
         assert!(fit.contains(&name), "{name} of {fit:?}");
     }

@@ -498,8 +498,8 @@ fn every_operation_has_a_snapshot() {
             continue;
         };
         // These measure a device and stand in no plan.
-        if !kind.starts_with("limits_") {
-            let base = ["_shared", "_cooperative", "_loop", "_split"]
+        if !kind.starts_with("limits_") && kind != "meeting" {
+            let base = ["_shared", "_cooperative", "_span", "_fill", "_split"]
                 .iter()
                 .find_map(|suffix| kind.strip_suffix(suffix));
             let kind = base.unwrap_or(kind);
@@ -816,7 +816,7 @@ fn every_stage_of_a_kernel_that_spans_workgroups_ends_with_a_barrier() {
                 _ => continue,
             };
             kernels += 1;
-            let ends = text.matches("\n}\nworkgroupBarrier();").count();
+            let ends = text.matches("\n    }\n}\nworkgroupBarrier();").count();
             let evaluated = text.matches("if (slice < TILE) {").count();
             assert_eq!(
                 (ends, evaluated),

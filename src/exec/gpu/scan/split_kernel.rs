@@ -30,7 +30,9 @@ impl ScanWriter<'_> {
         let text = include_str!("../../../../shaders/scan_split.wgsl");
         let [across, down] = layout.groups(&self.places);
         let body = self.split_stage(stage, Some(layout)).map_err(fault)?;
-        let template = sized(self.of_a_step(text, stage), layout, across).text("STAGE", body);
+        let template = sized(self.of_a_step(text, stage), layout, across)
+            .size("SUMS", stage.sums.len())
+            .text("STAGE", body.trim_end());
         Ok(template.kernel(label, flat_groups(across * down, 1)))
     }
 
