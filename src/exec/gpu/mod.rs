@@ -17,6 +17,7 @@ mod exchange;
 mod executor;
 mod fault;
 mod flag;
+mod given;
 mod inject;
 mod kernel;
 mod limits;

@@ -2,49 +2,14 @@
 //! it have changed nothing that lasts, and are repeated with kernels that wait for nobody.
 //!
 //! Such a run sets a flag on the device, and reports it. While it is set, updates are left out and the first states of later runs
-//! stay those of the run that failed: [`super::exchange`] has the flag's values.
-
-use std::collections::VecDeque;
+//! stay those of the run that failed: [`super::flag`] has the flag's values.
 
 use super::executor::Gpu;
 use super::flag::{FAILED, FINE, REPEATED, UNMET};
-use super::packed::Longest;
+use super::given::{GivenRun, OwnFilling};
 use super::program::Program;
 use super::tile::Tile;
-use super::transfer::OwnFilling;
-use crate::op::Part;
 use crate::{Error, Result};
-
-/// What a run was given.
-struct GivenRun {
-    run: u64,
-    part: Part,
-    staged: Vec<u8>,
-    own: Vec<OwnFilling>,
-    packed: Longest,
-}
-
-/// What repeating runs takes.
-pub(super) struct Repeats {
-    /// The runs whose reports have not come.
-    runs: VecDeque<GivenRun>,
-    /// Whether the first of them failed.
-    failed: bool,
-    tile: Tile,
-    binding: u64,
-}
-
-impl Repeats {
-    /// Of kernels of a tile, for bindings of so many bytes.
-    pub fn new(tile: Tile, binding: u64) -> Repeats {
-        Repeats {
-            runs: VecDeque::new(),
-            failed: false,
-            tile,
-            binding,
-        }
-    }
-}
 
 impl Gpu {
     /// Whether some of its kernels span workgroups: until a run fails.

@@ -39,7 +39,7 @@ pub(super) fn kernels(
         scan,
         width: width(scan, vector),
         bound,
-        span: None,
+        exchanged: None,
     };
     let (rows, columns) = tile.scan(scan.direction, scan.batch, places(tile.vector).units());
     let writer = ScanWriter {
@@ -72,7 +72,7 @@ pub(super) fn kernels(
             let writer = ScanWriter {
                 tile: layout.thread(),
                 places: Places {
-                    span: Some(span),
+                    exchanged: Some(&span.sent),
                     ..places(true)
                 },
             };

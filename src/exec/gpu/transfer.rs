@@ -6,15 +6,13 @@ use half::f16;
 
 use super::buffers::SlotBuffer;
 use super::executor::Gpu;
+use super::given::OwnFilling;
 use super::readback::fetch;
 use crate::cell::real::Real;
 use crate::exec::fill::fillings;
 use crate::exec::{FillSlots, Filling};
 use crate::op::{Part, Slot, SlotId};
 use crate::{Error, Result};
-
-/// A slot that the host fills with a write of its own, and its bytes.
-pub(super) type OwnFilling = (SlotId, Vec<u8>);
 
 /// Bytes that are copied to or from a device at a time.
 const COPY: usize = 64 << 20;

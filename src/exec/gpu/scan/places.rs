@@ -3,7 +3,6 @@
 use super::super::ranges::{BoundRange, ScanRows};
 use super::super::template::aligned;
 use super::super::tile::ELEMENT;
-use super::span::Span;
 use crate::cell::SumFeed;
 use crate::cell::stage::{Store, TermOperand};
 use crate::op::scan::InputProjection;
@@ -35,8 +34,8 @@ pub(super) struct Places<'a> {
     pub width: usize,
     /// The range of the rows of all steps that buffers hold, where they do not hold all of them.
     pub bound: Option<&'a BoundRange>,
-    /// What workgroups send one another, in a kernel that spans them.
-    pub span: Option<&'a Span>,
+    /// The rows that workgroups send one another, in a kernel that spans them; a delta is that of this step.
+    pub exchanged: Option<&'a [TermOperand]>,
 }
 
 impl Places<'_> {
@@ -115,7 +114,7 @@ impl Places<'_> {
             TermOperand::Previous(_) | TermOperand::NextDelta(_) => "done",
             TermOperand::Made(_) | TermOperand::Delta(_) => "(done + 1u)",
         };
-        self.exchanged(operand, plane, row)
+        self.in_exchange(operand, plane, row)
     }
 
     /// Where the exchange takes what is stored for row b, where others need it.
@@ -126,11 +125,16 @@ impl Places<'_> {
             Store::Delta(d) => TermOperand::Delta(d),
             _ => return None,
         };
-        self.exchanged(operand, "(done + 1u)", "b")
+        self.in_exchange(operand, "(done + 1u)", "b")
     }
 
-    fn exchanged(&self, operand: TermOperand, plane: &str, row: &str) -> Option<String> {
-        let position = self.span?.position(operand)?;
+    fn in_exchange(&self, operand: TermOperand, plane: &str, row: &str) -> Option<String> {
+        let of_its_step = match operand {
+            TermOperand::NextDelta(d) => TermOperand::Delta(d),
+            other => other,
+        };
+        let sent = self.exchanged?.iter();
+        let position = sent.into_iter().position(|sent| *sent == of_its_step)?;
         Some(format!(
             "(({plane} * BATCH + {row}) * SENT + {position}u) * UNITS"
         ))
@@ -140,7 +144,7 @@ impl Places<'_> {
     pub fn ends(&self, operand: TermOperand) -> bool {
         self.scan.packed.is_some()
             && matches!(operand, TermOperand::NextDelta(_))
-            && (self.begins(ScanRows::Delta).is_some() || self.span.is_some())
+            && (self.begins(ScanRows::Delta).is_some() || self.exchanged.is_some())
     }
 
     /// What is added to an element, counted from a range's first row on, where the rows are bound in ranges.

@@ -35,21 +35,7 @@ pub(in crate::exec::gpu) struct Span {
     pub(super) pause: usize,
 }
 
-/// A delta of the next step as the delta that it was there.
-fn of_its_step(operand: TermOperand) -> TermOperand {
-    match operand {
-        TermOperand::NextDelta(d) => TermOperand::Delta(d),
-        other => other,
-    }
-}
-
 impl Span {
-    /// Where a row stands among those that are sent.
-    pub(super) fn position(&self, operand: TermOperand) -> Option<usize> {
-        let operand = of_its_step(operand);
-        self.sent.iter().position(|sent| *sent == operand)
-    }
-
     /// The layout that all stages have but for the workgroup's memory.
     pub(super) fn layout(&self) -> Option<&SplitLayout> {
         self.layouts.iter().flatten().max_by_key(|l| l.parts)
@@ -93,7 +79,7 @@ pub(in crate::exec::gpu) fn span(
         scan,
         width: width(scan, true),
         bound: None,
-        span: None,
+        exchanged: None,
     };
     let adapt = [tile.fewest, tile.full];
     let layouts = scan.stages().iter();
