@@ -3,13 +3,18 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::adapter::{Adapter, AdapterChoice, found};
 use super::fault::Injected;
 use super::quirk;
 use super::tile::{Shape, Tile};
 use crate::{Error, Kind, Result};
+
+/// How long a command that was refused is taken for one that a lost device may have refused.
+const TOLD: Duration = Duration::from_secs(1);
+/// Between questions whether it is lost.
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// Tiles that measurements chose.
 #[derive(Default)]
@@ -196,8 +201,18 @@ impl GpuDevice {
     pub fn healthy(&self, doing: &str) -> Result<()> {
         let noted = || self.faults.message.lock().ok().and_then(|m| m.clone());
         let mut fault = noted();
-        if fault.is_some() && !self.lost() {
-            // A lost device refuses commands, and tells that it is lost only once nothing is under way any more.
+        // A lost device refuses commands, and tells that it is lost only once nothing is under way any more; where several threads
+        // share it, to whichever of them waits for it at that moment.
+        let (start, mut asked) = (Instant::now(), false);
+        while match &fault {
+            Some((Kind::Internal, _)) => start.elapsed() < TOLD,
+            Some(_) => !asked && !self.lost(),
+            None => false,
+        } {
+            if asked {
+                std::thread::sleep(PAUSE);
+            }
+            asked = true;
             let _ = self.raw.poll(wgpu::PollType::Wait {
                 submission_index: None,
                 timeout: Some(self.patience()),
