@@ -35,7 +35,10 @@ fn shared(plan: &Plan, tile: &Tile) -> usize {
 fn every_cell_agrees_with_the_plain_code() {
     let device = device();
     for name in library::names() {
-        for (hidden, batch, steps) in [(5, 1, 4), (20, 7, 2)] {
+        // Scalars and vectors differ in nothing that hangs on the cell's equations but how many stages there are.
+        let odd = ["lstm", "gru-cho", "mut1", "lstm-ln"].contains(&name);
+        let sizes = [(20, 7, 2), (5, 1, 4)];
+        for (hidden, batch, steps) in sizes.into_iter().take(1 + usize::from(odd)) {
             let spec = spec(name, hidden, 1, hidden);
             let plan = spec.plan(Dims { steps, batch }, Mode::Gradients).unwrap();
             let compiled = spec.cells[0].compile();
