@@ -543,6 +543,20 @@ fn widths_sizes_and_settings_that_do_not_fit_are_refused() {
     };
     for (found, want) in [
         (
+            of(
+                "rnn = rnn(embed(text, width = 3))\nh = rnn(rnn, weight = rnn)\nloss cross_entropy(linear(last(h)), label)\n",
+                &|spec, _| spec.layer_norm = true,
+            ),
+            "m:4:5: weight: expected layers that learn nothing else, found rnn.norm_l0.norm_weight",
+        ),
+        (
+            of(
+                "m = rnn(embed(text))\nh = rnn(m, weight = m)\nloss cross_entropy(linear(last(h)), label)\n",
+                &nothing,
+            ),
+            "m:4:5: expected values as wide wherever parameters are the same, found m.weight_ih_l0 [3, 9] where it is [5, 9] at first",
+        ),
+        (
             of(start, &nothing),
             "m:3:5: start: expected a value as wide as the state (3), found 5",
         ),

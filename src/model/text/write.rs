@@ -292,14 +292,9 @@ impl Writer<'_> {
                     Some(of) => {
                         let of = &self.model.nodes[*of].label;
                         let known = builder.share(of);
-                        let made =
-                            stack.stack_from(builder, &sharing(of, number), input, &beside)?;
-                        if builder.plan.parameters.len() > known {
-                            let message = format!(
-                                "weight: expected layers that learn nothing that `{of}` does not"
-                            );
-                            return Err(self.fault(node, message));
-                        }
+                        let name = sharing(of, number);
+                        let made = stack.stack_from(builder, &name, input, &beside)?;
+                        self.nothing_of_its_own(builder, node, known)?;
                         made
                     }
                 };

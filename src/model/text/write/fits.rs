@@ -241,6 +241,25 @@ impl Writer<'_> {
         Ok(())
     }
 
+    /// Refuses layers that share the parameters of others and have learned ones beside the `known` of the plan.
+    pub(super) fn nothing_of_its_own(
+        &self,
+        builder: &Builder,
+        node: &ValueNode,
+        known: usize,
+    ) -> Result<()> {
+        match builder.plan.parameters.get(known) {
+            None => Ok(()),
+            Some(own) => Err(self.fault(
+                node,
+                format!(
+                    "weight: expected layers that learn nothing else, found {}",
+                    own.name
+                ),
+            )),
+        }
+    }
+
     /// Layers that begin with the last states of others are as many, with the same states, as wide.
     /// Returns the settings of these others.
     pub(super) fn check_states(
